@@ -1,0 +1,162 @@
+"""What can be set about data, environment and PPO: frozen, checked when made, documented field by field.
+
+The comment behind each field gives its meaning and a typical range. Hydra's schema is derived from these classes
+(`sweeps.schema`), so this is the one place where a setting is declared.
+"""
+
+import math
+from dataclasses import dataclass
+
+from rl.errors import ConfigError
+
+SOURCES = ("synthetic", "nsl_kdd", "csv")
+ORDERS = ("shuffled", "stream")
+RETURN_NORMALIZATIONS = ("none", "running", "batch")
+LR_SCHEDULES = ("constant", "linear")
+TRIAGE = "unstuck/Triage-v0"
+ACTIONS = ("allow", "block", "quarantine", "alert")
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise `ConfigError(message)` unless the rule holds (NaN breaks every rule written as a comparison)."""
+    if not holds:
+        raise ConfigError(message)
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise `ConfigError` unless `value` is among the names allowed."""
+    require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where flows come from and how they are split. See `rl.data.load_flows`."""
+
+    source: str = "synthetic"  # synthetic | nsl_kdd | csv
+    path: str | None = None  # the file, for nsl_kdd and csv; .gz is read as it is
+    label: str | None = None  # csv: the column that says what a row is
+    benign: tuple[str, ...] = ()  # csv: the values of `label` that are no threat
+    drop: tuple[str, ...] = ()  # csv: columns to leave out (identifiers, leaks)
+    threat_share: float | None = 0.109  # threats among the flows kept, by leaving threats out; null keeps the file's
+    order: str = "shuffled"  # shuffled: independent draws | stream: the file's order, split by time
+    eval_flows: int = 1600  # flows in validation and in test, each; at most 20 % of the flows each
+    num_flows: int = 20_000  # synthetic: flows generated; 5,000 to 200,000
+    num_features: int = 20  # synthetic: columns; 4 to 200
+    difficulty: float = 0.5  # synthetic: how much the classes overlap; 0 (separable) to 1
+    burst_length: float = 20.0  # synthetic: mean length of a run of threats in the stream; at least 1
+    seed: int = 0  # of the generator and of the split; the same for every trial of a sweep
+
+    def __post_init__(self) -> None:
+        one_of("data.source", self.source, SOURCES)
+        one_of("data.order", self.order, ORDERS)
+        if self.source != "synthetic":
+            require(self.path is not None, f"data.path must name a file for data={self.source}; add data.path=FILE")
+        if self.source == "csv":
+            require(bool(self.label), "data.label must name the label column for data=csv; add data.label=COLUMN")
+            require(len(self.benign) > 0, "data.benign must list the labels of no threat; add data.benign=[LABEL]")
+        if self.threat_share is not None:
+            require(
+                0 < self.threat_share < 1,
+                f"data.threat_share must lie between 0 and 1, got {self.threat_share}; null keeps the file's own share",
+            )
+        elif self.source == "synthetic":
+            raise ConfigError("data.threat_share must be a number for data=synthetic, got null; try 0.109")
+        require(self.eval_flows >= 20, f"data.eval_flows must be at least 20, got {self.eval_flows}")
+        require(self.num_flows >= 500, f"data.num_flows must be at least 500, got {self.num_flows}")
+        require(self.num_features >= 4, f"data.num_features must be at least 4, got {self.num_features}")
+        require(0 <= self.difficulty <= 1, f"data.difficulty must lie in 0..1, got {self.difficulty}")
+        require(self.burst_length >= 1, f"data.burst_length must be at least 1, got {self.burst_length}")
+        require(self.seed >= 0, f"data.seed must not be negative, got {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig:
+    """What the agent acts in: the triage of flows, or any Gymnasium id."""
+
+    id: str = TRIAGE  # unstuck/Triage-v0, or a Gymnasium id such as CartPole-v1
+    flows_per_episode: int = 1000  # triage: flows judged in an episode
+    reward_benign: tuple[float, ...] = (0.5, -5.0, -3.0, -1.0)  # triage: for allow, block, quarantine, alert
+    reward_threat: tuple[float, ...] = (-10.0, 8.0, 5.0, 2.0)  # triage: for allow, block, quarantine, alert
+    eval_episodes: int = 10  # other environments: greedy episodes an evaluation, for each member; 5 to 100
+
+    def __post_init__(self) -> None:
+        require(self.flows_per_episode >= 1, f"env.flows_per_episode must be at least 1, got {self.flows_per_episode}")
+        require(self.eval_episodes >= 1, f"env.eval_episodes must be at least 1, got {self.eval_episodes}")
+        for name in ("reward_benign", "reward_threat"):
+            row = getattr(self, name)
+            require(
+                len(row) == len(ACTIONS) and all(math.isfinite(x) for x in row),
+                f"env.{name} must hold {len(ACTIONS)} finite rewards, for {', '.join(ACTIONS)}; got {list(row)}",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig:
+    """Everything about the learner. Numbers per member; shapes are shared by the members of a learner."""
+
+    num_iterations: int = 200  # rollouts, each followed by its update
+    num_envs: int = 8  # lanes of a member that step together; 1 to 64
+    num_steps: int = 128  # steps of every lane in a rollout; 16 to 2048
+    minibatch_size: int = 256  # samples a gradient step; must divide num_envs * num_steps; 32 to 4096
+    num_epochs: int = 4  # passes over a rollout; 1 to 20
+    lr: float = 3e-4  # Adam's step size; 1e-5 to 1e-2
+    lr_schedule: str = "constant"  # constant | linear (to 0 at num_iterations)
+    adam_eps: float = 1e-5  # Adam's epsilon; 1e-8 to 1e-5
+    gamma: float = 0.99  # discount; 0 (each flow for itself) to 0.999
+    gae_lambda: float = 0.95  # 0 (one-step) to 1 (Monte Carlo)
+    clip_range: float = 0.2  # of the probability ratio; 0.1 to 0.3
+    clip_range_vf: float | None = None  # of the critic's move, in normalised units; null: off
+    entropy_coef: float = 0.01  # weight of the entropy bonus; 0 to 0.1
+    value_coef: float = 0.5  # weight of the value loss (mean squared error, no 0.5); 0.1 to 5
+    max_grad_norm: float = 0.5  # gradient clip, a member's whole gradient; 0.3 to 10
+    target_kl: float | None = None  # a member stops its update beyond 1.5 times this; 0.01 to 0.05; null: off
+    normalize_advantage: bool = True  # to mean 0, spread 1 in each minibatch
+    normalize_returns: str = "none"  # the critic's targets: none | running | batch (this rollout's mean and spread)
+    normalize_observations: bool = False  # by running mean and spread; triage scales its features already
+    hidden_sizes: tuple[int, ...] = (64, 64)  # tanh layers; 32 to 256 units each
+    shared_trunk: bool = False  # one network with two heads, or one network each for policy and value
+    eval_every: int = 20  # iterations between greedy evaluations; 1 to 50
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a member's rollout."""
+        return self.num_envs * self.num_steps
+
+    def __post_init__(self) -> None:
+        for name in ("num_iterations", "num_envs", "num_steps", "minibatch_size", "num_epochs", "eval_every"):
+            require(getattr(self, name) >= 1, f"ppo.{name} must be at least 1, got {getattr(self, name)}")
+        require(
+            self.batch_size % self.minibatch_size == 0,
+            f"minibatch_size must divide num_envs * num_steps = {self.batch_size}, got {self.minibatch_size}; "
+            f"try {_nearest_divisors(self.batch_size, self.minibatch_size)}",
+        )
+        require(self.minibatch_size >= 2, "minibatch_size must be at least 2, got 1: advantages need a spread")
+        require(
+            self.eval_every <= self.num_iterations,
+            f"ppo.eval_every must not exceed num_iterations = {self.num_iterations}, got {self.eval_every}: "
+            "a run without an evaluation has no value",
+        )
+        for name in ("lr", "adam_eps", "clip_range", "max_grad_norm"):
+            value = getattr(self, name)
+            require(value > 0 and math.isfinite(value), f"ppo.{name} must be positive and finite, got {value}")
+        for name in ("gamma", "gae_lambda"):
+            require(0 <= getattr(self, name) <= 1, f"ppo.{name} must lie in 0..1, got {getattr(self, name)}")
+        for name in ("entropy_coef", "value_coef"):
+            value = getattr(self, name)
+            require(value >= 0 and math.isfinite(value), f"ppo.{name} must be finite and not negative, got {value}")
+        for name in ("clip_range_vf", "target_kl"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"ppo.{name} must be positive, or null for off; got {value}")
+        one_of("ppo.lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        one_of("ppo.normalize_returns", self.normalize_returns, RETURN_NORMALIZATIONS)
+        require(
+            len(self.hidden_sizes) >= 1 and all(size >= 1 for size in self.hidden_sizes),
+            f"ppo.hidden_sizes must list at least one layer of at least one unit, got {list(self.hidden_sizes)}",
+        )
+
+
+def _nearest_divisors(total: int, wanted: int) -> str:
+    divisors = [d for d in range(2, total + 1) if total % d == 0]
+    below = [d for d in divisors if d < wanted][-1:]
+    above = [d for d in divisors if d > wanted][:1]
+    return " or ".join(str(d) for d in below + above)

@@ -1,0 +1,44 @@
+"""The form in which flows leave this package, whatever their source."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Flows in the order in which they were recorded.
+
+    Attributes:
+        features: float32 `[n, num_features]`, scaled by statistics of the training part alone.
+        threat: bool `[n]`.
+    """
+
+    features: npt.NDArray[np.float32]
+    threat: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.threat)
+
+
+@dataclass(frozen=True)
+class FlowData:
+    """Three parts that share no feature vector (shuffled order) or no stretch of time (stream order).
+
+    Attributes:
+        train: What the agent is trained on.
+        validation: What search and pruning are judged by.
+        test: Read once, by the champion stage.
+        feature_names: One for each column of `features`.
+    """
+
+    train: Flows
+    validation: Flows
+    test: Flows
+    feature_names: tuple[str, ...]
+
+    @property
+    def num_features(self) -> int:
+        """Width of an observation."""
+        return len(self.feature_names)

@@ -1,0 +1,9 @@
+"""What a caller may catch. Every message states the rule, the value it got and the remedy."""
+
+
+class ConfigError(ValueError):
+    """A setting, or a combination of settings, that cannot run. Refused, never clamped."""
+
+
+class DataError(ValueError):
+    """A data set that cannot be used as asked: missing, malformed, too small or of one class only."""

@@ -1,0 +1,45 @@
+"""Names of everything that the learner measures. A leaf: imports nothing, so that readers stay light.
+
+Each name is defined in `docs/metrics.md` (formula, estimator, unit); a test compares the two.
+"""
+
+POLICY_LOSS = "train/policy_loss"
+VALUE_LOSS = "train/value_loss"
+ENTROPY = "train/entropy"
+EXPLAINED_VARIANCE = "train/explained_variance"
+APPROX_KL = "train/approx_kl"
+CLIP_FRACTION = "train/clip_fraction"
+GRAD_NORM = "train/grad_norm"
+LR = "train/lr"
+TRAIN_RETURN = "train/episode_return"
+
+F1 = "eval/f1"
+PRECISION = "eval/precision"
+RECALL = "eval/recall"
+TRUE_POSITIVES = "eval/tp"
+TRUE_NEGATIVES = "eval/tn"
+FALSE_POSITIVES = "eval/fp"
+FALSE_NEGATIVES = "eval/fn"
+EVAL_RETURN = "eval/episode_return"
+F1_FLAG_ALL = "eval/f1_flag_all"
+F1_FLAG_NONE = "eval/f1_flag_none"
+F1_RANDOM = "eval/f1_random"
+
+ACTION_PREFIX = "train/action/"
+"""Followed by the action's name: the share of the rollout's actions that it took."""
+
+TRAIN = (POLICY_LOSS, VALUE_LOSS, ENTROPY, EXPLAINED_VARIANCE, APPROX_KL, CLIP_FRACTION, GRAD_NORM, LR, TRAIN_RETURN)
+EVAL = (F1, PRECISION, RECALL, TRUE_POSITIVES, TRUE_NEGATIVES, FALSE_POSITIVES, FALSE_NEGATIVES, EVAL_RETURN)
+TRIVIAL = (F1_FLAG_ALL, F1_FLAG_NONE, F1_RANDOM)
+PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)
+"""Logged once more for each member, under `seed_metric(name, member)`."""
+
+
+def action_metric(action: str) -> str:
+    """Name of the share of actions that were `action`, e.g. `train/action/allow`."""
+    return ACTION_PREFIX + action
+
+
+def seed_metric(name: str, member: int) -> str:
+    """Name of one member's own value of a metric, e.g. `eval/f1/seed_0`."""
+    return f"{name}/seed_{member}"

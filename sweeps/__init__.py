@@ -1,0 +1,1 @@
+"""The orchestrator: composes, schedules, stops, records. Importing this package loads nothing heavy."""

@@ -1,0 +1,161 @@
+"""What can be set about a sweep: frozen, checked when made, documented field by field (see also `rl.config`)."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from rl.config import DataConfig, EnvConfig, PPOConfig, one_of, require
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MODES = ("max", "min")
+SAMPLERS = ("tpe", "random", "points")
+SCHEDULERS = ("asha", "none")
+TRACKERS = ("mlflow", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """The sweep itself (`sweep.*`)."""
+
+    name: str | None = None  # its folder, study and MLflow parent run; null: the experiment and the time
+    metric: str = "eval/f1"  # what trials are compared by; eval/episode_return for most environments
+    mode: str = "max"  # max | min
+    num_trials: int | None = 48  # trials to run; null: all points of sampler=points
+    seeds: int = 4  # members a trial; 3 to 10
+    seed: int = 0  # of everything drawn: members, sampler, spared trials
+    control: bool = True  # trial 0 is the unchanged configuration
+    max_hours: float | None = None  # time budget; null: none
+    folder: str = "runs"  # where everything is written
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            require(
+                NAME.fullmatch(self.name) is not None,
+                f"sweep.name must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or digit; "
+                f"got {self.name!r}",
+            )
+        one_of("sweep.mode", self.mode, MODES)
+        require(self.metric.startswith("eval/"), f"sweep.metric must be an eval/ metric, got {self.metric!r}")
+        require(
+            self.num_trials is None or self.num_trials >= 1,
+            f"sweep.num_trials must be at least 1, got {self.num_trials}",
+        )
+        require(self.seeds >= 1, f"sweep.seeds must be at least 1, got {self.seeds}")
+        require(self.seed >= 0, f"sweep.seed must not be negative, got {self.seed}")
+        require(self.max_hours is None or self.max_hours > 0, f"sweep.max_hours must be positive, got {self.max_hours}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """Who proposes configurations (`sampler.*`)."""
+
+    name: str = "tpe"  # tpe | random | points
+    num_startup_trials: int = 10  # tpe: random draws before the model; 5 to 20
+    points: tuple[dict[str, Any], ...] = ()  # points: changes to the configuration, one trial each; {} is the control
+
+    def __post_init__(self) -> None:
+        one_of("sampler.name", self.name, SAMPLERS)
+        require(
+            self.num_startup_trials >= 1,
+            f"sampler.num_startup_trials must be at least 1, got {self.num_startup_trials}",
+        )
+        require(
+            (len(self.points) > 0) == (self.name == "points"),
+            f"sampler.points must list at least one point for sampler=points, and none otherwise; "
+            f"got {len(self.points)} for sampler={self.name}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerConfig:
+    """Who stops the hopeless by comparison (`scheduler.*`)."""
+
+    name: str = "asha"  # asha | none
+    grace_iterations: int = 40  # asha: the first rung; 10 to 30 % of ppo.num_iterations
+    reduction_factor: int = 3  # asha: one in this many passes a rung, and rungs grow by it; 2 to 4
+    spared_share: float = 0.1  # asha: trials never pruned, to measure what pruning costs; 0 to 0.2
+
+    def __post_init__(self) -> None:
+        one_of("scheduler.name", self.name, SCHEDULERS)
+        require(
+            self.grace_iterations >= 1,
+            f"scheduler.grace_iterations must be at least 1, got {self.grace_iterations}",
+        )
+        require(
+            self.reduction_factor >= 2,
+            f"scheduler.reduction_factor must be at least 2, got {self.reduction_factor}",
+        )
+        require(0 <= self.spared_share <= 1, f"scheduler.spared_share must lie in 0..1, got {self.spared_share}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """Who stops the sick, whatever the others do (`health.*`)."""
+
+    enabled: bool = True  # false: no rule stops a trial, but a loss that is not finite still ends it as diverged
+    explosion_factor: float = 100.0  # diverged: value loss beyond this many times its own start; 10 to 1000
+    stuck_grace_iterations: int = 80  # stuck: not judged before; 20 to 50 % of ppo.num_iterations
+    stuck_value_loss: float = 0.9  # stuck: value loss still above this share of its own start; 0.8 to 1
+    stuck_f1_margin: float = 0.01  # stuck: and F1 at most this much above the best trivial policy's; 0 to 0.05
+
+    def __post_init__(self) -> None:
+        require(
+            self.explosion_factor > 1,
+            f"health.explosion_factor must be greater than 1, got {self.explosion_factor}",
+        )
+        require(
+            self.stuck_grace_iterations >= 1,
+            f"health.stuck_grace_iterations must be at least 1, got {self.stuck_grace_iterations}",
+        )
+        for name in ("stuck_value_loss", "stuck_f1_margin"):
+            value = getattr(self, name)
+            require(value >= 0 and math.isfinite(value), f"health.{name} must be finite and not negative, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourcesConfig:
+    """What the sweep may use (`resources.*`)."""
+
+    cpus: int | None = None  # cores for all trials together; null: all of the machine's
+    cpus_per_trial: int = 1  # cores a trial; more rarely pays for small networks
+    max_failures: int = 2  # times that a trial's worker may die before the trial counts as crashed
+    ray_address: str | None = None  # an existing cluster; null: a local one, on loopback, for this sweep alone
+
+    def __post_init__(self) -> None:
+        require(self.cpus is None or self.cpus >= 1, f"resources.cpus must be at least 1, got {self.cpus}")
+        require(self.cpus_per_trial >= 1, f"resources.cpus_per_trial must be at least 1, got {self.cpus_per_trial}")
+        require(
+            self.cpus is None or self.cpus_per_trial <= self.cpus,
+            f"resources.cpus_per_trial must not exceed resources.cpus = {self.cpus}, got {self.cpus_per_trial}",
+        )
+        require(self.max_failures >= 0, f"resources.max_failures must not be negative, got {self.max_failures}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """Where runs are recorded (`tracking.*`)."""
+
+    name: str = "mlflow"  # mlflow | none
+    mlflow_url: str | None = None  # null: sqlite, mlflow.db in sweep.folder
+    optuna_url: str | None = None  # null: sqlite, optuna.db in sweep.folder
+    mlflow_experiment: str = "unstuck"  # MLflow experiment that holds the sweeps
+
+    def __post_init__(self) -> None:
+        one_of("tracking.name", self.name, TRACKERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """One call of `sweep.py`, complete. `space` maps dotted config paths to kinds, see `sweeps.space`."""
+
+    sweep: StudyConfig = field(default_factory=StudyConfig)
+    env: EnvConfig = field(default_factory=EnvConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    space: dict[str, Any] = field(default_factory=dict)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)

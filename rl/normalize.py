@@ -1,0 +1,93 @@
+"""Running statistics per member, and the two things they serve: observations and the critic's targets."""
+
+import torch
+from torch import Tensor
+
+_MIN_STD = 1e-6
+"""Below this a column counts as constant and is only centred."""
+
+
+class RunningMoments:
+    """Mean and spread of all samples so far, for each member and column (Chan et al. 1983, parallel update).
+
+    Attributes:
+        mean: float64 `[P, 1, F]`.
+        count: Samples seen, float64 `[P, 1, 1]`.
+    """
+
+    def __init__(self, num_members: int, num_columns: int) -> None:
+        self.mean = torch.zeros(num_members, 1, num_columns, dtype=torch.float64)
+        self.squares = torch.zeros_like(self.mean)
+        self.count = torch.zeros(num_members, 1, 1, dtype=torch.float64)
+
+    def update(self, samples: Tensor) -> None:
+        """Take in samples `[P, B, F]`."""
+        samples = samples.double()
+        size = samples.shape[1]
+        mean = samples.mean(1, keepdim=True)
+        squares = (samples - mean).square().sum(1, keepdim=True)
+        delta = mean - self.mean
+        total = self.count + size
+        self.mean += delta * (size / total)
+        self.squares += squares + delta.square() * (self.count * size / total)
+        self.count = total
+
+    @property
+    def std(self) -> Tensor:
+        """Spread, float64 `[P, 1, F]`; 1 before the first sample and for constant columns."""
+        std = (self.squares / self.count.clamp(min=1)).sqrt()
+        return torch.where(std < _MIN_STD, 1.0, std)
+
+
+class ObservationNormalizer:
+    """Observations to mean 0 and spread 1, by all rollouts before the current one.
+
+    Statistics move between iterations only, so that the ratio of new to old policy starts at 1.
+    """
+
+    CLIP = 10.0
+
+    def __init__(self, num_members: int, num_features: int) -> None:
+        self.moments = RunningMoments(num_members, num_features)
+
+    def __call__(self, observations: Tensor) -> Tensor:
+        """Normalise observations `[P, B, F]`."""
+        mean, std = self.moments.mean, self.moments.std
+        return ((observations - mean.float()) / std.float()).clamp(-self.CLIP, self.CLIP)
+
+
+class ReturnNormalizer:
+    """The unit in which the critic learns: target = mean + std * prediction, for each member.
+
+    `none` leaves returns as they are, `batch` takes each rollout's own mean and spread, `running` those of the run so
+    far. Predictions are turned into returns, by the statistics that the critic was last trained with, before they
+    enter the advantages, so rewards and advantages stay in real units (van Hasselt et al. 2016).
+
+    Attributes:
+        mean: `[P, 1]`.
+        std: `[P, 1]`.
+    """
+
+    def __init__(self, mode: str, num_members: int) -> None:
+        self.mode = mode
+        self.mean = torch.zeros(num_members, 1)
+        self.std = torch.ones(num_members, 1)
+        self.moments = RunningMoments(num_members, 1)
+
+    def to_returns(self, predictions: Tensor) -> Tensor:
+        """Predictions `[P, B]` of the critic, in units of return."""
+        return predictions * self.std + self.mean
+
+    def to_targets(self, returns: Tensor) -> Tensor:
+        """Returns `[P, B]` in the critic's units, by the current statistics."""
+        return (returns - self.mean) / self.std
+
+    def update(self, returns: Tensor) -> None:
+        """Take in a rollout's returns `[P, B]`."""
+        if self.mode == "none":
+            return
+        if self.mode == "batch":
+            self.moments = RunningMoments(len(returns), 1)
+        self.moments.update(returns.unsqueeze(-1))
+        self.mean = self.moments.mean[:, 0].to(returns.dtype)
+        self.std = self.moments.std[:, 0].to(returns.dtype)

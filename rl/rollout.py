@@ -1,0 +1,118 @@
+"""Acting: steps of all lanes of all members in one vector environment, kept for the update."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from rl.networks import ActorCritic
+from rl.normalize import ObservationNormalizer
+
+_CHUNK = 16
+"""Final observations are valued in chunks of this many rows: a member's chunk has this shape whatever its neighbours'
+episodes do, and so the same rounding."""
+
+
+class Rollout:
+    """Buffers of one rollout, allocated once: P members, N lanes each, T steps.
+
+    Attributes:
+        raw_observations: float32 `[P, T + 1, N, F]`, as the environment gave them; the last row follows the rollout.
+        actions: int64 `[P, T, N]`.
+        rewards: float32 `[P, T, N]`, reward after acting at t.
+        terminated: bool `[P, T, N]`.
+        truncated: bool `[P, T, N]`.
+        episode_returns: For each member the undiscounted returns of the episodes that ended in this rollout.
+    """
+
+    def __init__(self, num_members: int, num_steps: int, num_envs: int, num_features: int) -> None:
+        shape = (num_members, num_steps, num_envs)
+        self.raw_observations = torch.zeros(num_members, num_steps + 1, num_envs, num_features)
+        self.actions = torch.zeros(shape, dtype=torch.int64)
+        self.rewards = torch.zeros(shape)
+        self.terminated = torch.zeros(shape, dtype=torch.bool)
+        self.truncated = torch.zeros(shape, dtype=torch.bool)
+        self.episode_returns: list[list[float]] = [[] for _ in range(num_members)]
+        self._running_returns = np.zeros((num_members, num_envs))
+        self._finals: list[list[tuple[int, int, npt.NDArray[np.float32]]]] = [[] for _ in range(num_members)]
+
+    @property
+    def running_returns(self) -> npt.NDArray[np.float64]:
+        """Undiscounted return so far of the episode that each lane is in, float64 `[P, N]`."""
+        return self._running_returns
+
+    @torch.inference_mode()
+    def collect(
+        self,
+        env: VectorEnv,
+        networks: ActorCritic,
+        normalizer: ObservationNormalizer | None,
+        generators: Sequence[np.random.Generator],
+    ) -> None:
+        """Fill the buffers, going on from `raw_observations[:, -1]`.
+
+        Args:
+            env: Has P * N lanes; a member's lanes are neighbours.
+            networks: The policy that acts.
+            normalizer: Of observations; None: they are used as they are.
+            generators: One for each member; draws its actions.
+        """
+        members, steps, lanes = self.actions.shape
+        noise = np.stack([generator.random((steps, lanes), dtype=np.float32) for generator in generators])
+        uniform = torch.from_numpy(noise).unsqueeze(-1)
+        self.raw_observations[:, 0] = self.raw_observations[:, -1]
+        self.episode_returns = [[] for _ in range(members)]
+        self._finals = [[] for _ in range(members)]
+        for t in range(steps):
+            observations = self.raw_observations[:, t]
+            inputs = normalizer(observations) if normalizer else observations
+            # Inverse of the cumulative distribution: one uniform number a lane, drawn beforehand.
+            cumulative = torch.softmax(networks.logits(inputs), dim=-1).cumsum(-1)
+            actions = (uniform[:, t] > cumulative[..., :-1]).sum(-1)
+            observed, rewards, terminated, truncated, infos = env.step(actions.flatten().numpy())
+            self.actions[:, t] = actions
+            self.raw_observations[:, t + 1] = torch.from_numpy(observed).view(members, lanes, -1)
+            rewards = np.asarray(rewards, dtype=np.float32).reshape(members, lanes)
+            self.rewards[:, t] = torch.from_numpy(rewards)
+            self._running_returns += rewards
+            if terminated.any() or truncated.any():
+                self._end_episodes(t, terminated, truncated, infos["final_obs"])
+            else:
+                self.terminated[:, t] = False
+                self.truncated[:, t] = False
+
+    def _end_episodes(
+        self,
+        t: int,
+        terminated: npt.NDArray[np.bool_],
+        truncated: npt.NDArray[np.bool_],
+        final_observations: npt.NDArray[np.float32],
+    ) -> None:
+        members, _, lanes = self.actions.shape
+        self.terminated[:, t] = torch.from_numpy(terminated).view(members, lanes)
+        self.truncated[:, t] = torch.from_numpy(truncated & ~terminated).view(members, lanes)
+        for index in np.flatnonzero(terminated | truncated):
+            member, lane = divmod(int(index), lanes)
+            self.episode_returns[member].append(float(self._running_returns[member, lane]))
+            self._running_returns[member, lane] = 0.0
+            if not terminated[index]:
+                self._finals[member].append((t, lane, final_observations[index].copy()))
+
+    @torch.inference_mode()
+    def final_values(self, networks: ActorCritic, normalizer: ObservationNormalizer | None) -> Tensor:
+        """Predictions for the final observations of truncated episodes, `[P, T, N]`; 0 elsewhere."""
+        members, steps, lanes = self.actions.shape
+        values = torch.zeros(members, steps, lanes)
+        for start in range(0, max(map(len, self._finals)), _CHUNK):
+            chunk = torch.zeros(members, _CHUNK, self.raw_observations.shape[-1])
+            for member, finals in enumerate(self._finals):
+                for row, (_, _, final) in enumerate(finals[start : start + _CHUNK]):
+                    chunk[member, row] = torch.from_numpy(final)
+            _, predicted = networks(normalizer(chunk) if normalizer else chunk)
+            for member, finals in enumerate(self._finals):
+                for row, (t, lane, _) in enumerate(finals[start : start + _CHUNK]):
+                    values[member, t, lane] = predicted[member, row]
+        return values

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from gymnasium.vector import VectorEnv
 from numpy.random import SeedSequence
 from torch import Tensor
 
 from rl import metrics, ppo
 from rl.adam import Adam
 from rl.config import PPOConfig, require
+from rl.envs import Evaluator, LaneEnv
 from rl.gae import generalized_advantages
 from rl.networks import ActorCritic
 from rl.normalize import ObservationNormalizer, ReturnNormalizer
@@ -26,21 +25,6 @@ Metrics = dict[str, npt.NDArray[np.float64]]
 
 _INIT, _ACT, _SHUFFLE, _LANES = range(4)
 """What a member's seed is spent on."""
-
-
-class Evaluator(Protocol):
-    """Judges the greedy policy; see `rl.envs.make_evaluator`."""
-
-    def evaluate(self, act: "Policy", num_members: int) -> Metrics:
-        """Metrics of `num_members` policies."""
-
-
-class Policy(Protocol):
-    """Greedy actions, int64 `[P, B]`, for observations, float32 `[P, B, F]`."""
-
-    def __call__(self, observations: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """Choose."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +57,7 @@ class Learner:
         iteration: Iterations done.
     """
 
-    def __init__(self, members: Sequence[Member], env: VectorEnv, evaluator: Evaluator, actions: Sequence[str]) -> None:
+    def __init__(self, members: Sequence[Member], env: LaneEnv, evaluator: Evaluator, actions: Sequence[str]) -> None:
         self.members, self.env, self.evaluator, self.actions = list(members), env, evaluator, tuple(actions)
         self.config = _shared_config([member.config for member in members])
         self.hyper = Hyperparameters.of([member.config for member in members])
@@ -96,7 +80,7 @@ class Learner:
         self.rollout = Rollout(count, self.config.num_steps, self.config.num_envs, features)
         self._last_returns: list[float | None] = [None] * count
         seeds = [seed for member in members for seed in member.lane_seeds()]
-        first, _ = env.reset(seed=seeds)  # type: ignore[arg-type]  # a list is documented, and taken
+        first, _ = env.reset(seed=seeds)
         self.rollout.raw_observations[:, -1] = torch.from_numpy(first).view(count, self.config.num_envs, -1)
 
     def iterate(self) -> Metrics:

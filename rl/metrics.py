@@ -28,11 +28,17 @@ F1_RANDOM = "eval/f1_random"
 ACTION_PREFIX = "train/action/"
 """Followed by the action's name: the share of the rollout's actions that it took."""
 
+FINAL_VALUE = "final/value"
+FINAL_SPREAD = "final/spread"
+FINAL_ITERATIONS = "final/iterations"
+FINAL_SECONDS = "final/seconds"
+
 TRAIN = (POLICY_LOSS, VALUE_LOSS, ENTROPY, EXPLAINED_VARIANCE, APPROX_KL, CLIP_FRACTION, GRAD_NORM, LR, TRAIN_RETURN)
 EVAL = (F1, PRECISION, RECALL, TRUE_POSITIVES, TRUE_NEGATIVES, FALSE_POSITIVES, FALSE_NEGATIVES, EVAL_RETURN)
 TRIVIAL = (F1_FLAG_ALL, F1_FLAG_NONE, F1_RANDOM)
+FINAL = (FINAL_VALUE, FINAL_SPREAD, FINAL_ITERATIONS, FINAL_SECONDS)
 PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)
-"""Logged once more for each member, under `seed_metric(name, member)`."""
+"""Logged once more for each member, under `seed_metric(name, member)`; so are the sweep's metric and FINAL_VALUE."""
 
 
 def action_metric(action: str) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from rl.envs import LaneEnv
 from rl.networks import ActorCritic
 from rl.normalize import ObservationNormalizer
 
@@ -47,7 +47,7 @@ class Rollout:
     @torch.inference_mode()
     def collect(
         self,
-        env: VectorEnv,
+        env: LaneEnv,
         networks: ActorCritic,
         normalizer: ObservationNormalizer | None,
         generators: Sequence[np.random.Generator],

@@ -2,7 +2,7 @@
 
 from numpy.random import SeedSequence
 
-BLOCKS = ("search", "rerank", "test")
+BLOCKS = ("search", "rerank", "test", "evaluation")
 """What seeds are for. Blocks never meet, so nothing is judged on the seeds that it was chosen by."""
 
 
@@ -15,6 +15,11 @@ def member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSeque
         block: One of `BLOCKS`. The same seed gives unrelated members in different blocks.
     """
     return [SeedSequence(seed, spawn_key=(BLOCKS.index(block), member)) for member in range(count)]
+
+
+def evaluation_seed(seed: int) -> SeedSequence:
+    """Seed of the episodes that evaluations play: the same for all trials of a sweep."""
+    return SeedSequence(seed, spawn_key=(BLOCKS.index("evaluation"),))
 
 
 def child(parent: SeedSequence, index: int) -> SeedSequence:

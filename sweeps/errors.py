@@ -3,3 +3,7 @@
 
 class SweepError(Exception):
     """A sweep that cannot start or go on: a name taken, an unknown key, a space that holds nothing feasible."""
+
+
+class TrackingError(Exception):
+    """A record that could not be written. The ledger stays the truth: a sweep can go on and write it again later."""

@@ -1,0 +1,144 @@
+"""Columns to features: one-hot names, log1p for long tails, standard scaling. Fitted on the training part alone."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rl.data.raw import Categorical, RawFlows
+from rl.errors import DataError
+
+CLIP = 10.0  # scaled values beyond this are set to it
+MAX_CATEGORIES = 64  # most frequent names of a column that get a feature of their own ...
+MIN_ROWS = 10  # ... if they have this many training rows; the others share one
+LONG_TAIL_SKEWNESS = 1.0
+LONG_TAIL_MAXIMUM = 10.0  # log1p is nearly the identity on rates and flags: left alone
+
+Column = npt.NDArray[np.float64]
+
+
+class Feature(Protocol):
+    """One feature: its name, and how its values follow from the columns."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the features of a data set."""
+
+    def __call__(self, flows: RawFlows) -> npt.NDArray[np.floating] | npt.NDArray[np.bool_]:
+        """The values, `[n]`."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A number, missing ones set to the median, after log1p if `log`, to mean 0 and standard deviation 1."""
+
+    column: str
+    median: float
+    log: bool
+    mean: float
+    std: float
+
+    @property
+    def name(self) -> str:
+        """The column's name, in `log1p(...)` where that was applied."""
+        return f"log1p({self.column})" if self.log else self.column
+
+    def __call__(self, flows: RawFlows) -> Column:
+        """float64 `[n]`, within ±10."""
+        values = _shape(flows.numbers[self.column], self.median, self.log)
+        return np.clip((values - self.mean) / self.std, -CLIP, CLIP)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Whether a number is missing."""
+
+    column: str
+
+    @property
+    def name(self) -> str:
+        """For example `duration=missing`."""
+        return f"{self.column}=missing"
+
+    def __call__(self, flows: RawFlows) -> npt.NDArray[np.bool_]:
+        """Bool `[n]`."""
+        return np.isnan(flows.numbers[self.column])
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Whether a name is among `values`, or for `negated` whether it is none of them."""
+
+    column: str
+    values: tuple[str, ...]
+    negated: bool = False
+
+    @property
+    def name(self) -> str:
+        """For example `service=http`, or `service=(rare)` for what has no feature of its own."""
+        return f"{self.column}={'(rare)' if self.negated else self.values[0]}"
+
+    def __call__(self, flows: RawFlows) -> npt.NDArray[np.bool_]:
+        """Bool `[n]`."""
+        column = flows.categories[self.column]
+        member = np.array([(value in self.values) != self.negated for value in column.values])
+        return member[column.codes]
+
+
+def fit_features(train: RawFlows) -> tuple[Feature, ...]:
+    """Choose and fit the features by the training part; those that are constant there are left out.
+
+    Raises:
+        DataError: No column varies.
+    """
+    candidates: list[Feature] = []
+    for name, values in train.numbers.items():
+        candidates += _fit_number(name, values)
+    for name, column in train.categories.items():
+        candidates += _fit_categories(name, column)
+    features = tuple(feature for feature in candidates if np.ptp(feature(train).astype(np.float32)) > 0)
+    if not features:
+        columns = ", ".join([*train.numbers, *train.categories][:8])
+        raise DataError(f"at least one column must vary in the training part, got constants in {columns}; add columns")
+    return features
+
+
+def encode(features: tuple[Feature, ...], flows: RawFlows) -> npt.NDArray[np.float32]:
+    """float32 `[n, len(features)]`, finite and within ±10. A name unseen in training counts as rare."""
+    return np.stack([feature(flows).astype(np.float32) for feature in features], axis=1)
+
+
+def _fit_number(name: str, values: Column) -> list[Feature]:
+    known = values[~np.isnan(values)]
+    features: list[Feature] = []
+    if len(known) and np.ptp(known) > 0:
+        median = float(np.median(known))
+        log = _has_long_tail(known)
+        shaped = _shape(values, median, log)
+        mean, std = float(shaped.mean()), float(shaped.std())
+        if std > 0:
+            features.append(Scaled(name, median, log, mean, std))
+    if len(known) < len(values):
+        features.append(Missing(name))
+    return features
+
+
+def _fit_categories(name: str, column: Categorical) -> list[Feature]:
+    counts = np.bincount(column.codes, minlength=len(column.values))
+    frequent = [code for code in np.argsort(-counts, kind="stable") if counts[code] >= MIN_ROWS][:MAX_CATEGORIES]
+    kept = tuple(column.values[code] for code in frequent)
+    return [*(OneOf(name, (value,)) for value in kept), OneOf(name, kept, negated=True)]
+
+
+def _has_long_tail(known: Column) -> bool:
+    """Counts and bytes: nothing below 0, some values large, and a skewness (third standardised moment) above 1."""
+    if known.min() < 0 or known.max() < LONG_TAIL_MAXIMUM:
+        return False
+    deviations = (known - known.mean()) / known.max()
+    return bool(np.mean(deviations**3) > LONG_TAIL_SKEWNESS * np.mean(deviations**2) ** 1.5)
+
+
+def _shape(values: Column, median: float, log: bool) -> Column:
+    filled = np.where(np.isnan(values), median, values)
+    return np.log1p(np.maximum(filled, 0.0)) if log else filled

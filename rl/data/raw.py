@@ -1,0 +1,60 @@
+"""Flows as a source delivers them: whole, unscaled, in the order of recording."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A column of names.
+
+    Attributes:
+        values: The different names, in order of first appearance.
+        codes: int64 `[n]`, positions in `values`.
+    """
+
+    values: tuple[str, ...]
+    codes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, cells: Iterable[str]) -> "Categorical":
+        """The column that holds these names."""
+        positions: dict[str, int] = {}
+        codes = [positions.setdefault(cell, len(positions)) for cell in cells]
+        return cls(tuple(positions), np.array(codes, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class RawFlows:
+    """What every source returns and the split and the encoder read.
+
+    Attributes:
+        numbers: Column name to float64 `[n]`; NaN where a value is missing, never infinite.
+        categories: Column name to its names.
+        threat: bool `[n]`.
+    """
+
+    numbers: dict[str, npt.NDArray[np.float64]]
+    categories: dict[str, Categorical]
+    threat: npt.NDArray[np.bool_]
+
+    def take(self, rows: npt.NDArray[np.intp]) -> "RawFlows":
+        """The flows at these positions, in that order."""
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        categories = {name: Categorical(c.values, c.codes[rows]) for name, c in self.categories.items()}
+        return RawFlows(numbers, categories, self.threat[rows])
+
+    def vectors(self) -> npt.NDArray[np.int64]:
+        """int64 `[n]`: one number for each different feature vector, whatever its label."""
+        columns = [*self.numbers.values(), *(c.codes.astype(np.float64) for c in self.categories.values())]
+        return row_ids(np.column_stack(columns))
+
+
+def row_ids(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """int64 `[n]`: equal numbers where rows of `matrix` `[n, k]` are equal (0 and -0 are, NaN and NaN too)."""
+    positions: dict[bytes, int] = {}
+    rows = np.ascontiguousarray(matrix + 0.0)  # -0.0 + 0.0 is 0.0, so equal rows have equal bytes
+    return np.array([positions.setdefault(row.tobytes(), len(positions)) for row in rows], dtype=np.int64)

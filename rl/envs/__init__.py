@@ -1,0 +1,49 @@
+"""What the agent acts in: triage of flows, CartPole-v1, or any Gymnasium id with a row of numbers and a few actions.
+
+Importing this package registers `unstuck/Triage-v0` with Gymnasium.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+
+from rl.config import ACTIONS, TRIAGE, EnvConfig
+from rl.data.types import FlowData
+from rl.envs.evaluate import Evaluator, make_evaluator
+from rl.envs.gym import LaneEnv, make_gym_vec, require_discrete
+from rl.envs.triage import TriageVectorEnv
+from rl.errors import ConfigError
+
+__all__ = ["Evaluator", "LaneEnv", "action_names", "make_evaluator", "make_vec"]
+
+gymnasium.register(TRIAGE, entry_point="rl.envs.triage:TriageEnv")
+
+
+def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order: str = "shuffled") -> LaneEnv:
+    """Make lanes to train in; `reset(seed=list(seeds))` starts them. See `rl.envs.lanes` for what they return.
+
+    Args:
+        env: The environment.
+        seeds: One for each lane; all lanes of all members of a trial step together.
+        data: Triage: the flows; the training part is drawn from.
+        order: Triage: `shuffled` or `stream`, from `DataConfig.order`.
+
+    Raises:
+        ConfigError: If triage has no data or too little, or the environment is unknown or not supported.
+    """
+    if env.id != TRIAGE:
+        return make_gym_vec(env.id, len(seeds))
+    if data is None:
+        raise ConfigError(f"{TRIAGE} needs flows to draw from, got none; pass data=rl.data.load_flows(...)")
+    return TriageVectorEnv(len(seeds), data.train, env, order)
+
+
+def action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:
+    """Names of the actions of one lane: allow, block, quarantine, alert for triage; otherwise "0", "1" and so on.
+
+    Raises:
+        ConfigError: If the actions are not Discrete.
+    """
+    count = require_discrete(env.id, space)
+    return ACTIONS if env.id == TRIAGE else tuple(str(action) for action in range(count))

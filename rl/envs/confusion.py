@@ -1,0 +1,61 @@
+"""From decisions to precision, recall and F1, and what policies that learned nothing would get."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[np.float64]
+RANDOM_FLAG_SHARE = 0.75  # three of the four actions flag
+
+
+class Confusion(NamedTuple):
+    """Counts of flows, float64 `[P]`; a flow counts as positive where it was flagged."""
+
+    tp: Numbers
+    tn: Numbers
+    fp: Numbers
+    fn: Numbers
+
+
+def confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_]) -> Confusion:
+    """Count decisions.
+
+    Args:
+        flagged: Decisions of P members about n flows, bool `[P, n]`.
+        threat: What the flows were, bool `[n]`.
+    """
+    tp, fp = (flagged & threat).sum(axis=1), (flagged & ~threat).sum(axis=1)
+    fn, tn = threat.sum() - tp, (~threat).sum() - fp
+    return Confusion(*(count.astype(np.float64) for count in (tp, tn, fp, fn)))
+
+
+def precision(counts: Confusion) -> Numbers:
+    """Threats among the flows flagged, tp / (tp + fp); 0 if none was flagged."""
+    return _share(counts.tp, counts.tp + counts.fp)
+
+
+def recall(counts: Confusion) -> Numbers:
+    """Flagged among the threats, tp / (tp + fn); 0 if there are none."""
+    return _share(counts.tp, counts.tp + counts.fn)
+
+
+def f1(counts: Confusion) -> Numbers:
+    """Harmonic mean of the two, 2 tp / (2 tp + fp + fn); 0 if nothing was flagged and nothing was there."""
+    return _share(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
+
+
+def f1_at_random(threat: npt.NDArray[np.bool_], flag_share: float) -> float:
+    """F1, of expected counts, of a policy that flags each flow with one probability, whatever the flow.
+
+    Args:
+        threat: What the flows are, bool `[n]`.
+        flag_share: The probability: 1 flags all, 0 none, `RANDOM_FLAG_SHARE` is the uniformly random policy's.
+    """
+    threats, benign = np.array([threat.sum()], np.float64), np.array([(~threat).sum()], np.float64)
+    flag, keep = flag_share, 1 - flag_share
+    return float(f1(Confusion(flag * threats, keep * benign, flag * benign, keep * threats))[0])
+
+
+def _share(part: Numbers, whole: Numbers) -> Numbers:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

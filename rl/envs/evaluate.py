@@ -1,0 +1,123 @@
+"""Greedy evaluation: what a policy is worth, without exploration, on flows or episodes that are the same for all."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rl import metrics
+from rl.config import ACTIONS, TRIAGE, EnvConfig
+from rl.data.types import Flows
+from rl.envs.confusion import RANDOM_FLAG_SHARE, confusion, f1, f1_at_random, precision, recall
+from rl.envs.gym import LaneEnv, make_gym_vec
+from rl.envs.triage import reward_table
+from rl.errors import ConfigError
+
+Act = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]]
+Results = dict[str, npt.NDArray[np.float64]]
+STEP_CAP = 10_000
+"""Steps after which an episode is cut off in an environment that has no time limit of its own."""
+
+
+class Evaluator(Protocol):
+    """Judges all members of a trial at once."""
+
+    def evaluate(self, act: Act, num_members: int) -> Results:
+        """Run the members' greedy policies.
+
+        Args:
+            act: Greedy actions int64 `[P, B]` for observations float32 `[P, B, F]`.
+            num_members: P.
+
+        Returns:
+            A value for each member, float64 `[P]`, under names from `rl.metrics`.
+        """
+
+
+def make_evaluator(env: EnvConfig, flows: Flows | None, seeds: Sequence[int]) -> Evaluator:
+    """Make the evaluator of an environment.
+
+    Args:
+        env: The environment.
+        flows: Triage: the part to judge, all of it.
+        seeds: Other environments: one for each of `env.eval_episodes` episodes; the same for every member.
+
+    Raises:
+        ConfigError: If triage has no flows, the seeds are not one an episode, or the environment is not supported.
+    """
+    if env.id != TRIAGE:
+        return EpisodeEvaluator(env, seeds)
+    if flows is None:
+        raise ConfigError(f"{TRIAGE} needs flows to be evaluated on, got none; pass a part of rl.data.load_flows(...)")
+    return TriageEvaluator(env, flows)
+
+
+class TriageEvaluator:
+    """Every member judges the same flows, each once. Flagged means blocked, quarantined or alerted."""
+
+    def __init__(self, env: EnvConfig, flows: Flows) -> None:
+        """Take the rewards and the length of an episode from `env`, and the flows to judge."""
+        self._flows = flows
+        self._flows_per_episode = env.flows_per_episode
+        self._rewards = reward_table(env)
+        self._trivial = {
+            metrics.F1_FLAG_ALL: f1_at_random(flows.threat, 1.0),
+            metrics.F1_FLAG_NONE: f1_at_random(flows.threat, 0.0),
+            metrics.F1_RANDOM: f1_at_random(flows.threat, RANDOM_FLAG_SHARE),
+        }
+
+    def evaluate(self, act: Act, num_members: int) -> Results:
+        """See `Evaluator`. The return is that of an episode: mean reward of a flow times flows per episode."""
+        features, threat = self._flows.features, self._flows.threat
+        actions = act(np.tile(features, (num_members, 1, 1)))
+        if actions.shape != (num_members, len(threat)):
+            raise ValueError(f"act must return actions of shape {(num_members, len(threat))}, got {actions.shape}")
+        counts = confusion(actions != ACTIONS.index("allow"), threat)
+        rewards = self._rewards[threat.astype(np.int64), actions]
+        return {
+            metrics.F1: f1(counts),
+            metrics.PRECISION: precision(counts),
+            metrics.RECALL: recall(counts),
+            metrics.TRUE_POSITIVES: counts.tp,
+            metrics.TRUE_NEGATIVES: counts.tn,
+            metrics.FALSE_POSITIVES: counts.fp,
+            metrics.FALSE_NEGATIVES: counts.fn,
+            metrics.EVAL_RETURN: rewards.mean(axis=1) * self._flows_per_episode,
+            **{name: np.full(num_members, value) for name, value in self._trivial.items()},
+        }
+
+
+class EpisodeEvaluator:
+    """Every member plays the same episodes, `env.eval_episodes` of them, side by side."""
+
+    def __init__(self, env: EnvConfig, seeds: Sequence[int]) -> None:
+        """Take one seed an episode."""
+        if len(seeds) != env.eval_episodes:
+            raise ConfigError(
+                f"one seed for each of env.eval_episodes = {env.eval_episodes} is needed, got {len(seeds)}"
+            )
+        self._id = env.id
+        self._seeds = [int(seed) for seed in seeds]
+        self._lanes: LaneEnv | None = None
+
+    def evaluate(self, act: Act, num_members: int) -> Results:
+        """See `Evaluator`. An episode ends by its environment's rules, or after `STEP_CAP` steps."""
+        lanes = self._make(num_members)
+        observations, _ = lanes.reset(seed=self._seeds * num_members)
+        returns = np.zeros(lanes.num_envs)
+        playing = np.ones(lanes.num_envs, dtype=np.bool_)
+        for _ in range(STEP_CAP):
+            actions = act(observations.reshape(num_members, len(self._seeds), -1))
+            observations, rewards, terminated, truncated, _ = lanes.step(actions.reshape(-1))
+            returns[playing] += rewards[playing]  # a lane's later episodes do not count
+            playing &= ~(terminated | truncated)
+            if not playing.any():
+                break
+        return {metrics.EVAL_RETURN: returns.reshape(num_members, -1).mean(axis=1)}
+
+    def _make(self, num_members: int) -> LaneEnv:
+        """The lanes, kept from one evaluation to the next: some environments are slow to make."""
+        if self._lanes is None or self._lanes.num_envs != num_members * len(self._seeds):
+            self._lanes = make_gym_vec(self._id, num_members * len(self._seeds))
+        return self._lanes

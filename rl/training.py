@@ -1,0 +1,42 @@
+"""From settings to a learner: what a trial, a champion's run and a benchmark have in common."""
+
+from collections.abc import Sequence
+
+from numpy.random import SeedSequence
+
+from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
+from rl.data.types import FlowData, Flows
+from rl.envs import action_names, make_evaluator, make_vec
+from rl.learner import Learner, Member
+from rl.seeding import as_int, child
+
+
+def make_learner(
+    config: PPOConfig,
+    env: EnvConfig,
+    seeds: Sequence[SeedSequence],
+    evaluation_seed: SeedSequence,
+    data: FlowData | None = None,
+    judged_by: Flows | None = None,
+    order: str = DataConfig.order,
+) -> Learner:
+    """A learner with one member per seed, all of one configuration.
+
+    Args:
+        config: PPO's settings.
+        env: The environment.
+        seeds: One for each member.
+        evaluation_seed: Of the episodes that evaluations play; triage judges given flows instead.
+        data: Flows to train on, for triage.
+        judged_by: Flows to evaluate on; None: the validation part.
+        order: In which the flows come, `DataConfig.order`.
+    """
+    members = [Member(config, seed) for seed in seeds]
+    lanes = [seed for member in members for seed in member.lane_seeds()]
+    vector = make_vec(env, lanes, data, order)
+    flows = None
+    if env.id == TRIAGE and data is not None:
+        flows = data.validation if judged_by is None else judged_by
+    episodes = [as_int(child(evaluation_seed, episode)) for episode in range(env.eval_episodes)]
+    evaluator = make_evaluator(env, flows, episodes)
+    return Learner(members, vector, evaluator, action_names(env, vector.single_action_space))

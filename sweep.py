@@ -1,0 +1,55 @@
+"""Run one sweep: compose the experiment, check it, run it. `python sweep.py --help` says how."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from rl.errors import ConfigError, DataError
+from sweeps.config import SweepConfig
+from sweeps.errors import SweepError, TrackingError
+from sweeps.schema import readable_errors, to_config
+
+WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Print what the user can mend as one line, and exit with status 2."""
+    try:
+        yield
+    except (ConfigError, DataError, SweepError, TrackingError) as error:
+        if WANTS_TRACEBACK:
+            raise
+        print(f"sweep.py: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def main() -> int:
+    """Return the exit status: 0, 2 for a refusal, or what the sweep says."""
+    configs: list[SweepConfig] = []
+
+    @hydra.main(version_base="1.3", config_path="conf", config_name="config")
+    def compose(cfg: DictConfig) -> None:
+        with one_line():  # here, since a setting may refer to Hydra's choices, which are gone afterwards
+            configs.append(to_config(cfg, HydraConfig.get().runtime.choices.get("experiment")))
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
+    with one_line(), readable_errors():
+        if {"-m", "--multirun"} & set(sys.argv[1:]):
+            raise SweepError("--multirun is not for sweeps; one call is one sweep, and `space` says what it searches")
+        compose()
+    if not configs:  # --help, --cfg or --info: Hydra has answered
+        return 0
+    with one_line():
+        from sweeps.run import run_sweep  # late, so that Hydra's own answers come at once
+
+        return run_sweep(configs[0], sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

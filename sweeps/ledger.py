@@ -1,0 +1,194 @@
+"""The ledger: an Optuna study, the one truth about which trials exist and how they ended.
+
+Only the driver writes to it. A finished trial is immutable in Optuna, so whatever belongs to it (reason, curve,
+attributes) is written before the `tell`; MLflow comes after and can be derived again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from rl.seeding import as_int
+from sweeps.config import SamplerConfig, StudyConfig
+from sweeps.errors import SweepError
+from sweeps.outcome import Outcome, Verdict
+
+OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
+"""Names of user attributes; `VALUES` holds the searched settings as the learner sees them."""
+
+_FEASIBLE = "feasible"
+"""Name of the constraint: 0 for a configuration that can run, 1 for one that cannot."""
+
+_STATES = {
+    Outcome.COMPLETED: TrialState.COMPLETE,
+    Outcome.PRUNED: TrialState.PRUNED,
+    Outcome.STUCK: TrialState.PRUNED,
+    Outcome.DIVERGED: TrialState.PRUNED,
+    # As FAIL the sampler would never learn from it.
+    Outcome.INFEASIBLE: TrialState.PRUNED,
+    Outcome.CRASHED: TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger knows of one trial.
+
+    Attributes:
+        number: The trial's number, the same in Ray Tune's name and in MLflow.
+        outcome: None while it runs.
+        reason: Why it ended as it did.
+        values: Searched settings by dotted path, as the learner sees them.
+        value: The objective: of a completed trial its final value, else the last one reported; None before the first.
+        curve: The objective by iteration.
+        summary: Numbers written at its end, such as the spread over members and the wall time.
+        started: When it was asked for.
+    """
+
+    number: int
+    outcome: Outcome | None
+    reason: str
+    values: Mapping[str, Any]
+    value: float | None
+    curve: Mapping[int, float]
+    summary: Mapping[str, float]
+    started: datetime | None
+
+
+class Ledger:
+    """One study. See `Ledger.create`."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._running: dict[int, Trial] = {}
+
+    @classmethod
+    def create(cls, url: str, sweep: StudyConfig, sampler: SamplerConfig, attributes: Mapping[str, Any]) -> "Ledger":
+        """A new study in the database at `url`, named after the sweep.
+
+        Raises:
+            SweepError: The database holds a study of this name already.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            study = optuna.create_study(
+                storage=RDBStorage(url),
+                study_name=sweep.name,
+                direction="maximize" if sweep.mode == "max" else "minimize",
+                sampler=_sampler(sampler, sweep.seed, asked=0),
+            )
+        except optuna.exceptions.DuplicatedStudyError as error:
+            raise SweepError(
+                f"sweep.name must be new, got {sweep.name!r}, which the ledger holds already; choose another name"
+            ) from error
+        study.set_metric_names([sweep.metric])
+        for name, value in attributes.items():
+            study.set_user_attr(name, value)
+        return cls(study)
+
+    @classmethod
+    def open(cls, url: str, name: str) -> "Ledger":
+        """An existing study, for reading.
+
+        Raises:
+            SweepError: There is none of this name; the message lists those there are.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = RDBStorage(url)
+        try:
+            return cls(optuna.load_study(storage=storage, study_name=name))
+        except KeyError as error:
+            names = optuna.get_all_study_names(storage)
+            raise SweepError(f"no sweep named {name!r}; there are: {', '.join(sorted(names)) or 'none'}") from error
+
+    def enqueue(self, raw: Mapping[str, Any]) -> None:
+        """Have a given point, in the study's own parameters, asked for before the sampler proposes any."""
+        self._study.enqueue_trial(dict(raw))
+
+    def ask(self, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
+        """Open a new trial.
+
+        Returns:
+            Its number and its parameters as the study holds them; `Space.decode` turns them into settings.
+        """
+        trial = self._study.ask(dict(distributions))
+        self._running[trial.number] = trial
+        return trial.number, dict(trial.params)
+
+    def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Write attributes of a trial that has not ended."""
+        for name, value in attributes.items():
+            self._running[number].set_user_attr(name, value)
+
+    def report(self, number: int, iteration: int, value: float) -> None:
+        """Add a point to a trial's curve of the objective."""
+        self._running[number].report(value, step=iteration)
+
+    def finish(
+        self, number: int, verdict: Verdict, value: float | None = None, summary: Mapping[str, float] | None = None
+    ) -> None:
+        """End a trial. Interrupted trials stay RUNNING in Optuna, so that a resume can continue them.
+
+        Args:
+            number: The trial.
+            verdict: Its outcome and why.
+            value: The objective of a completed trial, finite; None for the others.
+            summary: Numbers worth keeping beside the verdict.
+        """
+        trial = self._running.pop(number)
+        trial.set_user_attr(OUTCOME, str(verdict.outcome))
+        trial.set_user_attr(REASON, verdict.reason)
+        trial.set_user_attr(SUMMARY, dict(summary or {}))
+        if verdict.outcome is Outcome.INTERRUPTED:
+            return
+        trial.set_constraint(_FEASIBLE, 1.0 if verdict.outcome is Outcome.INFEASIBLE else 0.0)
+        self._study.tell(trial, values=value, state=_STATES[verdict.outcome])
+
+    def entries(self) -> list[Entry]:
+        """All trials, in the order of their numbers."""
+        return [_entry(trial) for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What `create` was given."""
+        return self._study.user_attrs
+
+
+def _sampler(config: SamplerConfig, seed: int, asked: int) -> BaseSampler:
+    """Seeded by what has been asked so far too: a reopened study would draw its first points again."""
+    own_seed = as_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), asked)))
+    if config.name == "tpe":
+        return TPESampler(n_startup_trials=config.num_startup_trials, seed=own_seed)
+    return RandomSampler(seed=own_seed)
+
+
+def _entry(trial: FrozenTrial) -> Entry:
+    attributes = trial.user_attrs
+    outcome = Outcome(attributes[OUTCOME]) if OUTCOME in attributes else None
+    curve = dict(sorted(trial.intermediate_values.items()))
+    last = next(reversed(curve.values()), None)
+    return Entry(
+        number=trial.number,
+        outcome=outcome,
+        reason=attributes.get(REASON, ""),
+        values=attributes.get(VALUES, {}),
+        value=trial.value if trial.state == TrialState.COMPLETE else last,
+        curve=curve,
+        summary=attributes.get(SUMMARY, {}),
+        started=trial.datetime_start,
+    )
+
+
+def best(entries: Sequence[Entry], mode: str) -> Entry | None:
+    """The completed trial with the best value; None if none completed."""
+    completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
+    sign = 1 if mode == "max" else -1
+    return max(completed, key=lambda entry: sign * (entry.value or 0.0), default=None)

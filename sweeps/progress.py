@@ -1,0 +1,165 @@
+"""What the user sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.config import SweepConfig
+from sweeps.outcome import Outcome, Verdict
+
+_HEARTBEAT_S = 30.0
+"""Plain lines: the longest silence while trials run."""
+
+_RECENT = 6
+"""Live table: ended trials shown."""
+
+
+@dataclass
+class _Live:
+    values: Mapping[str, Any]
+    iteration: int = 0
+    value: float | None = None
+    spread: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Best:
+    number: int
+    value: float
+    spread: float
+
+
+class Progress:
+    """Told by the driver what happens; a context manager that draws while it is open.
+
+    Args:
+        config: The sweep.
+        num_trials: Trials to run.
+        slots: Trials that run at the same time.
+        console: Where to draw.
+    """
+
+    def __init__(self, config: SweepConfig, num_trials: int, slots: int, console: Console) -> None:
+        self._config, self._num_trials, self._slots, self._console = config, num_trials, slots, console
+        self._started = time.monotonic()
+        self._running: dict[int, _Live] = {}
+        self._outcomes: Counter[Outcome] = Counter()
+        self._best: _Best | None = None
+        self._recent: deque[Text] = deque(maxlen=_RECENT)
+        self._warnings: list[str] = []
+        self._last_line = self._started
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4) if self._animated else None
+
+    @property
+    def _animated(self) -> bool:
+        return self._console.is_terminal and not self._console.is_dumb_terminal
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def started(self, number: int, values: Mapping[str, Any]) -> None:
+        """A trial was handed to a worker."""
+        self._running[number] = _Live(values)
+
+    def evaluated(self, number: int, iteration: int, value: float, spread: float) -> None:
+        """A trial goes on."""
+        trial = self._running[number]
+        trial.iteration, trial.value, trial.spread = iteration, value, spread
+        if time.monotonic() - self._last_line > _HEARTBEAT_S:
+            at = ", ".join(f"trial {n} at {t.iteration}" for n, t in self._running.items() if t.iteration)
+            self._line(f"running: {at}; {self._status()}")
+
+    def ended(self, number: int, verdict: Verdict, value: float | None, spread: float) -> None:
+        """A trial has ended."""
+        self._running.pop(number, None)
+        self._outcomes[verdict.outcome] += 1
+        if verdict.outcome is Outcome.COMPLETED and value is not None and self._improves(value):
+            self._best = _Best(number, value, spread)
+        shown = "" if value is None else f" {value:.3f} ± {spread:.3f}"
+        text = f"trial {number} {verdict.outcome}{shown}: {verdict.reason}"
+        self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
+        self._line(f"{text}; {self._status()}")
+
+    def warn(self, message: str) -> None:
+        """Something went wrong that does not end the sweep. Each message is shown once."""
+        if message not in self._warnings:
+            self._warnings.append(message)
+            self._line(f"warning: {message}")
+
+    def _improves(self, value: float) -> bool:
+        if self._best is None:
+            return True
+        return value > self._best.value if self._config.sweep.mode == "max" else value < self._best.value
+
+    def _line(self, text: str) -> None:
+        if not self._live:
+            self._last_line = time.monotonic()
+            print(f"[{_duration(self._last_line - self._started)}] {text}", file=self._console.file, flush=True)
+
+    def _status(self) -> str:
+        done = f"{self._done} of {self._num_trials} done{self._time_left()}"
+        if self._best is None:
+            return done
+        return f"best {self._best.value:.3f} ± {self._best.spread:.3f} (trial {self._best.number}); {done}"
+
+    @property
+    def _done(self) -> int:
+        return sum(count for outcome, count in self._outcomes.items() if outcome is not Outcome.INFEASIBLE)
+
+    def _time_left(self) -> str:
+        """By the pace so far; the trials that run count as half done. Nothing before the first has ended."""
+        if not self._done or self._done == self._num_trials:
+            return ""
+        elapsed = time.monotonic() - self._started
+        pace = (self._done + len(self._running) / 2) / elapsed
+        left = (self._num_trials - self._done - len(self._running) / 2) / pace
+        if self._config.sweep.max_hours is not None:
+            left = min(left, self._config.sweep.max_hours * 3600 - elapsed)
+        return f", about {_duration(max(left, 0))} left"
+
+    def _draw(self) -> Group:
+        elapsed = _duration(time.monotonic() - self._started)
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items())
+        head = Text(f"{self._config.sweep.name}  {elapsed}  {self._status()}", style="bold")
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in ("running", "iteration", self._config.sweep.metric, "configuration"):
+            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        for number, trial in sorted(self._running.items()):
+            value = "" if trial.value is None else f"{trial.value:.3f} ± {trial.spread:.3f}"
+            iteration = f"{trial.iteration}/{self._config.ppo.num_iterations}"
+            table.add_row(str(number), iteration, value, describe(trial.values))
+        warnings = [Text(f"warning: {message}", style="yellow") for message in self._warnings[-2:]]
+        return Group(head, Text(counts or "no trial has ended yet", style="dim"), table, *self._recent, *warnings)
+
+
+def describe(values: Mapping[str, Any]) -> str:
+    """Searched settings on one line, without their group: `lr=0.0003 gamma=0.99`."""
+    return " ".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in values.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,206 @@
+"""One sweep from start to end: opens the records, lets Ray Tune run the trials, closes the records."""
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rl import metrics
+from rl.config import TRIAGE
+from rl.data import FlowData, load_flows
+from sweeps.config import SweepConfig
+from sweeps.driver import Driver
+from sweeps.errors import SweepError
+from sweeps.ledger import Ledger
+from sweeps.outcome import Outcome
+from sweeps.progress import Progress
+from sweeps.provenance import provenance
+from sweeps.schema import to_yaml
+from sweeps.space import Space, search_space
+from sweeps.summary import show_summary, sqlite_url
+from sweeps.tracking import make_tracker
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: Ray's ports listen on loopback only
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # a resume starts from the ledger, never from Tune's snapshots
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
+    """Run a sweep and print what came of it.
+
+    Args:
+        config: The composed configuration; its name is set.
+        command: The arguments that it was composed from, for the command that reruns the best trial.
+
+    Returns:
+        The process's exit code: 0, or 130 after Ctrl-C.
+
+    Raises:
+        ConfigError, DataError, SweepError, TrackingError: What is wrong, before any worker starts.
+    """
+    console = Console()
+    _check_metric(config)
+    space, points = _space_and_points(config)
+    data = load_flows(config.data) if config.env.id == TRIAGE else None
+    folder = _new_folder(config)
+    yaml = to_yaml(config)
+    tracker = make_tracker(config.tracking, Path(config.sweep.folder))
+    tags = provenance()
+    ledger = Ledger.create(
+        config.tracking.optuna_url or sqlite_url(config, "optuna"), config.sweep, config.sampler, {"config": yaml}
+    )
+    tracker.start_sweep(str(config.sweep.name), yaml, tags)
+    folder.joinpath("config.yaml").write_text(yaml)
+    for point in points:
+        ledger.enqueue(space.encode(point))
+    slots = max(1, (config.resources.cpus or os.cpu_count() or 1) // config.resources.cpus_per_trial)
+    num_trials = config.sweep.num_trials or len(points)
+    console.print(f"Sweep {config.sweep.name}: {num_trials} trials x {config.sweep.seeds} seeds, {slots} at a time")
+    stopped = ""
+    with Progress(config, num_trials, slots, console) as progress:
+        driver = Driver(config, num_trials, space, ledger, tracker, progress)
+        try:
+            stopped = _run_trials(config, driver, slots, data)
+        except KeyboardInterrupt:
+            stopped = "stopped by the user"
+        finally:
+            driver.interrupt(stopped or "the driver failed")
+    outcome = Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
+    tracker.end_sweep(outcome, {"stopped": stopped} if stopped else {}, [])
+    if driver.failure:
+        raise driver.failure
+    show_summary(config, command, ledger.entries(), console)
+    if stopped:
+        console.print(f"The sweep ended early: {stopped}. What had run is on record.")
+    return INTERRUPTED if stopped == "stopped by the user" else 0
+
+
+def _check_metric(config: SweepConfig) -> None:
+    known = (*metrics.EVAL,) if config.env.id == TRIAGE else (metrics.EVAL_RETURN,)
+    if config.sweep.metric not in known:
+        raise SweepError(
+            f"sweep.metric must be one that {config.env.id} is evaluated by ({', '.join(known)}), "
+            f"got {config.sweep.metric!r}"
+        )
+
+
+def _space_and_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
+    """What is searched, and the points that are tried first (all of them, where points are all there is)."""
+    space, points = search_space(config)
+    if config.sampler.name == "points":
+        return space, points[: config.sweep.num_trials]
+    if not config.sweep.control:
+        return space, []
+    control = space.base(config)
+    if not space.contains(control):
+        raise SweepError(
+            f"the control, trial 0, must lie inside the space, got {control}; widen the space, or set "
+            "sweep.control=false"
+        )
+    return space, [control]
+
+
+def _new_folder(config: SweepConfig) -> Path:
+    folder = Path(config.sweep.folder) / str(config.sweep.name)
+    if folder.exists():
+        raise SweepError(f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None) -> str:
+    """Let Ray Tune run trials until none is left; returns why it ended earlier, if it did."""
+    os.environ.update(_ENVIRONMENT)
+    # Workers start in folders of their own and must find these packages.
+    root = str(Path(__file__).parent.parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    from ray import tune
+
+    from sweeps.callback import CrashCallback
+    from sweeps.scheduler import JudgingScheduler
+    from sweeps.search import LedgerSearch
+    from sweeps.trainable import TrialTrainable
+
+    search = LedgerSearch(driver.propose)
+    budget = config.sweep.max_hours and config.sweep.max_hours * 3600
+    with _ray(config, slots) as scratch, _terminable():
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(TrialTrainable, data=data), {"cpu": config.resources.cpus_per_trial}
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=search,
+                scheduler=JudgingScheduler(driver.receive, search.numbers),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                time_budget_s=budget,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name=config.sweep.name,
+                storage_path=scratch,
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=config.resources.max_failures),
+                callbacks=[CrashCallback(driver.crash, search.numbers)],
+            ),
+        )
+        tuner.fit()
+    if driver.num_running == 0 or driver.failure:
+        return ""
+    return "stopped by the user"
+
+
+@contextmanager
+def _ray(config: SweepConfig, slots: int) -> Iterator[str]:
+    """Ray, up for the time of a sweep; gives a scratch folder that goes with it."""
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    scratch = tempfile.mkdtemp(prefix="unstuck-")
+    own: dict[str, Any] = {} if config.resources.ray_address else {"num_cpus": slots, "_temp_dir": scratch}
+    try:
+        ray.init(
+            address=config.resources.ray_address or "local",
+            include_dashboard=None if config.resources.ray_address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **own,
+        )
+        yield scratch
+    finally:
+        ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a sweep as Ctrl-C does, records closed; Ray's own handler would abort the process."""
+
+    def forward(number: int, frame: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, forward)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,141 @@
+"""What the user reads when a sweep has ended: who won, how trials ended, and what to type next."""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rl import metrics
+from sweeps.config import SweepConfig
+from sweeps.ledger import Entry, best
+from sweeps.outcome import Outcome
+from sweeps.tracking import redact_url
+
+_TOP = 10
+"""Rows of the leaderboard."""
+
+_NOT_RERUN = ("sweep.name", "sweep.num_trials", "sweep.max_hours", "sweep.control")
+_NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
+
+
+def show_summary(config: SweepConfig, command: Sequence[str], entries: Sequence[Entry], console: Console) -> None:
+    """Print the leaderboard, how trials ended, the command that reruns the best, and how to open the two UIs."""
+    console.print(leaderboard(config, entries))
+    counts = Counter(entry.outcome for entry in entries if entry.outcome)
+    console.print(
+        f"{sum(counts.values())} trials: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    )
+    winner = best(entries, config.sweep.mode)
+    if winner is None:
+        console.print("No trial completed, so there is no best one: the reasons are in the table.")
+    else:
+        console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
+        _print_command(rerun_command(config, command, winner), console)
+        console.print("Judge it on fresh seeds and on test flows that the search never saw:")
+        _print_command(["python", "-m", "sweeps", "champion", str(_folder(config))], console)
+    console.print("Compare the runs in MLflow (http://127.0.0.1:5000):" if config.tracking.name == "mlflow" else "")
+    for line in ui_commands(config):
+        _print_command(line, console)
+
+
+def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
+    """The best trials by their value; those that were stopped stand below the completed ones."""
+    table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {config.sweep.seeds} seeds")
+    table.add_column("trial", justify="right")
+    table.add_column("value", justify="right")
+    table.add_column("± seeds", justify="right")
+    paths = list(dict.fromkeys(path for entry in entries for path in entry.values))
+    for path in paths:
+        table.add_column(path.rpartition(".")[2], justify="right")
+    table.add_column("ended", max_width=60)
+    ranked = sorted(entries, key=lambda entry: _rank(entry, config.sweep.mode))
+    for entry in ranked[:_TOP]:
+        spread = entry.summary.get(metrics.FINAL_SPREAD)
+        table.add_row(
+            str(entry.number),
+            "" if entry.value is None else f"{entry.value:.4f}",
+            "" if spread is None else f"{spread:.4f}",
+            *(_number(entry.values.get(path)) for path in paths),
+            "completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}",
+        )
+    return table
+
+
+def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
+    """The command that trains one trial's configuration again, on the same seeds and to the end.
+
+    Args:
+        config: The sweep.
+        command: The overrides that the sweep was called with.
+        entry: The trial.
+    """
+    kept = [override for override in command if _is_kept(override, entry.values)]
+    values = [f"{path}={_literal(value)}" for path, value in entry.values.items()]
+    return [
+        "python",
+        "sweep.py",
+        *kept,
+        "sampler=points",
+        "sampler.points=[{}]",
+        "space=none",
+        "scheduler=none",
+        "health=none",
+        "sweep.num_trials=null",
+        f"sweep.name={config.sweep.name}-trial{entry.number}",
+        *values,
+    ]
+
+
+def ui_commands(config: SweepConfig) -> list[list[str]]:
+    """Commands that open MLflow and the Optuna dashboard on what was recorded."""
+    commands = []
+    if config.tracking.name == "mlflow":
+        mlflow_url = redact_url(config.tracking.mlflow_url or sqlite_url(config, "mlflow"))
+        commands.append(["mlflow", "ui", "--backend-store-uri", mlflow_url])
+    optuna_url = redact_url(config.tracking.optuna_url or sqlite_url(config, "optuna"))
+    commands.append(["optuna-dashboard", optuna_url])
+    return commands
+
+
+def sqlite_url(config: SweepConfig, name: str) -> str:
+    """The database that a sweep writes to unless a URL is set."""
+    return f"sqlite:///{Path(config.sweep.folder).absolute() / name}.db"
+
+
+def _folder(config: SweepConfig) -> Path:
+    return Path(config.sweep.folder) / str(config.sweep.name)
+
+
+def _rank(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:
+    value = 0.0 if entry.value is None else entry.value
+    return (
+        entry.outcome is not Outcome.COMPLETED,
+        entry.value is None,
+        -value if mode == "max" else value,
+        entry.number,
+    )
+
+
+def _is_kept(override: str, values: Mapping[str, Any]) -> bool:
+    key = override.partition("=")[0].lstrip("+~")
+    return key not in (*_NOT_RERUN, *values) and key.partition(".")[0] not in _NOT_RERUN_GROUPS
+
+
+def _literal(value: Any) -> str:
+    """As Hydra's command line reads it back, every digit included."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_literal(item) for item in value) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _print_command(words: Sequence[str], console: Console) -> None:
+    # Not wrapped, so that it can be copied.
+    console.print("  " + shlex.join(words), soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,398 @@
+"""Where runs are shown: MLflow, written in batches by the driver alone (DESIGN D5, D6, D10).
+
+What is here is derived: the ledger is the truth, and writing anything again leaves no duplicate behind.
+"""
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from sweeps.config import TrackingConfig
+from sweeps.errors import TrackingError
+from sweeps.outcome import Outcome, Verdict
+from sweeps.record import Record
+
+if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
+    from mlflow import MlflowClient
+
+SWEEP_TAG, TRIAL_TAG, SEARCHED_TAG, OUTCOME_TAG, REASON_TAG = "sweep", "trial", "searched", "outcome", "reason"
+PARENT_TAG = "mlflow.parentRunId"
+CONFIG_FILE = "config.yaml"
+STATUS = {
+    Outcome.COMPLETED: "FINISHED",
+    Outcome.PRUNED: "KILLED",
+    Outcome.STUCK: "KILLED",
+    Outcome.DIVERGED: "KILLED",
+    Outcome.INTERRUPTED: "KILLED",
+    Outcome.INFEASIBLE: "FAILED",
+    Outcome.CRASHED: "FAILED",
+}
+
+# Read by MLflow at its import. Its own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
+ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are the two below
+PARAM_LENGTH, TAG_LENGTH = 6000, 8000
+USER_AND_PASSWORD = re.compile(r"(://[^\s:/@]*:)\S*@")  # to the last @: a password may hold one
+SECRET_OPTION = re.compile(r"([?&;](?:password|passwd|pwd|sslpassword|token|odbc_connect)=)[^\s&;]+", re.IGNORECASE)
+
+
+class Tracker(Protocol):
+    """Shows a sweep. Every method raises `TrackingError` where the store fails, and can be called again."""
+
+    def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+        """Opens the sweep's parent run, or reopens the one that has its name.
+
+        Args:
+            name: The sweep's name.
+            config_yaml: The composed configuration.
+            tags: What else to know about it, e.g. `sweeps.provenance.provenance()`.
+        """
+
+    def start_trial(
+        self,
+        number: int,
+        searched: Mapping[str, Any],
+        fixed: Mapping[str, Any],
+        tags: Mapping[str, str],
+        config_yaml: str,
+    ) -> str:
+        """Opens a trial's run, or reopens the one that has its number in this sweep.
+
+        Args:
+            number: The trial's number in the ledger.
+            searched: What the sampler chose, by dotted path or nested.
+            fixed: The rest of the trial's configuration, likewise; where both name a setting, `searched` holds.
+            tags: What else to know about it, e.g. `seeds`.
+            config_yaml: The trial's own configuration.
+
+        Returns:
+            The run's id; empty where nothing is tracked.
+        """
+
+    def log(self, number: int, records: Sequence[Record]) -> None:
+        """Writes all metrics of a started trial's iterations; what is there already is not written twice."""
+
+    def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
+        """Sets tags of a started trial."""
+
+    def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
+        """Closes a started trial's run.
+
+        Args:
+            number: The trial's number.
+            verdict: How it ended and why.
+            summary: Metrics of the whole trial, under names that its records do not use; they stand at its last
+                iteration.
+        """
+
+    def end_sweep(self, outcome: Outcome, summary_tags: Mapping[str, str], artifacts: Sequence[Path]) -> None:
+        """Closes the parent run.
+
+        Args:
+            outcome: How the sweep ended.
+            summary_tags: What it found, e.g. the champion's number.
+            artifacts: Files and folders to keep with it.
+        """
+
+
+def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
+    """The tracker that `config` names; it opens nothing before `start_sweep`.
+
+    Args:
+        config: The `tracking` settings.
+        folder: Where everything is written (`sweep.folder`); without `tracking.mlflow_url` it gets `mlflow.db`.
+    """
+    if config.name == "none":
+        return NullTracker()
+    folder = folder.absolute()
+    url = config.mlflow_url or f"sqlite:///{folder / 'mlflow.db'}"
+    return MlflowTracker(url, config.mlflow_experiment, folder / "mlflow-artifacts")
+
+
+def redact_url(text: str) -> str:
+    """Puts `***` for the password of each URL in a text; never too little, at times too much.
+
+    >>> redact_url("cannot reach postgresql://me:secret@db/mlflow")
+    'cannot reach postgresql://me:***@db/mlflow'
+    """
+    return SECRET_OPTION.sub(r"\1***", USER_AND_PASSWORD.sub(r"\1***@", text))
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted path: `{"ppo": {"lr": 1}}` becomes `{"ppo.lr": 1}`. Lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+class NullTracker:
+    """Shows nothing (`tracking=none`)."""
+
+    def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+        """Does nothing."""
+
+    def start_trial(
+        self,
+        number: int,
+        searched: Mapping[str, Any],
+        fixed: Mapping[str, Any],
+        tags: Mapping[str, str],
+        config_yaml: str,
+    ) -> str:
+        """Returns an empty run id."""
+        return ""
+
+    def log(self, number: int, records: Sequence[Record]) -> None:
+        """Does nothing."""
+
+    def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
+        """Does nothing."""
+
+    def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
+        """Does nothing."""
+
+    def end_sweep(self, outcome: Outcome, summary_tags: Mapping[str, str], artifacts: Sequence[Path]) -> None:
+        """Does nothing."""
+
+
+@dataclass
+class _OpenSweep:
+    """Where an open sweep's runs are: `runs` by trial number, `last` the (iteration, ms) logged last of each."""
+
+    client: "MlflowClient"
+    experiment: str
+    name: str
+    parent: str
+    runs: dict[int, str]
+    last: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+class MlflowTracker:
+    """One parent run a sweep, one child run a trial; see `Tracker` for the methods.
+
+    Args:
+        url: A database or a tracking server.
+        experiment: The MLflow experiment that holds the sweeps; made where missing.
+        artifacts: Absolute folder of a new experiment's artifacts; a tracking server chooses its own.
+    """
+
+    def __init__(self, url: str, experiment: str, artifacts: Path) -> None:
+        self._url = url
+        self._experiment = experiment
+        self._artifacts = artifacts
+        self._sweep: _OpenSweep | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a tracker must not be pickled, since its URL may hold a password; keep it in the driver")
+
+    def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+        """See `Tracker`. Makes the database's tables where missing, before anybody else opens it (2 s)."""
+        tags = {**tags, SWEEP_TAG: name}
+        with _translated(f"start sweep {name}"):
+            if self._url.startswith(DATABASES):
+                self._artifacts.mkdir(parents=True, exist_ok=True)
+            client = _connect(self._url)
+            experiment = self._find_experiment(client)
+            # One search finds a whole earlier call of this sweep; in a new sweep no trial searches any more.
+            found = _runs_of(client, experiment, name)
+            parents = [run for run, its in found.items() if PARENT_TAG not in its]
+            if parents:
+                parent = parents[0]
+                _reopen(client, parent, tags)
+            else:
+                parent = client.create_run(experiment, tags=_texts(tags), run_name=name).info.run_id
+            children = {run: its for run, its in found.items() if its.get(PARENT_TAG) == parent and TRIAL_TAG in its}
+            numbers = {int(its[TRIAL_TAG]): run for run, its in children.items()}
+            self._sweep = _OpenSweep(client, experiment, name, parent, numbers)
+            client.log_text(parent, redact_url(config_yaml), CONFIG_FILE)
+
+    def start_trial(
+        self,
+        number: int,
+        searched: Mapping[str, Any],
+        fixed: Mapping[str, Any],
+        tags: Mapping[str, str],
+        config_yaml: str,
+    ) -> str:
+        """See `Tracker`. A reopened trial must have the parameters that it had."""
+        sweep, chosen = self._opened(), flatten(searched)
+        own = {PARENT_TAG: sweep.parent, SWEEP_TAG: sweep.name, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
+        with _translated(f"start trial {number}"):
+            if number in sweep.runs:
+                _reopen(sweep.client, sweep.runs[number], {**tags, **own})
+            else:
+                run_name = f"{sweep.name}/{number:04d}"
+                run = sweep.client.create_run(sweep.experiment, tags=_texts({**tags, **own}), run_name=run_name)
+                sweep.runs[number] = run.info.run_id
+            _log_params(sweep.client, sweep.runs[number], {**flatten(fixed), **chosen})
+            sweep.client.log_text(sweep.runs[number], redact_url(config_yaml), CONFIG_FILE)
+        return sweep.runs[number]
+
+    def log(self, number: int, records: Sequence[Record]) -> None:
+        """See `Tracker`. A value that is not finite is kept: MLflow shows NaN as NaN, infinity as 1.8e308."""
+        sweep, run = self._opened(), self._run_of(number)
+        with _translated(f"log trial {number}"):
+            _log_metrics(sweep.client, run, records)
+        for record in records:
+            reached = record.iteration, record.timestamp_ms
+            sweep.last[number] = max(sweep.last.get(number, reached), reached)
+
+    def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
+        """See `Tracker`."""
+        sweep, run = self._opened(), self._run_of(number)
+        with _translated(f"tag trial {number}"):
+            _set_tags(sweep.client, run, tags)
+
+    def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        sweep, run = self._opened(), self._run_of(number)
+        # At the last iteration and its time, not now: so that ending a trial again adds no second point.
+        iteration, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
+        with _translated(f"end trial {number}"):
+            _log_metrics(sweep.client, run, [Record(iteration, timestamp_ms, summary)])
+            _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
+            sweep.client.set_terminated(run, STATUS[verdict.outcome])
+
+    def end_sweep(self, outcome: Outcome, summary_tags: Mapping[str, str], artifacts: Sequence[Path]) -> None:
+        """See `Tracker`."""
+        sweep = self._opened()
+        with _translated(f"end sweep {sweep.name}"):
+            for path in artifacts:
+                sweep.client.log_artifact(sweep.parent, str(path))
+            _set_tags(sweep.client, sweep.parent, {**summary_tags, OUTCOME_TAG: outcome})
+            sweep.client.set_terminated(sweep.parent, STATUS[outcome])
+
+    def _find_experiment(self, client: "MlflowClient") -> str:
+        """Id of the experiment, made where missing."""
+        experiment = client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            location = self._artifacts.as_uri() if self._url.startswith(DATABASES) else None
+            return client.create_experiment(self._experiment, artifact_location=location)
+        if experiment.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"tracking.mlflow_experiment must not be a deleted experiment, got {self._experiment!r}; "
+                f"run `mlflow experiments restore -x {experiment.experiment_id}`, or choose another name"
+            )
+        return str(experiment.experiment_id)
+
+    def _opened(self) -> _OpenSweep:
+        if self._sweep is None:
+            raise TrackingError("a tracker needs a started sweep; call start_sweep, again if it failed")
+        return self._sweep
+
+    def _run_of(self, number: int) -> str:
+        run = self._opened().runs.get(number)
+        if run is None:
+            raise TrackingError(
+                f"trial {number} must be started before it is written; call start_trial, again if it failed"
+            )
+        return run
+
+
+def _connect(url: str) -> "MlflowClient":
+    """Opens the store, with its tables. Quietly: what goes wrong is raised, so nothing has to be printed."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import sqlalchemy
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    if url.startswith(DATABASES):
+        # MLflow tries an unreachable database for 100 s; one attempt of our own tells at once.
+        engine = sqlalchemy.create_engine(url)
+        engine.connect().close()
+        engine.dispose()
+    return MlflowClient(tracking_uri=url)
+
+
+def _backend_errors() -> tuple[type[Exception], ...]:
+    """What a store raises; ImportError is a database without its driver."""
+    from alembic.util import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, CommandError, OSError, ImportError
+
+
+@contextmanager
+def _translated(action: str) -> Iterator[None]:
+    """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped."""
+    try:
+        yield
+    except _backend_errors() as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
+            cause = cause.__cause__
+        line = redact_url(str(cause)).partition("\n")[0]
+        raise TrackingError(
+            f"cannot {action} in MLflow: {type(cause).__name__}: {line}; "
+            "check tracking.mlflow_url and the disk, or run with tracking=none"
+        ) from None
+
+
+def _runs_of(client: "MlflowClient", experiment: str, sweep: str) -> dict[str, dict[str, str]]:
+    """Tags of a sweep's runs by run id, the oldest first: its parent and its trials, deleted ones left out."""
+    found: dict[str, dict[str, str]] = {}
+    token: str | None = None
+    while token != "":
+        page = client.search_runs(
+            [experiment], f"tags.{SWEEP_TAG} = '{sweep}'", order_by=["attributes.start_time ASC"], page_token=token
+        )
+        found |= {run.info.run_id: run.data.tags for run in page}
+        token = page.token or ""
+    return found
+
+
+def _reopen(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
+    """Sets an ended run going again: what was said about its end no longer holds."""
+    for key in {OUTCOME_TAG, REASON_TAG} & client.get_run(run).data.tags.keys():
+        client.delete_tag(run, key)
+    client.update_run(run, status="RUNNING")
+    _set_tags(client, run, tags)
+
+
+def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    rows = [Param(key, _text(value, PARAM_LENGTH)) for key, value in params.items()]
+    for start in range(0, len(rows), PARAMS_PER_BATCH):
+        client.log_batch(run, params=rows[start : start + PARAMS_PER_BATCH])
+
+
+def _log_metrics(client: "MlflowClient", run: str, records: Sequence[Record]) -> None:
+    from mlflow.entities import Metric
+
+    rows = [
+        Metric(name, float(value), record.timestamp_ms, record.iteration)
+        for record in records
+        for name, value in record.metrics.items()
+    ]
+    for start in range(0, len(rows), METRICS_PER_BATCH):
+        client.log_batch(run, metrics=rows[start : start + METRICS_PER_BATCH])
+
+
+def _set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run, tags=[RunTag(key, value) for key, value in _texts(tags).items()])
+
+
+def _texts(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: _text(value, TAG_LENGTH) for key, value in tags.items()}
+
+
+def _text(value: object, limit: int) -> str:
+    """As MLflow may keep it: no password, and at most `limit` characters."""
+    text = redact_url(str(value))
+    return text if len(text) <= limit else text[: limit - 1] + "…"

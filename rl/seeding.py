@@ -2,7 +2,7 @@
 
 from numpy.random import SeedSequence
 
-BLOCKS = ("search", "rerank", "test", "evaluation")
+BLOCKS = ("search", "rerank", "test", "evaluation", "test evaluation")
 """What seeds are for. Blocks never meet, so nothing is judged on the seeds that it was chosen by."""
 
 
@@ -17,9 +17,9 @@ def member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSeque
     return [SeedSequence(seed, spawn_key=(BLOCKS.index(block), member)) for member in range(count)]
 
 
-def evaluation_seed(seed: int) -> SeedSequence:
+def evaluation_seed(seed: int, block: str = "evaluation") -> SeedSequence:
     """Seed of the episodes that evaluations play: the same for all trials of a sweep."""
-    return SeedSequence(seed, spawn_key=(BLOCKS.index("evaluation"),))
+    return SeedSequence(seed, spawn_key=(BLOCKS.index(block),))
 
 
 def child(parent: SeedSequence, index: int) -> SeedSequence:

@@ -147,7 +147,7 @@ class TrackingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """One call of `sweep.py`, complete. `space` maps dotted config paths to kinds, see `sweeps.space`."""
+    """One call of `sweep.py`, complete. `space` is nested like the settings, with a kind at each leaf."""
 
     sweep: StudyConfig = field(default_factory=StudyConfig)
     env: EnvConfig = field(default_factory=EnvConfig)

@@ -4,6 +4,7 @@ Only the driver writes to it. A finished trial is immutable in Optuna, so whatev
 attributes) is written before the `tell`; MLflow comes after and can be derived again.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,7 +90,8 @@ class Ledger:
             raise SweepError(
                 f"sweep.name must be new, got {sweep.name!r}, which the ledger holds already; choose another name"
             ) from error
-        study.set_metric_names([sweep.metric])
+        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+            study.set_metric_names([sweep.metric])
         for name, value in attributes.items():
             study.set_user_attr(name, value)
         return cls(study)

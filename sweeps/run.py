@@ -17,7 +17,7 @@ from rl.config import TRIAGE
 from rl.data import FlowData, load_flows
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
-from sweeps.errors import SweepError
+from sweeps.errors import SweepError, TrackingError
 from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
 from sweeps.progress import Progress
@@ -25,7 +25,7 @@ from sweeps.provenance import provenance
 from sweeps.schema import to_yaml
 from sweeps.space import Space, search_space
 from sweeps.summary import show_summary, sqlite_url
-from sweeps.tracking import make_tracker
+from sweeps.tracking import make_tracker, redact_url
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -61,7 +61,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     space, points = _space_and_points(config)
     data = load_flows(config.data) if config.env.id == TRIAGE else None
     folder = _new_folder(config)
-    yaml = to_yaml(config)
+    yaml = redact_url(to_yaml(config))  # whatever is written down: no password
     tracker = make_tracker(config.tracking, Path(config.sweep.folder))
     tags = provenance()
     ledger = Ledger.create(
@@ -72,7 +72,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     for point in points:
         ledger.enqueue(space.encode(point))
     slots = max(1, (config.resources.cpus or os.cpu_count() or 1) // config.resources.cpus_per_trial)
-    num_trials = config.sweep.num_trials or len(points)
+    num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
     console.print(f"Sweep {config.sweep.name}: {num_trials} trials x {config.sweep.seeds} seeds, {slots} at a time")
     stopped = ""
     with Progress(config, num_trials, slots, console) as progress:
@@ -84,7 +84,10 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         finally:
             driver.interrupt(stopped or "the driver failed")
     outcome = Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
-    tracker.end_sweep(outcome, {"stopped": stopped} if stopped else {}, [])
+    try:
+        tracker.end_sweep(outcome, {"stopped": stopped} if stopped else {}, [])
+    except TrackingError as error:
+        console.print(f"warning: {error}", markup=False)
     if driver.failure:
         raise driver.failure
     show_summary(config, command, ledger.entries(), console)

@@ -212,6 +212,14 @@ def to_yaml(config: SweepConfig) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
 
 
+def from_yaml(text: str) -> SweepConfig:
+    """The configuration that `to_yaml` wrote."""
+    cfg = OmegaConf.create(text)
+    if not isinstance(cfg, DictConfig):
+        raise ConfigError(f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}")
+    return to_config(cfg)
+
+
 @contextmanager
 def readable_errors() -> Iterator[None]:
     """Turn whatever Hydra raises while it composes into a `SweepError` of one line; wrap nothing else in it.

@@ -1,0 +1,59 @@
+"""Numbers about a handful of runs: pure functions, each with its own generator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, and how sure it is.
+
+    Attributes:
+        mean: Of the values.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        spread: Standard deviation of the values (n - 1); 0 for a single one.
+        values: One a seed.
+    """
+
+    mean: float
+    low: float
+    high: float
+    spread: float
+    values: tuple[float, ...]
+
+
+def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Estimate:
+    """Mean with a 95 % percentile bootstrap interval (Efron 1979; 10,000 resamples).
+
+    With fewer than about ten values the interval is too narrow; it says so by its own width only in part.
+
+    Args:
+        values: One a seed, at least one.
+        seed: Of the resampling.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    draws = np.random.default_rng(seed).integers(0, len(data), size=(_RESAMPLES, len(data)))
+    low, high = np.percentile(data[draws].mean(axis=1), [2.5, 97.5])
+    spread = float(data.std(ddof=1)) if len(data) > 1 else 0.0
+    return Estimate(float(data.mean()), float(low), float(high), spread, tuple(map(float, data)))
+
+
+def bootstrap_difference(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> Estimate:
+    """Difference of two means, resampled independently, with its 95 % percentile bootstrap interval.
+
+    Args:
+        ours: One value a seed.
+        theirs: Likewise; seeds need not match: members decorrelate after a few updates.
+        seed: Of the resampling.
+    """
+    generator = np.random.default_rng(seed)
+    one, other = (np.asarray(values, dtype=np.float64) for values in (ours, theirs))
+    means = [data[generator.integers(0, len(data), size=(_RESAMPLES, len(data)))].mean(axis=1) for data in (one, other)]
+    differences = means[0] - means[1]
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return Estimate(float(one.mean() - other.mean()), float(low), float(high), float(differences.std()), ())

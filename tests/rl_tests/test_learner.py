@@ -1,0 +1,140 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from rl import metrics
+from rl.config import DataConfig, EnvConfig, PPOConfig
+from rl.data import load_flows
+from rl.envs import action_names, make_evaluator, make_vec
+from rl.errors import ConfigError
+from rl.learner import Learner, Member
+from rl.seeding import evaluation_seed, member_seeds
+from rl.training import make_learner
+
+CONFIG = PPOConfig(
+    num_iterations=20,
+    num_envs=3,
+    num_steps=11,
+    minibatch_size=11,
+    num_epochs=2,
+    hidden_sizes=(24, 20),
+    normalize_returns="running",
+    normalize_observations=True,
+    eval_every=10,
+    target_kl=0.05,
+    clip_range_vf=0.5,
+    lr_schedule="linear",
+)
+ENV = EnvConfig(flows_per_episode=50)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_flows(DataConfig(num_flows=2000))
+
+
+def _learner(members, data, env=ENV):
+    lanes = [seed for member in members for seed in member.lane_seeds()]
+    vector = make_vec(env, lanes, data)
+    evaluator = make_evaluator(env, data.validation, [0] * env.eval_episodes)
+    return Learner(members, vector, evaluator, action_names(env, vector.single_action_space))
+
+
+def _curve(learner, member, iterations):
+    return [{name: value[member] for name, value in learner.iterate().items()} for _ in range(iterations)]
+
+
+def _assert_same(ours, theirs):
+    """Equal to the last bit; train/episode_return waits for every member, so it is compared where both have it."""
+    for one, other in zip(ours, theirs, strict=True):
+        shared = one.keys() & other.keys()
+        assert one.keys() ^ other.keys() <= {metrics.TRAIN_RETURN}
+        assert {name: one[name] for name in shared} == {name: other[name] for name in shared}
+
+
+@pytest.mark.parametrize("shared_trunk", [True, False])
+@pytest.mark.parametrize("normalize_returns", ["none", "running", "batch"])
+def test_member_alone_equals_member_among_seven_others(data, shared_trunk, normalize_returns):
+    config = dataclasses.replace(CONFIG, shared_trunk=shared_trunk, normalize_returns=normalize_returns)
+    seeds = member_seeds(7, 16)
+    alone = _learner([Member(config, seeds[0])], data)
+    expected = _curve(alone, 0, 20)
+    for place, others in ((0, seeds[1:8]), (5, seeds[8:15])):
+        lr = 1e-2 if place else 1e-4
+        neighbours = [Member(dataclasses.replace(config, lr=lr, entropy_coef=0.1), seed) for seed in others]
+        crowd = _learner([*neighbours[:place], Member(config, seeds[0]), *neighbours[place:]], data)
+        _assert_same(_curve(crowd, place, 20), expected)
+        assert torch.equal(crowd.networks.parameters[place], alone.networks.parameters[0])
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "unstuck/Triage-v0"])
+def test_neighbours_whose_episodes_end_elsewhere_change_nothing(data, env):
+    """Truncated episodes are valued in chunks: their number must not show in another member's numbers."""
+    config, where = dataclasses.replace(CONFIG, num_steps=22), EnvConfig(id=env, flows_per_episode=7, eval_episodes=2)
+    seeds = member_seeds(3, 4)
+    expected = _curve(_learner([Member(config, seeds[0])], data, where), 0, 12)
+    _assert_same(_curve(_learner([Member(config, seed) for seed in seeds], data, where), 0, 12), expected)
+
+
+def test_same_seed_same_numbers_and_other_seed_others(data):
+    first, again, other = (make_learner(CONFIG, ENV, member_seeds(s, 2), evaluation_seed(s), data) for s in (1, 1, 2))
+    ours, same, different = (_curve(learner, 1, 5) for learner in (first, again, other))
+    assert ours == same
+    assert ours != different
+
+
+def test_members_of_one_learner_must_agree_on_shapes(data):
+    seeds = member_seeds(0, 2)
+    odd = dataclasses.replace(CONFIG, num_epochs=5)
+    with pytest.raises(ConfigError, match=r"ppo\.num_epochs must be the same for all members.*got \['2', '5'\]"):
+        _learner([Member(CONFIG, seeds[0]), Member(odd, seeds[1])], data)
+
+
+def test_learns_to_triage(data):
+    config = PPOConfig(num_iterations=25, lr=3e-3, gamma=0.0, eval_every=25, shared_trunk=True)
+    learner = make_learner(config, EnvConfig(), member_seeds(0, 2), evaluation_seed(0), data)
+    for _ in range(24):
+        learner.iterate()
+    final = learner.iterate()
+    assert final[metrics.F1].min() > 2 * final[metrics.F1_FLAG_ALL].max()
+    assert final[metrics.EVAL_RETURN].min() > 0  # a uniformly random policy earns -1,750
+
+
+def test_metrics_come_once_an_iteration_and_evaluations_when_due(data):
+    learner = make_learner(CONFIG, ENV, member_seeds(0, 2), evaluation_seed(0), data)
+    curve = _curve(learner, 0, 20)
+    always = {name for name in metrics.TRAIN if name != metrics.TRAIN_RETURN}
+    shares = {metrics.action_metric(name) for name in ("allow", "block", "quarantine", "alert")}
+    for iteration, measured in enumerate(curve, 1):
+        assert always | shares <= measured.keys()
+        assert (metrics.F1 in measured) == (iteration in (10, 20))
+        assert sum(measured[name] for name in shares) == pytest.approx(1.0)
+
+
+def test_episode_return_is_absent_until_every_member_ended_an_episode(data):
+    learner = make_learner(CONFIG, ENV, member_seeds(0, 2), evaluation_seed(0), data)
+    present = [metrics.TRAIN_RETURN in learner.iterate() for _ in range(7)]
+    assert present == [False] * 4 + [True] * 3  # 11 steps an iteration, episodes of 50
+
+
+def test_lr_decays_linearly_to_the_end(data):
+    learner = make_learner(CONFIG, ENV, member_seeds(0, 1), evaluation_seed(0), data)
+    rates = [learner.iterate()[metrics.LR][0] for _ in range(20)]
+    np.testing.assert_allclose(rates, CONFIG.lr * (1 - np.arange(20) / 20), rtol=1e-6)
+
+
+def test_batch_normalised_value_loss_starts_at_one(data):
+    """The critic knows nothing yet and its targets have spread 1: the stuck run's 1.0 (its case, conclusion 2)."""
+    config = PPOConfig(num_iterations=1, eval_every=1, normalize_returns="batch", lr=1e-9)
+    learner = make_learner(config, EnvConfig(), member_seeds(0, 4), evaluation_seed(0), data)
+    assert learner.iterate()[metrics.VALUE_LOSS].mean() == pytest.approx(1.0, abs=0.4)

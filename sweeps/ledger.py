@@ -111,6 +111,10 @@ class Ledger:
             names = optuna.get_all_study_names(storage)
             raise SweepError(f"no sweep named {name!r}; there are: {', '.join(sorted(names)) or 'none'}") from error
 
+    def discard(self) -> None:
+        """Delete the study."""
+        optuna.delete_study(study_name=self._study.study_name, storage=self._study._storage)
+
     def enqueue(self, raw: Mapping[str, Any]) -> None:
         """Have a given point, in the study's own parameters, asked for before the sampler proposes any."""
         self._study.enqueue_trial(dict(raw))

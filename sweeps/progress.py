@@ -43,12 +43,11 @@ class Progress:
     Args:
         config: The sweep.
         num_trials: Trials to run.
-        slots: Trials that run at the same time.
         console: Where to draw.
     """
 
-    def __init__(self, config: SweepConfig, num_trials: int, slots: int, console: Console) -> None:
-        self._config, self._num_trials, self._slots, self._console = config, num_trials, slots, console
+    def __init__(self, config: SweepConfig, num_trials: int, console: Console) -> None:
+        self._config, self._num_trials, self._console = config, num_trials, console
         self._started = time.monotonic()
         self._running: dict[int, _Live] = {}
         self._outcomes: Counter[Outcome] = Counter()

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from rl import metrics
 from rl.config import TRIAGE
 from rl.data import FlowData, load_flows
+from rl.envs import make_vec
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import SweepError, TrackingError
@@ -25,10 +27,12 @@ from sweeps.provenance import provenance
 from sweeps.schema import to_yaml
 from sweeps.space import Space, search_space
 from sweeps.summary import show_summary, sqlite_url
-from sweeps.tracking import make_tracker, redact_url
+from sweeps.tracking import Tracker, make_tracker, redact_url
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+BY_THE_USER = "stopped by the user"
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -60,40 +64,23 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     _check_metric(config)
     space, points = _space_and_points(config)
     data = load_flows(config.data) if config.env.id == TRIAGE else None
-    folder = _new_folder(config)
-    yaml = redact_url(to_yaml(config))  # whatever is written down: no password
-    tracker = make_tracker(config.tracking, Path(config.sweep.folder))
-    tags = provenance()
-    ledger = Ledger.create(
-        config.tracking.optuna_url or sqlite_url(config, "optuna"), config.sweep, config.sampler, {"config": yaml}
-    )
-    tracker.start_sweep(str(config.sweep.name), yaml, tags)
-    folder.joinpath("config.yaml").write_text(yaml)
+    make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
+    slots = _slots(config)
+    num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
+    ledger, tracker = _open_records(config)
     for point in points:
         ledger.enqueue(space.encode(point))
-    slots = max(1, (config.resources.cpus or os.cpu_count() or 1) // config.resources.cpus_per_trial)
-    num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
     console.print(f"Sweep {config.sweep.name}: {num_trials} trials x {config.sweep.seeds} seeds, {slots} at a time")
-    stopped = ""
-    with Progress(config, num_trials, slots, console) as progress:
+    with Progress(config, num_trials, console) as progress:
         driver = Driver(config, num_trials, space, ledger, tracker, progress)
-        try:
-            stopped = _run_trials(config, driver, slots, data)
-        except KeyboardInterrupt:
-            stopped = "stopped by the user"
-        finally:
-            driver.interrupt(stopped or "the driver failed")
-    outcome = Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
-    try:
-        tracker.end_sweep(outcome, {"stopped": stopped} if stopped else {}, [])
-    except TrackingError as error:
-        console.print(f"warning: {error}", markup=False)
+        stopped = _run_trials(config, driver, slots, data)
+    _close(tracker, stopped, console)
     if driver.failure:
         raise driver.failure
     show_summary(config, command, ledger.entries(), console)
     if stopped:
         console.print(f"The sweep ended early: {stopped}. What had run is on record.")
-    return INTERRUPTED if stopped == "stopped by the user" else 0
+    return INTERRUPTED if stopped == BY_THE_USER else 0
 
 
 def _check_metric(config: SweepConfig) -> None:
@@ -121,16 +108,62 @@ def _space_and_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]
     return space, [control]
 
 
-def _new_folder(config: SweepConfig) -> Path:
+def _slots(config: SweepConfig) -> int:
+    """Trials that run at the same time."""
+    cpus, each = config.resources.cpus or os.cpu_count() or 1, config.resources.cpus_per_trial
+    if each > cpus:
+        raise SweepError(f"resources.cpus_per_trial must not exceed the machine's cores = {cpus}, got {each}")
+    return cpus // each
+
+
+def _open_records(config: SweepConfig) -> tuple[Ledger, Tracker]:
+    """Make the sweep's folder, its study and its parent run; all of them or none."""
     folder = Path(config.sweep.folder) / str(config.sweep.name)
     if folder.exists():
         raise SweepError(f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name")
-    folder.mkdir(parents=True)
-    return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    yaml = redact_url(to_yaml(config))  # whatever is written down: no password
+    ledger = Ledger.create(
+        config.tracking.optuna_url or sqlite_url(config, "optuna"), config.sweep, config.sampler, {"config": yaml}
+    )
+    tracker = make_tracker(config.tracking, folder.parent)
+    try:
+        tracker.start_sweep(str(config.sweep.name), yaml, provenance())
+    except TrackingError:
+        ledger.discard()  # or the name would be taken by a sweep that never was
+        raise
+    folder.mkdir()
+    folder.joinpath("config.yaml").write_text(yaml)
+    return ledger, tracker
+
+
+def _close(tracker: Tracker, stopped: str, console: Console) -> None:
+    outcome = Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
+    try:
+        tracker.end_sweep(outcome, {"stopped": stopped} if stopped else {}, [])
+    except TrackingError as error:
+        console.print(f"warning: {error}", markup=False)
 
 
 def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None) -> str:
-    """Let Ray Tune run trials until none is left; returns why it ended earlier, if it did."""
+    """Run trials until none is left; returns why it ended earlier, if it did. None is left open on record."""
+    stopped = "the driver failed"
+    started, hours = time.monotonic(), config.sweep.max_hours
+    try:
+        _tune(config, driver, slots, data)
+        stopped = ""
+        if driver.num_running and not driver.failure:
+            out_of_time = hours is not None and time.monotonic() - started >= hours * 3600
+            stopped = f"the time budget of {hours:g} h is used up" if out_of_time else BY_THE_USER
+    except KeyboardInterrupt:
+        stopped = BY_THE_USER
+    finally:
+        driver.interrupt(stopped)
+    return stopped
+
+
+def _tune(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None) -> None:
+    """Let Ray Tune run trials until none is left, the user says stop, or the time is up."""
     os.environ.update(_ENVIRONMENT)
     # Workers start in folders of their own and must find these packages.
     root = str(Path(__file__).parent.parent)
@@ -143,7 +176,6 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
     from sweeps.trainable import TrialTrainable
 
     search = LedgerSearch(driver.propose)
-    budget = config.sweep.max_hours and config.sweep.max_hours * 3600
     with _ray(config, slots) as scratch, _terminable():
         tuner = tune.Tuner(
             tune.with_resources(
@@ -155,7 +187,7 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
-                time_budget_s=budget,
+                time_budget_s=config.sweep.max_hours and config.sweep.max_hours * 3600,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=tune.RunConfig(
@@ -168,9 +200,6 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
             ),
         )
         tuner.fit()
-    if driver.num_running == 0 or driver.failure:
-        return ""
-    return "stopped by the user"
 
 
 @contextmanager
@@ -180,7 +209,9 @@ def _ray(config: SweepConfig, slots: int) -> Iterator[str]:
 
     logging.getLogger("ray").setLevel(logging.ERROR)
     scratch = tempfile.mkdtemp(prefix="unstuck-")
-    own: dict[str, Any] = {} if config.resources.ray_address else {"num_cpus": slots, "_temp_dir": scratch}
+    own: dict[str, Any] = {}
+    if config.resources.ray_address is None:
+        own = {"num_cpus": slots * config.resources.cpus_per_trial, "_temp_dir": scratch}
     try:
         ray.init(
             address=config.resources.ray_address or "local",

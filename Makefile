@@ -1,0 +1,65 @@
+# Needs Python 3.11 to 3.13, make and git; everything else goes into .venv. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep test check lock clean fitting-python
+
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# The first that is there and fits; PYTHON=PATH on the command line chooses another.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	"$$name" -c '$(FITS)' 2>/dev/null && echo "$$name" && break; done)
+IN_VENV := .venv/bin/python
+PIP_INSTALL := -m pip install --disable-pip-version-check --no-input
+# Made last: a .venv without it was left half finished, and is made anew.
+STAMP := .venv/complete
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install requirements.lock into it; once, then only after the lock has changed
+
+sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="sweep.seeds=5 resources.cpus=2"
+	$(IN_VENV) sweep.py +experiment=quickstart $(ARGS)
+
+test: check ## Check, then run all tests; only some of them: make test ARGS="tests/rl_tests -k gae"
+	$(IN_VENV) -m pytest $(ARGS)
+
+check: setup ## Lint, format and types; no tests
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m ruff format --check .
+	$(IN_VENV) -m mypy
+
+# What differs between machines is left out: local versions (+cpu), and the GPU libraries that torch pins by itself.
+lock: fitting-python ## Renew requirements.lock from the ranges in pyproject.toml
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	echo "Installing what pyproject.toml asks for, and its extra dev, into a fresh environment"; \
+	"$(PYTHON)" -m venv "$$scratch/venv"; \
+	"$(PYTHON)" -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	print(*project["dependencies"], *project["optional-dependencies"]["dev"], sep="\n")' > "$$scratch/ranges"; \
+	"$$scratch/venv/bin/python" $(PIP_INSTALL) --requirement "$$scratch/ranges"; \
+	sed '/^[^#]/,$$d' requirements.lock > "$$scratch/lock"; \
+	"$$scratch/venv/bin/python" -m pip freeze --exclude pip --exclude setuptools \
+		| sed -E 's/\+[[:alnum:].]+$$//' | grep -vE '^(nvidia-|cuda-|triton==)' >> "$$scratch/lock"; \
+	cp "$$scratch/lock" requirements.lock; \
+	echo "Renewed requirements.lock. Next: git diff requirements.lock, and make test"
+
+clean: ## Remove .venv and the caches; runs/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements.lock
+	@if [ ! -e $@ ]; then \
+		$(MAKE) --no-print-directory fitting-python; \
+		echo "Making .venv with $(PYTHON)"; \
+		"$(PYTHON)" -m venv --clear .venv; \
+	fi
+	@echo "Installing requirements.lock into .venv; the first time this takes minutes and 2 GB"
+	$(IN_VENV) $(PIP_INSTALL) --requirement requirements.lock
+	@touch $@
+
+fitting-python:
+	@"$(PYTHON)" -c '$(FITS)' 2>/dev/null || { \
+		echo "Python 3.11, 3.12 or 3.13 with its venv module is needed, got '$(PYTHON)'; install one" \
+			"(Debian, Ubuntu: python3.11 and python3.11-venv), or name one: make setup PYTHON=PATH" >&2; \
+		exit 2; \
+	}

@@ -1,0 +1,278 @@
+"""Whole sweeps with real Ray, a real study and a real MLflow database, as a user runs them."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "+experiment=quickstart",
+    "data.num_flows=2000",
+    "ppo.num_iterations=6",
+    "ppo.eval_every=2",
+    "ppo.num_steps=32",
+    "ppo.minibatch_size=64",
+    "scheduler.grace_iterations=2",
+    "health.stuck_grace_iterations=4",
+    "sweep.seeds=2",
+]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def _command(*overrides):
+    return [sys.executable, str(ROOT / "sweep.py"), *overrides]
+
+
+def _environment():
+    return {**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+
+
+def _sweep(folder, *overrides):
+    """Run a sweep in `folder` and return what it printed."""
+    done = subprocess.run(
+        _command(*overrides), cwd=folder, env=_environment(), capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _study(folder, name):
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/runs/optuna.db")
+
+
+def _runs(folder, name):
+    """MLflow's runs of a sweep: the parent, and the children by trial number."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/runs/mlflow.db")
+    experiment = client.get_experiment_by_name("unstuck")
+    runs = client.search_runs([experiment.experiment_id], f"tags.sweep = '{name}'", max_results=1000)
+    parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    children = {int(run.data.tags["trial"]): run for run in runs if run is not parent}
+    assert len(children) == len(runs) - 1  # no trial twice
+    return client, parent, children
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A sweep of six trials, and what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, _sweep(folder, *SMALL, "sweep.num_trials=6", "sweep.name=six")
+
+
+def test_study_and_mlflow_tell_the_same_story(finished):
+    folder, _ = finished
+    study = _study(folder, "six")
+    client, parent, children = _runs(folder, "six")
+    assert parent.info.status == "FINISHED"
+    assert sorted(children) == [trial.number for trial in study.trials] == list(range(6))
+    status = {"completed": "FINISHED", "pruned": "KILLED", "stuck": "KILLED", "diverged": "KILLED"}
+    for trial in study.trials:
+        run = children[trial.number]
+        assert run.data.tags["outcome"] == trial.user_attrs["outcome"]
+        assert run.data.tags["reason"] == trial.user_attrs["reason"]
+        assert run.info.status == status[trial.user_attrs["outcome"]]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert trial.user_attrs["mlflow_run"] == run.info.run_id
+        for path, value in trial.user_attrs["values"].items():
+            assert float(run.data.params[path]) == value
+        curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "eval/f1")}
+        assert curve == trial.intermediate_values
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train/value_loss")]
+        assert steps == list(range(1, max(curve) + 1))  # no gap, no repeat, the last point included
+
+
+def test_control_is_trial_zero(finished):
+    folder, _ = finished
+    assert _study(folder, "six").trials[0].params == {"ppo.value_coef": 1.5, "ppo.lr": 3e-4, "ppo.entropy_coef": 0.05}
+
+
+def test_prints_leaderboard_counts_and_next_commands(finished):
+    _, printed = finished
+    assert "six: eval/f1, mean over 2 seeds" in printed
+    assert re.search(r"^6 trials: .*completed", printed, re.M)
+    assert "mlflow ui --backend-store-uri sqlite:////" in printed
+    assert "optuna-dashboard sqlite:////" in printed
+    assert "Traceback" not in printed
+
+
+def test_printed_command_reruns_the_best_trial_to_the_same_curve(finished):
+    folder, printed = finished
+    command = next(line for line in printed.splitlines() if line.startswith("  python sweep.py"))
+    rerun = _sweep(folder, *shlex.split(command)[2:])
+    name = re.search(r"sweep\.name=(\S+)", command)[1]
+    number = int(name.removeprefix("six-trial"))
+    assert "1 trials: 1 completed" in rerun
+    client, _, children = _runs(folder, "six")
+    again, _, reruns = _runs(folder, name)
+    for metric in ("train/value_loss", "train/policy_loss", "eval/f1", "eval/f1/seed_1", "eval/episode_return"):
+        first = [(p.step, p.value) for p in client.get_metric_history(children[number].info.run_id, metric)]
+        second = [(p.step, p.value) for p in again.get_metric_history(reruns[0].info.run_id, metric)]
+        assert first == second
+
+
+def test_same_name_twice_is_refused_before_anything_starts(finished):
+    folder, _ = finished
+    started = time.monotonic()
+    done = subprocess.run(
+        _command(*SMALL, "sweep.name=six"), cwd=folder, env=_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"sweep\.py: error: sweep\.name must be new, got 'six'.*\n", done.stderr)
+    assert time.monotonic() - started < 30
+
+
+def test_no_pickle_and_no_ray_files_in_the_runs_folder(finished):
+    folder, _ = finished
+    names = {path.name for path in (folder / "runs").rglob("*") if path.is_file()}
+    assert names == {"mlflow.db", "optuna.db", "config.yaml"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number):
+    long = ["ppo.num_iterations=100000", "ppo.eval_every=1", "sweep.num_trials=50", "sweep.name=long", "health=none"]
+    process = subprocess.Popen(
+        _command(*SMALL, *long, "scheduler=none"),
+        cwd=tmp_path,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        _wait_for(lambda: all(trial.intermediate_values for trial in _trials(tmp_path, "long", at_least=2)))
+        process.send_signal(number)
+        signalled = time.monotonic()
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert time.monotonic() - signalled < 30
+    assert process.returncode == 130
+    assert "stopped by the user" in printed
+    assert "Traceback" not in printed
+    study = _study(tmp_path, "long")
+    client, parent, children = _runs(tmp_path, "long")
+    assert parent.info.status == "KILLED"
+    assert sorted(children) == [trial.number for trial in study.trials]
+    for trial in study.trials:
+        run = children[trial.number]
+        assert trial.state == optuna.trial.TrialState.RUNNING  # a resume can continue it
+        assert run.info.status == "KILLED"
+        assert run.data.tags["outcome"] == trial.user_attrs["outcome"] == "interrupted"
+        curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "eval/f1")}
+        assert curve == trial.intermediate_values
+
+
+def _trials(folder, name, at_least):
+    try:
+        trials = _study(folder, name).trials
+    except (KeyError, optuna.exceptions.StorageInternalError):
+        return [optuna.trial.create_trial(value=0.0)]  # no study yet: a trial without a curve
+    return trials if len(trials) >= at_least else [optuna.trial.create_trial(value=0.0)]
+
+
+def _wait_for(condition, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.3)
+
+
+def test_worker_killed_again_and_again_crashes_its_trial_only(tmp_path):
+    """The worker that trains gets kill -9 more often than allowed; the other trials complete."""
+    process = subprocess.Popen(
+        _command(
+            *SMALL,
+            "ppo.num_iterations=40",
+            "sweep.num_trials=3",
+            "sweep.name=killed",
+            "scheduler=none",
+            "health=none",
+            "resources.cpus=1",
+            "resources.max_failures=0",
+        ),
+        cwd=tmp_path,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        _wait_for(lambda: all(trial.intermediate_values for trial in _trials(tmp_path, "killed", at_least=1)))
+        for worker in _workers_of(process.pid):
+            os.kill(worker, signal.SIGKILL)
+        printed, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, printed
+    outcomes = [trial.user_attrs["outcome"] for trial in _study(tmp_path, "killed").trials]
+    _, _, children = _runs(tmp_path, "killed")
+    assert outcomes.count("crashed") == 1
+    assert outcomes.count("completed") == 2
+    crashed = children[outcomes.index("crashed")]
+    assert crashed.info.status == "FAILED"
+    assert crashed.data.tags["outcome"] == "crashed"
+
+
+def _workers_of(driver):
+    """Processes of this driver's Ray that train."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _trains(entry) and driver in _ancestors(int(entry.name)):
+            found.append(int(entry.name))
+    assert found
+    return found
+
+
+def _trains(entry):
+    try:
+        return "Trainable" in (entry / "cmdline").read_text()
+    except OSError:
+        return False
+
+
+def _ancestors(pid):
+    while pid > 1:
+        yield pid
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_time_budget_ends_a_sweep_with_everything_recorded(tmp_path):
+    printed = _sweep(
+        tmp_path,
+        *SMALL,
+        "ppo.num_iterations=100000",
+        "sweep.num_trials=50",
+        "sweep.name=budget",
+        "sweep.max_hours=0.004",
+        "scheduler=none",
+        "health=none",
+    )
+    assert "time budget" in printed
+    outcomes = {trial.user_attrs["outcome"] for trial in _study(tmp_path, "budget").trials}
+    assert outcomes == {"interrupted"}
+
+
+def test_cartpole_sweeps_by_episode_return(tmp_path):
+    printed = _sweep(
+        tmp_path,
+        "+experiment=cartpole",
+        "ppo.num_iterations=4",
+        "ppo.eval_every=2",
+        "scheduler.grace_iterations=2",
+        "sweep.num_trials=2",
+        "sweep.seeds=2",
+        "sweep.name=cartpole",
+    )
+    assert "cartpole: eval/episode_return, mean over 2 seeds" in printed
+    values = [trial.value for trial in _study(tmp_path, "cartpole").trials]
+    assert all(value > 5 for value in values)

@@ -16,8 +16,8 @@ class Estimate:
         mean: Of the values.
         low: Lower end of the 95 % interval.
         high: Upper end.
-        spread: Standard deviation of the values (n - 1); 0 for a single one.
-        values: One a seed.
+        spread: Standard deviation of the values (n - 1), 0 for a single one; of a difference, its standard error.
+        values: One a seed; none for a difference.
     """
 
     mean: float

@@ -5,7 +5,7 @@ control beside it, are trained again on seeds of another block and read the test
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ def judge(folder: Path, seeds: int, trial: int | None = None, optuna_url: str | 
     """Train a sweep's best trial and its control again, printing what it does; write `report/champion.json`.
 
     Args:
-        folder: The sweep's.
+        folder: The sweep's, absolute.
         seeds: Fresh members of each.
         trial: Another trial than the best completed one.
         optuna_url: The ledger, where its URL holds a password (which the sweep's folder does not keep).
@@ -60,7 +60,8 @@ def judge(folder: Path, seeds: int, trial: int | None = None, optuna_url: str | 
         SweepError: There is no such sweep or trial, or none completed.
     """
     config = load_sweep(folder)
-    ledger = Ledger.open(optuna_url or config.tracking.optuna_url or sqlite_url(config, "optuna"), folder.name)
+    url = optuna_url or config.tracking.optuna_url or sqlite_url(config, "optuna")
+    ledger = Ledger.open(url, str(config.sweep.name))
     entry = _entry(ledger.entries(), trial, config.sweep.mode)
     space, _ = search_space(config)
     data = load_flows(config.data) if config.env.id == TRIAGE else None
@@ -81,7 +82,10 @@ def judge(folder: Path, seeds: int, trial: int | None = None, optuna_url: str | 
 
 
 def load_sweep(folder: Path) -> SweepConfig:
-    """The configuration that a sweep ran with.
+    """The configuration that a sweep ran with; `sweep.folder` is where the sweep lies now.
+
+    Args:
+        folder: The sweep's, absolute.
 
     Raises:
         SweepError: The folder holds no sweep; the message lists those beside it.
@@ -90,7 +94,8 @@ def load_sweep(folder: Path) -> SweepConfig:
     if not file.exists():
         beside = sorted(path.parent.name for path in folder.parent.glob("*/config.yaml"))
         raise SweepError(f"no sweep in {folder}; sweeps in {folder.parent}: {', '.join(beside) or 'none'}")
-    return from_yaml(file.read_text())
+    config = from_yaml(file.read_text())
+    return replace(config, sweep=replace(config.sweep, folder=str(folder.parent)))
 
 
 def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:

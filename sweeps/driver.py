@@ -8,8 +8,9 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, stdev
 from typing import Any
+
+import numpy as np
 
 from rl import metrics
 from rl.errors import ConfigError
@@ -76,6 +77,7 @@ class Driver:
         )
         self._running: dict[int, _Running] = {}
         self._proposed = 0
+        self._tracking_failed = False
         self.failure: SweepError | None = None
 
     def propose(self) -> Assignment | None:
@@ -205,9 +207,8 @@ class Driver:
     def _standing(self, trial: _Running) -> tuple[float, float]:
         """The trial's value so far, and its spread: the standard deviation of the members' own values."""
         last = trial.evaluations[-FINAL_EVALUATIONS:]
-        value = fmean(evaluation[self._config.sweep.metric] for evaluation in last)
         members = list(self._member_values(last).values())
-        return value, stdev(members) if len(members) > 1 else 0.0
+        return _mean(last, self._config.sweep.metric), _spread(members)
 
     def _member_values(self, evaluations: Sequence[Mapping[str, float]]) -> dict[str, float]:
         """Each member's own value, over the same evaluations."""
@@ -215,7 +216,7 @@ class Driver:
         for member in range(self._config.sweep.seeds):
             name = metrics.seed_metric(self._config.sweep.metric, member)
             final = metrics.seed_metric(metrics.FINAL_VALUE, member)
-            values[final] = fmean(evaluation[name] for evaluation in evaluations)
+            values[final] = _mean(evaluations, name)
         return values
 
     def _summary(self, trial: _Running) -> dict[str, float]:
@@ -234,4 +235,17 @@ class Driver:
         try:
             write()
         except TrackingError as error:
-            self._progress.warn(str(error))
+            if not self._tracking_failed:  # a store that is gone fails at every write, each with a message of its own
+                self._progress.warn(f"{error}; the sweep goes on, and does not warn of this again")
+            self._tracking_failed = True
+
+
+# numpy, since the module `statistics` raises for numbers that are not finite, which a diverged trial reports.
+def _mean(evaluations: Sequence[Mapping[str, float]], name: str) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.mean([evaluation[name] for evaluation in evaluations]))
+
+
+def _spread(values: Sequence[float]) -> float:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -16,11 +16,13 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from rl.seeding import as_int
 from sweeps.config import SamplerConfig, StudyConfig
 from sweeps.errors import SweepError
 from sweeps.outcome import Outcome, Verdict
+from sweeps.tracking import redact_url
 
 OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
 """Names of user attributes; `VALUES` holds the searched settings as the learner sees them."""
@@ -76,12 +78,12 @@ class Ledger:
         """A new study in the database at `url`, named after the sweep.
 
         Raises:
-            SweepError: The database holds a study of this name already.
+            SweepError: The database cannot be opened, or holds a study of this name already.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             study = optuna.create_study(
-                storage=RDBStorage(url),
+                storage=_storage(url),
                 study_name=sweep.name,
                 direction="maximize" if sweep.mode == "max" else "minimize",
                 sampler=_sampler(sampler, sweep.seed, asked=0),
@@ -101,10 +103,10 @@ class Ledger:
         """An existing study, for reading.
 
         Raises:
-            SweepError: There is none of this name; the message lists those there are.
+            SweepError: The database cannot be opened, or holds none of this name; the message lists those it holds.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = RDBStorage(url)
+        storage = _storage(url)
         try:
             return cls(optuna.load_study(storage=storage, study_name=name))
         except KeyError as error:
@@ -168,6 +170,17 @@ class Ledger:
         return self._study.user_attrs
 
 
+def _storage(url: str) -> RDBStorage:
+    try:
+        return RDBStorage(url)
+    # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
+    except (SQLAlchemyError, ImportError, RuntimeError) as error:
+        raise SweepError(
+            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {redact_url(url)}: "
+            + redact_url(str(error)).partition("\n")[0]
+        ) from error
+
+
 def _sampler(config: SamplerConfig, seed: int, asked: int) -> BaseSampler:
     """Seeded by what has been asked so far too: a reopened study would draw its first points again."""
     own_seed = as_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), asked)))
@@ -185,12 +198,17 @@ def _entry(trial: FrozenTrial) -> Entry:
         number=trial.number,
         outcome=outcome,
         reason=attributes.get(REASON, ""),
-        values=attributes.get(VALUES, {}),
+        values={path: _setting(value) for path, value in attributes.get(VALUES, {}).items()},
         value=trial.value if trial.state == TrialState.COMPLETE else last,
         curve=curve,
         summary=attributes.get(SUMMARY, {}),
         started=trial.datetime_start,
     )
+
+
+def _setting(value: Any) -> Any:
+    """As settings hold it: JSON, in which attributes are kept, has made a list of a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def best(entries: Sequence[Entry], mode: str) -> Entry | None:

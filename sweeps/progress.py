@@ -1,7 +1,7 @@
 """What the user sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -20,6 +20,9 @@ _HEARTBEAT_S = 30.0
 
 _RECENT = 6
 """Live table: ended trials shown."""
+
+_NOT_DONE = (Outcome.INFEASIBLE, Outcome.INTERRUPTED)
+"""Outcomes that do not count as one of the trials to run."""
 
 
 @dataclass
@@ -50,7 +53,8 @@ class Progress:
         self._config, self._num_trials, self._console = config, num_trials, console
         self._started = time.monotonic()
         self._running: dict[int, _Live] = {}
-        self._outcomes: Counter[Outcome] = Counter()
+        # All there are from the start: the thread that draws must not meet a counter that grows.
+        self._outcomes = dict.fromkeys(Outcome, 0)
         self._best: _Best | None = None
         self._recent: deque[Text] = deque(maxlen=_RECENT)
         self._warnings: list[str] = []
@@ -119,11 +123,11 @@ class Progress:
 
     @property
     def _done(self) -> int:
-        return sum(count for outcome, count in self._outcomes.items() if outcome is not Outcome.INFEASIBLE)
+        return sum(count for outcome, count in self._outcomes.items() if outcome not in _NOT_DONE)
 
     def _time_left(self) -> str:
-        """By the pace so far; the trials that run count as half done. Nothing before the first has ended."""
-        if not self._done or self._done == self._num_trials:
+        """By the pace so far; the trials that run count as half done. Nothing before the first, or when all, ended."""
+        if not self._done or self._done == self._num_trials or self._outcomes[Outcome.INTERRUPTED]:
             return ""
         elapsed = time.monotonic() - self._started
         pace = (self._done + len(self._running) / 2) / elapsed
@@ -134,7 +138,7 @@ class Progress:
 
     def _draw(self) -> Group:
         elapsed = _duration(time.monotonic() - self._started)
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items())
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items() if count)
         head = Text(f"{self._config.sweep.name}  {elapsed}  {self._status()}", style="bold")
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in ("running", "iteration", self._config.sweep.metric, "configuration"):

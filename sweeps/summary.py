@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rl import metrics
 from sweeps.config import SweepConfig
@@ -17,6 +18,9 @@ from sweeps.tracking import redact_url
 
 _TOP = 10
 """Rows of the leaderboard."""
+
+_NAME_LENGTH = 88
+"""Of the sweep's name, in the name of a rerun: names have at most 100 characters."""
 
 _NOT_RERUN = ("sweep.name", "sweep.num_trials", "sweep.max_hours", "sweep.control")
 _NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
@@ -36,7 +40,7 @@ def show_summary(config: SweepConfig, command: Sequence[str], entries: Sequence[
         console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
         _print_command(rerun_command(config, command, winner), console)
         console.print("Judge it on fresh seeds and on test flows that the search never saw:")
-        _print_command(["python", "-m", "sweeps", "champion", str(_folder(config))], console)
+        _print_command(champion_command(config), console)
     console.print("Compare the runs in MLflow (http://127.0.0.1:5000):" if config.tracking.name == "mlflow" else "")
     for line in ui_commands(config):
         _print_command(line, console)
@@ -60,7 +64,7 @@ def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
             "" if entry.value is None else f"{entry.value:.4f}",
             "" if spread is None else f"{spread:.4f}",
             *(_number(entry.values.get(path)) for path in paths),
-            "completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}",
+            Text("completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"),
         )
     return table
 
@@ -70,10 +74,17 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
 
     Args:
         config: The sweep.
-        command: The overrides that the sweep was called with.
+        command: The words that the sweep was called with: overrides, and options such as `--config-dir X`.
         entry: The trial.
+
+    Returns:
+        The command's words, with `***` for passwords.
     """
-    kept = [override for override in command if _is_kept(override, entry.values)]
+    kept = [
+        redact_url(word)
+        for before, word in zip(("", *command), command, strict=False)
+        if _is_option(before) or _is_kept(word, entry.values)
+    ]
     values = [f"{path}={_literal(value)}" for path, value in entry.values.items()]
     return [
         "python",
@@ -85,9 +96,16 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
         "scheduler=none",
         "health=none",
         "sweep.num_trials=null",
-        f"sweep.name={config.sweep.name}-trial{entry.number}",
+        f"sweep.name={str(config.sweep.name)[:_NAME_LENGTH]}-trial{entry.number}",
         *values,
     ]
+
+
+def champion_command(config: SweepConfig) -> list[str]:
+    """The command that judges the best trial; it asks for the ledger's URL where that holds a password."""
+    command = ["python", "-m", "sweeps", "champion", str(Path(config.sweep.folder) / str(config.sweep.name))]
+    url = redact_url(config.tracking.optuna_url or "")
+    return command if url == (config.tracking.optuna_url or "") else [*command, "--optuna-url", url]
 
 
 def ui_commands(config: SweepConfig) -> list[list[str]]:
@@ -106,10 +124,6 @@ def sqlite_url(config: SweepConfig, name: str) -> str:
     return f"sqlite:///{Path(config.sweep.folder).absolute() / name}.db"
 
 
-def _folder(config: SweepConfig) -> Path:
-    return Path(config.sweep.folder) / str(config.sweep.name)
-
-
 def _rank(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:
     value = 0.0 if entry.value is None else entry.value
     return (
@@ -118,6 +132,11 @@ def _rank(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:
         -value if mode == "max" else value,
         entry.number,
     )
+
+
+def _is_option(word: str) -> bool:
+    """Whether the word after it is its value, whatever that looks like: `--config-dir X`."""
+    return word.startswith("-") and "=" not in word
 
 
 def _is_kept(override: str, values: Mapping[str, Any]) -> bool:

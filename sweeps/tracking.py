@@ -278,7 +278,9 @@ class MlflowTracker:
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
             location = self._artifacts.as_uri() if self._url.startswith(DATABASES) else None
-            return client.create_experiment(self._experiment, artifact_location=location)
+            # Without its kind MLflow greets the user with a page about language models instead of the runs.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return client.create_experiment(self._experiment, artifact_location=location, tags=kind)
         if experiment.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"tracking.mlflow_experiment must not be a deleted experiment, got {self._experiment!r}; "

@@ -1,0 +1,268 @@
+"""Who may import whom, and who may draw random numbers. Read from the source, so late and typing imports count too."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = ("sweep", "sweeps", "rl", "analysis", "conf", "tests", "benchmarks")
+
+OURS_FOR = {  # room: which of ours it may import
+    "sweep": ("sweeps", "rl.errors"),
+    "sweeps": ("sweeps", "rl", "analysis"),
+    "analysis": ("analysis", "rl.metrics"),
+    "rl": ("rl",),
+}
+LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may import beside the standard library
+OPTUNA_IN = ("sweeps.space", "sweeps.ledger", "sweeps.search", "analysis.importance")
+ONLY_IN = {  # library: who may import it
+    "ray": ("sweeps.run", "sweeps.trainable", "sweeps.scheduler", "sweeps.search", "sweeps.callback"),
+    "optuna": OPTUNA_IN,
+    "optuna_dashboard": OPTUNA_IN,
+    "mlflow": ("sweeps.tracking", "sweeps.champion", "analysis.history"),
+    "hydra": ("sweep", "sweeps.schema"),
+    "omegaconf": ("sweep", "sweeps.schema"),
+}
+
+ALLOWED_OF = {  # module with a global generator: what makes generators of one's own
+    "random": ("Random",),
+    "numpy.random": ("BitGenerator", "Generator", "PCG64", "SeedSequence", "default_rng"),
+    "torch.random": (),
+}
+GLOBAL_IN_TORCH = (  # unless it is called with generator=
+    *("bernoulli", "multinomial", "normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like"),
+    *("randperm", "manual_seed", "seed"),
+)
+
+
+class Module(NamedTuple):
+    """One of the program's modules: its dotted name, the package that it lies in, and its source."""
+
+    name: str
+    package: str
+    tree: ast.Module
+
+
+def modules(root: Path) -> list[Module]:
+    """Every module of `sweep.py`, `rl`, `sweeps` and `analysis` below `root`."""
+    found = []
+    for file in [*root.glob("sweep.py"), *(file for room in OURS_FOR for file in root.glob(f"{room}/**/*.py"))]:
+        *folders, stem = file.relative_to(root).with_suffix("").parts
+        package = ".".join(folders)
+        name = package if stem == "__init__" else ".".join((*folders, stem))
+        found.append(Module(name, package, ast.parse(file.read_text(encoding="utf-8"), str(file))))
+    return found
+
+
+def bindings(module: Module) -> Iterator[tuple[str, str]]:
+    """What the module's imports import, anywhere in it: the name that each binds, and what that stands for."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.asname or alias.name, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            above = module.package.split(".")[: -node.level + 1 or None] if node.level else []
+            source = ".".join([*above, *filter(None, [node.module])])
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{source}.{alias.name}"
+
+
+def within(name: str, places: tuple[str, ...]) -> bool:
+    """Whether a dotted name is one of the places, or lies in one."""
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+def may_import(importer: str, target: str) -> bool:
+    """Whether a module may import what `target` names: a module, or something in one."""
+    room, library = importer.partition(".")[0], target.partition(".")[0]
+    if library in OURS:
+        return within(target, OURS_FOR[room])
+    if room in LIBRARIES_FOR and library not in sys.stdlib_module_names:
+        return library in LIBRARIES_FOR[room]
+    return library not in ONLY_IN or within(importer, ONLY_IN[library])
+
+
+def strays(root: Path) -> list[str]:
+    """Imports that break a rule, as `importer -> target`."""
+    return [
+        f"{module.name} -> {target}"
+        for module in modules(root)
+        for _, target in bindings(module)
+        if not may_import(module.name, target)
+    ]
+
+
+def cycle(root: Path) -> list[str]:
+    """Modules of ours that import each other in a circle; empty if there are none."""
+    known = modules(root)
+    names = {module.name for module in known}
+
+    def module_of(target: str) -> str:
+        while target and target not in names:
+            target = target.rpartition(".")[0]
+        return target
+
+    graph = {module.name: {module_of(target) for _, target in bindings(module)} - {""} for module in known}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def global_draws(root: Path) -> list[str]:
+    """Uses of a global random generator, as `module:line name`."""
+    return [
+        f"{module.name}:{node.lineno} {name}"
+        for module in modules(root)
+        for node, name in _uses(module)
+        if _is_global(name)
+    ]
+
+
+def _uses(module: Module) -> Iterator[tuple[ast.expr, str]]:
+    """Names and attribute chains that start at an import, such as `np.random.rand`, as `numpy.random.rand`."""
+    bound = dict(bindings(module))
+    calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    own = {call.func for call in calls if any(keyword.arg == "generator" for keyword in call.keywords)}
+    for node in ast.walk(module.tree):
+        chain: list[str] = []
+        inner = node
+        while isinstance(inner, ast.Attribute):
+            chain.insert(0, inner.attr)
+            inner = inner.value
+        if isinstance(node, ast.expr) and isinstance(inner, ast.Name) and node not in own:
+            yield node, ".".join([bound.get(inner.id, inner.id), *chain])
+
+
+def _is_global(name: str) -> bool:
+    module, _, attribute = name.rpartition(".")
+    if module in ALLOWED_OF:
+        return attribute not in ALLOWED_OF[module]
+    return module == "torch" and attribute in GLOBAL_IN_TORCH
+
+
+def plant(root: Path, file: str, source: str) -> None:
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source, encoding="utf-8")
+
+
+def test_all_rooms_are_read() -> None:
+    read = {module.name for module in modules(ROOT)}
+    assert {"sweep", "rl", "rl.envs.triage", "sweeps", "sweeps.run", "analysis"} <= read
+
+
+def test_imports_stay_in_their_rooms() -> None:
+    assert strays(ROOT) == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert cycle(ROOT) == []
+
+
+def test_no_global_random_generator_is_used() -> None:
+    assert global_draws(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "stray"),
+    [
+        ("sweep.py", "import rl.learner", "sweep -> rl.learner"),
+        ("sweep.py", "from analysis import history", "sweep -> analysis.history"),
+        ("sweeps/driver.py", "import sweep", "sweeps.driver -> sweep"),
+        ("sweeps/driver.py", "def late():\n    from ray import tune", "sweeps.driver -> ray.tune"),
+        ("sweeps/run.py", "import optuna.trial as t", "sweeps.run -> optuna.trial"),
+        ("sweeps/run.py", "import optuna_dashboard", "sweeps.run -> optuna_dashboard"),
+        ("sweeps/ledger.py", "from mlflow import MlflowClient", "sweeps.ledger -> mlflow.MlflowClient"),
+        ("sweeps/config.py", "import hydra", "sweeps.config -> hydra"),
+        ("sweeps/health.py", "from tests import conftest", "sweeps.health -> tests.conftest"),
+        ("analysis/plots.py", "from rl import metrics, ppo", "analysis.plots -> rl.ppo"),
+        ("analysis/plots.py", "import rl", "analysis.plots -> rl"),
+        ("analysis/history.py", "from sweeps.record import Record", "analysis.history -> sweeps.record.Record"),
+        ("rl/learner.py", "from sweeps import config", "rl.learner -> sweeps.config"),
+        ("rl/learner.py", "import pandas as pd", "rl.learner -> pandas"),
+        ("rl/envs/gym.py", "if TYPE_CHECKING:\n    import omegaconf", "rl.envs.gym -> omegaconf"),
+        ("rl/envs/__init__.py", "from ...tests import conftest", "rl.envs -> tests.conftest"),
+    ],
+)
+def test_a_stray_import_is_caught(tmp_path: Path, file: str, source: str, stray: str) -> None:
+    plant(tmp_path, file, source)
+    assert strays(tmp_path) == [stray]
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("sweep.py", "import hydra\nfrom rl.errors import ConfigError\nfrom sweeps.run import run_sweep"),
+        ("sweeps/search.py", "import optuna, ray.tune, pandas\nfrom rl import metrics\nimport analysis.history"),
+        ("sweeps/champion/stage.py", "import mlflow\nfrom . import seeds"),
+        ("analysis/plots.py", "import plotly\nfrom rl import metrics\nfrom rl.metrics import F1"),
+        ("rl/envs/gym.py", "import json, torch\nfrom gymnasium.spaces import Box\nfrom ..data import types"),
+    ],
+)
+def test_imports_within_the_rules_pass(tmp_path: Path, file: str, source: str) -> None:
+    plant(tmp_path, file, source)
+    assert strays(tmp_path) == []
+
+
+def test_a_circle_of_late_typing_and_relative_imports_is_caught(tmp_path: Path) -> None:
+    plant(tmp_path, "rl/data/__init__.py", "def late():\n    from rl.data.split import cut")
+    plant(tmp_path, "rl/data/split.py", "if TYPE_CHECKING:\n    from rl.envs import lanes")
+    plant(tmp_path, "rl/envs/lanes.py", "import numpy")
+    assert cycle(tmp_path) == []
+    plant(tmp_path, "rl/envs/lanes.py", "from .. import data")
+    assert set(cycle(tmp_path)) == {"rl.data", "rl.data.split", "rl.envs.lanes"}
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import numpy as np\nnp.random.seed(0)", "numpy.random.seed"),
+        ("import numpy\nx = numpy.random.randn(3)", "numpy.random.randn"),
+        ("import numpy.random\nnumpy.random.shuffle([])", "numpy.random.shuffle"),
+        ("from numpy.random import rand\ny = rand()", "numpy.random.rand"),
+        ("from numpy import random as r\nr.shuffle([])", "numpy.random.shuffle"),
+        ("import random\nx = random.random()", "random.random"),
+        ("import torch\ntorch.manual_seed(0)", "torch.manual_seed"),
+        ("import torch\ntorch.random.manual_seed(0)", "torch.random.manual_seed"),
+        ("from torch import randperm\nrandperm(3)", "torch.randperm"),
+    ],
+)
+def test_a_global_random_generator_is_caught(tmp_path: Path, source: str, name: str) -> None:
+    plant(tmp_path, "rl/planted.py", source)
+    assert global_draws(tmp_path) == [f"rl.planted:2 {name}"]
+
+
+def test_generators_of_ones_own_pass(tmp_path: Path) -> None:
+    source = """
+import random
+import numpy as np
+import torch
+own: np.random.Generator = np.random.default_rng(np.random.SeedSequence(1))
+own.random(3), random.Random(1).random(), torch.rand(3, generator=own)
+"""
+    plant(tmp_path, "rl/planted.py", source)
+    assert global_draws(tmp_path) == []
+
+
+def loaded(module: str, libraries: set[str]) -> set[str]:
+    """Which of the libraries a fresh process has loaded after importing a module."""
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return libraries & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["analysis", "rl.metrics", "sweeps", "sweeps.record"])
+def test_importing_it_loads_nothing_heavy(module: str) -> None:
+    assert loaded(module, {"torch", "ray", "mlflow", "optuna", "hydra"}) == set()
+
+
+def test_what_an_import_loads_is_seen() -> None:
+    assert loaded("rl.seeding", {"numpy", "torch"}) == {"numpy"}

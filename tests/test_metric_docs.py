@@ -1,0 +1,83 @@
+"""The metrics that `docs/metrics.md` defines are those that the code names, and those that learners log."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rl import metrics
+from rl.config import ACTIONS, TRIAGE, DataConfig, EnvConfig, PPOConfig
+from rl.data import load_flows
+from rl.seeding import evaluation_seed, member_seeds
+from rl.training import make_learner
+
+PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
+TRAINING, EVALUATION, TRIAGE_ONLY = (
+    "Training: every iteration",
+    "Evaluation: every environment",
+    "Evaluation: triage only",
+)
+END, SEEDS = "At a trial's end", "One member's own value"
+ANY_ACTION = metrics.action_metric("<action>")
+ANY_SEED = metrics.seed_metric("<name>", 0).replace("0", "<member>")
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """Rows of the page's tables: definition by name, by the heading above them."""
+    sections = {}
+    for section in re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        rows = re.findall(r"^\| `(\S+)` \| (.+) \| .+ \|$", section, flags=re.MULTILINE)
+        if rows:
+            sections[section.partition("\n")[0]] = dict(rows)
+    return sections
+
+
+def declared() -> set[str]:
+    """Every name that `rl.metrics` declares, the families by their pattern."""
+    constants = {value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)}
+    return constants - {metrics.ACTION_PREFIX} | {ANY_ACTION, ANY_SEED}
+
+
+def logged(env_id: str, actions: tuple[str, ...]) -> list[set[str]]:
+    """Names that a tiny learner logs in each of 4 iterations of 16 steps; shares of the actions by their pattern."""
+    config = PPOConfig(
+        num_iterations=4, num_envs=2, num_steps=16, minibatch_size=16, num_epochs=1, hidden_sizes=(4,), eval_every=2
+    )
+    env = EnvConfig(id=env_id, flows_per_episode=28, eval_episodes=1)  # ends in iterations 2 and 4
+    data = load_flows(DataConfig(num_flows=500, num_features=4, eval_flows=20)) if env_id == TRIAGE else None
+    learner = make_learner(config, env, member_seeds(0, 2), evaluation_seed(0), data)
+    shares = {metrics.action_metric(action): ANY_ACTION for action in actions}
+    iterations = [learner.iterate() for _ in range(config.num_iterations)]
+    assert set(shares) <= set(iterations[0])
+    return [{shares.get(name, name) for name in measured} for measured in iterations]
+
+
+def test_the_page_defines_what_the_code_names() -> None:
+    names = [name for rows in documented().values() for name in rows]
+    assert sorted(names) == sorted(declared())
+
+
+def test_each_name_stands_under_its_heading() -> None:
+    page = documented()
+    assert set(page[TRAINING]) == {*metrics.TRAIN, ANY_ACTION}
+    assert set(page[EVALUATION]) | set(page[TRIAGE_ONLY]) == {*metrics.EVAL, *metrics.TRIVIAL}
+    assert set(page[END]) == set(metrics.FINAL)
+
+
+def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
+    page = {heading: set(rows) for heading, rows in documented().items()}
+    evaluated = page[TRAINING] | page[EVALUATION] | page[TRIAGE_ONLY]
+    first, second, third, last = logged(TRIAGE, ACTIONS)
+    assert first == page[TRAINING] - {metrics.TRAIN_RETURN}, "no episode has ended yet"
+    assert third == page[TRAINING], "no episode ended, the return is carried over"
+    assert second == last == evaluated
+
+
+def test_another_environment_logs_no_f1() -> None:
+    page = documented()
+    assert logged("CartPole-v1", ("0", "1"))[-1] == {*page[TRAINING], *page[EVALUATION]}
+
+
+@pytest.mark.parametrize("name", [*metrics.PER_SEED, metrics.FINAL_VALUE])
+def test_the_page_says_which_values_are_logged_for_each_member(name: str) -> None:
+    assert f"`{name}`" in documented()[SEEDS][ANY_SEED]

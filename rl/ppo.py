@@ -68,8 +68,10 @@ class Batch:
 
     def shuffled(self, order: Tensor) -> "Batch":
         """The samples in the given order, int64 `[P, B]`."""
-        members = torch.arange(len(order)).unsqueeze(1)
-        return Batch(**{field.name: getattr(self, field.name)[members, order] for field in fields(self)})
+        rows = (order + torch.arange(len(order)).unsqueeze(1) * order.shape[1]).flatten()
+        observations = self.observations.flatten(0, 1).index_select(0, rows).view_as(self.observations)
+        others = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        return Batch(observations, **{name: tensor.gather(1, order) for name, tensor in others.items()})
 
     def minibatches(self, size: int) -> list["Batch"]:
         """Cut into consecutive parts of `size` samples."""
@@ -107,10 +109,10 @@ def update(
     for _ in range(config.num_epochs):
         order = torch.from_numpy(np.stack([generator.permutation(samples) for generator in generators]))
         for part in batch.shuffled(order).minibatches(config.minibatch_size):
-            logits, values = networks(part.observations)
-            log_probs_all = torch.log_softmax(logits, dim=-1)
-            log_probs = log_probs_all.gather(-1, part.actions.unsqueeze(-1)).squeeze(-1)
-            entropy = -(log_probs_all.exp() * log_probs_all).sum(-1).mean(-1)
+            logits, values = networks.forward(part.observations)
+            log_probs_all = torch.log_softmax(logits, dim=1)
+            log_probs = log_probs_all.gather(1, part.actions.unsqueeze(1)).squeeze(1)
+            entropy = -(log_probs_all.exp() * log_probs_all).sum(1).mean(-1)
 
             advantages = part.advantages
             if config.normalize_advantage:
@@ -133,8 +135,8 @@ def update(
 
             # Equation 9, summed over members so that none of them scales another's gradient.
             loss = policy_loss + hyper.value_coef[:, 0] * value_loss - hyper.entropy_coef[:, 0] * entropy
-            networks.gradients.zero_()
-            loss.sum().backward()  # type: ignore[no-untyped-call]
+            logits_gradient, values_gradient = torch.autograd.grad(loss.sum(), (logits, values))
+            networks.backward(logits_gradient, values_gradient)
 
             with torch.no_grad():
                 approx_kl = ((ratio - 1) - log_ratio).mean(-1)  # Schulman 2020, the estimator k3: never negative

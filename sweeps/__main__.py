@@ -36,10 +36,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _champion(options: argparse.Namespace) -> int:
-    from sweeps.champion import describe, judge, load_sweep
-
     if options.seeds < 1:
         raise SweepError(f"--seeds must be at least 1, got {options.seeds}; try 8")
+    from sweeps.champion import describe, judge, load_sweep  # late: a refusal need not wait for torch
+
     folder = options.folder.absolute()
     judgement = judge(folder, options.seeds, options.trial, options.optuna_url)
     print(*describe(judgement, load_sweep(folder).sweep.metric), sep="\n")

@@ -9,55 +9,96 @@ def _networks(members=3, shared=False, features=5, actions=4, hidden=(20, 24)):
     return ActorCritic(features, actions, hidden, shared, [np.random.default_rng(seed) for seed in range(members)])
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_each_member_is_an_ordinary_mlp(shared):
-    networks = _networks(shared=shared)
-    observations = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0))
-    logits, values = networks(observations)
-    for member in range(3):
+def _observations(members=3, batch=7, features=5):
+    return torch.randn(members, batch, features, generator=torch.Generator().manual_seed(0))
+
+
+def _by_autograd(networks, parameters, observations):
+    """The same networks in plain torch, one member and tower at a time: logits `[P, B, A]` and values `[P, B]`."""
+    weights, biases = networks._views(parameters)
+    logits, values = [], []
+    for member in range(networks.num_members):
         outputs = []
         for tower in range(networks.num_towers):
-            hidden = observations[member]
-            index = member * networks.num_towers + tower
-            for layer, (weight, bias) in enumerate(zip(networks._weights, networks._biases, strict=True)):
+            hidden, index = observations[member], member * networks.num_towers + tower
+            for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
                 hidden = hidden @ weight[index] + bias[index]
-                hidden = torch.tanh(hidden) if layer < 2 else hidden
+                hidden = torch.tanh(hidden) if layer < len(weights) - 1 else hidden
             outputs.append(hidden)
-        torch.testing.assert_close(logits[member], outputs[0][:, :4])
-        torch.testing.assert_close(values[member], outputs[-1][:, 4])
+        logits.append(outputs[0][:, : networks.num_actions])
+        values.append(outputs[-1][:, networks.num_actions])
+    return torch.stack(logits), torch.stack(values)
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_policy_alone_gives_the_same_logits(shared):
-    networks = _networks(shared=shared)
-    observations = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(networks.logits(observations), networks(observations)[0])
+def test_each_member_is_an_ordinary_mlp(shared):
+    networks, observations = _networks(shared=shared), _observations()
+    logits, values = _by_autograd(networks, networks.parameters, observations)
+    torch.testing.assert_close(networks(observations)[0], logits)
+    torch.testing.assert_close(networks(observations)[1], values)
+    torch.testing.assert_close(networks.logits(observations), logits)
+    torch.testing.assert_close(networks.forward(observations)[0], logits.transpose(1, 2))
+    torch.testing.assert_close(networks.forward(observations)[1], values)
+
+
+@pytest.mark.parametrize("hidden", [(20,), (20, 24), (16, 16, 16)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_backward_equals_autograd(shared, hidden):
+    networks, observations = _networks(shared=shared, hidden=hidden), _observations()
+
+    def loss(logits, values):
+        return torch.log_softmax(logits, -1)[..., 0].sum() + (values.unsqueeze(-1) * logits).square().sum()
+
+    parameters = networks.parameters.clone().requires_grad_()
+    loss(*_by_autograd(networks, parameters, observations)).backward()
+    logits, values = networks.forward(observations)
+    networks.backward(*torch.autograd.grad(loss(logits.transpose(1, 2), values), (logits, values)))
+    torch.testing.assert_close(networks.gradients, parameters.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_agree_with_finite_differences():
+    networks, observations = _networks(members=2, features=3, actions=2, hidden=(4,)), _observations(2, 6, 3)
+
+    def loss(logits, values):
+        return (torch.log_softmax(logits, 1)[:, 0].sum() + values.square().sum()).double()
+
+    logits, values = networks.forward(observations)
+    networks.backward(*torch.autograd.grad(loss(logits, values), (logits, values)))
+    for member in range(2):
+        for index in torch.nonzero(networks.gradients[member]).flatten()[::7].tolist():
+            old, step, sides = networks.parameters[member, index].item(), 1e-2, []
+            for moved in (old + step, old - step):
+                networks.parameters[member, index] = moved
+                sides.append(loss(*networks.forward(observations)).item())
+            networks.parameters[member, index] = old
+            slope = (sides[0] - sides[1]) / (2 * step)
+            assert slope == pytest.approx(networks.gradients[member, index].item(), rel=2e-2, abs=2e-3)
 
 
 def test_separate_networks_share_no_gradient():
     networks = _networks(shared=False)
-    _, values = networks(torch.ones(3, 2, 5))
-    values.sum().backward()
+    logits, values = networks.forward(torch.ones(3, 2, 5))
+    networks.backward(torch.zeros_like(logits), torch.ones_like(values))
     by_tower = networks.gradients.view(3, 2, -1)
     assert (by_tower[:, 0] == 0).all()
     assert (by_tower[:, 1] != 0).any()
 
 
-def test_padding_stays_zero_under_training():
+def test_padding_has_no_gradient():
     networks = _networks(hidden=(20, 24))
-    logits, values = networks(torch.ones(3, 2, 5))
-    (logits.square().sum() + values.sum()).backward()
+    logits, values = networks.forward(_observations())
+    networks.backward(torch.ones_like(logits), torch.ones_like(values))
     used = sum(rows * columns + columns for rows, columns in ((5, 20), (20, 24), (24, 5)))
     assert int((networks.gradients != 0).sum()) <= 3 * 2 * used
-    assert (networks._weights[0].grad[:, :, 20:] == 0).all()
-    assert (networks._weights[1].grad[:, 20:] == 0).all()
+    assert (networks._weight_gradients[0][:, :, 20:] == 0).all()
+    assert (networks._weight_gradients[1][:, 20:] == 0).all()
 
 
 def test_initial_weights_are_orthogonal_with_the_usual_gains():
     networks = _networks(features=30, hidden=(20, 24))
-    first = networks._weights[0][0, :30, :20].detach()
+    first = networks._weights[0][0, :30, :20]
     torch.testing.assert_close(first.T @ first, 2 * torch.eye(20), rtol=0, atol=1e-5)
-    head = networks._weights[-1][0, :24].detach()
+    head = networks._weights[-1][0, :24]
     torch.testing.assert_close(head[:, :4].T @ head[:, :4], 1e-4 * torch.eye(4), rtol=0, atol=1e-9)
     assert float(head[:, 4].norm()) == pytest.approx(1.0, abs=1e-5)
 
@@ -66,24 +107,3 @@ def test_members_start_from_their_own_generator():
     together, alone = _networks(members=2), _networks(members=1)
     assert torch.equal(together.parameters[0], alone.parameters[0])
     assert not torch.equal(together.parameters[0], together.parameters[1])
-
-
-def test_gradients_agree_with_finite_differences():
-    networks = _networks(members=2, features=3, actions=2, hidden=(4,))
-    observations = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(1))
-
-    def loss():
-        logits, values = networks(observations)
-        return (torch.log_softmax(logits, -1)[..., 0].sum() + values.square().sum()).double()
-
-    loss().backward()
-    gradient = networks.gradients.clone()
-    for member in range(2):
-        for index in torch.nonzero(gradient[member]).flatten()[::7].tolist():
-            old, step = networks.parameters[member, index].item(), 1e-2
-            networks.parameters[member, index] = old + step
-            above = loss().item()
-            networks.parameters[member, index] = old - step
-            below = loss().item()
-            networks.parameters[member, index] = old
-            assert (above - below) / (2 * step) == pytest.approx(gradient[member, index].item(), rel=2e-2, abs=2e-3)

@@ -73,18 +73,24 @@ def test_one_step_equals_plain_torch():
     batch = _batch(networks)
     batch = dataclasses.replace(batch, log_probs=batch.log_probs + 0.1 * torch.sign(batch.advantages))
     reference = _networks(1)
-    parameters = [*reference._weights, *reference._biases]
-    logits, values = reference(batch.observations)
+    parameters = reference.parameters.requires_grad_()
+    weights, biases = (
+        [tensor.view(2, *tensor.shape[1:]) for tensor in views] for views in reference._views(parameters)
+    )
+    hidden = [batch.observations[0], batch.observations[0]]
+    for weight, bias, last in zip(weights, biases, (False, True), strict=True):
+        hidden = [h @ w + b if last else torch.tanh(h @ w + b) for h, w, b in zip(hidden, weight, bias, strict=True)]
+    logits, values = hidden[0][None, :, :4], hidden[1][None, :, 4]
     policy = torch.distributions.Categorical(logits=logits[0])
     ratio = (policy.log_prob(batch.actions[0]) - batch.log_probs[0]).exp()
     advantages = (batch.advantages[0] - batch.advantages[0].mean()) / (batch.advantages[0].std() + 1e-8)
     surrogate = torch.min(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages).mean()
     value_loss = torch.nn.functional.mse_loss(values[0], batch.targets[0])
     (-surrogate + 0.7 * value_loss - 0.03 * policy.entropy().mean()).backward()
-    norm = torch.nn.utils.clip_grad_norm_(parameters, 0.5)
-    torch.optim.Adam(parameters, lr=1e-3, eps=1e-5, foreach=False).step()
+    norm = torch.nn.utils.clip_grad_norm_([parameters], 0.5)
+    torch.optim.Adam([parameters], lr=1e-3, eps=1e-5, foreach=False).step()
     ours, measured, _ = _update([config], batch, networks)
-    torch.testing.assert_close(ours.parameters, reference.parameters, rtol=0, atol=1e-6)
+    torch.testing.assert_close(ours.parameters, parameters.detach(), rtol=0, atol=1e-6)
     assert measured[metrics.GRAD_NORM].item() == pytest.approx(norm.item(), rel=1e-5)
     assert measured[metrics.VALUE_LOSS].item() == pytest.approx(value_loss.item(), rel=1e-5)
     assert measured[metrics.POLICY_LOSS].item() == pytest.approx(-surrogate.item(), abs=1e-6)

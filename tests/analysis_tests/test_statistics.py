@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from analysis.statistics import bootstrap_difference, bootstrap_mean
+
+
+def test_an_interval_brackets_its_mean() -> None:
+    estimate = bootstrap_mean([1.0, 2.0, 6.0])
+    assert estimate.mean == 3.0
+    assert estimate.spread == pytest.approx(7**0.5)  # (4 + 1 + 9) / 2
+    assert estimate.values == (1.0, 2.0, 6.0)
+    assert 1.0 <= estimate.low < 3.0 < estimate.high <= 6.0
+
+
+def test_two_values_by_hand() -> None:
+    # Resamples of two are 00, 01, 10, 11: means 0, 0.5, 1 in the shares 1/4, 1/2, 1/4, so 95 % of them span 0 to 1.
+    estimate = bootstrap_mean([0.0, 1.0])
+    assert (estimate.mean, estimate.low, estimate.high) == (0.5, 0.0, 1.0)
+    assert estimate.spread == pytest.approx(0.5**0.5)
+
+
+def test_five_values_by_hand() -> None:
+    # Resamples hold k ones with k binomial(5, 0.2): P(0) = 0.328, P(<= 2) = 0.942, P(<= 3) = 0.993; so 0 to 3/5.
+    estimate = bootstrap_mean([0.0, 0.0, 0.0, 0.0, 1.0])
+    assert estimate.low == 0.0
+    assert estimate.high == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("values", [[0.1], [0.1, 0.1, 0.1], [0.0] * 20])
+def test_values_that_do_not_differ_leave_no_doubt(values: list[float]) -> None:
+    estimate = bootstrap_mean(values)
+    assert estimate.low == estimate.high == pytest.approx(estimate.mean)
+    assert estimate.spread == pytest.approx(0)
+
+
+def test_more_values_narrow_the_interval() -> None:
+    few, many = bootstrap_mean([0.0, 1.0] * 5), bootstrap_mean([0.0, 1.0] * 20)
+    # By sqrt(40 / 10); means of 10 and 40 are multiples of 0.1 and 0.025, so not exactly.
+    assert (few.high - few.low) / (many.high - many.low) == pytest.approx(2, rel=0.2)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = np.random.default_rng(0).normal(size=9).tolist()
+    assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)
+    assert bootstrap_mean(values, seed=3).low != bootstrap_mean(values, seed=4).low
+    assert bootstrap_difference(values, values, seed=3) == bootstrap_difference(values, values, seed=3)
+
+
+def test_a_value_that_is_not_finite_is_not_hidden() -> None:
+    estimate = bootstrap_mean([0.5, float("nan")])
+    assert np.isnan([estimate.mean, estimate.low, estimate.high, estimate.spread]).all()
+
+
+def test_intervals_of_twenty_values_hold_the_truth_nineteen_times_in_twenty() -> None:
+    samples = np.random.default_rng(1).normal(loc=5.0, size=(300, 20))
+    estimates = [bootstrap_mean(row.tolist(), seed) for seed, row in enumerate(samples)]
+    covered = np.mean([estimate.low <= 5.0 <= estimate.high for estimate in estimates])
+    # A percentile interval of 20 is known to fall a little short: 0.93. Three standard errors of 300 are 0.044.
+    assert 0.886 < covered < 0.974
+    # Its width is that of 2 * 1.96 / sqrt(20), less sqrt(19 / 20) for the spread of a sample about its own mean.
+    width = np.mean([estimate.high - estimate.low for estimate in estimates])
+    assert width == pytest.approx(2 * 1.96 / 20**0.5 * 0.95**0.5, rel=0.05)
+
+
+def test_a_difference_has_the_sign_of_ours_minus_theirs() -> None:
+    ours, theirs = [0.8, 0.9, 1.0], [0.1, 0.2, 0.3, 0.2]
+    better, worse = bootstrap_difference(ours, theirs), bootstrap_difference(theirs, ours)
+    assert better.mean == pytest.approx(0.7)
+    assert 0 < better.low < better.mean < better.high
+    assert worse.mean == pytest.approx(-0.7)
+    assert worse.low < worse.mean < worse.high < 0
+    assert better.values == ()
+
+
+def test_a_difference_by_hand() -> None:
+    # Means of resamples of (0, 1) are 0, 0.5, 1 in the shares 1/4, 1/2, 1/4; their difference from a constant 2
+    # spans -2 to -1, with a standard error of sqrt(1/8).
+    estimate = bootstrap_difference([0.0, 1.0], [2.0])
+    assert (estimate.mean, estimate.low, estimate.high) == (-1.5, -2.0, -1.0)
+    assert estimate.spread == pytest.approx(0.125**0.5, rel=0.05)
+
+
+def test_a_difference_of_nothing_is_not_clear_of_zero() -> None:
+    values = np.random.default_rng(0).normal(size=8).tolist()
+    estimate = bootstrap_difference(values, values)
+    assert estimate.mean == 0
+    assert estimate.low < 0 < estimate.high
+    # Resampled independently: the variances of the two means add up. The wrong variant, in pairs, has none.
+    expected = (2 * np.var(values) / 8) ** 0.5
+    assert estimate.spread == pytest.approx(expected, rel=0.05)

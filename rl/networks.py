@@ -70,6 +70,7 @@ class ActorCritic:
         self.gradients = torch.zeros_like(self.parameters)
         self._weights, self._biases = self._views(self.parameters)
         self._weight_gradients, self._bias_gradients = self._views(self.gradients)
+        self._policy = [[view[:: self.num_towers] for view in views] for views in (self._weights, self._biases)]
         self._inputs: list[Tensor] = []
         for member, generator in enumerate(generators):
             self._initialise(member, generator)
@@ -105,9 +106,7 @@ class ActorCritic:
 
     def logits(self, observations: Tensor) -> Tensor:
         """The policy alone: logits `[P, B, num_actions]` of observations `[P, B, num_features]`; no gradients."""
-        weights = [weight[:: self.num_towers] for weight in self._weights]
-        biases = [bias[:: self.num_towers] for bias in self._biases]
-        *_, outputs = self._layers(observations, weights, biases)
+        *_, outputs = self._layers(observations, *self._policy)
         return outputs[..., : self.num_actions]
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:

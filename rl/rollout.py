@@ -61,17 +61,17 @@ class Rollout:
             generators: One for each member; draws its actions.
         """
         members, steps, lanes = self.actions.shape
-        noise = np.stack([generator.random((steps, lanes), dtype=np.float32) for generator in generators])
-        uniform = torch.from_numpy(noise).unsqueeze(-1)
+        # The Gumbel trick: the largest of logits plus such noise is a draw from their softmax (Maddison et al. 2014).
+        shape = (steps, lanes, networks.num_actions)
+        waits = np.stack([generator.standard_exponential(shape, dtype=np.float32) for generator in generators])
+        noise = -torch.from_numpy(waits).log()
         self.raw_observations[:, 0] = self.raw_observations[:, -1]
         self.episode_returns = [[] for _ in range(members)]
         self._finals = [[] for _ in range(members)]
         for t in range(steps):
             observations = self.raw_observations[:, t]
             inputs = normalizer(observations) if normalizer else observations
-            # Inverse of the cumulative distribution: one uniform number a lane, drawn beforehand.
-            cumulative = torch.softmax(networks.logits(inputs), dim=-1).cumsum(-1)
-            actions = (uniform[:, t] > cumulative[..., :-1]).sum(-1)
+            actions = (networks.logits(inputs) + noise[:, t]).argmax(-1)
             observed, rewards, terminated, truncated, infos = env.step(actions.flatten().numpy())
             self.actions[:, t] = actions
             self.raw_observations[:, t + 1] = torch.from_numpy(observed).view(members, lanes, -1)

@@ -30,14 +30,6 @@ CONFIG = PPOConfig(
 ENV = EnvConfig(flows_per_episode=50)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data():
     return load_flows(DataConfig(num_flows=2000))

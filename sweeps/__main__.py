@@ -9,13 +9,17 @@ from sweeps.errors import SweepError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, or 2 for a refusal, said in one line."""
+    """Run one command; returns the exit code: 0, 2 for a refusal, said in one line, or 130
+    after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return _champion(options)
     except (ConfigError, DataError, SweepError) as error:
         print(f"sweeps: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped by the user; nothing was written", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

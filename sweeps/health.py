@@ -6,6 +6,8 @@ Values are means over a trial's members, as the learner reports them. The rules 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from statistics import median
+
 from rl import metrics
 from sweeps.config import HealthConfig
 from sweeps.outcome import Outcome, Verdict
@@ -14,7 +16,8 @@ Metrics = Mapping[str, float]
 """One iteration's metrics, under the names of `rl.metrics`. What was not measured is absent."""
 
 START_ITERATIONS = 3
-"""A trial's start is its mean value loss over this many first iterations: one alone is noise."""
+"""A trial's start is its median value loss over this many first iterations: one alone is noise, and a mean would take
+an explosion in the third for the level to compare with."""
 
 EXPLOSION_FLOOR = 1.0
 """Explosions are measured from at least this value loss. Normalised returns start near 1.0 anyway; a trial on raw
@@ -80,7 +83,7 @@ class HealthRules:
         for iteration, values in records:
             if iteration <= START_ITERATIONS and metrics.VALUE_LOSS in values:
                 first.setdefault(iteration, values[metrics.VALUE_LOSS])
-        return _mean(list(first.values())) if first else None
+        return median(first.values()) if first else None
 
     def _not_finite(self, records: Sequence[tuple[int, Metrics]]) -> Verdict | None:
         for iteration, values in records:

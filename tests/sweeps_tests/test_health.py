@@ -66,7 +66,7 @@ def test_a_metric_that_has_no_value_at_times_stops_nothing() -> None:
     assert HealthRules(HealthConfig()).judge(0, records) is None
 
 
-def test_value_loss_explodes_against_the_mean_of_the_first_three_iterations() -> None:
+def test_value_loss_explodes_against_the_median_of_the_first_three_iterations() -> None:
     start: Records = [(1, {metrics.VALUE_LOSS: 2.0}), (2, {metrics.VALUE_LOSS: 3.0}), (3, {metrics.VALUE_LOSS: 4.0})]
     rules = HealthRules(HealthConfig(explosion_factor=100.0))
     later: Records = [(4, {metrics.VALUE_LOSS: 900.0})]  # 100 x 1 would stop 300 already; the start is 3
@@ -186,10 +186,17 @@ def test_each_trial_is_judged_by_its_own_start() -> None:
     assert verdict.outcome is Outcome.DIVERGED
 
 
+def test_an_explosion_at_the_third_iteration_does_not_raise_the_start() -> None:
+    rules = HealthRules(HealthConfig())
+    losses: Records = [(i, {metrics.VALUE_LOSS: loss}) for i, loss in enumerate([2.0, 2.0, 3e3, 3e3, 3e3], start=1)]
+    verdict = rules.judge(0, losses)
+    assert verdict == Verdict(Outcome.DIVERGED, "value loss 1800.800 > 100 x its start 2.000 at iteration 5")
+
+
 def test_a_start_spread_over_periods_is_the_same_start() -> None:
-    """One evaluation an iteration: value losses 1, 2, 6, so the start is 3 from iteration 3 on."""
+    """One evaluation an iteration: value losses 1, 3, 6, so the start is 3 from iteration 3 on."""
     rules = HealthRules(HealthConfig(explosion_factor=2.0))
-    for iteration, loss in enumerate([1.0, 2.0, 6.0, 6.0], start=1):
+    for iteration, loss in enumerate([1.0, 3.0, 6.0, 6.0], start=1):
         assert rules.judge(0, [(iteration, {metrics.VALUE_LOSS: loss})]) is None or iteration == 3
     verdict = rules.judge(0, [(5, {metrics.VALUE_LOSS: 6.1})])
     assert verdict == Verdict(Outcome.DIVERGED, "value loss 6.100 > 2 x its start 3.000 at iteration 5")

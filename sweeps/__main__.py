@@ -9,8 +9,7 @@ from sweeps.errors import SweepError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for a refusal, said in one line, or 130
-    after Ctrl-C."""
+    """Run one command; returns the exit code: 0, 2 for a refusal, said in one line, or 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         return _champion(options)

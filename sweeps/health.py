@@ -5,7 +5,6 @@ Values are means over a trial's members, as the learner reports them. The rules 
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-
 from statistics import median
 
 from rl import metrics

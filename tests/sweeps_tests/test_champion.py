@@ -32,7 +32,6 @@ from sweeps.tracking import NullTracker
 from sweeps.trainable import learner_of, train_period
 
 # The first test waits for a sweep to run (3 s), which is no fault of its own.
-pytestmark = pytest.mark.timeout(5, func_only=True)
 
 ROOT = Path(__file__).parents[2]
 POINTS = [

@@ -28,7 +28,6 @@ from sweeps.space import Choice, Log, Space
 from sweeps.tracking import NullTracker, Tracker, make_tracker
 
 # The first test waits for the tables to be made (4 s), which is no fault of its own.
-pytestmark = pytest.mark.timeout(5, func_only=True)
 
 START_MS = 1_700_000_000_000
 LR = Space({"ppo.lr": Log(1e-5, 1e-2)})

@@ -190,7 +190,7 @@ def test_an_explosion_at_the_third_iteration_does_not_raise_the_start() -> None:
     rules = HealthRules(HealthConfig())
     losses: Records = [(i, {metrics.VALUE_LOSS: loss}) for i, loss in enumerate([2.0, 2.0, 3e3, 3e3, 3e3], start=1)]
     verdict = rules.judge(0, losses)
-    assert verdict == Verdict(Outcome.DIVERGED, "value loss 1.8e+03 > 100 x its start 2.000 at iteration 5")
+    assert verdict == Verdict(Outcome.DIVERGED, "value loss 1801 > 100 x its start 2.000 at iteration 5")
 
 
 def test_a_start_spread_over_periods_is_the_same_start() -> None:

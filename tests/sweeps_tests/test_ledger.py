@@ -17,7 +17,6 @@ from sweeps.ledger import REASON, VALUES, Entry, Ledger, best
 from sweeps.outcome import Outcome, Verdict
 
 # The first test waits for the tables to be made (2 s), which is no fault of its own.
-pytestmark = pytest.mark.timeout(5, func_only=True)
 
 ROOT = Path(__file__).parents[2]
 LR: Mapping[str, BaseDistribution] = {"ppo.lr": FloatDistribution(1e-5, 1e-2, log=True)}

@@ -23,7 +23,6 @@ from sweeps.record import Record
 from sweeps.tracking import Tracker, make_tracker
 
 # The first test waits for the tables to be made (2 s), which is no fault of its own.
-pytestmark = pytest.mark.timeout(5, func_only=True)
 
 START_MS = 1_700_000_000_000
 DONE = Verdict(Outcome.COMPLETED, "reached iteration 40")

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,9 @@ class Ledger:
             SweepError: The database cannot be opened, or holds none of this name; the message lists those it holds.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        file = url.removeprefix("sqlite:///")
+        if file != url and not Path(file).exists():  # sqlite would make it
+            raise SweepError(f"the ledger must be a database that exists, got {file}; check sweep.folder")
         storage = _storage(url)
         try:
             return cls(optuna.load_study(storage=storage, study_name=name))

@@ -157,7 +157,7 @@ def test_a_database_that_cannot_be_opened_is_one_line_without_password(bad_url: 
     with pytest.raises(SweepError, match=rf"{rule}[^\n]+: [^\n]*{reason}[^\n]*$") as caught:
         Ledger.create(bad_url, StudyConfig(name="a"), RANDOM, {})
     assert "secret" not in str(caught.value)
-    with pytest.raises(SweepError, match=rule):
+    with pytest.raises(SweepError, match=f"{rule}|must be a database that exists"):
         Ledger.open(bad_url, "a")
 
 
@@ -258,3 +258,9 @@ def feasible_proposals(refusal: Outcome) -> int:
 def test_tpe_learns_from_what_could_not_run() -> None:
     assert feasible_proposals(Outcome.INFEASIBLE) >= 10
     assert feasible_proposals(Outcome.CRASHED) < 10  # the wrong variant: what failed teaches nothing
+
+
+def test_a_missing_ledger_is_not_made_by_looking_for_it(tmp_path):
+    with pytest.raises(SweepError, match=r"must be a database that exists, got .*gone\.db; check sweep\.folder"):
+        Ledger.open(f"sqlite:///{tmp_path}/gone.db", "any")
+    assert not list(tmp_path.iterdir())

@@ -52,7 +52,7 @@ class SamplerConfig:
 
     name: str = "tpe"  # tpe | random | points
     num_startup_trials: int = 10  # tpe: random draws before the model; 5 to 20
-    points: tuple[dict[str, Any], ...] = ()  # points: changes to the configuration, one trial each; {} is the control
+    points: tuple[dict[str, Any], ...] = ()  # changes to the configuration, one trial each, before any is proposed
 
     def __post_init__(self) -> None:
         one_of("sampler.name", self.name, SAMPLERS)
@@ -61,9 +61,9 @@ class SamplerConfig:
             f"sampler.num_startup_trials must be at least 1, got {self.num_startup_trials}",
         )
         require(
-            (len(self.points) > 0) == (self.name == "points"),
-            f"sampler.points must list at least one point for sampler=points, and none otherwise; "
-            f"got {len(self.points)} for sampler={self.name}",
+            len(self.points) > 0 or self.name != "points",
+            "sampler.points must list at least one point for sampler=points, got none; "
+            "add 'sampler.points=[{}]' for the configuration itself",
         )
 
 
@@ -72,7 +72,7 @@ class SchedulerConfig:
     """Who stops the hopeless by comparison (`scheduler.*`)."""
 
     name: str = "asha"  # asha | none
-    grace_iterations: int = 40  # asha: the first rung; 10 to 30 % of ppo.num_iterations
+    grace_iterations: int = 60  # asha: the first rung; 20 to 40 % of ppo.num_iterations
     reduction_factor: int = 3  # asha: one in this many passes a rung, and rungs grow by it; 2 to 4
     spared_share: float = 0.1  # asha: trials never pruned, to measure what pruning costs; 0 to 0.2
 

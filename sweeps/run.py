@@ -95,17 +95,17 @@ def _check_metric(config: SweepConfig) -> None:
 def _space_and_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
     """What is searched, and the points that are tried first (all of them, where points are all there is)."""
     space, points = search_space(config)
-    if config.sampler.name == "points":
-        return space, points[: config.sweep.num_trials]
-    if not config.sweep.control:
-        return space, []
-    control = space.base(config)
-    if not space.contains(control):
-        raise SweepError(
-            f"the control, trial 0, must lie inside the space, got {control}; widen the space, or set "
-            "sweep.control=false"
-        )
-    return space, [control]
+    if config.sampler.name != "points" and config.sweep.control:
+        control = space.base(config)
+        if not space.contains(control):
+            raise SweepError(
+                f"the control, trial 0, must lie inside the space, got {control}; widen the space, or set "
+                "sweep.control=false"
+            )
+        points = [control, *(point for point in points if point != control)]
+    for point in points:
+        space.encode(point)  # refuses a value that its range does not hold
+    return space, points[: config.sweep.num_trials]
 
 
 def _slots(config: SweepConfig) -> int:

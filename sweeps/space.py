@@ -276,7 +276,9 @@ class Space:
 
 
 def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """The space of a sweep, and the points that it is to try: `sampler=points` spans its own and reads no other.
+    """The space of a sweep, and the points that it tries first, complete.
+
+    `sampler=points` tries nothing else: its points span their own space, and `space` is not read.
 
     Raises:
         SweepError: For a space, or points, that cannot be searched.
@@ -285,7 +287,15 @@ def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
         return points_space(config.sampler.points, config)
     if config.sweep.num_trials is None:
         raise SweepError(f"sweep.num_trials must be a number for sampler={config.sampler.name}, got null; try 48")
-    return parse_space(config.space, config), []
+    space = parse_space(config.space, config)
+    changes = _changes(config.sampler.points)
+    for index, point in enumerate(changes):
+        if foreign := sorted(point.keys() - space.kinds.keys()):
+            raise SweepError(
+                f"sampler.points[{index}] may set what is searched ({', '.join(space.paths)}), got {foreign[0]}; "
+                f"add it to space, or take sampler=points"
+            )
+    return space, [space.base(config) | point for point in changes]
 
 
 def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
@@ -311,10 +321,7 @@ def points_space(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tu
         SweepError: For an unknown setting, a value that does not fit, or a point that is listed twice.
         ConfigError: For a point that cannot run.
     """
-    changes = [
-        {path: typed(path, value, where) for path, value in _by_path(point, where)}
-        for where, point in ((f"sampler.points[{index}]", point) for index, point in enumerate(points))
-    ]
+    changes = _changes(points)
     base = {path: _value(config, path) for point in changes for path in point}
     full = [base | point for point in changes]
     space = Space({path: Choice(tuple(dict.fromkeys([base[path], *(p[path] for p in full)]))) for path in base})
@@ -326,6 +333,14 @@ def points_space(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tu
         except ConfigError as error:
             raise ConfigError(f"sampler.points[{index}] cannot run: {error}") from error
     return space, full
+
+
+def _changes(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Points by dotted path, their values as the settings hold them."""
+    return [
+        {path: typed(path, value, where) for path, value in _by_path(point, where)}
+        for where, point in ((f"sampler.points[{index}]", point) for index, point in enumerate(points))
+    ]
 
 
 def _by_path(tree: Any, where: str) -> Iterator[tuple[str, Any]]:

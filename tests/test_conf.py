@@ -101,7 +101,8 @@ def test_every_experiment_composes_and_can_be_searched(name: str) -> None:
     assert space.contains(space.base(config)), "the control must be a point of the space"
     assert config.sweep.name is not None
     assert config.sweep.name.startswith(f"{name}-")
-    assert (len(points) > 0) == (config.sampler.name == "points")
+    assert all(space.contains(point) for point in points)
+    assert len(points) == len(config.sampler.points)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

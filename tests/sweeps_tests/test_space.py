@@ -242,3 +242,19 @@ def test_search_space_follows_the_sampler() -> None:
     endless = replace(CONFIG, space=spec, sweep=replace(CONFIG.sweep, num_trials=None))
     with pytest.raises(SweepError, match=r"^sweep\.num_trials must be a number for sampler=tpe, got null; try 48$"):
         search_space(endless)
+
+
+def test_a_sampler_tries_its_points_first_completed_by_the_configuration() -> None:
+    config = replace(
+        CONFIG,
+        space={"ppo": {"lr": {"log": [1e-5, 1e-2]}, "gamma": {"float": [0, 1]}}},
+        sampler=SamplerConfig(name="tpe", points=({"ppo": {"gamma": 0}},)),
+    )
+    space, points = search_space(config)
+    assert points == [{"ppo.lr": CONFIG.ppo.lr, "ppo.gamma": 0.0}]
+    assert space.contains(points[0])
+    foreign = replace(config, sampler=SamplerConfig(name="tpe", points=({"ppo": {"clip_range": 0.1}},)))
+    with pytest.raises(
+        SweepError, match=r"^sampler\.points\[0\] may set what is searched \(ppo\.lr, ppo\.gamma\), got"
+    ):
+        search_space(foreign)

@@ -1,0 +1,1 @@
+"""Figures that the documentation claims, each made beside a peer in the same run. Results: `benchmarks/RESULTS.md`."""

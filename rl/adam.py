@@ -37,9 +37,9 @@ class Adam:
             active: bool `[P, 1]`; None: all.
         """
         if active is not None and not bool(active.all()):
-            kept = [tensor.clone() for tensor in self._state()]
+            kept = [tensor.clone() for tensor in self.state().values()]
             self.step(gradients, lr)
-            for tensor, old in zip(self._state(), kept, strict=True):
+            for tensor, old in zip(self.state().values(), kept, strict=True):
                 tensor.copy_(torch.where(active, tensor, old))
             return
         self.steps += 1
@@ -50,5 +50,11 @@ class Adam:
         denominator = self.exp_avg_sq.sqrt().div_(correction2).add_(self.eps)
         self.parameters.sub_(self.exp_avg.div(denominator).mul_(lr / correction1))
 
-    def _state(self) -> tuple[Tensor, ...]:
-        return self.parameters, self.exp_avg, self.exp_avg_sq, self.steps
+    def state(self) -> dict[str, Tensor]:
+        """What steps change, by name, live: parameters and moments `[P, n]`, steps `[P, 1]`. No learning rate."""
+        return {
+            "parameters": self.parameters,
+            "exp_avg": self.exp_avg,
+            "exp_avg_sq": self.exp_avg_sq,
+            "steps": self.steps,
+        }

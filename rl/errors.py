@@ -7,3 +7,7 @@ class ConfigError(ValueError):
 
 class DataError(ValueError):
     """A data set that cannot be used as asked: missing, malformed, too small or of one class only."""
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be gone on from: not a checkpoint, damaged, of another format, or of another learner."""

@@ -1,7 +1,9 @@
 """A learner: P members, each a seed and a configuration, trained together and measured once per iteration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +11,11 @@ import torch
 from numpy.random import SeedSequence
 from torch import Tensor
 
-from rl import metrics, ppo
+from rl import metrics, ppo, value_floor
 from rl.adam import Adam
 from rl.config import PPOConfig, require
 from rl.envs import Evaluator, LaneEnv
+from rl.envs.lanes import LaneVectorEnv
 from rl.gae import generalized_advantages
 from rl.networks import ActorCritic
 from rl.normalize import ObservationNormalizer, ReturnNormalizer
@@ -23,8 +26,13 @@ from rl.seeding import as_int, child
 Metrics = dict[str, npt.NDArray[np.float64]]
 """By name, one value a member: float64 `[P]`."""
 
-_INIT, _ACT, _SHUFFLE, _LANES = range(4)
+Arrays = dict[str, npt.NDArray[Any]]
+
+_INIT, _ACT, _SHUFFLE, _LANES, _LATER_LANES = range(5)
 """What a member's seed is spent on."""
+
+_LANE = "lanes."
+"""Begins the names of arrays that are the environment's."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +42,9 @@ class Member:
     config: PPOConfig
     seed: SeedSequence
 
-    def lane_seeds(self) -> list[int]:
-        """Seeds of the member's lanes, one each."""
-        lanes = child(self.seed, _LANES)
+    def lane_seeds(self, iteration: int = 0) -> list[int]:
+        """Seeds of the member's lanes, one each, where they start after so many iterations."""
+        lanes = child(child(self.seed, _LATER_LANES), iteration) if iteration else child(self.seed, _LANES)
         return [as_int(child(lanes, lane)) for lane in range(self.config.num_envs)]
 
     def generator(self, purpose: int) -> np.random.Generator:
@@ -55,13 +63,14 @@ class Learner:
 
     Attributes:
         iteration: Iterations done.
+        resumed_exactly: False once lanes had to start anew, or libraries of other versions went on.
     """
 
     def __init__(self, members: Sequence[Member], env: LaneEnv, evaluator: Evaluator, actions: Sequence[str]) -> None:
         self.members, self.env, self.evaluator, self.actions = list(members), env, evaluator, tuple(actions)
         self.config = _shared_config([member.config for member in members])
         self.hyper = Hyperparameters.of([member.config for member in members])
-        self.iteration = 0
+        self.iteration, self.resumed_exactly = 0, True
         count, features = len(self.members), int(np.prod(env.single_observation_space.shape or (1,)))
         self.networks = ActorCritic(
             features,
@@ -79,29 +88,28 @@ class Learner:
         self.shuffle_generators = [member.generator(_SHUFFLE) for member in members]
         self.rollout = Rollout(count, self.config.num_steps, self.config.num_envs, features)
         self._last_returns: list[float | None] = [None] * count
-        seeds = [seed for member in members for seed in member.lane_seeds()]
-        first, _ = env.reset(seed=seeds)
-        self.rollout.raw_observations[:, -1] = torch.from_numpy(first).view(count, self.config.num_envs, -1)
+        self._start_lanes()
 
     def iterate(self) -> Metrics:
         """One iteration: a rollout, its update, and an evaluation if one is due.
 
         Returns:
             The metrics of `rl.metrics` that apply, one value a member. `train/episode_return` is absent until every
-            member has ended an episode, `eval/` metrics are there in evaluation iterations only.
+            member has ended an episode; `eval/` metrics and `metrics.CRITIC` are there in evaluation iterations only.
         """
         lr = self._scheduled_lr()
         self.rollout.collect(self.env, self.networks, self.observation_normalizer, self.act_generators)
-        batch, explained_variance = self._batch()
+        batch, critic = self._batch()
         measured = ppo.update(self.networks, self.adam, batch, self.hyper, self.config, lr, self.shuffle_generators)
         if self.observation_normalizer:
             self.observation_normalizer.moments.update(self.rollout.raw_observations[:, :-1].flatten(1, 2))
         self.iteration += 1
-        result = {name: value.double().numpy() for name, value in measured.items()}
-        result[metrics.EXPLAINED_VARIANCE] = explained_variance.double().numpy()
+        result = {name: value.double().numpy() for name, value in (measured | critic).items()}
+        if metrics.VALUE_FLOOR in result:
+            result[metrics.VALUE_LOSS_EXCESS] = result[metrics.VALUE_LOSS] - result[metrics.VALUE_FLOOR]
         result[metrics.LR] = lr[:, 0].double().numpy()
         result |= self._rollout_metrics()
-        if self.iteration % self.config.eval_every == 0 or self.iteration == self.config.num_iterations:
+        if self._evaluates_after(self.iteration):
             result |= self.evaluator.evaluate(self.greedy_actions, len(self.members))
         return result
 
@@ -114,14 +122,87 @@ class Learner:
         actions: npt.NDArray[np.int64] = self.networks.logits(inputs).argmax(-1).numpy()
         return actions
 
+    def effective(self) -> Metrics:
+        """What the next update uses, read back from where it reads it: from the loss, the optimiser, the schedule.
+
+        Returns:
+            By the names of `Hyperparameters`, one value a member, in the float32 of the update; infinite where a limit
+            is off.
+        """
+        in_force = {field.name: getattr(self.hyper, field.name) for field in fields(Hyperparameters)}
+        in_force |= {"lr": self._scheduled_lr(), "adam_eps": self.adam.eps}
+        return {name: column[:, 0].double().numpy() for name, column in in_force.items()}
+
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
+        """All that training changes and goes on from: arrays by name, copied, and the rest, as JSON can hold it."""
+        arrays: Arrays = {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
+        if isinstance(self.env, LaneVectorEnv):
+            arrays |= {_LANE + name: array for name, array in self.env.get_state().items()}
+        rest = {
+            "iteration": self.iteration,
+            "act_generators": [generator.bit_generator.state for generator in self.act_generators],
+            "shuffle_generators": [generator.bit_generator.state for generator in self.shuffle_generators],
+            "last_returns": list(self._last_returns),
+        }
+        return arrays, rest
+
+    def load_state(self, arrays: Mapping[str, npt.NDArray[Any]], rest: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned. Settings stay those that this learner was made with.
+
+        Lanes whose state is not there start anew, from seeds of their own for this iteration; `resumed_exactly` is then
+        False.
+
+        Raises:
+            ValueError: If the state is not that of such a learner; this one is then as it was.
+        """
+        lanes = {name.removeprefix(_LANE): array for name, array in arrays.items() if name.startswith(_LANE)}
+        saved = {name: array for name, array in arrays.items() if not name.startswith(_LANE)}
+        live = {name: tensor.numpy() for name, tensor in self._tensors().items()}
+        _require_alike(live, saved)
+        iteration, most = int(rest["iteration"]), self.config.num_iterations
+        require(iteration <= most, f"ppo.num_iterations must be at least {iteration}, those done, got {most}; raise it")
+        last_returns = [None if value is None else float(value) for value in rest["last_returns"]]
+        act, shuffle = (
+            [_generator(state) for state in rest[name]] for name in ("act_generators", "shuffle_generators")
+        )
+        require(
+            len(act) == len(shuffle) == len(last_returns) == len(self.members),
+            f"generators and returns must be one for each of {len(self.members)} members, "
+            f"got {len(act)}, {len(shuffle)} and {len(last_returns)}; make the learner as it was when saved",
+        )
+        exactly = _resume_lanes(self.env, lanes, saved["rollout.observations"])
+        for name, array in live.items():
+            np.copyto(array, saved[name])  # the tensor's own memory
+        self.iteration, self.resumed_exactly, self._last_returns = iteration, exactly, last_returns
+        self.act_generators, self.shuffle_generators = act, shuffle
+        if not exactly:
+            self._start_lanes()
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """What `state` holds beside the environment's, live: writing to them changes the learner."""
+        parts = {"adam": self.adam.state(), "returns": self.return_normalizer.state(), "rollout": self.rollout.state()}
+        if self.observation_normalizer:
+            parts["observations"] = self.observation_normalizer.moments.state()
+        return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+    def _start_lanes(self) -> None:
+        seeds = [seed for member in self.members for seed in member.lane_seeds(self.iteration)]
+        first, _ = self.env.reset(seed=seeds)
+        started = self.rollout.state()
+        started["observations"].copy_(torch.from_numpy(first).view_as(started["observations"]))
+        started["running_returns"].zero_()
+
+    def _evaluates_after(self, iteration: int) -> bool:
+        return iteration % self.config.eval_every == 0 or iteration == self.config.num_iterations
+
     def _scheduled_lr(self) -> Tensor:
         if self.config.lr_schedule == "constant":
             return self.hyper.lr
         return self.hyper.lr * (1 - self.iteration / self.config.num_iterations)
 
     @torch.no_grad()
-    def _batch(self) -> tuple[Batch, Tensor]:
-        """The rollout with advantages and targets, and the explained variance of the critic that acted, `[P]`."""
+    def _batch(self) -> tuple[Batch, dict[str, Tensor]]:
+        """The rollout with advantages and targets, and metrics of the critic that acted, each `[P]`."""
         rollout, normalizer = self.rollout, self.observation_normalizer
         members, steps, lanes = rollout.actions.shape
         flat = rollout.raw_observations.flatten(1, 2)
@@ -152,7 +233,28 @@ class Learner:
             targets=self.return_normalizer.to_targets(returns),
             predictions=predictions[:, :samples],
         )
-        return batch, _explained_variance(values.flatten(1), returns)
+        return batch, self._critic_metrics(batch.observations, values, next_values, returns)
+
+    def _critic_metrics(
+        self, inputs: Tensor, values: Tensor, next_values: Tensor, returns: Tensor
+    ) -> dict[str, Tensor]:
+        """How well the critic foresaw the returns `[P, B]`, and if an evaluation is due, how well one could."""
+        rollout = self.rollout
+        result = {metrics.EXPLAINED_VARIANCE: _explained_variance(values.flatten(1), returns)}
+        if self._evaluates_after(self.iteration + 1):
+            ends = (rollout.terminated, rollout.truncated)
+            to_the_end = (self.hyper.gamma, torch.ones_like(self.hyper.gae_lambda))
+            monte_carlo = values + generalized_advantages(rollout.rewards, values, next_values, *ends, to_the_end)
+            result[metrics.EXPLAINED_VARIANCE_MC] = _explained_variance(values.flatten(1), monte_carlo.flatten(1))
+            result |= value_floor.measure(
+                inputs.view(*values.shape, -1),
+                values,
+                returns.view_as(values),
+                monte_carlo,
+                rollout.rewards,
+                self.return_normalizer.std,
+            )
+        return result
 
     def _rollout_metrics(self) -> Metrics:
         result: Metrics = {}
@@ -185,3 +287,37 @@ def _explained_variance(predictions: Tensor, returns: Tensor) -> Tensor:
     variance = returns.var(-1, correction=0)
     unexplained = (returns - predictions).var(-1, correction=0)
     return torch.where(variance > 0, 1 - unexplained / variance, torch.zeros_like(variance))
+
+
+def _require_alike(live: Arrays, saved: Arrays) -> None:
+    """Refuse arrays that are not those of the learner: by broadcasting, wrong shapes might go in unnoticed."""
+    for name in sorted(live.keys() | saved.keys()):
+        now, then = (
+            f"{arrays[name].dtype} {list(arrays[name].shape)}" if name in arrays else "nothing"
+            for arrays in (live, saved)
+        )
+        require(now == then, f"{name} must be {now}, got {then}; make the learner as it was when saved")
+
+
+def _generator(state: Mapping[str, Any]) -> np.random.Generator:
+    generator = np.random.Generator(np.random.PCG64(0))
+    generator.bit_generator.state = state
+    return generator
+
+
+def _resume_lanes(env: LaneEnv, lanes: Arrays, observations: npt.NDArray[np.float32]) -> bool:
+    """Let the lanes go on where they were, if they can write that down and did; returns whether."""
+    if not lanes or not isinstance(env, LaneVectorEnv):
+        return False
+    before, alike = env.get_state(), False
+    _require_alike(before, lanes)
+    try:
+        env.set_state(lanes)
+        with suppress(IndexError):  # row numbers of a larger data set
+            shown, _ = env.reset(options={"reset_mask": np.zeros(env.num_envs, dtype=np.bool_)})  # resets none
+            alike = np.array_equal(shown.reshape(observations.shape), observations, equal_nan=True)
+    finally:
+        if not alike:
+            env.set_state(before)
+    require(alike, "lanes must show the observations that they showed when saved; give the same data and environment")
+    return True

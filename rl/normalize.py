@@ -32,6 +32,10 @@ class RunningMoments:
         self.squares += squares + delta.square() * (self.count * size / total)
         self.count = total
 
+    def state(self) -> dict[str, Tensor]:
+        """What samples change, by name, live: mean and squares `[P, 1, F]`, count `[P, 1, 1]`."""
+        return {"mean": self.mean, "squares": self.squares, "count": self.count}
+
     @property
     def std(self) -> Tensor:
         """Spread, float64 `[P, 1, F]`; 1 before the first sample and for constant columns."""
@@ -84,10 +88,14 @@ class ReturnNormalizer:
 
     def update(self, returns: Tensor) -> None:
         """Take in a rollout's returns `[P, B]`."""
-        if self.mode == "none":
-            return
-        if self.mode == "batch":
+        if self.mode != "running":  # for `none` as well: a checkpoint may have brought another unit
             self.moments = RunningMoments(len(returns), 1)
-        self.moments.update(returns.unsqueeze(-1))
+        if self.mode != "none":
+            self.moments.update(returns.unsqueeze(-1))
         self.mean = self.moments.mean[:, 0].to(returns.dtype)
         self.std = self.moments.std[:, 0].to(returns.dtype)
+
+    def state(self) -> dict[str, Tensor]:
+        """What updates change, by name, live: the unit, mean and std `[P, 1]`, and the moments that it came from."""
+        moments = {f"moments.{name}": tensor for name, tensor in self.moments.state().items()}
+        return {"mean": self.mean, "std": self.std, **moments}

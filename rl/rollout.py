@@ -44,6 +44,13 @@ class Rollout:
         """Undiscounted return so far of the episode that each lane is in, float64 `[P, N]`."""
         return self._running_returns
 
+    def state(self) -> dict[str, Tensor]:
+        """What the next rollout goes on from, by name, live: observations `[P, N, F]`, running_returns `[P, N]`."""
+        return {
+            "observations": self.raw_observations[:, -1],
+            "running_returns": torch.from_numpy(self._running_returns),
+        }
+
     @torch.inference_mode()
     def collect(
         self,

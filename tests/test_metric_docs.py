@@ -12,8 +12,9 @@ from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
-TRAINING, EVALUATION, TRIAGE_ONLY = (
+TRAINING, CRITIC, EVALUATION, TRIAGE_ONLY = (
     "Training: every iteration",
+    "The critic: at evaluation iterations",
     "Evaluation: every environment",
     "Evaluation: triage only",
 )
@@ -60,13 +61,14 @@ def test_the_page_defines_what_the_code_names() -> None:
 def test_each_name_stands_under_its_heading() -> None:
     page = documented()
     assert set(page[TRAINING]) == {*metrics.TRAIN, ANY_ACTION}
+    assert set(page[CRITIC]) == set(metrics.CRITIC)
     assert set(page[EVALUATION]) | set(page[TRIAGE_ONLY]) == {*metrics.EVAL, *metrics.TRIVIAL}
     assert set(page[END]) == set(metrics.FINAL)
 
 
 def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
     page = {heading: set(rows) for heading, rows in documented().items()}
-    evaluated = page[TRAINING] | page[EVALUATION] | page[TRIAGE_ONLY]
+    evaluated = page[TRAINING] | page[CRITIC] | page[EVALUATION] | page[TRIAGE_ONLY]
     first, second, third, last = logged(TRIAGE, ACTIONS)
     assert first == page[TRAINING] - {metrics.TRAIN_RETURN}, "no episode has ended yet"
     assert third == page[TRAINING], "no episode ended, the return is carried over"
@@ -75,7 +77,7 @@ def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
 
 def test_another_environment_logs_no_f1() -> None:
     page = documented()
-    assert logged("CartPole-v1", ("0", "1"))[-1] == {*page[TRAINING], *page[EVALUATION]}
+    assert logged("CartPole-v1", ("0", "1"))[-1] == {*page[TRAINING], *page[CRITIC], *page[EVALUATION]}
 
 
 @pytest.mark.parametrize("name", [*metrics.PER_SEED, metrics.FINAL_VALUE])

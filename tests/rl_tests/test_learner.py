@@ -78,6 +78,34 @@ def test_neighbours_whose_episodes_end_elsewhere_change_nothing(data, env):
     _assert_same(_curve(_learner([Member(config, seed) for seed in seeds], data, where), 0, 12), expected)
 
 
+def test_eight_configurations_in_one_learner_equal_each_alone(data):
+    seeds = member_seeds(11, 8)
+    members = [
+        Member(
+            dataclasses.replace(
+                CONFIG,
+                lr=1e-4 * 2**index,
+                gamma=0.9 + 0.01 * index,
+                gae_lambda=index / 8,
+                entropy_coef=0.01 * index,
+                value_coef=0.25 * (index + 1),
+                clip_range=0.1 + 0.02 * index,
+                max_grad_norm=0.2 * (index + 1),
+                target_kl=None if index % 2 else 0.02,
+                clip_range_vf=None if index % 3 else 0.3,
+            ),
+            seed,
+        )
+        for index, seed in enumerate(seeds)
+    ]
+    together = _learner(members, data)
+    curves = [together.iterate() for _ in range(6)]
+    for index, member in enumerate(members):
+        alone = _learner([member], data)
+        _assert_same([{n: v[index] for n, v in measured.items()} for measured in curves], _curve(alone, 0, 6))
+        assert torch.equal(together.networks.parameters[index], alone.networks.parameters[0])
+
+
 def test_same_seed_same_numbers_and_other_seed_others(data):
     first, again, other = (make_learner(CONFIG, ENV, member_seeds(s, 2), evaluation_seed(s), data) for s in (1, 1, 2))
     ours, same, different = (_curve(learner, 1, 5) for learner in (first, again, other))

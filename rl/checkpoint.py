@@ -1,0 +1,150 @@
+"""Checkpoints: a learner's training state in one file, to go on from in another process, bit for bit.
+
+A file is a numpy archive (`.npz`) of numbers and of one JSON text; reading it executes nothing. Settings are written
+down for the record and are never read back: a learner goes on with those that it was made with (`Learner.effective`),
+so a branch with a new learning rate trains with the new one. What gives arrays their meaning must be the same:
+members, lanes, features, actions and layers.
+"""
+
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from rl.errors import CheckpointError
+from rl.learner import Arrays, Learner
+
+FORMAT = "unstuck checkpoint"
+VERSION = 1
+"""Goes up when a file of the version before can no longer be read."""
+
+_HEADER = "header"
+_ZIP = b"PK"
+
+
+def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] | None = None) -> None:
+    """Write a checkpoint. Whoever reads `path` finds the old file or the new one, whole, whatever happens meanwhile.
+
+    Args:
+        path: The file, replaced if it is there; its folder must be there.
+        learner: Is left as it is.
+        history: Records to keep beside it, such as metrics: whatever JSON holds, NaN and infinity included.
+
+    Raises:
+        TypeError: If a record is nothing that JSON holds.
+        OSError: If the file cannot be written. The old one is then as it was.
+    """
+    path = Path(path)
+    arrays, rest = learner.state()
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "libraries": _libraries(),
+        "layout": _layout(learner),
+        "configs": [asdict(member.config) for member in learner.members],
+        "learner": rest,
+        "history": list(history or ()),
+    }
+    arrays[_HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
+    """Let a learner go on from a checkpoint, with its own settings and `num_iterations`.
+
+    With the settings, libraries and kind of machine that it was saved with, it goes on bit for bit. If lanes cannot
+    (any Gymnasium environment but triage and CartPole starts its episodes anew, from seeds of the member's own for this
+    iteration), or the libraries are of other versions, `learner.resumed_exactly` is False.
+
+    Args:
+        path: A file that `save` wrote.
+        learner: With the members, environment and layers of the one saved; changed in place.
+
+    Returns:
+        The history given to `save`; empty if there was none.
+
+    Raises:
+        CheckpointError: If the file is not a whole checkpoint of this format, or of a learner of another layout. The
+            learner is then as it was.
+    """
+    path = Path(path)
+    arrays, header = _read(path)
+    try:
+        _check_layout(header["layout"], _layout(learner))
+        history, libraries = list(header["history"]), header["libraries"]
+        learner.load_state(arrays, header["learner"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path} must be a checkpoint of such a learner: {error}") from error
+    learner.resumed_exactly &= libraries == _libraries()
+    return history
+
+
+def _libraries() -> dict[str, str]:
+    return {module.__name__: str(module.__version__) for module in (gymnasium, np, torch)}
+
+
+def _layout(learner: Learner) -> dict[str, Any]:
+    """What gives the arrays their meaning. Shapes alone do not tell: layers of 20 and 24 units are padded alike."""
+    config = learner.config
+    return {
+        "members": len(learner.members),
+        "features": learner.rollout.raw_observations.shape[-1],
+        "actions": list(learner.actions),
+        "ppo.num_envs": config.num_envs,
+        "ppo.hidden_sizes": list(config.hidden_sizes),
+        "ppo.shared_trunk": config.shared_trunk,
+        "ppo.normalize_observations": config.normalize_observations,
+    }
+
+
+def _check_layout(saved: dict[str, Any], own: dict[str, Any]) -> None:
+    differences = [f"{name} must be {saved[name]}, got {value}" for name, value in own.items() if saved[name] != value]
+    if differences:
+        raise ValueError(f"{'; '.join(differences)}; make the learner as it was when saved, or train it from its start")
+
+
+def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays and the header of a file, after making sure that it is a whole checkpoint of this format."""
+    try:
+        with path.open("rb") as file:
+            begins_as_one = file.read(len(_ZIP)) == _ZIP
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} must be a checkpoint, got no file to read ({error.strerror}); check the path"
+        ) from error
+    foreign = CheckpointError(f"{path} must be a checkpoint, got a file of another kind; give one that save() wrote")
+    if not begins_as_one:
+        raise foreign
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays: Arrays = {name: np.asarray(archive[name]) for name in archive.files}
+        header = json.loads(bytes(arrays.pop(_HEADER))) if _HEADER in arrays else {}
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise CheckpointError(
+            f"{path} must be a whole checkpoint of numbers, got one cut short, damaged or forged ({error}); "
+            "go on from an earlier one, or from the start"
+        ) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise foreign
+    if header.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} must be of checkpoint format {VERSION}, got {header.get('version')}; go on with the program "
+            "that saved it, or from the start"
+        )
+    return arrays, header

@@ -27,6 +27,9 @@ def one_line() -> Iterator[None]:
             raise
         print(f"sweep.py: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("stopped by the user; nothing had been started", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def main() -> int:

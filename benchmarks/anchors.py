@@ -4,8 +4,8 @@
 
 Published: CleanRL's docs, 3 seeds, 500,000 steps, training returns: CartPole-v1 490.04 +- 6.12, Acrobot-v1 -86.36 +-
 1.32, MountainCar-v0 -200.00 +- 0.00. The last is a negative control: with these settings nobody finds its reward.
-Differences that remain: a truncated episode is bootstrapped here and counts as terminated there, and theirs trains on
-one garbage row an episode (gymnasium's next-step autoreset). Our value_coef is 0.25: their loss has a factor 0.5.
+A difference that remains: a truncated episode is bootstrapped here and counts as terminated there. Our value_coef is
+0.25: their loss has a factor 0.5.
 """
 
 import argparse

@@ -62,8 +62,9 @@ class DataConfig:
         elif self.source == "synthetic":
             raise ConfigError("data.threat_share must be a number for data=synthetic, got null; try 0.109")
         require(self.eval_flows >= 20, f"data.eval_flows must be at least 20, got {self.eval_flows}")
-        require(self.num_flows >= 500, f"data.num_flows must be at least 500, got {self.num_flows}")
-        require(self.num_features >= 4, f"data.num_features must be at least 4, got {self.num_features}")
+        for name, least, most in (("num_flows", 500, 5_000_000), ("num_features", 4, 2_000)):
+            value = getattr(self, name)
+            require(least <= value <= most, f"data.{name} must lie in {least}..{most}, got {value}")
         require(0 <= self.difficulty <= 1, f"data.difficulty must lie in 0..1, got {self.difficulty}")
         require(self.burst_length >= 1, f"data.burst_length must be at least 1, got {self.burst_length}")
         require(self.seed >= 0, f"data.seed must not be negative, got {self.seed}")
@@ -127,10 +128,10 @@ class PPOConfig:
             require(getattr(self, name) >= 1, f"ppo.{name} must be at least 1, got {getattr(self, name)}")
         require(
             self.batch_size % self.minibatch_size == 0,
-            f"minibatch_size must divide num_envs * num_steps = {self.batch_size}, got {self.minibatch_size}; "
+            f"ppo.minibatch_size must divide num_envs * num_steps = {self.batch_size}, got {self.minibatch_size}; "
             f"try {_nearest_divisors(self.batch_size, self.minibatch_size)}",
         )
-        require(self.minibatch_size >= 2, "minibatch_size must be at least 2, got 1: advantages need a spread")
+        require(self.minibatch_size >= 2, "ppo.minibatch_size must be at least 2, got 1: advantages need a spread")
         require(
             self.eval_every <= self.num_iterations,
             f"ppo.eval_every must not exceed num_iterations = {self.num_iterations}, got {self.eval_every}: "
@@ -144,14 +145,19 @@ class PPOConfig:
         for name in ("entropy_coef", "value_coef"):
             value = getattr(self, name)
             require(value >= 0 and math.isfinite(value), f"ppo.{name} must be finite and not negative, got {value}")
-        for name in ("clip_range_vf", "target_kl"):
+        # Below 1e-5 the rounding of float32 alone would end an update before its first step.
+        for name, least in (("clip_range_vf", 0.0), ("target_kl", 1e-5)):
             value = getattr(self, name)
-            require(value is None or value > 0, f"ppo.{name} must be positive, or null for off; got {value}")
+            require(
+                value is None or value > least, f"ppo.{name} must exceed {least:g}, or be null for off; got {value}"
+            )
+        for name, most in (("num_envs", 4096), ("num_steps", 65_536)):
+            require(getattr(self, name) <= most, f"ppo.{name} must be at most {most}, got {getattr(self, name)}")
         one_of("ppo.lr_schedule", self.lr_schedule, LR_SCHEDULES)
         one_of("ppo.normalize_returns", self.normalize_returns, RETURN_NORMALIZATIONS)
         require(
-            len(self.hidden_sizes) >= 1 and all(size >= 1 for size in self.hidden_sizes),
-            f"ppo.hidden_sizes must list at least one layer of at least one unit, got {list(self.hidden_sizes)}",
+            len(self.hidden_sizes) >= 1 and all(1 <= size <= 4096 for size in self.hidden_sizes),
+            f"ppo.hidden_sizes must list at least one layer of 1 to 4096 units, got {list(self.hidden_sizes)}",
         )
 
 

@@ -37,7 +37,7 @@ def _orthogonal(rows: int, columns: int, gain: float, generator: np.random.Gener
 
 
 def _tanh_(tensor: Tensor) -> Tensor:
-    """In place. numpy's takes a seventh of the time of torch's on an AMD core; it was 40 % of an update."""
+    """In place, by numpy: torch's took a quarter of an update on the AMD core that this was profiled on."""
     np.tanh(tensor.numpy(), out=tensor.numpy())
     return tensor
 

@@ -41,6 +41,7 @@ class StudyConfig:
             self.num_trials is None or self.num_trials >= 1,
             f"sweep.num_trials must be at least 1, got {self.num_trials}",
         )
+        require("://" not in self.folder, f"sweep.folder must be a folder on this machine, got {self.folder}")
         require(self.seeds >= 1, f"sweep.seeds must be at least 1, got {self.seeds}")
         require(self.seed >= 0, f"sweep.seed must not be negative, got {self.seed}")
         require(self.max_hours is None or self.max_hours > 0, f"sweep.max_hours must be positive, got {self.max_hours}")

@@ -159,9 +159,9 @@ class Driver:
             self._finish(number, Verdict(Outcome.INTERRUPTED, reason))
 
     @property
-    def num_running(self) -> int:
-        """Trials that have not ended."""
-        return len(self._running)
+    def is_finished(self) -> bool:
+        """Whether all trials have been proposed and have ended, or none can be proposed."""
+        return not self._running and (self._proposed == self._num_trials or self.failure is not None)
 
     def _judge(self, number: int, trial: _Running, records: Sequence[Record]) -> Verdict | None:
         last = records[-1]

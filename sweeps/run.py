@@ -1,9 +1,10 @@
 """One sweep from start to end: opens the records, lets Ray Tune run the trials, closes the records."""
 
+import fcntl
 import logging
+import math
 import os
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -26,11 +27,15 @@ from sweeps.progress import Progress
 from sweeps.provenance import provenance
 from sweeps.schema import to_yaml
 from sweeps.space import Space, search_space
+from sweeps.stop import StopRequest
 from sweeps.summary import show_summary, sqlite_url
-from sweeps.tracking import Tracker, make_tracker, redact_url
+from sweeps.tracking import REASON_TAG, Tracker, make_tracker, redact_url
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+_PLAIN_WIDTH = 140
+"""Of the leaderboard in a file or a pipe, where nobody's screen is too narrow."""
 
 BY_THE_USER = "stopped by the user"
 
@@ -42,6 +47,7 @@ _ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweeps.stop has its own
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # a resume starts from the ledger, never from Tune's snapshots
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
@@ -61,23 +67,27 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         ConfigError, DataError, SweepError, TrackingError: What is wrong, before any worker starts.
     """
     console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PLAIN_WIDTH)
     _check_metric(config)
     space, points = _space_and_points(config)
     data = load_flows(config.data) if config.env.id == TRIAGE else None
     make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
     slots = _slots(config)
     num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
-    ledger, tracker = _open_records(config)
-    for point in points:
-        ledger.enqueue(space.encode(point))
-    console.print(f"Sweep {config.sweep.name}: {num_trials} trials x {config.sweep.seeds} seeds, {slots} at a time")
-    with Progress(config, num_trials, console) as progress:
-        driver = Driver(config, num_trials, space, ledger, tracker, progress)
-        stopped = _run_trials(config, driver, slots, data)
-    _close(tracker, stopped, console)
+    with StopRequest() as stop:
+        ledger, tracker = _open_records(config)
+        for point in points:
+            ledger.enqueue(space.encode(point))
+        console.print(f"Sweep {config.sweep.name}: {num_trials} trials x {config.sweep.seeds} seeds, {slots} at a time")
+        with Progress(config, num_trials, console) as progress:
+            driver = Driver(config, num_trials, space, ledger, tracker, progress)
+            stop.last_resort = lambda: _abandon(driver, tracker, console)
+            stopped = _run_trials(config, driver, slots, data, stop)
+        _close(tracker, driver, stopped, console)
+    show_summary(config, command, ledger.entries(), console)
     if driver.failure:
         raise driver.failure
-    show_summary(config, command, ledger.entries(), console)
     if stopped:
         console.print(f"The sweep ended early: {stopped}. What had run is on record.")
     return INTERRUPTED if stopped == BY_THE_USER else 0
@@ -90,6 +100,8 @@ def _check_metric(config: SweepConfig) -> None:
             f"sweep.metric must be one that {config.env.id} is evaluated by ({', '.join(known)}), "
             f"got {config.sweep.metric!r}"
         )
+    if config.sweep.metric in (metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES) and config.sweep.mode != "min":
+        raise SweepError(f"sweep.mode must be min for {config.sweep.metric}, which counts errors, got max")
 
 
 def _space_and_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
@@ -121,7 +133,30 @@ def _open_records(config: SweepConfig) -> tuple[Ledger, Tracker]:
     folder = Path(config.sweep.folder) / str(config.sweep.name)
     if folder.exists():
         raise SweepError(f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.parent):
+            folder.mkdir()
+            try:
+                return _make_records(config, folder)
+            except (SweepError, TrackingError):
+                shutil.rmtree(folder)  # or the name would be taken by a sweep that never was
+                raise
+    except OSError as error:
+        raise SweepError(
+            f"sweep.folder must be a folder that can be written to, got {config.sweep.folder}: {error.strerror}"
+        ) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Sweeps that start at once make the databases' tables one after the other, since two at once fail."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make_records(config: SweepConfig, folder: Path) -> tuple[Ledger, Tracker]:
     yaml = redact_url(to_yaml(config))  # whatever is written down: no password
     ledger = Ledger.create(
         config.tracking.optuna_url or sqlite_url(config, "optuna"), config.sweep, config.sampler, {"config": yaml}
@@ -130,31 +165,40 @@ def _open_records(config: SweepConfig) -> tuple[Ledger, Tracker]:
     try:
         tracker.start_sweep(str(config.sweep.name), yaml, provenance())
     except TrackingError:
-        ledger.discard()  # or the name would be taken by a sweep that never was
+        ledger.discard()
         raise
-    folder.mkdir()
     folder.joinpath("config.yaml").write_text(yaml)
     return ledger, tracker
 
 
-def _close(tracker: Tracker, stopped: str, console: Console) -> None:
-    outcome = Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
+def _close(tracker: Tracker, driver: Driver, stopped: str, console: Console) -> None:
+    outcome = Outcome.CRASHED if driver.failure else Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
+    reason = str(driver.failure or stopped)
     try:
-        tracker.end_sweep(outcome, {"stopped": stopped} if stopped else {}, [])
+        tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {}, [])
     except TrackingError as error:
         console.print(f"warning: {error}", markup=False)
 
 
-def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None) -> str:
+def _abandon(driver: Driver, tracker: Tracker, console: Console) -> None:
+    """Close the records and leave, without waiting for Ray."""
+    driver.interrupt(BY_THE_USER)
+    _close(tracker, driver, BY_THE_USER, console)
+    console.show_cursor(True)
+    console.print(f"The sweep ended early: {BY_THE_USER}, and Ray no longer answered. What had run is on record.")
+    os._exit(INTERRUPTED)
+
+
+def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None, stop: StopRequest) -> str:
     """Run trials until none is left; returns why it ended earlier, if it did. None is left open on record."""
     stopped = "the driver failed"
-    started, hours = time.monotonic(), config.sweep.max_hours
+    hours = config.sweep.max_hours
+    deadline = time.monotonic() + hours * 3600 if hours is not None else math.inf
     try:
-        _tune(config, driver, slots, data)
+        _tune(config, driver, slots, data, stop, deadline)
         stopped = ""
-        if driver.num_running and not driver.failure:
-            out_of_time = hours is not None and time.monotonic() - started >= hours * 3600
-            stopped = f"the time budget of {hours:g} h is used up" if out_of_time else BY_THE_USER
+        if not driver.is_finished:
+            stopped = BY_THE_USER if stop.asked else f"the time budget of {hours:g} h is used up"
     except KeyboardInterrupt:
         stopped = BY_THE_USER
     finally:
@@ -162,8 +206,10 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
     return stopped
 
 
-def _tune(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None) -> None:
-    """Let Ray Tune run trials until none is left, the user says stop, or the time is up."""
+def _tune(
+    config: SweepConfig, driver: Driver, slots: int, data: FlowData | None, stop: StopRequest, deadline: float
+) -> None:
+    """Let Ray Tune run trials until none is left, somebody says stop, or the time is up."""
     os.environ.update(_ENVIRONMENT)
     # Workers start in folders of their own and must find these packages.
     root = str(Path(__file__).parent.parent)
@@ -171,12 +217,18 @@ def _tune(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None
     from ray import tune
 
     from sweeps.callback import CrashCallback
-    from sweeps.scheduler import JudgingScheduler
+    from sweeps.scheduler import EndStopper, JudgingScheduler
     from sweeps.search import LedgerSearch
     from sweeps.trainable import TrialTrainable
 
+    def is_over() -> bool:
+        return stop.asked or time.monotonic() >= deadline
+
     search = LedgerSearch(driver.propose)
-    with _ray(config, slots) as scratch, _terminable():
+    with _ray(config, slots) as scratch:
+        stop.rearm()
+        if is_over():
+            return
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(TrialTrainable, data=data), {"cpu": config.resources.cpus_per_trial}
@@ -187,13 +239,13 @@ def _tune(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
-                time_budget_s=config.sweep.max_hours and config.sweep.max_hours * 3600,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=tune.RunConfig(
                 name=config.sweep.name,
                 storage_path=scratch,
                 verbose=0,
+                stop=EndStopper(is_over),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=config.resources.max_failures),
                 callbacks=[CrashCallback(driver.crash, search.numbers)],
@@ -208,7 +260,8 @@ def _ray(config: SweepConfig, slots: int) -> Iterator[str]:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    scratch = tempfile.mkdtemp(prefix="unstuck-")
+    # Ray's sockets lie below it, and a socket's path may hold 107 characters.
+    scratch = tempfile.mkdtemp(prefix="unstuck-", dir=None if len(tempfile.gettempdir()) < 30 else "/tmp")
     own: dict[str, Any] = {}
     if config.resources.ray_address is None:
         own = {"num_cpus": slots * config.resources.cpus_per_trial, "_temp_dir": scratch}
@@ -224,17 +277,3 @@ def _ray(config: SweepConfig, slots: int) -> Iterator[str]:
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a sweep as Ctrl-C does, records closed; Ray's own handler would abort the process."""
-
-    def forward(number: int, frame: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGTERM, forward)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -6,6 +6,7 @@ from typing import Any
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
+from ray.tune.stopper import Stopper
 
 from sweeps.assignment import RECORDS
 from sweeps.outcome import Verdict
@@ -31,4 +32,27 @@ class JudgingScheduler(FIFOScheduler):
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its scheduler to disk; what this one holds leads to database URLs.
+        return {}
+
+
+class EndStopper(Stopper):
+    """Ends all trials at once.
+
+    Args:
+        is_over: Whether the sweep is to end now.
+    """
+
+    def __init__(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """A single trial is never stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """See `Stopper.stop_all`."""
+        return self._is_over()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its stopper to disk; what this one holds is of no use there.
         return {}

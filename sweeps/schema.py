@@ -214,7 +214,10 @@ def to_yaml(config: SweepConfig) -> str:
 
 def from_yaml(text: str) -> SweepConfig:
     """The configuration that `to_yaml` wrote."""
-    cfg = OmegaConf.create(text)
+    try:
+        cfg = OmegaConf.create(text)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"a sweep's config.yaml must be YAML, got {text[:40]!r}") from error
     if not isinstance(cfg, DictConfig):
         raise ConfigError(f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}")
     return to_config(cfg)

@@ -41,7 +41,7 @@ def show_summary(config: SweepConfig, command: Sequence[str], entries: Sequence[
         _print_command(rerun_command(config, command, winner), console)
         console.print("Judge it on fresh seeds and on test flows that the search never saw:")
         _print_command(champion_command(config), console)
-    console.print("Compare the runs in MLflow (http://127.0.0.1:5000):" if config.tracking.name == "mlflow" else "")
+    console.print("Open what was recorded (MLflow on http://127.0.0.1:5000, the Optuna dashboard on port 8080):")
     for line in ui_commands(config):
         _print_command(line, console)
 
@@ -49,12 +49,11 @@ def show_summary(config: SweepConfig, command: Sequence[str], entries: Sequence[
 def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
     """The best trials by their value; those that were stopped stand below the completed ones."""
     table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {config.sweep.seeds} seeds")
-    table.add_column("trial", justify="right")
-    table.add_column("value", justify="right")
-    table.add_column("± seeds", justify="right")
+    for name in ("trial", "value", "± seeds"):
+        table.add_column(name, justify="right", no_wrap=True)
     paths = list(dict.fromkeys(path for entry in entries for path in entry.values))
     for path in paths:
-        table.add_column(path.rpartition(".")[2], justify="right")
+        table.add_column(path.rpartition(".")[2], justify="right", no_wrap=True)
     table.add_column("ended", max_width=60)
     ranked = sorted(entries, key=lambda entry: _rank(entry, config.sweep.mode))
     for entry in ranked[:_TOP]:
@@ -90,12 +89,13 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
         "python",
         "sweep.py",
         *kept,
-        "sampler=points",
+        # Values, not groups: what an experiment sets itself would win over the choice of a group.
+        "sampler.name=points",
         "sampler.points=[{}]",
-        "space=none",
-        "scheduler=none",
-        "health=none",
+        "scheduler.name=none",
+        "health.enabled=false",
         "sweep.num_trials=null",
+        "sweep.max_hours=null",
         f"sweep.name={str(config.sweep.name)[:_NAME_LENGTH]}-trial{entry.number}",
         *values,
     ]

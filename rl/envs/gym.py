@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import numpy.typing as npt
-from gymnasium.error import DependencyNotInstalled, DeprecatedEnv, UnregisteredEnv
+from gymnasium.error import UnregisteredEnv
 from gymnasium.spaces import Box, Discrete, Space
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorWrapper
 
@@ -40,7 +40,7 @@ def make_gym_vec(env_id: str, num_lanes: int) -> "LaneEnv":
         raise ConfigError(
             f"env.id must be a registered Gymnasium id, got {env_id!r}; the nearest is {nearest}"
         ) from error
-    except (DeprecatedEnv, DependencyNotInstalled, ModuleNotFoundError) as error:
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise ConfigError(f"env.id must name an environment that can be made, got {env_id!r}: {error}") from error
     require_spaces(env_id, lanes.single_observation_space, lanes.single_action_space)
     return GymVector(lanes)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-import sqlalchemy.exc
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -135,28 +134,65 @@ def test_same_name_twice_is_refused_before_anything_starts(finished):
 def test_no_pickle_and_no_ray_files_in_the_runs_folder(finished):
     folder, _ = finished
     names = {path.name for path in (folder / "runs").rglob("*") if path.is_file()}
-    assert names == {"mlflow.db", "optuna.db", "config.yaml"}
+    assert names == {"mlflow.db", "optuna.db", "config.yaml", ".lock"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number):
-    long = ["ppo.num_iterations=100000", "ppo.eval_every=1", "sweep.num_trials=50", "sweep.name=long", "health=none"]
-    process = subprocess.Popen(
-        _command(*SMALL, *long, "scheduler=none"),
-        cwd=tmp_path,
+LONG = [
+    *SMALL,
+    "ppo.num_iterations=100000",
+    "ppo.eval_every=1",
+    "sweep.num_trials=50",
+    "sweep.name=long",
+    "health=none",
+    "scheduler=none",
+]
+
+
+def _start(folder, *overrides):
+    """A sweep in a process group of its own."""
+    return subprocess.Popen(
+        _command(*overrides),
+        cwd=folder,
         env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
+
+
+def _wait_for_two_curves(folder):
+    _wait_for(lambda: all(trial.intermediate_values for trial in _trials(folder, "long", at_least=2)))
+
+
+def _signal_driver(process, number):
+    process.send_signal(number)
+
+
+def _signal_group(process, number):
+    """As a terminal does, and `timeout`: Ray's own processes get it too."""
+    os.killpg(process.pid, number)
+
+
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [
+        pytest.param(signal.SIGINT, _signal_driver, id="sigint"),
+        pytest.param(signal.SIGINT, _signal_group, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, _signal_driver, id="sigterm"),
+        pytest.param(signal.SIGTERM, _signal_group, id="sigterm to all"),
+    ],
+)
+def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number, send):
+    process = _start(tmp_path, *LONG)
     try:
-        _wait_for(lambda: all(trial.intermediate_values for trial in _trials(tmp_path, "long", at_least=2)))
-        process.send_signal(number)
+        _wait_for_two_curves(tmp_path)
+        send(process, number)
         signalled = time.monotonic()
         printed, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert time.monotonic() - signalled < 30
+    assert time.monotonic() - signalled < 45
     assert process.returncode == 130
     assert "stopped by the user" in printed
     assert "Traceback" not in printed
@@ -173,12 +209,37 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number)
         assert curve == trial.intermediate_values
 
 
-def _trials(folder, name, at_least):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_interrupting_while_ray_starts_is_not_lost(tmp_path, number):
+    process = _start(tmp_path, *LONG)
     try:
-        trials = _study(folder, name).trials
-    except (KeyError, optuna.exceptions.StorageInternalError, sqlalchemy.exc.OperationalError):
-        return [optuna.trial.create_trial(value=0.0)]  # no study yet: a trial without a curve
-    return trials if len(trials) >= at_least else [optuna.trial.create_trial(value=0.0)]
+        for line in process.stdout:
+            if line.startswith("Sweep long"):
+                break
+        os.killpg(process.pid, number)
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "stopped by the user" in printed
+    assert "Traceback" not in printed
+    _, parent, _ = _runs(tmp_path, "long")
+    assert parent.info.status == "KILLED"
+
+
+def test_two_sweeps_at_once_in_a_fresh_folder(tmp_path):
+    processes = [_start(tmp_path, *SMALL, "sweep.num_trials=1", f"sweep.name={name}") for name in ("one", "two")]
+    printed = [process.communicate(timeout=170)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], printed
+    assert [len(_study(tmp_path, name).trials) for name in ("one", "two")] == [1, 1]
+
+
+def _trials(folder, name, at_least):
+    unborn = [optuna.trial.create_trial(value=0.0)]  # a trial without a curve
+    if not (folder / "runs" / name / "config.yaml").exists():
+        return unborn  # to open the study before it is made would make its tables, at the same time as the sweep
+    trials = _study(folder, name).trials
+    return trials if len(trials) >= at_least else unborn
 
 
 def _wait_for(condition, seconds=90):

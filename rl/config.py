@@ -128,10 +128,10 @@ class PPOConfig:
             require(getattr(self, name) >= 1, f"ppo.{name} must be at least 1, got {getattr(self, name)}")
         require(
             self.batch_size % self.minibatch_size == 0,
-            f"ppo.minibatch_size must divide num_envs * num_steps = {self.batch_size}, got {self.minibatch_size}; "
+            f"minibatch_size must divide num_envs * num_steps = {self.batch_size}, got {self.minibatch_size}; "
             f"try {_nearest_divisors(self.batch_size, self.minibatch_size)}",
         )
-        require(self.minibatch_size >= 2, "ppo.minibatch_size must be at least 2, got 1: advantages need a spread")
+        require(self.minibatch_size >= 2, "minibatch_size must be at least 2, got 1: advantages need a spread")
         require(
             self.eval_every <= self.num_iterations,
             f"ppo.eval_every must not exceed num_iterations = {self.num_iterations}, got {self.eval_every}: "

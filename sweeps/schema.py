@@ -202,7 +202,7 @@ def _default_name(experiment: str | None, now: datetime) -> str:
 
 
 def _absolute(path: str | None) -> str | None:
-    if path is None or "://" in path:  # a cloud folder is already absolute
+    if path is None or "://" in path:  # no path of this machine: refused by its class
         return path
     return os.path.abspath(Path(path).expanduser())
 

@@ -154,7 +154,7 @@ def test_a_whole_sweep(opened: Opener) -> None:
     assert [assignment.number for assignment in proposed] == [0, 1, 2]
     assert proposed[0].config == sweep.config  # the control comes first
     assert len({assignment.config.ppo.lr for assignment in proposed}) == 3
-    assert (sweep.driver.num_running, sweep.driver.failure) == (0, None)
+    assert (sweep.driver.is_finished, sweep.driver.failure) == (True, None)
     for trial, assignment in zip(sweep.trials, proposed, strict=True):
         level, run = trial.number / 8, sweep.runs[trial.number]
         assert (trial.state, trial.value) == (TrialState.COMPLETE, level)
@@ -347,9 +347,9 @@ def test_interrupting_leaves_all_that_run_to_a_resume(opened: Opener) -> None:
     sweep = opened()
     early, late = sweep.start(), sweep.start()
     sweep.receive(late, period(2, [0.5, 0.5]))
-    assert sweep.driver.num_running == 2
+    assert not sweep.driver.is_finished
     sweep.driver.interrupt("stopped by the user")
-    assert sweep.driver.num_running == 0
+    assert not sweep.driver.is_finished  # trials were left to propose
     for number, curve in ((early, {}), (late, {2: 0.5})):
         trial, run = sweep.trials[number], sweep.runs[number]
         assert trial.state == TrialState.RUNNING

@@ -201,7 +201,8 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     config = to_config(composed("data=nsl_kdd", "data.path=../flows.txt", "sweep.folder=out"))
     assert config.data.path == str(tmp_path.parent / "flows.txt")
     assert config.sweep.folder == str(tmp_path / "out")
-    assert to_config(composed("sweep.folder=s3://bucket/runs")).sweep.folder == "s3://bucket/runs"
+    with pytest.raises(ConfigError, match=r"^sweep\.folder must be a folder on this machine, got s3://bucket/runs$"):
+        to_config(composed("sweep.folder=s3://bucket/runs"))
 
 
 @pytest.mark.parametrize(

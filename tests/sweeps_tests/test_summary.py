@@ -244,3 +244,18 @@ def test_no_command_shows_a_password() -> None:
 
 def test_without_mlflow_there_is_no_command_for_it() -> None:
     assert [words[0] for words in ui_commands(config_of("tracking=none"))] == ["optuna-dashboard"]
+
+
+def test_the_rerun_command_wins_over_what_an_experiment_sets_itself(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "own.yaml").write_text(
+        "# @package _global_\n"
+        "scheduler: {name: asha}\nhealth: {enabled: true}\nsampler: {name: random}\n"
+        "sweep: {max_hours: 0.5, num_trials: 9}\nspace: {ppo: {gamma: {float: [0.0, 1.0]}}}\n"
+    )
+    command = (f"hydra.searchpath=[file://{tmp_path}]", "+experiment=own")
+    words = rerun_command(config_of(*command), command, entry(1, values={"ppo.gamma": 0.5}))
+    rerun = config_of(*words[2:])
+    assert (rerun.scheduler.name, rerun.health.enabled, rerun.sweep.max_hours) == ("none", False, None)
+    assert search_space(rerun) == (Space({}), [{}])
+    assert rerun.ppo.gamma == 0.5

@@ -80,6 +80,8 @@ def test_study_and_mlflow_tell_the_same_story(finished):
         run = children[trial.number]
         assert run.data.tags["outcome"] == trial.user_attrs["outcome"]
         assert run.data.tags["reason"] == trial.user_attrs["reason"]
+        assert run.data.tags["git.commit"] == parent.data.tags["git.commit"]
+        assert run.data.tags["seeds"] == "2"
         assert run.info.status == status[trial.user_attrs["outcome"]]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert trial.user_attrs["mlflow_run"] == run.info.run_id

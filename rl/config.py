@@ -12,7 +12,7 @@ from rl.errors import ConfigError
 SOURCES = ("synthetic", "nsl_kdd", "csv")
 ORDERS = ("shuffled", "stream")
 RETURN_NORMALIZATIONS = ("none", "running", "batch")
-LR_SCHEDULES = ("constant", "linear")
+SCHEDULES = ("constant", "linear")
 TRIAGE = "unstuck/Triage-v0"
 ACTIONS = ("allow", "block", "quarantine", "alert")
 
@@ -106,6 +106,7 @@ class PPOConfig:
     gamma: float = 0.99  # discount; 0 (each flow for itself) to 0.999
     gae_lambda: float = 0.95  # 0 (one-step) to 1 (Monte Carlo)
     clip_range: float = 0.2  # of the probability ratio; 0.1 to 0.3
+    clip_range_schedule: str = "constant"  # constant | linear (to 0 at num_iterations)
     clip_range_vf: float | None = None  # of the critic's move, in normalised units; null: off
     entropy_coef: float = 0.01  # weight of the entropy bonus; 0 to 0.1
     value_coef: float = 0.5  # weight of the value loss (mean squared error, no 0.5); 0.1 to 5
@@ -153,7 +154,8 @@ class PPOConfig:
             )
         for name, most in (("num_envs", 4096), ("num_steps", 65_536)):
             require(getattr(self, name) <= most, f"ppo.{name} must be at most {most}, got {getattr(self, name)}")
-        one_of("ppo.lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        for name in ("lr_schedule", "clip_range_schedule"):
+            one_of(f"ppo.{name}", getattr(self, name), SCHEDULES)
         one_of("ppo.normalize_returns", self.normalize_returns, RETURN_NORMALIZATIONS)
         require(
             len(self.hidden_sizes) >= 1 and all(1 <= size <= 4096 for size in self.hidden_sizes),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -97,17 +97,17 @@ class Learner:
             The metrics of `rl.metrics` that apply, one value a member. `train/episode_return` is absent until every
             member has ended an episode; `eval/` metrics and `metrics.CRITIC` are there in evaluation iterations only.
         """
-        lr = self._scheduled_lr()
+        hyper = self._in_force()
         self.rollout.collect(self.env, self.networks, self.observation_normalizer, self.act_generators)
         batch, critic = self._batch()
-        measured = ppo.update(self.networks, self.adam, batch, self.hyper, self.config, lr, self.shuffle_generators)
+        measured = ppo.update(self.networks, self.adam, batch, hyper, self.config, self.shuffle_generators)
         if self.observation_normalizer:
             self.observation_normalizer.moments.update(self.rollout.raw_observations[:, :-1].flatten(1, 2))
         self.iteration += 1
         result = {name: value.double().numpy() for name, value in (measured | critic).items()}
         if metrics.VALUE_FLOOR in result:
             result[metrics.VALUE_LOSS_EXCESS] = result[metrics.VALUE_LOSS] - result[metrics.VALUE_FLOOR]
-        result[metrics.LR] = lr[:, 0].double().numpy()
+        result[metrics.LR] = hyper.lr[:, 0].double().numpy()
         result |= self._rollout_metrics()
         if self._evaluates_after(self.iteration):
             result |= self.evaluator.evaluate(self.greedy_actions, len(self.members))
@@ -129,9 +129,8 @@ class Learner:
             By the names of `Hyperparameters`, one value a member, in the float32 of the update; infinite where a limit
             is off.
         """
-        in_force = {field.name: getattr(self.hyper, field.name) for field in fields(Hyperparameters)}
-        in_force |= {"lr": self._scheduled_lr(), "adam_eps": self.adam.eps}
-        return {name: column[:, 0].double().numpy() for name, column in in_force.items()}
+        in_force = replace(self._in_force(), adam_eps=self.adam.eps)
+        return {field.name: getattr(in_force, field.name)[:, 0].double().numpy() for field in fields(in_force)}
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """All that training changes and goes on from: arrays by name, copied, and the rest, as JSON can hold it."""
@@ -195,10 +194,12 @@ class Learner:
     def _evaluates_after(self, iteration: int) -> bool:
         return iteration % self.config.eval_every == 0 or iteration == self.config.num_iterations
 
-    def _scheduled_lr(self) -> Tensor:
-        if self.config.lr_schedule == "constant":
-            return self.hyper.lr
-        return self.hyper.lr * (1 - self.iteration / self.config.num_iterations)
+    def _in_force(self) -> Hyperparameters:
+        """The members' settings in the next iteration, after their schedules."""
+        left = 1 - self.iteration / self.config.num_iterations
+        schedules = {"lr": self.config.lr_schedule, "clip_range": self.config.clip_range_schedule}
+        decayed = {name: getattr(self.hyper, name) * left for name, kind in schedules.items() if kind == "linear"}
+        return replace(self.hyper, **decayed)
 
     @torch.no_grad()
     def _batch(self) -> tuple[Batch, dict[str, Tensor]]:

@@ -85,7 +85,6 @@ def update(
     batch: Batch,
     hyper: Hyperparameters,
     config: PPOConfig,
-    lr: Tensor,
     generators: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
     """One PPO update: `num_epochs` passes over the rollout in shuffled minibatches.
@@ -94,9 +93,8 @@ def update(
         networks: Changed in place.
         adam: Of the networks' parameters.
         batch: The rollout.
-        hyper: Per-member settings.
+        hyper: Per-member settings in force, after their schedules.
         config: Shared settings: shapes and switches.
-        lr: Step size in force, `[P, 1]`: `hyper.lr` after its schedule.
         generators: One for each member; draws the order of its samples.
 
     Returns:
@@ -143,7 +141,7 @@ def update(
                 active &= (approx_kl <= _KL_SLACK * hyper.target_kl[:, 0]).unsqueeze(-1)
                 grad_norm = networks.gradients.norm(dim=1, keepdim=True)
                 networks.gradients.mul_(torch.clamp(hyper.max_grad_norm / (grad_norm + 1e-6), max=1.0))
-                adam.step(networks.gradients, lr, active)
+                adam.step(networks.gradients, hyper.lr, active)
 
                 moved = active[:, 0].float()
                 steps += moved

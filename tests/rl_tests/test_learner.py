@@ -153,6 +153,25 @@ def test_lr_decays_linearly_to_the_end(data):
     np.testing.assert_allclose(rates, CONFIG.lr * (1 - np.arange(20) / 20), rtol=1e-6)
 
 
+def test_clip_range_decays_linearly_where_it_is_used(data):
+    """The update of iteration i must be that of a constant clip_range (1 - i / n), and no other."""
+    seed = member_seeds(0, 1)
+    config = dataclasses.replace(CONFIG, clip_range=0.2, num_epochs=6, lr=1e-2, lr_schedule="constant", target_kl=None)
+    linear = dataclasses.replace(config, clip_range_schedule="linear")
+    decaying = make_learner(linear, ENV, seed, evaluation_seed(0), data)
+    for _ in range(15):
+        decaying.iterate()
+    assert decaying.effective()["clip_range"] == pytest.approx(0.2 * 5 / 20)
+    fractions = {}
+    for clip_range in (0.2 * 5 / 20, 0.2):
+        constant = make_learner(dataclasses.replace(config, clip_range=clip_range), ENV, seed, evaluation_seed(0), data)
+        constant.load_state(*decaying.state())
+        fractions[clip_range] = constant.iterate()[metrics.CLIP_FRACTION][0]
+    reached = decaying.iterate()[metrics.CLIP_FRACTION][0]
+    assert reached == pytest.approx(fractions[0.2 * 5 / 20])
+    assert reached > fractions[0.2] + 0.1
+
+
 def test_batch_normalised_value_loss_starts_at_one(data):
     """The critic knows nothing yet and its targets have spread 1: the stuck run's 1.0 (its case, conclusion 2)."""
     config = PPOConfig(num_iterations=1, eval_every=1, normalize_returns="batch", lr=1e-9)

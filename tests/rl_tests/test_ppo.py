@@ -41,7 +41,7 @@ def _update(configs, batch=None, networks=None):
     hyper = Hyperparameters.of(configs)
     adam = Adam(networks.parameters, hyper.adam_eps)
     generators = [np.random.default_rng(seed) for seed in range(len(configs))]
-    measured = ppo.update(networks, adam, batch, hyper, configs[0], hyper.lr, generators)
+    measured = ppo.update(networks, adam, batch, hyper, configs[0], generators)
     return networks, measured, adam
 
 

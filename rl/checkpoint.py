@@ -95,6 +95,20 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
     return history
 
 
+def read_history(path: str | os.PathLike[str]) -> list[Any]:
+    """The history in a checkpoint, without a learner: for those who only read.
+
+    Raises:
+        CheckpointError: If the file is not a whole checkpoint of this format.
+    """
+    path = Path(path)
+    _, header = _read(path)
+    history = header.get("history")
+    if not isinstance(history, list):
+        raise CheckpointError(f"{path} must hold a history, got {type(history).__name__}; give one that save() wrote")
+    return history
+
+
 def _libraries() -> dict[str, str]:
     return {module.__name__: str(module.__version__) for module in (gymnasium, np, torch)}
 

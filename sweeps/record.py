@@ -1,7 +1,8 @@
 """What one iteration measured: the unit in which metrics travel from a trial to the ledger and the tracker."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,3 +19,12 @@ class Record:
     iteration: int
     timestamp_ms: int
     metrics: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a checkpoint's history holds it; JSON here has NaN and infinity."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Record":
+        """Inverse of `to_json`."""
+        return cls(int(kept["iteration"]), int(kept["timestamp_ms"]), dict(kept["metrics"]))

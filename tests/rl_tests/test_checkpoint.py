@@ -299,6 +299,19 @@ def test_what_is_written_down(tmp_path):
     assert header["configs"][0].keys() == {field.name for field in dataclasses.fields(PPOConfig)}
 
 
+def test_a_history_is_read_without_a_learner(tmp_path, saved):
+    history = [{"iteration": 1, "loss": float("nan")}]
+    checkpoint.save(tmp_path / "c", _learner(), history)
+    assert repr(checkpoint.read_history(tmp_path / "c")) == repr(history)
+    assert checkpoint.read_history(saved) == []
+    _rewrite(saved, history=3)
+    with pytest.raises(CheckpointError, match="must hold a history, got int"):
+        checkpoint.read_history(saved)
+    saved.write_bytes(saved.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="must be a whole checkpoint"):
+        checkpoint.read_history(saved)
+
+
 def test_saving_changes_nothing_and_no_history_is_empty(saved):
     plain, saver = _trained(_learner(), 2), _trained(_learner(), 2)
     checkpoint.save(saved, saver)

@@ -1,0 +1,55 @@
+"""Where a sweep keeps its files. Below the sweep's folder, `runs/NAME`:
+
+```
+config.yaml                  the composed configuration
+trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
+report/                      what is written about the sweep afterwards
+```
+
+A worker writes a trial's checkpoint before it reports the evaluation, so a checkpoint is never behind the ledger, nor
+the ledger behind MLflow: whatever dies, what is behind can be written again from what is ahead.
+"""
+
+from pathlib import Path
+
+from rl import checkpoint
+from rl.errors import CheckpointError
+from sweeps.config import SweepConfig
+from sweeps.record import Record
+
+
+def sweep_folder(config: SweepConfig) -> Path:
+    """The folder of a sweep whose name is set."""
+    return Path(config.sweep.folder).absolute() / str(config.sweep.name)
+
+
+def config_file(folder: Path) -> Path:
+    """The composed configuration, in the sweep's folder."""
+    return folder / "config.yaml"
+
+
+def trial_folder(folder: Path, number: int) -> Path:
+    """A trial's own folder, in the sweep's."""
+    return folder / "trials" / f"{number:04d}"
+
+
+def checkpoint_file(folder: Path, number: int) -> Path:
+    """The checkpoint of a trial; absent before its first evaluation."""
+    return trial_folder(folder, number) / "checkpoint.npz"
+
+
+def read_records(folder: Path, number: int) -> list[Record]:
+    """All records of a trial up to its checkpoint, oldest first; none before its first evaluation.
+
+    Raises:
+        CheckpointError: If there is a checkpoint that cannot be read.
+    """
+    file = checkpoint_file(folder, number)
+    if not file.exists():
+        return []
+    try:
+        return [Record.from_json(kept) for kept in checkpoint.read_history(file)]
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{file} must hold a sweep's records, got others ({error!r}); check the file") from error

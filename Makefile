@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test check bench-ppo bench-anchors lock clean fitting-python
+.PHONY: help setup sweep test check bench-ppo bench-anchors bench-equivalence lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --no-input
 STAMP := .venv/complete
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install requirements.lock into it; once, then only after the lock has changed
 
@@ -34,8 +34,13 @@ bench-ppo: setup ## Training speed beside Stable-Baselines3, in one run; takes m
 	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'stable-baselines3>=2.9'
 	$(IN_VENV) -m benchmarks.ppo $(ARGS)
 
-bench-anchors: setup ## Returns beside published ones, 10 seeds each; takes a quarter of an hour
+bench-anchors: setup ## Returns beside published ones, 10 seeds each; takes an hour
+	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'gymnasium[box2d]>=1.2,<2'
 	$(IN_VENV) -m benchmarks.anchors $(ARGS)
+
+bench-equivalence: setup ## Learning curves beside Stable-Baselines3's, 10 seeds a side or more; takes an hour
+	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'gymnasium[box2d]>=1.2,<2' 'stable-baselines3>=2.9'
+	$(IN_VENV) -m benchmarks.equivalence $(ARGS)
 
 # What differs between machines is left out: local versions (+cpu), and the GPU libraries that torch pins by itself.
 lock: fitting-python ## Renew requirements.lock from the ranges in pyproject.toml

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.statistics import bootstrap_difference, bootstrap_mean
+from analysis.statistics import bootstrap_difference, bootstrap_mean, interquartile_mean
 
 
 def test_an_interval_brackets_its_mean() -> None:
@@ -88,3 +88,27 @@ def test_a_difference_of_nothing_is_not_clear_of_zero() -> None:
     # Resampled independently: the variances of the two means add up. The wrong variant, in pairs, has none.
     expected = (2 * np.var(values) / 8) ** 0.5
     assert estimate.spread == pytest.approx(expected, rel=0.05)
+
+
+def test_an_interquartile_mean_leaves_out_a_quarter_at_either_end() -> None:
+    assert interquartile_mean([1.0, 2.0, 3.0, 100.0]) == 2.5
+    assert interquartile_mean([5.0, 1.0, 2.0]) == pytest.approx(8 / 3)  # 3 // 4: none
+    # Of ten values two at either end, in whatever order.
+    assert interquartile_mean([9.0, -900.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 2.0, 900.0]) == 5.5
+    assert interquartile_mean([[1.0, 2.0, 3.0, 100.0], [4.0, 4.0, 4.0, 4.0]]).tolist() == [2.5, 4.0]
+
+
+def test_an_outlier_moves_a_difference_of_means_but_not_of_interquartile_means() -> None:
+    ours, theirs = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 80.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    assert bootstrap_difference(ours, theirs).mean == 9
+    estimate = bootstrap_difference(ours, theirs, statistic=interquartile_mean)
+    assert estimate.mean == 0
+    assert estimate.low < 0 < estimate.high
+
+
+def test_a_difference_of_interquartile_means_by_hand() -> None:
+    # Resamples of (0, 0, 0, 8) hold k eights, k binomial(4, 1/4); the middle two of four have k - 1 of them, at least
+    # none: 0 in P(k <= 1) = 0.738, 4 in P(2) = 0.211, 8 in P(k >= 3) = 0.051. So 95 % of them span 0 to 8.
+    estimate = bootstrap_difference([0.0, 0.0, 0.0, 8.0], [1.0] * 4, statistic=interquartile_mean)
+    assert (estimate.mean, estimate.low, estimate.high) == (-1.0, -1.0, 7.0)
+    assert estimate.spread == pytest.approx((0.211 * 16 + 0.051 * 64 - (0.211 * 4 + 0.051 * 8) ** 2) ** 0.5, rel=0.05)

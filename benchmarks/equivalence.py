@@ -1,0 +1,154 @@
+"""Learning beside Stable-Baselines3's: the same configurations, steps and kinds of episodes, many seeds a side.
+
+    make bench-equivalence
+    make bench-equivalence ARGS="--cases pendulum-zoo --side sb3"
+
+Both sides have learnt alike if the 95 % bootstrap interval of the difference in interquartile mean of the area under
+the learning curve lies within 5 % of the environment's range. Value clipping and normalisers are off on both sides:
+they are not the same there and here.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from analysis.statistics import bootstrap_difference, interquartile_mean
+from benchmarks import curves, ours, sb3
+from benchmarks.finished import Finished, code_digest
+from benchmarks.published import CLEANRL, ZOO, lasting
+from rl.config import PPOConfig
+from rl.seeding import member_seeds
+
+MARGIN = 0.05
+_CLEANRL = replace(CLEANRL, clip_range_vf=None)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What both sides train.
+
+    Attributes:
+        name: As the table shows it.
+        env: The environment's id.
+        config: Of both sides.
+        low: Lower end of the range of returns.
+        high: Its upper end.
+        seeds: Of each side.
+    """
+
+    name: str
+    env: str
+    config: PPOConfig
+    low: float
+    high: float
+    seeds: int = 10
+
+    @property
+    def steps(self) -> int:
+        """Of each run."""
+        return self.config.num_iterations * self.config.batch_size
+
+    @property
+    def margin(self) -> float:
+        """How far the interval may reach from 0, in units of return."""
+        return MARGIN * (self.high - self.low)
+
+
+# Ranges: CartPole's and Acrobot's follow from their rules. Pendulum goes from a random policy's mean return to the
+# best, LunarLander from a random policy's to the one that counts as solved: their rules allow for far worse.
+CASES = (
+    Case("cartpole-cleanrl", "CartPole-v1", lasting(199_680, _CLEANRL), 0, 500),
+    Case("cartpole-zoo", "CartPole-v1", lasting(99_840, ZOO["CartPole-v1"]), 0, 500),
+    Case("acrobot-cleanrl", "Acrobot-v1", lasting(199_680, _CLEANRL), -500, 0),
+    Case("pendulum-zoo", "Pendulum-v1", lasting(122_880, ZOO["Pendulum-v1"]), -1230, 0),
+    Case("lunarlander-zoo", "LunarLander-v3", lasting(327_680, ZOO["LunarLander-v3"]), -180, 200),
+)
+
+
+def main() -> int:
+    """Train what is not finished yet and print the table; returns 1 if a case is not equivalent."""
+    options = _options()
+    torch.set_num_threads(1)
+    cases = [case for case in CASES if case.name in options.cases]
+    for side, train in (("ours", train_ours), ("sb3", train_sb3)):
+        for case in cases:
+            if options.side in (side, "both"):
+                train(case, _finished(options.folder, side, case))
+    table = Table(
+        title=f"Area under the learning curve, interquartile mean; Stable-Baselines3 {version('stable-baselines3')}"
+    )
+    for column in ("case", "steps", "seeds", "ours", "SB3", "difference (95 %)", "within"):
+        table.add_column(column, justify="left" if column == "case" else "right")
+    verdicts = [_judge(case, options.folder, table) for case in cases]
+    Console(width=140).print(table)
+    return int(not all(verdicts))
+
+
+def _options() -> argparse.Namespace:
+    names = [case.name for case in CASES]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", nargs="+", choices=names, default=names, metavar="CASE", help=", ".join(names))
+    parser.add_argument("--side", choices=("ours", "sb3", "both"), default="both", help="to train (default: both)")
+    parser.add_argument("--folder", type=Path, default=Path("runs/equivalence"), help="results of finished runs")
+    return parser.parse_args()
+
+
+def train_ours(case: Case, finished: Finished) -> None:
+    """Train the seeds that are missing, all together."""
+    missing = finished.missing(case.seeds)
+    if missing:
+        seeds = member_seeds(0, case.seeds)
+        runs, _ = ours.train(case.env, case.config, [seeds[seed] for seed in missing])
+        for seed, returns in zip(missing, runs, strict=True):
+            finished.add(seed, curves.learning_curve(returns))
+
+
+def train_sb3(case: Case, finished: Finished) -> None:
+    """Train the seeds that are missing, one after the other: an interruption loses one."""
+    seeds = member_seeds(0, case.seeds)
+    for seed in finished.missing(case.seeds):
+        finished.add(seed, curves.learning_curve(sb3.train(case.env, case.config, seeds[seed])))
+
+
+def _finished(folder: Path, side: str, case: Case) -> Finished:
+    """Where the results of a side are: settings and code decide which are still valid."""
+    if side == "ours":
+        of = {"config": asdict(case.config), "code": code_digest()}
+    else:
+        packages = {name: version(name) for name in ("stable-baselines3", "gymnasium", "torch")}
+        of = {"config": sb3.settings(case.config), "lanes": case.config.num_envs, "steps": case.steps, **packages}
+    return Finished(folder, f"{case.name}-{side}", {"env": case.env, "bins": curves.BINS, **of})
+
+
+def _judge(case: Case, folder: Path, table: Table) -> bool:
+    """Add the case's row; returns whether both sides are equivalent."""
+    one, other = (_areas(_finished(folder, side, case), case.seeds) for side in ("ours", "sb3"))
+    if not one or not other:
+        table.add_row(case.name, f"{case.steps:,}", f"{len(one)} + {len(other)}", "", "", "", "not run")
+        return False
+    difference = bootstrap_difference(one, other, statistic=interquartile_mean)
+    within = -case.margin < difference.low and difference.high < case.margin
+    table.add_row(
+        case.name,
+        f"{case.steps:,}",
+        f"{len(one)} + {len(other)}",
+        *(f"{interquartile_mean(areas):.1f}" for areas in (one, other)),
+        f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})",
+        f"{case.margin:.1f}: {'yes' if within else 'NO'}",
+    )
+    return within
+
+
+def _areas(finished: Finished, seeds: int) -> Sequence[float]:
+    results = finished.results()
+    return [curves.area(results[seed]) for seed in range(seeds) if seed in results]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

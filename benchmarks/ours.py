@@ -1,0 +1,29 @@
+"""Our PPO on one environment, all seeds at once, its training episodes recorded rollout by rollout."""
+
+from collections.abc import Sequence
+
+from numpy.random import SeedSequence
+
+from benchmarks.curves import Returns
+from rl import metrics
+from rl.config import EnvConfig, PPOConfig
+from rl.seeding import evaluation_seed
+from rl.training import make_learner
+
+
+def train(
+    env: str, config: PPOConfig, seeds: Sequence[SeedSequence], eval_episodes: int = 1
+) -> tuple[list[Returns], list[float]]:
+    """Train one member a seed; a member's numbers do not depend on who trains beside it.
+
+    Returns:
+        Each seed's training episodes, and the mean return of its greedy ones after the last iteration.
+    """
+    where = EnvConfig(id=env, eval_episodes=eval_episodes)
+    learner = make_learner(config, where, seeds, evaluation_seed(0))
+    runs: list[Returns] = [[] for _ in seeds]
+    for _ in range(config.num_iterations):
+        measured = learner.iterate()
+        for run, ended in zip(runs, learner.rollout.episode_returns, strict=True):
+            run.append(ended)
+    return runs, measured[metrics.EVAL_RETURN].tolist()

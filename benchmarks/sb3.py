@@ -1,0 +1,93 @@
+"""Stable-Baselines3's PPO from our configuration, its training episodes recorded as ours are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.random import SeedSequence
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from benchmarks.curves import Returns
+from rl.config import PPOConfig
+from rl.errors import ConfigError
+from rl.seeding import as_int
+
+_OURS_ALONE = {
+    "clip_range_vf": None,  # theirs: the clipped error counts; ours: the larger one
+    "normalize_returns": "none",
+    "normalize_observations": False,
+    "shared_trunk": False,
+}
+
+
+def train(env: str, config: PPOConfig, seed: SeedSequence) -> Returns:
+    """Train one agent, with the same settings, schedules and steps as a member of ours."""
+    given = settings(config)
+    for name in ("learning_rate", "clip_range"):
+        given[name] = _schedule(*given[name], config.num_iterations)
+    lanes = DummyVecEnv([lambda: gymnasium.make(env, disable_env_checker=True)] * config.num_envs)
+    model = PPO("MlpPolicy", lanes, seed=as_int(seed), device="cpu", **given)
+    recorder = _Recorder(config.num_envs)
+    model.learn(config.num_iterations * config.batch_size, callback=recorder)
+    lanes.close()
+    return recorder.returns
+
+
+def settings(config: PPOConfig) -> dict[str, Any]:
+    """Our settings under its names, all as JSON can hold them; one that has a schedule as [value, schedule].
+
+    Raises:
+        ConfigError: If the configuration asks for what it does not have, or does otherwise.
+    """
+    for name, needed in _OURS_ALONE.items():
+        if getattr(config, name) != needed:
+            raise ConfigError(
+                f"ppo.{name} must be {needed} for a comparison with Stable-Baselines3, got {getattr(config, name)}: "
+                "it has no such thing, or another one"
+            )
+    layers = list(config.hidden_sizes)
+    return {
+        "learning_rate": [config.lr, config.lr_schedule],
+        "clip_range": [config.clip_range, config.clip_range_schedule],
+        "n_steps": config.num_steps,
+        "batch_size": config.minibatch_size,
+        "n_epochs": config.num_epochs,
+        "gamma": config.gamma,
+        "gae_lambda": config.gae_lambda,
+        "ent_coef": config.entropy_coef,
+        "vf_coef": config.value_coef,
+        "max_grad_norm": config.max_grad_norm,
+        "target_kl": config.target_kl,
+        "normalize_advantage": config.normalize_advantage,
+        "policy_kwargs": {
+            "net_arch": {"pi": layers, "vf": layers},
+            "optimizer_kwargs": {"eps": config.adam_eps},
+        },
+    }
+
+
+def _schedule(value: float, kind: str, rollouts: int) -> Callable[[float], float]:
+    """Our schedule as its own, which is asked with the share of steps left, the rollout at hand already taken off."""
+    return lambda left: value * (left + 1 / rollouts if kind == "linear" else 1.0)
+
+
+class _Recorder(BaseCallback):
+    """Writes down the returns of training episodes, rollout by rollout."""
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__()
+        self.returns: Returns = []
+        self._running = np.zeros(lanes)
+
+    def _on_rollout_start(self) -> None:
+        self.returns.append([])
+
+    def _on_step(self) -> bool:
+        self._running += self.locals["rewards"]
+        for lane in np.flatnonzero(self.locals["dones"]):
+            self.returns[-1].append(float(self._running[lane]))
+            self._running[lane] = 0.0
+        return True

@@ -115,11 +115,12 @@ def _libraries() -> dict[str, str]:
 
 def _layout(learner: Learner) -> dict[str, Any]:
     """What gives the arrays their meaning. Shapes alone do not tell: layers of 20 and 24 units are padded alike."""
-    config = learner.config
+    config, distribution = learner.config, learner.networks.distribution
     return {
         "members": len(learner.members),
         "features": learner.rollout.raw_observations.shape[-1],
         "actions": list(learner.actions),
+        "policy": f"{type(distribution).__name__} of {distribution.num_outputs} outputs",
         "ppo.num_envs": config.num_envs,
         "ppo.hidden_sizes": list(config.hidden_sizes),
         "ppo.shared_trunk": config.shared_trunk,

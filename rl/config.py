@@ -14,6 +14,7 @@ ORDERS = ("shuffled", "stream")
 RETURN_NORMALIZATIONS = ("none", "running", "batch")
 SCHEDULES = ("constant", "linear")
 TRIAGE = "unstuck/Triage-v0"
+VECTORIZATIONS = ("sync", "async")
 ACTIONS = ("allow", "block", "quarantine", "alert")
 
 
@@ -79,8 +80,10 @@ class EnvConfig:
     reward_benign: tuple[float, ...] = (0.5, -5.0, -3.0, -1.0)  # triage: for allow, block, quarantine, alert
     reward_threat: tuple[float, ...] = (-10.0, 8.0, 5.0, 2.0)  # triage: for allow, block, quarantine, alert
     eval_episodes: int = 10  # other environments: greedy episodes an evaluation, for each member; 5 to 100
+    vectorization: str = "sync"  # other environments: sync | async (a process a lane: pays where a step takes 1 ms)
 
     def __post_init__(self) -> None:
+        one_of("env.vectorization", self.vectorization, VECTORIZATIONS)
         require(self.flows_per_episode >= 1, f"env.flows_per_episode must be at least 1, got {self.flows_per_episode}")
         require(self.eval_episodes >= 1, f"env.eval_episodes must be at least 1, got {self.eval_episodes}")
         for name in ("reward_benign", "reward_threat"):

@@ -14,7 +14,8 @@ from torch import Tensor
 from rl import metrics, ppo, value_floor
 from rl.adam import Adam
 from rl.config import PPOConfig, require
-from rl.envs import Evaluator, LaneEnv
+from rl.distributions import distribution_over
+from rl.envs import Actions, Evaluator, LaneEnv
 from rl.envs.lanes import LaneVectorEnv
 from rl.gae import generalized_advantages
 from rl.networks import ActorCritic
@@ -59,7 +60,7 @@ class Learner:
         members: Their settings may differ in `Hyperparameters` alone: shapes and switches are shared.
         env: Has `len(members) * num_envs` lanes, a member's lanes side by side. The learner resets it.
         evaluator: Judges the greedy policies every `eval_every` iterations.
-        actions: Names of the actions, for the metrics of their shares.
+        actions: Names of what may be chosen, for the metrics of their shares; none where actions are numbers.
 
     Attributes:
         iteration: Iterations done.
@@ -72,9 +73,10 @@ class Learner:
         self.hyper = Hyperparameters.of([member.config for member in members])
         self.iteration, self.resumed_exactly = 0, True
         count, features = len(self.members), int(np.prod(env.single_observation_space.shape or (1,)))
+        distribution = distribution_over(env.single_action_space)
         self.networks = ActorCritic(
             features,
-            len(self.actions),
+            distribution,
             self.config.hidden_sizes,
             self.config.shared_trunk,
             [member.generator(_INIT) for member in members],
@@ -86,7 +88,7 @@ class Learner:
         self.return_normalizer = ReturnNormalizer(self.config.normalize_returns, count)
         self.act_generators = [member.generator(_ACT) for member in members]
         self.shuffle_generators = [member.generator(_SHUFFLE) for member in members]
-        self.rollout = Rollout(count, self.config.num_steps, self.config.num_envs, features)
+        self.rollout = Rollout(count, self.config, features, distribution)
         self._last_returns: list[float | None] = [None] * count
         self._start_lanes()
 
@@ -114,12 +116,12 @@ class Learner:
         return result
 
     @torch.inference_mode()
-    def greedy_actions(self, observations: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """The most probable actions, int64 `[P, B]`, for raw observations, float32 `[P, B, F]`."""
+    def greedy_actions(self, observations: npt.NDArray[np.float32]) -> Actions:
+        """The most probable actions `[P, B, *action_shape]`, for raw observations, float32 `[P, B, F]`."""
         inputs = torch.from_numpy(np.ascontiguousarray(observations))
         if self.observation_normalizer:
             inputs = self.observation_normalizer(inputs)
-        actions: npt.NDArray[np.int64] = self.networks.logits(inputs).argmax(-1).numpy()
+        actions: Actions = self.networks.distribution.mode(self.networks.policy(inputs)).numpy()
         return actions
 
     def effective(self) -> Metrics:
@@ -205,10 +207,10 @@ class Learner:
     def _batch(self) -> tuple[Batch, dict[str, Tensor]]:
         """The rollout with advantages and targets, and metrics of the critic that acted, each `[P]`."""
         rollout, normalizer = self.rollout, self.observation_normalizer
-        members, steps, lanes = rollout.actions.shape
+        members, steps, lanes = rollout.rewards.shape
         flat = rollout.raw_observations.flatten(1, 2)
         inputs = normalizer(flat) if normalizer else flat
-        logits, predictions = self.networks(inputs)
+        outputs, predictions = self.networks(inputs)
         values = self.return_normalizer.to_returns(predictions).view(members, steps + 1, lanes)
         finals = self.return_normalizer.to_returns(rollout.final_values(self.networks, normalizer).flatten(1))
         next_values = torch.where(rollout.truncated, finals.view(members, steps, lanes), values[:, 1:])
@@ -224,8 +226,8 @@ class Learner:
         returns = (advantages + values).flatten(1)
         self.return_normalizer.update(returns)
         samples = steps * lanes
-        actions = rollout.actions.flatten(1)
-        log_probs = torch.log_softmax(logits[:, :samples], dim=-1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        actions = rollout.actions.flatten(1, 2)
+        log_probs, _ = self.networks.distribution.log_probs(outputs[:, :samples].transpose(1, 2), actions)
         batch = Batch(
             observations=inputs[:, :samples],
             actions=actions,
@@ -258,9 +260,8 @@ class Learner:
         return result
 
     def _rollout_metrics(self) -> Metrics:
-        result: Metrics = {}
-        for index, name in enumerate(self.actions):
-            result[metrics.action_metric(name)] = (self.rollout.actions == index).double().mean((1, 2)).numpy()
+        shares = self.networks.distribution.shares(self.rollout.actions.flatten(1, 2)).numpy()
+        result: Metrics = {metrics.action_metric(name): shares[:, i] for i, name in enumerate(self.actions)}
         for member, returns in enumerate(self.rollout.episode_returns):
             if returns:
                 self._last_returns[member] = float(np.mean(returns))

@@ -1,8 +1,8 @@
 """Actor and critic of P members as one stack of matrices: one batched product per layer serves them all.
 
 Every tower (policy, and value unless the trunk is shared) has the same shape. Its last layer has a column for each
-action and one more for the value, so a shared trunk and separate networks are the same code: the policy is read from
-the first tower, the value from the last.
+output of the policy (`rl.distributions` says what they mean) and one more for the value, so a shared trunk and separate
+networks are the same code: the policy is read from the first tower, the value from the last.
 """
 
 import math
@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from rl.distributions import Distribution
 
 _ALIGNMENT = 16
 """Floats in 64 bytes. Matrix kernels round differently for rows that start elsewhere, so with narrower layers a
@@ -51,19 +53,21 @@ class ActorCritic:
     Attributes:
         parameters: float32 `[P, n]`. The layers are views of it, so an optimiser needs nothing else.
         gradients: float32 `[P, n]`, filled by `backward`; views likewise.
+        distribution: What the policy's outputs mean.
     """
 
     def __init__(
         self,
         num_features: int,
-        num_actions: int,
+        distribution: Distribution,
         hidden_sizes: Sequence[int],
         shared_trunk: bool,
         generators: Sequence[np.random.Generator],
     ) -> None:
-        self.num_members, self.num_actions = len(generators), num_actions
+        self.num_members, self.distribution = len(generators), distribution
+        self._num_outputs, self._num_constant = distribution.num_outputs, distribution.num_constant
         self.num_towers = 1 if shared_trunk else 2
-        self._sizes = [num_features, *hidden_sizes, num_actions + 1]
+        self._sizes = [num_features, *hidden_sizes, distribution.num_outputs + 1]
         self._widths = [num_features, *(_padded(size) for size in self._sizes[1:])]
         tower_size = sum(rows * columns + columns for rows, columns in pairwise(self._widths))
         self.parameters = torch.zeros(self.num_members, self.num_towers * tower_size)
@@ -94,45 +98,46 @@ class ActorCritic:
                 if layer < len(self._weights) - 1:
                     weight = _orthogonal(rows, columns, _HIDDEN_GAIN, generator)
                 else:
-                    policy = _orthogonal(rows, columns - 1, _POLICY_GAIN, generator)
-                    weight = np.hstack([policy, _orthogonal(rows, 1, _VALUE_GAIN, generator)])
+                    policy = _orthogonal(rows, columns - 1 - self._num_constant, _POLICY_GAIN, generator)
+                    constant = np.zeros((rows, self._num_constant))
+                    weight = np.hstack([policy, constant, _orthogonal(rows, 1, _VALUE_GAIN, generator)])
                 view = self._weights[layer][member * self.num_towers + tower]
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `[P, B, num_actions]` and values `[P, B]` of observations `[P, B, num_features]`; no gradients."""
+        """Policy `[P, B, num_outputs]` and values `[P, B]` of observations `[P, B, num_features]`; no gradients."""
         *_, outputs = self._layers(self._for_each_tower(observations), self._weights, self._biases)
         return self._heads(outputs)
 
-    def logits(self, observations: Tensor) -> Tensor:
-        """The policy alone: logits `[P, B, num_actions]` of observations `[P, B, num_features]`; no gradients."""
+    def policy(self, observations: Tensor) -> Tensor:
+        """The policy alone: outputs `[P, B, num_outputs]` of observations `[P, B, num_features]`; no gradients."""
         *_, outputs = self._layers(observations, *self._policy)
-        return outputs[..., : self.num_actions]
+        return outputs[..., : self._num_outputs]
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Like a call, for training: keeps what `backward` needs.
 
         Returns:
-            Logits `[P, num_actions, B]`, with the samples last, where a softmax is many times faster, and values
-            `[P, B]`. Both are leaves that collect the loss's gradient.
+            The policy's outputs `[P, num_outputs, B]`, with the samples last, where a softmax is many times faster, and
+            values `[P, B]`. Both are leaves that collect the loss's gradient.
         """
         inputs = self._for_each_tower(observations)
         *hidden, outputs = self._layers(inputs, self._weights, self._biases)
         self._inputs = [inputs, *hidden]
-        logits, values = self._heads(outputs)
-        return logits.transpose(1, 2).contiguous().requires_grad_(), values.contiguous().requires_grad_()
+        policy, values = self._heads(outputs)
+        return policy.transpose(1, 2).contiguous().requires_grad_(), values.contiguous().requires_grad_()
 
-    def backward(self, logits_gradient: Tensor, values_gradient: Tensor) -> None:
+    def backward(self, policy_gradient: Tensor, values_gradient: Tensor) -> None:
         """Fill `gradients`, from the loss's gradient in what the last `forward` returned (chain rule, layer by layer).
 
         Args:
-            logits_gradient: `[P, num_actions, B]`.
+            policy_gradient: `[P, num_outputs, B]`.
             values_gradient: `[P, B]`.
         """
-        members, _, batch = logits_gradient.shape
+        members, _, batch = policy_gradient.shape
         towers = torch.zeros(members, self.num_towers, batch, self._widths[-1])
-        towers[:, 0, :, : self.num_actions] = logits_gradient.transpose(1, 2)
-        towers[:, -1, :, self.num_actions] = values_gradient
+        towers[:, 0, :, : self._num_outputs] = policy_gradient.transpose(1, 2)
+        towers[:, -1, :, self._num_outputs] = values_gradient
         gradient = towers.flatten(0, 1)
         for layer in range(len(self._weights) - 1, -1, -1):
             inputs = self._inputs[layer]
@@ -141,6 +146,8 @@ class ActorCritic:
             if layer > 0:
                 gradient = torch.bmm(gradient, self._weights[layer].transpose(1, 2))
                 gradient = torch.ops.aten.tanh_backward(gradient, inputs)
+        if self._num_constant:  # learned by their bias alone: no observation moves them
+            self._weight_gradients[-1][:, :, self._num_outputs - self._num_constant : self._num_outputs] = 0
 
     def _for_each_tower(self, observations: Tensor) -> Tensor:
         """`[P, B, F]` as `[P * towers, B, F]`."""
@@ -150,7 +157,7 @@ class ActorCritic:
 
     def _heads(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         towers = outputs.view(self.num_members, self.num_towers, outputs.shape[1], -1)
-        return towers[:, 0, :, : self.num_actions], towers[:, -1, :, self.num_actions]
+        return towers[:, 0, :, : self._num_outputs], towers[:, -1, :, self._num_outputs]
 
     @staticmethod
     def _layers(inputs: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:

@@ -52,7 +52,7 @@ class Batch:
 
     Attributes:
         observations: `[P, B, F]`, normalised.
-        actions: int64 `[P, B]`.
+        actions: int64 or float32 `[P, B, *action_shape]`.
         log_probs: Of the actions, under the policy that took them, `[P, B]`.
         advantages: `[P, B]`, in units of reward.
         targets: What the critic should have predicted, in its own units, `[P, B]`.
@@ -69,9 +69,13 @@ class Batch:
     def shuffled(self, order: Tensor) -> "Batch":
         """The samples in the given order, int64 `[P, B]`."""
         rows = (order + torch.arange(len(order)).unsqueeze(1) * order.shape[1]).flatten()
-        observations = self.observations.flatten(0, 1).index_select(0, rows).view_as(self.observations)
-        others = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
-        return Batch(observations, **{name: tensor.gather(1, order) for name, tensor in others.items()})
+
+        def reordered(tensor: Tensor) -> Tensor:
+            if tensor.ndim == 2:
+                return tensor.gather(1, order)
+            return tensor.flatten(0, 1).index_select(0, rows).view_as(tensor)
+
+        return Batch(**{field.name: reordered(getattr(self, field.name)) for field in fields(self)})
 
     def minibatches(self, size: int) -> list["Batch"]:
         """Cut into consecutive parts of `size` samples."""
@@ -100,17 +104,16 @@ def update(
     Returns:
         Metrics `[P]` by name, averaged over the minibatches that moved the member. `grad_norm` is before clipping.
     """
-    members, samples = batch.actions.shape
+    members, samples = batch.log_probs.shape
     active = torch.ones(members, 1, dtype=torch.bool)
     sums: dict[str, Tensor] = {}
     steps = torch.zeros(members)
     for _ in range(config.num_epochs):
         order = torch.from_numpy(np.stack([generator.permutation(samples) for generator in generators]))
         for part in batch.shuffled(order).minibatches(config.minibatch_size):
-            logits, values = networks.forward(part.observations)
-            log_probs_all = torch.log_softmax(logits, dim=1)
-            log_probs = log_probs_all.gather(1, part.actions.unsqueeze(1)).squeeze(1)
-            entropy = -(log_probs_all.exp() * log_probs_all).sum(1).mean(-1)
+            outputs, values = networks.forward(part.observations)
+            log_probs, entropies = networks.distribution.log_probs(outputs, part.actions)
+            entropy = entropies.mean(-1)
 
             advantages = part.advantages
             if config.normalize_advantage:
@@ -133,8 +136,7 @@ def update(
 
             # Equation 9, summed over members so that none of them scales another's gradient.
             loss = policy_loss + hyper.value_coef[:, 0] * value_loss - hyper.entropy_coef[:, 0] * entropy
-            logits_gradient, values_gradient = torch.autograd.grad(loss.sum(), (logits, values))
-            networks.backward(logits_gradient, values_gradient)
+            networks.backward(*torch.autograd.grad(loss.sum(), (outputs, values)))
 
             with torch.no_grad():
                 approx_kl = ((ratio - 1) - log_ratio).mean(-1)  # Schulman 2020, the estimator k3: never negative

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from rl.config import PPOConfig
+from rl.distributions import Distribution
 from rl.envs import LaneEnv
 from rl.networks import ActorCritic
 from rl.normalize import ObservationNormalizer
@@ -21,22 +23,22 @@ class Rollout:
 
     Attributes:
         raw_observations: float32 `[P, T + 1, N, F]`, as the environment gave them; the last row follows the rollout.
-        actions: int64 `[P, T, N]`.
+        actions: int64 or float32 `[P, T, N, *action_shape]`.
         rewards: float32 `[P, T, N]`, reward after acting at t.
         terminated: bool `[P, T, N]`.
         truncated: bool `[P, T, N]`.
         episode_returns: For each member the undiscounted returns of the episodes that ended in this rollout.
     """
 
-    def __init__(self, num_members: int, num_steps: int, num_envs: int, num_features: int) -> None:
-        shape = (num_members, num_steps, num_envs)
-        self.raw_observations = torch.zeros(num_members, num_steps + 1, num_envs, num_features)
-        self.actions = torch.zeros(shape, dtype=torch.int64)
+    def __init__(self, num_members: int, config: PPOConfig, num_features: int, distribution: Distribution) -> None:
+        shape = (num_members, config.num_steps, config.num_envs)
+        self.raw_observations = torch.zeros(num_members, config.num_steps + 1, config.num_envs, num_features)
+        self.actions = torch.zeros(*shape, *distribution.action_shape, dtype=distribution.action_dtype)
         self.rewards = torch.zeros(shape)
         self.terminated = torch.zeros(shape, dtype=torch.bool)
         self.truncated = torch.zeros(shape, dtype=torch.bool)
         self.episode_returns: list[list[float]] = [[] for _ in range(num_members)]
-        self._running_returns = np.zeros((num_members, num_envs))
+        self._running_returns = np.zeros((num_members, config.num_envs))
         self._finals: list[list[tuple[int, int, npt.NDArray[np.float32]]]] = [[] for _ in range(num_members)]
 
     @property
@@ -67,19 +69,17 @@ class Rollout:
             normalizer: Of observations; None: they are used as they are.
             generators: One for each member; draws its actions.
         """
-        members, steps, lanes = self.actions.shape
-        # The Gumbel trick: the largest of logits plus such noise is a draw from their softmax (Maddison et al. 2014).
-        shape = (steps, lanes, networks.num_actions)
-        waits = np.stack([generator.standard_exponential(shape, dtype=np.float32) for generator in generators])
-        noise = -torch.from_numpy(waits).log()
+        members, steps, lanes = self.rewards.shape
+        distribution = networks.distribution
+        noise = torch.stack([distribution.noise(generator, (steps, lanes)) for generator in generators])
         self.raw_observations[:, 0] = self.raw_observations[:, -1]
         self.episode_returns = [[] for _ in range(members)]
         self._finals = [[] for _ in range(members)]
         for t in range(steps):
             observations = self.raw_observations[:, t]
             inputs = normalizer(observations) if normalizer else observations
-            actions = (networks.logits(inputs) + noise[:, t]).argmax(-1)
-            observed, rewards, terminated, truncated, infos = env.step(actions.flatten().numpy())
+            actions = distribution.sample(networks.policy(inputs), noise[:, t])
+            observed, rewards, terminated, truncated, infos = env.step(actions.flatten(0, 1).numpy())
             self.actions[:, t] = actions
             self.raw_observations[:, t + 1] = torch.from_numpy(observed).view(members, lanes, -1)
             rewards = np.asarray(rewards, dtype=np.float32).reshape(members, lanes)
@@ -98,7 +98,7 @@ class Rollout:
         truncated: npt.NDArray[np.bool_],
         final_observations: npt.NDArray[np.float32],
     ) -> None:
-        members, _, lanes = self.actions.shape
+        members, _, lanes = self.rewards.shape
         self.terminated[:, t] = torch.from_numpy(terminated).view(members, lanes)
         self.truncated[:, t] = torch.from_numpy(truncated & ~terminated).view(members, lanes)
         for index in np.flatnonzero(terminated | truncated):
@@ -111,7 +111,7 @@ class Rollout:
     @torch.inference_mode()
     def final_values(self, networks: ActorCritic, normalizer: ObservationNormalizer | None) -> Tensor:
         """Predictions for the final observations of truncated episodes, `[P, T, N]`; 0 elsewhere."""
-        members, steps, lanes = self.actions.shape
+        members, steps, lanes = self.rewards.shape
         values = torch.zeros(members, steps, lanes)
         for start in range(0, max(map(len, self._finals)), _CHUNK):
             chunk = torch.zeros(members, _CHUNK, self.raw_observations.shape[-1])

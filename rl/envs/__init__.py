@@ -1,4 +1,4 @@
-"""What the agent acts in: triage of flows, CartPole-v1, or any Gymnasium id with a row of numbers and a few actions.
+"""What the agent acts in: triage of flows, CartPole-v1, or any Gymnasium id whose observations are numbers.
 
 Importing this package registers `unstuck/Triage-v0` with Gymnasium.
 """
@@ -10,12 +10,14 @@ import gymnasium
 
 from rl.config import ACTIONS, TRIAGE, EnvConfig
 from rl.data.types import FlowData
+from rl.distributions import distribution_over
 from rl.envs.evaluate import Evaluator, make_evaluator
-from rl.envs.gym import LaneEnv, make_gym_vec, require_discrete
+from rl.envs.gym import LaneEnv, make_gym_vec
+from rl.envs.spaces import Actions
 from rl.envs.triage import TriageVectorEnv
 from rl.errors import ConfigError
 
-__all__ = ["Evaluator", "LaneEnv", "action_names", "make_evaluator", "make_vec"]
+__all__ = ["Actions", "Evaluator", "LaneEnv", "action_names", "make_evaluator", "make_vec"]
 
 gymnasium.register(TRIAGE, entry_point="rl.envs.triage:TriageEnv")
 
@@ -33,17 +35,15 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order:
         ConfigError: If triage has no data or too little, or the environment is unknown or not supported.
     """
     if env.id != TRIAGE:
-        return make_gym_vec(env.id, len(seeds))
+        return make_gym_vec(env.id, len(seeds), env.vectorization)
     if data is None:
         raise ConfigError(f"{TRIAGE} needs flows to draw from, got none; pass data=rl.data.load_flows(...)")
     return TriageVectorEnv(len(seeds), data.train, env, order)
 
 
 def action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:
-    """Names of the actions of one lane: allow, block, quarantine, alert for triage; otherwise "0", "1" and so on.
+    """Names of what one lane may choose: allow, block, quarantine, alert for triage.
 
-    Raises:
-        ConfigError: If the actions are not Discrete.
+    Otherwise "0", "1" and so on, "0.1" for choice 1 of the first of several, and none where actions are numbers.
     """
-    count = require_discrete(env.id, space)
-    return ACTIONS if env.id == TRIAGE else tuple(str(action) for action in range(count))
+    return ACTIONS if env.id == TRIAGE else distribution_over(space).choices

@@ -11,10 +11,11 @@ from rl.config import ACTIONS, TRIAGE, EnvConfig
 from rl.data.types import Flows
 from rl.envs.confusion import RANDOM_FLAG_SHARE, confusion, f1, f1_at_random, precision, recall
 from rl.envs.gym import LaneEnv, make_gym_vec
+from rl.envs.spaces import Actions
 from rl.envs.triage import reward_table
 from rl.errors import ConfigError
 
-Act = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.int64]]
+Act = Callable[[npt.NDArray[np.float32]], Actions]
 Results = dict[str, npt.NDArray[np.float64]]
 STEP_CAP = 10_000
 """Steps after which an episode is cut off in an environment that has no time limit of its own."""
@@ -27,7 +28,7 @@ class Evaluator(Protocol):
         """Run the members' greedy policies.
 
         Args:
-            act: Greedy actions int64 `[P, B]` for observations float32 `[P, B, F]`.
+            act: Greedy actions `[P, B, *action_shape]` for observations float32 `[P, B, F]`.
             num_members: P.
 
         Returns:
@@ -97,7 +98,7 @@ class EpisodeEvaluator:
             raise ConfigError(
                 f"one seed for each of env.eval_episodes = {env.eval_episodes} is needed, got {len(seeds)}"
             )
-        self._id = env.id
+        self._id, self._vectorization = env.id, env.vectorization
         self._seeds = [int(seed) for seed in seeds]
         self._lanes: LaneEnv | None = None
 
@@ -109,7 +110,9 @@ class EpisodeEvaluator:
         playing = np.ones(lanes.num_envs, dtype=np.bool_)
         for _ in range(STEP_CAP):
             actions = act(observations.reshape(num_members, len(self._seeds), -1))
-            observations, rewards, terminated, truncated, _ = lanes.step(actions.reshape(-1))
+            observations, rewards, terminated, truncated, _ = lanes.step(
+                actions.reshape(lanes.num_envs, *actions.shape[2:])
+            )
             returns[playing] += rewards[playing]  # a lane's later episodes do not count
             playing &= ~(terminated | truncated)
             if not playing.any():
@@ -119,5 +122,5 @@ class EpisodeEvaluator:
     def _make(self, num_members: int) -> LaneEnv:
         """The lanes, kept from one evaluation to the next: some environments are slow to make."""
         if self._lanes is None or self._lanes.num_envs != num_members * len(self._seeds):
-            self._lanes = make_gym_vec(self._id, num_members * len(self._seeds))
+            self._lanes = make_gym_vec(self._id, num_members * len(self._seeds), self._vectorization)
         return self._lanes

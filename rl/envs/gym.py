@@ -2,39 +2,47 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium.error import UnregisteredEnv
-from gymnasium.spaces import Box, Discrete, Space
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorWrapper
+from gymnasium.spaces import Box, Space
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
 
-from rl.config import require
 from rl.envs.cartpole import CartPoleVector
 from rl.envs.lanes import LaneVectorEnv
+from rl.envs.spaces import Actions, flattened, lane_actions
 from rl.errors import ConfigError
 
 
-def make_gym_vec(env_id: str, num_lanes: int) -> "LaneEnv":
+def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":
     """Make the lanes of a Gymnasium environment.
 
     Args:
         env_id: A registered id, or `module:id`.
         num_lanes: Lanes, L.
+        vectorization: `sync`, one after the other, or `async`, in processes of their own.
 
     Raises:
         ConfigError: If the id is unknown, needs a package that is not installed, or has spaces that are not supported.
     """
     if env_id == "CartPole-v1":
         return CartPoleVector(num_lanes)
+    _make(env_id).close()  # refuses what cannot be acted in, here and not in a process of its own
+    makers = [partial(_make, env_id)] * num_lanes
+    if vectorization == "async":
+        return GymVector(AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP, copy=False), env_id)
+    return GymVector(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP, copy=False), env_id)
+
+
+def _make(env_id: str) -> gymnasium.Env[Any, Any]:
+    """One environment, with a row of numbers to observe."""
     try:
-        lanes = SyncVectorEnv(
-            [lambda: gymnasium.make(env_id, disable_env_checker=True)] * num_lanes,
-            copy=False,  # GymVector's cast copies
-            autoreset_mode=AutoresetMode.SAME_STEP,
-        )
+        env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
         nearest = difflib.get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.0)[0]
         raise ConfigError(
@@ -42,51 +50,28 @@ def make_gym_vec(env_id: str, num_lanes: int) -> "LaneEnv":
         ) from error
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise ConfigError(f"env.id must name an environment that can be made, got {env_id!r}: {error}") from error
-    require_spaces(env_id, lanes.single_observation_space, lanes.single_action_space)
-    return GymVector(lanes)
-
-
-def require_spaces(env_id: str, observation: Space[Any], action: Space[Any]) -> None:
-    """Raise `ConfigError` unless observations are Box of rank 1 and actions Discrete from 0."""
-    require(
-        isinstance(observation, Box) and len(observation.shape) == 1,
-        f"env.id must have observations that are one row of numbers (Box of rank 1), {env_id} has {observation}; "
-        "images, dictionaries and discrete observations are not supported",
-    )
-    require_discrete(env_id, action)
-
-
-def require_discrete(env_id: str, action: Space[Any]) -> int:
-    """The number of actions; raises `ConfigError` unless they are Discrete and counted from 0."""
-    if not isinstance(action, Discrete) or action.start != 0:
-        raise ConfigError(
-            f"env.id must have Discrete actions counted from 0, {env_id} has {action}; "
-            "continuous (Box) and combined actions are not supported"
-        )
-    return int(action.n)
+    lane_actions(env_id, env.action_space)
+    return flattened(env_id, env)
 
 
 class GymVector(
-    VectorWrapper[
-        npt.NDArray[np.float32],
-        npt.NDArray[np.int64],
-        npt.NDArray[Any],
-        npt.NDArray[np.int64],
-        npt.NDArray[Any],
-    ]
+    VectorWrapper[npt.NDArray[np.float32], Actions, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]],
 ):
-    """A SyncVectorEnv in the form of `LaneVectorEnv`: float32 observations, and final ones in one array.
+    """Gymnasium's vector of environments in the form of `LaneVectorEnv`.
 
-    It has no `get_state`: Gymnasium gives no way to write down the inside of an arbitrary environment.
+    Observations are float32, final ones come in one array, and actions are those of `rl.envs.spaces.lane_actions`. It
+    has no `get_state`: Gymnasium gives no way to write down the inside of an arbitrary environment.
     """
 
-    env: SyncVectorEnv[npt.NDArray[Any], npt.NDArray[np.int64]]
+    env: SyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]] | AsyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]]
 
-    def __init__(self, env: SyncVectorEnv[npt.NDArray[Any], npt.NDArray[np.int64]]) -> None:
-        """Wrap lanes whose spaces `require_spaces` has passed."""
+    def __init__(self, env: SyncVectorEnv[Any, Any] | AsyncVectorEnv[Any, Any], env_id: str) -> None:
+        """Wrap lanes of one row of numbers each."""
         super().__init__(env)
         self.single_observation_space = _as_float32(env.single_observation_space)
         self.observation_space = _as_float32(env.observation_space)
+        self.single_action_space, self._to_env = lane_actions(env_id, env.single_action_space)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
@@ -97,10 +82,10 @@ class GymVector(
         return observations.astype(np.float32), infos
 
     def step(
-        self, actions: npt.NDArray[np.int64]
+        self, actions: Actions
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
         """As `LaneVectorEnv.step`; infos holds what the environments say besides."""
-        raw, rewards, terminated, truncated, infos = self.env.step(actions)
+        raw, rewards, terminated, truncated, infos = self.env.step(self._to_env(actions))
         observations = raw.astype(np.float32)
         if "final_obs" in infos:
             final, ended = np.zeros_like(observations), infos["_final_obs"]

@@ -69,7 +69,7 @@ def test_member_alone_equals_member_among_seven_others(data, shared_trunk, norma
         assert torch.equal(crowd.networks.parameters[place], alone.networks.parameters[0])
 
 
-@pytest.mark.parametrize("env", ["CartPole-v1", "unstuck/Triage-v0"])
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "unstuck/Triage-v0"])
 def test_neighbours_whose_episodes_end_elsewhere_change_nothing(data, env):
     """Truncated episodes are valued in chunks: their number must not show in another member's numbers."""
     config, where = dataclasses.replace(CONFIG, num_steps=22), EnvConfig(id=env, flows_per_episode=7, eval_episodes=2)

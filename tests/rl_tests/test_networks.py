@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 import torch
 
+from rl.distributions import Categorical, DiagonalGaussian
 from rl.networks import ActorCritic
 
 
 def _networks(members=3, shared=False, features=5, actions=4, hidden=(20, 24)):
-    return ActorCritic(features, actions, hidden, shared, [np.random.default_rng(seed) for seed in range(members)])
+    generators = [np.random.default_rng(seed) for seed in range(members)]
+    return ActorCritic(features, Categorical(actions), hidden, shared, generators)
 
 
 def _observations(members=3, batch=7, features=5):
@@ -25,8 +27,8 @@ def _by_autograd(networks, parameters, observations):
                 hidden = hidden @ weight[index] + bias[index]
                 hidden = torch.tanh(hidden) if layer < len(weights) - 1 else hidden
             outputs.append(hidden)
-        logits.append(outputs[0][:, : networks.num_actions])
-        values.append(outputs[-1][:, networks.num_actions])
+        logits.append(outputs[0][:, : networks.distribution.num_outputs])
+        values.append(outputs[-1][:, networks.distribution.num_outputs])
     return torch.stack(logits), torch.stack(values)
 
 
@@ -36,7 +38,7 @@ def test_each_member_is_an_ordinary_mlp(shared):
     logits, values = _by_autograd(networks, networks.parameters, observations)
     torch.testing.assert_close(networks(observations)[0], logits)
     torch.testing.assert_close(networks(observations)[1], values)
-    torch.testing.assert_close(networks.logits(observations), logits)
+    torch.testing.assert_close(networks.policy(observations), logits)
     torch.testing.assert_close(networks.forward(observations)[0], logits.transpose(1, 2))
     torch.testing.assert_close(networks.forward(observations)[1], values)
 
@@ -107,3 +109,17 @@ def test_members_start_from_their_own_generator():
     together, alone = _networks(members=2), _networks(members=1)
     assert torch.equal(together.parameters[0], alone.parameters[0])
     assert not torch.equal(together.parameters[0], together.parameters[1])
+
+
+def test_constant_outputs_are_learned_but_no_observation_moves_them():
+    networks = ActorCritic(5, DiagonalGaussian(2), (20,), False, [np.random.default_rng(0)])
+    outputs, values = networks.forward(_observations(members=1))
+    assert (outputs[:, 2:] == 0).all()
+    networks.backward(torch.ones_like(outputs), torch.ones_like(values))
+    assert (networks._weight_gradients[-1][:, :, 2:4] == 0).all()
+    assert (networks._bias_gradients[-1][0, 0, :4] == 7).all()  # once a sample
+    assert (networks._weight_gradients[-1][0, :, :2] != 0).any()
+    networks.parameters.sub_(0.1 * networks.gradients)
+    moved, _ = networks.forward(_observations(members=1))
+    assert (moved[:, 2:] == moved[:, 2:, :1]).all()
+    assert (moved[:, 2:] != 0).all()

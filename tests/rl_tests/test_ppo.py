@@ -7,6 +7,7 @@ import torch
 from rl import metrics, ppo
 from rl.adam import Adam
 from rl.config import PPOConfig
+from rl.distributions import Categorical
 from rl.networks import ActorCritic
 from rl.ppo import Batch, Hyperparameters
 
@@ -14,7 +15,7 @@ CONFIG = PPOConfig(num_envs=2, num_steps=16, minibatch_size=16, num_epochs=3, hi
 
 
 def _networks(members):
-    return ActorCritic(3, 4, (16,), False, [np.random.default_rng(seed) for seed in range(members)])
+    return ActorCritic(3, Categorical(4), (16,), False, [np.random.default_rng(seed) for seed in range(members)])
 
 
 def _batch(networks, samples=32, seed=0):

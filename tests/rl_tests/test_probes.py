@@ -4,17 +4,21 @@ Whatever fails first says where to look: 1 the critic, 2 its input, 3 discountin
 the policy, 5 all of it together; then what tells the end of an episode from a cut.
 """
 
+from dataclasses import replace
+
+import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from rl import learner as learner_module
-from rl.config import PPOConfig
+from rl.config import EnvConfig, PPOConfig
 from rl.envs.lanes import LaneVectorEnv
 from rl.gae import generalized_advantages
 from rl.learner import Learner, Member
-from rl.seeding import member_seeds
+from rl.seeding import evaluation_seed, member_seeds
+from rl.training import make_learner
 
 CONFIG = PPOConfig(
     num_iterations=40,
@@ -157,6 +161,61 @@ def test_probe_5_a_reward_for_the_action_that_fits_the_observation():
     learner = _train(MatchingAction)
     np.testing.assert_array_equal(_greedy(learner, [[-1.0], [1.0]]), _both([0, 1]))
     np.testing.assert_allclose(_values(learner, [[-1.0], [1.0]]), _both([1.0, 1.0]), atol=0.05)
+
+
+class Dial(gymnasium.Env):
+    """Shows +1 or -1 in a dictionary, and pays minus the squared distance of the number given from half of it."""
+
+    observation_space = Dict(sign=Box(-1, 1, (1,), np.float32))
+    action_space = Box(-3, 3, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.sign = self.np_random.choice([-1, 1])
+        return {"sign": np.array([self.sign], dtype=np.float32)}, {}
+
+    def step(self, action):
+        return {"sign": np.zeros(1, dtype=np.float32)}, self.payment(action), True, False, {}
+
+    def payment(self, action):
+        return -float(np.square(action[0] - self.sign / 2))
+
+
+class Switches(Dial):
+    """Two switches: pays 1 for each that stands right, the first at 1 or 2 by the sign, the second at 0."""
+
+    action_space = MultiDiscrete([3, 2])
+
+    def payment(self, action):
+        return float(action[0] == (1 if self.sign > 0 else 2)) + float(action[1] == 0)
+
+
+@pytest.fixture
+def registered():
+    gymnasium.register("unstuck-tests/Dial-v0", entry_point=Dial)
+    gymnasium.register("unstuck-tests/Switches-v0", entry_point=Switches)
+    yield
+    del gymnasium.registry["unstuck-tests/Dial-v0"], gymnasium.registry["unstuck-tests/Switches-v0"]
+
+
+def _trained_on(env_id):
+    config = replace(CONFIG, num_iterations=50)
+    learner = make_learner(config, EnvConfig(id=env_id, eval_episodes=20), member_seeds(0, 2), evaluation_seed(0))
+    return learner, [learner.iterate() for _ in range(config.num_iterations)][-1]
+
+
+def test_probe_6_a_number_that_fits_the_observation(registered):
+    learner, last = _trained_on("unstuck-tests/Dial-v0")
+    np.testing.assert_allclose(_greedy(learner, [[-1.0], [1.0]])[..., 0], _both([-0.5, 0.5]), atol=0.1)
+    assert last["eval/episode_return"].min() > -0.01
+    assert last["train/entropy"].max() < 1.0  # 1.42 at the start: the spread has become smaller, since it costs
+
+
+def test_probe_7_two_choices_at_once(registered):
+    learner, last = _trained_on("unstuck-tests/Switches-v0")
+    assert _greedy(learner, [[-1.0], [1.0]]).tolist() == [[[2, 0], [1, 0]]] * 2
+    assert (last["eval/episode_return"] == 2).all()
+    assert last["train/action/1.0"].min() > 0.9
 
 
 FOREVER = 1 / (1 - CONFIG.gamma)

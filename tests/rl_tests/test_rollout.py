@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from rl.config import DataConfig, EnvConfig
+from rl.config import DataConfig, EnvConfig, PPOConfig
 from rl.data import load_flows
+from rl.distributions import Categorical
 from rl.envs import make_vec
 from rl.networks import ActorCritic
 from rl.rollout import Rollout
@@ -16,10 +17,11 @@ def data():
 
 def _collected(data, flows_per_episode=10, steps=25, members=2, lanes=3, bias=None):
     env = make_vec(EnvConfig(flows_per_episode=flows_per_episode), [0] * members * lanes, data)
-    networks = ActorCritic(data.num_features, 4, (16,), False, [np.random.default_rng(0)] * members)
+    networks = ActorCritic(data.num_features, Categorical(4), (16,), False, [np.random.default_rng(0)] * members)
     if bias is not None:
         networks._biases[-1][:, 0, :4] = bias
-    rollout = Rollout(members, steps, lanes, data.num_features)
+    config = PPOConfig(num_envs=lanes, num_steps=steps, minibatch_size=lanes * steps)
+    rollout = Rollout(members, config, data.num_features, networks.distribution)
     first, _ = env.reset(seed=list(range(members * lanes)))
     rollout.raw_observations[:, -1] = torch.from_numpy(first).view(members, lanes, -1)
     generators = [np.random.default_rng(seed) for seed in range(members)]

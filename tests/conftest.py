@@ -12,3 +12,12 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set UNSTUCK_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def stuck_run() -> Path:
+    """The folder of the run that this project began with, in `shared` beside the repository; skips without it."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "cases" / "stuck-run-220"
+    if not folder.is_dir():
+        pytest.skip(f"no case in {folder}")
+    return folder

@@ -1,0 +1,67 @@
+"""Any run as one table: an MLflow run, a sweep's trial, a CSV, event files of TensorBoard's, a folder of these.
+
+`load` finds out which it is. The only package of the analysis that may read MLflow.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.errors import AnalysisError
+from analysis.history.files import read_files
+from analysis.history.record import ENV_STEPS, History
+
+__all__ = ["ENV_STEPS", "History", "Stores", "load"]
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)/(\d+)")
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where runs are looked for.
+
+    Attributes:
+        folder: Of the sweeps; holds `mlflow.db` unless a URL is given.
+        mlflow_url: MLflow's database or server; None: the folder's own.
+        names: A mapping file for CSVs and event files whose names are nobody's.
+    """
+
+    folder: Path = Path("runs")
+    mlflow_url: str | None = None
+    names: Path | None = None
+
+    @property
+    def mlflow(self) -> str:
+        """MLflow's URL."""
+        return self.mlflow_url or f"sqlite:///{self.folder.absolute() / 'mlflow.db'}"
+
+
+def load(run: str, stores: Stores | None = None) -> History:
+    """A run by whatever names it.
+
+    Args:
+        run: A file or folder, a sweep's trial (`horizon/7`), or an MLflow run id.
+        stores: Where to look.
+
+    Raises:
+        AnalysisError: There is no such run, or it cannot be read.
+    """
+    stores = stores or Stores()
+    path = Path(run).expanduser()
+    if path.exists():
+        return read_files(path, stores.names)
+    from analysis.history.tracked import TrackedRuns
+
+    trial = _TRIAL.fullmatch(run.removeprefix(f"{stores.folder}/"))
+    if trial:
+        return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]))
+    if _RUN_ID.fullmatch(run):
+        return TrackedRuns(stores.mlflow).run(run)
+    if (stores.folder / run / "config.yaml").exists():
+        raise AnalysisError(f"{run} is a sweep, not a run; name one of its trials: {run}/0")
+    sweeps = sorted(file.parent.name for file in stores.folder.glob("*/config.yaml"))
+    raise AnalysisError(
+        f"a run must be a file or folder, a trial such as NAME/7, or an MLflow run id, got {run!r}; "
+        f"sweeps in {stores.folder}: {', '.join(sweeps) or 'none'}"
+    )

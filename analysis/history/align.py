@@ -1,0 +1,61 @@
+"""Brings what was logged at all sorts of steps to one row an iteration."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.history.record import ENV_STEPS
+from rl import metrics
+
+Points = Mapping[str, Sequence[tuple[int, float]]]
+"""Logged values by the names of `rl.metrics`: (step, value) in the order of steps."""
+
+_PACE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.ENTROPY, metrics.LR, metrics.TRAIN_RETURN)
+"""The first of these that was logged says when iterations ended."""
+
+_LARGEST_STRIDE = 64
+"""Steps that lie at most this far apart are counted iterations; further apart they are environment steps."""
+
+
+def by_iteration(points: Points, counted: bool | None = None, ends: Sequence[int] = ()) -> pd.DataFrame:
+    """A table with one row an iteration.
+
+    What was logged several times within an iteration, such as the return of every episode, is averaged.
+
+    Args:
+        points: At steps that count iterations, or environment steps.
+        counted: Whether steps count iterations; None: they do if they lie close together.
+        ends: Environment steps at which iterations ended; empty: where a loss was logged.
+
+    Returns:
+        The table; where steps counted the environment's, they are kept in the column `ENV_STEPS`.
+    """
+    pace = next((name for name in (*_PACE, *sorted(points)) if points.get(name)), None)
+    if pace is None:
+        return pd.DataFrame(index=pd.Index([], name="iteration", dtype=int))
+    last = np.unique(list(ends) or [step for step, _ in points[pace]])
+    if counted is None:
+        counted = len(last) == 1 or bool(np.diff(last).min() <= _LARGEST_STRIDE)
+    columns = {name: _column(logged, None if counted else last) for name, logged in points.items() if logged}
+    if not counted:
+        columns[ENV_STEPS] = pd.Series(last.astype(float), index=np.arange(1, len(last) + 1))
+    table = pd.DataFrame(columns).sort_index()
+    table.index = pd.Index(table.index.astype(int), name="iteration")
+    return table
+
+
+def _column(logged: Sequence[tuple[int, float]], ends: npt.NDArray[np.int64] | None) -> "pd.Series[float]":
+    steps = np.array([step for step, _ in logged])
+    values = np.array([value for _, value in logged], dtype=np.float64)
+    iterations = steps if ends is None else np.searchsorted(ends, steps) + 1
+    return pd.Series(values).groupby(iterations).mean()
+
+
+def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of one run side by side; where two hold the same metric, the first one's values hold."""
+    merged = tables[0]
+    for table in tables[1:]:
+        merged = merged.combine_first(table)
+    return merged.sort_index()

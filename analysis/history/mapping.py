@@ -1,0 +1,69 @@
+"""The mapping file: what somebody's own program calls what we measure.
+
+It is YAML (or JSON), and every part of it may be left out:
+
+```
+iteration: update                                    # the column that counts iterations
+env_steps: global_step                               # or the one that counts environment steps
+metrics:
+  train/value_loss: {column: critic/mse, times: 2}   # ours: theirs, and a factor where the unit differs
+  train/approx_kl: kl
+settings:
+  ppo.gamma: 0.99                                    # what the files do not say
+```
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import AnalysisError
+from analysis.history.names import Dialect, Renamed, is_ours, nearest
+from analysis.history.settings import flatten, read_settings
+
+_PARTS = ("iteration", "env_steps", "metrics", "settings")
+
+
+def read_mapping(file: Path) -> tuple[Dialect, dict[str, Any]]:
+    """A mapping file, as a dialect and the settings that it adds.
+
+    Raises:
+        AnalysisError: It cannot be read, or names a metric that we do not have.
+    """
+    try:
+        flat, _ = read_settings(file)
+    except OSError as error:
+        raise AnalysisError(f"--names must be a file that can be read, got {file}: {error.strerror}") from None
+    parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
+    for path, value in flat.items():
+        part, _, rest = path.partition(".")
+        if part not in _PARTS:
+            raise AnalysisError(f"{file} may hold {', '.join(_PARTS)}, got {part!r}; see analysis/history/mapping.py")
+        parts[part][rest] = value
+    dialect = Dialect("mapping", f"named by {file.name}", _metrics(file, parts["metrics"]), {})
+    dialect = replace(dialect, iteration=_column(parts["iteration"]), env_steps=_column(parts["env_steps"]))
+    return dialect, flatten(parts["settings"])
+
+
+def _column(part: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(value) for value in part.values())
+
+
+def _metrics(file: Path, entries: Mapping[str, Any]) -> dict[str, Renamed]:
+    """By their name; entries are flat: `ours`, or `ours.column` and `ours.times`."""
+    columns: dict[str, str] = {}
+    factors: dict[str, float] = {}
+    for path, value in entries.items():
+        ours, _, key = path.partition(".")
+        if not is_ours(ours):
+            raise AnalysisError(f"{file}: unknown metric {ours}; did you mean {nearest(ours)}? See docs/metrics.md")
+        if key == "times" and isinstance(value, int | float):
+            factors[ours] = float(value)
+        elif key in ("", "column"):
+            columns[ours] = str(value)
+        else:
+            raise AnalysisError(
+                f"{file}: {ours} must be a name, or {{column: name, times: number}}, got {path}: {value!r}"
+            )
+    return {column: (ours, factors.get(ours, 1.0)) for ours, column in columns.items()}

@@ -1,0 +1,228 @@
+"""What others call what we measure: metrics and settings of Stable-Baselines3, CleanRL and plain tables.
+
+A factor stands where the unit differs. Names that are not here are read by a mapping file (`analysis.history.mapping`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from rl import metrics
+
+Renamed = tuple[str, float]
+"""Our name, and what a value is multiplied by to be in our unit."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one program names things.
+
+    Attributes:
+        name: Short, for programs.
+        title: For people.
+        metrics: Their metric to ours.
+        settings: Their setting to ours.
+        iteration: Columns that count iterations, the first found holds.
+        env_steps: Columns that count environment steps.
+        pace: What is logged once an iteration, at its last environment step; empty: a loss.
+        steps_are_iterations: Whether the steps that values are logged at count iterations; None: to be found out.
+        remarks: What the reader must be told whenever this dialect was read, by the metric that it is about.
+    """
+
+    name: str
+    title: str
+    metrics: Mapping[str, Renamed]
+    settings: Mapping[str, Renamed]
+    iteration: tuple[str, ...] = ()
+    env_steps: tuple[str, ...] = ()
+    pace: str = ""
+    steps_are_iterations: bool | None = None
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+
+def _same(names: Mapping[str, str]) -> dict[str, Renamed]:
+    return {theirs: (ours, 1.0) for theirs, ours in names.items()}
+
+
+_PPO = ("gamma", "gae_lambda", "max_grad_norm", "target_kl", "clip_range_vf", "normalize_advantage", "num_iterations")
+_COMMON_SETTINGS = _same({name: f"ppo.{name}" for name in _PPO}) | _same(
+    {"learning_rate": "ppo.lr", "ent_coef": "ppo.entropy_coef", "env": "env.id", "env_id": "env.id", "seed": "seed"}
+)
+
+UNSTUCK = Dialect("unstuck", "Unstuck", {}, {})
+
+SB3 = Dialect(
+    "sb3",
+    "Stable-Baselines3",
+    _same(
+        {
+            "train/policy_gradient_loss": metrics.POLICY_LOSS,
+            "train/learning_rate": metrics.LR,
+            "rollout/ep_rew_mean": metrics.TRAIN_RETURN,
+            "eval/mean_reward": metrics.EVAL_RETURN,
+        }
+        | {name: name for name in (metrics.VALUE_LOSS, metrics.APPROX_KL, metrics.CLIP_FRACTION)}
+        | {metrics.EXPLAINED_VARIANCE: metrics.EXPLAINED_VARIANCE}
+    )
+    | {"train/entropy_loss": (metrics.ENTROPY, -1.0)},
+    _COMMON_SETTINGS
+    | _same(
+        {
+            "vf_coef": "ppo.value_coef",
+            "n_steps": "ppo.num_steps",
+            "n_envs": "ppo.num_envs",
+            "batch_size": "ppo.minibatch_size",
+            "n_epochs": "ppo.num_epochs",
+            "clip_range": "ppo.clip_range",
+            "n_timesteps": "total_timesteps",
+            "total_timesteps": "total_timesteps",
+        }
+    ),
+    env_steps=("time/total_timesteps",),
+    pace="time/fps",
+    steps_are_iterations=False,
+    remarks={
+        metrics.TRAIN_RETURN: "rollout/ep_rew_mean is a mean over the last 100 episodes: smoothed, so neighbouring "
+        "points are not independent",
+        metrics.VALUE_LOSS: "losses stand one iteration late: each update's are written with the next rollout",
+    },
+)
+
+CLEANRL = Dialect(
+    "cleanrl",
+    "CleanRL",
+    _same(
+        {
+            "losses/policy_loss": metrics.POLICY_LOSS,
+            "losses/entropy": metrics.ENTROPY,
+            "losses/approx_kl": metrics.APPROX_KL,
+            "losses/clipfrac": metrics.CLIP_FRACTION,
+            "losses/explained_variance": metrics.EXPLAINED_VARIANCE,
+            "charts/learning_rate": metrics.LR,
+            "charts/episodic_return": metrics.TRAIN_RETURN,
+        }
+    )
+    | {"losses/value_loss": (metrics.VALUE_LOSS, 2.0)},
+    _COMMON_SETTINGS
+    | _same(
+        {
+            "num_steps": "ppo.num_steps",
+            "num_envs": "ppo.num_envs",
+            "minibatch_size": "ppo.minibatch_size",
+            "update_epochs": "ppo.num_epochs",
+            "clip_coef": "ppo.clip_range",
+            "norm_adv": "ppo.normalize_advantage",
+            "total_timesteps": "total_timesteps",
+        }
+    )
+    | {"vf_coef": ("ppo.value_coef", 0.5)},
+    env_steps=("global_step",),
+    steps_are_iterations=False,
+    remarks={
+        metrics.VALUE_LOSS: "value losses are doubled and vf_coef is halved: CleanRL logs half the mean squared error",
+        metrics.APPROX_KL: "losses, KL and clip fraction are those of each update's last minibatch, not means",
+    },
+)
+
+_EVALUATED = ("f1", "precision", "recall", "tp", "tn", "fp", "fn")
+PLAIN = Dialect(
+    "plain",
+    "a plain table",
+    _same(
+        {
+            "value_loss": metrics.VALUE_LOSS,
+            "vf_loss": metrics.VALUE_LOSS,
+            "critic_loss": metrics.VALUE_LOSS,
+            "policy_loss": metrics.POLICY_LOSS,
+            "pg_loss": metrics.POLICY_LOSS,
+            "actor_loss": metrics.POLICY_LOSS,
+            "entropy": metrics.ENTROPY,
+            "approx_kl": metrics.APPROX_KL,
+            "kl": metrics.APPROX_KL,
+            "clip_fraction": metrics.CLIP_FRACTION,
+            "clipfrac": metrics.CLIP_FRACTION,
+            "explained_variance": metrics.EXPLAINED_VARIANCE,
+            "grad_norm": metrics.GRAD_NORM,
+            "lr": metrics.LR,
+            "learning_rate": metrics.LR,
+            "episode_reward": metrics.TRAIN_RETURN,
+            "episode_return": metrics.TRAIN_RETURN,
+            "mean_reward": metrics.TRAIN_RETURN,
+            "reward": metrics.TRAIN_RETURN,
+        }
+        | {name: f"eval/{name}" for name in _EVALUATED}
+    ),
+    _COMMON_SETTINGS
+    | _same(
+        {
+            "value_coef": "ppo.value_coef",
+            "vf_coef": "ppo.value_coef",
+            "lr": "ppo.lr",
+            "entropy_coef": "ppo.entropy_coef",
+            "advantage_normalization": "ppo.normalize_advantage",
+            "return_normalization": "ppo.normalize_returns",
+            "observation_normalization": "ppo.normalize_observations",
+            "iterations": "ppo.num_iterations",
+            "eval_every_iterations": "ppo.eval_every",
+            "eval_flows": "data.eval_flows",
+            "threat_share": "data.threat_share",
+            "actions": "env.actions",
+            "shared_trunk": "ppo.shared_trunk",
+            "num_steps": "ppo.num_steps",
+            "num_envs": "ppo.num_envs",
+            "minibatch_size": "ppo.minibatch_size",
+            "num_epochs": "ppo.num_epochs",
+            "clip_range": "ppo.clip_range",
+        }
+    ),
+    iteration=("iteration", "iter", "update", "epoch"),
+    env_steps=("env_steps", "global_step", "total_timesteps", "timesteps", "steps", "step"),
+)
+
+DIALECTS = {dialect.name: dialect for dialect in (UNSTUCK, SB3, CLEANRL, PLAIN)}
+
+EVAL_ACTION_PREFIX = "eval/action/"
+"""Followed by the action's name: the share of evaluated decisions that the greedy policy gave it."""
+
+_FAMILIES = (metrics.ACTION_PREFIX, EVAL_ACTION_PREFIX, "effective/")
+_OURS = frozenset(value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str))
+
+
+def is_ours(name: str) -> bool:
+    """Whether `rl.metrics` knows a metric by this name, one seed's own and shares of actions included."""
+    whole = name.rpartition("/seed_")[0] or name
+    return whole in _OURS or whole.startswith(_FAMILIES)
+
+
+def nearest(name: str) -> str:
+    """The metric of ours that a wrong name was most likely meant to be."""
+    close = get_close_matches(name, sorted(_OURS), n=1, cutoff=0.0)
+    return close[0]
+
+
+def dialect_of(names: Iterable[str]) -> Dialect:
+    """Whose metrics these are, by names that only one program has."""
+    known = set(names)
+    if any(name.startswith("losses/") for name in known):
+        return CLEANRL
+    if known & {"rollout/ep_rew_mean", "train/policy_gradient_loss", "train/entropy_loss", "time/total_timesteps"}:
+        return SB3
+    return UNSTUCK if any(is_ours(name) for name in known) else PLAIN
+
+
+def rename(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | None:
+    """Our name and factor for one of theirs; None if it is not known.
+
+    Args:
+        name: Theirs.
+        dialect: Whose it is.
+        evaluated: Whether it stands in a file of evaluations: there, a return is that of an evaluation.
+    """
+    theirs = name.strip().lower().replace(" ", "_") if dialect is PLAIN else name
+    found = dialect.metrics.get(theirs) or ((name, 1.0) if is_ours(name) else None)
+    if dialect is PLAIN and theirs.startswith("action_"):
+        found = metrics.action_metric(theirs.removeprefix("action_")), 1.0
+    if not found or not evaluated:
+        return found
+    ours = found[0].replace(metrics.ACTION_PREFIX, EVAL_ACTION_PREFIX)
+    return metrics.EVAL_RETURN if ours == metrics.TRAIN_RETURN else ours, found[1]

@@ -1,0 +1,96 @@
+"""Settings of a run from whatever lies beside its curves: YAML, JSON, or the table that CleanRL logs as a text."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from analysis.errors import AnalysisError
+from analysis.history.names import PLAIN, Dialect
+
+_LINEAR = "lin_"
+_COMMENTED = re.compile(r"^\s*([\w.]+):[^#\n]*\s#\s*(.+?)\s*$", re.MULTILINE)
+_TEXT_ROW = re.compile(r"^\|([^|]+)\|(.*)\|$", re.MULTILINE)
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Plain YAML, and the ordered dictionaries that RL-Zoo writes by a tag of Python's; nothing is executed."""
+
+
+def _ordered(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
+    (pairs,) = loader.construct_sequence(node, deep=True)
+    return dict(pairs)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/object/apply:collections.OrderedDict", _ordered)
+
+
+def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """A settings file, as it is, flattened; and the comments that stand behind its settings.
+
+    Raises:
+        AnalysisError: It is neither YAML nor JSON, or holds no settings by name.
+    """
+    text = file.read_text(encoding="utf-8")
+    try:
+        tree = json.loads(text) if file.suffix == ".json" else yaml.load(text, Loader=_Loader)
+    except (ValueError, yaml.YAMLError) as error:
+        raise AnalysisError(f"{file} must be {file.suffix[1:].upper()}: {str(error).partition(chr(10))[0]}") from None
+    if not isinstance(tree, Mapping):
+        raise AnalysisError(f"{file} must hold settings by name, got {type(tree).__name__}")
+    return flatten(tree), dict(_COMMENTED.findall(text))
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted path; lists stay values."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def from_text(table: str) -> dict[str, Any]:
+    """Settings from a Markdown table of names and values, as CleanRL logs it."""
+    rows = {name.strip(): value.strip() for name, value in _TEXT_ROW.findall(table)}
+    return {name: literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
+
+
+def literal(text: str) -> Any:
+    """The value that a text was made from, where it is a number, a list, `True` or `None`; else the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def translate(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
+    """Settings under our names, in our units; those without one keep theirs."""
+    names = {**PLAIN.settings, **dialect.settings}
+    ours: dict[str, Any] = {}
+    for name, value in settings.items():
+        path, factor = names.get(name, (name, 1.0))
+        if isinstance(value, str) and value.startswith(_LINEAR):  # RL-Zoo's way to write a schedule
+            value = literal(value.removeprefix(_LINEAR))
+            if path == "ppo.lr":
+                ours["ppo.lr_schedule"] = "linear"
+        scaled = isinstance(value, int | float) and not isinstance(value, bool) and factor != 1.0
+        ours[path] = value * factor if scaled else value
+    return ours
+
+
+def is_sweep(settings: Mapping[str, Any]) -> bool:
+    """Whether these are the settings of one of this project's sweeps."""
+    return {path.partition(".")[0] for path in settings} >= {"sweep", "ppo", "env"}
+
+
+def translate_comments(comments: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
+    """Comments by our names of what they stand behind."""
+    names = {**PLAIN.settings, **dialect.settings}
+    return {names.get(name, (name, 1.0))[0]: text for name, text in comments.items()}

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -68,7 +67,6 @@ ANCHORS = (
 def main() -> int:
     """Train what is not finished yet and print the table; returns 1 if an anchor lies outside what is accepted."""
     options = _options()
-    torch.set_num_threads(1)
     table = Table(title=f"{options.seeds} seeds, trained together on one core")
     for column in ("anchor", "steps", "returns", "published", "ours", "each seed", "accepted", "within"):
         table.add_column(column)

@@ -23,6 +23,7 @@ from rl.normalize import ObservationNormalizer, ReturnNormalizer
 from rl.ppo import Batch, Hyperparameters
 from rl.rollout import Rollout
 from rl.seeding import as_int, child
+from rl.threads import one_thread
 
 Metrics = dict[str, npt.NDArray[np.float64]]
 """By name, one value a member: float64 `[P]`."""
@@ -92,6 +93,7 @@ class Learner:
         self._last_returns: list[float | None] = [None] * count
         self._start_lanes()
 
+    @one_thread()
     def iterate(self) -> Metrics:
         """One iteration: a rollout, its update, and an evaluation if one is due.
 

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
 from rl.config import TRIAGE
@@ -113,7 +112,6 @@ def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
 
 def _train(config: SweepConfig, data: FlowData | None, seeds: int) -> list[float]:
     """The sweep's metric of each fresh member: the mean of its last evaluations, on the test part."""
-    torch.set_num_threads(config.resources.cpus_per_trial)
     learner = make_learner(
         config.ppo,
         config.env,

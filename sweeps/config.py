@@ -119,7 +119,7 @@ class ResourcesConfig:
     """What the sweep may use (`resources.*`)."""
 
     cpus: int | None = None  # cores for all trials together; null: all of the machine's
-    cpus_per_trial: int = 1  # cores a trial; more rarely pays for small networks
+    cpus_per_trial: int = 1  # cores kept for a trial; its training uses one of them
     max_failures: int = 2  # times that a trial's worker may die before the trial counts as crashed
     ray_address: str | None = None  # an existing cluster; null: a local one, on loopback, for this sweep alone
 

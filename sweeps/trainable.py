@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from ray.tune import Trainable
 
 from rl import metrics
@@ -48,7 +47,6 @@ class TrialTrainable(Trainable):
 
     def _start(self, assignment: Assignment) -> None:
         self._config = assignment.config
-        torch.set_num_threads(self._config.resources.cpus_per_trial)
         self._learner = learner_of(self._config, self._data)
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.random import SeedSequence
 from torch import Tensor
 
-from rl import metrics, ppo, value_floor
+from rl import diagnostics, metrics, ppo, value_floor
 from rl.adam import Adam
 from rl.config import PPOConfig, require
 from rl.distributions import distribution_over
@@ -99,16 +99,22 @@ class Learner:
 
         Returns:
             The metrics of `rl.metrics` that apply, one value a member. `train/episode_return` is absent until every
-            member has ended an episode; `eval/` metrics and `metrics.CRITIC` are there in evaluation iterations only.
+            member has ended an episode; `eval/` metrics, `metrics.CRITIC` and `metrics.NETWORKS` are there in
+            evaluation iterations only.
         """
         hyper = self._in_force()
         self.rollout.collect(self.env, self.networks, self.observation_normalizer, self.act_generators)
-        batch, critic = self._batch()
-        measured = ppo.update(self.networks, self.adam, batch, hyper, self.config, self.shuffle_generators)
+        batch, measured = self._batch()
+        if self._evaluates_after(self.iteration + 1):
+            some = batch.minibatches(self.config.minibatch_size)[0]
+            measured |= diagnostics.before_update(self.networks, some, hyper)
+        before = self.networks.parameters.clone()
+        measured |= ppo.update(self.networks, self.adam, batch, hyper, self.config, self.shuffle_generators)
+        measured[metrics.UPDATE_NORM] = (self.networks.parameters - before).norm(dim=1) / before.norm(dim=1)
         if self.observation_normalizer:
             self.observation_normalizer.moments.update(self.rollout.raw_observations[:, :-1].flatten(1, 2))
         self.iteration += 1
-        result = {name: value.double().numpy() for name, value in (measured | critic).items()}
+        result = {name: value.double().numpy() for name, value in measured.items()}
         if metrics.VALUE_FLOOR in result:
             result[metrics.VALUE_LOSS_EXCESS] = result[metrics.VALUE_LOSS] - result[metrics.VALUE_FLOOR]
         result[metrics.LR] = hyper.lr[:, 0].double().numpy()
@@ -207,7 +213,7 @@ class Learner:
 
     @torch.no_grad()
     def _batch(self) -> tuple[Batch, dict[str, Tensor]]:
-        """The rollout with advantages and targets, and metrics of the critic that acted, each `[P]`."""
+        """The rollout with advantages and targets, and metrics of the networks that acted, each `[P]`."""
         rollout, normalizer = self.rollout, self.observation_normalizer
         members, steps, lanes = rollout.rewards.shape
         flat = rollout.raw_observations.flatten(1, 2)
@@ -238,7 +244,9 @@ class Learner:
             targets=self.return_normalizer.to_targets(returns),
             predictions=predictions[:, :samples],
         )
-        return batch, self._critic_metrics(batch.observations, values, next_values, returns)
+        measured = diagnostics.of_rollout(batch, returns)
+        measured |= self._critic_metrics(batch.observations, values, next_values, returns)
+        return batch, measured
 
     def _critic_metrics(
         self, inputs: Tensor, values: Tensor, next_values: Tensor, returns: Tensor

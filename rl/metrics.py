@@ -10,6 +10,12 @@ EXPLAINED_VARIANCE = "train/explained_variance"
 APPROX_KL = "train/approx_kl"
 CLIP_FRACTION = "train/clip_fraction"
 GRAD_NORM = "train/grad_norm"
+GRAD_CLIPPED_SHARE = "train/grad_clipped_share"
+UPDATE_NORM = "train/update_norm"
+TARGET_MEAN = "train/target_mean"
+TARGET_STD = "train/target_std"
+ADVANTAGE_MEAN = "train/advantage_mean"
+ADVANTAGE_STD = "train/advantage_std"
 LR = "train/lr"
 TRAIN_RETURN = "train/episode_return"
 
@@ -18,7 +24,14 @@ VALUE_LOSS_EXCESS = "train/value_loss_excess"
 EXPLAINED_VARIANCE_MC = "train/explained_variance_mc"
 PROBE_EXPLAINED_VARIANCE_MC = "train/explained_variance_mc_probe"
 
+GRAD_NORM_POLICY = "train/grad_norm_policy"
+GRAD_NORM_VALUE = "train/grad_norm_value"
+RATIO_DEVIATION = "train/ratio_deviation"
+SATURATED_SHARE = "train/saturated_share"
+INPUT_RMS_MAX = "train/input_rms_max"
+
 F1 = "eval/f1"
+F1_TRAIN = "eval/f1_train"
 PRECISION = "eval/precision"
 RECALL = "eval/recall"
 TRUE_POSITIVES = "eval/tp"
@@ -33,14 +46,20 @@ F1_RANDOM = "eval/f1_random"
 ACTION_PREFIX = "train/action/"
 """Followed by the action's name: the share of the rollout's actions that it took."""
 
+GREEDY_PREFIX = "eval/action/"
+"""Followed by the action's name: the share of the flows judged for which the greedy policy took it."""
+
 FINAL_VALUE = "final/value"
 FINAL_SPREAD = "final/spread"
 FINAL_ITERATIONS = "final/iterations"
 FINAL_SECONDS = "final/seconds"
 
-TRAIN = (POLICY_LOSS, VALUE_LOSS, ENTROPY, EXPLAINED_VARIANCE, APPROX_KL, CLIP_FRACTION, GRAD_NORM, LR, TRAIN_RETURN)
+LOSSES = (POLICY_LOSS, VALUE_LOSS, ENTROPY, APPROX_KL, CLIP_FRACTION, GRAD_NORM, GRAD_CLIPPED_SHARE)
+SCALES = (UPDATE_NORM, TARGET_MEAN, TARGET_STD, ADVANTAGE_MEAN, ADVANTAGE_STD)
+TRAIN = (*LOSSES, *SCALES, EXPLAINED_VARIANCE, LR, TRAIN_RETURN)
 CRITIC = (VALUE_FLOOR, VALUE_LOSS_EXCESS, EXPLAINED_VARIANCE_MC, PROBE_EXPLAINED_VARIANCE_MC)
-"""At evaluation iterations only."""
+NETWORKS = (GRAD_NORM_POLICY, GRAD_NORM_VALUE, RATIO_DEVIATION, SATURATED_SHARE, INPUT_RMS_MAX)
+"""These two at evaluation iterations only."""
 EVAL = (F1, PRECISION, RECALL, TRUE_POSITIVES, TRUE_NEGATIVES, FALSE_POSITIVES, FALSE_NEGATIVES, EVAL_RETURN)
 TRIVIAL = (F1_FLAG_ALL, F1_FLAG_NONE, F1_RANDOM)
 FINAL = (FINAL_VALUE, FINAL_SPREAD, FINAL_ITERATIONS, FINAL_SECONDS)
@@ -51,6 +70,11 @@ PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)
 def action_metric(action: str) -> str:
     """Name of the share of actions that were `action`, e.g. `train/action/allow`."""
     return ACTION_PREFIX + action
+
+
+def greedy_metric(action: str) -> str:
+    """Name of the share of greedy actions that were `action`, e.g. `eval/action/allow`."""
+    return GREEDY_PREFIX + action
 
 
 def seed_metric(name: str, member: int) -> str:

@@ -149,6 +149,15 @@ class ActorCritic:
         if self._num_constant:  # learned by their bias alone: no observation moves them
             self._weight_gradients[-1][:, :, self._num_outputs - self._num_constant : self._num_outputs] = 0
 
+    def share_of_units_beyond(self, limit: float) -> Tensor:
+        """Share of activations of hidden units that exceeded `limit`, either way, in the last `forward`: `[P]`."""
+        sizes = self._sizes[1:-1]
+        shares = [
+            (units[:, :, :size].abs() > limit).float().mean((1, 2)).view(self.num_members, -1).mean(-1) * size
+            for units, size in zip(self._inputs[1:], sizes, strict=True)
+        ]
+        return torch.stack(shares).sum(0) / sum(sizes)
+
     def _for_each_tower(self, observations: Tensor) -> Tensor:
         """`[P, B, F]` as `[P * towers, B, F]`."""
         if self.num_towers == 1:

@@ -154,6 +154,7 @@ def update(
                     (metrics.APPROX_KL, approx_kl),
                     (metrics.CLIP_FRACTION, ((ratio - 1).abs() > hyper.clip_range).float().mean(-1)),
                     (metrics.GRAD_NORM, grad_norm[:, 0]),
+                    (metrics.GRAD_CLIPPED_SHARE, (grad_norm > hyper.max_grad_norm)[:, 0].float()),
                 ):
                     sums[name] = sums.get(name, torch.zeros(members)) + value * moved
     return {name: total / steps for name, total in sums.items()}

@@ -34,9 +34,10 @@ def make_learner(
     members = [Member(config, seed) for seed in seeds]
     lanes = [seed for member in members for seed in member.lane_seeds()]
     vector = make_vec(env, lanes, data, order)
-    flows = None
+    flows, trained_on = None, None
     if env.id == TRIAGE and data is not None:
         flows = data.validation if judged_by is None else judged_by
+        trained_on = data.train.evenly(len(flows))
     episodes = [as_int(child(evaluation_seed, episode)) for episode in range(env.eval_episodes)]
-    evaluator = make_evaluator(env, flows, episodes)
+    evaluator = make_evaluator(env, flows, episodes, trained_on)
     return Learner(members, vector, evaluator, action_names(env, vector.single_action_space))

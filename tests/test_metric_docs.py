@@ -12,14 +12,16 @@ from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
-TRAINING, CRITIC, EVALUATION, TRIAGE_ONLY = (
+TRAINING, CRITIC, NETWORKS, EVALUATION, TRIAGE_ONLY = (
     "Training: every iteration",
     "The critic: at evaluation iterations",
+    "The networks: at evaluation iterations",
     "Evaluation: every environment",
     "Evaluation: triage only",
 )
 END, SEEDS = "At a trial's end", "One member's own value"
 ANY_ACTION = metrics.action_metric("<action>")
+ANY_GREEDY_ACTION = metrics.greedy_metric("<action>")
 ANY_SEED = metrics.seed_metric("<name>", 0).replace("0", "<member>")
 
 
@@ -36,7 +38,7 @@ def documented() -> dict[str, dict[str, str]]:
 def declared() -> set[str]:
     """Every name that `rl.metrics` declares, the families by their pattern."""
     constants = {value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)}
-    return constants - {metrics.ACTION_PREFIX} | {ANY_ACTION, ANY_SEED}
+    return constants - {metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX} | {ANY_ACTION, ANY_GREEDY_ACTION, ANY_SEED}
 
 
 def logged(env_id: str, actions: tuple[str, ...]) -> list[set[str]]:
@@ -47,9 +49,10 @@ def logged(env_id: str, actions: tuple[str, ...]) -> list[set[str]]:
     env = EnvConfig(id=env_id, flows_per_episode=28, eval_episodes=1)  # ends in iterations 2 and 4
     data = load_flows(DataConfig(num_flows=500, num_features=4, eval_flows=20)) if env_id == TRIAGE else None
     learner = make_learner(config, env, member_seeds(0, 2), evaluation_seed(0), data)
-    shares = {metrics.action_metric(action): ANY_ACTION for action in actions}
     iterations = [learner.iterate() for _ in range(config.num_iterations)]
+    shares = {metrics.action_metric(action): ANY_ACTION for action in actions}
     assert set(shares) <= set(iterations[0])
+    shares |= {metrics.greedy_metric(action): ANY_GREEDY_ACTION for action in actions}
     return [{shares.get(name, name) for name in measured} for measured in iterations]
 
 
@@ -62,13 +65,15 @@ def test_each_name_stands_under_its_heading() -> None:
     page = documented()
     assert set(page[TRAINING]) == {*metrics.TRAIN, ANY_ACTION}
     assert set(page[CRITIC]) == set(metrics.CRITIC)
-    assert set(page[EVALUATION]) | set(page[TRIAGE_ONLY]) == {*metrics.EVAL, *metrics.TRIVIAL}
+    assert set(page[NETWORKS]) == set(metrics.NETWORKS)
+    judged = {*metrics.EVAL, *metrics.TRIVIAL, metrics.F1_TRAIN, ANY_GREEDY_ACTION}
+    assert set(page[EVALUATION]) | set(page[TRIAGE_ONLY]) == judged
     assert set(page[END]) == set(metrics.FINAL)
 
 
 def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
     page = {heading: set(rows) for heading, rows in documented().items()}
-    evaluated = page[TRAINING] | page[CRITIC] | page[EVALUATION] | page[TRIAGE_ONLY]
+    evaluated = page[TRAINING] | page[CRITIC] | page[NETWORKS] | page[EVALUATION] | page[TRIAGE_ONLY]
     first, second, third, last = logged(TRIAGE, ACTIONS)
     assert first == page[TRAINING] - {metrics.TRAIN_RETURN}, "no episode has ended yet"
     assert third == page[TRAINING], "no episode ended, the return is carried over"
@@ -77,7 +82,9 @@ def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
 
 def test_another_environment_logs_no_f1() -> None:
     page = documented()
-    assert logged("CartPole-v1", ("0", "1"))[-1] == {*page[TRAINING], *page[CRITIC], *page[EVALUATION]}
+    assert logged("CartPole-v1", ("0", "1"))[-1] == {
+        name for heading in (TRAINING, CRITIC, NETWORKS, EVALUATION) for name in page[heading]
+    }
 
 
 @pytest.mark.parametrize("name", [*metrics.PER_SEED, metrics.FINAL_VALUE])

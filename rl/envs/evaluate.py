@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rl import metrics
 from rl.config import ACTIONS, TRIAGE, EnvConfig
 from rl.data.types import Flows
-from rl.envs.confusion import RANDOM_FLAG_SHARE, confusion, f1, f1_at_random, precision, recall
+from rl.envs.confusion import RANDOM_FLAG_SHARE, Confusion, confusion, f1, f1_at_random, precision, recall
 from rl.envs.gym import LaneEnv, make_gym_vec
 from rl.envs.spaces import Actions
 from rl.envs.triage import reward_table
@@ -36,13 +36,16 @@ class Evaluator(Protocol):
         """
 
 
-def make_evaluator(env: EnvConfig, flows: Flows | None, seeds: Sequence[int]) -> Evaluator:
+def make_evaluator(
+    env: EnvConfig, flows: Flows | None, seeds: Sequence[int], trained_on: Flows | None = None
+) -> Evaluator:
     """Make the evaluator of an environment.
 
     Args:
         env: The environment.
         flows: Triage: the part to judge, all of it.
         seeds: Other environments: one for each of `env.eval_episodes` episodes; the same for every member.
+        trained_on: Triage: flows of the training part, to tell learning from memorising; None: not compared.
 
     Raises:
         ConfigError: If triage has no flows, the seeds are not one an episode, or the environment is not supported.
@@ -51,15 +54,15 @@ def make_evaluator(env: EnvConfig, flows: Flows | None, seeds: Sequence[int]) ->
         return EpisodeEvaluator(env, seeds)
     if flows is None:
         raise ConfigError(f"{TRIAGE} needs flows to be evaluated on, got none; pass a part of rl.data.load_flows(...)")
-    return TriageEvaluator(env, flows)
+    return TriageEvaluator(env, flows, trained_on)
 
 
 class TriageEvaluator:
     """Every member judges the same flows, each once. Flagged means blocked, quarantined or alerted."""
 
-    def __init__(self, env: EnvConfig, flows: Flows) -> None:
-        """Take the rewards and the length of an episode from `env`, and the flows to judge."""
-        self._flows = flows
+    def __init__(self, env: EnvConfig, flows: Flows, trained_on: Flows | None) -> None:
+        """Take the rewards and the length of an episode from `env`, the flows to judge, and some trained on."""
+        self._flows, self._trained_on = flows, trained_on
         self._flows_per_episode = env.flows_per_episode
         self._rewards = reward_table(env)
         self._trivial = {
@@ -70,13 +73,10 @@ class TriageEvaluator:
 
     def evaluate(self, act: Act, num_members: int) -> Results:
         """See `Evaluator`. The return is that of an episode: mean reward of a flow times flows per episode."""
-        features, threat = self._flows.features, self._flows.threat
-        actions = act(np.tile(features, (num_members, 1, 1)))
-        if actions.shape != (num_members, len(threat)):
-            raise ValueError(f"act must return actions of shape {(num_members, len(threat))}, got {actions.shape}")
-        counts = confusion(actions != ACTIONS.index("allow"), threat)
+        threat = self._flows.threat
+        actions, counts = _judged(act, self._flows, num_members)
         rewards = self._rewards[threat.astype(np.int64), actions]
-        return {
+        results = {
             metrics.F1: f1(counts),
             metrics.PRECISION: precision(counts),
             metrics.RECALL: recall(counts),
@@ -86,7 +86,19 @@ class TriageEvaluator:
             metrics.FALSE_NEGATIVES: counts.fn,
             metrics.EVAL_RETURN: rewards.mean(axis=1) * self._flows_per_episode,
             **{name: np.full(num_members, value) for name, value in self._trivial.items()},
+            **{metrics.greedy_metric(name): (actions == i).mean(axis=1) for i, name in enumerate(ACTIONS)},
         }
+        if self._trained_on is not None:
+            results[metrics.F1_TRAIN] = f1(_judged(act, self._trained_on, num_members)[1])
+        return results
+
+
+def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusion]:
+    """Actions int64 `[P, n]` for all flows, and what they amount to."""
+    actions = act(np.tile(flows.features, (num_members, 1, 1)))
+    if actions.shape != (num_members, len(flows)):
+        raise ValueError(f"act must return actions of shape {(num_members, len(flows))}, got {actions.shape}")
+    return actions, confusion(actions != ACTIONS.index("allow"), flows.threat)
 
 
 class EpisodeEvaluator:

@@ -39,7 +39,10 @@ def test_triage_is_scored_by_hand() -> None:
         return np.take_along_axis(decisions, rows, axis=1)
 
     results = make_evaluator(EnvConfig(flows_per_episode=100), small_flows(), []).evaluate(act, 3)
-    assert set(results) == set(metrics.EVAL) | set(metrics.TRIVIAL)
+    greedy = {metrics.greedy_metric(name) for name in ("allow", "block", "quarantine", "alert")}
+    assert set(results) == {*metrics.EVAL, *metrics.TRIVIAL, *greedy}
+    shares = [results[metrics.greedy_metric(name)].tolist() for name in ("allow", "block", "quarantine", "alert")]
+    assert shares == [[0.7, 0.0, 1.0], [0.1, 1.0, 0.0], [0.1, 0.0, 0.0], [0.1, 0.0, 0.0]]
     assert all(values.shape == (3,) and values.dtype == np.float64 for values in results.values())
     assert results[metrics.TRUE_POSITIVES].tolist() == [2, 3, 0]
     assert results[metrics.TRUE_NEGATIVES].tolist() == [6, 0, 7]
@@ -53,6 +56,20 @@ def test_triage_is_scored_by_hand() -> None:
     assert results[metrics.F1_FLAG_ALL].tolist() == pytest.approx([6 / 13] * 3)
     assert results[metrics.F1_FLAG_NONE].tolist() == [0] * 3
     assert results[metrics.F1_RANDOM].tolist() == pytest.approx([4.5 / (4.5 + 5.25 + 0.75)] * 3)
+
+
+def test_flows_trained_on_are_judged_beside_the_others() -> None:
+    flows = small_flows()
+    seen = flows.evenly(4)
+    assert seen.features.tolist() == flows.features[[0, 3, 6, 9]].tolist()
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        return np.ones(observations.shape[:2], dtype=np.int64)  # blocks all
+
+    results = make_evaluator(EnvConfig(), flows, [], seen).evaluate(act, 1)
+    threats = seen.threat.sum()
+    assert results[metrics.F1_TRAIN].tolist() == pytest.approx([2 * threats / (threats + 4)])
+    assert results[metrics.F1].tolist() == pytest.approx([6 / 13])
 
 
 def test_actions_of_a_wrong_shape_are_refused_not_broadcast() -> None:

@@ -1,19 +1,22 @@
-"""What can be done with a sweep that has run: `python -m sweeps champion runs/NAME`."""
+"""What can be done with a sweep that has run: `python -m sweeps champion runs/NAME`, `python -m sweeps audit NAME`."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from rl.errors import ConfigError, DataError
-from sweeps.errors import SweepError
+from sweeps.errors import SweepError, TrackingError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for a refusal, said in one line, or 130 after Ctrl-C."""
+    """Run one command; returns the exit code.
+
+    0; 1 for records that differ; 2 for a refusal, said in one line; 130 after Ctrl-C.
+    """
     options = _parser().parse_args(arguments)
     try:
-        return _champion(options)
-    except (ConfigError, DataError, SweepError) as error:
+        return int(options.command(options))
+    except (ConfigError, DataError, SweepError, TrackingError) as error:
         print(f"sweeps: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -35,6 +38,19 @@ def _parser() -> argparse.ArgumentParser:
     champion.add_argument("--seeds", type=int, default=8, help="fresh seeds for each configuration (default: 8)")
     champion.add_argument("--trial", type=int, help="judge this trial instead of the best completed one")
     champion.add_argument("--optuna-url", help="the ledger, if its URL holds a password")
+    champion.set_defaults(command=_champion)
+    audit = commands.add_parser(
+        "audit",
+        help="whether a sweep's ledger, MLflow and checkpoints tell the same story",
+        description="Compares what the ledger, MLflow and the checkpoints say of each trial, and prints what differs.",
+        epilog="exit code: 0 nothing differs, 1 something does, 2 it cannot be read. See docs/audit.md",
+    )
+    audit.add_argument("sweep", help="the sweep's name, or its folder, such as runs/NAME")
+    audit.add_argument("--folder", type=Path, default=Path("runs"), help="sweep.folder, for a name (default: runs)")
+    audit.add_argument("--optuna-url", help="the ledger, if its URL holds a password")
+    audit.add_argument("--mlflow-url", help="MLflow, if its URL holds a password")
+    audit.add_argument("--json", action="store_true", help="print what was found as JSON")
+    audit.set_defaults(command=_audit)
     return parser
 
 
@@ -47,6 +63,14 @@ def _champion(options: argparse.Namespace) -> int:
     judgement = judge(folder, options.seeds, options.trial, options.optuna_url)
     print(*describe(judgement, load_sweep(folder).sweep.metric), sep="\n")
     return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from sweeps.audit import audit, find_sweep
+
+    found = audit(find_sweep(options.sweep, options.folder, options.optuna_url, options.mlflow_url))
+    print(found.as_json() if options.json else "\n".join(found.describe()))
+    return 0 if found.is_clean else 1
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "s
 _FEASIBLE = "feasible"
 """Name of the constraint: 0 for a configuration that can run, 1 for one that cannot."""
 
-_STATES = {
+STATES = {
     Outcome.COMPLETED: TrialState.COMPLETE,
     Outcome.PRUNED: TrialState.PRUNED,
     Outcome.STUCK: TrialState.PRUNED,
@@ -55,6 +55,7 @@ class Entry:
         curve: The objective by iteration.
         summary: Numbers written at its end, such as the spread over members and the wall time.
         started: When it was asked for.
+        state: Optuna's word for how it stands; RUNNING while it is open.
     """
 
     number: int
@@ -65,6 +66,7 @@ class Entry:
     curve: Mapping[int, float]
     summary: Mapping[str, float]
     started: datetime | None
+    state: str
 
 
 class Ledger:
@@ -162,7 +164,7 @@ class Ledger:
         if verdict.outcome is Outcome.INTERRUPTED:
             return
         trial.set_constraint(_FEASIBLE, 1.0 if verdict.outcome is Outcome.INFEASIBLE else 0.0)
-        self._study.tell(trial, values=value, state=_STATES[verdict.outcome])
+        self._study.tell(trial, values=value, state=STATES[verdict.outcome])
 
     def entries(self) -> list[Entry]:
         """All trials, in the order of their numbers."""
@@ -207,6 +209,7 @@ def _entry(trial: FrozenTrial) -> Entry:
         curve=curve,
         summary=attributes.get(SUMMARY, {}),
         started=trial.datetime_start,
+        state=trial.state.name,
     )
 
 

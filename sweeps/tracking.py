@@ -111,9 +111,12 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
     """
     if config.name == "none":
         return NullTracker()
-    folder = folder.absolute()
-    url = config.mlflow_url or f"sqlite:///{folder / 'mlflow.db'}"
-    return MlflowTracker(url, config.mlflow_experiment, folder / "mlflow-artifacts")
+    return MlflowTracker(mlflow_url(config, folder), config.mlflow_experiment, folder.absolute() / "mlflow-artifacts")
+
+
+def mlflow_url(config: TrackingConfig, folder: Path) -> str:
+    """Where runs are kept: `tracking.mlflow_url`, else `mlflow.db` in `sweep.folder`."""
+    return config.mlflow_url or f"sqlite:///{folder.absolute() / 'mlflow.db'}"
 
 
 def redact_url(text: str) -> str:
@@ -203,10 +206,10 @@ class MlflowTracker:
     def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
         """See `Tracker`. Makes the database's tables where missing, before anybody else opens it (2 s)."""
         tags = {**tags, SWEEP_TAG: name}
-        with _translated(f"start sweep {name}"):
+        with translated(f"start sweep {name}"):
             if self._url.startswith(DATABASES):
                 self._artifacts.mkdir(parents=True, exist_ok=True)
-            client = _connect(self._url)
+            client = connect(self._url)
             experiment = self._find_experiment(client)
             # One search finds a whole earlier call of this sweep; in a new sweep no trial searches any more.
             found = _runs_of(client, experiment, name)
@@ -234,7 +237,7 @@ class MlflowTracker:
         sweep, chosen = self._opened(), flatten(searched)
         tags = {**sweep.code, **tags}
         own = {PARENT_TAG: sweep.parent, SWEEP_TAG: sweep.name, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
-        with _translated(f"start trial {number}"):
+        with translated(f"start trial {number}"):
             if number in sweep.runs:
                 _reopen(sweep.client, sweep.runs[number], {**tags, **own})
             else:
@@ -248,7 +251,7 @@ class MlflowTracker:
     def log(self, number: int, records: Sequence[Record]) -> None:
         """See `Tracker`. A value that is not finite is kept: MLflow shows NaN as NaN, infinity as 1.8e308."""
         sweep, run = self._opened(), self._run_of(number)
-        with _translated(f"log trial {number}"):
+        with translated(f"log trial {number}"):
             _log_metrics(sweep.client, run, records)
         for record in records:
             reached = record.iteration, record.timestamp_ms
@@ -257,7 +260,7 @@ class MlflowTracker:
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
         """See `Tracker`."""
         sweep, run = self._opened(), self._run_of(number)
-        with _translated(f"tag trial {number}"):
+        with translated(f"tag trial {number}"):
             _set_tags(sweep.client, run, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
@@ -265,7 +268,7 @@ class MlflowTracker:
         sweep, run = self._opened(), self._run_of(number)
         # At the last iteration and its time, not now: so that ending a trial again adds no second point.
         iteration, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
-        with _translated(f"end trial {number}"):
+        with translated(f"end trial {number}"):
             _log_metrics(sweep.client, run, [Record(iteration, timestamp_ms, summary)])
             _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
             sweep.client.set_terminated(run, STATUS[verdict.outcome])
@@ -273,7 +276,7 @@ class MlflowTracker:
     def end_sweep(self, outcome: Outcome, summary_tags: Mapping[str, str], artifacts: Sequence[Path]) -> None:
         """See `Tracker`."""
         sweep = self._opened()
-        with _translated(f"end sweep {sweep.name}"):
+        with translated(f"end sweep {sweep.name}"):
             for path in artifacts:
                 sweep.client.log_artifact(sweep.parent, str(path))
             _set_tags(sweep.client, sweep.parent, {**summary_tags, OUTCOME_TAG: outcome})
@@ -308,7 +311,7 @@ class MlflowTracker:
         return run
 
 
-def _connect(url: str) -> "MlflowClient":
+def connect(url: str) -> "MlflowClient":
     """Opens the store, with its tables. Quietly: what goes wrong is raised, so nothing has to be printed."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -334,7 +337,7 @@ def _backend_errors() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def _translated(action: str) -> Iterator[None]:
+def translated(action: str) -> Iterator[None]:
     """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped."""
     try:
         yield
@@ -373,7 +376,7 @@ def _reopen(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
 def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
     from mlflow.entities import Param
 
-    rows = [Param(key, _text(value, PARAM_LENGTH)) for key, value in params.items()]
+    rows = [Param(key, storable(value, PARAM_LENGTH)) for key, value in params.items()]
     for start in range(0, len(rows), PARAMS_PER_BATCH):
         client.log_batch(run, params=rows[start : start + PARAMS_PER_BATCH])
 
@@ -397,10 +400,10 @@ def _set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None
 
 
 def _texts(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: _text(value, TAG_LENGTH) for key, value in tags.items()}
+    return {key: storable(value, TAG_LENGTH) for key, value in tags.items()}
 
 
-def _text(value: object, limit: int) -> str:
+def storable(value: object, limit: int) -> str:
     """As MLflow may keep it: no password, and at most `limit` characters."""
     text = redact_url(str(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"

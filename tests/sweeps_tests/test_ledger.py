@@ -65,7 +65,7 @@ def run(ledger: Ledger, outcome: Outcome, curve: Mapping[int, float], value: flo
 
 
 def entry(number: int, outcome: Outcome | None, value: float | None) -> Entry:
-    return Entry(number, outcome, "", {}, value, {}, {}, None)
+    return Entry(number, outcome, "", {}, value, {}, {}, None, "COMPLETE")
 
 
 def test_every_outcome_has_its_state_reason_and_whole_curve(url: str, name: str, ledger: Ledger) -> None:

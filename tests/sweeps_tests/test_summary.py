@@ -30,7 +30,7 @@ def entry(
     reason: str = "",
 ) -> Entry:
     summary = {} if value is None else {"final/spread": 0.25}
-    return Entry(number, outcome, reason, values or {}, value, {}, summary, None)
+    return Entry(number, outcome, reason, values or {}, value, {}, summary, None, "COMPLETE")
 
 
 def printed(config: SweepConfig, entries: list[Entry], command: tuple[str, ...] = (), width: int = 200) -> str:

@@ -1,0 +1,108 @@
+"""Whether a sweep's records agree, and what to do where they do not: `python -m sweeps audit NAME`."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from sweeps.champion import load_sweep
+from sweeps.compare import Finding, compare, is_open
+from sweeps.config import SweepConfig
+from sweeps.errors import SweepError
+from sweeps.ledger import Entry
+from sweeps.snapshot import Snapshot, take
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        name: The sweep.
+        snapshot: What was compared.
+        findings: What differs.
+    """
+
+    name: str
+    snapshot: Snapshot
+    findings: list[Finding]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing differs. Open trials are no difference: a resume goes on with them."""
+        return not self.findings
+
+    def describe(self) -> Iterator[str]:
+        """In words: a line for each difference and for each open trial, then all in one line."""
+        yield from map(str, self.findings)
+        for entry in self._open():
+            yield f"trial {entry.number}: open, at {_iteration(entry)}; resume={self.name} goes on with it"
+        outcomes = Counter(str(entry.outcome) for entry in self.snapshot.entries if not is_open(entry))
+        counts = [f"{count} {outcome}" for outcome, count in outcomes.most_common()]
+        counts += [f"{count} open"] if (count := len(self._open())) else []
+        trials = f"{self.name}: {len(self.snapshot.entries)} trials ({', '.join(counts) or 'none'})"
+        compared = (
+            "the ledger, MLflow and the checkpoints"
+            if self.snapshot.runs is not None
+            else ("the ledger and the checkpoints (tracking=none)")
+        )
+        verdict = f"{compared} agree" if self.is_clean else f"{len(self.findings)} differences"
+        yield f"{trials}: {verdict}"
+
+    def as_json(self) -> str:
+        """The same for a program."""
+        return json.dumps(
+            {
+                "sweep": self.name,
+                "trials": len(self.snapshot.entries),
+                "open": [entry.number for entry in self._open()],
+                "findings": [asdict(finding) for finding in self.findings],
+            },
+            indent=2,
+        )
+
+    def _open(self) -> list[Entry]:
+        return [entry for entry in self.snapshot.entries if is_open(entry)]
+
+
+def _iteration(entry: Entry) -> str:
+    return f"iteration {max(entry.curve)}" if entry.curve else "its start"
+
+
+def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> SweepConfig:
+    """The configuration of a sweep, with the URLs of its databases.
+
+    Args:
+        name: Its name, or its folder.
+        folder: Where sweeps are, for a name.
+        optuna_url: The ledger, where its URL holds a password (which the sweep's folder does not keep).
+        mlflow_url: MLflow, likewise.
+
+    Raises:
+        SweepError: There is no such sweep; or a password is needed.
+    """
+    config = load_sweep((Path(name) if os.sep in name else folder / name).absolute())
+    tracking = replace(
+        config.tracking,
+        optuna_url=optuna_url or config.tracking.optuna_url,
+        mlflow_url=mlflow_url or config.tracking.mlflow_url,
+    )
+    for option, url in (("--optuna-url", tracking.optuna_url), ("--mlflow-url", tracking.mlflow_url)):
+        if url and "***" in url:
+            raise SweepError(f"{option} must be given, since the sweep's folder keeps no password: {url}")
+    return replace(config, tracking=tracking)
+
+
+def audit(config: SweepConfig) -> Audit:
+    """Compare all records of a sweep.
+
+    Args:
+        config: The sweep's.
+
+    Raises:
+        SweepError, TrackingError: A record cannot be read.
+    """
+    snapshot = take(config)
+    return Audit(str(config.sweep.name), snapshot, compare(snapshot))

@@ -1,0 +1,287 @@
+"""Where ledger, MLflow and checkpoints tell different stories of a sweep. Pure: a snapshot in, differences out.
+
+What counts as a difference, and what does not, in words: `docs/audit.md`.
+"""
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rl import metrics
+from sweeps.ledger import STATES, Entry
+from sweeps.mlflow_runs import TrackedRun
+from sweeps.outcome import Outcome
+from sweeps.snapshot import SavedTrial, Snapshot
+from sweeps.tracking import OUTCOME_TAG, PARAM_LENGTH, REASON_TAG, STATUS, TAG_LENGTH, flatten, storable
+
+RUNNING = "RUNNING"
+"""The state of an open trial in Optuna, and the status of an open run in MLflow."""
+
+SUMMARY = "final/"
+"""What names of metrics begin with that stand for a whole trial: an interrupted trial has them again at its end."""
+
+REPAIR = "--repair writes it again"
+RESTORE = "the ledger is the truth and cannot be derived: restore it from a copy"
+
+
+class Kind(StrEnum):
+    """Attributes:
+    LOST: One record lacks a trial that another has.
+    DUPLICATE: One record has a trial twice.
+    CURVE: A curve with a gap, or with a step twice.
+    DISAGREEMENT: Two records say different things of a trial.
+    """
+
+    LOST = "lost"
+    DUPLICATE = "duplicate"
+    CURVE = "curve"
+    DISAGREEMENT = "disagreement"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference.
+
+    Attributes:
+        trial: Whose; None for the sweep's own run.
+        kind: What sort of difference.
+        what: What differs, with both sides.
+        remedy: What to do about it.
+    """
+
+    trial: int | None
+    kind: Kind
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        whose = "sweep" if self.trial is None else f"trial {self.trial}"
+        return f"{whose}: {self.kind}: {self.what}; {self.remedy}"
+
+
+def compare(snapshot: Snapshot) -> list[Finding]:
+    """What differs between the records, trial by trial; empty if they agree.
+
+    An open trial, which a resume goes on with, is compared as far as it went: MLflow may be behind the ledger then, and
+    may take it for running still.
+    """
+    found = [*_own_run(snapshot), *_orphans(snapshot)]
+    for number, times in Counter(entry.number for entry in snapshot.entries).items():
+        if times > 1:
+            found.append(Finding(number, Kind.DUPLICATE, f"the ledger has it {times} times", RESTORE))
+    for entry in snapshot.entries:
+        found += _in_ledger(entry)
+        if snapshot.runs is not None:
+            found += _in_mlflow(snapshot, entry, snapshot.runs)
+        if entry.number in snapshot.saved:
+            found += _in_folder(snapshot.metric, entry, snapshot.saved[entry.number])
+    return found
+
+
+def is_open(entry: Entry) -> bool:
+    """Whether a trial has not ended: it runs, or it was interrupted, and a resume goes on with it."""
+    return entry.state == RUNNING
+
+
+def _own_run(snapshot: Snapshot) -> Iterator[Finding]:
+    """The sweep's own run in MLflow: one, and all trials' runs below it."""
+    if snapshot.runs is None:
+        return
+    own = [run for run in snapshot.runs if run.trial is None and run.parent is None]
+    if not own:
+        yield Finding(None, Kind.LOST, "MLflow has no run of the sweep itself", REPAIR)
+    if len(own) > 1:
+        listed = ", ".join(run.id for run in own)
+        yield Finding(None, Kind.DUPLICATE, f"MLflow has {len(own)} runs of the sweep itself: {listed}", REPAIR)
+    ids = {run.id for run in own}
+    for run in snapshot.runs:
+        if own and run.trial is not None and run.parent not in ids:
+            what = f"MLflow's run {run.id} lies below {run.parent or 'nothing'} instead of the sweep's own run"
+            yield Finding(run.trial, Kind.DISAGREEMENT, what, REPAIR)
+
+
+def _orphans(snapshot: Snapshot) -> Iterator[Finding]:
+    """What MLflow or the folder has, and the ledger has not. Never mended: it may be all that is left of a trial."""
+    known = {entry.number for entry in snapshot.entries}
+    for run in snapshot.runs or ():
+        if run.trial is not None and run.trial not in known:
+            what = f"MLflow has run {run.id} of it, the ledger has no such trial"
+            remedy = f"restore the ledger from a copy, or drop the run: mlflow runs delete --run-id {run.id}"
+            yield Finding(run.trial, Kind.LOST, what, remedy)
+    for number in snapshot.saved.keys() - known:
+        what = f"there is a folder trials/{number:04d}, the ledger has no such trial"
+        yield Finding(number, Kind.LOST, what, "restore the ledger from a copy, or delete the folder")
+
+
+def _in_ledger(entry: Entry) -> Iterator[Finding]:
+    """What the ledger says of a trial must hold together."""
+    if is_open(entry):
+        return
+    if entry.outcome is None or entry.outcome not in STATES:
+        what = f"in the ledger it ended as {entry.state}, with outcome {entry.outcome or 'none'}"
+        yield Finding(entry.number, Kind.DISAGREEMENT, what, RESTORE)
+    elif STATES[entry.outcome].name != entry.state:
+        what = f"in the ledger it is {entry.outcome}, which is {STATES[entry.outcome].name}, but ended as {entry.state}"
+        yield Finding(entry.number, Kind.DISAGREEMENT, what, RESTORE)
+
+
+def _in_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> Iterator[Finding]:
+    """What MLflow says of a trial must be what the ledger and the checkpoint say."""
+    own = [run for run in runs if run.trial == entry.number]
+    if not own:
+        if not is_open(entry):
+            yield Finding(entry.number, Kind.LOST, f"MLflow has no run of it, the ledger says {entry.outcome}", REPAIR)
+        return
+    if len(own) > 1:
+        listed = ", ".join(run.id for run in own)
+        remedy = "--repair leaves one, whole"
+        yield Finding(entry.number, Kind.DUPLICATE, f"MLflow has {len(own)} runs of it: {listed}", remedy)
+        return
+    run = own[0]
+    yield from _end(entry, run)
+    yield from _parameters(entry, run)
+    yield from _repeated_steps(entry, run)
+    yield from _gaps(entry, run)
+    objective = _by_step(run, snapshot.metric)
+    yield from _differences(entry, snapshot.metric, ("MLflow", objective), ("the ledger", entry.curve))
+    saved = snapshot.saved.get(entry.number)
+    if saved and not saved.error:
+        yield from _history(entry, run, saved)
+
+
+def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+    """Status, outcome, reason and summary."""
+    status, outcome = run.status, run.tags.get(OUTCOME_TAG)
+    if is_open(entry):
+        # MLflow comes last, so the end of a call may be missing there.
+        if status not in (RUNNING, STATUS[Outcome.INTERRUPTED]) or outcome not in (None, Outcome.INTERRUPTED):
+            what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
+            yield Finding(entry.number, Kind.DISAGREEMENT, what, REPAIR)
+        return
+    if entry.outcome is None:
+        return
+    said, meant = f"{status}, outcome {outcome or 'none'}", f"{STATUS[entry.outcome]}, outcome {entry.outcome}"
+    if said != meant:
+        yield Finding(entry.number, Kind.DISAGREEMENT, f"MLflow says {said}; by the ledger it is {meant}", REPAIR)
+    pairs: list[tuple[str, object, object]] = [
+        (REASON_TAG, run.tags.get(REASON_TAG, ""), storable(entry.reason, TAG_LENGTH)),
+        *((name, run.curves[name][-1].value if name in run.curves else None, v) for name, v in entry.summary.items()),
+    ]
+    for name, theirs, ours in pairs:
+        if not _same(theirs, ours):
+            yield Finding(
+                entry.number, Kind.DISAGREEMENT, f"MLflow's {name} is {theirs!r}, the ledger's {ours!r}", REPAIR
+            )
+
+
+def _parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+    for name, value in flatten(entry.values).items():
+        theirs, ours = run.params.get(name), storable(value, PARAM_LENGTH)
+        if theirs != ours and not (theirs is None and is_open(entry)):
+            what = f"MLflow's {name} is {theirs}, the ledger's {ours}"
+            yield Finding(entry.number, Kind.DISAGREEMENT, what, REPAIR)
+
+
+def _repeated_steps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+    for name, points in run.curves.items():
+        times = Counter(point.step for point in points)
+        twice = sorted(step for step, count in times.items() if count > 1)
+        if twice and not name.startswith(SUMMARY):
+            yield Finding(entry.number, Kind.CURVE, f"MLflow's {name} has {_some(twice)} more than once", REPAIR)
+            return  # one is enough: what is written twice is written twice under every name
+
+
+def _gaps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+    """The value loss is measured at every iteration, from the first to the trial's last."""
+    steps = _by_step(run, metrics.VALUE_LOSS).keys()
+    last = max(steps, default=0) if is_open(entry) else int(entry.summary.get(metrics.FINAL_ITERATIONS, 0))
+    whole = range(1, last + 1)
+    if missing := sorted(set(whole) - steps):
+        what = f"MLflow's {metrics.VALUE_LOSS} lacks {_some(missing)} of {last}"
+        yield Finding(entry.number, Kind.CURVE, what, REPAIR)
+    if beyond := sorted(steps - set(whole)):
+        what = f"MLflow's {metrics.VALUE_LOSS} has {_some(beyond)}, but the trial ended at {last}"
+        yield Finding(entry.number, Kind.CURVE, what, REPAIR)
+
+
+def _history(entry: Entry, run: TrackedRun, saved: SavedTrial) -> Iterator[Finding]:
+    """Every metric in MLflow must be the one in the checkpoint's history, as far as that goes."""
+    history: dict[str, dict[int, float]] = {}
+    for record in saved.records:
+        for name, value in record.metrics.items():
+            history.setdefault(name, {})[record.iteration] = value
+    for name, ours in history.items():
+        theirs = {step: value for step, value in _by_step(run, name).items() if step <= saved.iteration}
+        found = list(_differences(entry, name, ("MLflow", theirs), ("the checkpoint", ours)))
+        if found:
+            yield from found
+            return  # one metric is enough: others lack the same steps
+
+
+def _in_folder(metric: str, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
+    """What the checkpoint's history says must hold together, and be what the ledger says."""
+    number = entry.number
+    if saved.error:
+        remedy = (
+            "a resume trains it from its start" if is_open(entry) else "--repair removes it: MLflow has the history"
+        )
+        yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", remedy)
+        return
+    iterations = [record.iteration for record in saved.records]
+    if iterations != list(range(1, saved.iteration + 1)):
+        what = f"its checkpoint stands at iteration {saved.iteration}, with a history of {_some(iterations)}"
+        yield Finding(number, Kind.CURVE, what, "train the trial again in a sweep of its own")
+    theirs = {record.iteration: record.metrics[metric] for record in saved.records if metric in record.metrics}
+    if is_open(entry):  # saved before it is recorded, so either may be ahead
+        last = min(max(theirs, default=0), max(entry.curve, default=0))
+        ours = {step: value for step, value in entry.curve.items() if step <= last}
+        theirs = {step: value for step, value in theirs.items() if step <= last}
+    else:
+        ours = dict(entry.curve)
+    yield from _differences(entry, metric, ("the checkpoint", theirs), ("the ledger", ours))
+
+
+Curve = Mapping[int, float]
+
+
+def _differences(entry: Entry, name: str, one: tuple[str, Curve], truth: tuple[str, Curve]) -> Iterator[Finding]:
+    """How one record's curve of a metric differs from another's; of an open trial it may lack the last steps."""
+    (whose, theirs), (who, ours) = one, truth
+    upto = max(theirs, default=0) if is_open(entry) else math.inf
+    if missing := sorted(step for step in ours.keys() - theirs.keys() if step <= upto):
+        yield Finding(entry.number, Kind.CURVE, f"{name} lacks {_some(missing)} in {whose}, not in {who}", REPAIR)
+    if extra := sorted(theirs.keys() - ours.keys()):
+        yield Finding(entry.number, Kind.CURVE, f"{name} has {_some(extra)} in {whose}, not in {who}", REPAIR)
+    differing = [step for step in sorted(theirs.keys() & ours.keys()) if not _same(theirs[step], ours[step])]
+    if differing:
+        step = differing[0]
+        what = f"{name} is {theirs[step]} at {_some(differing)} in {whose}, {ours[step]} in {who}"
+        yield Finding(entry.number, Kind.DISAGREEMENT, what, REPAIR)
+
+
+def _by_step(run: TrackedRun, name: str) -> dict[int, float]:
+    return {point.step: point.value for point in run.curves.get(name, ())}
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal, as MLflow keeps numbers: it has NaN, and the largest float for infinity."""
+    if not isinstance(one, float) or not isinstance(other, float):
+        return one == other
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    largest = sys.float_info.max
+    return max(-largest, min(one, largest)) == max(-largest, min(other, largest))
+
+
+def _some(steps: Sequence[int]) -> str:
+    """Steps in words, all of them if they are few."""
+    if not steps:
+        return "no iteration"
+    if len(steps) == 1:
+        return f"iteration {steps[0]}"
+    if len(steps) <= 4:
+        return f"iterations {', '.join(map(str, steps))}"
+    return f"{len(steps)} iterations from {steps[0]} to {steps[-1]}"

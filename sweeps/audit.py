@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sweeps.champion import load_sweep
-from sweeps.compare import Finding, compare, is_open
+from sweeps.compare import Finding, compare
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry
@@ -39,7 +39,7 @@ class Audit:
         yield from map(str, self.findings)
         for entry in self._open():
             yield f"trial {entry.number}: open, at {_iteration(entry)}; resume={self.name} goes on with it"
-        outcomes = Counter(str(entry.outcome) for entry in self.snapshot.entries if not is_open(entry))
+        outcomes = Counter(str(entry.outcome) for entry in self.snapshot.entries if not entry.is_open)
         counts = [f"{count} {outcome}" for outcome, count in outcomes.most_common()]
         counts += [f"{count} open"] if (count := len(self._open())) else []
         trials = f"{self.name}: {len(self.snapshot.entries)} trials ({', '.join(counts) or 'none'})"
@@ -48,7 +48,8 @@ class Audit:
             if self.snapshot.runs is not None
             else ("the ledger and the checkpoints (tracking=none)")
         )
-        verdict = f"{compared} agree" if self.is_clean else f"{len(self.findings)} differences"
+        number = len(self.findings)
+        verdict = f"{compared} agree" if self.is_clean else f"{number} difference{'s' if number > 1 else ''}"
         yield f"{trials}: {verdict}"
 
     def as_json(self) -> str:
@@ -64,7 +65,7 @@ class Audit:
         )
 
     def _open(self) -> list[Entry]:
-        return [entry for entry in self.snapshot.entries if is_open(entry)]
+        return [entry for entry in self.snapshot.entries if entry.is_open]
 
 
 def _iteration(entry: Entry) -> str:

@@ -23,6 +23,8 @@ RUNNING = "RUNNING"
 SUMMARY = "final/"
 """What names of metrics begin with that stand for a whole trial: an interrupted trial has them again at its end."""
 
+MLFLOW = "MLflow"
+
 REPAIR = "--repair writes it again"
 RESTORE = "the ledger is the truth and cannot be derived: restore it from a copy"
 
@@ -76,14 +78,9 @@ def compare(snapshot: Snapshot) -> list[Finding]:
         found += _in_ledger(entry)
         if snapshot.runs is not None:
             found += _in_mlflow(snapshot, entry, snapshot.runs)
-        if entry.number in snapshot.saved:
-            found += _in_folder(snapshot.metric, entry, snapshot.saved[entry.number])
+        if snapshot.saved is not None:
+            found += _in_folder(snapshot.metric, entry, snapshot.saved.get(entry.number, SavedTrial()))
     return found
-
-
-def is_open(entry: Entry) -> bool:
-    """Whether a trial has not ended: it runs, or it was interrupted, and a resume goes on with it."""
-    return entry.state == RUNNING
 
 
 def _own_run(snapshot: Snapshot) -> Iterator[Finding]:
@@ -111,14 +108,14 @@ def _orphans(snapshot: Snapshot) -> Iterator[Finding]:
             what = f"MLflow has run {run.id} of it, the ledger has no such trial"
             remedy = f"restore the ledger from a copy, or drop the run: mlflow runs delete --run-id {run.id}"
             yield Finding(run.trial, Kind.LOST, what, remedy)
-    for number in snapshot.saved.keys() - known:
+    for number in sorted((snapshot.saved or {}).keys() - known):
         what = f"there is a folder trials/{number:04d}, the ledger has no such trial"
         yield Finding(number, Kind.LOST, what, "restore the ledger from a copy, or delete the folder")
 
 
 def _in_ledger(entry: Entry) -> Iterator[Finding]:
     """What the ledger says of a trial must hold together."""
-    if is_open(entry):
+    if entry.is_open:
         return
     if entry.outcome is None or entry.outcome not in STATES:
         what = f"in the ledger it ended as {entry.state}, with outcome {entry.outcome or 'none'}"
@@ -132,7 +129,7 @@ def _in_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> 
     """What MLflow says of a trial must be what the ledger and the checkpoint say."""
     own = [run for run in runs if run.trial == entry.number]
     if not own:
-        if not is_open(entry):
+        if not entry.is_open:
             yield Finding(entry.number, Kind.LOST, f"MLflow has no run of it, the ledger says {entry.outcome}", REPAIR)
         return
     if len(own) > 1:
@@ -146,16 +143,14 @@ def _in_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> 
     yield from _repeated_steps(entry, run)
     yield from _gaps(entry, run)
     objective = _by_step(run, snapshot.metric)
-    yield from _differences(entry, snapshot.metric, ("MLflow", objective), ("the ledger", entry.curve))
-    saved = snapshot.saved.get(entry.number)
-    if saved and not saved.error:
-        yield from _history(entry, run, saved)
+    yield from _differences(entry, snapshot.metric, (MLFLOW, objective), ("the ledger", entry.curve))
+    yield from _history(entry, run, (snapshot.saved or {}).get(entry.number, SavedTrial()))
 
 
 def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     """Status, outcome, reason and summary."""
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
-    if is_open(entry):
+    if entry.is_open:
         # MLflow comes last, so the end of a call may be missing there.
         if status not in (RUNNING, STATUS[Outcome.INTERRUPTED]) or outcome not in (None, Outcome.INTERRUPTED):
             what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
@@ -180,7 +175,7 @@ def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
 def _parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     for name, value in flatten(entry.values).items():
         theirs, ours = run.params.get(name), storable(value, PARAM_LENGTH)
-        if theirs != ours and not (theirs is None and is_open(entry)):
+        if theirs != ours and not (theirs is None and entry.is_open):
             what = f"MLflow's {name} is {theirs}, the ledger's {ours}"
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REPAIR)
 
@@ -197,7 +192,7 @@ def _repeated_steps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
 def _gaps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     """The value loss is measured at every iteration, from the first to the trial's last."""
     steps = _by_step(run, metrics.VALUE_LOSS).keys()
-    last = max(steps, default=0) if is_open(entry) else int(entry.summary.get(metrics.FINAL_ITERATIONS, 0))
+    last = max(steps, default=0) if entry.is_open else _last(entry)
     whole = range(1, last + 1)
     if missing := sorted(set(whole) - steps):
         what = f"MLflow's {metrics.VALUE_LOSS} lacks {_some(missing)} of {last}"
@@ -209,57 +204,78 @@ def _gaps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
 
 def _history(entry: Entry, run: TrackedRun, saved: SavedTrial) -> Iterator[Finding]:
     """Every metric in MLflow must be the one in the checkpoint's history, as far as that goes."""
+    if not _is_whole(saved):
+        return  # said of the checkpoint itself
+    records = [record for record in saved.records if entry.is_open or record.iteration <= _last(entry)]
     history: dict[str, dict[int, float]] = {}
-    for record in saved.records:
+    for record in records:
         for name, value in record.metrics.items():
             history.setdefault(name, {})[record.iteration] = value
     for name, ours in history.items():
-        theirs = {step: value for step, value in _by_step(run, name).items() if step <= saved.iteration}
-        found = list(_differences(entry, name, ("MLflow", theirs), ("the checkpoint", ours)))
+        theirs = {step: value for step, value in _by_step(run, name).items() if step <= len(records)}
+        found = list(_differences(entry, name, (MLFLOW, theirs), ("its checkpoint", ours)))
         if found:
             yield from found
             return  # one metric is enough: others lack the same steps
 
 
+def _is_whole(saved: SavedTrial) -> bool:
+    return all(record.iteration == place for place, record in enumerate(saved.records, start=1))
+
+
 def _in_folder(metric: str, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
     """What the checkpoint's history says must hold together, and be what the ledger says."""
-    number = entry.number
+    number, iterations = entry.number, [record.iteration for record in saved.records]
     if saved.error:
-        remedy = (
-            "a resume trains it from its start" if is_open(entry) else "--repair removes it: MLflow has the history"
-        )
-        yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", remedy)
+        yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", _remedy(entry))
         return
-    iterations = [record.iteration for record in saved.records]
-    if iterations != list(range(1, saved.iteration + 1)):
-        what = f"its checkpoint stands at iteration {saved.iteration}, with a history of {_some(iterations)}"
-        yield Finding(number, Kind.CURVE, what, "train the trial again in a sweep of its own")
+    if entry.curve and not iterations:
+        yield Finding(number, Kind.LOST, f"its checkpoint is gone, the ledger is at {_last(entry)}", _remedy(entry))
+        return
+    if not _is_whole(saved):
+        yield Finding(number, Kind.CURVE, f"its checkpoint has a history of {_some(iterations)}", _remedy(entry))
     theirs = {record.iteration: record.metrics[metric] for record in saved.records if metric in record.metrics}
-    if is_open(entry):  # saved before it is recorded, so either may be ahead
-        last = min(max(theirs, default=0), max(entry.curve, default=0))
-        ours = {step: value for step, value in entry.curve.items() if step <= last}
-        theirs = {step: value for step, value in theirs.items() if step <= last}
-    else:
-        ours = dict(entry.curve)
-    yield from _differences(entry, metric, ("the checkpoint", theirs), ("the ledger", ours))
+    # Saved before it is reported: where a worker or the driver died in between, the checkpoint is ahead.
+    if entry.is_open or entry.outcome is Outcome.CRASHED:
+        theirs = {step: value for step, value in theirs.items() if step <= _last(entry)}
+    elif iterations and iterations[-1] != _last(entry):
+        what = f"its checkpoint stands at iteration {iterations[-1]}, by the ledger it ended at {_last(entry)}"
+        yield Finding(number, Kind.DISAGREEMENT, what, _remedy(entry))
+    yield from _differences(entry, metric, ("its checkpoint", theirs), ("the ledger", entry.curve))
+
+
+def _remedy(entry: Entry) -> str:
+    """For a checkpoint that is of no use."""
+    again = "a resume trains it from its start" if entry.is_open else "ledger and MLflow have all but its weights"
+    return f"delete trials/{entry.number:04d}: {again}"
+
+
+def _last(entry: Entry) -> int:
+    """The last iteration that the ledger knows of."""
+    last = max(entry.curve, default=0)
+    return last if entry.is_open else int(entry.summary.get(metrics.FINAL_ITERATIONS, last))
 
 
 Curve = Mapping[int, float]
 
 
 def _differences(entry: Entry, name: str, one: tuple[str, Curve], truth: tuple[str, Curve]) -> Iterator[Finding]:
-    """How one record's curve of a metric differs from another's; of an open trial it may lack the last steps."""
+    """How one record's curve of a metric differs from another's; MLflow's of an open trial may lack the last steps."""
     (whose, theirs), (who, ours) = one, truth
-    upto = max(theirs, default=0) if is_open(entry) else math.inf
+    in_mlflow = whose == MLFLOW
+    remedy = REPAIR if in_mlflow else _remedy(entry)
+    upto = max(theirs, default=0) if in_mlflow and entry.is_open else math.inf
     if missing := sorted(step for step in ours.keys() - theirs.keys() if step <= upto):
-        yield Finding(entry.number, Kind.CURVE, f"{name} lacks {_some(missing)} in {whose}, not in {who}", REPAIR)
+        yield Finding(entry.number, Kind.CURVE, f"{name} lacks {_some(missing)} in {whose}, not in {who}", remedy)
     if extra := sorted(theirs.keys() - ours.keys()):
-        yield Finding(entry.number, Kind.CURVE, f"{name} has {_some(extra)} in {whose}, not in {who}", REPAIR)
+        yield Finding(entry.number, Kind.CURVE, f"{name} has {_some(extra)} in {whose}, not in {who}", remedy)
     differing = [step for step in sorted(theirs.keys() & ours.keys()) if not _same(theirs[step], ours[step])]
     if differing:
         step = differing[0]
-        what = f"{name} is {theirs[step]} at {_some(differing)} in {whose}, {ours[step]} in {who}"
-        yield Finding(entry.number, Kind.DISAGREEMENT, what, REPAIR)
+        what = f"{name} is {theirs[step]} at {_some(differing[:1])} in {whose}, {ours[step]} in {who}"
+        if others := len(differing) - 1:
+            what += f", and differs at {others} more"
+        yield Finding(entry.number, Kind.DISAGREEMENT, what, remedy)
 
 
 def _by_step(run: TrackedRun, name: str) -> dict[int, float]:

@@ -55,7 +55,7 @@ class Entry:
         curve: The objective by iteration.
         summary: Numbers written at its end, such as the spread over members and the wall time.
         started: When it was asked for.
-        state: Optuna's word for how it stands; RUNNING while it is open.
+        state: Optuna's word for how it stands.
     """
 
     number: int
@@ -67,6 +67,11 @@ class Entry:
     summary: Mapping[str, float]
     started: datetime | None
     state: str
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended: it runs, or it was interrupted and a resume goes on with it."""
+        return self.state == TrialState.RUNNING.name
 
 
 class Ledger:

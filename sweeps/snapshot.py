@@ -1,10 +1,12 @@
 """All that is on record of one sweep, read at one moment: what `sweeps.audit` compares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from rl.errors import CheckpointError
 from sweeps.config import SweepConfig
+from sweeps.layout import read_records, sweep_folder, trial_folder
 from sweeps.ledger import Entry, Ledger
 from sweeps.mlflow_runs import TrackedRun, read_runs
 from sweeps.record import Record
@@ -16,12 +18,10 @@ class SavedTrial:
     """What a trial's folder holds.
 
     Attributes:
-        iteration: Where the checkpoint stands.
-        records: Its metric history, oldest first.
-        error: Why it cannot be read; empty if it can.
+        records: The history in its checkpoint, oldest first; empty before its first evaluation.
+        error: Why the checkpoint cannot be read; empty if it can.
     """
 
-    iteration: int = 0
     records: Sequence[Record] = ()
     error: str = ""
 
@@ -34,13 +34,13 @@ class Snapshot:
         metric: The objective's name.
         entries: The ledger's trials.
         runs: MLflow's runs of the sweep, its own included; None where MLflow does not track it.
-        saved: Checkpoints by trial.
+        saved: Folders by trial; None where the sweep has none at all.
     """
 
     metric: str
     entries: Sequence[Entry]
     runs: Sequence[TrackedRun] | None
-    saved: Mapping[int, SavedTrial] = field(default_factory=dict)
+    saved: Mapping[int, SavedTrial] | None
 
 
 def take(config: SweepConfig) -> Snapshot:
@@ -58,4 +58,19 @@ def take(config: SweepConfig) -> Snapshot:
     runs = None
     if config.tracking.name == "mlflow":
         runs = read_runs(config.tracking, Path(config.sweep.folder), name)
-    return Snapshot(config.sweep.metric, ledger.entries(), runs)
+    return Snapshot(config.sweep.metric, ledger.entries(), runs, _saved(sweep_folder(config)))
+
+
+def _saved(folder: Path) -> dict[int, SavedTrial] | None:
+    trials = trial_folder(folder, 0).parent
+    if not trials.exists():
+        return None
+    numbers = [int(path.name) for path in trials.iterdir() if path.is_dir() and path.name.isdigit()]
+    return {number: _saved_trial(folder, number) for number in sorted(numbers)}
+
+
+def _saved_trial(folder: Path, number: int) -> SavedTrial:
+    try:
+        return SavedTrial(read_records(folder, number))
+    except CheckpointError as error:
+        return SavedTrial(error=str(error))

@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--optuna-url", help="the ledger, if its URL holds a password")
     audit.add_argument("--mlflow-url", help="MLflow, if its URL holds a password")
     audit.add_argument("--json", action="store_true", help="print what was found as JSON")
+    audit.add_argument("--repair", action="store_true", help="first write MLflow again where it differs")
     audit.set_defaults(command=_audit)
     return parser
 
@@ -67,8 +68,14 @@ def _champion(options: argparse.Namespace) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     from sweeps.audit import audit, find_sweep
+    from sweeps.repair import repair
 
-    found = audit(find_sweep(options.sweep, options.folder, options.optuna_url, options.mlflow_url))
+    config = find_sweep(options.sweep, options.folder, options.optuna_url, options.mlflow_url)
+    found = audit(config)
+    if options.repair:
+        for line in repair(config, found.snapshot, found.findings):
+            print(f"repaired: {line}", file=sys.stderr if options.json else sys.stdout)
+        found = audit(config)
     print(found.as_json() if options.json else "\n".join(found.describe()))
     return 0 if found.is_clean else 1
 

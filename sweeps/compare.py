@@ -20,12 +20,10 @@ from sweeps.tracking import OUTCOME_TAG, PARAM_LENGTH, REASON_TAG, STATUS, TAG_L
 RUNNING = "RUNNING"
 """The state of an open trial in Optuna, and the status of an open run in MLflow."""
 
-SUMMARY = "final/"
-"""What names of metrics begin with that stand for a whole trial: an interrupted trial has them again at its end."""
-
 MLFLOW = "MLflow"
 
-REPAIR = "--repair writes it again"
+REPAIR = "--repair"
+REWRITE = f"{REPAIR} writes it again"
 RESTORE = "the ledger is the truth and cannot be derived: restore it from a copy"
 
 
@@ -59,6 +57,11 @@ class Finding:
     what: str
     remedy: str
 
+    @property
+    def is_mendable(self) -> bool:
+        """Whether a repair mends it."""
+        return self.remedy.startswith(REPAIR)
+
     def __str__(self) -> str:
         whose = "sweep" if self.trial is None else f"trial {self.trial}"
         return f"{whose}: {self.kind}: {self.what}; {self.remedy}"
@@ -89,15 +92,15 @@ def _own_run(snapshot: Snapshot) -> Iterator[Finding]:
         return
     own = [run for run in snapshot.runs if run.trial is None and run.parent is None]
     if not own:
-        yield Finding(None, Kind.LOST, "MLflow has no run of the sweep itself", REPAIR)
+        yield Finding(None, Kind.LOST, "MLflow has no run of the sweep itself", REWRITE)
     if len(own) > 1:
         listed = ", ".join(run.id for run in own)
-        yield Finding(None, Kind.DUPLICATE, f"MLflow has {len(own)} runs of the sweep itself: {listed}", REPAIR)
+        yield Finding(None, Kind.DUPLICATE, f"MLflow has {len(own)} runs of the sweep itself: {listed}", REWRITE)
     ids = {run.id for run in own}
     for run in snapshot.runs:
         if own and run.trial is not None and run.parent not in ids:
             what = f"MLflow's run {run.id} lies below {run.parent or 'nothing'} instead of the sweep's own run"
-            yield Finding(run.trial, Kind.DISAGREEMENT, what, REPAIR)
+            yield Finding(run.trial, Kind.DISAGREEMENT, what, REWRITE)
 
 
 def _orphans(snapshot: Snapshot) -> Iterator[Finding]:
@@ -130,11 +133,11 @@ def _in_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> 
     own = [run for run in runs if run.trial == entry.number]
     if not own:
         if not entry.is_open:
-            yield Finding(entry.number, Kind.LOST, f"MLflow has no run of it, the ledger says {entry.outcome}", REPAIR)
+            yield Finding(entry.number, Kind.LOST, f"MLflow has no run of it, the ledger says {entry.outcome}", REWRITE)
         return
     if len(own) > 1:
         listed = ", ".join(run.id for run in own)
-        remedy = "--repair leaves one, whole"
+        remedy = f"{REPAIR} leaves one, whole"
         yield Finding(entry.number, Kind.DUPLICATE, f"MLflow has {len(own)} runs of it: {listed}", remedy)
         return
     run = own[0]
@@ -154,21 +157,21 @@ def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
         # MLflow comes last, so the end of a call may be missing there.
         if status not in (RUNNING, STATUS[Outcome.INTERRUPTED]) or outcome not in (None, Outcome.INTERRUPTED):
             what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
-            yield Finding(entry.number, Kind.DISAGREEMENT, what, REPAIR)
+            yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
         return
     if entry.outcome is None:
         return
     said, meant = f"{status}, outcome {outcome or 'none'}", f"{STATUS[entry.outcome]}, outcome {entry.outcome}"
     if said != meant:
-        yield Finding(entry.number, Kind.DISAGREEMENT, f"MLflow says {said}; by the ledger it is {meant}", REPAIR)
+        yield Finding(entry.number, Kind.DISAGREEMENT, f"MLflow says {said}; by the ledger it is {meant}", REWRITE)
     pairs: list[tuple[str, object, object]] = [
         (REASON_TAG, run.tags.get(REASON_TAG, ""), storable(entry.reason, TAG_LENGTH)),
         *((name, run.curves[name][-1].value if name in run.curves else None, v) for name, v in entry.summary.items()),
     ]
     for name, theirs, ours in pairs:
-        if not _same(theirs, ours):
+        if as_kept(theirs) != as_kept(ours):
             yield Finding(
-                entry.number, Kind.DISAGREEMENT, f"MLflow's {name} is {theirs!r}, the ledger's {ours!r}", REPAIR
+                entry.number, Kind.DISAGREEMENT, f"MLflow's {name} is {theirs!r}, the ledger's {ours!r}", REWRITE
             )
 
 
@@ -177,36 +180,36 @@ def _parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
         theirs, ours = run.params.get(name), storable(value, PARAM_LENGTH)
         if theirs != ours and not (theirs is None and entry.is_open):
             what = f"MLflow's {name} is {theirs}, the ledger's {ours}"
-            yield Finding(entry.number, Kind.DISAGREEMENT, what, REPAIR)
+            yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
 
 
 def _repeated_steps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     for name, points in run.curves.items():
         times = Counter(point.step for point in points)
         twice = sorted(step for step, count in times.items() if count > 1)
-        if twice and not name.startswith(SUMMARY):
-            yield Finding(entry.number, Kind.CURVE, f"MLflow's {name} has {_some(twice)} more than once", REPAIR)
+        if twice and not is_summary(name):
+            yield Finding(entry.number, Kind.CURVE, f"MLflow's {name} has {_some(twice)} more than once", REWRITE)
             return  # one is enough: what is written twice is written twice under every name
 
 
 def _gaps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     """The value loss is measured at every iteration, from the first to the trial's last."""
     steps = _by_step(run, metrics.VALUE_LOSS).keys()
-    last = max(steps, default=0) if entry.is_open else _last(entry)
+    last = max(steps, default=0) if entry.is_open else last_iteration(entry)
     whole = range(1, last + 1)
     if missing := sorted(set(whole) - steps):
         what = f"MLflow's {metrics.VALUE_LOSS} lacks {_some(missing)} of {last}"
-        yield Finding(entry.number, Kind.CURVE, what, REPAIR)
+        yield Finding(entry.number, Kind.CURVE, what, REWRITE)
     if beyond := sorted(steps - set(whole)):
         what = f"MLflow's {metrics.VALUE_LOSS} has {_some(beyond)}, but the trial ended at {last}"
-        yield Finding(entry.number, Kind.CURVE, what, REPAIR)
+        yield Finding(entry.number, Kind.CURVE, what, REWRITE)
 
 
 def _history(entry: Entry, run: TrackedRun, saved: SavedTrial) -> Iterator[Finding]:
     """Every metric in MLflow must be the one in the checkpoint's history, as far as that goes."""
-    if not _is_whole(saved):
+    if not is_whole(saved):
         return  # said of the checkpoint itself
-    records = [record for record in saved.records if entry.is_open or record.iteration <= _last(entry)]
+    records = [record for record in saved.records if entry.is_open or record.iteration <= last_iteration(entry)]
     history: dict[str, dict[int, float]] = {}
     for record in records:
         for name, value in record.metrics.items():
@@ -219,7 +222,8 @@ def _history(entry: Entry, run: TrackedRun, saved: SavedTrial) -> Iterator[Findi
             return  # one metric is enough: others lack the same steps
 
 
-def _is_whole(saved: SavedTrial) -> bool:
+def is_whole(saved: SavedTrial) -> bool:
+    """Whether a checkpoint's history has every iteration, from the first on."""
     return all(record.iteration == place for place, record in enumerate(saved.records, start=1))
 
 
@@ -229,28 +233,33 @@ def _in_folder(metric: str, entry: Entry, saved: SavedTrial) -> Iterator[Finding
     if saved.error:
         yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", _remedy(entry))
         return
-    if entry.curve and not iterations:
-        yield Finding(number, Kind.LOST, f"its checkpoint is gone, the ledger is at {_last(entry)}", _remedy(entry))
+    if not iterations and not entry.is_open:
+        return  # an ended trial's folder may have been deleted, for the space
+    if not iterations and entry.curve:
+        yield Finding(
+            number, Kind.LOST, f"its checkpoint is gone, the ledger is at {last_iteration(entry)}", _remedy(entry)
+        )
         return
-    if not _is_whole(saved):
+    if not is_whole(saved):
         yield Finding(number, Kind.CURVE, f"its checkpoint has a history of {_some(iterations)}", _remedy(entry))
     theirs = {record.iteration: record.metrics[metric] for record in saved.records if metric in record.metrics}
     # Saved before it is reported: where a worker or the driver died in between, the checkpoint is ahead.
     if entry.is_open or entry.outcome is Outcome.CRASHED:
-        theirs = {step: value for step, value in theirs.items() if step <= _last(entry)}
-    elif iterations and iterations[-1] != _last(entry):
-        what = f"its checkpoint stands at iteration {iterations[-1]}, by the ledger it ended at {_last(entry)}"
+        theirs = {step: value for step, value in theirs.items() if step <= last_iteration(entry)}
+    elif iterations and iterations[-1] != last_iteration(entry):
+        what = f"its checkpoint stands at iteration {iterations[-1]}, by the ledger it ended at {last_iteration(entry)}"
         yield Finding(number, Kind.DISAGREEMENT, what, _remedy(entry))
     yield from _differences(entry, metric, ("its checkpoint", theirs), ("the ledger", entry.curve))
 
 
 def _remedy(entry: Entry) -> str:
     """For a checkpoint that is of no use."""
-    again = "a resume trains it from its start" if entry.is_open else "ledger and MLflow have all but its weights"
-    return f"delete trials/{entry.number:04d}: {again}"
+    if entry.is_open:
+        return "a resume trains it from its start"
+    return f"delete trials/{entry.number:04d}: ledger and MLflow have all but its weights"
 
 
-def _last(entry: Entry) -> int:
+def last_iteration(entry: Entry) -> int:
     """The last iteration that the ledger knows of."""
     last = max(entry.curve, default=0)
     return last if entry.is_open else int(entry.summary.get(metrics.FINAL_ITERATIONS, last))
@@ -263,13 +272,13 @@ def _differences(entry: Entry, name: str, one: tuple[str, Curve], truth: tuple[s
     """How one record's curve of a metric differs from another's; MLflow's of an open trial may lack the last steps."""
     (whose, theirs), (who, ours) = one, truth
     in_mlflow = whose == MLFLOW
-    remedy = REPAIR if in_mlflow else _remedy(entry)
+    remedy = REWRITE if in_mlflow else _remedy(entry)
     upto = max(theirs, default=0) if in_mlflow and entry.is_open else math.inf
     if missing := sorted(step for step in ours.keys() - theirs.keys() if step <= upto):
         yield Finding(entry.number, Kind.CURVE, f"{name} lacks {_some(missing)} in {whose}, not in {who}", remedy)
     if extra := sorted(theirs.keys() - ours.keys()):
         yield Finding(entry.number, Kind.CURVE, f"{name} has {_some(extra)} in {whose}, not in {who}", remedy)
-    differing = [step for step in sorted(theirs.keys() & ours.keys()) if not _same(theirs[step], ours[step])]
+    differing = [step for step in sorted(theirs.keys() & ours.keys()) if as_kept(theirs[step]) != as_kept(ours[step])]
     if differing:
         step = differing[0]
         what = f"{name} is {theirs[step]} at {_some(differing[:1])} in {whose}, {ours[step]} in {who}"
@@ -282,14 +291,17 @@ def _by_step(run: TrackedRun, name: str) -> dict[int, float]:
     return {point.step: point.value for point in run.curves.get(name, ())}
 
 
-def _same(one: object, other: object) -> bool:
-    """Equal, as MLflow keeps numbers: it has NaN, and the largest float for infinity."""
-    if not isinstance(one, float) or not isinstance(other, float):
-        return one == other
-    if math.isnan(one) or math.isnan(other):
-        return math.isnan(one) and math.isnan(other)
+def as_kept(value: object) -> object:
+    """A number as MLflow keeps it: the largest float for infinity; NaN in a form that is equal to itself."""
+    if not isinstance(value, float):
+        return value
     largest = sys.float_info.max
-    return max(-largest, min(one, largest)) == max(-largest, min(other, largest))
+    return "NaN" if math.isnan(value) else max(-largest, min(value, largest))
+
+
+def is_summary(name: str) -> bool:
+    """Whether a metric stands for a whole trial. An interrupted one has it once more at its end."""
+    return name.startswith("final/")
 
 
 def _some(steps: Sequence[int]) -> str:

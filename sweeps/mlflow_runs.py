@@ -73,6 +73,18 @@ def read_runs(config: TrackingConfig, folder: Path, sweep: str) -> list[TrackedR
         return [_tracked(client, run) for run in _search(client, experiment.experiment_id, sweep)]
 
 
+def delete_runs(config: TrackingConfig, folder: Path, ids: Sequence[str]) -> None:
+    """Take runs out of sight; `mlflow runs restore` brings one back, `mlflow gc` removes them for good.
+
+    Raises:
+        TrackingError: The store cannot be written.
+    """
+    with translated("delete runs"):
+        client = connect(mlflow_url(config, folder))
+        for run in ids:
+            client.delete_run(run)
+
+
 def _search(client: "MlflowClient", experiment: str, sweep: str) -> list["Run"]:
     found: list[Run] = []
     token: str | None = None

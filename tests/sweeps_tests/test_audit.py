@@ -72,7 +72,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one sweep, `whole`: completed, pruned, open; its own run still goes, as after kill -9."""
     folder = tmp_path_factory.mktemp("stores") / "runs"
     study = StudyConfig(name="whole", metric=metrics.EVAL_RETURN, seeds=1, folder=str(folder))
-    config = SweepConfig(sweep=study, ppo=PPO, env=CARTPOLE)
+    config = SweepConfig(sweep=study, ppo=PPO, env=CARTPOLE, space={"ppo": {"lr": {"log": [1e-5, 1e-2]}}})
     sweep_folder(config).mkdir(parents=True)
     config_file(sweep_folder(config)).write_text(to_yaml(config))
     ledger = Ledger.create(f"sqlite:///{folder}/optuna.db", study, config.sampler, {})
@@ -187,6 +187,76 @@ def test_damage_is_named_and_nothing_else(
     for line, text in zip(found, said, strict=True):
         assert line.startswith(text)
     assert last.endswith(f"{len(said)} differences" if len(said) > 1 else "1 difference")
+
+
+MENDABLE = ("run there twice", "run deleted", "mlflow.db gone", "open trial finished by hand", "reason", "step twice")
+
+
+def points(folder: Path, number: int, name: str) -> list[tuple[int, float, int]]:
+    history = client(folder).get_metric_history(run_of(folder, number), name)
+    return [(point.step, point.value, point.timestamp) for point in history]
+
+
+@pytest.mark.slow  # a database that is gone is made again
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("damage", [DAMAGE[name][0] for name in MENDABLE], ids=MENDABLE)
+def test_mlflow_is_written_again_and_then_agrees(
+    folder: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    damage(folder)
+    assert main(["audit", "whole", "--folder", str(folder), "--repair"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("repaired: ")
+    assert lines[-1].endswith("the ledger, MLflow and the checkpoints agree")
+    for number in range(3):
+        run = client(folder).get_run(run_of(folder, number))
+        assert run.info.status == ("FINISHED", "KILLED", "KILLED")[number]
+        assert run.data.tags["git.commit"] == "0123abc" if damage is not _delete_database else True
+        losses = [(record.iteration, 1 / record.iteration, record.timestamp_ms) for record in records(number)]
+        assert points(folder, number, metrics.VALUE_LOSS) == losses
+    assert main(["audit", "whole", "--folder", str(folder), "--repair"]) == 0
+    assert "repaired" not in capsys.readouterr().out  # nothing is left to do
+
+
+def test_a_run_that_is_only_behind_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = [run_of(folder, number) for number in range(3)]
+    client(folder).set_terminated(before[1], "FAILED")
+    client(folder).delete_tag(before[1], "reason")
+    assert main(["audit", "whole", "--folder", str(folder), "--repair"]) == 0
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "repaired: trial 1: MLflow's run completed from its checkpoint, pruned",
+        "repaired: trial 2: MLflow's run completed from its checkpoint, interrupted",
+        "repaired: the sweep's own run: interrupted",
+    ]
+    assert [run_of(folder, number) for number in range(3)] == before
+
+
+def test_without_checkpoints_what_mlflow_has_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _second_run(folder)
+    shutil.rmtree(folder / "whole/trials")
+    assert main(["audit", "whole", "--folder", str(folder), "--repair"]) == 0
+    assert "trial 1: MLflow's run completed from what MLflow had of it, pruned" in capsys.readouterr().out
+    assert [step for step, _, _ in points(folder, 1, metrics.VALUE_LOSS)] == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(30)
+def test_what_is_lost_for_good_is_still_named_after_a_repair(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _delete_database(folder)
+    shutil.rmtree(folder / "whole/trials")
+    assert main(["audit", "whole", "--folder", str(folder), "--repair"]) == 1
+    printed = capsys.readouterr().out
+    assert "trial 0: MLflow's run written anew from the ledger, which has nothing but its objective" in printed
+    assert "trial 0: curve: MLflow's train/value_loss lacks iterations 1, 2, 3, 4 of 4" in printed
+    assert points(folder, 0, metrics.EVAL_RETURN)[-1][:2] == (4, 40.0)
+
+
+def test_a_repair_leaves_the_ledger_and_orphans_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _forget_trial(folder)
+    ledger = (folder / "optuna.db").read_bytes()
+    assert main(["audit", "whole", "--folder", str(folder), "--repair"]) == 1
+    assert "trial 2: lost: MLflow has run" in capsys.readouterr().out
+    assert (folder / "optuna.db").read_bytes() == ledger
 
 
 def test_what_cannot_be_read_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,171 @@
+"""Mends what an audit found: writes MLflow again from ledger and checkpoints. The ledger is never touched.
+
+A run is kept where what it lacks can be added. MLflow can neither take a point back nor change a parameter, so a run
+that holds something untrue is deleted and written anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rl.errors import ConfigError
+from sweeps.compare import RUNNING, Finding, as_kept, is_summary, is_whole, last_iteration
+from sweeps.config import SweepConfig
+from sweeps.ledger import Entry
+from sweeps.mlflow_runs import TrackedRun, delete_runs
+from sweeps.outcome import Outcome, Verdict
+from sweeps.record import Record
+from sweeps.schema import to_yaml
+from sweeps.snapshot import SavedTrial, Snapshot
+from sweeps.space import Space, search_space
+from sweeps.tracking import OUTCOME_TAG, PARAM_LENGTH, REASON_TAG, Tracker, flatten, make_tracker, storable
+
+DIED = "the driver died"
+"""Reason of an open trial that nobody runs any more, unless the ledger has one."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How to mend one trial.
+
+    Attributes:
+        entry: What the ledger says of it.
+        records: Its iterations, as far as they are known.
+        source: Where they come from.
+        keep: The run to add to; None: a new one.
+        doomed: Runs to delete.
+    """
+
+    entry: Entry
+    records: Sequence[Record]
+    source: str
+    keep: TrackedRun | None
+    doomed: Sequence[TrackedRun]
+
+
+def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
+    """Mend what can be mended.
+
+    Args:
+        config: The sweep's; it must not be running.
+        snapshot: What was compared.
+        findings: What differed.
+
+    Returns:
+        What was done, a line each; nothing where there was nothing to mend.
+
+    Raises:
+        SweepError, TrackingError: MLflow cannot be written.
+    """
+    runs = snapshot.runs
+    if runs is None:
+        return []
+    own = [run for run in runs if run.trial is None and run.parent is None]
+    mendable = {finding.trial for finding in findings if finding.is_mendable}
+    plans = [
+        _plan(entry, snapshot, own)
+        for entry in snapshot.entries
+        if entry.number in mendable or (entry.is_open and not _is_closed(entry, runs))
+    ]
+    if not plans and None not in mendable and not any(run.status == RUNNING for run in own):
+        return []
+    doomed = [*own[1:], *(run for plan in plans for run in plan.doomed)]
+    delete_runs(config.tracking, Path(config.sweep.folder), [run.id for run in doomed])
+    tracker = make_tracker(config.tracking, Path(config.sweep.folder))
+    tracker.start_sweep(str(config.sweep.name), to_yaml(config), _tags(own or runs))
+    done = [f"deleted MLflow's run {run.id} of {_whose(run)}" for run in doomed]
+    space, _ = search_space(config)
+    done += [_write(tracker, config, space, plan) for plan in plans]
+    done.append(_close(tracker, config, snapshot, own))
+    return done
+
+
+def _whose(run: TrackedRun) -> str:
+    return "the sweep itself" if run.trial is None else f"trial {run.trial}"
+
+
+def _is_closed(entry: Entry, runs: Sequence[TrackedRun]) -> bool:
+    return any(run.trial == entry.number and run.status != RUNNING for run in runs)
+
+
+def _plan(entry: Entry, snapshot: Snapshot, own: Sequence[TrackedRun]) -> _Plan:
+    runs = [run for run in snapshot.runs or () if run.trial == entry.number]
+    records, source = _records(entry, (snapshot.saved or {}).get(entry.number, SavedTrial()), runs, snapshot.metric)
+    true = [run for run in runs if own and run.parent == own[0].id and _is_true(run, entry, records)]
+    keep = true[0] if true else None
+    return _Plan(entry, records, source, keep, [run for run in runs if run is not keep])
+
+
+def _records(entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric: str) -> tuple[Sequence[Record], str]:
+    """All that is known of a trial's iterations, up to the last that the ledger knows of, and where it was found."""
+    last = last_iteration(entry)
+    if is_whole(saved) and len(saved.records) >= last:
+        return saved.records[:last], "its checkpoint"
+    measured: dict[int, dict[str, float]] = {}
+    times: dict[int, int] = {}
+    for run in runs:
+        for name, points in run.curves.items():
+            for point in points:
+                if point.step <= last and not is_summary(name):
+                    measured.setdefault(point.step, {}).setdefault(name, point.value)
+                    times.setdefault(point.step, point.timestamp_ms)
+    started = int(entry.started.timestamp() * 1000) if entry.started else 0
+    for step, value in entry.curve.items():
+        measured.setdefault(step, {})[metric] = value
+        times.setdefault(step, started + step)
+    source = "what MLflow had of it" if runs else "the ledger, which has nothing but its objective"
+    return [Record(step, times[step], measured[step]) for step in sorted(measured)], source
+
+
+def _is_true(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
+    """Whether nothing has to be taken back: every point and every setting is the trial's."""
+    points = {
+        (name, record.iteration, record.timestamp_ms, as_kept(value))
+        for record in records
+        for name, value in record.metrics.items()
+    }
+    for name, kept in run.curves.items():
+        if not is_summary(name):
+            if any((name, point.step, point.timestamp_ms, as_kept(point.value)) not in points for point in kept):
+                return False
+        elif kept[-1].step >= last_iteration(entry) and as_kept(kept[-1].value) != as_kept(entry.summary.get(name)):
+            return False
+    values = flatten(entry.values)
+    return all(run.params.get(name) in (None, storable(value, PARAM_LENGTH)) for name, value in values.items())
+
+
+def _tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
+    """What an earlier run says about code and machine."""
+    known = runs[0].tags if runs else {}
+    return {name: value for name, value in known.items() if name.partition(".")[0] in ("git", "version", "host")}
+
+
+def _write(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:
+    """Write a trial's run, whole."""
+    entry = plan.entry
+    try:
+        trial = space.apply(config, entry.values)
+    except ConfigError:  # an infeasible trial
+        trial = config
+    fixed = {group: asdict(getattr(trial, group)) for group in ("ppo", "env", "data")}
+    tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
+    tracker.start_trial(entry.number, entry.values, fixed, tags, to_yaml(trial))
+    tracker.log(entry.number, plan.records)
+    verdict = Verdict(entry.outcome or Outcome.INTERRUPTED, entry.reason or DIED)
+    if entry.is_open:  # its end may be half recorded
+        verdict = Verdict(Outcome.INTERRUPTED, DIED)
+    tracker.end_trial(entry.number, verdict, {} if entry.is_open else entry.summary)
+    how = "completed" if plan.keep else "written anew"
+    return f"trial {entry.number}: MLflow's run {how} from {plan.source}, {verdict.outcome}"
+
+
+def _close(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Sequence[TrackedRun]) -> str:
+    """End the sweep's own run as it had ended, or as the ledger has it."""
+    ended = [entry for entry in snapshot.entries if not entry.is_open]
+    outcome, reason = Outcome.INTERRUPTED, DIED
+    if own and own[0].status != RUNNING and OUTCOME_TAG in own[0].tags:
+        outcome, reason = Outcome(own[0].tags[OUTCOME_TAG]), own[0].tags.get(REASON_TAG, "")
+    elif len(ended) == len(snapshot.entries):
+        outcome, reason = Outcome.COMPLETED, ""
+    tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {}, [])
+    return f"the sweep's own run: {outcome}"

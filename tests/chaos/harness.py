@@ -1,0 +1,217 @@
+"""Real sweeps in processes of their own, with accidents; and what an audit counts afterwards."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 240
+"""For whatever is waited for. Generous: what is tested is whether it comes, not when."""
+
+TINY = (
+    "+experiment=quickstart",
+    "data.num_flows=2000",
+    "ppo.num_iterations=8",
+    "ppo.eval_every=2",
+    "ppo.num_steps=32",
+    "ppo.minibatch_size=64",
+    "scheduler.grace_iterations=2",
+    "health.stuck_grace_iterations=8",
+    "sweep.seeds=2",
+)
+"""A sweep whose trials take a second."""
+
+ON_GYM = (
+    "+experiment=cartpole",
+    "env.eval_episodes=2",
+    "ppo.num_envs=2",
+    "ppo.num_iterations=8",
+    "ppo.eval_every=2",
+    "ppo.num_steps=32",
+    "ppo.minibatch_size=32",
+    "scheduler.grace_iterations=2",
+    "health.stuck_grace_iterations=8",
+    "sweep.seeds=2",
+)
+"""The same in a Gymnasium environment, which `env.id` names."""
+
+
+@dataclass
+class Process:
+    """A running sweep."""
+
+    popen: subprocess.Popen[str]
+
+    def wait(self) -> tuple[int, str]:
+        """Its exit code and what it printed."""
+        try:
+            printed, _ = self.popen.communicate(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            printed, _ = self.popen.communicate()
+            raise AssertionError(f"the sweep did not end in {PATIENCE_S} s; it had printed:\n{printed}") from None
+        return self.popen.returncode, printed
+
+    def succeed(self) -> str:
+        """What it printed; it must end well, and without a traceback."""
+        code, printed = self.wait()
+        assert code == 0, printed
+        assert "Traceback" not in printed, printed
+        return printed
+
+    def kill(self) -> None:
+        """kill -9 of the driver; returns when it is gone."""
+        self.popen.send_signal(signal.SIGKILL)
+        self.wait()
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers that train."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                is_worker = entry.name.isdigit() and "Trainable" in (entry / "cmdline").read_text()
+                if is_worker and self.popen.pid in _ancestors(int(entry.name)):
+                    found.append(int(entry.name))
+            except OSError:  # has just ended
+                continue
+        return found
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid > 1:
+        yield pid
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@dataclass
+class Counts:
+    """What accidents did to the records; all but `sweeps` and `trials` must be 0."""
+
+    sweeps: int = 0
+    trials: int = 0
+    lost: int = 0
+    duplicate: int = 0
+    curve: int = 0
+    disagreement: int = 0
+
+    def __iadd__(self, other: "Counts") -> "Counts":
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+
+@dataclass
+class Sweep:
+    """One sweep, over all its processes.
+
+    Attributes:
+        folder: Where `runs` is.
+        settings: Overrides of its first call; each later one is a resume.
+        num_trials: How many trials must have ended in the end.
+        counts: Is given what the last audit counted.
+    """
+
+    folder: Path
+    settings: tuple[str, ...] = TINY
+    name: str = "tiny"
+    num_trials: int = 6
+    counts: Counts = field(default_factory=Counts)
+
+    def start(self, *settings: str, launcher: tuple[str, ...] = ()) -> Process:
+        """Start it."""
+        return self._call((*self.settings, f"sweep.name={self.name}", *settings), launcher)
+
+    def resume(self, *settings: str, launcher: tuple[str, ...] = ()) -> Process:
+        """Go on with it."""
+        return self._call((*self.settings, f"resume={self.name}", *settings), launcher)
+
+    def _call(self, settings: tuple[str, ...], launcher: tuple[str, ...]) -> Process:
+        script = (str(ROOT / "tests/chaos/launch.py"), *launcher) if launcher else (str(ROOT / "sweep.py"),)
+        popen = subprocess.Popen(
+            (sys.executable, *script, f"sweep.num_trials={self.num_trials}", *settings),
+            cwd=self.folder,
+            env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        return Process(popen)
+
+    def audit(self, *options: str) -> tuple[int, str]:
+        """Exit code of the audit, and what it printed."""
+        done = subprocess.run(
+            (sys.executable, "-m", "sweeps", "audit", self.name, *options),
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def check(self) -> None:
+        """Its records must agree, with all its trials in them, each ended."""
+        code, printed = self.audit("--json")
+        assert code in (0, 1), printed
+        report = json.loads(printed)
+        kinds = Counter(finding["kind"] for finding in report["findings"])
+        ended = self.outcomes()
+        missing = max(0, self.num_trials - sum(ended.values()) + ended["infeasible"])
+        self.counts += Counts(
+            sweeps=1,
+            trials=report["trials"],
+            lost=kinds["lost"] + missing,
+            duplicate=kinds["duplicate"] + max(0, -missing),
+            curve=kinds["curve"],
+            disagreement=kinds["disagreement"],
+        )
+        assert report["findings"] == [], printed
+        assert report["open"] == [], printed
+        assert sum(ended.values()) - ended["infeasible"] == self.num_trials, ended
+
+    def outcomes(self) -> Counter[str]:
+        """How many trials ended how, by the ledger."""
+        rows = self._ask(
+            "SELECT value_json FROM trial_user_attributes JOIN trials USING (trial_id) JOIN studies USING (study_id) "
+            f"WHERE key = 'outcome' AND study_name = '{self.name}'"
+        )
+        return Counter(json.loads(value) for (value,) in rows)
+
+    def evaluations(self) -> int:
+        """How many evaluations the ledger has; 0 before it is there."""
+        rows = self._ask(
+            "SELECT count(*) FROM trial_intermediate_values JOIN trials USING (trial_id) JOIN studies USING (study_id) "
+            f"WHERE study_name = '{self.name}'"
+        )
+        return int(rows[0][0]) if rows else 0
+
+    def _ask(self, question: str) -> list[tuple[str]]:
+        file = self.folder / "runs/optuna.db"
+        try:
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+                return database.execute(question).fetchall()
+        except sqlite3.OperationalError:  # not there yet, or being made
+            return []
+
+    def wait_for_evaluations(self, number: int, process: Process) -> None:
+        """Return when the ledger has so many evaluations, or the process has ended."""
+        wait_for(lambda: self.evaluations() >= number or process.popen.poll() is not None)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return when it holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)

@@ -33,9 +33,8 @@ def generalized_advantages(
     gamma, gae_lambda = discounts
     deltas = rewards + gamma.unsqueeze(-1) * torch.where(terminated, 0.0, next_values) - values
     decay = torch.where(terminated | truncated, 0.0, (gamma * gae_lambda).unsqueeze(-1))
-    advantages = torch.empty_like(deltas)
-    following = torch.zeros_like(deltas[:, 0])
-    for t in range(deltas.shape[1] - 1, -1, -1):
-        following = deltas[:, t] + decay[:, t] * following
-        advantages[:, t] = following
-    return advantages
+    advantages, following = [], torch.zeros_like(deltas[:, 0])
+    for delta, factor in zip(deltas.unbind(1)[::-1], decay.unbind(1)[::-1], strict=True):
+        following = delta + factor * following
+        advantages.append(following)
+    return torch.stack(advantages[::-1], dim=1)

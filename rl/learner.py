@@ -11,7 +11,7 @@ import torch
 from numpy.random import SeedSequence
 from torch import Tensor
 
-from rl import diagnostics, metrics, ppo, value_floor
+from rl import diagnostics, metrics, ppo
 from rl.adam import Adam
 from rl.config import PPOConfig, require
 from rl.distributions import distribution_over
@@ -24,6 +24,7 @@ from rl.ppo import Batch, Hyperparameters
 from rl.rollout import Rollout
 from rl.seeding import as_int, child
 from rl.threads import one_thread
+from rl.value_floor import ValueFloor
 
 Metrics = dict[str, npt.NDArray[np.float64]]
 """By name, one value a member: float64 `[P]`."""
@@ -87,6 +88,7 @@ class Learner:
             ObservationNormalizer(count, features) if self.config.normalize_observations else None
         )
         self.return_normalizer = ReturnNormalizer(self.config.normalize_returns, count)
+        self.value_floor = ValueFloor(count)
         self.act_generators = [member.generator(_ACT) for member in members]
         self.shuffle_generators = [member.generator(_SHUFFLE) for member in members]
         self.rollout = Rollout(count, self.config, features, distribution)
@@ -190,6 +192,7 @@ class Learner:
     def _tensors(self) -> dict[str, Tensor]:
         """What `state` holds beside the environment's, live: writing to them changes the learner."""
         parts = {"adam": self.adam.state(), "returns": self.return_normalizer.state(), "rollout": self.rollout.state()}
+        parts["value_floor"] = self.value_floor.state()
         if self.observation_normalizer:
             parts["observations"] = self.observation_normalizer.moments.state()
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
@@ -259,14 +262,9 @@ class Learner:
             to_the_end = (self.hyper.gamma, torch.ones_like(self.hyper.gae_lambda))
             monte_carlo = values + generalized_advantages(rollout.rewards, values, next_values, *ends, to_the_end)
             result[metrics.EXPLAINED_VARIANCE_MC] = _explained_variance(values.flatten(1), monte_carlo.flatten(1))
-            result |= value_floor.measure(
-                inputs.view(*values.shape, -1),
-                values,
-                returns.view_as(values),
-                monte_carlo,
-                rollout.rewards,
-                self.return_normalizer.std,
-            )
+            targets = torch.stack([returns.view_as(values), monte_carlo, rollout.rewards], dim=-1)
+            self.value_floor.update(self.iteration + 1, inputs.view(*values.shape, -1), targets)
+            result |= self.value_floor.under(values, targets[..., 0], self.return_normalizer.std)
         return result
 
     def _rollout_metrics(self) -> Metrics:

@@ -1,11 +1,11 @@
 """What the best critic that a cheap probe can find would lose: how much of a return can be foreseen from here.
 
 The probe is ridge regression from observations, and from random features of them, fitted on one half of a member's
-lanes and measured on the other, then the other way round. All that it needs of a half are sums of products.
+lanes and measured on the other, then the other way round. It works in float32: a fit that rounding moves a little is
+measured as honestly as any other.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,54 +13,78 @@ from numpy.random import SeedSequence
 from torch import Tensor
 
 from rl import metrics
-from rl.normalize import ObservationNormalizer
+
+EVERY, COLUMNS_AN_ITERATION = 12, 6
+"""The probe is asked again after 12 iterations, or after a sixth as many as the observation has columns, if that is
+more: it costs a few percent of training then, whatever `eval_every`, width and members (`benchmarks.value_floor`)."""
 
 NUM_RANDOM_FEATURES = 64
-"""Units of the random layer, max(0, W x + b) with W and b never trained (Rahimi & Recht 2008); a multiple of 8."""
+"""Units of the random layer, max(0, W x + b) with W and b never trained (Rahimi & Recht 2008); a multiple of 16."""
 
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+STRENGTHS = (1e-3, 2e-2, 0.5, 10.0)
 """Of the ridge, in multiples of the number of samples, which is what a column of spread 1 has on the diagonal of the
 matrix of products. The best one counts."""
 
-_ALIGNMENT = 8
-"""Doubles in 64 bytes. A member's rows then start where they would if it were alone, so that matrix kernels round
+_CLIP = 10.0
+"""Spreads from a column's mean beyond which an outlier does not pull."""
+
+_ALIGNMENT = 16
+"""Floats in 64 bytes. A member's rows then start where they would if it were alone, so that matrix kernels round
 alike (see `rl.networks`). Padding holds zeros, which the ridge keeps solvable."""
 
 
-class _Half(NamedTuple):
-    """Sums of products over half of the samples."""
+class ValueFloor:
+    """The floor of P members' value losses: measured now and then, and in force until measured again.
 
-    features: Tensor  # of two features, [P, W, W]
-    cross: Tensor  # of a feature and a target, [P, W, K]
-    size: int  # samples summed
+    What is kept is the share of a return's variance that no probe foresaw. The floor is this share of the variance that
+    the rollout at hand has, so it follows returns whose scale changes while the policy learns.
 
-
-@torch.no_grad()
-def measure(
-    observations: Tensor, values: Tensor, returns: Tensor, monte_carlo: Tensor, rewards: Tensor, unit: Tensor
-) -> dict[str, Tensor]:
-    """What a critic could do at best in a rollout of T steps in N lanes, for each member.
-
-    Args:
-        observations: `[P, T, N, F]`, as the critic sees them.
-        values: `[P, T, N]`, of the critic that acted. It never saw this rollout, so it is a candidate like any probe.
-        returns: `[P, T, N]`, its targets.
-        monte_carlo: `[P, T, N]`, discounted rewards to the episode's end, or to the rollout's and then its value.
-        rewards: `[P, T, N]`.
-        unit: `[P, 1]`, the critic's own, in units of return.
-
-    Returns:
-        `VALUE_FLOOR` and `PROBE_EXPLAINED_VARIANCE_MC` of `rl.metrics`, float64 `[P]` each.
+    Attributes:
+        unforeseen: Shares, float64 `[P, 2]`: of the critic's targets and of Monte Carlo returns. 1: nothing foreseen.
+        measured_at: The iteration of the last measurement, float64; minus infinity before the first.
     """
-    losses = held_out_losses(observations, torch.stack([returns, monte_carlo, rewards], dim=-1))
-    unforeseen, variance = _spreads(torch.stack([returns - values, monte_carlo], dim=-1).flatten(1, 2)).unbind(-1)
-    floor = torch.minimum(losses[:, 0], unforeseen) / unit[:, 0].double().square()
-    foreseen = torch.where(variance > 0, 1 - losses[:, 1] / variance, torch.zeros_like(variance))
-    return {metrics.VALUE_FLOOR: floor, metrics.PROBE_EXPLAINED_VARIANCE_MC: foreseen}
+
+    def __init__(self, num_members: int) -> None:
+        self.unforeseen = torch.ones(num_members, 2, dtype=torch.float64)
+        self.measured_at = torch.tensor(-math.inf, dtype=torch.float64)
+
+    def state(self) -> dict[str, Tensor]:
+        """What measuring changes, by name, live."""
+        return {"unforeseen": self.unforeseen, "measured_at": self.measured_at}
+
+    def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
+        """Ask the probe, if the last measurement is too old.
+
+        Args:
+            iteration: The current one.
+            observations: `[P, T, N, F]`, of T steps in N lanes, as the critic sees them.
+            targets: `[P, T, N, 3]`: the critic's targets, Monte Carlo returns (discounted rewards to the episode's end,
+                or to the rollout's and then its value) and rewards.
+        """
+        if iteration - float(self.measured_at) >= max(EVERY, observations.shape[-1] // COLUMNS_AN_ITERATION):
+            self.unforeseen.copy_(unforeseen_shares(observations, targets)[:, :2])
+            self.measured_at.fill_(iteration)
+
+    @torch.no_grad()
+    def under(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
+        """The floor under a rollout, for each member.
+
+        Args:
+            values: `[P, T, N]`, of the critic that acted. It never saw this rollout, so it is a candidate like any
+                probe.
+            targets: `[P, T, N]`, the critic's.
+            unit: `[P, 1]`, the critic's own, in units of return.
+
+        Returns:
+            `VALUE_FLOOR` and `PROBE_EXPLAINED_VARIANCE_MC` of `rl.metrics`, float64 `[P]` each.
+        """
+        missed, variance = _variances(torch.stack([targets - values, targets], dim=-1).flatten(1, 2)).unbind(-1)
+        floor = torch.minimum(self.unforeseen[:, 0] * variance, missed) / unit[:, 0].double().square()
+        return {metrics.VALUE_FLOOR: floor, metrics.PROBE_EXPLAINED_VARIANCE_MC: 1 - self.unforeseen[:, 1]}
 
 
 @torch.no_grad()
-def held_out_losses(observations: Tensor, targets: Tensor) -> Tensor:
+def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
     """For each target the lowest mean squared error of all probes, on samples that they were not fitted on.
 
     The probes are a constant and, for each set of features (linear; linear and random), each of `STRENGTHS` and each
@@ -73,63 +97,72 @@ def held_out_losses(observations: Tensor, targets: Tensor) -> Tensor:
         targets: `[P, T, N, K]`.
 
     Returns:
-        Float64 `[P, K]`, in the square of the target's unit; at most its variance. NaN if targets are not finite.
+        Float64 `[P, K]`, as a share of the target's variance; 1 of a constant target. NaN if what a member saw or
+        earned is not finite.
     """
-    _, steps, lanes, _ = observations.shape
+    _, steps, lanes, num_targets = targets.shape
     split = lanes // 2 * steps if lanes > 1 else steps // 2
-    features, num_linear = _features(observations.transpose(1, 2).flatten(1, 2))
-    outputs = _centred(_padded(targets.transpose(1, 2).flatten(1, 2).double()))
-    first, second = (_products(features[:, part], outputs[:, part]) for part in (slice(split), slice(split, None)))
-    variances = outputs.square().mean(1)
-    reductions = torch.zeros_like(variances)  # of the squared error, below that of a constant
-    for width in (num_linear, features.shape[-1]):
-        for strength in STRENGTHS:
-            reduction = _reduction(first, second, width, strength) + _reduction(second, first, width, strength)
-            reductions = torch.maximum(reductions, reduction.amax(1))
-    losses = variances - reductions / (lanes * steps)
-    return losses.clamp(min=0)[:, : targets.shape[-1]]
+    features, num_linear = _features(observations)
+    outputs = _centred(targets.double())
+    largest = outputs.abs().amax((1, 2), keepdim=True)
+    outputs = (outputs / torch.where(largest == 0, 1, largest)).float()  # one unit for all: a fit to one judges others
+    halves = [(features[:, part], outputs[:, part]) for part in (slice(split), slice(split, None))]
+    sizes = num_linear, num_targets
+    reductions = (_reductions(*halves, *sizes) + _reductions(*halves[::-1], *sizes)).amax(1).clamp(min=0)
+    squares = outputs.double().square().sum(1)
+    return (1 - reductions / torch.where(squares == 0, 1, squares))[:, :num_targets]
 
 
 def _features(observations: Tensor) -> tuple[Tensor, int]:
-    """Features `[P, B, W]` of observations `[P, B, F]`, of mean 0, and how many of them, the first, are linear."""
-    members, _, num_columns = observations.shape
-    normalizer = ObservationNormalizer(members, num_columns)
-    normalizer.moments.update(observations)
-    linear = _padded(normalizer(observations).double())
+    """Features `[P, B, W]` of observations, of mean 0, and how many of them, the first, are linear."""
+    members, num_columns = observations.shape[0], observations.shape[-1]
+    linear = _centred(observations)
+    spread = linear.square().mean(1, keepdim=True).sqrt_()
+    linear.div_(torch.where(spread == 0, 1, spread)).clamp_(-_CLIP, _CLIP)
     generator = np.random.default_rng(SeedSequence(num_columns))
-    weights = torch.from_numpy(generator.standard_normal((linear.shape[-1], NUM_RANDOM_FEATURES)))
-    biases = torch.from_numpy(generator.standard_normal(NUM_RANDOM_FEATURES))
-    weights = (weights / math.sqrt(num_columns)).expand(members, -1, -1)
-    random = torch.baddbmm(biases.expand(members, 1, -1), linear, weights).relu_()
-    return _centred(torch.cat([linear, random], dim=-1)), linear.shape[-1]
-
-
-def _spreads(columns: Tensor) -> Tensor:
-    """Variances, float64 `[P, K]`, of columns `[P, B, K]`; `var` rounds otherwise for one member than for several."""
-    return _centred(_padded(columns.double())).square().mean(1)[:, : columns.shape[-1]]
-
-
-def _padded(columns: Tensor) -> Tensor:
-    """Columns `[P, B, n]`, with zeros up to a multiple of the alignment."""
-    return torch.nn.functional.pad(columns, (0, -columns.shape[-1] % _ALIGNMENT))
+    weights = torch.from_numpy(generator.standard_normal((linear.shape[-1], NUM_RANDOM_FEATURES), dtype=np.float32))
+    biases = torch.from_numpy(generator.standard_normal(NUM_RANDOM_FEATURES, dtype=np.float32))
+    weights = (weights / math.sqrt(num_columns)).to(linear.device).expand(members, -1, -1)
+    random = torch.baddbmm(biases.to(linear.device).expand(members, 1, -1), linear, weights).relu_()
+    random -= random.mean(1, keepdim=True)
+    return torch.cat([linear, random], dim=-1), linear.shape[-1]
 
 
 def _centred(columns: Tensor) -> Tensor:
-    return columns - columns.mean(1, keepdim=True)
+    """Columns `[P, T, N, n]` as `[P, B, n]`, lane by lane, padded and of mean 0."""
+    rows = _padded(columns.transpose(1, 2).flatten(1, 2))
+    rows -= rows[:, :1].clone()  # so that a mean far from 0 costs no digits
+    return rows.sub_(rows.mean(1, keepdim=True))
 
 
-def _products(features: Tensor, targets: Tensor) -> _Half:
-    transposed = features.transpose(1, 2)
-    return _Half(torch.bmm(transposed, features), torch.bmm(transposed, targets), features.shape[1])
+def _reductions(
+    fitted: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], num_linear: int, num_targets: int
+) -> Tensor:
+    """How much less than a constant the probes fitted on one half err on the other: a sum of squares, `[P, fits, K]`.
 
-
-def _reduction(fitted: _Half, held_out: _Half, width: int, strength: float) -> Tensor:
-    """How much less than a constant the probes fitted on one half err on the other: a sum of squares, `[P, K, K]`.
-
-    Rows are the targets fitted to, columns those judged by.
+    Both halves are features and targets. Fits are those of all sets of features, strengths and targets.
     """
-    ridge = strength * fitted.size * torch.eye(width, dtype=torch.float64)
-    factor, _ = torch.linalg.cholesky_ex(fitted.features[:, :width, :width] + ridge)
-    weights = torch.cholesky_solve(fitted.cross[:, :width], factor)
-    squares = (weights * torch.bmm(held_out.features[:, :width, :width], weights)).sum(1)
-    return 2 * torch.bmm(weights.transpose(1, 2), held_out.cross[:, :width]) - squares.unsqueeze(-1)
+    features, targets = fitted
+    transposed = features.transpose(1, 2)
+    products, cross = torch.bmm(transposed, features), torch.bmm(transposed, targets)[:, None, :, :num_targets]
+    ridge = features.shape[1] * torch.tensor(STRENGTHS).view(-1, 1, 1) * torch.eye(features.shape[-1])
+    factors, _ = torch.linalg.cholesky_ex(products.unsqueeze(1) + ridge.to(products.device))
+    reductions = []
+    for width in (num_linear, features.shape[-1]):  # the factor of a leading block is the leading block of the factor
+        right = cross[:, :, :width].expand(-1, len(STRENGTHS), -1, -1)
+        weights = torch.cholesky_solve(right, factors[..., :width, :width])
+        predictions = torch.bmm(held_out[0][..., :width], _padded(weights.transpose(1, 2).flatten(2)))
+        agreement = torch.bmm(predictions.transpose(1, 2), held_out[1])
+        reductions.append(2 * agreement - predictions.square().sum(1).unsqueeze(-1))
+    return torch.cat(reductions, dim=1).double()
+
+
+def _variances(columns: Tensor) -> Tensor:
+    """Variances, float64 `[P, K]`, of columns `[P, B, K]`; `var` rounds otherwise for one member than for several."""
+    padded = _padded(columns.double())
+    return (padded - padded.mean(1, keepdim=True)).square().mean(1)[:, : columns.shape[-1]]
+
+
+def _padded(columns: Tensor) -> Tensor:
+    """A copy of columns `[P, B, n]`, with zeros up to a multiple of the alignment."""
+    return torch.nn.functional.pad(columns, (0, -columns.shape[-1] % _ALIGNMENT))

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from rl import metrics, value_floor
+from rl import metrics
 from rl.config import DataConfig, EnvConfig, PPOConfig
 from rl.data import load_flows
 from rl.gae import generalized_advantages
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
+from rl.value_floor import ValueFloor, unforeseen_shares
 
 LAMBDA = 0.95
 
@@ -30,7 +31,9 @@ def _spread(columns):
 def _measure(observations, values, returns, rewards, unit=None, monte_carlo=None):
     monte_carlo = returns if monte_carlo is None else monte_carlo
     unit = torch.ones(len(returns), 1) if unit is None else unit
-    return value_floor.measure(observations, values, returns, monte_carlo, rewards, unit)
+    floor = ValueFloor(len(returns))
+    floor.update(1, observations, torch.stack([returns, monte_carlo, rewards], dim=-1))
+    return floor.under(values, returns, unit)
 
 
 def _floor(*arguments, **named):
@@ -109,9 +112,7 @@ def test_the_floor_is_in_the_critics_unit():
 def test_constant_columns_tell_nothing_and_break_nothing():
     returns = _normal(1, 2, 16, 4)
     constant = torch.full((2, 16, 4, 3), 1e6)
-    losses = value_floor.held_out_losses(constant, torch.stack([returns, torch.ones_like(returns)], -1))
-    np.testing.assert_allclose(losses[:, 0], returns.flatten(1).double().var(-1, correction=0))
-    np.testing.assert_array_equal(losses[:, 1], 0)
+    np.testing.assert_array_equal(unforeseen_shares(constant, returns.unsqueeze(-1)), 1)
     measured = _measure(constant, returns * 0, returns * 0 + 3, returns * 0)
     assert all(value.tolist() == [0, 0] for value in measured.values())
 
@@ -120,7 +121,7 @@ def test_one_lane_is_halved_in_time():
     observations, targets = _normal(1, 2, 30, 1, 3), _normal(2, 2, 30, 1, 2)
     targets[..., 0] += observations[..., 0]
     halves = [columns.view(2, 2, 15, -1).transpose(1, 2) for columns in (observations, targets)]
-    assert torch.equal(value_floor.held_out_losses(observations, targets), value_floor.held_out_losses(*halves))
+    assert torch.equal(unforeseen_shares(observations, targets), unforeseen_shares(*halves))
 
 
 @pytest.mark.parametrize(
@@ -130,10 +131,10 @@ def test_a_member_alone_measures_the_same_to_the_last_bit(steps, lanes, features
     observations, values = _normal(1, 7, steps, lanes, features), _normal(2, 7, steps, lanes)
     rewards, unit = _normal(3, 7, steps, lanes), torch.rand(7, 1, generator=torch.Generator().manual_seed(0)) + 0.5
     returns, monte_carlo = rewards + observations[..., 0], rewards * 3
-    everything = (observations, values, returns, monte_carlo, rewards, unit)
-    whole = value_floor.measure(*everything)
+    everything = (observations, values, returns, rewards, unit, monte_carlo)
+    whole = _measure(*everything)
     for start, end in [(0, 1), (1, 2), (3, 4), (6, 7), (2, 5), (3, 7)]:
-        part = value_floor.measure(*(argument[start:end].clone() for argument in everything))
+        part = _measure(*(argument[start:end].clone() for argument in everything))
         for name, value in part.items():
             assert torch.equal(value, whole[name][start:end])
 

@@ -8,6 +8,7 @@ members, lanes, features, actions and layers.
 
 import json
 import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -23,11 +24,23 @@ from rl.errors import CheckpointError
 from rl.learner import Arrays, Learner
 
 FORMAT = "unstuck checkpoint"
-VERSION = 1
+VERSION = 2
 """Goes up when a file of the version before can no longer be read."""
 
 _HEADER = "header"
 _ZIP = b"PK"
+
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    SyntaxError,
+    tokenize.TokenError,
+)
+"""What reading a damaged file raises; the last two come from numpy's reader of an array's shape, before checksums."""
 
 
 def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] | None = None) -> None:
@@ -150,7 +163,7 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         with np.load(path, allow_pickle=False) as archive:
             arrays: Arrays = {name: np.asarray(archive[name]) for name in archive.files}
         header = json.loads(bytes(arrays.pop(_HEADER))) if _HEADER in arrays else {}
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise CheckpointError(
             f"{path} must be a whole checkpoint of numbers, got one cut short, damaged or forged ({error}); "
             "go on from an earlier one, or from the start"

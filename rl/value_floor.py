@@ -106,9 +106,9 @@ def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
     outputs = _centred(targets.double())
     largest = outputs.abs().amax((1, 2), keepdim=True)
     outputs = (outputs / torch.where(largest == 0, 1, largest)).float()  # one unit for all: a fit to one judges others
-    halves = [(features[:, part], outputs[:, part]) for part in (slice(split), slice(split, None))]
+    first, second = ((features[:, part], outputs[:, part]) for part in (slice(split), slice(split, None)))
     sizes = num_linear, num_targets
-    reductions = (_reductions(*halves, *sizes) + _reductions(*halves[::-1], *sizes)).amax(1).clamp(min=0)
+    reductions = (_reductions(first, second, *sizes) + _reductions(second, first, *sizes)).amax(1).clamp(min=0)
     squares = outputs.double().square().sum(1)
     return (1 - reductions / torch.where(squares == 0, 1, squares))[:, :num_targets]
 
@@ -123,9 +123,9 @@ def _features(observations: Tensor) -> tuple[Tensor, int]:
     weights = torch.from_numpy(generator.standard_normal((linear.shape[-1], NUM_RANDOM_FEATURES), dtype=np.float32))
     biases = torch.from_numpy(generator.standard_normal(NUM_RANDOM_FEATURES, dtype=np.float32))
     weights = (weights / math.sqrt(num_columns)).to(linear.device).expand(members, -1, -1)
-    random = torch.baddbmm(biases.to(linear.device).expand(members, 1, -1), linear, weights).relu_()
-    random -= random.mean(1, keepdim=True)
-    return torch.cat([linear, random], dim=-1), linear.shape[-1]
+    hidden = torch.baddbmm(biases.to(linear.device).expand(members, 1, -1), linear, weights).relu_()
+    hidden -= hidden.mean(1, keepdim=True)
+    return torch.cat([linear, hidden], dim=-1), linear.shape[-1]
 
 
 def _centred(columns: Tensor) -> Tensor:

@@ -164,6 +164,53 @@ def test_a_critic_that_only_agrees_with_itself_is_told_by_monte_carlo_returns():
     assert measured[metrics.PROBE_EXPLAINED_VARIANCE_MC].max() < 0.05
 
 
+@pytest.mark.parametrize(("features", "rest"), [(4, 12), (77, 12), (78, 13), (118, 19)])
+def test_the_probe_is_asked_at_once_and_then_only_when_its_answer_is_old(features, rest):
+    floor, answers = ValueFloor(2), []
+    for iteration in range(5, 6 + 2 * rest):
+        observations, targets = _normal(iteration, 2, 16, 4, features), _normal(100 + iteration, 2, 16, 4, 3)
+        targets += observations[..., :1]
+        floor.update(iteration, observations, targets)
+        answers.append((floor.unforeseen[0, 0].item(), unforeseen_shares(observations, targets)[0, 0].item()))
+    in_force, fresh = zip(*answers, strict=True)
+    assert in_force == (fresh[0],) * rest + (fresh[rest],) * rest + (fresh[2 * rest],)
+    assert len(set(in_force)) == 3
+
+
+def test_between_two_questions_the_floor_follows_the_returns_and_the_critic():
+    observations, returns = _normal(1, 2, 64, 8, 4), _normal(2, 2, 64, 8)
+    returns += observations[..., 0]
+    floor, unit, blind = ValueFloor(2), torch.ones(2, 1), torch.zeros(2, 64, 8)
+    floor.update(1, observations, torch.stack([returns, returns, returns], dim=-1))
+    first = floor.under(blind, returns, unit)[metrics.VALUE_FLOOR]
+    floor.update(2, -observations, torch.zeros(2, 64, 8, 3))
+    np.testing.assert_allclose(floor.under(blind, 10 * returns + 3, unit)[metrics.VALUE_FLOOR], 100 * first, rtol=1e-5)
+    np.testing.assert_allclose(floor.under(returns, returns, unit)[metrics.VALUE_FLOOR], 0, atol=1e-10)
+
+
+def test_the_rhythm_is_part_of_the_state():
+    observations, targets = _normal(1, 2, 16, 4, 3), _normal(2, 2, 16, 4, 3) + _normal(1, 2, 16, 4, 3)
+    asked, resumed = ValueFloor(2), ValueFloor(2)
+    asked.update(7, observations, targets)
+    for name, tensor in resumed.state().items():
+        tensor.copy_(asked.state()[name])
+    resumed.update(18, -observations, targets.flip(1))
+    assert torch.equal(resumed.unforeseen, asked.unforeseen)
+    resumed.update(19, -observations, targets.flip(1))
+    assert not torch.equal(resumed.unforeseen, asked.unforeseen)
+
+
+def test_every_evaluation_has_a_floor_and_few_of_them_ask_the_probe():
+    config = PPOConfig(num_iterations=14, num_envs=4, num_steps=16, minibatch_size=32, num_epochs=1, eval_every=1)
+    learner = make_learner(config, EnvConfig(id="CartPole-v1", eval_episodes=1), member_seeds(0, 2), evaluation_seed(0))
+    history = [learner.iterate() for _ in range(14)]
+    assert all(set(metrics.CRITIC) <= set(measured) for measured in history)
+    answers = [tuple(measured[metrics.PROBE_EXPLAINED_VARIANCE_MC]) for measured in history]
+    assert answers == [answers[0]] * 12 + [answers[12]] * 2
+    assert answers[0] != answers[12]
+    assert len({tuple(measured[metrics.VALUE_FLOOR]) for measured in history}) == 14
+
+
 def _last(value_coef):
     """Metrics after 24 iterations on flows that are easily told apart, so that their rewards follow from them."""
     config = PPOConfig(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,9 @@ class Finished:
             file.write(json.dumps({"seed": seed, "result": result}) + "\n")
 
 
+@cache
 def code_digest() -> str:
-    """Of the source of `rl`: results of another learner are not those of this one."""
+    """Of the source of `rl` as it was when first asked: results of another learner are not those of this one."""
     digest = hashlib.sha256()
     for path in sorted(Path(rl.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from benchmarks.finished import Finished, code_digest
+from benchmarks.finished import Finished
 
 
 def test_what_is_finished_is_there_for_whoever_comes_next(tmp_path: Path) -> None:
@@ -16,8 +16,3 @@ def test_results_of_other_settings_are_not_taken_for_these(tmp_path: Path) -> No
     Finished(tmp_path, "case", {"lr": 3e-4}).add(0, 1.0)
     assert Finished(tmp_path, "case", {"lr": 1e-3}).results() == {}
     assert Finished(tmp_path, "other", {"lr": 3e-4}).missing(2) == [0, 1]
-
-
-def test_the_code_has_one_digest() -> None:
-    assert code_digest() == code_digest()
-    assert len(code_digest()) == 64

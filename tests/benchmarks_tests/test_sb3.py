@@ -20,6 +20,8 @@ def _episodes(returns: Returns) -> int:
     return sum(map(len, returns))
 
 
+@pytest.mark.slow  # its first optimiser step imports for seconds
+@pytest.mark.timeout(60)
 def test_both_sides_record_all_training_episodes_of_every_rollout() -> None:
     seeds = member_seeds(0, 2)
     config = dataclasses.replace(CONFIG, num_iterations=4, eval_every=4)

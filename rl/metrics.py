@@ -49,6 +49,9 @@ ACTION_PREFIX = "train/action/"
 GREEDY_PREFIX = "eval/action/"
 """Followed by the action's name: the share of the flows judged for which the greedy policy took it."""
 
+EFFECTIVE_PREFIX = "effective/"
+"""Followed by the name of a setting of `ppo`: what is in force when a worker starts or goes on with a trial."""
+
 FINAL_VALUE = "final/value"
 FINAL_SPREAD = "final/spread"
 FINAL_ITERATIONS = "final/iterations"
@@ -75,6 +78,11 @@ def action_metric(action: str) -> str:
 def greedy_metric(action: str) -> str:
     """Name of the share of greedy actions that were `action`, e.g. `eval/action/allow`."""
     return GREEDY_PREFIX + action
+
+
+def effective_metric(setting: str) -> str:
+    """Name of a setting's value as read back from the learner, e.g. `effective/lr`."""
+    return EFFECTIVE_PREFIX + setting
 
 
 def seed_metric(name: str, member: int) -> str:

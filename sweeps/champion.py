@@ -16,12 +16,12 @@ from rl.data import FlowData, load_flows
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.config import SweepConfig
-from sweeps.driver import FINAL_EVALUATIONS
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry, Ledger, best
 from sweeps.outcome import Outcome
 from sweeps.schema import from_yaml
 from sweeps.space import search_space
+from sweeps.standing import FINAL_EVALUATIONS
 from sweeps.summary import sqlite_url
 
 RESULT_FILE = "champion.json"

@@ -1,34 +1,34 @@
 """What the driver does with a trial: proposes it, judges it, records it. Knows no Ray, so it runs without.
 
-The one place that writes to ledger and tracker, and always in this order: attributes and reason, curve, `tell`, then
-MLflow, which is derived and can be replayed (DESIGN D6).
+The one place that writes to ledger and tracker, and always in this order: what was decided and why, the curve, `tell`,
+then MLflow, which is derived and can be replayed (DESIGN D6). A worker has saved its checkpoint before. So whatever
+dies when, a fresh driver on the same ledger finds out what comes next: see `docs/resume.md`.
 """
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from rl import metrics
 from rl.errors import ConfigError
-from sweeps.asha import Asha
+from sweeps.asha import Asha, RungEntry
 from sweeps.assignment import Assignment
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError, TrackingError
+from sweeps.force import mismatch
 from sweeps.health import HealthRules
-from sweeps.ledger import MLFLOW_RUN, VALUES, Ledger
+from sweeps.layout import sweep_folder
+from sweeps.ledger import DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, VALUES, Entry, Ledger
 from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress
 from sweeps.record import Record
 from sweeps.schema import to_yaml
 from sweeps.space import Space
+from sweeps.standing import standing, summary
 from sweeps.tracking import Tracker
-
-FINAL_EVALUATIONS = 3
-"""A trial's value is the mean of this many last evaluations, never the best one (DESIGN D2)."""
 
 MAX_INFEASIBLE_IN_A_ROW = 100
 """Proposals refused one after the other before the space itself is."""
@@ -36,10 +36,26 @@ MAX_INFEASIBLE_IN_A_ROW = 100
 
 @dataclass
 class _Running:
-    values: Mapping[str, Any]
+    """A trial that runs.
+
+    Attributes:
+        config: What it is to be trained with.
+        started: By the monotonic clock.
+        before: The numbers written when an earlier process interrupted it.
+        on_record: Its last iteration that an earlier process judged; it went on from there.
+        decision: How it ended by an earlier process that did not get to say so, and at which iteration.
+        last_iteration: The last that this process has seen.
+        rungs: Its results at the scheduler's rungs.
+        evaluations: Metrics of its evaluations.
+    """
+
+    config: SweepConfig
     started: float
+    before: Mapping[str, float] = field(default_factory=dict)
+    on_record: int = 0
+    decision: tuple[int, Verdict] | None = None
     last_iteration: int = 0
-    rungs: list[dict[str, Any]] = field(default_factory=list)
+    rungs: list[Mapping[str, Any]] = field(default_factory=list)
     evaluations: list[Mapping[str, float]] = field(default_factory=list)
 
 
@@ -48,14 +64,17 @@ class Driver:
 
     Args:
         config: The sweep.
-        num_trials: Trials to run, those that are infeasible not counted.
+        num_trials: Trials to run, those that are infeasible not counted; those that the ledger has are among them.
         space: What is searched.
-        ledger: Freshly created.
+        ledger: Fresh, or that of the sweep so far: its trials that have not ended go on first.
         tracker: Its parent run is open.
         progress: Is told what happens.
 
     Attributes:
         failure: Why the sweep cannot go on, if it cannot.
+
+    Raises:
+        SweepError: The ledger's rungs are not those of this configuration.
     """
 
     def __init__(
@@ -69,6 +88,7 @@ class Driver:
     ) -> None:
         self._config, self._num_trials, self._space = config, num_trials, space
         self._ledger, self._tracker, self._progress = ledger, tracker, progress
+        self._folder = sweep_folder(config)
         self._health = HealthRules(config.health, config.sweep.metric)
         self._asha = (
             Asha(config.scheduler, config.ppo.num_iterations, config.sweep.mode, config.sweep.seed)
@@ -79,43 +99,44 @@ class Driver:
         self._proposed = 0
         self._tracking_failed = False
         self.failure: SweepError | None = None
+        entries = ledger.entries()
+        self._unfinished = deque(entry for entry in entries if entry.is_open)
+        self._recall(entries)
 
     def propose(self) -> Assignment | None:
         """The next trial, on record as running; None when there is nothing left to propose.
 
         A configuration that cannot run is recorded as infeasible, and the sampler asked again.
         """
-        if self.failure or self._proposed == self._num_trials:
+        if self.failure:
+            return None
+        while self._unfinished:
+            entry = self._unfinished.popleft()
+            raw = self._ledger.take_up(entry.number, self._space.distributions())
+            assignment, _ = self._start(entry.number, raw, entry)
+            if assignment:
+                return assignment
+        if self._proposed >= self._num_trials:
             return None
         refused = ""
         for _ in range(MAX_INFEASIBLE_IN_A_ROW):
-            number, raw = self._ledger.ask(self._space.distributions())
-            values = self._space.decode(raw)
-            self._ledger.annotate(number, {VALUES: dict(values)})
-            try:
-                config = self._space.apply(self._config, values)
-            except ConfigError as error:
-                refused = str(error)
-                self._refuse(number, values, refused)
-                continue
-            self._proposed += 1
-            self._running[number] = _Running(values, time.monotonic())
-            self._start_run(number, values, config)
-            self._progress.started(number, values)
-            return Assignment(number, config)
+            assignment, refused = self._start(*self._ledger.ask(self._space.distributions()))
+            if assignment:
+                return assignment
         self.failure = SweepError(
             f"the space must hold configurations that can run; {MAX_INFEASIBLE_IN_A_ROW} proposals in a row could "
             f"not, the last because {refused}; narrow the space"
         )
         return None
 
-    def receive(self, number: int, records: Sequence[Record]) -> Verdict | None:
-        """Judge and record one evaluation period of a trial.
+    def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
+        """Judge and record what a worker delivers of a trial.
 
         Args:
             number: The trial.
-            records: Its iterations since the last call, oldest first. Those that are on record already (a worker
-                that died repeats them) are skipped.
+            records: Iterations, oldest first. Those that this process has seen already are skipped; those that an
+                earlier one has judged are not judged again.
+            notes: What happened to the trial's checkpoint, by name.
 
         Returns:
             How the trial ended; None: it goes on.
@@ -123,22 +144,15 @@ class Driver:
         trial = self._running.get(number)
         if trial is None:
             return None
-        records = [record for record in records if record.iteration > trial.last_iteration]
-        if not records:
-            return None
-        trial.last_iteration = records[-1].iteration
-        evaluated = [record for record in records if self._config.sweep.metric in record.metrics]
-        verdict = self._judge(number, trial, records)
-        for record in evaluated:
-            trial.evaluations.append(record.metrics)
-            self._ledger.report(number, record.iteration, record.metrics[self._config.sweep.metric])
-        if verdict:
-            self._finish(number, verdict, records)
-        else:
-            self._track(lambda: self._tracker.log(number, records))
-            if trial.evaluations:
-                self._progress.evaluated(number, trial.last_iteration, *self._standing(trial))
-        return verdict
+        if notes:
+            self._ledger.annotate(number, notes)
+            self._track(lambda: self._tracker.tag_trial(number, notes))
+            self._progress.noted(number, notes)
+        for period in _periods(record for record in records if record.iteration > trial.last_iteration):
+            verdict = self._take(number, trial, period)
+            if verdict:
+                return verdict
+        return None
 
     def crash(self, number: int, error: str) -> None:
         """Record that a trial's worker died more often than allowed, or raised.
@@ -161,30 +175,104 @@ class Driver:
     @property
     def is_finished(self) -> bool:
         """Whether all trials have been proposed and have ended, or none can be proposed."""
-        return not self._running and (self._proposed == self._num_trials or self.failure is not None)
+        proposed_all = not self._unfinished and self._proposed >= self._num_trials
+        return not self._running and (proposed_all or self.failure is not None)
 
-    def _judge(self, number: int, trial: _Running, records: Sequence[Record]) -> Verdict | None:
-        last = records[-1]
-        verdict = self._health.judge(number, [(record.iteration, record.metrics) for record in records])
+    def _recall(self, entries: Sequence[Entry]) -> None:
+        """Take up what the ledger knows: trials that count, results at rungs, and how the ended ones did."""
+        ended = [entry for entry in entries if not entry.is_open]
+        self._proposed = sum(entry.outcome is not Outcome.INFEASIBLE for entry in ended)
+        for entry in ended:
+            if entry.outcome:
+                spread = entry.summary.get(metrics.FINAL_SPREAD, 0.0)
+                self._progress.recall(entry.number, entry.outcome, entry.value, spread)
+        if self._asha:
+            self._asha.restore(RungEntry(**rung) for entry in entries for rung in _judged_rungs(entry))
+
+    def _start(self, number: int, raw: Mapping[str, Any], entry: Entry | None = None) -> tuple[Assignment | None, str]:
+        """Put a trial on record as running, or as infeasible: then there is no assignment, but a reason.
+
+        Args:
+            number: The trial's.
+            raw: Its parameters in the ledger.
+            entry: What the ledger knows of it from an earlier process.
+        """
+        values = self._space.decode(raw)
+        self._ledger.annotate(number, {VALUES: dict(values)})
+        try:
+            config = self._space.apply(self._config, values)
+        except ConfigError as error:
+            self._refuse(number, values, str(error))
+            return None, str(error)
+        self._proposed += 1
+        self._running[number] = trial = _Running(config, time.monotonic())
+        if entry:
+            trial.before = entry.summary
+            trial.on_record, trial.decision = entry.last_iteration, entry.decision
+            trial.rungs = _judged_rungs(entry)
+        self._start_run(number, values, config)
+        self._progress.started(number, values)
+        return Assignment(number, config, self._folder), ""
+
+    def _take(self, number: int, trial: _Running, period: Sequence[Record]) -> Verdict | None:
+        """Judge and record one evaluation period."""
+        trial.last_iteration = period[-1].iteration
+        metric = self._config.sweep.metric
+        evaluated = [record for record in period if metric in record.metrics]
+        trial.evaluations += [record.metrics for record in evaluated]
+        verdict = self._verdict(number, trial, period)
+        for record in evaluated:
+            if record.iteration > trial.on_record:
+                self._ledger.report(number, record.iteration, record.metrics[metric])
+        if verdict:
+            self._finish(number, verdict, period)
+        else:
+            self._track(lambda: self._tracker.log(number, period))
+            if trial.evaluations:
+                self._progress.evaluated(number, trial.last_iteration, *self._standing(trial))
+        return verdict
+
+    def _verdict(self, number: int, trial: _Running, period: Sequence[Record]) -> Verdict | None:
+        """How the trial ended with this period, if it did; on record before anything acts on it."""
+        iteration = period[-1].iteration
+        sick = self._health.judge(number, [(record.iteration, record.metrics) for record in period])
+        if trial.decision and iteration >= trial.decision[0]:
+            return trial.decision[1]
+        verdict = self._wrong(trial, period)
+        if verdict is None and iteration <= trial.on_record:
+            return None  # as an earlier process found: a rung that others have reached since is not judged again
+        verdict = verdict or sick or self._judge_rung(number, trial, period[-1])
+        if verdict is None and iteration >= self._config.ppo.num_iterations:
+            verdict = Verdict(Outcome.COMPLETED, f"reached iteration {iteration}")
+        if verdict:
+            decision = {"iteration": iteration, OUTCOME: str(verdict.outcome), REASON: verdict.reason}
+            self._ledger.annotate(number, {DECISION: decision})
+        return verdict
+
+    def _wrong(self, trial: _Running, period: Sequence[Record]) -> Verdict | None:
+        differences = (mismatch(record, trial.config.ppo) for record in period)
+        difference = next(filter(None, differences), "")
+        return Verdict(Outcome.CRASHED, difference) if difference else None
+
+    def _judge_rung(self, number: int, trial: _Running, last: Record) -> Verdict | None:
         value = last.metrics.get(self._config.sweep.metric)
-        if self._asha and verdict is None and value is not None:
-            tie_breaker = last.metrics[metrics.EVAL_RETURN]
-            entries, verdict = self._asha.judge(number, last.iteration, value, tie_breaker)
-            if entries:
-                trial.rungs += [dataclasses.asdict(entry) for entry in entries]
-                self._ledger.annotate(number, {"rungs": trial.rungs})
-        if verdict is None and last.iteration >= self._config.ppo.num_iterations:
-            verdict = Verdict(Outcome.COMPLETED, f"reached iteration {last.iteration}")
+        if self._asha is None or value is None:
+            return None
+        entries, verdict = self._asha.judge(number, last.iteration, value, last.metrics[metrics.EVAL_RETURN])
+        if entries:
+            trial.rungs += [dataclasses.asdict(entry) for entry in entries]
+            self._ledger.annotate(number, {RUNGS: trial.rungs})
         return verdict
 
     def _finish(self, number: int, verdict: Verdict, records: Sequence[Record] = ()) -> None:
         trial = self._running.pop(number)
         self._health.forget(number)
-        summary = self._summary(trial)
+        numbers = self._summary(trial)
         value, spread = self._standing(trial) if trial.evaluations else (None, 0.0)
-        self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, summary)
+        self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)
         self._track(lambda: self._tracker.log(number, records))
-        self._track(lambda: self._tracker.end_trial(number, verdict, summary))
+        shown = {} if verdict.outcome is Outcome.INTERRUPTED else numbers  # written when the trial ends, once
+        self._track(lambda: self._tracker.end_trial(number, verdict, shown))
         self._progress.ended(number, verdict, value, spread)
 
     def _refuse(self, number: int, values: Mapping[str, Any], reason: str) -> None:
@@ -205,30 +293,16 @@ class Driver:
         self._track(start)
 
     def _standing(self, trial: _Running) -> tuple[float, float]:
-        """The trial's value so far, and its spread: the standard deviation of the members' own values."""
-        last = trial.evaluations[-FINAL_EVALUATIONS:]
-        members = list(self._member_values(last).values())
-        return _mean(last, self._config.sweep.metric), _spread(members)
-
-    def _member_values(self, evaluations: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        """Each member's own value, over the same evaluations."""
-        values = {}
-        for member in range(self._config.sweep.seeds):
-            name = metrics.seed_metric(self._config.sweep.metric, member)
-            final = metrics.seed_metric(metrics.FINAL_VALUE, member)
-            values[final] = _mean(evaluations, name)
-        return values
+        return standing(trial.evaluations, self._config.sweep.metric, self._config.sweep.seeds)
 
     def _summary(self, trial: _Running) -> dict[str, float]:
-        summary = {
-            metrics.FINAL_ITERATIONS: float(trial.last_iteration),
-            metrics.FINAL_SECONDS: time.monotonic() - trial.started,
+        seconds = time.monotonic() - trial.started
+        return {
+            **trial.before,
+            metrics.FINAL_ITERATIONS: float(max(trial.last_iteration, trial.on_record)),
+            metrics.FINAL_SECONDS: trial.before.get(metrics.FINAL_SECONDS, 0.0) + seconds,
+            **summary(trial.evaluations, self._config.sweep.metric, self._config.sweep.seeds),
         }
-        if trial.evaluations:
-            value, spread = self._standing(trial)
-            summary |= {metrics.FINAL_VALUE: value, metrics.FINAL_SPREAD: spread}
-            summary |= self._member_values(trial.evaluations[-FINAL_EVALUATIONS:])
-        return summary
 
     def _track(self, write: Callable[[], None]) -> None:
         """A tracker that fails never ends a sweep: the ledger holds the truth."""
@@ -240,12 +314,18 @@ class Driver:
             self._tracking_failed = True
 
 
-# numpy, since the module `statistics` raises for numbers that are not finite, which a diverged trial reports.
-def _mean(evaluations: Sequence[Mapping[str, float]], name: str) -> float:
-    with np.errstate(invalid="ignore"):
-        return float(np.mean([evaluation[name] for evaluation in evaluations]))
+def _periods(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Cut where trials are judged: after each evaluation, and at the end."""
+    period: list[Record] = []
+    for record in records:
+        period.append(record)
+        if metrics.EVAL_RETURN in record.metrics:
+            yield period
+            period = []
+    if period:
+        yield period
 
 
-def _spread(values: Sequence[float]) -> float:
-    with np.errstate(invalid="ignore", over="ignore"):
-        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+def _judged_rungs(entry: Entry) -> list[Mapping[str, Any]]:
+    """Results at rungs that were acted on. One beyond the curve was not, unless the trial's end was decided there."""
+    return [rung for rung in entry.rungs if entry.decision or rung["iteration"] <= entry.last_iteration]

@@ -28,9 +28,14 @@ def config_file(folder: Path) -> Path:
     return folder / "config.yaml"
 
 
+def trials_folder(folder: Path) -> Path:
+    """Holds the trials' own folders. The driver makes it: a worker that does not find it shares no folder with it."""
+    return folder / "trials"
+
+
 def trial_folder(folder: Path, number: int) -> Path:
     """A trial's own folder, in the sweep's."""
-    return folder / "trials" / f"{number:04d}"
+    return trials_folder(folder) / f"{number:04d}"
 
 
 def checkpoint_file(folder: Path, number: int) -> Path:

@@ -5,9 +5,10 @@ attributes) is written before the `tell`; MLflow comes after and can be derived 
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,12 @@ from sweeps.outcome import Outcome, Verdict
 from sweeps.tracking import redact_url
 
 OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
-"""Names of user attributes; `VALUES` holds the searched settings as the learner sees them."""
+RUNGS, DECISION = "rungs", "decision"
+"""Names of user attributes; `VALUES` holds the searched settings as the learner sees them, `RUNGS` the results that the
+scheduler compares by, `DECISION` how the trial ends, written before the curve's last point and the `tell`."""
+
+_FIXED = "fixed_params"
+"""Under which Optuna keeps what was enqueued."""
 
 _FEASIBLE = "feasible"
 """Name of the constraint: 0 for a configuration that can run, 1 for one that cannot."""
@@ -56,6 +62,8 @@ class Entry:
         summary: Numbers written at its end, such as the spread over members and the wall time.
         started: When it was asked for.
         state: Optuna's word for how it stands.
+        rungs: Its results at the scheduler's rungs, as `sweeps.asha.RungEntry` has them.
+        decision: How it ended, or has to end once its records are there, and at which iteration.
     """
 
     number: int
@@ -67,18 +75,26 @@ class Entry:
     summary: Mapping[str, float]
     started: datetime | None
     state: str
+    rungs: Sequence[Mapping[str, Any]] = ()
+    decision: tuple[int, Verdict] | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether it has not ended: it runs, or it was interrupted and a resume goes on with it."""
         return self.state == TrialState.RUNNING.name
 
+    @property
+    def last_iteration(self) -> int:
+        """The last one on its curve; 0 before the first."""
+        return max(self.curve, default=0)
+
 
 class Ledger:
-    """One study. See `Ledger.create`."""
+    """One study. See `Ledger.create`, `Ledger.go_on` and, for reading alone, `Ledger.open`."""
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: optuna.Study, make_sampler: Callable[[int], BaseSampler] | None = None) -> None:
         self._study = study
+        self._make_sampler = make_sampler
         self._running: dict[int, Trial] = {}
 
     @classmethod
@@ -94,7 +110,6 @@ class Ledger:
                 storage=_storage(url),
                 study_name=sweep.name,
                 direction="maximize" if sweep.mode == "max" else "minimize",
-                sampler=_sampler(sampler, sweep.seed, asked=0),
             )
         except optuna.exceptions.DuplicatedStudyError as error:
             raise SweepError(
@@ -102,9 +117,18 @@ class Ledger:
             ) from error
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
             study.set_metric_names([sweep.metric])
-        for name, value in attributes.items():
-            study.set_user_attr(name, value)
-        return cls(study)
+        ledger = cls(study, partial(_sampler, sampler, sweep.seed))
+        ledger.describe(attributes)
+        return ledger
+
+    @classmethod
+    def go_on(cls, url: str, sweep: StudyConfig, sampler: SamplerConfig) -> "Ledger":
+        """An existing study, to go on with.
+
+        Raises:
+            SweepError: As `open`.
+        """
+        return cls(cls.open(url, str(sweep.name))._study, partial(_sampler, sampler, sweep.seed))
 
     @classmethod
     def open(cls, url: str, name: str) -> "Ledger":
@@ -132,15 +156,47 @@ class Ledger:
         """Have a given point, in the study's own parameters, asked for before the sampler proposes any."""
         self._study.enqueue_trial(dict(raw))
 
+    def describe(self, attributes: Mapping[str, Any]) -> None:
+        """Write attributes of the sweep as a whole."""
+        for name, value in attributes.items():
+            self._study.set_user_attr(name, value)
+
+    def enqueued(self) -> list[Mapping[str, Any]]:
+        """The points that were given to `enqueue`, those not yet asked for included."""
+        trials = self._study.get_trials(deepcopy=False)
+        return [trial.system_attrs[_FIXED] for trial in trials if _FIXED in trial.system_attrs]
+
     def ask(self, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
         """Open a new trial.
 
         Returns:
             Its number and its parameters as the study holds them; `Space.decode` turns them into settings.
         """
-        trial = self._study.ask(dict(distributions))
+        self._seed(len(self._study.get_trials(deepcopy=False)))  # its number, unless it is an enqueued one
+        trial = self._study.ask()
+        return trial.number, self._parameters(trial, distributions)
+
+    def take_up(self, number: int, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+        """Open a trial again that an earlier process asked for and did not end.
+
+        Returns:
+            Its parameters, as `ask`. Those that the process had not come to draw are drawn now, as it would have.
+        """
+        self._seed(number)
+        trial = Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+        raw = self._parameters(trial, distributions)
+        self.annotate(number, {OUTCOME: "", REASON: ""})  # how it was interrupted no longer holds
+        return raw
+
+    def _seed(self, number: int) -> None:
+        """A sampler of each trial's own: one that went on would draw other points after a resume than without."""
+        if self._make_sampler is None:
+            raise SweepError("a ledger opened for reading must not be asked for trials; open it by go_on")
+        self._study.sampler = self._make_sampler(number)
+
+    def _parameters(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         self._running[trial.number] = trial
-        return trial.number, dict(trial.params)
+        return {name: trial._suggest(name, over) for name, over in distributions.items()}
 
     def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Write attributes of a trial that has not ended."""
@@ -192,9 +248,9 @@ def _storage(url: str) -> RDBStorage:
         ) from error
 
 
-def _sampler(config: SamplerConfig, seed: int, asked: int) -> BaseSampler:
-    """Seeded by what has been asked so far too: a reopened study would draw its first points again."""
-    own_seed = as_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), asked)))
+def _sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
+    """What proposes the trial of this number, the same in every process."""
+    own_seed = as_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), number)))
     if config.name == "tpe":
         return TPESampler(n_startup_trials=config.num_startup_trials, seed=own_seed)
     return RandomSampler(seed=own_seed)
@@ -202,7 +258,8 @@ def _sampler(config: SamplerConfig, seed: int, asked: int) -> BaseSampler:
 
 def _entry(trial: FrozenTrial) -> Entry:
     attributes = trial.user_attrs
-    outcome = Outcome(attributes[OUTCOME]) if OUTCOME in attributes else None
+    outcome = Outcome(attributes[OUTCOME]) if attributes.get(OUTCOME) else None
+    decision = attributes.get(DECISION)
     curve = dict(sorted(trial.intermediate_values.items()))
     last = next(reversed(curve.values()), None)
     return Entry(
@@ -215,6 +272,8 @@ def _entry(trial: FrozenTrial) -> Entry:
         summary=attributes.get(SUMMARY, {}),
         started=trial.datetime_start,
         state=trial.state.name,
+        rungs=attributes.get(RUNGS, ()),
+        decision=decision and (decision["iteration"], Verdict(Outcome(decision[OUTCOME]), decision[REASON])),
     )
 
 

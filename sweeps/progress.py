@@ -55,6 +55,7 @@ class Progress:
         self._running: dict[int, _Live] = {}
         # All there are from the start: the thread that draws must not meet a counter that grows.
         self._outcomes = dict.fromkeys(Outcome, 0)
+        self._earlier = 0
         self._best: _Best | None = None
         self._recent: deque[Text] = deque(maxlen=_RECENT)
         self._warnings: list[str] = []
@@ -76,6 +77,12 @@ class Progress:
         if self._live:
             self._live.stop()
 
+    def recall(self, number: int, outcome: Outcome, value: float | None, spread: float) -> None:
+        """A trial had ended before this process began."""
+        self._outcomes[outcome] += 1
+        self._earlier += outcome not in _NOT_DONE
+        self._compare(number, outcome, value, spread)
+
     def started(self, number: int, values: Mapping[str, Any]) -> None:
         """A trial was handed to a worker."""
         self._running[number] = _Live(values)
@@ -92,18 +99,26 @@ class Progress:
         """A trial has ended."""
         self._running.pop(number, None)
         self._outcomes[verdict.outcome] += 1
-        if verdict.outcome is Outcome.COMPLETED and value is not None and self._improves(value):
-            self._best = _Best(number, value, spread)
+        self._compare(number, verdict.outcome, value, spread)
         shown = "" if value is None else f" {value:.3f} ± {spread:.3f}"
         text = f"trial {number} {verdict.outcome}{shown}: {verdict.reason}"
         self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
         self._line(f"{text}; {self._status()}")
+
+    def noted(self, number: int, notes: Mapping[str, str]) -> None:
+        """A worker says what happened to a trial's checkpoint."""
+        for name, text in notes.items():
+            self._line(f"trial {number}, {name.replace('_', ' ')}: {text}")
 
     def warn(self, message: str) -> None:
         """Something went wrong that does not end the sweep. Each message is shown once."""
         if message not in self._warnings:
             self._warnings.append(message)
             self._line(f"warning: {message}")
+
+    def _compare(self, number: int, outcome: Outcome, value: float | None, spread: float) -> None:
+        if outcome is Outcome.COMPLETED and value is not None and self._improves(value):
+            self._best = _Best(number, value, spread)
 
     def _improves(self, value: float) -> bool:
         if self._best is None:
@@ -127,10 +142,11 @@ class Progress:
 
     def _time_left(self) -> str:
         """By the pace so far; the trials that run count as half done. Nothing before the first, or when all, ended."""
-        if not self._done or self._done == self._num_trials or self._outcomes[Outcome.INTERRUPTED]:
+        done_here = self._done - self._earlier
+        if not done_here or self._done >= self._num_trials or self._outcomes[Outcome.INTERRUPTED]:
             return ""
         elapsed = time.monotonic() - self._started
-        pace = (self._done + len(self._running) / 2) / elapsed
+        pace = (done_here + len(self._running) / 2) / elapsed
         left = (self._num_trials - self._done - len(self._running) / 2) / pace
         if self._config.sweep.max_hours is not None:
             left = min(left, self._config.sweep.max_hours * 3600 - elapsed)

@@ -1,7 +1,7 @@
 """What one iteration measured: the unit in which metrics travel from a trial to the ledger and the tracker."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -22,7 +22,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """As a checkpoint's history holds it; JSON here has NaN and infinity."""
-        return asdict(self)
+        return {"iteration": self.iteration, "timestamp_ms": self.timestamp_ms, "metrics": dict(self.metrics)}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Record":

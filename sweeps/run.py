@@ -21,6 +21,7 @@ from rl.envs import make_vec
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import SweepError, TrackingError
+from sweeps.layout import config_file, sweep_folder, trials_folder
 from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
 from sweeps.progress import Progress
@@ -130,7 +131,7 @@ def _slots(config: SweepConfig) -> int:
 
 def _open_records(config: SweepConfig) -> tuple[Ledger, Tracker]:
     """Make the sweep's folder, its study and its parent run; all of them or none."""
-    folder = Path(config.sweep.folder) / str(config.sweep.name)
+    folder = sweep_folder(config)
     if folder.exists():
         raise SweepError(f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name")
     try:
@@ -167,7 +168,8 @@ def _make_records(config: SweepConfig, folder: Path) -> tuple[Ledger, Tracker]:
     except TrackingError:
         ledger.discard()
         raise
-    folder.joinpath("config.yaml").write_text(yaml)
+    trials_folder(folder).mkdir()
+    config_file(folder).write_text(yaml)
     return ledger, tracker
 
 

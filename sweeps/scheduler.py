@@ -8,26 +8,29 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.stopper import Stopper
 
-from sweeps.assignment import RECORDS
+from sweeps.assignment import DELIVERY, Delivery
 from sweeps.outcome import Verdict
 from sweeps.record import Record
+
+Receive = Callable[[int, Sequence[Record], Mapping[str, str]], Verdict | None]
 
 
 class JudgingScheduler(FIFOScheduler):
     """Stops a trial as soon as the driver has a verdict, reaching its last iteration included.
 
     Args:
-        receive: Judges and records; returns how the trial ended, or None.
+        receive: Judges and records what a worker delivered; returns how the trial ended, or None.
         numbers: The trial's number by Tune's id.
     """
 
-    def __init__(self, receive: Callable[[int, Sequence[Record]], Verdict | None], numbers: Mapping[str, int]) -> None:
+    def __init__(self, receive: Receive, numbers: Mapping[str, int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._receive, self._numbers = receive, numbers
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """See `TrialScheduler.on_trial_result`."""
-        verdict = self._receive(self._numbers[trial.trial_id], result[RECORDS])
+        delivery: Delivery = result[DELIVERY]
+        verdict = self._receive(self._numbers[trial.trial_id], delivery.records, delivery.notes)
         return self.STOP if verdict else self.CONTINUE
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The metrics that `docs/metrics.md` defines are those that the code names, and those that learners log."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from rl import metrics
 from rl.config import ACTIONS, TRIAGE, DataConfig, EnvConfig, PPOConfig
 from rl.data import load_flows
+from rl.ppo import Hyperparameters
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 
@@ -19,9 +21,11 @@ TRAINING, CRITIC, NETWORKS, EVALUATION, TRIAGE_ONLY = (
     "Evaluation: every environment",
     "Evaluation: triage only",
 )
+IN_FORCE = "What is in force: where a worker starts or goes on"
 END, SEEDS = "At a trial's end", "One member's own value"
 ANY_ACTION = metrics.action_metric("<action>")
 ANY_GREEDY_ACTION = metrics.greedy_metric("<action>")
+ANY_SETTING = metrics.effective_metric("<setting>")
 ANY_SEED = metrics.seed_metric("<name>", 0).replace("0", "<member>")
 
 
@@ -38,7 +42,8 @@ def documented() -> dict[str, dict[str, str]]:
 def declared() -> set[str]:
     """Every name that `rl.metrics` declares, the families by their pattern."""
     constants = {value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)}
-    return constants - {metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX} | {ANY_ACTION, ANY_GREEDY_ACTION, ANY_SEED}
+    families = {metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX, metrics.EFFECTIVE_PREFIX}
+    return constants - families | {ANY_ACTION, ANY_GREEDY_ACTION, ANY_SETTING, ANY_SEED}
 
 
 def logged(env_id: str, actions: tuple[str, ...]) -> list[set[str]]:
@@ -78,6 +83,11 @@ def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
     assert first == page[TRAINING] - {metrics.TRAIN_RETURN}, "no episode has ended yet"
     assert third == page[TRAINING], "no episode ended, the return is carried over"
     assert second == last == evaluated
+
+
+def test_the_page_names_every_setting_that_is_read_back() -> None:
+    definition = documented()[IN_FORCE][ANY_SETTING]
+    assert all(f"`{field.name}`" in definition for field in fields(Hyperparameters))
 
 
 def test_another_environment_logs_no_f1() -> None:

@@ -29,7 +29,7 @@ from sweeps.progress import Progress
 from sweeps.schema import to_yaml
 from sweeps.space import search_space
 from sweeps.tracking import NullTracker
-from sweeps.trainable import learner_of, train_period
+from sweeps.training import learner_of, train_period
 
 # The first test waits for a sweep to run (3 s), which is no fault of its own.
 

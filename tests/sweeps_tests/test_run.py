@@ -12,6 +12,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from sweeps.layout import read_records
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     "+experiment=quickstart",
@@ -136,7 +138,19 @@ def test_same_name_twice_is_refused_before_anything_starts(finished):
 def test_no_pickle_and_no_ray_files_in_the_runs_folder(finished):
     folder, _ = finished
     names = {path.name for path in (folder / "runs").rglob("*") if path.is_file()}
-    assert names == {"mlflow.db", "optuna.db", "config.yaml", ".lock"}
+    assert names == {"mlflow.db", "optuna.db", "config.yaml", "checkpoint.npz", ".lock"}
+
+
+def test_every_trial_has_a_checkpoint_with_all_that_is_on_record(finished):
+    folder, _ = finished
+    client, _, children = _runs(folder, "six")
+    for number, run in children.items():
+        records = read_records(folder / "runs/six", number)
+        for metric in ("train/value_loss", "eval/f1", "effective/lr"):
+            kept = {r.iteration: (r.timestamp_ms, r.metrics[metric]) for r in records if metric in r.metrics}
+            points = client.get_metric_history(run.info.run_id, metric)
+            assert {point.step: (point.timestamp, point.value) for point in points} == kept
+            assert len(points) == len(kept) > 0
 
 
 LONG = [
@@ -251,8 +265,10 @@ def _wait_for(condition, seconds=90):
         time.sleep(0.3)
 
 
-def test_worker_killed_again_and_again_crashes_its_trial_only(tmp_path):
-    """The worker that trains gets kill -9 more often than allowed; the other trials complete."""
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_a_killed_worker(tmp_path, allowed):
+    """The worker that trains gets kill -9. If that may happen its trial goes on from its checkpoint, else it crashes;
+    the other trials complete."""
     process = subprocess.Popen(
         _command(
             *SMALL,
@@ -262,7 +278,7 @@ def test_worker_killed_again_and_again_crashes_its_trial_only(tmp_path):
             "scheduler=none",
             "health=none",
             "resources.cpus=1",
-            "resources.max_failures=0",
+            f"resources.max_failures={allowed}",
         ),
         cwd=tmp_path,
         env=_environment(),
@@ -278,13 +294,16 @@ def test_worker_killed_again_and_again_crashes_its_trial_only(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 0, printed
-    outcomes = [trial.user_attrs["outcome"] for trial in _study(tmp_path, "killed").trials]
-    _, _, children = _runs(tmp_path, "killed")
-    assert outcomes.count("crashed") == 1
-    assert outcomes.count("completed") == 2
-    crashed = children[outcomes.index("crashed")]
-    assert crashed.info.status == "FAILED"
-    assert crashed.data.tags["outcome"] == "crashed"
+    trials = _study(tmp_path, "killed").trials
+    client, _, children = _runs(tmp_path, "killed")
+    assert [trial.user_attrs["outcome"] for trial in trials[1:]] == ["completed"] * 2
+    killed, run = trials[0], children[0]
+    assert killed.user_attrs["outcome"] == run.data.tags["outcome"] == ("completed" if allowed else "crashed")
+    assert run.info.status == ("FINISHED" if allowed else "FAILED")
+    steps = [point.step for point in client.get_metric_history(run.info.run_id, "train/value_loss")]
+    assert steps == list(range(1, max(killed.intermediate_values) + 1))  # no gap, no repeat
+    assert ("resumed_from" in run.data.tags) is bool(allowed)
+    assert killed.user_attrs.get("resumed_from") == run.data.tags.get("resumed_from")
 
 
 def _workers_of(driver):

@@ -1,0 +1,49 @@
+"""Proof of force: what trains is what the sampler recorded (DESIGN D7).
+
+Ray and Stable-Baselines3 both lose a changed learning rate when they restore a checkpoint, and nobody notices. Here a
+worker reads its settings back from optimiser and loss whenever it starts or goes on with a trial (`effective/` metrics
+of its first iteration), and the driver compares them with the configuration that it had asked for.
+"""
+
+import math
+from dataclasses import fields
+
+import numpy as np
+
+from rl import metrics
+from rl.config import PPOConfig
+from rl.ppo import Hyperparameters
+from sweeps.record import Record
+
+_TOLERANCE = 1e-6
+"""Relative: a schedule multiplies in float32."""
+
+
+def mismatch(record: Record, config: PPOConfig) -> str:
+    """What differs between the settings in force and the configuration; empty if nothing does, or none were read back.
+
+    Args:
+        record: An iteration of the trial.
+        config: What it is to be trained with.
+    """
+    if not any(name.startswith(metrics.EFFECTIVE_PREFIX) for name in record.metrics):
+        return ""
+    for field in fields(Hyperparameters):
+        meant = _meant(field.name, config, record.iteration - 1)
+        found = record.metrics.get(metrics.effective_metric(field.name), math.inf)
+        if not math.isclose(found, meant, rel_tol=_TOLERANCE):
+            return (
+                f"ppo.{field.name} in force must be {meant:.7g}, as recorded, got {found:.7g} at iteration "
+                f"{record.iteration}: what was trained is another configuration"
+            )
+    return ""
+
+
+def _meant(name: str, config: PPOConfig, done: int) -> float:
+    """A setting after so many iterations, in float32; infinite where it is off."""
+    value = getattr(config, name)
+    if value is None:
+        return math.inf
+    schedules = {"lr": config.lr_schedule, "clip_range": config.clip_range_schedule}
+    left = 1 - done / config.num_iterations if schedules.get(name) == "linear" else 1.0
+    return float(np.float32(value) * np.float32(left))

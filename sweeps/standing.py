@@ -1,0 +1,50 @@
+"""How a trial stands: its value, its spread over members, and the numbers that are written at its end."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rl import metrics
+
+FINAL_EVALUATIONS = 3
+"""A trial's value is the mean of this many last evaluations, never the best one (DESIGN D2)."""
+
+Evaluation = Mapping[str, float]
+"""The metrics of an iteration that was evaluated: means over members, and each member's own."""
+
+
+def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float]:
+    """A trial's value so far, and its spread: the standard deviation of the members' own values.
+
+    Args:
+        evaluations: All of the trial's, oldest first; at least one.
+        metric: The objective.
+        seeds: Members of the trial.
+    """
+    last = evaluations[-FINAL_EVALUATIONS:]
+    members = [_mean(last, metrics.seed_metric(metric, member)) for member in range(seeds)]
+    return _mean(last, metric), _spread(members)
+
+
+def summary(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
+    """Value and spread, and each member's own value, under the names of `rl.metrics`; empty without an evaluation."""
+    if not evaluations:
+        return {}
+    value, spread = standing(evaluations, metric, seeds)
+    last = evaluations[-FINAL_EVALUATIONS:]
+    members = {
+        metrics.seed_metric(metrics.FINAL_VALUE, member): _mean(last, metrics.seed_metric(metric, member))
+        for member in range(seeds)
+    }
+    return {metrics.FINAL_VALUE: value, metrics.FINAL_SPREAD: spread, **members}
+
+
+# numpy, since the module `statistics` raises for numbers that are not finite, which a diverged trial reports.
+def _mean(evaluations: Sequence[Evaluation], name: str) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.mean([evaluation[name] for evaluation in evaluations]))
+
+
+def _spread(values: Sequence[float]) -> float:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

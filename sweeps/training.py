@@ -1,0 +1,142 @@
+"""A trial in its worker: trains all members of one configuration, keeps a checkpoint, and goes on from it.
+
+Knows neither Ray nor the records. Whoever trains it delivers what `Training.next_period` returns.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rl import checkpoint, metrics
+from rl.data.types import FlowData
+from rl.errors import CheckpointError
+from rl.learner import Learner, Metrics
+from rl.seeding import evaluation_seed, member_seeds
+from rl.training import make_learner
+from sweeps.assignment import Assignment
+from sweeps.config import SweepConfig
+from sweeps.layout import checkpoint_file, read_records
+from sweeps.record import Record
+
+CHECKPOINT, RESUMED_FROM, RESUMED_EXACTLY = "checkpoint", "resumed_from", "resumed_exactly"
+"""Names of notes: what went wrong with the checkpoint; after which iteration a worker went on; `false` if not bit for
+bit, since lanes had to start anew or libraries are of other versions."""
+
+
+class Training:
+    """One trial, from its checkpoint if there is one, else from its start.
+
+    A checkpoint that cannot be used is no end: the trial starts anew, and the same seeds give the same numbers, so the
+    driver skips those that it has on record. Making one writes nothing.
+
+    Attributes:
+        learner: Trains the members.
+    """
+
+    def __init__(self, assignment: Assignment, data: FlowData | None) -> None:
+        self._config, self._data = assignment.config, data
+        self._folder, self._number = assignment.folder, assignment.number
+        self._notes: dict[str, str] = {}
+        self.learner = learner_of(self._config, data)
+        # Whether the driver has them is unknown here: so they come first, and it skips what it has.
+        self._undelivered = self._go_on()
+        self._history: list[Any] = [record.to_json() for record in self._undelivered]
+        self._in_force = in_force(self.learner)
+
+    def next_period(self) -> list[Record]:
+        """Iterations to deliver next: those that the checkpoint brought, else newly trained ones, saved before.
+
+        Saved first, so that what is on record anywhere can always be written again from the checkpoint.
+        """
+        if self._undelivered:
+            records, self._undelivered = self._undelivered, []
+            return records
+        records = train_period(self.learner, self._config.sweep.metric)
+        records[0] = replace(records[0], metrics={**records[0].metrics, **self._in_force})
+        self._in_force = {}
+        self._history += [record.to_json() for record in records]
+        self._save()
+        return records
+
+    def take_notes(self) -> dict[str, str]:
+        """What is worth noting since the last call, by name."""
+        notes, self._notes = self._notes, {}
+        return notes
+
+    def _go_on(self) -> list[Record]:
+        """Take up the checkpoint; returns its records."""
+        file = checkpoint_file(self._folder, self._number)
+        try:
+            records = read_records(self._folder, self._number)
+            if not file.exists():
+                return []
+            checkpoint.load(file, self.learner)
+            if [record.iteration for record in records] != list(range(1, self.learner.iteration + 1)):
+                self.learner = learner_of(self._config, self._data)
+                raise CheckpointError(f"{file} must hold the records of all iterations, got {len(records)}")
+        except CheckpointError as error:
+            self._notes[CHECKPOINT] = f"started anew: {error}"
+            return []
+        self._notes[RESUMED_FROM] = str(self.learner.iteration)
+        if not self.learner.resumed_exactly:
+            self._notes[RESUMED_EXACTLY] = "false"
+        return records
+
+    def _save(self) -> None:
+        """Replace the checkpoint. If that fails, a full disk for example, the old one stays and training goes on."""
+        file = checkpoint_file(self._folder, self._number)
+        try:
+            file.parent.mkdir(exist_ok=True)  # not the folders above: where they are missing, none is shared
+            checkpoint.save(file, self.learner, self._history)
+        except OSError as error:
+            self._notes[CHECKPOINT] = f"not saved at iteration {self.learner.iteration}: {error}"
+
+
+def learner_of(config: SweepConfig, data: FlowData | None) -> Learner:
+    """The learner that a trial of this configuration trains: same configuration, same numbers."""
+    return make_learner(
+        config.ppo,
+        config.env,
+        member_seeds(config.sweep.seed, config.sweep.seeds),
+        evaluation_seed(config.sweep.seed),
+        data,
+        order=config.data.order,
+    )
+
+
+def in_force(learner: Learner) -> dict[str, float]:
+    """The settings that the next update uses, read back from the learner, under the names of `effective/` metrics.
+
+    Those that are off are left out. NaN: members of the trial differ, which they must not.
+    """
+    found = {
+        name: values[0] if (values == values[0]).all() else math.nan for name, values in learner.effective().items()
+    }
+    return {metrics.effective_metric(name): float(value) for name, value in found.items() if not math.isinf(value)}
+
+
+def train_period(learner: Learner, metric: str) -> list[Record]:
+    """Iterations up to and including the next evaluation; fewer if a metric is not finite."""
+    records = []
+    evaluated = False
+    while not evaluated:
+        measured = learner.iterate()
+        evaluated = metrics.EVAL_RETURN in measured
+        means = summarise(measured, (*metrics.PER_SEED, metric))
+        records.append(Record(learner.iteration, time.time_ns() // 1_000_000, means))
+        if not all(map(math.isfinite, means.values())):
+            break
+    return records
+
+
+def summarise(measured: Metrics, per_seed: Sequence[str]) -> dict[str, float]:
+    """Means over members, one that is not finite included (never a nanmean), and some members' own values."""
+    result = {name: float(np.mean(values)) for name, values in measured.items()}
+    for name in per_seed:
+        for member, value in enumerate(measured.get(name, ())):
+            result[metrics.seed_metric(name, member)] = float(value)
+    return result

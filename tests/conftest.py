@@ -4,6 +4,17 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--chaos", action="store_true", help="run all accidents of tests/chaos: most of an hour")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--chaos"):
+        left_out = [item for item in items if item.get_closest_marker("chaos")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets: $UNSTUCK_DATA, or `shared/data` beside the repository; skips without it."""

@@ -27,6 +27,7 @@ TINY = (
     "scheduler.grace_iterations=2",
     "health.stuck_grace_iterations=8",
     "sweep.seeds=2",
+    "resources.cpus=2",
 )
 """A sweep whose trials take a second."""
 
@@ -41,6 +42,7 @@ ON_GYM = (
     "scheduler.grace_iterations=2",
     "health.stuck_grace_iterations=8",
     "sweep.seeds=2",
+    "resources.cpus=2",
 )
 """The same in a Gymnasium environment, which `env.id` names."""
 
@@ -115,16 +117,18 @@ class Sweep:
 
     Attributes:
         folder: Where `runs` is.
-        settings: Overrides of its first call; each later one is a resume.
+        counts: Sums up what audits count.
+        settings: Overrides of all its calls.
+        name: Its name.
         num_trials: How many trials must have ended in the end.
-        counts: Is given what the last audit counted.
     """
 
     folder: Path
-    settings: tuple[str, ...] = TINY
+    counts: Counts
+    settings: tuple[str, ...]
     name: str = "tiny"
     num_trials: int = 6
-    counts: Counts = field(default_factory=Counts)
+    _processes: list[Process] = field(default_factory=list)
 
     def start(self, *settings: str, launcher: tuple[str, ...] = ()) -> Process:
         """Start it."""
@@ -145,7 +149,14 @@ class Sweep:
             text=True,
             start_new_session=True,
         )
-        return Process(popen)
+        self._processes.append(Process(popen))
+        return self._processes[-1]
+
+    def end(self) -> None:
+        """Ends whatever of it still runs."""
+        for process in self._processes:
+            if process.popen.poll() is None:
+                process.kill()
 
     def audit(self, *options: str) -> tuple[int, str]:
         """Exit code of the audit, and what it printed."""

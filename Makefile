@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test check bench-ppo bench-anchors bench-equivalence lock clean fitting-python
+.PHONY: help setup sweep test test-chaos check bench-ppo bench-anchors bench-equivalence lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -24,6 +24,9 @@ sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="
 
 test: check ## Check, then run all tests; only some of them: make test ARGS="tests/rl_tests -k gae"
 	$(IN_VENV) -m pytest $(ARGS)
+
+test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; most of an hour
+	$(IN_VENV) -m pytest tests/chaos --chaos $(ARGS)
 
 check: setup ## Lint, format and types; no tests
 	$(IN_VENV) -m ruff check .

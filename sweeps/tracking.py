@@ -319,12 +319,30 @@ def connect(url: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    if (file := _file_of(url)) and not file.exists():
+        _make_tables(file)
     if url.startswith(DATABASES):
         # MLflow tries an unreachable database for 100 s; one attempt of our own tells at once.
         engine = sqlalchemy.create_engine(url)
         engine.connect().close()
         engine.dispose()
     return MlflowClient(tracking_uri=url)
+
+
+def _file_of(url: str) -> Path | None:
+    """The database's file, of a plain sqlite URL."""
+    file = url.removeprefix("sqlite:///")
+    return None if file == url or not file or "?" in file else Path(file)
+
+
+def _make_tables(file: Path) -> None:
+    """Makes a database, under another name until it is whole: one that a kill left half made could never be opened."""
+    from mlflow import MlflowClient
+
+    temporary = file.with_name(f"{file.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
+    temporary.replace(file)
 
 
 def _backend_errors() -> tuple[type[Exception], ...]:

@@ -6,7 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from tests.chaos.harness import Counts, Process, Sweep
+
+from tests.chaos.harness import Counts, Sweep
 
 TOTALS: dict[str, Counts] = defaultdict(Counts)
 """By accident: the name of its test."""

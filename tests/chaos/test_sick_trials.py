@@ -4,11 +4,11 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from tests.chaos.harness import ON_GYM, TINY, Sweep
 
 from rl.config import PPOConfig
 from rl.learner import Member
 from rl.seeding import member_seeds
+from tests.chaos.harness import ON_GYM, TINY, Sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 Maker = Callable[..., Sweep]

@@ -4,7 +4,9 @@ import contextlib
 import io
 import math
 import shutil
+import signal
 import sqlite3
+import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ from sweeps.tracking import Tracker, make_tracker
 
 # The first test waits for the tables to be made (2 s), which is no fault of its own.
 
+ROOT = Path(__file__).parents[2]
 START_MS = 1_700_000_000_000
 DONE = Verdict(Outcome.COMPLETED, "reached iteration 40")
 STATUSES = {
@@ -110,6 +113,32 @@ def points(history: Sequence[Metric]) -> list[tuple[int, int, float]]:
 def test_making_the_tables_prints_nothing(store: Store) -> None:
     assert (store.folder / "mlflow.db").stat().st_size > 0
     assert store.printed == ""
+
+
+KILLED_MIDWAY = """
+import os, signal, sys
+from pathlib import Path
+import sqlalchemy
+from sweeps.config import TrackingConfig
+from sweeps.tracking import make_tracker
+made = []
+def commit(connection):
+    made.append(connection)
+    if len(made) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
+make_tracker(TrackingConfig(), Path(sys.argv[1])).start_sweep("s", "", {})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_tables_that_a_kill_left_half_made_are_made_anew(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, str(tmp_path)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "mlflow.db").exists()
+    make_tracker(TrackingConfig(), tmp_path).start_sweep("s", "", {})
+    assert [path.name for path in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
 
 
 def test_one_parent_and_one_child_a_trial(store: Store, tracker: Tracker, sweep: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 from rl.errors import ConfigError, DataError
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError, TrackingError
+from sweeps.redact import redact_error
 from sweeps.schema import readable_errors, to_config
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -23,10 +25,9 @@ def one_line() -> Iterator[None]:
     try:
         yield
     except (ConfigError, DataError, SweepError, TrackingError) as error:
-        if WANTS_TRACEBACK:
-            raise
-        print(f"sweep.py: error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        text = traceback.format_exc() if WANTS_TRACEBACK else f"sweep.py: error: {error}\n"
+        sys.stderr.write(redact_error(text, *sys.argv[1:]))
+        raise SystemExit(1 if WANTS_TRACEBACK else 2) from None
     except KeyboardInterrupt:
         print("stopped by the user; nothing had been started", file=sys.stderr)
         raise SystemExit(130) from None

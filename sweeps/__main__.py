@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rl.errors import ConfigError, DataError
 from sweeps.errors import SweepError, TrackingError
+from sweeps.redact import redact_error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except (ConfigError, DataError, SweepError, TrackingError) as error:
-        print(f"sweeps: error: {error}", file=sys.stderr)
+        print(redact_error(f"sweeps: error: {error}", *sys.argv[1:]), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped by the user; nothing was written", file=sys.stderr)

@@ -25,6 +25,7 @@ from sweeps.ledger import DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, VALUES, 
 from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress
 from sweeps.record import Record
+from sweeps.redact import redact_url
 from sweeps.schema import to_yaml
 from sweeps.space import Space
 from sweeps.standing import standing, summary
@@ -163,6 +164,7 @@ class Driver:
         """
         if number not in self._running:
             return
+        error = redact_url(error)
         lines = error.strip().splitlines()
         self._ledger.annotate(number, {"traceback": error})
         self._finish(number, Verdict(Outcome.CRASHED, lines[-1] if lines else "the worker died"))
@@ -212,7 +214,7 @@ class Driver:
             trial.rungs = _judged_rungs(entry)
         self._start_run(number, values, config)
         self._progress.started(number, values)
-        return Assignment(number, config, self._folder), ""
+        return Assignment(number, _for_worker(config), self._folder), ""
 
     def _take(self, number: int, trial: _Running, period: Sequence[Record]) -> Verdict | None:
         """Judge and record one evaluation period."""
@@ -324,6 +326,11 @@ def _periods(records: Iterable[Record]) -> Iterator[list[Record]]:
             period = []
     if period:
         yield period
+
+
+def _for_worker(config: SweepConfig) -> SweepConfig:
+    """Without database URLs: a worker needs none, and Tune writes down what it gives to one."""
+    return dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, mlflow_url=None, optuna_url=None))
 
 
 def _judged_rungs(entry: Entry) -> list[Mapping[str, Any]]:

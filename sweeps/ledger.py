@@ -24,7 +24,7 @@ from rl.seeding import as_int
 from sweeps.config import SamplerConfig, StudyConfig
 from sweeps.errors import SweepError
 from sweeps.outcome import Outcome, Verdict
-from sweeps.tracking import redact_url
+from sweeps.redact import redact_error, redact_value
 
 OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
 RUNGS, DECISION = "rungs", "decision"
@@ -241,10 +241,11 @@ def _storage(url: str) -> RDBStorage:
     try:
         return RDBStorage(url)
     # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
-    except (SQLAlchemyError, ImportError, RuntimeError) as error:
+    # ValueError: a port that is no number.
+    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
         raise SweepError(
-            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {redact_url(url)}: "
-            + redact_url(str(error)).partition("\n")[0]
+            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {redact_value(url)}: "
+            + redact_error(str(error), url).partition("\n")[0]
         ) from error
 
 

@@ -65,7 +65,7 @@ def read_runs(config: TrackingConfig, folder: Path, sweep: str) -> list[TrackedR
     file = url.removeprefix("sqlite:///")
     if file != url and not Path(file).exists():  # sqlite would make it
         return []
-    with translated(f"read sweep {sweep}"):
+    with translated(f"read sweep {sweep}", url):
         client = connect(url)
         experiment = client.get_experiment_by_name(config.mlflow_experiment)
         if experiment is None:

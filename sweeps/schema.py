@@ -27,6 +27,7 @@ from rl.config import DataConfig
 from rl.errors import ConfigError
 from sweeps.config import StudyConfig, SweepConfig
 from sweeps.errors import SweepError
+from sweeps.redact import redact_value
 
 SCHEMA = "schema"
 """Name under which `conf/config.yaml` lists the schema, first of its defaults."""
@@ -208,8 +209,17 @@ def _absolute(path: str | None) -> str | None:
 
 
 def to_yaml(config: SweepConfig) -> str:
-    """The configuration as YAML that reads back, through Hydra or `to_config`, to an equal one."""
-    return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+    """The configuration as YAML that reads back, through Hydra or `to_config`, to an equal one but for passwords."""
+    return OmegaConf.to_yaml(OmegaConf.create(_without_passwords(asdict(config))))
+
+
+def _without_passwords(node: Any) -> Any:
+    # Before it is YAML, where a value may be folded over lines, and its quotes doubled.
+    if isinstance(node, dict):
+        return {key: _without_passwords(child) for key, child in node.items()}
+    if isinstance(node, list | tuple):
+        return [_without_passwords(child) for child in node]
+    return redact_value(node) if isinstance(node, str) else node
 
 
 def from_yaml(text: str) -> SweepConfig:

@@ -14,7 +14,7 @@ from rl import metrics
 from sweeps.config import SweepConfig
 from sweeps.ledger import Entry, best
 from sweeps.outcome import Outcome
-from sweeps.tracking import redact_url
+from sweeps.redact import redact_value
 
 _TOP = 10
 """Rows of the leaderboard."""
@@ -80,7 +80,7 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
         The command's words, with `***` for passwords.
     """
     kept = [
-        redact_url(word)
+        redact_value(word)
         for before, word in zip(("", *command), command, strict=False)
         if _is_option(before) or _is_kept(word, entry.values)
     ]
@@ -104,7 +104,7 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
 def champion_command(config: SweepConfig) -> list[str]:
     """The command that judges the best trial; it asks for the ledger's URL where that holds a password."""
     command = ["python", "-m", "sweeps", "champion", str(Path(config.sweep.folder) / str(config.sweep.name))]
-    url = redact_url(config.tracking.optuna_url or "")
+    url = redact_value(config.tracking.optuna_url or "")
     return command if url == (config.tracking.optuna_url or "") else [*command, "--optuna-url", url]
 
 
@@ -112,9 +112,9 @@ def ui_commands(config: SweepConfig) -> list[list[str]]:
     """Commands that open MLflow and the Optuna dashboard on what was recorded."""
     commands = []
     if config.tracking.name == "mlflow":
-        mlflow_url = redact_url(config.tracking.mlflow_url or sqlite_url(config, "mlflow"))
+        mlflow_url = redact_value(config.tracking.mlflow_url or sqlite_url(config, "mlflow"))
         commands.append(["mlflow", "ui", "--backend-store-uri", mlflow_url])
-    optuna_url = redact_url(config.tracking.optuna_url or sqlite_url(config, "optuna"))
+    optuna_url = redact_value(config.tracking.optuna_url or sqlite_url(config, "optuna"))
     commands.append(["optuna-dashboard", optuna_url])
     return commands
 

@@ -5,7 +5,6 @@ What is here is derived: the ledger is the truth, and writing anything again lea
 
 import logging
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from sweeps.config import TrackingConfig
 from sweeps.errors import TrackingError
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
+from sweeps.redact import redact_error, redact_url
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
@@ -39,8 +39,6 @@ ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFL
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are the two below
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000
-USER_AND_PASSWORD = re.compile(r"(://[^\s:/@]*:)\S*@")  # to the last @: a password may hold one
-SECRET_OPTION = re.compile(r"([?&;](?:password|passwd|pwd|sslpassword|token|odbc_connect)=)[^\s&;]+", re.IGNORECASE)
 
 
 class Tracker(Protocol):
@@ -117,15 +115,6 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
 def mlflow_url(config: TrackingConfig, folder: Path) -> str:
     """Where runs are kept: `tracking.mlflow_url`, else `mlflow.db` in `sweep.folder`."""
     return config.mlflow_url or f"sqlite:///{folder.absolute() / 'mlflow.db'}"
-
-
-def redact_url(text: str) -> str:
-    """Puts `***` for the password of each URL in a text; never too little, at times too much.
-
-    >>> redact_url("cannot reach postgresql://me:secret@db/mlflow")
-    'cannot reach postgresql://me:***@db/mlflow'
-    """
-    return SECRET_OPTION.sub(r"\1***", USER_AND_PASSWORD.sub(r"\1***@", text))
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -206,7 +195,7 @@ class MlflowTracker:
     def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
         """See `Tracker`. Makes the database's tables where missing, before anybody else opens it (2 s)."""
         tags = {**tags, SWEEP_TAG: name}
-        with translated(f"start sweep {name}"):
+        with translated(f"start sweep {name}", self._url):
             if self._url.startswith(DATABASES):
                 self._artifacts.mkdir(parents=True, exist_ok=True)
             client = connect(self._url)
@@ -346,24 +335,29 @@ def _make_tables(file: Path) -> None:
 
 
 def _backend_errors() -> tuple[type[Exception], ...]:
-    """What a store raises; ImportError is a database without its driver."""
+    """What a store raises; ImportError is a database without its driver, ValueError a port that is no number."""
     from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return MlflowException, SQLAlchemyError, CommandError, OSError, ImportError
+    return MlflowException, SQLAlchemyError, CommandError, OSError, ImportError, ValueError
 
 
 @contextmanager
-def translated(action: str) -> Iterator[None]:
-    """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped."""
+def translated(action: str, url: str = "") -> Iterator[None]:
+    """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped.
+
+    Args:
+        action: What was being done.
+        url: The store, where it is being opened: what is wrong with it may be quoted, a password's part included.
+    """
     try:
         yield
     except _backend_errors() as error:
         cause: BaseException = error
         while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
             cause = cause.__cause__
-        line = redact_url(str(cause)).partition("\n")[0]
+        line = redact_error(str(cause), url).partition("\n")[0]
         raise TrackingError(
             f"cannot {action} in MLflow: {type(cause).__name__}: {line}; "
             "check tracking.mlflow_url and the disk, or run with tracking=none"

@@ -104,6 +104,7 @@ class Opener:
         scheduler: SchedulerConfig | None = None,
         health: HealthConfig | None = None,
         iterations: int = 6,
+        tracking: TrackingConfig | None = None,
     ) -> Sweep:
         """A sweep of two seeds that evaluates every second iteration; MLflow tracks it unless a tracker is given."""
         config = SweepConfig(
@@ -112,6 +113,7 @@ class Opener:
             sampler=SamplerConfig(name="random"),
             scheduler=scheduler or SchedulerConfig(name="none"),
             health=health or HealthConfig(enabled=False),
+            tracking=tracking or TrackingConfig(),
         )
         url = f"sqlite:///{self.folder / 'optuna.db'}"
         ledger = Ledger.create(url, config.sweep, config.sampler, {})
@@ -341,6 +343,23 @@ def test_a_crash_keeps_the_traceback_and_says_its_last_line(opened: Opener) -> N
     assert (run.info.status, run.data.tags["outcome"]) == ("FAILED", "crashed")
     assert trial.intermediate_values == {2: 0.5}
     assert sweep.trials[second].user_attrs["reason"] == "the worker died"
+
+
+def test_no_password_reaches_a_worker_or_comes_back_from_one(opened: Opener) -> None:
+    url = "postgresql://me:s3cret@db/runs"
+    sweep = opened(tracking=TrackingConfig(mlflow_url=url, optuna_url=url))
+    assignment = sweep.driver.propose()
+    assert assignment is not None
+    assert "s3cret" not in repr(assignment)
+    assert assignment.config.ppo == LR.apply(sweep.config, {"ppo.lr": assignment.config.ppo.lr}).ppo
+    sweep.driver.crash(assignment.number, f"Traceback\nOSError: cannot reach {url}\n")
+    attributes = sweep.trials[0].user_attrs
+    assert attributes["traceback"] == "Traceback\nOSError: cannot reach postgresql://me:***@db/runs\n"
+    assert attributes["reason"] == "OSError: cannot reach postgresql://me:***@db/runs"
+    run = sweep.runs[0]
+    artifact = sweep.client.download_artifacts(run.info.run_id, "config.yaml")
+    assert "postgresql://me:***@db/runs" in Path(artifact).read_text()
+    assert "s3cret" not in Path(artifact).read_text() + repr(run)
 
 
 def test_interrupting_leaves_all_that_run_to_a_resume(opened: Opener) -> None:

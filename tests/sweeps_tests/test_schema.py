@@ -11,7 +11,7 @@ from omegaconf.errors import ReadonlyConfigError
 
 from rl.config import PPOConfig
 from rl.errors import ConfigError
-from sweeps.config import HealthConfig, SamplerConfig, SweepConfig
+from sweeps.config import HealthConfig, SamplerConfig, SweepConfig, TrackingConfig
 from sweeps.errors import SweepError
 from sweeps.schema import check_keys, nearest, readable_errors, settings, to_config, to_yaml, twin, typed
 
@@ -219,6 +219,14 @@ def test_yaml_reads_back_to_the_same_configuration(overrides: tuple[str, ...]) -
     read = OmegaConf.merge(OmegaConf.structured(twin(SweepConfig)), OmegaConf.create(to_yaml(config)))
     assert isinstance(read, DictConfig)
     assert to_config(read) == config
+
+
+@pytest.mark.parametrize("password", ["s3cret", "it's s3cret " * 9, 's3cret"é\\', "s3c%20ret@x:/y"])
+def test_yaml_holds_no_password(password: str) -> None:
+    url = f"postgresql://me:{password}@db/runs?sslpassword={password}"
+    written = to_yaml(SweepConfig(tracking=TrackingConfig(mlflow_url=url, optuna_url=url)))
+    assert "s3c" not in written
+    assert OmegaConf.create(written).tracking.optuna_url.startswith("postgresql://me:***")
 
 
 def test_yaml_keeps_the_points() -> None:

@@ -1,11 +1,9 @@
 """One sweep from start to end: opens the records, lets Ray Tune run the trials, closes the records."""
 
 import fcntl
-import logging
 import math
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from rl import metrics
 from rl.config import TRIAGE
 from rl.data import FlowData, load_flows
 from rl.envs import make_vec
+from sweeps.cluster import prepare_environment, ray_cluster
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import SweepError, TrackingError
@@ -30,7 +29,7 @@ from sweeps.schema import to_yaml
 from sweeps.space import Space, search_space
 from sweeps.stop import StopRequest
 from sweeps.summary import show_summary, sqlite_url
-from sweeps.tracking import REASON_TAG, Tracker, make_tracker, redact_url
+from sweeps.tracking import REASON_TAG, Tracker, make_tracker
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -39,19 +38,6 @@ _PLAIN_WIDTH = 140
 """Of the leaderboard in a file or a pipe, where nobody's screen is too narrow."""
 
 BY_THE_USER = "stopped by the user"
-
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: Ray's ports listen on loopback only
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweeps.stop has its own
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # a resume starts from the ledger, never from Tune's snapshots
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
 
 
 def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
@@ -158,7 +144,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _make_records(config: SweepConfig, folder: Path) -> tuple[Ledger, Tracker]:
-    yaml = redact_url(to_yaml(config))  # whatever is written down: no password
+    yaml = to_yaml(config)
     ledger = Ledger.create(
         config.tracking.optuna_url or sqlite_url(config, "optuna"), config.sweep, config.sampler, {"config": yaml}
     )
@@ -212,10 +198,7 @@ def _tune(
     config: SweepConfig, driver: Driver, slots: int, data: FlowData | None, stop: StopRequest, deadline: float
 ) -> None:
     """Let Ray Tune run trials until none is left, somebody says stop, or the time is up."""
-    os.environ.update(_ENVIRONMENT)
-    # Workers start in folders of their own and must find these packages.
-    root = str(Path(__file__).parent.parent)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    prepare_environment(config.resources)
     from ray import tune
 
     from sweeps.callback import CrashCallback
@@ -227,7 +210,7 @@ def _tune(
         return stop.asked or time.monotonic() >= deadline
 
     search = LedgerSearch(driver.propose)
-    with _ray(config, slots) as scratch:
+    with ray_cluster(config.resources, slots) as scratch:
         stop.rearm()
         if is_over():
             return
@@ -254,28 +237,3 @@ def _tune(
             ),
         )
         tuner.fit()
-
-
-@contextmanager
-def _ray(config: SweepConfig, slots: int) -> Iterator[str]:
-    """Ray, up for the time of a sweep; gives a scratch folder that goes with it."""
-    import ray
-
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    # Ray's sockets lie below it, and a socket's path may hold 107 characters.
-    scratch = tempfile.mkdtemp(prefix="unstuck-", dir=None if len(tempfile.gettempdir()) < 30 else "/tmp")
-    own: dict[str, Any] = {}
-    if config.resources.ray_address is None:
-        own = {"num_cpus": slots * config.resources.cpus_per_trial, "_temp_dir": scratch}
-    try:
-        ray.init(
-            address=config.resources.ray_address or "local",
-            include_dashboard=None if config.resources.ray_address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **own,
-        )
-        yield scratch
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)

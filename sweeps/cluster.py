@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.config import ResourcesConfig
+from sweeps.errors import SweepError
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",  # even "usage reporting is off" is a report of Ray's
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -29,6 +32,13 @@ _CLOSED = {
 }
 """For a cluster of one's own; one that is there already has settings of its own."""
 
+_JOINING = {
+    "RAY_NUM_REDIS_GET_RETRIES": "5",  # seconds that a cluster which does not let us in is asked again
+    "RAY_BACKEND_LOG_LEVEL": "error",  # or each of these attempts is a line on the screen
+}
+
+_ANSWERS_WITHIN_S = 5.0
+
 _LONGEST_TEMP_DIR = 24
 """A socket's path may hold 107 characters, and Ray's lie 83 below the folder for temporary files."""
 
@@ -40,9 +50,41 @@ def prepare_environment(resources: ResourcesConfig) -> None:
         os.environ.update(_CLOSED)
         # Made up, and known to the sweep's own processes alone: Ray's default would lie in ~/.ray, for all to read.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    else:
+        os.environ.update(_JOINING)
+        if _has_token():  # a cluster without tokens lets us in just the same
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
     # Workers start in folders of their own and must find these packages.
     root = str(Path(__file__).parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+
+
+def _has_token() -> bool:
+    """Whether the user has a token where Ray looks for one."""
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or Path("~/.ray/auth_token").expanduser().exists()
+
+
+def check_cluster(resources: ResourcesConfig) -> None:
+    """Ask at the door, since Ray itself takes a minute to find that nobody is in.
+
+    Raises:
+        SweepError: Nothing answers at the address of an existing cluster.
+    """
+    host, _, port = (resources.ray_address or "").rpartition(":")
+    if not host:  # none, or auto: Ray knows by itself
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        raise _no_cluster(resources, error.strerror or str(error)) from error
+
+
+def _no_cluster(resources: ResourcesConfig, reason: str) -> SweepError:
+    return SweepError(
+        f"resources.ray_address must be a Ray cluster that lets us in, got {resources.ray_address}: {reason}; "
+        "`ray start --head` starts one, and RAY_AUTH_TOKEN is its token"
+    )
 
 
 @contextmanager
@@ -55,6 +97,9 @@ def ray_cluster(resources: ResourcesConfig, slots: int) -> Iterator[str]:
 
     Yields:
         A folder for Tune's own files. It goes with the sweep.
+
+    Raises:
+        SweepError: An existing cluster does not let us in.
     """
     import ray
 
@@ -63,12 +108,24 @@ def ray_cluster(resources: ResourcesConfig, slots: int) -> Iterator[str]:
     scratch = tempfile.mkdtemp(
         prefix="unstuck-", dir=None if len(tempfile.gettempdir()) <= _LONGEST_TEMP_DIR else "/tmp"
     )
-    own: dict[str, Any] = {}
-    if resources.ray_address is None:
-        own = {"num_cpus": slots * resources.cpus_per_trial, "_temp_dir": f"{scratch}/r", "include_dashboard": False}
     try:
-        ray.init(address=resources.ray_address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+        _init(resources, slots, f"{scratch}/r")
         yield f"{scratch}/tune"
     finally:
         ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _init(resources: ResourcesConfig, slots: int, folder: str) -> None:
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if resources.ray_address is None:
+        cpus = slots * resources.cpus_per_trial
+        ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **quiet)
+        return
+    try:
+        ray.init(address=resources.ray_address, **quiet)
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        cause = error.__cause__ or error.__context__ or error
+        raise _no_cluster(resources, str(cause).strip().splitlines()[-1]) from None

@@ -121,7 +121,9 @@ class ResourcesConfig:
     cpus: int | None = None  # cores for all trials together; null: all of the machine's
     cpus_per_trial: int = 1  # cores kept for a trial; its training uses one of them
     max_failures: int = 2  # times that a trial's worker may die before the trial counts as crashed
-    ray_address: str | None = None  # an existing cluster; null: a local one, on loopback, for this sweep alone
+    ray_address: str | None = (
+        None  # HOST:PORT of an existing cluster, or auto; null: one on loopback, for this sweep alone
+    )
 
     def __post_init__(self) -> None:
         require(self.cpus is None or self.cpus >= 1, f"resources.cpus must be at least 1, got {self.cpus}")
@@ -129,6 +131,11 @@ class ResourcesConfig:
         require(
             self.cpus is None or self.cpus_per_trial <= self.cpus,
             f"resources.cpus_per_trial must not exceed resources.cpus = {self.cpus}, got {self.cpus_per_trial}",
+        )
+        require(
+            self.ray_address is None or re.fullmatch(r"auto|[^/:]+:\d+|\[[^/\]]+\]:\d+", self.ray_address) is not None,
+            f"resources.ray_address must be HOST:PORT, or auto for the cluster that this machine is a node of, got "
+            f"{self.ray_address}",
         )
         require(self.max_failures >= 0, f"resources.max_failures must not be negative, got {self.max_failures}")
 

@@ -16,7 +16,7 @@ from rl import metrics
 from rl.config import TRIAGE
 from rl.data import FlowData, load_flows
 from rl.envs import make_vec
-from sweeps.cluster import prepare_environment, ray_cluster
+from sweeps.cluster import check_cluster, prepare_environment, ray_cluster
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import SweepError, TrackingError
@@ -61,6 +61,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     data = load_flows(config.data) if config.env.id == TRIAGE else None
     make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
     slots = _slots(config)
+    check_cluster(config.resources)
     num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
     with StopRequest() as stop:
         ledger, tracker = _open_records(config)
@@ -187,6 +188,8 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
         stopped = ""
         if not driver.is_finished:
             stopped = BY_THE_USER if stop.asked else f"the time budget of {hours:g} h is used up"
+    except SweepError as error:
+        driver.failure, stopped = error, str(error)
     except KeyboardInterrupt:
         stopped = BY_THE_USER
     finally:

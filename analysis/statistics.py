@@ -1,5 +1,6 @@
 """Numbers about a handful of runs: pure functions, each with its own generator."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -82,3 +83,83 @@ def bootstrap_difference(
     low, high = np.percentile(differences, [2.5, 97.5])
     difference = float(statistic(one) - statistic(other))
     return Estimate(difference, float(low), float(high), float(differences.std()), ())
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Whether a curve rises or falls, told from its noise.
+
+    Attributes:
+        slope: Median change per step of x (Theil-Sen: the median slope of all pairs of points).
+        change: The slope times the curve's length: what it amounts to from the first point to the last.
+        p: Two-sided, of the Mann-Kendall test against no trend; 1 with fewer than four points.
+        noise: Spread of the points around the trend, robust: 1.48 times the median absolute deviation.
+    """
+
+    slope: float
+    change: float
+    p: float
+    noise: float
+
+    @property
+    def rises(self) -> bool:
+        """Clearly upwards, at the 5 % level."""
+        return self.p < 0.05 and self.slope > 0
+
+    @property
+    def falls(self) -> bool:
+        """Clearly downwards, at the 5 % level."""
+        return self.p < 0.05 and self.slope < 0
+
+
+def trend(x: Sequence[float], y: Sequence[float]) -> Trend:
+    """The trend of a curve (Theil 1950, Sen 1968; Mann 1945, Kendall 1975).
+
+    Neighbouring points of a training curve are not independent, which makes plain tests too sure; the test's variance
+    is widened by (1 + r) / (1 - r), r the correlation of neighbouring residuals where it is positive (Bayley and
+    Hammersley 1946).
+
+    Args:
+        x: Ascending, e.g. iterations.
+        y: Finite, as many.
+    """
+    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if len(ys) < 2:
+        return Trend(0.0, 0.0, 1.0, 0.0)
+    first, second = np.triu_indices(len(ys), k=1)
+    rises = ys[second] - ys[first]
+    slope = float(np.median(rises / (xs[second] - xs[first])))
+    residuals = ys - slope * xs
+    residuals -= np.median(residuals)
+    noise = 1.4826 * float(np.median(np.abs(residuals)))
+    return Trend(slope, slope * float(xs[-1] - xs[0]), _mann_kendall(ys, np.sign(rises).sum(), residuals), noise)
+
+
+def _mann_kendall(ys: npt.NDArray[np.float64], score: float, residuals: npt.NDArray[np.float64]) -> float:
+    """The test's p by its normal approximation, with ties and autocorrelation taken into account."""
+    n = len(ys)
+    _, ties = np.unique(ys, return_counts=True)
+    variance = (n * (n - 1) * (2 * n + 5) - (ties * (ties - 1) * (2 * ties + 5)).sum()) / 18
+    if n < 4 or variance <= 0:
+        return 1.0
+    power = float((residuals**2).sum())
+    repeats = float((residuals[1:] * residuals[:-1]).sum()) / power if power > 0 else 0.0
+    variance *= (1 + max(0.0, min(repeats, 0.98))) / (1 - max(0.0, min(repeats, 0.98)))
+    z = max(0.0, abs(score) - 1) / math.sqrt(variance)
+    return math.erfc(z / math.sqrt(2))
+
+
+def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Spearman's: of the ranks, ties sharing theirs; NaN with fewer than three pairs or where one side is constant."""
+    if len(ours) < 3:
+        return math.nan
+    one, other = (_ranks(np.asarray(values, dtype=np.float64)) for values in (ours, theirs))
+    if one.std() == 0 or other.std() == 0:
+        return math.nan
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    last: npt.NDArray[np.float64] = np.cumsum(sizes) - (sizes - 1) / 2
+    return last[group]

@@ -181,10 +181,7 @@ PLAIN = Dialect(
 
 DIALECTS = {dialect.name: dialect for dialect in (UNSTUCK, SB3, CLEANRL, PLAIN)}
 
-EVAL_ACTION_PREFIX = "eval/action/"
-"""Followed by the action's name: the share of evaluated decisions that the greedy policy gave it."""
-
-_FAMILIES = (metrics.ACTION_PREFIX, EVAL_ACTION_PREFIX, "effective/")
+_FAMILIES = (metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX, "effective/")
 _OURS = frozenset(value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str))
 
 
@@ -224,5 +221,5 @@ def rename(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | No
         found = metrics.action_metric(theirs.removeprefix("action_")), 1.0
     if not found or not evaluated:
         return found
-    ours = found[0].replace(metrics.ACTION_PREFIX, EVAL_ACTION_PREFIX)
+    ours = found[0].replace(metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX)
     return metrics.EVAL_RETURN if ours == metrics.TRAIN_RETURN else ours, found[1]

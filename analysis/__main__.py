@@ -1,0 +1,103 @@
+"""What runs say: `python -m analysis diagnose RUN`, `compare RUN RUN`, `report NAME`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import AnalysisError
+
+_RUNS = """\
+A run is a file (a CSV, or an event file of TensorBoard's), a folder with such files, a sweep's trial (NAME/7), or an
+MLflow run id. Logs of Stable-Baselines3 (progress.csv), CleanRL and RL-Zoo are read as they are; for other names see
+--names."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, or 2 for a refusal, said in one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(options.run_command(options), end="")
+    except AnalysisError as error:
+        print(f"analysis: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader has seen enough
+        sys.stderr.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    diagnose = _command(
+        commands,
+        "diagnose",
+        "say why a run is stuck, with the numbers, and what to try",
+        "examples:\n"
+        "  python -m analysis diagnose runs/horizon/7\n"
+        "  python -m analysis diagnose horizon/7 --json\n"
+        "  python -m analysis diagnose logs/ppo/CartPole-v1_1\n"
+        "  python -m analysis diagnose progress.csv --set ppo.gamma=0.99",
+    )
+    diagnose.add_argument("run", metavar="RUN", help="the run")
+    diagnose.set_defaults(run_command=_diagnose)
+    return parser
+
+
+def _command(commands: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[:1].upper()}{summary[1:]}.\n\n{_RUNS}",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="of the sweeps (default: runs)")
+    parser.add_argument("--mlflow-url", help="MLflow's database or server (default: mlflow.db in the folder)")
+    parser.add_argument("--names", type=Path, help="mapping file for other names; see analysis/history/mapping.py")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="a setting that the run's files do not hold, such as ppo.gamma=0.99; may be given several times",
+    )
+    return parser
+
+
+def _diagnose(options: argparse.Namespace) -> str:
+    from analysis.diagnosis import diagnose
+    from analysis.document import to_text
+    from analysis.report.as_json import diagnosis_json
+    from analysis.report.diagnosis import diagnosis_document
+
+    diagnosis = diagnose(_history(options, options.run))
+    if options.json:
+        return _json(diagnosis_json(diagnosis))
+    return to_text(diagnosis_document(diagnosis, options.folder))
+
+
+def _history(options: argparse.Namespace, run: str) -> Any:
+    from dataclasses import replace
+
+    from analysis.history import Stores, load
+    from analysis.history.settings import literal
+
+    history = load(run, Stores(options.folder, options.mlflow_url, options.names))
+    added = {}
+    for word in options.set:
+        path, equals, value = word.partition("=")
+        if not equals or "." not in path:
+            raise AnalysisError(f"--set must be SETTING=VALUE, such as ppo.gamma=0.99, got {word!r}")
+        added[path] = literal(value)
+    return replace(history, settings={**history.settings, **added})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, default=str) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

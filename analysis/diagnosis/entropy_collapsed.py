@@ -1,0 +1,113 @@
+"""Entropy collapsed early: the policy stopped exploring before it knew what pays."""
+
+from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.standing import State, standing_of
+from analysis.words import number, percent
+from rl import metrics
+
+COLLAPSED = 0.1
+"""Share of the largest entropy below which hardly anything but one action is tried."""
+
+EARLY = 0.2
+"""Share of the run."""
+
+DOMINANT = 0.95
+"""Share of the sampled actions."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Look when entropy fell, and what the policy had learned by then."""
+    most = run.entropy_range
+    curve = run.finite(metrics.ENTROPY)
+    if most is None or len(curve) < 4:
+        return None
+    low = curve[curve < COLLAPSED * most]
+    if low.empty or float(curve.iloc[-1]) > COLLAPSED * most:
+        return None
+    when = int(low.index[0])
+    standing = standing_of(run)
+    shares = run.shares(metrics.ACTION_PREFIX)
+    dominant = float(shares.iloc[-1].max()) if len(shares) else 0.0
+    bad = standing.is_poor or (
+        standing.trivial is not False and dominant > DOMINANT and standing.state is not State.RISING
+    )
+    if not bad:
+        return None
+    late = run.late(metrics.ENTROPY)
+    since = f"below {percent(COLLAPSED)} of its maximum from iteration {when} ({percent(run.done(when))} of the run)"
+    facts = [Evidence(f"entropy {since}, {late} since", (metrics.ENTROPY,), (when, int(curve.index[-1])))]
+    if dominant > DOMINANT:
+        name = str(shares.iloc[-1].idxmax())
+        facts.append(
+            Evidence(
+                f"{percent(dominant, 1)} of the sampled actions are {name}",
+                (f"{metrics.ACTION_PREFIX}{name}",),
+                (int(shares.index[-1]), int(shares.index[-1])),
+            )
+        )
+    return Finding(
+        headline=f"Entropy has collapsed: {since}, and the run has nothing to show for it",
+        kind=Kind.FAULT if run.done(when) <= EARLY or dominant > DOMINANT else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=standing.brief,
+        evidence=tuple(facts),
+        causes=_causes(run, when),
+        remedies=_remedies(run),
+        since=when,
+        missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
+    )
+
+
+def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
+    weight = run.figure("ppo.entropy_coef")
+    kl = run.finite(metrics.APPROX_KL).loc[:when]
+    start, most = run.early(metrics.ENTROPY, 1), run.entropy_range
+    large = len(kl) > 0 and float(kl.mean()) > 0.03
+    biased = start is not None and most is not None and start.mean < 0.9 * most and start.iterations[0] <= 2
+    return (
+        Cause(
+            "steps too large while it fell (learning rate, epochs)",
+            "branch at a third of the learning rate from the start: entropy falls later, and the return rises first",
+            Support.SUPPORTED if large else Support.RULED_OUT if len(kl) else Support.OPEN,
+            f"mean KL {number(float(kl.mean()), 2)} up to iteration {when}" if len(kl) else "",
+        ),
+        Cause(
+            "no bonus against it",
+            "branch with entropy_coef 0.01 to 0.03",
+            Support.SUPPORTED if weight is not None and weight < 1e-3 else Support.OPEN,
+            "" if weight is None else f"entropy_coef {weight:g}",
+        ),
+        Cause(
+            "an untrained policy that prefers actions (its last layer was not initialised small)",
+            "look at the entropy of the first iteration: it must be all but the largest",
+            Support.SUPPORTED if biased else Support.RULED_OUT if start and most else Support.OPEN,
+            f"it began at {number(start.mean, 3)} of {number(most, 3)}" if start and most else "",
+        ),
+        Cause(
+            "rewards that favour one action whatever is observed",
+            "compute what each action earns when always taken, and compare it with the run's return",
+        ),
+    )
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    rate, weight = run.figure("ppo.lr") or 3e-4, run.figure("ppo.entropy_coef") or 0.0
+    watch = "entropy above a third of its maximum until the return has risen"
+    arms = [0.01, 0.03] if weight < 0.01 else [float(f"{weight * 3:.1g}")]
+    return (
+        Remedy({"ppo.entropy_coef": arms}, "a larger bonus keeps other actions in play", watch),
+        Remedy({"ppo.lr": float(f"{rate / 3:.1g}")}, "smaller steps leave time to see what pays", watch),
+    )
+
+
+RULE = Rule(
+    name="entropy_collapsed",
+    title="Entropy collapsed",
+    stage=Stage.EXPLORATION,
+    needs=((metrics.ENTROPY,),),
+    helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD, f"{metrics.ACTION_PREFIX}<action>"),
+    explains=("greedy_collapsed", "updates_too_small", "oscillating", "value_floor"),
+    source="Jones 2021 (entropy that collapses early; value loss to 0 with a poor return is a collapsed policy)",
+    examine=examine,
+)

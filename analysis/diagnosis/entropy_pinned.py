@@ -1,0 +1,93 @@
+"""Entropy pinned at its maximum: the bonus outweighs what the advantages say, or they say nothing."""
+
+from analysis.diagnosis import policy_frozen
+from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.standing import standing_of
+from analysis.diagnosis.updates_too_small import SMALL_CHANGE, SMALL_KL
+from analysis.words import number, percent
+from rl import metrics
+
+PINNED = 0.97
+"""Share of the largest entropy."""
+
+GRACE, PATIENCE = 0.2, 0.4
+"""Shares of the run: before the first nothing is said, and from the second on it is a fault even in a run that gets
+better, if its updates are large enough to move a policy."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Look whether entropy has left its maximum."""
+    most = run.entropy_range
+    entropy = run.late(metrics.ENTROPY)
+    if entropy is None or most is None or run.done(run.history.last_iteration) < GRACE:
+        return None
+    share = entropy.mean / most
+    if share < PINNED:
+        if share > 0.3:
+            text = f"entropy {number(entropy.mean, 3)} of {number(most, 3)}, falling as a policy settles"
+            return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (entropy.metric,), entropy.reach),))
+        return None
+    if policy_frozen.examine(run):
+        return None  # then it is not the bonus that holds it
+    kl, standing = run.late(metrics.APPROX_KL), standing_of(run)
+    weight = run.figure("ppo.entropy_coef")
+    change = run.late(metrics.UPDATE_NORM)
+    moved = kl is not None and kl.mean > SMALL_KL and (change is None or change.mean > SMALL_CHANGE)
+    lasts = moved and run.done(run.history.last_iteration) > PATIENCE
+    return Finding(
+        headline=f"Entropy is pinned at its maximum: {number(entropy.mean)} of {number(most)} {entropy.where}",
+        kind=Kind.FAULT if standing.is_poor or lasts else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=(f"updates do move the policy (KL {number(kl.mean, 2)}), " if moved and kl else "") + standing.brief,
+        evidence=(Evidence(f"entropy {entropy}, {percent(share)} of the largest", (entropy.metric,), entropy.reach),),
+        causes=(
+            Cause(
+                "entropy_coef too high",
+                "branch at a tenth of it: entropy falls within 20 iterations",
+                Support.SUPPORTED if weight is not None and weight >= 0.1 else Support.OPEN,
+                "" if weight is None else f"entropy_coef {weight:g}",
+            ),
+            Cause(
+                "no reward that depends on what the policy does (it has not been found yet, or is constant)",
+                "look at the returns of single episodes: do they differ from each other at all?",
+                *_reward(run),
+            ),
+            Cause(
+                "a policy gradient with the wrong sign, or for other actions than those taken",
+                "train on a bandit with one paying action: it must be preferred within seconds",
+            ),
+        ),
+        remedies=() if weight is None else _remedies(weight),
+        since=int(run.history.length * GRACE),
+        missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
+    )
+
+
+def _reward(run: Signals) -> tuple[Support, str]:
+    returns = run.whole(metrics.TRAIN_RETURN)
+    if returns is None or len(returns.values) < 3:
+        return Support.OPEN, ""
+    if returns.spread <= 1e-9 * max(1.0, abs(returns.mean)):
+        return Support.SUPPORTED, f"every episode returns {number(returns.mean)}"
+    return Support.RULED_OUT, f"returns vary: {returns}"
+
+
+def _remedies(weight: float) -> tuple[Remedy, ...]:
+    arms = [float(f"{weight / 3:.1g}"), float(f"{weight / 10:.1g}")]
+    watch = "entropy below 0.9 of its maximum within 20 iterations"
+    return (
+        (Remedy({"ppo.entropy_coef": arms}, "a smaller bonus lets the advantages decide", watch),) if weight > 0 else ()
+    )
+
+
+RULE = Rule(
+    name="entropy_pinned",
+    title="Entropy at its maximum",
+    stage=Stage.EXPLORATION,
+    needs=((metrics.ENTROPY,),),
+    helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD),
+    explains=("greedy_vs_sampled", "greedy_collapsed", "oscillating"),
+    source="Jones 2021 (relative entropy starts near 1, falls, flattens)",
+    examine=examine,
+)

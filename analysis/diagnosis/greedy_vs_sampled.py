@@ -1,0 +1,111 @@
+"""Greedy and sampled behaviour apart: what is evaluated is another policy than the one that is trained."""
+
+from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.standing import standing_of
+from analysis.words import number, percent
+from rl import metrics
+
+APART = 0.3
+"""Share of actions, or of flagged flows, by which the two differ."""
+
+NOISE = 3.0
+"""Times the sampled return's own spread by which the greedy return must differ."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare what is sampled in training with what is taken in evaluation."""
+    facts = [*_flagged(run), *_shares(run)]
+    apart = [fact for fact, distance in facts if distance > APART]
+    returns = _returns(run)
+    if not facts and returns is None:
+        return None
+    standing = standing_of(run)
+    worse = returns is not None and returns[1] < -NOISE
+    if not worse and not (apart and standing.is_poor):
+        return _fine(run, [fact for fact, _ in facts], returns)
+    evidence = [*apart, *([returns[0]] if returns else [])]
+    entropy, most = run.late(metrics.ENTROPY), run.entropy_range
+    return Finding(
+        headline=f"Greedy and sampled behaviour are apart: {evidence[0].text}",
+        kind=Kind.SUSPECT if not worse else Kind.FAULT,
+        sureness=Sureness.SURE,
+        why=standing.brief,
+        evidence=tuple(evidence),
+        causes=(
+            Cause(
+                "a policy close to uniform, whose most probable action wins by a hair",
+                "look at entropy: near its maximum",
+                *_near_uniform(entropy.mean / most if entropy and most else None),
+            ),
+            Cause(
+                "a policy that relies on chance, since different situations look the same to it",
+                "add history to the observation; evaluate the sampled policy as well",
+            ),
+            Cause(
+                "evaluation that sees other inputs than training (a normaliser left out, or not frozen)",
+                "evaluate the sampled policy by the evaluation's own code: its return must be that of training",
+            ),
+        ),
+        since=evidence[0].iterations[0] if evidence[0].iterations else None,
+        missing=() if entropy else (metrics.ENTROPY,),
+    )
+
+
+def _near_uniform(share: float | None) -> tuple[Support, str]:
+    if share is None:
+        return Support.OPEN, ""
+    return (Support.SUPPORTED if share > 0.9 else Support.RULED_OUT), f"entropy {percent(share)} of its maximum"
+
+
+def _flagged(run: Signals) -> list[tuple[Evidence, float]]:
+    """Triage, by the counts: what the sampled and the greedy policy let through."""
+    counts, shares = run.confusion, run.shares(metrics.ACTION_PREFIX)
+    if counts.empty or "allow" not in shares:
+        return []
+    last = counts.iloc[-1]
+    greedy, sampled = float(last["tn"] + last["fn"]) / float(last.sum()), float(shares["allow"].iloc[-1])
+    text = f"the sampled policy allows {percent(sampled, 1)} of the flows, the greedy one {percent(greedy, 1)}"
+    names = (f"{metrics.ACTION_PREFIX}allow", metrics.TRUE_NEGATIVES, metrics.FALSE_NEGATIVES)
+    return [(Evidence(text, names, (int(shares.index[-1]), int(counts.index[-1]))), abs(greedy - sampled))]
+
+
+def _shares(run: Signals) -> list[tuple[Evidence, float]]:
+    greedy, sampled = run.shares(metrics.GREEDY_PREFIX), run.shares(metrics.ACTION_PREFIX)
+    if greedy.empty or sampled.empty:
+        return []
+    difference = (greedy.iloc[-1] - sampled.iloc[-1]).dropna().abs().sum() / 2
+    text = f"{percent(float(difference))} of the actions differ between the greedy and the sampled policy"
+    names = (f"{metrics.GREEDY_PREFIX}<action>", f"{metrics.ACTION_PREFIX}<action>")
+    return [(Evidence(text, names, (int(greedy.index[-1]), int(greedy.index[-1]))), float(difference))]
+
+
+def _returns(run: Signals) -> tuple[Evidence, float] | None:
+    """The greedy return against the sampled one, in units of their noise."""
+    greedy, sampled = run.late(metrics.EVAL_RETURN), run.late(metrics.TRAIN_RETURN)
+    if greedy is None or sampled is None or len(sampled.values) < 3:
+        return None
+    noise = max(sampled.spread, greedy.spread, 1e-9)
+    text = f"return {number(greedy.mean)} of the greedy policy, {number(sampled.mean)} of the sampled one"
+    fact = Evidence(text, (greedy.metric, sampled.metric), greedy.reach)
+    return fact, (greedy.mean - sampled.mean) / noise
+
+
+def _fine(run: Signals, facts: list[Evidence], returns: tuple[Evidence, float] | None) -> Finding | None:
+    shown = ([returns[0]] if returns else []) + facts
+    text = f"greedy beside sampled: {shown[0].text}"
+    return Finding(text, Kind.FINE, Sureness.LIKELY, "", tuple(shown))
+
+
+RULE = Rule(
+    name="greedy_vs_sampled",
+    title="Greedy and sampled apart",
+    stage=Stage.BEHAVIOUR,
+    needs=(
+        (metrics.EVAL_RETURN, metrics.TRUE_POSITIVES, f"{metrics.GREEDY_PREFIX}<action>"),
+        (metrics.TRAIN_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
+    ),
+    helps=(metrics.ENTROPY,),
+    source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
+    examine=examine,
+)

@@ -1,0 +1,100 @@
+"""Overfitting to the flows trained on: what was memorised does not hold for flows of the validation part."""
+
+from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from analysis.diagnosis.signals import Signals, Window
+from analysis.diagnosis.standing import State, standing_of
+from analysis.words import number
+from rl import metrics
+
+GAP = 0.05
+"""F1 on flows trained on minus F1 on others; below it is noise of 1,600 flows and a little optimism."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare F1 on flows of the training part with that on others."""
+    ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
+    if ours is None or theirs is None:
+        return None
+    gap = ours.mean - theirs.mean
+    noise = (ours.error**2 + theirs.error**2) ** 0.5
+    text = f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others {theirs.where}"
+    fact = Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
+    if gap < max(GAP, 3 * noise):
+        return Finding(f"no overfitting: {text}", Kind.FINE, Sureness.SURE, "", (fact,))
+    fallen = standing_of(run).state is State.FALLING
+    return Finding(
+        headline=f"Overfitting to the flows trained on: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE if fallen or gap > 2 * GAP else Sureness.LIKELY,
+        why="both are measured on as many flows, by the same greedy policy"
+        + ("; F1 on others has fallen since" if fallen else ""),
+        evidence=(fact, *_peak(run, theirs)),
+        causes=_causes(run),
+        remedies=_remedies(run),
+        since=_since(run),
+    )
+
+
+def _since(run: Signals) -> int | None:
+    gap = (run.finite(metrics.F1_TRAIN) - run.finite(metrics.F1)).dropna()
+    wide = gap[gap > GAP]
+    return int(wide.index[0]) if len(wide) else None
+
+
+def _peak(run: Signals, level: Window) -> list[Evidence]:
+    curve = run.finite(metrics.F1)
+    best = int(curve.index[int(curve.to_numpy().argmax())])
+    if float(curve.max()) - level.mean < GAP / 2:
+        return []
+    return [
+        Evidence(f"best F1 on others {number(float(curve.max()), 3)}, at iteration {best}", (metrics.F1,), (best, best))
+    ]
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    flows = run.figure("data.num_flows")
+    steps = (run.figure("ppo.num_envs") or 0) * (run.figure("ppo.num_steps") or 0) * run.history.last_iteration
+    seen = steps / flows if flows and steps and run.setting("data.source") == "synthetic" else None
+    return (
+        Cause(
+            "too few different flows for so many passes",
+            "train on half of the flows: the gap grows",
+            Support.SUPPORTED if seen and seen > 50 else Support.OPEN,
+            f"each flow was seen some {number(seen, 2)} times" if seen else "",
+        ),
+        Cause(
+            "a network wider than the data can fill",
+            "halve hidden_sizes: the gap shrinks",
+            Support.OPEN,
+            f"hidden_sizes {run.setting('ppo.hidden_sizes')}" if run.setting("ppo.hidden_sizes") else "",
+        ),
+        Cause(
+            "validation flows of another kind than those trained on (a split by time)",
+            "split at random instead: the gap closes",
+            Support.RULED_OUT if run.setting("data.order") == "shuffled" else Support.OPEN,
+            "the split is random" if run.setting("data.order") == "shuffled" else "",
+        ),
+    )
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    watch = "F1 on flows trained on within 0.05 of F1 on others, and the latter no lower than the control's"
+    weight = run.figure("ppo.entropy_coef") or 0.01
+    return (
+        Remedy({"ppo.hidden_sizes": ((16, 16),)}, "a smaller network has less room to memorise", watch),
+        Remedy(
+            {"ppo.entropy_coef": float(f"{weight * 3:.1g}")},
+            "a softer policy commits itself less to single flows",
+            watch,
+        ),
+    )
+
+
+RULE = Rule(
+    name="overfitting",
+    title="Overfitting to training flows",
+    stage=Stage.BEHAVIOUR,
+    needs=((metrics.F1_TRAIN,), (metrics.F1,)),
+    source="Cobbe et al. 2019, Quantifying generalization in RL (training and test levels apart)",
+    examine=examine,
+)

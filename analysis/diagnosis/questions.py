@@ -1,0 +1,36 @@
+"""What a metric that was not recorded would have told: said with every diagnosis that had to do without it."""
+
+from rl import metrics
+
+WOULD_TELL = {
+    metrics.APPROX_KL: "how far each update moves the policy: nothing, a usual amount or too much",
+    metrics.CLIP_FRACTION: "whether updates run into the clip",
+    metrics.RATIO_DEVIATION: "whether the log-probabilities are those of the policy that acted (a bug if not)",
+    metrics.GRAD_NORM_POLICY: "whether a gradient reaches the policy at all",
+    metrics.GRAD_NORM_VALUE: "whether the value loss drowns the policy's gradient",
+    metrics.GRAD_CLIPPED_SHARE: "whether the gradient is clipped all the time",
+    metrics.GRAD_NORM: "how large the gradient is before it is clipped",
+    metrics.UPDATE_NORM: "whether the parameters change",
+    metrics.LR: "the learning rate in force, after its schedule and after any restart",
+    metrics.ENTROPY: "whether the policy has made up its mind about single flows",
+    metrics.ADVANTAGE_STD: "whether advantages tell actions apart, and in which unit",
+    metrics.ADVANTAGE_MEAN: "whether the critic is off by a constant",
+    metrics.TARGET_STD: "the unit of what the critic is to predict",
+    metrics.EXPLAINED_VARIANCE: "how much of the returns the critic explains",
+    metrics.VALUE_FLOOR: "how low the value loss could be: whether it is the critic's fault at all",
+    metrics.VALUE_LOSS_EXCESS: "what a better critic could remove",
+    metrics.EXPLAINED_VARIANCE_MC: "whether the critic foresees real returns, or agrees with itself",
+    metrics.PROBE_EXPLAINED_VARIANCE_MC: "whether the returns can be foreseen from the observation",
+    metrics.SATURATED_SHARE: "whether hidden units still pass gradients on",
+    metrics.INPUT_RMS_MAX: "whether inputs are scaled",
+    metrics.EVAL_RETURN: "what the greedy policy earns",
+    metrics.TRAIN_RETURN: "what the sampled policy earns",
+    metrics.F1: "what the policy is worth",
+    metrics.F1_TRAIN: "whether it has memorised the flows that it was trained on",
+    metrics.VALUE_LOSS: "whether the critic learns",
+    metrics.TRUE_POSITIVES: "what the greedy policy flags (with tn, fp and fn)",
+    f"{metrics.ACTION_PREFIX}<action>": "what the sampled policy does",
+    f"{metrics.GREEDY_PREFIX}<action>": "what the greedy policy does",
+    f"{metrics.F1}/seed_<member>": "whether seeds agree",
+    f"{metrics.EVAL_RETURN}/seed_<member>": "whether seeds agree",
+}

@@ -1,0 +1,74 @@
+"""What the reward table of the triage of flows pays: constant policies, and the best one."""
+
+from dataclasses import dataclass
+
+from analysis.diagnosis.finding import Support
+from analysis.diagnosis.signals import Signals
+from analysis.words import number
+
+_ACTIONS = ("allow", "block", "quarantine", "alert")
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """Mean reward of a flow under a table, by policy.
+
+    Attributes:
+        constant: Of always taking one action, by its name.
+        uniform: Of drawing actions evenly.
+        perfect: Of the best action for benign flows and the best one for threats.
+        best_benign: That action's name.
+        best_threat: Likewise.
+        certainty: Probability of a threat above which the best action for threats pays more than the one for benign
+            flows; above 1 if it never does.
+    """
+
+    constant: dict[str, float]
+    uniform: float
+    perfect: float
+    best_benign: str
+    best_threat: str
+    certainty: float
+
+
+def rewards_of(run: Signals) -> Rewards | None:
+    """The run's table, weighted by its share of threats; None where either was not recorded."""
+    benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
+    share = threat_share(run)
+    rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(_ACTIONS)]
+    if len(rows) < 2 or share is None:
+        return None
+    pays = {name: ((1 - share) * b + share * t) for name, b, t in zip(_ACTIONS, *rows, strict=True)}
+    best_benign = max(range(len(_ACTIONS)), key=rows[0].__getitem__)
+    best_threat = max(range(len(_ACTIONS)), key=rows[1].__getitem__)
+    loss = rows[0][best_benign] - rows[0][best_threat]
+    gain = rows[1][best_threat] - rows[1][best_benign]
+    return Rewards(
+        constant=pays,
+        uniform=sum(pays.values()) / len(pays),
+        perfect=(1 - share) * rows[0][best_benign] + share * rows[1][best_threat],
+        best_benign=_ACTIONS[best_benign],
+        best_threat=_ACTIONS[best_threat],
+        certainty=loss / (loss + gain) if loss + gain > 0 else 2.0,
+    )
+
+
+def threat_share(run: Signals) -> float | None:
+    """Share of threats among the flows evaluated, else as it was set."""
+    counts = run.confusion
+    if not counts.empty:
+        return float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
+    return run.figure("data.threat_share")
+
+
+def constant_policies(run: Signals) -> tuple[Support, str]:
+    """Whether the table makes one action the best whatever is observed."""
+    rewards = rewards_of(run)
+    if rewards is None:
+        return Support.OPEN, ""
+    best = max(rewards.constant, key=rewards.constant.__getitem__)
+    why = (
+        f"always {best} earns {number(rewards.constant[best], 3)} a flow, a perfect policy {number(rewards.perfect, 3)}"
+    )
+    same = rewards.best_benign == rewards.best_threat
+    return Support.SUPPORTED if same else Support.RULED_OUT, why

@@ -1,0 +1,227 @@
+"""What rules ask a run: how a metric stood early and late, whether it moved, what the settings imply."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from analysis.history import History
+from analysis.statistics import Trend, trend
+from analysis.words import give_or_take, number, span
+from rl import metrics
+
+LATE_SHARE = 0.25
+"""The last quarter of a curve is how the run stands."""
+
+FINAL_EVALUATIONS = 3
+"""As in a trial's `final/value`: the mean of its last three evaluations."""
+
+_TRIAGE = ("allow", "block", "quarantine", "alert")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Part of a curve.
+
+    Attributes:
+        metric: Its name.
+        iterations: Where it was recorded.
+        values: Finite, as many, at least one.
+    """
+
+    metric: str
+    iterations: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Of the values."""
+        return math.fsum(self.values) / len(self.values)
+
+    @property
+    def median(self) -> float:
+        """Of the values."""
+        return float(pd.Series(self.values).median())
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the values (n - 1), 0 for a single one."""
+        return float(pd.Series(self.values).std()) if len(self.values) > 1 else 0.0
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean, as if neighbouring values were independent."""
+        return self.spread / math.sqrt(len(self.values))
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """First and last iteration."""
+        return self.iterations[0], self.iterations[-1]
+
+    def __str__(self) -> str:
+        return f"{span(self.values)} {self.where}"
+
+    @property
+    def where(self) -> str:
+        """The iterations, in words."""
+        first, last = self.reach
+        return f"at iteration {first}" if first == last else f"over iterations {first} to {last}"
+
+    @property
+    def level(self) -> str:
+        """Mean and spread, in words."""
+        return give_or_take(self.mean, self.spread)
+
+
+class Signals:
+    """A run's curves, cut and measured as rules need them.
+
+    Args:
+        history: The run, so far: rules say the same of a run that goes on.
+
+    Attributes:
+        history: The run.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    # Curves
+
+    def has(self, *names: str) -> bool:
+        """Whether every one of these metrics was recorded."""
+        return self.history.has(*names)
+
+    def whole(self, name: str) -> Window | None:
+        """All finite values of a metric; None if there is none."""
+        return self._window(name, self.finite(name))
+
+    def early(self, name: str, count: int = 3) -> Window | None:
+        """Its first values."""
+        return self._window(name, self.finite(name).iloc[:count])
+
+    def late(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
+        """Its last values: a share of them, or so many at least."""
+        curve = self.finite(name)
+        return self._window(name, curve.iloc[-max(least, math.ceil(share * len(curve))) :])
+
+    def trend(self, name: str, start: int = 0) -> Trend:
+        """Whether it rises or falls, from an iteration on."""
+        curve = self.finite(name).loc[start:]
+        return trend(curve.index.tolist(), curve.tolist())
+
+    def finite(self, name: str) -> "pd.Series[float]":
+        """The metric's curve without what is not finite."""
+        curve = self.history.curve(name)
+        return curve[curve.abs() < math.inf]
+
+    def done(self, iteration: int) -> float:
+        """Which share of the run's planned length an iteration stands at."""
+        return iteration / max(1, self.history.length)
+
+    # Settings
+
+    def setting(self, path: str, default: Any = None) -> Any:
+        """A setting by dotted path."""
+        return self.history.setting(path, default)
+
+    def figure(self, path: str) -> float | None:
+        """A setting that is a number; None if it was not recorded as one."""
+        value = self.setting(path)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def returns_normalised(self) -> bool | None:
+        """Whether the critic's targets have spread 1; None if that was not recorded."""
+        value = self.setting("ppo.normalize_returns")
+        return None if value is None else value not in (False, "none", "False")
+
+    @property
+    def steps_are_independent(self) -> bool | None:
+        """Whether successive observations are independent draws by construction; None if that was not recorded."""
+        if not self.is_triage:
+            return False if "env.id" in self.history.settings else None
+        order = self.setting("data.order")
+        return None if order is None else order == "shuffled"
+
+    @property
+    def is_triage(self) -> bool:
+        """Whether the run triages flows: its actions say so, if its environment was not recorded."""
+        return "Triage" in str(self.setting("env.id", "")) or set(_TRIAGE) <= set(self.actions)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions, where their shares were recorded or the settings list them."""
+        return tuple(self.history.family(metrics.ACTION_PREFIX)) or tuple(self.setting("env.actions") or ())
+
+    # Behaviour
+
+    @cached_property
+    def entropy_range(self) -> float | None:
+        """The largest entropy that a policy over the run's actions can have, ln n; None if n is unknown.
+
+        Without the actions' names it is told from the start: an untrained policy is all but uniform, so that an entropy
+        within 2 % of ln 2, ln 3, ... says how many actions there are.
+        """
+        if len(self.actions) > 1:
+            return math.log(len(self.actions))
+        start = self.early(metrics.ENTROPY, 1)
+        if start is None or start.mean <= 0:
+            return None
+        whole = math.log(max(2, round(math.exp(start.mean))))
+        return whole if abs(start.mean - whole) < 0.02 * whole else None
+
+    def shares(self, prefix: str) -> pd.DataFrame:
+        """Shares of the actions by iteration, a column each, where all of them were recorded."""
+        return pd.DataFrame(self.history.family(prefix)).dropna()
+
+    @property
+    def confusion(self) -> pd.DataFrame:
+        """Columns tp, tn, fp, fn by iteration of evaluation; empty unless all were recorded."""
+        names = (metrics.TRUE_POSITIVES, metrics.TRUE_NEGATIVES, metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES)
+        if not self.has(*names):
+            return pd.DataFrame()
+        return pd.DataFrame({name.rpartition("/")[2]: self.history.curve(name) for name in names}).dropna()
+
+    @cached_property
+    def trivial_f1(self) -> Mapping[str, float]:
+        """F1 of policies that have learned nothing, by name; from the counts where it was not recorded."""
+        recorded = {name: self.late(name) for name in metrics.TRIVIAL}
+        if all(recorded.values()):
+            return {name.removeprefix(f"{metrics.F1}_"): window.mean for name, window in recorded.items() if window}
+        counts = self.confusion
+        if counts.empty:
+            return {}
+        threats = float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
+        return {
+            "flag_all": 2 * threats / (1 + threats),
+            "flag_none": 0.0,
+            "random": 1.5 * threats / (0.75 + threats) if len(self.actions) == len(_TRIAGE) else 0.0,
+        }
+
+    def seeds(self, name: str, evaluations: int = FINAL_EVALUATIONS) -> Mapping[int, float]:
+        """Each seed's mean over its last values of a metric; empty if only the mean over seeds was recorded."""
+        curves = self.history.seeds(name)
+        return {seed: float(curve.dropna().iloc[-evaluations:].mean()) for seed, curve in curves.items() if len(curve)}
+
+    def _window(self, name: str, curve: "pd.Series[float]") -> Window | None:
+        if curve.empty:
+            return None
+        return Window(name, tuple(int(i) for i in curve.index), tuple(curve.tolist()))
+
+
+def shown(shares: Sequence[float]) -> str:
+    """Shares of actions in percent.
+
+    >>> shown([0.278, 0.219])
+    '27.8 / 21.9 %'
+    """
+    return " / ".join(f"{100 * share:.1f}" for share in shares) + " %"
+
+
+def setting_text(value: Any) -> str:
+    """A setting's value as people write it."""
+    return number(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,135 @@
+"""Is the run learning at all? The first thing to know, and what most rules ask before they call anything a fault."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from analysis.diagnosis.signals import FINAL_EVALUATIONS, Signals, Window
+from analysis.words import counted, give_or_take, listed, number
+from rl import metrics
+
+TRIVIAL_MARGIN = 0.01
+"""An F1 at most this far above the best trivial policy's is no better than it, as in the health rules."""
+
+CLEAR = 3.0
+"""A change counts from this many times its standard error."""
+
+
+class State(StrEnum):
+    """Attributes:
+    RISING: It gets better.
+    HOLDING: It has got better, and stays there.
+    FALLING: It had been better.
+    FLAT: It is where it started.
+    UNKNOWN: Neither returns nor F1 were recorded often enough.
+    """
+
+    RISING = "rising"
+    HOLDING = "holding"
+    FALLING = "falling"
+    FLAT = "flat"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands.
+
+    Attributes:
+        score: The metric that says so: F1, else a greedy evaluation's return, else the training episodes'.
+        level: Its last evaluations; None if it was never recorded.
+        state: Where it is going.
+        trivial: Whether F1 is no better than the best policy that has learned nothing; None without F1.
+        text: In words, with numbers.
+    """
+
+    score: str
+    level: Window | None
+    state: State
+    trivial: bool | None
+    text: str
+
+    @property
+    def brief(self) -> str:
+        """In a few words, for use within a sentence."""
+        if self.is_poor:
+            return "the run has nothing to show for it"
+        return _BRIEFLY[self.state]
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether there is nothing to show: no better than trivial, or no better than at the start."""
+        if self.trivial is not None:
+            return self.trivial and self.state is not State.RISING
+        return self.state in (State.FLAT, State.FALLING)
+
+
+@lru_cache(maxsize=16)
+def standing_of(run: Signals) -> Standing:
+    """How a run stands, by the best metric that it has."""
+    candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
+    score = next((name for name in candidates if run.has(name)), metrics.TRAIN_RETURN)
+    level = run.late(score, share=0.0, least=FINAL_EVALUATIONS)
+    if level is None:
+        return Standing(score, None, State.UNKNOWN, None, "neither F1 nor returns were recorded")
+    trivial = None
+    if score == metrics.F1 and run.trivial_f1:
+        trivial = level.mean <= max(run.trivial_f1.values()) + TRIVIAL_MARGIN
+    state = _state(run, score)
+    unclear = state in (State.FLAT, State.HOLDING, State.UNKNOWN)
+    if unclear and _state(run, metrics.TRAIN_RETURN) is State.RISING:
+        state = State.RISING  # the policy gets better where few evaluations, or F1, cannot show it yet
+    return Standing(score, level, state, trivial, _text(run, score, level, state, trivial))
+
+
+def _state(run: Signals, name: str) -> State:
+    """Where a metric is going, higher being better: its start, its best stretch and its end, told from its noise."""
+    curve = run.finite(name)
+    if len(curve) < 4:
+        return State.UNKNOWN
+    size = max(2, len(curve) // 4)
+    noise = max(float(curve.diff().abs().median()) / 0.954, 1e-9 * float(curve.abs().max()), 1e-12)
+    # 0.954: the median of a normal difference is 0.6745 * sqrt(2) of the points' own spread.
+    error = noise * (2 / size) ** 0.5
+    first, last = float(curve.iloc[:size].mean()), float(curve.iloc[-size:].mean())
+    best = float(curve.rolling(size).mean().max())
+    if best - last > CLEAR * error and best - first > CLEAR * error and best - last > 0.25 * (best - first):
+        return State.FALLING
+    if last - first <= CLEAR * error:
+        return State.FALLING if first - last > CLEAR * error else State.FLAT
+    before = float(curve.iloc[-2 * size : -size].mean())
+    return State.RISING if last - before > error else State.HOLDING
+
+
+def _text(run: Signals, score: str, level: Window, state: State, trivial: bool | None) -> str:
+    title = {metrics.F1: "F1", metrics.EVAL_RETURN: "greedy return", metrics.TRAIN_RETURN: "return"}[score]
+    seeds = run.seeds(score)
+    values = list(seeds.values())
+    spread = Window(score, level.iterations, tuple(values)).spread if len(values) > 1 else 0.0
+    words = f"{title} {give_or_take(level.mean, spread) if spread else number(level.mean)}"
+    words += (
+        f" over the last {counted(len(level.values), 'evaluation' if score != metrics.TRAIN_RETURN else 'iteration')}"
+    )
+    if len(values) > 1:
+        words += f" and {len(values)} seeds"
+    if trivial is not None:
+        policies = [f"{name.replace('_', ' ')} {number(value, 3)}" for name, value in run.trivial_f1.items()]
+        words += f", {'no better than' if trivial else 'above'} policies that have learned nothing ({listed(policies)})"
+    return f"{words}; {_GOING[state]}"
+
+
+_BRIEFLY = {
+    State.RISING: "the run gets better all the same",
+    State.HOLDING: "the run has got better all the same",
+    State.FALLING: "the run had been better",
+    State.FLAT: "the run is where it started",
+    State.UNKNOWN: "how the run stands is not known",
+}
+
+_GOING = {
+    State.RISING: "still rising",
+    State.HOLDING: "risen since the start, now level",
+    State.FALLING: "it had been better",
+    State.FLAT: "no better than at the start",
+    State.UNKNOWN: "too few values to tell where it is going",
+}

@@ -1,0 +1,73 @@
+"""Units that saturated, or died, during training: what they have learned can no longer be changed."""
+
+from analysis.diagnosis import inputs_unscaled
+from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.standing import State, standing_of
+from analysis.words import number, percent
+from rl import metrics
+
+SATURATED = 0.3
+"""Share of the hidden units' activations beyond 0.97 at the end."""
+
+GROWN = 0.15
+"""Growth that training alone accounts for."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Look whether saturation has grown."""
+    start, late = run.early(metrics.SATURATED_SHARE, 1), run.late(metrics.SATURATED_SHARE)
+    if start is None or late is None:
+        return None
+    text = f"saturated hidden units: {percent(start.mean)} {start.where}, {percent(late.mean)} {late.where}"
+    facts = (Evidence(text, (late.metric,), (start.iterations[0], late.iterations[-1])),)
+    if late.mean < SATURATED:
+        return Finding(text, Kind.FINE, Sureness.SURE, "", facts)
+    if late.mean - start.mean < GROWN and inputs_unscaled.examine(run):
+        return None  # there from the start: a matter of the inputs
+    standing = standing_of(run)
+    harmed = standing.is_poor or standing.state is State.FALLING
+    rate, kl = run.figure("ppo.lr"), run.late(metrics.APPROX_KL)
+    return Finding(
+        headline=f"Hidden units saturate: {percent(start.mean)} {start.where}, {percent(late.mean)} in the end",
+        kind=Kind.FAULT if harmed else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=standing.brief,
+        evidence=facts,
+        causes=(
+            Cause(
+                "learning rate too high: weights grow until tanh is flat",
+                "branch at a third of it from the start",
+                Support.SUPPORTED if rate is not None and rate > 2e-3 else Support.OPEN,
+                "" if rate is None else f"lr {number(rate)}" + (f", KL {number(kl.mean, 2)}" if kl else ""),
+            ),
+            Cause(
+                "targets that move or have large units, which the critic's layers chase",
+                "branch with normalize_returns=batch",
+                Support.RULED_OUT if run.returns_normalised else Support.OPEN,
+                "returns are normalised" if run.returns_normalised else "",
+            ),
+            Cause("inputs that drift away from the scale that they had", "compare the inputs' spread early and late"),
+        ),
+        remedies=(
+            Remedy(
+                {"ppo.lr": float(f"{(rate or 3e-4) / 3:.1g}")},
+                "smaller steps keep weights small",
+                "saturated share below 0.2 at the same iteration",
+            ),
+        ),
+        since=late.iterations[0],
+    )
+
+
+RULE = Rule(
+    name="units_saturated",
+    title="Saturated units",
+    stage=Stage.SCALE,
+    needs=((metrics.SATURATED_SHARE,),),
+    helps=(metrics.UPDATE_NORM,),
+    explains=("entropy_collapsed", "critic_underfits", "greedy_collapsed"),
+    source="Sokar et al. 2023, The dormant neuron phenomenon (units that no longer learn); beyond 0.97 tanh passes on "
+    "less than 6 % of a gradient",
+    examine=examine,
+)

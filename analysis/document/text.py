@@ -1,0 +1,67 @@
+"""A document as plain text, for the terminal."""
+
+import textwrap
+
+from analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
+
+_WIDTH = 100
+
+
+def to_text(document: Document, width: int = _WIDTH) -> str:
+    """The document without its figures, folded to a width; commands stay on one line, to be copied."""
+    parts = [document.title, "=" * len(document.title), ""]
+    for block in document.blocks:
+        parts += [*_lines(block, width), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _lines(block: Block, width: int) -> list[str]:
+    match block:
+        case Heading(text, _):
+            return [text, "-" * len(text)]
+        case Paragraph(text, _):
+            return textwrap.wrap(text.replace("`", ""), width)
+        case Bullets(items):
+            return [line for item in items for line in _item(item, width)]
+        case Commands(lines):
+            return [f"  {line}" for line in lines]
+        case Table():
+            return _table(block, width)
+        case Figure():
+            return []
+
+
+def _item(item: "str | tuple[str, tuple[str, ...]]", width: int) -> list[str]:
+    text, below = (item, ()) if isinstance(item, str) else item
+    lines = _fold(text, "- ", width)
+    return lines + [f"  {line}" for inner in below for line in _fold(inner, "- ", width - 2)]
+
+
+def _fold(text: str, mark: str, width: int) -> list[str]:
+    return textwrap.wrap(text.replace("`", ""), width, initial_indent=mark, subsequent_indent=" " * len(mark))
+
+
+def _table(table: Table, width: int) -> list[str]:
+    """Columns beside each other where they fit; else a row is a list of its cells."""
+    rows = [table.header, *table.rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
+    if sum(widths) + 2 * len(widths) <= width:
+        rule = tuple("-" * size for size in widths)
+        lines = []
+        for row in (table.header, rule, *table.rows):
+            cells = [
+                cell.rjust(size) if column in table.numeric else cell.ljust(size)
+                for column, (cell, size) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  ".join(cells).rstrip())
+    else:
+        lines = [line for row in table.rows for line in _row(table.header, row, width)]
+    return ([f"{table.caption}:"] if table.caption else []) + lines
+
+
+def _row(header: tuple[str, ...], row: tuple[str, ...], width: int) -> list[str]:
+    """A row too wide for a line: its first cell, and below it the others under their column's name."""
+    if len(row) == 2:
+        return _fold(f"{row[0]}: {row[1]}", "- ", width)
+    cells = [f"{name}: {cell}" for name, cell in zip(header[1:], row[1:], strict=True) if cell]
+    return _item((row[0], tuple(cells)), width)

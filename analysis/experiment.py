@@ -1,0 +1,168 @@
+"""From a remedy to the command that tries it: arms side by side, with an untouched control, on the same seeds."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from analysis.diagnosis.finding import Diagnosis, Kind, Support
+from analysis.history import History
+from analysis.words import number
+
+MOST_ARMS = 8
+"""Beside the control: more would take longer than they tell."""
+
+_NAME_LENGTH = 88
+_TRIAGE_ACTIONS = {"allow", "block", "quarantine", "alert"}
+
+# A sweep's own configuration, read as it is: these keep Hydra from writing files of its own.
+_QUIET = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
+_ALL_POINTS = ("sampler.name=points", "scheduler.name=none", "health.enabled=false", "sweep.num_trials=null")
+_OURS = (
+    *("num_iterations", "num_envs", "num_steps", "minibatch_size", "num_epochs", "lr", "lr_schedule", "gamma"),
+    *("gae_lambda", "clip_range", "clip_range_vf", "entropy_coef", "value_coef", "max_grad_norm", "target_kl"),
+    *(
+        "normalize_advantage",
+        "normalize_returns",
+        "normalize_observations",
+        "hidden_sizes",
+        "shared_trunk",
+        "eval_every",
+    ),
+)
+"""Settings of `ppo` that a foreign run can share with ours."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One change to try.
+
+    Attributes:
+        change: Settings by dotted path.
+        why: What speaks for it, or that it was asked for.
+        watch: What must be seen, by when.
+        rule: Whose finding proposes it.
+    """
+
+    change: Mapping[str, Any]
+    why: str
+    watch: str
+    rule: str
+
+
+def arms_of(diagnosis: Diagnosis) -> list[Arm]:
+    """What to try next: remedies of what is wrong first, then of limits, then what is blamed without support."""
+    arms: list[Arm] = []
+    for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
+        for ranked in diagnosis.of(*kinds):
+            for remedy in ranked.finding.remedies:
+                arms += [Arm(c, remedy.why, remedy.watch, ranked.rule.name) for c in _each(remedy.change)]
+    for ranked in diagnosis.findings:
+        for cause in ranked.finding.unsupported:
+            if cause.change and cause.support is not Support.RULED_OUT:
+                arms += [
+                    Arm(
+                        c,
+                        f"{cause.what}: not supported so far",
+                        "the control beaten at equal iterations",
+                        ranked.rule.name,
+                    )
+                    for c in _each(cause.change)
+                ]
+    settings = diagnosis.signals.history.settings
+    kept: list[Arm] = []
+    for arm in arms:
+        new = any(not _same(settings.get(path), value) for path, value in arm.change.items())
+        if new and arm.change not in [other.change for other in kept]:
+            kept.append(arm)
+    return kept[:MOST_ARMS]
+
+
+def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
+    """The words of the command that runs the arms beside a control; empty where the run's task is not known here.
+
+    Args:
+        history: The run.
+        arms: What to try.
+        folder: Of the sweeps, where the run's own configuration lies if it is a trial.
+    """
+    sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
+    base: dict[str, Any] = {}
+    if sweep and trial:
+        words = ["--config-path", str((folder / sweep).absolute()), *_QUIET]
+        searched = [path for path in history.tags.get("searched", "").split(", ") if path in history.settings]
+        base = {path: history.settings[path] for path in searched}
+        name = f"{sweep}-{trial}-arms"
+    else:
+        words = _foreign(history)
+        name = f"{history.name.partition('.')[0]}-arms"
+    if not words:
+        return []
+    points = ", ".join(_point({**base, **change}) for change in ({}, *(arm.change for arm in arms)))
+    return [
+        *("python", "sweep.py", *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
+        f"sweep.name={''.join(c if c.isalnum() or c in '._-' else '-' for c in name)[:_NAME_LENGTH]}",
+    ]
+
+
+def shown(words: Sequence[str]) -> str:
+    """A command as it is typed into a shell."""
+    return shlex.join(words)
+
+
+def change_text(change: Mapping[str, Any]) -> str:
+    """A change in words: `gamma 0.5, lr 0.001`."""
+    return ", ".join(f"{path.rpartition('.')[2]} {_value(value)}" for path, value in change.items())
+
+
+def _foreign(history: History) -> list[str]:
+    """Words that set our learner up like a run of another program, as far as its settings were recorded."""
+    environment = str(history.setting("env.id") or "")
+    actions = {name for name in history.family("train/action/")} | set(history.setting("env.actions") or ())
+    if actions >= _TRIAGE_ACTIONS:
+        words = ["data=csv", "data.path=FLOWS.csv", "data.label=LABEL", "data.benign=[BENIGN]"]
+        if history.setting("data.threat_share"):
+            words.append(f"data.threat_share={history.setting('data.threat_share'):g}")
+    elif environment:
+        words = ["env=cartpole", f"env.id={environment}", "sweep.metric=eval/episode_return"]
+    else:
+        return []
+    for name in _OURS:
+        value = history.setting(f"ppo.{name}", "not recorded")
+        if name == "normalize_returns" and value is True:
+            value = "batch"
+        if value != "not recorded" and isinstance(value, bool | int | float | str | list | tuple | None):
+            words.append(f"ppo.{name}={_literal(value)}")
+    return words
+
+
+def _each(change: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A change with several values to try, one by one."""
+    values = [value if isinstance(value, list) else [value] for value in change.values()]
+    return [dict(zip(change, combination, strict=True)) for combination in product(*values)]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _point(change: Mapping[str, Any]) -> str:
+    """As `sampler.points` holds it: `{ppo: {lr: 0.001}}`."""
+    groups: dict[str, list[str]] = {}
+    for path, value in change.items():
+        group, _, name = path.partition(".")
+        groups.setdefault(group, []).append(f"{name}: {_literal(value)}")
+    return "{" + ", ".join(f"{group}: {{{', '.join(items)}}}" for group, items in groups.items()) + "}"
+
+
+def _literal(value: Any) -> str:
+    """As Hydra's command line reads it back."""
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_literal(item) for item in value) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _value(value: Any) -> str:
+    return number(value) if isinstance(value, float) else "off" if value is None else str(value)

@@ -1,0 +1,34 @@
+"""How low a value loss can get where steps are independent of each other: the formula behind the measured floor.
+
+Let r be a step's reward and rho = Var(E[r|s]) / Var(r) the share of its variance that follows from what is observed.
+If observations are independent draws, a perfect critic of lambda-returns explains
+
+    EV_max = rho / (rho + ((1 - rho) + gamma^2 rho) / (1 - (gamma lambda)^2))
+
+of their variance, and with targets of spread 1 its squared error is 1 - EV_max, whatever its learning rate or its
+loss's weight. At lambda = 1, EV_max = (1 - gamma^2) rho. The rest is the future: rewards of steps that nobody has seen.
+"""
+
+
+def explainable(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
+    """EV_max: the variance of lambda-returns that a perfect critic explains where steps are independent.
+
+    Args:
+        gamma: Discount, 0 to 1.
+        gae_lambda: 0 to 1; gamma and it must not both be 1.
+        rho: Share of the reward's variance that follows from the observation, 0 to 1.
+    """
+    if rho <= 0:
+        return 0.0
+    ahead = ((1 - rho) + gamma**2 * rho) / (1 - (gamma * gae_lambda) ** 2)
+    return rho / (rho + ahead)
+
+
+def foreseen_share(explained: float, gamma: float, gae_lambda: float) -> float:
+    """rho, from a measured `explained` of the returns: the inverse of `explainable`, kept within 0 to 1."""
+    if explained <= 0:
+        return 0.0
+    horizon = 1 - (gamma * gae_lambda) ** 2
+    # EV (rho + (1 - rho + gamma^2 rho) / h) = rho, solved for rho.
+    rho = (explained / horizon) / (1 - explained + explained * (1 - gamma**2) / horizon)
+    return min(1.0, rho)

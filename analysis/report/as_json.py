@@ -1,0 +1,63 @@
+"""A diagnosis for programs: the same findings, with the same numbers."""
+
+from typing import Any
+
+from analysis.diagnosis import Diagnosis
+from analysis.diagnosis.finding import Cause, Evidence, Ranked
+from analysis.diagnosis.standing import standing_of
+from analysis.experiment import arms_of
+from analysis.report.verdict import SURENESS, verdict
+
+
+def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Everything that the text says, as lists and numbers."""
+    history, standing = diagnosis.signals.history, standing_of(diagnosis.signals)
+    return {
+        "run": history.name,
+        "source": history.source,
+        "iterations": history.last_iteration,
+        "verdict": verdict(diagnosis),
+        "standing": {
+            "score": standing.score,
+            "value": standing.level.mean if standing.level else None,
+            "state": standing.state,
+            "trivial": standing.trivial,
+        },
+        "findings": [_finding(ranked) for ranked in diagnosis.findings],
+        "unexamined": [
+            {"rule": one.rule.name, "missing": [name for group in one.missing for name in group]}
+            for one in diagnosis.unexamined
+        ],
+        "not_recorded": dict(diagnosis.questions),
+        "arms": [{"change": dict(arm.change), "why": arm.why, "watch": arm.watch} for arm in arms_of(diagnosis)],
+        "remarks": list(history.remarks),
+    }
+
+
+def _finding(ranked: Ranked) -> dict[str, Any]:
+    finding = ranked.finding
+    return {
+        "rule": ranked.rule.name,
+        "kind": finding.kind,
+        "sureness": SURENESS[finding.sureness],
+        "headline": finding.headline,
+        "why": finding.why,
+        "since": finding.since,
+        "follows_from": list(ranked.follows_from),
+        "evidence": [_fact(fact) for fact in finding.evidence],
+        "causes": [_cause(cause) for cause in finding.causes],
+        "not_supported": [_cause(cause) for cause in finding.unsupported],
+        "remedies": [
+            {"change": dict(remedy.change), "why": remedy.why, "watch": remedy.watch} for remedy in finding.remedies
+        ],
+        "missing": list(finding.missing),
+        "source": ranked.rule.source,
+    }
+
+
+def _fact(fact: Evidence) -> dict[str, Any]:
+    return {"text": fact.text, "metrics": list(fact.metrics), "iterations": fact.iterations}
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    return {"cause": cause.what, "support": cause.support, "why": cause.why, "test": cause.test}

@@ -1,0 +1,158 @@
+"""A diagnosis as blocks of a document: verdict, faults with evidence and causes, limits, what works, what to do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.diagnosis import Diagnosis
+from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support
+from analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
+from analysis.document.blocks import Block
+from analysis.experiment import Arm, arms_of, change_text, command, shown
+from analysis.report.verdict import SURENESS, verdict
+from analysis.words import counted, listed
+
+
+def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
+    """A run's diagnosis, without figures: what `python -m analysis diagnose` prints."""
+    history = diagnosis.signals.history
+    blocks: list[Block] = [
+        Paragraph(verdict(diagnosis), lead=True),
+        Paragraph(f"Read from {history.source}, {counted(history.last_iteration, 'iteration')}."),
+        *([Bullets(history.remarks)] if history.remarks else []),
+        *wrong(diagnosis),
+        *limits(diagnosis),
+        *works(diagnosis),
+        *unknown(diagnosis),
+        *next_steps(diagnosis, folder),
+    ]
+    return Document(f"Diagnosis of {history.name}", tuple(blocks))
+
+
+def wrong(diagnosis: Diagnosis) -> list[Block]:
+    """What is wrong, the most basic cause first."""
+    found = diagnosis.of(Kind.FAULT, Kind.SUSPECT)
+    if not found:
+        return []
+    blocks: list[Block] = [Heading("What is wrong")]
+    for place, ranked in enumerate(found, start=1):
+        blocks += _finding(ranked, f"{place}. {ranked.rule.title}", {one.rule.name: one.rule.title for one in found})
+    return blocks
+
+
+def limits(diagnosis: Diagnosis) -> list[Block]:
+    """What sets the run's limits, without being a fault; and what is blamed for it without support."""
+    found = diagnosis.of(Kind.LIMIT)
+    blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
+    for ranked in found:
+        blocks += _finding(ranked, ranked.rule.title, {})
+    return blocks
+
+
+def works(diagnosis: Diagnosis) -> list[Block]:
+    """What was looked at and is in order."""
+    fine = [ranked.finding.headline for ranked in diagnosis.of(Kind.FINE)]
+    return [Heading("What works"), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
+
+
+def unknown(diagnosis: Diagnosis) -> list[Block]:
+    """What was not recorded and would decide."""
+    if not diagnosis.questions:
+        return []
+    rows = tuple((f"`{name}`", question) for name, question in diagnosis.questions.items())
+    blind = [one.rule.title.lower() for one in diagnosis.unexamined]
+    blocks: list[Block] = [Heading("What was not recorded, and would decide")]
+    blocks.append(Table("", ("metric", "what it would tell"), rows))
+    if blind:
+        blocks.append(Paragraph(f"For want of these, {counted(len(blind), 'rule')} said nothing: {listed(blind)}."))
+    return blocks
+
+
+def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
+    """What to run next: arms beside a control, with milestones, and the command."""
+    arms = arms_of(diagnosis)
+    tests = _tests(diagnosis)
+    if not arms and not tests:
+        return []
+    blocks: list[Block] = [Heading("What to do next")]
+    if tests:
+        blocks += [Paragraph("First, since no setting mends it:"), Bullets(tests)]
+    if arms:
+        header = ("change", "why", "watch for")
+        blocks.append(Table("Arms beside an untouched control, on the same seeds", header, _rows(arms)))
+        words = command(diagnosis.signals.history, arms, folder)
+        blocks += [Commands((shown(words),))] if words else [Paragraph("Run each beside an unchanged control.")]
+    return blocks
+
+
+def _rows(arms: Sequence[Arm]) -> tuple[tuple[str, ...], ...]:
+    """Arms that are proposed for the same reason share a row."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for arm in arms:
+        reasons.setdefault((arm.why, arm.watch), []).append(change_text(arm.change))
+    return tuple((listed(changes, "or"), why, watch) for (why, watch), changes in reasons.items())
+
+
+def _tests(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """Tests of the first fault's open causes, where it has no remedy: something is broken, rather than set wrong."""
+    for ranked in diagnosis.of(Kind.FAULT):
+        if ranked.finding.remedies or ranked.follows_from:
+            continue
+        causes = [cause for cause in ranked.finding.causes if cause.support is not Support.RULED_OUT]
+        return tuple(f"{cause.test[:1].upper()}{cause.test[1:]}." for cause in causes)
+    return ()
+
+
+def _finding(ranked: Ranked, title: str, titles: dict[str, str]) -> list[Block]:
+    finding = ranked.finding
+    how = (
+        f"{finding.kind}, {SURENESS[finding.sureness]}"
+        if finding.kind is not Kind.LIMIT
+        else SURENESS[finding.sureness]
+    )
+    since = f" (from iteration {finding.since} on)" if finding.since is not None else ""
+    blocks: list[Block] = [
+        Heading(f"{title} ({how})", 3),
+        Paragraph(f"{finding.headline}{'' if finding.headline.endswith('.') else '.'}"),
+    ]
+    after = [titles[name].lower() for name in ranked.follows_from if name in titles]
+    if after:
+        blocks.append(Paragraph(f"It may follow from what stands above: {listed(after)}."))
+    if finding.why:
+        blocks.append(Paragraph(f"Why {SURENESS[finding.sureness]}{since}: {finding.why}."))
+    facts = tuple(_fact(fact) for fact in finding.evidence if fact.text not in finding.headline)
+    if facts:
+        blocks.append(Bullets(facts))
+    blocks += _causes(finding)
+    blocks.append(Paragraph(f"Source: {ranked.rule.source}."))
+    return blocks
+
+
+def _fact(fact: Evidence) -> str:
+    """Evidence with where it comes from, so that it can be looked up."""
+    if not fact.metrics:
+        return fact.text
+    names = ", ".join(f"`{name}`" for name in fact.metrics[:4]) + (", ..." if len(fact.metrics) > 4 else "")
+    return f"{fact.text} ({names})"
+
+
+def _causes(finding: Finding) -> list[Block]:
+    blocks: list[Block] = []
+    order = {Support.SUPPORTED: 0, Support.OPEN: 1, Support.RULED_OUT: 2}
+    if finding.causes:
+        rows = [_cause(cause) for cause in sorted(finding.causes, key=lambda cause: order[cause.support])]
+        header = ("cause", "this run", "test that tells")
+        blocks.append(Table("What may be behind it", header, tuple(rows)))
+    if finding.unsupported:
+        header = ("often blamed", "this run", "what would settle it")
+        rows = [(cause.what, cause.why, cause.test) for cause in finding.unsupported]
+        blocks.append(Table("What is often blamed for it", header, tuple(rows)))
+    return blocks
+
+
+def _cause(cause: Cause) -> tuple[str, str, str]:
+    return cause.what, f"{cause.support}{f': {cause.why}' if cause.why else ''}", cause.test
+
+
+def summary_rows(diagnoses: Sequence[Diagnosis]) -> list[tuple[str, str]]:
+    """Name and verdict of each run."""
+    return [(one.signals.history.name, verdict(one)) for one in diagnoses]

@@ -1,0 +1,34 @@
+"""The first sentence: what is the matter with a run, and how it stands."""
+
+from analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
+from analysis.diagnosis.standing import State, standing_of
+
+SURENESS = {Sureness.SURE: "sure", Sureness.LIKELY: "likely", Sureness.POSSIBLE: "possible"}
+
+
+def verdict(diagnosis: Diagnosis) -> str:
+    """One sentence, with the score and the most basic fault."""
+    standing = standing_of(diagnosis.signals)
+    faults = diagnosis.of(Kind.FAULT)
+    if faults:
+        state = "Stuck" if standing.is_poor else "Getting worse" if standing.state is State.FALLING else "Held back"
+        return f"{state}: {lower(brief(faults[0]))} ({SURENESS[faults[0].finding.sureness]}); {standing.text}."
+    suspects = diagnosis.of(Kind.SUSPECT)
+    if standing.state is State.UNKNOWN and standing.level is None:
+        return f"Nothing can be said of learning: {standing.text}."
+    if suspects:
+        state = "Stuck, and why is not settled" if standing.is_poor else "Learning, with a doubt"
+        return f"{state}: {lower(brief(suspects[0]))}; {standing.text}."
+    if standing.is_poor:
+        return f"Stuck, and none of the rules that could look says why; {standing.text}."
+    return f"No fault found: {standing.text}."
+
+
+def brief(ranked: Ranked) -> str:
+    """What a finding claims, without its numbers."""
+    return ranked.finding.headline.partition(": ")[0]
+
+
+def lower(text: str) -> str:
+    """As it stands within a sentence; names such as F1 and KL keep their capitals."""
+    return text if text[:2].isupper() or text[1:2].isdigit() else text[:1].lower() + text[1:]

@@ -1,0 +1,72 @@
+"""Numbers as people write them: enough digits to tell things apart, and no more."""
+
+import math
+from collections.abc import Sequence
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number to so many significant digits.
+
+    >>> number(0.99953), number(-1757.4), number(3e-4), number(48_000.0)
+    ('0.9995', '-1,757', '0.0003', '48,000')
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def give_or_take(value: float, spread: float) -> str:
+    """A number and its uncertainty, both to the uncertainty's leading digits.
+
+    >>> give_or_take(0.9412, 0.0183), give_or_take(-1757.0, 230.0), give_or_take(0.5, 0.0)
+    ('0.94 ± 0.02', '-1,757 ± 230', '0.5')
+    """
+    if not (spread > 0 and math.isfinite(spread) and math.isfinite(value)):
+        return number(value)
+    leading = math.floor(math.log10(spread))
+    places = max(0, -leading + (1 if spread / 10**leading < 1.5 else 0))
+    return f"{value:,.{places}f} ± {spread:,.{places}f}"
+
+
+def percent(share: float, places: int = 0) -> str:
+    """A share in percent.
+
+    >>> percent(0.109, 1)
+    '10.9 %'
+    """
+    return f"{100 * share:.{places}f} %"
+
+
+def span(values: Sequence[float]) -> str:
+    """From the lowest to the highest, with as many decimals each; one number if they read the same.
+
+    >>> span([1.0, 0.9989]), span([0.5])
+    ('0.9989 to 1.0000', '0.5')
+    """
+    low, high = number(min(values)), number(max(values))
+    if low == high:
+        return low
+    if not any(mark in text for text in (low, high) for mark in "e,n"):  # exponents, thousands, nan and inf
+        places = max(len(text.partition(".")[2]) for text in (low, high))
+        low, high = f"{min(values):.{places}f}", f"{max(values):.{places}f}"
+    return f"{low} to {high}"
+
+
+def listed(items: Sequence[str], last: str = "and") -> str:
+    """Words in a row.
+
+    >>> listed(["lr"]), listed(["lr", "gamma"]), listed(["a", "b", "c"])
+    ('lr', 'lr and gamma', 'a, b and c')
+    """
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
+
+
+def counted(count: int, noun: str) -> str:
+    """A count and its noun, with an s where there are several.
+
+    >>> counted(1, "trial"), counted(11, "evaluation")
+    ('1 trial', '11 evaluations')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -53,15 +53,16 @@ class Arm:
 
 
 def arms_of(diagnosis: Diagnosis) -> list[Arm]:
-    """What to try next: remedies of what is wrong first, then of limits, then what is blamed without support."""
+    """What to try next: remedies of faults, suspects and limits; what is blamed without support where no fault has one."""
     arms: list[Arm] = []
     for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
         for ranked in diagnosis.of(*kinds):
             for remedy in ranked.finding.remedies:
                 arms += [Arm(c, remedy.why, remedy.watch, ranked.rule.name) for c in _each(remedy.change)]
+    mended = any(ranked.finding.remedies for ranked in diagnosis.of(Kind.FAULT))
     for ranked in diagnosis.findings:
         for cause in ranked.finding.unsupported:
-            if cause.change and cause.support is not Support.RULED_OUT:
+            if cause.change and cause.support is not Support.RULED_OUT and not mended:
                 arms += [
                     Arm(
                         c,

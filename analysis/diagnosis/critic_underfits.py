@@ -10,6 +10,9 @@ from analysis.diagnosis.value_floor import variance_of_targets
 from analysis.words import number, percent
 from rl import metrics
 
+GRACE = 0.25
+"""Share of the run that a critic may take to catch up."""
+
 EXCESS = 0.15
 """Share of the targets' variance by which the value loss lies above its floor."""
 
@@ -28,7 +31,8 @@ def examine(run: Signals) -> Finding | None:
     missed = probe.mean - critic.mean if probe and critic else 0.0
     worse = explained is not None and explained.mean < WORSE_THAN_NOTHING
     facts = tuple(_facts(critic, probe, excess, explained))
-    if not (above > EXCESS and missed > MISSED) and not worse:
+    grown_up = run.done(run.history.last_iteration) > GRACE
+    if not grown_up or (not (above > EXCESS and missed > MISSED) and not worse):
         return _fine(critic, probe, facts)
     standing = standing_of(run)
     headline = f"The critic is worse than a constant: {facts[-1].text}"

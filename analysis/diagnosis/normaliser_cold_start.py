@@ -11,8 +11,9 @@ from rl import metrics
 BEGINNING = 0.1
 """Share of the run, 3 iterations at least and 20 at most."""
 
-SPIKE = 5.0
-"""How far above its later level the value loss must have been."""
+SPIKE, NATURAL = 5.0, 1.0
+"""How far above its later level the value loss must have been; a normalised loss starts at 1 by nature, and a critic
+that learns brings it down from there."""
 
 LOST_ENTROPY = 0.3
 """Share of the largest entropy that the policy must have lost meanwhile to have been harmed."""
@@ -29,7 +30,7 @@ def examine(run: Signals) -> Finding | None:
     last = int(first.index.max())
     level, peak = float(later.median()), float(first.max())
     reach = (int(first.index.min()), int(later.index.max()))
-    if peak < SPIKE * max(level, 1e-12):
+    if peak < SPIKE * max(level, NATURAL):
         text = f"no cold start: value loss {number(peak, 3)} at most up to iteration {last}, {number(level, 3)} after"
         return Finding(text, Kind.FINE, Sureness.LIKELY, "", (Evidence(text, (metrics.VALUE_LOSS,), reach),))
     lost, standing = _lost_entropy(run, last), standing_of(run)

@@ -6,8 +6,8 @@ from analysis.diagnosis.standing import TRIVIAL_MARGIN
 from analysis.words import counted, number, percent
 from rl import metrics
 
-LEAST = 3
-"""Seeds."""
+LEAST, MANY = 3, 5
+"""Seeds: so many to look at all, and to call it a fault."""
 
 GAP = 0.5
 """Share of the distance from the worst to the best seed that lies between the two groups."""
@@ -39,11 +39,12 @@ def examine(run: Signals) -> Finding | None:
     if reach <= 0 or gap < GAP * reach or high - low < APART * way or not untaught:
         said = f"{counted(len(values), 'seed')} agree: {name} {number(values[0], 3)} to {number(values[-1], 3)}"
         return Finding(said, Kind.FINE, Sureness.LIKELY, "", (fact,)) if reach < APART * way else None
+    many = len(values) >= MANY
     return Finding(
         headline=f"Seeds fall into two groups: {counted(len(better), 'seed')} near {number(high, 3)}, "
         f"{counted(len(worse), 'seed')} near {number(low, 3)} ({name})",
-        kind=Kind.FAULT if run.done(run.history.last_iteration) > LATE else Kind.SUSPECT,
-        sureness=Sureness.LIKELY if len(values) >= 5 else Sureness.POSSIBLE,
+        kind=Kind.FAULT if many and run.done(run.history.last_iteration) > LATE else Kind.SUSPECT,
+        sureness=Sureness.LIKELY if many else Sureness.POSSIBLE,
         why=f"{counted(len(values), 'seed')}; the gap between the groups is {percent(gap / reach)} of the distance",
         evidence=(fact,),
         causes=(
@@ -70,7 +71,7 @@ def _untaught(run: Signals, name: str, low: float, high: float) -> bool:
     """Whether the worse group has learned next to nothing."""
     if name == metrics.F1 and run.trivial_f1:
         return low <= max(run.trivial_f1.values()) + 0.1 + TRIVIAL_MARGIN
-    start = _start(run, name)
+    start = min(_start(run, name), *(float(curve.min()) for curve in run.history.seeds(name).values()))
     return low - start < 0.3 * (high - start)
 
 

@@ -60,7 +60,7 @@ class History:
         found = {}
         for column in self.table.columns:
             match = _SEED.search(column)
-            if match and column == metrics.seed_metric(name, int(match[1])):
+            if match and column == metrics.seed_metric(name, int(match[1])) and self.has(column):
                 found[int(match[1])] = self.curve(column)
         return found
 

@@ -31,4 +31,5 @@ def brief(ranked: Ranked) -> str:
 
 def lower(text: str) -> str:
     """As it stands within a sentence; names such as F1 and KL keep their capitals."""
-    return text if text[:2].isupper() or text[1:2].isdigit() else text[:1].lower() + text[1:]
+    named = text[1:2].isupper() or text[1:2].isdigit()
+    return text if named else text[:1].lower() + text[1:]

@@ -1,7 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 
-from analysis.statistics import bootstrap_difference, bootstrap_mean, interquartile_mean
+from analysis.statistics import bootstrap_difference, bootstrap_mean, interquartile_mean, rank_correlation, trend
 
 
 def test_an_interval_brackets_its_mean() -> None:
@@ -112,3 +114,48 @@ def test_a_difference_of_interquartile_means_by_hand() -> None:
     estimate = bootstrap_difference([0.0, 0.0, 0.0, 8.0], [1.0] * 4, statistic=interquartile_mean)
     assert (estimate.mean, estimate.low, estimate.high) == (-1.0, -1.0, 7.0)
     assert estimate.spread == pytest.approx((0.211 * 16 + 0.051 * 64 - (0.211 * 4 + 0.051 * 8) ** 2) ** 0.5, rel=0.05)
+
+
+def test_a_trend_is_told_by_its_median_slope_and_by_its_ranks() -> None:
+    found = trend([1, 2, 3, 4, 10], [0.0, 2.0, 4.0, 6.0, 18.0])
+    assert (found.slope, found.change, found.noise) == (2.0, 18.0, 0.0)
+    # All 10 pairs rise: S = 10, variance 5 * 4 * 15 / 18, z = 9 / sqrt(16.67) = 2.204.
+    assert found.p == pytest.approx(0.0275, abs=1e-4)
+    assert found.rises
+
+
+def test_an_outlier_bends_no_trend() -> None:
+    assert trend(range(11), [0.0] * 5 + [100.0] + [0.0] * 5).slope == 0.0
+
+
+def test_noise_has_a_trend_no_more_often_than_the_level_says() -> None:
+    draws = np.random.default_rng(0).standard_normal((400, 40))
+    assert 0 < np.mean([trend(range(40), row).p < 0.05 for row in draws]) < 0.06
+
+
+def test_a_smoothed_curve_is_not_taken_for_a_trend() -> None:
+    draws = np.random.default_rng(0).standard_normal((300, 60))
+    smooth = [np.convolve(row, np.ones(5) / 5, mode="valid") for row in draws]
+    assert np.mean([trend(range(len(row)), row).p < 0.05 for row in smooth]) < 0.15  # 0.39 without the correction
+
+
+def test_few_points_have_no_trend() -> None:
+    assert trend([1], [5.0]).p == 1.0
+    assert trend([1, 2, 3], [1.0, 2.0, 3.0]).p == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ([1, 2, 3, 4], [10, 20, 30, 100], 1.0),
+        ([1, 2, 3], [3, 2, 1], -1.0),
+        ([1, 2, 2, 3], [1, 2, 3, 4], 0.9487),  # ranks 1, 2.5, 2.5, 4
+    ],
+)
+def test_rank_correlation_counts_order_alone(ours: list[float], theirs: list[float], expected: float) -> None:
+    assert rank_correlation(ours, theirs) == pytest.approx(expected, abs=1e-4)
+
+
+def test_rank_correlation_of_a_constant_or_of_a_pair_is_not_known() -> None:
+    assert math.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
+    assert math.isnan(rank_correlation([1, 2], [1, 2]))

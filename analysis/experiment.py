@@ -53,7 +53,7 @@ class Arm:
 
 
 def arms_of(diagnosis: Diagnosis) -> list[Arm]:
-    """What to try next: remedies of faults, suspects and limits; what is blamed without support where no fault has one."""
+    """What to try next: remedies, and what is blamed without support where no fault has a remedy."""
     arms: list[Arm] = []
     for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
         for ranked in diagnosis.of(*kinds):

@@ -1,0 +1,98 @@
+"""Optimisers that only the study needs. Each goes where the learner's Adam is: `learner.adam = ...`.
+
+With separate networks the flat buffer holds the policy's parameters first and the critic's after them, as many.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Optimiser(Protocol):
+    """What a learner asks of its optimiser; `rl.adam.Adam` is one."""
+
+    parameters: Tensor
+    eps: Tensor
+
+    def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
+        """Move the parameters; see `rl.adam.Adam.step`."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What steps change, by name, live."""
+
+
+class Sgd:
+    """Plain gradient descent: a step is lr times the gradient, whatever its size."""
+
+    def __init__(self, parameters: Tensor, eps: Tensor) -> None:
+        self.parameters, self.eps = parameters, eps
+
+    @torch.no_grad()
+    def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
+        """Move the parameters of the active members."""
+        step = lr * gradients
+        self.parameters.sub_(step if active is None else torch.where(active, step, 0.0))
+
+    def state(self) -> dict[str, Tensor]:
+        """The parameters; there is nothing else."""
+        return {"parameters": self.parameters}
+
+
+class Apart:
+    """Treats policy and critic apart, in separate networks: a gradient clip and a learning rate for each; and watches.
+
+    Args:
+        inner: The optimiser that steps.
+        network_clip: Each network's gradient is clipped to this norm, `[P, 1]`; infinite: not.
+        critic_lr: Times the learning rate, for the critic alone, `[P, 1]`.
+
+    Attributes:
+        norms: Of the gradients that came, for each step: policy's and critic's, `[P, 2]`.
+    """
+
+    def __init__(self, inner: Optimiser, network_clip: Tensor, critic_lr: Tensor) -> None:
+        self.inner, self.network_clip = inner, network_clip.unsqueeze(-1)
+        self.parameters, self.eps = inner.parameters, inner.eps
+        policy = torch.ones_like(networks_apart(inner.parameters)[:, :1])
+        self.lr_factors = torch.cat([policy, policy * critic_lr.unsqueeze(-1)], dim=1).flatten(1)
+        self.norms: list[Tensor] = []
+
+    @torch.no_grad()
+    def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
+        """Clip, and let the inner optimiser step."""
+        networks = networks_apart(gradients)
+        norms = networks.norm(dim=-1, keepdim=True)
+        self.norms.append(norms[..., 0])
+        clipped = networks * torch.clamp(self.network_clip / (norms + 1e-6), max=1.0)
+        self.inner.step(clipped.flatten(1), lr * self.lr_factors, active)
+
+    def state(self) -> dict[str, Tensor]:
+        """The inner optimiser's."""
+        return self.inner.state()
+
+
+class Recorder:
+    """Keeps the gradients and moves nothing.
+
+    Args:
+        inner: The optimiser whose place this takes for a while; its state is shown as this one's.
+    """
+
+    def __init__(self, inner: Optimiser) -> None:
+        self.inner = inner
+        self.parameters, self.eps = inner.parameters, inner.eps
+        self.gradients: list[Tensor] = []
+
+    def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
+        """Keep a copy of the gradients `[P, n]`."""
+        self.gradients.append(gradients.clone())
+
+    def state(self) -> dict[str, Tensor]:
+        """The inner optimiser's."""
+        return self.inner.state()
+
+
+def networks_apart(buffer: Tensor) -> Tensor:
+    """A buffer `[..., n]` of separate networks as `[..., 2, n / 2]`: the policy's, the critic's."""
+    return buffer.unflatten(-1, (2, -1))

@@ -1,0 +1,188 @@
+"""P3 and P4: how the value loss reaches the policy, through the joint gradient clip and through a shared trunk."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from benchmarks.value_coef.optimisers import networks_apart
+from benchmarks.value_coef.tables import Table, Values, rank_correlation, spread
+from benchmarks.value_coef.training import (
+    NO_CLIP,
+    Arm,
+    History,
+    Scale,
+    by_arm,
+    cartpole,
+    gradient_sizes,
+    gradients,
+    side_by_side,
+    train,
+    triage,
+)
+from rl import metrics
+from rl.learner import Learner
+
+EARLY = 20
+"""Iterations over which KL is averaged in P3: later, the policies differ in what they have left to learn."""
+
+JOINT, TINY_EPS, OWN, NONE = "joint", "joint, `adam_eps` 1e-8", "one for each network", "none"
+CLIP_COLUMNS = ("clip", "value_coef", "binds", "c gV / gP", "kept", "KL")
+
+
+def through_the_clip(scale: Scale) -> list[Table]:
+    """P3: the joint clip shrinks the policy's gradient, below adam_eps where the critic's is large."""
+    rows: list[Sequence[str]] = []
+    strengths: list[float] = []
+    kls: list[float] = []
+    for returns in ("none", "batch"):
+        arms = _clipped_arms(scale, (0.05, 0.5, 5.0, 50.0), returns)
+        learner = side_by_side([arm for _, arm in arms], scale.seeds, triage())
+        history = train(learner, scale.iterations, f"P3, returns {returns}")
+        measured = _strength(learner, history, arms)
+        strengths += (measured[0] * measured[1])[:4].tolist()
+        kls += measured[3][:4].tolist()
+        rows += [
+            (returns, *row, spread(f1)) for row, f1 in zip(_rows(arms, measured), history[metrics.F1][-1], strict=True)
+        ]
+    caption = (
+        f"Triage, {scale.seeds} seeds, {scale.iterations} iterations. Rank correlation of binds × c gV / gP with KL "
+        f"over the {len(kls)} joint clips: {rank_correlation(np.array(strengths), np.array(kls)):.2f}"
+    )
+    return [Table(caption, ("returns", *CLIP_COLUMNS, "F1"), rows), _on_cartpole(scale)]
+
+
+def _on_cartpole(scale: Scale) -> Table:
+    """The same where many have met it: raw returns, all settings at their defaults."""
+    half = scale.iterations // 2
+    arms = _clipped_arms(scale, (0.05, 0.5, 5.0), "none")
+    learner = side_by_side([arm for _, arm in arms], scale.seeds, cartpole())
+    history = train(learner, half, "P3, CartPole")
+    early, late = (history[metrics.TRAIN_RETURN][count - 1] for count in (half // 2, half))
+    rows = [
+        (*row, spread(early[arm], 0), spread(late[arm], 0))
+        for arm, row in enumerate(_rows(arms, _strength(learner, history, arms)))
+    ]
+    columns = (*CLIP_COLUMNS, f"return at {half // 2}", f"at {half}")
+    return Table(f"CartPole-v1, raw returns, {scale.seeds} seeds; iterations:", columns, rows)
+
+
+def _clipped_arms(scale: Scale, coefficients: Sequence[float], returns: str) -> list[tuple[str, Arm]]:
+    """Arms with the name of their clip; the first have the joint one, the last the default coefficient and none."""
+    joint = [scale.config(value_coef=value_coef, normalize_returns=returns) for value_coef in coefficients]
+    free = dataclasses.replace(joint[-1], max_grad_norm=NO_CLIP)
+    return [
+        *((JOINT, Arm(config)) for config in joint),
+        (TINY_EPS, Arm(dataclasses.replace(joint[-1], adam_eps=1e-8))),
+        (OWN, Arm(free, network_clip=joint[-1].max_grad_norm)),
+        (NONE, Arm(free)),
+        (NONE, Arm(dataclasses.replace(free, value_coef=0.5))),
+    ]
+
+
+def _strength(learner: Learner, history: History, arms: Sequence[tuple[str, Arm]]) -> tuple[Values, ...]:
+    """How hard the critic bears on the policy, one value an arm.
+
+    Returns:
+        Share of the steps in which the joint clip binds; median ratio of the critic's gradient to the policy's; share
+        of the policy's step that adam_eps leaves, in the end; KL of the early updates, relative to the last arm's.
+    """
+    only = [arm for _, arm in arms]
+    norms = by_arm(torch.stack(learner.adam.norms, dim=1), only)  # [arms, seeds, steps, 2], after the joint clip
+    binds = norms.norm(dim=-1) > 0.999 * by_arm(learner.hyper.max_grad_norm, only)
+    ratio = (norms[..., 1] / norms[..., 0]).median(-1).values
+    size = networks_apart(gradient_sizes(learner))[:, 0]
+    kept = torch.where(size > 0, size / (size + learner.hyper.adam_eps), torch.nan).nanmean(-1, keepdim=True)
+    kl = history[metrics.APPROX_KL][:EARLY].mean((0, 2))
+    by_mean = (binds.double().mean((1, 2)), ratio.mean(1), by_arm(kept, only).mean((1, 2)))
+    return *(column.double().numpy() for column in by_mean), kl / kl[-1]
+
+
+def _rows(arms: Sequence[tuple[str, Arm]], measured: Sequence[Values]) -> list[tuple[str, ...]]:
+    return [
+        (name, f"{arm.config.value_coef:g}", f"{binds:.2f}", f"{ratio:.3g}", f"{kept:.3f}", f"{kl:.2f}")
+        for (name, arm), binds, ratio, kept, kl in zip(arms, *measured, strict=True)
+    ]
+
+
+def through_the_trunk(scale: Scale) -> list[Table]:
+    """P4: in a shared trunk both gradients are added before Adam, so value_coef sets whom the trunk serves."""
+    rows: list[Sequence[str]] = []
+    predicted: list[Sequence[str]] = []
+    for returns, coefficients in (("none", (0.0005, 0.005, 0.5, 5.0)), ("batch", (0.05, 0.5, 5.0, 50.0))):
+        joint = [
+            scale.config(value_coef=value_coef, normalize_returns=returns, shared_trunk=True)
+            for value_coef in coefficients
+        ]
+        free = [
+            dataclasses.replace(joint[0], value_coef=value_coef, max_grad_norm=NO_CLIP) for value_coef in (0.5, 5.0)
+        ]
+        learner = side_by_side([Arm(config) for config in (*joint, *free)], scale.seeds, triage())
+        legs = _legs(learner, scale, f"P4, returns {returns}")
+        predicted += [(returns, *_predicted(leg, len(joint))) for leg in legs]
+        kl = np.concatenate([leg.kl for leg in legs]).mean((0, 2))
+        for arm, config in enumerate((*joint, *free)):
+            clip = NONE if config in free else JOINT
+            f1 = spread(legs[-1].f1[arm])
+            ratios = ", ".join(f"{leg.ratio[arm].mean():.2g}" for leg in legs)
+            rows.append((returns, clip, f"{config.value_coef:g}", ratios, f"{kl[arm]:.5f}", f1))
+    starts = ", ".join(str(leg.start) for leg in legs)
+    columns = ("returns", "clip", "value_coef", f"c gV / gP after {starts}", "KL", "F1")
+    return [
+        Table(f"Triage, {scale.seeds} seeds, {scale.iterations} iterations:", columns, rows),
+        Table(
+            "Rank correlation with KL up to the next line, over joint clips and seeds:",
+            ("returns", "after", "cosine", "of c gV / gP", "of the trunk's alignment"),
+            predicted,
+        ),
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Leg:
+    """A stretch of training, and the trunk's gradients before it.
+
+    Attributes:
+        start: Iterations done before.
+        ratio: Norm of the value gradient times value_coef over that of the policy gradient, `[arms, seeds]`.
+        cosine: Of the two, `[arms, seeds]`.
+        kl: Of each update in it, `[iterations, arms, seeds]`.
+        f1: At its end, `[arms, seeds]`; NaN where nothing was evaluated.
+    """
+
+    start: int
+    ratio: Values
+    cosine: Values
+    kl: Values
+    f1: Values
+
+    @property
+    def alignment(self) -> Values:
+        """Cosine of the policy's gradient and of the sum that the trunk follows."""
+        along = 1 + self.ratio * self.cosine
+        return along / np.sqrt(1 + 2 * self.ratio * self.cosine + self.ratio**2)
+
+
+def _legs(learner: Learner, scale: Scale, title: str) -> list[Leg]:
+    legs = []
+    starts = (0, scale.iterations // 8, scale.iterations // 4, scale.iterations // 2, scale.iterations)
+    for start, end in itertools.pairwise(starts):
+        policy, value = gradients(learner)
+        trunk = (policy != 0) & (value != 0)  # a head's gradient comes from one loss alone
+        policy, value = policy * trunk, value * trunk
+        cosine = torch.cosine_similarity(policy, value)
+        ratio = learner.hyper.value_coef[:, 0] * value.norm(dim=1) / policy.norm(dim=1)
+        history = train(learner, end - start, f"{title}, from {start}")
+        shape = history[metrics.APPROX_KL].shape[1:]
+        f1 = history[metrics.F1][-1] if metrics.F1 in history else np.full(shape, np.nan)
+        ratio, cosine = (column.double().numpy().reshape(shape) for column in (ratio, cosine))
+        legs.append(Leg(start, ratio, cosine, history[metrics.APPROX_KL], f1))
+    return legs
+
+
+def _predicted(leg: Leg, arms: int) -> tuple[str, ...]:
+    kl = leg.kl.mean(0)[:arms]
+    ratio, alignment = (rank_correlation(by[:arms], kl) for by in (leg.ratio, leg.alignment))
+    return str(leg.start), spread(leg.cosine[:arms], 2), f"{ratio:.2f}", f"{alignment:.2f}"

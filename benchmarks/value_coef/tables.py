@@ -1,0 +1,42 @@
+"""Tables in Markdown, as the page of the study holds them, and the numbers in their cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.statistics import bootstrap_mean
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, the columns' names, and rows of cells as they are printed."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __str__(self) -> str:
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        return "\n".join([f"{self.caption}\n", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def spread(values: npt.ArrayLike, digits: int = 3) -> str:
+    """Mean and standard deviation (n - 1) of one value a seed."""
+    seeds = np.asarray(values, dtype=np.float64)
+    return f"{seeds.mean():.{digits}f} ± {seeds.std(ddof=1):.{digits}f}"
+
+
+def difference(ours: Values, theirs: Values, digits: int = 3) -> str:
+    """Mean difference of the same seeds, with its 95 % bootstrap interval."""
+    found = bootstrap_mean((ours - theirs).tolist())
+    return f"{found.mean:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
+
+
+def rank_correlation(ours: Values, theirs: Values) -> float:
+    """Spearman's, of values without ties."""
+    ranks = [values.ravel().argsort().argsort() for values in (ours, theirs)]
+    return float(np.corrcoef(ranks)[0, 1])

@@ -1,0 +1,170 @@
+"""Arms side by side: configurations that differ per member, each with the same seeds, in one learner."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from benchmarks.value_coef.optimisers import Apart, Optimiser, Recorder
+from rl.adam import BETA2, Adam
+from rl.config import ACTIONS, DataConfig, EnvConfig, PPOConfig
+from rl.data import load_flows
+from rl.envs import Evaluator, LaneEnv, make_evaluator, make_vec
+from rl.envs.evaluate import Act, Results
+from rl.learner import Learner, Member
+from rl.seeding import member_seeds
+
+Array = npt.NDArray[np.float64]
+History = dict[str, Array]
+"""By the names of `rl.metrics`, float64 `[iterations, arms, seeds]`; NaN where an iteration did not measure it."""
+
+PROGRESS = Console(stderr=True)
+
+NO_CLIP = 1e30
+"""A `max_grad_norm` that no gradient reaches."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long the study is: seeds an arm (`few` where little varies between them), and iterations."""
+
+    seeds: int
+    few: int
+    iterations: int
+
+    def config(self, **settings: Any) -> PPOConfig:
+        """The default settings, but for these; evaluated once, at the end."""
+        return PPOConfig(num_iterations=self.iterations, eval_every=self.iterations, **settings)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One configuration.
+
+    Attributes:
+        config: Arms of one learner may differ in what may differ per member.
+        network_clip: Clips each network's gradient by itself; `config.max_grad_norm` clips them jointly.
+        critic_lr: Times lr, for the critic alone.
+    """
+
+    config: PPOConfig
+    network_clip: float = math.inf
+    critic_lr: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the arms act in: lanes, made by their number; who judges the policies; names of the actions."""
+
+    lanes: Callable[[int], LaneEnv]
+    evaluator: Evaluator
+    actions: Sequence[str]
+
+
+class Unjudged:
+    """An evaluator where the policy's worth does not matter. It takes any dtype; evaluations are for float32."""
+
+    def evaluate(self, act: Act, num_members: int) -> Results:
+        """No results."""
+        return {}
+
+
+@cache
+def triage() -> Scene:
+    """Triage of the default synthetic flows."""
+    data, env = load_flows(DataConfig()), EnvConfig()
+    return Scene(lambda lanes: make_vec(env, range(lanes), data), make_evaluator(env, data.validation, ()), ACTIONS)
+
+
+def cartpole() -> Scene:
+    """CartPole-v1, judged by the returns of training."""
+    env = EnvConfig(id="CartPole-v1")
+    return Scene(lambda lanes: make_vec(env, range(lanes), None), Unjudged(), ("left", "right"))
+
+
+def side_by_side(
+    arms: Sequence[Arm], seeds: int, scene: Scene, optimiser: Callable[[Tensor, Tensor], Optimiser] = Adam
+) -> Learner:
+    """A learner of all arms, arm by arm, each with the same seeds; with separate networks its optimiser is `Apart`."""
+    members = [Member(arm.config, seed) for arm in arms for seed in member_seeds(0, seeds)]
+    lanes = scene.lanes(sum(member.config.num_envs for member in members))
+    learner = Learner(members, lanes, scene.evaluator, scene.actions)
+    learner.adam = optimiser(learner.networks.parameters, learner.hyper.adam_eps)
+    if not arms[0].config.shared_trunk:
+        apart = [(arm.network_clip, arm.critic_lr) for arm in arms for _ in range(seeds)]
+        learner.adam = Apart(learner.adam, *torch.tensor(apart).split(1, dim=1))
+    return learner
+
+
+def train(learner: Learner, iterations: int, title: str) -> History:
+    """Train, and show how far it is where there is a terminal."""
+    hidden = not PROGRESS.is_terminal
+    measured = [learner.iterate() for _ in track(range(iterations), title, console=PROGRESS, disable=hidden)]
+    seeds = len({member.seed.spawn_key for member in learner.members})
+    nothing = np.full(len(learner.members), np.nan)
+    return {
+        name: np.stack([one.get(name, nothing) for one in measured]).reshape(iterations, -1, seeds)
+        for name in measured[-1]
+    }
+
+
+@contextmanager
+def float64() -> Iterator[None]:
+    """Whatever is made within is of float64: networks, optimiser, rollout and loss."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def gradients(learner: Learner) -> tuple[Tensor, Tensor]:
+    """Gradients of the policy's and of the value loss (before `value_coef`) in the next update, before it moves.
+
+    The next iteration is run twice without moving anything, with value_coef 0 and 1, and taken back.
+
+    Returns:
+        Each `[P, n]`, the mean over the minibatches.
+    """
+    before, hyper, optimiser = learner.state(), learner.hyper, learner.adam
+    means = []
+    for value_coef in (0.0, 1.0):
+        recorder = Recorder(optimiser)
+        learner.adam = recorder
+        learner.hyper = dataclasses.replace(
+            hyper,
+            value_coef=torch.full_like(hyper.value_coef, value_coef),
+            max_grad_norm=torch.full_like(hyper.max_grad_norm, NO_CLIP),
+        )
+        learner.iterate()
+        means.append(torch.stack(recorder.gradients).mean(0))
+        learner.load_state(*before)
+    learner.adam, learner.hyper = optimiser, hyper
+    return means[0], means[1] - means[0]
+
+
+def by_arm(members: Tensor, arms: Sequence[Arm]) -> Tensor:
+    """What members have, `[P, ...]`, as `[arms, seeds, ...]`."""
+    return members.unflatten(0, (len(arms), -1))
+
+
+def gradient_sizes(learner: Learner) -> Tensor:
+    """Root mean square of the gradients that Adam has seen of late, `[P, n]`: what it divides by, before eps."""
+    state = learner.adam.state()
+    return (state["exp_avg_sq"] / (1 - BETA2 ** state["steps"])).sqrt().to(state["exp_avg_sq"].dtype)
+
+
+def late(history: Array) -> Array:
+    """Mean over the last quarter of the iterations, `[arms, seeds]`."""
+    return history[len(history) * 3 // 4 :].mean(0)

@@ -32,7 +32,6 @@ PREDICTIONS = {
 def main() -> None:
     """Run the predictions asked for, in order, each followed by its tables."""
     options = _options()
-    torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread{', --quick: too short to show anything' if options.quick else ''}")
     for name in options.only:
         start = time.process_time()

@@ -40,15 +40,12 @@ class Sgd:
 
 
 class Apart:
-    """Treats policy and critic apart, in separate networks: a gradient clip and a learning rate for each; and watches.
+    """Treats policy and critic apart, in separate networks: a gradient clip and a learning rate for each.
 
     Args:
         inner: The optimiser that steps.
         network_clip: Each network's gradient is clipped to this norm, `[P, 1]`; infinite: not.
         critic_lr: Times the learning rate, for the critic alone, `[P, 1]`.
-
-    Attributes:
-        norms: Of the gradients that came, for each step: policy's and critic's, `[P, 2]`.
     """
 
     def __init__(self, inner: Optimiser, network_clip: Tensor, critic_lr: Tensor) -> None:
@@ -56,15 +53,12 @@ class Apart:
         self.parameters, self.eps = inner.parameters, inner.eps
         policy = torch.ones_like(networks_apart(inner.parameters)[:, :1])
         self.lr_factors = torch.cat([policy, policy * critic_lr.unsqueeze(-1)], dim=1).flatten(1)
-        self.norms: list[Tensor] = []
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
         """Clip, and let the inner optimiser step."""
         networks = networks_apart(gradients)
-        norms = networks.norm(dim=-1, keepdim=True)
-        self.norms.append(norms[..., 0])
-        clipped = networks * torch.clamp(self.network_clip / (norms + 1e-6), max=1.0)
+        clipped = networks * torch.clamp(self.network_clip / (networks.norm(dim=-1, keepdim=True) + 1e-6), max=1.0)
         self.inner.step(clipped.flatten(1), lr * self.lr_factors, active)
 
     def state(self) -> dict[str, Tensor]:

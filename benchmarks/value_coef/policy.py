@@ -43,7 +43,7 @@ def through_the_clip(scale: Scale) -> list[Table]:
         history = train(learner, scale.iterations, f"P3, returns {returns}")
         measured = _strength(learner, history, arms)
         strengths += (measured[0] * measured[1])[:4].tolist()
-        kls += measured[3][:4].tolist()
+        kls += measured[3][:4].mean(1).tolist()
         rows += [
             (returns, *row, spread(f1)) for row, f1 in zip(_rows(arms, measured), history[metrics.F1][-1], strict=True)
         ]
@@ -83,26 +83,23 @@ def _clipped_arms(scale: Scale, coefficients: Sequence[float], returns: str) -> 
 
 
 def _strength(learner: Learner, history: History, arms: Sequence[tuple[str, Arm]]) -> tuple[Values, ...]:
-    """How hard the critic bears on the policy, one value an arm.
+    """How hard the critic bears on the policy, each `[arms]`, the last one `[arms, seeds]`.
 
     Returns:
-        Share of the steps in which the joint clip binds; median ratio of the critic's gradient to the policy's; share
-        of the policy's step that adam_eps leaves, in the end; KL of the early updates, relative to the last arm's.
+        Share of the minibatches in which the joint clip binds; ratio of the critic's gradient to the policy's; share of
+        the policy's step that adam_eps leaves, in the end; KL of the early updates, relative to the last arm's.
     """
-    only = [arm for _, arm in arms]
-    norms = by_arm(torch.stack(learner.adam.norms, dim=1), only)  # [arms, seeds, steps, 2], after the joint clip
-    binds = norms.norm(dim=-1) > 0.999 * by_arm(learner.hyper.max_grad_norm, only)
-    ratio = (norms[..., 1] / norms[..., 0]).median(-1).values
+    binds = history[metrics.GRAD_CLIPPED_SHARE].mean((0, 2))
+    ratio = np.nanmedian(history[metrics.GRAD_NORM_VALUE] / history[metrics.GRAD_NORM_POLICY], axis=(0, 2))
     size = networks_apart(gradient_sizes(learner))[:, 0]
-    kept = torch.where(size > 0, size / (size + learner.hyper.adam_eps), torch.nan).nanmean(-1, keepdim=True)
-    kl = history[metrics.APPROX_KL][:EARLY].mean((0, 2))
-    by_mean = (binds.double().mean((1, 2)), ratio.mean(1), by_arm(kept, only).mean((1, 2)))
-    return *(column.double().numpy() for column in by_mean), kl / kl[-1]
+    kept = torch.where(size > 0, size / (size + learner.hyper.adam_eps), torch.nan).nanmean(-1)
+    kl = history[metrics.APPROX_KL][:EARLY].mean(0)
+    return binds, ratio, by_arm(kept, [arm for _, arm in arms]).mean(1).numpy(), kl / kl[-1]
 
 
 def _rows(arms: Sequence[tuple[str, Arm]], measured: Sequence[Values]) -> list[tuple[str, ...]]:
     return [
-        (name, f"{arm.config.value_coef:g}", f"{binds:.2f}", f"{ratio:.3g}", f"{kept:.3f}", f"{kl:.2f}")
+        (name, f"{arm.config.value_coef:g}", f"{binds:.2f}", f"{ratio:.3g}", f"{kept:.3f}", spread(kl, 2))
         for (name, arm), binds, ratio, kept, kl in zip(arms, *measured, strict=True)
     ]
 
@@ -122,14 +119,14 @@ def through_the_trunk(scale: Scale) -> list[Table]:
         learner = side_by_side([Arm(config) for config in (*joint, *free)], scale.seeds, triage())
         legs = _legs(learner, scale, f"P4, returns {returns}")
         predicted += [(returns, *_predicted(leg, len(joint))) for leg in legs]
-        kl = np.concatenate([leg.kl for leg in legs]).mean((0, 2))
+        kl = np.concatenate([leg.kl for leg in legs]).mean(0) * 1e4
         for arm, config in enumerate((*joint, *free)):
             clip = NONE if config in free else JOINT
             f1 = spread(legs[-1].f1[arm])
             ratios = ", ".join(f"{leg.ratio[arm].mean():.2g}" for leg in legs)
-            rows.append((returns, clip, f"{config.value_coef:g}", ratios, f"{kl[arm]:.5f}", f1))
+            rows.append((returns, clip, f"{config.value_coef:g}", ratios, spread(kl[arm], 2), f1))
     starts = ", ".join(str(leg.start) for leg in legs)
-    columns = ("returns", "clip", "value_coef", f"c gV / gP after {starts}", "KL", "F1")
+    columns = ("returns", "clip", "value_coef", f"c gV / gP after {starts}", "KL × 10⁴", "F1")
     return [
         Table(f"Triage, {scale.seeds} seeds, {scale.iterations} iterations:", columns, rows),
         Table(

@@ -7,10 +7,10 @@ from torch import Tensor
 from benchmarks.value_coef.optimisers import Sgd, networks_apart
 from benchmarks.value_coef.tables import Table, spread
 from benchmarks.value_coef.training import (
+    NEVER,
     NO_CLIP,
     Arm,
     Scale,
-    Unjudged,
     by_arm,
     float64,
     gradient_sizes,
@@ -22,10 +22,13 @@ from benchmarks.value_coef.training import (
 from rl import metrics
 from rl.adam import Adam
 
+UNCLIPPED = {"normalize_returns": "batch", "max_grad_norm": NO_CLIP}
+UNJUDGED = {**UNCLIPPED, "num_iterations": NEVER, "eval_every": NEVER}
+
 
 def exactly_inert(scale: Scale) -> list[Table]:
     """P1: with Adam in float64, neither clip nor epsilon, value_coef changes nothing; and what would let it."""
-    small = scale.config(num_steps=32, hidden_sizes=(32, 32), normalize_returns="batch", max_grad_norm=NO_CLIP)
+    small = scale.config(**UNJUDGED, num_steps=32, minibatch_size=64, hidden_sizes=(32, 32))
     cases = (
         ("`adam_eps` 1e-12", {"adam_eps": 1e-12}, (1.0, 0.1, 10.0)),
         ("`adam_eps` 1e-300, powers of two", {"adam_eps": 1e-300}, (1.0, 0.125, 8.0)),
@@ -38,7 +41,7 @@ def exactly_inert(scale: Scale) -> list[Table]:
         config = dataclasses.replace(small, **settings)
         arms = [Arm(dataclasses.replace(config, value_coef=value_coef)) for value_coef in coefficients]
         with float64():
-            learner = side_by_side(arms, scale.few, dataclasses.replace(triage(), evaluator=Unjudged()))
+            learner = side_by_side(arms, scale.few, triage())
             train(learner, scale.iterations, f"P1, {name}")
             parameters = by_arm(learner.networks.parameters, arms)
         rows.append([name, ", ".join(f"{c:g}" for c in coefficients), f"{_apart(parameters[1:], parameters[:1]):.0e}"])
@@ -48,7 +51,7 @@ def exactly_inert(scale: Scale) -> list[Table]:
 
 def slowed_by_epsilon(scale: Scale) -> list[Table]:
     """P2: in float32 with adam_eps 1e-5, a small value_coef slows the critic, by as much as epsilon explains."""
-    config = scale.config(gamma=0.5, normalize_returns="batch", max_grad_norm=NO_CLIP)
+    config = scale.config(**UNCLIPPED, gamma=0.5)
     coefficients = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
     exact = dataclasses.replace(config, value_coef=1.0, adam_eps=1e-12)
     arms = [Arm(exact), *(Arm(dataclasses.replace(config, value_coef=value_coef)) for value_coef in coefficients)]
@@ -78,15 +81,14 @@ def critic_rate_under_sgd(scale: Scale) -> list[Table]:
     """P6: under plain gradient descent value_coef × 3 is the critic's lr × 3; under Adam it is nothing."""
     rows = []
     for optimiser, lr in ((Sgd, 0.03), (Adam, 3e-4)):
-        settings = {"num_steps": 64, "hidden_sizes": (32, 32), "gamma": 0.5, "lr": lr, "max_grad_norm": NO_CLIP}
-        config = scale.config(normalize_returns="batch", **settings)
+        config = scale.config(**UNJUDGED, num_steps=64, hidden_sizes=(32, 32), gamma=0.5, lr=lr)
         arms = [
             Arm(config),
             Arm(dataclasses.replace(config, value_coef=3 * config.value_coef)),
             Arm(config, critic_lr=3.0),
         ]
         with float64():
-            learner = side_by_side(arms, scale.few, dataclasses.replace(triage(), evaluator=Unjudged()), optimiser)
+            learner = side_by_side(arms, scale.few, triage(), optimiser)
             start = learner.networks.parameters.clone()
             history = train(learner, scale.iterations // 2, f"P6, {optimiser.__name__}")
             _, moves = networks_apart(by_arm(learner.networks.parameters - start, arms)).unbind(2)

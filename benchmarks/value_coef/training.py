@@ -30,6 +30,9 @@ History = dict[str, Array]
 
 PROGRESS = Console(stderr=True)
 
+NEVER = 10**9
+"""An iteration that is not reached."""
+
 NO_CLIP = 1e30
 """A `max_grad_norm` that no gradient reaches."""
 
@@ -43,8 +46,9 @@ class Scale:
     iterations: int
 
     def config(self, **settings: Any) -> PPOConfig:
-        """The default settings, but for these; evaluated once, at the end."""
-        return PPOConfig(num_iterations=self.iterations, eval_every=self.iterations, **settings)
+        """The default settings, but for these; evaluated about ten times."""
+        often = max(1, self.iterations // 10)
+        return PPOConfig(**{"num_iterations": self.iterations, "eval_every": often, **settings})
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class Scene:
 
 
 class Unjudged:
-    """An evaluator where the policy's worth does not matter. It takes any dtype; evaluations are for float32."""
+    """An evaluator where the policy's worth does not matter."""
 
     def evaluate(self, act: Act, num_members: int) -> Results:
         """No results."""
@@ -120,7 +124,7 @@ def train(learner: Learner, iterations: int, title: str) -> History:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Whatever is made within is of float64: networks, optimiser, rollout and loss."""
+    """Whatever is made within is of float64: networks, optimiser, rollout, loss. Evaluations are for float32 alone."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:

@@ -12,6 +12,7 @@ from benchmarks.value_coef.critic import independent
 from benchmarks.value_coef.independent import IndependentRewards, highest_explained_variance
 from benchmarks.value_coef.optimisers import Apart, Sgd, networks_apart
 from benchmarks.value_coef.training import (
+    NEVER,
     NO_CLIP,
     Arm,
     by_arm,
@@ -28,16 +29,14 @@ from rl.gae import generalized_advantages
 
 SEEDS = 2
 SMALL = PPOConfig(
-    num_iterations=100, num_envs=2, num_steps=32, minibatch_size=32, hidden_sizes=(8,), max_grad_norm=NO_CLIP
+    num_iterations=NEVER,
+    eval_every=NEVER,
+    num_envs=2,
+    num_steps=32,
+    minibatch_size=32,
+    hidden_sizes=(8,),
+    max_grad_norm=NO_CLIP,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _arms(coefficients, **settings):
@@ -94,7 +93,7 @@ def test_p2_epsilon_shortens_the_critics_first_step_as_adams_formula_says():
     _, size = networks_apart(by_arm(gradient_sizes(learner), arms)).unbind(2)
     for arm, value_coef in enumerate(coefficients):
         expected = 1e-2 * size[0] / (size[0] + 1e-3 / value_coef)
-        torch.testing.assert_close(critics[arm].abs(), expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(critics[arm].abs(), expected, rtol=1e-3, atol=1e-6)
         assert torch.equal(policies[arm], policies[0])
     assert critics[-1].norm() < 0.3 * critics[0].norm()
 
@@ -131,7 +130,7 @@ def test_gradients_are_those_of_the_next_update_and_change_nothing(shared_trunk)
     assert torch.equal(learner.networks.parameters, undisturbed.networks.parameters)
     step = start - learner.networks.parameters
     value_coef = torch.tensor([[0.0], [0.0], [0.7], [0.7]])
-    torch.testing.assert_close(step, SMALL.lr * (policy + value_coef * value), rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(step, SMALL.lr * (policy + value_coef * value), rtol=1e-3, atol=1e-7)
     shared = (policy != 0) & (value != 0)
     assert bool(shared.any()) == shared_trunk
 
@@ -155,8 +154,7 @@ def test_apart_treats_each_network_and_member_by_itself():
     apart = Apart(inner, torch.tensor([[torch.inf], [1.0]]), torch.tensor([[1.0], [3.0]]))
     apart.step(gradient, torch.full((2, 1), 0.1))
     expected = torch.tensor([[-0.3, -0.4, 0.0, -3.0], [-0.06, -0.08, 0.0, -0.3]])
-    torch.testing.assert_close(apart.parameters, expected)
-    torch.testing.assert_close(apart.norms[0], torch.tensor([[5.0, 30.0]] * 2))
+    np.testing.assert_allclose(apart.parameters, expected, rtol=1e-6)
 
 
 def test_gradient_descent_leaves_an_inactive_member_where_it_is():

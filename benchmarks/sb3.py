@@ -25,15 +25,24 @@ _OURS_ALONE = {
 
 def train(env: str, config: PPOConfig, seed: SeedSequence) -> Returns:
     """Train one agent, with the same settings, schedules and steps as a member of ours."""
+    model = PPO("MlpPolicy", lanes(env, config.num_envs), seed=as_int(seed), device="cpu", **arguments(config))
+    recorder = _Recorder(config.num_envs)
+    model.learn(config.num_iterations * config.batch_size, callback=recorder)
+    model.get_env().close()
+    return recorder.returns
+
+
+def lanes(env: str, count: int, **options: Any) -> DummyVecEnv:
+    """So many of an environment, stepped one after the other; options are `gymnasium.make`'s."""
+    return DummyVecEnv([lambda: gymnasium.make(env, disable_env_checker=True, **options)] * count)
+
+
+def arguments(config: PPOConfig) -> dict[str, Any]:
+    """What its PPO takes: `settings`, with schedules as functions."""
     given = settings(config)
     for name in ("learning_rate", "clip_range"):
         given[name] = _schedule(*given[name], config.num_iterations)
-    lanes = DummyVecEnv([lambda: gymnasium.make(env, disable_env_checker=True)] * config.num_envs)
-    model = PPO("MlpPolicy", lanes, seed=as_int(seed), device="cpu", **given)
-    recorder = _Recorder(config.num_envs)
-    model.learn(config.num_iterations * config.batch_size, callback=recorder)
-    lanes.close()
-    return recorder.returns
+    return given
 
 
 def settings(config: PPOConfig) -> dict[str, Any]:

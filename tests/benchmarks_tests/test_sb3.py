@@ -1,49 +1,156 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import ours
-from benchmarks.curves import Returns
-from rl.config import PPOConfig
+from rl.config import EnvConfig, PPOConfig
 from rl.errors import ConfigError
+from rl.learner import Learner
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 
 pytest.importorskip("stable_baselines3", reason="it comes with the extra `bench`")
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+
 from benchmarks import sb3
 
-CONFIG = PPOConfig(num_iterations=10, num_envs=2, num_steps=32, minibatch_size=32, eval_every=10)
+CONFIG = PPOConfig(num_iterations=4, num_envs=2, num_steps=32, minibatch_size=32, eval_every=4)
 
 
-def _episodes(returns: Returns) -> int:
-    return sum(map(len, returns))
+class _Tape(BaseCallback):
+    """One rollout of theirs, step by step, and the networks before its update."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[dict[str, Any]] = []
+        self.before: dict[str, torch.Tensor] = {}
+
+    def _on_step(self) -> bool:
+        kept = ("obs_tensor", "actions", "rewards", "dones", "infos", "new_obs")
+        # Copies: to the rewards of truncated episodes it adds the value of what would have followed.
+        self.steps.append({name: np.array(np.asarray(self.locals[name])) for name in kept})
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.before = {name: tensor.clone() for name, tensor in self.model.policy.state_dict().items()}
+
+
+def _layers(state: dict[str, torch.Tensor]) -> list[tuple[int, int, torch.Tensor, torch.Tensor]]:
+    """Their layers as ours: tower, layer, weights `[in, out]` and biases."""
+    names = [
+        ("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2", "action_net"),
+        ("mlp_extractor.value_net.0", "mlp_extractor.value_net.2", "value_net"),
+    ]
+    return [
+        (tower, layer, state[f"{name}.weight"].T, state[f"{name}.bias"])
+        for tower, layers in enumerate(names)
+        for layer, name in enumerate(layers)
+    ]
+
+
+def _ours_of(learner: Learner, tower: int, layer: int, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Views of our weights and biases in the place of theirs; the value is the last column in use."""
+    rows, columns = weights.shape
+    outputs = learner.networks.distribution.num_outputs
+    where = slice(outputs, outputs + 1) if (tower, layer) == (1, 2) else slice(columns)
+    return learner.networks._weights[layer][tower][:rows, where], learner.networks._biases[layer][tower][0, where]
+
+
+def _play(learner: Learner, tape: _Tape, truncation: bool) -> None:
+    """Fill our rollout with theirs; without truncation every end counts as a termination."""
+    rollout = learner.rollout
+    for t, step in enumerate(tape.steps):
+        rollout.raw_observations[0, t] = torch.from_numpy(step["obs_tensor"])
+        rollout.actions[0, t] = torch.from_numpy(step["actions"])
+        rollout.rewards[0, t] = torch.from_numpy(step["rewards"])
+        truncated = np.array([info["TimeLimit.truncated"] and truncation for info in step["infos"]])
+        nothing = np.zeros_like(step["new_obs"][0])
+        finals = np.stack([info.get("terminal_observation", nothing) for info in step["infos"]])
+        rollout._end_episodes(t, step["dones"] & ~truncated, truncated, finals)
+    rollout.raw_observations[0, -1] = torch.from_numpy(tape.steps[-1]["new_obs"])
+
+
+def _differences(env: str, monkeypatch: pytest.MonkeyPatch, truncation: bool = True) -> tuple[float, float]:
+    """Train both on a rollout of theirs; returns how far the networks then are apart, and the least any layer moved."""
+    config = PPOConfig(
+        num_iterations=1,
+        num_envs=2,
+        num_steps=64,
+        minibatch_size=128,  # one minibatch, so that its order does not matter
+        num_epochs=5,
+        lr=1e-3,
+        lr_schedule="linear",
+        clip_range=0.02,
+        clip_range_schedule="linear",
+        eval_every=1,
+    )
+    theirs = PPO("MlpPolicy", sb3.lanes(env, 2, max_episode_steps=15), seed=0, device="cpu", **sb3.arguments(config))
+    tape = _Tape()
+    theirs.learn(config.batch_size, callback=tape)
+    learner = make_learner(config, EnvConfig(id=env, eval_episodes=1), member_seeds(0, 1), evaluation_seed(0))
+    for tower, layer, weights, biases in _layers(tape.before):
+        our_weights, our_biases = _ours_of(learner, tower, layer, weights)
+        our_weights.copy_(weights)
+        our_biases[: len(biases)] = biases
+    monkeypatch.setattr(learner.rollout, "collect", lambda *_: _play(learner, tape, truncation))
+    learner.iterate()
+
+    after, difference, moved = theirs.policy.state_dict(), 0.0, float("inf")
+    for (tower, layer, weights, biases), (_, _, before, _) in zip(_layers(after), _layers(tape.before), strict=True):
+        our_weights, our_biases = _ours_of(learner, tower, layer, weights)
+        apart = (our_weights - weights).abs().max(), (our_biases[: len(biases)] - biases).abs().max()
+        difference = max(difference, *map(float, apart))
+        moved = min(moved, float((weights - before).abs().max()))
+    if "log_std" in after:
+        difference = max(difference, float((learner.networks._biases[-1][0, 0, 1] - after["log_std"]).abs().max()))
+    return difference, moved
 
 
 @pytest.mark.slow  # its first optimiser step imports for seconds
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_both_sides_learn_the_same_from_the_same_rollout(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the same networks; episodes of 15 steps end by truncation, and in CartPole by termination too."""
+    difference, moved = _differences(env, monkeypatch)
+    assert moved > 1e-4
+    assert difference < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_truncation_taken_for_termination_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    difference, _ = _differences("Pendulum-v1", monkeypatch, truncation=False)
+    assert difference > 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
 def test_both_sides_record_all_training_episodes_of_every_rollout() -> None:
     seeds = member_seeds(0, 2)
-    config = dataclasses.replace(CONFIG, num_iterations=4, eval_every=4)
-    theirs = sb3.train("CartPole-v1", config, seeds[0])
-    (first, _), greedy = ours.train("CartPole-v1", config, seeds)
+    theirs = sb3.train("CartPole-v1", CONFIG, seeds[0])
+    (first, _), greedy = ours.train("CartPole-v1", CONFIG, seeds)
     for returns in (theirs, first):
         assert len(returns) == 4
         # A step of CartPole is worth 1, so returns are lengths: all steps but those of the two episodes under way.
         unfinished = 4 * 64 - sum(map(sum, returns))
         assert 0 <= unfinished < 128
-        assert _episodes(returns) > 4
+        assert sum(map(len, returns)) > 4
     assert len(greedy) == 2
 
 
 @pytest.mark.parametrize("kind", ["constant", "linear"])
 def test_both_sides_follow_the_same_schedule(kind: str) -> None:
     config = dataclasses.replace(CONFIG, lr_schedule=kind, clip_range_schedule=kind)
-    learner = make_learner(config, ours.EnvConfig(id="CartPole-v1"), member_seeds(0, 1), evaluation_seed(0))
-    schedule = sb3._schedule(config.lr, kind, config.num_iterations)
-    for iteration in range(10):
-        left = 1 - (iteration + 1) * config.batch_size / (10 * config.batch_size)  # its _current_progress_remaining
-        np.testing.assert_allclose(learner.effective()["lr"], schedule(left), rtol=1e-6)
+    learner = make_learner(config, EnvConfig(id="CartPole-v1"), member_seeds(0, 1), evaluation_seed(0))
+    asked = sb3.arguments(config)
+    for iteration in range(4):
+        left = 1 - (iteration + 1) / 4  # its _current_progress_remaining
+        np.testing.assert_allclose(learner.effective()["lr"], asked["learning_rate"](left), rtol=1e-6)
+        np.testing.assert_allclose(learner.effective()["clip_range"], asked["clip_range"](left), rtol=1e-6)
         learner.iterate()
 
 

@@ -1,5 +1,7 @@
 """Flows to train and judge on, from any source: read, split, encode."""
 
+import hashlib
+
 import numpy as np
 from numpy.random import SeedSequence
 
@@ -13,7 +15,7 @@ from rl.data.table import read_csv
 from rl.data.types import FlowData, Flows
 from rl.seeding import child
 
-__all__ = ["FlowData", "Flows", "load_flows"]
+__all__ = ["FlowData", "Flows", "fingerprint", "load_flows"]
 
 
 def load_flows(config: DataConfig) -> FlowData:
@@ -38,6 +40,16 @@ def load_flows(config: DataConfig) -> FlowData:
     train, validation, test = parts if config.order == "stream" else leave_out_shared(*parts)
     check_parts(train, validation, test)
     return FlowData(train, validation, test, tuple(feature.name for feature in features))
+
+
+def fingerprint(data: FlowData) -> str:
+    """Of the flows as they are trained and judged on, 64 hex digits: whatever source, path or setting they came by."""
+    digest = hashlib.sha256("\n".join(data.feature_names).encode())
+    for part in (data.train, data.validation, data.test):
+        for array in (part.features, part.threat):
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _read(config: DataConfig, rng: np.random.Generator) -> RawFlows:

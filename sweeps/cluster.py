@@ -3,9 +3,7 @@
 import logging
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 from sweeps.config import ResourcesConfig
 from sweeps.errors import SweepError
+from sweeps.scratch import scratch_folder
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -38,9 +37,6 @@ _JOINING = {
 }
 
 _ANSWERS_WITHIN_S = 5.0
-
-_LONGEST_TEMP_DIR = 24
-"""A socket's path may hold 107 characters, and Ray's lie 83 below the folder for temporary files."""
 
 
 def prepare_environment(resources: ResourcesConfig) -> None:
@@ -88,12 +84,13 @@ def _no_cluster(resources: ResourcesConfig, reason: str) -> SweepError:
 
 
 @contextmanager
-def ray_cluster(resources: ResourcesConfig, slots: int) -> Iterator[str]:
+def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path) -> Iterator[str]:
     """Ray, up; `prepare_environment` comes first.
 
     Args:
         resources: Names the cluster, or none.
         slots: Trials that run at the same time.
+        folder: The sweep's.
 
     Yields:
         A folder for Tune's own files. It goes with the sweep.
@@ -104,16 +101,13 @@ def ray_cluster(resources: ResourcesConfig, slots: int) -> Iterator[str]:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # mkdtemp lets nobody else in. Ray opens its own folder, sockets and all, to every user: so it lies below this one.
-    scratch = tempfile.mkdtemp(
-        prefix="unstuck-", dir=None if len(tempfile.gettempdir()) <= _LONGEST_TEMP_DIR else "/tmp"
-    )
-    try:
-        _init(resources, slots, f"{scratch}/r")
-        yield f"{scratch}/tune"
-    finally:
-        ray.shutdown()
-        shutil.rmtree(scratch, ignore_errors=True)
+    # Nobody else gets into it. Ray opens its own folder, sockets and all, to every user: so it lies below this one.
+    with scratch_folder(folder) as scratch:
+        try:
+            _init(resources, slots, f"{scratch}/r")
+            yield f"{scratch}/tune"
+        finally:
+            ray.shutdown()
 
 
 def _init(resources: ResourcesConfig, slots: int, folder: str) -> None:

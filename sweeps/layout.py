@@ -2,6 +2,8 @@
 
 ```
 config.yaml                  the composed configuration
+lock                         held by the process that runs the sweep (sweeps/lock.py)
+scratch                      where that process keeps its temporary files (sweeps/scratch.py); gone with them
 trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
 report/                      what is written about the sweep afterwards
 ```
@@ -12,7 +14,6 @@ the ledger behind MLflow: whatever dies, what is behind can be written again fro
 
 from pathlib import Path
 
-from rl import checkpoint
 from rl.errors import CheckpointError
 from sweeps.config import SweepConfig
 from sweeps.record import Record
@@ -26,6 +27,16 @@ def sweep_folder(config: SweepConfig) -> Path:
 def config_file(folder: Path) -> Path:
     """The composed configuration, in the sweep's folder."""
     return folder / "config.yaml"
+
+
+def lock_file(folder: Path) -> Path:
+    """Held by the process that runs the sweep."""
+    return folder / "lock"
+
+
+def scratch_file(folder: Path) -> Path:
+    """Names the folder for temporary files while there is one."""
+    return folder / "scratch"
 
 
 def trials_folder(folder: Path) -> Path:
@@ -49,6 +60,8 @@ def read_records(folder: Path, number: int) -> list[Record]:
     Raises:
         CheckpointError: If there is a checkpoint that cannot be read.
     """
+    from rl import checkpoint  # late: it brings torch, and most callers only want to know where files lie
+
     file = checkpoint_file(folder, number)
     if not file.exists():
         return []

@@ -1,0 +1,70 @@
+"""One process a sweep: who runs it holds a lock on a file in its folder, which the system frees however it ends."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeps.errors import SweepError
+from sweeps.layout import lock_file
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """Be the one process that runs a sweep.
+
+    Args:
+        folder: The sweep's; must be there.
+
+    Raises:
+        SweepError: Another process runs it.
+    """
+    file = lock_file(folder)
+    with file.open("a+") as held:
+        if not _locked(held.fileno()):
+            raise SweepError(f"a sweep must be run by one process at a time, and {_holder(file)} runs {folder.name}")
+        held.truncate(0)
+        held.write(json.dumps({"owner": secrets.token_hex(8), "pid": os.getpid(), "host": socket.gethostname()}))
+        held.flush()
+        yield
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a process runs the sweep right now."""
+    try:
+        with lock_file(folder).open("r+") as file:
+            return not _locked(file.fileno())  # closing the file frees it again
+    except FileNotFoundError:
+        return False
+
+
+def owner(folder: Path) -> str | None:
+    """What tells the process that ran the sweep last from any before; None if there was none, or none can be read.
+
+    A worker of a process that died may live on for seconds, while another process goes on with the sweep: it looks
+    here before it writes.
+    """
+    try:
+        return str(json.loads(lock_file(folder).read_text())["owner"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(file: Path) -> str:
+    try:
+        known = json.loads(file.read_text())
+        return f"process {known['pid']} on {known['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another one"

@@ -1,0 +1,63 @@
+"""A sweep's temporary files: in a folder outside `runs/`, which nobody else may read and which goes with the sweep.
+
+Its path is noted in the sweep's folder before it is made. So what a killed process left behind is removed by the next
+sweep in the same `runs/`, and nobody else's ever is.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sweeps.layout import scratch_file
+from sweeps.lock import is_running
+
+_PREFIX = "unstuck-"
+
+_LONGEST_PARENT = 24
+"""A socket's path may hold 107 characters, and Ray's lie 83 below the folder for temporary files."""
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """A new, empty folder for the time of a sweep.
+
+    Args:
+        folder: The sweep's, which this process runs.
+    """
+    remove_left_behind(folder)
+    parent = tempfile.gettempdir()
+    path = Path(parent if len(parent) <= _LONGEST_PARENT else "/tmp") / f"{_PREFIX}{secrets.token_hex(4)}"
+    scratch_file(folder).write_text(json.dumps({"host": socket.gethostname(), "path": str(path)}))
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        scratch_file(folder).unlink(missing_ok=True)
+
+
+def remove_left_behind(folder: Path) -> None:
+    """Remove what this sweep's earlier processes, and sweeps beside it that nobody runs, left on this machine."""
+    for note in folder.parent.glob(f"*/{scratch_file(folder).name}"):
+        if note.parent == folder or not is_running(note.parent):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                _remove(note)
+
+
+def _remove(note: Path) -> None:
+    known = json.loads(note.read_text())
+    if known["host"] != socket.gethostname():
+        return
+    path = Path(known["path"])
+    # The note is only a file: it must not be able to name anything but such a folder of this user's.
+    if path.name.startswith(_PREFIX) and path.is_absolute() and not path.is_symlink() and path.is_dir():
+        if path.stat().st_uid != os.getuid():
+            return
+        shutil.rmtree(path, ignore_errors=True)
+    note.unlink()

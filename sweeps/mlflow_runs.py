@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sweeps.config import TrackingConfig
-from sweeps.tracking import PARENT_TAG, SWEEP_TAG, TRIAL_TAG, connect, mlflow_url, translated
+from sweeps.mlflow_store import connect, translated
+from sweeps.tracking import PARENT_TAG, SWEEP_TAG, TRIAL_TAG, mlflow_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

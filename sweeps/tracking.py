@@ -3,20 +3,18 @@
 What is here is derived: the ledger is the truth, and writing anything again leaves no duplicate behind.
 """
 
-import logging
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from sweeps.config import TrackingConfig
 from sweeps.errors import TrackingError
+from sweeps.mlflow_store import DATABASES, connect, renew, translated
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
-from sweeps.redact import redact_error, redact_url
+from sweeps.redact import redact_url
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
@@ -34,9 +32,6 @@ STATUS = {
     Outcome.CRASHED: "FAILED",
 }
 
-# Read by MLflow at its import. Its own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
-ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are the two below
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000
 
@@ -73,6 +68,9 @@ class Tracker(Protocol):
         Returns:
             The run's id; empty where nothing is tracked.
         """
+
+    def incomplete(self, ended: Mapping[int, str]) -> list[int]:
+        """Which trials, given with their outcomes, have no run that says so too; nothing is read for it."""
 
     def log(self, number: int, records: Sequence[Record]) -> None:
         """Writes all metrics of a started trial's iterations; what is there already is not written twice."""
@@ -145,6 +143,10 @@ class NullTracker:
         """Returns an empty run id."""
         return ""
 
+    def incomplete(self, ended: Mapping[int, str]) -> list[int]:
+        """None."""
+        return []
+
     def log(self, number: int, records: Sequence[Record]) -> None:
         """Does nothing."""
 
@@ -162,7 +164,8 @@ class NullTracker:
 class _OpenSweep:
     """Where an open sweep's runs are: `runs` by trial number, `last` the (iteration, ms) logged last of each.
 
-    `code` are the tags that say which code ran; every trial gets them too.
+    `code` are the tags that say which code ran; every trial gets them too. `there` are the metrics and steps that a
+    reopened run had already, `outcomes` those that the runs say.
     """
 
     client: "MlflowClient"
@@ -172,6 +175,8 @@ class _OpenSweep:
     runs: dict[int, str]
     code: dict[str, str]
     last: dict[int, tuple[int, int]] = field(default_factory=dict)
+    there: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
+    outcomes: dict[int, str] = field(default_factory=dict)
 
 
 class MlflowTracker:
@@ -193,11 +198,16 @@ class MlflowTracker:
         raise TypeError("a tracker must not be pickled, since its URL may hold a password; keep it in the driver")
 
     def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """See `Tracker`. Makes the database's tables where missing, before anybody else opens it (2 s)."""
+        """See `Tracker`. Makes the database's tables where missing, before anybody else opens it (2 s).
+
+        Called again, it connects anew: a database that was taken away or replaced would else be written to for ever.
+        """
         tags = {**tags, SWEEP_TAG: name}
         with translated(f"start sweep {name}", self._url):
             if self._url.startswith(DATABASES):
                 self._artifacts.mkdir(parents=True, exist_ok=True)
+            if self._sweep is not None:
+                renew(self._url)
             client = connect(self._url)
             experiment = self._find_experiment(client)
             # One search finds a whole earlier call of this sweep; in a new sweep no trial searches any more.
@@ -211,7 +221,8 @@ class MlflowTracker:
             children = {run: its for run, its in found.items() if its.get(PARENT_TAG) == parent and TRIAL_TAG in its}
             numbers = {int(its[TRIAL_TAG]): run for run, its in children.items()}
             code = {key: value for key, value in tags.items() if key.startswith(CODE_TAGS)}
-            self._sweep = _OpenSweep(client, experiment, name, parent, numbers, code)
+            outcomes = {int(its[TRIAL_TAG]): its.get(OUTCOME_TAG, "") for its in children.values()}
+            self._sweep = _OpenSweep(client, experiment, name, parent, numbers, code, outcomes=outcomes)
             client.log_text(parent, redact_url(config_yaml), CONFIG_FILE)
 
     def start_trial(
@@ -222,26 +233,32 @@ class MlflowTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """See `Tracker`. A reopened trial must have the parameters that it had."""
-        sweep, chosen = self._opened(), flatten(searched)
+        """See `Tracker`. A reopened trial must have the searched parameters that it had, and keeps the others."""
+        sweep, chosen, others = self._opened(), flatten(searched), flatten(fixed)
         tags = {**sweep.code, **tags}
         own = {PARENT_TAG: sweep.parent, SWEEP_TAG: sweep.name, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
         with translated(f"start trial {number}"):
             if number in sweep.runs:
-                _reopen(sweep.client, sweep.runs[number], {**tags, **own})
+                had, sweep.there[number] = _reopen(sweep.client, sweep.runs[number], {**tags, **own})
+                others = {name: value for name, value in others.items() if name not in had}
             else:
                 run_name = f"{sweep.name}/{number:04d}"
                 run = sweep.client.create_run(sweep.experiment, tags=_texts({**tags, **own}), run_name=run_name)
                 sweep.runs[number] = run.info.run_id
-            _log_params(sweep.client, sweep.runs[number], {**flatten(fixed), **chosen})
+            _log_params(sweep.client, sweep.runs[number], {**others, **chosen})
             sweep.client.log_text(sweep.runs[number], redact_url(config_yaml), CONFIG_FILE)
         return sweep.runs[number]
+
+    def incomplete(self, ended: Mapping[int, str]) -> list[int]:
+        """See `Tracker`. An outcome is the last that is written, so a run that has one is whole."""
+        outcomes = self._opened().outcomes
+        return [number for number, outcome in ended.items() if outcomes.get(number) != outcome]
 
     def log(self, number: int, records: Sequence[Record]) -> None:
         """See `Tracker`. A value that is not finite is kept: MLflow shows NaN as NaN, infinity as 1.8e308."""
         sweep, run = self._opened(), self._run_of(number)
         with translated(f"log trial {number}"):
-            _log_metrics(sweep.client, run, records)
+            _log_metrics(sweep.client, run, records, sweep.there.get(number, ()))
         for record in records:
             reached = record.iteration, record.timestamp_ms
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
@@ -258,9 +275,11 @@ class MlflowTracker:
         # At the last iteration and its time, not now: so that ending a trial again adds no second point.
         iteration, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
         with translated(f"end trial {number}"):
-            _log_metrics(sweep.client, run, [Record(iteration, timestamp_ms, summary)])
-            _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
+            _log_metrics(sweep.client, run, [Record(iteration, timestamp_ms, summary)], sweep.there.get(number, ()))
             sweep.client.set_terminated(run, STATUS[verdict.outcome])
+            # Last: a run that has an outcome is whole.
+            _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
+        sweep.outcomes[number] = verdict.outcome
 
     def end_sweep(self, outcome: Outcome, summary_tags: Mapping[str, str], artifacts: Sequence[Path]) -> None:
         """See `Tracker`."""
@@ -300,70 +319,6 @@ class MlflowTracker:
         return run
 
 
-def connect(url: str) -> "MlflowClient":
-    """Opens the store, with its tables. Quietly: what goes wrong is raised, so nothing has to be printed."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import sqlalchemy
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    if (file := _file_of(url)) and not file.exists():
-        _make_tables(file)
-    if url.startswith(DATABASES):
-        # MLflow tries an unreachable database for 100 s; one attempt of our own tells at once.
-        engine = sqlalchemy.create_engine(url)
-        engine.connect().close()
-        engine.dispose()
-    return MlflowClient(tracking_uri=url)
-
-
-def _file_of(url: str) -> Path | None:
-    """The database's file, of a plain sqlite URL."""
-    file = url.removeprefix("sqlite:///")
-    return None if file == url or not file or "?" in file else Path(file)
-
-
-def _make_tables(file: Path) -> None:
-    """Makes a database, under another name until it is whole: one that a kill left half made could never be opened."""
-    from mlflow import MlflowClient
-
-    temporary = file.with_name(f"{file.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{temporary}").search_experiments(max_results=1)
-    temporary.replace(file)
-
-
-def _backend_errors() -> tuple[type[Exception], ...]:
-    """What a store raises; ImportError is a database without its driver, ValueError a port that is no number."""
-    from alembic.util import CommandError
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return MlflowException, SQLAlchemyError, CommandError, OSError, ImportError, ValueError
-
-
-@contextmanager
-def translated(action: str, url: str = "") -> Iterator[None]:
-    """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped.
-
-    Args:
-        action: What was being done.
-        url: The store, where it is being opened: what is wrong with it may be quoted, a password's part included.
-    """
-    try:
-        yield
-    except _backend_errors() as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
-            cause = cause.__cause__
-        line = redact_error(str(cause), url).partition("\n")[0]
-        raise TrackingError(
-            f"cannot {action} in MLflow: {type(cause).__name__}: {line}; "
-            "check tracking.mlflow_url and the disk, or run with tracking=none"
-        ) from None
-
-
 def _runs_of(client: "MlflowClient", experiment: str, sweep: str) -> dict[str, dict[str, str]]:
     """Tags of a sweep's runs by run id, the oldest first: its parent and its trials, deleted ones left out."""
     found: dict[str, dict[str, str]] = {}
@@ -377,12 +332,22 @@ def _runs_of(client: "MlflowClient", experiment: str, sweep: str) -> dict[str, d
     return found
 
 
-def _reopen(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
-    """Sets an ended run going again: what was said about its end no longer holds."""
-    for key in {OUTCOME_TAG, REASON_TAG} & client.get_run(run).data.tags.keys():
-        client.delete_tag(run, key)
+def _reopen(
+    client: "MlflowClient", run: str, tags: Mapping[str, str]
+) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
+    """Sets an ended run going again: what was said about its end no longer holds.
+
+    Returns:
+        Its parameters, and each metric that it has with each step: a worker that had to start anew repeats them later,
+        which MLflow would keep beside the first.
+    """
+    had = client.get_run(run).data
+    for key in (OUTCOME_TAG, REASON_TAG):
+        if key in had.tags:
+            client.delete_tag(run, key)
     client.update_run(run, status="RUNNING")
     _set_tags(client, run, tags)
+    return had.params, {(name, row.step) for name in had.metrics for row in client.get_metric_history(run, name)}
 
 
 def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
@@ -393,13 +358,16 @@ def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> 
         client.log_batch(run, params=rows[start : start + PARAMS_PER_BATCH])
 
 
-def _log_metrics(client: "MlflowClient", run: str, records: Sequence[Record]) -> None:
+def _log_metrics(
+    client: "MlflowClient", run: str, records: Sequence[Record], there: Container[tuple[str, int]] = ()
+) -> None:
     from mlflow.entities import Metric
 
     rows = [
         Metric(name, float(value), record.timestamp_ms, record.iteration)
         for record in records
         for name, value in record.metrics.items()
+        if (name, record.iteration) not in there
     ]
     for start in range(0, len(rows), METRICS_PER_BATCH):
         client.log_batch(run, metrics=rows[start : start + METRICS_PER_BATCH])

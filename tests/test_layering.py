@@ -25,7 +25,7 @@ ONLY_IN = {  # library: who may import it
     "ray": ("sweeps.run", "sweeps.cluster", "sweeps.trainable", "sweeps.scheduler", "sweeps.search", "sweeps.callback"),
     "optuna": OPTUNA_IN,
     "optuna_dashboard": OPTUNA_IN,
-    "mlflow": ("sweeps.tracking", "sweeps.mlflow_runs", "sweeps.champion", "analysis.history"),
+    "mlflow": ("sweeps.mlflow_store", "sweeps.tracking", "sweeps.mlflow_runs", "sweeps.champion", "analysis.history"),
     "hydra": ("sweep", "sweeps.schema"),
     "omegaconf": ("sweep", "sweeps.schema"),
 }

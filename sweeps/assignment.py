@@ -13,6 +13,10 @@ ASSIGNMENT = "assignment"
 DELIVERY = "delivery"
 """Key of a Tune result under which a worker's `Delivery` is."""
 
+CHECKPOINT, RESUMED_FROM, RESUMED_EXACTLY = NOTES = "checkpoint", "resumed_from", "resumed_exactly"
+"""Names of a worker's notes: what went wrong with the checkpoint; after which iteration it went on; `false` if not bit
+for bit, since lanes had to start anew or libraries are of other versions."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -22,11 +26,13 @@ class Assignment:
         number: The trial's.
         config: Its complete configuration.
         folder: The sweep's, absolute: below it lies the trial's checkpoint. On a cluster all workers must reach it.
+        owner: Of the sweep (`sweeps.lock.owner`) when it was given; once another process runs it, it no longer holds.
     """
 
     number: int
     config: SweepConfig
     folder: Path
+    owner: str | None = None
 
 
 @dataclass(frozen=True)

@@ -167,3 +167,10 @@ class SweepConfig:
     health: HealthConfig = field(default_factory=HealthConfig)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    resume: str | None = None  # a sweep to go on with, by its name; null: a new one
+
+    def __post_init__(self) -> None:
+        require(
+            self.resume is None or self.resume == self.sweep.name,
+            f"sweep.name must be left out with resume={self.resume}, which says it; got {self.sweep.name}",
+        )

@@ -13,21 +13,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rl import metrics
-from rl.errors import ConfigError
+from rl.errors import CheckpointError, ConfigError
 from sweeps.asha import Asha, RungEntry
 from sweeps.assignment import Assignment
 from sweeps.config import SweepConfig
-from sweeps.errors import SweepError, TrackingError
+from sweeps.errors import SweepError
 from sweeps.force import mismatch
 from sweeps.health import HealthRules
-from sweeps.layout import sweep_folder
+from sweeps.layout import read_records, sweep_folder
 from sweeps.ledger import DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, VALUES, Entry, Ledger
+from sweeps.lock import owner
 from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress
 from sweeps.record import Record
 from sweeps.redact import redact_url
-from sweeps.schema import to_yaml
+from sweeps.replay import open_run, write_run
 from sweeps.space import Space
+from sweeps.spool import Spool
 from sweeps.standing import standing, summary
 from sweeps.tracking import Tracker
 
@@ -70,6 +72,7 @@ class Driver:
         ledger: Fresh, or that of the sweep so far: its trials that have not ended go on first.
         tracker: Its parent run is open.
         progress: Is told what happens.
+        reopen: Opens the tracker's parent run again, after it has failed.
 
     Attributes:
         failure: Why the sweep cannot go on, if it cannot.
@@ -86,10 +89,12 @@ class Driver:
         ledger: Ledger,
         tracker: Tracker,
         progress: Progress,
+        reopen: Callable[[], None] | None = None,
     ) -> None:
         self._config, self._num_trials, self._space = config, num_trials, space
         self._ledger, self._tracker, self._progress = ledger, tracker, progress
         self._folder = sweep_folder(config)
+        self._owner = owner(self._folder)
         self._health = HealthRules(config.health, config.sweep.metric)
         self._asha = (
             Asha(config.scheduler, config.ppo.num_iterations, config.sweep.mode, config.sweep.seed)
@@ -98,7 +103,7 @@ class Driver:
         )
         self._running: dict[int, _Running] = {}
         self._proposed = 0
-        self._tracking_failed = False
+        self._spool = Spool(reopen or _nothing, tracker.incomplete, self._ended, self._replay, progress.warn)
         self.failure: SweepError | None = None
         entries = ledger.entries()
         self._unfinished = deque(entry for entry in entries if entry.is_open)
@@ -147,7 +152,7 @@ class Driver:
             return None
         if notes:
             self._ledger.annotate(number, notes)
-            self._track(lambda: self._tracker.tag_trial(number, notes))
+            self._spool.write(number, lambda: self._tracker.tag_trial(number, notes))
             self._progress.noted(number, notes)
         for period in _periods(record for record in records if record.iteration > trial.last_iteration):
             verdict = self._take(number, trial, period)
@@ -173,6 +178,11 @@ class Driver:
         """Record all trials that still run as interrupted."""
         for number in list(self._running):
             self._finish(number, Verdict(Outcome.INTERRUPTED, reason))
+
+    def catch_up(self) -> set[int]:
+        """Write to the tracker what it lacks, if it is there; returns the trials of which it still lacks something."""
+        self._spool.catch_up()
+        return self._spool.owed
 
     @property
     def is_finished(self) -> bool:
@@ -214,7 +224,7 @@ class Driver:
             trial.rungs = _judged_rungs(entry)
         self._start_run(number, values, config)
         self._progress.started(number, values)
-        return Assignment(number, _for_worker(config), self._folder), ""
+        return Assignment(number, _for_worker(config), self._folder, self._owner), ""
 
     def _take(self, number: int, trial: _Running, period: Sequence[Record]) -> Verdict | None:
         """Judge and record one evaluation period."""
@@ -229,7 +239,7 @@ class Driver:
         if verdict:
             self._finish(number, verdict, period)
         else:
-            self._track(lambda: self._tracker.log(number, period))
+            self._spool.write(number, lambda: self._tracker.log(number, period))
             if trial.evaluations:
                 self._progress.evaluated(number, trial.last_iteration, *self._standing(trial))
         return verdict
@@ -272,27 +282,42 @@ class Driver:
         numbers = self._summary(trial)
         value, spread = self._standing(trial) if trial.evaluations else (None, 0.0)
         self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)
-        self._track(lambda: self._tracker.log(number, records))
+        self._spool.write(number, lambda: self._tracker.log(number, records))
         shown = {} if verdict.outcome is Outcome.INTERRUPTED else numbers  # written when the trial ends, once
-        self._track(lambda: self._tracker.end_trial(number, verdict, shown))
+        self._spool.write(number, lambda: self._tracker.end_trial(number, verdict, shown))
         self._progress.ended(number, verdict, value, spread)
 
     def _refuse(self, number: int, values: Mapping[str, Any], reason: str) -> None:
         verdict = Verdict(Outcome.INFEASIBLE, reason)
         self._start_run(number, values, self._config)
         self._ledger.finish(number, verdict)
-        self._track(lambda: self._tracker.end_trial(number, verdict, {}))
+        self._spool.write(number, lambda: self._tracker.end_trial(number, verdict, {}))
         self._progress.ended(number, verdict, None, 0.0)
 
     def _start_run(self, number: int, values: Mapping[str, Any], config: SweepConfig) -> None:
-        fixed = {group: dataclasses.asdict(getattr(config, group)) for group in ("ppo", "env", "data")}
-        tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
-
         def start() -> None:
-            run = self._tracker.start_trial(number, values, fixed, tags, to_yaml(config))
-            self._ledger.annotate(number, {MLFLOW_RUN: run})
+            self._ledger.annotate(number, {MLFLOW_RUN: open_run(self._tracker, number, values, config)})
 
-        self._track(start)
+        self._spool.write(number, start)
+
+    def _ended(self) -> dict[int, str]:
+        return {entry.number: str(entry.outcome) for entry in self._ledger.entries() if not entry.is_open}
+
+    def _replay(self, number: int) -> None:
+        """Write all of a trial to the tracker, as far as this process, or the ledger, knows of it."""
+        entry = next(entry for entry in self._ledger.entries() if entry.number == number)
+        running = self._running.get(number)
+        last = running.last_iteration if running else entry.summary.get(metrics.FINAL_ITERATIONS, entry.last_iteration)
+        try:
+            records = read_records(self._folder, number)
+        except CheckpointError as error:
+            self._progress.warn(f"MLflow lacks trial {number}'s curves: {error}")
+            records = []
+        verdict = None if running or entry.outcome is None else Verdict(entry.outcome, entry.reason)
+        known = [record for record in records if record.iteration <= last]
+        run = write_run(self._tracker, (self._config, self._space), entry, known, verdict)
+        if running:
+            self._ledger.annotate(number, {MLFLOW_RUN: run})
 
     def _standing(self, trial: _Running) -> tuple[float, float]:
         return standing(trial.evaluations, self._config.sweep.metric, self._config.sweep.seeds)
@@ -306,14 +331,9 @@ class Driver:
             **summary(trial.evaluations, self._config.sweep.metric, self._config.sweep.seeds),
         }
 
-    def _track(self, write: Callable[[], None]) -> None:
-        """A tracker that fails never ends a sweep: the ledger holds the truth."""
-        try:
-            write()
-        except TrackingError as error:
-            if not self._tracking_failed:  # a store that is gone fails at every write, each with a message of its own
-                self._progress.warn(f"{error}; the sweep goes on, and does not warn of this again")
-            self._tracking_failed = True
+
+def _nothing() -> None:
+    """There is no tracker to open again."""
 
 
 def _periods(records: Iterable[Record]) -> Iterator[list[Record]]:

@@ -6,7 +6,7 @@ attributes) is written before the `tell`; MLflow comes after and can be derived 
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from rl.seeding import as_int
+from sweeps.assignment import NOTES
 from sweeps.config import SamplerConfig, StudyConfig
 from sweeps.errors import SweepError
 from sweeps.outcome import Outcome, Verdict
@@ -63,6 +64,7 @@ class Entry:
         started: When it was asked for.
         state: Optuna's word for how it stands.
         rungs: Its results at the scheduler's rungs, as `sweeps.asha.RungEntry` has them.
+        notes: What workers said of its checkpoint, by name.
         decision: How it ended, or has to end once its records are there, and at which iteration.
     """
 
@@ -77,6 +79,7 @@ class Entry:
     state: str
     rungs: Sequence[Mapping[str, Any]] = ()
     decision: tuple[int, Verdict] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
@@ -194,9 +197,20 @@ class Ledger:
             raise SweepError("a ledger opened for reading must not be asked for trials; open it by go_on")
         self._study.sampler = self._make_sampler(number)
 
+    def _draw(self, trial: Trial, name: str, over: BaseDistribution) -> None:
+        """Have the sampler draw a parameter once more that the trial has, for nothing."""
+        is_drawn = not over.single() and not trial._is_fixed_param(name, over)
+        if is_drawn and not trial._is_relative_param(name, over):
+            self._study.sampler.sample_independent(self._study, trial._get_latest_trial(), name, over)
+
     def _parameters(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         self._running[trial.number] = trial
-        return {name: trial._suggest(name, over) for name, over in distributions.items()}
+        raw = {}
+        for name, over in distributions.items():
+            if name in trial.distributions:  # by a process that died in between: the generator moves on as it did there
+                self._draw(trial, name, over)
+            raw[name] = trial._suggest(name, over)
+        return raw
 
     def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Write attributes of a trial that has not ended."""
@@ -224,7 +238,8 @@ class Ledger:
         trial.set_user_attr(SUMMARY, dict(summary or {}))
         if verdict.outcome is Outcome.INTERRUPTED:
             return
-        trial.set_constraint(_FEASIBLE, 1.0 if verdict.outcome is Outcome.INFEASIBLE else 0.0)
+        if _FEASIBLE not in trial.constraints:  # a process that died may have come to here
+            trial.set_constraint(_FEASIBLE, 1.0 if verdict.outcome is Outcome.INFEASIBLE else 0.0)
         self._study.tell(trial, values=value, state=STATES[verdict.outcome])
 
     def entries(self) -> list[Entry]:
@@ -275,6 +290,7 @@ def _entry(trial: FrozenTrial) -> Entry:
         state=trial.state.name,
         rungs=attributes.get(RUNGS, ()),
         decision=decision and (decision["iteration"], Verdict(Outcome(decision[OUTCOME]), decision[REASON])),
+        notes={name: attributes[name] for name in NOTES if name in attributes},
     )
 
 

@@ -5,16 +5,16 @@ that holds something untrue is deleted and written anew.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from rl.errors import ConfigError
 from sweeps.compare import RUNNING, Finding, as_kept, is_summary, is_whole, last_iteration
 from sweeps.config import SweepConfig
 from sweeps.ledger import Entry
 from sweeps.mlflow_runs import TrackedRun, delete_runs
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
+from sweeps.replay import write_run
 from sweeps.schema import to_yaml
 from sweeps.snapshot import SavedTrial, Snapshot
 from sweeps.space import Space, search_space
@@ -143,18 +143,10 @@ def _tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
 def _write(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:
     """Write a trial's run, whole."""
     entry = plan.entry
-    try:
-        trial = space.apply(config, entry.values)
-    except ConfigError:  # an infeasible trial
-        trial = config
-    fixed = {group: asdict(getattr(trial, group)) for group in ("ppo", "env", "data")}
-    tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
-    tracker.start_trial(entry.number, entry.values, fixed, tags, to_yaml(trial))
-    tracker.log(entry.number, plan.records)
     verdict = Verdict(entry.outcome or Outcome.INTERRUPTED, entry.reason or DIED)
     if entry.is_open:  # its end may be half recorded
         verdict = Verdict(Outcome.INTERRUPTED, DIED)
-    tracker.end_trial(entry.number, verdict, {} if entry.is_open else entry.summary)
+    write_run(tracker, (config, space), entry, plan.records, verdict)
     how = "completed" if plan.keep else "written anew"
     return f"trial {entry.number}: MLflow's run {how} from {plan.source}, {verdict.outcome}"
 

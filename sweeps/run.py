@@ -1,35 +1,31 @@
 """One sweep from start to end: opens the records, lets Ray Tune run the trials, closes the records."""
 
-import fcntl
 import math
 import os
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
 from rl import metrics
 from rl.config import TRIAGE
-from rl.data import FlowData, load_flows
+from rl.data import FlowData, fingerprint, load_flows
 from rl.envs import make_vec
 from sweeps.cluster import check_cluster, prepare_environment, ray_cluster
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import SweepError, TrackingError
-from sweeps.layout import config_file, sweep_folder, trials_folder
-from sweeps.ledger import Ledger
+from sweeps.layout import sweep_folder
 from sweeps.outcome import Outcome
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
-from sweeps.schema import to_yaml
+from sweeps.records import Records, open_records
 from sweeps.space import Space, search_space
 from sweeps.stop import StopRequest
-from sweeps.summary import show_summary, sqlite_url
-from sweeps.tracking import REASON_TAG, Tracker, make_tracker
+from sweeps.summary import print_command, resume_command, show_summary
+from sweeps.tracking import REASON_TAG, Tracker
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -63,22 +59,50 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     slots = _slots(config)
     check_cluster(config.resources)
     num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
-    with StopRequest() as stop:
-        ledger, tracker = _open_records(config)
-        for point in points:
+    resuming, config = config.resume is not None, replace(config, resume=None)
+    with (
+        StopRequest() as stop,
+        open_records(config, fingerprint(data) if data else None, provenance(), resuming) as records,
+    ):
+        ledger, tracker = records.ledger, records.tracker
+        for point in points[len(ledger.enqueued()) :]:  # none of them again
             ledger.enqueue(space.encode(point))
-        console.print(f"Sweep {config.sweep.name}: {num_trials} trials x {config.sweep.seeds} seeds, {slots} at a time")
+        _announce(config, records, num_trials, slots, console)
         with Progress(config, num_trials, console) as progress:
-            driver = Driver(config, num_trials, space, ledger, tracker, progress)
-            stop.last_resort = lambda: _abandon(driver, tracker, console)
-            stopped = _run_trials(config, driver, slots, data, stop)
+            driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
+            driver.catch_up()
+            stop.last_resort = lambda: _abandon(config, command, driver, tracker, console)
+            stopped = "" if driver.is_finished else _run_trials(config, driver, slots, data, stop)
         _close(tracker, driver, stopped, console)
     show_summary(config, command, ledger.entries(), console)
     if driver.failure:
         raise driver.failure
     if stopped:
-        console.print(f"The sweep ended early: {stopped}. What had run is on record.")
+        _say_how_to_resume(config, command, stopped, console)
     return INTERRUPTED if stopped == BY_THE_USER else 0
+
+
+def _say_how_to_resume(config: SweepConfig, command: Sequence[str], why: str, console: Console) -> None:
+    console.print(f"The sweep ended early: {why}. What had run is on record. Go on with it:", highlight=False)
+    print_command(resume_command(config, command), console)
+
+
+def _announce(config: SweepConfig, records: Records, num_trials: int, slots: int, console: Console) -> None:
+    """Say what is about to be run; of a sweep that goes on, what there is already, and what differs."""
+    entries = records.ledger.entries()
+    size = f"{num_trials} trials x {config.sweep.seeds} seeds, {slots} at a time"
+    console.print(f"Sweep {config.sweep.name}: {size}", highlight=False)
+    for difference in records.differences:
+        console.print(f"  {difference}", markup=False, highlight=False)
+    ended = sum(not entry.is_open and entry.outcome is not Outcome.INFEASIBLE for entry in entries)
+    unfinished = [entry.number for entry in entries if entry.is_open]
+    if unfinished:
+        console.print(f"  {ended} trials have ended; trials {', '.join(map(str, unfinished))} go on", highlight=False)
+    elif ended >= num_trials:
+        text = f"Nothing left to do: all {ended} trials have ended. sweep.num_trials={2 * ended} extends the sweep."
+        console.print(text, highlight=False)
+    elif ended:
+        console.print(f"  {ended} trials have ended, {num_trials - ended} are to come", highlight=False)
 
 
 def _check_metric(config: SweepConfig) -> None:
@@ -116,51 +140,14 @@ def _slots(config: SweepConfig) -> int:
     return cpus // each
 
 
-def _open_records(config: SweepConfig) -> tuple[Ledger, Tracker]:
-    """Make the sweep's folder, its study and its parent run; all of them or none."""
-    folder = sweep_folder(config)
-    if folder.exists():
-        raise SweepError(f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(folder.parent):
-            folder.mkdir()
-            try:
-                return _make_records(config, folder)
-            except (SweepError, TrackingError):
-                shutil.rmtree(folder)  # or the name would be taken by a sweep that never was
-                raise
-    except OSError as error:
-        raise SweepError(
-            f"sweep.folder must be a folder that can be written to, got {config.sweep.folder}: {error.strerror}"
-        ) from error
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Sweeps that start at once make the databases' tables one after the other, since two at once fail."""
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _make_records(config: SweepConfig, folder: Path) -> tuple[Ledger, Tracker]:
-    yaml = to_yaml(config)
-    ledger = Ledger.create(
-        config.tracking.optuna_url or sqlite_url(config, "optuna"), config.sweep, config.sampler, {"config": yaml}
-    )
-    tracker = make_tracker(config.tracking, folder.parent)
-    try:
-        tracker.start_sweep(str(config.sweep.name), yaml, provenance())
-    except TrackingError:
-        ledger.discard()
-        raise
-    trials_folder(folder).mkdir()
-    config_file(folder).write_text(yaml)
-    return ledger, tracker
-
-
 def _close(tracker: Tracker, driver: Driver, stopped: str, console: Console) -> None:
+    """End the parent run, and say what MLflow lacks, if it does not come back."""
+    lacking = ", ".join(map(str, sorted(driver.catch_up())))
+    if lacking:
+        text = (
+            f"warning: MLflow lacks trials {lacking}, or has them in part; a resume, or the audit's --repair, adds it"
+        )
+        console.print(text, markup=False, highlight=False)
     outcome = Outcome.CRASHED if driver.failure else Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
     reason = str(driver.failure or stopped)
     try:
@@ -169,12 +156,12 @@ def _close(tracker: Tracker, driver: Driver, stopped: str, console: Console) -> 
         console.print(f"warning: {error}", markup=False)
 
 
-def _abandon(driver: Driver, tracker: Tracker, console: Console) -> None:
+def _abandon(config: SweepConfig, command: Sequence[str], driver: Driver, tracker: Tracker, console: Console) -> None:
     """Close the records and leave, without waiting for Ray."""
     driver.interrupt(BY_THE_USER)
     _close(tracker, driver, BY_THE_USER, console)
     console.show_cursor(True)
-    console.print(f"The sweep ended early: {BY_THE_USER}, and Ray no longer answered. What had run is on record.")
+    _say_how_to_resume(config, command, f"{BY_THE_USER}, and Ray no longer answered", console)
     os._exit(INTERRUPTED)
 
 
@@ -213,7 +200,7 @@ def _tune(
         return stop.asked or time.monotonic() >= deadline
 
     search = LedgerSearch(driver.propose)
-    with ray_cluster(config.resources, slots) as scratch:
+    with ray_cluster(config.resources, slots, sweep_folder(config)) as scratch:
         stop.rearm()
         if is_over():
             return

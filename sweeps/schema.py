@@ -183,7 +183,7 @@ def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | No
         raise ConfigError(_value_error(error)) from error
     study, data = tree.get("sweep", {}), tree.get("data", {})
     if study.get("name") is None:
-        study["name"] = _default_name(experiment, now or datetime.now())
+        study["name"] = tree.get("resume") or _default_name(experiment, now or datetime.now())
     study["folder"] = _absolute(study.get("folder", StudyConfig.folder))
     data["path"] = _absolute(data.get("path", DataConfig.path))
     tree |= {"sweep": study, "data": data}

@@ -22,7 +22,7 @@ _TOP = 10
 _NAME_LENGTH = 88
 """Of the sweep's name, in the name of a rerun: names have at most 100 characters."""
 
-_NOT_RERUN = ("sweep.name", "sweep.num_trials", "sweep.max_hours", "sweep.control")
+_NOT_RERUN = ("resume", "sweep.name", "sweep.num_trials", "sweep.max_hours", "sweep.control")
 _NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
 
 
@@ -38,12 +38,12 @@ def show_summary(config: SweepConfig, command: Sequence[str], entries: Sequence[
         console.print("No trial completed, so there is no best one: the reasons are in the table.")
     else:
         console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
-        _print_command(rerun_command(config, command, winner), console)
+        print_command(rerun_command(config, command, winner), console)
         console.print("Judge it on fresh seeds and on test flows that the search never saw:")
-        _print_command(champion_command(config), console)
+        print_command(champion_command(config), console)
     console.print("Open what was recorded (MLflow on http://127.0.0.1:5000, the Optuna dashboard on port 8080):")
     for line in ui_commands(config):
-        _print_command(line, console)
+        print_command(line, console)
 
 
 def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
@@ -101,6 +101,16 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
     ]
 
 
+def resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
+    """The command that goes on with a sweep, from the words that it was called with; `***` for passwords."""
+    kept = [
+        redact_value(word)
+        for before, word in zip(("", *command), command, strict=False)
+        if _is_option(before) or word.partition("=")[0].lstrip("+~") not in ("sweep.name", "resume")
+    ]
+    return ["python", "sweep.py", *kept, f"resume={config.sweep.name}"]
+
+
 def champion_command(config: SweepConfig) -> list[str]:
     """The command that judges the best trial; it asks for the ledger's URL where that holds a password."""
     command = ["python", "-m", "sweeps", "champion", str(Path(config.sweep.folder) / str(config.sweep.name))]
@@ -155,6 +165,7 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def _print_command(words: Sequence[str], console: Console) -> None:
+def print_command(words: Sequence[str], console: Console) -> None:
+    """Print a command to type next."""
     # Not wrapped, so that it can be copied.
     console.print("  " + shlex.join(words), soft_wrap=True, highlight=False, markup=False)

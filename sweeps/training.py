@@ -17,14 +17,12 @@ from rl.errors import CheckpointError
 from rl.learner import Learner, Metrics
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
-from sweeps.assignment import Assignment
+from sweeps.assignment import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM, Assignment
 from sweeps.config import SweepConfig
+from sweeps.errors import SweepError
 from sweeps.layout import checkpoint_file, read_records
+from sweeps.lock import owner
 from sweeps.record import Record
-
-CHECKPOINT, RESUMED_FROM, RESUMED_EXACTLY = "checkpoint", "resumed_from", "resumed_exactly"
-"""Names of notes: what went wrong with the checkpoint; after which iteration a worker went on; `false` if not bit for
-bit, since lanes had to start anew or libraries are of other versions."""
 
 
 class Training:
@@ -39,7 +37,7 @@ class Training:
 
     def __init__(self, assignment: Assignment, data: FlowData | None) -> None:
         self._config, self._data = assignment.config, data
-        self._folder, self._number = assignment.folder, assignment.number
+        self._folder, self._number, self._owner = assignment.folder, assignment.number, assignment.owner
         self._notes: dict[str, str] = {}
         self.learner = learner_of(self._config, data)
         # Whether the driver has them is unknown here: so they come first, and it skips what it has.
@@ -89,6 +87,8 @@ class Training:
     def _save(self) -> None:
         """Replace the checkpoint. If that fails, a full disk for example, the old one stays and training goes on."""
         file = checkpoint_file(self._folder, self._number)
+        if owner(self._folder) not in (None, self._owner):
+            raise SweepError(f"{file} must be written by whoever runs the sweep, and that is another process by now")
         try:
             file.parent.mkdir(exist_ok=True)  # not the folders above: where they are missing, none is shared
             checkpoint.save(file, self.learner, self._history)

@@ -192,3 +192,15 @@ def test_describe_is_short_and_without_groups() -> None:
     values = {"ppo.lr": 0.00031415, "ppo.gamma": 0.99, "ppo.hidden_sizes": (64, 64), "ppo.target_kl": None}
     assert describe(values) == "lr=0.000314 gamma=0.99 hidden_sizes=(64, 64) target_kl=None"
     assert describe({}) == ""
+
+
+def test_what_earlier_processes_did_counts_and_says_nothing_of_the_pace(clock: Clock) -> None:
+    plain = Plain(num_trials=4)
+    plain.progress.recall(0, Outcome.COMPLETED, 0.9, 0.1)
+    plain.progress.recall(1, Outcome.INFEASIBLE, None, 0.0)
+    assert plain.lines == []
+    clock.now += 60
+    line = plain.run(2, DONE, 0.5)
+    assert "best 0.900 ± 0.100 (trial 0); 2 of 4 done, about 2 min 00 s left" in line  # one a minute, not two
+    plain.progress.noted(3, {"resumed_from": "40"})
+    assert plain.lines[-1].endswith("] trial 3, resumed from: 40")

@@ -138,7 +138,7 @@ def test_same_name_twice_is_refused_before_anything_starts(finished):
 def test_no_pickle_and_no_ray_files_in_the_runs_folder(finished):
     folder, _ = finished
     names = {path.name for path in (folder / "runs").rglob("*") if path.is_file()}
-    assert names == {"mlflow.db", "optuna.db", "config.yaml", "checkpoint.npz", ".lock"}
+    assert names == {"mlflow.db", "optuna.db", "config.yaml", "checkpoint.npz", "lock", ".lock"}
 
 
 def test_every_trial_has_a_checkpoint_with_all_that_is_on_record(finished):
@@ -211,6 +211,8 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number,
     assert time.monotonic() - signalled < 45
     assert process.returncode == 130
     assert "stopped by the user" in printed
+    assert printed.splitlines()[-1].startswith("  python sweep.py +experiment=quickstart ")
+    assert printed.splitlines()[-1].endswith(" health=none scheduler=none resume=long")
     assert "Traceback" not in printed
     study = _study(tmp_path, "long")
     client, parent, children = _runs(tmp_path, "long")

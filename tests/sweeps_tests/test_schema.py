@@ -196,6 +196,16 @@ def test_a_name_given_is_kept() -> None:
     assert to_config(composed("sweep.name=a"), "quickstart").sweep.name == "a"
 
 
+def test_a_resumed_sweep_has_its_name() -> None:
+    config = to_config(composed("resume=mine"))
+    assert (config.resume, config.sweep.name) == ("mine", "mine")
+    assert to_config(composed("resume=mine", "sweep.name=mine")) == config
+    with pytest.raises(ConfigError, match=r"sweep\.name must be left out with resume=mine, which says it; got other"):
+        to_config(composed("resume=mine", "sweep.name=other"))
+    with pytest.raises(ConfigError, match=r"sweep\.name must be 1 to 100 letters"):
+        to_config(composed("resume=../elsewhere"))
+
+
 def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = to_config(composed("data=nsl_kdd", "data.path=../flows.txt", "sweep.folder=out"))

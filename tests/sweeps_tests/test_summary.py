@@ -12,7 +12,7 @@ from sweeps.ledger import Entry
 from sweeps.outcome import Outcome
 from sweeps.schema import to_config
 from sweeps.space import Space, search_space
-from sweeps.summary import champion_command, leaderboard, rerun_command, show_summary, ui_commands
+from sweeps.summary import champion_command, leaderboard, rerun_command, resume_command, show_summary, ui_commands
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -259,3 +259,26 @@ def test_the_rerun_command_wins_over_what_an_experiment_sets_itself(tmp_path: Pa
     assert (rerun.scheduler.name, rerun.health.enabled, rerun.sweep.max_hours) == ("none", False, None)
     assert search_space(rerun) == (Space({}), [{}])
     assert rerun.ppo.gamma == 0.5
+
+
+def test_the_resume_command_is_the_call_itself_under_the_sweeps_name() -> None:
+    config = config_of("sweep.name=x")
+    command = ("--config-dir", "resume=no", "+experiment=wide", "sweep.num_trials=9", "sweep.name=x", "ppo.lr=0.5")
+    expected = [
+        "python",
+        "sweep.py",
+        "--config-dir",
+        "resume=no",
+        "+experiment=wide",
+        "sweep.num_trials=9",
+        "ppo.lr=0.5",
+    ]
+    assert resume_command(config, command) == [*expected, "resume=x"]
+    assert resume_command(config, (*command[:4], "resume=x", *command[5:])) == [*expected, "resume=x"]
+    (word,) = resume_command(config, ("tracking.optuna_url=postgresql://me:secret@db/runs",))[2:-1]
+    assert word == "tracking.optuna_url=postgresql://me:***@db/runs"
+
+
+def test_a_rerun_of_a_resumed_sweep_is_a_new_one() -> None:
+    config = config_of("sweep.name=x")
+    assert "resume=x" not in rerun_command(config, ("resume=x",), entry(0, values={"ppo.lr": 0.5}))

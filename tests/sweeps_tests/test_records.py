@@ -1,0 +1,121 @@
+"""Opening a sweep's records: new ones, its own, and none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+
+from sweeps import records as module
+from sweeps.config import StudyConfig, SweepConfig, TrackingConfig
+from sweeps.errors import SweepError, TrackingError
+from sweeps.layout import config_file, lock_file, sweep_folder, trials_folder
+from sweeps.ledger import Ledger
+from sweeps.lock import owner
+from sweeps.records import open_records
+from sweeps.schema import from_yaml
+
+VERSIONS = {"git.commit": "1" * 40}
+SPACE = {"ppo": {"lr": {"log": [1e-5, 1e-2]}}}
+
+
+def config_of(folder: Path, **values: object) -> SweepConfig:
+    """A sweep that nothing tracks: making MLflow's tables takes seconds, and other tests do."""
+    study = StudyConfig(name="mine", folder=str(folder), **values)  # type: ignore[arg-type]
+    return SweepConfig(sweep=study, space=SPACE, tracking=TrackingConfig(name="none"))
+
+
+def open_once(config: SweepConfig, resuming: bool = False) -> list[str]:
+    with open_records(config, "ab", VERSIONS, resuming) as records:
+        return list(records.differences)
+
+
+def names(folder: Path) -> list[str]:
+    return optuna.get_all_study_names(f"sqlite:///{folder / 'optuna.db'}")
+
+
+def test_new_records_are_a_folder_a_study_and_a_lock_for_as_long(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    folder = sweep_folder(config)
+    with open_records(config, "ab", VERSIONS, resuming=False) as records:
+        assert from_yaml(config_file(folder).read_text()) == config
+        assert trials_folder(folder).is_dir()
+        attributes = records.ledger.attributes
+        assert (attributes["data"], attributes["provenance"]) == ("ab", VERSIONS)
+        assert from_yaml(attributes["config"]) == config
+        with pytest.raises(SweepError, match=r"by one process at a time, and process .* runs mine"):
+            open_once(config, resuming=True)
+    assert open_once(config, resuming=True) == []
+
+
+def test_going_on_records_how(tmp_path: Path) -> None:
+    config = config_of(tmp_path, num_trials=2)
+    open_once(config)
+    first = owner(sweep_folder(config))
+    assert open_once(config_of(tmp_path, num_trials=9), resuming=True) == []
+    assert owner(sweep_folder(config)) != first
+    recorded = Ledger.open(f"sqlite:///{tmp_path / 'optuna.db'}", "mine").attributes["config"]
+    assert from_yaml(recorded).sweep.num_trials == 9
+    assert from_yaml(config_file(sweep_folder(config)).read_text()).sweep.num_trials == 9
+
+
+def test_what_is_refused_changes_nothing(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    open_once(config)
+    before = config_file(sweep_folder(config)).read_text()
+    with pytest.raises(SweepError, match=r"sweep\.seeds must be"):
+        open_once(config_of(tmp_path, seeds=9), resuming=True)
+    assert config_file(sweep_folder(config)).read_text() == before
+    assert open_once(config, resuming=True) == []
+
+
+def test_a_name_is_new_or_known(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"resume must name a sweep in .*, got 'mine'; there are: none"):
+        open_once(config_of(tmp_path), resuming=True)
+    assert list(tmp_path.iterdir()) == []  # asking makes nothing
+    open_once(config_of(tmp_path))
+    with pytest.raises(SweepError, match=r"sweep\.name must be new, got 'mine': .*, or go on with it by resume=mine"):
+        open_once(config_of(tmp_path))
+    other = config_of(tmp_path)
+    other = replace(other, sweep=replace(other.sweep, name="other"))
+    with pytest.raises(SweepError, match=r"got 'other'; there are: mine"):
+        open_once(other, resuming=True)
+
+
+def test_a_folder_without_its_study_says_so(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    open_once(config)
+    (tmp_path / "optuna.db").unlink()
+    with pytest.raises(SweepError, match="the ledger must be a database that exists"):
+        open_once(config, resuming=True)
+    with pytest.raises(SweepError, match=r"sweep\.name must be new"):
+        open_once(config)  # its checkpoints may be all that is left of it
+
+
+@pytest.mark.parametrize("left", ["folder", "lock", "study"])
+def test_a_name_is_not_lost_to_a_process_that_died_at_once(tmp_path: Path, left: str) -> None:
+    config = config_of(tmp_path)
+    folder = sweep_folder(config)
+    folder.mkdir()
+    if left == "lock":
+        lock_file(folder).write_text("")
+    if left == "study":
+        optuna.create_study(storage=f"sqlite:///{tmp_path / 'optuna.db'}", study_name="mine", direction="maximize")
+        assert open_once(config, resuming=True) == []
+    else:
+        assert open_once(config) == []
+    assert from_yaml(config_file(folder).read_text()) == config
+
+
+def test_without_a_tracker_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise TrackingError("no store")
+
+    config = config_of(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_track", refuse)
+        with pytest.raises(TrackingError):
+            open_once(config)
+    assert not sweep_folder(config).exists()
+    assert names(tmp_path) == []
+    assert open_once(config) == []

@@ -1,0 +1,279 @@
+"""What a tracker misses is written when it is back: by hand with a clock of the test's own, and with real databases."""
+
+import io
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from rich.console import Console
+
+from rl import checkpoint, metrics
+from rl.config import EnvConfig, PPOConfig
+from rl.learner import Learner
+from rl.seeding import evaluation_seed, member_seeds
+from rl.training import make_learner
+from sweeps import spool as module
+from sweeps.assignment import Assignment
+from sweeps.config import HealthConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig, TrackingConfig
+from sweeps.driver import Driver
+from sweeps.errors import TrackingError
+from sweeps.layout import checkpoint_file
+from sweeps.ledger import Ledger
+from sweeps.progress import Progress
+from sweeps.record import Record
+from sweeps.space import Log, Space
+from sweeps.spool import RETRY_S, Spool
+from sweeps.tracking import make_tracker
+
+START_MS = 1_700_000_000_000
+LR = Space({"ppo.lr": Log(1e-5, 1e-2)})
+
+
+@dataclass
+class Store:
+    """A tracker of which one can say when it fails, and what it has of each trial."""
+
+    is_down: bool = False
+    opened: int = 1
+    has: dict[int, list[str]] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    ended: dict[int, str] = field(default_factory=dict)
+    now: float = 1000.0
+
+    def write(self, number: int, what: str) -> None:
+        if self.is_down:
+            raise TrackingError(f"no store for {what}")
+        self.has.setdefault(number, []).append(what)
+
+    def reopen(self) -> None:
+        self.write(-1, "opened")
+
+    def incomplete(self, ended: Mapping[int, str]) -> list[int]:
+        return [number for number in ended if number not in self.has]
+
+    def spool(self) -> Spool:
+        return Spool(
+            self.reopen, self.incomplete, lambda: self.ended, lambda n: self.write(n, "all of it"), self.said.append
+        )
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    store = Store()
+    monkeypatch.setattr(module.time, "monotonic", lambda: store.now)
+    return store
+
+
+def test_what_is_missed_is_written_when_the_tracker_is_back_and_told_once(store: Store) -> None:
+    spool = store.spool()
+    spool.write(0, lambda: store.write(0, "start"))
+    store.is_down = True
+    spool.write(0, lambda: store.write(0, "log"))
+    spool.write(1, lambda: store.write(1, "start"))
+    assert spool.owed == {0, 1}
+    store.is_down = False
+    spool.write(1, lambda: store.write(1, "log"))  # not asked again yet
+    assert store.has == {0: ["start"]}
+    store.now += RETRY_S[0]
+    spool.write(1, lambda: store.write(1, "end"))  # part of all of it
+    assert store.has == {0: ["start", "all of it"], 1: ["all of it"], -1: ["opened"]}
+    assert spool.owed == set()
+    spool.write(1, lambda: store.write(1, "more"))
+    assert store.has[1] == ["all of it", "more"]
+    assert store.said == [
+        "no store for log; the sweep goes on, and writes it later",
+        "the tracker is back, and has all that it had missed",
+    ]
+
+
+def test_a_tracker_that_is_gone_is_asked_less_and_less_often(store: Store) -> None:
+    attempts: list[float] = []
+
+    def reopen() -> None:
+        attempts.append(store.now - 1000)
+        store.reopen()
+
+    spool = Spool(reopen, store.incomplete, lambda: {}, lambda number: None, store.said.append)
+    store.is_down = True
+    for second in range(1000):
+        store.now = 1000.0 + second
+        spool.write(0, lambda: store.write(0, "log"))
+    assert attempts == [10, 40, 100, 220, 520, 820]
+    assert len(store.said) == 1
+
+
+def test_what_ended_trials_lack_is_written_first_thing(store: Store) -> None:
+    """After a process that died, or in a store that was replaced."""
+    store.has[0] = ["whole"]
+    store.ended = {0: "completed", 1: "pruned", 2: "completed"}
+    spool = store.spool()
+    spool.catch_up()
+    assert store.has == {0: ["whole"], 1: ["all of it"], 2: ["all of it"]}
+    assert store.said == []
+
+
+# With a real MLflow database, which is taken away, locked and replaced while a driver runs.
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Databases with their tables, which take seconds to make."""
+    folder = tmp_path_factory.mktemp("made")
+    config = SweepConfig(sweep=StudyConfig(name="first"))
+    Ledger.create(f"sqlite:///{folder / 'optuna.db'}", config.sweep, SamplerConfig(name="random"), {})
+    make_tracker(TrackingConfig(), folder).start_sweep("first", "", {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def learner() -> Learner:
+    config = PPOConfig(num_envs=1, num_steps=16, minibatch_size=16, hidden_sizes=(4,))
+    return make_learner(config, EnvConfig(id="CartPole-v1"), member_seeds(0, 1), evaluation_seed(0))
+
+
+@dataclass
+class Sweep:
+    """A driver with both databases, and workers that save what they deliver."""
+
+    folder: Path
+    driver: Driver
+    learner: Learner
+    printed: io.StringIO
+    histories: dict[int, list[Record]] = field(default_factory=dict)
+
+    def period(self, assignment: Assignment) -> None:
+        """Train a trial for two iterations."""
+        history = self.histories.setdefault(assignment.number, [])
+        period = list(_measured(len(history) + 1))
+        history += period
+        file = checkpoint_file(self.folder / "mine", assignment.number)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(file, self.learner, [record.to_json() for record in history])
+        self.driver.receive(assignment.number, period)
+
+    def start(self) -> Assignment:
+        assignment = self.driver.propose()
+        assert assignment is not None
+        return assignment
+
+    def shown(self) -> dict[int, tuple[str, list[int], list[int]]]:
+        """Outcome and steps of two metrics in MLflow, by trial."""
+        client = MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("unstuck")
+        assert experiment is not None
+        runs = client.search_runs([experiment.experiment_id], "tags.sweep = 'mine'")
+        children = [run for run in runs if "trial" in run.data.tags]
+        assert len(children) == len(runs) - 1
+
+        def steps(run: str, name: str) -> list[int]:
+            return [point.step for point in client.get_metric_history(run, name)]
+
+        return {
+            int(run.data.tags["trial"]): (
+                run.data.tags.get("outcome", ""),
+                steps(run.info.run_id, metrics.VALUE_LOSS),
+                steps(run.info.run_id, metrics.FINAL_VALUE),
+            )
+            for run in children
+        }
+
+
+def _measured(first: int) -> Iterator[Record]:
+    f1 = {metrics.F1: 0.5, metrics.EVAL_RETURN: 50.0, metrics.seed_metric(metrics.F1, 0): 0.5}
+    for iteration in (first, first + 1):
+        values = {metrics.VALUE_LOSS: 0.5} | (f1 if iteration % 2 == 0 else {})
+        yield Record(iteration, START_MS + iteration, values)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, made: Path, learner: Learner, monkeypatch: pytest.MonkeyPatch) -> Sweep:
+    monkeypatch.setattr(module, "RETRY_S", (0.0,))
+    for name in ("optuna.db", "mlflow.db"):
+        shutil.copy(made / name, tmp_path / name)
+    config = SweepConfig(
+        sweep=StudyConfig(name="mine", seeds=1, folder=str(tmp_path)),
+        ppo=PPOConfig(num_iterations=6, eval_every=2),
+        scheduler=SchedulerConfig(name="none"),
+        health=HealthConfig(enabled=False),
+    )
+    ledger = Ledger.create(f"sqlite:///{tmp_path / 'optuna.db'}", config.sweep, SamplerConfig(name="random"), {})
+    tracker = make_tracker(config.tracking, tmp_path)
+
+    def open_it() -> None:
+        tracker.start_sweep("mine", "", {})
+
+    open_it()
+    printed = io.StringIO()
+    driver = Driver(config, 9, LR, ledger, tracker, Progress(config, 9, Console(file=printed)), open_it)
+    return Sweep(tmp_path, driver, learner, printed)
+
+
+def _take_away(database: Path) -> None:
+    database.rename(database.with_suffix(".away"))
+
+
+def _put_back(database: Path) -> None:
+    database.with_suffix(".away").replace(database)
+
+
+def _leave(database: Path) -> None:
+    """It does not come back: a new one is made."""
+
+
+def _replace(database: Path) -> None:
+    shutil.copy(database, database.with_suffix(".new"))
+    database.unlink()
+
+
+def _put_new(database: Path) -> None:
+    database.with_suffix(".new").replace(database)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("fail", "mend"),
+    [
+        pytest.param(_take_away, _put_back, id="gone for a while"),
+        pytest.param(_take_away, _leave, id="gone for good"),
+        pytest.param(_replace, _put_new, id="replaced by an older copy"),
+    ],
+)
+def test_mlflow_fails_and_comes_back(
+    sweep: Sweep, fail: Callable[[Path], None], mend: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = sweep.start()
+    for _ in range(3):
+        sweep.period(early)
+    running = sweep.start()
+    sweep.period(running)
+    monkeypatch.setattr(module, "RETRY_S", (1000.0,))
+    fail(sweep.folder / "mlflow.db")
+    sweep.period(running)  # nothing is raised
+    during = sweep.start()
+    for _ in range(3):
+        sweep.period(during)
+    assert sweep.printed.getvalue().count("the sweep goes on, and writes it later") == 1
+    mend(sweep.folder / "mlflow.db")
+    assert sweep.driver.catch_up() == set()
+    sweep.period(running)
+    whole, final = [1, 2, 3, 4, 5, 6], [6]
+    assert sweep.shown() == {number: ("completed", whole, final) for number in range(3)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_locked_database_is_waited_for(sweep: Sweep) -> None:
+    trial = sweep.start()
+    other = sqlite3.connect(sweep.folder / "mlflow.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    threading.Timer(2.0, lambda: other.execute("COMMIT")).start()
+    for _ in range(3):
+        sweep.period(trial)
+    assert sweep.shown() == {0: ("completed", [1, 2, 3, 4, 5, 6], [6])}
+    assert "warning" not in sweep.printed.getvalue()

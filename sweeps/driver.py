@@ -9,7 +9,9 @@ import dataclasses
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rl import metrics
@@ -17,7 +19,7 @@ from rl.errors import CheckpointError, ConfigError
 from sweeps.asha import Asha, RungEntry
 from sweeps.assignment import Assignment
 from sweeps.config import SweepConfig
-from sweeps.errors import SweepError
+from sweeps.errors import LedgerError, SweepError
 from sweeps.force import mismatch
 from sweeps.health import HealthRules
 from sweeps.layout import read_records, sweep_folder
@@ -116,6 +118,13 @@ class Driver:
         """
         if self.failure:
             return None
+        try:
+            return self._propose()
+        except LedgerError as error:
+            self.failure = error
+            return None
+
+    def _propose(self) -> Assignment | None:
         while self._unfinished:
             entry = self._unfinished.popleft()
             raw = self._ledger.take_up(entry.number, self._space.distributions())
@@ -150,14 +159,15 @@ class Driver:
         trial = self._running.get(number)
         if trial is None:
             return None
-        if notes:
-            self._ledger.annotate(number, notes)
-            self._spool.write(number, lambda: self._tracker.tag_trial(number, notes))
-            self._progress.noted(number, notes)
-        for period in _periods(record for record in records if record.iteration > trial.last_iteration):
-            verdict = self._take(number, trial, period)
-            if verdict:
-                return verdict
+        with self._needing_the_ledger():
+            if notes:
+                self._ledger.annotate(number, notes)
+                self._spool.write(number, lambda: self._tracker.tag_trial(number, notes))
+                self._progress.noted(number, notes)
+            for period in _periods(record for record in records if record.iteration > trial.last_iteration):
+                verdict = self._take(number, trial, period)
+                if verdict:
+                    return verdict
         return None
 
     def crash(self, number: int, error: str) -> None:
@@ -171,18 +181,32 @@ class Driver:
             return
         error = redact_url(error)
         lines = error.strip().splitlines()
-        self._ledger.annotate(number, {"traceback": error})
-        self._finish(number, Verdict(Outcome.CRASHED, lines[-1] if lines else "the worker died"))
+        with self._needing_the_ledger():
+            self._ledger.annotate(number, {"traceback": error})
+            self._finish(number, Verdict(Outcome.CRASHED, lines[-1] if lines else "the worker died"))
 
     def interrupt(self, reason: str) -> None:
-        """Record all trials that still run as interrupted."""
+        """Record all trials that still run as interrupted; in the tracker alone, if the ledger is gone."""
+        verdict = Verdict(Outcome.INTERRUPTED, reason)
         for number in list(self._running):
-            self._finish(number, Verdict(Outcome.INTERRUPTED, reason))
+            with self._needing_the_ledger():
+                self._finish(number, verdict)
+            if self._running.pop(number, None):
+                self._spool.write(number, partial(self._tracker.end_trial, number, verdict, {}))
 
     def catch_up(self) -> set[int]:
         """Write to the tracker what it lacks, if it is there; returns the trials of which it still lacks something."""
-        self._spool.catch_up()
+        with self._needing_the_ledger():
+            self._spool.catch_up()
         return self._spool.owed
+
+    @contextmanager
+    def _needing_the_ledger(self) -> Iterator[None]:
+        """Without it nothing is true that happens: the sweep fails, and what it lacks, a resume does again."""
+        try:
+            yield
+        except LedgerError as error:
+            self.failure = error
 
     @property
     def is_finished(self) -> bool:
@@ -277,11 +301,12 @@ class Driver:
         return verdict
 
     def _finish(self, number: int, verdict: Verdict, records: Sequence[Record] = ()) -> None:
-        trial = self._running.pop(number)
-        self._health.forget(number)
+        trial = self._running[number]
         numbers = self._summary(trial)
         value, spread = self._standing(trial) if trial.evaluations else (None, 0.0)
         self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)
+        del self._running[number]
+        self._health.forget(number)
         self._spool.write(number, lambda: self._tracker.log(number, records))
         shown = {} if verdict.outcome is Outcome.INTERRUPTED else numbers  # written when the trial ends, once
         self._spool.write(number, lambda: self._tracker.end_trial(number, verdict, shown))

@@ -5,5 +5,9 @@ class SweepError(Exception):
     """A sweep that cannot start or go on: a name taken, an unknown key, a space that holds nothing feasible."""
 
 
+class LedgerError(SweepError):
+    """The ledger cannot be read or written any more. The sweep must end: what is not on record there did not happen."""
+
+
 class TrackingError(Exception):
     """A record that could not be written. The ledger stays the truth: a sweep can go on and write it again later."""

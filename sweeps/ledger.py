@@ -16,7 +16,6 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,6 +25,7 @@ from sweeps.config import SamplerConfig, StudyConfig
 from sweeps.errors import SweepError
 from sweeps.outcome import Outcome, Verdict
 from sweeps.redact import redact_error, redact_value
+from sweeps.storage import PatientStorage
 
 OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
 RUNGS, DECISION = "rungs", "decision"
@@ -232,15 +232,15 @@ class Ledger:
             value: The objective of a completed trial, finite; None for the others.
             summary: Numbers worth keeping beside the verdict.
         """
-        trial = self._running.pop(number)
+        trial = self._running[number]
         trial.set_user_attr(OUTCOME, str(verdict.outcome))
         trial.set_user_attr(REASON, verdict.reason)
         trial.set_user_attr(SUMMARY, dict(summary or {}))
-        if verdict.outcome is Outcome.INTERRUPTED:
-            return
-        if _FEASIBLE not in trial.constraints:  # a process that died may have come to here
-            trial.set_constraint(_FEASIBLE, 1.0 if verdict.outcome is Outcome.INFEASIBLE else 0.0)
-        self._study.tell(trial, values=value, state=STATES[verdict.outcome])
+        if verdict.outcome is not Outcome.INTERRUPTED:
+            if _FEASIBLE not in trial.constraints:  # a process that died may have come to here
+                trial.set_constraint(_FEASIBLE, 1.0 if verdict.outcome is Outcome.INFEASIBLE else 0.0)
+            self._study.tell(trial, values=value, state=STATES[verdict.outcome])
+        del self._running[number]
 
     def entries(self) -> list[Entry]:
         """All trials, in the order of their numbers."""
@@ -252,9 +252,9 @@ class Ledger:
         return self._study.user_attrs
 
 
-def _storage(url: str) -> RDBStorage:
+def _storage(url: str) -> PatientStorage:
     try:
-        return RDBStorage(url)
+        return PatientStorage(url)
     # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
     # ValueError: a port that is no number.
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:

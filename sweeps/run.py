@@ -16,7 +16,7 @@ from rl.envs import make_vec
 from sweeps.cluster import check_cluster, prepare_environment, ray_cluster
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
-from sweeps.errors import SweepError, TrackingError
+from sweeps.errors import LedgerError, SweepError, TrackingError
 from sweeps.layout import sweep_folder
 from sweeps.outcome import Outcome
 from sweeps.progress import Progress
@@ -26,6 +26,9 @@ from sweeps.space import Space, search_space
 from sweeps.stop import StopRequest
 from sweeps.summary import print_command, resume_command, show_summary
 from sweeps.tracking import REASON_TAG, Tracker
+
+FAILED = 1
+"""Exit code where the ledger failed midway: what it lacks did not happen, and a resume runs it."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -44,7 +47,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         command: The arguments that it was composed from, for the command that reruns the best trial.
 
     Returns:
-        The process's exit code: 0, or 130 after Ctrl-C.
+        The process's exit code: 0, 1 if the ledger failed, or 130 after Ctrl-C.
 
     Raises:
         ConfigError, DataError, SweepError, TrackingError: What is wrong, before any worker starts.
@@ -74,6 +77,9 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
             stop.last_resort = lambda: _abandon(config, command, driver, tracker, console)
             stopped = "" if driver.is_finished else _run_trials(config, driver, slots, data, stop)
         _close(tracker, driver, stopped, console)
+    if isinstance(driver.failure, LedgerError):
+        _say_how_to_resume(config, command, str(driver.failure), console)
+        return FAILED
     show_summary(config, command, ledger.entries(), console)
     if driver.failure:
         raise driver.failure
@@ -83,7 +89,8 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
 
 
 def _say_how_to_resume(config: SweepConfig, command: Sequence[str], why: str, console: Console) -> None:
-    console.print(f"The sweep ended early: {why}. What had run is on record. Go on with it:", highlight=False)
+    text = f"The sweep ended early: {why}. What had run is on record. Go on with it:"
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
     print_command(resume_command(config, command), console)
 
 
@@ -148,7 +155,8 @@ def _close(tracker: Tracker, driver: Driver, stopped: str, console: Console) -> 
             f"warning: MLflow lacks trials {lacking}, or has them in part; a resume, or the audit's --repair, adds it"
         )
         console.print(text, markup=False, highlight=False)
-    outcome = Outcome.CRASHED if driver.failure else Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
+    failed = driver.failure and not isinstance(driver.failure, LedgerError)
+    outcome = Outcome.CRASHED if failed else Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
     reason = str(driver.failure or stopped)
     try:
         tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {}, [])
@@ -172,9 +180,7 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
     deadline = time.monotonic() + hours * 3600 if hours is not None else math.inf
     try:
         _tune(config, driver, slots, data, stop, deadline)
-        stopped = ""
-        if not driver.is_finished:
-            stopped = BY_THE_USER if stop.asked else f"the time budget of {hours:g} h is used up"
+        stopped = "" if driver.is_finished else _why(driver, stop, hours)
     except SweepError as error:
         driver.failure, stopped = error, str(error)
     except KeyboardInterrupt:
@@ -182,6 +188,12 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
     finally:
         driver.interrupt(stopped)
     return stopped
+
+
+def _why(driver: Driver, stop: StopRequest, hours: float | None) -> str:
+    if driver.failure:
+        return str(driver.failure)
+    return BY_THE_USER if stop.asked else f"the time budget of {hours:g} h is used up"
 
 
 def _tune(
@@ -197,7 +209,7 @@ def _tune(
     from sweeps.trainable import TrialTrainable
 
     def is_over() -> bool:
-        return stop.asked or time.monotonic() >= deadline
+        return stop.asked or time.monotonic() >= deadline or isinstance(driver.failure, LedgerError)
 
     search = LedgerSearch(driver.propose)
     with ray_cluster(config.resources, slots, sweep_folder(config)) as scratch:

@@ -20,7 +20,7 @@ OURS_FOR = {  # room: which of ours it may import
     "rl": ("rl",),
 }
 LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may import beside the standard library
-OPTUNA_IN = ("sweeps.space", "sweeps.ledger", "sweeps.search", "analysis.importance")
+OPTUNA_IN = ("sweeps.space", "sweeps.ledger", "sweeps.storage", "sweeps.search", "analysis.importance")
 ONLY_IN = {  # library: who may import it
     "ray": ("sweeps.run", "sweeps.cluster", "sweeps.trainable", "sweeps.scheduler", "sweeps.search", "sweeps.callback"),
     "optuna": OPTUNA_IN,

@@ -1,12 +1,15 @@
 """Driven by hand, without Ray, against a real study and a real MLflow database."""
 
+import dataclasses
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from mlflow import MlflowClient
@@ -360,6 +363,38 @@ def test_no_password_reaches_a_worker_or_comes_back_from_one(opened: Opener) -> 
     artifact = sweep.client.download_artifacts(run.info.run_id, "config.yaml")
     assert "postgresql://me:***@db/runs" in Path(artifact).read_text()
     assert "s3cret" not in Path(artifact).read_text() + repr(run)
+
+
+def in_force(records: Sequence[Record], **settings: float) -> list[Record]:
+    """The records, the first of which says what was read back."""
+    learner = dataclasses.asdict(PPOConfig()) | settings
+    names = ("lr", "adam_eps", "gamma", "gae_lambda", "clip_range", "entropy_coef", "value_coef", "max_grad_norm")
+    first = {**records[0].metrics, **{metrics.effective_metric(name): learner[name] for name in names}}
+    return [dataclasses.replace(records[0], metrics=first), *records[1:]]
+
+
+def test_what_is_in_force_is_what_was_recorded(opened: Opener) -> None:
+    sweep = opened(tracker=NullTracker())
+    assignment = sweep.driver.propose()
+    assert assignment is not None
+    number, lr = assignment.number, assignment.config.ppo.lr
+    assert sweep.receive(number, in_force(period(2, [0.5, 0.5]), lr=float(np.float32(lr)))) is None
+    assert sweep.receive(number, in_force(period(4, [0.5, 0.5]), lr=lr)) is None  # another worker went on
+
+
+def test_a_planted_mismatch_crashes_the_trial_at_once_and_says_why(opened: Opener) -> None:
+    sweep = opened()
+    number = sweep.start()
+    assert sweep.receive(number, period(2, [0.5, 0.5])) is None
+    verdict = sweep.receive(number, in_force(period(4, [0.9, 0.9]), lr=3e-2))  # as a restore would bring it back
+    assert verdict is not None
+    assert verdict.outcome is Outcome.CRASHED
+    assert re.match(r"ppo\.lr in force must be \S+, as recorded, got 0\.03 at iteration 3: what was", verdict.reason)
+    trial, run = sweep.trials[number], sweep.runs[number]
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["reason"] == run.data.tags["reason"] == verdict.reason
+    assert (run.info.status, run.data.tags["outcome"]) == ("FAILED", "crashed")
+    assert dict(sweep.history(number, "effective/lr")) == {3: 3e-2}
 
 
 def test_interrupting_leaves_all_that_run_to_a_resume(opened: Opener) -> None:

@@ -1,11 +1,13 @@
 """Settings in force against the configuration: alike passes, planted differences do not."""
 
 from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rl import metrics
+from rl import checkpoint, metrics
 from rl.config import EnvConfig, PPOConfig
 from rl.ppo import Hyperparameters
 from rl.seeding import evaluation_seed, member_seeds
@@ -69,3 +71,20 @@ def test_members_that_differ_are_found() -> None:
     record = first_record(PPO)
     differing = replace(record, metrics={**record.metrics, "effective/lr": np.nan})
     assert "got nan" in mismatch(differing, PPO)
+
+
+def test_a_restore_that_brings_back_the_old_learning_rate_is_found(tmp_path: Path) -> None:
+    """As in Ray's and Stable-Baselines3's issues: the checkpoint's lr wins over the branch's."""
+    make = partial(
+        make_learner, env=EnvConfig(id="CartPole-v1"), seeds=member_seeds(0, 2), evaluation_seed=evaluation_seed(0)
+    )
+    saved, branch = make(PPO), make(replace(PPO, lr=5e-3))
+    saved.iterate()
+    checkpoint.save(tmp_path / "c", saved)
+    checkpoint.load(tmp_path / "c", branch)
+    record = Record(2, 0, in_force(branch))
+    assert mismatch(record, branch.config) == ""
+    branch.hyper.lr.copy_(saved.hyper.lr)  # the bug
+    assert "ppo.lr in force must be 0.005, as recorded, got 0.001 at iteration 2" in mismatch(
+        Record(2, 0, in_force(branch)), branch.config
+    )

@@ -1,0 +1,66 @@
+"""Optuna's storage, with patience: a ledger that is locked or away for a moment ends no sweep."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeps.errors import LedgerError
+from sweeps.redact import redact_error
+
+PATIENCE_S = 40.0
+"""How long a call is tried again. Then the ledger is given up: the truth is not on record, so the sweep must end."""
+
+_PAUSE_S = 0.5
+
+_CALLS = (
+    *("create_new_trial", "set_trial_param", "set_trial_state_values", "set_trial_intermediate_value"),
+    *("set_trial_user_attr", "set_trial_system_attr", "set_study_user_attr", "set_study_system_attr"),
+    *("get_trial", "get_study_user_attrs", "get_study_system_attrs", "get_study_directions"),
+    *("_create_new_trial", "_set_trial_param", "_get_trials"),  # as Optuna's cache calls them
+)
+"""Each is one transaction: one that failed has changed nothing."""
+
+
+class PatientStorage(RDBStorage):
+    """A database whose calls are tried again for `PATIENCE_S`; once that was in vain, each further call only once.
+
+    Raises:
+        LedgerError: From every call, if it fails all the same.
+    """
+
+    given_up = False
+
+
+def _patiently(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def attempt(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return call(self, *args, **kwargs)
+            except (StorageInternalError, SQLAlchemyError) as error:
+                self.given_up |= time.monotonic() > deadline
+                if self.given_up:
+                    raise LedgerError(_reason(error, self.url)) from error
+            time.sleep(_PAUSE_S)
+
+    return attempt
+
+
+for _name in _CALLS:
+    setattr(PatientStorage, _name, _patiently(_name, getattr(RDBStorage, _name)))
+
+
+def _reason(error: BaseException, url: str) -> str:
+    while error.__cause__ is not None:  # Optuna wraps SQLAlchemy wraps the driver, which says it best
+        error = error.__cause__
+    line = redact_error(str(error), url).partition("\n")[0]
+    return (
+        f"the ledger must be there and writable, and failed for {PATIENCE_S:g} s: {type(error).__name__}: {line}; "
+        "what it lacks, a resume runs again"
+    )

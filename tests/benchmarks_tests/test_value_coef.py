@@ -229,7 +229,7 @@ def test_arms_share_their_seeds_and_histories_are_by_arm():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_quick_study_prints_a_table_for_each_prediction():
     command = [sys.executable, "-m", "benchmarks.value_coef", "--quick"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)

@@ -68,15 +68,13 @@ def _champion(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from sweeps.audit import audit, find_sweep
-    from sweeps.repair import repair
+    from sweeps.audit import audit, find_sweep, mend
 
     config = find_sweep(options.sweep, options.folder, options.optuna_url, options.mlflow_url)
-    found = audit(config)
     if options.repair:
-        for line in repair(config, found.snapshot, found.findings):
+        for line in mend(config):
             print(f"repaired: {line}", file=sys.stderr if options.json else sys.stdout)
-        found = audit(config)
+    found = audit(config)
     print(found.as_json() if options.json else "\n".join(found.describe()))
     return 0 if found.is_clean else 1
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -11,8 +12,15 @@ from sweeps.champion import load_sweep
 from sweeps.compare import Finding, compare
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError
+from sweeps.layout import sweep_folder
 from sweeps.ledger import Entry
+from sweeps.lock import is_running
+from sweeps.lock import running as held
+from sweeps.repair import repair
 from sweeps.snapshot import Snapshot, take
+
+SETTLES_S = 2.0
+"""For a trial of a running sweep to be written everywhere."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +31,13 @@ class Audit:
         name: The sweep.
         snapshot: What was compared.
         findings: What differs.
+        is_running: Whether a process runs the sweep.
     """
 
     name: str
     snapshot: Snapshot
     findings: list[Finding]
+    is_running: bool
 
     @property
     def is_clean(self) -> bool:
@@ -38,7 +48,9 @@ class Audit:
         """In words: a line for each difference and for each open trial, then all in one line."""
         yield from map(str, self.findings)
         for entry in self._open():
-            yield f"trial {entry.number}: open, at {_iteration(entry)}; resume={self.name} goes on with it"
+            at = f"iteration {entry.last_iteration}" if entry.curve else "its start"
+            how = "running" if self.is_running else f"open; resume={self.name} goes on with it"
+            yield f"trial {entry.number}: at {at}, {how}"
         outcomes = Counter(str(entry.outcome) for entry in self.snapshot.entries if not entry.is_open)
         counts = [f"{count} {outcome}" for outcome, count in outcomes.most_common()]
         counts += [f"{count} open"] if (count := len(self._open())) else []
@@ -66,10 +78,6 @@ class Audit:
 
     def _open(self) -> list[Entry]:
         return [entry for entry in self.snapshot.entries if entry.is_open]
-
-
-def _iteration(entry: Entry) -> str:
-    return f"iteration {max(entry.curve)}" if entry.curve else "its start"
 
 
 def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> SweepConfig:
@@ -106,4 +114,22 @@ def audit(config: SweepConfig) -> Audit:
         SweepError, TrackingError: A record cannot be read.
     """
     snapshot = take(config)
-    return Audit(str(config.sweep.name), snapshot, compare(snapshot))
+    findings = compare(snapshot)
+    running = is_running(sweep_folder(config))
+    if findings and running:  # a trial may have ended while its records were read: what differs still, differs
+        time.sleep(SETTLES_S)
+        snapshot = take(config)
+        findings = [finding for finding in compare(snapshot) if finding in findings]
+    return Audit(str(config.sweep.name), snapshot, findings, running)
+
+
+def mend(config: SweepConfig) -> list[str]:
+    """Repair a sweep's records; returns what was done, a line each.
+
+    Raises:
+        SweepError: A process runs the sweep; a record cannot be read.
+        TrackingError: MLflow cannot be written.
+    """
+    with held(sweep_folder(config)):
+        snapshot = take(config)
+        return repair(config, snapshot, compare(snapshot))

@@ -215,6 +215,8 @@ def _history(entry: Entry, run: TrackedRun, saved: SavedTrial) -> Iterator[Findi
         for name, value in record.metrics.items():
             history.setdefault(name, {})[record.iteration] = value
     for name, ours in history.items():
+        if is_own_word(name):
+            continue
         theirs = {step: value for step, value in _by_step(run, name).items() if step <= len(records)}
         found = list(_differences(entry, name, (MLFLOW, theirs), ("its checkpoint", ours)))
         if found:
@@ -302,6 +304,11 @@ def as_kept(value: object) -> object:
 def is_summary(name: str) -> bool:
     """Whether a metric stands for a whole trial. An interrupted one has it once more at its end."""
     return name.startswith("final/")
+
+
+def is_own_word(name: str) -> bool:
+    """Whether a metric is each process's own, read back where it went on, and no part of the trial's course."""
+    return name.startswith(metrics.EFFECTIVE_PREFIX)
 
 
 def _some(steps: Sequence[int]) -> str:

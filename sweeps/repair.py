@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps.compare import RUNNING, Finding, as_kept, is_summary, is_whole, last_iteration
+from sweeps.compare import RUNNING, Finding, as_kept, is_own_word, is_summary, is_whole, last_iteration
 from sweeps.config import SweepConfig
 from sweeps.ledger import Entry
 from sweeps.mlflow_runs import TrackedRun, delete_runs
@@ -44,10 +44,10 @@ class _Plan:
 
 
 def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
-    """Mend what can be mended.
+    """Mend what can be mended, while nobody runs the sweep.
 
     Args:
-        config: The sweep's; it must not be running.
+        config: The sweep's.
         snapshot: What was compared.
         findings: What differed.
 
@@ -118,20 +118,26 @@ def _records(entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric
 
 
 def _is_true(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
-    """Whether nothing has to be taken back: every point and every setting is the trial's."""
-    points = {
-        (name, record.iteration, record.timestamp_ms, as_kept(value))
-        for record in records
-        for name, value in record.metrics.items()
-    }
-    for name, kept in run.curves.items():
-        if not is_summary(name):
-            if any((name, point.step, point.timestamp_ms, as_kept(point.value)) not in points for point in kept):
-                return False
-        elif kept[-1].step >= last_iteration(entry) and as_kept(kept[-1].value) != as_kept(entry.summary.get(name)):
-            return False
+    """Whether nothing has to be taken back: every setting, every number at the end, and every point, once."""
     values = flatten(entry.values)
-    return all(run.params.get(name) in (None, storable(value, PARAM_LENGTH)) for name, value in values.items())
+    if any(run.params.get(name) not in (None, storable(value, PARAM_LENGTH)) for name, value in values.items()):
+        return False
+    known = {(name, record.iteration): value for record in records for name, value in record.metrics.items()}
+    for name, points in run.curves.items():
+        if is_summary(name):
+            true = points[-1].step < last_iteration(entry) or _equal(points[-1].value, entry.summary.get(name))
+        else:
+            once = len({point.step for point in points}) == len(points)
+            true = once and (
+                is_own_word(name) or all(_equal(point.value, known.get((name, point.step))) for point in points)
+            )
+        if not true:
+            return False
+    return True
+
+
+def _equal(kept: float, value: float | None) -> bool:
+    return as_kept(kept) == as_kept(value)
 
 
 def _tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:

@@ -44,7 +44,7 @@ class Snapshot:
 
 
 def take(config: SweepConfig) -> Snapshot:
-    """Read all records of a sweep.
+    """Read all records of a sweep, those that are written last first: of one that runs, none is ahead of the next.
 
     Args:
         config: The sweep's, its databases' passwords included.
@@ -58,7 +58,8 @@ def take(config: SweepConfig) -> Snapshot:
     runs = None
     if config.tracking.name == "mlflow":
         runs = read_runs(config.tracking, Path(config.sweep.folder), name)
-    return Snapshot(config.sweep.metric, ledger.entries(), runs, _saved(sweep_folder(config)))
+    entries = ledger.entries()
+    return Snapshot(config.sweep.metric, entries, runs, _saved(sweep_folder(config)))
 
 
 def _saved(folder: Path) -> dict[int, SavedTrial] | None:

@@ -20,6 +20,7 @@ from sweeps.__main__ import main
 from sweeps.config import StudyConfig, SweepConfig
 from sweeps.layout import checkpoint_file, config_file, sweep_folder
 from sweeps.ledger import VALUES, Ledger
+from sweeps.lock import running
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
 from sweeps.schema import to_yaml
@@ -104,7 +105,7 @@ def run_of(folder: Path, number: int) -> str:
 def test_whole_records_agree_and_the_open_trial_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "whole", "--folder", str(folder)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "trial 2: open, at iteration 4; resume=whole goes on with it",
+        "trial 2: at iteration 4, open; resume=whole goes on with it",
         "whole: 3 trials (1 completed, 1 pruned, 1 open): the ledger, MLflow and the checkpoints agree",
     ]
 
@@ -182,7 +183,7 @@ def test_damage_is_named_and_nothing_else(
     damage(folder)
     assert main(["audit", "whole", "--folder", str(folder)]) == 1
     *lines, last = capsys.readouterr().out.splitlines()
-    found = [line for line in lines if ": open, at" not in line]
+    found = [line for line in lines if "goes on with it" not in line]
     assert len(found) == len(said), found
     for line, text in zip(found, said, strict=True):
         assert line.startswith(text)
@@ -249,6 +250,14 @@ def test_what_is_lost_for_good_is_still_named_after_a_repair(folder: Path, capsy
     assert "trial 0: MLflow's run written anew from the ledger, which has nothing but its objective" in printed
     assert "trial 0: curve: MLflow's train/value_loss lacks iterations 1, 2, 3, 4 of 4" in printed
     assert points(folder, 0, metrics.EVAL_RETURN)[-1][:2] == (4, 40.0)
+
+
+def test_a_sweep_that_runs_is_audited_but_not_repaired(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(folder / "whole"):
+        assert main(["audit", "whole", "--folder", str(folder)]) == 0
+        assert "trial 2: at iteration 4, running" in capsys.readouterr().out
+        assert main(["audit", "whole", "--folder", str(folder), "--repair"]) == 2
+        assert "a sweep must be run by one process at a time" in capsys.readouterr().err
 
 
 def test_a_repair_leaves_the_ledger_and_orphans_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -299,6 +299,13 @@ def test_any_metric_is_compared_with_the_history() -> None:
     ]
 
 
+def test_what_a_process_reads_back_when_it_goes_on_is_no_part_of_the_curve() -> None:
+    """One went on after iteration 2; then the checkpoint was damaged, and the next started anew."""
+    tracked = run(curves={**run().curves, "effective/lr": points({1: 3e-4, 3: 3e-4})})
+    first = dataclasses.replace(saved().records[0], metrics={**saved().records[0].metrics, "effective/lr": 3e-4})
+    assert told(snapshot((entry(), tracked, SavedTrial([first, *saved().records[1:]])))) == []
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from analysis.statistics import rank_correlation
 from benchmarks.value_coef.optimisers import networks_apart
-from benchmarks.value_coef.tables import Table, Values, spread
+from benchmarks.value_coef.tables import Table, Values, rank_correlation, spread
 from benchmarks.value_coef.training import (
     NO_CLIP,
     Arm,
@@ -50,7 +49,7 @@ def through_the_clip(scale: Scale) -> list[Table]:
         ]
     caption = (
         f"Triage, {scale.seeds} seeds, {scale.iterations} iterations. Rank correlation of binds × c gV / gP with KL "
-        f"over the {len(kls)} joint clips: {rank_correlation(strengths, kls):.2f}"
+        f"over the {len(kls)} joint clips: {rank_correlation(np.array(strengths), np.array(kls)):.2f}"
     )
     return [Table(caption, ("returns", *CLIP_COLUMNS, "F1"), rows), _on_cartpole(scale)]
 
@@ -181,6 +180,6 @@ def _legs(learner: Learner, scale: Scale, title: str) -> list[Leg]:
 
 
 def _predicted(leg: Leg, arms: int) -> tuple[str, ...]:
-    kl = leg.kl.mean(0)[:arms].ravel().tolist()
-    ratio, alignment = (rank_correlation(by[:arms].ravel().tolist(), kl) for by in (leg.ratio, leg.alignment))
+    kl = leg.kl.mean(0)[:arms]
+    ratio, alignment = (rank_correlation(by[:arms], kl) for by in (leg.ratio, leg.alignment))
     return str(leg.start), spread(leg.cosine[:arms], 2), f"{ratio:.2f}", f"{alignment:.2f}"

@@ -44,8 +44,7 @@ def exactly_inert(scale: Scale) -> list[Table]:
             learner = side_by_side(arms, scale.few, triage())
             train(learner, scale.iterations, f"P1, {name}")
             parameters = by_arm(learner.networks.parameters, arms)
-        apart = _apart(parameters[1:], parameters[:1])
-        rows.append([name, ", ".join(f"{c:g}" for c in coefficients), f"{apart:.0e}" if apart else "0"])
+        rows.append([name, ", ".join(f"{c:g}" for c in coefficients), f"{_apart(parameters[1:], parameters[:1]):.0e}"])
     caption = f"Parameters of the first value_coef and of the others, {scale.iterations} updates, {scale.few} seeds:"
     return [Table(caption, ("case", "value_coef", "largest relative difference"), rows)]
 

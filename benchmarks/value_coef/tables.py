@@ -20,8 +20,8 @@ class Table:
     rows: Sequence[Sequence[str]]
 
     def __str__(self) -> str:
-        first, *rows = (f"| {' | '.join(line)} |" for line in (self.columns, *self.rows))
-        return "\n".join([self.caption, "", first, "|" + "---|" * len(self.columns), *rows])
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        return "\n".join([f"{self.caption}\n", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
 def spread(values: npt.ArrayLike, digits: int = 3) -> str:
@@ -34,3 +34,9 @@ def difference(ours: Values, theirs: Values, digits: int = 3) -> str:
     """Mean difference of the same seeds, with its 95 % bootstrap interval."""
     found = bootstrap_mean((ours - theirs).tolist())
     return f"{found.mean:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
+
+
+def rank_correlation(ours: Values, theirs: Values) -> float:
+    """Spearman's, of values without ties."""
+    ranks = [values.ravel().argsort().argsort() for values in (ours, theirs)]
+    return float(np.corrcoef(ranks)[0, 1])

@@ -1,16 +1,12 @@
 """Accidents happen to sweeps in folders of their own; what audits counted afterwards is summed up at the end."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.harness import Counts, Sweep
-
-TOTALS: dict[str, Counts] = defaultdict(Counts)
-"""By accident: the name of its test."""
+from tests.chaos.harness import TOTALS, Counts, Sweep
 
 
 @pytest.fixture

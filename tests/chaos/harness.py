@@ -7,14 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 240
+PATIENCE_S = 600
 """For whatever is waited for. Generous: what is tested is whether it comes, not when."""
 
 TINY = (
@@ -109,6 +109,10 @@ class Counts:
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
         return self
+
+
+TOTALS: dict[str, Counts] = defaultdict(Counts)
+"""What all audits counted, by accident: the name of its test."""
 
 
 @dataclass

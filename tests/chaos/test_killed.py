@@ -1,0 +1,173 @@
+"""kill -9, of the driver and of workers, at moments drawn from seeds; each followed by a resume and an audit."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.chaos.harness import TINY, Counts, Sweep, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+Maker = Callable[..., Sweep]
+
+
+@pytest.fixture(scope="module")
+def commits(tmp_path_factory: pytest.TempPathFactory) -> int:
+    """How often a sweep that nobody disturbs commits to its databases."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    Sweep(folder, Counts(), TINY).start(launcher=("count-commits", str(folder / "count"))).succeed()
+    return int((folder / "count").read_text())
+
+
+def go_on(killed: Sweep) -> None:
+    """Resume; a sweep that was killed before it was on record is not there, and starts anew under its name."""
+    code, printed = killed.resume().wait()
+    if code == 2 and "no sweep named" in printed:
+        killed.start().succeed()
+    else:
+        assert code == 0, printed
+        assert "Traceback" not in printed, printed
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("moment", range(12))
+def test_driver_killed_between_two_commits(sweep: Maker, commits: int, moment: int) -> None:
+    """One record has been written, the next has not: anywhere from making the tables to the last word."""
+    killed = sweep(*TINY)
+    at = random.Random(moment).randint(1, commits)
+    code, _ = killed.start(launcher=("kill-at-commit", str(at))).wait()
+    assert code in (-signal.SIGKILL, 0)  # 0: fewer commits than the undisturbed one had
+    go_on(killed)
+    killed.check()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("moment", range(8))
+def test_driver_killed_while_it_trains(sweep: Maker, moment: int) -> None:
+    killed = sweep(*TINY, "ppo.num_iterations=30")
+    kill_somewhen(killed, killed.start(), random.Random(moment))
+    go_on(killed)
+    killed.check()
+
+
+def kill_somewhen(killed: Sweep, process, draws: random.Random) -> None:
+    killed.wait_for_evaluations(draws.randint(1, 40), process)
+    time.sleep(draws.uniform(0, 0.3))
+    process.kill()
+
+
+def test_driver_killed_again_while_it_goes_on(sweep: Maker) -> None:
+    """Twice in training, the second time in a resume; the third process ends the sweep."""
+    killed, draws = sweep(*TINY, "ppo.num_iterations=30"), random.Random(0)
+    process = killed.start()
+    killed.wait_for_evaluations(draws.randint(3, 20), process)
+    process.kill()
+    before = killed.evaluations()
+    process = killed.resume()
+    killed.wait_for_evaluations(before + draws.randint(1, 20), process)
+    process.kill()
+    killed.resume().succeed()
+    killed.check()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("moment", range(6))
+def test_driver_killed_between_two_commits_of_a_resume(sweep: Maker, moment: int) -> None:
+    killed, draws = sweep(*TINY), random.Random(moment)
+    process = killed.start()
+    killed.wait_for_evaluations(draws.randint(1, 8), process)
+    process.kill()
+    for _ in range(2):
+        killed.resume(launcher=("kill-at-commit", str(draws.randint(1, 60)))).wait()
+    go_on(killed)
+    killed.check()
+
+
+def kill_workers(killed: Sweep, process, times: int, draws: random.Random) -> None:
+    """kill -9 of one worker after another, each while it trains."""
+    for _ in range(times):
+        before = killed.evaluations()
+        killed.wait_for_evaluations(before + draws.randint(1, 6), process)
+        wait_for(lambda: bool(process.workers()) or process.popen.poll() is not None)
+        assert process.popen.poll() is None, "the sweep ended before all kills; it must be longer"
+        os.kill(draws.choice(process.workers()), signal.SIGKILL)
+
+
+def long(trials: int) -> tuple[str, ...]:
+    return (*TINY, "ppo.num_iterations=150", "scheduler=none", "health=none", "resources.max_failures=1000")
+
+
+def test_workers_killed_while_they_train(sweep: Maker) -> None:
+    killed = sweep(*long(2), num_trials=2)
+    process = killed.start()
+    kill_workers(killed, process, 2, random.Random(0))
+    process.succeed()
+    assert killed.outcomes() == {"completed": 2}
+    killed.check()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("draws", range(2))
+def test_workers_killed_ten_times(sweep: Maker, draws: int) -> None:
+    killed = sweep(*long(4), num_trials=4)
+    process = killed.start()
+    kill_workers(killed, process, 10, random.Random(draws))
+    process.succeed()
+    assert killed.outcomes() == {"completed": 4}
+    killed.check()
+
+
+@pytest.mark.chaos
+def test_worker_killed_more_often_than_allowed(sweep: Maker) -> None:
+    killed = sweep(*long(3), "resources.max_failures=0", num_trials=3)
+    process = killed.start()
+    kill_workers(killed, process, 1, random.Random(0))
+    process.succeed()
+    assert killed.outcomes() == {"completed": 2, "crashed": 1}
+    killed.check()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_and_resume(sweep: Maker, number: int) -> None:
+    stopped = sweep(*TINY, "ppo.num_iterations=60")
+    process = stopped.start()
+    stopped.wait_for_evaluations(4, process)
+    os.killpg(process.popen.pid, number)  # as a terminal does: Ray's own processes get it too
+    code, printed = process.wait()
+    assert code == 130, printed
+    assert "stopped by the user" in printed
+    assert "resume=tiny" in printed
+    assert stopped.audit()[0] == 0  # its open trials are no difference
+    go_on(stopped)
+    stopped.check()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 2.0])
+def test_second_ctrl_c(sweep: Maker, after_s: float) -> None:
+    stopped = sweep(*TINY, "ppo.num_iterations=60")
+    process = stopped.start()
+    stopped.wait_for_evaluations(4, process)
+    os.killpg(process.popen.pid, signal.SIGINT)
+    time.sleep(after_s)
+    if process.popen.poll() is None:
+        os.killpg(process.popen.pid, signal.SIGINT)
+    code, printed = process.wait()
+    assert code == 130, printed
+    assert "Traceback" not in printed
+    go_on(stopped)
+    stopped.check()
+
+
+@pytest.mark.chaos
+def test_time_budget_and_resume(sweep: Maker) -> None:
+    stopped = sweep(*TINY, "ppo.num_iterations=400", "scheduler=none", "health=none", num_trials=3)
+    printed = stopped.start("sweep.max_hours=0.005").succeed()  # 18 s, most of which Ray takes to start
+    assert "time budget" in printed
+    assert stopped.audit()[0] == 0
+    go_on(stopped)
+    stopped.check()

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.assignment import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
 from sweeps.config import SweepConfig
 from sweeps.outcome import Outcome, Verdict
 
@@ -107,8 +108,11 @@ class Progress:
 
     def noted(self, number: int, notes: Mapping[str, str]) -> None:
         """A worker says what happened to a trial's checkpoint."""
-        for name, text in notes.items():
-            self._line(f"trial {number}, {name.replace('_', ' ')}: {text}")
+        if CHECKPOINT in notes:
+            self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")
+        if RESUMED_FROM in notes:
+            exactly = "" if RESUMED_EXACTLY not in notes else ", not bit for bit: see docs/resume.md"
+            self._line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
 
     def warn(self, message: str) -> None:
         """Something went wrong that does not end the sweep. Each message is shown once."""

@@ -18,6 +18,7 @@ from sweeps.config import SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import LedgerError, SweepError, TrackingError
 from sweeps.layout import sweep_folder
+from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
@@ -71,12 +72,24 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         for point in points[len(ledger.enqueued()) :]:  # none of them again
             ledger.enqueue(space.encode(point))
         _announce(config, records, num_trials, slots, console)
-        with Progress(config, num_trials, console) as progress:
-            driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
-            driver.catch_up()
-            stop.last_resort = lambda: _abandon(config, command, driver, tracker, console)
-            stopped = "" if driver.is_finished else _run_trials(config, driver, slots, data, stop)
-        _close(tracker, driver, stopped, console)
+        try:
+            with Progress(config, num_trials, console) as progress:
+                driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
+                driver.catch_up()
+                stop.last_resort = lambda: _abandon(config, command, driver, tracker, console)
+                stopped = "" if driver.is_finished else _run_trials(config, driver, slots, data, stop)
+                stop.stand_down()
+            _close(tracker, driver, stopped, console)
+        except KeyboardInterrupt:  # again, while records were being closed: the resume closes them
+            _say_how_to_resume(config, command, BY_THE_USER, console)
+            return INTERRUPTED
+    return _conclude(config, command, driver, stopped, ledger, console)
+
+
+def _conclude(
+    config: SweepConfig, command: Sequence[str], driver: Driver, stopped: str, ledger: Ledger, console: Console
+) -> int:
+    """Print what came of a sweep whose records are closed, and how to go on with it; returns the exit code."""
     if isinstance(driver.failure, LedgerError):
         _say_how_to_resume(config, command, str(driver.failure), console)
         return FAILED
@@ -106,8 +119,8 @@ def _announce(config: SweepConfig, records: Records, num_trials: int, slots: int
     if unfinished:
         console.print(f"  {ended} trials have ended; trials {', '.join(map(str, unfinished))} go on", highlight=False)
     elif ended >= num_trials:
-        text = f"Nothing left to do: all {ended} trials have ended. sweep.num_trials={2 * ended} extends the sweep."
-        console.print(text, highlight=False)
+        extend = "" if config.sampler.name == "points" else f" sweep.num_trials={2 * ended} extends the sweep."
+        console.print(f"Nothing left to do: all {ended} trials have ended.{extend}", highlight=False)
     elif ended:
         console.print(f"  {ended} trials have ended, {num_trials - ended} are to come", highlight=False)
 

@@ -47,6 +47,12 @@ class StopRequest:
         for number in _SIGNALS:
             signal.signal(number, self._note)
 
+    def stand_down(self) -> None:
+        """Ray has answered: there is no need for the last resort any more."""
+        self.last_resort = None
+        if self._timer:
+            self._timer.cancel()
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt

@@ -397,6 +397,17 @@ def test_a_planted_mismatch_crashes_the_trial_at_once_and_says_why(opened: Opene
     assert dict(sweep.history(number, "effective/lr")) == {3: 3e-2}
 
 
+def test_notes_are_tags_in_both_stores(opened: Opener) -> None:
+    sweep = opened()
+    number = sweep.start()
+    notes = {"resumed_from": "2", "resumed_exactly": "false"}
+    sweep.driver.receive(number, period(2, [0.5, 0.5]), notes)
+    sweep.driver.receive(number, period(4, [0.5, 0.5]), {"checkpoint": "not saved at iteration 4: disk full"})
+    trial, tags = sweep.trials[number], sweep.runs[number].data.tags
+    for name, text in {**notes, "checkpoint": "not saved at iteration 4: disk full"}.items():
+        assert trial.user_attrs[name] == tags[name] == text
+
+
 def test_interrupting_leaves_all_that_run_to_a_resume(opened: Opener) -> None:
     sweep = opened()
     early, late = sweep.start(), sweep.start()

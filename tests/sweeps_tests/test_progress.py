@@ -202,5 +202,15 @@ def test_what_earlier_processes_did_counts_and_says_nothing_of_the_pace(clock: C
     clock.now += 60
     line = plain.run(2, DONE, 0.5)
     assert "best 0.900 ± 0.100 (trial 0); 2 of 4 done, about 2 min 00 s left" in line  # one a minute, not two
+
+
+def test_what_happened_to_a_checkpoint_is_told(clock: Clock) -> None:
+    plain = Plain()
     plain.progress.noted(3, {"resumed_from": "40"})
-    assert plain.lines[-1].endswith("] trial 3, resumed from: 40")
+    plain.progress.noted(4, {"resumed_from": "20", "resumed_exactly": "false"})
+    plain.progress.noted(5, {"checkpoint": "started anew: cut short"})
+    assert [line.partition("] ")[2] for line in plain.lines] == [
+        "trial 3 goes on from iteration 40",
+        "trial 4 goes on from iteration 20, not bit for bit: see docs/resume.md",
+        "warning: trial 5's checkpoint: started anew: cut short",
+    ]

@@ -80,7 +80,7 @@ class EnvConfig:
     reward_benign: tuple[float, ...] = (0.5, -5.0, -3.0, -1.0)  # triage: for allow, block, quarantine, alert
     reward_threat: tuple[float, ...] = (-10.0, 8.0, 5.0, 2.0)  # triage: for allow, block, quarantine, alert
     eval_episodes: int = 10  # other environments: greedy episodes an evaluation, for each member; 5 to 100
-    vectorization: str = "sync"  # other environments: sync | async (a process a lane: pays where a step takes 1 ms)
+    vectorization: str = "sync"  # other environments: sync | async (a process a lane, for slow ones)
 
     def __post_init__(self) -> None:
         one_of("env.vectorization", self.vectorization, VECTORIZATIONS)

@@ -25,7 +25,7 @@ class Adam:
         self.parameters, self.eps = parameters, eps
         self.exp_avg = torch.zeros_like(parameters)
         self.exp_avg_sq = torch.zeros_like(parameters)
-        self.steps = torch.zeros(len(parameters), 1, dtype=torch.float64)
+        self.steps = torch.zeros(len(parameters), 1, dtype=torch.float64, device=parameters.device)
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:

@@ -14,6 +14,7 @@ ORDERS = ("shuffled", "stream")
 RETURN_NORMALIZATIONS = ("none", "running", "batch")
 SCHEDULES = ("constant", "linear")
 TRIAGE = "unstuck/Triage-v0"
+DEVICES = ("cpu", "cuda")
 VECTORIZATIONS = ("sync", "async")
 ACTIONS = ("allow", "block", "quarantine", "alert")
 
@@ -121,6 +122,7 @@ class PPOConfig:
     hidden_sizes: tuple[int, ...] = (64, 64)  # tanh layers; 32 to 256 units each
     shared_trunk: bool = False  # one network with two heads, or one network each for policy and value
     eval_every: int = 20  # iterations between greedy evaluations; 1 to 50
+    device: str = "cpu"  # cpu | cuda (pays for tens of members; environments stay on the CPU)
 
     @property
     def batch_size(self) -> int:
@@ -159,6 +161,7 @@ class PPOConfig:
             require(getattr(self, name) <= most, f"ppo.{name} must be at most {most}, got {getattr(self, name)}")
         for name in ("lr_schedule", "clip_range_schedule"):
             one_of(f"ppo.{name}", getattr(self, name), SCHEDULES)
+        one_of("ppo.device", self.device, DEVICES)
         one_of("ppo.normalize_returns", self.normalize_returns, RETURN_NORMALIZATIONS)
         require(
             len(self.hidden_sizes) >= 1 and all(1 <= size <= 4096 for size in self.hidden_sizes),

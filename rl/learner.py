@@ -14,6 +14,7 @@ from torch import Tensor
 from rl import diagnostics, metrics, ppo
 from rl.adam import Adam
 from rl.config import PPOConfig, require
+from rl.device import torch_device
 from rl.distributions import distribution_over
 from rl.envs import Actions, Evaluator, LaneEnv
 from rl.envs.lanes import LaneVectorEnv
@@ -21,7 +22,7 @@ from rl.gae import generalized_advantages
 from rl.networks import ActorCritic
 from rl.normalize import ObservationNormalizer, ReturnNormalizer
 from rl.ppo import Batch, Hyperparameters
-from rl.rollout import Rollout
+from rl.rollout import Rollout, Steps
 from rl.seeding import as_int, child
 from rl.threads import one_thread
 from rl.value_floor import ValueFloor
@@ -72,7 +73,8 @@ class Learner:
     def __init__(self, members: Sequence[Member], env: LaneEnv, evaluator: Evaluator, actions: Sequence[str]) -> None:
         self.members, self.env, self.evaluator, self.actions = list(members), env, evaluator, tuple(actions)
         self.config = _shared_config([member.config for member in members])
-        self.hyper = Hyperparameters.of([member.config for member in members])
+        self.device = torch_device(self.config.device)
+        self.hyper = Hyperparameters.of([member.config for member in members]).on(self.device)
         self.iteration, self.resumed_exactly = 0, True
         count, features = len(self.members), int(np.prod(env.single_observation_space.shape or (1,)))
         distribution = distribution_over(env.single_action_space)
@@ -82,12 +84,13 @@ class Learner:
             self.config.hidden_sizes,
             self.config.shared_trunk,
             [member.generator(_INIT) for member in members],
+            self.device,
         )
         self.adam = Adam(self.networks.parameters, self.hyper.adam_eps)
         self.observation_normalizer = (
-            ObservationNormalizer(count, features) if self.config.normalize_observations else None
+            ObservationNormalizer(count, features, self.device) if self.config.normalize_observations else None
         )
-        self.return_normalizer = ReturnNormalizer(self.config.normalize_returns, count)
+        self.return_normalizer = ReturnNormalizer(self.config.normalize_returns, count, self.device)
         self.value_floor = ValueFloor(count)
         self.act_generators = [member.generator(_ACT) for member in members]
         self.shuffle_generators = [member.generator(_SHUFFLE) for member in members]
@@ -114,12 +117,13 @@ class Learner:
         measured |= ppo.update(self.networks, self.adam, batch, hyper, self.config, self.shuffle_generators)
         measured[metrics.UPDATE_NORM] = (self.networks.parameters - before).norm(dim=1) / before.norm(dim=1)
         if self.observation_normalizer:
-            self.observation_normalizer.moments.update(self.rollout.raw_observations[:, :-1].flatten(1, 2))
+            seen = self.rollout.raw_observations[:, :-1].flatten(1, 2)
+            self.observation_normalizer.moments.update(seen.to(self.device))
         self.iteration += 1
-        result = {name: value.double().numpy() for name, value in measured.items()}
+        result = {name: value.double().cpu().numpy() for name, value in measured.items()}
         if metrics.VALUE_FLOOR in result:
             result[metrics.VALUE_LOSS_EXCESS] = result[metrics.VALUE_LOSS] - result[metrics.VALUE_FLOOR]
-        result[metrics.LR] = hyper.lr[:, 0].double().numpy()
+        result[metrics.LR] = hyper.lr[:, 0].double().cpu().numpy()
         result |= self._rollout_metrics()
         if self._evaluates_after(self.iteration):
             result |= self.evaluator.evaluate(self.greedy_actions, len(self.members))
@@ -128,10 +132,10 @@ class Learner:
     @torch.inference_mode()
     def greedy_actions(self, observations: npt.NDArray[np.float32]) -> Actions:
         """The most probable actions `[P, B, *action_shape]`, for raw observations, float32 `[P, B, F]`."""
-        inputs = torch.from_numpy(np.ascontiguousarray(observations))
+        inputs = torch.from_numpy(np.ascontiguousarray(observations)).to(self.device)
         if self.observation_normalizer:
             inputs = self.observation_normalizer(inputs)
-        actions: Actions = self.networks.distribution.mode(self.networks.policy(inputs)).numpy()
+        actions: Actions = self.networks.distribution.mode(self.networks.policy(inputs)).cpu().numpy()
         return actions
 
     def effective(self) -> Metrics:
@@ -142,11 +146,11 @@ class Learner:
             is off.
         """
         in_force = replace(self._in_force(), adam_eps=self.adam.eps)
-        return {field.name: getattr(in_force, field.name)[:, 0].double().numpy() for field in fields(in_force)}
+        return {field.name: getattr(in_force, field.name)[:, 0].double().cpu().numpy() for field in fields(in_force)}
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
         """All that training changes and goes on from: arrays by name, copied, and the rest, as JSON can hold it."""
-        arrays: Arrays = {name: tensor.numpy().copy() for name, tensor in self._tensors().items()}
+        arrays: Arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self._tensors().items()}
         if isinstance(self.env, LaneVectorEnv):
             arrays |= {_LANE + name: array for name, array in self.env.get_state().items()}
         rest = {
@@ -168,8 +172,8 @@ class Learner:
         """
         lanes = {name.removeprefix(_LANE): array for name, array in arrays.items() if name.startswith(_LANE)}
         saved = {name: array for name, array in arrays.items() if not name.startswith(_LANE)}
-        live = {name: tensor.numpy() for name, tensor in self._tensors().items()}
-        _require_alike(live, saved)
+        live = self._tensors()
+        _require_alike({name: tensor.numpy(force=True) for name, tensor in live.items()}, saved)
         iteration, most = int(rest["iteration"]), self.config.num_iterations
         require(iteration <= most, f"ppo.num_iterations must be at least {iteration}, those done, got {most}; raise it")
         last_returns = [None if value is None else float(value) for value in rest["last_returns"]]
@@ -182,8 +186,8 @@ class Learner:
             f"got {len(act)}, {len(shuffle)} and {len(last_returns)}; make the learner as it was when saved",
         )
         exactly = _resume_lanes(self.env, lanes, saved["rollout.observations"])
-        for name, array in live.items():
-            np.copyto(array, saved[name])  # the tensor's own memory
+        for name, tensor in live.items():
+            tensor.copy_(torch.from_numpy(saved[name]))
         self.iteration, self.resumed_exactly, self._last_returns = iteration, exactly, last_returns
         self.act_generators, self.shuffle_generators = act, shuffle
         if not exactly:
@@ -217,13 +221,14 @@ class Learner:
     @torch.no_grad()
     def _batch(self) -> tuple[Batch, dict[str, Tensor]]:
         """The rollout with advantages and targets, and metrics of the networks that acted, each `[P]`."""
-        rollout, normalizer = self.rollout, self.observation_normalizer
+        rollout, normalizer = self.rollout.on(self.device), self.observation_normalizer
         members, steps, lanes = rollout.rewards.shape
         flat = rollout.raw_observations.flatten(1, 2)
         inputs = normalizer(flat) if normalizer else flat
         outputs, predictions = self.networks(inputs)
         values = self.return_normalizer.to_returns(predictions).view(members, steps + 1, lanes)
-        finals = self.return_normalizer.to_returns(rollout.final_values(self.networks, normalizer).flatten(1))
+        finals = self.rollout.final_values(self.networks, normalizer).to(self.device)
+        finals = self.return_normalizer.to_returns(finals.flatten(1))
         next_values = torch.where(rollout.truncated, finals.view(members, steps, lanes), values[:, 1:])
         values = values[:, :-1]
         advantages = generalized_advantages(
@@ -248,14 +253,13 @@ class Learner:
             predictions=predictions[:, :samples],
         )
         measured = diagnostics.of_rollout(batch, returns)
-        measured |= self._critic_metrics(batch.observations, values, next_values, returns)
+        measured |= self._critic_metrics(rollout, batch.observations, values, next_values, returns)
         return batch, measured
 
     def _critic_metrics(
-        self, inputs: Tensor, values: Tensor, next_values: Tensor, returns: Tensor
+        self, rollout: Steps, inputs: Tensor, values: Tensor, next_values: Tensor, returns: Tensor
     ) -> dict[str, Tensor]:
         """How well the critic foresaw the returns `[P, B]`, and if an evaluation is due, how well one could."""
-        rollout = self.rollout
         result = {metrics.EXPLAINED_VARIANCE: _explained_variance(values.flatten(1), returns)}
         if self._evaluates_after(self.iteration + 1):
             ends = (rollout.terminated, rollout.truncated)

@@ -15,10 +15,10 @@ class RunningMoments:
         count: Samples seen, float64 `[P, 1, 1]`.
     """
 
-    def __init__(self, num_members: int, num_columns: int) -> None:
-        self.mean = torch.zeros(num_members, 1, num_columns, dtype=torch.float64)
+    def __init__(self, num_members: int, num_columns: int, device: torch.device | None = None) -> None:
+        self.mean = torch.zeros(num_members, 1, num_columns, dtype=torch.float64, device=device)
         self.squares = torch.zeros_like(self.mean)
-        self.count = torch.zeros(num_members, 1, 1, dtype=torch.float64)
+        self.count = torch.zeros(num_members, 1, 1, dtype=torch.float64, device=device)
 
     def update(self, samples: Tensor) -> None:
         """Take in samples `[P, B, F]`."""
@@ -51,8 +51,8 @@ class ObservationNormalizer:
 
     CLIP = 10.0
 
-    def __init__(self, num_members: int, num_features: int) -> None:
-        self.moments = RunningMoments(num_members, num_features)
+    def __init__(self, num_members: int, num_features: int, device: torch.device | None = None) -> None:
+        self.moments = RunningMoments(num_members, num_features, device)
 
     def __call__(self, observations: Tensor) -> Tensor:
         """Normalise observations `[P, B, F]`."""
@@ -72,11 +72,11 @@ class ReturnNormalizer:
         std: `[P, 1]`.
     """
 
-    def __init__(self, mode: str, num_members: int) -> None:
+    def __init__(self, mode: str, num_members: int, device: torch.device | None = None) -> None:
         self.mode = mode
-        self.mean = torch.zeros(num_members, 1)
-        self.std = torch.ones(num_members, 1)
-        self.moments = RunningMoments(num_members, 1)
+        self.mean = torch.zeros(num_members, 1, device=device)
+        self.std = torch.ones(num_members, 1, device=device)
+        self.moments = RunningMoments(num_members, 1, device)
 
     def to_returns(self, predictions: Tensor) -> Tensor:
         """Predictions `[P, B]` of the critic, in units of return."""
@@ -89,7 +89,7 @@ class ReturnNormalizer:
     def update(self, returns: Tensor) -> None:
         """Take in a rollout's returns `[P, B]`."""
         if self.mode != "running":  # for `none` as well: a checkpoint may have brought another unit
-            self.moments = RunningMoments(len(returns), 1)
+            self.moments = RunningMoments(len(returns), 1, returns.device)
         if self.mode != "none":
             self.moments.update(returns.unsqueeze(-1))
         self.mean = self.moments.mean[:, 0].to(returns.dtype)

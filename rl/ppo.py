@@ -45,6 +45,10 @@ class Hyperparameters:
 
         return cls(**{field.name: column(field.name) for field in fields(cls)})
 
+    def on(self, device: torch.device) -> "Hyperparameters":
+        """The same, on a device."""
+        return Hyperparameters(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -68,7 +72,7 @@ class Batch:
 
     def shuffled(self, order: Tensor) -> "Batch":
         """The samples in the given order, int64 `[P, B]`."""
-        rows = (order + torch.arange(len(order)).unsqueeze(1) * order.shape[1]).flatten()
+        rows = (order + torch.arange(len(order), device=order.device).unsqueeze(1) * order.shape[1]).flatten()
 
         def reordered(tensor: Tensor) -> Tensor:
             if tensor.ndim == 2:
@@ -104,13 +108,13 @@ def update(
     Returns:
         Metrics `[P]` by name, averaged over the minibatches that moved the member. `grad_norm` is before clipping.
     """
-    members, samples = batch.log_probs.shape
-    active = torch.ones(members, 1, dtype=torch.bool)
+    samples = batch.log_probs.shape[1]
+    active = torch.ones_like(hyper.target_kl, dtype=torch.bool)
     sums: dict[str, Tensor] = {}
-    steps = torch.zeros(members)
+    steps = torch.zeros_like(hyper.target_kl[:, 0])
     for _ in range(config.num_epochs):
         order = torch.from_numpy(np.stack([generator.permutation(samples) for generator in generators]))
-        for part in batch.shuffled(order).minibatches(config.minibatch_size):
+        for part in batch.shuffled(order.to(batch.actions.device)).minibatches(config.minibatch_size):
             outputs, values = networks.forward(part.observations)
             log_probs, entropies = networks.distribution.log_probs(outputs, part.actions)
             entropy = entropies.mean(-1)
@@ -156,5 +160,5 @@ def update(
                     (metrics.GRAD_NORM, grad_norm[:, 0]),
                     (metrics.GRAD_CLIPPED_SHARE, (grad_norm > hyper.max_grad_norm)[:, 0].float()),
                 ):
-                    sums[name] = sums.get(name, torch.zeros(members)) + value * moved
+                    sums[name] = sums.get(name, 0.0) + value * moved
     return {name: total / steps for name, total in sums.items()}

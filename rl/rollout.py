@@ -1,6 +1,11 @@
-"""Acting: steps of all lanes of all members in one vector environment, kept for the update."""
+"""Acting: steps of all lanes of all members in one vector environment, kept for the update.
+
+Buffers stay with the environments, in main memory, whatever device the networks are on: a step then costs one transfer
+there and one back, and the update one for the whole rollout.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +21,17 @@ from rl.normalize import ObservationNormalizer
 _CHUNK = 16
 """Final observations are valued in chunks of this many rows: a member's chunk has this shape whatever its neighbours'
 episodes do, and so the same rounding."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a rollout recorded, on one device; see `Rollout` for shapes and dtypes."""
+
+    raw_observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    terminated: Tensor
+    truncated: Tensor
 
 
 class Rollout:
@@ -46,6 +62,10 @@ class Rollout:
         """Undiscounted return so far of the episode that each lane is in, float64 `[P, N]`."""
         return self._running_returns
 
+    def on(self, device: torch.device) -> Steps:
+        """The buffers, on a device; on the CPU themselves."""
+        return Steps(**{field.name: getattr(self, field.name).to(device) for field in fields(Steps)})
+
     def state(self) -> dict[str, Tensor]:
         """What the next rollout goes on from, by name, live: observations `[P, N, F]`, running_returns `[P, N]`."""
         return {
@@ -71,14 +91,15 @@ class Rollout:
         """
         members, steps, lanes = self.rewards.shape
         distribution = networks.distribution
-        noise = torch.stack([distribution.noise(generator, (steps, lanes)) for generator in generators])
+        device = networks.parameters.device
+        noise = torch.stack([distribution.noise(generator, (steps, lanes)) for generator in generators]).to(device)
         self.raw_observations[:, 0] = self.raw_observations[:, -1]
         self.episode_returns = [[] for _ in range(members)]
         self._finals = [[] for _ in range(members)]
         for t in range(steps):
-            observations = self.raw_observations[:, t]
+            observations = self.raw_observations[:, t].to(device)
             inputs = normalizer(observations) if normalizer else observations
-            actions = distribution.sample(networks.policy(inputs), noise[:, t])
+            actions = distribution.sample(networks.policy(inputs), noise[:, t]).cpu()
             observed, rewards, terminated, truncated, infos = env.step(actions.flatten(0, 1).numpy())
             self.actions[:, t] = actions
             self.raw_observations[:, t + 1] = torch.from_numpy(observed).view(members, lanes, -1)
@@ -118,7 +139,9 @@ class Rollout:
             for member, finals in enumerate(self._finals):
                 for row, (_, _, final) in enumerate(finals[start : start + _CHUNK]):
                     chunk[member, row] = torch.from_numpy(final)
+            chunk = chunk.to(networks.parameters.device)
             _, predicted = networks(normalizer(chunk) if normalizer else chunk)
+            predicted = predicted.cpu()
             for member, finals in enumerate(self._finals):
                 for row, (t, lane, _) in enumerate(finals[start : start + _CHUNK]):
                     values[member, t, lane] = predicted[member, row]

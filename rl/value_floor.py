@@ -79,8 +79,9 @@ class ValueFloor:
             `VALUE_FLOOR` and `PROBE_EXPLAINED_VARIANCE_MC` of `rl.metrics`, float64 `[P]` each.
         """
         missed, variance = _variances(torch.stack([targets - values, targets], dim=-1).flatten(1, 2)).unbind(-1)
-        floor = torch.minimum(self.unforeseen[:, 0] * variance, missed) / unit[:, 0].double().square()
-        return {metrics.VALUE_FLOOR: floor, metrics.PROBE_EXPLAINED_VARIANCE_MC: 1 - self.unforeseen[:, 1]}
+        unforeseen = self.unforeseen.to(variance.device)
+        floor = torch.minimum(unforeseen[:, 0] * variance, missed) / unit[:, 0].double().square()
+        return {metrics.VALUE_FLOOR: floor, metrics.PROBE_EXPLAINED_VARIANCE_MC: 1 - unforeseen[:, 1]}
 
 
 @torch.no_grad()

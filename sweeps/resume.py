@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from sweeps.asha import Asha
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry
@@ -47,11 +48,20 @@ def differences(
     if CONFIG not in recorded:  # its process died before it had asked for anything
         return []
     before = from_yaml(str(recorded[CONFIG]))
+    if (old := _rungs(before)) != (new := _rungs(config)) and old and new:
+        raise _refusal("the scheduler's rungs", old, new, "results at other iterations do not compare")
     old_data, new_data = recorded.get(DATA, now.get(DATA)), now.get(DATA)
     found = [*_settings(before, config, old_data == new_data), *_space(before, config, entries)]
     if old_data != new_data:
         raise _refusal("the data", _short(old_data), _short(new_data), "trials on other flows do not compare")
     return found + list(_provenance(recorded.get(PROVENANCE, {}), now.get(PROVENANCE, {})))
+
+
+def _rungs(config: SweepConfig) -> tuple[int, ...]:
+    """Where trials are compared with others; nowhere without a scheduler that does."""
+    if config.scheduler.name != "asha":
+        return ()
+    return Asha(config.scheduler, config.ppo.num_iterations, config.sweep.mode, config.sweep.seed).rungs
 
 
 def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:

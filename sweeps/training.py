@@ -91,6 +91,8 @@ class Training:
             raise SweepError(f"{file} must be written by whoever runs the sweep, and that is another process by now")
         try:
             file.parent.mkdir(exist_ok=True)  # not the folders above: where they are missing, none is shared
+            for left in file.parent.glob(f"{file.name}.*.tmp"):  # by a worker that died while it wrote
+                left.unlink()
             checkpoint.save(file, self.learner, self._history)
         except OSError as error:
             self._notes[CHECKPOINT] = f"not saved at iteration {self.learner.iteration}: {error}"

@@ -67,6 +67,11 @@ def test_how_far_and_on_what_needs_no_word(config: SweepConfig) -> None:
             "not",
         ),
         (
+            changed("scheduler", spared_share=0.2),
+            "scheduler.spared_share was 0.1, is now 0.2: trials are stopped by it from here on; those that have ended "
+            "were not",
+        ),
+        (
             changed("health", explosion_factor=50.0),
             "health.explosion_factor was 100.0, is now 50.0: trials are stopped by it from here on; those that have "
             "ended were not",
@@ -106,6 +111,10 @@ def test_other_code_is_said_another_machine_is_not() -> None:
         (changed("sweep", seeds=7), "sweep.seeds must be what the sweep was started with, 4, got 7"),
         (changed("sweep", seed=1), "sweep.seed must be"),
         (changed("ppo", num_iterations=400), r"ppo.num_iterations must be .* 200, got 400: trials with another one do"),
+        (
+            changed("scheduler", grace_iterations=40),
+            r"the scheduler's rungs must be .*, \(60, 180\), got \(40, 120\): resu",
+        ),
         (changed("env", flows_per_episode=7), "env.flows_per_episode must be"),
         (changed("data", threat_share=0.2), "data.threat_share must be"),
         (spaced({"lr": {"float": [1e-5, 1e-2]}}), r"space.ppo.lr must be .* only bounds can be moved"),

@@ -174,6 +174,14 @@ def test_another_worker_goes_on_bit_for_bit_after_delivering_what_is_saved(folde
     assert third.learner.iteration == TINY.num_iterations
 
 
+def test_what_a_worker_left_that_died_while_it_wrote_is_removed(folder: Path, data: FlowData) -> None:
+    file = checkpoint_file(folder, TRIAL)
+    file.parent.mkdir()
+    file.with_name("checkpoint.npz.123.tmp").write_bytes(b"PK half of it")
+    training_of(folder, data).next_period()
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_lanes_that_start_anew_are_noted(folder: Path) -> None:
     env = EnvConfig(id="Acrobot-v1", eval_episodes=1)
     config = dataclasses.replace(config_of(env), sweep=StudyConfig(name="mine", seeds=1, metric=metrics.EVAL_RETURN))

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-chaos check bench-ppo bench-anchors bench-equivalence study-value-coef lock clean fitting-python
+.PHONY: help setup sweep test test-chaos check bench-ppo bench-anchors bench-equivalence bench-scaling bench-gpu study-value-coef lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -44,6 +44,12 @@ bench-anchors: setup ## Returns beside published ones, 10 seeds each; takes an h
 bench-equivalence: setup ## Learning curves beside Stable-Baselines3's, 10 seeds a side or more; takes an hour
 	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'gymnasium[box2d]>=1.2,<2' 'stable-baselines3>=2.9'
 	$(IN_VENV) -m benchmarks.equivalence $(ARGS)
+
+bench-scaling: setup ## What more members and steps cost, and the memory of a trial's process; a minute
+	$(IN_VENV) -m benchmarks.scaling $(ARGS)
+
+bench-gpu: setup ## What 256 members cost on a GPU beside one; without a GPU it says so
+	$(IN_VENV) -m benchmarks.gpu $(ARGS)
 
 study-value-coef: setup ## What value_coef does: the tables of docs/studies/value_coef.md; ten minutes, ARGS=--quick seconds
 	$(IN_VENV) -m benchmarks.value_coef $(ARGS)

@@ -22,21 +22,37 @@ CONFIG = PPOConfig(num_iterations=4, num_envs=2, num_steps=32, minibatch_size=32
 
 
 class _Tape(BaseCallback):
-    """One rollout of theirs, step by step, and the networks before its update."""
+    """Rollouts of theirs, step by step, the orders of their samples, and the networks before the first update."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.steps: list[dict[str, Any]] = []
+        self.rollouts: list[list[dict[str, Any]]] = []
+        self.orders: list[np.ndarray] = []
         self.before: dict[str, torch.Tensor] = {}
+
+    def _on_training_start(self) -> None:
+        self.before = {name: tensor.clone() for name, tensor in self.model.policy.state_dict().items()}
+
+    def _on_rollout_start(self) -> None:
+        self.rollouts.append([])
 
     def _on_step(self) -> bool:
         kept = ("obs_tensor", "actions", "rewards", "dones", "infos", "new_obs")
         # Copies: to the rewards of truncated episodes it adds the value of what would have followed.
-        self.steps.append({name: np.array(np.asarray(self.locals[name])) for name in kept})
+        self.rollouts[-1].append({name: np.array(np.asarray(self.locals[name])) for name in kept})
         return True
 
-    def _on_rollout_end(self) -> None:
-        self.before = {name: tensor.clone() for name, tensor in self.model.policy.state_dict().items()}
+    def record_orders(self, monkeypatch: pytest.MonkeyPatch, config: PPOConfig) -> None:
+        """Keep every order that they draw, as one of our samples: theirs lie lane by lane, ours step by step."""
+        draw = np.random.permutation
+
+        def drawn(count: int) -> np.ndarray:
+            order = draw(count)
+            lane, step = np.divmod(order, config.num_steps)
+            self.orders.append(step * config.num_envs + lane)
+            return order
+
+        monkeypatch.setattr(np.random, "permutation", drawn)
 
 
 def _layers(state: dict[str, torch.Tensor]) -> list[tuple[int, int, torch.Tensor, torch.Tensor]]:
@@ -60,44 +76,59 @@ def _ours_of(learner: Learner, tower: int, layer: int, weights: torch.Tensor) ->
     return learner.networks._weights[layer][tower][:rows, where], learner.networks._biases[layer][tower][0, where]
 
 
-def _play(learner: Learner, tape: _Tape, truncation: bool) -> None:
-    """Fill our rollout with theirs; without truncation every end counts as a termination."""
-    rollout = learner.rollout
-    for t, step in enumerate(tape.steps):
-        rollout.raw_observations[0, t] = torch.from_numpy(step["obs_tensor"])
-        rollout.actions[0, t] = torch.from_numpy(step["actions"])
-        rollout.rewards[0, t] = torch.from_numpy(step["rewards"])
-        truncated = np.array([info["TimeLimit.truncated"] and truncation for info in step["infos"]])
-        nothing = np.zeros_like(step["new_obs"][0])
-        finals = np.stack([info.get("terminal_observation", nothing) for info in step["infos"]])
-        rollout._end_episodes(t, step["dones"] & ~truncated, truncated, finals)
-    rollout.raw_observations[0, -1] = torch.from_numpy(tape.steps[-1]["new_obs"])
+class _Replay:
+    """Gives our learner what they did, in place of its rollouts and of its generator of orders."""
+
+    def __init__(self, learner: Learner, tape: _Tape, truncation: bool) -> None:
+        self.learner, self.truncation = learner, truncation
+        self.rollouts, self.orders = iter(tape.rollouts), iter(tape.orders)
+
+    def permutation(self, _: int) -> np.ndarray:
+        return next(self.orders)
+
+    def collect(self, *_: object) -> None:
+        """Fill the rollout; without truncation every end counts as a termination."""
+        rollout = self.learner.rollout
+        rollout._finals = [[]]
+        for t, step in enumerate(next(self.rollouts)):
+            rollout.raw_observations[0, t] = torch.from_numpy(step["obs_tensor"])
+            rollout.raw_observations[0, t + 1] = torch.from_numpy(step["new_obs"])
+            rollout.actions[0, t] = torch.from_numpy(step["actions"])
+            rollout.rewards[0, t] = torch.from_numpy(step["rewards"])
+            truncated = np.array([info["TimeLimit.truncated"] and self.truncation for info in step["infos"]])
+            nothing = np.zeros_like(step["new_obs"][0])
+            finals = np.stack([info.get("terminal_observation", nothing) for info in step["infos"]])
+            rollout._end_episodes(t, step["dones"] & ~truncated, truncated, finals)
 
 
 def _differences(env: str, monkeypatch: pytest.MonkeyPatch, truncation: bool = True) -> tuple[float, float]:
-    """Train both on a rollout of theirs; returns how far the networks then are apart, and the least any layer moved."""
+    """Train both on rollouts of theirs; returns how far the networks are apart at last, and the least a layer moved."""
     config = PPOConfig(
-        num_iterations=1,
+        num_iterations=4,
         num_envs=2,
         num_steps=64,
-        minibatch_size=128,  # one minibatch, so that its order does not matter
-        num_epochs=5,
+        minibatch_size=32,
+        num_epochs=3,
         lr=1e-3,
         lr_schedule="linear",
-        clip_range=0.02,
+        clip_range=0.05,
         clip_range_schedule="linear",
-        eval_every=1,
+        eval_every=4,
     )
     theirs = PPO("MlpPolicy", sb3.lanes(env, 2, max_episode_steps=15), seed=0, device="cpu", **sb3.arguments(config))
     tape = _Tape()
-    theirs.learn(config.batch_size, callback=tape)
+    tape.record_orders(monkeypatch, config)
+    theirs.learn(4 * config.batch_size, callback=tape)
     learner = make_learner(config, EnvConfig(id=env, eval_episodes=1), member_seeds(0, 1), evaluation_seed(0))
     for tower, layer, weights, biases in _layers(tape.before):
         our_weights, our_biases = _ours_of(learner, tower, layer, weights)
         our_weights.copy_(weights)
         our_biases[: len(biases)] = biases
-    monkeypatch.setattr(learner.rollout, "collect", lambda *_: _play(learner, tape, truncation))
-    learner.iterate()
+    replay = _Replay(learner, tape, truncation)
+    learner.shuffle_generators = [replay]
+    monkeypatch.setattr(learner.rollout, "collect", replay.collect)
+    for _ in range(4):
+        learner.iterate()
 
     after, difference, moved = theirs.policy.state_dict(), 0.0, float("inf")
     for (tower, layer, weights, biases), (_, _, before, _) in zip(_layers(after), _layers(tape.before), strict=True):
@@ -113,18 +144,18 @@ def _differences(env: str, monkeypatch: pytest.MonkeyPatch, truncation: bool = T
 @pytest.mark.slow  # its first optimiser step imports for seconds
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
-def test_both_sides_learn_the_same_from_the_same_rollout(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_sides_learn_the_same_from_the_same_rollouts(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the same networks; episodes of 15 steps end by truncation, and in CartPole by termination too."""
     difference, moved = _differences(env, monkeypatch)
-    assert moved > 1e-4
-    assert difference < 1e-6
+    assert moved > 1e-3
+    assert difference < 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_truncation_taken_for_termination_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     difference, _ = _differences("Pendulum-v1", monkeypatch, truncation=False)
-    assert difference > 1e-4
+    assert difference > 1e-3
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ class ValueFloor:
             targets: `[P, T, N, 3]`: the critic's targets, Monte Carlo returns (discounted rewards to the episode's end,
                 or to the rollout's and then its value) and rewards.
         """
-        if iteration - float(self.measured_at) >= max(EVERY, observations.shape[-1] // COLUMNS_AN_ITERATION):
+        if iteration - float(self.measured_at) >= rest(observations.shape[-1]):
             self.unforeseen.copy_(unforeseen_shares(observations, targets)[:, :2])
             self.measured_at.fill_(iteration)
 
@@ -82,6 +82,11 @@ class ValueFloor:
         unforeseen = self.unforeseen.to(variance.device)
         floor = torch.minimum(unforeseen[:, 0] * variance, missed) / unit[:, 0].double().square()
         return {metrics.VALUE_FLOOR: floor, metrics.PROBE_EXPLAINED_VARIANCE_MC: 1 - unforeseen[:, 1]}
+
+
+def rest(num_columns: int) -> int:
+    """Iterations for which an answer is in force, with so many columns in an observation."""
+    return max(EVERY, num_columns // COLUMNS_AN_ITERATION)
 
 
 @torch.no_grad()

@@ -1,10 +1,14 @@
+import copy
 import dataclasses
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box, Discrete
 
-from rl import metrics
+from rl import metrics, ppo
 from rl.config import DataConfig, EnvConfig, PPOConfig
 from rl.data import load_flows
 from rl.envs import action_names, make_evaluator, make_vec
@@ -177,3 +181,107 @@ def test_batch_normalised_value_loss_starts_at_one(data):
     config = PPOConfig(num_iterations=1, eval_every=1, normalize_returns="batch", lr=1e-9)
     learner = make_learner(config, EnvConfig(), member_seeds(0, 4), evaluation_seed(0), data)
     assert learner.iterate()[metrics.VALUE_LOSS].mean() == pytest.approx(1.0, abs=0.4)
+
+
+def _looking(monkeypatch, look):
+    """Calls `look(networks, batch)` just before every update."""
+    update = ppo.update
+
+    def watched(networks, adam, batch, *rest):
+        look(networks, batch)
+        return update(networks, adam, batch, *rest)
+
+    monkeypatch.setattr(ppo, "update", watched)
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "unstuck/Triage-v0"])
+def test_actions_were_drawn_by_the_very_policy_that_the_update_starts_from(data, monkeypatch, env):
+    """So that every ratio starts at 1. It would not if statistics of observations moved before the update."""
+    learner = _learner([Member(CONFIG, seed) for seed in member_seeds(5, 2)], data, EnvConfig(id=env, eval_episodes=1))
+    policy, replays = learner.networks.distribution, copy.deepcopy(learner.act_generators)
+
+    def look(networks, batch):
+        outputs = networks.policy(batch.observations)
+        noise = torch.stack([policy.noise(generator, (CONFIG.num_steps, CONFIG.num_envs)) for generator in replays])
+        torch.testing.assert_close(policy.sample(outputs, noise.flatten(1, 2)), batch.actions)
+        torch.testing.assert_close(policy.log_probs(outputs.transpose(1, 2), batch.actions)[0], batch.log_probs)
+
+    _looking(monkeypatch, look)
+    for _ in range(3):
+        learner.iterate()
+
+
+class Ladder(gymnasium.Env):
+    """Shows 1 more than the steps made and pays 1, 2, 3: then odd episodes terminate and even ones are cut."""
+
+    observation_space, action_space = Box(1, 4, (1,), np.float32), Discrete(2)
+    episode = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episode, self.made = self.episode + 1, 0
+        return np.ones(1, dtype=np.float32), {}
+
+    def step(self, action):
+        self.made += 1
+        last, odd = self.made == 3, self.episode % 2 == 1
+        return np.full(1, self.made + 1, dtype=np.float32), float(self.made), last and odd, last and not odd, {}
+
+
+def _ladder_advantages(values, start, steps, after_a_cut=3, after_an_end=None):
+    """By equation 16, from the rules of `Ladder` alone; `values` of 0 to 3 steps made."""
+    result = []
+    for first in range(start, start + steps):
+        total, weight = 0.0, 1.0
+        for step in range(first, start + steps):
+            episode, made = divmod(step, 3)
+            future = values[made + 1]
+            if made == 2:
+                after = after_an_end if episode % 2 == 0 else after_a_cut
+                future = 0.0 if after is None else values[after]
+            total += weight * (made + 1 + CONFIG.gamma * future - values[made])
+            weight *= CONFIG.gamma * CONFIG.gae_lambda
+            if made == 2:
+                break
+        result.append(total)
+    return np.array(result)
+
+
+def test_advantages_across_ends_cuts_and_automatic_resets_equal_brute_force(monkeypatch):
+    """No sample is a reset, an end is worth nothing, and a cut what its own last observation is worth."""
+    monkeypatch.setitem(gymnasium.registry, "Ladder-v0", EnvSpec("Ladder-v0", entry_point=Ladder))
+    config = dataclasses.replace(CONFIG, normalize_returns="none", normalize_observations=False)
+    env = EnvConfig(id="Ladder-v0", eval_episodes=1)
+    learner = make_learner(config, env, member_seeds(0, 2), evaluation_seed(0))
+    starts = iter((0, 11, 22))
+
+    def look(networks, batch):
+        start = next(starts)
+        made = (start + np.arange(11)) % 3
+        _, values = networks(torch.arange(1.0, 5.0).view(4, 1).expand(2, 4, 1))
+        for member, value in enumerate(values.double().numpy()):
+            shown, advantages, targets = (
+                column[member].view(11, 3).numpy() for column in (batch.observations, batch.advantages, batch.targets)
+            )
+            expected = _ladder_advantages(value, start, 11)
+            for lane in range(3):
+                np.testing.assert_array_equal(shown[:, lane], made + 1)
+                np.testing.assert_allclose(advantages[:, lane], expected, atol=1e-4)
+                np.testing.assert_allclose(targets[:, lane], expected + value[made], atol=1e-4)
+            for wrong in ({"after_a_cut": 0}, {"after_a_cut": None}, {"after_an_end": 0}, {"after_an_end": 3}):
+                assert np.abs(_ladder_advantages(value, start, 11, **wrong) - expected).max() > 1e-3
+
+    _looking(monkeypatch, look)
+    for _ in range(3):
+        learner.iterate()
+
+
+def test_a_member_that_is_not_finite_changes_no_other(data):
+    sound, beside = (_learner([Member(CONFIG, seed) for seed in member_seeds(2, 3)], data) for _ in range(2))
+    beside.networks.parameters[1] = torch.nan
+    ours, theirs = ([learner.iterate() for _ in range(10)] for learner in (sound, beside))
+    for member in (0, 2):
+        _assert_same(*([{n: v[member] for n, v in measured.items()} for measured in curve] for curve in (ours, theirs)))
+        assert torch.equal(sound.networks.parameters[member], beside.networks.parameters[member])
+    assert np.isnan(theirs[-1][metrics.VALUE_LOSS][1])
+    assert np.isnan(theirs[-1][metrics.VALUE_FLOOR][1])

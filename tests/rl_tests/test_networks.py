@@ -58,23 +58,33 @@ def test_backward_equals_autograd(shared, hidden):
     torch.testing.assert_close(networks.gradients, parameters.grad, rtol=1e-4, atol=1e-5)
 
 
-def test_gradients_agree_with_finite_differences():
-    networks, observations = _networks(members=2, features=3, actions=2, hidden=(4,)), _observations(2, 6, 3)
+@pytest.fixture
+def float64():
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_gradients_agree_with_finite_differences(float64, shared):
+    """Every 7th parameter that a gradient moves, by central differences in float64."""
+    networks, observations = _networks(2, shared, 3, 2, hidden=(4, 5)), _observations(2, 6, 3)
 
     def loss(logits, values):
-        return (torch.log_softmax(logits, 1)[:, 0].sum() + values.square().sum()).double()
+        return torch.log_softmax(logits, 1)[:, 0].sum() + values.square().sum() + (values * logits[:, 1]).sum()
 
     logits, values = networks.forward(observations)
     networks.backward(*torch.autograd.grad(loss(logits, values), (logits, values)))
     for member in range(2):
         for index in torch.nonzero(networks.gradients[member]).flatten()[::7].tolist():
-            old, step, sides = networks.parameters[member, index].item(), 1e-2, []
+            old, step, sides = networks.parameters[member, index].item(), 1e-5, []
             for moved in (old + step, old - step):
                 networks.parameters[member, index] = moved
                 sides.append(loss(*networks.forward(observations)).item())
             networks.parameters[member, index] = old
             slope = (sides[0] - sides[1]) / (2 * step)
-            assert slope == pytest.approx(networks.gradients[member, index].item(), rel=2e-2, abs=2e-3)
+            assert slope == pytest.approx(networks.gradients[member, index].item(), rel=1e-7, abs=1e-9)
 
 
 def test_separate_networks_share_no_gradient():

@@ -67,34 +67,53 @@ def test_stale_log_probabilities_would_show():
     assert measured[metrics.CLIP_FRACTION].item() == 1
 
 
-def test_one_step_equals_plain_torch():
-    """One minibatch against equations 7 and 9 written out with torch.distributions and torch.optim."""
-    config = dataclasses.replace(CONFIG, minibatch_size=32, num_epochs=1, value_coef=0.7, entropy_coef=0.03)
-    networks = _networks(1)
-    batch = _batch(networks)
-    batch = dataclasses.replace(batch, log_probs=batch.log_probs + 0.1 * torch.sign(batch.advantages))
-    reference = _networks(1)
-    parameters = reference.parameters.requires_grad_()
-    weights, biases = (
-        [tensor.view(2, *tensor.shape[1:]) for tensor in views] for views in reference._views(parameters)
-    )
+def _in_plain_torch(parameters, networks, batch):
+    """Policy and values of the first member, from parameters that autograd follows."""
+    weights, biases = ([tensor.view(2, *tensor.shape[1:]) for tensor in views] for views in networks._views(parameters))
     hidden = [batch.observations[0], batch.observations[0]]
     for weight, bias, last in zip(weights, biases, (False, True), strict=True):
         hidden = [h @ w + b if last else torch.tanh(h @ w + b) for h, w, b in zip(hidden, weight, bias, strict=True)]
-    logits, values = hidden[0][None, :, :4], hidden[1][None, :, 4]
-    policy = torch.distributions.Categorical(logits=logits[0])
-    ratio = (policy.log_prob(batch.actions[0]) - batch.log_probs[0]).exp()
-    advantages = (batch.advantages[0] - batch.advantages[0].mean()) / (batch.advantages[0].std() + 1e-8)
-    surrogate = torch.min(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages).mean()
-    value_loss = torch.nn.functional.mse_loss(values[0], batch.targets[0])
-    (-surrogate + 0.7 * value_loss - 0.03 * policy.entropy().mean()).backward()
-    norm = torch.nn.utils.clip_grad_norm_([parameters], 0.5)
-    torch.optim.Adam([parameters], lr=1e-3, eps=1e-5, foreach=False).step()
+    return torch.distributions.Categorical(logits=hidden[0][:, :4]), hidden[1][:, 4]
+
+
+@pytest.mark.parametrize("max_grad_norm", [0.3, 100.0], ids=["clipped", "never clipped"])
+def test_an_update_equals_plain_torch(max_grad_norm):
+    """Two epochs of two minibatches, against equations 7 and 9 with torch.distributions and torch.optim."""
+    config = dataclasses.replace(CONFIG, num_epochs=2, value_coef=0.7, entropy_coef=0.03, max_grad_norm=max_grad_norm)
+    networks, reference, shuffle = _networks(1), _networks(1), np.random.default_rng(0)
+    batch = _batch(networks)
+    moved = 0.4 * torch.randn(1, 32, generator=torch.Generator().manual_seed(1))  # ratios on both sides of the clip
+    batch = dataclasses.replace(batch, log_probs=batch.log_probs + moved)
+    parameters = reference.parameters.requires_grad_()
+    optimiser, norms, value_losses, surrogates = torch.optim.Adam([parameters], lr=1e-3, eps=1e-5), [], [], []
+    for _ in range(2):
+        for rows in torch.from_numpy(shuffle.permutation(32)).split(16):
+            part = Batch(*(getattr(batch, field.name)[:, rows] for field in dataclasses.fields(batch)))
+            policy, values = _in_plain_torch(parameters, reference, part)
+            ratio = (policy.log_prob(part.actions[0]) - part.log_probs[0]).exp()
+            advantages = (part.advantages[0] - part.advantages[0].mean()) / (part.advantages[0].std() + 1e-8)
+            surrogates.append(torch.min(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages).mean())
+            value_losses.append(torch.nn.functional.mse_loss(values, part.targets[0]))
+            optimiser.zero_grad()
+            (-surrogates[-1] + 0.7 * value_losses[-1] - 0.03 * policy.entropy().mean()).backward()
+            norms.append(torch.nn.utils.clip_grad_norm_([parameters], max_grad_norm))
+            optimiser.step()
     ours, measured, _ = _update([config], batch, networks)
-    torch.testing.assert_close(ours.parameters, parameters.detach(), rtol=0, atol=1e-6)
-    assert measured[metrics.GRAD_NORM].item() == pytest.approx(norm.item(), rel=1e-5)
-    assert measured[metrics.VALUE_LOSS].item() == pytest.approx(value_loss.item(), rel=1e-5)
-    assert measured[metrics.POLICY_LOSS].item() == pytest.approx(-surrogate.item(), abs=1e-6)
+    torch.testing.assert_close(ours.parameters, parameters.detach(), rtol=0, atol=1e-5)
+    assert all(norm > max_grad_norm for norm in norms) == (max_grad_norm < 1)
+    assert measured[metrics.GRAD_NORM].item() == pytest.approx(sum(norms).item() / 4, rel=1e-4)
+    assert measured[metrics.VALUE_LOSS].item() == pytest.approx(sum(value_losses).item() / 4, rel=1e-4)
+    assert measured[metrics.POLICY_LOSS].item() == pytest.approx(-sum(surrogates).item() / 4, abs=1e-5)
+
+
+def test_a_member_is_updated_as_if_it_were_alone():
+    """To the last bit: a mean over members would divide its gradient, and clip and epsilon would see it."""
+    together = _networks(5)
+    batch = _batch(together)
+    alone = Batch(*(getattr(batch, field.name)[:1].clone() for field in dataclasses.fields(batch)))
+    _update([CONFIG] * 5, batch, together)
+    single, _, _ = _update([CONFIG], alone, _networks(1))
+    assert torch.equal(together.parameters[0], single.parameters[0])
 
 
 def test_gradient_clip_is_per_member():
@@ -115,6 +134,18 @@ def test_target_kl_stops_one_member_only():
     assert adam.steps[0].item() == 20
     assert 0 < adam.steps[1].item() < 20
     assert measured[metrics.APPROX_KL][1] <= 1.5 * 0.01
+
+
+def test_a_stopped_member_stays_so_for_the_rest_of_the_update():
+    """Only the second of four minibatches is far from the policy that acted; the third would be allowed again."""
+    config = dataclasses.replace(CONFIG, minibatch_size=8, num_epochs=1, lr=1e-6, target_kl=0.01)
+    networks = _networks(1)
+    batch = _batch(networks)
+    second = torch.from_numpy(np.random.default_rng(0).permutation(32))[8:16]
+    log_probs = batch.log_probs.clone()
+    log_probs[0, second] -= 1.0
+    _, _, adam = _update([config], dataclasses.replace(batch, log_probs=log_probs), networks)
+    assert adam.steps.item() == 1
 
 
 @pytest.mark.parametrize("clip_range_vf", [0.1, None])

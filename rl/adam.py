@@ -1,5 +1,7 @@
 """P independent Adams over one flat buffer (Kingma & Ba 2015, algorithm 1)."""
 
+from copy import copy
+
 import torch
 from torch import Tensor
 
@@ -36,19 +38,29 @@ class Adam:
             lr: `[P, 1]`.
             active: bool `[P, 1]`; None: all.
         """
-        if active is not None and not bool(active.all()):
-            kept = [tensor.clone() for tensor in self.state().values()]
-            self.step(gradients, lr)
-            for tensor, old in zip(self.state().values(), kept, strict=True):
-                tensor.copy_(torch.where(active, tensor, old))
-            return
-        self.steps += 1
-        self.exp_avg.lerp_(gradients, 1 - BETA1)
-        self.exp_avg_sq.mul_(BETA2).addcmul_(gradients, gradients, value=1 - BETA2)
-        correction1 = (1 - BETA1**self.steps).to(gradients.dtype)
-        correction2 = (1 - BETA2**self.steps).sqrt().to(gradients.dtype)
-        denominator = self.exp_avg_sq.sqrt().div_(correction2).add_(self.eps)
-        self.parameters.sub_(self.exp_avg.div(denominator).mul_(lr / correction1))
+        active = torch.ones_like(self.steps, dtype=torch.bool) if active is None else active
+        moves = active.to(gradients.dtype)
+        gradients = torch.where(active, gradients, 0.0)  # a factor 0 would let NaN through
+        self.steps += active
+        self.exp_avg.lerp_(gradients, (1 - BETA1) * moves)
+        self.exp_avg_sq.lerp_(gradients.square(), (1 - BETA2) * moves)
+        steps = self.steps.clamp(min=1)  # of a member that never moved
+        correction1 = (1 - BETA1**steps).to(gradients.dtype)
+        correction2 = (1 - BETA2**steps).sqrt().to(gradients.dtype)
+        denominator = self.exp_avg_sq.sqrt().add_(self.eps * correction2)
+        self.parameters.sub_(self.exp_avg.div(denominator).mul_(moves * lr * correction2 / correction1))
+
+    def only(self, members: slice, parameters: Tensor) -> "Adam":
+        """The optimiser of some members, whose parameters these are; shares their moments and step counts."""
+        moments = (tensor[members] for tensor in (self.exp_avg, self.exp_avg_sq, self.steps))
+        return self.over(parameters, self.eps[members], *moments)
+
+    def over(self, parameters: Tensor, eps: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, steps: Tensor) -> "Adam":
+        """Such an optimiser with tensors that are the caller's."""
+        other = copy(self)
+        other.parameters, other.eps = parameters, eps
+        other.exp_avg, other.exp_avg_sq, other.steps = exp_avg, exp_avg_sq, steps
+        return other
 
     def state(self) -> dict[str, Tensor]:
         """What steps change, by name, live: parameters and moments `[P, n]`, steps `[P, 1]`. No learning rate."""

@@ -123,6 +123,7 @@ class PPOConfig:
     shared_trunk: bool = False  # one network with two heads, or one network each for policy and value
     eval_every: int = 20  # iterations between greedy evaluations; 1 to 50
     device: str = "cpu"  # cpu | cuda (pays for tens of members; environments stay on the CPU)
+    compile: bool = False  # the update as a program in C++: faster, after some 10 s of compiling; needs g++
 
     @property
     def batch_size(self) -> int:
@@ -162,6 +163,10 @@ class PPOConfig:
         for name in ("lr_schedule", "clip_range_schedule"):
             one_of(f"ppo.{name}", getattr(self, name), SCHEDULES)
         one_of("ppo.device", self.device, DEVICES)
+        require(
+            self.device == "cpu" or not self.compile,
+            f"ppo.compile must be false with ppo.device={self.device}, got true: it makes programs for the CPU",
+        )
         one_of("ppo.normalize_returns", self.normalize_returns, RETURN_NORMALIZATIONS)
         require(
             len(self.hidden_sizes) >= 1 and all(1 <= size <= 4096 for size in self.hidden_sizes),

@@ -18,14 +18,15 @@ def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -
     measured, the entropy bonus included; the critic's is that of the value loss times `value_coef`.
 
     Args:
-        networks: Those that acted; `gradients` is overwritten.
+        networks: Those that acted.
         batch: `[P, B, ...]`, some samples of the rollout.
         hyper: Per-member settings.
 
     Returns:
         `metrics.NETWORKS`, each `[P]`.
     """
-    outputs, values = networks.forward(batch.observations)
+    *heads, inputs = networks.forward(batch.observations)
+    outputs, values = (head.detach().requires_grad_() for head in heads)
     log_probs, entropies = networks.distribution.log_probs(outputs, batch.actions)
     advantages = batch.advantages - batch.advantages.mean(-1, keepdim=True)
     advantages = advantages / (batch.advantages.std(-1, keepdim=True) + 1e-8)
@@ -35,14 +36,13 @@ def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -
     (of_value,) = torch.autograd.grad(value_loss.sum(), values)
     norms = []
     for gradients in ((of_policy, torch.zeros_like(of_value)), (torch.zeros_like(of_policy), of_value)):
-        networks.backward(*gradients)
-        norms.append(networks.gradients.norm(dim=1))
+        norms.append(networks.backward(inputs, *gradients).norm(dim=1))
     with torch.no_grad():
         return {
             metrics.GRAD_NORM_POLICY: norms[0],
             metrics.GRAD_NORM_VALUE: norms[1],
             metrics.RATIO_DEVIATION: ((log_probs - batch.log_probs).exp() - 1).abs().amax(-1),
-            metrics.SATURATED_SHARE: networks.share_of_units_beyond(SATURATED),
+            metrics.SATURATED_SHARE: networks.share_of_units_beyond(SATURATED, inputs),
             metrics.INPUT_RMS_MAX: batch.observations.square().mean(1).sqrt().amax(-1),
         }
 

@@ -19,6 +19,7 @@ from rl.distributions import distribution_over
 from rl.envs import Actions, Evaluator, LaneEnv
 from rl.envs.lanes import LaneVectorEnv
 from rl.gae import generalized_advantages
+from rl.machine import require_machine
 from rl.networks import ActorCritic
 from rl.normalize import ObservationNormalizer, ReturnNormalizer
 from rl.ppo import Batch, Hyperparameters
@@ -73,6 +74,7 @@ class Learner:
     def __init__(self, members: Sequence[Member], env: LaneEnv, evaluator: Evaluator, actions: Sequence[str]) -> None:
         self.members, self.env, self.evaluator, self.actions = list(members), env, evaluator, tuple(actions)
         self.config = _shared_config([member.config for member in members])
+        require_machine(self.config)
         self.device = torch_device(self.config.device)
         self.hyper = Hyperparameters.of([member.config for member in members]).on(self.device)
         self.iteration, self.resumed_exactly = 0, True
@@ -243,7 +245,7 @@ class Learner:
         self.return_normalizer.update(returns)
         samples = steps * lanes
         actions = rollout.actions.flatten(1, 2)
-        log_probs, _ = self.networks.distribution.log_probs(outputs[:, :samples].transpose(1, 2), actions)
+        log_probs, _ = self.networks.distribution.log_probs(outputs[..., :samples], actions)
         batch = Batch(
             observations=inputs[:, :samples],
             actions=actions,

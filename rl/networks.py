@@ -6,7 +6,8 @@ networks are the same code: the policy is read from the first tower, the value f
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from copy import copy
 from itertools import pairwise
 
 import numpy as np
@@ -54,7 +55,6 @@ class ActorCritic:
 
     Attributes:
         parameters: float32 `[P, n]`. The layers are views of it, so an optimiser needs nothing else.
-        gradients: float32 `[P, n]`, filled by `backward`; views likewise.
         distribution: What the policy's outputs mean.
     """
 
@@ -67,20 +67,21 @@ class ActorCritic:
         generators: Sequence[np.random.Generator],
         device: torch.device | None = None,
     ) -> None:
-        self.num_members, self.distribution = len(generators), distribution
+        self.distribution = distribution
         self._num_outputs, self._num_constant = distribution.num_outputs, distribution.num_constant
         self.num_towers = 1 if shared_trunk else 2
         self._sizes = [num_features, *hidden_sizes, distribution.num_outputs + 1]
         self._widths = [num_features, *(_padded(size) for size in self._sizes[1:])]
         tower_size = sum(rows * columns + columns for rows, columns in pairwise(self._widths))
-        self.parameters = torch.zeros(self.num_members, self.num_towers * tower_size, device=device)
-        self.gradients = torch.zeros_like(self.parameters)
-        self._weights, self._biases = self._views(self.parameters)
-        self._weight_gradients, self._bias_gradients = self._views(self.gradients)
-        self._policy = [[view[:: self.num_towers] for view in views] for views in (self._weights, self._biases)]
-        self._inputs: list[Tensor] = []
+        self._tanh: Callable[[Tensor], Tensor] = _tanh_
+        self._use(torch.zeros(len(generators), self.num_towers * tower_size, device=device))
         for member, generator in enumerate(generators):
             self._initialise(member, generator)
+
+    def _use(self, parameters: Tensor) -> None:
+        self.parameters, self.num_members = parameters, len(parameters)
+        self._weights, self._biases = self._views(parameters)
+        self._policy = [[view[:: self.num_towers] for view in views] for views in (self._weights, self._biases)]
 
     def _views(self, buffer: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The layers in a buffer `[P, n]`: weights `[P * towers, in, out]` and biases `[P * towers, 1, out]`."""
@@ -108,58 +109,79 @@ class ActorCritic:
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Policy `[P, B, num_outputs]` and values `[P, B]` of observations `[P, B, num_features]`; no gradients."""
-        *_, outputs = self._layers(self._for_each_tower(observations), self._weights, self._biases)
-        return self._heads(outputs)
+        """What `forward` gives without what `backward` needs."""
+        return self.forward(observations)[:2]
 
     def policy(self, observations: Tensor) -> Tensor:
-        """The policy alone: outputs `[P, B, num_outputs]` of observations `[P, B, num_features]`; no gradients."""
-        *_, outputs = self._layers(observations, *self._policy)
-        return outputs[..., : self._num_outputs]
+        """The policy alone, to act: outputs `[P, B, num_outputs]` of observations `[P, B, num_features]`."""
+        *_, hidden = self._layers(observations, *self._policy)
+        weights, biases = self._policy
+        return torch.baddbmm(biases[-1], hidden, weights[-1])[..., : self._num_outputs]
 
-    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Like a call, for training: keeps what `backward` needs.
+    def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Outputs for observations `[P, B, num_features]`.
 
         Returns:
-            The policy's outputs `[P, num_outputs, B]`, with the samples last, where a softmax is many times faster, and
-            values `[P, B]`. Both are leaves that collect the loss's gradient.
+            The policy's outputs `[P, num_outputs, B]`, with the samples last, where a softmax is many times faster;
+            values `[P, B]`; and what went into each layer, which `backward` needs.
         """
-        inputs = self._for_each_tower(observations)
-        *hidden, outputs = self._layers(inputs, self._weights, self._biases)
-        self._inputs = [inputs, *hidden]
-        policy, values = self._heads(outputs)
-        return policy.transpose(1, 2).contiguous().requires_grad_(), values.contiguous().requires_grad_()
+        weights, biases = self._weights, self._biases
+        inputs = self._layers(self._for_each_tower(observations), weights, biases)
+        head, bias, hidden = (tensor.transpose(1, 2) for tensor in (weights[-1], biases[-1], inputs[-1]))
+        outputs = torch.baddbmm(bias, head, hidden).view(self.num_members, self.num_towers, self._widths[-1], -1)
+        return outputs[:, 0, : self._num_outputs], outputs[:, -1, self._num_outputs], inputs
 
-    def backward(self, policy_gradient: Tensor, values_gradient: Tensor) -> None:
-        """Fill `gradients`, from the loss's gradient in what the last `forward` returned (chain rule, layer by layer).
+    def backward(self, inputs: Sequence[Tensor], policy_gradient: Tensor, values_gradient: Tensor) -> Tensor:
+        """The loss's gradient in the parameters, from that in the outputs (chain rule, layer by layer).
 
         Args:
+            inputs: Of the layers, from `forward`.
             policy_gradient: `[P, num_outputs, B]`.
             values_gradient: `[P, B]`.
-        """
-        members, _, batch = policy_gradient.shape
-        towers = policy_gradient.new_zeros(members, self.num_towers, batch, self._widths[-1])
-        towers[:, 0, :, : self._num_outputs] = policy_gradient.transpose(1, 2)
-        towers[:, -1, :, self._num_outputs] = values_gradient
-        gradient = towers.flatten(0, 1)
-        for layer in range(len(self._weights) - 1, -1, -1):
-            inputs = self._inputs[layer]
-            self._weight_gradients[layer].copy_(torch.bmm(inputs.transpose(1, 2), gradient))
-            self._bias_gradients[layer].copy_(gradient.sum(1, keepdim=True))
-            if layer > 0:
-                gradient = torch.bmm(gradient, self._weights[layer].transpose(1, 2))
-                gradient = torch.ops.aten.tanh_backward(gradient, inputs)
-        if self._num_constant:  # learned by their bias alone: no observation moves them
-            self._weight_gradients[-1][:, :, self._num_outputs - self._num_constant : self._num_outputs] = 0
 
-    def share_of_units_beyond(self, limit: float) -> Tensor:
-        """Share of activations of hidden units that exceeded `limit`, either way, in the last `forward`: `[P]`."""
+        Returns:
+            `[P, n]`.
+        """
+        towers = policy_gradient.new_zeros(self.num_members, self.num_towers, self._widths[-1], inputs[-1].shape[1])
+        towers[:, 0, : self._num_outputs] = policy_gradient
+        towers[:, -1, self._num_outputs] = values_gradient
+        gradient = towers.flatten(0, 1).transpose(1, 2)
+        weights, parts = self._weights, list[Tensor]()
+        for layer in range(len(weights) - 1, -1, -1):
+            of_weights = torch.bmm(inputs[layer].transpose(1, 2), gradient)
+            if self._num_constant and layer == len(weights) - 1:  # learned by the bias alone: no observation moves them
+                of_weights[:, :, self._num_outputs - self._num_constant : self._num_outputs] = 0
+            parts = [of_weights.flatten(1), gradient.sum(1), *parts]
+            if layer > 0:
+                gradient = torch.bmm(gradient, weights[layer].transpose(1, 2))
+                gradient = torch.ops.aten.tanh_backward(gradient, inputs[layer])
+        return torch.cat(parts, dim=1).view_as(self.parameters)
+
+    def share_of_units_beyond(self, limit: float, inputs: Sequence[Tensor]) -> Tensor:
+        """Share of activations of hidden units that exceed `limit`, either way, `[P]`; `inputs` are from `forward`."""
         sizes = self._sizes[1:-1]
         shares = [
             (units[:, :, :size].abs() > limit).float().mean((1, 2)).view(self.num_members, -1).mean(-1) * size
-            for units, size in zip(self._inputs[1:], sizes, strict=True)
+            for units, size in zip(inputs[1:], sizes, strict=True)
         ]
         return torch.stack(shares).sum(0) / sum(sizes)
+
+    @property
+    def layout(self) -> tuple[Hashable, ...]:
+        """What networks have in common that do the same to tensors of the same shapes."""
+        distribution = self.distribution
+        return (*self._sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
+
+    def only(self, members: slice) -> "ActorCritic":
+        """The networks of some members, which share these parameters."""
+        return self.over(self.parameters[members], self._tanh)
+
+    def over(self, parameters: Tensor, tanh: Callable[[Tensor], Tensor]) -> "ActorCritic":
+        """Such networks with parameters `[P, n]` and a tanh, which may be in place, that are the caller's."""
+        other = copy(self)
+        other._tanh = tanh
+        other._use(parameters)
+        return other
 
     def _for_each_tower(self, observations: Tensor) -> Tensor:
         """`[P, B, F]` as `[P * towers, B, F]`."""
@@ -167,14 +189,9 @@ class ActorCritic:
             return observations
         return observations.unsqueeze(1).expand(-1, self.num_towers, -1, -1).flatten(0, 1)
 
-    def _heads(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        towers = outputs.view(self.num_members, self.num_towers, outputs.shape[1], -1)
-        return towers[:, 0, :, : self._num_outputs], towers[:, -1, :, self._num_outputs]
-
-    @staticmethod
-    def _layers(inputs: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
-        """Activations of the hidden layers, after their tanh, and the outputs."""
+    def _layers(self, inputs: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
+        """What goes into each layer: the inputs, and the activations of the hidden layers after their tanh."""
         activations = [inputs]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            activations.append(_tanh_(torch.baddbmm(bias, activations[-1], weight)))
-        return [*activations[1:], torch.baddbmm(biases[-1], activations[-1], weights[-1])]
+            activations.append(self._tanh(torch.baddbmm(bias, activations[-1], weight)))
+        return activations

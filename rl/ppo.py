@@ -1,11 +1,12 @@
 """The PPO update (Schulman et al. 2017), for all members of a learner at once.
 
-`update` is meant to be read against the paper line by line. Every tensor has a leading member axis P; losses are
-summed over members, so a member's gradient does not depend on how many there are.
+`minibatch_step` is meant to be read against the paper line by line. Every tensor has a leading member axis P; losses
+are summed over members, so a member's gradient does not depend on how many there are.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,8 +14,20 @@ from torch import Tensor
 
 from rl import metrics
 from rl.adam import Adam
+from rl.compiling import compiled
 from rl.config import PPOConfig
 from rl.networks import ActorCritic
+
+MEASURED = (
+    metrics.POLICY_LOSS,
+    metrics.VALUE_LOSS,
+    metrics.ENTROPY,
+    metrics.APPROX_KL,
+    metrics.CLIP_FRACTION,
+    metrics.GRAD_NORM,
+    metrics.GRAD_CLIPPED_SHARE,
+)
+"""What `minibatch_step` measures, in this order."""
 
 _KL_SLACK = 1.5
 """A member stops its update beyond this many times target_kl, as in Stable-Baselines3."""
@@ -49,6 +62,10 @@ class Hyperparameters:
         """The same, on a device."""
         return Hyperparameters(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
+    def only(self, members: slice) -> "Hyperparameters":
+        """Those of some members."""
+        return _only(self, members)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -81,10 +98,24 @@ class Batch:
 
         return Batch(**{field.name: reordered(getattr(self, field.name)) for field in fields(self)})
 
+    def only(self, members: slice) -> "Batch":
+        """The samples of some members."""
+        return _only(self, members)
+
     def minibatches(self, size: int) -> list["Batch"]:
         """Cut into consecutive parts of `size` samples."""
         parts = {field.name: getattr(self, field.name).split(size, dim=1) for field in fields(self)}
         return [Batch(**dict(zip(parts, tensors, strict=True))) for tensors in zip(*parts.values(), strict=True)]
+
+
+Step = Callable[..., tuple[Tensor, Tensor]]
+"""`minibatch_step`, or what does the same."""
+
+_Columns = TypeVar("_Columns", Hyperparameters, Batch)
+
+
+def _only(columns: _Columns, members: slice) -> _Columns:
+    return replace(columns, **{field.name: getattr(columns, field.name)[members] for field in fields(columns)})
 
 
 def update(
@@ -97,6 +128,9 @@ def update(
 ) -> dict[str, Tensor]:
     """One PPO update: `num_epochs` passes over the rollout in shuffled minibatches.
 
+    Members take their steps together. Compiled, they take them one after the other, since nothing is gained any more
+    by sharing operations: what a step needs then stays in the core's cache, and one program serves them all.
+
     Args:
         networks: Changed in place.
         adam: Of the networks' parameters.
@@ -108,57 +142,97 @@ def update(
     Returns:
         Metrics `[P]` by name, averaged over the minibatches that moved the member. `grad_norm` is before clipping.
     """
-    samples = batch.log_probs.shape[1]
+    if not config.compile:
+        return _epochs(minibatch_step, networks, adam, batch, hyper, config, generators)
+    step, each = compiled(minibatch_step), []
+    for member, generator in enumerate(generators):
+        one = slice(member, member + 1)
+        own = networks.only(one)
+        own_adam = adam.only(one, own.parameters)
+        each.append(_epochs(step, own, own_adam, batch.only(one), hyper.only(one), config, [generator]))
+    return {name: torch.cat([measured[name] for measured in each]) for name in MEASURED}
+
+
+def _epochs(
+    step: Step,
+    networks: ActorCritic,
+    adam: Adam,
+    batch: Batch,
+    hyper: Hyperparameters,
+    config: PPOConfig,
+    generators: Sequence[np.random.Generator],
+) -> dict[str, Tensor]:
+    """See `update`."""
+    switches = config.normalize_advantage, bool(hyper.clip_range_vf.isfinite().any())
     active = torch.ones_like(hyper.target_kl, dtype=torch.bool)
-    sums: dict[str, Tensor] = {}
-    steps = torch.zeros_like(hyper.target_kl[:, 0])
+    moved, measured = [], []
     for _ in range(config.num_epochs):
-        order = torch.from_numpy(np.stack([generator.permutation(samples) for generator in generators]))
-        for part in batch.shuffled(order.to(batch.actions.device)).minibatches(config.minibatch_size):
-            outputs, values = networks.forward(part.observations)
-            log_probs, entropies = networks.distribution.log_probs(outputs, part.actions)
-            entropy = entropies.mean(-1)
+        order = torch.from_numpy(np.stack([generator.permutation(config.batch_size) for generator in generators]))
+        for part in batch.shuffled(order.to(active.device)).minibatches(config.minibatch_size):
+            active, values = step(networks, adam, hyper, part, active, *switches)
+            moved.append(active[:, 0])
+            measured.append(values)
+    counts = torch.stack(moved, dim=-1)  # [P, steps]: sums along rows round alike, however many members there are
+    sums = torch.where(counts, torch.stack(measured, dim=-1), 0.0).sum(-1)
+    return dict(zip(MEASURED, sums / counts.sum(-1), strict=True))
 
-            advantages = part.advantages
-            if config.normalize_advantage:
-                mean, std = advantages.mean(-1, keepdim=True), advantages.std(-1, keepdim=True)
-                advantages = (advantages - mean) / (std + 1e-8)
 
-            # Equation 7: the pessimistic one of the clipped and the unclipped objective.
-            log_ratio = log_probs - part.log_probs
-            ratio = log_ratio.exp()
-            clipped = torch.clamp(ratio, 1 - hyper.clip_range, 1 + hyper.clip_range)
-            policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean(-1)
+def minibatch_step(
+    networks: ActorCritic,
+    adam: Adam,
+    hyper: Hyperparameters,
+    batch: Batch,
+    active: Tensor,
+    normalize_advantage: bool,
+    clips_values: bool,
+) -> tuple[Tensor, Tensor]:
+    """One gradient step on one minibatch: loss, gradient, clip, Adam.
 
-            errors = (values - part.targets).square()
-            limited = hyper.clip_range_vf.isfinite()
-            if bool(limited.any()):
-                move = torch.clamp(values - part.predictions, -hyper.clip_range_vf, hyper.clip_range_vf)
-                pessimistic = torch.maximum(errors, (part.predictions + move - part.targets).square())
-                errors = torch.where(limited, pessimistic, errors)
-            value_loss = errors.mean(-1)
+    Args:
+        networks: Changed in place, unless their member has stopped.
+        adam: Of the networks' parameters.
+        hyper: Per-member settings in force.
+        batch: The minibatch.
+        active: Which members have not stopped, bool `[P, 1]`.
+        normalize_advantage: Whether advantages count in units of their spread in the minibatch.
+        clips_values: Whether a member has a finite `clip_range_vf`.
 
-            # Equation 9, summed over members so that none of them scales another's gradient.
-            loss = policy_loss + hyper.value_coef[:, 0] * value_loss - hyper.entropy_coef[:, 0] * entropy
-            networks.backward(*torch.autograd.grad(loss.sum(), (outputs, values)))
+    Returns:
+        Which members took this step, bool `[P, 1]`, and what was measured, `[len(MEASURED), P]`.
+    """
+    *heads, inputs = networks.forward(batch.observations)
+    outputs, values = (head.detach().requires_grad_() for head in heads)
+    log_probs, entropies = networks.distribution.log_probs(outputs, batch.actions)
+    entropy = entropies.mean(-1)
 
-            with torch.no_grad():
-                approx_kl = ((ratio - 1) - log_ratio).mean(-1)  # Schulman 2020, the estimator k3: never negative
-                active &= (approx_kl <= _KL_SLACK * hyper.target_kl[:, 0]).unsqueeze(-1)
-                grad_norm = networks.gradients.norm(dim=1, keepdim=True)
-                networks.gradients.mul_(torch.clamp(hyper.max_grad_norm / (grad_norm + 1e-6), max=1.0))
-                adam.step(networks.gradients, hyper.lr, active)
+    advantages = batch.advantages
+    if normalize_advantage:
+        mean, std = advantages.mean(-1, keepdim=True), advantages.std(-1, keepdim=True)
+        advantages = (advantages - mean) / (std + 1e-8)
 
-                moved = active[:, 0].float()
-                steps += moved
-                for name, value in (
-                    (metrics.POLICY_LOSS, policy_loss),
-                    (metrics.VALUE_LOSS, value_loss),
-                    (metrics.ENTROPY, entropy),
-                    (metrics.APPROX_KL, approx_kl),
-                    (metrics.CLIP_FRACTION, ((ratio - 1).abs() > hyper.clip_range).float().mean(-1)),
-                    (metrics.GRAD_NORM, grad_norm[:, 0]),
-                    (metrics.GRAD_CLIPPED_SHARE, (grad_norm > hyper.max_grad_norm)[:, 0].float()),
-                ):
-                    sums[name] = sums.get(name, 0.0) + value * moved
-    return {name: total / steps for name, total in sums.items()}
+    # Equation 7: the pessimistic one of the clipped and the unclipped objective.
+    log_ratio = log_probs - batch.log_probs
+    ratio = log_ratio.exp()
+    clipped = torch.clamp(ratio, 1 - hyper.clip_range, 1 + hyper.clip_range)
+    policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean(-1)
+
+    errors = (values - batch.targets).square()
+    if clips_values:
+        move = torch.clamp(values - batch.predictions, -hyper.clip_range_vf, hyper.clip_range_vf)
+        pessimistic = torch.maximum(errors, (batch.predictions + move - batch.targets).square())
+        errors = torch.where(hyper.clip_range_vf.isfinite(), pessimistic, errors)
+    value_loss = errors.mean(-1)
+
+    # Equation 9, summed over members so that none of them scales another's gradient.
+    loss = policy_loss + hyper.value_coef[:, 0] * value_loss - hyper.entropy_coef[:, 0] * entropy
+    gradients = networks.backward(inputs, *torch.autograd.grad(loss.sum(), (outputs, values)))
+
+    with torch.no_grad():
+        approx_kl = ((ratio - 1) - log_ratio).mean(-1)  # Schulman 2020, the estimator k3: never negative
+        active = active & (approx_kl <= _KL_SLACK * hyper.target_kl[:, 0]).unsqueeze(-1)
+        grad_norm = gradients.square().sum(1, keepdim=True).sqrt()
+        adam.step(gradients * torch.clamp(hyper.max_grad_norm / (grad_norm + 1e-6), max=1.0), hyper.lr, active)
+        clip_fraction = ((ratio - 1).abs() > hyper.clip_range).float().mean(-1)
+        clipped_share = (grad_norm > hyper.max_grad_norm).float()
+        measured = policy_loss, value_loss, entropy, approx_kl, clip_fraction, grad_norm[:, 0], clipped_share[:, 0]
+        return active, torch.stack(measured)

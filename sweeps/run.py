@@ -12,8 +12,8 @@ from rich.console import Console
 from rl import metrics
 from rl.config import TRIAGE
 from rl.data import FlowData, fingerprint, load_flows
-from rl.device import torch_device
 from rl.envs import make_vec
+from rl.machine import require_machine
 from sweeps.cluster import check_cluster, prepare_environment, ray_cluster
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
@@ -63,7 +63,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
     slots = _slots(config)
     if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks
-        torch_device(config.ppo.device)
+        require_machine(config.ppo)
     check_cluster(config.resources)
     num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
     resuming, config = config.resume is not None, replace(config, resume=None)

@@ -52,3 +52,23 @@ def test_nan_gradient_stays_with_its_member():
     adam = _run([1e-2, 1e-2], gradients)
     assert adam.parameters[0].isfinite().all()
     assert adam.parameters[1].isnan().all()
+
+
+def test_member_that_is_inactive_from_the_start_stays_at_the_start():
+    gradients, lr = _gradients(1, 2, 5), torch.full((2, 1), 1e-2, dtype=torch.float64)
+    gradients[0, 1] = float("nan")
+    adam = _run([1e-2, 1e-2], gradients[:0])
+    start = adam.parameters.clone()
+    adam.step(gradients[0], lr, torch.tensor([[True], [False]]))
+    assert torch.equal(adam.parameters[1], start[1])
+    assert not torch.equal(adam.parameters[0], start[0])
+
+
+def test_some_members_share_the_moments_of_all():
+    gradients, lr = _gradients(1, 3, 5), torch.full((3, 1), 1e-2, dtype=torch.float64)
+    whole, part = _run([1e-2] * 3, gradients[:0]), _run([1e-2] * 3, gradients[:0])
+    whole.step(gradients[0], lr)
+    for some in (slice(0, 1), slice(1, 3)):
+        part.only(some, part.parameters[some]).step(gradients[0, some], lr[some])
+    for ours, theirs in zip(part.state().values(), whole.state().values(), strict=True):
+        assert torch.equal(ours, theirs)

@@ -56,7 +56,7 @@ def test_networks_and_their_gradients_stay_on_their_device(strict, distribution,
     observations = torch.zeros(2, 8, 5, device=META)
     actions = distribution.mode(networks.policy(observations))
     outputs, predictions = networks(observations)
-    log_probs, _ = distribution.log_probs(outputs.transpose(1, 2), actions)
+    log_probs, _ = distribution.log_probs(outputs, actions)
     batch = Batch(observations, actions, log_probs, *(torch.zeros(2, 8, device=META) for _ in range(2)), predictions)
     batch = batch.shuffled(torch.zeros(2, 8, dtype=torch.int64, device=META)).minibatches(4)[0]
     measured = diagnostics.before_update(networks, batch, Hyperparameters.of([CONFIG] * 2).on(META))

@@ -22,7 +22,7 @@ def _batch(networks, scale=1.0):
     observations = scale * torch.randn(MEMBERS, SAMPLES, 3, generator=generator)
     actions = torch.randint(0, 4, (MEMBERS, SAMPLES), generator=generator)
     outputs, predictions = networks(observations)
-    log_probs, _ = networks.distribution.log_probs(outputs.transpose(1, 2), actions)
+    log_probs, _ = networks.distribution.log_probs(outputs, actions)
     advantages, targets = torch.randn(2, MEMBERS, SAMPLES, generator=generator)
     return Batch(observations, actions, log_probs, advantages, targets, predictions)
 
@@ -42,14 +42,14 @@ def test_both_gradients_add_up_to_the_whole(shared):
         advantages = batch.advantages[member]
         advantages = (advantages - advantages.mean()) / advantages.std()
         for name, of_policy in ((metrics.GRAD_NORM_POLICY, True), (metrics.GRAD_NORM_VALUE, False)):
-            outputs, values = networks.forward(batch.observations)
+            outputs, values, inputs = networks.forward(batch.observations)
+            outputs.requires_grad_(), values.requires_grad_()
             policy = torch.distributions.Categorical(logits=outputs[member].T)
             loss = -(policy.log_prob(batch.actions[member]) * advantages).mean() - 0.03 * policy.entropy().mean()
             if not of_policy:
                 loss = 0.7 * torch.nn.functional.mse_loss(values[member], batch.targets[member])
             gradients = torch.autograd.grad(loss, (outputs, values), materialize_grads=True, allow_unused=True)
-            networks.backward(*gradients)
-            norm = networks.gradients[member].norm().item()
+            norm = networks.backward(inputs, *gradients)[member].norm().item()
             assert measured[name][member].item() == pytest.approx(norm, rel=1e-4)
 
 
@@ -81,12 +81,12 @@ def test_unscaled_inputs_saturate_the_units():
 
 def test_padding_does_not_count_as_units_at_rest():
     networks = _networks()  # layers of 20 and 12 units are padded to 32 and 16
-    networks.forward(torch.zeros(MEMBERS, 4, 3))
-    for inputs, size in zip(networks._inputs[1:], (20, 12), strict=True):
-        inputs[..., :size] = 1.0
-    assert networks.share_of_units_beyond(0.97).tolist() == [1.0, 1.0]
-    networks._inputs[1][..., :20] = 0.0
-    assert networks.share_of_units_beyond(0.97).tolist() == [pytest.approx(12 / 32)] * 2
+    *_, inputs = networks.forward(torch.zeros(MEMBERS, 4, 3))
+    for units, size in zip(inputs[1:], (20, 12), strict=True):
+        units[..., :size] = 1.0
+    assert networks.share_of_units_beyond(0.97, inputs).tolist() == [1.0, 1.0]
+    inputs[1][..., :20] = 0.0
+    assert networks.share_of_units_beyond(0.97, inputs).tolist() == [pytest.approx(12 / 32)] * 2
 
 
 def test_scales_of_a_rollout():

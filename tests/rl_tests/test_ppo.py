@@ -23,9 +23,8 @@ def _batch(networks, samples=32, seed=0):
     members = networks.num_members
     observations = torch.randn(members, samples, 3, generator=generator)
     actions = torch.randint(0, 4, (members, samples), generator=generator)
-    with torch.no_grad():
-        logits, predictions = networks(observations)
-    log_probs = torch.log_softmax(logits, -1).gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    logits, predictions = networks(observations)
+    log_probs = torch.log_softmax(logits, 1).gather(1, actions.unsqueeze(1)).squeeze(1)
     return Batch(
         observations=observations,
         actions=actions,

@@ -1,0 +1,29 @@
+import sysconfig
+
+import pytest
+
+from rl.config import EnvConfig, PPOConfig
+from rl.errors import ConfigError
+from rl.machine import require_machine
+from rl.seeding import evaluation_seed, member_seeds
+from rl.training import make_learner
+
+COMPILED = PPOConfig(compile=True)
+
+
+def test_compiling_without_a_compiler_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    message = r"ppo\.compile needs a C\+\+ compiler, and there is no no-such-compiler; .* or set ppo\.compile=false"
+    with pytest.raises(ConfigError, match=message):
+        make_learner(COMPILED, EnvConfig(id="CartPole-v1"), member_seeds(0, 1), evaluation_seed(0))
+    require_machine(PPOConfig())
+
+
+def test_compiling_without_pythons_headers_is_refused_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", "true")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / name))
+    with pytest.raises(ConfigError, match=r"ppo\.compile needs Python's headers, and there is no .*include/Python\.h"):
+        require_machine(COMPILED)
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "Python.h").touch()
+    require_machine(COMPILED)

@@ -7,7 +7,7 @@ autograd takes included, and handed to TorchInductor. A call then has neither Py
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +15,8 @@ from torch import Tensor
 from rl.adam import Adam
 from rl.networks import ActorCritic
 
-if TYPE_CHECKING:
-    from rl.ppo import Batch, Hyperparameters, Step
+Step = Callable[..., tuple[Tensor, Tensor]]
+"""`rl.ppo.minibatch_step`, or what does the same."""
 
 _OPTIONS = {
     "compile_threads": 1,  # in this process: workers for it would stay, with 200 MB each
@@ -25,12 +25,12 @@ _OPTIONS = {
 
 
 @functools.cache
-def compiled(step: "Step") -> "Step":
+def compiled(step: Step) -> Step:
     """A step that does the same for one member at a time; compiles when called with arguments of a new layout."""
-    programs: dict[Any, Callable[..., tuple[Tensor, Tensor]]] = {}
+    programs: dict[tuple[Any, ...], Step] = {}
 
     def run(
-        networks: ActorCritic, adam: Adam, hyper: "Hyperparameters", batch: "Batch", active: Tensor, *switches: bool
+        networks: ActorCritic, adam: Adam, hyper: Any, batch: Any, active: Tensor, *switches: bool
     ) -> tuple[Tensor, Tensor]:
         of_adam = (adam.eps, adam.exp_avg, adam.exp_avg_sq, adam.steps)
         tensors = [networks.parameters, *of_adam, active, *vars(hyper).values(), *vars(batch).values()]
@@ -43,13 +43,13 @@ def compiled(step: "Step") -> "Step":
 
 
 def _flat(
-    step: "Step",
+    step: Step,
     networks: ActorCritic,
     adam: Adam,
-    hyper: "Hyperparameters",
-    batch: "Batch",
+    hyper: Any,
+    batch: Any,
     switches: tuple[bool, ...],
-) -> Callable[..., tuple[Tensor, Tensor]]:
+) -> Step:
     """The step as a function of all its tensors, one by one."""
 
     def flat(
@@ -63,16 +63,12 @@ def _flat(
     return flat
 
 
-def _program(
-    function: Callable[..., tuple[Tensor, Tensor]], tensors: list[Tensor]
-) -> Callable[..., tuple[Tensor, Tensor]]:
+def _program(function: Step, tensors: list[Tensor]) -> Step:
     """The function in C++, for tensors of these shapes; tracing does not touch what they hold."""
     from torch._inductor import compile as inductor  # late: 100 MB that nobody needs who does not compile
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    program: Callable[..., tuple[Tensor, Tensor]] = inductor(
-        make_fx(function, tracing_mode="fake")(*tensors), [*tensors], options=_OPTIONS
-    )
+    program: Step = inductor(make_fx(function, tracing_mode="fake")(*tensors), [*tensors], options=_OPTIONS)
     return program
 
 

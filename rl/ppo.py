@@ -4,7 +4,7 @@
 are summed over members, so a member's gradient does not depend on how many there are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rl import metrics
 from rl.adam import Adam
-from rl.compiling import compiled
+from rl.compiling import Step, compiled
 from rl.config import PPOConfig
 from rl.networks import ActorCritic
 
@@ -107,9 +107,6 @@ class Batch:
         parts = {field.name: getattr(self, field.name).split(size, dim=1) for field in fields(self)}
         return [Batch(**dict(zip(parts, tensors, strict=True))) for tensors in zip(*parts.values(), strict=True)]
 
-
-Step = Callable[..., tuple[Tensor, Tensor]]
-"""`minibatch_step`, or what does the same."""
 
 _Columns = TypeVar("_Columns", Hyperparameters, Batch)
 

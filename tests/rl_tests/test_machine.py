@@ -27,3 +27,8 @@ def test_compiling_without_pythons_headers_is_refused_with_the_remedy(monkeypatc
     (tmp_path / "include").mkdir()
     (tmp_path / "include" / "Python.h").touch()
     require_machine(COMPILED)
+
+
+def test_compiling_for_a_gpu_is_refused():
+    with pytest.raises(ConfigError, match=r"ppo\.compile must be false with ppo\.device=cuda, got true"):
+        PPOConfig(compile=True, device="cuda")

@@ -212,18 +212,18 @@ def test_every_evaluation_has_a_floor_and_few_of_them_ask_the_probe():
 
 
 def _last(value_coef):
-    """Metrics after 24 iterations on flows that are easily told apart, so that their rewards follow from them."""
+    """Metrics after 40 iterations on flows that are easily told apart, so that their rewards follow from them."""
     config = PPOConfig(
-        num_iterations=24, lr=1e-2, gamma=0.5, value_coef=value_coef, normalize_returns="batch", eval_every=24
+        num_iterations=40, lr=1e-3, gamma=0.5, value_coef=value_coef, normalize_returns="batch", eval_every=40
     )
     data = load_flows(DataConfig(num_flows=3000, difficulty=0.0))
     learner = make_learner(config, EnvConfig(), member_seeds(0, 2), evaluation_seed(0), data)
-    return [learner.iterate() for _ in range(24)][-1]
+    return [learner.iterate() for _ in range(40)][-1]
 
 
 def test_a_learner_whose_critic_learned_stands_on_the_floor_of_the_formula():
     last = _last(value_coef=0.5)
-    np.testing.assert_allclose(last[metrics.VALUE_FLOOR], 1 - 1 / (1 + 0.25 / (1 - 0.475**2)), atol=0.05)
+    np.testing.assert_allclose(last[metrics.VALUE_FLOOR], 1 - 1 / (1 + 0.25 / (1 - 0.475**2)), atol=0.07)
     np.testing.assert_allclose(last[metrics.VALUE_LOSS_EXCESS], 0, atol=0.05)
     np.testing.assert_array_equal(last[metrics.VALUE_LOSS_EXCESS], last[metrics.VALUE_LOSS] - last[metrics.VALUE_FLOOR])
 

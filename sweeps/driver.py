@@ -105,7 +105,7 @@ class Driver:
         )
         self._running: dict[int, _Running] = {}
         self._proposed = 0
-        self._spool = Spool(reopen or _nothing, tracker.incomplete, self._ended, self._replay, progress.warn)
+        self._spool = Spool(reopen or _nothing, tracker.incomplete, self._outcomes, self._replay, progress.warn)
         self.failure: SweepError | None = None
         entries = ledger.entries()
         self._unfinished = deque(entry for entry in entries if entry.is_open)
@@ -325,8 +325,9 @@ class Driver:
 
         self._spool.write(number, start)
 
-    def _ended(self) -> dict[int, str]:
-        return {entry.number: str(entry.outcome) for entry in self._ledger.entries() if not entry.is_open}
+    def _outcomes(self) -> dict[int, str]:
+        ended = {entry.number: str(entry.outcome) for entry in self._ledger.entries() if not entry.is_open}
+        return {**ended, **dict.fromkeys(self._running, "")}
 
     def _replay(self, number: int) -> None:
         """Write all of a trial to the tracker, as far as this process, or the ledger, knows of it."""

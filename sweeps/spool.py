@@ -18,8 +18,8 @@ class Spool:
 
     Args:
         reopen: Connects to the tracker anew.
-        incomplete: Which of the trials that have ended, given with their outcomes, the tracker lacks or has in part.
-        ended: Outcomes of the trials that have ended, by number.
+        incomplete: Which trials, given with their outcomes, the tracker lacks or has in part, as far as it can tell.
+        outcomes: Of the trials that have ended, by number; empty for those that run.
         replay: Writes a trial anew, from its ledger and checkpoint.
         say: Tells the user.
 
@@ -31,11 +31,12 @@ class Spool:
         self,
         reopen: Callable[[], None],
         incomplete: Callable[[Mapping[int, str]], list[int]],
-        ended: Callable[[], Mapping[int, str]],
+        outcomes: Callable[[], Mapping[int, str]],
         replay: Callable[[int], None],
         say: Callable[[str], None],
     ) -> None:
-        self._reopen, self._incomplete, self._ended, self._replay, self._say = reopen, incomplete, ended, replay, say
+        self._reopen, self._incomplete, self._outcomes = reopen, incomplete, outcomes
+        self._replay, self._say = replay, say
         self._failures = 0
         self._retry_at = 0.0
         self.owed: set[int] = set()
@@ -54,11 +55,14 @@ class Spool:
             self._fail(error)
 
     def catch_up(self) -> None:
-        """Write what is owed, and of the ended trials what a former process, or a store that was replaced, lacks."""
+        """Write what is owed, and what a former process has left unwritten, or a store that was replaced lacks."""
         try:
+            outcomes = self._outcomes()
             if self._failures:
                 self._reopen()
-            for number in sorted({*self.owed, *self._incomplete(self._ended())}):
+                # It may not be the store that it was, nor the one that took what was written last.
+                self.owed |= {number for number, outcome in outcomes.items() if not outcome}
+            for number in sorted({*self.owed, *self._incomplete(outcomes)}):
                 self._replay(number)
                 self.owed.discard(number)
         except TrackingError as error:

@@ -69,8 +69,12 @@ class Tracker(Protocol):
             The run's id; empty where nothing is tracked.
         """
 
-    def incomplete(self, ended: Mapping[int, str]) -> list[int]:
-        """Which trials, given with their outcomes, have no run that says so too; nothing is read for it."""
+    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+        """Which trials, given with their outcomes, have no run that says so too; nothing is read for it.
+
+        Args:
+            outcomes: By number; an empty outcome is that of a trial that runs.
+        """
 
     def log(self, number: int, records: Sequence[Record]) -> None:
         """Writes all metrics of a started trial's iterations; what is there already is not written twice."""
@@ -143,7 +147,7 @@ class NullTracker:
         """Returns an empty run id."""
         return ""
 
-    def incomplete(self, ended: Mapping[int, str]) -> list[int]:
+    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
         """None."""
         return []
 
@@ -246,13 +250,14 @@ class MlflowTracker:
                 run = sweep.client.create_run(sweep.experiment, tags=_texts({**tags, **own}), run_name=run_name)
                 sweep.runs[number] = run.info.run_id
             _log_params(sweep.client, sweep.runs[number], {**others, **chosen})
+            sweep.outcomes[number] = ""
             sweep.client.log_text(sweep.runs[number], redact_url(config_yaml), CONFIG_FILE)
         return sweep.runs[number]
 
-    def incomplete(self, ended: Mapping[int, str]) -> list[int]:
+    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
         """See `Tracker`. An outcome is the last that is written, so a run that has one is whole."""
-        outcomes = self._opened().outcomes
-        return [number for number, outcome in ended.items() if outcomes.get(number) != outcome]
+        said = self._opened().outcomes
+        return [number for number, outcome in outcomes.items() if said.get(number) != outcome]
 
     def log(self, number: int, records: Sequence[Record]) -> None:
         """See `Tracker`. A value that is not finite is kept: MLflow shows NaN as NaN, infinity as 1.8e308."""

@@ -42,7 +42,7 @@ class Store:
     opened: int = 1
     has: dict[int, list[str]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
-    ended: dict[int, str] = field(default_factory=dict)
+    outcomes: dict[int, str] = field(default_factory=dict)
     now: float = 1000.0
 
     def write(self, number: int, what: str) -> None:
@@ -53,12 +53,12 @@ class Store:
     def reopen(self) -> None:
         self.write(-1, "opened")
 
-    def incomplete(self, ended: Mapping[int, str]) -> list[int]:
-        return [number for number in ended if number not in self.has]
+    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+        return [number for number in outcomes if number not in self.has]
 
     def spool(self) -> Spool:
         return Spool(
-            self.reopen, self.incomplete, lambda: self.ended, lambda n: self.write(n, "all of it"), self.said.append
+            self.reopen, self.incomplete, lambda: self.outcomes, lambda n: self.write(n, "all of it"), self.said.append
         )
 
 
@@ -110,11 +110,24 @@ def test_a_tracker_that_is_gone_is_asked_less_and_less_often(store: Store) -> No
 def test_what_ended_trials_lack_is_written_first_thing(store: Store) -> None:
     """After a process that died, or in a store that was replaced."""
     store.has[0] = ["whole"]
-    store.ended = {0: "completed", 1: "pruned", 2: "completed"}
+    store.outcomes = {0: "completed", 1: "pruned", 2: "completed"}
     spool = store.spool()
     spool.catch_up()
     assert store.has == {0: ["whole"], 1: ["all of it"], 2: ["all of it"]}
     assert store.said == []
+
+
+def test_every_trial_that_runs_is_written_again_to_the_store_that_is_back(store: Store) -> None:
+    """It may be another one: what trial 1 wrote last may have gone to a store that is no more."""
+    store.outcomes = {0: "", 1: ""}
+    spool = store.spool()
+    for number in (0, 1):
+        spool.write(number, lambda number=number: store.write(number, "start"))
+    store.is_down = True
+    spool.write(0, lambda: store.write(0, "log"))
+    store.is_down = False
+    spool.catch_up()
+    assert store.has == {0: ["start", "all of it"], 1: ["start", "all of it"], -1: ["opened"]}
 
 
 # With a real MLflow database, which is taken away, locked and replaced while a driver runs.

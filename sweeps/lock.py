@@ -21,15 +21,21 @@ def running(folder: Path) -> Iterator[None]:
         folder: The sweep's; must be there.
 
     Raises:
-        SweepError: Another process runs it.
+        SweepError: Another process runs it, or the folder cannot be written.
     """
     file = lock_file(folder)
-    with file.open("a+") as held:
-        if not _locked(held.fileno()):
-            raise SweepError(f"a sweep must be run by one process at a time, and {_holder(file)} runs {folder.name}")
-        held.truncate(0)
-        held.write(json.dumps({"owner": secrets.token_hex(8), "pid": os.getpid(), "host": socket.gethostname()}))
-        held.flush()
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            held = until_the_end.enter_context(file.open("a+"))
+            if not _locked(held.fileno()):
+                raise SweepError(
+                    f"a sweep must be run by one process at a time, and {_holder(file)} runs {folder.name}"
+                )
+            held.truncate(0)
+            held.write(json.dumps({"owner": secrets.token_hex(8), "pid": os.getpid(), "host": socket.gethostname()}))
+            held.flush()
+        except OSError as error:
+            raise SweepError(f"{file} must be a file that can be written: {error.strerror}; check the disk") from error
         yield
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sweeps.errors import SweepError
 from sweeps.layout import scratch_file
 from sweeps.lock import is_running
 
@@ -29,12 +30,19 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 
     Args:
         folder: The sweep's, which this process runs.
+
+    Raises:
+        SweepError: It cannot be made.
     """
     remove_left_behind(folder)
     parent = tempfile.gettempdir()
     path = Path(parent if len(parent) <= _LONGEST_PARENT else "/tmp") / f"{_PREFIX}{secrets.token_hex(4)}"
-    scratch_file(folder).write_text(json.dumps({"host": socket.gethostname(), "path": str(path)}))
-    path.mkdir(mode=0o700)
+    try:
+        scratch_file(folder).write_text(json.dumps({"host": socket.gethostname(), "path": str(path)}))
+        path.mkdir(mode=0o700)
+    except OSError as error:
+        where = f"{folder} and {path.parent}"
+        raise SweepError(f"{where} must be folders that can be written to: {error.strerror}; check the disk") from error
     try:
         yield path
     finally:

@@ -39,6 +39,7 @@ class Training:
         self._config, self._data = assignment.config, data
         self._folder, self._number, self._owner = assignment.folder, assignment.number, assignment.owner
         self._notes: dict[str, str] = {}
+        self._is_saved = True
         self.learner = learner_of(self._config, data)
         # Whether the driver has them is unknown here: so they come first, and it skips what it has.
         self._undelivered = self._go_on()
@@ -94,8 +95,11 @@ class Training:
             for left in file.parent.glob(f"{file.name}.*.tmp"):  # by a worker that died while it wrote
                 left.unlink()
             checkpoint.save(file, self.learner, self._history)
+            self._is_saved = True
         except OSError as error:
-            self._notes[CHECKPOINT] = f"not saved at iteration {self.learner.iteration}: {error}"
+            if self._is_saved:  # once: what fails will fail again
+                self._notes[CHECKPOINT] = f"not saved from iteration {self.learner.iteration} on: {error}"
+            self._is_saved = False
 
 
 def learner_of(config: SweepConfig, data: FlowData | None) -> Learner:

@@ -5,10 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from sweeps import lock as lock_module
 from sweeps import scratch
 from sweeps.errors import SweepError
 from sweeps.layout import lock_file, scratch_file
@@ -131,3 +134,19 @@ def test_a_note_cannot_have_anything_else_removed(folder: Path, kind: str, monke
         monkeypatch.setattr(scratch.os, "getuid", lambda: os.geteuid() + 1)
     remove_left_behind(folder)
     assert precious.exists()
+
+
+def full(*args: object, **kwargs: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("opened", [running, scratch_folder])
+def test_a_disk_that_takes_nothing_is_told_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[Path], AbstractContextManager[object]]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(lock_module.json, "dumps", full)
+        with pytest.raises(SweepError, match=r"must be .* written.*: No space left on device; check the disk"):
+            opened(folder).__enter__()
+    with opened(folder):
+        pass

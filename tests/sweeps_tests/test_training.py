@@ -239,7 +239,9 @@ def test_training_goes_on_where_no_checkpoint_can_be_written(
     with monkeypatch.context() as patch:
         patch.setattr(training.checkpoint, "save", full)
         second = trial.next_period()
-    assert trial.take_notes() == {"checkpoint": "not saved at iteration 4: [Errno 28] No space left on device"}
+        assert trial.take_notes() == {"checkpoint": "not saved from iteration 4 on: [Errno 28] No space left on device"}
+        trial._save()
+        assert trial.take_notes() == {}  # told once
     assert read_records(folder, TRIAL) == first
     third = trial.next_period()  # there is space again
     assert read_records(folder, TRIAL) == first + second + third
@@ -248,7 +250,7 @@ def test_training_goes_on_where_no_checkpoint_can_be_written(
 def test_a_folder_that_is_not_shared_is_noted(tmp_path: Path, data: FlowData) -> None:
     trial = training_of(tmp_path / "elsewhere", data)
     trial.next_period()
-    assert "not saved at iteration 2: [Errno 2]" in trial.take_notes()["checkpoint"]
+    assert "not saved from iteration 2 on: [Errno 2]" in trial.take_notes()["checkpoint"]
     assert list(tmp_path.iterdir()) == []
 
 

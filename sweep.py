@@ -44,8 +44,6 @@ def main() -> int:
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
     with one_line(), readable_errors():
-        if {"-m", "--multirun"} & set(sys.argv[1:]):
-            raise SweepError("--multirun is not for sweeps; one call is one sweep, and `space` says what it searches")
         compose()
     if not configs:  # --help, --cfg or --info: Hydra has answered
         return 0

@@ -10,14 +10,16 @@ import re
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, Field, asdict, field, fields, is_dataclass, make_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml  # type: ignore[import-untyped]
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -31,6 +33,9 @@ from sweeps.redact import redact_value
 
 SCHEMA = "schema"
 """Name under which `conf/config.yaml` lists the schema, first of its defaults."""
+
+HYDRA = "hydra."
+"""Where Hydra's own settings are."""
 
 EXPERIMENT = "experiment"
 """The one config group that fills no part of `SweepConfig` of its own."""
@@ -138,6 +143,34 @@ def _twin_default(item: Field[Any]) -> Any:
 ConfigStore.instance().store(name=SCHEMA, node=twin(SweepConfig))
 
 
+class _Nothing(Enum):
+    """No value: a field of this type can only be null."""
+
+
+@dataclass
+class _NoLogging:
+    """No handlers: Python's logging calls whatever they name."""
+
+    version: int = 1
+    root: _Nothing | None = None
+    disable_existing_loggers: bool = False
+
+
+@dataclass
+class _ComposeOnly(HydraConf):
+    """Hydra's own settings (`hydra.*`), without those by which a configuration runs code or writes passwords down."""
+
+    hydra_logging: _NoLogging = field(default_factory=_NoLogging)  # type: ignore[assignment]
+    job_logging: _NoLogging = field(default_factory=_NoLogging)  # type: ignore[assignment]
+    callbacks: _Nothing | None = None  # type: ignore[assignment]
+    output_subdir: _Nothing | None = None  # type: ignore[assignment]
+    sweeper: _Nothing | None = None
+    launcher: _Nothing | None = None
+
+
+ConfigStore.instance().store(group="hydra", name="config", node=_ComposeOnly, provider="unstuck")
+
+
 def check_keys(cfg: DictConfig) -> None:
     """Refuse what the schema lacks: Hydra lets `+new=1` and `++ppo.zzz=1` through.
 
@@ -242,8 +275,8 @@ def readable_errors() -> Iterator[None]:
     """
     try:
         yield
-    # Hydra raises a bare ValueError for some overrides of a group, such as data=5.
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+    # Hydra raises a bare ValueError for some overrides of a group, such as data=5; a RuntimeError without a sweeper.
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RuntimeError) as error:
         raise SweepError(explain(error)) from error
 
 
@@ -253,6 +286,8 @@ def explain(error: Exception) -> str:
         return _missing_option(str(error.missing_cfg_file), list(error.options))
     if isinstance(error, OverrideParseException):
         return f"cannot read {error.override!r}; write key=value, in quotes where it holds spaces or brackets"
+    if str(error) == "Hydra sweeper is not configured":
+        return "--multirun is not for sweeps; one call is one sweep, and `space` says what it searches"
     cause = error.__cause__ or error.__context__
     if getattr(cause, "full_key", None) == EXPERIMENT or f"@{EXPERIMENT}." in str(error):
         return f"an experiment's file must have '# @package _global_' as its first line; {_first_line(error)}"
@@ -289,6 +324,8 @@ def _missing_option(file: str, options: list[str]) -> str:
 def _value_error(error: OmegaConfBaseException) -> str:
     reason = _first_line(error)
     key = re.sub(r"\[\d+\]$", "", str(error.full_key or ""))
+    if key.startswith(HYDRA):
+        return f"{key} must stay as it is: a configuration runs no code and writes nothing of its own; leave it out"
     if key not in settings():
         return f"{key}: {reason}" if key else reason
     return f"{key} must be {_type_name(key)}: {reason}"

@@ -32,6 +32,8 @@ def sweep(folder: Path, *arguments: str, traceback: bool = False) -> subprocess.
         (["sweep.name=${hydra:runtime.choices.ppo}/x"], "sweep.name must be 1 to 100 letters"),
         (["+space.ppo.gama.choice=[0.5]"], "unknown setting ppo.gama in space; did you mean ppo.gamma?"),
         (["--multirun", "ppo.lr=1e-3,1e-4"], "--multirun is not for sweeps"),
+        (["hydra.mode=MULTIRUN", "ppo.lr=1e-3,1e-4"], "--multirun is not for sweeps"),
+        (["hydra.output_subdir=.hydra"], "hydra.output_subdir must stay as it is"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing_behind(
@@ -42,6 +44,56 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing_behind(
     assert done.stderr.count("\n") == 1
     assert (done.returncode, done.stdout) == (2, "")
     assert list(tmp_path.iterdir()) == []
+
+
+CALLED = "{_target_: logging.FileHandler, filename: called}"
+LOGGED = "{root: {handlers: [x]}, handlers: {x: {class: logging.FileHandler, filename: called}}}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"hydra: {{callbacks: {{x: {CALLED}}}}}",
+        f"hydra: {{callbacks: '${{space}}'}}\nspace: {{x: {CALLED}}}",
+        f"hydra: {{job_logging: {LOGGED}}}",
+        f"hydra: {{hydra_logging: {LOGGED}}}",
+        f"hydra: {{mode: MULTIRUN, sweeper: {CALLED}}}",
+        f"ppo: {CALLED}",
+        f"space: {{ppo: {{lr: {CALLED}}}}}",
+        "ppo: !!python/object/apply:logging.FileHandler [called]",
+    ],
+)
+def test_nothing_that_an_experiment_names_is_called(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "mine" / "experiment" / "x.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"# @package _global_\n{written}\n")
+    done = sweep(tmp_path, "--config-dir", "mine", "+experiment=x")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("sweep.py: error: ")
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_hydra_itself_would_call_it(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"hydra: {{callbacks: {{x: {CALLED}}}}}\n")
+    (tmp_path / "plain.py").write_text(
+        "import hydra\n"
+        "@hydra.main(version_base='1.3', config_path='.', config_name='config')\n"
+        "def main(cfg):\n"
+        "    pass\n"
+        "main()\n"
+    )
+    subprocess.run([sys.executable, "plain.py"], cwd=tmp_path, capture_output=True, check=True)
+    assert (tmp_path / "called").exists()
+
+
+@pytest.mark.parametrize("traceback", [False, True])
+@pytest.mark.parametrize("word", ["tracking.optuna_url=postgresql://me:s3 cret@[db", "ppo.lr=mysql://me:s3 cret@db"])
+def test_a_refusal_tells_no_password(tmp_path: Path, word: str, traceback: bool) -> None:
+    done = sweep(tmp_path, word, traceback=traceback)
+    assert done.returncode == (1 if traceback else 2)
+    assert "sql://me:***@" in done.stderr
+    assert "s3" not in done.stderr
 
 
 def test_the_traceback_is_shown_to_who_asks_for_it(tmp_path: Path) -> None:

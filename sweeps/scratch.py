@@ -6,6 +6,7 @@ sweep in the same `runs/`, and nobody else's ever is.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -18,7 +19,7 @@ from sweeps.errors import SweepError
 from sweeps.layout import scratch_file
 from sweeps.lock import is_running
 
-_PREFIX = "unstuck-"
+_NAME = re.compile(r"unstuck-[0-9a-f]{8}")
 
 _LONGEST_PARENT = 24
 """A socket's path may hold 107 characters, and Ray's lie 83 below the folder for temporary files."""
@@ -35,8 +36,7 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         SweepError: It cannot be made.
     """
     remove_left_behind(folder)
-    parent = tempfile.gettempdir()
-    path = Path(parent if len(parent) <= _LONGEST_PARENT else "/tmp") / f"{_PREFIX}{secrets.token_hex(4)}"
+    path = _parent() / f"unstuck-{secrets.token_hex(4)}"
     try:
         scratch_file(folder).write_text(json.dumps({"host": socket.gethostname(), "path": str(path)}))
         path.mkdir(mode=0o700)
@@ -48,6 +48,11 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(path, ignore_errors=True)
         scratch_file(folder).unlink(missing_ok=True)
+
+
+def _parent() -> Path:
+    parent = tempfile.gettempdir()
+    return Path(parent if len(parent) <= _LONGEST_PARENT else "/tmp")
 
 
 def remove_left_behind(folder: Path) -> None:
@@ -64,7 +69,7 @@ def _remove(note: Path) -> None:
         return
     path = Path(known["path"])
     # The note is only a file: it must not be able to name anything but such a folder of this user's.
-    if path.name.startswith(_PREFIX) and path.is_absolute() and not path.is_symlink() and path.is_dir():
+    if path.parent == _parent() and _NAME.fullmatch(path.name) and not path.is_symlink() and path.is_dir():
         if path.stat().st_uid != os.getuid():
             return
         shutil.rmtree(path, ignore_errors=True)

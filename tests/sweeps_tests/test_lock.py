@@ -119,14 +119,22 @@ def test_what_a_running_sweep_uses_is_left_alone(folder: Path) -> None:
         kill(process)
 
 
-@pytest.mark.parametrize("kind", ["foreign name", "other host", "link", "somebody else's", "no note"])
+FOREIGN = {
+    "foreign name": "precious",
+    "own clone": "unstuck-main",
+    "below": "unstuck-0123abcd/x",
+    "beside": "runs/mine/unstuck-0123abcd",
+}
+
+
+@pytest.mark.parametrize("kind", [*FOREIGN, "other host", "link", "somebody else's", "no note"])
 def test_a_note_cannot_have_anything_else_removed(folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    precious = folder.parents[1] / ("precious" if kind == "foreign name" else "unstuck-1")
+    precious = folder.parents[1] / FOREIGN.get(kind, "unstuck-0123abcd")
     if kind == "link":
         (folder.parents[1] / "precious").mkdir()
         precious.symlink_to(folder.parents[1] / "precious")
     else:
-        precious.mkdir()
+        precious.mkdir(parents=True)
     host = "elsewhere" if kind == "other host" else scratch.socket.gethostname()
     note = {"host": host, "path": str(precious)}
     scratch_file(folder).write_text("[" if kind == "no note" else json.dumps(note))

@@ -13,8 +13,8 @@ from sweeps.redact import redact_error
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
 
-# Read by MLflow at its import. Its own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
-ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+"""For MLflow, which reads it at its import, and for its server, which asks what to report as soon as it starts."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 _NO_ARTIFACTS = "/nonexistent"
@@ -23,8 +23,9 @@ _NO_ARTIFACTS = "/nonexistent"
 
 def connect(url: str) -> "MlflowClient":
     """Opens the store, with its tables. Quietly: what goes wrong is raised, so nothing has to be printed."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(NO_TELEMETRY)
+    # MLflow's own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     import sqlalchemy
     from mlflow import MlflowClient
 

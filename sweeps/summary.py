@@ -13,6 +13,7 @@ from rich.text import Text
 from rl import metrics
 from sweeps.config import SweepConfig
 from sweeps.ledger import Entry, best
+from sweeps.mlflow_store import NO_TELEMETRY
 from sweeps.outcome import Outcome
 from sweeps.redact import redact_value
 
@@ -123,7 +124,8 @@ def ui_commands(config: SweepConfig) -> list[list[str]]:
     commands = []
     if config.tracking.name == "mlflow":
         mlflow_url = redact_value(config.tracking.mlflow_url or sqlite_url(config, "mlflow"))
-        commands.append(["mlflow", "ui", "--backend-store-uri", mlflow_url])
+        quiet = [f"{name}={value}" for name, value in NO_TELEMETRY.items()]
+        commands.append([*quiet, "mlflow", "ui", "--backend-store-uri", mlflow_url])
     optuna_url = redact_value(config.tracking.optuna_url or sqlite_url(config, "optuna"))
     commands.append(["optuna-dashboard", optuna_url])
     return commands

@@ -13,7 +13,6 @@ from analysis.history.settings import literal, translate
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
     from mlflow.entities import Run
 
-_ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 _INFINITY = 1.7e308
 """MLflow stores infinity as the largest float."""
 
@@ -31,8 +30,8 @@ class TrackedRuns:
             raise AnalysisError(
                 f"MLflow's records must exist, got {file}; name the folder of the sweeps with --folder, or --mlflow-url"
             )
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         from mlflow import MlflowClient
 
         self._client = MlflowClient(tracking_uri=url)

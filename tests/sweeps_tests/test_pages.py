@@ -67,15 +67,19 @@ def config(tmp_path_factory):
 
 
 @contextmanager
-def _served(command):
-    """The server that a printed command starts, on a port of its own; gives its address."""
+def _served(command, watch):
+    """The server that a printed command starts, on a port of its own; gives its address.
+
+    Afterwards: it listened on loopback alone, and asked for no other machine.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = Path(sys.executable).parent / command[0]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**watch.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PATH": path}
+    environment.pop("MLFLOW_DISABLE_TELEMETRY", None)  # the command says so itself
     process = subprocess.Popen(
-        [program, *command[1:], "--port", str(port)],
+        ["env", *command, "--port", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment,
@@ -84,6 +88,8 @@ def _served(command):
     try:
         _wait_for(address, process)
         yield address
+        assert set().union(*watch.listening(process.pid).values()) == {"127.0.0.1"}
+        assert watch.talked_to() == set()
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -110,15 +116,15 @@ def _text(browser, url, folder):
     return " ".join(re.sub(r"<[^>]+>", " ", re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.S)).split())
 
 
-def test_mlflow_shows_the_sweep(browser, config, tmp_path):
-    with _served(ui_commands(config)[0]) as address:
+def test_mlflow_shows_the_sweep(browser, config, watch, tmp_path):
+    with _served(ui_commands(config)[0], watch) as address:
         page = _text(browser, f"{address}/#/experiments/1/runs", tmp_path)
     assert re.search(r"\bshown\b", page)
     assert "5 matching runs" in page  # the sweep and its four trials
 
 
-def test_optuna_dashboard_shows_the_study(browser, config, tmp_path):
-    with _served(ui_commands(config)[1]) as address:
+def test_optuna_dashboard_shows_the_study(browser, config, watch, tmp_path):
+    with _served(ui_commands(config)[1], watch) as address:
         page = _text(browser, f"{address}/dashboard/studies/1", tmp_path)
     assert "shown (id=1)" in page
     assert "Hyperparameter Importance" in page

@@ -104,7 +104,7 @@ def test_prints_leaderboard_counts_and_next_commands(finished):
     _, printed = finished
     assert "six: eval/f1, mean over 2 seeds" in printed
     assert re.search(r"^6 trials: .*completed", printed, re.M)
-    assert "mlflow ui --backend-store-uri sqlite:////" in printed
+    assert "MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:////" in printed
     assert "optuna-dashboard sqlite:////" in printed
     assert "Traceback" not in printed
 

@@ -217,10 +217,12 @@ def test_commands_are_printed_whole_and_as_a_shell_reads_them(tmp_path: Path) ->
     trial = entry(0, values=values)
     lines = printed(config, [trial], command, width=40).splitlines()
     commands = [shlex.split(line) for line in lines if line.startswith("  ")]
-    assert [words for words in commands if words[0] in ("python", "mlflow", "optuna-dashboard")] == [
+    assert [
+        words for words in commands if words[0] in ("python", "MLFLOW_DISABLE_TELEMETRY=true", "optuna-dashboard")
+    ] == [
         rerun_command(config, command, trial),
         ["python", "-m", "sweeps", "champion", str(folder / "x")],
-        ["mlflow", "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"],
+        ["MLFLOW_DISABLE_TELEMETRY=true", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"],
         ["optuna-dashboard", f"sqlite:///{folder}/optuna.db"],
     ]
 
@@ -233,7 +235,7 @@ def test_no_command_shows_a_password() -> None:
     )
     config = config_of(*command)
     assert ui_commands(config) == [
-        ["mlflow", "ui", "--backend-store-uri", "postgresql://me:***@db/mlflow"],
+        ["MLFLOW_DISABLE_TELEMETRY=true", "mlflow", "ui", "--backend-store-uri", "postgresql://me:***@db/mlflow"],
         ["optuna-dashboard", "postgresql://me:***@db/optuna"],
     ]
     assert champion_command(config)[-2:] == ["--optuna-url", "postgresql://me:***@db/optuna"]

@@ -5,6 +5,7 @@ The comment behind each field gives its meaning and a typical range. Hydra's sch
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 from rl.errors import ConfigError
@@ -15,6 +16,7 @@ RETURN_NORMALIZATIONS = ("none", "running", "batch")
 SCHEDULES = ("constant", "linear")
 TRIAGE = "unstuck/Triage-v0"
 DEVICES = ("cpu", "cuda")
+MODULE_AND_ID = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):[^:]+")
 VECTORIZATIONS = ("sync", "async")
 ACTIONS = ("allow", "block", "quarantine", "alert")
 
@@ -85,6 +87,11 @@ class EnvConfig:
 
     def __post_init__(self) -> None:
         one_of("env.vectorization", self.vectorization, VECTORIZATIONS)
+        require(
+            ":" not in self.id or MODULE_AND_ID.fullmatch(self.id) is not None,
+            f"env.id must be an id, or module:id with a module that Python can import, got {self.id!r}; "
+            "write package.module:Name-v0",
+        )
         require(self.flows_per_episode >= 1, f"env.flows_per_episode must be at least 1, got {self.flows_per_episode}")
         require(self.eval_episodes >= 1, f"env.eval_episodes must be at least 1, got {self.eval_episodes}")
         for name in ("reward_benign", "reward_threat"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sweeps.champion import load_sweep
 from sweeps.compare import Finding, compare
-from sweeps.config import SweepConfig
+from sweeps.config import SweepConfig, check_name
 from sweeps.errors import SweepError
 from sweeps.layout import sweep_folder
 from sweeps.ledger import Entry
@@ -90,8 +90,11 @@ def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_ur
         mlflow_url: MLflow, likewise.
 
     Raises:
+        ConfigError: No sweep can have this name.
         SweepError: There is no such sweep; or a password is needed.
     """
+    if os.sep not in name:
+        check_name("a sweep's name", name)
     config = load_sweep((Path(name) if os.sep in name else folder / name).absolute())
     tracking = replace(
         config.tracking,

@@ -3,15 +3,27 @@
 import math
 import re
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from rl.config import DataConfig, EnvConfig, PPOConfig, one_of, require
+from rl.config import MODULE_AND_ID, DataConfig, EnvConfig, PPOConfig, one_of, require
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+TAKEN = ("mlflow.db", "optuna.db", "mlflow-artifacts")
 MODES = ("max", "min")
 SAMPLERS = ("tpe", "random", "points")
 SCHEDULERS = ("asha", "none")
 TRACKERS = ("mlflow", "none")
+
+
+def check_name(setting: str, name: str) -> None:
+    """Raise `ConfigError` unless a sweep may have this name: the name of a folder of its own below `sweep.folder`."""
+    require(
+        NAME.fullmatch(name) is not None,
+        f"{setting} must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or digit; got {name!r}",
+    )
+    require(name not in TAKEN, f"{setting} must not be {', '.join(TAKEN)}, which hold the records of all; got {name!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +42,7 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         if self.name is not None:
-            require(
-                NAME.fullmatch(self.name) is not None,
-                f"sweep.name must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or digit; "
-                f"got {self.name!r}",
-            )
+            check_name("sweep.name", self.name)
         one_of("sweep.mode", self.mode, MODES)
         require(self.metric.startswith("eval/"), f"sweep.metric must be an eval/ metric, got {self.metric!r}")
         require(
@@ -174,3 +182,16 @@ class SweepConfig:
             self.resume is None or self.resume == self.sweep.name,
             f"sweep.name must be left out with resume={self.resume}, which says it; got {self.sweep.name}",
         )
+        module = MODULE_AND_ID.fullmatch(self.env.id)
+        require(
+            module is None or not _lies_in(module[1], Path(self.sweep.folder)),
+            f"env.id must not name a module in sweep.folder, which holds results and no code; got {self.env.id!r}",
+        )
+
+
+def _lies_in(module: str, folder: Path) -> bool:
+    """Whether a module would be imported from a folder. Imports nothing to find out."""
+    top, *rest = module.split(".")
+    spec = find_spec(top)
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    return any(Path(place, *rest).resolve().is_relative_to(folder.resolve()) for place in places if place)

@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import yaml  # type: ignore[import-untyped]
 from hydra.conf import HydraConf
@@ -27,7 +27,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from rl.config import DataConfig
 from rl.errors import ConfigError
-from sweeps.config import StudyConfig, SweepConfig
+from sweeps.config import StudyConfig, SweepConfig, check_name
 from sweeps.errors import SweepError
 from sweeps.redact import redact_value
 
@@ -214,17 +214,35 @@ def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | No
         tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(_value_error(error)) from error
-    study, data = tree.get("sweep", {}), tree.get("data", {})
+    if tree.get("resume") is not None:
+        check_name("resume", str(tree["resume"]))
+    study = tree.setdefault("sweep", {})
     if study.get("name") is None:
         study["name"] = tree.get("resume") or _default_name(experiment, now or datetime.now())
+    return _frozen(tree)
+
+
+def _frozen(tree: dict[str, Any]) -> SweepConfig:
+    """The configuration of a tree of plain values, with absolute paths."""
+    _check_text(tree, "")
+    study, data = tree.get("sweep", {}), tree.get("data", {})
     study["folder"] = _absolute(study.get("folder", StudyConfig.folder))
     data["path"] = _absolute(data.get("path", DataConfig.path))
     tree |= {"sweep": study, "data": data}
     hints = get_type_hints(SweepConfig)
-    return SweepConfig(**{group: _frozen(hints[group], body) for group, body in tree.items()})
+    return SweepConfig(**{group: _frozen_group(hints[group], body) for group, body in tree.items()})
 
 
-def _frozen(kind: Any, body: dict[str, Any]) -> Any:
+def _check_text(node: Any, key: str) -> None:
+    """Refuse what would be read as a reference, to a variable of the environment even, wherever it is read again."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, child in children:
+        _check_text(child, f"{key}.{name}".lstrip("."))
+    if isinstance(node, str) and "${" in node:
+        raise ConfigError(f"{key} must not hold '${{', which reads as a reference; got {node!r}")
+
+
+def _frozen_group(kind: Any, body: dict[str, Any]) -> Any:
     if not _is_group(kind):
         return body
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in body.items()})
@@ -256,14 +274,15 @@ def _without_passwords(node: Any) -> Any:
 
 
 def from_yaml(text: str) -> SweepConfig:
-    """The configuration that `to_yaml` wrote."""
+    """The configuration that `to_yaml` wrote. It holds no references, so none is looked up."""
     try:
         cfg = OmegaConf.create(text)
     except (yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"a sweep's config.yaml must be YAML, got {text[:40]!r}") from error
     if not isinstance(cfg, DictConfig):
         raise ConfigError(f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}")
-    return to_config(cfg)
+    check_keys(cfg)
+    return _frozen(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False)))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rl.config import PPOConfig
 from rl.errors import ConfigError
 from sweeps.config import HealthConfig, SamplerConfig, SweepConfig, TrackingConfig
 from sweeps.errors import SweepError
-from sweeps.schema import check_keys, nearest, readable_errors, settings, to_config, to_yaml, twin, typed
+from sweeps.schema import check_keys, from_yaml, nearest, readable_errors, settings, to_config, to_yaml, twin, typed
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -202,7 +202,7 @@ def test_a_resumed_sweep_has_its_name() -> None:
     assert to_config(composed("resume=mine", "sweep.name=mine")) == config
     with pytest.raises(ConfigError, match=r"sweep\.name must be left out with resume=mine, which says it; got other"):
         to_config(composed("resume=mine", "sweep.name=other"))
-    with pytest.raises(ConfigError, match=r"sweep\.name must be 1 to 100 letters"):
+    with pytest.raises(ConfigError, match=r"resume must be 1 to 100 letters"):
         to_config(composed("resume=../elsewhere"))
 
 
@@ -237,6 +237,21 @@ def test_yaml_holds_no_password(password: str) -> None:
     written = to_yaml(SweepConfig(tracking=TrackingConfig(mlflow_url=url, optuna_url=url)))
     assert "s3c" not in written
     assert OmegaConf.create(written).tracking.optuna_url.startswith("postgresql://me:***")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {label: '${oc.env:HOME}'}", r"^data\.label must not hold '\$\{', which reads as a reference"),
+        ("sampler: {points: [{ppo: {lr: '${ppo.gamma}'}}]}", r"^sampler\.points\.0\.ppo\.lr must not hold '\$\{'"),
+        ("data: {label: 'a${'}", r"^a sweep's config\.yaml must be YAML"),
+        ("data: {label: !!python/object/apply:os.system ['true']}", r"^a sweep's config\.yaml must be YAML"),
+        ("sweep: {name: ../x}", r"^sweep\.name must be 1 to 100 letters"),
+    ],
+)
+def test_yaml_that_refers_to_anything_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        from_yaml(text)
 
 
 def test_yaml_keeps_the_points() -> None:

@@ -17,6 +17,7 @@ from analysis.diagnosis import (
     policy_frozen,
     policy_starved,
     reward_misspecified,
+    reward_not_found,
     seeds_bimodal,
     units_saturated,
     updates_too_large,
@@ -34,6 +35,7 @@ __all__ = ["RULES", "Diagnosis", "diagnose"]
 RULES: tuple[Rule, ...] = (
     bug_gate.RULE,
     reward_misspecified.RULE,
+    reward_not_found.RULE,
     value_floor.RULE,
     inputs_unscaled.RULE,
     units_saturated.RULE,

@@ -54,11 +54,16 @@ def examine(run: Signals) -> Finding | None:
                 *_reward(run),
             ),
             Cause(
+                "a horizon too short for what the task rewards",
+                "branch at gamma 0.95 and 0.99",
+                *_horizon(run),
+            ),
+            Cause(
                 "a policy gradient with the wrong sign, or for other actions than those taken",
                 "train on a bandit with one paying action: it must be preferred within seconds",
             ),
         ),
-        remedies=() if weight is None else _remedies(weight),
+        remedies=_remedies(run, weight),
         since=int(run.history.length * GRACE),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
     )
@@ -73,12 +78,24 @@ def _reward(run: Signals) -> tuple[Support, str]:
     return Support.RULED_OUT, f"returns vary: {returns}"
 
 
-def _remedies(weight: float) -> tuple[Remedy, ...]:
-    arms = [float(f"{weight / 3:.1g}"), float(f"{weight / 10:.1g}")]
+def _horizon(run: Signals) -> tuple[Support, str]:
+    gamma = run.figure("ppo.gamma")
+    if gamma is None:
+        return Support.OPEN, ""
+    if run.steps_are_independent:
+        return Support.RULED_OUT, "flows are independent: there is nothing ahead"
+    return (Support.SUPPORTED if gamma < 0.9 else Support.OPEN), f"gamma {gamma:g}"
+
+
+def _remedies(run: Signals, weight: float | None) -> tuple[Remedy, ...]:
     watch = "entropy below 0.9 of its maximum within 20 iterations"
-    return (
-        (Remedy({"ppo.entropy_coef": arms}, "a smaller bonus lets the advantages decide", watch),) if weight > 0 else ()
-    )
+    arms = []
+    if _horizon(run)[0] is Support.SUPPORTED:
+        arms.append(Remedy({"ppo.gamma": [0.95, 0.99]}, "looks as far ahead as the task rewards", watch))
+    if weight:
+        lower = [float(f"{weight / 3:.1g}"), float(f"{weight / 10:.1g}")]
+        arms.append(Remedy({"ppo.entropy_coef": lower}, "a smaller bonus lets the advantages decide", watch))
+    return tuple(arms)
 
 
 RULE = Rule(

@@ -42,6 +42,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     diagnose.add_argument("run", metavar="RUN", help="the run")
     diagnose.set_defaults(run_command=_diagnose)
+    compare = _command(
+        commands,
+        "compare",
+        "set runs beside the first of them: which is better, how sure, and what differs",
+        "examples:\n"
+        "  python -m analysis compare horizon/0 horizon/34\n"
+        "  python -m analysis compare before.csv after.csv --json",
+    )
+    compare.add_argument("runs", metavar="RUN", nargs="+", help="the runs, two or more; the first is the control")
+    compare.set_defaults(run_command=_compare)
+    report = _command(
+        commands,
+        "report",
+        "write the report of a sweep, or of a run, as Markdown and as one HTML page",
+        "examples:\n"
+        "  python -m analysis report horizon                   # runs/horizon/report/report.md and report.html\n"
+        "  python -m analysis report horizon/7                 # runs/horizon/report/trial-0007.md and .html\n"
+        "  python -m analysis report progress.csv --out here",
+    )
+    report.add_argument("name", metavar="NAME", help="a sweep's name, or a run")
+    report.add_argument("--out", type=Path, help="folder to write into (default: report/ in the sweep's folder)")
+    report.add_argument("--optuna-url", help="the ledger (default: optuna.db in the folder)")
+    report.set_defaults(run_command=_report)
     return parser
 
 
@@ -77,6 +100,34 @@ def _diagnose(options: argparse.Namespace) -> str:
     if options.json:
         return _json(diagnosis_json(diagnosis))
     return to_text(diagnosis_document(diagnosis, options.folder))
+
+
+def _compare(options: argparse.Namespace) -> str:
+    from analysis.diagnosis import diagnose
+    from analysis.document import to_text
+    from analysis.report.compare import compare_document, compare_json
+
+    if len(options.runs) < 2:
+        raise AnalysisError(f"compare takes two runs or more, got {len(options.runs)}; `diagnose` looks at one")
+    diagnoses = [diagnose(_history(options, run)) for run in options.runs]
+    return _json(compare_json(diagnoses)) if options.json else to_text(compare_document(diagnoses))
+
+
+def _report(options: argparse.Namespace) -> str:
+    from analysis.history import Stores
+    from analysis.report.write import report_run
+
+    stores = Stores(options.folder, options.mlflow_url, options.names)
+    name = options.name.removeprefix(f"{options.folder}/").rstrip("/")
+    if (options.folder / name / "config.yaml").exists() and "/" not in name:
+        from analysis.report.write_sweep import report_sweep  # late: it loads Optuna
+
+        written = report_sweep(name, stores, options.optuna_url, options.out)
+    else:
+        written = report_run(_history(options, options.name), stores, options.out)
+    if options.json:
+        return _json({"written": [str(path) for path in written]})
+    return "".join(f"wrote {path}\n" for path in written)
 
 
 def _history(options: argparse.Namespace, run: str) -> Any:

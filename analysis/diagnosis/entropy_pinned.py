@@ -49,6 +49,12 @@ def examine(run: Signals) -> Finding | None:
                 "" if weight is None else f"entropy_coef {weight:g}",
             ),
             Cause(
+                "steps too small for a run as short as this one",
+                "branch at three times the learning rate: entropy falls earlier",
+                Support.RULED_OUT if kl is not None and kl.mean > 1e-3 else Support.OPEN,
+                f"KL of an update {number(kl.mean, 2)}" if kl else "",
+            ),
+            Cause(
                 "no reward that depends on what the policy does (it has not been found yet, or is constant)",
                 "look at the returns of single episodes: do they differ from each other at all?",
                 *_reward(run),
@@ -92,6 +98,9 @@ def _remedies(run: Signals, weight: float | None) -> tuple[Remedy, ...]:
     arms = []
     if _horizon(run)[0] is Support.SUPPORTED:
         arms.append(Remedy({"ppo.gamma": [0.95, 0.99]}, "looks as far ahead as the task rewards", watch))
+    rate = run.figure("ppo.lr")
+    if rate:
+        arms.append(Remedy({"ppo.lr": float(f"{rate * 3:.1g}")}, "larger steps leave the uniform policy sooner", watch))
     if weight:
         lower = [float(f"{weight / 3:.1g}"), float(f"{weight / 10:.1g}")]
         arms.append(Remedy({"ppo.entropy_coef": lower}, "a smaller bonus lets the advantages decide", watch))

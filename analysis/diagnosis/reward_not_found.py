@@ -1,12 +1,12 @@
 """No reward has been found: every episode returns the same, so nothing tells one action from another."""
 
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.signals import Signals, Window
 from analysis.words import counted, number
 from rl import metrics
 
-VALUES = 3
-"""Returns on record before anything is said."""
+VALUES = 12
+"""Returns on record before anything is said: one is carried over where no episode ends."""
 
 GRACE = 0.1
 """Share of the run that exploration may take to find a reward."""
@@ -18,7 +18,9 @@ def examine(run: Signals) -> Finding | None:
     if returns is None or len(returns.values) < VALUES or run.done(returns.iterations[-1]) < GRACE:
         return None
     last = returns.values[-1]
-    if max(returns.values) - min(returns.values) > 1e-6 * max(1.0, abs(last)):
+    others = run.whole(metrics.EVAL_RETURN)
+    varied = [window for window in (returns, others) if window and _varies(window)]
+    if varied:
         return None
     text = f"every episode returns {number(last)} {returns.where}"
     normalised = run.setting("ppo.normalize_observations")
@@ -48,6 +50,10 @@ def examine(run: Signals) -> Finding | None:
         remedies=tuple(remedies[1:] if normalised else remedies),
         since=returns.iterations[VALUES - 1],
     )
+
+
+def _varies(window: Window) -> bool:
+    return max(window.values) - min(window.values) > 1e-6 * max(1.0, abs(window.values[-1]))
 
 
 RULE = Rule(

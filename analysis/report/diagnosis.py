@@ -151,8 +151,3 @@ def _causes(finding: Finding) -> list[Block]:
 
 def _cause(cause: Cause) -> tuple[str, str, str]:
     return cause.what, f"{cause.support}{f': {cause.why}' if cause.why else ''}", cause.test
-
-
-def summary_rows(diagnoses: Sequence[Diagnosis]) -> list[tuple[str, str]]:
-    """Name and verdict of each run."""
-    return [(one.signals.history.name, verdict(one)) for one in diagnoses]

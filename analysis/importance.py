@@ -1,0 +1,198 @@
+"""Which of the searched settings matter, from the ledger: the only module of the analysis that reads Optuna.
+
+Two measures that see different things. PED-ANOVA (Watanabe et al. 2023) asks in which settings good trials differ from
+all of them; fANOVA (Hutter et al. 2014) how much of the objective's variance each setting alone explains. Both are
+repeated on resampled trials, since a handful of trials says little, and says so by the width of its interval.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import yaml  # type: ignore[import-untyped]
+from optuna.distributions import BaseDistribution
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
+
+from analysis.errors import AnalysisError
+from analysis.history.settings import flatten
+from analysis.trials import RungEntry, Sweep, Trial
+from rl import metrics
+
+TOP_SHARE = 0.25
+"""Of the trials: those that PED-ANOVA calls good."""
+
+RESAMPLES = 20
+"""Draws of the trials, with replacement, for the intervals."""
+
+TREES = 32
+"""Of fANOVA's forest."""
+
+PER_SETTING = 10
+"""Trials for each searched setting below which importances are hardly told apart (the usual rule for regressions)."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much one setting matters.
+
+    Attributes:
+        path: The setting.
+        ped_anova: Its share by PED-ANOVA; all settings' shares sum to 1.
+        ped_range: Middle 80 % of it over resampled trials.
+        fanova: Its share by fANOVA.
+        fanova_range: Likewise.
+    """
+
+    path: str
+    ped_anova: float
+    ped_range: tuple[float, float]
+    fanova: float
+    fanova_range: tuple[float, float]
+
+
+def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
+    """A sweep from its ledger, and the champion's judgement from its folder.
+
+    Args:
+        name: Of the sweep.
+        folder: Of all sweeps; holds `optuna.db` unless a URL is given.
+        url: The ledger's.
+
+    Raises:
+        AnalysisError: There is no such sweep; the message lists those there are.
+    """
+    study = _study(name, url or f"sqlite:///{folder.absolute() / 'optuna.db'}")
+    settings = flatten(yaml.safe_load(study.user_attrs.get("config", "")) or {})
+    judged = folder / name / "report" / "champion.json"
+    champion = json.loads(judged.read_text()) if judged.exists() else None
+    trials = tuple(_trial(trial) for trial in study.trials if trial.state != TrialState.WAITING)
+    return Sweep(name, settings, trials, champion)
+
+
+def distributions(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:
+    """Ranges of the searched settings, as the sampler draws from them."""
+    study = _study(name, url or f"sqlite:///{folder.absolute() / 'optuna.db'}")
+    found: dict[str, BaseDistribution] = {}
+    for trial in study.trials:
+        found |= trial.distributions
+    return found
+
+
+def importances(
+    trials: Sequence[Trial],
+    values: Sequence[float],
+    ranges: Mapping[str, BaseDistribution],
+    sign: int = 1,
+    seed: int = 0,
+) -> list[Importance]:
+    """How much each searched setting matters for a value of trials, the most important first.
+
+    Args:
+        trials: Those to learn from.
+        values: One each, at the same point of the trials, so that they compare; finite.
+        ranges: Of the settings.
+        sign: 1 where more is better, -1 where less is.
+        seed: Of resampling and of the forest.
+
+    Returns:
+        Empty with fewer than four trials, or where the value or all settings are the same for all.
+    """
+    paths = [path for path in ranges if len({str(trial.raw.get(path)) for trial in trials}) > 1]
+    if len(trials) < 4 or not paths or len(set(values)) < 2:
+        return []
+    generator = np.random.default_rng(seed)
+    kept = {path: ranges[path] for path in paths}
+    whole = _shares(trials, values, kept, sign, seed)
+    draws = []
+    for _ in range(RESAMPLES):
+        rows = generator.integers(0, len(trials), size=len(trials))
+        chosen = [values[row] for row in rows]
+        if len(set(chosen)) > 1:
+            draws.append(_shares([trials[row] for row in rows], chosen, kept, sign, seed))
+    found = [
+        Importance(path, whole[0][path], _middle(draws, 0, path), whole[1][path], _middle(draws, 1, path))
+        for path in paths
+    ]
+    return sorted(found, key=lambda one: -one.ped_anova)
+
+
+def _shares(
+    trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int, seed: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        [
+            create_trial(params={p: trial.raw[p] for p in ranges}, distributions=dict(ranges), value=sign * value)
+            for trial, value in zip(trials, values, strict=True)
+            if all(p in trial.raw for p in ranges)
+        ]
+    )
+    ped_anova = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE).evaluate(study)
+    fanova = FanovaImportanceEvaluator(n_trees=TREES, seed=seed).evaluate(study)
+    return _normalised(ped_anova), _normalised(fanova)
+
+
+def _normalised(found: Mapping[str, float]) -> dict[str, float]:
+    """Shares that sum to 1."""
+    total = sum(found.values())
+    return {path: share / total if total > 0 else 0.0 for path, share in found.items()}
+
+
+def _middle(draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: int, path: str) -> tuple[float, float]:
+    values = [draw[which].get(path, 0.0) for draw in draws]
+    values = [value for value in values if math.isfinite(value)] or [0.0]
+    low, high = np.percentile(values, [10, 90])
+    return float(low), float(high)
+
+
+def _study(name: str, url: str) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = url.removeprefix("sqlite:///")
+    if file != url and not Path(file).exists():  # sqlite would make it
+        raise AnalysisError(f"the ledger must be a database that exists, got {file}; name the sweeps' --folder")
+    try:
+        return optuna.load_study(storage=url, study_name=name)
+    except KeyError:
+        names = ", ".join(sorted(optuna.get_all_study_names(url))) or "none"
+        raise AnalysisError(f"no sweep named {name!r}; there are: {names}") from None
+    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+        shown = f"{url.partition('://')[0]}://***" if "@" in url else url
+        raise AnalysisError(
+            f"{shown} must be a ledger of Optuna's that can be opened: {type(error).__name__}"
+        ) from None
+
+
+def _trial(trial: FrozenTrial) -> Trial:
+    attributes = trial.user_attrs
+    summary: Mapping[str, float] = attributes.get("summary", {})
+    curve = dict(sorted(trial.intermediate_values.items()))
+    last = next(reversed(curve.values()), None)
+    prefix = f"{metrics.FINAL_VALUE}/seed_"
+    return Trial(
+        number=trial.number,
+        outcome=attributes.get("outcome", ""),
+        reason=attributes.get("reason", ""),
+        values={path: _setting(value) for path, value in attributes.get("values", {}).items()},
+        raw=trial.params,
+        value=summary.get(metrics.FINAL_VALUE, trial.value if trial.state == TrialState.COMPLETE else last),
+        seeds=tuple(summary[name] for name in sorted(summary) if name.startswith(prefix)),
+        curve=curve,
+        iterations=int(summary.get(metrics.FINAL_ITERATIONS, max(curve, default=0))),
+        seconds=float(summary.get(metrics.FINAL_SECONDS, 0.0)),
+        rungs=tuple(
+            RungEntry(entry["rung"], entry["iteration"], entry["value"], entry["spared"])
+            for entry in attributes.get("rungs", ())
+        ),
+        run_id=attributes.get("mlflow_run", ""),
+    )
+
+
+def _setting(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,227 @@
+"""SVG, written by hand: small, sharp, readable without a script, in light and in dark.
+
+Colours are CSS variables, so a page sets them once; a figure on its own brings them along (`STYLE`). All text is real
+text, and every figure has a title and a description for those who do not see it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape, quoteattr
+
+WIDTH, HEIGHT = 560, 300
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 44
+
+COLOURS = 6
+"""Lines that can be told apart by colour; each has a dash pattern of its own as well."""
+
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 2", "5 2")
+
+LIGHT = {
+    "ink": "#1d2329",
+    "soft": "#59626b",
+    "grid": "#d9dee3",
+    "c0": "#0b62a4",
+    "c1": "#b04a00",
+    "c2": "#00704a",
+    "c3": "#86408c",
+    "c4": "#8a6d00",
+    "c5": "#59626b",
+}
+DARK = {
+    "ink": "#e8ebee",
+    "soft": "#a7b0b8",
+    "grid": "#3a4249",
+    "c0": "#74b6f2",
+    "c1": "#f5a564",
+    "c2": "#5fcfa4",
+    "c3": "#d7a3dd",
+    "c4": "#d9bf5f",
+    "c5": "#a7b0b8",
+}
+
+
+def variables(colours: dict[str, str]) -> str:
+    """CSS variables of a set of colours."""
+    return " ".join(f"--{name}: {value};" for name, value in colours.items())
+
+
+STYLE = (
+    f"svg {{ {variables(LIGHT)} font: 13px system-ui, sans-serif; }} "
+    f"@media (prefers-color-scheme: dark) {{ svg {{ {variables(DARK)} }} }}"
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From values to pixels.
+
+    Attributes:
+        low: Value at the first pixel.
+        high: Value at the last.
+        start: First pixel.
+        end: Last.
+        log: Whether distances are those of logarithms; values must then be positive.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value, kept within the axis."""
+        low, high, at = (math.log10(x) if self.log else x for x in (self.low, self.high, max(value, self._least)))
+        share = (at - low) / (high - low) if high != low else 0.5
+        return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
+
+    @property
+    def _least(self) -> float:
+        return self.low if self.log else -math.inf
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """Round values along the axis."""
+        if self.log:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            step = max(1, -(-(last - first + 1) // most))
+            powers = [10.0**power for power in range(first, last + 1, step)]
+            return powers if len(powers) > 1 else [self.low, self.high]
+        width = nice_step((self.high - self.low) / max(1, most - 1))
+        start = math.ceil(self.low / width - 1e-9)
+        return [width * i for i in range(start, math.floor(self.high / width + 1e-9) + 1)]
+
+
+def nice_step(least: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that is no less."""
+    if least <= 0 or not math.isfinite(least):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+
+
+def linear(values: Sequence[float], start: float, end: float, include: Sequence[float] = ()) -> Scale:
+    """A scale that holds all values, with a little room."""
+    every = [*values, *include]
+    low, high = min(every), max(every)
+    room = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
+    return Scale(low if low in include else low - room, high if high in include else high + room, start, end)
+
+
+def tick_text(value: float) -> str:
+    """A tick's label, short."""
+    if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
+        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    return f"{round(value, 10):,g}"
+
+
+@dataclass
+class Canvas:
+    """An SVG in the making.
+
+    Attributes:
+        width: In its own units; it scales to the page.
+        height: Likewise.
+    """
+
+    width: float = WIDTH
+    height: float = HEIGHT
+    parts: list[str] = field(default_factory=list)
+
+    def line(
+        self, points: Sequence[tuple[float, float]], colour: str, width: float = 1.8, dash: str = "", opacity: float = 1
+    ) -> None:
+        """A line through points; breaks where one is not finite."""
+        path, pen = [], "M"
+        for x, y in points:
+            if math.isfinite(x) and math.isfinite(y):
+                path.append(f"{pen}{x:.1f} {y:.1f}")
+                pen = "L"
+            else:
+                pen = "M"
+        if path:
+            extra = (f' stroke-dasharray="{dash}"' if dash else "") + (
+                f' opacity="{opacity:.2f}"' if opacity < 1 else ""
+            )
+            self.parts.append(
+                f'<path d="{" ".join(path)}" fill="none" stroke="var(--{colour})" stroke-width="{width}" '
+                f'stroke-linejoin="round"{extra}/>'
+            )
+
+    def area(self, points: Sequence[tuple[float, float]], colour: str, opacity: float) -> None:
+        """A filled shape."""
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self.parts.append(f'<polygon points="{path}" fill="var(--{colour})" opacity="{opacity:.2f}"/>')
+
+    def rectangle(self, x: float, y: float, width: float, height: float, colour: str, opacity: float = 1) -> None:
+        """A bar."""
+        self.parts.append(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0.0, width):.1f}" height="{height:.1f}" '
+            f'fill="var(--{colour})" opacity="{opacity:.2f}"/>'
+        )
+
+    def dot(self, x: float, y: float, colour: str, radius: float = 3, opacity: float = 1, tip: str = "") -> None:
+        """A point, with a text that shows when it is pointed at."""
+        title = f"<title>{escape(tip)}</title>" if tip else ""
+        self.parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="var(--{colour})" opacity="{opacity:.2f}">'
+            f"{title}</circle>"
+        )
+
+    def text(
+        self, x: float, y: float, text: str, anchor: str = "start", colour: str = "ink", turned: bool = False
+    ) -> None:
+        """A text; `anchor` is start, middle or end."""
+        turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
+        self.parts.append(
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--{colour})"{turn}>{escape(text)}</text>'
+        )
+
+    def axes(self, x: Scale, y: Scale, x_label: str, y_label: str) -> None:
+        """Grid, ticks and labels."""
+        for value in y.ticks(5):
+            self.line([(x.start, y(value)), (x.end, y(value))], "grid", 1)
+            self.text(x.start - 6, y(value) + 4, tick_text(value), "end", "soft")
+        for value in x.ticks(6):
+            self.text(x(value), y.start + 17, tick_text(value), "middle", "soft")
+        self.line([(x.start, y.start), (x.end, y.start)], "soft", 1)
+        self.text((x.start + x.end) / 2, y.start + 36, x_label, "middle")
+        self.text(15, (y.start + y.end) / 2, y_label, "middle", turned=True)
+
+    def legend(self, entries: Sequence[tuple[str, str, str]], y: float | None = None) -> None:
+        """Names of lines, as (name, colour, dash), in rows below the figure, which grows by them."""
+        x, row = float(LEFT), self.height if y is None else y
+        for name, colour, dash in entries:
+            wide = 34 + 7.2 * len(name)
+            if x + wide > self.width and x > LEFT:
+                x, row = float(LEFT), row + 20
+            self.line([(x, row), (x + 22, row)], colour, 2.5, dash)
+            self.text(x + 28, row + 4, name)
+            x += wide + 10
+        self.height = row + 14
+
+    def svg(self, name: str, title: str, alt: str, style: bool = False) -> str:
+        """The source.
+
+        Args:
+            name: Unique on its page.
+            title: Short.
+            alt: What the figure says, in words.
+            style: Whether to bring the colours along: for a figure in a file of its own.
+        """
+        inner = f"<style>{STYLE}</style>" if style else ""
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
+            f'aria-labelledby={quoteattr(f"{name}-t {name}-d")}><title id="{name}-t">{escape(title)}</title>'
+            f'<desc id="{name}-d">{escape(alt)}</desc>{inner}{"".join(self.parts)}</svg>'
+        )
+
+
+def dash(index: int) -> str:
+    """The dash pattern of the line of this number: told apart without colours."""
+    return _DASHES[index % len(_DASHES)]
+
+
+def colour(index: int) -> str:
+    """The colour of the line of this number."""
+    return f"c{index % COLOURS}"

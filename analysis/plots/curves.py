@@ -1,0 +1,146 @@
+"""Curves by iteration: a metric with the spread of its seeds, several metrics, all trials of a sweep."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, Canvas, Scale, colour, dash, linear
+
+MOST_POINTS = 400
+"""Of a line: more cannot be seen, and only make the page large."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve.
+
+    Attributes:
+        name: In the legend; empty for one that stands for itself.
+        points: (iteration, value), finite.
+        band: (iteration, low, high) around it, such as the lowest and the highest seed.
+        index: Its colour and dash; None: one of many, drawn faint.
+    """
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    band: Sequence[tuple[float, float, float]] = ()
+    index: int | None = 0
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line to compare with, e.g. the F1 of flagging everything."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A vertical line at an iteration, e.g. a rung."""
+
+    name: str
+    iteration: float
+
+
+def curves(
+    lines: Sequence[Line],
+    y_label: str,
+    levels: Sequence[Level] = (),
+    log: bool = False,
+    limits: Sequence[float] = (),
+    marks: Sequence[Mark] = (),
+) -> Canvas:
+    """Lines over iterations.
+
+    Args:
+        lines: At least one with a point.
+        y_label: Of the vertical axis.
+        levels: To compare with.
+        log: Whether the vertical axis is logarithmic; values that are not positive are left out.
+        limits: Values that the axis must hold, such as 0 and 1.
+        marks: Iterations to point out.
+    """
+    canvas = Canvas()
+    if log:
+        lines = [Line(line.name, [p for p in line.points if p[1] > 0], (), line.index) for line in lines]
+    lines = [line for line in lines if line.points]
+    values = [value for line in lines for _, value in line.points]
+    values += [end for line in lines for _, low, high in line.band for end in (low, high)]
+    steps = [step for line in lines for step, _ in line.points]
+    x = Scale(min(0.0, *steps), max(steps), LEFT, canvas.width - RIGHT)
+    bottom, top = canvas.height - BOTTOM, float(TOP)
+    if log:
+        y = Scale(min(values) * 0.8, max(values) * 1.25, bottom, top, log=True)
+    else:
+        y = linear([*values, *(level.value for level in levels)], bottom, top, limits)
+    canvas.axes(x, y, "iteration", y_label)
+    for level in levels:
+        canvas.line([(x.start, y(level.value)), (x.end, y(level.value))], "soft", 1.2, "4 4")
+        canvas.text(x.end, y(level.value) - 4, level.name, "end", "soft")
+    for mark in marks:
+        canvas.line([(x(mark.iteration), bottom), (x(mark.iteration), top)], "soft", 1, "2 4")
+        canvas.text(x(mark.iteration) + 4, top + 10, mark.name, colour="soft")
+    for line in sorted(lines, key=lambda line: line.index is not None):
+        _draw(canvas, line, x, y)
+    named = [
+        (line.name, colour(line.index), dash(line.index)) for line in lines if line.name and line.index is not None
+    ]
+    if len(named) > 1:
+        canvas.legend(named, canvas.height + 6)
+    return canvas
+
+
+def _draw(canvas: Canvas, line: Line, x: Scale, y: Scale) -> None:
+    points = thinned(line.points)
+    if line.index is None:
+        canvas.line([(x(step), y(value)) for step, value in points], "c5", 1, opacity=0.35)
+        return
+    if line.band:
+        band = thinned(line.band)
+        outline = [(x(step), y(high)) for step, _, high in band] + [
+            (x(step), y(low)) for step, low, _ in reversed(band)
+        ]
+        canvas.area(outline, colour(line.index), 0.18)
+    canvas.line([(x(step), y(value)) for step, value in points], colour(line.index), 2, dash(line.index))
+    if len(points) < 25:
+        for step, value in points:
+            canvas.dot(x(step), y(value), colour(line.index), 2.6, tip=f"{line.name} {value:.4g} at iteration {step:g}")
+
+
+def thinned(points: Sequence[Any]) -> Sequence[Any]:
+    """Evenly chosen points, no more than can be seen, the last one included."""
+    if len(points) <= MOST_POINTS:
+        return points
+    step = -(-len(points) // MOST_POINTS)
+    return [*points[::step], points[-1]]
+
+
+def stacked(steps: Sequence[int], shares: Sequence[tuple[str, Sequence[float]]], y_label: str) -> Canvas:
+    """Shares that sum to 1, one above the other.
+
+    Args:
+        steps: Iterations, at least two.
+        shares: Name and values, as many as iterations, from the bottom up.
+        y_label: Of the vertical axis.
+    """
+    canvas = Canvas()
+    x = Scale(steps[0], steps[-1], LEFT, canvas.width - RIGHT)
+    y = Scale(0.0, 1.0, canvas.height - BOTTOM, float(TOP))
+    canvas.axes(x, y, "iteration", y_label)
+    kept = thinned(range(len(steps)))
+    below = [0.0] * len(kept)
+    for index, (name, values) in enumerate(shares):
+        above = [low + values[i] for low, i in zip(below, kept, strict=True)]
+        outline = [(x(steps[i]), y(high)) for high, i in zip(above, kept, strict=True)]
+        outline += [(x(steps[i]), y(low)) for low, i in reversed(list(zip(below, kept, strict=True)))]
+        canvas.area(outline, colour(index), 0.35)
+        edge = [(x(steps[i]), y(high)) for high, i in zip(above, kept, strict=True)]
+        if index < len(shares) - 1:
+            canvas.line(edge, colour(index), 1.5)
+        middle = (below[-1] + above[-1]) / 2
+        if above[-1] - below[-1] > 0.07:
+            canvas.text(x.end - 6, y(middle) + 4, f"{name} {100 * values[kept[-1]]:.0f} %", "end")
+        below = above
+    canvas.legend([(name, colour(index), "") for index, (name, _) in enumerate(shares)], canvas.height + 6)
+    return canvas

@@ -1,0 +1,173 @@
+"""Runs side by side: which is better and how sure, in which settings they differ, what the rules say of each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.diagnosis import Diagnosis
+from analysis.diagnosis.finding import Kind
+from analysis.diagnosis.signals import FINAL_EVALUATIONS, setting_text
+from analysis.document import Document, Heading, Paragraph, Table
+from analysis.document.blocks import Block
+from analysis.errors import AnalysisError
+from analysis.report.verdict import verdict
+from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
+from analysis.trials import same
+from analysis.words import counted, give_or_take, number
+from rl import metrics
+
+_COMPARABLE = (
+    *(metrics.F1, metrics.PRECISION, metrics.RECALL, metrics.EVAL_RETURN, metrics.TRAIN_RETURN),
+    *(metrics.VALUE_LOSS_EXCESS, metrics.EXPLAINED_VARIANCE_MC, metrics.ENTROPY, metrics.APPROX_KL),
+    *(metrics.CLIP_FRACTION, metrics.UPDATE_NORM, metrics.SATURATED_SHARE),
+)
+"""What compares between runs; value losses do not (docs/metrics.md)."""
+
+
+def score_of(diagnoses: Sequence[Diagnosis]) -> str:
+    """The best metric that all of the runs have.
+
+    Raises:
+        AnalysisError: There is none.
+    """
+    for name in (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN):
+        if all(one.signals.has(name) for one in diagnoses):
+            return name
+    raise AnalysisError(
+        "runs must have F1, a greedy return or a training return in common to be compared, and have none"
+    )
+
+
+def compare_document(diagnoses: Sequence[Diagnosis]) -> Document:
+    """Runs beside the first of them, the control."""
+    score = score_of(diagnoses)
+    estimates = [_estimate(one, score) for one in diagnoses]
+    blocks: list[Block] = [
+        Paragraph(_verdict(diagnoses, estimates, score), lead=True),
+        Paragraph("Value losses are not compared: gamma and normalisation move them while nothing is learned better."),
+        _scores(diagnoses, estimates, score),
+        *_settings(diagnoses),
+        Heading("How they stand at the end"),
+        _ends(diagnoses),
+        Heading("What the rules say"),
+        *_findings(diagnoses),
+    ]
+    return Document(f"Comparison of {counted(len(diagnoses), 'run')}", tuple(blocks))
+
+
+def compare_json(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    """The same for programs."""
+    score = score_of(diagnoses)
+    estimates = [_estimate(one, score) for one in diagnoses]
+    return {
+        "score": score,
+        "verdict": _verdict(diagnoses, estimates, score),
+        "runs": [
+            {
+                "run": one.signals.history.name,
+                "value": estimate.mean,
+                "interval": [estimate.low, estimate.high] if len(estimate.values) > 1 else None,
+                "difference": _difference(estimates, place),
+                "verdict": verdict(one),
+                "settings": {path: one.signals.setting(path) for path in _differing(diagnoses)},
+            }
+            for place, (one, estimate) in enumerate(zip(diagnoses, estimates, strict=True))
+        ],
+    }
+
+
+def _estimate(diagnosis: Diagnosis, score: str) -> Estimate:
+    """The last evaluations' mean: over seeds with an interval, or of the one curve there is, without."""
+    seeds = list(diagnosis.signals.seeds(score).values())
+    if seeds:
+        return bootstrap_mean(seeds)
+    window = diagnosis.signals.late(score, share=0.0, least=FINAL_EVALUATIONS)
+    value = window.mean if window else 0.0
+    return Estimate(value, value, value, 0.0, (value,))
+
+
+def _difference(estimates: Sequence[Estimate], place: int) -> list[float] | None:
+    """Mean and interval of a run minus the first; None without seeds."""
+    first, this = estimates[0], estimates[place]
+    if place == 0 or min(len(first.values), len(this.values)) < 2:
+        return None
+    found = bootstrap_difference(this.values, first.values)
+    return [found.mean, found.low, found.high]
+
+
+def _verdict(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], score: str) -> str:
+    names = [one.signals.history.name for one in diagnoses]
+    best = max(range(len(estimates)), key=lambda place: estimates[place].mean)
+    if best == 0:
+        return f"None is better than {names[0]}: {score} {number(estimates[0].mean)}."
+    values = f"{number(estimates[best].mean)} against {number(estimates[0].mean)}"
+    text = f"{names[best]} is the best: {score} {values} of {names[0]}"
+    found = _difference(estimates, best)
+    if found is None:
+        return f"{text}; one seed each, or none on record, so noise is not ruled out."
+    mean, low, high = found
+    sure = "clear of 0" if low > 0 or high < 0 else "not clear of 0: noise is not ruled out"
+    return f"{text}, a difference of {mean:+.3g} (95 % interval {number(low, 3)} to {number(high, 3)}, {sure})."
+
+
+def _scores(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], score: str) -> Table:
+    rows = []
+    for place, (one, estimate) in enumerate(zip(diagnoses, estimates, strict=True)):
+        found = _difference(estimates, place)
+        many = len(estimate.values) > 1
+        rows.append(
+            (
+                one.signals.history.name,
+                give_or_take(estimate.mean, estimate.spread),
+                f"{number(estimate.low)} to {number(estimate.high)}" if many else "one seed",
+                f"{found[0]:+.4g} ({number(found[1], 3)} to {number(found[2], 3)})" if found else "",
+                str(one.signals.history.last_iteration),
+            )
+        )
+    header = ("run", f"{score} ± seeds", "95 % interval", f"against {diagnoses[0].signals.history.name}", "iterations")
+    return Table("Mean of the last three evaluations", header, tuple(rows), frozenset({1, 2, 3, 4}))
+
+
+def _differing(diagnoses: Sequence[Diagnosis]) -> list[str]:
+    """Settings that are not the same in all runs."""
+    paths = dict.fromkeys(path for one in diagnoses for path in one.signals.history.settings)
+    first = diagnoses[0].signals
+    return [
+        path
+        for path in paths
+        if any(
+            not same(one.signals.setting(path, "not recorded"), first.setting(path, "not recorded"))
+            for one in diagnoses
+        )
+    ]
+
+
+def _settings(diagnoses: Sequence[Diagnosis]) -> list[Block]:
+    paths = _differing(diagnoses)
+    if not paths:
+        return [Paragraph("Their settings on record are the same.")]
+    rows = [(f"`{path}`", *(setting_text(one.signals.setting(path, "")) for one in diagnoses)) for path in paths]
+    header = ("setting", *(one.signals.history.name for one in diagnoses))
+    return [Heading("Where their settings differ"), Table("", header, tuple(rows))]
+
+
+def _ends(diagnoses: Sequence[Diagnosis]) -> Table:
+    rows = []
+    for name in _COMPARABLE:
+        windows = [one.signals.late(name) for one in diagnoses]
+        if any(windows):
+            rows.append((f"`{name}`", *(give_or_take(w.mean, w.spread) if w else "" for w in windows)))
+    header = ("metric", *(one.signals.history.name for one in diagnoses))
+    return Table("Mean and spread of the last quarter", header, tuple(rows), frozenset(range(1, len(header))))
+
+
+def _findings(diagnoses: Sequence[Diagnosis]) -> list[Block]:
+    table: dict[str, dict[int, str]] = {}
+    for place, one in enumerate(diagnoses):
+        for ranked in one.of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT):
+            table.setdefault(ranked.rule.title, {})[place] = str(ranked.finding.kind)
+    blocks: list[Block] = []
+    if table:
+        rows = [(title, *(kinds.get(place, "") for place in range(len(diagnoses)))) for title, kinds in table.items()]
+        blocks.append(Table("", ("finding", *(one.signals.history.name for one in diagnoses)), tuple(rows)))
+    verdicts = tuple((one.signals.history.name, verdict(one)) for one in diagnoses)
+    return [*blocks, Table("", ("run", "verdict"), verdicts)]

@@ -1,0 +1,151 @@
+"""Figures of one run, each from the metrics that it has."""
+
+from collections.abc import Sequence
+
+from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.standing import standing_of
+from analysis.document import Figure, Table
+from analysis.document.blocks import Block
+from analysis.plots.canvas import Canvas
+from analysis.plots.curves import Level, Line, curves, stacked
+from analysis.words import number, percent, span
+from rl import metrics
+
+
+def figures_of(run: Signals) -> list[Block]:
+    """What can be drawn of a run: score, value loss beside its floor, actions, updates; and a confusion table."""
+    drawn = [_score(run), _returns(run), _value_loss(run), _actions(run), _updates(run), _entropy(run)]
+    return [figure for figure in drawn if figure] + confusion(run)
+
+
+def figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
+    """A block from a canvas."""
+    return Figure(name, canvas.svg(name, caption, alt), caption, alt)
+
+
+def line_of(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
+    """A metric's curve, with the lowest and the highest seed as its band where seeds were recorded."""
+    curve = run.finite(name)
+    seeds = [seed for seed in run.history.seeds(name).values() if len(seed)]
+    band = []
+    if len(seeds) > 1:
+        for step in curve.index:
+            values = [float(seed[step]) for seed in seeds if step in seed.index]
+            if values:
+                band.append((float(step), min(values), max(values)))
+    return Line(title, [(float(step), float(value)) for step, value in curve.items()], band, index)  # type: ignore[arg-type]
+
+
+def _name(run: Signals, kind: str) -> str:
+    stem = "".join(c if c.isalnum() else "-" for c in run.history.name).strip("-")
+    return f"{stem}-{kind}"
+
+
+def _told(run: Signals, name: str) -> str:
+    """A curve in words: where it starts and ends, and how far it reaches."""
+    curve = run.finite(name)
+    ends = f"{number(float(curve.iloc[0]), 3)} at iteration {curve.index[0]} to {number(float(curve.iloc[-1]), 3)}"
+    return f"{name} from {ends} at {curve.index[-1]}, between {span([float(curve.min()), float(curve.max())])}"
+
+
+def _score(run: Signals) -> Figure | None:
+    score = standing_of(run).score
+    if len(run.finite(score)) < 2 or score == metrics.TRAIN_RETURN:
+        return None
+    best = max(run.trivial_f1, key=lambda name: run.trivial_f1[name], default="")
+    levels = (
+        [Level(f"{best.replace('_', ' ')} {number(run.trivial_f1[best], 3)}", run.trivial_f1[best])] if best else []
+    )
+    seeds = len(run.history.seeds(score))
+    line = line_of(run, score, score)
+    canvas = curves([line], score, levels if score == metrics.F1 else (), limits=(0.0,) if score == metrics.F1 else ())
+    shade = f"; the shade spans the {seeds} seeds" if seeds > 1 else ""
+    compared = "; the dashed line is the best policy that has learned nothing" if levels and score == metrics.F1 else ""
+    return figure(_name(run, "score"), canvas, f"{score} of {run.history.name}{shade}{compared}", _told(run, score))
+
+
+def _returns(run: Signals) -> Figure | None:
+    if len(run.finite(metrics.TRAIN_RETURN)) < 2:
+        return None
+    lines = [line_of(run, metrics.TRAIN_RETURN, "sampled, in training")]
+    if standing_of(run).score == metrics.F1 and len(run.finite(metrics.EVAL_RETURN)) > 1:
+        lines.append(line_of(run, metrics.EVAL_RETURN, "greedy, in evaluation", 1))
+    canvas = curves(lines, "episode return")
+    caption = f"Episode returns of {run.history.name}, not discounted"
+    return figure(_name(run, "returns"), canvas, caption, _told(run, metrics.TRAIN_RETURN))
+
+
+def _value_loss(run: Signals) -> Figure | None:
+    if len(run.finite(metrics.VALUE_LOSS)) < 2:
+        return None
+    lines = [line_of(run, metrics.VALUE_LOSS, "value loss")]
+    alt = _told(run, metrics.VALUE_LOSS)
+    if len(run.finite(metrics.VALUE_FLOOR)) > 1:
+        lines.append(line_of(run, metrics.VALUE_FLOOR, "floor: what no critic can foresee", 1))
+        alt += "; " + _told(run, metrics.VALUE_FLOOR)
+    curve = run.finite(metrics.VALUE_LOSS)
+    wide = float(curve.min()) > 0 and float(curve.max()) > 50 * float(curve.min())
+    canvas = curves(lines, "value loss", log=wide, limits=() if wide else (0.0,))
+    return figure(
+        _name(run, "value-loss"), canvas, f"Value loss of {run.history.name}, and its floor where measured", alt
+    )
+
+
+def _actions(run: Signals) -> Figure | None:
+    shares = run.shares(metrics.ACTION_PREFIX)
+    if len(shares) < 2 or len(shares.columns) > 8:
+        return None
+    steps = [int(step) for step in shares.index]
+    canvas = stacked(steps, [(str(name), shares[name].tolist()) for name in shares.columns], "share of sampled actions")
+    last = ", ".join(f"{name} {percent(float(shares[name].iloc[-1]))}" for name in shares.columns)
+    caption = f"What the sampled policy of {run.history.name} does"
+    return figure(_name(run, "actions"), canvas, caption, f"at iteration {steps[-1]}: {last}")
+
+
+def _updates(run: Signals) -> Figure | None:
+    named = {
+        metrics.APPROX_KL: "KL",
+        metrics.CLIP_FRACTION: "clip fraction",
+        metrics.UPDATE_NORM: "change of parameters",
+    }
+    drawn = [(name, title) for name, title in named.items() if (run.finite(name) > 0).sum() > 1]
+    if not drawn:
+        return None
+    lines = [line_of(run, name, title, index) for index, (name, title) in enumerate(drawn)]
+    canvas = curves([Line(line.name, line.points, (), line.index) for line in lines], "size of an update", log=True)
+    caption = f"Size of {run.history.name}'s updates, on a logarithmic axis"
+    return figure(_name(run, "updates"), canvas, caption, "; ".join(_told(run, name) for name, _ in drawn))
+
+
+def _entropy(run: Signals) -> Figure | None:
+    if len(run.finite(metrics.ENTROPY)) < 2:
+        return None
+    most = run.entropy_range
+    levels: Sequence[Level] = [Level(f"largest possible {number(most)}", most)] if most else ()
+    canvas = curves(
+        [line_of(run, metrics.ENTROPY, "entropy")], "entropy in nats", levels, limits=(0.0,) if most else ()
+    )
+    return figure(_name(run, "entropy"), canvas, f"Entropy of {run.history.name}'s policy", _told(run, metrics.ENTROPY))
+
+
+def confusion(run: Signals) -> list[Block]:
+    """The last evaluation's counts beside those of policies that have learned nothing, on the same flows."""
+    counts = run.confusion
+    if counts.empty:
+        return []
+    last = counts.iloc[-1]
+    threats, benign = float(last["tp"] + last["fn"]), float(last["tn"] + last["fp"])
+    policies = [
+        (f"{run.history.name} at iteration {counts.index[-1]}", last["tp"], last["fp"], last["tn"], last["fn"]),
+        ("flag every flow", threats, benign, 0.0, 0.0),
+        ("flag none", 0.0, 0.0, benign, threats),
+    ]
+    if len(run.actions) == 4:
+        policies.append(("draw the four actions evenly", 0.75 * threats, 0.75 * benign, 0.25 * benign, 0.25 * threats))
+    rows = []
+    for name, tp, fp, tn, fn in policies:
+        f1 = 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 0.0
+        rows.append((name, *(f"{count:,.0f}" for count in (tp, fp, tn, fn)), f"{f1:.3f}"))
+    header = ("policy", "true positives", "false positives", "true negatives", "false negatives", "F1")
+    caption = "Flagged and allowed flows, beside policies that have learned nothing"
+    return [Table(caption, header, tuple(rows), frozenset(range(1, 6)))]

@@ -1,0 +1,236 @@
+"""What a sweep searched, which settings matter, and what was to be expected."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.diagnosis import Diagnosis
+from analysis.diagnosis.rewards import rewards_of
+from analysis.document import Bullets, Figure, Heading, Paragraph, Table
+from analysis.document.blocks import Block
+from analysis.floor import explainable
+from analysis.importance import PER_SETTING, Importance
+from analysis.interactions import interactions
+from analysis.plots.settings import Axis, Bar, bars, parallel, scatter
+from analysis.report.figures import figure
+from analysis.trials import COMPLETED, Sweep, Trial
+from analysis.words import counted, give_or_take, number, percent
+from rl import metrics
+
+_SPACE = "space."
+
+
+def searched_blocks(sweep: Sweep) -> list[Block]:
+    """Ranges, sampler, scheduler and budget."""
+    best, rows = sweep.best, []
+    for path in sweep.searched:
+        rows.append(
+            (
+                f"`{path}`",
+                _range(sweep, path),
+                value_text(sweep.settings.get(path)),
+                value_text(best.values.get(path)) if best else "",
+            )
+        )
+    blocks: list[Block] = [Table("", ("setting", "range", "control", "best trial"), tuple(rows))]
+    setting = sweep.settings.get
+    seconds = sum(trial.seconds for trial in sweep.trials)
+    items = [
+        f"{counted(len(sweep.trials), 'trial')} of {setting('sweep.seeds')} seeds, {sweep.length} iterations "
+        f"each unless stopped; sampler {setting('sampler.name')}, scheduler {setting('scheduler.name')}.",
+        f"Environment {setting('env.id')}"
+        + (
+            f", data {setting('data.source')}, order {setting('data.order')}"
+            if "Triage" in str(setting("env.id"))
+            else ""
+        )
+        + f"; objective {sweep.metric}, {setting('sweep.mode', 'max')}.",
+    ]
+    if seconds:
+        spent = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+        items.append(f"{spent} of trials, added up.")
+    return [*blocks, Bullets(tuple(items))]
+
+
+def _range(sweep: Sweep, path: str) -> str:
+    """A range as the space states it, or the values that a list of points had."""
+    prefix = f"{_SPACE}{path}."
+    kinds = {name.removeprefix(prefix): value for name, value in sweep.settings.items() if name.startswith(prefix)}
+    if kinds:
+        return ", ".join(f"{kind} {value_text(value)}" for kind, value in kinds.items())
+    values = list(dict.fromkeys(value_text(trial.values.get(path)) for trial in sweep.trials if path in trial.values))
+    return f"the values {', '.join(values[:8])}"
+
+
+def importance_blocks(sweep: Sweep, found: Sequence[Importance], about: str, trials: int) -> list[Block]:
+    """What matters: importances with their uncertainty, interactions, and where good trials lie."""
+    blocks: list[Block] = [Heading("What matters")]
+    if not found:
+        blocks.append(Paragraph("Too few trials, or too few different settings, to say which setting matters."))
+        return blocks
+    least = PER_SETTING * len(found)
+    if trials < least:
+        blocks.append(
+            Paragraph(
+                f"Warning: {counted(trials, 'trial')} for {counted(len(found), 'setting')} are too few (at least "
+                f"{least} are needed to tell importances apart); take order and intervals as a hint."
+            )
+        )
+    rows = tuple(
+        (
+            f"`{one.path}`",
+            percent(one.ped_anova),
+            _percents(one.ped_range),
+            percent(one.fanova),
+            _percents(one.fanova_range),
+        )
+        for one in found
+    )
+    header = ("setting", "PED-ANOVA", "middle 80 %", "fANOVA", "middle 80 %")
+    caption = f"Shares of importance for {about}, over {counted(trials, 'trial')}; ranges over resampled trials"
+    return [
+        *blocks,
+        _bars(sweep, found),
+        Table(caption, header, rows, frozenset({1, 2, 3, 4})),
+        Paragraph(
+            "PED-ANOVA asks where good trials (the best quarter) lie apart from all; fANOVA how much of the variance "
+            "each setting explains by itself. A setting that the search soon left in a good range looks unimportant."
+        ),
+        *_lines(sweep),
+        *_pairs(sweep, found),
+    ]
+
+
+def _percents(ends: tuple[float, float]) -> str:
+    return f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
+
+
+def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
+    rows = [
+        (short(one.path), [Bar(one.ped_anova, *one.ped_range, 0), Bar(one.fanova, *one.fanova_range, 1)])
+        for one in found
+    ]
+    canvas = bars(rows, ("PED-ANOVA", "fANOVA"), "share of importance")
+    told = "; ".join(f"{short(one.path)} {percent(one.ped_anova)} and {percent(one.fanova)}" for one in found)
+    caption = "Importance of the searched settings; whiskers span the middle 80 % over resampled trials"
+    return figure(f"{sweep.name}-importance", canvas, caption, f"PED-ANOVA and fANOVA: {told}")
+
+
+def _lines(sweep: Sweep) -> list[Block]:
+    """Parallel coordinates over trials that came to a value."""
+    trials = sweep.ranked()
+    paths = [path for path in sweep.searched if len({str(trial.values.get(path)) for trial in trials}) > 1]
+    if len(trials) < 3 or not paths:
+        return []
+    axes = [axis_of(sweep, path, trials) for path in paths]
+    scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
+    axes.append(Axis(sweep.metric, [trial.value or 0.0 for trial in trials]))
+    best = [trials.index(trial) for trial in sweep.ranked(COMPLETED)[:3]]
+    canvas = parallel(axes, scores, best, [_tip(sweep, trial) for trial in trials])
+    names = ", ".join(str(trials[place].number) for place in best)
+    caption = (
+        f"All trials across their settings, the better the more solid; in colour the three best completed: {names}"
+    )
+    alt = "; ".join(_tip(sweep, trials[place]) for place in best)
+    return [figure(f"{sweep.name}-parallel", canvas, caption, alt)]
+
+
+def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
+    """The two most important settings against each other, and how much pairs explain beyond their parts."""
+    trials = sweep.ranked()
+    paths = [one.path for one in found]
+    if len(paths) < 2 or len(trials) < 5:
+        return []
+    across, up = (axis_of(sweep, path, trials) for path in paths[:2])
+    scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
+    best = [trials.index(trial) for trial in sweep.ranked(COMPLETED)[:3]]
+    canvas = scatter(across, up, scores, best, [_tip(sweep, trial) for trial in trials])
+    caption = (
+        f"{across.name} against {up.name}: a dot a trial, the better the larger; in colour the three best completed"
+    )
+    blocks: list[Block] = [
+        figure(f"{sweep.name}-pair", canvas, caption, "; ".join(_tip(sweep, trials[place]) for place in best))
+    ]
+    pairs = interactions({path: axis_of(sweep, path, trials).values for path in paths[:5]}, scores)
+    if not pairs:
+        blocks.append(
+            Paragraph("Too few trials to tell whether pairs of settings do more together than by themselves.")
+        )
+    else:
+        rows = tuple((f"{short(a)} x {short(b)}", percent(max(0.0, gain), 1)) for a, b, gain in pairs[:5])
+        caption = "What pairs explain beyond their parts: variance of the objective's ranks, on trials left out"
+        blocks.append(Table(caption, ("pair", "more explained"), rows, frozenset({1})))
+    return blocks
+
+
+def axis_of(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
+    """A searched setting as an axis: numbers as they are, anything else by its place among the values seen."""
+    values = [trial.values.get(path) for trial in trials]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        numbers = [float(value) for value in values]  # type: ignore[arg-type]
+        log = min(numbers) > 0 and max(numbers) > 30 * min(numbers)
+        return Axis(short(path), numbers, log)
+    names = tuple(sorted({value_text(value) for value in values}))
+    return Axis(short(path), [float(names.index(value_text(value))) for value in values], False, names)
+
+
+def _tip(sweep: Sweep, trial: Trial) -> str:
+    settings = ", ".join(f"{short(path)} {value_text(value)}" for path, value in trial.values.items())
+    return f"trial {trial.number}, {sweep.metric} {number(trial.value or 0.0)}: {settings}"
+
+
+def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple[str, str, str, str]]:
+    """What was to be expected of the best trial and of the control, beside what was measured."""
+    rows: list[tuple[str, str, str, str]] = []
+    for trial, who in ((sweep.control, "control"), (sweep.best, "best trial")):
+        if trial is None or trial.number not in diagnoses or (who == "best trial" and trial is sweep.control):
+            continue
+        run = diagnoses[trial.number].signals
+        floor, loss = run.late(metrics.VALUE_FLOOR), run.late(metrics.VALUE_LOSS)
+        gamma, gae_lambda = run.figure("ppo.gamma"), run.figure("ppo.gae_lambda")
+        if run.steps_are_independent and run.returns_normalised and floor and loss and gamma is not None:
+            low = 1 - explainable(gamma, gae_lambda or 0.0)
+            rows.append(
+                (
+                    f"floor of the value loss, {who} ({trial.number})",
+                    f"{number(low, 2)} to 1 at gamma {gamma:.3g} on independent flows",
+                    f"floor {give_or_take(floor.mean, floor.spread)}, value loss {number(loss.mean, 3)}",
+                    "analysis/floor.py; `train/value_floor`",
+                )
+            )
+        rewards, returns, flows = (
+            rewards_of(run),
+            run.late(metrics.EVAL_RETURN, 0.0),
+            run.figure("env.flows_per_episode"),
+        )
+        if rewards and returns and flows:
+            rows.append(
+                (
+                    f"greedy return of an episode, {who} ({trial.number})",
+                    f"{number(rewards.uniform * flows)} by drawing evenly, {number(rewards.perfect * flows)} at best",
+                    number(returns.mean),
+                    "`env.reward_benign`, `env.reward_threat`; `eval/episode_return`",
+                )
+            )
+    judged = sweep.champion
+    if judged:
+        rows.append(
+            (
+                f"trial {judged['trial']} on fresh seeds",
+                f"{number(judged['searched'])}, as the search saw it",
+                number(judged["champion"]["mean"]),
+                "report/champion.json",
+            )
+        )
+    return rows
+
+
+def short(path: str) -> str:
+    """A setting's name without its group."""
+    return path.rpartition(".")[2]
+
+
+def value_text(value: Any) -> str:
+    """A setting's value, short."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(value_text(item) for item in value) + "]"
+    return "" if value is None else number(value, 3) if isinstance(value, float) else str(value)

@@ -1,0 +1,246 @@
+"""The report of a sweep: who won and by how much, what was searched, how trials ended, what matters, what next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis.diagnosis import Diagnosis
+from analysis.document import Bullets, Document, Heading, Paragraph, Table
+from analysis.document.blocks import Block
+from analysis.importance import Importance
+from analysis.report import searched, sweep_figures
+from analysis.report.diagnosis import limits, wrong
+from analysis.report.pruned import pruning_blocks
+from analysis.report.sweep_next import next_blocks
+from analysis.report.sweep_verdict import interval, sweep_verdict
+from analysis.report.verdict import verdict
+from analysis.trials import COMPLETED, Sweep, Trial, counts
+from analysis.words import counted, give_or_take, listed, number
+
+MOST_ROWS = 200
+"""Of the table of all trials."""
+
+TOP = 10
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a sweep's report is made from.
+
+    Attributes:
+        sweep: The ledger's record.
+        diagnoses: Of the trials whose curves MLflow holds, by number.
+        importances: Of the searched settings, the most important first; empty where too little is known.
+        importance_at: What they are about, in words.
+        importance_trials: How many trials they rest on.
+        folder: Of all sweeps, for commands.
+    """
+
+    sweep: Sweep
+    diagnoses: Mapping[int, Diagnosis]
+    importances: Sequence[Importance] = ()
+    importance_at: str = ""
+    importance_trials: int = 0
+    folder: Path = field(default_factory=lambda: Path("runs"))
+
+
+def sweep_document(found: Findings) -> Document:
+    """The report of a sweep."""
+    sweep = found.sweep
+    blocks: list[Block] = [
+        Paragraph(sweep_verdict(sweep, found.importances), lead=True),
+        *_works(found),
+        Heading("What was searched"),
+        *searched.searched_blocks(sweep),
+        Heading("How every trial ended"),
+        *_ended(sweep),
+        *sweep_figures.curve_blocks(found.sweep, found.diagnoses),
+        Heading("The best configurations"),
+        *_best(sweep),
+        *pruning_blocks(sweep),
+        *searched.importance_blocks(sweep, found.importances, found.importance_at, found.importance_trials),
+        *_diagnosed(found),
+        *_expected(found),
+        *next_blocks(sweep, found.diagnoses, found.folder),
+        Heading("All trials"),
+        *_all(sweep),
+    ]
+    return Document(f"Report of the sweep {sweep.name}", tuple(blocks))
+
+
+def _works(found: Findings) -> list[Block]:
+    """What works and what does not, in a line each."""
+    sweep, items = found.sweep, []
+    best, control = sweep.best, sweep.control
+    for trial, who in ((best, "The best trial"), (control, "The control")):
+        if trial and trial.number in found.diagnoses and not (trial is control and control is best):
+            items.append(f"{who}, {trial.number}: {verdict(found.diagnoses[trial.number])}")
+    ended = counts(sweep.trials)
+    bad = [f"{ended[name]} {name}" for name in ("diverged", "stuck", "crashed", "infeasible") if name in ended]
+    if bad:
+        items.append(f"Did not work: {listed(bad)} of {counted(len(sweep.trials), 'trial')}.")
+    return [Bullets(tuple(items))] if items else []
+
+
+def _ended(sweep: Sweep) -> list[Block]:
+    rows = []
+    for outcome, count in counts(sweep.trials).items():
+        trials = [trial for trial in sweep.trials if (trial.outcome or "running") == outcome]
+        reasons: dict[str, int] = {}
+        for trial in trials:
+            reason = (
+                trial.reason.partition(":")[0]
+                if outcome in ("pruned", "crashed")
+                else trial.reason.partition(" at ")[0]
+            )
+            reasons[reason] = reasons.get(reason, 0) + 1
+        top = sorted(reasons.items(), key=lambda item: -item[1])[:3]
+        why = "; ".join(f"{reason} ({times})" for reason, times in top if reason and outcome != COMPLETED)
+        rows.append(
+            (
+                outcome,
+                str(count),
+                ", ".join(str(trial.number) for trial in trials[:12]) + ("..." if count > 12 else ""),
+                why,
+            )
+        )
+    return [
+        Table(
+            f"Outcomes of {counted(len(sweep.trials), 'trial')}",
+            ("outcome", "trials", "which", "most frequent reasons"),
+            tuple(rows),
+            frozenset({1}),
+        )
+    ]
+
+
+def _best(sweep: Sweep) -> list[Block]:
+    top = sweep.ranked(COMPLETED)[:TOP]
+    if not top:
+        return [Paragraph("No trial completed, so none can be called the best.")]
+    control = sweep.control
+    chosen = top if control is None or control in top or control.value is None else [*top, control]
+    rows = []
+    for trial in chosen:
+        estimate = trial.estimate
+        rows.append(
+            (
+                f"{trial.number}{' (control)' if trial is control else ''}",
+                give_or_take(trial.value or 0.0, estimate.spread if estimate else 0.0),
+                f"{number(estimate.low)} to {number(estimate.high)}" if estimate and len(estimate.values) > 1 else "",
+                number(min(trial.seeds) if sweep.sign > 0 else max(trial.seeds)) if trial.seeds else "",
+                *(searched.value_text(trial.values.get(path)) for path in sweep.searched),
+            )
+        )
+    header = (
+        "trial",
+        "value ± seeds",
+        "95 % interval",
+        "worst seed",
+        *(searched.short(path) for path in sweep.searched),
+    )
+    seeds = len(top[0].seeds)
+    caption = f"{sweep.metric}, mean over {counted(seeds, 'seed')} of the last evaluations, as the search saw it"
+    blocks: list[Block] = [Table(caption, header, tuple(rows), frozenset(range(1, len(header))))]
+    blocks.append(
+        Paragraph(
+            "Intervals are over seeds (percentile bootstrap); with so few seeds they are too narrow. The best of many "
+            "noisy values is flattered by being chosen: only fresh seeds and unseen data judge it."
+        )
+    )
+    return blocks + _champion(sweep)
+
+
+def _champion(sweep: Sweep) -> list[Block]:
+    judged = sweep.champion
+    if not judged:
+        return []
+    rows = [(f"trial {judged['trial']}, in the search", number(judged["searched"]), "", "")]
+    for name, title in (("champion", f"trial {judged['trial']}"), ("control", "control"), ("difference", "difference")):
+        found = judged.get(name)
+        if found:
+            seeds = str(len(found["values"])) if found["values"] else ""
+            rows.append((title, number(found["mean"]), interval(found), seeds))
+    caption = "Judged on fresh seeds, by data that no trial saw"
+    return [Table(caption, ("", sweep.metric, "95 % interval", "seeds"), tuple(rows), frozenset({1, 2, 3}))]
+
+
+def _diagnosed(found: Findings) -> list[Block]:
+    """What the rules say of the trials: how often, of which, and of the best one in full."""
+    if not found.diagnoses:
+        return [
+            Heading("Diagnosis"),
+            Paragraph("MLflow holds no curves of this sweep, so no trial could be diagnosed."),
+        ]
+    seen: dict[tuple[str, str], list[int]] = {}
+    for trial, diagnosis in found.diagnoses.items():
+        for ranked in diagnosis.findings:
+            if ranked.finding.kind != "fine":
+                seen.setdefault((ranked.rule.title, ranked.finding.kind), []).append(trial)
+    outcomes = {trial.number: trial.outcome for trial in found.sweep.trials}
+    rows = []
+    for (title, kind), trials in sorted(seen.items(), key=lambda item: (_KINDS[item[0][1]], -len(item[1]))):
+        ended = counts([trial for trial in found.sweep.trials if trial.number in trials])
+        which = ", ".join(map(str, trials[:12])) + ("..." if len(trials) > 12 else "")
+        rows.append(
+            (title, kind, str(len(trials)), which, ", ".join(f"{count} {name}" for name, count in ended.items()))
+        )
+    blocks: list[Block] = [Heading("Diagnosis")]
+    if rows:
+        caption = f"What the rules found in {counted(len(found.diagnoses), 'trial')}"
+        blocks.append(
+            Table(caption, ("finding", "kind", "trials", "which", "how these ended"), tuple(rows), frozenset({2}))
+        )
+    else:
+        blocks.append(Paragraph(f"None of the rules found anything in {counted(len(outcomes), 'trial')}."))
+    best = found.sweep.best
+    if best and best.number in found.diagnoses:
+        diagnosis = found.diagnoses[best.number]
+        inner = [*wrong(diagnosis), *limits(diagnosis)]
+        if inner:
+            blocks.append(Paragraph(f"Of the best trial, {best.number}:"))
+            blocks += [block for block in inner if not isinstance(block, Heading) or block.level > 2]
+    return blocks
+
+
+_KINDS = {"fault": 0, "suspect": 1, "limit": 2}
+
+
+def _expected(found: Findings) -> list[Block]:
+    """What theory, or a policy that has learned nothing, leads to expect, beside what was measured."""
+    rows = searched.expectations(found.sweep, found.diagnoses)
+    if not rows:
+        return []
+    header = ("quantity", "expected", "measured", "where from")
+    return [Heading("Expected against actual"), Table("", header, tuple(rows))]
+
+
+def _all(sweep: Sweep) -> list[Block]:
+    rows = [_row(sweep, trial) for trial in sweep.trials[:MOST_ROWS]]
+    header = (
+        "trial",
+        "ended",
+        "value ± seeds",
+        "iterations",
+        *(searched.short(path) for path in sweep.searched),
+        "MLflow run",
+    )
+    numeric = frozenset(range(2, len(header) - 1))
+    blocks: list[Block] = [
+        Table("Every figure of this report belongs to one of these runs", header, tuple(rows), numeric)
+    ]
+    if len(sweep.trials) > MOST_ROWS:
+        blocks.append(Paragraph(f"{len(sweep.trials) - MOST_ROWS} more trials are in MLflow and in the ledger."))
+    return blocks
+
+
+def _row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
+    estimate = trial.estimate
+    return (
+        str(trial.number),
+        f"{trial.outcome or 'running'}{f': {trial.reason}' if trial.reason and trial.outcome != COMPLETED else ''}",
+        "" if trial.value is None else give_or_take(trial.value, estimate.spread if estimate else 0.0),
+        str(trial.iterations),
+        *(searched.value_text(trial.values.get(path)) for path in sweep.searched),
+        f"`{trial.run_id[:8]}`" if trial.run_id else "",
+    )

@@ -1,0 +1,52 @@
+"""Curves of a sweep's trials."""
+
+from collections.abc import Mapping
+
+from analysis.diagnosis import Diagnosis
+from analysis.document.blocks import Block
+from analysis.plots.curves import Level, Line, Mark, curves
+from analysis.report.figures import figure, line_of
+from analysis.trials import Sweep
+from analysis.words import counted, number
+from rl import metrics
+
+
+def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block]:
+    """The objective of all trials, with the best one and the control in colour; and the value loss of these two."""
+    trials = [trial for trial in sweep.trials if len(trial.curve) > 1]
+    if not trials:
+        return []
+    best, control = sweep.best, sweep.control
+    chosen = [trial for trial in (best, control) if trial is not None]
+    lines = [Line("", sorted(trial.curve.items()), (), None) for trial in trials if trial not in chosen]
+    for index, trial in enumerate(chosen[:1] if best is control else chosen):
+        name = f"trial {trial.number}, {'the best' if trial is best else 'the control'}"
+        if trial.number in diagnoses and diagnoses[trial.number].signals.has(sweep.metric):
+            lines.append(line_of(diagnoses[trial.number].signals, sweep.metric, name, index))
+        else:
+            lines.append(Line(name, sorted(trial.curve.items()), (), index))
+    canvas = curves(lines, sweep.metric, _trivial(sweep, diagnoses), marks=_rungs(sweep))
+    last = "; ".join(f"trial {trial.number} ends at {number(trial.value or 0.0)}" for trial in chosen)
+    caption = f"{sweep.metric} of {counted(len(trials), 'trial')}; in colour the best and the control, with their seeds"
+    return [figure(f"{sweep.name}-curves", canvas, caption, last or caption)]
+
+
+def _rungs(sweep: Sweep) -> list[Mark]:
+    """Where trials were judged against each other."""
+    first: dict[int, int] = {}
+    for trial in sweep.trials:
+        for entry in trial.rungs:
+            first[entry.rung] = min(entry.iteration, first.get(entry.rung, entry.iteration))
+    return [Mark(f"rung {rung}", iteration) for rung, iteration in sorted(first.items())]
+
+
+def _trivial(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Level]:
+    """The F1 of the best policy that has learned nothing."""
+    if sweep.metric != metrics.F1:
+        return []
+    for diagnosis in diagnoses.values():
+        policies = diagnosis.signals.trivial_f1
+        if policies:
+            name = max(policies, key=lambda key: policies[key])
+            return [Level(f"{name.replace('_', ' ')} {number(policies[name], 3)}", policies[name])]
+    return []

@@ -1,0 +1,62 @@
+"""What to run after a sweep: exact commands, each with what to watch for."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from analysis.diagnosis import Diagnosis
+from analysis.document import Commands, Heading, Paragraph, Table
+from analysis.document.blocks import Block
+from analysis.experiment import arms_of, change_text, command, shown
+from analysis.trials import COMPLETED, Sweep
+
+FEW = 10
+"""Completed trials for each searched setting, below which a search has hardly begun."""
+
+
+def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
+    """Judge the best, then mend what the diagnosis of the best trial (or of the control) found, then search on."""
+    blocks: list[Block] = [Heading("What to run next")]
+    path = str(folder / sweep.name)
+    if sweep.best and not sweep.champion:
+        blocks += [
+            Paragraph(
+                "Judge the best trial and the control on fresh seeds and on data that no trial saw. Watch for a 95 % "
+                "interval of the difference that is clear of 0; if it is not, more seeds or nothing gained:"
+            ),
+            Commands((shlex.join(["python", "-m", "sweeps", "champion", path]),)),
+        ]
+    blocks += _arms(sweep, diagnoses, folder)
+    completed = len(sweep.ranked(COMPLETED))
+    if sweep.searched and completed < FEW * len(sweep.searched) and sweep.settings.get("sampler.name") != "points":
+        more = 2 * len(sweep.trials)
+        blocks += [
+            Paragraph(
+                f"Search on: {completed} completed trials for {len(sweep.searched)} settings are few. The sampler goes "
+                "on from what it has learned. Watch for the best value to rise by more than its seeds' spread:"
+            ),
+            Commands((shlex.join(["python", "sweep.py", *_base(sweep, folder), f"sweep.num_trials={more}"]),)),
+        ]
+    return blocks if len(blocks) > 1 else []
+
+
+def _base(sweep: Sweep, folder: Path) -> list[str]:
+    return [f"resume={sweep.name}", *([f"sweep.folder={folder}"] if str(folder) != "runs" else [])]
+
+
+def _arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
+    """Arms for the best trial, or for the control where none completed."""
+    trial = sweep.best or sweep.control
+    if trial is None or trial.number not in diagnoses:
+        return []
+    diagnosis = diagnoses[trial.number]
+    arms = arms_of(diagnosis)
+    words = command(diagnosis.signals.history, arms, folder) if arms else []
+    if not words:
+        return []
+    rows = tuple((change_text(arm.change), arm.why, arm.watch) for arm in arms)
+    return [
+        Paragraph(f"Try what the diagnosis of trial {trial.number} proposes, each arm beside that trial unchanged:"),
+        Table("", ("change", "why", "watch for"), rows),
+        Commands((shown(words),)),
+    ]

@@ -1,0 +1,72 @@
+"""Writes reports: Markdown with its figures beside it, and one HTML page that needs nothing else."""
+
+import shutil
+from pathlib import Path
+
+from analysis.diagnosis import diagnose
+from analysis.document import Document, Figure, to_markdown
+from analysis.document.html import to_html
+from analysis.errors import AnalysisError
+from analysis.history import History, Stores
+from analysis.plots.canvas import STYLE
+from analysis.report.run import run_document
+
+FIGURES = "figures"
+
+
+def write_document(document: Document, folder: Path, stem: str) -> list[Path]:
+    """Writes a document into a folder, each file as a whole.
+
+    Args:
+        document: What to write.
+        folder: Made where missing.
+        stem: Of the files' names.
+
+    Returns:
+        The Markdown file, the HTML page and the folder of the Markdown's figures, if it has any.
+    """
+    try:
+        figures = folder / f"{stem}-{FIGURES}"
+        shutil.rmtree(figures, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = [block for block in document.blocks if isinstance(block, Figure)]
+        if drawn:
+            figures.mkdir()
+        for block in drawn:
+            _write(figures / f"{block.name}.svg", block.svg.replace("</desc>", f"</desc><style>{STYLE}</style>", 1))
+        markdown, page = folder / f"{stem}.md", folder / f"{stem}.html"
+        _write(markdown, to_markdown(document, figures.name))
+        _write(page, to_html(document))
+    except OSError as error:
+        raise AnalysisError(
+            f"the report's folder must be one that can be written to, got {folder}: {error.strerror}"
+        ) from None
+    return [markdown, page, *([figures] if drawn else [])]
+
+
+def _write(file: Path, text: str) -> None:
+    temporary = file.with_name(f"{file.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
+
+
+def report_run(history: History, stores: Stores, folder: Path | None = None) -> list[Path]:
+    """Writes the report of a run.
+
+    Args:
+        history: The run.
+        stores: Where sweeps lie, for commands.
+        folder: Where to write; by default a trial's sweep's `report/`, for anything else `reports/` beside the sweeps.
+
+    Returns:
+        The files written, to be kept with the run.
+    """
+    sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
+    if folder is None:
+        folder = stores.folder / sweep / "report" if sweep and trial else stores.folder / "reports"
+    stem = (
+        f"trial-{int(trial):04d}"
+        if sweep and trial
+        else "".join(c if c.isalnum() or c in "-_" else "-" for c in history.name)
+    )
+    return write_document(run_document(diagnose(history), stores.folder), folder, stem)

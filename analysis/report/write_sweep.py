@@ -1,0 +1,61 @@
+"""Writes the report of a sweep: reads its ledger and MLflow, and leaves Markdown and HTML in its folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from analysis.diagnosis import Diagnosis, diagnose
+from analysis.errors import AnalysisError
+from analysis.history import Stores
+from analysis.history.tracked import TrackedRuns
+from analysis.importance import distributions, importances, read_sweep
+from analysis.report.sweep import Findings, sweep_document
+from analysis.report.write import write_document
+from analysis.trials import COMPLETED
+
+ENOUGH_COMPLETED = 0.6
+"""Share of the trials that must have completed for importances to be about final values; else they are about the first
+rung, which all trials reached alike."""
+
+
+def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folder: Path | None = None) -> list[Path]:
+    """Writes the report of a sweep into its folder, `report/`.
+
+    Args:
+        name: Of the sweep.
+        stores: Where its folder and MLflow's records are.
+        optuna_url: The ledger's URL; None: `optuna.db` in the sweeps' folder.
+        folder: Where to write instead.
+
+    Returns:
+        The files and folders written, to be kept as artifacts of the sweep's MLflow run.
+
+    Raises:
+        AnalysisError: There is no such sweep, or its report cannot be written.
+    """
+    document = sweep_document(findings_of(name, stores, optuna_url))
+    return write_document(document, folder or stores.folder / name / "report", "report")
+
+
+def findings_of(name: str, stores: Stores, optuna_url: str | None = None) -> Findings:
+    """All that a sweep's report is made from."""
+    sweep = read_sweep(name, stores.folder, optuna_url)
+    completed = sweep.ranked(COMPLETED)
+    rung = min((entry.iteration for trial in sweep.trials for entry in trial.rungs), default=0)
+    judged = [trial for trial in sweep.trials if rung and trial.at(rung) is not None]
+    if len(completed) < ENOUGH_COMPLETED * len(judged):
+        chosen, values = judged, [trial.at(rung) or 0.0 for trial in judged]
+        about = f"{sweep.metric} at iteration {rung}, which all of them reached"
+    else:
+        chosen, values = completed, [trial.value or 0.0 for trial in completed]
+        about = f"the final {sweep.metric} of completed trials"
+    shares = importances(chosen, values, distributions(name, stores.folder, optuna_url), sweep.sign)
+    return Findings(sweep, _diagnoses(name, stores), shares, about, len(chosen), stores.folder)
+
+
+def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
+    """Of all trials whose curves MLflow holds; none where it holds none."""
+    try:
+        histories = TrackedRuns(stores.mlflow).histories(name)
+    except AnalysisError:
+        return {}
+    return {number: diagnose(history) for number, history in histories.items() if len(history.table)}

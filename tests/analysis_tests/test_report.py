@@ -1,0 +1,230 @@
+"""Reports of a sweep and of a run, from records that a sweep's own driver wrote."""
+
+import json
+import math
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.__main__ import main
+from analysis.history import Stores, load
+from analysis.importance import distributions, importances, read_sweep
+from analysis.report.write import report_run
+from analysis.report.write_sweep import report_sweep
+from rl import metrics
+from sweeps.config import SchedulerConfig, StudyConfig, SweepConfig
+from sweeps.driver import Driver
+from sweeps.ledger import Ledger
+from sweeps.outcome import Outcome
+from sweeps.record import Record
+from sweeps.schema import to_yaml
+from sweeps.space import parse_space
+from sweeps.summary import sqlite_url
+from sweeps.tracking import make_tracker
+
+TRIALS, LENGTH = 16, 30
+
+
+class _Silent:
+    def started(self, *_: Any) -> None:
+        pass
+
+    evaluated = ended = warn = started
+
+
+def measured(iteration: int, lr: float) -> dict[str, float]:
+    """One iteration of a made-up learner: F1 that grows faster the closer lr is to 1e-3."""
+    speed = math.exp(-(math.log10(lr / 1e-3) ** 2))
+    f1 = 0.2 + 0.7 * speed * (1 - math.exp(-iteration / 10))
+    values = {metrics.VALUE_LOSS: 1.0, metrics.ENTROPY: 1.3 - f1, metrics.APPROX_KL: 0.002, metrics.LR: lr}
+    if iteration % 5 == 0:
+        values |= {metrics.F1: f1, metrics.EVAL_RETURN: 1000 * f1}
+        values |= {metrics.seed_metric(metrics.F1, seed): f1 + 0.01 * (seed - 1) for seed in range(3)}
+        values |= {metrics.F1_FLAG_ALL: 0.197, metrics.F1_FLAG_NONE: 0.0, metrics.F1_RANDOM: 0.19}
+    return values
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    """A sweep over lr and gamma, of which lr alone matters: judged, pruned and recorded as any; its numbers made up."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = SweepConfig(
+        sweep=StudyConfig(name="made", folder=str(folder), seeds=3, num_trials=TRIALS),
+        space={"ppo": {"lr": {"log": [1e-5, 1e-1]}, "gamma": {"float": [0.0, 0.99]}}},
+        scheduler=SchedulerConfig(grace_iterations=10, spared_share=0.2),
+    )
+    config = SweepConfig(**{**vars(config), "ppo": type(config.ppo)(num_iterations=LENGTH, eval_every=5)})
+    (folder / "made").mkdir()
+    (folder / "made" / "config.yaml").write_text(to_yaml(config))
+    space = parse_space(config.space, config)
+    ledger = Ledger.create(sqlite_url(config, "optuna"), config.sweep, config.sampler, {"config": to_yaml(config)})
+    ledger.enqueue(space.encode(space.base(config)))
+    tracker = make_tracker(config.tracking, folder)
+    tracker.start_sweep("made", to_yaml(config), {})
+    driver = Driver(config, TRIALS, space, ledger, tracker, _Silent())  # type: ignore[arg-type]
+    for _ in range(TRIALS):
+        assignment = driver.propose()
+        assert assignment is not None
+        for start in range(1, LENGTH, 5):
+            records = [
+                Record(i, 1_700_000_000_000 + i, measured(i, assignment.config.ppo.lr)) for i in range(start, start + 5)
+            ]
+            if driver.receive(assignment.number, records):
+                break
+    tracker.end_sweep(Outcome.COMPLETED, {}, [])
+    return Stores(folder)
+
+
+@pytest.fixture(scope="module")
+def written(store: Stores) -> list[Path]:
+    return report_sweep("made", store)
+
+
+def test_the_sweep_is_read_back_as_it_ran(store: Stores) -> None:
+    sweep = read_sweep("made", store.folder)
+    assert len(sweep.trials) == TRIALS
+    assert sweep.searched == ("ppo.lr", "ppo.gamma")
+    assert sweep.control is not None
+    assert sweep.control.number == 0
+    assert {trial.outcome for trial in sweep.trials} == {"completed", "pruned"}
+    assert sweep.best is not None
+    assert len(sweep.best.seeds) == 3
+    assert sweep.best.estimate is not None
+    assert sweep.best.estimate.spread == pytest.approx(0.01)
+
+
+def test_importances_find_the_setting_that_matters(store: Stores) -> None:
+    sweep = read_sweep("made", store.folder)
+    trials = [trial for trial in sweep.trials if trial.at(10) is not None]
+    found = importances(trials, [trial.at(10) or 0.0 for trial in trials], distributions("made", store.folder))
+    assert found[0].path == "ppo.lr"
+    assert sum(one.ped_anova for one in found) == pytest.approx(1)
+    assert found[0].fanova > found[1].fanova
+    assert all(one.fanova_range[0] <= one.fanova_range[1] for one in found)
+
+
+def test_too_little_to_tell_importances_is_no_importance(store: Stores) -> None:
+    sweep = read_sweep("made", store.folder)
+    ranges = distributions("made", store.folder)
+    assert importances(sweep.trials[:3], [1.0, 2.0, 3.0], ranges) == []
+    assert importances(sweep.trials, [1.0] * TRIALS, ranges) == []
+
+
+def test_the_report_says_it_all_verdict_first(written: list[Path]) -> None:
+    markdown, page, figures = written
+    text = markdown.read_text()
+    lead = text.split("\n\n")[1]
+    assert lead.startswith("**Trial ")
+    assert "is the best of 16 trials: eval/f1 0.8" in lead
+    for heading in (
+        *("What was searched", "How every trial ended", "The best configurations", "What matters"),
+        *(
+            "What pruning saved, and what it risked",
+            "Diagnosis",
+            "Expected against actual",
+            "What to run next",
+            "All trials",
+        ),
+    ):
+        assert f"\n## {heading}\n" in text
+    assert "Warning: 16 trials for 2 settings are too few" in text
+    assert "python -m sweeps champion" in text
+    assert sorted(file.name for file in figures.iterdir()) == [
+        *("made-curves.svg", "made-importance.svg", "made-pair.svg", "made-parallel.svg"),
+    ]
+    assert text.count("figures/") == 4
+    assert page.read_text().count("<svg") == 4
+
+
+def test_the_page_needs_nothing_but_itself(written: list[Path]) -> None:
+    page = written[1].read_text()
+    assert "<script" not in page
+    assert not [word for word in page.split('"') if word.startswith("http") and "w3.org" not in word]
+    assert len(page) < 500_000
+
+
+def test_every_trial_is_traced_to_its_run(store: Stores, written: list[Path]) -> None:
+    text = written[0].read_text()
+    for trial in read_sweep("made", store.folder).trials:
+        assert f"`{trial.run_id[:8]}`" in text
+
+
+def test_a_champions_judgement_leads_the_report(store: Stores, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    shutil.copytree(store.folder, folder)
+    (folder / "made" / "report").mkdir(exist_ok=True)
+    one = {"mean": 0.9, "low": 0.88, "high": 0.92, "spread": 0.01, "values": [0.9] * 8}
+    difference = {"mean": 0.05, "low": 0.03, "high": 0.07, "spread": 0.01, "values": []}
+    judged = {"trial": 3, "searched": 0.93, "champion": one, "control": {**one, "mean": 0.85}, "difference": difference}
+    (folder / "made" / "report" / "champion.json").write_text(json.dumps(judged))
+    text = report_sweep("made", Stores(folder))[0].read_text()
+    assert "**Trial 3 beats the control: eval/f1 0.9 on fresh seeds and unseen data, +0.05 (0.03 to 0.07)" in text
+    assert "python -m sweeps champion" not in text
+
+
+def test_a_sweep_that_was_not_tracked_has_a_report_without_diagnoses(store: Stores, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    shutil.copy(store.folder / "optuna.db", folder)
+    text = report_sweep("made", Stores(folder))[0].read_text()
+    assert "MLflow holds no curves of this sweep" in text
+
+
+def test_a_trials_report_has_its_figures(store: Stores) -> None:
+    markdown, page, figures = report_run(load("made/0", store), store)
+    assert markdown == store.folder / "made" / "report" / "trial-0000.md"
+    text = markdown.read_text()
+    assert "## How it went" in text
+    assert {"made-0-score.svg", "made-0-value-loss.svg", "made-0-entropy.svg"} <= {
+        file.name for file in figures.iterdir()
+    }
+    assert "<svg" in page.read_text()
+
+
+def test_the_commands_write_and_compare(store: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--folder", str(store.folder)]
+    assert main(["report", "made", "--out", str(tmp_path), *where]) == 0
+    assert capsys.readouterr().out.startswith(f"wrote {tmp_path / 'report.md'}\n")
+    assert main(["compare", "made/0", "made/1", *where]) == 0
+    text = capsys.readouterr().out
+    assert "Value losses are not compared" in text
+    assert "Where their settings differ" in text
+    assert main(["compare", "made/0", *where]) == 2
+    assert "compare takes two runs or more, got 1" in capsys.readouterr().err
+    assert main(["report", "nothing", *where]) == 2
+
+
+def test_comparing_says_how_sure(store: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = read_sweep("made", store.folder)
+    best, worst = sweep.ranked()[0], sweep.ranked()[-1]
+    names = [f"made/{worst.number}", f"made/{best.number}"]
+    assert main(["compare", *names, "--json", "--folder", str(store.folder)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    mean, low, high = said["runs"][1]["difference"]
+    assert 0 < low < mean < high
+    assert "clear of 0" in said["verdict"]
+    assert set(said["runs"][0]["settings"]) >= {"ppo.lr"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_browser_shows_the_page(written: list[Path], tmp_path: Path) -> None:
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("needs Chromium")
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        f"--user-data-dir={tmp_path}",
+        "--dump-dom",
+    ]
+    page = subprocess.run(
+        [browser, *options, written[1].as_uri()], capture_output=True, text=True, timeout=100, check=True
+    )
+    assert "Report of the sweep made" in page.stdout
+    assert page.stdout.count("<figure>") == 4

@@ -1,0 +1,108 @@
+"""Sweeps as tables of trials: ranks, pruning, interactions; numbers worked out by hand."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.interactions import interactions
+from analysis.pruning import pruning_of
+from analysis.trials import RungEntry, Sweep, Trial, counts
+
+
+def trial(number: int, value: float | None, outcome: str = "completed", **changed: Any) -> Trial:
+    """A trial of 90 iterations, judged at 30."""
+    values = {"number": number, "outcome": outcome, "reason": "", "values": {"ppo.lr": 0.1 * (number + 1)}, "raw": {}}
+    values |= {
+        "value": value,
+        "seeds": (value, value) if value is not None else (),
+        "curve": {30: value or 0.0, 90: value or 0.0},
+    }
+    values |= {"iterations": 90 if outcome == "completed" else 30, "seconds": 1.0}
+    return Trial(**{**values, **changed})  # type: ignore[arg-type]
+
+
+def sweep(*trials: Trial, **settings: Any) -> Sweep:
+    known = {"sweep.metric": "eval/f1", "sweep.mode": "max", "ppo.num_iterations": 90, "ppo.lr": 0.1}
+    return Sweep("s", {**known, **settings}, trials)
+
+
+def test_the_best_trial_completed_and_trial_0_is_the_control() -> None:
+    found = sweep(trial(0, 0.5), trial(1, 0.9, "pruned"), trial(2, 0.7))
+    assert found.best is not None
+    assert found.best.number == 2
+    assert found.control is found.trials[0]
+    assert [one.number for one in found.ranked()] == [1, 2, 0]
+    assert counts(found.trials) == {"completed": 2, "pruned": 1}
+
+
+def test_a_first_trial_that_differs_from_the_configuration_is_no_control() -> None:
+    assert sweep(trial(0, 0.5), **{"ppo.lr": 0.3}).control is None
+    assert sweep(trial(1, 0.5)).control is None
+
+
+def test_less_can_be_better_and_what_is_not_finite_is_not_ranked() -> None:
+    found = sweep(trial(0, 0.5), trial(1, 0.2), trial(2, math.nan), **{"sweep.mode": "min"})
+    assert [one.number for one in found.ranked()] == [1, 0]
+
+
+def rung(value: float, spared: bool = False) -> tuple[RungEntry, ...]:
+    return (RungEntry(1, 30, value, spared),)
+
+
+def test_what_pruning_saved_is_iterations_not_spent() -> None:
+    found = pruning_of(sweep(trial(0, 0.5, rungs=rung(0.3)), trial(1, 0.4, "pruned", rungs=rung(0.2))))
+    assert found is not None
+    assert (found.planned, found.done) == (180, 120)
+    assert found.saved == pytest.approx(1 / 3)
+    assert (found.rungs[0].iteration, found.rungs[0].reached, found.rungs[0].stopped) == (30, 2, 1)
+
+
+def test_a_spared_trial_that_a_rung_would_have_stopped_shows_the_risk() -> None:
+    # At the rung trial 2 was the worst of three, so asha (one in three goes on) would have stopped it; it ended best.
+    trials = [
+        trial(0, 0.5, rungs=rung(0.6)),
+        trial(1, 0.6, rungs=rung(0.5)),
+        trial(2, 0.9, rungs=rung(0.1, spared=True)),
+    ]
+    found = pruning_of(sweep(*trials, **{"scheduler.reduction_factor": 3}))
+    assert found is not None
+    assert [(one.number, place) for one, place in found.doomed] == [(2, 1)]
+    kept = pruning_of(sweep(*trials[:2], trial(2, 0.9, rungs=rung(0.7, spared=True))))
+    assert kept is not None
+    assert kept.doomed == ()
+
+
+def test_rungs_are_judged_by_the_rank_of_their_trials_at_the_end() -> None:
+    trials = [
+        trial(n, value, curve={30: early, 90: value}, rungs=rung(early))
+        for n, (early, value) in enumerate([(1, 1), (2, 3), (3, 2)])
+    ]
+    found = pruning_of(sweep(*trials))
+    assert found is not None
+    assert found.rungs[0].correlation == pytest.approx(0.5)  # ranks 1 2 3 against 1 3 2
+    assert math.isnan(found.rungs[0].unselected)
+
+
+def test_a_sweep_that_stopped_nothing_has_no_pruning() -> None:
+    assert pruning_of(sweep(trial(0, 0.5), trial(1, 0.6))) is None
+
+
+def test_a_pair_that_works_together_explains_more_than_its_parts() -> None:
+    draws = np.random.default_rng(0).uniform(-1, 1, (3, 60))
+    settings = {name: row.tolist() for name, row in zip("abc", draws, strict=True)}
+    found = interactions(settings, (draws[0] * draws[1]).tolist())
+    assert found[0][:2] == ("a", "b")
+    assert found[0][2] > 0.5
+    assert all(gain < 0.1 for _, _, gain in found[1:])
+
+
+def test_settings_that_add_up_do_not_interact() -> None:
+    draws = np.random.default_rng(0).uniform(-1, 1, (2, 60))
+    ((_, _, gain),) = interactions({"a": draws[0].tolist(), "b": draws[1].tolist()}, draws.sum(axis=0).tolist())
+    assert gain < 0.05
+
+
+def test_few_trials_say_nothing_of_interactions() -> None:
+    assert interactions({"a": [1, 2, 3], "b": [3, 1, 2]}, [1, 2, 3]) == []

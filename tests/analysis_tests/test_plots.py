@@ -87,7 +87,7 @@ def test_trials_run_across_their_settings() -> None:
         Axis("F1", [0.1, 0.9, 0.5]),
     ]
     canvas = parallel(axes, [0.1, 0.9, 0.5], [1], ["a", "b", "c"])
-    assert {"lr", "kind", "F1", "none", "batch", "0.0001", "0.01"} <= set(texts(canvas))
+    assert {"lr", "kind", "F1", "none", "batch", "1e-4", "0.01"} <= set(texts(canvas))
     pair = scatter(axes[0], axes[2], [0.1, 0.9, 0.5], [1], ["trial 0", "trial 1", "trial 2"])
     tips = [element.text for element in parsed(pair).iter(f"{SVG}title")]
     assert tips[1:] == ["trial 0", "trial 2", "trial 1"]  # the best is drawn last, on top

@@ -1,12 +1,15 @@
-"""What the value floor costs: training with and without it, one thread.
+"""What the value floor costs, as a share of training time, one thread.
 
     make bench-floor
     make bench-floor ARGS="--pairs 9"
 
-Two learners of the same seeds train alike, but one of them has no floor. They take turns, an iteration each, over as
-many iterations as there are from one question to the probe to the next; that makes a pair. Time is the process's own
-CPU time, which others on the machine hardly change. Evaluations are left out on both sides: they would make the share
-smaller. Monte Carlo returns, which `train/explained_variance_mc` needs as well, count on both sides.
+By the clock: the time inside the floor, over the rest of the training that it is part of. And as a check that nothing
+escapes the clock, by two learners of the same seeds that take turns, an iteration each; one of them has no floor. A
+pair is as many iterations of both as there are from one question to the probe to the next. Time is the process's own
+CPU time, so that others on the machine change little; on a busy one the first figure is by far the steadier.
+
+Evaluations are left out: they would make the share smaller. Monte Carlo returns, which `train/explained_variance_mc`
+needs as well, count as training.
 """
 
 import argparse
@@ -14,7 +17,6 @@ import math
 import platform
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -33,8 +35,6 @@ from rl.value_floor import ValueFloor, rest
 TO_STAY_BELOW = 3.0
 """Percent of training time."""
 
-WIDTHS, MEMBERS, EVAL_EVERY = (4, 20, 60, 118, 250), (1, 4, 16), (1, 5, 20, 50)
-
 
 @dataclass(frozen=True)
 class Case:
@@ -43,6 +43,13 @@ class Case:
     width: int
     members: int
     eval_every: int
+
+
+CASES = (
+    *(Case(width, members, 1) for width in (4, 20, 60, 118, 250) for members in (1, 4, 16)),
+    *(Case(60, 16, eval_every) for eval_every in (5, 20, 50)),
+)
+"""All widths and members where the floor is wanted most often, and one of them at other rhythms."""
 
 
 class _Unjudged:
@@ -62,23 +69,50 @@ class _NoFloor(ValueFloor):
         return {}
 
 
+class _ClockedFloor(ValueFloor):
+    """Counts the seconds that it takes."""
+
+    seconds = 0.0
+
+    def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
+        start = time.process_time()
+        super().update(iteration, observations, targets)
+        self.seconds += time.process_time() - start
+
+    def under(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
+        start = time.process_time()
+        result = super().under(values, targets, unit)
+        self.seconds += time.process_time() - start
+        return result
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Seconds of CPU that a stretch took."""
+
+    with_floor: float
+    of_it_floor: float
+    without: float
+
+
 def main() -> int:
     """Measure all cases and print the table; returns 1 if a median reaches `TO_STAY_BELOW`."""
     options = _options()
     torch.set_num_threads(1)
     table = Table(title=f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread")
-    for column in ("width", "members", "eval_every", "asked every", "iteration, ms", "share, % (min to max)"):
+    for column in ("width", "members", "eval_every", "asked every", "iteration, ms", "share, %", "with / without, %"):
         table.add_column(column, justify="right")
     too_much = 0
-    for case in _cases():
+    for case in CASES:
         every = math.ceil(rest(case.width) / case.eval_every) * case.eval_every
         pairs = _pairs(case, every, options.pairs)
-        shares = [100 * (with_floor / without - 1) for with_floor, without in pairs]
+        shares = [100 * pair.of_it_floor / (pair.with_floor - pair.of_it_floor) for pair in pairs]
         too_much += statistics.median(shares) >= TO_STAY_BELOW
         table.add_row(
             *(str(value) for value in (case.width, case.members, case.eval_every, every)),
-            f"{1000 * statistics.median(without for _, without in pairs) / every:.0f}",
-            f"{statistics.median(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})",
+            f"{1000 * statistics.median(pair.without for pair in pairs) / every:.0f}",
+            _spread(shares),
+            _spread([100 * (pair.with_floor / pair.without - 1) for pair in pairs]),
         )
     Console(width=120).print(table)
     return int(too_much > 0)
@@ -90,30 +124,29 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _cases() -> Iterator[Case]:
-    """All widths and members where the floor is wanted most often; the most expensive of them at other rhythms."""
-    for width in WIDTHS:
-        for members in MEMBERS:
-            yield Case(width, members, EVAL_EVERY[0])
-    for eval_every in EVAL_EVERY[1:]:
-        yield Case(60, 16, eval_every)
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
-def _pairs(case: Case, iterations: int, count: int) -> list[tuple[float, float]]:
-    """Seconds of CPU, with and without, of `count` stretches of so many iterations."""
+def _pairs(case: Case, iterations: int, count: int) -> list[Pair]:
+    """So many pairs, of so many iterations a side."""
     data = None if case.width == 4 else load_flows(DataConfig(num_features=case.width))
     learners = [_learner(case, data), _learner(case, data)]
+    clocked = learners[0].value_floor = _ClockedFloor(case.members)
     learners[1].value_floor = _NoFloor(case.members)
-    result = []
-    for _ in range(count + 1):
-        seconds = [0.0, 0.0]
+    for learner in learners:
+        learner.iterate()  # warm-up
+    clocked.measured_at.fill_(-math.inf)
+    pairs = []
+    for _ in range(count):
+        seconds, clocked.seconds = [0.0, 0.0], 0.0
         for iteration in range(iterations):
             for side in (0, 1) if iteration % 2 else (1, 0):
                 start = time.process_time()
                 learners[side].iterate()
                 seconds[side] += time.process_time() - start
-        result.append((seconds[0], seconds[1]))
-    return result[1:]  # the first was a warm-up
+        pairs.append(Pair(seconds[0], clocked.seconds, seconds[1]))
+    return pairs
 
 
 def _learner(case: Case, data: FlowData | None) -> Learner:

@@ -41,37 +41,42 @@ def examine(run: Signals) -> Finding | None:
         sureness=Sureness.LIKELY,
         why=(f"updates do move the policy (KL {number(kl.mean, 2)}), " if moved and kl else "") + standing.brief,
         evidence=(Evidence(f"entropy {entropy}, {percent(share)} of the largest", (entropy.metric,), entropy.reach),),
-        causes=(
-            Cause(
-                "entropy_coef too high",
-                "branch at a tenth of it: entropy falls within 20 iterations",
-                Support.SUPPORTED if weight is not None and weight >= 0.1 else Support.OPEN,
-                "" if weight is None else f"entropy_coef {weight:g}",
-            ),
-            Cause(
-                "steps too small for a run as short as this one",
-                "branch at three times the learning rate: entropy falls earlier",
-                Support.RULED_OUT if kl is not None and kl.mean > 1e-3 else Support.OPEN,
-                f"KL of an update {number(kl.mean, 2)}" if kl else "",
-            ),
-            Cause(
-                "no reward that depends on what the policy does (it has not been found yet, or is constant)",
-                "look at the returns of single episodes: do they differ from each other at all?",
-                *_reward(run),
-            ),
-            Cause(
-                "a horizon too short for what the task rewards",
-                "branch at gamma 0.95 and 0.99",
-                *_horizon(run),
-            ),
-            Cause(
-                "a policy gradient with the wrong sign, or for other actions than those taken",
-                "train on a bandit with one paying action: it must be preferred within seconds",
-            ),
-        ),
+        causes=_causes(run),
         remedies=_remedies(run, weight),
         since=int(run.history.length * GRACE),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
+    )
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    weight, kl = run.figure("ppo.entropy_coef"), run.late(metrics.APPROX_KL)
+    return (
+        Cause(
+            "entropy_coef too high",
+            "branch at a tenth of it: entropy falls within 20 iterations",
+            Support.SUPPORTED if weight is not None and weight >= 0.1 else Support.OPEN,
+            "" if weight is None else f"entropy_coef {weight:g}",
+        ),
+        Cause(
+            "steps too small for a run as short as this one",
+            "branch at three times the learning rate: entropy falls earlier",
+            Support.RULED_OUT if kl is not None and kl.mean > 1e-3 else Support.OPEN,
+            f"KL of an update {number(kl.mean, 2)}" if kl else "",
+        ),
+        Cause(
+            "no reward that depends on what the policy does (it has not been found yet, or is constant)",
+            "look at the returns of single episodes: do they differ from each other at all?",
+            *_reward(run),
+        ),
+        Cause(
+            "a horizon too short for what the task rewards",
+            "branch at gamma 0.95 and 0.99",
+            *_horizon(run),
+        ),
+        Cause(
+            "a policy gradient with the wrong sign, or for other actions than those taken",
+            "train on a bandit with one paying action: it must be preferred within seconds",
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """Inputs that are not scaled: units are saturated before any training, and observations look alike to the networks."""
 
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.signals import Signals, Window
 from analysis.diagnosis.standing import standing_of
 from analysis.words import number, percent
 from rl import metrics
@@ -39,20 +39,7 @@ def examine(run: Signals) -> Finding | None:
         why="a saturated unit passes on less than 6 % of a gradient, and says the same for all observations; "
         + standing.brief,
         evidence=tuple(facts),
-        causes=(
-            Cause(
-                "observations in raw units",
-                "print mean and spread of each column that the networks see",
-                Support.SUPPORTED if wide else Support.OPEN,
-                f"the largest has {number(largest.mean, 3)}" if largest else "",
-            ),
-            Cause(
-                "weights initialised too large",
-                "saturation that stays when inputs have spread 1",
-                Support.OPEN if not largest else Support.RULED_OUT if wide else Support.SUPPORTED,
-                f"the largest input has {number(largest.mean, 3)}" if largest else "",
-            ),
-        ),
+        causes=_causes(largest, wide),
         remedies=()
         if normalised
         else (
@@ -64,6 +51,23 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=facts[0].iterations[0] if facts[0].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _causes(largest: Window | None, wide: bool) -> tuple[Cause, ...]:
+    return (
+        Cause(
+            "observations in raw units",
+            "print mean and spread of each column that the networks see",
+            Support.SUPPORTED if wide else Support.OPEN,
+            f"the largest has {number(largest.mean, 3)}" if largest else "",
+        ),
+        Cause(
+            "weights initialised too large",
+            "saturation that stays when inputs have spread 1",
+            Support.OPEN if not largest else Support.RULED_OUT if wide else Support.SUPPORTED,
+            f"the largest input has {number(largest.mean, 3)}" if largest else "",
+        ),
     )
 
 

@@ -48,18 +48,7 @@ def examine(run: Signals) -> Finding | None:
         sureness=Sureness.SURE if contradicts else Sureness.LIKELY,
         why=("by the table itself; " if contradicts else "the return is nearly the best there is; ") + standing.brief,
         evidence=tuple(facts),
-        causes=(
-            Cause(
-                "a reward table under which missing threats pays",
-                "compute what a perfect policy and each constant action earn",
-                Support.SUPPORTED if contradicts else Support.OPEN,
-                facts[-1].text if contradicts else "",
-            ),
-            Cause(
-                "rewards of other steps than those acted on",
-                "act by a rule that knows the label: the reward must be the table's, step by step",
-            ),
-        ),
+        causes=_causes(contradicts, facts[-1].text),
         remedies=(
             Remedy(
                 {"env.reward_threat": (-10.0, 8.0, 5.0, 2.0), "env.reward_benign": (0.5, -5.0, -3.0, -1.0)},
@@ -68,6 +57,21 @@ def examine(run: Signals) -> Finding | None:
             ),
         ),
         since=f1.iterations[0],
+    )
+
+
+def _causes(contradicts: bool, table: str) -> tuple[Cause, ...]:
+    return (
+        Cause(
+            "a reward table under which missing threats pays",
+            "compute what a perfect policy and each constant action earn",
+            Support.SUPPORTED if contradicts else Support.OPEN,
+            table if contradicts else "",
+        ),
+        Cause(
+            "rewards of other steps than those acted on",
+            "act by a rule that knows the label: the reward must be the table's, step by step",
+        ),
     )
 
 

@@ -3,8 +3,10 @@
     make bench-ppo
     make bench-ppo ARGS="--pairs 9 --nsl-kdd KDDTrain+_20Percent.txt"
 
-A pair is one stretch of ours and one of theirs, so that a machine that slows down slows both. Ours counts the steps of
-all members: a trial needs several seeds, and Stable-Baselines3 trains them one after the other.
+A round is one stretch of ours eager, one of ours compiled and one of theirs, so that a machine that slows down slows
+all three. Times are those of the process on its core, not of the clock on the wall: what else runs counts little. Ours
+counts the steps of all members: a trial needs several seeds, and Stable-Baselines3 trains them one after the other.
+Compiling is not counted; `benchmarks.profile` says what it takes.
 """
 
 import argparse
@@ -12,21 +14,25 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import gymnasium
 import torch
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import DummyVecEnv
 
+from benchmarks import sb3
 from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 from rl.data import FlowData, load_flows
+from rl.errors import ConfigError
+from rl.machine import require_machine
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 
 CONFIG = PPOConfig(num_envs=8, num_steps=128, minibatch_size=256, num_epochs=4, num_iterations=10**9, eval_every=10**9)
+
+Stretch = Callable[[], float]
+"""Trains for a while, and returns steps per second."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,14 @@ class Case:
         name: As the table shows it.
         env: The environment's id.
         members: Of ours; theirs is always one.
-        target: Ratio to reach, on one core, eager.
+        targets: Ratios to reach on one core, eager and compiled; None: there is none.
         data: Flows, for triage.
     """
 
     name: str
     env: str
     members: int
-    target: float
+    targets: tuple[float | None, float | None]
     data: FlowData | None = None
 
 
@@ -52,11 +58,23 @@ def main() -> None:
     """Measure all cases and print the table."""
     options = _options()
     torch.set_num_threads(1)
-    table = Table(title=f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread, eager")
-    for column in ("case", "width", "members", "ours, steps/s", "SB3, steps/s", "ratio (min to max)", "to reach"):
-        table.add_column(column, justify="left" if column == "case" else "right")
+    modes = _modes()
+    table = Table(title=f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread")
+    for column in (
+        "case",
+        "width",
+        "trunk",
+        "members",
+        "update",
+        "ours, steps/s",
+        "SB3",
+        "ratio (min to max)",
+        "target",
+    ):
+        table.add_column(column, justify="left" if column in ("case", "trunk", "update") else "right")
     for case in _cases(options.nsl_kdd):
-        table.add_row(*_measured(case, options.pairs, options.iterations))
+        for row in _measured(case, modes, options.pairs, options.iterations):
+            table.add_row(*row)
     Console(width=120).print(table)
 
 
@@ -68,67 +86,73 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _modes() -> dict[str, PPOConfig]:
+    """What ours is measured with: eager, and compiled where there is a compiler."""
+    modes = {"eager": CONFIG, "compiled": replace(CONFIG, compile=True)}
+    try:
+        require_machine(modes["compiled"])
+    except ConfigError as error:
+        print(f"eager only: {error}")
+        del modes["compiled"]
+    return modes
+
+
 def _cases(nsl_kdd: str | None) -> Iterator[Case]:
-    for members, target in ((1, 2.0), (8, 6.0), (16, 7.0)):
-        yield Case("CartPole-v1", "CartPole-v1", members, target)
-    yield Case("triage, synthetic", TRIAGE, 8, 6.0, load_flows(DataConfig()))
+    for members, targets in ((1, (2.0, None)), (8, (6.0, 7.0)), (16, (7.0, 9.0))):
+        yield Case("CartPole-v1", "CartPole-v1", members, targets)
+    for features, targets in ((20, (6.0, 8.0)), (118, (5.0, 6.0))):
+        yield Case("triage, synthetic", TRIAGE, 8, targets, load_flows(DataConfig(num_features=features)))
     if nsl_kdd:
-        yield Case("triage, NSL-KDD", TRIAGE, 8, 5.0, load_flows(DataConfig(source="nsl_kdd", path=nsl_kdd)))
+        data = load_flows(DataConfig(source="nsl_kdd", path=nsl_kdd))
+        yield Case("triage, NSL-KDD", TRIAGE, 8, (5.0, 6.0), data)
 
 
-def _measured(case: Case, pairs: int, iterations: int) -> list[str]:
-    width, ours = _ours(case, iterations)
-    theirs = _theirs(case, iterations)
-    ours(), theirs()  # warm-up
-    rates = [(ours(), theirs()) for _ in range(pairs)]
-    ratios = [one / other for one, other in rates]
-    return [
-        case.name,
-        str(width),
-        str(case.members),
-        f"{statistics.median(one for one, _ in rates):,.0f}",
-        f"{statistics.median(other for _, other in rates):,.0f}",
-        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-        f"{case.target:g}",
-    ]
+def _measured(case: Case, modes: dict[str, PPOConfig], pairs: int, iterations: int) -> Iterator[list[str]]:
+    width, ours = 0, {}
+    for mode, config in modes.items():
+        width, ours[mode] = _ours(case, config, iterations)
+    sides = {**ours, "SB3": _theirs(case, iterations)}
+    for stretch in sides.values():
+        stretch()  # warm-up
+    rounds = [{side: stretch() for side, stretch in sides.items()} for _ in range(pairs)]
+    for mode, target in zip(ours, case.targets, strict=False):
+        ratios = [rates[mode] / rates["SB3"] for rates in rounds]
+        yield [
+            case.name,
+            str(width),
+            "shared" if CONFIG.shared_trunk else "separate",
+            str(case.members),
+            mode,
+            f"{statistics.median(rates[mode] for rates in rounds):,.0f}",
+            f"{statistics.median(rates['SB3'] for rates in rounds):,.0f}",
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{target:g}" if target else "",
+        ]
 
 
-def _ours(case: Case, iterations: int) -> tuple[int, Callable[[], float]]:
-    """Width of an observation, and a stretch of training that returns member steps per second."""
+def _ours(case: Case, config: PPOConfig, iterations: int) -> tuple[int, Stretch]:
+    """Width of an observation, and the training of all members."""
     env = EnvConfig(id=case.env)
-    learner = make_learner(CONFIG, env, member_seeds(0, case.members), evaluation_seed(0), case.data)
+    learner = make_learner(config, env, member_seeds(0, case.members), evaluation_seed(0), case.data)
 
     def stretch() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(iterations):
             learner.iterate()
-        return iterations * case.members * CONFIG.batch_size / (time.perf_counter() - start)
+        return iterations * case.members * config.batch_size / (time.process_time() - start)
 
     return learner.rollout.raw_observations.shape[-1], stretch
 
 
-def _theirs(case: Case, iterations: int) -> Callable[[], float]:
-    """A stretch of training that returns steps per second."""
+def _theirs(case: Case, iterations: int) -> Stretch:
     flows = {} if case.data is None else {"flows": case.data.train}
-    lanes = DummyVecEnv([lambda: gymnasium.make(case.env, **flows) for _ in range(CONFIG.num_envs)])
-    model = PPO(
-        "MlpPolicy",
-        lanes,
-        n_steps=CONFIG.num_steps,
-        batch_size=CONFIG.minibatch_size,
-        n_epochs=CONFIG.num_epochs,
-        learning_rate=CONFIG.lr,
-        ent_coef=CONFIG.entropy_coef,
-        vf_coef=CONFIG.value_coef,
-        policy_kwargs={"net_arch": {"pi": [64, 64], "vf": [64, 64]}},
-        device="cpu",
-        seed=0,
-    )
+    lanes = sb3.lanes(case.env, CONFIG.num_envs, **flows)
+    model = PPO("MlpPolicy", lanes, device="cpu", seed=0, **sb3.arguments(CONFIG))
 
     def stretch() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         model.learn(iterations * CONFIG.batch_size)
-        return iterations * CONFIG.batch_size / (time.perf_counter() - start)
+        return iterations * CONFIG.batch_size / (time.process_time() - start)
 
     return stretch
 

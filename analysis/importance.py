@@ -91,6 +91,7 @@ def importances(
     ranges: Mapping[str, BaseDistribution],
     sign: int = 1,
     seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> list[Importance]:
     """How much each searched setting matters for a value of trials, the most important first.
 
@@ -100,6 +101,7 @@ def importances(
         ranges: Of the settings.
         sign: 1 where more is better, -1 where less is.
         seed: Of resampling and of the forest.
+        resamples: Draws for the intervals.
 
     Returns:
         Empty with fewer than four trials, or where the value or all settings are the same for all.
@@ -111,7 +113,7 @@ def importances(
     kept = {path: ranges[path] for path in paths}
     whole = _shares(trials, values, kept, sign, seed)
     draws = []
-    for _ in range(RESAMPLES):
+    for _ in range(resamples):
         rows = generator.integers(0, len(trials), size=len(trials))
         chosen = [values[row] for row in rows]
         if len(set(chosen)) > 1:

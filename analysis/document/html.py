@@ -18,7 +18,7 @@ main {{ max-width: 64rem; margin: 0 auto; padding: 1rem clamp(0.8rem, 3vw, 2rem)
 h1 {{ font-size: 1.6rem; line-height: 1.2; margin: 1rem 0; }}
 h2 {{ font-size: 1.25rem; margin: 2.2rem 0 0.6rem; border-bottom: 1px solid var(--grid); padding-bottom: 0.2rem; }}
 h3 {{ font-size: 1.05rem; margin: 1.6rem 0 0.4rem; }}
-p, li, td, th, figcaption {{ overflow-wrap: anywhere; }}
+p, li, figcaption {{ overflow-wrap: anywhere; }}
 p {{ margin: 0.5rem 0; max-width: 46rem; }}
 ul {{ margin: 0.4rem 0; padding-left: 1.3rem; max-width: 46rem; }}
 .lead {{ font-size: 1.1rem; font-weight: 600; background: var(--lead); padding: 0.8rem 1rem; border-radius: 6px;
@@ -30,7 +30,8 @@ caption {{ text-align: left; color: var(--soft); padding: 0.2rem 0; }}
 th, td {{ text-align: left; vertical-align: top; padding: 0.3rem 0.7rem 0.3rem 0; border-bottom: 1px solid var(--grid);
   min-width: 3.2rem; max-width: 26rem; }}
 thead th {{ color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--grid); }}
-tbody th {{ font-weight: 500; }}
+tbody th {{ font-weight: 500; min-width: 7rem; }}
+td, th {{ overflow-wrap: break-word; }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
 pre {{ background: var(--shade); padding: 0.7rem 0.9rem; border-radius: 6px; white-space: pre-wrap;
   overflow-wrap: anywhere; font-size: 0.85rem; }}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
 WIDTH, HEIGHT = 560, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 74, 14, 14, 44
 
 COLOURS = 6
 """Lines that can be told apart by colour; each has a dash pattern of its own as well."""
@@ -186,7 +186,7 @@ class Canvas:
             self.text(x(value), y.start + 17, tick_text(value), "middle", "soft")
         self.line([(x.start, y.start), (x.end, y.start)], "soft", 1)
         self.text((x.start + x.end) / 2, y.start + 36, x_label, "middle")
-        self.text(15, (y.start + y.end) / 2, y_label, "middle", turned=True)
+        self.text(14, (y.start + y.end) / 2, y_label, "middle", turned=True)
 
     def legend(self, entries: Sequence[tuple[str, str, str]], y: float | None = None) -> None:
         """Names of lines, as (name, colour, dash), in rows below the figure, which grows by them."""

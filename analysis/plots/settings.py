@@ -90,7 +90,7 @@ def parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[int],
     """
     canvas = Canvas(height=320)
     bottom, top = canvas.height - 54, 30.0
-    places = [LEFT - 20 + (WIDTH - LEFT - 20) * i / max(1, len(axes) - 1) for i in range(len(axes))]
+    places = [54 + (WIDTH - 94) * i / max(1, len(axes) - 1) for i in range(len(axes))]
     scales = [axis.scale(bottom, top) for axis in axes]
     order = sorted(range(len(scores)), key=lambda i: (i in best, scores[i]))
     for place, trial in enumerate(order):

@@ -112,7 +112,7 @@ def _finding(ranked: Ranked, title: str, titles: dict[str, str]) -> list[Block]:
     since = f" (from iteration {finding.since} on)" if finding.since is not None else ""
     blocks: list[Block] = [
         Heading(f"{title} ({how})", 3),
-        Paragraph(f"{finding.headline}{'' if finding.headline.endswith('.') else '.'}"),
+        Paragraph(f"{finding.headline[:1].upper()}{finding.headline[1:]}."),
     ]
     after = [titles[name].lower() for name in ranked.follows_from if name in titles]
     if after:

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "write the report of a sweep, or of a run, as Markdown and as one HTML page",
         "examples:\n"
         "  python -m analysis report horizon                   # runs/horizon/report/report.md and report.html\n"
-        "  python -m analysis report horizon/7                 # runs/horizon/report/trial-0007.md and .html\n"
+        "  python -m analysis report horizon/7                 # runs/horizon/trials/0007/report.md and .html\n"
         "  python -m analysis report progress.csv --out here",
     )
     report.add_argument("name", metavar="NAME", help="a sweep's name, or a run")
@@ -114,6 +114,7 @@ def _compare(options: argparse.Namespace) -> str:
 
 
 def _report(options: argparse.Namespace) -> str:
+    from analysis.diagnosis import diagnose
     from analysis.history import Stores
     from analysis.report.write import report_run
 
@@ -124,7 +125,7 @@ def _report(options: argparse.Namespace) -> str:
 
         written = report_sweep(name, stores, options.optuna_url, options.out)
     else:
-        written = report_run(_history(options, options.name), stores, options.out)
+        written = report_run(diagnose(_history(options, options.name)), stores, options.out)
     if options.json:
         return _json({"written": [str(path) for path in written]})
     return "".join(f"wrote {path}\n" for path in written)

@@ -19,6 +19,7 @@ from rl.errors import CheckpointError, ConfigError
 from sweeps.asha import Asha, RungEntry
 from sweeps.assignment import Assignment
 from sweeps.config import SweepConfig
+from sweeps.diagnoses import Diagnoses
 from sweeps.errors import LedgerError, SweepError
 from sweeps.force import mismatch
 from sweeps.health import HealthRules
@@ -103,6 +104,7 @@ class Driver:
             if config.scheduler.name == "asha"
             else None
         )
+        self._diagnoses = Diagnoses(progress.warn)
         self._running: dict[int, _Running] = {}
         self._proposed = 0
         self._spool = Spool(reopen or _nothing, tracker.incomplete, self._outcomes, self._replay, progress.warn)
@@ -242,6 +244,7 @@ class Driver:
             return None, str(error)
         self._proposed += 1
         self._running[number] = trial = _Running(config, time.monotonic())
+        self._diagnoses.follow(number, config)
         if entry:
             trial.before = entry.summary
             trial.on_record, trial.decision = entry.last_iteration, entry.decision
@@ -256,10 +259,12 @@ class Driver:
         metric = self._config.sweep.metric
         evaluated = [record for record in period if metric in record.metrics]
         trial.evaluations += [record.metrics for record in evaluated]
+        self._diagnoses.take(number, period)
         verdict = self._verdict(number, trial, period)
         for record in evaluated:
             if record.iteration > trial.on_record:
                 self._ledger.report(number, record.iteration, record.metrics[metric])
+        self._diagnose(number, ended=verdict is not None)
         if verdict:
             self._finish(number, verdict, period)
         else:
@@ -277,6 +282,8 @@ class Driver:
         verdict = self._wrong(trial, period)
         if verdict is None and iteration <= trial.on_record:
             return None  # as an earlier process found: a rung that others have reached since is not judged again
+        if sick and sick.outcome is Outcome.STUCK:
+            sick = self._diagnoses.found(number).reason(sick)
         verdict = verdict or sick or self._judge_rung(number, trial, period[-1])
         if verdict is None and iteration >= self._config.ppo.num_iterations:
             verdict = Verdict(Outcome.COMPLETED, f"reached iteration {iteration}")
@@ -284,6 +291,14 @@ class Driver:
             decision = {"iteration": iteration, OUTCOME: str(verdict.outcome), REASON: verdict.reason}
             self._ledger.annotate(number, {DECISION: decision})
         return verdict
+
+    def _diagnose(self, number: int, ended: bool) -> None:
+        """Show what the rules say of a trial; it is on record before the trial ends there."""
+        found = self._diagnoses.news(number, ended)
+        if found:
+            self._ledger.annotate(number, found.notes)
+            self._spool.write(number, lambda: self._tracker.tag_trial(number, found.notes))
+            self._progress.diagnosed(number, found.title)
 
     def _wrong(self, trial: _Running, period: Sequence[Record]) -> Verdict | None:
         differences = (mismatch(record, trial.config.ppo) for record in period)
@@ -307,6 +322,7 @@ class Driver:
         self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)
         del self._running[number]
         self._health.forget(number)
+        self._diagnoses.forget(number)
         self._spool.write(number, lambda: self._tracker.log(number, records))
         shown = {} if verdict.outcome is Outcome.INTERRUPTED else numbers  # written when the trial ends, once
         self._spool.write(number, lambda: self._tracker.end_trial(number, verdict, shown))

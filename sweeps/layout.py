@@ -5,7 +5,8 @@ config.yaml                  the composed configuration
 lock                         held by the process that runs the sweep (sweeps/lock.py)
 scratch                      where that process keeps its temporary files (sweeps/scratch.py); gone with them
 trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
-report/                      what is written about the sweep afterwards
+trials/0007/report.html      the trial's diagnosis, as report.md and its figures too; written when the sweep has ended
+report/                      likewise of the sweep as a whole: report.html, report.md, champion.json
 ```
 
 A worker writes a trial's checkpoint before it reports the evaluation, so a checkpoint is never behind the ledger, nor

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from rl.seeding import as_int
-from sweeps.assignment import NOTES
+from sweeps import assignment
 from sweeps.config import SamplerConfig, StudyConfig
 from sweeps.errors import SweepError
 from sweeps.outcome import Outcome, Verdict
@@ -31,6 +31,12 @@ OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "s
 RUNGS, DECISION = "rungs", "decision"
 """Names of user attributes; `VALUES` holds the searched settings as the learner sees them, `RUNGS` the results that the
 scheduler compares by, `DECISION` how the trial ends, written before the curve's last point and the `tell`."""
+
+DIAGNOSIS, FINDINGS = "diagnosis", "findings"
+"""Likewise: the first finding of a trial's diagnosis in words, and the names of all (`sweeps/diagnoses.py`)."""
+
+NOTES = (*assignment.NOTES, DIAGNOSIS, FINDINGS)
+"""Attributes that the tracker shows as tags."""
 
 _FIXED = "fixed_params"
 """Under which Optuna keeps what was enqueued."""
@@ -64,7 +70,8 @@ class Entry:
         started: When it was asked for.
         state: Optuna's word for how it stands.
         rungs: Its results at the scheduler's rungs, as `sweeps.asha.RungEntry` has them.
-        notes: What workers said of its checkpoint, by name.
+        notes: What was said of it, by name: of its checkpoint by workers, of its curves by the rules of diagnosis.
+        run_id: MLflow's; empty where nothing is tracked.
         decision: How it ended, or has to end once its records are there, and at which iteration.
     """
 
@@ -80,6 +87,7 @@ class Entry:
     rungs: Sequence[Mapping[str, Any]] = ()
     decision: tuple[int, Verdict] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -291,6 +299,7 @@ def _entry(trial: FrozenTrial) -> Entry:
         rungs=attributes.get(RUNGS, ()),
         decision=decision and (decision["iteration"], Verdict(Outcome(decision[OUTCOME]), decision[REASON])),
         notes={name: attributes[name] for name in NOTES if name in attributes},
+        run_id=attributes.get(MLFLOW_RUN, ""),
     )
 
 

@@ -32,6 +32,7 @@ class _Live:
     iteration: int = 0
     value: float | None = None
     spread: float = 0.0
+    diagnosis: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,27 @@ class Progress:
         """A trial was handed to a worker."""
         self._running[number] = _Live(values)
 
+    def diagnosed(self, number: int, title: str) -> None:
+        """The rules say something else of a trial than before; an empty title says that nothing is wrong with it."""
+        self._running[number].diagnosis = title
+
     def evaluated(self, number: int, iteration: int, value: float, spread: float) -> None:
         """A trial goes on."""
         trial = self._running[number]
         trial.iteration, trial.value, trial.spread = iteration, value, spread
         if time.monotonic() - self._last_line > _HEARTBEAT_S:
-            at = ", ".join(f"trial {n} at {t.iteration}" for n, t in self._running.items() if t.iteration)
+            at = ", ".join(_at(number, trial) for number, trial in self._running.items() if trial.iteration)
             self._line(f"running: {at}; {self._status()}")
 
     def ended(self, number: int, verdict: Verdict, value: float | None, spread: float) -> None:
         """A trial has ended."""
-        self._running.pop(number, None)
+        trial = self._running.pop(number, None)
         self._outcomes[verdict.outcome] += 1
         self._compare(number, verdict.outcome, value, spread)
         shown = "" if value is None else f" {value:.3f} ± {spread:.3f}"
         text = f"trial {number} {verdict.outcome}{shown}: {verdict.reason}"
+        if trial and trial.diagnosis and verdict.outcome is not Outcome.STUCK:  # whose reason is its diagnosis
+            text += f" ({trial.diagnosis})"
         self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
         self._line(f"{text}; {self._status()}")
 
@@ -161,14 +168,19 @@ class Progress:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items() if count)
         head = Text(f"{self._config.sweep.name}  {elapsed}  {self._status()}", style="bold")
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("running", "iteration", self._config.sweep.metric, "configuration"):
+        for column in ("running", "iteration", self._config.sweep.metric, "diagnosis", "configuration"):
             table.add_column(column, no_wrap=True, overflow="ellipsis")
         for number, trial in sorted(self._running.items()):
             value = "" if trial.value is None else f"{trial.value:.3f} ± {trial.spread:.3f}"
             iteration = f"{trial.iteration}/{self._config.ppo.num_iterations}"
-            table.add_row(str(number), iteration, value, describe(trial.values))
+            table.add_row(str(number), iteration, value, trial.diagnosis, describe(trial.values))
         warnings = [Text(f"warning: {message}", style="yellow") for message in self._warnings[-2:]]
         return Group(head, Text(counts or "no trial has ended yet", style="dim"), table, *self._recent, *warnings)
+
+
+def _at(number: int, trial: _Live) -> str:
+    """How far a running trial is, and what the rules say of it."""
+    return f"trial {number} at {trial.iteration}" + (f" ({trial.diagnosis})" if trial.diagnosis else "")
 
 
 def describe(values: Mapping[str, Any]) -> str:

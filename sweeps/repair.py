@@ -165,5 +165,5 @@ def _close(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Seque
         outcome, reason = Outcome(own[0].tags[OUTCOME_TAG]), own[0].tags.get(REASON_TAG, "")
     elif len(ended) == len(snapshot.entries):
         outcome, reason = Outcome.COMPLETED, ""
-    tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {}, [])
+    tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {})
     return f"the sweep's own run: {outcome}"

@@ -12,7 +12,7 @@ from sweeps.outcome import Verdict
 from sweeps.record import Record
 from sweeps.schema import to_yaml
 from sweeps.space import Space
-from sweeps.tracking import Tracker
+from sweeps.tracking import Tracker, flatten
 
 
 def open_run(tracker: Tracker, number: int, values: Mapping[str, Any], config: SweepConfig) -> str:
@@ -24,9 +24,13 @@ def open_run(tracker: Tracker, number: int, values: Mapping[str, Any], config: S
         values: What the sampler chose.
         config: The trial's configuration; the sweep's, if it cannot have one of its own.
     """
-    fixed = {group: asdict(getattr(config, group)) for group in ("ppo", "env", "data")}
     tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
-    return tracker.start_trial(number, values, fixed, tags, to_yaml(config))
+    return tracker.start_trial(number, values, recorded_settings(config), tags, to_yaml(config))
+
+
+def recorded_settings(config: SweepConfig) -> dict[str, Any]:
+    """What is written down of a trial's configuration, by dotted path."""
+    return flatten({group: asdict(getattr(config, group)) for group in ("ppo", "env", "data")})
 
 
 def write_run(

@@ -24,6 +24,7 @@ from sweeps.outcome import Outcome
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
 from sweeps.records import Records, open_records
+from sweeps.reports import write_reports
 from sweeps.space import Space, search_space
 from sweeps.stop import StopRequest
 from sweeps.summary import print_command, resume_command, show_summary
@@ -83,20 +84,30 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
                 stopped = "" if driver.is_finished else _run_trials(config, driver, slots, data, stop)
                 stop.stand_down()
             _close(tracker, driver, stopped, console)
+            report = ""
+            if stopped != BY_THE_USER and not isinstance(driver.failure, LedgerError):
+                console.print("Writing the report", highlight=False)
+                report = write_reports((config, space), ledger.entries(), tracker, lambda: stop.asked)
         except KeyboardInterrupt:  # again, while records were being closed: the resume closes them
             _say_how_to_resume(config, command, BY_THE_USER, console)
             return INTERRUPTED
-    return _conclude(config, command, driver, stopped, ledger, console)
+    return _conclude(config, command, driver, stopped, ledger, report, console)
 
 
 def _conclude(
-    config: SweepConfig, command: Sequence[str], driver: Driver, stopped: str, ledger: Ledger, console: Console
+    config: SweepConfig,
+    command: Sequence[str],
+    driver: Driver,
+    stopped: str,
+    ledger: Ledger,
+    report: str,
+    console: Console,
 ) -> int:
     """Print what came of a sweep whose records are closed, and how to go on with it; returns the exit code."""
     if isinstance(driver.failure, LedgerError):
         _say_how_to_resume(config, command, str(driver.failure), console)
         return FAILED
-    show_summary(config, command, ledger.entries(), console)
+    show_summary(config, command, ledger.entries(), report, console)
     if driver.failure:
         raise driver.failure
     if stopped:
@@ -175,7 +186,7 @@ def _close(tracker: Tracker, driver: Driver, stopped: str, console: Console) -> 
     outcome = Outcome.CRASHED if failed else Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
     reason = str(driver.failure or stopped)
     try:
-        tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {}, [])
+        tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {})
     except TrackingError as error:
         console.print(f"warning: {error}", markup=False)
 

@@ -27,13 +27,17 @@ _NOT_RERUN = ("resume", "sweep.name", "sweep.num_trials", "sweep.max_hours", "sw
 _NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
 
 
-def show_summary(config: SweepConfig, command: Sequence[str], entries: Sequence[Entry], console: Console) -> None:
-    """Print the leaderboard, how trials ended, the command that reruns the best, and how to open the two UIs."""
+def show_summary(
+    config: SweepConfig, command: Sequence[str], entries: Sequence[Entry], report: str, console: Console
+) -> None:
+    """Print the leaderboard, how trials ended, what the report says, what to type next, and how to open the two UIs."""
     console.print(leaderboard(config, entries))
     counts = Counter(entry.outcome for entry in entries if entry.outcome)
     console.print(
         f"{sum(counts.values())} trials: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     )
+    if report:
+        console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
     winner = best(entries, config.sweep.mode)
     if winner is None:
         console.print("No trial completed, so there is no best one: the reasons are in the table.")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
 
 SWEEP_TAG, TRIAL_TAG, SEARCHED_TAG, OUTCOME_TAG, REASON_TAG = "sweep", "trial", "searched", "outcome", "reason"
-PARENT_TAG, CODE_TAGS = "mlflow.parentRunId", "git."
-CONFIG_FILE = "config.yaml"
+PARENT_TAG, NOTE_TAG, CODE_TAGS = "mlflow.parentRunId", "mlflow.note.content", "git."
+CONFIG_FILE, REPORT = "config.yaml", "report"
 STATUS = {
     Outcome.COMPLETED: "FINISHED",
     Outcome.PRUNED: "KILLED",
@@ -92,13 +92,21 @@ class Tracker(Protocol):
                 iteration.
         """
 
-    def end_sweep(self, outcome: Outcome, summary_tags: Mapping[str, str], artifacts: Sequence[Path]) -> None:
+    def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """Closes the parent run.
 
         Args:
             outcome: How the sweep ended.
-            summary_tags: What it found, e.g. the champion's number.
-            artifacts: Files and folders to keep with it.
+            tags: What else to say of that, e.g. why.
+        """
+
+    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+        """Keeps a report with a run, whether it has ended or not.
+
+        Args:
+            number: The trial's; None: the sweep's own run.
+            files: Files and folders; of the same names as before, they replace those.
+            note: What to show on top of the run's page, in Markdown.
         """
 
 
@@ -160,7 +168,10 @@ class NullTracker:
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
         """Does nothing."""
 
-    def end_sweep(self, outcome: Outcome, summary_tags: Mapping[str, str], artifacts: Sequence[Path]) -> None:
+    def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        """Does nothing."""
+
+    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
         """Does nothing."""
 
 
@@ -286,14 +297,21 @@ class MlflowTracker:
             _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
         sweep.outcomes[number] = verdict.outcome
 
-    def end_sweep(self, outcome: Outcome, summary_tags: Mapping[str, str], artifacts: Sequence[Path]) -> None:
+    def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """See `Tracker`."""
         sweep = self._opened()
         with translated(f"end sweep {sweep.name}"):
-            for path in artifacts:
-                sweep.client.log_artifact(sweep.parent, str(path))
-            _set_tags(sweep.client, sweep.parent, {**summary_tags, OUTCOME_TAG: outcome})
+            _set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
             sweep.client.set_terminated(sweep.parent, STATUS[outcome])
+
+    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+        """See `Tracker`."""
+        sweep = self._opened()
+        run = sweep.parent if number is None else self._run_of(number)
+        with translated(f"attach a report to {sweep.name if number is None else f'trial {number}'}"):
+            for path in files:
+                sweep.client.log_artifact(run, str(path), REPORT)
+            _set_tags(sweep.client, run, {NOTE_TAG: note})
 
     def _find_experiment(self, client: "MlflowClient") -> str:
         """Id of the experiment, made where missing."""

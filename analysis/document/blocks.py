@@ -84,3 +84,8 @@ class Document:
 
     title: str
     blocks: tuple[Block, ...]
+
+    @property
+    def lead(self) -> str:
+        """The verdict; empty if there is none."""
+        return next((block.text for block in self.blocks if isinstance(block, Paragraph) and block.lead), "")

@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
-from analysis.diagnosis import diagnose
+from analysis.diagnosis import Diagnosis
 from analysis.document import Document, Figure, to_markdown
 from analysis.document.html import to_html
 from analysis.errors import AnalysisError
-from analysis.history import History, Stores
+from analysis.history import Stores
 from analysis.plots.canvas import STYLE
 from analysis.report.run import run_document
 
@@ -50,23 +50,20 @@ def _write(file: Path, text: str) -> None:
     temporary.replace(file)
 
 
-def report_run(history: History, stores: Stores, folder: Path | None = None) -> list[Path]:
+def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None) -> list[Path]:
     """Writes the report of a run.
 
     Args:
-        history: The run.
+        diagnosis: Of the run.
         stores: Where sweeps lie, for commands.
-        folder: Where to write; by default a trial's sweep's `report/`, for anything else `reports/` beside the sweeps.
+        folder: Where to write; by default a trial's own folder, for anything else `reports/` beside the sweeps.
 
     Returns:
         The files written, to be kept with the run.
     """
+    history = diagnosis.signals.history
     sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
-    if folder is None:
-        folder = stores.folder / sweep / "report" if sweep and trial else stores.folder / "reports"
-    stem = (
-        f"trial-{int(trial):04d}"
-        if sweep and trial
-        else "".join(c if c.isalnum() or c in "-_" else "-" for c in history.name)
-    )
-    return write_document(run_document(diagnose(history), stores.folder), folder, stem)
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in history.name)
+    if folder is None and sweep and trial:
+        folder, stem = stores.folder / sweep / "trials" / f"{int(trial):04d}", "report"
+    return write_document(run_document(diagnosis, stores.folder), folder or stores.folder / "reports", stem)

@@ -36,8 +36,17 @@ def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folde
     return write_document(document, folder or stores.folder / name / "report", "report")
 
 
-def findings_of(name: str, stores: Stores, optuna_url: str | None = None) -> Findings:
-    """All that a sweep's report is made from."""
+def findings_of(
+    name: str, stores: Stores, optuna_url: str | None = None, diagnoses: Mapping[int, Diagnosis] | None = None
+) -> Findings:
+    """All that a sweep's report is made from.
+
+    Args:
+        name: Of the sweep.
+        stores: Where its folder and MLflow's records are.
+        optuna_url: As for `report_sweep`.
+        diagnoses: Of its trials; None: of those that MLflow holds.
+    """
     sweep = read_sweep(name, stores.folder, optuna_url)
     completed = sweep.ranked(COMPLETED)
     rung = min((entry.iteration for trial in sweep.trials for entry in trial.rungs), default=0)
@@ -49,7 +58,8 @@ def findings_of(name: str, stores: Stores, optuna_url: str | None = None) -> Fin
         chosen, values = completed, [trial.value or 0.0 for trial in completed]
         about = f"the final {sweep.metric} of completed trials"
     shares = importances(chosen, values, distributions(name, stores.folder, optuna_url), sweep.sign)
-    return Findings(sweep, _diagnoses(name, stores), shares, about, len(chosen), stores.folder)
+    diagnoses = _diagnoses(name, stores) if diagnoses is None else diagnoses
+    return Findings(sweep, diagnoses, shares, about, len(chosen), stores.folder)
 
 
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:

@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
         values = [{"train/value_loss": 1.0, "eval/f1": 0.25}, {"train/value_loss": math.inf}]
         tracker.log(number, [Record(i, 1000 + i, value) for i, value in enumerate(values, start=1)])
         tracker.end_trial(number, Verdict(Outcome.PRUNED, "asha rung 1: 0.1 < 0.2"), {"final/value": 0.25})
-    tracker.end_sweep(Outcome.COMPLETED, {}, [])
+    tracker.end_sweep(Outcome.COMPLETED, {})
     (folder / "s").mkdir()
     (folder / "s" / "config.yaml").write_text("sweep: {name: s}\nppo: {lr: 1}\nenv: {id: x}\n")
     return Stores(folder)

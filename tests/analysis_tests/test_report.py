@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from analysis.__main__ import main
+from analysis.diagnosis import diagnose
 from analysis.history import Stores, load
 from analysis.importance import distributions, importances, read_sweep
 from analysis.report.write import report_run
@@ -32,7 +33,7 @@ class _Silent:
     def started(self, *_: Any) -> None:
         pass
 
-    evaluated = ended = warn = started
+    evaluated = ended = warn = diagnosed = started
 
 
 def measured(iteration: int, lr: float) -> dict[str, float]:
@@ -74,7 +75,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
             ]
             if driver.receive(assignment.number, records):
                 break
-    tracker.end_sweep(Outcome.COMPLETED, {}, [])
+    tracker.end_sweep(Outcome.COMPLETED, {})
     return Stores(folder)
 
 
@@ -176,8 +177,8 @@ def test_a_sweep_that_was_not_tracked_has_a_report_without_diagnoses(store: Stor
 
 
 def test_a_trials_report_has_its_figures(store: Stores) -> None:
-    markdown, page, figures = report_run(load("made/0", store), store)
-    assert markdown == store.folder / "made" / "report" / "trial-0000.md"
+    markdown, page, figures = report_run(diagnose(load("made/0", store)), store)
+    assert markdown == store.folder / "made" / "trials" / "0000" / "report.md"
     text = markdown.read_text()
     assert "## How it went" in text
     assert {"made-0-score.svg", "made-0-value-loss.svg", "made-0-entropy.svg"} <= {

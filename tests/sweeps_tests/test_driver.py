@@ -296,15 +296,21 @@ def test_health_stops_who_is_stuck(opened: Opener) -> None:
     sweep = opened(tracker=NullTracker(), health=HealthConfig(stuck_grace_iterations=4))
     number = sweep.start()
     trivial = {metrics.F1_FLAG_ALL: 0.2, metrics.F1_FLAG_NONE: 0.0, metrics.F1_RANDOM: 0.17}
+    impossible = {metrics.RATIO_DEVIATION: 0.5}
     periods = [
         [Record(r.iteration, r.timestamp_ms, {**r.metrics, **trivial}) for r in period(last, [0.0, 0.0], loss=1.0)]
         for last in (2, 4)
     ]
+    periods[-1][-1] = dataclasses.replace(periods[-1][-1], metrics={**periods[-1][-1].metrics, **impossible})
     verdict = sweep.receive(number, *periods)
     assert verdict is not None
     assert verdict.outcome is Outcome.STUCK
     assert "F1 0.000 <= 0.210 (flag all 0.200 + 0.01) at iteration 4" in verdict.reason
-    assert sweep.trials[0].user_attrs["outcome"] == "stuck"
+    attributes = sweep.trials[0].user_attrs
+    assert attributes["outcome"] == "stuck"
+    # Why, by the rules of diagnosis, is the first thing said of it, and the same wherever it is kept.
+    assert verdict.reason.startswith(f"{attributes['diagnosis'].partition(': ')[2]}; value loss 1.000 >= 0.9")
+    assert attributes["findings"]
 
 
 @pytest.mark.parametrize("last", [[math.nan, 0.5], [math.inf, 0.5], [math.inf, -math.inf]], ids=["nan", "inf", "both"])

@@ -62,7 +62,7 @@ def config(tmp_path_factory):
             measured = {"eval/f1": value, "eval/f1/seed_0": value, "eval/episode_return": 0.0, "train/value_loss": 0.5}
             if driver.receive(assignment.number, [Record(iteration, 1_700_000_000_000 + iteration, measured)]):
                 break
-    tracker.end_sweep(Outcome.COMPLETED, {}, [])
+    tracker.end_sweep(Outcome.COMPLETED, {})
     return config
 
 

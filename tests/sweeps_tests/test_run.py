@@ -138,7 +138,36 @@ def test_same_name_twice_is_refused_before_anything_starts(finished):
 def test_no_pickle_and_no_ray_files_in_the_runs_folder(finished):
     folder, _ = finished
     names = {path.name for path in (folder / "runs").rglob("*") if path.is_file()}
-    assert names == {"mlflow.db", "optuna.db", "config.yaml", "checkpoint.npz", "lock", ".lock"}
+    assert {name for name in names if Path(name).suffix not in (".svg", ".md", ".html")} == {
+        *("mlflow.db", "optuna.db", "config.yaml", "checkpoint.npz", "lock", ".lock")
+    }
+
+
+def test_the_report_is_in_the_folder_in_mlflow_and_on_the_screen(finished):
+    folder, printed = finished
+    page = folder / "runs/six/report/report.html"
+    verdict = next(line for line in printed.splitlines() if line.startswith("Trial "))
+    assert f"{verdict}\nThe report: runs/six/report/report.html\n" in printed
+    assert verdict in page.read_text()
+    client, parent, children = _runs(folder, "six")
+    assert parent.data.tags["mlflow.note.content"] == verdict
+    for number, run in {None: parent, **children}.items():
+        kept = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")}
+        assert kept == {"report.html", "report.md", "report-figures"}
+        if number is not None:
+            assert (folder / f"runs/six/trials/{number:04d}/report.html").exists()
+            assert run.data.tags["mlflow.note.content"].startswith("**")
+
+
+def test_trials_are_diagnosed_while_they_run_and_both_databases_say_so(finished):
+    folder, _ = finished
+    _, _, children = _runs(folder, "six")
+    for trial in _study(folder, "six").trials:
+        tags = children[trial.number].data.tags
+        assert trial.user_attrs["diagnosis"] == tags["diagnosis"]
+        assert trial.user_attrs["findings"] == tags["findings"]
+        if tags["outcome"] == "stuck":
+            assert trial.user_attrs["reason"].startswith(tags["diagnosis"].partition(": ")[2])
 
 
 def test_every_trial_has_a_checkpoint_with_all_that_is_on_record(finished):

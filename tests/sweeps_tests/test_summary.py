@@ -33,9 +33,11 @@ def entry(
     return Entry(number, outcome, reason, values or {}, value, {}, summary, None, "COMPLETE")
 
 
-def printed(config: SweepConfig, entries: list[Entry], command: tuple[str, ...] = (), width: int = 200) -> str:
+def printed(
+    config: SweepConfig, entries: list[Entry], command: tuple[str, ...] = (), width: int = 200, report: str = ""
+) -> str:
     console = Console(file=io.StringIO(), width=width)
-    show_summary(config, command, entries, console)
+    show_summary(config, command, entries, report, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -284,3 +286,10 @@ def test_the_resume_command_is_the_call_itself_under_the_sweeps_name() -> None:
 def test_a_rerun_of_a_resumed_sweep_is_a_new_one() -> None:
     config = config_of("sweep.name=x")
     assert "resume=x" not in rerun_command(config, ("resume=x",), entry(0, values={"ppo.lr": 0.5}))
+
+
+def test_what_the_report_says_stands_below_the_counts() -> None:
+    text = printed(config_of(), ENTRIES, report="Trial 2 is the best.\nThe report: runs/mine/report/report.html")
+    counts, said, where, blank, *_ = text[text.index("7 trials:") :].replace("\n\n", "\n", 1).splitlines()
+    assert counts.startswith("7 trials:")
+    assert (said, where, blank) == ("Trial 2 is the best.", "The report: runs/mine/report/report.html", "")

@@ -267,7 +267,7 @@ def test_a_later_call_continues_the_same_runs(store: Store, tracker: Tracker, sw
     runs = [start(tracker, number) for number in range(3)]
     tracker.log(2, records(1, 20))
     tracker.end_trial(2, Verdict(Outcome.INTERRUPTED, "the driver died"), {})
-    tracker.end_sweep(Outcome.INTERRUPTED, {}, [])
+    tracker.end_sweep(Outcome.INTERRUPTED, {})
     (parent,) = store.parents(sweep)
     assert parent.info.status == "KILLED"
 
@@ -316,21 +316,25 @@ def test_configurations_and_artifacts_are_kept(store: Store, tracker: Tracker, s
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "index.html").write_text("<h1>F1</h1>")
     (tmp_path / "sweep.log").write_text("started\n")
-    tracker.end_sweep(Outcome.COMPLETED, {"champion": "7"}, [tmp_path / "report", tmp_path / "sweep.log"])
+    tracker.end_sweep(Outcome.COMPLETED, {"champion": "7"})
+    tracker.attach(None, [tmp_path / "report", tmp_path / "sweep.log"], "**Trial 7** won.")
+    tracker.attach(0, [tmp_path / "sweep.log"], "Stuck.")
     (parent,) = store.parents(sweep)
     assert parent.info.status == "FINISHED"
     assert (parent.data.tags["outcome"], parent.data.tags["champion"]) == ("completed", "7")
     kept = store.folder / "mlflow-artifacts" / parent.info.run_id / "artifacts"
     assert (kept / "config.yaml").read_text() == "ppo:\n  lr: 0.001\n"
-    assert (kept / "report" / "index.html").read_text() == "<h1>F1</h1>"
-    assert (kept / "sweep.log").read_text() == "started\n"
+    assert (kept / "report" / "report" / "index.html").read_text() == "<h1>F1</h1>"
+    assert (kept / "report" / "sweep.log").read_text() == "started\n"
+    assert parent.data.tags["mlflow.note.content"] == "**Trial 7** won."
+    assert store.client.get_run(run).data.tags["mlflow.note.content"] == "Stuck."
     assert (kept.parents[1] / run / "artifacts" / "config.yaml").read_text() == "trial: 0\n"
-    assert [file.path for file in store.client.list_artifacts(run)] == ["config.yaml"]
+    assert [file.path for file in store.client.list_artifacts(run)] == ["config.yaml", "report"]
 
 
 def test_a_missing_artifact_is_a_tracking_error(tracker: Tracker, sweep: str, tmp_path: Path) -> None:
-    with pytest.raises(TrackingError, match=f"cannot end sweep {sweep} in MLflow: FileNotFoundError"):
-        tracker.end_sweep(Outcome.COMPLETED, {}, [tmp_path / "none.html"])
+    with pytest.raises(TrackingError, match=f"cannot attach a report to {sweep} in MLflow: FileNotFoundError"):
+        tracker.attach(None, [tmp_path / "none.html"], "")
 
 
 def test_long_texts_are_cut_not_refused(store: Store, tracker: Tracker) -> None:
@@ -349,7 +353,7 @@ def test_no_password_reaches_the_store(store: Store, sweep: str) -> None:
     run = start(tracker, fixed={"tracking.mlflow_url": url}, tags={"url": url}, config_yaml=f"u: {url}\n")
     tracker.tag_trial(0, {"other": url})
     tracker.end_trial(0, Verdict(Outcome.CRASHED, f"cannot reach {url}"), {})
-    tracker.end_sweep(Outcome.CRASHED, {"why": url}, [])
+    tracker.end_sweep(Outcome.CRASHED, {"why": url})
     assert store.client.get_run(run).data.tags["reason"] == "cannot reach postgresql://me:***@db/runs"
     written = [file for file in store.folder.rglob("*") if file.is_file()]
     assert any(b"postgresql://me:***@db/runs" in file.read_bytes() for file in written)

@@ -77,7 +77,8 @@ def test_no_tracking_writes_nothing(tmp_path: Path) -> None:
     tracker.log(0, [Record(1, 1_700_000_000_000, {"eval/f1": 0.5})])
     tracker.tag_trial(0, {"a": "b"})
     tracker.end_trial(0, Verdict(Outcome.COMPLETED, "done"), {"final/f1": 0.5})
-    tracker.end_sweep(Outcome.COMPLETED, {}, [tmp_path / "none.html"])
+    tracker.end_sweep(Outcome.COMPLETED, {})
+    tracker.attach(0, [tmp_path / "none.html"], "")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,133 @@
+"""Writes the reports of a sweep when it has ended: into its folder, and beside its runs in MLflow.
+
+What they are made from is what the driver has at hand, the ledger and the checkpoints. So they need no tracker, and say
+the same as `python -m analysis report NAME`, which reads MLflow.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl.errors import CheckpointError
+from sweeps.config import SweepConfig
+from sweeps.diagnoses import history_of
+from sweeps.errors import TrackingError
+from sweeps.layout import read_records, sweep_folder
+from sweeps.ledger import OUTCOME, REASON, Entry
+from sweeps.outcome import Outcome
+from sweeps.redact import redact_error
+from sweeps.space import Space
+from sweeps.summary import sqlite_url
+from sweeps.tracking import Tracker
+
+if TYPE_CHECKING:  # imported where first needed: it brings pandas and Optuna's evaluators
+    from analysis.diagnosis import Diagnosis
+
+
+def write_reports(
+    sweep: tuple[SweepConfig, Space],
+    entries: Sequence[Entry],
+    tracker: Tracker,
+    is_over: Callable[[], bool],
+) -> str:
+    """Diagnose the trials, and write a report of each and of the sweep.
+
+    Nothing depends on a report: what goes wrong with it does not go wrong with the sweep.
+
+    Args:
+        sweep: Its configuration, and what it searches.
+        entries: Its trials.
+        tracker: Its parent run has ended.
+        is_over: Whether the user will not wait any longer.
+
+    Returns:
+        The verdict, and where the report lies; or why there is none, and how to write it.
+    """
+    config, _ = sweep
+    later = f"python -m analysis report {config.sweep.name} --folder {config.sweep.folder} writes it"
+    try:
+        return "\n".join(_write(sweep, entries, tracker, is_over))
+    except KeyboardInterrupt:
+        return f"No report was written, since nobody waited for it; {later}"
+    except Exception as error:  # a rule, a plot, the disk: the sweep itself is on record
+        urls = filter(None, (config.tracking.optuna_url, config.tracking.mlflow_url))
+        return f"warning: no report was written: {redact_error(str(error) or repr(error), *urls)}; {later}"
+
+
+def _write(
+    sweep: tuple[SweepConfig, Space],
+    entries: Sequence[Entry],
+    tracker: Tracker,
+    is_over: Callable[[], bool],
+) -> list[str]:
+    from analysis.history import Stores
+    from analysis.report.sweep import sweep_document
+    from analysis.report.write import report_run, write_document
+    from analysis.report.write_sweep import findings_of
+
+    config, _ = sweep
+    stores = Stores(Path(config.sweep.folder))
+    attach = _Attaching(tracker)
+    diagnoses: dict[int, Diagnosis] = {}
+    for number, diagnosis in _diagnoses(sweep, entries):
+        if is_over():
+            raise KeyboardInterrupt
+        diagnoses[number] = diagnosis
+        attach(number, report_run(diagnosis, stores), _note(diagnosis))
+    url = config.tracking.optuna_url or sqlite_url(config, "optuna")
+    document = sweep_document(findings_of(str(config.sweep.name), stores, url, diagnoses))
+    markdown, page, *figures = write_document(document, stores.folder / str(config.sweep.name) / "report", "report")
+    attach(None, [markdown, page, *figures], document.lead)
+    return [*attach.failures, document.lead, f"The report: {page}"]
+
+
+class _Attaching:
+    """Keeps reports with their runs; once the tracker has failed it is left alone.
+
+    Attributes:
+        failures: What went wrong, in words.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self.failures: list[str] = []
+
+    def __call__(self, number: int | None, files: Sequence[Path], note: str) -> None:
+        if self.failures:
+            return
+        try:
+            self._tracker.attach(number, files, note)
+        except TrackingError as error:
+            self.failures.append(f"warning: {error}; the reports are in the sweep's folder alone")
+
+
+def _diagnoses(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry]) -> "Iterator[tuple[int, Diagnosis]]":
+    """Of every trial that was evaluated; one whose checkpoint cannot be read has none."""
+    from analysis.diagnosis import diagnose
+
+    config, space = sweep
+    for entry in entries:
+        if entry.outcome is Outcome.INFEASIBLE:
+            continue
+        try:
+            records = read_records(sweep_folder(config), entry.number)
+        except CheckpointError:  # the audit names it
+            continue
+        if records:
+            own = space.apply(config, entry.values)
+            yield entry.number, diagnose(history_of(entry.number, own, records, _tags(entry)))
+
+
+def _tags(entry: Entry) -> Mapping[str, str]:
+    ended = {OUTCOME: str(entry.outcome), REASON: entry.reason} if entry.outcome else {}
+    return {**ended, **({"run_id": entry.run_id} if entry.run_id else {})}
+
+
+def _note(diagnosis: "Diagnosis") -> str:
+    """What MLflow shows on top of a trial's page, in Markdown."""
+    from analysis.diagnosis.finding import Kind
+    from analysis.report.verdict import verdict
+
+    found = [ranked.finding for ranked in diagnosis.of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)]
+    lines = [f"- {finding.kind}: {finding.headline}" for finding in found]
+    return "\n".join([f"**{verdict(diagnosis)}**", "", *lines, "", "The whole report is among the artifacts."])

@@ -60,10 +60,13 @@ def _champion(options: argparse.Namespace) -> int:
     if options.seeds < 1:
         raise SweepError(f"--seeds must be at least 1, got {options.seeds}; try 8")
     from sweeps.champion import describe, judge, load_sweep  # late: a refusal need not wait for torch
+    from sweeps.reports import rewrite_reports
 
     folder = options.folder.absolute()
     judgement = judge(folder, options.seeds, options.trial, options.optuna_url)
-    print(*describe(judgement, load_sweep(folder).sweep.metric), sep="\n")
+    config = load_sweep(folder)
+    print(*describe(judgement, config.sweep.metric), sep="\n")
+    print(rewrite_reports(config, options.optuna_url))
     return 0
 
 

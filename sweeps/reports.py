@@ -5,6 +5,7 @@ the same as `python -m analysis report NAME`, which reads MLflow.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ from sweeps.config import SweepConfig
 from sweeps.diagnoses import history_of
 from sweeps.errors import TrackingError
 from sweeps.layout import read_records, sweep_folder
-from sweeps.ledger import OUTCOME, REASON, Entry
+from sweeps.ledger import OUTCOME, REASON, Entry, Ledger
 from sweeps.outcome import Outcome
 from sweeps.redact import redact_error
-from sweeps.space import Space
+from sweeps.space import Space, search_space
 from sweeps.summary import sqlite_url
-from sweeps.tracking import Tracker
+from sweeps.tracking import NullTracker, Tracker
 
 if TYPE_CHECKING:  # imported where first needed: it brings pandas and Optuna's evaluators
     from analysis.diagnosis import Diagnosis
@@ -52,6 +53,23 @@ def write_reports(
     except Exception as error:  # a rule, a plot, the disk: the sweep itself is on record
         urls = filter(None, (config.tracking.optuna_url, config.tracking.mlflow_url))
         return f"warning: no report was written: {redact_error(str(error) or repr(error), *urls)}; {later}"
+
+
+def rewrite_reports(config: SweepConfig, optuna_url: str | None = None) -> str:
+    """Write the reports in a sweep's folder again, such as after a champion was judged.
+
+    Args:
+        config: The sweep's.
+        optuna_url: The ledger, where its URL holds a password.
+
+    Returns:
+        As `write_reports`.
+    """
+    url = optuna_url or config.tracking.optuna_url or sqlite_url(config, "optuna")
+    config = replace(config, tracking=replace(config.tracking, optuna_url=url))
+    space, _ = search_space(config)
+    entries = Ledger.open(url, str(config.sweep.name)).entries()
+    return write_reports((config, space), entries, NullTracker(), lambda: False)
 
 
 def _write(

@@ -217,7 +217,10 @@ def test_the_command_says_it_in_words(folder: Path, capsys: pytest.CaptureFixtur
     assert main(["champion", str(folder), "--seeds", "2", "--trial", "2"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[2].startswith("trial 2: eval/f1 ")
-    assert [line.partition(":")[0] for line in printed[2:]] == ["trial 2", "control", "difference"]
+    assert [line.partition(":")[0] for line in printed[2:5]] == ["trial 2", "control", "difference"]
+    assert printed[5].startswith("Trial 2 ")  # the report is written again, with what fresh seeds said
+    assert printed[6:] == [f"The report: {folder}/report/report.html"]
+    assert "on fresh seeds and unseen data" in (folder / "report" / "report.md").read_text()
     assert main(["champion", str(folder / "nope")]) == 2
     assert capsys.readouterr().err.startswith("sweeps: error: no sweep in ")
 

@@ -147,7 +147,7 @@ def test_the_report_is_in_the_folder_in_mlflow_and_on_the_screen(finished):
     folder, printed = finished
     page = folder / "runs/six/report/report.html"
     verdict = next(line for line in printed.splitlines() if line.startswith("Trial "))
-    assert f"{verdict}\nThe report: runs/six/report/report.html\n" in printed
+    assert f"{verdict}\nThe report: {page}\n" in printed
     assert verdict in page.read_text()
     client, parent, children = _runs(folder, "six")
     assert parent.data.tags["mlflow.note.content"] == verdict

@@ -51,7 +51,7 @@ class _Trial:
     records: list[Record] = field(default_factory=list)
     looked_at: int = 0
     found: Found | None = None
-    told: str | None = None
+    told: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def iteration(self) -> int:
@@ -69,9 +69,9 @@ class Diagnoses:
         self._warn = warn
         self._trials: dict[int, _Trial] = {}
 
-    def follow(self, number: int, config: SweepConfig) -> None:
-        """A trial starts, or starts anew, with this configuration."""
-        self._trials[number] = _Trial(config)
+    def follow(self, number: int, config: SweepConfig, told: Mapping[str, str]) -> None:
+        """A trial starts, or is taken up again, with this configuration; `told` are the notes on record."""
+        self._trials[number] = _Trial(config, told=told)
 
     def take(self, number: int, records: Sequence[Record]) -> None:
         """What a trial has measured, oldest first."""
@@ -99,9 +99,10 @@ class Diagnoses:
         if not ended and trial.iteration < trial.looked_at + STEP * trial.config.ppo.num_iterations:
             return None
         found = self.found(number)
-        if not ended and found.notes[FINDINGS] == trial.told:
+        compared = (DIAGNOSIS, FINDINGS) if ended else (FINDINGS,)  # numbers move all the time
+        if all(found.notes[name] == trial.told.get(name) for name in compared):
             return None
-        trial.told = found.notes[FINDINGS]
+        trial.told = found.notes
         return found
 
     def _look(self, number: int, trial: _Trial) -> Found:

@@ -244,12 +244,14 @@ class Driver:
             return None, str(error)
         self._proposed += 1
         self._running[number] = trial = _Running(config, time.monotonic())
-        self._diagnoses.follow(number, config)
+        self._diagnoses.follow(number, config, entry.notes if entry else {})
         if entry:
             trial.before = entry.summary
             trial.on_record, trial.decision = entry.last_iteration, entry.decision
             trial.rungs = _judged_rungs(entry)
         self._start_run(number, values, config)
+        if entry and entry.notes:  # whoever wrote them may have died before MLflow had them
+            self._spool.write(number, lambda: self._tracker.tag_trial(number, entry.notes))
         self._progress.started(number, values)
         return Assignment(number, _for_worker(config), self._folder, self._owner), ""
 
@@ -264,7 +266,8 @@ class Driver:
         for record in evaluated:
             if record.iteration > trial.on_record:
                 self._ledger.report(number, record.iteration, record.metrics[metric])
-        self._diagnose(number, ended=verdict is not None)
+        if verdict or trial.last_iteration > trial.on_record:
+            self._diagnose(number, ended=verdict is not None)
         if verdict:
             self._finish(number, verdict, period)
         else:

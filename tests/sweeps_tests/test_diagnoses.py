@@ -40,7 +40,7 @@ def record(iteration: int, **changed: float) -> Record:
 
 def followed(records: list[Record], **kwargs: Any) -> Diagnoses:
     diagnoses = Diagnoses(kwargs.get("warn", pytest.fail))
-    diagnoses.follow(7, CONFIG)
+    diagnoses.follow(7, CONFIG, kwargs.get("told", {}))
     diagnoses.take(7, records)
     return diagnoses
 
@@ -74,8 +74,10 @@ def test_it_looks_again_after_a_tenth_of_the_run_and_tells_only_what_is_new(monk
     assert looked == [4, 8, 12, 16, 20]  # 22 iterations in steps of STEP * 40
     assert STEP * CONFIG.ppo.num_iterations == 4
     assert len(told) < len(looked)
-    assert diagnoses.news(7, ended=True) is not None  # the last word on a trial is said again, with its last numbers
+    last = diagnoses.news(7, ended=True)
+    assert last is not None  # the last word on a trial is said again, with its last numbers
     assert looked[-1] == 22
+    assert followed(diagnoses._trials[7].records, told=last.notes).news(7, ended=True) is None  # on record already
 
 
 def test_why_it_stands_still_comes_before_that_it_does() -> None:

@@ -84,6 +84,7 @@ class World:
             ledger.enqueue(control)
         progress = Progress(CONFIG, self.num_trials, Console(file=io.StringIO()))
         driver = Driver(CONFIG, self.num_trials, SPACE, ledger, self.tracker(), progress)
+        driver.catch_up()  # as a sweep does first
         if self.loses_checkpoints:
             self.saved.clear()
         while assignment := driver.propose():

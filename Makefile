@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-chaos check bench-ppo bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu study-value-coef lock clean fitting-python
+.PHONY: help setup sweep test test-chaos check bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu study-value-coef lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -36,6 +36,9 @@ check: setup ## Lint, format and types; no tests
 bench-ppo: setup ## Training speed beside Stable-Baselines3, in one run; takes minutes
 	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'stable-baselines3>=2.9'
 	$(IN_VENV) -m benchmarks.ppo $(ARGS)
+
+bench-profile: setup ## Where the time goes, beside the core's peak, and what compiling takes; a minute
+	$(IN_VENV) -m benchmarks.profile $(ARGS)
 
 bench-floor: setup ## What the value floor costs, with and without it in turn; takes minutes
 	$(IN_VENV) -m benchmarks.value_floor $(ARGS)

@@ -20,7 +20,7 @@ from rl.envs import Actions, Evaluator, LaneEnv
 from rl.envs.lanes import LaneVectorEnv
 from rl.gae import generalized_advantages
 from rl.machine import require_machine
-from rl.networks import ActorCritic
+from rl.networks import AT_ONCE, ActorCritic
 from rl.normalize import ObservationNormalizer, ReturnNormalizer
 from rl.ppo import Batch, Hyperparameters
 from rl.rollout import Rollout, Steps
@@ -134,10 +134,14 @@ class Learner:
     @torch.inference_mode()
     def greedy_actions(self, observations: npt.NDArray[np.float32]) -> Actions:
         """The most probable actions `[P, B, *action_shape]`, for raw observations, float32 `[P, B, F]`."""
-        inputs = torch.from_numpy(np.ascontiguousarray(observations)).to(self.device)
-        if self.observation_normalizer:
-            inputs = self.observation_normalizer(inputs)
-        actions: Actions = self.networks.distribution.mode(self.networks.policy(inputs)).cpu().numpy()
+        parts = []
+        for start in range(0, observations.shape[1], AT_ONCE):
+            some = np.ascontiguousarray(observations[:, start : start + AT_ONCE])
+            inputs = torch.from_numpy(some).to(self.device)
+            if self.observation_normalizer:
+                inputs = self.observation_normalizer(inputs)
+            parts.append(self.networks.distribution.mode(self.networks.policy(inputs)))
+        actions: Actions = torch.cat(parts, dim=1).cpu().numpy()
         return actions
 
     def effective(self) -> Metrics:

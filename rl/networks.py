@@ -22,6 +22,9 @@ _ALIGNMENT = 16
 member's numbers would depend on how many others stand before it in memory. Padding holds zeros for ever: its
 activations are tanh(0) and its gradients vanish."""
 
+AT_ONCE = 512
+"""Samples that go through the layers together where nothing is learned from them: what the layers hold stays small."""
+
 _HIDDEN_GAIN, _POLICY_GAIN, _VALUE_GAIN = math.sqrt(2.0), 0.01, 1.0
 """Orthogonal initialisation as in Huang et al. 2022, "The 37 implementation details of PPO", detail 2."""
 
@@ -56,6 +59,7 @@ class ActorCritic:
     Attributes:
         parameters: float32 `[P, n]`. The layers are views of it, so an optimiser needs nothing else.
         distribution: What the policy's outputs mean.
+        sizes: Of the layers: features, hidden units, outputs and one value; without padding.
     """
 
     def __init__(
@@ -70,8 +74,8 @@ class ActorCritic:
         self.distribution = distribution
         self._num_outputs, self._num_constant = distribution.num_outputs, distribution.num_constant
         self.num_towers = 1 if shared_trunk else 2
-        self._sizes = [num_features, *hidden_sizes, distribution.num_outputs + 1]
-        self._widths = [num_features, *(_padded(size) for size in self._sizes[1:])]
+        self.sizes = [num_features, *hidden_sizes, distribution.num_outputs + 1]
+        self._widths = [num_features, *(_padded(size) for size in self.sizes[1:])]
         tower_size = sum(rows * columns + columns for rows, columns in pairwise(self._widths))
         self._tanh: Callable[[Tensor], Tensor] = _tanh_
         self._use(torch.zeros(len(generators), self.num_towers * tower_size, device=device))
@@ -98,7 +102,7 @@ class ActorCritic:
 
     def _initialise(self, member: int, generator: np.random.Generator) -> None:
         for tower in range(self.num_towers):
-            for layer, (rows, columns) in enumerate(pairwise(self._sizes)):
+            for layer, (rows, columns) in enumerate(pairwise(self.sizes)):
                 if layer < len(self._weights) - 1:
                     weight = _orthogonal(rows, columns, _HIDDEN_GAIN, generator)
                 else:
@@ -109,8 +113,10 @@ class ActorCritic:
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` gives without what `backward` needs."""
-        return self.forward(observations)[:2]
+        """What `forward` gives without what `backward` needs, for any number of samples."""
+        heads = [self.forward(some)[:2] for some in torch.split(observations, AT_ONCE, dim=1)]
+        policy, values = zip(*heads, strict=True)
+        return torch.cat(policy, dim=-1), torch.cat(values, dim=-1)
 
     def policy(self, observations: Tensor) -> Tensor:
         """The policy alone, to act: outputs `[P, B, num_outputs]` of observations `[P, B, num_features]`."""
@@ -159,7 +165,7 @@ class ActorCritic:
 
     def share_of_units_beyond(self, limit: float, inputs: Sequence[Tensor]) -> Tensor:
         """Share of activations of hidden units that exceed `limit`, either way, `[P]`; `inputs` are from `forward`."""
-        sizes = self._sizes[1:-1]
+        sizes = self.sizes[1:-1]
         shares = [
             (units[:, :, :size].abs() > limit).float().mean((1, 2)).view(self.num_members, -1).mean(-1) * size
             for units, size in zip(inputs[1:], sizes, strict=True)
@@ -170,7 +176,7 @@ class ActorCritic:
     def layout(self) -> tuple[Hashable, ...]:
         """What networks have in common that do the same to tensors of the same shapes."""
         distribution = self.distribution
-        return (*self._sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
+        return (*self.sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
 
     def only(self, members: slice) -> "ActorCritic":
         """The networks of some members, which share these parameters."""

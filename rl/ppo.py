@@ -169,6 +169,7 @@ def _epochs(
             active, values = step(networks, adam, hyper, part, active, *switches)
             moved.append(active[:, 0])
             measured.append(values)
+        del part  # or this epoch's samples would stay in memory beside the next one's
     counts = torch.stack(moved, dim=-1)  # [P, steps]: sums along rows round alike, however many members there are
     sums = torch.where(counts, torch.stack(measured, dim=-1), 0.0).sum(-1)
     return dict(zip(MEASURED, sums / counts.sum(-1), strict=True))

@@ -93,24 +93,27 @@ class Rollout:
         distribution = networks.distribution
         device = networks.parameters.device
         noise = torch.stack([distribution.noise(generator, (steps, lanes)) for generator in generators]).to(device)
-        self.raw_observations[:, 0] = self.raw_observations[:, -1]
+        # numpy, since torch takes longer to find its way to a few numbers than to copy them.
+        shown, taken, earned = (buffer.numpy() for buffer in (self.raw_observations, self.actions, self.rewards))
+        shown[:, 0] = shown[:, -1]
+        self.terminated.zero_(), self.truncated.zero_()
         self.episode_returns = [[] for _ in range(members)]
         self._finals = [[] for _ in range(members)]
-        for t in range(steps):
-            observations = self.raw_observations[:, t].to(device)
-            inputs = normalizer(observations) if normalizer else observations
-            actions = distribution.sample(networks.policy(inputs), noise[:, t]).cpu()
-            observed, rewards, terminated, truncated, infos = env.step(actions.flatten(0, 1).numpy())
-            self.actions[:, t] = actions
-            self.raw_observations[:, t + 1] = torch.from_numpy(observed).view(members, lanes, -1)
+        for t, (observations, draw) in enumerate(
+            zip(self.raw_observations.unbind(1)[:-1], noise.unbind(1), strict=True)
+        ):
+            inputs = observations.to(device)
+            inputs = normalizer(inputs) if normalizer else inputs
+            actions = distribution.sample(networks.policy(inputs), draw).cpu().numpy()
+            observed, rewards, terminated, truncated, infos = env.step(
+                actions.reshape(members * lanes, *actions.shape[2:])
+            )
             rewards = np.asarray(rewards, dtype=np.float32).reshape(members, lanes)
-            self.rewards[:, t] = torch.from_numpy(rewards)
+            taken[:, t], earned[:, t] = actions, rewards
+            shown[:, t + 1] = observed.reshape(members, lanes, -1)
             self._running_returns += rewards
             if terminated.any() or truncated.any():
                 self._end_episodes(t, terminated, truncated, infos["final_obs"])
-            else:
-                self.terminated[:, t] = False
-                self.truncated[:, t] = False
 
     def _end_episodes(
         self,

@@ -25,6 +25,9 @@ STRENGTHS = (1e-3, 2e-2, 0.5, 10.0)
 """Of the ridge, in multiples of the number of samples, which is what a column of spread 1 has on the diagonal of the
 matrix of products. The best one counts."""
 
+_MEMBERS_AT_ONCE = 4
+"""Members that are measured together: their features in memory are several times the rollout."""
+
 _CLIP = 10.0
 """Spreads from a column's mean beyond which an outlier does not pull."""
 
@@ -62,7 +65,9 @@ class ValueFloor:
                 or to the rollout's and then its value) and rewards.
         """
         if iteration - float(self.measured_at) >= rest(observations.shape[-1]):
-            self.unforeseen.copy_(unforeseen_shares(observations, targets)[:, :2])
+            for first in range(0, len(targets), _MEMBERS_AT_ONCE):
+                some = slice(first, first + _MEMBERS_AT_ONCE)
+                self.unforeseen[some] = unforeseen_shares(observations[some], targets[some])[:, :2]
             self.measured_at.fill_(iteration)
 
     @torch.no_grad()

@@ -1,0 +1,200 @@
+"""Where an iteration's time goes, beside what the core can do at most; and what compiling takes and saves.
+
+    make bench-profile
+
+Times are those of the process on its core. The core's peak is that of a large matrix product. A product counts two
+operations for each multiplication; those of padding are left out.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from rl import ppo
+from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
+from rl.data import load_flows
+from rl.errors import ConfigError
+from rl.learner import Learner
+from rl.machine import require_machine
+from rl.seeding import evaluation_seed, member_seeds
+from rl.threads import one_thread
+from rl.training import make_learner
+
+EAGER = PPOConfig(num_iterations=10**9, eval_every=10**9)
+COMPILED = replace(EAGER, compile=True)
+MEMBERS = 8
+
+
+class Part(NamedTuple):
+    """A method whose calls are timed, where they happen within another part's; `operations` are of an iteration."""
+
+    owner: Any
+    method: str
+    within: str = ""
+    operations: float = 0.0
+
+
+@one_thread()
+def main() -> None:
+    """Measure and print all."""
+    options = _options()
+    if options.compile:
+        print(_seconds_of_compiling())
+        return
+    peak = _peak()
+    console = Console(width=100)
+    console.print(f"The core's peak: {peak / 1e9:.0f} GFLOP/s, float32, product of 1024 x 1024 matrices")
+    configs = [EAGER, COMPILED]
+    try:
+        require_machine(COMPILED)
+    except ConfigError as error:
+        console.print(f"eager only: {error}")
+        configs.pop()
+    for config in configs:
+        for env, features in (("CartPole-v1", 4), (TRIAGE, 20), (TRIAGE, 118)):
+            console.print(_table(_learner(config, env, features, MEMBERS), peak, options.iterations))
+    if COMPILED in configs:
+        console.print(_worth_of_compiling(options.iterations))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iterations", type=int, default=20, help="iterations a measurement (default: 20)")
+    parser.add_argument("--compile", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _learner(config: PPOConfig, env: str, features: int, members: int) -> Learner:
+    data = load_flows(DataConfig(num_features=features)) if env == TRIAGE else None
+    learner = make_learner(config, EnvConfig(id=env), member_seeds(0, members), evaluation_seed(0), data)
+    learner.iterate()  # warm-up
+    return learner
+
+
+def _peak() -> float:
+    """Operations a second."""
+    matrix = torch.ones(1024, 1024)
+    return 2 * 1024**3 / min(_seconds(lambda: matrix @ matrix) for _ in range(20))
+
+
+def _table(learner: Learner, peak: float, iterations: int) -> Table:
+    """An iteration's parts; those indented lie within the one above."""
+    parts = _parts(learner)
+    spent = dict.fromkeys([*parts, "all"], 0.0)
+    with _timed(parts, spent):
+        for _ in range(iterations):
+            spent["all"] += _seconds(learner.iterate)
+    mode = "compiled" if learner.config.compile else "eager"
+    table = Table(title=f"{learner.networks.sizes[0]} features, {MEMBERS} members, {mode}")
+    for column in ("part", "ms an iteration", "share", "GFLOP/s", "of the peak"):
+        table.add_column(column, justify="left" if column == "part" else "right")
+    operations = {name: part.operations for name, part in parts.items()}
+    operations["all"] = sum(part.operations for part in parts.values() if not part.within)
+    for name, seconds in spent.items():
+        if seconds:
+            rate = operations[name] * iterations / seconds
+            speed = (f"{rate / 1e9:.1f}", f"{rate / peak:.0%}") if rate else ("", "")
+            label = f"  {name}" if name in parts and parts[name].within else name
+            table.add_row(label, f"{seconds / iterations * 1e3:.2f}", f"{seconds / spent['all']:.0%}", *speed)
+    return table
+
+
+def _parts(learner: Learner) -> dict[str, Part]:
+    networks, config = learner.networks, learner.config
+    layers = list(pairwise(networks.sizes))
+    samples = 2.0 * len(learner.members) * config.batch_size
+    forward = samples * sum(rows * columns for rows, columns in layers)
+    backward = forward + samples * sum(rows * columns for rows, columns in layers[1:])  # no gradient of the inputs
+    forward_all = forward * networks.num_towers
+    epochs = config.num_epochs * networks.num_towers
+    return {
+        "rollout": Part(learner.rollout, "collect", "", forward),
+        "policy": Part(networks, "policy", "rollout", forward),
+        "environment": Part(learner.env, "step", "rollout"),
+        "values and advantages": Part(learner, "_batch", "", forward_all),
+        "update": Part(ppo, "update", "", epochs * (forward + backward)),
+        "shuffling": Part(ppo.Batch, "shuffled", "update"),
+        "forward": Part(networks, "forward", "update", epochs * forward),
+        "gradient of the loss": Part(torch.autograd, "grad", "update"),
+        "backward": Part(networks, "backward", "update", epochs * backward),
+        "Adam": Part(learner.adam, "step", "update"),
+    }
+
+
+@contextmanager
+def _timed(parts: dict[str, Part], spent: dict[str, float]) -> Iterator[None]:
+    """Adds up the time that each part takes."""
+    running: list[str] = []
+
+    def timed(name: str, within: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            if within and within not in running:
+                return method(*args, **options)
+            running.append(name)
+            start = time.process_time()
+            try:
+                return method(*args, **options)
+            finally:
+                spent[name] += time.process_time() - start
+                running.pop()
+
+        return call
+
+    with ExitStack() as patches:
+        for name, part in parts.items():
+            replacement = timed(name, part.within, getattr(part.owner, part.method))
+            patches.enter_context(mock.patch.object(part.owner, part.method, replacement))
+        yield
+
+
+def _worth_of_compiling(iterations: int) -> str:
+    """What it takes, with nothing kept on disk and again, and after how many iterations it has paid."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.profile", "--compile"]
+        own = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": folder}
+        first, again = (
+            float(subprocess.run(command, check=True, capture_output=True, text=True, env=own).stdout.split()[-1])
+            for _ in range(2)
+        )
+    learners = [_learner(config, TRIAGE, 20, 4) for config in (EAGER, COMPILED)]
+    rounds = [[_seconds(learner.iterate) for learner in learners] for _ in range(iterations)]
+    eager, compiled = (min(times) for times in zip(*rounds, strict=True))
+    saved = eager - compiled
+    return (
+        f"Compiling takes {first:.0f} s of a core, {again:.0f} s where the program is on disk already. With 4 members "
+        f"and 20 features it saves {saved * 1e3:.0f} of {eager * 1e3:.0f} ms an iteration: it has paid after "
+        f"{first / saved:.0f} iterations, or {again / saved:.0f}"
+    )
+
+
+def _seconds_of_compiling() -> float:
+    """How much longer the first iteration takes than a later one, the compiler's processes included."""
+    data = load_flows(DataConfig())
+    learner = make_learner(COMPILED, EnvConfig(), member_seeds(0, 1), evaluation_seed(0), data)
+    before = os.times()
+    learner.iterate()
+    after = os.times()
+    return sum(after[:4]) - sum(before[:4]) - _seconds(learner.iterate)
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,7 @@ from rl.envs import Actions, Evaluator, LaneEnv
 from rl.envs.lanes import LaneVectorEnv
 from rl.gae import generalized_advantages
 from rl.machine import require_machine
-from rl.networks import AT_ONCE, ActorCritic
+from rl.networks import ActorCritic
 from rl.normalize import ObservationNormalizer, ReturnNormalizer
 from rl.ppo import Batch, Hyperparameters
 from rl.rollout import Rollout, Steps
@@ -38,6 +38,9 @@ _INIT, _ACT, _SHUFFLE, _LANES, _LATER_LANES = range(5)
 
 _LANE = "lanes."
 """Begins the names of arrays that are the environment's."""
+
+_EVALUATED_AT_ONCE = 512
+"""Observations of a member that go through the layers together: what the layers hold in memory stays small."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,8 @@ class Learner:
     def greedy_actions(self, observations: npt.NDArray[np.float32]) -> Actions:
         """The most probable actions `[P, B, *action_shape]`, for raw observations, float32 `[P, B, F]`."""
         parts = []
-        for start in range(0, observations.shape[1], AT_ONCE):
-            some = np.ascontiguousarray(observations[:, start : start + AT_ONCE])
+        for start in range(0, observations.shape[1], _EVALUATED_AT_ONCE):
+            some = np.ascontiguousarray(observations[:, start : start + _EVALUATED_AT_ONCE])
             inputs = torch.from_numpy(some).to(self.device)
             if self.observation_normalizer:
                 inputs = self.observation_normalizer(inputs)

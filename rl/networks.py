@@ -22,9 +22,6 @@ _ALIGNMENT = 16
 member's numbers would depend on how many others stand before it in memory. Padding holds zeros for ever: its
 activations are tanh(0) and its gradients vanish."""
 
-AT_ONCE = 512
-"""Samples that go through the layers together where nothing is learned from them: what the layers hold stays small."""
-
 _HIDDEN_GAIN, _POLICY_GAIN, _VALUE_GAIN = math.sqrt(2.0), 0.01, 1.0
 """Orthogonal initialisation as in Huang et al. 2022, "The 37 implementation details of PPO", detail 2."""
 
@@ -113,10 +110,8 @@ class ActorCritic:
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` gives without what `backward` needs, for any number of samples."""
-        heads = [self.forward(some)[:2] for some in torch.split(observations, AT_ONCE, dim=1)]
-        policy, values = zip(*heads, strict=True)
-        return torch.cat(policy, dim=-1), torch.cat(values, dim=-1)
+        """What `forward` gives without what `backward` needs."""
+        return self.forward(observations)[:2]
 
     def policy(self, observations: Tensor) -> Tensor:
         """The policy alone, to act: outputs `[P, B, num_outputs]` of observations `[P, B, num_features]`."""

@@ -96,7 +96,8 @@ class Rollout:
         # numpy, since torch takes longer to find its way to a few numbers than to copy them.
         shown, taken, earned = (buffer.numpy() for buffer in (self.raw_observations, self.actions, self.rewards))
         shown[:, 0] = shown[:, -1]
-        self.terminated.zero_(), self.truncated.zero_()
+        self.terminated.zero_()
+        self.truncated.zero_()
         self.episode_returns = [[] for _ in range(members)]
         self._finals = [[] for _ in range(members)]
         for t, (observations, draw) in enumerate(

@@ -22,6 +22,10 @@ _ALIGNMENT = 16
 member's numbers would depend on how many others stand before it in memory. Padding holds zeros for ever: its
 activations are tanh(0) and its gradients vanish."""
 
+_AT_ONCE = 4096
+"""Samples that go through the layers together where nothing is learned from them; a member's are never divided, which
+would round otherwise."""
+
 _HIDDEN_GAIN, _POLICY_GAIN, _VALUE_GAIN = math.sqrt(2.0), 0.01, 1.0
 """Orthogonal initialisation as in Huang et al. 2022, "The 37 implementation details of PPO", detail 2."""
 
@@ -110,8 +114,14 @@ class ActorCritic:
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` gives without what `backward` needs."""
-        return self.forward(observations)[:2]
+        """What `forward` gives without what `backward` needs; a few members at a time, so that memory stays small."""
+        size = max(1, _AT_ONCE // observations.shape[1])
+        if self.num_members <= size:
+            return self.forward(observations)[:2]
+        blocks = [slice(first, first + size) for first in range(0, self.num_members, size)]
+        heads = [self.only(block).forward(observations[block])[:2] for block in blocks]
+        outputs, values = (torch.cat(parts) for parts in zip(*heads, strict=True))
+        return outputs, values
 
     def policy(self, observations: Tensor) -> Tensor:
         """The policy alone, to act: outputs `[P, B, num_outputs]` of observations `[P, B, num_features]`."""

@@ -134,6 +134,16 @@ def test_learns_to_triage(data):
     assert final[metrics.EVAL_RETURN].min() > 0  # a uniformly random policy earns -1,750
 
 
+def test_greedy_actions_of_many_observations_are_those_of_each(data):
+    learner = _learner([Member(CONFIG, seed) for seed in member_seeds(0, 2)], data)
+    learner.iterate()
+    flows = np.random.default_rng(0).standard_normal((2, 1100, 20)).astype(np.float32)
+    outputs = learner.networks.policy(learner.observation_normalizer(torch.from_numpy(flows)))
+    greedy = learner.greedy_actions(flows)
+    assert greedy.shape == (2, 1100)
+    np.testing.assert_array_equal(greedy, outputs.argmax(-1).numpy())
+
+
 def test_metrics_come_once_an_iteration_and_evaluations_when_due(data):
     learner = make_learner(CONFIG, ENV, member_seeds(0, 2), evaluation_seed(0), data)
     curve = _curve(learner, 0, 20)

@@ -49,6 +49,13 @@ def test_each_member_is_an_ordinary_mlp(shared):
     torch.testing.assert_close(networks.forward(observations)[1], values)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_few_members_at_a_time_give_what_all_give_at_once(shared):
+    networks, observations = _networks(5, shared), _observations(5, 1032)  # 3 members, then 2
+    for block, whole in zip(networks(observations), networks.forward(observations)[:2], strict=True):
+        assert torch.equal(block, whole)
+
+
 @pytest.mark.parametrize("hidden", [(20,), (20, 24), (16, 16, 16)])
 @pytest.mark.parametrize("shared", [True, False])
 def test_backward_equals_autograd(shared, hidden):

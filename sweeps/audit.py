@@ -11,11 +11,11 @@ from pathlib import Path
 from sweeps.champion import load_sweep
 from sweeps.compare import Finding, compare
 from sweeps.config import SweepConfig, check_name
-from sweeps.errors import SweepError
 from sweeps.layout import sweep_folder
 from sweeps.ledger import Entry
 from sweeps.lock import is_running
 from sweeps.lock import running as held
+from sweeps.redact import refuse_masked
 from sweeps.repair import repair
 from sweeps.snapshot import Snapshot, take
 
@@ -101,9 +101,8 @@ def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_ur
         optuna_url=optuna_url or config.tracking.optuna_url,
         mlflow_url=mlflow_url or config.tracking.mlflow_url,
     )
-    for option, url in (("--optuna-url", tracking.optuna_url), ("--mlflow-url", tracking.mlflow_url)):
-        if url and "***" in url:
-            raise SweepError(f"{option} must be given, since the sweep's folder keeps no password: {url}")
+    refuse_masked("--optuna-url", tracking.optuna_url)
+    refuse_masked("--mlflow-url", tracking.mlflow_url)
     return replace(config, tracking=tracking)
 
 

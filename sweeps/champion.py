@@ -19,6 +19,7 @@ from sweeps.config import SweepConfig
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry, Ledger, best
 from sweeps.outcome import Outcome
+from sweeps.redact import refuse_masked
 from sweeps.schema import from_yaml
 from sweeps.space import search_space
 from sweeps.standing import FINAL_EVALUATIONS
@@ -60,6 +61,7 @@ def judge(folder: Path, seeds: int, trial: int | None = None, optuna_url: str | 
     """
     config = load_sweep(folder)
     url = optuna_url or config.tracking.optuna_url or sqlite_url(config, "optuna")
+    refuse_masked("--optuna-url", url)
     ledger = Ledger.open(url, str(config.sweep.name))
     entry = _entry(ledger.entries(), trial, config.sweep.mode)
     space, _ = search_space(config)

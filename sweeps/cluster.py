@@ -96,7 +96,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path) -> Iterato
         A folder for Tune's own files. It goes with the sweep.
 
     Raises:
-        SweepError: An existing cluster does not let us in.
+        SweepError: It does not start, or an existing cluster does not let us in.
     """
     import ray
 
@@ -116,7 +116,11 @@ def _init(resources: ResourcesConfig, slots: int, folder: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if resources.ray_address is None:
         cpus = slots * resources.cpus_per_trial
-        ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **quiet)
+        try:
+            ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **quiet)
+        except Exception as error:  # Ray raises no other, where its processes take more than 30 s to answer
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise SweepError(f"Ray must start, and did not: {reason}; leave the machine more room") from error
         return
     try:
         ray.init(address=resources.ray_address, **quiet)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
+from sweeps.errors import SweepError
+
 MASK = "***"
 
 _OPTIONS = r"(?<!\w)\w*(?:pass|pwd|secret|token|credential|access_?key|api_?key|odbc_connect)\w*="
@@ -50,6 +52,12 @@ def redact_error(text: str, *values: str) -> str:
         secrets = "|".join(map(re.escape, sorted(_secrets(value), key=len, reverse=True)))
         text = re.sub(rf"(?<!\w)(?:{secrets})(?!\w)", MASK, text) if secrets else text
     return redact_url(text)
+
+
+def refuse_masked(option: str, url: str | None) -> None:
+    """Raise `SweepError` for a URL from a sweep's folder whose password is gone; `option` is where to give it."""
+    if url and MASK in url:
+        raise SweepError(f"{option} must be given, since the sweep's folder keeps no password: {url}")
 
 
 def _spans(text: str, patterns: Iterable[re.Pattern[str]]) -> Iterator[tuple[int, int]]:

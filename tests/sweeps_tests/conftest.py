@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 _EAVESDROPPER = Path(__file__).parent / "eavesdropper"
-_LISTENS = "0A"
 
 
 class Watch:
     """Watches processes that are started with its environment, and their children."""
+
+    LISTENS = "0A"
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "eavesdropper.log"
@@ -40,14 +41,22 @@ class Watch:
         for process in descendants(root):
             for inode in _inodes(process):
                 if inode in rows:
-                    yield process, *rows[inode]
+                    local, remote, state = rows[inode]
+                    yield process, _address(local), _address(remote), state
+
+    @classmethod
+    def ports(cls, process: int) -> set[int]:
+        """Ports that a process itself listens on."""
+        rows = dict(_rows())
+        found = (rows[inode] for inode in _inodes(process) if inode in rows)
+        return {int(local.partition(":")[2], 16) for local, _, state in found if state == cls.LISTENS}
 
     @classmethod
     def listening(cls, root: int) -> dict[int, set[str]]:
         """Addresses that a process and its descendants listen on."""
         found: dict[int, set[str]] = {}
         for process, local, _, state in cls.sockets(root):
-            if state == _LISTENS:
+            if state == cls.LISTENS:
                 found.setdefault(process, set()).add(local)
         return found
 
@@ -76,7 +85,7 @@ def _rows() -> Iterator[tuple[str, tuple[str, str, str]]]:
     for table in ("tcp", "tcp6"):
         for line in Path("/proc/net", table).read_text().splitlines()[1:]:
             fields = line.split()
-            yield fields[9], (_address(fields[1]), _address(fields[2]), fields[3])
+            yield fields[9], (fields[1], fields[2], fields[3])
 
 
 def _address(written: str) -> str:

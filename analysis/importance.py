@@ -157,7 +157,7 @@ def _middle(draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: i
 def _study(name: str, url: str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = url.removeprefix("sqlite:///")
-    if file != url and not Path(file).exists():  # sqlite would make it
+    if file != url and "?" not in file and not Path(file).exists():  # sqlite would make it
         raise AnalysisError(f"the ledger must be a database that exists, got {file}; name the sweeps' --folder")
     try:
         return optuna.load_study(storage=url, study_name=name)
@@ -165,7 +165,7 @@ def _study(name: str, url: str) -> optuna.Study:
         names = ", ".join(sorted(optuna.get_all_study_names(url))) or "none"
         raise AnalysisError(f"no sweep named {name!r}; there are: {names}") from None
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        shown = f"{url.partition('://')[0]}://***" if "@" in url else url
+        shown = f"{url.partition('://')[0]}://***" if "@" in url or "?" in url else url
         raise AnalysisError(
             f"{shown} must be a ledger of Optuna's that can be opened: {type(error).__name__}"
         ) from None

@@ -72,3 +72,9 @@ def read_records(folder: Path, number: int) -> list[Record]:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{file} must hold a sweep's records, got others ({error!r}); check the file") from error
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file that a plain sqlite URL names; None for any other URL, one with options included."""
+    file = url.removeprefix("sqlite:///")
+    return None if file == url or not file or "?" in file else Path(file)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from rl.seeding import as_int
 from sweeps import assignment
 from sweeps.config import SamplerConfig, StudyConfig
 from sweeps.errors import SweepError
+from sweeps.layout import sqlite_file
 from sweeps.outcome import Outcome, Verdict
 from sweeps.redact import redact_error, redact_value
 from sweeps.storage import PatientStorage
@@ -149,8 +149,8 @@ class Ledger:
             SweepError: The database cannot be opened, or holds none of this name; the message lists those it holds.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        file = url.removeprefix("sqlite:///")
-        if file != url and not Path(file).exists():  # sqlite would make it
+        file = sqlite_file(url)
+        if file is not None and not file.exists():  # sqlite would make it
             raise SweepError(f"the ledger must be a database that exists, got {file}; check sweep.folder")
         storage = _storage(url)
         try:

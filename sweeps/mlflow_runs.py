@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sweeps.config import TrackingConfig
+from sweeps.layout import sqlite_file
 from sweeps.mlflow_store import connect, translated
 from sweeps.tracking import PARENT_TAG, SWEEP_TAG, TRIAL_TAG, mlflow_url
 
@@ -63,8 +64,8 @@ def read_runs(config: TrackingConfig, folder: Path, sweep: str) -> list[TrackedR
         TrackingError: The store cannot be read.
     """
     url = mlflow_url(config, folder)
-    file = url.removeprefix("sqlite:///")
-    if file != url and not Path(file).exists():  # sqlite would make it
+    file = sqlite_file(url)
+    if file is not None and not file.exists():  # sqlite would make it
         return []
     with translated(f"read sweep {sweep}", url):
         client = connect(url)

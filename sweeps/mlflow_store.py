@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.errors import TrackingError
+from sweeps.layout import sqlite_file
 from sweeps.redact import redact_error
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
@@ -30,7 +31,7 @@ def connect(url: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    if (file := _file_of(url)) and file.parent.is_dir() and not file.exists():
+    if (file := sqlite_file(url)) and file.parent.is_dir() and not file.exists():
         _make_tables(file)
     if url.startswith(DATABASES):
         # MLflow tries an unreachable database for 100 s; one attempt of our own tells at once.
@@ -46,17 +47,11 @@ def renew(url: str) -> None:
     MLflow keeps its connections for as long as the process lives. To a file that was taken away or replaced they would
     stay connected for ever.
     """
-    if _file_of(url):
+    if sqlite_file(url):
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
         for _ in range(2):  # to drop what MLflow has kept, then to make the tables
             SqlAlchemyStore(url, _NO_ARTIFACTS).engine.dispose()  # type: ignore[no-untyped-call]
-
-
-def _file_of(url: str) -> Path | None:
-    """The database's file, of a plain sqlite URL."""
-    file = url.removeprefix("sqlite:///")
-    return None if file == url or not file or "?" in file else Path(file)
 
 
 def _make_tables(file: Path) -> None:

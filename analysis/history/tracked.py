@@ -26,7 +26,7 @@ class TrackedRuns:
 
     def __init__(self, url: str) -> None:
         file = url.removeprefix("sqlite:///")
-        if file != url and not Path(file).exists():
+        if file != url and "?" not in file and not Path(file).exists():
             raise AnalysisError(
                 f"MLflow's records must exist, got {file}; name the folder of the sweeps with --folder, or --mlflow-url"
             )

@@ -18,6 +18,10 @@ CHECKPOINT, RESUMED_FROM, RESUMED_EXACTLY = NOTES = "checkpoint", "resumed_from"
 for bit, since lanes had to start anew or libraries are of other versions."""
 
 
+DISK_FULL = "disk_full"
+"""Name of a worker's word that it cannot go on: nothing comes with it, and the sweep has to end."""
+
+
 @dataclass(frozen=True)
 class Assignment:
     """What a worker is given.

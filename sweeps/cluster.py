@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +32,14 @@ _CLOSED = {
 }
 """For a cluster of one's own; one that is there already has settings of its own."""
 
-_JOINING = {
-    "RAY_NUM_REDIS_GET_RETRIES": "5",  # seconds that a cluster which does not let us in is asked again
-    "RAY_BACKEND_LOG_LEVEL": "error",  # or each of these attempts is a line on the screen
+_JOINING = {  # a cluster that does not let us in is asked once, for some 20 s in all; Ray's own patience is minutes
+    "RAY_NUM_REDIS_GET_RETRIES": "1",
+    "RAY_py_gcs_connect_timeout_s": "10",
 }
 
 _ANSWERS_WITHIN_S = 5.0
+
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 def prepare_environment(resources: ResourcesConfig) -> None:
@@ -61,19 +64,45 @@ def _has_token() -> bool:
     return bool(named) or Path("~/.ray/auth_token").expanduser().exists()
 
 
-def check_cluster(resources: ResourcesConfig) -> None:
-    """Ask at the door, since Ray itself takes a minute to find that nobody is in.
+def join_cluster(resources: ResourcesConfig) -> None:
+    """Join the existing cluster that the settings name, if they do: before anything is on record.
 
     Raises:
-        SweepError: Nothing answers at the address of an existing cluster.
+        SweepError: Nothing answers there, or it does not let us in.
     """
-    host, _, port = (resources.ray_address or "").rpartition(":")
-    if not host:  # none, or auto: Ray knows by itself
+    if resources.ray_address is None:
         return
+    host, _, port = resources.ray_address.rpartition(":")
+    if host:  # else auto: Ray knows by itself
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN_S).close()
+        except OSError as error:
+            raise _no_cluster(resources, error.strerror or str(error)) from error
+    prepare_environment(resources)
+    import ray
+
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN_S).close()
-    except OSError as error:
-        raise _no_cluster(resources, error.strerror or str(error)) from error
+        with _without_stderr():  # each of Ray's attempts is a line on the screen, whatever its log level
+            ray.init(address=resources.ray_address, **_QUIET)
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        cause = error.__cause__ or error.__context__ or error
+        reason = str(cause).strip().splitlines()[-1].rpartition("RpcError: ")[2].rstrip(".")
+        raise _no_cluster(resources, reason) from None
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """What is written to the descriptor is dropped, from outside Python too."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _no_cluster(resources: ResourcesConfig, reason: str) -> SweepError:
@@ -85,7 +114,7 @@ def _no_cluster(resources: ResourcesConfig, reason: str) -> SweepError:
 
 @contextmanager
 def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path) -> Iterator[str]:
-    """Ray, up; `prepare_environment` comes first.
+    """Ray, up; `join_cluster` and `prepare_environment` come first.
 
     Args:
         resources: Names the cluster, or none.
@@ -96,7 +125,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path) -> Iterato
         A folder for Tune's own files. It goes with the sweep.
 
     Raises:
-        SweepError: It does not start, or an existing cluster does not let us in.
+        SweepError: It does not start.
     """
     import ray
 
@@ -104,26 +133,18 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path) -> Iterato
     # Nobody else gets into it. Ray opens its own folder, sockets and all, to every user: so it lies below this one.
     with scratch_folder(folder) as scratch:
         try:
-            _init(resources, slots, f"{scratch}/r")
+            if resources.ray_address is None:
+                _start(slots * resources.cpus_per_trial, f"{scratch}/r")
             yield f"{scratch}/tune"
         finally:
             ray.shutdown()
 
 
-def _init(resources: ResourcesConfig, slots: int, folder: str) -> None:
+def _start(cpus: int, folder: str) -> None:
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if resources.ray_address is None:
-        cpus = slots * resources.cpus_per_trial
-        try:
-            ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **quiet)
-        except Exception as error:  # Ray raises no other, where its processes take more than 30 s to answer
-            reason = str(error).partition("\n")[0].rstrip(".")
-            raise SweepError(f"Ray must start, and did not: {reason}; leave the machine more room") from error
-        return
     try:
-        ray.init(address=resources.ray_address, **quiet)
-    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-        cause = error.__cause__ or error.__context__ or error
-        raise _no_cluster(resources, str(cause).strip().splitlines()[-1]) from None
+        ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **_QUIET)
+    except Exception as error:  # Ray raises no other, where its processes take more than 30 s to answer
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise SweepError(f"Ray must start, and did not: {reason}; leave the machine more room") from error

@@ -17,10 +17,10 @@ from typing import Any
 from rl import metrics
 from rl.errors import CheckpointError, ConfigError
 from sweeps.asha import Asha, RungEntry
-from sweeps.assignment import Assignment
+from sweeps.assignment import DISK_FULL, Assignment
 from sweeps.config import SweepConfig
 from sweeps.diagnoses import Diagnoses
-from sweeps.errors import LedgerError, SweepError
+from sweeps.errors import DiskFullError, LedgerError, SweepError
 from sweeps.force import mismatch
 from sweeps.health import HealthRules
 from sweeps.layout import read_records, sweep_folder
@@ -160,6 +160,9 @@ class Driver:
         """
         trial = self._running.get(number)
         if trial is None:
+            return None
+        if notes and DISK_FULL in notes:
+            self.failure = DiskFullError(notes[DISK_FULL])
             return None
         with self._needing_the_ledger():
             if notes:

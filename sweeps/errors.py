@@ -9,5 +9,9 @@ class LedgerError(SweepError):
     """The ledger cannot be read or written any more. The sweep must end: what is not on record there did not happen."""
 
 
+class DiskFullError(LedgerError):
+    """A checkpoint cannot be written, and the records must not get ahead of it: the sweep must end just the same."""
+
+
 class TrackingError(Exception):
     """A record that could not be written. The ledger stays the truth: a sweep can go on and write it again later."""

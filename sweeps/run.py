@@ -14,7 +14,7 @@ from rl.config import TRIAGE
 from rl.data import FlowData, fingerprint, load_flows
 from rl.envs import make_vec
 from rl.machine import require_machine
-from sweeps.cluster import check_cluster, prepare_environment, ray_cluster
+from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
 from sweeps.config import SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import LedgerError, SweepError, TrackingError
@@ -65,7 +65,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     slots = _slots(config)
     if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks
         require_machine(config.ppo)
-    check_cluster(config.resources)
+    join_cluster(config.resources)
     num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
     resuming, config = config.resume is not None, replace(config, resume=None)
     with (

@@ -5,7 +5,8 @@ from typing import Any
 from ray.tune import Trainable
 
 from rl.data.types import FlowData
-from sweeps.assignment import ASSIGNMENT, DELIVERY, Assignment, Delivery
+from sweeps.assignment import ASSIGNMENT, DELIVERY, DISK_FULL, Assignment, Delivery
+from sweeps.errors import DiskFullError
 from sweeps.training import Training
 
 
@@ -33,8 +34,11 @@ class TrialTrainable(Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the next evaluation, or to the first metric that is not finite."""
-        delivery = Delivery(self._training.next_period(), self._training.take_notes())
+        """Train to the next evaluation, or to the first metric that is not finite, or to a full disk."""
+        try:
+            delivery = Delivery(self._training.next_period(), self._training.take_notes())
+        except DiskFullError as error:
+            delivery = Delivery([], {DISK_FULL: str(error)})
         return {"training_iteration": self._training.learner.iteration, DELIVERY: delivery}
 
     def _start(self, assignment: Assignment) -> None:

@@ -3,10 +3,12 @@
 Knows neither Ray nor the records. Whoever trains it delivers what `Training.next_period` returns.
 """
 
+import errno
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +21,16 @@ from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.assignment import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM, Assignment
 from sweeps.config import SweepConfig
-from sweeps.errors import SweepError
+from sweeps.errors import DiskFullError, SweepError
 from sweeps.layout import checkpoint_file, read_records
 from sweeps.lock import owner
 from sweeps.record import Record
+
+PATIENCE_S = 40.0
+"""How long a full disk is waited for, once."""
+
+_PAUSE_S = 0.5
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Training:
@@ -40,6 +48,8 @@ class Training:
         self._folder, self._number, self._owner = assignment.folder, assignment.number, assignment.owner
         self._notes: dict[str, str] = {}
         self._is_saved = True
+        self._patience_s = PATIENCE_S
+        self._unsaved: list[Record] = []
         self.learner = learner_of(self._config, data)
         # Whether the driver has them is unknown here: so they come first, and it skips what it has.
         self._undelivered = self._go_on()
@@ -50,15 +60,21 @@ class Training:
         """Iterations to deliver next: those that the checkpoint brought, else newly trained ones, saved before.
 
         Saved first, so that what is on record anywhere can always be written again from the checkpoint.
+
+        Raises:
+            DiskFullError: It cannot be saved. Asked again, this delivers the same iterations.
         """
         if self._undelivered:
             records, self._undelivered = self._undelivered, []
             return records
-        records = train_period(self.learner, self._config.sweep.metric)
-        records[0] = replace(records[0], metrics={**records[0].metrics, **self._in_force})
-        self._in_force = {}
-        self._history += [record.to_json() for record in records]
+        if not self._unsaved:
+            records = train_period(self.learner, self._config.sweep.metric)
+            records[0] = replace(records[0], metrics={**records[0].metrics, **self._in_force})
+            self._in_force = {}
+            self._history += [record.to_json() for record in records]
+            self._unsaved = records
         self._save()
+        records, self._unsaved = self._unsaved, []
         return records
 
     def take_notes(self) -> dict[str, str]:
@@ -86,20 +102,35 @@ class Training:
         return records
 
     def _save(self) -> None:
-        """Replace the checkpoint. If that fails, a full disk for example, the old one stays and training goes on."""
+        """Replace the checkpoint. A full disk is waited for; where it cannot be written at all, training goes on."""
         file = checkpoint_file(self._folder, self._number)
         if owner(self._folder) not in (None, self._owner):
             raise SweepError(f"{file} must be written by whoever runs the sweep, and that is another process by now")
-        try:
-            file.parent.mkdir(exist_ok=True)  # not the folders above: where they are missing, none is shared
-            for left in file.parent.glob(f"{file.name}.*.tmp"):  # by a worker that died while it wrote
-                left.unlink()
-            checkpoint.save(file, self.learner, self._history)
-            self._is_saved = True
-        except OSError as error:
-            if self._is_saved:  # once: what fails will fail again
-                self._notes[CHECKPOINT] = f"not saved from iteration {self.learner.iteration} on: {error}"
-            self._is_saved = False
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                self._replace(file)
+                self._is_saved, self._patience_s = True, PATIENCE_S
+                return
+            except OSError as error:
+                if error.errno not in _FULL:
+                    if self._is_saved:  # once: what fails will fail again
+                        self._notes[CHECKPOINT] = f"not saved from iteration {self.learner.iteration} on: {error}"
+                    self._is_saved = False
+                    return
+                if time.monotonic() >= deadline:
+                    self._patience_s = 0.0  # whoever asks again gets the same answer at once
+                    raise DiskFullError(
+                        f"{self._folder} must have room for checkpoints, and had none for {PATIENCE_S:g} s "
+                        f"({error.strerror}); make room"
+                    ) from error
+            time.sleep(_PAUSE_S)
+
+    def _replace(self, file: Path) -> None:
+        file.parent.mkdir(exist_ok=True)  # not the folders above: where they are missing, none is shared
+        for left in file.parent.glob(f"{file.name}.*.tmp"):  # by a worker that died while it wrote
+            left.unlink()
+        checkpoint.save(file, self.learner, self._history)
 
 
 def learner_of(config: SweepConfig, data: FlowData | None) -> Learner:

@@ -2,15 +2,18 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from rl.errors import ConfigError
-from sweeps.cluster import check_cluster, prepare_environment
+from sweeps.cluster import join_cluster, prepare_environment
 from sweeps.config import ResourcesConfig
 from sweeps.errors import SweepError
 
+ROOT = Path(__file__).parents[2]
 CLUSTER = ResourcesConfig(ray_address="192.0.2.1:6379")
 
 
@@ -50,11 +53,27 @@ def test_an_existing_cluster_keeps_its_own_settings(environment: pytest.MonkeyPa
 def test_a_door_that_nobody_opens_is_told_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         address = f"127.0.0.1:{door.getsockname()[1]}"
-        check_cluster(ResourcesConfig(ray_address=address))
     with pytest.raises(SweepError, match=rf"must be a Ray cluster that lets us in, got {address}: Connection refused;"):
-        check_cluster(ResourcesConfig(ray_address=address))
-    check_cluster(ResourcesConfig())
-    check_cluster(ResourcesConfig(ray_address="auto"))
+        join_cluster(ResourcesConfig(ray_address=address))
+    join_cluster(ResourcesConfig())
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+@pytest.mark.timeout(200)
+def test_one_that_is_no_rays_is_told_in_one_line(tmp_path: Path) -> None:
+    """It answers and says nothing. Ray's own lines, and its minutes of patience, are nobody's."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+        command = [sys.executable, str(ROOT / "sweep.py"), "+experiment=quickstart", f"resources.ray_address={address}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=150)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"sweep.py: error: resources.ray_address must be a Ray cluster that lets us in, got {address}: Timed out while "
+        "waiting for GCS to become available; `ray start --head` starts one, and RAY_AUTH_TOKEN is its token\n"
+    )
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("address", ["local", "ray://head:10001", "head", "head:", "me:secret@head:1", "::1:6379"])

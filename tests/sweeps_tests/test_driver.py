@@ -22,7 +22,7 @@ from rl.config import PPOConfig
 from sweeps import driver as driver_module
 from sweeps.config import HealthConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig, TrackingConfig
 from sweeps.driver import Driver
-from sweeps.errors import TrackingError
+from sweeps.errors import LedgerError, TrackingError
 from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress
@@ -412,6 +412,18 @@ def test_notes_are_tags_in_both_stores(opened: Opener) -> None:
     trial, tags = sweep.trials[number], sweep.runs[number].data.tags
     for name, text in {**notes, "checkpoint": "not saved at iteration 4: disk full"}.items():
         assert trial.user_attrs[name] == tags[name] == text
+
+
+def test_a_disk_that_stays_full_ends_the_sweep_and_no_trial(opened: Opener) -> None:
+    sweep = opened()
+    number = sweep.start()
+    sweep.driver.receive(number, period(2, [0.5, 0.5]))
+    assert sweep.driver.receive(number, [], {"disk_full": "runs/tiny must have room for checkpoints"}) is None
+    assert isinstance(sweep.driver.failure, LedgerError)
+    assert str(sweep.driver.failure) == "runs/tiny must have room for checkpoints"
+    sweep.driver.interrupt(str(sweep.driver.failure))
+    assert sweep.trials[number].user_attrs["outcome"] == "interrupted"
+    assert sweep.trials[number].intermediate_values == {2: 0.5}
 
 
 def test_interrupting_leaves_all_that_run_to_a_resume(opened: Opener) -> None:

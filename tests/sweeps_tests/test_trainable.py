@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rl.config import EnvConfig, PPOConfig
-from sweeps.assignment import ASSIGNMENT, DELIVERY, Assignment
+from sweeps.assignment import ASSIGNMENT, DELIVERY, DISK_FULL, Assignment
 from sweeps.config import StudyConfig, SweepConfig
 from sweeps.layout import trials_folder
 from sweeps.trainable import TrialTrainable
@@ -34,3 +36,17 @@ def test_a_worker_that_is_used_again_trains_as_a_fresh_one(tmp_path: Path) -> No
     again.reset_config(assigned(tmp_path / "again", 2))
     expected = numbers(fresh)
     assert numbers(again) == expected != first
+
+
+def test_a_full_disk_is_told_and_kills_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = TrialTrainable(assigned(tmp_path, 1))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker._training, "_patience_s", 0.0)
+        patch.setattr(worker._training, "_replace", full)
+        told = worker.step()[DELIVERY]
+    assert (told.records, list(told.notes)) == ([], [DISK_FULL])
+    assert [record.iteration for record in worker.step()[DELIVERY].records] == [1, 2]

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rl.data import FlowData, load_flows
 from sweeps import training
 from sweeps.assignment import Assignment
 from sweeps.config import StudyConfig, SweepConfig
+from sweeps.errors import DiskFullError
 from sweeps.layout import checkpoint_file, read_records, trials_folder
 from sweeps.record import Record
 from sweeps.training import Training, learner_of, summarise, train_period
@@ -227,24 +229,60 @@ def test_a_damaged_checkpoint_starts_the_trial_anew_with_the_same_numbers(
     assert read_records(folder, TRIAL) == records  # whole again
 
 
+def failing(error: OSError, times: int) -> Callable[..., None]:
+    """Saves, but for the first so many calls."""
+    left, save = times, checkpoint.save
+
+    def attempt(*args: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise error
+        save(*args)
+
+    return attempt
+
+
 def test_training_goes_on_where_no_checkpoint_can_be_written(
     folder: Path, data: FlowData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = training_of(folder, data)
     first = trial.next_period()
-
-    def full(*args: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.checkpoint, "save", full)
-        second = trial.next_period()
-        assert trial.take_notes() == {"checkpoint": "not saved from iteration 4 on: [Errno 28] No space left on device"}
-        trial._save()
-        assert trial.take_notes() == {}  # told once
+    monkeypatch.setattr(training.checkpoint, "save", failing(OSError(30, "Read-only file system"), times=2))
+    second = trial.next_period()
+    assert trial.take_notes() == {"checkpoint": "not saved from iteration 4 on: [Errno 30] Read-only file system"}
+    trial._save()
+    assert trial.take_notes() == {}  # told once
     assert read_records(folder, TRIAL) == first
-    third = trial.next_period()  # there is space again
+    third = trial.next_period()  # it can be written again
     assert read_records(folder, TRIAL) == first + second + third
+
+
+def test_a_full_disk_is_waited_for(folder: Path, data: FlowData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the records would get ahead of the checkpoint, and what a failing MLflow missed would be lost."""
+    trial = training_of(folder, data)
+    monkeypatch.setattr(training, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(training.checkpoint, "save", failing(OSError(28, "No space left on device"), times=3))
+    assert read_records(folder, TRIAL) == []
+    first = trial.next_period()
+    assert read_records(folder, TRIAL) == first
+    assert trial.take_notes() == {}
+
+
+def test_what_a_disk_that_stays_full_cannot_hold_is_not_delivered(
+    folder: Path, data: FlowData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = measured(whole(data))
+    trial = training_of(folder, data)
+    monkeypatch.setattr(training, "PATIENCE_S", 0.0)
+    trial._patience_s = 0.0
+    monkeypatch.setattr(training.checkpoint, "save", failing(OSError(28, "No space left on device"), times=2))
+    for _ in range(2):
+        with pytest.raises(DiskFullError, match=r"^\S+ must have room for checkpoints, and had none for .*make room$"):
+            trial.next_period()
+    first = trial.next_period()  # the same iterations, none left out
+    assert measured(first) == undisturbed[:2]
+    assert read_records(folder, TRIAL) == first
 
 
 def test_a_folder_that_is_not_shared_is_noted(tmp_path: Path, data: FlowData) -> None:

@@ -14,7 +14,7 @@ from rl.errors import ConfigError, DataError
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError, TrackingError
 from sweeps.redact import redact_error
-from sweeps.schema import readable_errors, to_config
+from sweeps.schema import check_arguments, readable_errors, to_config
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -44,6 +44,7 @@ def main() -> int:
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
     with one_line(), readable_errors():
+        check_arguments(sys.argv[1:])
         compose()
     if not configs:  # --help, --cfg or --info: Hydra has answered
         return 0

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from datetime import datetime
@@ -16,11 +16,14 @@ from difflib import SequenceMatcher
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, cast, get_args, get_origin, get_type_hints
 
 import yaml  # type: ignore[import-untyped]
+from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -297,6 +300,47 @@ def readable_errors() -> Iterator[None]:
     # Hydra raises a bare ValueError for some overrides of a group, such as data=5; a RuntimeError without a sweeper.
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RuntimeError) as error:
         raise SweepError(explain(error)) from error
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra would answer with a page of its own, or would do though nobody can mean it.
+
+    Raises:
+        SweepError: Naming the argument, and what to write instead.
+        OverrideParseException: An argument that cannot be read.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse_option  # type: ignore[method-assign]
+    options = parser.parse_args(arguments)
+    if options.experimental_rerun is not None:
+        raise SweepError(
+            "--experimental-rerun reads a pickle, which may run anything; resume=NAME goes on with a sweep"
+        )
+    if not options.shell_completion:
+        for override in OverridesParser.create().parse_overrides(options.overrides):
+            _check_override(override)
+
+
+def _refuse_option(message: str) -> NoReturn:
+    raise SweepError(f"{message}; settings are written key=value, and --help lists what there is")
+
+
+def _check_override(override: Override) -> None:
+    key = override.key_or_group
+    if not key:
+        raise SweepError(f"cannot read {override.input_line!r}; write key=value")
+    if override.is_delete():
+        if not _free_form(key):
+            raise SweepError(f"~{key} takes away what every sweep has; only ~space... can go: write {key}=VALUE")
+    elif (
+        (key == EXPERIMENT or key in {item.name for item in fields(SweepConfig) if is_dataclass(item.default_factory)})
+        and not override.is_sweep_override()
+        and not isinstance(override.value(), str | list)
+    ):
+        ways = [f"{key}=NAME"] * (key != "sweep") + [f"{key}.SETTING=VALUE"] * (key != EXPERIMENT)
+        raise SweepError(
+            f"{key} is a group of settings, written {' or '.join(ways)}, got {override.input_line}; --help lists them"
+        )
 
 
 def explain(error: Exception) -> str:

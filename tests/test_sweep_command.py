@@ -34,6 +34,18 @@ def sweep(folder: Path, *arguments: str, traceback: bool = False) -> subprocess.
         (["--multirun", "ppo.lr=1e-3,1e-4"], "--multirun is not for sweeps"),
         (["hydra.mode=MULTIRUN", "ppo.lr=1e-3,1e-4"], "--multirun is not for sweeps"),
         (["hydra.output_subdir=.hydra"], "hydra.output_subdir must stay as it is"),
+        (["ppo=5"], "ppo is a group of settings, written ppo=NAME or ppo.SETTING=VALUE, got ppo=5; --help lists them"),
+        (["sweep=null"], "sweep is a group of settings, written sweep.SETTING=VALUE, got sweep=null; --help"),
+        (["+experiment=5"], "experiment is a group of settings, written experiment=NAME, got +experiment=5; --help"),
+        (["~ppo"], "~ppo takes away what every sweep has; only ~space... can go: write ppo=VALUE"),
+        (["~ppo.lr"], "~ppo.lr takes away what every sweep has; only ~space... can go: write ppo.lr=VALUE"),
+        (["=5"], "cannot read '=5'; write key=value"),
+        (
+            ["--bogus"],
+            "unrecognized arguments: --bogus; settings are written key=value, and --help lists what there is",
+        ),
+        (["--cfg"], "argument --cfg/-c: expected one argument; settings are written key=value"),
+        (["--experimental-rerun", "x.pickle"], "--experimental-rerun reads a pickle, which may run anything"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing_behind(
@@ -111,6 +123,17 @@ def test_an_experiment_of_ones_own_composes_from_anywhere(tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "- 128"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_range_can_be_taken_out_of_the_space(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "+experiment=quickstart", "~space.ppo.lr", "--cfg", "job", "--package", "space.ppo")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line for line in done.stdout.splitlines() if line.endswith(":")] == [
+        "value_coef:",
+        "  log:",
+        "entropy_coef:",
+        "  log:",
+    ]
 
 
 def test_help_lists_groups_and_examples(tmp_path: Path) -> None:

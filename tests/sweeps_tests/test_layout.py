@@ -13,7 +13,7 @@ from rl.learner import Learner
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.config import StudyConfig, SweepConfig
-from sweeps.layout import checkpoint_file, config_file, read_records, sweep_folder
+from sweeps.layout import checkpoint_file, config_file, read_records, sqlite_file, sweep_folder
 from sweeps.record import Record
 
 
@@ -59,3 +59,17 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"PK")
     with pytest.raises(CheckpointError, match="must be a whole checkpoint"):
         read_records(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite:////runs/optuna.db", "/runs/optuna.db"),
+        ("sqlite:///optuna.db", "optuna.db"),
+        ("sqlite:///file:/runs/optuna.db?uri=true&password=secret", None),
+        ("sqlite:///", None),  # in memory
+        ("postgresql://me@db/runs", None),
+    ],
+)
+def test_the_file_of_a_plain_sqlite_url(url: str, file: str | None) -> None:
+    assert sqlite_file(url) == (file and Path(file))

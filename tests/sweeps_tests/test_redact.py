@@ -5,7 +5,8 @@ import random
 import pytest
 from sqlalchemy.engine import make_url
 
-from sweeps.redact import redact_error, redact_url, redact_value
+from sweeps.errors import SweepError
+from sweeps.redact import redact_error, redact_url, redact_value, refuse_masked
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,11 @@ def test_no_url_that_sqlalchemy_reads_keeps_its_password() -> None:
             heard = str(error)
         told = [redact_value(url), *(redact_error(said, url) for said in (f"cannot open {url}", heard))]
         assert not [text for text in told if "zqx" in text or "xqz" in text], url
+
+
+def test_a_url_without_its_password_is_not_tried() -> None:
+    refuse_masked("--optuna-url", "postgresql://me:secret@db/runs")
+    refuse_masked("--optuna-url", None)
+    masked = redact_value("postgresql://me:secret@db/runs")
+    with pytest.raises(SweepError, match=r"^--optuna-url must be given, since the sweep's folder keeps no password: "):
+        refuse_masked("--optuna-url", masked)

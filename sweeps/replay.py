@@ -25,7 +25,9 @@ def open_run(tracker: Tracker, number: int, values: Mapping[str, Any], config: S
         config: The trial's configuration; the sweep's, if it cannot have one of its own.
     """
     tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
-    return tracker.start_trial(number, values, recorded_settings(config), tags, to_yaml(config))
+    return tracker.start_trial(
+        number, values, recorded_settings(config), tags, to_yaml(config, values)
+    )  # infeasible ones included
 
 
 def recorded_settings(config: SweepConfig) -> dict[str, Any]:

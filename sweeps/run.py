@@ -50,7 +50,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         command: The arguments that it was composed from, for the command that reruns the best trial.
 
     Returns:
-        The process's exit code: 0, 1 if the ledger failed, or 130 after Ctrl-C.
+        The process's exit code: 0, 1 if the ledger failed or the disk is full, or 130 after Ctrl-C.
 
     Raises:
         ConfigError, DataError, SweepError, TrackingError: What is wrong, before any worker starts.

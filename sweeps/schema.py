@@ -8,7 +8,7 @@ import math
 import os
 import re
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from datetime import datetime
@@ -262,9 +262,18 @@ def _absolute(path: str | None) -> str | None:
     return os.path.abspath(Path(path).expanduser())
 
 
-def to_yaml(config: SweepConfig) -> str:
-    """The configuration as YAML that reads back, through Hydra or `to_config`, to an equal one but for passwords."""
-    return OmegaConf.to_yaml(OmegaConf.create(_without_passwords(asdict(config))))
+def to_yaml(config: SweepConfig, values: Mapping[str, Any] | None = None) -> str:
+    """The configuration as YAML that reads back, through Hydra or `to_config`, to an equal one but for passwords.
+
+    Args:
+        config: The configuration.
+        values: Settings that differ from it, by dotted path `group.name`; such as it could not have, too.
+    """
+    tree = asdict(config)
+    for path, value in (values or {}).items():
+        group, _, name = path.partition(".")
+        tree[group][name] = value
+    return OmegaConf.to_yaml(OmegaConf.create(_without_passwords(tree)))
 
 
 def _without_passwords(node: Any) -> Any:

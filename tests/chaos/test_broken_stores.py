@@ -83,6 +83,20 @@ def test_mlflow_fails_until_the_end(sweep: Maker, accident) -> None:
     sick.check()
 
 
+def test_mlflow_that_cannot_be_opened_at_the_start_and_a_sweep_without_it(sweep: Maker) -> None:
+    """Refused, with nothing left behind; run without, a resume writes it."""
+    sick = sweep(*TINY)
+    code, printed = sick.start("tracking.mlflow_url=sqlite:////nonexistent/mlflow.db").wait()
+    assert code == 2, printed
+    assert printed.startswith("sweep.py: error: cannot start sweep tiny in MLflow: ")
+    assert "check tracking.mlflow_url and the disk, or run with tracking=none" in printed
+    assert printed.count("\n") == 1
+    sick.start("tracking=none").succeed()
+    assert not (sick.folder / "runs/mlflow.db").exists()
+    assert "Nothing left to do" in sick.resume().succeed()
+    sick.check()
+
+
 def test_mlflow_replaced_by_an_empty_database(sweep: Maker) -> None:
     """What it held is destroyed: only a repair brings it back, from the checkpoints."""
     sick = sweep(*LONG, num_trials=3)

@@ -192,6 +192,8 @@ def test_what_cannot_run_is_on_record_and_not_counted(opened: Opener) -> None:
         assert (run.info.status, run.data.tags["outcome"]) == ("FAILED", "infeasible")
         assert trial.user_attrs["values"] == {"ppo.minibatch_size": 48}
         assert run.data.params["ppo.minibatch_size"] == "48"
+        kept = Path(run.info.artifact_uri.removeprefix("file://"), "config.yaml").read_text()
+        assert "minibatch_size: 48" in kept  # its own, though it could not run
     assert f"infeasible: {REFUSAL}; 0 of 2 done\n" in sweep.printed.getvalue()
 
 

@@ -254,6 +254,13 @@ def test_yaml_that_refers_to_anything_is_refused(text: str, message: str) -> Non
         from_yaml(text)
 
 
+def test_yaml_of_what_could_not_be_a_configuration() -> None:
+    config = SweepConfig()
+    written = OmegaConf.create(to_yaml(config, {"ppo.minibatch_size": 48, "ppo.hidden_sizes": (8,)}))
+    assert (written.ppo.minibatch_size, list(written.ppo.hidden_sizes)) == (48, [8])
+    assert to_yaml(config, {}) == to_yaml(config)
+
+
 def test_yaml_keeps_the_points() -> None:
     config = SweepConfig(sampler=SamplerConfig(name="points", points=({}, {"ppo": {"hidden_sizes": [8]}})))
     assert OmegaConf.create(to_yaml(config)).sampler.points == [{}, {"ppo": {"hidden_sizes": [8]}}]

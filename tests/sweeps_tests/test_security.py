@@ -60,7 +60,7 @@ class Seen:
         remotes: At the other end of sockets.
         environments: By the name of the process.
         told: What Ray said to somebody with the wrong token, none, and the right one.
-        scratch: Mode of the folder for temporary files, and what in it holds a password.
+        scratch: Mode of the folder for temporary files, and what in it holds a password, or the token.
     """
 
     folder: Path
@@ -75,6 +75,10 @@ class Seen:
     @property
     def sweep(self) -> Path:
         return self.folder / "runs" / NAME
+
+    @property
+    def token(self) -> str:
+        return self.environments["gcs_server"]["RAY_AUTH_TOKEN"]
 
     def url(self, of: str, password: str) -> str:
         return f"sqlite:///file:{self.folder}/{of}.db?uri=true&password={password}"
@@ -177,9 +181,9 @@ def _look(seen, process, watch):
     for pid in descendants(root):
         seen.environments[_name(pid)] = dict(word.split("=", 1) for word in _words(pid, "environ") if "=" in word)
         if _name(pid) == "gcs_server":
-            seen.told = _intrude(watch.ports(pid), seen.environments["gcs_server"]["RAY_AUTH_TOKEN"])
+            seen.told = _intrude(watch.ports(pid), seen.token)
     scratch = Path(json.loads(scratch_file(seen.sweep).read_text())["path"])
-    seen.scratch = scratch.stat().st_mode & 0o777, _holding(scratch)
+    seen.scratch = scratch.stat().st_mode & 0o777, _holding(scratch, seen.token)
 
 
 def _words(pid, of):
@@ -215,13 +219,13 @@ def _token(token):
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
 
 
-def _holding(folder):
-    """Files below a folder that hold a password."""
+def _holding(folder, token):
+    """Files below a folder that hold a password, or the token."""
     found = []
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             content = path.read_bytes()
-            found += [str(path) for word in (OPTUNA_PASSWORD, MLFLOW_PASSWORD) if word.encode() in content]
+            found += [str(path) for word in (OPTUNA_PASSWORD, MLFLOW_PASSWORD, token) if word.encode() in content]
     return found
 
 
@@ -253,7 +257,7 @@ def test_everything_listens_on_loopback(seen):
 
 def test_ray_wants_a_token_whatever_the_environment_says(seen):
     assert seen.environments["gcs_server"]["RAY_AUTH_MODE"] == "token"
-    assert len(seen.environments["gcs_server"]["RAY_AUTH_TOKEN"]) == 64
+    assert len(seen.token) == 64
     assert "came in" in seen.told["right"]
     for kind in ("wrong", "none"):
         assert "came in" not in seen.told[kind]
@@ -278,10 +282,10 @@ def _holds_no_password(seen):
     for printed in seen.printed.values():
         assert "s3cret" not in printed
         assert "Traceback" not in printed
-    assert _holding(seen.folder) == []
+    assert _holding(seen.folder, seen.token) == []
 
 
-def test_no_password_is_printed_or_written_down(seen):
+def test_no_password_is_printed_or_written_down_nor_the_token(seen):
     assert seen.printed.keys() >= {"sweep", "audit", "champion without"}
     _holds_no_password(seen)
     _, in_scratch = seen.scratch

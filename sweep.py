@@ -11,10 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from rl.errors import ConfigError, DataError
+from sweeps.command import check_arguments
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError, TrackingError
 from sweeps.redact import redact_error
-from sweeps.schema import check_arguments, readable_errors, to_config
+from sweeps.schema import readable_errors, to_config
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 

@@ -1,14 +1,14 @@
 """Between Hydra and the sweep: the schema that Hydra composes by, and the way from its result to `SweepConfig`.
 
 The schema is derived from the frozen dataclasses, so fields, types and defaults are declared in one place. With
-`sweep.py` this is the only module that sees Hydra or OmegaConf.
+`sweep.py` and `sweeps.command` this is all that sees Hydra; nobody else sees OmegaConf.
 """
 
 import math
 import os
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from datetime import datetime
@@ -16,14 +16,11 @@ from difflib import SequenceMatcher
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn, cast, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import yaml  # type: ignore[import-untyped]
-from hydra._internal.utils import get_args_parser
 from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -311,47 +308,6 @@ def readable_errors() -> Iterator[None]:
         raise SweepError(explain(error)) from error
 
 
-def check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what Hydra would answer with a page of its own, or would do though nobody can mean it.
-
-    Raises:
-        SweepError: Naming the argument, and what to write instead.
-        OverrideParseException: An argument that cannot be read.
-    """
-    parser = get_args_parser()
-    parser.error = _refuse_option  # type: ignore[method-assign]
-    options = parser.parse_args(arguments)
-    if options.experimental_rerun is not None:
-        raise SweepError(
-            "--experimental-rerun reads a pickle, which may run anything; resume=NAME goes on with a sweep"
-        )
-    if not options.shell_completion:
-        for override in OverridesParser.create().parse_overrides(options.overrides):
-            _check_override(override)
-
-
-def _refuse_option(message: str) -> NoReturn:
-    raise SweepError(f"{message}; settings are written key=value, and --help lists what there is")
-
-
-def _check_override(override: Override) -> None:
-    key = override.key_or_group
-    if not key:
-        raise SweepError(f"cannot read {override.input_line!r}; write key=value")
-    if override.is_delete():
-        if not _free_form(key):
-            raise SweepError(f"~{key} takes away what every sweep has; only ~space... can go: write {key}=VALUE")
-    elif (
-        (key == EXPERIMENT or key in {item.name for item in fields(SweepConfig) if is_dataclass(item.default_factory)})
-        and not override.is_sweep_override()
-        and not isinstance(override.value(), str | list)
-    ):
-        ways = [f"{key}=NAME"] * (key != "sweep") + [f"{key}.SETTING=VALUE"] * (key != EXPERIMENT)
-        raise SweepError(
-            f"{key} is a group of settings, written {' or '.join(ways)}, got {override.input_line}; --help lists them"
-        )
-
-
 def explain(error: Exception) -> str:
     """What Hydra could not compose, on one line, with a remedy where there is one."""
     if isinstance(error, MissingConfigException) and error.options:
@@ -365,7 +321,7 @@ def explain(error: Exception) -> str:
         return f"an experiment's file must have '# @package _global_' as its first line; {_first_line(error)}"
     file = re.match(r"In '([^']+)': \w+ raised while composing", str(error))
     where = f"{file[1]}.yaml: " if file else ""
-    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and not _free_form(str(cause.full_key)):
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and not is_free_form(str(cause.full_key)):
         return where + _unknown(str(cause.full_key))
     if isinstance(cause, OmegaConfBaseException) and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return where + _value_error(cause)
@@ -380,7 +336,8 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".:")
 
 
-def _free_form(key: str) -> bool:
+def is_free_form(key: str) -> bool:
+    """Whether what lies below is not in the schema."""
     return key.startswith(("space", "sampler.points"))
 
 

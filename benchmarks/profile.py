@@ -1,4 +1,4 @@
-"""Where an iteration's time goes, beside what the core can do at most; and what compiling takes and saves.
+"""Where an iteration's time goes, beside what the core can do; what compiling takes, and malloc's settings give.
 
     make bench-profile
 
@@ -8,6 +8,7 @@ operations for each multiplication; those of padding are left out.
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,11 +25,14 @@ from rich.console import Console
 from rich.table import Table
 
 from rl import ppo
+from rl.adam import Adam
 from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 from rl.data import load_flows
 from rl.errors import ConfigError
 from rl.learner import Learner
 from rl.machine import require_machine
+from rl.networks import ActorCritic
+from rl.rollout import Rollout
 from rl.seeding import evaluation_seed, member_seeds
 from rl.threads import one_thread
 from rl.training import make_learner
@@ -36,10 +40,12 @@ from rl.training import make_learner
 EAGER = PPOConfig(num_iterations=10**9, eval_every=10**9)
 COMPILED = replace(EAGER, compile=True)
 MEMBERS = 8
+KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+"""Blocks up to 32 MB, the most that glibc takes, and free memory up to 1 GB stay with the process."""
 
 
 class Part(NamedTuple):
-    """A method whose calls are timed, where they happen within another part's; `operations` are of an iteration."""
+    """A method whose calls are timed, if they happen within another part's; `operations` are of an iteration."""
 
     owner: Any
     method: str
@@ -51,8 +57,10 @@ class Part(NamedTuple):
 def main() -> None:
     """Measure and print all."""
     options = _options()
-    if options.compile:
-        print(_seconds_of_compiling())
+    if options.compiling or options.members:
+        print(
+            _seconds_of_compiling() if options.compiling else _seconds_an_iteration(options.members, options.iterations)
+        )
         return
     peak = _peak()
     console = Console(width=100)
@@ -68,12 +76,15 @@ def main() -> None:
             console.print(_table(_learner(config, env, features, MEMBERS), peak, options.iterations))
     if COMPILED in configs:
         console.print(_worth_of_compiling(options.iterations))
+    for members in (4, 16):
+        console.print(_worth_of_keeping(members, options.iterations))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=20, help="iterations a measurement (default: 20)")
-    parser.add_argument("--compile", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--compiling", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--members", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -121,16 +132,16 @@ def _parts(learner: Learner) -> dict[str, Part]:
     forward_all = forward * networks.num_towers
     epochs = config.num_epochs * networks.num_towers
     return {
-        "rollout": Part(learner.rollout, "collect", "", forward),
-        "policy": Part(networks, "policy", "rollout", forward),
-        "environment": Part(learner.env, "step", "rollout"),
-        "values and advantages": Part(learner, "_batch", "", forward_all),
+        "rollout": Part(Rollout, "collect", "", forward),
+        "policy": Part(ActorCritic, "policy", "rollout", forward),
+        "environment": Part(type(learner.env), "step", "rollout"),
+        "values and advantages": Part(Learner, "_batch", "", forward_all),
         "update": Part(ppo, "update", "", epochs * (forward + backward)),
         "shuffling": Part(ppo.Batch, "shuffled", "update"),
-        "forward": Part(networks, "forward", "update", epochs * forward),
+        "forward": Part(ActorCritic, "forward", "update", epochs * forward),
         "gradient of the loss": Part(torch.autograd, "grad", "update"),
-        "backward": Part(networks, "backward", "update", epochs * backward),
-        "Adam": Part(learner.adam, "step", "update"),
+        "backward": Part(ActorCritic, "backward", "update", epochs * backward),
+        "Adam": Part(Adam, "step", "update"),
     }
 
 
@@ -161,22 +172,20 @@ def _timed(parts: dict[str, Part], spent: dict[str, float]) -> Iterator[None]:
 
 
 def _worth_of_compiling(iterations: int) -> str:
-    """What it takes, with nothing kept on disk and again, and after how many iterations it has paid."""
+    """What it takes, with nothing kept on disk and again, and after how many steps it has paid."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.profile", "--compile"]
-        own = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": folder}
-        first, again = (
-            float(subprocess.run(command, check=True, capture_output=True, text=True, env=own).stdout.split()[-1])
-            for _ in range(2)
-        )
-    learners = [_learner(config, TRIAGE, 20, 4) for config in (EAGER, COMPILED)]
+        first, again = (_in_a_process("--compiling", TORCHINDUCTOR_CACHE_DIR=folder) for _ in range(2))
+    members = 4
+    learners = [_learner(config, TRIAGE, 20, members) for config in (EAGER, COMPILED)]
     rounds = [[_seconds(learner.iterate) for learner in learners] for _ in range(iterations)]
-    eager, compiled = (min(times) for times in zip(*rounds, strict=True))
+    eager, compiled = (statistics.median(times) for times in zip(*rounds, strict=True))
     saved = eager - compiled
+    after = [seconds / saved * members * EAGER.batch_size / 1e6 for seconds in (first, again)]
     return (
-        f"Compiling takes {first:.0f} s of a core, {again:.0f} s where the program is on disk already. With 4 members "
-        f"and 20 features it saves {saved * 1e3:.0f} of {eager * 1e3:.0f} ms an iteration: it has paid after "
-        f"{first / saved:.0f} iterations, or {again / saved:.0f}"
+        f"Compiling takes {first:.0f} s of a core, {again:.0f} s where the program is on disk already. With {members} "
+        f"members and 20 features it saves {saved * 1e3:.1f} of {eager * 1e3:.1f} ms an iteration. It has paid after "
+        f"{first / saved:,.0f} iterations, {after[0]:.2f} million steps of all members, or {again / saved:,.0f}, "
+        f"{after[1]:.2f} million"
     )
 
 
@@ -188,6 +197,29 @@ def _seconds_of_compiling() -> float:
     learner.iterate()
     after = os.times()
     return sum(after[:4]) - sum(before[:4]) - _seconds(learner.iterate)
+
+
+def _worth_of_keeping(members: int, iterations: int) -> str:
+    """What eager training gains if glibc's malloc keeps large blocks instead of handing them back."""
+    sides = ({}, KEEPING)
+    rounds = [
+        [_in_a_process("--members", members, "--iterations", iterations, **side) for side in sides] for _ in range(3)
+    ]
+    ratios = sorted(usual / keeping for usual, keeping in rounds)
+    settings = " ".join(f"{name}={value}" for name, value in KEEPING.items())
+    return f"{settings}: {members} members train {ratios[1]:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) times as fast"
+
+
+def _seconds_an_iteration(members: int, iterations: int) -> float:
+    learner = _learner(EAGER, TRIAGE, 20, members)
+    return statistics.median(_seconds(learner.iterate) for _ in range(iterations))
+
+
+def _in_a_process(*arguments: object, **environment: str) -> float:
+    """The number that a process of its own prints last."""
+    command = [sys.executable, "-m", "benchmarks.profile", *map(str, arguments)]
+    own = {**os.environ, **environment}
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=own).stdout.split()[-1])
 
 
 def _seconds(function: Callable[[], Any]) -> float:

@@ -1,15 +1,16 @@
-"""What the value floor costs, as a share of training time, one thread.
+"""What the value floor costs, and all that is measured to diagnose a run, as shares of training time, one thread.
 
     make bench-floor
     make bench-floor ARGS="--pairs 9"
 
-By the clock: the time inside the floor, over the rest of the training that it is part of. And as a check that nothing
-escapes the clock, by two learners of the same seeds that take turns, an iteration each; one of them has no floor. A
-pair is as many iterations of both as there are from one question to the probe to the next. Time is the process's own
-CPU time, so that others on the machine change little; on a busy one the first figure is by far the steadier.
+By the clock: the time inside, over the rest of the training that it is part of. And as a check that nothing escapes
+the clock, by two learners of the same seeds that take turns, an iteration each; one of them has no floor. A pair is as
+many iterations of both as there are from one question to the probe to the next. Time is the process's own CPU time, so
+that others on the machine change little; on a busy one the first figure is by far the steadier.
 
-Evaluations are left out: they would make the share smaller. Monte Carlo returns, which `train/explained_variance_mc`
-needs as well, count as training.
+"All" is the floor, the other metrics of the critic, and those of `rl.diagnostics`: gradients by their origin, units,
+inputs, the first ratio, scales. For the floor alone the Monte Carlo returns, which `train/explained_variance_mc` needs
+as well, count as training. Evaluations are left out: they would make the shares smaller.
 """
 
 import argparse
@@ -17,13 +18,18 @@ import math
 import platform
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
+from unittest import mock
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from rl import diagnostics
 from rl.config import DataConfig, EnvConfig, PPOConfig
 from rl.data import FlowData, load_flows
 from rl.envs.evaluate import Act, Results
@@ -46,10 +52,14 @@ class Case:
 
 
 CASES = (
-    *(Case(width, members, 1) for width in (4, 20, 60, 118, 250) for members in (1, 4, 16)),
-    *(Case(60, 16, eval_every) for eval_every in (5, 20, 50)),
+    *(Case(width, members, 1) for width in (4, 20, 118) for members in (1, 4, 16)),
+    *(Case(width, members, eval_every) for eval_every in (5, 20) for width in (4, 20, 118) for members in (4, 16)),
 )
-"""All widths and members where the floor is wanted most often, and one of them at other rhythms."""
+"""Several widths and members where both are wanted most often, and at usual rhythms."""
+
+ALL_FROM = 5
+"""Iterations between evaluations, or more, at which all together must stay below as well: the floor is asked for only
+now and then, the rest at every evaluation."""
 
 
 class _Unjudged:
@@ -69,21 +79,23 @@ class _NoFloor(ValueFloor):
         return {}
 
 
-class _ClockedFloor(ValueFloor):
-    """Counts the seconds that it takes."""
+class _Clock:
+    """Counts the seconds that methods take."""
 
     seconds = 0.0
 
-    def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
-        start = time.process_time()
-        super().update(iteration, observations, targets)
-        self.seconds += time.process_time() - start
+    def on(self, owner: Any, method: str) -> AbstractContextManager[Any]:
+        """Count this one too, for a while."""
+        function = getattr(owner, method)
 
-    def under(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
-        start = time.process_time()
-        result = super().under(values, targets, unit)
-        self.seconds += time.process_time() - start
-        return result
+        def counted(*args: Any) -> Any:
+            start = time.process_time()
+            try:
+                return function(*args)
+            finally:
+                self.seconds += time.process_time() - start
+
+        return mock.patch.object(owner, method, counted)
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,7 @@ class Pair:
 
     with_floor: float
     of_it_floor: float
+    of_it_all: float
     without: float
 
 
@@ -100,19 +113,23 @@ def main() -> int:
     options = _options()
     torch.set_num_threads(1)
     table = Table(title=f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread")
-    for column in ("width", "members", "eval_every", "asked every", "iteration, ms", "share, %", "with / without, %"):
+    for column in ("width", "members", "eval_every", "asked every", "iteration, ms", "floor, %", "with / without, %"):
         table.add_column(column, justify="right")
+    table.add_column("all, %", justify="right")
     too_much = 0
     for case in CASES:
         every = math.ceil(rest(case.width) / case.eval_every) * case.eval_every
         pairs = _pairs(case, every, options.pairs)
-        shares = [100 * pair.of_it_floor / (pair.with_floor - pair.of_it_floor) for pair in pairs]
-        too_much += statistics.median(shares) >= TO_STAY_BELOW
+        floor = [100 * pair.of_it_floor / (pair.with_floor - pair.of_it_floor) for pair in pairs]
+        total = [100 * pair.of_it_all / (pair.with_floor - pair.of_it_all) for pair in pairs]
+        to_judge = (floor, total) if case.eval_every >= ALL_FROM else (floor,)
+        too_much += any(statistics.median(shares) >= TO_STAY_BELOW for shares in to_judge)
         table.add_row(
             *(str(value) for value in (case.width, case.members, case.eval_every, every)),
             f"{1000 * statistics.median(pair.without for pair in pairs) / every:.0f}",
-            _spread(shares),
+            _spread(floor),
             _spread([100 * (pair.with_floor / pair.without - 1) for pair in pairs]),
+            _spread(total),
         )
     Console(width=120).print(table)
     return int(too_much > 0)
@@ -131,22 +148,36 @@ def _spread(values: list[float]) -> str:
 def _pairs(case: Case, iterations: int, count: int) -> list[Pair]:
     """So many pairs, of so many iterations a side."""
     data = None if case.width == 4 else load_flows(DataConfig(num_features=case.width))
-    learners = [_learner(case, data), _learner(case, data)]
-    clocked = learners[0].value_floor = _ClockedFloor(case.members)
-    learners[1].value_floor = _NoFloor(case.members)
-    for learner in learners:
+    measured, without = _learner(case, data), _learner(case, data)
+    without.value_floor = _NoFloor(case.members)
+    for learner in (measured, without):
         learner.iterate()  # warm-up
-    clocked.measured_at.fill_(-math.inf)
-    pairs = []
-    for _ in range(count):
-        seconds, clocked.seconds = [0.0, 0.0], 0.0
-        for iteration in range(iterations):
-            for side in (0, 1) if iteration % 2 else (1, 0):
+    measured.value_floor.measured_at.fill_(-math.inf)
+    return [_pair(measured, without, iterations) for _ in range(count)]
+
+
+def _pair(measured: Learner, without: Learner, iterations: int) -> Pair:
+    of_floor, of_all, seconds = _Clock(), _Clock(), {measured: 0.0, without: 0.0}
+    for iteration in range(iterations):
+        for learner in (measured, without) if iteration % 2 else (without, measured):
+            with _clocked(measured, of_floor, of_all) if learner is measured else nullcontext():
                 start = time.process_time()
-                learners[side].iterate()
-                seconds[side] += time.process_time() - start
-        pairs.append(Pair(seconds[0], clocked.seconds, seconds[1]))
-    return pairs
+                learner.iterate()
+                seconds[learner] += time.process_time() - start
+    return Pair(seconds[measured], of_floor.seconds, of_all.seconds, seconds[without])
+
+
+@contextmanager
+def _clocked(learner: Learner, of_floor: _Clock, of_all: _Clock) -> Iterator[None]:
+    floor = learner.value_floor
+    with (
+        of_floor.on(floor, "update"),
+        of_floor.on(floor, "under"),
+        of_all.on(learner, "_critic_metrics"),
+        of_all.on(diagnostics, "before_update"),
+        of_all.on(diagnostics, "of_rollout"),
+    ):
+        yield
 
 
 def _learner(case: Case, data: FlowData | None) -> Learner:

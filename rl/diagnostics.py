@@ -32,11 +32,13 @@ def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -
     advantages = advantages / (batch.advantages.std(-1, keepdim=True) + 1e-8)
     policy_loss = -(log_probs * advantages).mean(-1) - hyper.entropy_coef[:, 0] * entropies.mean(-1)
     value_loss = hyper.value_coef[:, 0] * (values - batch.targets).square().mean(-1)
-    (of_policy,) = torch.autograd.grad(policy_loss.sum(), outputs)
-    (of_value,) = torch.autograd.grad(value_loss.sum(), values)
-    norms = []
-    for gradients in ((of_policy, torch.zeros_like(of_value)), (torch.zeros_like(of_policy), of_value)):
-        norms.append(networks.backward(inputs, *gradients).norm(dim=1))
+    of_policy, of_value = torch.autograd.grad((policy_loss + value_loss).sum(), (outputs, values))
+    if networks.num_towers == 2:  # neither loss reaches the other's tower: one pass serves both
+        gradients = networks.backward(inputs, of_policy, of_value).view(len(values), 2, -1)
+        norms = gradients.norm(dim=2).unbind(1)
+    else:
+        apart = (of_policy, torch.zeros_like(of_value)), (torch.zeros_like(of_policy), of_value)
+        norms = tuple(networks.backward(inputs, *of_heads).norm(dim=1) for of_heads in apart)
     with torch.no_grad():
         return {
             metrics.GRAD_NORM_POLICY: norms[0],

@@ -129,8 +129,8 @@ class PPOConfig:
     hidden_sizes: tuple[int, ...] = (64, 64)  # tanh layers; 32 to 256 units each
     shared_trunk: bool = False  # one network with two heads, or one network each for policy and value
     eval_every: int = 20  # iterations between greedy evaluations; 1 to 50
-    device: str = "cpu"  # cpu | cuda (pays for tens of members; environments stay on the CPU)
-    compile: bool = False  # the update as a program in C++: faster, after some 10 s of compiling; needs g++
+    device: str = "cpu"  # cpu | cuda (not tried on hardware yet; environments stay on the CPU)
+    compile: bool = False  # the update as a program in C++: faster, after 10 to 20 s of compiling; needs g++
 
     @property
     def batch_size(self) -> int:

@@ -166,6 +166,25 @@ def test_ledger_replaced_by_an_older_copy(sweep: Maker) -> None:
     sick.check()
 
 
+def test_ledger_replaced_while_the_sweep_runs(sweep: Maker) -> None:
+    """Nothing is written to what is not the truth: it ends, and goes on with the truth once that is back."""
+    sick = sweep(*LONG, num_trials=4)
+    file = sick.folder / "runs/optuna.db"
+    process = begin(sick)
+    with closing(sqlite3.connect(file)) as old, closing(sqlite3.connect(file.with_suffix(".copy"))) as new:
+        old.backup(new)
+    sick.wait_for_evaluations(60, process)
+    file.rename(file.with_suffix(".true"))
+    file.with_suffix(".copy").replace(file)
+    code, printed = process.wait()
+    assert code == 1, printed
+    assert "the ledger must be there and writable" in printed
+    assert "Traceback" not in printed
+    file.with_suffix(".true").replace(file)
+    sick.resume().succeed()
+    sick.check()
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 12 MB, mounted on `runs`."""

@@ -1,0 +1,171 @@
+"""Faults of environments: each wraps the lanes, or what an evaluation shows, and leaves the learner as it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.random import SeedSequence
+
+from rl.envs.evaluate import Act, Evaluator, Results
+from rl.learner import Learner
+
+Array = npt.NDArray[Any]
+
+
+class Lanes:
+    """Lanes whose observations and rewards pass through a function each; all else is theirs.
+
+    Args:
+        lanes: The environment.
+        observe: From observations `[L, F]` to what is shown in their place.
+        pay: From the rewards of a step `[L]` to those paid in their place.
+    """
+
+    def __init__(
+        self, lanes: Any, observe: Callable[[Array], Array] | None = None, pay: Callable[[Array], Array] | None = None
+    ) -> None:
+        self._lanes = lanes
+        self._observe = observe or (lambda observations: observations)
+        self._pay = pay or (lambda rewards: rewards)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lanes, name)
+
+    def reset(self, **how: Any) -> tuple[Array, dict[str, Any]]:
+        """As the lanes' own."""
+        observations, infos = self._lanes.reset(**how)
+        return self._observe(observations), infos
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """As the lanes' own."""
+        observations, rewards, terminated, truncated, infos = self._lanes.step(actions)
+        if "final_obs" in infos:
+            infos["final_obs"] = self._observe(infos["final_obs"])
+        return self._observe(observations), self._pay(rewards), terminated, truncated, infos
+
+
+class Judge:
+    """An evaluator that shows the policy other observations `[P, B, F]` than there are."""
+
+    def __init__(self, evaluator: Evaluator, observe: Callable[[Array], Array]) -> None:
+        self._evaluator, self._observe = evaluator, observe
+
+    def evaluate(self, act: Act, num_members: int) -> Results:
+        """As the evaluator's own."""
+        return self._evaluator.evaluate(lambda seen: act(self._observe(seen)), num_members)
+
+
+def rebuilt(learner: Learner, lanes: Any = None, evaluator: Evaluator | None = None) -> Learner:
+    """The same members from their start, in other lanes or before another judge."""
+    return Learner(learner.members, lanes or learner.env, evaluator or learner.evaluator, learner.actions)
+
+
+@dataclass(frozen=True)
+class ScaledInputs:
+    """Observations in another unit, in training and evaluation alike: nobody scales them."""
+
+    factor: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Plant it."""
+        scale = self._scale
+        return rebuilt(learner, Lanes(learner.env, scale), Judge(learner.evaluator, scale))
+
+    def _scale(self, observations: Array) -> Array:
+        return (observations * np.float32(self.factor)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class OtherInputsInEvaluation:
+    """Evaluation shows observations in another unit than training, as where a normaliser is left out."""
+
+    factor: float
+    offset: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Plant it."""
+        return rebuilt(learner, evaluator=Judge(learner.evaluator, self._shift))
+
+    def _shift(self, observations: Array) -> Array:
+        return (observations * np.float32(self.factor) + np.float32(self.offset)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ObservationsOfOthers:
+    """A lane is shown another lane's observation, in a share of the steps: wrong order of workers or of rows."""
+
+    share: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Plant it."""
+        members, lanes = len(learner.members), learner.config.num_envs
+        generator = np.random.default_rng(SeedSequence(7))
+
+        def observe(observations: Array) -> Array:
+            split = observations.reshape(members, lanes, -1)
+            others = np.roll(split, int(generator.integers(1, lanes)), axis=1)
+            swapped = generator.random((members, 1, 1)) < self.share
+            return np.where(swapped, others, split).reshape(observations.shape)
+
+        return rebuilt(learner, Lanes(learner.env, observe))
+
+
+@dataclass(frozen=True)
+class ScaledRewards:
+    """Rewards in another unit."""
+
+    factor: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Plant it."""
+        return rebuilt(learner, Lanes(learner.env, pay=lambda rewards: rewards * self.factor))
+
+
+@dataclass(frozen=True)
+class GrowingRewards:
+    """Rewards whose unit grows tenfold over so many steps of a lane, as where prices or counters pile up."""
+
+    steps: int
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Plant it."""
+        done = 0
+
+        def pay(rewards: Array) -> Array:
+            nonlocal done
+            done += 1
+            return np.asarray(rewards * 10.0 ** (done / self.steps))
+
+        return rebuilt(learner, Lanes(learner.env, pay=pay))
+
+
+@dataclass(frozen=True)
+class ConstantReward:
+    """Every step pays the same, whatever is done, and episodes all last as long."""
+
+    reward: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Plant it."""
+        return rebuilt(learner, Lanes(learner.env, pay=lambda rewards: np.full_like(rewards, self.reward)))
+
+
+@dataclass(frozen=True)
+class RewardsOfOthers:
+    """A lane is paid what another lane has earned, in a share of the steps."""
+
+    share: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Plant it."""
+        members, lanes = len(learner.members), learner.config.num_envs
+        generator = np.random.default_rng(SeedSequence(8))
+
+        def pay(rewards: Array) -> Array:
+            split = np.asarray(rewards).reshape(members, lanes)
+            others = np.roll(split, int(generator.integers(1, lanes)), axis=1)
+            return np.where(generator.random((members, 1)) < self.share, others, split).reshape(-1)
+
+        return rebuilt(learner, Lanes(learner.env, pay=pay))

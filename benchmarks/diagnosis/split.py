@@ -1,0 +1,104 @@
+"""Which half is kept out: a list drawn once, committed with its hash before any threshold was set.
+
+Thresholds are set on the other half. A pair of a fault and a world is on one side with both its forms; a way to train
+healthily is, in one world, with all its seeds.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import SeedSequence
+
+FILE = Path(__file__).parent / "split.json"
+
+SHA256 = "3f756bc8e63247202d4cea195be2a540b223806f5c0e3695ad4fdd9fd195b311"
+"""Of the file."""
+
+DRAWN_BY = 20261124
+"""Seed of the draw."""
+
+
+class Half(StrEnum):
+    """Attributes:
+    CALIBRATION: Thresholds are set on it.
+    KEPT_OUT: Measured at the end.
+    """
+
+    CALIBRATION = "calibration"
+    KEPT_OUT = "kept-out"
+
+
+class SplitError(Exception):
+    """The list of what is kept out is not the one that was committed, or does not fit what is trained."""
+
+
+class Entry(NamedTuple):
+    """A pair that is drawn as a whole.
+
+    Attributes:
+        pair: `Arm.pair`.
+        world: Its world: each world is halved by itself.
+        healthy: Whether it is healthy; healthy and faulty pairs are halved by themselves.
+    """
+
+    pair: str
+    world: str
+    healthy: bool
+
+
+def draw(entries: Sequence[Entry], seed: int = DRAWN_BY) -> dict[str, list[str]]:
+    """Halve the entries at random, world by world; the odd one of a world is kept out in every second world."""
+    generator = np.random.default_rng(SeedSequence(seed))
+    halves: dict[str, list[str]] = {half: [] for half in Half}
+    groups = sorted({(entry.healthy, entry.world) for entry in entries})
+    for number, (healthy, world) in enumerate(groups):
+        pairs = sorted({entry.pair for entry in entries if (entry.healthy, entry.world) == (healthy, world)})
+        order = generator.permutation(len(pairs))
+        kept = (len(pairs) + number % 2) // 2
+        for place, row in enumerate(order):
+            halves[Half.KEPT_OUT if place < kept else Half.CALIBRATION].append(pairs[int(row)])
+    return {half: sorted(pairs) for half, pairs in halves.items()}
+
+
+def write(halves: dict[str, list[str]], file: Path = FILE) -> str:
+    """Write the list; returns its hash, to be put into `SHA256`."""
+    file.write_text(json.dumps(halves, indent=1) + "\n", encoding="utf-8")
+    return _hash(file)
+
+
+def read(pairs: Iterable[str], file: Path = FILE, expected: str = SHA256) -> dict[str, Half]:
+    """The half that each pair is in.
+
+    Args:
+        pairs: All that are trained.
+        file: The list.
+        expected: Its hash.
+
+    Raises:
+        SplitError: The list is another one, or does not name these pairs.
+    """
+    got = _hash(file)
+    if got != expected:
+        raise SplitError(
+            f"{file.name} must have the sha256 {expected[:12]}..., committed before thresholds were set, got "
+            f"{got[:12]}...; restore it: git checkout -- {file.name}"
+        )
+    listed = {
+        pair: Half(half) for half, names in json.loads(file.read_text(encoding="utf-8")).items() for pair in names
+    }
+    unknown = sorted(set(pairs) ^ listed.keys())
+    if unknown:
+        raise SplitError(
+            f"{file.name} must name what is trained, and the two differ in {', '.join(unknown[:5])}; "
+            "a new list means new thresholds: draw one, and measure its kept-out half once"
+        )
+    return listed
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

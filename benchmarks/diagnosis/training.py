@@ -1,0 +1,203 @@
+"""Trains what is to be diagnosed, and keeps the records: one file an arm, one member a run.
+
+Scoring reads the files, so that rules can be changed without training anything again.
+"""
+
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+
+from analysis.history import History
+from benchmarks.diagnosis.faults import FAULTS, Form
+from benchmarks.diagnosis.healthy import VARIANTS
+from benchmarks.diagnosis.worlds import WORLDS, World
+from benchmarks.finished import code_digest
+from rl import metrics
+from rl.config import DataConfig
+from rl.data import load_flows
+from rl.data.types import FlowData
+from rl.learner import Learner
+from rl.seeding import evaluation_seed, member_seeds
+from rl.training import make_learner
+from sweeps.training import summarise
+
+SEEDS = 5
+
+HEALTHY = "healthy"
+"""The form of an arm in which nothing is planted."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: The fault's, or the healthy variant's.
+        world: Where it is trained.
+        form: `mild`, `strong` or `healthy`.
+        planted: What is set or planted.
+    """
+
+    name: str
+    world: str
+    form: str
+    planted: Form = field(compare=False)
+
+    @property
+    def pair(self) -> str:
+        """Name and world: what is kept out, or not, as a whole."""
+        return f"{self.name} in {self.world}"
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing is planted."""
+        return self.form == HEALTHY
+
+    @property
+    def setting(self) -> World:
+        """The world with the arm's settings."""
+        return WORLDS[self.world].changed(self.planted.settings)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed of an arm: what a user would have of it.
+
+    Attributes:
+        arm: Whose it is.
+        seed: Its number within the arm.
+        history: All that it recorded.
+        score: Mean of its last three evaluations; the world's worst where its numbers are no longer finite.
+    """
+
+    arm: Arm
+    seed: int
+    history: History
+    score: float
+
+
+def arms() -> list[Arm]:
+    """All that is trained: healthy arms first."""
+    healthy = [
+        Arm(name, world, HEALTHY, Form(settings)) for name, (worlds, settings) in VARIANTS.items() for world in worlds
+    ]
+    faulty = [
+        Arm(fault.name, world, form, planted)
+        for fault in FAULTS.values()
+        for world in fault.worlds
+        for form, planted in fault.forms.items()
+    ]
+    return [*healthy, *faulty]
+
+
+def train(arm: Arm) -> dict[str, np.ndarray]:
+    """Train an arm's runs side by side; returns metrics `[iterations, seeds]`, NaN where not measured."""
+    learner = _learner(arm)
+    kept: dict[str, np.ndarray] = {}
+    count = learner.config.num_iterations
+    for iteration in range(count):
+        for name, values in learner.iterate().items():
+            kept.setdefault(name, np.full((count, SEEDS), math.nan))[iteration] = values
+    return kept
+
+
+def records(arm: Arm, folder: Path) -> dict[str, np.ndarray]:
+    """An arm's records, trained first if they are not there."""
+    file = folder / f"{_slug(arm)}-{_digest(arm)}.npz"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_suffix(".tmp.npz")
+        np.savez_compressed(scratch, **{_flat(name): values for name, values in train(arm).items()})
+        scratch.replace(file)
+    with np.load(file) as saved:
+        return {name.replace("|", "/"): saved[name] for name in saved.files}
+
+
+def runs(arm: Arm, folder: Path) -> list[Run]:
+    """The arm's runs, each by itself."""
+    kept = records(arm, folder)
+    return [_run(arm, seed, kept) for seed in range(SEEDS)]
+
+
+def _run(arm: Arm, seed: int, kept: Mapping[str, np.ndarray]) -> Run:
+    rows = _rows({name: values[:, seed] for name, values in kept.items()})
+    table = pd.DataFrame(rows)
+    table.index = pd.Index(range(1, len(rows) + 1), name="iteration")
+    world = arm.setting
+    history = History(f"{arm.pair}, {arm.form}/{seed}", "a run of this benchmark", table, world.settings())
+    whole = len(rows) == world.ppo.num_iterations and bool(np.isfinite(rows[-1][metrics.VALUE_LOSS]))
+    score = float(table[world.score].dropna().iloc[-3:].mean()) if whole else world.worst
+    return Run(arm, seed, history, score)
+
+
+def _rows(member: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+    """A row an iteration, as a sweep of one seed logs it, up to the first number that is not finite."""
+    length = len(next(iter(member.values())))
+    evaluated = ~np.isnan(member[metrics.EVAL_RETURN])
+    rows = []
+    for iteration in range(length):
+        measured = {name: values[iteration : iteration + 1] for name, values in member.items()}
+        # A metric that an iteration does not measure is NaN here; one that it does, and that is NaN, ends the run.
+        absent = {name for name, values in measured.items() if np.isnan(values[0])}
+        row = summarise({name: measured[name] for name in measured.keys() - absent}, metrics.PER_SEED)
+        broken = absent & set(metrics.LOSSES) or any(math.isinf(value) for value in row.values())
+        rows.append(row | {name: math.nan for name in absent & set(metrics.LOSSES)})
+        if broken or (evaluated[iteration] and metrics.GRAD_NORM_POLICY in absent):
+            break
+    return rows
+
+
+def _learner(arm: Arm) -> Learner:
+    world = arm.setting
+    data = flows(world.data) if world.is_triage else None
+    if data is not None and arm.planted.data is not None:
+        data = arm.planted.data(data)
+    number = crc32(f"{arm.pair} {arm.form}".encode())
+    seeds, judged = member_seeds(number, SEEDS), evaluation_seed(number)
+    learner = make_learner(world.ppo, world.env, seeds, judged, data, order=world.data.order)
+    for plant in arm.planted.learner:
+        learner = plant(learner)
+    return learner
+
+
+@lru_cache(maxsize=8)
+def flows(config: DataConfig) -> FlowData:
+    """A world's flows, made once."""
+    return load_flows(config)
+
+
+def _digest(arm: Arm) -> str:
+    """Of all that the records depend on: settings, what is planted and its code, the learner's code."""
+    planted: Sequence[Callable[..., Any]] = (
+        *arm.planted.learner,
+        *([arm.planted.data] if arm.planted.data is not None else []),
+    )
+    sources = [inspect.getsource(type(one)) for one in planted]
+    parts = [arm.setting.settings(), repr(planted), sources, SEEDS, code_digest()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _slug(arm: Arm) -> str:
+    return f"{arm.pair} {arm.form}".replace(" ", "-").replace("'", "")
+
+
+def _flat(name: str) -> str:
+    """A metric's name as part of a file's name."""
+    return name.replace("/", "|")
+
+
+def prefixes(run: Run, every: int) -> Iterator[int]:
+    """Iterations at which a run is diagnosed: each evaluation, and its last one."""
+    last = run.history.last_iteration
+    yield from range(every, last, every)
+    yield last

@@ -1,0 +1,108 @@
+"""What runs are trained on: two environments and two data sets, each with settings under which a run learns."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from rl import metrics
+from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
+
+ITERATIONS = 120
+EVERY = 4
+"""Iterations between evaluations: a run is diagnosed at each, as a sweep's live diagnosis would."""
+
+_COMMON: Mapping[str, Any] = {
+    "num_iterations": ITERATIONS,
+    "eval_every": EVERY,
+    "num_envs": 8,
+    "num_steps": 64,
+    "minibatch_size": 128,
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """What is trained on, and how.
+
+    Attributes:
+        name: Short.
+        ppo: Healthy settings.
+        env: The environment.
+        data: The flows; not read where the environment is another one.
+        score: The metric that says what a policy is worth.
+        learned: A healthy run must end above this, or it has not learned and does not count as healthy.
+        worst: The score of a run whose numbers are no longer finite.
+    """
+
+    name: str
+    ppo: PPOConfig
+    env: EnvConfig
+    score: str
+    learned: float
+    worst: float
+    data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def is_triage(self) -> bool:
+        """Whether flows are triaged."""
+        return self.env.id == TRIAGE
+
+    def changed(self, settings: Mapping[str, Any]) -> "World":
+        """The same with other settings, by dotted path."""
+        parts = {"ppo": self.ppo, "env": self.env, "data": self.data}
+        for path, value in settings.items():
+            part, _, name = path.partition(".")
+            parts[part] = replace(parts[part], **{name: value})  # type: ignore[type-var]
+        return replace(self, **parts)  # type: ignore[arg-type]
+
+    def settings(self) -> dict[str, Any]:
+        """All settings by dotted path, as a tracked run has them."""
+        parts = {"ppo": self.ppo, "env": self.env, "data": self.data}
+        return {f"{part}.{name}": value for part, config in parts.items() for name, value in asdict(config).items()}
+
+
+_SHORT = {"flows_per_episode": 100}
+
+WORLDS = {
+    world.name: world
+    for world in (
+        World(
+            "cartpole",
+            PPOConfig(**_COMMON, lr=5e-4, normalize_returns="running"),
+            EnvConfig(id="CartPole-v1", eval_episodes=5),
+            metrics.EVAL_RETURN,
+            learned=150.0,
+            worst=8.0,
+        ),
+        World(
+            "acrobot",
+            PPOConfig(**_COMMON, lr=1e-3, normalize_returns="running", normalize_observations=True),
+            EnvConfig(id="Acrobot-v1", eval_episodes=3),
+            metrics.EVAL_RETURN,
+            learned=-200.0,
+            worst=-500.0,
+        ),
+        World(
+            "shuffled",
+            PPOConfig(**_COMMON, lr=1e-3, gamma=0.9, normalize_returns="batch"),
+            EnvConfig(**_SHORT),  # type: ignore[arg-type]
+            metrics.F1,
+            learned=0.6,
+            worst=0.0,
+            data=DataConfig(num_flows=8000, eval_flows=800),
+        ),
+        World(
+            "stream",
+            PPOConfig(**_COMMON, lr=1e-3, gamma=0.95, normalize_returns="running"),
+            EnvConfig(**_SHORT, reward_benign=(1.0, -2.0, -1.5, -1.0), reward_threat=(-3.0, 3.0, 2.0, 1.0)),  # type: ignore[arg-type]
+            metrics.F1,
+            learned=0.8,
+            worst=0.0,
+            data=DataConfig(
+                num_flows=8000, eval_flows=800, num_features=10, threat_share=0.4, difficulty=0.3, order="stream"
+            ),
+        ),
+    )
+}
+"""`shuffled`: independent flows, one in nine a threat. `stream`: flows in their order, threats in bursts, two in five,
+under another reward table."""

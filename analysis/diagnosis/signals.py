@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.history import History
@@ -44,12 +45,12 @@ class Window:
     @property
     def median(self) -> float:
         """Of the values."""
-        return float(pd.Series(self.values).median())
+        return float(np.median(self.values))
 
     @property
     def spread(self) -> float:
         """Standard deviation of the values (n - 1), 0 for a single one."""
-        return float(pd.Series(self.values).std()) if len(self.values) > 1 else 0.0
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
 
     @property
     def error(self) -> float:
@@ -88,6 +89,9 @@ class Signals:
 
     def __init__(self, history: History) -> None:
         self.history = history
+        self._finite: dict[str, pd.Series[float]] = {}  # rules ask for the same things again and again
+        self._shares: dict[str, pd.DataFrame] = {}
+        self._late: dict[tuple[str, float, int], Window | None] = {}
 
     # Curves
 
@@ -105,8 +109,11 @@ class Signals:
 
     def late(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
         """Its last values: a share of them, or so many at least."""
-        curve = self.finite(name)
-        return self._window(name, curve.iloc[-max(least, math.ceil(share * len(curve))) :])
+        key = name, share, least
+        if key not in self._late:
+            curve = self.finite(name)
+            self._late[key] = self._window(name, curve.iloc[-max(least, math.ceil(share * len(curve))) :])
+        return self._late[key]
 
     def trend(self, name: str, start: int = 0) -> Trend:
         """Whether it rises or falls, from an iteration on."""
@@ -115,8 +122,12 @@ class Signals:
 
     def finite(self, name: str) -> "pd.Series[float]":
         """The metric's curve without what is not finite."""
-        curve = self.history.curve(name)
-        return curve[curve.abs() < math.inf]
+        found = self._finite.get(name)
+        if found is None:
+            curve = self.history.curve(name)
+            finite = np.isfinite(curve.to_numpy())
+            found = self._finite[name] = curve if finite.all() else curve[finite]
+        return found
 
     def done(self, iteration: int) -> float:
         """Which share of the run's planned length an iteration stands at."""
@@ -152,7 +163,7 @@ class Signals:
         """Whether the run triages flows: its actions say so, if its environment was not recorded."""
         return "Triage" in str(self.setting("env.id", "")) or set(_TRIAGE) <= set(self.actions)
 
-    @property
+    @cached_property
     def actions(self) -> tuple[str, ...]:
         """Names of the actions, where their shares were recorded or the settings list them."""
         return tuple(self.history.family(metrics.ACTION_PREFIX)) or tuple(self.setting("env.actions") or ())
@@ -176,9 +187,12 @@ class Signals:
 
     def shares(self, prefix: str) -> pd.DataFrame:
         """Shares of the actions by iteration, a column each, where all of them were recorded."""
-        return pd.DataFrame(self.history.family(prefix)).dropna()
+        found = self._shares.get(prefix)
+        if found is None:
+            found = self._shares[prefix] = pd.DataFrame(self.history.family(prefix)).dropna()
+        return found
 
-    @property
+    @cached_property
     def confusion(self) -> pd.DataFrame:
         """Columns tp, tn, fp, fn by iteration of evaluation; empty unless all were recorded."""
         names = (metrics.TRUE_POSITIVES, metrics.TRUE_NEGATIVES, metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES)

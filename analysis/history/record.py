@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -42,25 +43,27 @@ class History:
 
     def has(self, *names: str) -> bool:
         """Whether every one of these metrics was recorded at least once."""
-        return all(name in self.table.columns and bool(self.table[name].notna().any()) for name in names)
+        return all(name in self._recorded for name in names)
 
     def curve(self, name: str) -> "pd.Series[float]":
         """A metric by iteration, where it was recorded; empty if it never was."""
-        if name not in self.table.columns:
-            return pd.Series(dtype=float)
-        return self.table[name].dropna()
+        found = self._curves.get(name)
+        if found is None:
+            found = self.table[name].dropna() if name in self.table.columns else pd.Series(dtype=float)
+            self._curves[name] = found
+        return found
 
     def family(self, prefix: str) -> dict[str, "pd.Series[float]"]:
         """Curves of a family of metrics by the name's last part, e.g. of `train/action/`; each seed's own left out."""
-        names = [name for name in self.table.columns if name.startswith(prefix) and not _SEED.search(name)]
-        return {name.removeprefix(prefix): self.curve(name) for name in names if self.has(name)}
+        names = [name for name in self._recorded if name.startswith(prefix) and not _SEED.search(name)]
+        return {name.removeprefix(prefix): self.curve(name) for name in names}
 
     def seeds(self, name: str) -> dict[int, "pd.Series[float]"]:
         """A metric's curve for each of the run's seeds, by its number; empty if only the mean was recorded."""
         found = {}
-        for column in self.table.columns:
+        for column in self._recorded:
             match = _SEED.search(column)
-            if match and column == metrics.seed_metric(name, int(match[1])) and self.has(column):
+            if match and column == metrics.seed_metric(name, int(match[1])):
                 found[int(match[1])] = self.curve(column)
         return found
 
@@ -77,3 +80,13 @@ class History:
     def length(self) -> int:
         """Iterations that the run was meant to have, or has, if that was not recorded."""
         return max(int(self.setting("ppo.num_iterations", 0) or 0), self.last_iteration)
+
+    @cached_property
+    def _recorded(self) -> Mapping[str, None]:
+        """Names of what was recorded at least once, in the table's order."""
+        return dict.fromkeys(self.table.columns[self.table.notna().to_numpy().any(axis=0)])
+
+    @cached_property
+    def _curves(self) -> dict[str, "pd.Series[float]"]:
+        """Curves asked for so far: rules ask for the same ones again and again."""
+        return {}

@@ -120,8 +120,8 @@ _IN_SETTINGS = (
         ("updates_too_small", "policy_frozen"),
         "both name the early stop",
         _QUICK,
-        _set(target_kl=5e-5),
-        _set(target_kl=1e-5),
+        _set(target_kl=1e-4),
+        _set(target_kl=2e-5),
     ),
     Fault(
         "gradient clipped away",

@@ -49,11 +49,11 @@ class World:
 
     def changed(self, settings: Mapping[str, Any]) -> "World":
         """The same with other settings, by dotted path."""
-        parts = {"ppo": self.ppo, "env": self.env, "data": self.data}
+        parts: dict[str, dict[str, Any]] = {"ppo": {}, "env": {}, "data": {}}
         for path, value in settings.items():
             part, _, name = path.partition(".")
-            parts[part] = replace(parts[part], **{name: value})  # type: ignore[type-var]
-        return replace(self, **parts)  # type: ignore[arg-type]
+            parts[part][name] = value
+        return replace(self, **{part: replace(getattr(self, part), **own) for part, own in parts.items()})
 
     def settings(self) -> dict[str, Any]:
         """All settings by dotted path, as a tracked run has them."""

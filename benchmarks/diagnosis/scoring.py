@@ -1,0 +1,120 @@
+"""Diagnoses every run at each of its evaluations, and says what was found, when, and whether it was right."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+from analysis.diagnosis import diagnose
+from analysis.diagnosis.finding import Kind
+from benchmarks.diagnosis.faults import FAULTS
+from benchmarks.diagnosis.harm import Harm, harm_of
+from benchmarks.diagnosis.training import Arm, Run, prefixes, runs
+from benchmarks.diagnosis.worlds import EVERY
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the diagnosis said of one run.
+
+    Attributes:
+        score: The run's.
+        length: Iterations that it was meant to have.
+        last: Iterations that it has.
+        since: The first iteration of those looked at at which a fault was found; None: at none.
+        alarms: Every rule that found a fault at any of them, in the order of their first time.
+        faults: Rules that found a fault at the end, first the first ranked.
+    """
+
+    score: float
+    length: int
+    last: int
+    since: int | None
+    alarms: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def verdict(run: Run, whole: bool) -> Verdict:
+    """Diagnose a run as it goes.
+
+    Args:
+        run: The run.
+        whole: Look at every evaluation; else up to the first fault found, and at the end.
+    """
+    since, alarms = None, dict[str, None]()
+    steps = list(prefixes(run, EVERY))
+    for iteration in steps:
+        found = faults_at(run, iteration)
+        alarms |= dict.fromkeys(found)
+        if found and since is None:
+            since = iteration
+        if found and not whole:
+            break
+    faults = faults_at(run, steps[-1])
+    history = run.history
+    return Verdict(run.score, history.length, history.last_iteration, since, tuple(alarms), faults)
+
+
+def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
+    """Names of the rules that find a fault in the run as it stood then, first the first ranked."""
+    history = replace(run.history, table=run.history.table.loc[:iteration])
+    return tuple(one.rule.name for one in diagnose(history).of(Kind.FAULT))
+
+
+def verdicts(arms: Sequence[Arm], folder: Path, jobs: int) -> Mapping[Arm, tuple[Verdict, ...]]:
+    """Of all runs of all arms, in processes of their own; what is not trained yet is trained first."""
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        return dict(zip(arms, pool.map(_verdicts, arms, [folder] * len(arms)), strict=True))
+
+
+def _verdicts(arm: Arm, folder: Path) -> tuple[Verdict, ...]:
+    return tuple(verdict(run, whole=arm.is_healthy) for run in runs(arm, folder))
+
+
+@dataclass(frozen=True)
+class Found:
+    """How the diagnosis did on runs that have a fault.
+
+    Attributes:
+        runs: How many.
+        detected: In how many it finds a fault at the end.
+        right: In how many the first ranked names the cause.
+        delay: Median share of the run until a fault was found, those never found counted as 1.
+    """
+
+    runs: int
+    detected: int
+    right: int
+    delay: float
+
+    @classmethod
+    def of(cls, judged: Sequence[tuple[Arm, Verdict]]) -> "Found":
+        """Count."""
+        delays = [one.since / one.length if one.since else 1.0 for _, one in judged]
+        return cls(
+            len(judged),
+            sum(bool(one.faults) for _, one in judged),
+            sum(is_right(arm, one) for arm, one in judged),
+            median(delays) if delays else 1.0,
+        )
+
+
+def is_right(arm: Arm, one: Verdict) -> bool:
+    """Whether the fault ranked first at the end is one that names what was planted."""
+    return bool(one.faults) and one.faults[0] in FAULTS[arm.name].rules
+
+
+def harms(judged: Mapping[Arm, Sequence[Verdict]], healthy: Mapping[str, Sequence[float]]) -> Mapping[Arm, Harm]:
+    """What every fault's form does to the score.
+
+    Args:
+        judged: The runs.
+        healthy: Scores of plain healthy runs, by world.
+    """
+    return {
+        arm: harm_of([one.score for one in found], healthy[arm.world])
+        for arm, found in judged.items()
+        if not arm.is_healthy
+    }

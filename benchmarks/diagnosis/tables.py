@@ -1,0 +1,98 @@
+"""The tables: what was found per fault, false alarms, and what does not count."""
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks.diagnosis.faults import FAULTS
+from benchmarks.diagnosis.harm import Harm, clopper_pearson
+from benchmarks.diagnosis.scoring import Found, Verdict, is_right
+from benchmarks.diagnosis.training import Arm
+
+Judged = Mapping[Arm, Sequence[Verdict]]
+
+
+def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
+    """A row a fault, and one for all together; forms that do not hurt are left out."""
+    rows = ["| fault | worlds | runs | recall | right cause first | found after |", "|---|---|---|---|---|---|"]
+    counted = [(arm, one) for arm, all_of in judged.items() if arm in harms and harms[arm].hurts for one in all_of]
+    for name in FAULTS:
+        own = [(arm, one) for arm, one in counted if arm.name == name]
+        if own:
+            worlds = ", ".join(dict.fromkeys(arm.world for arm, _ in own))
+            rows.append(f"| {name} | {worlds} | {_found(Found.of(own))} |")
+    rows.append(f"| **all** | | {_found(Found.of(counted))} |")
+    for form in ("mild", "strong"):
+        rows.append(f"| {form} forms | | {_found(Found.of([one for one in counted if one[0].form == form]))} |")
+    return "\n".join(rows)
+
+
+def _found(found: Found) -> str:
+    if not found.runs:
+        return "0 | | | "
+    return (
+        f"{found.runs} | {share(found.detected, found.runs)} | {share(found.right, found.runs)} | "
+        f"{100 * found.delay:.1f} %"
+    )
+
+
+def share(part: int, whole: int) -> str:
+    """A share with its exact 95 % interval."""
+    low, high = clopper_pearson(part, whole)
+    return f"{part / whole:.2f} ({low:.2f} to {high:.2f})"
+
+
+def alarm_table(judged: Judged) -> str:
+    """False alarms among healthy runs that have learned."""
+    healthy = [(arm, one) for arm, all_of in judged.items() if arm.is_healthy for one in all_of]
+    learned = [(arm, one) for arm, one in healthy if has_learned(arm, one)]
+    count = len(learned)
+    ever, final = sum(bool(one.alarms) for _, one in learned), sum(bool(one.faults) for _, one in learned)
+    rows = ["| healthy runs | false alarms | share (exact 95 %) |", "|---|---|---|"]
+    if count:
+        for words, hits in (("at any evaluation", ever), ("at the end", final)):
+            low, high = clopper_pearson(hits, count)
+            rows.append(f"| {count}, {words} | {hits} | {hits / count:.3f} ({low:.3f} to {high:.3f}) |")
+    left = len(healthy) - count
+    rows.append(f"\n{left} of {len(healthy)} runs did not learn, and do not count as healthy.")
+    return "\n".join(rows)
+
+
+def has_learned(arm: Arm, one: Verdict) -> bool:
+    """Whether a healthy run ended above its world's mark."""
+    return one.score > arm.setting.learned
+
+
+def harmless_table(harms: Mapping[Arm, Harm]) -> str:
+    """Forms that do not count."""
+    rows = ["| does not hurt | form | score, healthy | score, faulty | difference (95 %) |", "|---|---|---|---|---|"]
+    rows += [
+        f"| {arm.pair} | {arm.form} | {harm.healthy:.3g} | {harm.faulty:.3g} | {harm.low:+.3g} to {harm.high:+.3g} |"
+        for arm, harm in harms.items()
+        if not harm.hurts
+    ]
+    return "\n".join(rows)
+
+
+def missed_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
+    """Arms in which some run was not found, or another cause stood first: with what stood there."""
+    rows = ["| not found, or another cause first | form | not found | first in its place |", "|---|---|---|---|"]
+    for arm, all_of in judged.items():
+        if arm not in harms or not harms[arm].hurts:
+            continue
+        wrong = [one for one in all_of if not is_right(arm, one)]
+        first = ", ".join(one.faults[0] for one in wrong if one.faults)
+        if wrong:
+            rows.append(f"| {arm.pair} | {arm.form} | {sum(not one.faults for one in wrong)} | {first} |")
+    return "\n".join(rows)
+
+
+def false_table(judged: Judged) -> str:
+    """Healthy runs with an alarm, and who raised it."""
+    rows = ["| false alarm | score | since | raised by | at the end |", "|---|---|---|---|---|"]
+    rows += [
+        f"| {arm.pair} | {one.score:.3g} | {one.since} | {', '.join(one.alarms)} | {', '.join(one.faults)} |"
+        for arm, all_of in judged.items()
+        if arm.is_healthy
+        for one in all_of
+        if one.alarms
+    ]
+    return "\n".join(rows)

@@ -11,6 +11,7 @@ from analysis.diagnosis import (
     greedy_collapsed,
     greedy_vs_sampled,
     inputs_unscaled,
+    learns_backwards,
     normaliser_cold_start,
     oscillating,
     overfitting,
@@ -19,6 +20,7 @@ from analysis.diagnosis import (
     reward_misspecified,
     reward_not_found,
     seeds_bimodal,
+    signal_lost,
     units_saturated,
     updates_too_large,
     updates_too_small,
@@ -34,6 +36,7 @@ __all__ = ["RULES", "Diagnosis", "diagnose"]
 
 RULES: tuple[Rule, ...] = (
     bug_gate.RULE,
+    learns_backwards.RULE,
     reward_misspecified.RULE,
     reward_not_found.RULE,
     value_floor.RULE,
@@ -50,6 +53,7 @@ RULES: tuple[Rule, ...] = (
     seeds_bimodal.RULE,
     value_explosion.RULE,
     critic_underfits.RULE,
+    signal_lost.RULE,
     greedy_collapsed.RULE,
     greedy_vs_sampled.RULE,
     oscillating.RULE,

@@ -9,6 +9,9 @@ from rl import metrics
 LARGE, SMALL = 10.0, 0.1
 """Spread of advantages that are not normalised, beyond which settings of the policy's loss mean something else."""
 
+UNDECIDED, SETTLED = 0.9, 0.1
+"""Shares of the largest entropy: beyond these the bonus against the advantages, or these against it, have the say."""
+
 NOTHING = 1e-6
 """Spread below which advantages are constant up to rounding."""
 
@@ -31,7 +34,7 @@ def examine(run: Signals) -> Finding | None:
     clipped = run.late(metrics.CLIP_FRACTION)
     return Finding(
         headline=f"Advantages are {side} and not normalised: {text}",
-        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        kind=Kind.FAULT if standing.is_poor or _outweighs(run, side) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=f"entropy_coef and the clip of the gradient assume a spread of about 1; {standing.brief}",
         evidence=facts,
@@ -52,6 +55,14 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=int(run.finite(metrics.ADVANTAGE_STD).index[0]),
     )
+
+
+def _outweighs(run: Signals, side: str) -> bool:
+    """Whether the entropy shows that one of bonus and advantages has the say alone."""
+    entropy, most = run.late(metrics.ENTROPY), run.entropy_range
+    if entropy is None or most is None:
+        return False
+    return entropy.mean > UNDECIDED * most if side == "small" else entropy.mean < SETTLED * most
 
 
 def _offset(run: Signals) -> list[Evidence]:
@@ -85,7 +96,7 @@ RULE = Rule(
     helps=(metrics.ADVANTAGE_MEAN, metrics.CLIP_FRACTION),
     explains=(
         *("updates_too_large", "updates_too_small", "policy_frozen", "entropy_collapsed", "entropy_pinned"),
-        *("greedy_collapsed", "oscillating"),
+        *("greedy_collapsed", "signal_lost", "oscillating"),
     ),
     source="Huang et al. 2022 (advantage normalisation per minibatch); Schulman 2017 (rescale rewards)",
     examine=examine,

@@ -87,14 +87,19 @@ def _bounds(run: Signals) -> list[Evidence]:
 
 
 def _learning_rate(run: Signals) -> list[Evidence]:
-    """The rate in force against the one set: at the first iteration no schedule has changed it much."""
-    first, wanted = run.early(metrics.LR, 1), run.figure("ppo.lr")
-    if first is None or not wanted or first.iterations[0] > 2:
-        return []
-    if abs(first.mean - wanted) <= 0.05 * wanted:
-        return []
-    text = f"the learning rate in force is {number(first.mean)}, and {number(wanted)} was set"
-    return [Evidence(text, (metrics.LR,), first.reach)]
+    """The rate in force against the one set: at the first iteration, and later if it was set to be constant."""
+    wanted = run.figure("ppo.lr")
+    looked_at = [run.early(metrics.LR, 1)]
+    if run.setting("ppo.lr_schedule") == "constant":
+        looked_at.append(run.late(metrics.LR, share=0.0, least=1))
+    for rate in filter(None, looked_at):
+        at_first = rate is looked_at[0]
+        if not wanted or (at_first and rate.iterations[0] > 2) or abs(rate.mean - wanted) <= 0.05 * wanted:
+            continue
+        constant = "" if at_first else ", to be constant"
+        text = f"the learning rate in force is {number(rate.mean)}, and {number(wanted)} was set{constant}"
+        return [Evidence(text, (metrics.LR,), rate.reach)]
+    return []
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:

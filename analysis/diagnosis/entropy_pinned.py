@@ -8,12 +8,15 @@ from analysis.diagnosis.updates_too_small import SMALL_CHANGE, SMALL_KL
 from analysis.words import number, percent
 from rl import metrics
 
-PINNED = 0.97
-"""Share of the largest entropy."""
+PINNED, HELD = 0.97, 0.9
+"""Share of the largest entropy; the lower one counts under a bonus that is far above the usual."""
 
-GRACE, PATIENCE = 0.2, 0.4
+HEAVY = 0.2
+"""An entropy_coef that can hold a policy by itself: advantages have spread 1, and 0.1 is the most in use."""
+
+GRACE, PATIENCE = 0.08, 0.4
 """Shares of the run: before the first nothing is said, and from the second on it is a fault even in a run that gets
-better, if its updates are large enough to move a policy."""
+better, if its updates are large enough to move a policy. Under a heavy bonus the first is enough."""
 
 
 def examine(run: Signals) -> Finding | None:
@@ -22,8 +25,9 @@ def examine(run: Signals) -> Finding | None:
     entropy = run.late(metrics.ENTROPY)
     if entropy is None or most is None or run.done(run.history.last_iteration) < GRACE:
         return None
-    share = entropy.mean / most
-    if share < PINNED:
+    share, weight = entropy.mean / most, run.figure("ppo.entropy_coef")
+    heavy = weight is not None and weight >= HEAVY and run.setting("ppo.normalize_advantage") is not False
+    if share < (HELD if heavy else PINNED):
         if share > 0.3:
             text = f"entropy {number(entropy.mean, 3)} of {number(most, 3)}, falling as a policy settles"
             return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (entropy.metric,), entropy.reach),))
@@ -31,10 +35,9 @@ def examine(run: Signals) -> Finding | None:
     if policy_frozen.examine(run):
         return None  # then it is not the bonus that holds it
     kl, standing = run.late(metrics.APPROX_KL), standing_of(run)
-    weight = run.figure("ppo.entropy_coef")
     change = run.late(metrics.UPDATE_NORM)
     moved = kl is not None and kl.mean > SMALL_KL and (change is None or change.mean > SMALL_CHANGE)
-    lasts = moved and run.done(run.history.last_iteration) > PATIENCE
+    lasts = heavy or (moved and run.done(run.history.last_iteration) > PATIENCE)
     return Finding(
         headline=f"Entropy is pinned at its maximum: {number(entropy.mean)} of {number(most)} {entropy.where}",
         kind=Kind.FAULT if standing.is_poor or lasts else Kind.SUSPECT,

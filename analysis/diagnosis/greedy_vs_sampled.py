@@ -1,5 +1,8 @@
 """Greedy and sampled behaviour apart: what is evaluated is another policy than the one that is trained."""
 
+import numpy as np
+import pandas as pd
+
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from analysis.diagnosis.signals import Signals
 from analysis.diagnosis.standing import standing_of
@@ -10,7 +13,11 @@ APART = 0.3
 """Share of actions, or of flagged flows, by which the two differ."""
 
 NOISE = 3.0
-"""Times the sampled return's own spread by which the greedy return must differ."""
+"""Times the returns' own spread, neighbour by neighbour, by which the greedy return must differ."""
+
+LASTS, PATIENCE = 3, 0.25
+"""Evaluations in a row that must be so where each decision stands alone, as in triage; else the share of the run: a
+greedy policy that is still unsure goes in circles where chance gets the sampled one out, and in time gets over it."""
 
 
 def examine(run: Signals) -> Finding | None:
@@ -21,7 +28,7 @@ def examine(run: Signals) -> Finding | None:
     if not facts and returns is None:
         return None
     standing = standing_of(run)
-    worse = returns is not None and returns[1] < -NOISE
+    worse = returns is not None and returns[1]
     if not worse and not (apart and standing.is_poor):
         return _fine(run, [fact for fact, _ in facts], returns)
     evidence = [*apart, *([returns[0]] if returns else [])]
@@ -80,18 +87,30 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
     return [(Evidence(text, names, (int(greedy.index[-1]), int(greedy.index[-1]))), float(difference))]
 
 
-def _returns(run: Signals) -> tuple[Evidence, float] | None:
-    """The greedy return against the sampled one, in units of their noise."""
-    greedy, sampled = run.late(metrics.EVAL_RETURN), run.late(metrics.TRAIN_RETURN)
-    if greedy is None or sampled is None or len(sampled.values) < 3:
+def _returns(run: Signals) -> tuple[Evidence, bool] | None:
+    """The greedy return beside the sampled one, and whether it has long been clearly below."""
+    greedy, sampled = run.finite(metrics.EVAL_RETURN), run.finite(metrics.TRAIN_RETURN)
+    if greedy.empty or len(sampled) < 3:
         return None
-    noise = max(sampled.spread, greedy.spread, 1e-9)
-    text = f"return {number(greedy.mean)} of the greedy policy, {number(sampled.mean)} of the sampled one"
-    fact = Evidence(text, (greedy.metric, sampled.metric), greedy.reach)
-    return fact, (greedy.mean - sampled.mean) / noise
+    beside = [float(sampled.loc[:iteration].iloc[-LASTS:].mean()) for iteration in greedy.index]
+    limit = NOISE * max(_noise(sampled), _noise(greedy), 1e-9)
+    below = greedy.to_numpy() < np.array(beside) - limit
+    row = int(below[::-1].cumprod().sum())  # so many up to the last
+    since = int(greedy.index[-max(row, 1)])
+    span = run.done(int(greedy.index[-1]) - since)
+    lasting = row >= LASTS and (run.is_triage or span >= PATIENCE)
+    text = (
+        f"return {number(float(greedy.iloc[-LASTS:].mean()))} of the greedy policy, {number(beside[-1])} of the sampled"
+    )
+    return Evidence(f"{text} one", (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), (since, int(greedy.index[-1]))), lasting
 
 
-def _fine(run: Signals, facts: list[Evidence], returns: tuple[Evidence, float] | None) -> Finding | None:
+def _noise(curve: "pd.Series[float]") -> float:
+    """Spread of neighbouring values, told from a trend; a normal difference has the median 0.6745 * sqrt(2) spreads."""
+    return float(np.median(np.abs(np.diff(curve.to_numpy())))) / 0.954 if len(curve) > 1 else 0.0
+
+
+def _fine(run: Signals, facts: list[Evidence], returns: tuple[Evidence, bool] | None) -> Finding | None:
     shown = ([returns[0]] if returns else []) + facts
     text = f"greedy beside sampled: {shown[0].text}"
     return Finding(text, Kind.FINE, Sureness.LIKELY, "", tuple(shown))

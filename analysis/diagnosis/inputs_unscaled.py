@@ -79,7 +79,7 @@ RULE = Rule(
     helps=(metrics.SATURATED_SHARE, metrics.INPUT_RMS_MAX),
     explains=(
         *("units_saturated", "policy_frozen", "updates_too_small", "updates_too_large", "critic_underfits"),
-        *("entropy_collapsed", "greedy_collapsed", "entropy_pinned", "oscillating"),
+        *("entropy_collapsed", "greedy_collapsed", "signal_lost", "entropy_pinned", "oscillating"),
     ),
     source="Andrychowicz et al. 2021 (observation normalisation); Schulman 2017 (rescale observations)",
     examine=examine,

@@ -7,7 +7,11 @@ from analysis.words import number
 from rl import metrics
 
 GAP = 0.05
-"""F1 on flows trained on minus F1 on others; below it is noise of 1,600 flows and a little optimism."""
+"""F1 on flows trained on minus F1 on others; below it is a little optimism."""
+
+WIDE = 0.15
+"""A gap that hurts by itself. Between the two, F1 on others must have fallen: healthy runs memorise some flows too, and
+have been seen 0.09 apart while both rose."""
 
 
 def examine(run: Signals) -> Finding | None:
@@ -16,23 +20,33 @@ def examine(run: Signals) -> Finding | None:
     if ours is None or theirs is None:
         return None
     gap = ours.mean - theirs.mean
-    noise = (ours.error**2 + theirs.error**2) ** 0.5
+    noise = (ours.error**2 + theirs.error**2 + _chance(run, theirs.mean)) ** 0.5
     text = f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others {theirs.where}"
     fact = Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
     if gap < max(GAP, 3 * noise):
         return Finding(f"no overfitting: {text}", Kind.FINE, Sureness.SURE, "", (fact,))
     fallen = standing_of(run).state is State.FALLING
+    wide = gap > max(WIDE, 3 * noise)
     return Finding(
         headline=f"Overfitting to the flows trained on: {text}",
-        kind=Kind.FAULT,
-        sureness=Sureness.SURE if fallen or gap > 2 * GAP else Sureness.LIKELY,
-        why="both are measured on as many flows, by the same greedy policy"
-        + ("; F1 on others has fallen since" if fallen else ""),
+        kind=Kind.FAULT if wide or fallen else Kind.SUSPECT,
+        sureness=Sureness.SURE if wide else Sureness.LIKELY,
+        why="both are measured on as many flows, by the same greedy policy; F1 on others "
+        + ("has fallen since" if fallen else "has not fallen"),
         evidence=(fact, *_peak(run, theirs)),
         causes=_causes(run),
         remedies=_remedies(run),
         since=_since(run),
     )
+
+
+def _chance(run: Signals, f1: float) -> float:
+    """Variance of the gap by the choice of flows: F1 is a share of some threats, one part's and the other's."""
+    counts = run.confusion
+    if counts.empty:
+        return 0.0
+    threats = float((counts["tp"] + counts["fn"]).iloc[-1])
+    return 2 * f1 * (1 - f1) / max(threats, 1.0)
 
 
 def _since(run: Signals) -> int | None:

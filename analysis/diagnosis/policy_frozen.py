@@ -21,19 +21,23 @@ STILL_KL = 1e-9
 STILL_SHARES = 0.06
 """Total variation distance within which action shares of a thousand samples stay by chance and slow drift alone."""
 
+RECENT = 4
+"""So many updates in a row, up to the last, that moved nothing are no accident."""
+
+SETTLED = 0.1
+"""Share of the largest entropy below which a policy has settled on its actions: then nothing is left to move."""
+
 MANY_ITERATIONS = 20
-"""Healthy runs have left the uniform policy by then (measured on the triage of flows, lr 3e-4)."""
+"""Without KL. Healthy runs have left the uniform policy by then (measured on the triage of flows, lr 3e-4)."""
 
 
 @lru_cache(maxsize=16)
 def examine(run: Signals) -> Finding | None:
     """Look for movement, in every metric that would show it."""
-    if run.history.last_iteration < MANY_ITERATIONS:
+    kl = run.late(metrics.APPROX_KL, share=0.0, least=RECENT)
+    if kl is None and (run.history.last_iteration < MANY_ITERATIONS or not standing_of(run).is_poor):
         return None
-    kl = run.whole(metrics.APPROX_KL)
-    if kl is not None and kl.median > STILL_KL:
-        return None
-    if kl is None and not standing_of(run).is_poor:
+    if kl is not None and (len(kl.values) < RECENT or max(kl.values) > STILL_KL or _has_settled(run)):
         return None
     evidence = [*_kl(run), *_shares(run), *_greedy(run), *_entropy(run)]
     still = kl is not None or bool(_shares(run)) or bool(_entropy(run))
@@ -50,18 +54,36 @@ def examine(run: Signals) -> Finding | None:
         evidence=tuple(evidence),
         causes=_suspects(run),
         remedies=_remedies(run),
-        since=max(MANY_ITERATIONS, evidence[0].iterations[0] if evidence[0].iterations else 0),
+        since=_since(run),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
 
 
+def _has_settled(run: Signals) -> bool:
+    """Whether the policy had something to decide, and has decided it."""
+    entropy, most = run.late(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_range
+    return entropy is not None and most is not None and entropy.mean < SETTLED * most
+
+
+def _since(run: Signals) -> int:
+    """The first iteration from which it could be said."""
+    curve = run.finite(metrics.APPROX_KL)
+    if curve.empty:
+        return MANY_ITERATIONS
+    moved = curve.index[(curve > STILL_KL).to_numpy()]
+    still = curve.loc[int(moved[-1]) + 1 :] if len(moved) else curve
+    return int(still.index[min(RECENT, len(still)) - 1])
+
+
 def _kl(run: Signals) -> list[Evidence]:
-    kl = run.whole(metrics.APPROX_KL)
-    return (
-        [Evidence(f"KL of an update {number(kl.median, 2)} in the median {kl.where}", (kl.metric,), kl.reach)]
-        if kl
-        else []
-    )
+    curve = run.finite(metrics.APPROX_KL)
+    if curve.empty:
+        return []
+    moved = curve.index[(curve > STILL_KL).to_numpy()]
+    still = curve.loc[int(moved[-1]) + 1 :] if len(moved) else curve
+    reach = int(still.index[0]), int(still.index[-1])
+    text = f"KL of an update {number(float(still.median()), 2)} in the median over iterations {reach[0]} to {reach[1]}"
+    return [Evidence(text, (metrics.APPROX_KL,), reach)]
 
 
 def _shares(run: Signals) -> list[Evidence]:

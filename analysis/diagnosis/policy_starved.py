@@ -13,6 +13,9 @@ from rl import metrics
 TRUNK_RATIO = 30.0
 """Value gradient over policy gradient from which the shared trunk hardly sees the policy."""
 
+TRUNK_TAKEN = 150.0
+"""The same from which it is a fault whatever the run shows: healthy runs on a shared trunk stay below 30."""
+
 CLIP_RATIO = 1000.0
 """The same with networks of their own, where only the clip connects them, and Adam makes up for most of it: on raw
 returns 600 has been seen in a run that learned, and 2,000 to 8,000 in ones that did not."""
@@ -40,7 +43,8 @@ def examine(run: Signals) -> Finding | None:
         return Finding(text, Kind.FINE, Sureness.LIKELY, "", facts)
     standing, kl = standing_of(run), run.late(metrics.APPROX_KL)
     slow = kl is not None and kl.mean < 2e-3
-    if not (standing.is_poor or slow):
+    taken = shared is True and ratio > TRUNK_TAKEN
+    if not (standing.is_poor or slow or taken):
         return None
     where = "the shared trunk" if shared is not False else "the shared gradient clip"
     return Finding(
@@ -122,6 +126,7 @@ RULE = Rule(
         "policy_frozen",
         "entropy_pinned",
         "greedy_collapsed",
+        "signal_lost",
         "units_saturated",
         "oscillating",
         "greedy_vs_sampled",

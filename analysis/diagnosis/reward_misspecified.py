@@ -110,7 +110,7 @@ RULE = Rule(
     stage=Stage.CEILING,
     needs=((metrics.F1,), (metrics.EVAL_RETURN, metrics.TRAIN_RETURN)),
     helps=(metrics.EVAL_RETURN,),
-    explains=("greedy_collapsed", "entropy_collapsed", "greedy_vs_sampled"),
+    explains=("greedy_collapsed", "entropy_collapsed", "greedy_vs_sampled", "signal_lost"),
     source="Jones 2021 (compare with simple policies); cost-sensitive decisions: Elkan 2001",
     examine=examine,
 )

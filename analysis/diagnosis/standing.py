@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
 from analysis.diagnosis.signals import FINAL_EVALUATIONS, Signals, Window
 from analysis.words import counted, give_or_take, listed, number
 from rl import metrics
@@ -13,6 +17,9 @@ TRIVIAL_MARGIN = 0.01
 
 CLEAR = 3.0
 """A change counts from this many times its standard error."""
+
+LOST = 0.75
+"""Share of what a run had gained that it must have lost again to have nothing to show."""
 
 
 class State(StrEnum):
@@ -41,6 +48,7 @@ class Standing:
         state: Where it is going.
         trivial: Whether F1 is no better than the best policy that has learned nothing; None without F1.
         text: In words, with numbers.
+        lost: Share of the best that it had gained that it has lost again.
     """
 
     score: str
@@ -48,6 +56,7 @@ class Standing:
     state: State
     trivial: bool | None
     text: str
+    lost: float = 0.0
 
     @property
     def brief(self) -> str:
@@ -61,7 +70,7 @@ class Standing:
         """Whether there is nothing to show: no better than trivial, or no better than at the start."""
         if self.trivial is not None:
             return self.trivial and self.state is not State.RISING
-        return self.state in (State.FLAT, State.FALLING)
+        return self.state is State.FLAT or (self.state is State.FALLING and self.lost > LOST)
 
 
 @lru_cache(maxsize=16)
@@ -79,7 +88,7 @@ def standing_of(run: Signals) -> Standing:
     unclear = state in (State.FLAT, State.HOLDING, State.UNKNOWN)
     if unclear and _state(run, metrics.TRAIN_RETURN) is State.RISING:
         state = State.RISING  # the policy gets better where few evaluations, or F1, cannot show it yet
-    return Standing(score, level, state, trivial, _text(run, score, level, state, trivial))
+    return Standing(score, level, state, trivial, _text(run, score, level, state, trivial), _lost(run.finite(score)))
 
 
 def _state(run: Signals, name: str) -> State:
@@ -88,17 +97,32 @@ def _state(run: Signals, name: str) -> State:
     if len(curve) < 4:
         return State.UNKNOWN
     size = max(2, len(curve) // 4)
-    noise = max(float(curve.diff().abs().median()) / 0.954, 1e-9 * float(curve.abs().max()), 1e-12)
+    values = curve.to_numpy()
+    noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()), 1e-12)
     # 0.954: the median of a normal difference is 0.6745 * sqrt(2) of the points' own spread.
     error = noise * (2 / size) ** 0.5
-    first, last = float(curve.iloc[:size].mean()), float(curve.iloc[-size:].mean())
-    best = float(curve.rolling(size).mean().max())
+    first, best, last = _stretches(values, size)
     if best - last > CLEAR * error and best - first > CLEAR * error and best - last > 0.25 * (best - first):
         return State.FALLING
     if last - first <= CLEAR * error:
         return State.FALLING if first - last > CLEAR * error else State.FLAT
-    before = float(curve.iloc[-2 * size : -size].mean())
+    before = float(values[-2 * size : -size].mean())
     return State.RISING if last - before > error else State.HOLDING
+
+
+def _stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float, float, float]:
+    """Means of the first, the best and the last stretch of so many values."""
+    sums = np.cumsum(np.concatenate([[0.0], values]))
+    means = (sums[size:] - sums[:-size]) / size
+    return float(means[0]), float(means.max()), float(means[-1])
+
+
+def _lost(curve: "pd.Series[float]") -> float:
+    """Share of the best gain since the start that has been lost again."""
+    if len(curve) < 4:
+        return 0.0
+    first, best, last = _stretches(curve.to_numpy(), max(2, len(curve) // 4))
+    return (best - last) / (best - first) if best > first else 1.0
 
 
 def _text(run: Signals, score: str, level: Window, state: State, trivial: bool | None) -> str:

@@ -66,7 +66,7 @@ RULE = Rule(
     stage=Stage.SCALE,
     needs=((metrics.SATURATED_SHARE,),),
     helps=(metrics.UPDATE_NORM,),
-    explains=("entropy_collapsed", "critic_underfits", "greedy_collapsed"),
+    explains=("entropy_collapsed", "critic_underfits", "greedy_collapsed", "signal_lost"),
     source="Sokar et al. 2023, The dormant neuron phenomenon (units that no longer learn); beyond 0.97 tanh passes on "
     "less than 6 % of a gradient",
     examine=examine,

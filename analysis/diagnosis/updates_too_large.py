@@ -145,8 +145,16 @@ RULE = Rule(
     needs=((metrics.APPROX_KL, metrics.CLIP_FRACTION),),
     helps=(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM, metrics.VALUE_LOSS_EXCESS),
     explains=(
-        *("entropy_collapsed", "units_saturated", "greedy_collapsed", "greedy_vs_sampled", "oscillating"),
-        *("value_explosion", "seeds_bimodal", "critic_underfits"),
+        *(
+            "entropy_collapsed",
+            "units_saturated",
+            "greedy_collapsed",
+            "signal_lost",
+            "greedy_vs_sampled",
+            "oscillating",
+        ),
+        *("value_explosion", "seeds_bimodal", "critic_underfits", "normaliser_cold_start", "policy_frozen"),
+        *("policy_starved", "updates_too_small"),
     ),
     source="Huang et al. 2022 (approximate KL usually below 0.02); Schulman 2017 (KL 0.01 is a small update, a spike a "
     "drastic loss); Stable-Baselines3's documentation; the change of the parameters measured here",

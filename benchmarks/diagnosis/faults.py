@@ -107,12 +107,12 @@ _IN_SETTINGS = (
     ),
     Fault(
         "too many epochs",
-        "30 or 60 passes over each rollout, in small minibatches, at a high rate",
+        "30 or 60 passes over each rollout, at a high rate",
         ("updates_too_large",),
         "names the passes",
         _TRIAGE,
-        _set(num_epochs=30, minibatch_size=64, lr=3e-3),
-        _set(num_epochs=60, minibatch_size=64, lr=3e-3),
+        _set(num_epochs=30, lr=3e-3),
+        _set(num_epochs=60, lr=3e-3),
     ),
     Fault(
         "target_kl too low",

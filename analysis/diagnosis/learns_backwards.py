@@ -1,0 +1,86 @@
+"""The return falls from the start, while updates are of a usual size: the policy is being made worse.
+
+Noise leaves a return where it was, and steps that are too large throw it about. One that falls steadily below that of
+the untrained policy is being optimised, for the wrong thing.
+"""
+
+import numpy as np
+
+from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.updates_too_large import LARGE_CLIP, LARGE_KL
+from analysis.diagnosis.updates_too_small import SMALL_KL
+from analysis.words import number
+from rl import metrics
+
+POINTS = 6
+"""Returns on record before anything is said."""
+
+CLEAR = 3.0
+"""Standard errors by which the end must lie below the start, and by which the best stretch must not lie above it."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare the sampled policy's return with that of the untrained policy."""
+    curve = run.finite(metrics.TRAIN_RETURN)
+    kl, clipped = run.whole(metrics.APPROX_KL), run.whole(metrics.CLIP_FRACTION)
+    if len(curve) < POINTS or kl is None or max(kl.values) < SMALL_KL or kl.mean > LARGE_KL:
+        return None
+    if clipped is not None and clipped.mean > LARGE_CLIP:
+        return None
+    size = max(3, len(curve) // 4)
+    values = curve.to_numpy()
+    noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()))
+    error = noise * (2 / size) ** 0.5
+    stretches = np.convolve(values, np.full(size, 1 / size), mode="valid")
+    first, best, last = float(stretches[0]), float(stretches.max()), float(stretches[-1])
+    falls = run.trend(metrics.TRAIN_RETURN)
+    if not falls.falls or first - last < CLEAR * error or best - first > CLEAR * error:
+        return None
+    begin, end = int(curve.index[0]), int(curve.index[-1])
+    text = f"the return of training episodes falls from {number(first)} to {number(last)}"
+    return Finding(
+        headline=f"The policy is being made worse: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why=f"updates are of a usual size (KL {number(kl.mean, 2)}), and the return never rose (Mann-Kendall "
+        f"p {number(falls.p, 2)})",
+        evidence=(Evidence(f"{text} over iterations {begin} to {end}", (metrics.TRAIN_RETURN,), (begin, end)),),
+        causes=(
+            Cause(
+                "the policy's loss, the advantages or the rewards have the wrong sign",
+                "train on a bandit with one paying action: it must be preferred within seconds",
+            ),
+            Cause(
+                "actions that are stored, or executed, in another order than they are chosen",
+                "act by a rule that knows what pays: its return must be the best there is",
+            ),
+            Cause(
+                "rewards that pay for what ends episodes early, or for nothing that the return counts",
+                "compute what each action earns when always taken",
+                *_ends_sooner(run),
+            ),
+        ),
+        since=int(curve.index[min(POINTS, len(curve)) - 1]),
+    )
+
+
+def _ends_sooner(run: Signals) -> tuple[Support, str]:
+    if run.is_triage:
+        return Support.RULED_OUT, "episodes all have the same length"
+    return Support.OPEN, ""
+
+
+RULE = Rule(
+    name="learns_backwards",
+    title="Return falls from the start",
+    stage=Stage.BUG,
+    needs=((metrics.TRAIN_RETURN,), (metrics.APPROX_KL,)),
+    helps=(metrics.CLIP_FRACTION,),
+    explains=(
+        *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
+        *("critic_underfits", "value_explosion", "policy_starved", "units_saturated", "policy_frozen"),
+    ),
+    source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
+    examine=examine,
+)

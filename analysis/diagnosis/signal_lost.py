@@ -1,0 +1,150 @@
+"""Updates of a usual size, and nothing is learned from them: what reaches the policy says nothing about its actions.
+
+A policy that is moved by a signal gets better within a few updates; one that is moved as far by noise walks at random,
+or settles on whatever pays on average, blind to what it observes. Said only where sizes and scales are in order: all
+else that keeps a policy from learning shows in them.
+"""
+
+import math
+
+from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from analysis.diagnosis.rewards import rewards_of
+from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.standing import TRIVIAL_MARGIN
+from analysis.diagnosis.updates_too_large import LARGE_CLIP, LARGE_KL
+from analysis.words import number, percent
+from rl import metrics
+
+MOVED = 0.02
+"""Sum of the KL of all updates; healthy runs have learned something visible by then (measured here)."""
+
+LEAST_KL = 1e-4
+"""Mean KL of an update, lately: a policy that hardly moves is another rule's."""
+
+GRACE = 0.06
+"""Share of the run, and `POINTS` returns, before anything is said."""
+
+POINTS = 8
+
+FORESEEN = 0.05
+"""Share of the returns' variance that must be foreseen from observations to say that they carry something."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Set how far the policy has been moved beside what came of it."""
+    kl, lately = run.whole(metrics.APPROX_KL), run.late(metrics.APPROX_KL)
+    returns = run.whole(metrics.TRAIN_RETURN)
+    if kl is None or lately is None or returns is None or len(returns.values) < POINTS:
+        return None
+    clipped = run.late(metrics.CLIP_FRACTION)
+    moved = math.fsum(kl.values)
+    usual = LEAST_KL < lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
+    if moved < MOVED or not usual or run.done(run.history.last_iteration) < GRACE:
+        return None
+    blind = _blind(run) if run.is_triage and run.has(metrics.F1) else _flat(run)
+    if blind is None:
+        return None
+    text = f"updates have moved the policy by a KL of {number(moved, 2)} in all"
+    return Finding(
+        headline=f"Nothing is learned from updates of a usual size: {blind.text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"{text}, {number(lately.mean, 2)} each of late, and it has nothing to show for it",
+        evidence=(blind, Evidence(text, (metrics.APPROX_KL,), kl.reach)),
+        causes=_causes(run),
+        since=returns.iterations[POINTS - 1],
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _blind(run: Signals) -> Evidence | None:
+    """Triage: F1 and return are no better than those of the best policy that does not look at flows."""
+    level, returns = run.late(metrics.F1, share=0.0), run.late(metrics.TRAIN_RETURN)
+    if level is None or returns is None or not run.trivial_f1:
+        return None
+    trivial = max(run.trivial_f1.values())
+    if level.mean > trivial + max(TRIVIAL_MARGIN, _chance(run, trivial)):
+        return None
+    text = f"F1 {number(level.mean, 3)}, of policies that do not look at the flows {number(trivial, 3)} at best"
+    rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
+    if rewards and flows:
+        best = max(rewards.constant.values()) * flows
+        if returns.mean > best + 2 * returns.error:
+            return None
+        text += f"; return {number(returns.mean)}, of always the same action {number(best)} at best"
+    elif run.trend(metrics.TRAIN_RETURN).rises:
+        return None
+    return Evidence(text, (metrics.F1, metrics.TRAIN_RETURN), level.reach)
+
+
+def _chance(run: Signals, f1: float) -> float:
+    """Two standard errors of an F1 by the choice of flows: it is a share of some threats."""
+    counts = run.confusion
+    if counts.empty:
+        return 0.0
+    return 2 * math.sqrt(f1 * (1 - f1) / max(1.0, float((counts["tp"] + counts["fn"]).iloc[-1])))
+
+
+def _flat(run: Signals) -> Evidence | None:
+    """Elsewhere: neither the sampled nor the greedy return has risen since the start."""
+    returns = run.whole(metrics.TRAIN_RETURN)
+    for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
+        start, late, curve = run.early(name, 4), run.late(name), run.trend(name)
+        if start is None or late is None:
+            continue
+        noise = max(curve.noise, 1e-9)
+        if curve.rises or late.mean - start.mean > 2 * noise / math.sqrt(len(late.values)):
+            return None
+    if returns is None or max(returns.values) - min(returns.values) <= 1e-6 * max(1.0, abs(returns.mean)):
+        return None  # no reward has been found: another rule's
+    return Evidence(f"the return has not risen: {returns}", (returns.metric,), returns.reach)
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    probe, unforeseen, why = run.late(metrics.PROBE_EXPLAINED_VARIANCE_MC), Support.OPEN, ""
+    carried = Support.OPEN
+    if probe is not None:
+        why = f"a regression from the observations foresees {percent(probe.mean)} of the returns' variance"
+        seen = probe.mean > FORESEEN
+        unforeseen = Support.RULED_OUT if seen else Support.SUPPORTED
+        carried = Support.SUPPORTED if seen else Support.OPEN
+    return (
+        Cause(
+            "rewards, labels or observations that belong to another step, lane or row",
+            "act by a rule that knows the label, or the state: the reward must be that of the step just made",
+            unforeseen,
+            why,
+        ),
+        Cause(
+            "advantages that belong to other steps than the actions (a shuffle that missed one array)",
+            "compare one rollout's advantages with a brute-force sum of rewards, step by step, behind the shuffle",
+            carried,
+            why,
+        ),
+        Cause(
+            "actions that do not reach the environment",
+            "step it by hand with two actions: what follows must differ",
+        ),
+        Cause(
+            "nothing in the observation that says which action pays",
+            "fit a classifier to the best action in hindsight: it must beat a constant",
+            Support.RULED_OUT if carried is Support.SUPPORTED else Support.OPEN,
+            why if carried is Support.SUPPORTED else "",
+        ),
+    )
+
+
+RULE = Rule(
+    name="signal_lost",
+    title="Nothing learned from usual updates",
+    stage=Stage.CRITIC,
+    needs=((metrics.APPROX_KL,), (metrics.TRAIN_RETURN,)),
+    helps=(metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.CLIP_FRACTION),
+    explains=(
+        *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "critic_underfits"),
+        "entropy_pinned",
+    ),
+    source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017 (KL without "
+    "progress); measured here",
+    examine=examine,
+)

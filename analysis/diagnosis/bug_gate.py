@@ -15,13 +15,25 @@ from rl import metrics
 ROUNDING = 1e-3
 """Ratios of float32 log-probabilities deviate from 1 by some 1e-6; a policy that is another one, by far more."""
 
+TOO_MUCH = 1.25
+"""How many times an episode's return the critic's targets may be on average: what is left of an episode is less than
+all of it, and discounted. Healthy runs stay below 0.8."""
+
+LONG_HORIZON = 0.995
+"""Above this gamma, episodes that are cut off may be shorter than the horizon, and targets beyond returns are right."""
+
+IN_A_ROW = 5
+
+BLIND = 0.3
+"""Share of saturated units from which the critic's word counts for nothing."""
+
 NEGATIVE_KL = -1e-4
 """Below what rounding makes of a KL of 0."""
 
 
 def examine(run: Signals) -> Finding | None:
     """Look for impossible numbers."""
-    found = [fact for check in (_ratio, _negative_kl, _bounds, _learning_rate) for fact in check(run)]
+    found = [fact for check in (_ratio, _negative_kl, _bounds, _learning_rate, _targets) for fact in check(run)]
     missing = tuple(name for name in (metrics.RATIO_DEVIATION, metrics.APPROX_KL, metrics.LR) if not run.has(name))
     if not found:
         ratio = run.whole(metrics.RATIO_DEVIATION)
@@ -102,6 +114,24 @@ def _learning_rate(run: Signals) -> list[Evidence]:
     return []
 
 
+def _targets(run: Signals) -> list[Evidence]:
+    """Targets beyond what episodes return: values that go on where an episode has ended."""
+    targets, returns = run.finite(metrics.TARGET_MEAN), run.finite(metrics.TRAIN_RETURN)
+    gamma = run.figure("ppo.gamma")
+    saturated = run.late(metrics.SATURATED_SHARE)
+    if saturated is not None and saturated.mean > BLIND:
+        return []  # such a critic may say anything
+    if run.is_triage or gamma is None or gamma > LONG_HORIZON or "env.id" not in run.history.settings:
+        return []
+    share = (targets / returns.rolling(IN_A_ROW, min_periods=1).mean()).dropna().iloc[-IN_A_ROW:]
+    if len(share) < IN_A_ROW or float(share.median()) < TOO_MUCH or float(share.min()) < 1:
+        return []
+    target, back = float(targets.loc[share.index].mean()), float(returns.loc[share.index].mean())
+    text = f"the critic is to predict {number(target, 3)} on average, and whole episodes return {number(back, 3)}"
+    reach = int(share.index[0]), int(share.index[-1])
+    return [Evidence(text, (metrics.TARGET_MEAN, metrics.TRAIN_RETURN), reach)]
+
+
 def _causes(run: Signals) -> tuple[Cause, ...]:
     normalised = run.setting("ppo.normalize_observations")
     return (
@@ -115,6 +145,10 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             "switch the normaliser off: the ratio must be 1 again",
             Support.RULED_OUT if normalised is False else Support.OPEN,
             "observations are not normalised" if normalised is False else "",
+        ),
+        Cause(
+            "ends of episodes that are not stored, so that values go on into the next one",
+            "compare one rollout's targets with a brute-force sum of rewards up to each episode's end",
         ),
         Cause(
             "settings that do not reach the optimiser, or are lost when a checkpoint is restored",

@@ -5,7 +5,7 @@ The counterpart of the floor. What lies above the floor is the critic's own doin
 
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from analysis.diagnosis.signals import Signals, Window
-from analysis.diagnosis.standing import standing_of
+from analysis.diagnosis.standing import State, standing_of
 from analysis.diagnosis.value_floor import variance_of_targets
 from analysis.words import number, percent
 from rl import metrics
@@ -29,7 +29,7 @@ def examine(run: Signals) -> Finding | None:
     excess, explained = run.late(metrics.VALUE_LOSS_EXCESS), run.late(metrics.EXPLAINED_VARIANCE)
     above = excess.mean / variance_of_targets(run) if excess else 0.0
     missed = probe.mean - critic.mean if probe and critic else 0.0
-    worse = explained is not None and explained.mean < WORSE_THAN_NOTHING
+    worse = explained is not None and explained.median < WORSE_THAN_NOTHING
     facts = tuple(_facts(critic, probe, excess, explained))
     grown_up = run.done(run.history.last_iteration) > GRACE
     if not grown_up or (not (above > EXCESS and missed > MISSED) and not worse):
@@ -44,7 +44,7 @@ def examine(run: Signals) -> Finding | None:
     room = f"{percent(above)} of the targets' variance lies above the floor; " if excess and above > 0 else ""
     return Finding(
         headline=headline,
-        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        kind=Kind.FAULT if standing.is_poor and (worse or standing.state is State.FLAT) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=room + standing.brief,
         evidence=facts,

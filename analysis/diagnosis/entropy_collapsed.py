@@ -12,6 +12,9 @@ COLLAPSED = 0.1
 EARLY = 0.2
 """Share of the run."""
 
+REGAINED = 0.4
+"""Share of what had been gained when entropy fell by which the return rises afterwards: exploration ended too soon."""
+
 DOMINANT = 0.95
 """Share of the sampled actions."""
 
@@ -29,10 +32,11 @@ def examine(run: Signals) -> Finding | None:
     standing = standing_of(run)
     shares = run.shares(metrics.ACTION_PREFIX)
     dominant = float(shares.iloc[-1].max()) if len(shares) else 0.0
+    early = run.done(when) <= EARLY
     bad = standing.is_poor or (
         standing.trivial is not False and dominant > DOMINANT and standing.state is not State.RISING
     )
-    if not bad:
+    if not bad and not _too_soon(run, when) and not (early and _hardly_better(run)):
         return None
     late = run.late(metrics.ENTROPY)
     since = f"below {percent(COLLAPSED)} of its maximum from iteration {when} ({percent(run.done(when))} of the run)"
@@ -47,8 +51,8 @@ def examine(run: Signals) -> Finding | None:
             )
         )
     return Finding(
-        headline=f"Entropy has collapsed: {since}, and the run has nothing to show for it",
-        kind=Kind.FAULT if run.done(when) <= EARLY or dominant > DOMINANT else Kind.SUSPECT,
+        headline=f"Entropy has collapsed: {since}, before the run had much to show for it",
+        kind=Kind.FAULT if early or dominant > DOMINANT or not bad else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=standing.brief,
         evidence=tuple(facts),
@@ -57,6 +61,27 @@ def examine(run: Signals) -> Finding | None:
         since=when,
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
     )
+
+
+def _too_soon(run: Signals, when: int) -> bool:
+    """Whether much of the return was gained only afterwards: by a policy that hardly tries anything, and slowly."""
+    curve = run.finite(metrics.TRAIN_RETURN)
+    before, since = curve.loc[:when], curve.loc[when:]
+    if len(before) < 4 or len(since) < 8:
+        return False
+    then, noise = float(before.iloc[-4:].mean()), run.trend(metrics.TRAIN_RETURN, when).noise
+    gained, later = then - float(before.iloc[:3].mean()), float(since.iloc[-len(since) // 4 :].mean()) - then
+    return later > max(REGAINED * gained, 1.5 * noise)
+
+
+def _hardly_better(run: Signals) -> bool:
+    """Whether F1 is within what chance explains of policies that have learned nothing."""
+    level, counts = run.late(metrics.F1, share=0.0), run.confusion
+    if level is None or not run.trivial_f1 or counts.empty:
+        return False
+    trivial = max(run.trivial_f1.values())
+    threats = max(1.0, float((counts["tp"] + counts["fn"]).iloc[-1]))
+    return level.mean < trivial + 3 * (trivial * (1 - trivial) / threats) ** 0.5
 
 
 def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
@@ -73,8 +98,8 @@ def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
             f"mean KL {number(float(kl.mean()), 2)} up to iteration {when}" if len(kl) else "",
         ),
         Cause(
-            "no bonus against it",
-            "branch with entropy_coef 0.01 to 0.03",
+            "no bonus against it, or one whose sign is wrong",
+            "branch with entropy_coef 0.01 to 0.03; with 10 entropy must stay at its maximum, or the sign is wrong",
             Support.SUPPORTED if weight is not None and weight < 1e-3 else Support.OPEN,
             "" if weight is None else f"entropy_coef {weight:g}",
         ),

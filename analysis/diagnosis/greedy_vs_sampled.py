@@ -12,12 +12,15 @@ from rl import metrics
 APART = 0.3
 """Share of actions, or of flagged flows, by which the two differ."""
 
-NOISE = 3.0
-"""Times the returns' own spread, neighbour by neighbour, by which the greedy return must differ."""
+BEHIND = 0.25
+"""Share of what the sampled return has gained since its start by which the greedy one must lie below it."""
 
-LASTS, PATIENCE = 3, 0.25
-"""Evaluations in a row that must be so where each decision stands alone, as in triage; else the share of the run: a
-greedy policy that is still unsure goes in circles where chance gets the sampled one out, and in time gets over it."""
+LASTS = 3
+"""Evaluations in a row that must be so where each decision stands alone, as in triage."""
+
+PATIENCE, MOST = 0.25, 0.75
+"""Elsewhere the share of the run, and of its evaluations within it: a greedy policy that is still unsure goes in
+circles where chance gets the sampled one out, and in time gets over it."""
 
 
 def examine(run: Signals) -> Finding | None:
@@ -92,17 +95,18 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     greedy, sampled = run.finite(metrics.EVAL_RETURN), run.finite(metrics.TRAIN_RETURN)
     if greedy.empty or len(sampled) < 3:
         return None
-    beside = [float(sampled.loc[:iteration].iloc[-LASTS:].mean()) for iteration in greedy.index]
-    limit = NOISE * max(_noise(sampled), _noise(greedy), 1e-9)
-    below = greedy.to_numpy() < np.array(beside) - limit
-    row = int(below[::-1].cumprod().sum())  # so many up to the last
-    since = int(greedy.index[-max(row, 1)])
-    span = run.done(int(greedy.index[-1]) - since)
-    lasting = row >= LASTS and (run.is_triage or span >= PATIENCE)
+    beside = np.array([float(sampled.loc[:iteration].iloc[-LASTS:].mean()) for iteration in greedy.index])
+    gained = float(beside[-1]) - float(sampled.iloc[:LASTS].mean())
+    below = greedy.to_numpy() < beside - max(BEHIND * gained, _noise(sampled))
+    span = LASTS if run.is_triage else int((greedy.index > greedy.index[-1] - PATIENCE * run.history.length).sum())
+    lasting = len(greedy) >= span >= LASTS and float(below[-span:].mean()) >= (1.0 if run.is_triage else MOST)
+    lasting = lasting and (run.is_triage or run.done(int(greedy.index[-1])) >= PATIENCE)
+    since = int(greedy.index[-span:][0])
     text = (
-        f"return {number(float(greedy.iloc[-LASTS:].mean()))} of the greedy policy, {number(beside[-1])} of the sampled"
+        f"return {number(float(greedy.iloc[-LASTS:].mean()))} of the greedy policy, {number(float(beside[-1]))} of the "
     )
-    return Evidence(f"{text} one", (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), (since, int(greedy.index[-1]))), lasting
+    where = since, int(greedy.index[-1])
+    return Evidence(f"{text}sampled one", (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), where), lasting
 
 
 def _noise(curve: "pd.Series[float]") -> float:

@@ -19,6 +19,9 @@ POINTS = 6
 CLEAR = 3.0
 """Standard errors by which the end must lie below the start, and by which the best stretch must not lie above it."""
 
+PLAIN = 10.0
+"""A drop of so many needs no test for a trend: a curve that has reached its lowest level has none any more."""
+
 
 def examine(run: Signals) -> Finding | None:
     """Compare the sampled policy's return with that of the untrained policy."""
@@ -35,7 +38,8 @@ def examine(run: Signals) -> Finding | None:
     stretches = np.convolve(values, np.full(size, 1 / size), mode="valid")
     first, best, last = float(stretches[0]), float(stretches.max()), float(stretches[-1])
     falls = run.trend(metrics.TRAIN_RETURN)
-    if not falls.falls or first - last < CLEAR * error or best - first > CLEAR * error:
+    drop = (first - last) / max(error, 1e-12)
+    if drop < CLEAR or best - first > CLEAR * error or not (falls.falls or drop > PLAIN):
         return None
     begin, end = int(curve.index[0]), int(curve.index[-1])
     text = f"the return of training episodes falls from {number(first)} to {number(last)}"
@@ -79,7 +83,7 @@ RULE = Rule(
     helps=(metrics.CLIP_FRACTION,),
     explains=(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
-        *("critic_underfits", "value_explosion", "policy_starved", "units_saturated", "policy_frozen"),
+        *("critic_underfits", "value_explosion", "policy_starved", "policy_frozen"),
     ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
     examine=examine,

@@ -83,7 +83,7 @@ RULE = Rule(
     stage=Stage.SCALE,
     needs=((metrics.VALUE_LOSS,),),
     helps=(metrics.TARGET_STD, metrics.ENTROPY),
-    explains=("entropy_collapsed", "value_explosion", "units_saturated", "greedy_collapsed"),
+    explains=("entropy_collapsed", "value_explosion", "greedy_collapsed"),
     source="Engstrom et al. 2020, Implementation matters (reward scaling by running statistics); measured here",
     examine=examine,
 )

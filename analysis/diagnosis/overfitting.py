@@ -109,6 +109,7 @@ RULE = Rule(
     title="Overfitting to training flows",
     stage=Stage.BEHAVIOUR,
     needs=((metrics.F1_TRAIN,), (metrics.F1,)),
+    explains=("greedy_vs_sampled",),
     source="Cobbe et al. 2019, Quantifying generalization in RL (training and test levels apart)",
     examine=examine,
 )

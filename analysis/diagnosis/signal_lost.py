@@ -15,16 +15,27 @@ from analysis.diagnosis.updates_too_large import LARGE_CLIP, LARGE_KL
 from analysis.words import number, percent
 from rl import metrics
 
-MOVED = 0.02
+MOVED = 0.03
 """Sum of the KL of all updates; healthy runs have learned something visible by then (measured here)."""
 
 LEAST_KL = 1e-4
 """Mean KL of an update, lately: a policy that hardly moves is another rule's."""
 
-GRACE = 0.06
+GRACE = 0.09
 """Share of the run, and `POINTS` returns, before anything is said."""
 
 POINTS = 8
+
+LEARNED = 0.3
+"""Share of the way from the best trivial F1 to 1 that a sum of KL as large must have brought, up to this one: a sum of
+0.1 has been seen to bring healthy runs half of the way."""
+
+COLLAPSED, AT_ONCE = 0.1, 0.12
+"""An entropy below this share of its maximum, within this share of the run."""
+
+PAID = 0.3
+"""Share of the way from the best constant action to a perfect policy that the return must not have gone: where it has,
+something is learned, and F1 is measured wrongly."""
 
 FORESEEN = 0.05
 """Share of the returns' variance that must be foreseen from observations to say that they carry something."""
@@ -38,10 +49,12 @@ def examine(run: Signals) -> Finding | None:
         return None
     clipped = run.late(metrics.CLIP_FRACTION)
     moved = math.fsum(kl.values)
-    usual = LEAST_KL < lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
+    usual = kl.mean > LEAST_KL and lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
     if moved < MOVED or not usual or run.done(run.history.last_iteration) < GRACE:
         return None
-    blind = _blind(run) if run.is_triage and run.has(metrics.F1) else _flat(run)
+    if _collapsed(run):
+        return None
+    blind = _blind(run, moved) if run.is_triage and run.has(metrics.F1) else _flat(run)
     if blind is None:
         return None
     text = f"updates have moved the policy by a KL of {number(moved, 2)} in all"
@@ -57,24 +70,43 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
-def _blind(run: Signals) -> Evidence | None:
-    """Triage: F1 and return are no better than those of the best policy that does not look at flows."""
+def _collapsed(run: Signals) -> bool:
+    """Whether entropy was gone before a signal could have shown: then that is what keeps it from learning."""
+    most, curve = run.entropy_range, run.finite(metrics.ENTROPY)
+    low = curve.index[(curve < COLLAPSED * most).to_numpy()] if most else []
+    return len(low) > 0 and run.done(int(low[0])) < AT_ONCE
+
+
+def _blind(run: Signals, moved: float) -> Evidence | None:
+    """Triage: F1 and return are hardly better than those of the best policy that does not look at flows."""
     level, returns = run.late(metrics.F1, share=0.0), run.late(metrics.TRAIN_RETURN)
     if level is None or returns is None or not run.trivial_f1:
         return None
     trivial = max(run.trivial_f1.values())
-    if level.mean > trivial + max(TRIVIAL_MARGIN, _chance(run, trivial)):
-        return None
+    little = max(TRIVIAL_MARGIN, _chance(run, trivial), min(LEARNED, moved) * (1 - trivial))
+    if max(level.values) > trivial + little:
+        return _other_labels(run)
     text = f"F1 {number(level.mean, 3)}, of policies that do not look at the flows {number(trivial, 3)} at best"
     rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
     if rewards and flows:
         best = max(rewards.constant.values()) * flows
-        if returns.mean > best + 2 * returns.error:
+        if returns.mean > best + PAID * (rewards.perfect * flows - best):
             return None
         text += f"; return {number(returns.mean)}, of always the same action {number(best)} at best"
     elif run.trend(metrics.TRAIN_RETURN).rises:
         return None
     return Evidence(text, (metrics.F1, metrics.TRAIN_RETURN), level.reach)
+
+
+def _other_labels(run: Signals) -> Evidence | None:
+    """F1 on flows trained on far below that on others: nobody learns others' labels better than those learned from."""
+    ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
+    if ours is None or theirs is None or theirs.mean - ours.mean < max(0.05, 2 * _chance(run, theirs.mean)):
+        return None
+    text = (
+        f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others: labels are not the flows'"
+    )
+    return Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
 
 
 def _chance(run: Signals, f1: float) -> float:
@@ -139,7 +171,7 @@ RULE = Rule(
     title="Nothing learned from usual updates",
     stage=Stage.CRITIC,
     needs=((metrics.APPROX_KL,), (metrics.TRAIN_RETURN,)),
-    helps=(metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.CLIP_FRACTION),
+    helps=(metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.CLIP_FRACTION, metrics.F1_TRAIN),
     explains=(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "critic_underfits"),
         "entropy_pinned",

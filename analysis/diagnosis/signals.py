@@ -90,6 +90,7 @@ class Signals:
     def __init__(self, history: History) -> None:
         self.history = history
         self._finite: dict[str, pd.Series[float]] = {}  # rules ask for the same things again and again
+        self._trends: dict[tuple[str, int], Trend] = {}
         self._shares: dict[str, pd.DataFrame] = {}
         self._late: dict[tuple[str, float, int], Window | None] = {}
 
@@ -117,8 +118,11 @@ class Signals:
 
     def trend(self, name: str, start: int = 0) -> Trend:
         """Whether it rises or falls, from an iteration on."""
-        curve = self.finite(name).loc[start:]
-        return trend(curve.index.tolist(), curve.tolist())
+        key = name, start
+        if key not in self._trends:
+            curve = self.finite(name).loc[start:]
+            self._trends[key] = trend(curve.index.tolist(), curve.tolist())
+        return self._trends[key]
 
     def finite(self, name: str) -> "pd.Series[float]":
         """The metric's curve without what is not finite."""

@@ -86,8 +86,10 @@ def standing_of(run: Signals) -> Standing:
         trivial = level.mean <= max(run.trivial_f1.values()) + TRIVIAL_MARGIN
     state = _state(run, score)
     unclear = state in (State.FLAT, State.HOLDING, State.UNKNOWN)
-    if unclear and _state(run, metrics.TRAIN_RETURN) is State.RISING:
-        state = State.RISING  # the policy gets better where few evaluations, or F1, cannot show it yet
+    few = score == metrics.EVAL_RETURN and state in (State.FLAT, State.FALLING)
+    sampled = _state(run, metrics.TRAIN_RETURN) if unclear or few else State.UNKNOWN
+    if sampled is State.RISING or (few and sampled is State.HOLDING):
+        state = sampled  # the policy gets better where few evaluations, or F1, cannot show it yet
     return Standing(score, level, state, trivial, _text(run, score, level, state, trivial), _lost(run.finite(score)))
 
 

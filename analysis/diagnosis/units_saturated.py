@@ -10,6 +10,9 @@ from rl import metrics
 SATURATED = 0.3
 """Share of the hidden units' activations beyond 0.97 at the end."""
 
+NEARLY_ALL = 0.7
+"""A share that is a fault whatever the score: healthy runs stay below 0.25."""
+
 GROWN = 0.15
 """Growth that training alone accounts for."""
 
@@ -23,10 +26,11 @@ def examine(run: Signals) -> Finding | None:
     facts = (Evidence(text, (late.metric,), (start.iterations[0], late.iterations[-1])),)
     if late.mean < SATURATED:
         return Finding(text, Kind.FINE, Sureness.SURE, "", facts)
-    if late.mean - start.mean < GROWN and inputs_unscaled.examine(run):
+    inputs = inputs_unscaled.examine(run)
+    if late.mean - start.mean < GROWN and inputs is not None and inputs.kind is not Kind.FINE:
         return None  # there from the start: a matter of the inputs
     standing = standing_of(run)
-    harmed = standing.is_poor or standing.state is State.FALLING
+    harmed = standing.is_poor or standing.state is State.FALLING or late.mean > NEARLY_ALL
     rate, kl = run.figure("ppo.lr"), run.late(metrics.APPROX_KL)
     return Finding(
         headline=f"Hidden units saturate: {percent(start.mean)} {start.where}, {percent(late.mean)} in the end",
@@ -47,6 +51,12 @@ def examine(run: Signals) -> Finding | None:
                 Support.RULED_OUT if run.returns_normalised else Support.OPEN,
                 "returns are normalised" if run.returns_normalised else "",
             ),
+            Cause(
+                "weights initialised too large",
+                "look at the share before the first update: it must be near 0",
+                Support.RULED_OUT if start.mean < GROWN else Support.SUPPORTED,
+                f"{percent(start.mean)} {start.where}",
+            ),
             Cause("inputs that drift away from the scale that they had", "compare the inputs' spread early and late"),
         ),
         remedies=(
@@ -66,7 +76,10 @@ RULE = Rule(
     stage=Stage.SCALE,
     needs=((metrics.SATURATED_SHARE,),),
     helps=(metrics.UPDATE_NORM,),
-    explains=("entropy_collapsed", "critic_underfits", "greedy_collapsed", "signal_lost"),
+    explains=(
+        *("entropy_collapsed", "critic_underfits", "greedy_collapsed", "signal_lost", "updates_too_small"),
+        *("normaliser_cold_start", "learns_backwards", "value_explosion", "policy_frozen"),
+    ),
     source="Sokar et al. 2023, The dormant neuron phenomenon (units that no longer learn); beyond 0.97 tanh passes on "
     "less than 6 % of a gradient",
     examine=examine,

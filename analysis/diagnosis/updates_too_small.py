@@ -18,6 +18,9 @@ later, and on other tasks, 1e-3 to 1e-2 is usual."""
 SMALL_CHANGE = 4e-3
 """Relative change of the parameters by one update; healthy runs: 7e-3 to 4e-2."""
 
+LOW_LIMIT = 1e-3
+"""A target_kl below what updates usually move; where KL lies at it, it is what keeps updates small."""
+
 SETTLED_ENTROPY = 0.5
 """Share of the largest entropy below which a policy has made up its mind, and small updates are to be expected."""
 
@@ -32,7 +35,9 @@ def examine(run: Signals) -> Finding | None:
     kl, change = run.late(metrics.APPROX_KL), run.late(metrics.UPDATE_NORM)
     if kl is None or len(run.finite(metrics.APPROX_KL)) < GRACE or settled or policy_frozen.examine(run):
         return None
-    unmoved, small = kl.median < SMALL_KL, change is not None and change.median < SMALL_CHANGE
+    limit = run.figure("ppo.target_kl")
+    held = limit is not None and limit < LOW_LIMIT and kl.median < 2 * limit
+    unmoved, small = kl.median < SMALL_KL or held, change is not None and change.median < SMALL_CHANGE
     if not unmoved and not small:
         return None
     words = [f"KL {number(kl.median, 2)}"] + (

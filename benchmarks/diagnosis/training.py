@@ -29,7 +29,6 @@ from rl.data.types import FlowData
 from rl.learner import Learner
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
-from sweeps.training import summarise
 
 SEEDS = 5
 
@@ -130,31 +129,30 @@ def runs(arm: Arm, folder: Path) -> list[Run]:
 
 
 def _run(arm: Arm, seed: int, kept: Mapping[str, np.ndarray]) -> Run:
-    rows = _rows({name: values[:, seed] for name, values in kept.items()})
-    table = pd.DataFrame(rows)
-    table.index = pd.Index(range(1, len(rows) + 1), name="iteration")
+    table = table_of({name: values[:, seed] for name, values in kept.items()})
     world = arm.setting
     history = History(f"{arm.pair}, {arm.form}/{seed}", "a run of this benchmark", table, world.settings())
-    whole = len(rows) == world.ppo.num_iterations and bool(np.isfinite(rows[-1][metrics.VALUE_LOSS]))
+    whole = len(table) == world.ppo.num_iterations and bool(np.isfinite(table[metrics.VALUE_LOSS].iloc[-1]))
     score = float(table[world.score].dropna().iloc[-3:].mean()) if whole else world.worst
     return Run(arm, seed, history, score)
 
 
-def _rows(member: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
-    """A row an iteration, as a sweep of one seed logs it, up to the first number that is not finite."""
-    length = len(next(iter(member.values())))
-    evaluated = ~np.isnan(member[metrics.EVAL_RETURN])
-    rows = []
-    for iteration in range(length):
-        measured = {name: values[iteration : iteration + 1] for name, values in member.items()}
-        # A metric that an iteration does not measure is NaN here; one that it does, and that is NaN, ends the run.
-        absent = {name for name, values in measured.items() if np.isnan(values[0])}
-        row = summarise({name: measured[name] for name in measured.keys() - absent}, metrics.PER_SEED)
-        broken = absent & set(metrics.LOSSES) or any(math.isinf(value) for value in row.values())
-        rows.append(row | {name: math.nan for name in absent & set(metrics.LOSSES)})
-        if broken or (evaluated[iteration] and metrics.GRAD_NORM_POLICY in absent):
-            break
-    return rows
+def table_of(member: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """A row an iteration, as a sweep of one seed records it: up to the first number that is not finite.
+
+    Args:
+        member: Metrics `[iterations]`, NaN where an iteration did not measure one, and where it did and got NaN: losses
+            are measured in every iteration, gradients in those that evaluate.
+    """
+    own = {metrics.seed_metric(name, 0): member[name] for name in metrics.PER_SEED if name in member}
+    table = pd.DataFrame({**member, **own})
+    table.index = pd.Index(range(1, len(table) + 1), name="iteration")
+    losses = table[list(metrics.LOSSES)]
+    evaluated = table[metrics.EVAL_RETURN].notna()
+    broken = np.isinf(table).any(axis=1) | losses.isna().any(axis=1)
+    broken |= evaluated & table[metrics.GRAD_NORM_POLICY].isna()
+    first = int(broken.to_numpy().argmax()) if broken.any() else len(table) - 1
+    return table.iloc[: first + 1].copy()
 
 
 def _learner(arm: Arm) -> Learner:

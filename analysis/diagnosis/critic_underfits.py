@@ -19,6 +19,10 @@ EXCESS = 0.15
 MISSED = 0.2
 """By how much a regression from the observation explains more of the Monte Carlo return than the critic."""
 
+DIVERGED, SOON = 3.0, 0.08
+"""A normalised value loss from which the critic is a fault whatever the score, and the share of the run that it has to
+get over a first shock; 1 is the loss of a constant."""
+
 WORSE_THAN_NOTHING = -0.2
 """An explained variance below this is a critic that is worse than a constant, and not by chance."""
 
@@ -32,7 +36,9 @@ def examine(run: Signals) -> Finding | None:
     worse = explained is not None and explained.median < WORSE_THAN_NOTHING
     facts = tuple(_facts(critic, probe, excess, explained))
     grown_up = run.done(run.history.last_iteration) > GRACE
-    if not grown_up or (not (above > EXCESS and missed > MISSED) and not worse):
+    loss = run.late(metrics.VALUE_LOSS)
+    lost = bool(worse and run.returns_normalised and loss and loss.median > DIVERGED and run.done(loss.reach[1]) > SOON)
+    if not lost and (not grown_up or (not (above > EXCESS and missed > MISSED) and not worse)):
         return _fine(critic, probe, facts)
     standing = standing_of(run)
     headline = f"The critic is worse than a constant: {facts[-1].text}"
@@ -44,7 +50,7 @@ def examine(run: Signals) -> Finding | None:
     room = f"{percent(above)} of the targets' variance lies above the floor; " if excess and above > 0 else ""
     return Finding(
         headline=headline,
-        kind=Kind.FAULT if standing.is_poor and (worse or standing.state is State.FLAT) else Kind.SUSPECT,
+        kind=Kind.FAULT if lost or standing.state is State.FLAT else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=room + standing.brief,
         evidence=facts,

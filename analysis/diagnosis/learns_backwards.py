@@ -4,7 +4,10 @@ Noise leaves a return where it was, and steps that are too large throw it about.
 the untrained policy is being optimised, for the wrong thing.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+import pandas as pd
 
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from analysis.diagnosis.signals import Signals
@@ -13,11 +16,15 @@ from analysis.diagnosis.updates_too_small import SMALL_KL
 from analysis.words import number
 from rl import metrics
 
-POINTS = 6
+POINTS = 10
 """Returns on record before anything is said."""
 
 CLEAR = 3.0
 """Standard errors by which the end must lie below the start, and by which the best stretch must not lie above it."""
+
+SOON = 0.3
+"""Share of the run within which it must have begun to fall, by one standard error less: a policy that is moved by noise
+may drift below its start as well, though later."""
 
 PLAIN = 10.0
 """A drop of so many needs no test for a trend: a curve that has reached its lowest level has none any more."""
@@ -31,16 +38,11 @@ def examine(run: Signals) -> Finding | None:
         return None
     if clipped is not None and clipped.mean > LARGE_CLIP:
         return None
-    size = max(3, len(curve) // 4)
-    values = curve.to_numpy()
-    noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()))
-    error = noise * (2 / size) ** 0.5
-    stretches = np.convolve(values, np.full(size, 1 / size), mode="valid")
-    first, best, last = float(stretches[0]), float(stretches.max()), float(stretches[-1])
     falls = run.trend(metrics.TRAIN_RETURN)
-    drop = (first - last) / max(error, 1e-12)
-    if drop < CLEAR or best - first > CLEAR * error or not (falls.falls or drop > PLAIN):
+    whole, head = _fall(curve), _fall(curve.loc[: max(int(curve.index[POINTS - 1]), int(SOON * run.history.length))])
+    if not whole.never_rose or min(whole.drop, head.drop + 1) < CLEAR or not (falls.falls or whole.drop > PLAIN):
         return None
+    first, last = whole.first, whole.last
     begin, end = int(curve.index[0]), int(curve.index[-1])
     text = f"the return of training episodes falls from {number(first)} to {number(last)}"
     return Finding(
@@ -67,6 +69,25 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=int(curve.index[min(POINTS, len(curve)) - 1]),
     )
+
+
+class _Fall(NamedTuple):
+    """First and last stretch; by how many standard errors it fell; whether no stretch lies above the first."""
+
+    first: float
+    last: float
+    drop: float
+    never_rose: bool
+
+
+def _fall(curve: "pd.Series[float]") -> _Fall:
+    values = curve.to_numpy()
+    size = max(3, len(values) // 4)
+    noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()), 1e-12)
+    error = noise * (2 / size) ** 0.5
+    stretches = np.convolve(values, np.full(size, 1 / size), mode="valid")
+    first, last = float(stretches[0]), float(stretches[-1])
+    return _Fall(first, last, (first - last) / error, float(stretches.max()) - first <= CLEAR * error)
 
 
 def _ends_sooner(run: Signals) -> tuple[Support, str]:

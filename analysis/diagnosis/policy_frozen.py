@@ -253,6 +253,7 @@ RULE = Rule(
         *(metrics.UPDATE_NORM, metrics.ADVANTAGE_STD, metrics.SATURATED_SHARE, metrics.ENTROPY),
     ),
     explains=(
+        "reward_not_found",
         "greedy_collapsed",
         "greedy_vs_sampled",
         "entropy_pinned",

@@ -62,7 +62,7 @@ RULE = Rule(
     stage=Stage.CEILING,
     needs=((metrics.TRAIN_RETURN,),),
     explains=(
-        *("policy_starved", "updates_too_small", "policy_frozen", "entropy_pinned", "oscillating", "critic_underfits"),
+        *("policy_starved", "updates_too_small", "entropy_pinned", "oscillating", "critic_underfits"),
         *("greedy_vs_sampled", "advantage_scale", "signal_lost"),
     ),
     source="CleanRL's benchmark (MountainCar-v0 stays at -200 by its defaults); Jones 2021 (look at single episodes)",

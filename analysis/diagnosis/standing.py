@@ -88,7 +88,10 @@ def standing_of(run: Signals) -> Standing:
     unclear = state in (State.FLAT, State.HOLDING, State.UNKNOWN)
     few = score == metrics.EVAL_RETURN and state in (State.FLAT, State.FALLING)
     sampled = _state(run, metrics.TRAIN_RETURN) if unclear or few else State.UNKNOWN
-    if sampled is State.RISING or (few and sampled is State.HOLDING):
+    kept = sampled is State.FALLING and _lost(run.finite(metrics.TRAIN_RETURN)) <= LOST
+    if few and (sampled is State.HOLDING or kept):
+        state = State.HOLDING
+    elif sampled is State.RISING:
         state = sampled  # the policy gets better where few evaluations, or F1, cannot show it yet
     return Standing(score, level, state, trivial, _text(run, score, level, state, trivial), _lost(run.finite(score)))
 

@@ -15,8 +15,9 @@ SMALL_KL = 1.5e-5
 """Mean KL of an update. Untrained policies on noisy advantages have been seen at 2e-5 and have learned all the same;
 later, and on other tasks, 1e-3 to 1e-2 is usual."""
 
-SMALL_CHANGE = 4e-3
-"""Relative change of the parameters by one update; healthy runs: 7e-3 to 4e-2."""
+SMALL_CHANGE, WITH_KL = 4e-3, 5e-5
+"""Relative change of the parameters by one update, and the KL that must be as small: healthy runs change by 7e-3 to
+4e-2, and by 3e-3 with few epochs and parameters that have grown, where KL is as large as ever."""
 
 LOW_LIMIT = 1e-3
 """A target_kl below what updates usually move; where KL lies at it, it is what keeps updates small."""
@@ -37,7 +38,10 @@ def examine(run: Signals) -> Finding | None:
         return None
     limit = run.figure("ppo.target_kl")
     held = limit is not None and limit < LOW_LIMIT and kl.median < 2 * limit
-    unmoved, small = kl.median < SMALL_KL or held, change is not None and change.median < SMALL_CHANGE
+    unmoved, small = (
+        kl.median < SMALL_KL or held,
+        change is not None and change.median < SMALL_CHANGE and kl.median < WITH_KL,
+    )
     if not unmoved and not small:
         return None
     words = [f"KL {number(kl.median, 2)}"] + (

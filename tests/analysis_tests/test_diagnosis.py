@@ -16,6 +16,8 @@ from tests.analysis_tests.runs import LENGTH, healthy, untaught
 GROWING = np.linspace(0, 1, LENGTH)
 UNIFORM = {f"action_{name}": 0.25 for name in ("allow", "block", "quarantine", "alert")}
 TOP = math.log(4)
+NO_TRIAGE: dict[str, Any] = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+EPISODES = 30 + np.random.default_rng(2).standard_normal(LENGTH)
 
 
 def found(history: History, rule: str) -> Finding | None:
@@ -32,6 +34,29 @@ FAULTS: list[Any] = [
     ("bug_gate", healthy(entropy=1.5), "train/entropy must lie in 0 to 1.386 and is 1.5"),
     ("bug_gate", healthy(lr=3e-5), "learning rate in force is 3e-05, and 0.0003 was set"),
     (
+        "bug_gate",
+        healthy(lr=3e-4 * (1 - GROWING), settings={"ppo.lr_schedule": "constant"}),
+        "learning rate in force is 0, and 0.0003 was set, to be constant",
+    ),
+    (
+        "bug_gate",
+        untaught(
+            target_mean=90.0, **{**NO_TRIAGE, "train/episode_return": EPISODES}, settings={"env.id": "CartPole-v1"}
+        ),
+        "predict 90 on average, and whole episodes return",
+    ),
+    (
+        "learns_backwards",
+        untaught(**{"train/episode_return": -1750 - 1500 * GROWING + 50 * EPISODES}),
+        "made worse: the return of training episodes falls from ",
+    ),
+    ("signal_lost", untaught(), "F1 0, of policies that do not look at the flows 0.197 at best; return -1,7"),
+    (
+        "signal_lost",
+        healthy(f1_train=lambda table: table["eval/f1"] - 0.3),
+        "on others: labels are not the flows'",
+    ),
+    (
         "reward_misspecified",
         untaught(settings={"env.reward_threat": (1.0, 0.0, 0.0, 0.0)}),
         "pays most for allow on threats as on benign flows",
@@ -43,13 +68,20 @@ FAULTS: list[Any] = [
     ),
     ("inputs_unscaled", untaught(saturated_share=0.9, input_rms_max=4000.0), "90 % of the hidden units are saturated"),
     ("inputs_unscaled", untaught(input_rms_max=4000.0), "largest input has a root mean square of 4,000"),
+    ("units_saturated", healthy(saturated_share=0.8), "Hidden units saturate: 80 % at iteration 10"),
     ("units_saturated", untaught(saturated_share=0.05 + 0.7 * GROWING), "Hidden units saturate: 11 % at iteration 10"),
     (
         "advantage_scale",
         untaught(advantage_std=400.0, settings={"ppo.normalize_advantage": False}),
         "Advantages are large and not normalised: .* spread of 400",
     ),
+    (
+        "advantage_scale",
+        healthy(advantage_std=0.005, entropy=0.95 * TOP, settings={"ppo.normalize_advantage": False}),
+        "Advantages are small and not normalised",
+    ),
     ("advantage_scale", untaught(advantage_std=0.0, advantage_mean=0.0), "Advantages are constant"),
+    ("policy_starved", healthy(grad_norm_value=90.0), "starves the policy in the shared trunk"),
     ("policy_starved", untaught(grad_norm_value=40.0, approx_kl=1e-4), "starves the policy in the shared trunk"),
     (
         "policy_starved",
@@ -62,11 +94,26 @@ FAULTS: list[Any] = [
         "cold start: value loss up to 80 until iteration 10, 1 in the median after it",
     ),
     ("policy_frozen", untaught(approx_kl=0.0, **UNIFORM), "not being updated: KL of an update 0 in the median"),
+    (
+        "policy_frozen",
+        untaught(approx_kl=np.where(np.arange(LENGTH) < 50, 2e-3, 0.0)),
+        "KL of an update 0 in the median over iterations 51 to 100",
+    ),
     ("policy_frozen", untaught(approx_kl=None, entropy=None, **UNIFORM), "sampled action shares .* at most 0.0 % of"),
     ("updates_too_large", untaught(approx_kl=0.2, clip_fraction=0.6), "KL 0.2 on average"),
     ("updates_too_large", untaught(approx_kl=0.02, update_norm=0.15), "changed by 0.15 of their norm"),
     ("updates_too_small", untaught(approx_kl=1e-6, update_norm=1e-3), "KL 1e-06 and the parameters by 0.001"),
     ("updates_too_small", untaught(approx_kl=1e-6), "KL 1e-06 and the parameters by 0.015"),
+    (
+        "updates_too_small",
+        untaught(approx_kl=5e-5, settings={"ppo.target_kl": 1e-4}),
+        "Updates are too small: KL 5e-05",
+    ),
+    (
+        "entropy_pinned",
+        healthy(entropy=0.93 * TOP, settings={"ppo.entropy_coef": 1.0}),
+        "pinned at its maximum: 1.289 of 1.386",
+    ),
     ("entropy_pinned", untaught(entropy=0.995 * TOP), "pinned at its maximum: 1.379 of 1.386"),
     (
         "entropy_collapsed",
@@ -90,6 +137,11 @@ FAULTS: list[Any] = [
         "greedy_collapsed",
         untaught(tp=174.0, fp=1426.0, tn=0.0, fn=0.0, greedy_allow=0.0, greedy_block=1.0, f1=0.197),
         "flags everything, whatever it sees",
+    ),
+    (
+        "greedy_vs_sampled",
+        healthy(**{"eval/episode_return": -300.0}),
+        "apart: return -300 of the greedy policy",
     ),
     ("overfitting", healthy(f1_train=1.0, f1=0.8), "F1 1 on flows trained on, 0.8 on others"),
 ]
@@ -127,6 +179,12 @@ NEAREST: list[Any] = [
     ("bug_gate", healthy(ratio_deviation=1e-5)),
     ("bug_gate", healthy(approx_kl=-1e-9)),
     ("bug_gate", healthy(lr=3e-4 * (1 - GROWING), settings={"ppo.lr_schedule": "linear"})),
+    ("learns_backwards", untaught()),
+    ("learns_backwards", untaught(approx_kl=0.2, **{"train/episode_return": -1750 - 1500 * GROWING})),
+    ("signal_lost", healthy()),
+    ("signal_lost", healthy(f1_train=lambda table: table["eval/f1"] - 0.04)),
+    ("signal_lost", untaught(approx_kl=1e-5)),
+    ("signal_lost", untaught(**{"train/episode_return": -1750 + 2500 * GROWING})),
     ("reward_misspecified", untaught()),
     ("reward_not_found", untaught()),
     ("inputs_unscaled", healthy(input_rms_max=12.0)),
@@ -140,6 +198,7 @@ NEAREST: list[Any] = [
     ("updates_too_large", healthy(approx_kl=0.03, clip_fraction=0.24)),
     ("updates_too_small", healthy(approx_kl=5e-5)),
     ("updates_too_small", healthy(approx_kl=1e-6, update_norm=1e-3)),
+    ("updates_too_small", untaught(update_norm=3e-3)),
     ("entropy_pinned", healthy()),
     ("entropy_collapsed", healthy(entropy=TOP * (1 - 0.97 * GROWING))),
     ("value_explosion", healthy(value_loss=1 + 10 * GROWING)),
@@ -148,6 +207,7 @@ NEAREST: list[Any] = [
     ("greedy_vs_sampled", healthy()),
     ("seeds_bimodal", healthy(**{"f1/seed_0": 0.8})),
     ("overfitting", healthy(f1_train=lambda table: table["eval/f1"] + 0.03)),
+    ("overfitting", healthy(f1_train=lambda table: table["eval/f1"] + 0.07)),
 ]
 
 

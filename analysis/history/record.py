@@ -84,7 +84,8 @@ class History:
     @cached_property
     def _recorded(self) -> Mapping[str, None]:
         """Names of what was recorded at least once, in the table's order."""
-        return dict.fromkeys(self.table.columns[self.table.notna().to_numpy().any(axis=0)])
+        recorded = self.table.notna().any()
+        return dict.fromkeys(recorded.index[recorded.to_numpy(dtype=bool)])
 
     @cached_property
     def _curves(self) -> dict[str, "pd.Series[float]"]:

@@ -1,5 +1,7 @@
 """Entropy collapsed early: the policy stopped exploring before it knew what pays."""
 
+import math
+
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from analysis.diagnosis.signals import Signals
 from analysis.diagnosis.standing import State, standing_of
@@ -81,7 +83,7 @@ def _hardly_better(run: Signals) -> bool:
         return False
     trivial = max(run.trivial_f1.values())
     threats = max(1.0, float((counts["tp"] + counts["fn"]).iloc[-1]))
-    return level.mean < trivial + 3 * (trivial * (1 - trivial) / threats) ** 0.5
+    return level.mean < trivial + 3 * math.sqrt(trivial * (1 - trivial) / threats)
 
 
 def _causes(run: Signals, when: int) -> tuple[Cause, ...]:

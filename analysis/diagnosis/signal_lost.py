@@ -73,7 +73,9 @@ def examine(run: Signals) -> Finding | None:
 def _collapsed(run: Signals) -> bool:
     """Whether entropy was gone before a signal could have shown: then that is what keeps it from learning."""
     most, curve = run.entropy_range, run.finite(metrics.ENTROPY)
-    low = curve.index[(curve < COLLAPSED * most).to_numpy()] if most else []
+    if most is None:
+        return False
+    low = curve.index[(curve < COLLAPSED * most).to_numpy()]
     return len(low) > 0 and run.done(int(low[0])) < AT_ONCE
 
 

@@ -102,7 +102,7 @@ def _state(run: Signals, name: str) -> State:
     if len(curve) < 4:
         return State.UNKNOWN
     size = max(2, len(curve) // 4)
-    values = curve.to_numpy(dtype=np.float64)
+    values = np.asarray(curve, dtype=np.float64)
     noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()), 1e-12)
     # 0.954: the median of a normal difference is 0.6745 * sqrt(2) of the points' own spread.
     error = noise * (2 / size) ** 0.5
@@ -126,7 +126,7 @@ def _lost(curve: "pd.Series[float]") -> float:
     """Share of the best gain since the start that has been lost again."""
     if len(curve) < 4:
         return 0.0
-    first, best, last = _stretches(curve.to_numpy(dtype=np.float64), max(2, len(curve) // 4))
+    first, best, last = _stretches(np.asarray(curve, dtype=np.float64), max(2, len(curve) // 4))
     return (best - last) / (best - first) if best > first else 1.0
 
 

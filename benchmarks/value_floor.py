@@ -131,7 +131,7 @@ def main() -> int:
             _spread([100 * (pair.with_floor / pair.without - 1) for pair in pairs]),
             _spread(total),
         )
-    Console(width=120).print(table)
+    Console(width=140).print(table)
     return int(too_much > 0)
 
 

@@ -129,6 +129,7 @@ RULE = Rule(
         (metrics.TRAIN_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
     ),
     helps=(metrics.ENTROPY,),
+    explains=("greedy_collapsed",),
     source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
     examine=examine,
 )

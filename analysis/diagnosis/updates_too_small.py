@@ -25,6 +25,9 @@ LOW_LIMIT = 1e-3
 SETTLED_ENTROPY = 0.5
 """Share of the largest entropy below which a policy has made up its mind, and small updates are to be expected."""
 
+ANNEALED = 0.3
+"""Share of the set rate below which a schedule has brought it down so far that small steps are what was asked for."""
+
 GRACE = 8
 """Iterations that say nothing yet."""
 
@@ -35,6 +38,8 @@ def examine(run: Signals) -> Finding | None:
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.late(metrics.APPROX_KL), run.late(metrics.UPDATE_NORM)
     if kl is None or len(run.finite(metrics.APPROX_KL)) < GRACE or settled or policy_frozen.examine(run):
+        return None
+    if _annealed(run):
         return None
     limit = run.figure("ppo.target_kl")
     held = limit is not None and limit < LOW_LIMIT and kl.median < 2 * limit
@@ -61,6 +66,13 @@ def examine(run: Signals) -> Finding | None:
         since=GRACE,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
+
+
+def _annealed(run: Signals) -> bool:
+    """Whether steps are small because the rate has been brought down, as it was set to be."""
+    rate, wanted = run.late(metrics.LR, share=0.0, least=1), run.figure("ppo.lr")
+    planned = run.setting("ppo.lr_schedule", "constant") != "constant"
+    return planned and rate is not None and wanted is not None and rate.mean < ANNEALED * wanted
 
 
 def _rate(run: Signals) -> Cause:

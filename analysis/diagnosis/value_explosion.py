@@ -141,7 +141,14 @@ RULE = Rule(
     stage=Stage.CRITIC,
     needs=((metrics.VALUE_LOSS,),),
     helps=(metrics.TARGET_STD, metrics.GRAD_NORM_VALUE),
-    explains=("policy_starved", "updates_too_small", "critic_underfits", "greedy_collapsed", "oscillating"),
+    explains=(
+        "learns_backwards",
+        "policy_starved",
+        "updates_too_small",
+        "critic_underfits",
+        "greedy_collapsed",
+        "oscillating",
+    ),
     source="docs/early_stopping.md (explosion against the run's own start); Engstrom et al. 2020 (reward scaling)",
     examine=examine,
 )

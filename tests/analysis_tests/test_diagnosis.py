@@ -199,6 +199,10 @@ NEAREST: list[Any] = [
     ("updates_too_small", healthy(approx_kl=5e-5)),
     ("updates_too_small", healthy(approx_kl=1e-6, update_norm=1e-3)),
     ("updates_too_small", untaught(update_norm=3e-3)),
+    (
+        "updates_too_small",
+        untaught(approx_kl=1e-6, lr=3e-4 * (1 - 0.9 * GROWING), settings={"ppo.lr_schedule": "linear", "ppo.lr": 3e-4}),
+    ),
     ("entropy_pinned", healthy()),
     ("entropy_collapsed", healthy(entropy=TOP * (1 - 0.97 * GROWING))),
     ("value_explosion", healthy(value_loss=1 + 10 * GROWING)),
@@ -262,6 +266,12 @@ def test_a_cause_stands_above_what_follows_from_it() -> None:
     assert diagnosis.of(Kind.FAULT)[1].follows_from == ("policy_frozen",)
     saturated = diagnose(untaught(approx_kl=0.2, saturated_share=0.05 + 0.7 * GROWING))
     assert wrong(saturated)[:2] == ["updates_too_large", "units_saturated"]  # though scales are looked at before steps
+
+
+def test_an_evaluation_that_pays_is_no_reward_to_learn_from() -> None:
+    finding = found(healthy(**{"train/episode_return": 0.0}), "reward_not_found")
+    assert finding is not None
+    assert finding.kind is Kind.FAULT
 
 
 def test_suspects_are_ruled_out_by_what_was_recorded() -> None:

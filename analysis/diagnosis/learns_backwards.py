@@ -104,7 +104,7 @@ RULE = Rule(
     helps=(metrics.CLIP_FRACTION,),
     explains=(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
-        *("critic_underfits", "value_explosion", "policy_starved", "policy_frozen"),
+        *("critic_underfits", "policy_starved", "policy_frozen"),
     ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
     examine=examine,

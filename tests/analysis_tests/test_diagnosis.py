@@ -274,6 +274,11 @@ def test_an_evaluation_that_pays_is_no_reward_to_learn_from() -> None:
     assert finding.kind is Kind.FAULT
 
 
+def test_rewards_that_grow_explain_a_return_that_falls() -> None:
+    falling = {"train/episode_return": -1750 * np.exp(5 * GROWING), "value_loss": np.exp(8 * GROWING)}
+    assert wrong(diagnose(untaught(**falling)))[:2] == ["value_explosion", "learns_backwards"]
+
+
 def test_suspects_are_ruled_out_by_what_was_recorded() -> None:
     finding = found(untaught(approx_kl=0.0, **UNIFORM), "policy_frozen")
     assert finding is not None

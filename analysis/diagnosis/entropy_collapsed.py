@@ -52,9 +52,12 @@ def examine(run: Signals) -> Finding | None:
                 (int(shares.index[-1]), int(shares.index[-1])),
             )
         )
+    well_above = not bad and standing.trivial is False and not _hardly_better(run)
+    but = "while much of the return was still to come" if well_above else "before the run had much to show for it"
     return Finding(
-        headline=f"Entropy has collapsed: {since}, before the run had much to show for it",
-        kind=Kind.FAULT if early or dominant > DOMINANT or not bad else Kind.SUSPECT,
+        headline=f"Entropy has collapsed: {since}, {but}",
+        # A run that went on to an F1 well above trivial may have lost nothing by it: that is a question.
+        kind=Kind.FAULT if not well_above and (early or dominant > DOMINANT or not bad) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=standing.brief,
         evidence=tuple(facts),

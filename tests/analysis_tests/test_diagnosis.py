@@ -235,6 +235,15 @@ def test_a_healthy_run_has_no_fault_at_any_time(length: int) -> None:
     assert wrong(diagnose(replace(whole, table=whole.table.loc[:length]))) == []
 
 
+def test_a_run_that_learned_all_the_same_is_only_asked_whether_its_entropy_fell_too_soon() -> None:
+    i = np.arange(LENGTH)
+    falling = TOP * np.where(i < 12, 1 - i / 12, 0.02)
+    finding = found(healthy(entropy=falling), "entropy_collapsed")
+    assert finding is not None
+    assert finding.kind is Kind.SUSPECT
+    assert "while much of the return was still to come" in finding.headline
+
+
 def test_the_floor_says_what_cannot_and_what_can_lower_the_value_loss() -> None:
     finding = found(healthy(value_loss=0.96, value_floor=0.94, value_loss_excess=0.02), "value_floor")
     assert finding is not None

@@ -29,6 +29,8 @@ _ENVIRONMENT = {
 _CLOSED = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: Ray's ports listen on loopback only
     "RAY_AUTH_MODE": "token",
+    # A signal to all processes ends Ray's too; then the driver dies 60 s later, perhaps before its records are closed.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "180",
 }
 """For a cluster of one's own; one that is there already has settings of its own."""
 

@@ -212,6 +212,10 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
         driver.failure, stopped = error, str(error)
     except KeyboardInterrupt:
         stopped = BY_THE_USER
+    except Exception:
+        if not stop.asked:
+            raise
+        stopped = BY_THE_USER  # Ray's own processes got the signal too, and Ray does not find them any more
     finally:
         driver.interrupt(stopped)
     return stopped

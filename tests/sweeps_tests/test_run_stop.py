@@ -1,0 +1,32 @@
+"""What a signal does to a sweep whose Ray it took along, without Ray. With it: test_run.py, tests/chaos."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sweeps import run as run_module
+from sweeps.config import StudyConfig, SweepConfig
+from sweeps.run import BY_THE_USER, _run_trials
+
+
+def trials_run(monkeypatch: pytest.MonkeyPatch, asked: bool) -> tuple[str, list[str]]:
+    """Why the trials ended when Ray raised something of its own, and what their records say."""
+
+    def tune(*_: Any) -> None:
+        raise TimeoutError("There was timeout in removing the placement group")
+
+    interrupted: list[str] = []
+    driver: Any = SimpleNamespace(interrupt=interrupted.append, failure=None, is_finished=False)
+    stop: Any = SimpleNamespace(asked=asked)
+    monkeypatch.setattr(run_module, "_tune", tune)
+    return _run_trials(SweepConfig(sweep=StudyConfig(name="mine")), driver, 2, None, stop), interrupted
+
+
+def test_what_ray_raises_after_a_signal_is_the_users_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trials_run(monkeypatch, asked=True) == (BY_THE_USER, [BY_THE_USER])
+
+
+def test_what_ray_raises_by_itself_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TimeoutError, match="placement group"):
+        trials_run(monkeypatch, asked=False)

@@ -142,7 +142,7 @@ def die_at_each_write(monkeypatch: pytest.MonkeyPatch, storage: type[BaseStorage
 @pytest.fixture(autouse=True)
 def no_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes most of the time here, and no part in it."""
-    monkeypatch.setattr(replay_module, "to_yaml", lambda config: "")
+    monkeypatch.setattr(replay_module, "to_yaml", lambda *_: "")
 
 
 @pytest.fixture

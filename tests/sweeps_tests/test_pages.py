@@ -30,7 +30,7 @@ class _Silent:
     def started(self, *_):
         pass
 
-    evaluated = ended = warn = started
+    evaluated = ended = warn = diagnosed = started
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,7 @@ def test_second_ctrl_c(sweep: Maker, after_s: float) -> None:
     if process.popen.poll() is None:
         os.killpg(process.popen.pid, signal.SIGINT)
     code, printed = process.wait()
-    assert code == 130, printed
+    assert code in (130, -signal.SIGINT), printed  # a shell calls both 130; the second may come when all is closed
     assert "Traceback" not in printed
     go_on(stopped)
     stopped.check()

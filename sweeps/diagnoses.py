@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imported where first needed: it brings pandas
     from analysis.history import History
 
 STEP = 0.1
-"""Share of a trial's planned length after which it is diagnosed again; one diagnosis takes about 30 ms."""
+"""Share of a trial's planned length after which it is diagnosed again; one diagnosis takes 15 to 30 ms."""
 
 
 @dataclass(frozen=True)

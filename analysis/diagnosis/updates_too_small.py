@@ -50,7 +50,7 @@ def examine(run: Signals) -> Finding | None:
     if not unmoved and not small:
         return None
     words = [f"KL {number(kl.median, 2)}"] + (
-        [f"the parameters by {number(change.median, 2)} of their norm"] if change else []
+        [f"the parameters changed by {number(change.median, 2)} of their norm"] if change else []
     )
     unsettled = f" (entropy {number(entropy.mean, 3)} of {number(most, 3)})" if entropy and most else ""
     return Finding(

@@ -102,8 +102,8 @@ FAULTS: list[Any] = [
     ("policy_frozen", untaught(approx_kl=None, entropy=None, **UNIFORM), "sampled action shares .* at most 0.0 % of"),
     ("updates_too_large", untaught(approx_kl=0.2, clip_fraction=0.6), "KL 0.2 on average"),
     ("updates_too_large", untaught(approx_kl=0.02, update_norm=0.15), "changed by 0.15 of their norm"),
-    ("updates_too_small", untaught(approx_kl=1e-6, update_norm=1e-3), "KL 1e-06 and the parameters by 0.001"),
-    ("updates_too_small", untaught(approx_kl=1e-6), "KL 1e-06 and the parameters by 0.015"),
+    ("updates_too_small", untaught(approx_kl=1e-6, update_norm=1e-3), "KL 1e-06 and the parameters changed by 0.001"),
+    ("updates_too_small", untaught(approx_kl=1e-6), "KL 1e-06 and the parameters changed by 0.015"),
     (
         "updates_too_small",
         untaught(approx_kl=5e-5, settings={"ppo.target_kl": 1e-4}),

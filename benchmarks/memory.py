@@ -12,6 +12,7 @@ from sweeps.assignment import ASSIGNMENT, Assignment
 from sweeps.cluster import prepare_environment, ray_cluster
 from sweeps.config import ResourcesConfig, StudyConfig, SweepConfig
 from sweeps.layout import trials_folder
+from sweeps.stop import StopRequest
 
 TRIALS = 3
 """One worker trains them: what a trial leaves behind counts."""
@@ -38,7 +39,7 @@ def _train(config: SweepConfig, folder: Path) -> float:
 
     trials_folder(folder).mkdir()
     configs = [{ASSIGNMENT: Assignment(number, config, folder)} for number in range(TRIALS)]
-    with ray_cluster(ResourcesConfig(cpus=1), 1, folder):
+    with ray_cluster(ResourcesConfig(cpus=1), 1, folder, StopRequest()):
         worker_class: Any = ray.remote(tune.with_parameters(TrialTrainable, data=load_flows(config.data)))
         worker = worker_class.remote(config=configs[0])
         for following in [*configs[1:], None]:

@@ -13,6 +13,7 @@ from typing import Any
 from sweeps.config import ResourcesConfig
 from sweeps.errors import SweepError
 from sweeps.scratch import scratch_folder
+from sweeps.stop import StopRequest
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -115,13 +116,14 @@ def _no_cluster(resources: ResourcesConfig, reason: str) -> SweepError:
 
 
 @contextmanager
-def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path) -> Iterator[str]:
+def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: StopRequest) -> Iterator[str]:
     """Ray, up; `join_cluster` and `prepare_environment` come first.
 
     Args:
         resources: Names the cluster, or none.
         slots: Trials that run at the same time.
         folder: The sweep's.
+        stop: Keeps Ray's end from being interrupted.
 
     Yields:
         A folder for Tune's own files. It goes with the sweep.
@@ -139,7 +141,8 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path) -> Iterato
                 _start(slots * resources.cpus_per_trial, f"{scratch}/r")
             yield f"{scratch}/tune"
         finally:
-            ray.shutdown()
+            with stop.shielded():
+                ray.shutdown()
 
 
 def _start(cpus: int, folder: str) -> None:

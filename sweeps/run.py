@@ -68,30 +68,30 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     join_cluster(config.resources)
     num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
     resuming, config = config.resume is not None, replace(config, resume=None)
-    with (
-        StopRequest() as stop,
-        open_records(config, fingerprint(data) if data else None, provenance(), resuming) as records,
-    ):
-        ledger, tracker = records.ledger, records.tracker
-        for point in points[len(ledger.enqueued()) :]:  # none of them again
-            ledger.enqueue(space.encode(point))
-        _announce(config, records, num_trials, slots, console)
-        try:
-            with Progress(config, num_trials, console) as progress:
-                driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
-                driver.catch_up()
-                stop.last_resort = lambda: _abandon(config, command, driver, tracker, console)
-                stopped = "" if driver.is_finished else _run_trials(config, driver, slots, data, stop)
-                stop.stand_down()
-            _close(tracker, driver, stopped, console)
-            report = ""
-            if stopped != BY_THE_USER and not isinstance(driver.failure, LedgerError):
-                console.print("Writing the report", highlight=False)
-                report = write_reports((config, space), ledger.entries(), tracker, lambda: stop.asked)
-        except KeyboardInterrupt:  # again, while records were being closed: the resume closes them
-            _say_how_to_resume(config, command, BY_THE_USER, console)
-            return INTERRUPTED
-    return _conclude(config, command, driver, stopped, ledger, report, console)
+    with StopRequest() as stop:
+        with open_records(config, fingerprint(data) if data else None, provenance(), resuming) as records:
+            ledger, tracker = records.ledger, records.tracker
+            for point in points[len(ledger.enqueued()) :]:  # none of them again
+                ledger.enqueue(space.encode(point))
+            _announce(config, records, num_trials, slots, console)
+            try:
+                with Progress(config, num_trials, console) as progress:
+                    driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
+                    driver.catch_up()
+                    stop.last_resort = lambda: _abandon(config, command, driver, tracker, console)
+                    stopped = "" if driver.is_finished else _run_trials(config, driver, slots, data, stop)
+                    stop.stand_down()
+                _close(tracker, driver, stopped, console)
+                report = ""
+                if stopped != BY_THE_USER and not isinstance(driver.failure, LedgerError):
+                    console.print("Writing the report", highlight=False)
+                    report = write_reports((config, space), ledger.entries(), tracker, lambda: stop.asked)
+            except KeyboardInterrupt:  # again, while records were being closed: the resume closes them
+                with stop.shielded():
+                    _say_how_to_resume(config, command, BY_THE_USER, console)
+                return INTERRUPTED
+        with stop.shielded():
+            return _conclude(config, command, driver, stopped, ledger, report, console)
 
 
 def _conclude(
@@ -243,7 +243,7 @@ def _tune(
         return stop.asked or time.monotonic() >= deadline or isinstance(driver.failure, LedgerError)
 
     search = LedgerSearch(driver.propose)
-    with ray_cluster(config.resources, slots, sweep_folder(config)) as scratch:
+    with ray_cluster(config.resources, slots, sweep_folder(config), stop) as scratch:
         stop.rearm()
         if is_over():
             return

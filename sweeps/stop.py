@@ -2,7 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -29,6 +30,7 @@ class StopRequest:
         self.last_resort: Callable[[], None] | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._timer: threading.Timer | None = None
+        self._is_shielded = False
 
     def __enter__(self) -> "StopRequest":
         self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
@@ -53,8 +55,22 @@ class StopRequest:
         if self._timer:
             self._timer.cancel()
 
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Meanwhile a second Ctrl-C raises nothing: for what must not be left half done.
+
+        Ray's shutdown is such: once its core is gone, releasing any of its objects ends the process without a word.
+        """
+        self._is_shielded = True
+        try:
+            yield
+        finally:
+            self._is_shielded = False
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
+            if self._is_shielded:
+                return
             raise KeyboardInterrupt
         self.asked = True
         if self.last_resort:

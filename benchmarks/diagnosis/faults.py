@@ -33,9 +33,9 @@ from benchmarks.diagnosis.in_learner import (
 from rl.data.types import FlowData
 from rl.learner import Learner
 
-_QUICK = ("cartpole", "shuffled", "stream")
-_ALL = ("cartpole", "acrobot", "shuffled", "stream")
-_TRIAGE = ("shuffled", "stream")
+_TRIAGE = ("shuffled", "stream", "wide")
+_QUICK = ("cartpole", *_TRIAGE)
+_ALL = ("acrobot", *_QUICK)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import pandas as pd
 from analysis.history import History
 from benchmarks.diagnosis.faults import FAULTS, Form
 from benchmarks.diagnosis.healthy import VARIANTS
+from benchmarks.diagnosis.split import DRAWN_BY
 from benchmarks.diagnosis.worlds import WORLDS, World
 from benchmarks.finished import code_digest
 from rl import metrics
@@ -160,7 +161,7 @@ def _learner(arm: Arm) -> Learner:
     data = flows(world.data) if world.is_triage else None
     if data is not None and arm.planted.data is not None:
         data = arm.planted.data(data)
-    number = crc32(f"{arm.pair} {arm.form}".encode())
+    number = crc32(f"{DRAWN_BY} {arm.pair} {arm.form}".encode())  # another draw is of other runs, too
     seeds, judged = member_seeds(number, SEEDS), evaluation_seed(number)
     learner = make_learner(world.ppo, world.env, seeds, judged, data, order=world.data.order)
     for plant in arm.planted.learner:
@@ -181,7 +182,7 @@ def _digest(arm: Arm) -> str:
         *([arm.planted.data] if arm.planted.data is not None else []),
     )
     sources = [inspect.getsource(type(one)) for one in planted]
-    parts = [arm.setting.settings(), repr(planted), sources, SEEDS, code_digest()]
+    parts = [DRAWN_BY, arm.setting.settings(), repr(planted), sources, SEEDS, code_digest()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 

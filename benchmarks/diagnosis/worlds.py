@@ -1,4 +1,4 @@
-"""What runs are trained on: two environments and two data sets, each with settings under which a run learns."""
+"""What runs are trained on: two environments and three data sets, each with settings under which a run learns."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -102,7 +102,16 @@ WORLDS = {
                 num_flows=8000, eval_flows=800, num_features=10, threat_share=0.4, difficulty=0.3, order="stream"
             ),
         ),
+        World(
+            "wide",
+            PPOConfig(**_COMMON, lr=7e-4, gamma=0.5, normalize_returns="batch", entropy_coef=0.005),
+            EnvConfig(**_SHORT, reward_benign=(0.5, -1.0, -1.0, -1.0), reward_threat=(-2.0, 2.0, 1.0, 0.5)),  # type: ignore[arg-type]
+            metrics.F1,
+            learned=0.6,
+            worst=0.0,
+            data=DataConfig(num_flows=8000, eval_flows=800, num_features=40, threat_share=0.25, difficulty=0.4, seed=5),
+        ),
     )
 }
 """`shuffled`: independent flows, one in nine a threat. `stream`: flows in their order, threats in bursts, two in five,
-under another reward table."""
+under another reward table. `wide`: independent flows again, one in four a threat, forty columns, a short horizon."""

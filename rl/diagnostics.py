@@ -1,14 +1,28 @@
-"""What tells why a run does not learn, and no loss shows: gradients by their origin, units, inputs, the first ratio."""
+"""What tells why a run does not learn, and no loss shows: gradients by their origin, units, inputs, the first ratio,
+whether the policy follows what its actions earned, whether an evaluation shows what training does.
+"""
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from rl import metrics
+from rl.envs import Actions
+from rl.envs.evaluate import Act
 from rl.networks import ActorCritic
 from rl.ppo import Batch, Hyperparameters
 
 SATURATED = 0.97
 """A tanh beyond this, either way, passes on less than 6 % of its gradient."""
+
+_FOLLOWED = 512
+"""Samples of a member at which an update is looked at afterwards."""
+
+_COMPARED = 256
+"""Observations of a member that are looked at, of a rollout and of what an evaluation shows at a time."""
 
 
 def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
@@ -23,7 +37,7 @@ def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -
         hyper: Per-member settings.
 
     Returns:
-        `metrics.NETWORKS`, each `[P]`.
+        `metrics.NETWORKS` but for `ADVANTAGE_FOLLOWED`, each `[P]`.
     """
     *heads, inputs = networks.forward(batch.observations)
     outputs, values = (head.detach().requires_grad_() for head in heads)
@@ -57,3 +71,74 @@ def of_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
         metrics.ADVANTAGE_MEAN: batch.advantages.mean(-1),
         metrics.ADVANTAGE_STD: batch.advantages.std(-1, correction=0),
     }
+
+
+@torch.no_grad()
+def after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dict[str, Tensor]:
+    """Whether the update did what the rollout asked for, whatever happened on the way: a sign, a shuffle.
+
+    Args:
+        networks: After the update.
+        batch: `[P, B, ...]`, the rollout that the update learned from.
+        advantages: `[P, B]`, as they were computed from the rollout.
+
+    Returns:
+        `metrics.ADVANTAGE_FOLLOWED` `[P]`: over some of the samples the correlation of the advantage with the change of
+        the log-probability of the action taken; 0 where either is constant.
+    """
+    step = -(-advantages.shape[1] // _FOLLOWED)
+    observations, actions, before = (
+        part[:, ::step].contiguous() for part in (batch.observations, batch.actions, batch.log_probs)
+    )
+    outputs, _ = networks(observations)
+    changes = networks.distribution.log_probs(outputs, actions)[0] - before
+    pairs = zip(changes.double(), advantages[:, ::step].double(), strict=True)
+    return {metrics.ADVANTAGE_FOLLOWED: torch.stack([_correlation(*pair) for pair in pairs])}
+
+
+def _correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Pearson's, of samples `[B]` each."""
+    first, second = first - first.mean(), second - second.mean()
+    spread = first.norm() * second.norm()
+    return torch.where(spread > 0, first @ second / spread, torch.zeros_like(spread))
+
+
+class Compared:
+    """Acts in an evaluation, and keeps count of what it is shown there, beside the rollout before it.
+
+    Args:
+        act: Greedy actions `[P, B, ...]` for observations float32 `[P, B, F]`.
+        rollout: Observations of training, float32 `[P, B, F]`, as the environment gave them.
+    """
+
+    def __init__(self, act: Act, rollout: npt.NDArray[np.float32]) -> None:
+        self._act = act
+        some = _some(rollout)
+        self._mean, self._spread = some.mean(axis=1, keepdims=True), some.std(axis=1, keepdims=True)
+        self._sum, self._squares, self._count = np.zeros_like(self._mean), np.zeros_like(self._mean), 0
+
+    def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
+        """Act."""
+        some = _some(observations) - self._mean
+        self._sum += some.sum(axis=1, keepdims=True)
+        self._squares += np.square(some).sum(axis=1, keepdims=True)
+        self._count += some.shape[1]
+        return self._act(observations)
+
+    def shift(self) -> npt.NDArray[np.float64]:
+        """`metrics.OBSERVATION_SHIFT` `[P]`: how far mean and spread of a usual column are from the rollout's."""
+        varies = self._spread > 0
+        unit = np.where(varies, self._spread, 1.0)
+        mean = self._sum / max(1, self._count)
+        spread = np.sqrt(np.maximum(self._squares / max(1, self._count) - np.square(mean), 0.0))
+        apart = np.hypot(mean, spread - self._spread) / unit
+        if not varies.any():
+            return np.zeros(len(apart))
+        return np.asarray(np.nanmedian(np.where(varies, apart, np.nan), axis=(1, 2)))
+
+
+def _some(observations: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Some of a member's observations `[P, n, F]`, evenly: a sum over them then costs little beside acting."""
+    step = -(-observations.shape[1] // _COMPARED)
+    some: npt.NDArray[np.float64] = observations[:, ::step].astype(np.float64)
+    return some

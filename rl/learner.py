@@ -114,13 +114,15 @@ class Learner:
         """
         hyper = self._in_force()
         self.rollout.collect(self.env, self.networks, self.observation_normalizer, self.act_generators)
-        batch, measured = self._batch()
+        batch, advantages, measured = self._batch()
         if self._evaluates_after(self.iteration + 1):
             some = batch.minibatches(self.config.minibatch_size)[0]
             measured |= diagnostics.before_update(self.networks, some, hyper)
         before = self.networks.parameters.clone()
         measured |= ppo.update(self.networks, self.adam, batch, hyper, self.config, self.shuffle_generators)
         measured[metrics.UPDATE_NORM] = (self.networks.parameters - before).norm(dim=1) / before.norm(dim=1)
+        if self._evaluates_after(self.iteration + 1):
+            measured |= diagnostics.after_update(self.networks, batch, advantages)
         if self.observation_normalizer:
             seen = self.rollout.raw_observations[:, :-1].flatten(1, 2)
             self.observation_normalizer.moments.update(seen.to(self.device))
@@ -131,7 +133,11 @@ class Learner:
         result[metrics.LR] = hyper.lr[:, 0].double().cpu().numpy()
         result |= self._rollout_metrics()
         if self._evaluates_after(self.iteration):
-            result |= self.evaluator.evaluate(self.greedy_actions, len(self.members))
+            shown = diagnostics.Compared(
+                self.greedy_actions, self.rollout.raw_observations[:, :-1].flatten(1, 2).numpy()
+            )
+            result |= self.evaluator.evaluate(shown, len(self.members))
+            result[metrics.OBSERVATION_SHIFT] = shown.shift()
         return result
 
     @torch.inference_mode()
@@ -228,8 +234,8 @@ class Learner:
         return replace(self.hyper, **decayed)
 
     @torch.no_grad()
-    def _batch(self) -> tuple[Batch, dict[str, Tensor]]:
-        """The rollout with advantages and targets, and metrics of the networks that acted, each `[P]`."""
+    def _batch(self) -> tuple[Batch, Tensor, dict[str, Tensor]]:
+        """The rollout for the update, its advantages once more `[P, B]`, and metrics of the networks that acted."""
         rollout, normalizer = self.rollout.on(self.device), self.observation_normalizer
         members, steps, lanes = rollout.rewards.shape
         flat = rollout.raw_observations.flatten(1, 2)
@@ -263,7 +269,7 @@ class Learner:
         )
         measured = diagnostics.of_rollout(batch, returns)
         measured |= self._critic_metrics(rollout, batch.observations, values, next_values, returns)
-        return batch, measured
+        return batch, batch.advantages, measured
 
     def _critic_metrics(
         self, rollout: Steps, inputs: Tensor, values: Tensor, next_values: Tensor, returns: Tensor

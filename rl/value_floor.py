@@ -43,12 +43,13 @@ class ValueFloor:
     the rollout at hand has, so it follows returns whose scale changes while the policy learns.
 
     Attributes:
-        unforeseen: Shares, float64 `[P, 2]`: of the critic's targets and of Monte Carlo returns. 1: nothing foreseen.
+        unforeseen: Shares, float64 `[P, 3]`: of the critic's targets, of Monte Carlo returns and of rewards. 1: nothing
+            foreseen.
         measured_at: The iteration of the last measurement, float64; minus infinity before the first.
     """
 
     def __init__(self, num_members: int) -> None:
-        self.unforeseen = torch.ones(num_members, 2, dtype=torch.float64)
+        self.unforeseen = torch.ones(num_members, 3, dtype=torch.float64)
         self.measured_at = torch.tensor(-math.inf, dtype=torch.float64)
 
     def state(self) -> dict[str, Tensor]:
@@ -67,7 +68,7 @@ class ValueFloor:
         if iteration - float(self.measured_at) >= rest(observations.shape[-1]):
             for first in range(0, len(targets), _MEMBERS_AT_ONCE):
                 some = slice(first, first + _MEMBERS_AT_ONCE)
-                self.unforeseen[some] = unforeseen_shares(observations[some], targets[some])[:, :2]
+                self.unforeseen[some] = unforeseen_shares(observations[some], targets[some])
             self.measured_at.fill_(iteration)
 
     @torch.no_grad()
@@ -81,12 +82,16 @@ class ValueFloor:
             unit: `[P, 1]`, the critic's own, in units of return.
 
         Returns:
-            `VALUE_FLOOR` and `PROBE_EXPLAINED_VARIANCE_MC` of `rl.metrics`, float64 `[P]` each.
+            `VALUE_FLOOR`, `PROBE_EXPLAINED_VARIANCE_MC` and `REWARD_FORESEEN` of `rl.metrics`, float64 `[P]` each.
         """
         missed, variance = _variances(torch.stack([targets - values, targets], dim=-1).flatten(1, 2)).unbind(-1)
         unforeseen = self.unforeseen.to(variance.device)
         floor = torch.minimum(unforeseen[:, 0] * variance, missed) / unit[:, 0].double().square()
-        return {metrics.VALUE_FLOOR: floor, metrics.PROBE_EXPLAINED_VARIANCE_MC: 1 - unforeseen[:, 1]}
+        return {
+            metrics.VALUE_FLOOR: floor,
+            metrics.PROBE_EXPLAINED_VARIANCE_MC: 1 - unforeseen[:, 1],
+            metrics.REWARD_FORESEEN: 1 - unforeseen[:, 2],
+        }
 
 
 def rest(num_columns: int) -> int:

@@ -43,9 +43,9 @@ def rebatched(learner: Learner, change: Callable[[Batch], Batch]) -> Learner:
     """A learner whose update sees another rollout than was collected."""
     original = learner._batch
 
-    def batch() -> tuple[Batch, dict[str, Tensor]]:
-        collected, measured = original()
-        return change(collected), measured
+    def batch() -> tuple[Batch, Tensor, dict[str, Tensor]]:
+        collected, advantages, measured = original()
+        return change(collected), advantages, measured
 
     learner._batch = batch  # type: ignore[method-assign]
     return learner
@@ -189,7 +189,7 @@ class EndsForgotten:
         original = learner._batch
         forgets = round(self.share * learner.config.num_envs)
 
-        def batch() -> tuple[Batch, dict[str, Tensor]]:
+        def batch() -> tuple[Batch, Tensor, dict[str, Tensor]]:
             learner.rollout.terminated[:, :, :forgets] = False
             return original()
 

@@ -1,9 +1,11 @@
 """Which half is kept out: a list drawn once, committed with its hash before any threshold was set.
 
-Thresholds are set on the other half. This is the second draw: the first one's kept-out half has been scored and looked
-at (`benchmarks/RESULTS.md`), so its runs prove nothing any more. All runs are new, by other seeds, and there is a fifth
-world; faults and the other worlds were known when thresholds were set again. A pair of a fault and a world is on one side with both its forms; a way to train
+Thresholds are set on the other half. A pair of a fault and a world is on one side with both its forms; a way to train
 healthily is, in one world, with all its seeds.
+
+This is the second draw: the first one's kept-out half has been scored and looked at (`benchmarks/RESULTS.md`), so it
+proves nothing any more. All runs are new, by other seeds, and there is a fifth world; faults and the other worlds were
+known when thresholds were set again.
 """
 
 import hashlib

@@ -96,3 +96,65 @@ def test_scales_of_a_rollout():
     assert measured[metrics.TARGET_MEAN].tolist() == [2.0, 2.0]
     assert measured[metrics.TARGET_STD].tolist() == [1.0, 0.0]
     assert measured[metrics.ADVANTAGE_MEAN].tolist() == [-2.0, -2.0]
+
+
+def _followed(towards):
+    """After a step that raises the log-probability of actions in proportion to `towards`."""
+    networks = _networks()
+    batch = _batch(networks)
+    *heads, inputs = networks.forward(batch.observations)
+    outputs, values = (head.detach().requires_grad_() for head in heads)
+    log_probs, _ = networks.distribution.log_probs(outputs, batch.actions)
+    gradients = torch.autograd.grad(-(log_probs * towards(batch)).mean(), (outputs,))
+    networks.parameters -= 0.1 * networks.backward(inputs, gradients[0], torch.zeros_like(values))
+    return diagnostics.after_update(networks, batch, batch.advantages)[metrics.ADVANTAGE_FOLLOWED]
+
+
+def test_an_update_that_follows_advantages_is_told_from_one_against_them_and_from_one_past_them():
+    assert (_followed(lambda batch: batch.advantages) > 0.2).all()
+    assert (_followed(lambda batch: -batch.advantages) < -0.2).all()
+    assert (_followed(lambda batch: batch.advantages.flip(-1)).abs() < 0.2).all()
+
+
+def test_what_is_followed_is_the_correlation_by_hand():
+    networks = _networks()
+    batch = _batch(networks)
+    networks.parameters *= 1.5
+    outputs, _ = networks(batch.observations)
+    changes = networks.distribution.log_probs(outputs, batch.actions)[0] - batch.log_probs
+    measured = diagnostics.after_update(networks, batch, batch.advantages)[metrics.ADVANTAGE_FOLLOWED]
+    for member in range(MEMBERS):
+        expected = np.corrcoef(changes[member].numpy(), batch.advantages[member].numpy())[0, 1]
+        assert measured[member].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_advantages_that_are_all_alike_are_not_followed():
+    networks = _networks()
+    batch = _batch(networks)
+    measured = diagnostics.after_update(networks, batch, torch.ones(MEMBERS, SAMPLES))
+    assert measured[metrics.ADVANTAGE_FOLLOWED].tolist() == [0.0] * MEMBERS
+
+
+def _shift(shown, trained_on):
+    """Shown in two parts, as an evaluation does that takes several steps."""
+    compared = diagnostics.Compared(lambda observations: observations[..., 0], trained_on)
+    for part in np.array_split(shown, 2, axis=1):
+        assert compared(part).shape == part.shape[:2]
+    return compared.shift()
+
+
+def test_the_shift_is_that_of_mean_and_spread_of_the_usual_column():
+    generator = np.random.default_rng(0)
+    trained_on = generator.normal(size=(2, 200, 3)).astype(np.float32) * [1, 10, 100] + [0, 5, 0]
+    assert _shift(trained_on, trained_on) == pytest.approx([0, 0], abs=1e-6)
+    mean, spread = trained_on.mean(axis=1, keepdims=True), trained_on.std(axis=1, keepdims=True)
+    assert _shift(mean + 0.2 * (trained_on - mean), trained_on) == pytest.approx([0.8, 0.8], abs=1e-6)
+    assert _shift(trained_on + 3 * spread, trained_on) == pytest.approx([3, 3], abs=1e-6)
+    other = trained_on.copy()
+    other[:, :, 2] += 1e6  # one column of three
+    assert _shift(other, trained_on) == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_columns_that_do_not_vary_have_no_shift():
+    constant = np.ones((1, 10, 2), dtype=np.float32)
+    assert _shift(constant + 5, constant).tolist() == [0.0]

@@ -18,6 +18,10 @@ BEHIND = 0.25
 LASTS = 3
 """Evaluations in a row that must be so where each decision stands alone, as in triage."""
 
+SHIFTED = 0.5
+"""Spreads by which a usual column's mean and spread must differ between training and evaluation: 0.1 among shuffled
+flows, up to 0.31 in a stream."""
+
 PATIENCE, MOST = 0.25, 0.75
 """Elsewhere the share of the run, and of its evaluations within it: a greedy policy that is still unsure goes in
 circles where chance gets the sampled one out, and in time gets over it."""
@@ -30,15 +34,15 @@ def examine(run: Signals) -> Finding | None:
     returns = _returns(run)
     if not facts and returns is None:
         return None
-    standing = standing_of(run)
+    standing, shifted = standing_of(run), _shifted(run)
     worse = returns is not None and returns[1]
-    if not worse and not (apart and standing.is_poor):
+    if not worse and not shifted and not (apart and standing.is_poor):
         return _fine(run, [fact for fact, _ in facts], returns)
-    evidence = [*apart, *([returns[0]] if returns else [])]
+    evidence = [*([shifted] if shifted else []), *apart, *([returns[0]] if returns else [])]
     entropy, most = run.late(metrics.ENTROPY), run.entropy_range
     return Finding(
         headline=f"Greedy and sampled behaviour are apart: {evidence[0].text}",
-        kind=Kind.SUSPECT if not worse else Kind.FAULT,
+        kind=Kind.FAULT if worse or shifted else Kind.SUSPECT,
         sureness=Sureness.SURE,
         why=standing.brief,
         evidence=tuple(evidence),
@@ -55,11 +59,24 @@ def examine(run: Signals) -> Finding | None:
             Cause(
                 "evaluation that sees other inputs than training (a normaliser left out, or not frozen)",
                 "evaluate the sampled policy by the evaluation's own code: its return must be that of training",
+                Support.SUPPORTED if shifted else Support.OPEN,
+                shifted.text if shifted else "",
             ),
         ),
         since=evidence[0].iterations[0] if evidence[0].iterations else None,
         missing=() if entropy else (metrics.ENTROPY,),
     )
+
+
+def _shifted(run: Signals) -> Evidence | None:
+    """Triage: whether evaluation shows other observations than training; elsewhere that depends on the policy."""
+    shift = run.whole(metrics.OBSERVATION_SHIFT)
+    if shift is None or not run.is_triage or len(shift.values) < LASTS or shift.median < SHIFTED:
+        return None
+    text = (
+        f"what the evaluation shows is {number(shift.median, 2)} spreads from what training shows, in the usual column"
+    )
+    return Evidence(text, (shift.metric,), shift.reach)
 
 
 def _near_uniform(share: float | None) -> tuple[Support, str]:
@@ -128,7 +145,7 @@ RULE = Rule(
         (metrics.EVAL_RETURN, metrics.TRUE_POSITIVES, f"{metrics.GREEDY_PREFIX}<action>"),
         (metrics.TRAIN_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
     ),
-    helps=(metrics.ENTROPY,),
+    helps=(metrics.OBSERVATION_SHIFT, metrics.ENTROPY),
     explains=("greedy_collapsed",),
     source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
     examine=examine,

@@ -1,9 +1,11 @@
-"""The return falls from the start, while updates are of a usual size: the policy is being made worse.
+"""Updates go against their advantages, or the return falls from the start: the policy is being made worse.
 
-Noise leaves a return where it was, and steps that are too large throw it about. One that falls steadily below that of
+Where a learner records whether its updates follow the advantages, a wrong sign shows at once. Elsewhere the return
+tells: noise leaves it where it was, and steps that are too large throw it about; one that falls steadily below that of
 the untrained policy is being optimised, for the wrong thing.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -30,8 +32,56 @@ PLAIN = 10.0
 """A drop of so many needs no test for a trend: a curve that has reached its lowest level has none any more."""
 
 
+AGAINST = 3.0
+"""Standard errors by which updates must be against their advantages, on average over `EVALUATIONS` or more."""
+
+EVALUATIONS = 3
+
+LEAST_ERROR = 0.03
+"""Standard error of one such correlation at the least: that of chance among 512 samples is 0.044."""
+
+
 def examine(run: Signals) -> Finding | None:
-    """Compare the sampled policy's return with that of the untrained policy."""
+    """Look where updates go; else compare the sampled policy's return with that of the untrained policy."""
+    return _against(run) or _fallen(run)
+
+
+def _against(run: Signals) -> Finding | None:
+    """Whether what paid becomes less likely."""
+    followed, kl = run.whole(metrics.ADVANTAGE_FOLLOWED), run.whole(metrics.APPROX_KL)
+    if followed is None or len(followed.values) < EVALUATIONS or (kl is not None and max(kl.values) < SMALL_KL):
+        return None
+    if followed.mean > -AGAINST * max(followed.error, LEAST_ERROR / math.sqrt(len(followed.values))):
+        return None
+    text = (
+        f"the correlation of advantages with the change of their actions' log-probabilities is {followed.level} "
+        f"{followed.where}, and above 0 in runs that learn"
+    )
+    return Finding(
+        headline="The policy is being made worse: its updates go against the advantages, correlation "
+        f"{number(followed.mean, 2)}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why="an update that does what its loss should makes actions that paid more likely",
+        evidence=(Evidence(text, (followed.metric,), followed.reach),),
+        causes=(
+            Cause(
+                "the policy's loss, or its advantages, have the wrong sign",
+                "train on a bandit with one paying action: it must be preferred within seconds",
+                Support.SUPPORTED,
+                f"correlation {number(followed.mean, 2)}",
+            ),
+            Cause(
+                "the sign is wrong for a part of the samples only: of some lanes, or some workers",
+                "measure the correlation lane by lane",
+            ),
+        ),
+        since=followed.iterations[EVALUATIONS - 1],
+    )
+
+
+def _fallen(run: Signals) -> Finding | None:
+    """Whether the return of training episodes falls from the start."""
     curve = run.finite(metrics.TRAIN_RETURN)
     kl, clipped = run.whole(metrics.APPROX_KL), run.whole(metrics.CLIP_FRACTION)
     if len(curve) < POINTS or kl is None or max(kl.values) < SMALL_KL or kl.mean > LARGE_KL:
@@ -98,13 +148,13 @@ def _ends_sooner(run: Signals) -> tuple[Support, str]:
 
 RULE = Rule(
     name="learns_backwards",
-    title="Return falls from the start",
+    title="Learns backwards",
     stage=Stage.BUG,
     needs=((metrics.TRAIN_RETURN,), (metrics.APPROX_KL,)),
-    helps=(metrics.CLIP_FRACTION,),
+    helps=(metrics.ADVANTAGE_FOLLOWED, metrics.CLIP_FRACTION),
     explains=(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
-        *("critic_underfits", "policy_starved", "policy_frozen"),
+        *("critic_underfits", "policy_starved", "policy_frozen", "reward_not_found", "entropy_pinned"),
     ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
     examine=examine,

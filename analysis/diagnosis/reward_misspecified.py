@@ -13,6 +13,9 @@ NEARLY_ALL = 0.9
 CERTAIN = 0.9
 """Probability of a threat that flagging must not demand."""
 
+MISSES = 0.2
+"""By how much recall lies below precision where such a demand is met, and F1 pays for it."""
+
 
 def examine(run: Signals) -> Finding | None:
     """Set the return beside F1, and both beside what the reward table pays."""
@@ -24,6 +27,7 @@ def examine(run: Signals) -> Finding | None:
     bad = f1.mean <= level + TRIVIAL_MARGIN
     gone = _gone(run, rewards)
     contradicts = rewards is not None and (rewards.best_benign == rewards.best_threat or rewards.certainty > CERTAIN)
+    bad = bad or (rewards is not None and rewards.certainty > CERTAIN and _overcautious(run))
     rising = run.trend(metrics.TRAIN_RETURN)
     learned = rising.rises and gone is not None and gone > NEARLY_ALL
     if not bad or not (contradicts or learned):
@@ -58,6 +62,12 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=f1.iterations[0],
     )
+
+
+def _overcautious(run: Signals) -> bool:
+    """Whether few false alarms are bought by many missed threats."""
+    precision, recall = (run.late(name, share=0.0) for name in (metrics.PRECISION, metrics.RECALL))
+    return precision is not None and recall is not None and recall.mean < precision.mean - MISSES
 
 
 def _causes(contradicts: bool, table: str) -> tuple[Cause, ...]:

@@ -30,6 +30,16 @@ LEARNED = 0.3
 """Share of the way from the best trivial F1 to 1 that a sum of KL as large must have brought, up to this one: a sum of
 0.1 has been seen to bring healthy runs half of the way."""
 
+FOLLOWED = 0.07
+"""Correlation of advantages with what becomes of their actions' log-probabilities, over the first `EARLY` evaluations,
+`ENOUGH` at least: 0.10 to 0.53 in healthy runs, whatever the task and its horizon."""
+
+EARLY, ENOUGH = 8, 4
+
+UNRELATED, RELATED = 0.01, 0.03
+"""Share of the rewards' variance that observations must foresee: less, and they do not belong together; more, and they
+do. Healthy runs: 0.05 to 0.5."""
+
 COLLAPSED, AT_ONCE = 0.1, 0.12
 """An entropy below this share of its maximum, within this share of the run."""
 
@@ -52,22 +62,64 @@ def examine(run: Signals) -> Finding | None:
     usual = kl.mean > LEAST_KL and lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
     if moved < MOVED or not usual or run.done(run.history.last_iteration) < GRACE:
         return None
-    if _collapsed(run):
+    direct = [fact for fact in (_past_their_actions(run), _unrelated(run)) if fact]
+    seen = None if direct or _collapsed(run) or _is_followed(run) else _unlearned(run, moved)
+    found = direct or ([seen] if seen else [])
+    if not found:
         return None
-    blind = _blind(run, moved) if run.is_triage and run.has(metrics.F1) else _flat(run)
-    if blind is None:
-        return None
-    text = f"updates have moved the policy by a KL of {number(moved, 2)} in all"
+    text = f"updates have moved the policy by a KL of {number(moved, 2)} in all, {number(lately.mean, 2)} each of late"
     return Finding(
-        headline=f"Nothing is learned from updates of a usual size: {blind.text}",
+        headline=f"{'The signal is lost' if direct else 'Nothing is learned from updates of a usual size'}: "
+        f"{found[0].text}",
         kind=Kind.FAULT,
-        sureness=Sureness.LIKELY,
-        why=f"{text}, {number(lately.mean, 2)} each of late, and it has nothing to show for it",
-        evidence=(blind, Evidence(text, (metrics.APPROX_KL,), kl.reach)),
+        sureness=Sureness.SURE if direct else Sureness.LIKELY,
+        why=text if direct else f"{text}, and it has nothing to show for it",
+        evidence=(*found, Evidence(text, (metrics.APPROX_KL,), kl.reach)),
         causes=_causes(run),
         since=returns.iterations[POINTS - 1],
         missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
+
+
+def _unlearned(run: Signals, moved: float) -> Evidence | None:
+    """Whether there is nothing to show for updates that have moved the policy so far."""
+    return _blind(run, moved) if run.is_triage and run.has(metrics.F1) else _flat(run)
+
+
+def _past_their_actions(run: Signals) -> Evidence | None:
+    """Whether updates hardly make those actions more likely that have paid."""
+    followed = run.early(metrics.ADVANTAGE_FOLLOWED, EARLY)
+    if followed is None or len(followed.values) < ENOUGH or followed.mean > FOLLOWED:
+        return None
+    text = (
+        f"what paid hardly becomes more likely: the correlation of advantages with the change of their actions' "
+        f"log-probabilities is {followed.level} {followed.where}; above {FOLLOWED:g} in runs that learn"
+    )
+    return Evidence(text, (followed.metric,), followed.reach)
+
+
+def _unrelated(run: Signals) -> Evidence | None:
+    """Triage: whether observations tell nothing of their rewards, though others' labels are told from them."""
+    foreseen, level = run.whole(metrics.REWARD_FORESEEN), run.late(metrics.F1, share=0.0)
+    if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
+        return None
+    trivial = max(run.trivial_f1.values())
+    told = level.mean > trivial + max(TRIVIAL_MARGIN, _chance(run, trivial))
+    if not told or len(foreseen.values) < POINTS or foreseen.mean > UNRELATED:
+        return None
+    text = (
+        f"from observations of training a regression foresees {percent(foreseen.mean, 1)} of the rewards' variance, "
+        f"while F1 {number(level.mean, 3)} shows that those of the evaluation tell threats"
+    )
+    return Evidence(text, (foreseen.metric, level.metric), foreseen.reach)
+
+
+def _is_followed(run: Signals) -> bool:
+    """Whether updates follow rewards that go with what is observed: what is slow then is no signal lost."""
+    followed, foreseen = run.early(metrics.ADVANTAGE_FOLLOWED, EARLY), run.whole(metrics.REWARD_FORESEEN)
+    if followed is None or foreseen is None or not run.is_triage:
+        return False
+    return followed.mean > FOLLOWED and foreseen.mean > RELATED
 
 
 def _collapsed(run: Signals) -> bool:
@@ -137,8 +189,11 @@ def _flat(run: Signals) -> Evidence | None:
 def _causes(run: Signals) -> tuple[Cause, ...]:
     probe, unforeseen, why = run.late(metrics.PROBE_EXPLAINED_VARIANCE_MC), Support.OPEN, ""
     carried = Support.OPEN
+    if run.is_triage and run.has(metrics.REWARD_FORESEEN):
+        probe = run.whole(metrics.REWARD_FORESEEN)
     if probe is not None:
-        why = f"a regression from the observations foresees {percent(probe.mean)} of the returns' variance"
+        what = "rewards'" if probe.metric == metrics.REWARD_FORESEEN else "returns'"
+        why = f"a regression from the observations foresees {percent(probe.mean)} of the {what} variance"
         seen = probe.mean > FORESEEN
         unforeseen = Support.RULED_OUT if seen else Support.SUPPORTED
         carried = Support.SUPPORTED if seen else Support.OPEN
@@ -173,7 +228,10 @@ RULE = Rule(
     title="Nothing learned from usual updates",
     stage=Stage.CRITIC,
     needs=((metrics.APPROX_KL,), (metrics.TRAIN_RETURN,)),
-    helps=(metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.CLIP_FRACTION, metrics.F1_TRAIN),
+    helps=(
+        *(metrics.ADVANTAGE_FOLLOWED, metrics.REWARD_FORESEEN, metrics.PROBE_EXPLAINED_VARIANCE_MC),
+        *(metrics.CLIP_FRACTION, metrics.F1_TRAIN),
+    ),
     explains=(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "critic_underfits"),
         "entropy_pinned",

@@ -6,7 +6,7 @@ Only the second small: the steps go elsewhere, as where the value loss has the w
 
 from analysis.diagnosis import policy_frozen
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.signals import Signals, Window
 from analysis.diagnosis.standing import standing_of
 from analysis.words import number, percent
 from rl import metrics
@@ -21,6 +21,9 @@ SMALL_CHANGE, WITH_KL = 4e-3, 5e-5
 
 LOW_LIMIT = 1e-3
 """A target_kl below what updates usually move; where KL lies at it, it is what keeps updates small."""
+
+AT_LIMIT = 0.25
+"""Share of target_kl above which the mean KL of an update's steps lies at it: the last of them exceeds it."""
 
 SETTLED_ENTROPY = 0.5
 """Share of the largest entropy below which a policy has made up its mind, and small updates are to be expected."""
@@ -37,12 +40,11 @@ def examine(run: Signals) -> Finding | None:
     entropy, most = run.late(metrics.ENTROPY), run.entropy_range
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.late(metrics.APPROX_KL), run.late(metrics.UPDATE_NORM)
-    if kl is None or len(run.finite(metrics.APPROX_KL)) < GRACE or settled or policy_frozen.examine(run):
+    if kl is None or len(run.finite(metrics.APPROX_KL)) < GRACE or policy_frozen.examine(run):
         return None
-    if _annealed(run):
+    held = _held(run, kl)
+    if _annealed(run) or (settled and not held):
         return None
-    limit = run.figure("ppo.target_kl")
-    held = limit is not None and limit < LOW_LIMIT and kl.median < 2 * limit
     unmoved, small = (
         kl.median < SMALL_KL or held,
         change is not None and change.median < SMALL_CHANGE and kl.median < WITH_KL,
@@ -57,7 +59,9 @@ def examine(run: Signals) -> Finding | None:
         headline=f"Updates are too small: {' and '.join(words)} in the median {kl.where}",
         kind=Kind.FAULT,
         sureness=Sureness.SURE if unmoved and small else Sureness.LIKELY,
-        why=f"the policy has not settled{unsettled}, so there is something left to learn; {standing_of(run).brief}",
+        why=f"every update ends at target_kl; {standing_of(run).brief}"
+        if settled
+        else f"the policy has not settled{unsettled}, so there is something left to learn; {standing_of(run).brief}",
         evidence=tuple(
             Evidence(text, (part.metric,), part.reach) for part, text in zip((kl, change), words, strict=False) if part
         ),
@@ -66,6 +70,12 @@ def examine(run: Signals) -> Finding | None:
         since=GRACE,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
+
+
+def _held(run: Signals, kl: Window) -> bool:
+    """Whether updates are ended by a target_kl that is lower than what they usually move."""
+    limit = run.figure("ppo.target_kl")
+    return limit is not None and limit < LOW_LIMIT and AT_LIMIT * limit < kl.median < 2 * limit
 
 
 def _annealed(run: Signals) -> bool:

@@ -19,6 +19,9 @@ EXCESS = 0.15
 MISSED = 0.2
 """By how much a regression from the observation explains more of the Monte Carlo return than the critic."""
 
+BLIND = 0.5
+"""Share of what the regression explains below which the critic may be why a run is where it started."""
+
 DIVERGED, SOON = 3.0, 0.08
 """A normalised value loss from which the critic is a fault whatever the score, and the share of the run that it has to
 get over a first shock; 1 is the loss of a constant."""
@@ -47,10 +50,11 @@ def examine(run: Signals) -> Finding | None:
             f"The critic underfits: it explains {number(critic.mean, 2)} of the variance of Monte Carlo returns, and a "
             f"regression from the same observations {number(probe.mean, 2)}"
         )
+    blind = worse or critic is None or probe is None or critic.mean < BLIND * probe.mean
     room = f"{percent(above)} of the targets' variance lies above the floor; " if excess and above > 0 else ""
     return Finding(
         headline=headline,
-        kind=Kind.FAULT if lost or standing.state is State.FLAT else Kind.SUSPECT,
+        kind=Kind.FAULT if lost or (standing.state is State.FLAT and blind) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=room + standing.brief,
         evidence=facts,
@@ -136,7 +140,7 @@ RULE = Rule(
     stage=Stage.CRITIC,
     needs=((metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.EXPLAINED_VARIANCE),),
     helps=(metrics.VALUE_LOSS_EXCESS, metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC),
-    explains=("oscillating",),
+    explains=("oscillating", "signal_lost", "normaliser_cold_start"),
     source="docs/metrics.md (the probe); Schulman 2017 (explained variance below 0: overfitting or noise)",
     examine=examine,
 )

@@ -97,7 +97,8 @@ def _fallen(run: Signals) -> Finding | None:
     text = f"the return of training episodes falls from {number(first)} to {number(last)}"
     return Finding(
         headline=f"The policy is being made worse: {text}",
-        kind=Kind.FAULT,
+        # Where updates are known to follow their advantages, what falls is not what they were asked for.
+        kind=Kind.SUSPECT if run.has(metrics.ADVANTAGE_FOLLOWED) else Kind.FAULT,
         sureness=Sureness.SURE,
         why=f"updates are of a usual size (KL {number(kl.mean, 2)}), and the return never rose (Mann-Kendall "
         f"p {number(falls.p, 2)})",

@@ -13,8 +13,8 @@ from rl import metrics
 TRUNK_RATIO = 30.0
 """Value gradient over policy gradient from which the shared trunk hardly sees the policy."""
 
-TRUNK_TAKEN = 150.0
-"""The same from which it is a fault whatever the run shows: healthy runs on a shared trunk stay below 30."""
+TRUNK_TAKEN = 60.0
+"""The same from which it is a fault whatever the run shows: healthy runs on a shared trunk stay below 20."""
 
 CLIP_RATIO = 1000.0
 """The same with networks of their own, where only the clip connects them, and Adam makes up for most of it: on raw
@@ -23,16 +23,17 @@ returns 600 has been seen in a run that learned, and 2,000 to 8,000 in ones that
 
 def examine(run: Signals) -> Finding | None:
     """Compare the two gradients on what they share."""
-    policy, value = run.late(metrics.GRAD_NORM_POLICY), run.late(metrics.GRAD_NORM_VALUE)
-    if policy is None or value is None or policy.mean <= 0:
+    # Of the whole run: the policy's gradient vanishes where it has learned all there is.
+    policy, value = run.whole(metrics.GRAD_NORM_POLICY), run.whole(metrics.GRAD_NORM_VALUE)
+    if policy is None or value is None or policy.median <= 0:
         return None
-    ratio = value.mean / policy.mean
+    ratio = value.median / policy.median
     shared = run.setting("ppo.shared_trunk")
     most = TRUNK_RATIO if shared is not False else CLIP_RATIO
     facts = (
         Evidence(
-            f"gradient norms {policy.where}: policy {number(policy.mean, 2)}, value {number(value.mean, 3)} (weighted "
-            f"by value_coef), {number(ratio, 2)} to 1",
+            f"median gradient norms {policy.where}: policy {number(policy.median, 2)}, value {number(value.median, 3)} "
+            f"(weighted by value_coef), {number(ratio, 2)} to 1",
             (metrics.GRAD_NORM_POLICY, metrics.GRAD_NORM_VALUE),
             policy.reach,
         ),

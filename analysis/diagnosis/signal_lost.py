@@ -9,7 +9,7 @@ import math
 
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from analysis.diagnosis.rewards import rewards_of
-from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.signals import Signals, Window
 from analysis.diagnosis.standing import TRIVIAL_MARGIN
 from analysis.diagnosis.updates_too_large import LARGE_CLIP, LARGE_KL
 from analysis.words import number, percent
@@ -30,13 +30,16 @@ LEARNED = 0.3
 """Share of the way from the best trivial F1 to 1 that a sum of KL as large must have brought, up to this one: a sum of
 0.1 has been seen to bring healthy runs half of the way."""
 
-FOLLOWED = 0.07
+FOLLOWED, WITH_FEW = 0.085, 0.06
 """Correlation of advantages with what becomes of their actions' log-probabilities, over the first `EARLY` evaluations,
-`ENOUGH` at least: 0.10 to 0.53 in healthy runs, whatever the task and its horizon."""
+or `ENOUGH`: 0.10 to 0.53 in healthy runs, whatever the task and its horizon."""
 
 EARLY, ENOUGH = 8, 4
 
-UNRELATED, RELATED = 0.01, 0.03
+UNDECIDED = 0.2
+"""Share of the largest entropy up to which evaluations count: a policy that has made up its mind follows nothing."""
+
+UNRELATED, RELATED = 0.01, 0.015
 """Share of the rewards' variance that observations must foresee: less, and they do not belong together; more, and they
 do. Healthy runs: 0.05 to 0.5."""
 
@@ -62,7 +65,7 @@ def examine(run: Signals) -> Finding | None:
     usual = kl.mean > LEAST_KL and lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
     if moved < MOVED or not usual or run.done(run.history.last_iteration) < GRACE:
         return None
-    direct = [fact for fact in (_past_their_actions(run), _unrelated(run)) if fact]
+    direct = [fact for fact in (_past_their_actions(run), _unrelated(run), _other_labels(run)) if fact]
     seen = None if direct or _collapsed(run) or _is_followed(run) else _unlearned(run, moved)
     found = direct or ([seen] if seen else [])
     if not found:
@@ -88,14 +91,24 @@ def _unlearned(run: Signals, moved: float) -> Evidence | None:
 
 def _past_their_actions(run: Signals) -> Evidence | None:
     """Whether updates hardly make those actions more likely that have paid."""
-    followed = run.early(metrics.ADVANTAGE_FOLLOWED, EARLY)
-    if followed is None or len(followed.values) < ENOUGH or followed.mean > FOLLOWED:
+    followed = _while_undecided(run)
+    if followed is None or len(followed.values) < ENOUGH:
+        return None
+    if followed.mean > (FOLLOWED if len(followed.values) == EARLY else WITH_FEW):
         return None
     text = (
         f"what paid hardly becomes more likely: the correlation of advantages with the change of their actions' "
         f"log-probabilities is {followed.level} {followed.where}; above {FOLLOWED:g} in runs that learn"
     )
     return Evidence(text, (followed.metric,), followed.reach)
+
+
+def _while_undecided(run: Signals) -> Window | None:
+    """How updates were followed, at the first evaluations."""
+    curve, entropy, most = run.finite(metrics.ADVANTAGE_FOLLOWED), run.finite(metrics.ENTROPY), run.entropy_range
+    low = entropy.index[(entropy < UNDECIDED * most).to_numpy()] if most else entropy.index[:0]
+    curve = (curve.loc[: int(low[0])] if len(low) else curve).iloc[:EARLY]
+    return Window(metrics.ADVANTAGE_FOLLOWED, tuple(curve.index), tuple(curve)) if len(curve) else None
 
 
 def _unrelated(run: Signals) -> Evidence | None:
@@ -139,7 +152,7 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
     trivial = max(run.trivial_f1.values())
     little = max(TRIVIAL_MARGIN, _chance(run, trivial), min(LEARNED, moved) * (1 - trivial))
     if max(level.values) > trivial + little:
-        return _other_labels(run)
+        return None
     text = f"F1 {number(level.mean, 3)}, of policies that do not look at the flows {number(trivial, 3)} at best"
     rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
     if rewards and flows:
@@ -155,7 +168,9 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
 def _other_labels(run: Signals) -> Evidence | None:
     """F1 on flows trained on far below that on others: nobody learns others' labels better than those learned from."""
     ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
-    if ours is None or theirs is None or theirs.mean - ours.mean < max(0.05, 2 * _chance(run, theirs.mean)):
+    if ours is None or theirs is None or not run.is_triage or len(run.finite(metrics.F1_TRAIN)) < POINTS:
+        return None
+    if theirs.mean - ours.mean < max(0.05, 2 * _chance(run, theirs.mean)):
         return None
     text = (
         f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others: labels are not the flows'"
@@ -233,8 +248,8 @@ RULE = Rule(
         *(metrics.CLIP_FRACTION, metrics.F1_TRAIN),
     ),
     explains=(
-        *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "critic_underfits"),
-        "entropy_pinned",
+        *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "entropy_pinned"),
+        "updates_too_small",
     ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017 (KL without "
     "progress); measured here",

@@ -1,6 +1,6 @@
 """Units that saturated, or died, during training: what they have learned can no longer be changed."""
 
-from analysis.diagnosis import inputs_unscaled
+from analysis.diagnosis import critic_underfits, inputs_unscaled
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from analysis.diagnosis.signals import Signals
 from analysis.diagnosis.standing import State, standing_of
@@ -29,8 +29,16 @@ def examine(run: Signals) -> Finding | None:
     inputs = inputs_unscaled.examine(run)
     if late.mean - start.mean < GROWN and inputs is not None and inputs.kind is not Kind.FINE:
         return None  # there from the start: a matter of the inputs
-    standing = standing_of(run)
-    harmed = standing.is_poor or standing.state is State.FALLING or late.mean > NEARLY_ALL
+    standing, critic = standing_of(run), critic_underfits.examine(run)
+    # With networks of their own, a critic that is lost accounts for its own half of the units.
+    of_critic = (
+        run.setting("ppo.shared_trunk") is False
+        and late.mean < NEARLY_ALL
+        and critic is not None
+        and critic.kind is Kind.FAULT
+    )
+    falls = standing.state is State.FALLING and standing.trivial is not False
+    harmed = not of_critic and (standing.is_poor or falls or late.mean > NEARLY_ALL)
     rate, kl = run.figure("ppo.lr"), run.late(metrics.APPROX_KL)
     return Finding(
         headline=f"Hidden units saturate: {percent(start.mean)} {start.where}, {percent(late.mean)} in the end",

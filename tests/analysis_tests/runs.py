@@ -103,6 +103,13 @@ def healthy(seeds: int = 5, **changed: Any) -> History:
     for seed in range(seeds):
         at_evaluations[metrics.seed_metric(metrics.F1, seed)] = f1 + shaken(0.01)
         at_evaluations[metrics.seed_metric(metrics.EVAL_RETURN, seed)] = -300 + 1400 * learned + shaken(30.0)
+    at_evaluations |= {
+        metrics.ADVANTAGE_FOLLOWED: 0.2 + shaken(0.03),
+        metrics.REWARD_FORESEEN: 0.2 + 0.1 * learned,
+        metrics.OBSERVATION_SHIFT: 0.1 + shaken(0.01),
+        metrics.PRECISION: 0.3 + 0.6 * learned,
+        metrics.RECALL: 0.9 * learned,
+    }
     table = pd.DataFrame(
         columns | {name: np.where(evaluated, values, math.nan) for name, values in at_evaluations.items()}
     )
@@ -144,6 +151,7 @@ def untaught(**changed: Any) -> History:
         "fn": 174.0,
         "train/episode_return": -1750 + 80 * noise.standard_normal(LENGTH),
         "eval/episode_return": -650.0,
+        "reward_foreseen": 0.005,
         "entropy": 0.8 * math.log(4),
         "greedy_allow": 1.0,
         "greedy_block": 0.0,

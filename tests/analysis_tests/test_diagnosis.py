@@ -28,6 +28,9 @@ def wrong(diagnosis: Diagnosis, *kinds: Kind) -> list[str]:
     return [one.rule.name for one in diagnosis.of(*(kinds or (Kind.FAULT,)))]
 
 
+AT_ONCE = TOP * np.where(np.arange(LENGTH) < 12, 1 - np.arange(LENGTH) / 12, 0.02)
+"""Entropy that falls within 12 iterations."""
+
 FAULTS: list[Any] = [
     ("bug_gate", healthy(ratio_deviation=0.4), "ratio is off 1 by up to 0.4 before the update"),
     ("bug_gate", healthy(approx_kl=-0.01), "KL is negative, down to -0.01, in 100 of 100 updates"),
@@ -47,8 +50,31 @@ FAULTS: list[Any] = [
     ),
     (
         "learns_backwards",
-        untaught(**{"train/episode_return": -1750 - 1500 * GROWING + 50 * EPISODES}),
+        untaught(advantage_followed=None, **{"train/episode_return": -1750 - 1500 * GROWING + 50 * EPISODES}),
         "made worse: the return of training episodes falls from ",
+    ),
+    (
+        "entropy_collapsed",
+        healthy(entropy=AT_ONCE),
+        "of its maximum from iteration 12 .12 % of the run., before the run had much to show for it",
+    ),
+    ("learns_backwards", healthy(advantage_followed=-0.1), "updates go against the advantages, correlation -0.1"),
+    ("signal_lost", healthy(advantage_followed=0.03), "what paid hardly becomes more likely: the correlation"),
+    ("signal_lost", healthy(reward_foreseen=0.002), "foresees 0.2 % of the rewards' variance, while F1 0.898"),
+    (
+        "greedy_vs_sampled",
+        healthy(observation_shift=0.8),
+        "what the evaluation shows is 0.8 spreads from what training",
+    ),
+    (
+        "updates_too_small",
+        healthy(approx_kl=5e-5, settings={"ppo.target_kl": 1e-4}),
+        "KL 5e-05 and the parameters changed by",
+    ),
+    (
+        "reward_misspecified",
+        healthy(recall=0.5, settings={"env.reward_benign": (1, -20, -20, -20), "env.reward_threat": (-0.5, 0.5, 0, 0)}),
+        "block pays only from 95 % certainty on",
     ),
     ("signal_lost", untaught(), "F1 0, of policies that do not look at the flows 0.197 at best; return -1,7"),
     (
@@ -181,7 +207,17 @@ NEAREST: list[Any] = [
     ("bug_gate", healthy(lr=3e-4 * (1 - GROWING), settings={"ppo.lr_schedule": "linear"})),
     ("learns_backwards", untaught()),
     ("learns_backwards", untaught(approx_kl=0.2, **{"train/episode_return": -1750 - 1500 * GROWING})),
+    ("learns_backwards", healthy(advantage_followed=0.0)),
+    ("learns_backwards", untaught(advantage_followed=0.05 * EPISODES)),
     ("signal_lost", healthy()),
+    ("signal_lost", untaught(reward_foreseen=0.2)),
+    ("signal_lost", healthy(reward_foreseen=0.05)),
+    ("greedy_vs_sampled", healthy(observation_shift=0.3)),
+    ("updates_too_small", healthy(approx_kl=5e-6, settings={"ppo.target_kl": 1e-4})),
+    (
+        "reward_misspecified",
+        healthy(recall=0.8, settings={"env.reward_benign": (1, -20, -20, -20), "env.reward_threat": (-0.5, 0.5, 0, 0)}),
+    ),
     ("signal_lost", healthy(f1_train=lambda table: table["eval/f1"] - 0.04)),
     ("signal_lost", untaught(approx_kl=1e-5)),
     ("signal_lost", untaught(**{"train/episode_return": -1750 + 2500 * GROWING})),
@@ -236,9 +272,7 @@ def test_a_healthy_run_has_no_fault_at_any_time(length: int) -> None:
 
 
 def test_a_run_that_learned_all_the_same_is_only_asked_whether_its_entropy_fell_too_soon() -> None:
-    i = np.arange(LENGTH)
-    falling = TOP * np.where(i < 12, 1 - i / 12, 0.02)
-    finding = found(healthy(entropy=falling), "entropy_collapsed")
+    finding = found(healthy(entropy=AT_ONCE, **{"eval/episode_return": 900.0}), "entropy_collapsed")
     assert finding is not None
     assert finding.kind is Kind.SUSPECT
     assert "while much of the return was still to come" in finding.headline
@@ -285,7 +319,7 @@ def test_an_evaluation_that_pays_is_no_reward_to_learn_from() -> None:
 
 def test_rewards_that_grow_explain_a_return_that_falls() -> None:
     falling = {"train/episode_return": -1750 * np.exp(5 * GROWING), "value_loss": np.exp(8 * GROWING)}
-    assert wrong(diagnose(untaught(**falling)))[:2] == ["value_explosion", "learns_backwards"]
+    assert wrong(diagnose(untaught(advantage_followed=None, **falling)))[:2] == ["value_explosion", "learns_backwards"]
 
 
 def test_suspects_are_ruled_out_by_what_was_recorded() -> None:

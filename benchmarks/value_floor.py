@@ -176,6 +176,7 @@ def _clocked(learner: Learner, of_floor: _Clock, of_all: _Clock) -> Iterator[Non
         of_all.on(learner, "_critic_metrics"),
         of_all.on(diagnostics, "before_update"),
         of_all.on(diagnostics, "after_update"),
+        of_all.on(diagnostics, "repeats"),
         of_all.on(diagnostics, "of_rollout"),
     ):
         yield

@@ -21,6 +21,9 @@ SATURATED = 0.97
 _FOLLOWED = 512
 """Samples of a member at which an update is looked at afterwards."""
 
+_COUNTED = 512
+"""Observations of a member that are told apart."""
+
 _COMPARED = 256
 """Observations of a member that are looked at, of a rollout and of what an evaluation shows at a time."""
 
@@ -37,7 +40,7 @@ def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -
         hyper: Per-member settings.
 
     Returns:
-        `metrics.NETWORKS` but for `ADVANTAGE_FOLLOWED`, each `[P]`.
+        `metrics.NETWORKS` but for `ADVANTAGE_FOLLOWED` and `OBSERVATION_REPEATS`, each `[P]`.
     """
     *heads, inputs = networks.forward(batch.observations)
     outputs, values = (head.detach().requires_grad_() for head in heads)
@@ -101,6 +104,18 @@ def _correlation(first: Tensor, second: Tensor) -> Tensor:
     first, second = first - first.mean(), second - second.mean()
     spread = first.norm() * second.norm()
     return torch.where(spread > 0, first @ second / spread, torch.zeros_like(spread))
+
+
+def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Share of some of a rollout's observations `[P, B, F]` that are one of the others again, `[P]`."""
+    some = np.ascontiguousarray(rollout[:, :: -(-rollout.shape[1] // _COUNTED)])
+    size = some.itemsize * some.shape[2]
+    distinct = np.empty(len(some), dtype=np.float64)
+    for member, rows in enumerate(some):
+        content = rows.tobytes()
+        distinct[member] = len({content[start : start + size] for start in range(0, len(content), size)})
+    shares: npt.NDArray[np.float64] = 1 - distinct / some.shape[1]
+    return shares
 
 
 class Compared:

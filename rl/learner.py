@@ -133,11 +133,11 @@ class Learner:
         result[metrics.LR] = hyper.lr[:, 0].double().cpu().numpy()
         result |= self._rollout_metrics()
         if self._evaluates_after(self.iteration):
-            shown = diagnostics.Compared(
-                self.greedy_actions, self.rollout.raw_observations[:, :-1].flatten(1, 2).numpy()
-            )
+            trained_on = self.rollout.raw_observations[:, :-1].flatten(1, 2).numpy()
+            shown = diagnostics.Compared(self.greedy_actions, trained_on)
             result |= self.evaluator.evaluate(shown, len(self.members))
             result[metrics.OBSERVATION_SHIFT] = shown.shift()
+            result[metrics.OBSERVATION_REPEATS] = diagnostics.repeats(trained_on)
         return result
 
     @torch.inference_mode()

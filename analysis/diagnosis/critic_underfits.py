@@ -22,9 +22,9 @@ MISSED = 0.2
 BLIND = 0.5
 """Share of what the regression explains below which the critic may be why a run is where it started."""
 
-DIVERGED, SOON = 3.0, 0.08
+DIVERGED, SOON = 1.8, 0.08
 """A normalised value loss from which the critic is a fault whatever the score, and the share of the run that it has to
-get over a first shock; 1 is the loss of a constant."""
+get over a first shock; 1 is the loss of a constant, and healthy runs stay below it."""
 
 WORSE_THAN_NOTHING = -0.2
 """An explained variance below this is a critic that is worse than a constant, and not by chance."""

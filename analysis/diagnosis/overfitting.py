@@ -1,9 +1,11 @@
 """Overfitting to the flows trained on: what was memorised does not hold for flows of the validation part."""
 
+import math
+
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from analysis.diagnosis.signals import Signals, Window
 from analysis.diagnosis.standing import State, standing_of
-from analysis.words import number
+from analysis.words import number, percent
 from rl import metrics
 
 GAP = 0.05
@@ -16,6 +18,15 @@ WIDE = 0.15
 """A gap that hurts by itself. Between the two, F1 on others must have fallen: healthy runs memorise some flows too, and
 have been seen 0.09 apart while both rose."""
 
+OFTEN, SLIGHT = 100.0, 0.015
+"""How often each flow has been seen where a slight gap is one that more flows would close."""
+
+FEW_REPEAT = 0.2
+"""Share of repeated observations from which the number of different ones is told well enough."""
+
+COUNTED = 512
+"""Observations among which repeated ones are counted, at most (docs/metrics.md)."""
+
 
 def examine(run: Signals) -> Finding | None:
     """Compare F1 on flows of the training part with that on others."""
@@ -26,21 +37,33 @@ def examine(run: Signals) -> Finding | None:
     noise = (ours.error**2 + theirs.error**2 + _chance(run, theirs.mean)) ** 0.5
     text = f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others {theirs.where}"
     fact = Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
-    if gap < max(GAP, (2 if ours.mean > BY_HEART else 3) * noise):
+    seen, least = _times_seen(run), max(GAP, (2 if ours.mean > BY_HEART else 3) * noise)
+    often = seen is not None and seen > OFTEN and gap > SLIGHT
+    if gap < least and not often:
         return Finding(f"no overfitting: {text}", Kind.FINE, Sureness.SURE, "", (fact,))
     fallen = standing_of(run).state is State.FALLING
-    wide = gap > max(WIDE, 3 * noise) or ours.mean > BY_HEART
+    wide = gap > max(WIDE, 3 * noise) or ours.mean > BY_HEART or often
     return Finding(
         headline=f"Overfitting to the flows trained on: {text}",
         kind=Kind.FAULT if wide or fallen else Kind.SUSPECT,
         sureness=Sureness.SURE if wide else Sureness.LIKELY,
         why="both are measured on as many flows, by the same greedy policy; F1 on others "
         + ("has fallen since" if fallen else "has not fallen"),
-        evidence=(fact, *_peak(run, theirs)),
+        evidence=(fact, *_seen_again(seen, run), *_peak(run, theirs)),
         causes=_causes(run),
         remedies=_remedies(run),
         since=_since(run),
     )
+
+
+def _seen_again(seen: float | None, run: Signals) -> list[Evidence]:
+    repeats = run.whole(metrics.OBSERVATION_REPEATS)
+    if seen is None or repeats is None:
+        return []
+    text = (
+        f"{percent(repeats.mean)} of a rollout's observations repeat others: each flow was seen {number(seen, 2)} times"
+    )
+    return [Evidence(text, (repeats.metric,), repeats.reach)]
 
 
 def _chance(run: Signals, f1: float) -> float:
@@ -50,6 +73,24 @@ def _chance(run: Signals, f1: float) -> float:
         return 0.0
     threats = float((counts["tp"] + counts["fn"]).iloc[-1])
     return 2 * f1 * (1 - f1) / max(threats, 1.0)
+
+
+def _rollout(run: Signals) -> float:
+    return (run.figure("ppo.num_envs") or 0) * (run.figure("ppo.num_steps") or 0)
+
+
+def _times_seen(run: Signals) -> float | None:
+    """How often each flow has been seen, on average, by how many of a rollout's observations repeat; None if few do."""
+    repeats, size = run.whole(metrics.OBSERVATION_REPEATS), _rollout(run)
+    if repeats is None or not size or repeats.mean < FEW_REPEAT:
+        return None
+    counted = size / math.ceil(size / COUNTED)
+    distinct = (1 - repeats.mean) * counted
+    least, most = distinct, counted / FEW_REPEAT
+    while most - least > 0.01 * least:  # as many flows as hold so many different ones among those counted
+        flows = (least + most) / 2
+        least, most = (flows, most) if flows * -math.expm1(-counted / flows) < distinct else (least, flows)
+    return size * run.history.last_iteration / most
 
 
 def _since(run: Signals) -> int | None:
@@ -70,8 +111,9 @@ def _peak(run: Signals, level: Window) -> list[Evidence]:
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
     flows = run.figure("data.num_flows")
-    steps = (run.figure("ppo.num_envs") or 0) * (run.figure("ppo.num_steps") or 0) * run.history.last_iteration
-    seen = steps / flows if flows and steps and run.setting("data.source") == "synthetic" else None
+    seen = _times_seen(run)
+    if seen is None and flows and run.setting("data.source") == "synthetic":
+        seen = _rollout(run) * run.history.last_iteration / flows
     return (
         Cause(
             "too few different flows for so many passes",
@@ -112,6 +154,7 @@ RULE = Rule(
     title="Overfitting to training flows",
     stage=Stage.BEHAVIOUR,
     needs=((metrics.F1_TRAIN,), (metrics.F1,)),
+    helps=(metrics.OBSERVATION_REPEATS,),
     explains=("greedy_vs_sampled",),
     source="Cobbe et al. 2019, Quantifying generalization in RL (training and test levels apart)",
     examine=examine,

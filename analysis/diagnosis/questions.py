@@ -23,6 +23,7 @@ WOULD_TELL = {
     metrics.PROBE_EXPLAINED_VARIANCE_MC: "whether the returns can be foreseen from the observation",
     metrics.REWARD_FORESEEN: "whether rewards go with what is observed",
     metrics.ADVANTAGE_FOLLOWED: "whether updates make more likely what has paid: a sign, a shuffle gone wrong",
+    metrics.OBSERVATION_REPEATS: "how many different observations there are, and how often each was seen",
     metrics.OBSERVATION_SHIFT: "whether an evaluation shows what training does",
     metrics.SATURATED_SHARE: "whether hidden units still pass gradients on",
     metrics.INPUT_RMS_MAX: "whether inputs are scaled",

@@ -7,11 +7,13 @@ else that keeps a policy from learning shows in them.
 
 import math
 
+from analysis.diagnosis.entropy_pinned import HEAVY
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from analysis.diagnosis.rewards import rewards_of
 from analysis.diagnosis.signals import Signals, Window
 from analysis.diagnosis.standing import TRIVIAL_MARGIN
 from analysis.diagnosis.updates_too_large import LARGE_CLIP, LARGE_KL
+from analysis.diagnosis.updates_too_small import SMALL_KL
 from analysis.words import number, percent
 from rl import metrics
 
@@ -19,7 +21,7 @@ MOVED = 0.03
 """Sum of the KL of all updates; healthy runs have learned something visible by then (measured here)."""
 
 LEAST_KL = 1e-4
-"""Mean KL of an update, lately: a policy that hardly moves is another rule's."""
+"""Mean KL of an update: a policy that hardly moves is another rule's."""
 
 GRACE = 0.09
 """Share of the run, and `POINTS` returns, before anything is said."""
@@ -35,6 +37,10 @@ FOLLOWED, WITH_FEW = 0.085, 0.06
 or `ENOUGH`: 0.10 to 0.53 in healthy runs, whatever the task and its horizon."""
 
 EARLY, ENOUGH = 8, 4
+
+UNSTEADY = 2.0
+"""Spreads of these correlations that their mean must reach in triage: 3 to 25 in healthy runs. Where actions change
+what comes next they vary more."""
 
 UNDECIDED = 0.2
 """Share of the largest entropy up to which evaluations count: a policy that has made up its mind follows nothing."""
@@ -62,11 +68,12 @@ def examine(run: Signals) -> Finding | None:
         return None
     clipped = run.late(metrics.CLIP_FRACTION)
     moved = math.fsum(kl.values)
-    usual = kl.mean > LEAST_KL and lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
-    if moved < MOVED or not usual or run.done(run.history.last_iteration) < GRACE:
+    orderly = SMALL_KL < lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
+    if not orderly or run.done(run.history.last_iteration) < GRACE:
         return None
     direct = [fact for fact in (_past_their_actions(run), _unrelated(run), _other_labels(run)) if fact]
-    seen = None if direct or _collapsed(run) or _is_followed(run) else _unlearned(run, moved)
+    far = kl.mean > LEAST_KL and moved > MOVED
+    seen = _unlearned(run, moved) if far and not (direct or _collapsed(run) or _is_followed(run)) else None
     found = direct or ([seen] if seen else [])
     if not found:
         return None
@@ -91,10 +98,12 @@ def _unlearned(run: Signals, moved: float) -> Evidence | None:
 
 def _past_their_actions(run: Signals) -> Evidence | None:
     """Whether updates hardly make those actions more likely that have paid."""
-    followed = _while_undecided(run)
-    if followed is None or len(followed.values) < ENOUGH:
-        return None
-    if followed.mean > (FOLLOWED if len(followed.values) == EARLY else WITH_FEW):
+    followed, bonus = _while_undecided(run), run.figure("ppo.entropy_coef")
+    if followed is None or len(followed.values) < ENOUGH or (bonus is not None and bonus >= HEAVY):
+        return None  # a heavy bonus moves the policy elsewhere
+    whole = len(followed.values) == EARLY
+    unsteady = run.is_triage and whole and followed.mean < UNSTEADY * followed.spread
+    if followed.mean > (FOLLOWED if whole else WITH_FEW) and not unsteady:
         return None
     text = (
         f"what paid hardly becomes more likely: the correlation of advantages with the change of their actions' "

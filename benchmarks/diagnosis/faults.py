@@ -33,7 +33,7 @@ from benchmarks.diagnosis.in_learner import (
 from rl.data.types import FlowData
 from rl.learner import Learner
 
-_TRIAGE = ("shuffled", "stream", "wide")
+_TRIAGE = ("shuffled", "stream", "wide", "bursts")
 _QUICK = ("cartpole", *_TRIAGE)
 _ALL = ("acrobot", *_QUICK)
 

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.diagnosis.worlds import WORLDS
 
 _ALL = tuple(WORLDS)
-_TRIAGE = ("shuffled", "stream", "wide")
+_TRIAGE = ("shuffled", "stream", "wide", "bursts")
 _QUICK = ("cartpole", *_TRIAGE)
 
 VARIANTS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {

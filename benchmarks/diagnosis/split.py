@@ -20,7 +20,7 @@ from numpy.random import SeedSequence
 
 FILE = Path(__file__).parent / "split.json"
 
-SHA256 = "e84e90319d38ded38ad7f115fb2ee253d179b7af3f36eef4c80250144ab60324"
+SHA256 = "29a8ce127965f1e4770abc64914b1eed64e79519cb48fdd85b711c0686ef08ee"
 """Of the file."""
 
 DRAWN_BY = 20261125

@@ -1,4 +1,4 @@
-"""What runs are trained on: two environments and three data sets, each with settings under which a run learns."""
+"""What runs are trained on: two environments and four data sets, each with settings under which a run learns."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -110,6 +110,25 @@ WORLDS = {
             learned=0.6,
             worst=0.0,
             data=DataConfig(num_flows=8000, eval_flows=800, num_features=40, threat_share=0.25, difficulty=0.4, seed=5),
+        ),
+        World(
+            "bursts",
+            PPOConfig(
+                **{**_COMMON, "num_envs": 16}, lr=1e-3, gamma=0.8, normalize_returns="running", shared_trunk=True
+            ),
+            EnvConfig(**_SHORT),  # type: ignore[arg-type]
+            metrics.F1,
+            learned=0.6,
+            worst=0.0,
+            data=DataConfig(
+                num_flows=10_000,
+                eval_flows=1000,
+                num_features=25,
+                threat_share=0.2,
+                order="stream",
+                burst_length=8,
+                seed=9,
+            ),
         ),
     )
 }

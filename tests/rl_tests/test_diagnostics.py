@@ -158,3 +158,14 @@ def test_the_shift_is_that_of_mean_and_spread_of_the_usual_column():
 def test_columns_that_do_not_vary_have_no_shift():
     constant = np.ones((1, 10, 2), dtype=np.float32)
     assert _shift(constant + 5, constant).tolist() == [0.0]
+
+
+def test_repeats_are_counted_for_each_member():
+    rollout = np.arange(24, dtype=np.float32).reshape(2, 6, 2)
+    rollout[1, 3:] = rollout[1, 0]
+    assert diagnostics.repeats(rollout).tolist() == [0.0, 0.5]
+
+
+def test_of_few_flows_many_repeat():
+    rows = np.random.default_rng(0).integers(200, size=(1, 5000, 1)).astype(np.float32)
+    assert diagnostics.repeats(rows)[0] == pytest.approx(1 - 200 * (1 - np.exp(-500 / 200)) / 500, abs=0.03)

@@ -113,9 +113,7 @@ WORLDS = {
         ),
         World(
             "bursts",
-            PPOConfig(
-                **{**_COMMON, "num_envs": 16}, lr=1e-3, gamma=0.8, normalize_returns="running", shared_trunk=True
-            ),
+            PPOConfig(**_COMMON, lr=1e-3, gamma=0.8, normalize_returns="running", hidden_sizes=(32, 32)),
             EnvConfig(**_SHORT),  # type: ignore[arg-type]
             metrics.F1,
             learned=0.6,
@@ -133,4 +131,5 @@ WORLDS = {
     )
 }
 """`shuffled`: independent flows, one in nine a threat. `stream`: flows in their order, threats in bursts, two in five,
-under another reward table. `wide`: independent flows again, one in four a threat, forty columns, a short horizon."""
+under another reward table. `wide`: independent flows again, one in four a threat, forty columns, a short horizon.
+`bursts`: short bursts of threats, one flow in five, and narrow networks."""

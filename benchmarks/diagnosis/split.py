@@ -3,8 +3,8 @@
 Thresholds are set on the other half. A pair of a fault and a world is on one side with both its forms; a way to train
 healthily is, in one world, with all its seeds.
 
-This is the third draw: the kept-out halves of the first two have been scored and looked at (`benchmarks/RESULTS.md`), so
-they prove nothing any more. All runs are new, by other seeds, and there is one world more each time; faults and the
+This is the third draw: the kept-out halves of the first two have been scored and looked at (`benchmarks/RESULTS.md`),
+so they prove nothing any more. All runs are new, by other seeds, and there is one world more each time; faults and the
 other worlds were known when thresholds were set again.
 """
 

@@ -18,7 +18,7 @@ WIDE = 0.15
 """A gap that hurts by itself. Between the two, F1 on others must have fallen: healthy runs memorise some flows too, and
 have been seen 0.09 apart while both rose."""
 
-OFTEN, SLIGHT = 100.0, 0.015
+OFTEN, SLIGHT = 150.0, 0.015
 """How often each flow has been seen where a slight gap is one that more flows would close."""
 
 FEW_REPEAT = 0.2
@@ -87,7 +87,7 @@ def _times_seen(run: Signals) -> float | None:
     counted = size / math.ceil(size / COUNTED)
     distinct = (1 - repeats.mean) * counted
     least, most = distinct, counted / FEW_REPEAT
-    while most - least > 0.01 * least:  # as many flows as hold so many different ones among those counted
+    while most - least > 1e-4 * least:  # as many flows as hold so many different ones among those counted
         flows = (least + most) / 2
         least, most = (flows, most) if flows * -math.expm1(-counted / flows) < distinct else (least, flows)
     return size * run.history.last_iteration / most

@@ -179,6 +179,9 @@ def _other_labels(run: Signals) -> Evidence | None:
     ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
     if ours is None or theirs is None or not run.is_triage or len(run.finite(metrics.F1_TRAIN)) < POINTS:
         return None
+    foreseen = run.whole(metrics.REWARD_FORESEEN)
+    if foreseen is not None and foreseen.mean > RELATED:
+        return None  # rewards go with the flows: those of the evaluation are easier
     if theirs.mean - ours.mean < max(0.05, 2 * _chance(run, theirs.mean)):
         return None
     text = (

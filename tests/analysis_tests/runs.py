@@ -107,6 +107,7 @@ def healthy(seeds: int = 5, **changed: Any) -> History:
         metrics.ADVANTAGE_FOLLOWED: 0.2 + shaken(0.03),
         metrics.REWARD_FORESEEN: 0.2 + 0.1 * learned,
         metrics.OBSERVATION_SHIFT: 0.1 + shaken(0.01),
+        metrics.OBSERVATION_REPEATS: np.full(LENGTH, 0.04),
         metrics.PRECISION: 0.3 + 0.6 * learned,
         metrics.RECALL: 0.9 * learned,
     }

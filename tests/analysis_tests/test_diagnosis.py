@@ -28,6 +28,8 @@ def wrong(diagnosis: Diagnosis, *kinds: Kind) -> list[str]:
     return [one.rule.name for one in diagnosis.of(*(kinds or (Kind.FAULT,)))]
 
 
+ROLLOUT = {"ppo.num_envs": 8, "ppo.num_steps": 64}
+
 AT_ONCE = TOP * np.where(np.arange(LENGTH) < 12, 1 - np.arange(LENGTH) / 12, 0.02)
 """Entropy that falls within 12 iterations."""
 
@@ -79,7 +81,7 @@ FAULTS: list[Any] = [
     ("signal_lost", untaught(), "F1 0, of policies that do not look at the flows 0.197 at best; return -1,7"),
     (
         "signal_lost",
-        healthy(f1_train=lambda table: table["eval/f1"] - 0.3),
+        healthy(reward_foreseen=None, f1_train=lambda table: table["eval/f1"] - 0.3),
         "on others: labels are not the flows'",
     ),
     (
@@ -170,6 +172,11 @@ FAULTS: list[Any] = [
         "apart: return -300 of the greedy policy",
     ),
     ("overfitting", healthy(f1_train=1.0, f1=0.8), "F1 1 on flows trained on, 0.8 on others"),
+    (
+        "overfitting",
+        healthy(f1_train=lambda table: table["eval/f1"] + 0.03, observation_repeats=0.64, settings=ROLLOUT),
+        "F1 0.928 on flows trained on, 0.898 on others",
+    ),
 ]
 
 
@@ -218,7 +225,9 @@ NEAREST: list[Any] = [
         "reward_misspecified",
         healthy(recall=0.8, settings={"env.reward_benign": (1, -20, -20, -20), "env.reward_threat": (-0.5, 0.5, 0, 0)}),
     ),
-    ("signal_lost", healthy(f1_train=lambda table: table["eval/f1"] - 0.04)),
+    ("signal_lost", healthy(f1_train=lambda table: table["eval/f1"] - 0.3)),
+    ("signal_lost", healthy(reward_foreseen=None, f1_train=lambda table: table["eval/f1"] - 0.04)),
+    ("signal_lost", healthy(advantage_followed=0.03, settings={"ppo.entropy_coef": 1.0})),
     ("signal_lost", untaught(approx_kl=1e-5)),
     ("signal_lost", untaught(**{"train/episode_return": -1750 + 2500 * GROWING})),
     ("reward_misspecified", untaught()),
@@ -246,7 +255,8 @@ NEAREST: list[Any] = [
     ("greedy_collapsed", healthy()),
     ("greedy_vs_sampled", healthy()),
     ("seeds_bimodal", healthy(**{"f1/seed_0": 0.8})),
-    ("overfitting", healthy(f1_train=lambda table: table["eval/f1"] + 0.03)),
+    ("overfitting", healthy(f1_train=lambda table: table["eval/f1"] + 0.03, settings=ROLLOUT)),
+    ("overfitting", healthy(f1_train=lambda table: table["eval/f1"], observation_repeats=0.64, settings=ROLLOUT)),
     ("overfitting", healthy(f1_train=lambda table: table["eval/f1"] + 0.07)),
 ]
 
@@ -276,6 +286,14 @@ def test_a_run_that_learned_all_the_same_is_only_asked_whether_its_entropy_fell_
     assert finding is not None
     assert finding.kind is Kind.SUSPECT
     assert "while much of the return was still to come" in finding.headline
+
+
+def test_how_often_flows_were_seen_is_told_by_how_many_repeat() -> None:
+    """512 draws of 200 flows hold 184.54 different ones; 51,200 draws show each 256 times."""
+    run = healthy(f1_train=1.0, f1=0.8, observation_repeats=1 - 184.54 / 512, settings=ROLLOUT)
+    finding = found(run, "overfitting")
+    assert finding is not None
+    assert any("each flow was seen 256 times" in fact.text for fact in finding.evidence)
 
 
 def test_the_floor_says_what_cannot_and_what_can_lower_the_value_loss() -> None:

@@ -34,6 +34,9 @@ RESAMPLES = 20
 TREES = 32
 """Of fANOVA's forest."""
 
+LEAST = 8
+"""Trials below which nothing is said: PED-ANOVA would compare with a single good one."""
+
 PER_SETTING = 10
 """Trials for each searched setting below which importances are hardly told apart (the usual rule for regressions)."""
 
@@ -104,10 +107,10 @@ def importances(
         resamples: Draws for the intervals.
 
     Returns:
-        Empty with fewer than four trials, or where the value or all settings are the same for all.
+        Empty with fewer than `LEAST` trials, or where the value or all settings are the same for all.
     """
     paths = [path for path in ranges if len({str(trial.raw.get(path)) for trial in trials}) > 1]
-    if len(trials) < 4 or not paths or len(set(values)) < 2:
+    if len(trials) < LEAST or not paths or len(set(values)) < 2:
         return []
     generator = np.random.default_rng(seed)
     kept = {path: ranges[path] for path in paths}

@@ -12,7 +12,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.diagnosis import diagnose
 from analysis.history import Stores, load
-from analysis.importance import distributions, importances, read_sweep
+from analysis.importance import LEAST, distributions, importances, read_sweep
 from analysis.report.write import report_run
 from analysis.report.write_sweep import report_sweep
 from rl import metrics
@@ -112,7 +112,7 @@ def test_importances_find_the_setting_that_matters(store: Stores) -> None:
 def test_too_little_to_tell_importances_is_no_importance(store: Stores) -> None:
     sweep = read_sweep("made", store.folder)
     ranges = distributions("made", store.folder)
-    assert importances(sweep.trials[:3], [1.0, 2.0, 3.0], ranges) == []
+    assert importances(sweep.trials[: LEAST - 1], list(map(float, range(LEAST - 1))), ranges) == []
     assert importances(sweep.trials, [1.0] * TRIALS, ranges) == []
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # once, and not in every fork
 import sqlalchemy
 
+import analysis.report.sweep  # noqa: F401  # likewise
 from rl.config import EnvConfig, PPOConfig
 from rl.data import FlowData
 from sweeps import run

@@ -51,7 +51,7 @@ def test_killed_before_every_commit(tmp_path: Path) -> None:
 
 @pytest.mark.chaos
 def test_killed_before_every_commit_two_at_a_time(tmp_path: Path) -> None:
-    check("killed_before_every_commit_two_at_a_time", by_hand(tmp_path, "--slots", 2, "--every", 2), same=False)
+    check("killed_before_every_commit_two_at_a_time", by_hand(tmp_path, "--slots", 2, "--every", 6), same=False)
 
 
 @pytest.mark.chaos

@@ -22,6 +22,8 @@ def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
     rows.append(f"| **all** | | {_found(Found.of(counted))} |")
     for form in ("mild", "strong"):
         rows.append(f"| {form} forms | | {_found(Found.of([one for one in counted if one[0].form == form]))} |")
+    for world in dict.fromkeys(arm.world for arm, _ in counted):
+        rows.append(f"| all in {world} | | {_found(Found.of([one for one in counted if one[0].world == world]))} |")
     return "\n".join(rows)
 
 

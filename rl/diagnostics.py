@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.random import SeedSequence
 from torch import Tensor
 
 from rl import metrics
@@ -90,30 +91,27 @@ def after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dic
         the log-probability of the action taken; 0 where either is constant.
     """
     step = -(-advantages.shape[1] // _FOLLOWED)
-    observations, actions, before = (
-        part[:, ::step].contiguous() for part in (batch.observations, batch.actions, batch.log_probs)
+    observations, actions, before, wanted = (
+        part[:, ::step].contiguous() for part in (batch.observations, batch.actions, batch.log_probs, advantages)
     )
-    outputs, _ = networks(observations)
-    changes = networks.distribution.log_probs(outputs, actions)[0] - before
-    pairs = zip(changes.double(), advantages[:, ::step].double(), strict=True)
-    return {metrics.ADVANTAGE_FOLLOWED: torch.stack([_correlation(*pair) for pair in pairs])}
+    outputs = networks.policy(observations).transpose(1, 2).contiguous()
+    moved = networks.distribution.log_probs(outputs, actions)[0] - before
+    return {metrics.ADVANTAGE_FOLLOWED: _correlations(moved.double(), wanted.double())}
 
 
-def _correlation(first: Tensor, second: Tensor) -> Tensor:
-    """Pearson's, of samples `[B]` each."""
-    first, second = first - first.mean(), second - second.mean()
-    spread = first.norm() * second.norm()
-    return torch.where(spread > 0, first @ second / spread, torch.zeros_like(spread))
+def _correlations(first: Tensor, second: Tensor) -> Tensor:
+    """Pearson's, `[P]`, of samples `[P, n]`: by sums along rows, which round alike, however many rows there are."""
+    first, second = (part - part.mean(-1, keepdim=True) for part in (first, second))
+    spread = (first.square().sum(-1) * second.square().sum(-1)).sqrt()
+    return torch.where(spread > 0, (first * second).sum(-1) / spread, torch.zeros_like(spread))
 
 
 def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Share of some of a rollout's observations `[P, B, F]` that are one of the others again, `[P]`."""
-    some = np.ascontiguousarray(rollout[:, :: -(-rollout.shape[1] // _COUNTED)])
-    size = some.itemsize * some.shape[2]
-    distinct = np.empty(len(some), dtype=np.float64)
-    for member, rows in enumerate(some):
-        content = rows.tobytes()
-        distinct[member] = len({content[start : start + size] for start in range(0, len(content), size)})
+    some = rollout[:, :: -(-rollout.shape[1] // _COUNTED)]
+    directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
+    marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
+    distinct = np.array([len(np.unique(member)) for member in marks])
     shares: npt.NDArray[np.float64] = 1 - distinct / some.shape[1]
     return shares
 

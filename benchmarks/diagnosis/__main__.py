@@ -28,7 +28,7 @@ def main() -> int:
         return 2
     half = split.Half(options.half)
     wanted = [arm for arm in everything if halves[arm.pair] is half and (not options.only or arm.name in options.only)]
-    judged = verdicts(wanted, options.folder, options.jobs)
+    judged = verdicts(wanted, options.folder, options.jobs, options.without)
     # Harm is measured by a world's plain healthy runs, whichever half they are in: by their scores alone.
     healthy = {arm.world: [run.score for run in runs(arm, options.folder)] for arm in everything if arm.name == "base"}
     hurt = harms(judged, healthy)
@@ -43,6 +43,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=[*split.Half], default=split.Half.KEPT_OUT, help="default: kept-out")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="faults and healthy variants; default: all")
+    parser.add_argument(
+        "--without", nargs="+", default=(), metavar="METRIC", help="leave these out, as where nobody logs them"
+    )
     parser.add_argument("--details", action="store_true", help="what was missed or wrong, arm by arm")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-diagnosis"), help="where runs are kept")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; default: one a core")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -63,14 +64,28 @@ def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
     return tuple(one.rule.name for one in diagnose(history).of(Kind.FAULT))
 
 
-def verdicts(arms: Sequence[Arm], folder: Path, jobs: int) -> Mapping[Arm, tuple[Verdict, ...]]:
-    """Of all runs of all arms, in processes of their own; what is not trained yet is trained first."""
+def verdicts(
+    arms: Sequence[Arm], folder: Path, jobs: int, without: Sequence[str] = ()
+) -> Mapping[Arm, tuple[Verdict, ...]]:
+    """Of all runs of all arms, in processes of their own; what is not trained yet is trained first.
+
+    Args:
+        arms: Whose runs.
+        folder: Where they are kept.
+        jobs: Processes.
+        without: Metrics that are left out, as where another learner does not log them.
+    """
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        return dict(zip(arms, pool.map(_verdicts, arms, [folder] * len(arms)), strict=True))
+        return dict(zip(arms, pool.map(partial(_verdicts, folder=folder, without=without), arms), strict=True))
 
 
-def _verdicts(arm: Arm, folder: Path) -> tuple[Verdict, ...]:
-    return tuple(verdict(run, whole=arm.is_healthy) for run in runs(arm, folder))
+def _verdicts(arm: Arm, folder: Path, without: Sequence[str]) -> tuple[Verdict, ...]:
+    return tuple(verdict(_leaving_out(run, without), whole=arm.is_healthy) for run in runs(arm, folder))
+
+
+def _leaving_out(run: Run, metrics: Sequence[str]) -> Run:
+    table = run.history.table.drop(columns=list(metrics), errors="ignore")
+    return replace(run, history=replace(run.history, table=table))
 
 
 @dataclass(frozen=True)

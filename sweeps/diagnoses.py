@@ -105,6 +105,11 @@ class Diagnoses:
         trial.told = found.notes
         return found
 
+    def title(self, number: int) -> str:
+        """What came first when the trial was last looked at; empty if nothing did, or before that."""
+        found = self._trials[number].found
+        return found.title if found else ""
+
     def _look(self, number: int, trial: _Trial) -> Found:
         from analysis.diagnosis import diagnose
 

@@ -304,7 +304,7 @@ class Driver:
         if found:
             self._ledger.annotate(number, found.notes)
             self._spool.write(number, lambda: self._tracker.tag_trial(number, found.notes))
-            self._progress.diagnosed(number, found.title)
+        self._progress.diagnosed(number, self._diagnoses.title(number))  # of a resumed trial, though it is no news
 
     def _wrong(self, trial: _Running, period: Sequence[Record]) -> Verdict | None:
         differences = (mismatch(record, trial.config.ppo) for record in period)

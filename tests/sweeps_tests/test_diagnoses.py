@@ -60,6 +60,16 @@ def test_a_run_without_a_fault_is_said_to_have_none() -> None:
     assert found.notes == {DIAGNOSIS: "no fault found", FINDINGS: ""}
 
 
+def test_a_trial_taken_up_again_has_its_title_though_nothing_is_new() -> None:
+    records = [record(i) for i in range(1, 25)]
+    found = followed(records).news(7, ended=False)
+    assert found is not None
+    again = followed(records, told=found.notes)
+    assert again.title(7) == ""
+    assert again.news(7, ended=False) is None
+    assert again.title(7) == "policy not moving"
+
+
 def test_it_looks_again_after_a_tenth_of_the_run_and_tells_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
     diagnose = analysis.diagnosis.diagnose

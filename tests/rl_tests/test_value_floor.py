@@ -109,6 +109,23 @@ def test_the_floor_is_in_the_critics_unit():
     np.testing.assert_allclose(in_tens, plain, rtol=1e-5)
 
 
+def test_rewards_are_foreseen_from_their_own_observations_and_not_from_those_of_other_lanes():
+    observations = _normal(1, 2, 64, 8, 3)
+    rewards = (observations[..., 0] > 1).float() * 3 + _normal(2, 2, 64, 8)
+    values, returns = torch.zeros_like(rewards), rewards + 5 * _normal(3, 2, 64, 8)
+    own, others, constant = (
+        _measure(seen, values, returns, paid)[metrics.REWARD_FORESEEN]
+        for seen, paid in (
+            (observations, rewards),
+            (observations.roll(1, dims=2), rewards),
+            (observations, torch.ones_like(rewards)),
+        )
+    )
+    assert (own > 0.3).all()
+    assert (others < 0.02).all()
+    assert constant.tolist() == [0.0, 0.0]
+
+
 def test_constant_columns_tell_nothing_and_break_nothing():
     returns = _normal(1, 2, 16, 4)
     constant = torch.full((2, 16, 4, 3), 1e6)

@@ -24,7 +24,7 @@ from rl.errors import CheckpointError
 from rl.learner import Arrays, Learner
 
 FORMAT = "unstuck checkpoint"
-VERSION = 2
+VERSION = 3
 """Goes up when a file of the version before can no longer be read."""
 
 _HEADER = "header"

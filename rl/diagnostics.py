@@ -2,7 +2,7 @@
 whether the policy follows what its actions earned, whether an evaluation shows what training does.
 """
 
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ SATURATED = 0.97
 """A tanh beyond this, either way, passes on less than 6 % of its gradient."""
 
 _FOLLOWED = 512
-"""Samples of a member at which an update is looked at afterwards."""
+"""Samples of a member at which an update is looked at afterwards: drawn once and for all."""
 
 _COUNTED = 512
 """Observations of a member that are told apart."""
@@ -90,9 +90,9 @@ def after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dic
         `metrics.ADVANTAGE_FOLLOWED` `[P]`: over some of the samples the correlation of the advantage with the change of
         the log-probability of the action taken; 0 where either is constant.
     """
-    step = -(-advantages.shape[1] // _FOLLOWED)
+    rows = torch.from_numpy(_some(advantages.shape[1], _FOLLOWED)).to(advantages.device)
     observations, actions, before, wanted = (
-        part[:, ::step].contiguous() for part in (batch.observations, batch.actions, batch.log_probs, advantages)
+        part.index_select(1, rows) for part in (batch.observations, batch.actions, batch.log_probs, advantages)
     )
     outputs = networks.policy(observations).transpose(1, 2).contiguous()
     moved = networks.distribution.log_probs(outputs, actions)[0] - before
@@ -108,7 +108,7 @@ def _correlations(first: Tensor, second: Tensor) -> Tensor:
 
 def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Share of some of a rollout's observations `[P, B, F]` that are one of the others again, `[P]`."""
-    some = rollout[:, :: -(-rollout.shape[1] // _COUNTED)]
+    some = rollout[:, _some(rollout.shape[1], _COUNTED)]
     directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
     marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
     distinct = np.array([len(np.unique(member)) for member in marks])
@@ -126,13 +126,13 @@ class Compared:
 
     def __init__(self, act: Act, rollout: npt.NDArray[np.float32]) -> None:
         self._act = act
-        some = _some(rollout)
+        some = rollout[:, _some(rollout.shape[1], _COMPARED)].astype(np.float64)
         self._mean, self._spread = some.mean(axis=1, keepdims=True), some.std(axis=1, keepdims=True)
         self._sum, self._squares, self._count = np.zeros_like(self._mean), np.zeros_like(self._mean), 0
 
     def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
         """Act."""
-        some = _some(observations) - self._mean
+        some = observations[:, _some(observations.shape[1], _COMPARED)] - self._mean
         self._sum += some.sum(axis=1, keepdims=True)
         self._squares += np.square(some).sum(axis=1, keepdims=True)
         self._count += some.shape[1]
@@ -150,8 +150,7 @@ class Compared:
         return np.asarray(np.nanmedian(np.where(varies, apart, np.nan), axis=(1, 2)))
 
 
-def _some(observations: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Some of a member's observations `[P, n, F]`, evenly: a sum over them then costs little beside acting."""
-    step = -(-observations.shape[1] // _COMPARED)
-    some: npt.NDArray[np.float64] = observations[:, ::step].astype(np.float64)
-    return some
+@lru_cache
+def _some(size: int, most: int) -> npt.NDArray[np.int64]:
+    """Rows of so many samples, at most, the same each time: drawn, since every nth would be of the same few lanes."""
+    return np.sort(np.random.default_rng(SeedSequence(size)).permutation(size)[:most])

@@ -86,12 +86,12 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
                 if stopped != BY_THE_USER and not isinstance(driver.failure, LedgerError):
                     console.print("Writing the report", highlight=False)
                     report = write_reports((config, space), ledger.entries(), tracker, lambda: stop.asked)
+                stop.is_shielded = True  # what is left takes a moment
             except KeyboardInterrupt:  # again, while records were being closed: the resume closes them
-                with stop.shielded():
-                    _say_how_to_resume(config, command, BY_THE_USER, console)
+                stop.is_shielded = True
+                _say_how_to_resume(config, command, BY_THE_USER, console)
                 return INTERRUPTED
-        with stop.shielded():
-            return _conclude(config, command, driver, stopped, ledger, report, console)
+        return _conclude(config, command, driver, stopped, ledger, report, console)
 
 
 def _conclude(

@@ -21,6 +21,7 @@ class StopRequest:
 
     Attributes:
         asked: Whether a signal came.
+        is_shielded: Whether a second one raises nothing.
         last_resort: Called from a thread of its own if the sweep has not ended `PATIENCE_S` after the signal, for then
             Ray no longer answers (a signal to the whole process group ends it too); None: nothing is.
     """
@@ -30,7 +31,7 @@ class StopRequest:
         self.last_resort: Callable[[], None] | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._timer: threading.Timer | None = None
-        self._is_shielded = False
+        self.is_shielded = False
 
     def __enter__(self) -> "StopRequest":
         self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
@@ -61,15 +62,15 @@ class StopRequest:
 
         Ray's shutdown is such: once its core is gone, releasing any of its objects ends the process without a word.
         """
-        self._is_shielded = True
+        before, self.is_shielded = self.is_shielded, True
         try:
             yield
         finally:
-            self._is_shielded = False
+            self.is_shielded = before
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            if self._is_shielded:
+            if self.is_shielded:
                 return
             raise KeyboardInterrupt
         self.asked = True

@@ -24,7 +24,7 @@ BLIND = 0.5
 
 DIVERGED, SOON = 1.8, 0.08
 """A normalised value loss from which the critic is a fault whatever the score, and the share of the run that it has to
-get over a first shock; 1 is the loss of a constant, and healthy runs stay below it."""
+get over a first shock; 1 is the loss of a constant, and healthy runs lie below that."""
 
 WORSE_THAN_NOTHING = -0.2
 """An explained variance below this is a critic that is worse than a constant, and not by chance."""

@@ -43,8 +43,8 @@ def examine(run: Signals) -> Finding | None:
     bad = standing.is_poor or (
         standing.trivial is not False and dominant > DOMINANT and standing.state is not State.RISING
     )
-    gone = _gone(run, when) if early else None
-    unpaid = gone is not None and gone < PAID
+    gone, evaluated = (_gone(run, when) if early else None) or (1.0, when)
+    unpaid = gone < PAID
     if not bad and not unpaid and not _too_soon(run, when) and not (early and _hardly_better(run)):
         return None
     late = run.late(metrics.ENTROPY)
@@ -61,13 +61,13 @@ def examine(run: Signals) -> Finding | None:
         )
     well_above = not bad and not unpaid and standing.trivial is False and not _hardly_better(run)
     but = "while much of the return was still to come" if well_above else "before the run had much to show for it"
-    if gone is not None and unpaid:
+    if unpaid:
         way = "of the way from one action for all to a perfect policy"
         text = f"by then the return had gone {percent(max(0.0, gone))} {way}"
-        facts.append(Evidence(text, (metrics.EVAL_RETURN,), (when, when)))
+        facts.append(Evidence(text, (metrics.EVAL_RETURN,), (evaluated, evaluated)))
     return Finding(
         headline=f"Entropy has collapsed: {since}, {but}",
-        # A run that went on to an F1 well above trivial may have lost nothing by it: that is a question.
+        # A run that had earned its due, and went on to an F1 well above trivial, may have lost nothing by it.
         kind=Kind.FAULT if not well_above and (early or dominant > DOMINANT or not bad) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=standing.brief,
@@ -79,8 +79,8 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
-def _gone(run: Signals, when: int) -> float | None:
-    """Triage: how far the greedy policy's return had gone by then; None where the table was not recorded.
+def _gone(run: Signals, when: int) -> tuple[float, int] | None:
+    """Triage: how far the greedy policy's return had gone by then, and at which evaluation; None without the table.
 
     The sampled policy's lags: an episode may take many iterations, of policies that were worse.
     """
@@ -91,7 +91,7 @@ def _gone(run: Signals, when: int) -> float | None:
     constant = max(rewards.constant.values())
     if rewards.perfect <= constant:
         return None
-    return (float(by_then.iloc[0]) / flows - constant) / (rewards.perfect - constant)
+    return (float(by_then.iloc[0]) / flows - constant) / (rewards.perfect - constant), int(by_then.index[0])
 
 
 def _too_soon(run: Signals, when: int) -> bool:
@@ -162,7 +162,7 @@ RULE = Rule(
     title="Entropy collapsed",
     stage=Stage.EXPLORATION,
     needs=((metrics.ENTROPY,),),
-    helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD, f"{metrics.ACTION_PREFIX}<action>"),
+    helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD, metrics.EVAL_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
     explains=("greedy_collapsed", "updates_too_small", "oscillating", "value_floor"),
     source="Jones 2021 (entropy that collapses early; value loss to 0 with a poor return is a collapsed policy)",
     examine=examine,

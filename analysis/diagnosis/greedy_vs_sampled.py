@@ -42,7 +42,7 @@ def examine(run: Signals) -> Finding | None:
     entropy, most = run.late(metrics.ENTROPY), run.entropy_range
     return Finding(
         headline=f"Greedy and sampled behaviour are apart: {evidence[0].text}",
-        kind=Kind.FAULT if worse or shifted else Kind.SUSPECT,
+        kind=Kind.FAULT if worse or (shifted and (apart or standing.is_poor)) else Kind.SUSPECT,
         sureness=Sureness.SURE,
         why=standing.brief,
         evidence=tuple(evidence),
@@ -57,10 +57,14 @@ def examine(run: Signals) -> Finding | None:
                 "add history to the observation; evaluate the sampled policy as well",
             ),
             Cause(
-                "evaluation that sees other inputs than training (a normaliser left out, or not frozen)",
-                "evaluate the sampled policy by the evaluation's own code: its return must be that of training",
+                "evaluation that is shown other inputs than training (another unit, a wrapper, other flows)",
+                "compare mean and spread of both, column by column",
                 Support.SUPPORTED if shifted else Support.OPEN,
                 shifted.text if shifted else "",
+            ),
+            Cause(
+                "a normaliser that is left out of evaluation, or goes on learning there",
+                "evaluate the sampled policy by the evaluation's own code: its return must be that of training",
             ),
         ),
         since=evidence[0].iterations[0] if evidence[0].iterations else None,

@@ -98,7 +98,7 @@ def _fallen(run: Signals) -> Finding | None:
     return Finding(
         headline=f"The policy is being made worse: {text}",
         # Where updates are known to follow their advantages, what falls is not what they were asked for.
-        kind=Kind.SUSPECT if run.has(metrics.ADVANTAGE_FOLLOWED) else Kind.FAULT,
+        kind=Kind.SUSPECT if _follows(run) else Kind.FAULT,
         sureness=Sureness.SURE,
         why=f"updates are of a usual size (KL {number(kl.mean, 2)}), and the return never rose (Mann-Kendall "
         f"p {number(falls.p, 2)})",
@@ -120,6 +120,11 @@ def _fallen(run: Signals) -> Finding | None:
         ),
         since=int(curve.index[min(POINTS, len(curve)) - 1]),
     )
+
+
+def _follows(run: Signals) -> bool:
+    followed = run.whole(metrics.ADVANTAGE_FOLLOWED)
+    return followed is not None and len(followed.values) >= EVALUATIONS and followed.mean > 0
 
 
 class _Fall(NamedTuple):

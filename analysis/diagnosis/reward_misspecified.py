@@ -27,7 +27,8 @@ def examine(run: Signals) -> Finding | None:
     bad = f1.mean <= level + TRIVIAL_MARGIN
     gone = _gone(run, rewards)
     contradicts = rewards is not None and (rewards.best_benign == rewards.best_threat or rewards.certainty > CERTAIN)
-    bad = bad or (rewards is not None and rewards.certainty > CERTAIN and _overcautious(run))
+    cautious = _overcautious(run) if rewards is not None and rewards.certainty > CERTAIN else None
+    bad = bad or cautious is not None
     rising = run.trend(metrics.TRAIN_RETURN)
     learned = rising.rises and gone is not None and gone > NEARLY_ALL
     if not bad or not (contradicts or learned):
@@ -43,6 +44,8 @@ def examine(run: Signals) -> Finding | None:
         facts.append(
             Evidence(f"greedy return {give_or_take(returns.mean, returns.spread)}", (returns.metric,), returns.reach)
         )
+    if cautious:
+        facts.append(cautious)
     if rewards:
         facts.append(_table(rewards))
     standing = standing_of(run)
@@ -57,17 +60,22 @@ def examine(run: Signals) -> Finding | None:
             Remedy(
                 {"env.reward_threat": (-10.0, 8.0, 5.0, 2.0), "env.reward_benign": (0.5, -5.0, -3.0, -1.0)},
                 "no setting of PPO mends a reward: pay more for a threat flagged than for one allowed",
-                "F1 above that of flagging everything within 40 iterations",
+                "F1 above that of flagging everything within 40 iterations, recall near precision",
             ),
         ),
         since=f1.iterations[0],
     )
 
 
-def _overcautious(run: Signals) -> bool:
+def _overcautious(run: Signals) -> Evidence | None:
     """Whether few false alarms are bought by many missed threats."""
     precision, recall = (run.late(name, share=0.0) for name in (metrics.PRECISION, metrics.RECALL))
-    return precision is not None and recall is not None and recall.mean < precision.mean - MISSES
+    if precision is None or recall is None or recall.mean > precision.mean - MISSES:
+        return None
+    text = (
+        f"recall {number(recall.mean, 2)}, precision {number(precision.mean, 2)}: few false alarms, many missed threats"
+    )
+    return Evidence(text, (recall.metric, precision.metric), recall.reach)
 
 
 def _causes(contradicts: bool, table: str) -> tuple[Cause, ...]:
@@ -119,7 +127,7 @@ RULE = Rule(
     title="Reward and F1 disagree",
     stage=Stage.CEILING,
     needs=((metrics.F1,), (metrics.EVAL_RETURN, metrics.TRAIN_RETURN)),
-    helps=(metrics.EVAL_RETURN,),
+    helps=(metrics.EVAL_RETURN, metrics.PRECISION, metrics.RECALL),
     explains=("greedy_collapsed", "entropy_collapsed", "greedy_vs_sampled", "signal_lost"),
     source="Jones 2021 (compare with simple policies); cost-sensitive decisions: Elkan 2001",
     examine=examine,

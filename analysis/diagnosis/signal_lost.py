@@ -1,8 +1,9 @@
-"""Updates of a usual size, and nothing is learned from them: what reaches the policy says nothing about its actions.
+"""The signal is lost: what reaches the policy says little or nothing about its actions.
 
-A policy that is moved by a signal gets better within a few updates; one that is moved as far by noise walks at random,
-or settles on whatever pays on average, blind to what it observes. Said only where sizes and scales are in order: all
-else that keeps a policy from learning shows in them.
+Measured where a learner records it: whether updates follow their advantages, whether rewards go with what was observed.
+Else it shows in what is learned: a policy that is moved by a signal gets better within a few updates; one that is moved
+as far by noise walks at random, or settles on whatever pays on average, blind to what it observes. Said only where sizes
+and scales are in order: all else that keeps a policy from learning shows in them.
 """
 
 import math
@@ -113,7 +114,9 @@ def _past_their_actions(run: Signals) -> Evidence | None:
 
 
 def _while_undecided(run: Signals) -> Window | None:
-    """How updates were followed, at the first evaluations."""
+    """How updates were followed, at the first evaluations, by a policy that chooses between actions."""
+    if len(run.actions) < 2:
+        return None
     curve, entropy, most = run.finite(metrics.ADVANTAGE_FOLLOWED), run.finite(metrics.ENTROPY), run.entropy_range
     low = entropy.index[(entropy < UNDECIDED * most).to_numpy()] if most else entropy.index[:0]
     curve = (curve.loc[: int(low[0])] if len(low) else curve).iloc[:EARLY]
@@ -127,7 +130,7 @@ def _unrelated(run: Signals) -> Evidence | None:
         return None
     trivial = max(run.trivial_f1.values())
     told = level.mean > trivial + max(TRIVIAL_MARGIN, _chance(run, trivial))
-    if not told or len(foreseen.values) < POINTS or foreseen.mean > UNRELATED:
+    if not told or len(foreseen.values) < POINTS or _foreseen(run) > UNRELATED:
         return None
     text = (
         f"from observations of training a regression foresees {percent(foreseen.mean, 1)} of the rewards' variance, "
@@ -138,10 +141,16 @@ def _unrelated(run: Signals) -> Evidence | None:
 
 def _is_followed(run: Signals) -> bool:
     """Whether updates follow rewards that go with what is observed: what is slow then is no signal lost."""
-    followed, foreseen = run.early(metrics.ADVANTAGE_FOLLOWED, EARLY), run.whole(metrics.REWARD_FORESEEN)
-    if followed is None or foreseen is None or not run.is_triage:
-        return False
-    return followed.mean > FOLLOWED and foreseen.mean > RELATED
+    followed = _while_undecided(run)
+    return run.is_triage and followed is not None and followed.mean > FOLLOWED and _foreseen(run) > RELATED
+
+
+def _foreseen(run: Signals) -> float:
+    """Share of the rewards' variance that observations foresee, early or in all: a policy that errs no more may leave
+    none to be foreseen.
+    """
+    early, whole = run.early(metrics.REWARD_FORESEEN, EARLY), run.whole(metrics.REWARD_FORESEEN)
+    return max(early.mean, whole.mean) if early and whole else 0.0
 
 
 def _collapsed(run: Signals) -> bool:
@@ -179,8 +188,7 @@ def _other_labels(run: Signals) -> Evidence | None:
     ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
     if ours is None or theirs is None or not run.is_triage or len(run.finite(metrics.F1_TRAIN)) < POINTS:
         return None
-    foreseen = run.whole(metrics.REWARD_FORESEEN)
-    if foreseen is not None and foreseen.mean > RELATED:
+    if _foreseen(run) > RELATED:
         return None  # rewards go with the flows: those of the evaluation are easier
     if theirs.mean - ours.mean < max(0.05, 2 * _chance(run, theirs.mean)):
         return None
@@ -252,7 +260,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 RULE = Rule(
     name="signal_lost",
-    title="Nothing learned from usual updates",
+    title="Signal lost",
     stage=Stage.CRITIC,
     needs=((metrics.APPROX_KL,), (metrics.TRAIN_RETURN,)),
     helps=(

@@ -22,6 +22,9 @@ SMALL_CHANGE, WITH_KL = 2e-3, 5e-5
 LOW_LIMIT = 1e-3
 """A target_kl below what updates usually move; where KL lies at it, it is what keeps updates small."""
 
+NEVER_USUAL = 3e-4
+"""A target_kl so low that it is a fault even where the policy has made up its mind."""
+
 AT_LIMIT = 0.25
 """Share of target_kl above which the mean KL of an update's steps lies at it; 0 where the second step was over it."""
 
@@ -36,13 +39,13 @@ GRACE = 8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Look at the size of updates while the policy has not made up its mind."""
+    """Look at the size of updates: while the policy has not made up its mind, or where target_kl ends them."""
     entropy, most = run.late(metrics.ENTROPY), run.entropy_range
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.late(metrics.APPROX_KL), run.late(metrics.UPDATE_NORM)
     if kl is None or len(run.finite(metrics.APPROX_KL)) < GRACE or policy_frozen.examine(run):
         return None
-    held = _held(run, kl)
+    held = _held(run, kl, NEVER_USUAL if settled else LOW_LIMIT)
     if _annealed(run) or (settled and not held):
         return None
     unmoved, small = (
@@ -59,7 +62,7 @@ def examine(run: Signals) -> Finding | None:
         headline=f"Updates are too small: {' and '.join(words)} in the median {kl.where}",
         kind=Kind.FAULT,
         sureness=Sureness.SURE if unmoved and small else Sureness.LIKELY,
-        why=f"every update ends at target_kl; {standing_of(run).brief}"
+        why=f"most updates end at target_kl; {standing_of(run).brief}"
         if settled
         else f"the policy has not settled{unsettled}, so there is something left to learn; {standing_of(run).brief}",
         evidence=tuple(
@@ -72,10 +75,10 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
-def _held(run: Signals, kl: Window) -> bool:
-    """Whether updates are ended by a target_kl that is lower than what they usually move."""
+def _held(run: Signals, kl: Window, most: float) -> bool:
+    """Whether updates are ended by a target_kl that is lower than what they usually move, and than `most`."""
     limit = run.figure("ppo.target_kl")
-    if limit is None or limit > LOW_LIMIT:
+    if limit is None or limit > most:
         return False
     return sum(one == 0 or AT_LIMIT * limit < one < 2 * limit for one in kl.values) > len(kl.values) / 2
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.diagnosis import split, tables
 from benchmarks.diagnosis.scoring import harms, verdicts
 from benchmarks.diagnosis.training import arms, runs
+from rl import metrics
 
 
 def main() -> int:
@@ -49,7 +50,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--details", action="store_true", help="what was missed or wrong, arm by arm")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-diagnosis"), help="where runs are kept")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; default: one a core")
-    return parser.parse_args()
+    options = parser.parse_args()
+    unknown = sorted(set(options.without) - {name for name in vars(metrics).values() if isinstance(name, str)})
+    if unknown:
+        parser.error(f"--without must name metrics of docs/metrics.md, got {', '.join(unknown)}")
+    return options
 
 
 if __name__ == "__main__":

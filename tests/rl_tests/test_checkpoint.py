@@ -437,7 +437,7 @@ def test_a_file_with_a_changed_byte_is_refused_or_the_same(saved):
 
 def test_another_format_version_is_refused(saved):
     _rewrite(saved, version=checkpoint.VERSION + 1)
-    _refused(saved, _learner(), "must be of checkpoint format 2, got 3; go on with the program that saved it")
+    _refused(saved, _learner(), "must be of checkpoint format 3, got 4; go on with the program that saved it")
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,7 @@ def _fallen(run: Signals) -> Finding | None:
     text = f"the return of training episodes falls from {number(first)} to {number(last)}"
     return Finding(
         headline=f"The policy is being made worse: {text}",
-        # Where updates are known to follow their advantages, what falls is not what they were asked for.
-        kind=Kind.SUSPECT if _follows(run) else Kind.FAULT,
+        kind=Kind.SUSPECT if _is_told(run) else Kind.FAULT,
         sureness=Sureness.SURE,
         why=f"updates are of a usual size (KL {number(kl.mean, 2)}), and the return never rose (Mann-Kendall "
         f"p {number(falls.p, 2)})",
@@ -122,9 +121,10 @@ def _fallen(run: Signals) -> Finding | None:
     )
 
 
-def _follows(run: Signals) -> bool:
+def _is_told(run: Signals) -> bool:
+    """Whether it is on record where updates go: then a wrong sign would show."""
     followed = run.whole(metrics.ADVANTAGE_FOLLOWED)
-    return followed is not None and len(followed.values) >= EVALUATIONS and followed.mean > 0
+    return followed is not None and len(followed.values) >= EVALUATIONS
 
 
 class _Fall(NamedTuple):

@@ -65,7 +65,7 @@ FAULTS: list[Any] = [
     ("signal_lost", healthy(reward_foreseen=0.002), "foresees 0.2 % of the rewards' variance, while F1 0.898"),
     (
         "greedy_vs_sampled",
-        healthy(observation_shift=0.8),
+        untaught(observation_shift=0.8),
         "what the evaluation shows is 0.8 spreads from what training",
     ),
     (
@@ -194,13 +194,21 @@ def test_a_fault_is_found_with_its_numbers(rule: str, history: History, headline
 
 
 SUSPECTS: list[Any] = [
+    (
+        "greedy_vs_sampled",
+        healthy(observation_shift=0.8),
+        "what the evaluation shows is 0.8 spreads from what training",
+    ),
+    ("learns_backwards", untaught(**{"train/episode_return": -1750 - 1500 * GROWING + 50 * EPISODES}), "made worse"),
     ("greedy_vs_sampled", untaught(), "allows 40.0 % of the flows, the greedy one 100.0 %"),
     ("oscillating", untaught(), "The return has no trend"),
     ("seeds_bimodal", healthy(seeds=3, **{"f1/seed_0": 0.2}), "2 seeds near 0.894, 1 seed near 0.2"),
 ]
 
 
-@pytest.mark.parametrize(("rule", "history", "headline"), SUSPECTS, ids=[one[0] for one in SUSPECTS])
+@pytest.mark.parametrize(
+    ("rule", "history", "headline"), SUSPECTS, ids=[f"{i}-{one[0]}" for i, one in enumerate(SUSPECTS)]
+)
 def test_a_symptom_without_a_settled_cause_is_a_suspect(rule: str, history: History, headline: str) -> None:
     finding = found(history, rule)
     assert finding is not None

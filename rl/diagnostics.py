@@ -26,7 +26,7 @@ _COUNTED = 512
 """Observations of a member that are told apart."""
 
 _COMPARED = 256
-"""Observations of a member that are looked at, of a rollout and of what an evaluation shows at a time."""
+"""Observations of a member that are looked at, of a rollout and of what an evaluation shows."""
 
 
 def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
@@ -117,7 +117,9 @@ def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 
 class Compared:
-    """Acts in an evaluation, and keeps count of what it is shown there, beside the rollout before it.
+    """Acts in an evaluation, and keeps what it is shown first, to be compared with the rollout before it.
+
+    Only first: what comes later depends on the policy, and on how long other members' episodes last.
 
     Args:
         act: Greedy actions `[P, B, ...]` for observations float32 `[P, B, F]`.
@@ -125,29 +127,26 @@ class Compared:
     """
 
     def __init__(self, act: Act, rollout: npt.NDArray[np.float32]) -> None:
-        self._act = act
-        some = rollout[:, _some(rollout.shape[1], _COMPARED)].astype(np.float64)
-        self._mean, self._spread = some.mean(axis=1, keepdims=True), some.std(axis=1, keepdims=True)
-        self._sum, self._squares, self._count = np.zeros_like(self._mean), np.zeros_like(self._mean), 0
+        self._act, self._rollout = act, rollout
+        self._shown: npt.NDArray[np.float32] | None = None
 
     def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
         """Act."""
-        some = observations[:, _some(observations.shape[1], _COMPARED)] - self._mean
-        self._sum += some.sum(axis=1, keepdims=True)
-        self._squares += np.square(some).sum(axis=1, keepdims=True)
-        self._count += some.shape[1]
+        if self._shown is None:
+            self._shown = observations[:, _some(observations.shape[1], _COMPARED)]
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
         """`metrics.OBSERVATION_SHIFT` `[P]`: how far mean and spread of a usual column are from the rollout's."""
-        varies = self._spread > 0
-        unit = np.where(varies, self._spread, 1.0)
-        mean = self._sum / max(1, self._count)
-        spread = np.sqrt(np.maximum(self._squares / max(1, self._count) - np.square(mean), 0.0))
-        apart = np.hypot(mean, spread - self._spread) / unit
-        if not varies.any():
-            return np.zeros(len(apart))
-        return np.asarray(np.nanmedian(np.where(varies, apart, np.nan), axis=(1, 2)))
+        trained_on = self._rollout[:, _some(self._rollout.shape[1], _COMPARED)]
+        shown = trained_on if self._shown is None else self._shown
+        (mean, spread), (other_mean, other_spread) = (
+            (part.mean(axis=1, dtype=np.float64), part.std(axis=1, dtype=np.float64)) for part in (trained_on, shown)
+        )
+        varies = spread > 0
+        apart = np.hypot(other_mean - mean, other_spread - spread) / np.where(varies, spread, 1.0)
+        medians = [np.median(one[kept]) if kept.any() else 0.0 for one, kept in zip(apart, varies, strict=True)]
+        return np.array(medians, dtype=np.float64)
 
 
 @lru_cache

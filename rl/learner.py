@@ -136,7 +136,8 @@ class Learner:
             trained_on = self.rollout.raw_observations[:, :-1].flatten(1, 2).numpy()
             shown = diagnostics.Compared(self.greedy_actions, trained_on)
             result |= self.evaluator.evaluate(shown, len(self.members))
-            result[metrics.OBSERVATION_SHIFT] = shown.shift()
+            if metrics.F1 in result:  # elsewhere what is shown depends on what was done
+                result[metrics.OBSERVATION_SHIFT] = shown.shift()
             result[metrics.OBSERVATION_REPEATS] = diagnostics.repeats(trained_on)
         return result
 

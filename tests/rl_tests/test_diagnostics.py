@@ -136,9 +136,9 @@ def test_advantages_that_are_all_alike_are_not_followed():
 
 
 def _shift(shown, trained_on):
-    """Shown in two parts, as an evaluation does that takes several steps."""
+    """What is shown later does not count: it depends on the policy, and on others' episodes."""
     compared = diagnostics.Compared(lambda observations: observations[..., 0], trained_on)
-    for part in np.array_split(shown, 2, axis=1):
+    for part in (shown, shown + 1e9):
         assert compared(part).shape == part.shape[:2]
     return compared.shift()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.config import ResourcesConfig
+from sweeps.daemons import Daemons, deaf
 from sweeps.errors import SweepError
 from sweeps.scratch import scratch_folder
 from sweeps.stop import StopRequest
@@ -30,8 +31,6 @@ _ENVIRONMENT = {
 _CLOSED = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: Ray's ports listen on loopback only
     "RAY_AUTH_MODE": "token",
-    # A signal to all processes ends Ray's too; then the driver dies 60 s later, perhaps before its records are closed.
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "180",
 }
 """For a cluster of one's own; one that is there already has settings of its own."""
 
@@ -41,6 +40,8 @@ _JOINING = {  # a cluster that does not let us in is asked once, for some 20 s i
 }
 
 _ANSWERS_WITHIN_S = 5.0
+
+RAY_DIED = "Ray's own processes have died (was memory short? was one killed?)"
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
@@ -123,7 +124,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
         resources: Names the cluster, or none.
         slots: Trials that run at the same time.
         folder: The sweep's.
-        stop: Keeps Ray's end from being interrupted.
+        stop: Keeps Ray's end from being interrupted; gives up if Ray's own processes die.
 
     Yields:
         A folder for Tune's own files. It goes with the sweep.
@@ -136,20 +137,23 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
     logging.getLogger("ray").setLevel(logging.ERROR)
     # Nobody else gets into it. Ray opens its own folder, sockets and all, to every user: so it lies below this one.
     with scratch_folder(folder) as scratch:
+        end = ray.shutdown
         try:
             if resources.ray_address is None:
                 _start(slots * resources.cpus_per_trial, f"{scratch}/r")
+                end = Daemons(when_dead=lambda: stop.give_up(RAY_DIED)).end
             yield f"{scratch}/tune"
         finally:
             with stop.shielded():
-                ray.shutdown()
+                end()
 
 
 def _start(cpus: int, folder: str) -> None:
     import ray
 
     try:
-        ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **_QUIET)
+        with deaf():
+            ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **_QUIET)
     except Exception as error:  # Ray raises no other, where its processes take more than 30 s to answer
         reason = str(error).partition("\n")[0].rstrip(".")
         raise SweepError(f"Ray must start, and did not: {reason}; leave the machine more room") from error

@@ -31,7 +31,7 @@ from sweeps.summary import print_command, resume_command, show_summary
 from sweeps.tracking import REASON_TAG, Tracker
 
 FAILED = 1
-"""Exit code where the ledger failed midway: what it lacks did not happen, and a resume runs it."""
+"""Exit code where the ledger failed midway (what it lacks did not happen, and a resume runs it), or Ray died."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -50,7 +50,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         command: The arguments that it was composed from, for the command that reruns the best trial.
 
     Returns:
-        The process's exit code: 0, 1 if the ledger failed or the disk is full, or 130 after Ctrl-C.
+        The process's exit code: 0, 1 if the ledger failed, the disk is full or Ray died, or 130 after Ctrl-C.
 
     Raises:
         ConfigError, DataError, SweepError, TrackingError: What is wrong, before any worker starts.
@@ -78,7 +78,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
                 with Progress(config, num_trials, console) as progress:
                     driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
                     driver.catch_up()
-                    stop.last_resort = lambda: _abandon(config, command, driver, tracker, console)
+                    stop.last_resort = lambda why: _abandon(config, command, driver, tracker, console, stop.asked, why)
                     stopped = "" if driver.is_finished else _run_trials(config, driver, slots, data, stop)
                     stop.stand_down()
                 _close(tracker, driver, stopped, console)
@@ -191,13 +191,22 @@ def _close(tracker: Tracker, driver: Driver, stopped: str, console: Console) -> 
         console.print(f"warning: {error}", markup=False)
 
 
-def _abandon(config: SweepConfig, command: Sequence[str], driver: Driver, tracker: Tracker, console: Console) -> None:
+def _abandon(
+    config: SweepConfig,
+    command: Sequence[str],
+    driver: Driver,
+    tracker: Tracker,
+    console: Console,
+    by_the_user: bool,
+    why: str,
+) -> None:
     """Close the records and leave, without waiting for Ray."""
-    driver.interrupt(BY_THE_USER)
-    _close(tracker, driver, BY_THE_USER, console)
+    stopped = BY_THE_USER if by_the_user else why
+    driver.interrupt(stopped)
+    _close(tracker, driver, stopped, console)
     console.show_cursor(True)
-    _say_how_to_resume(config, command, f"{BY_THE_USER}, and Ray no longer answered", console)
-    os._exit(INTERRUPTED)
+    _say_how_to_resume(config, command, why, console)
+    os._exit(INTERRUPTED if by_the_user else FAILED)
 
 
 def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None, stop: StopRequest) -> str:
@@ -215,9 +224,9 @@ def _run_trials(config: SweepConfig, driver: Driver, slots: int, data: FlowData 
     except Exception:
         if not stop.asked:
             raise
-        stopped = BY_THE_USER  # Ray's own processes got the signal too, and Ray does not find them any more
+        stopped = BY_THE_USER  # what Ray makes of its workers' ends
     finally:
-        driver.interrupt(stopped)
+        stop.guarded(driver.interrupt)(stopped)
     return stopped
 
 
@@ -242,7 +251,7 @@ def _tune(
     def is_over() -> bool:
         return stop.asked or time.monotonic() >= deadline or isinstance(driver.failure, LedgerError)
 
-    search = LedgerSearch(driver.propose)
+    search = LedgerSearch(stop.guarded(driver.propose))
     with ray_cluster(config.resources, slots, sweep_folder(config), stop) as scratch:
         stop.rearm()
         if is_over():
@@ -253,7 +262,7 @@ def _tune(
             ),
             tune_config=tune.TuneConfig(
                 search_alg=search,
-                scheduler=JudgingScheduler(driver.receive, search.numbers),
+                scheduler=JudgingScheduler(stop.guarded(driver.receive), search.numbers),
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
@@ -266,7 +275,7 @@ def _tune(
                 stop=EndStopper(is_over),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=config.resources.max_failures),
-                callbacks=[CrashCallback(driver.crash, search.numbers)],
+                callbacks=[CrashCallback(stop.guarded(driver.crash), search.numbers)],
             ),
         )
         tuner.fit()

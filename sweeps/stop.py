@@ -2,15 +2,23 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PATIENCE_S = 20.0
 """How long an orderly end may take before the records are closed in any case."""
+
+NO_ANSWER = "stopped by the user, and Ray no longer answered"
+
+_A_CALL_TAKES_S = 10.0
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class StopRequest:
@@ -22,16 +30,18 @@ class StopRequest:
     Attributes:
         asked: Whether a signal came.
         is_shielded: Whether a second one raises nothing.
-        last_resort: Called from a thread of its own if the sweep has not ended `PATIENCE_S` after the signal, for then
-            Ray no longer answers (a signal to the whole process group ends it too); None: nothing is.
+        last_resort: Ends the process without waiting for Ray; called with the reason, from a thread of its own, where
+            Ray has died, or the sweep has not ended `PATIENCE_S` after a signal. None: nothing is.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self.last_resort: Callable[[], None] | None = None
+        self.is_shielded = False
+        self.last_resort: Callable[[str], None] | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._timer: threading.Timer | None = None
-        self.is_shielded = False
+        self._choosing, self._call_under_way = threading.Lock(), threading.Lock()
+        self._leaving = False
 
     def __enter__(self) -> "StopRequest":
         self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
@@ -51,10 +61,33 @@ class StopRequest:
             signal.signal(number, self._note)
 
     def stand_down(self) -> None:
-        """Ray has answered: there is no need for the last resort any more."""
-        self.last_resort = None
+        """Ray has answered: there is no need for the last resort any more. Waits for ever if it is being used."""
+        with self._choosing:
+            self.last_resort = None
+        if self._leaving:
+            _never()
         if self._timer:
             self._timer.cancel()
+
+    def give_up(self, why: str) -> None:
+        """Use the last resort, once, if there is one; after the `guarded` call that is under way."""
+        with self._choosing:
+            last_resort, self.last_resort = self.last_resort, None
+            self._leaving = self._leaving or last_resort is not None
+        if last_resort:
+            self._call_under_way.acquire(timeout=_A_CALL_TAKES_S)  # it may hang as well
+            last_resort(why)
+
+    def guarded(self, call: Callable[P, R]) -> Callable[P, R]:
+        """The same call, which ends before the last resort begins, and which never begins after that has."""
+
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._call_under_way:
+                if not self._leaving:
+                    return call(*args, **kwargs)
+            return _never()
+
+        return guarded
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
@@ -70,11 +103,16 @@ class StopRequest:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            if self.is_shielded:
+            if self.is_shielded or self._leaving:
                 return
             raise KeyboardInterrupt
         self.asked = True
         if self.last_resort:
-            self._timer = threading.Timer(PATIENCE_S, self.last_resort)
+            self._timer = threading.Timer(PATIENCE_S, self.give_up, [NO_ANSWER])
             self._timer.daemon = True
             self._timer.start()
+
+
+def _never() -> NoReturn:
+    while True:
+        time.sleep(PATIENCE_S)

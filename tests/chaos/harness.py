@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 600
@@ -75,23 +77,19 @@ class Process:
         self.popen.send_signal(signal.SIGKILL)
         self.wait()
 
-    def workers(self) -> list[int]:
-        """Process ids of the workers that train."""
+    def below(self, name: str) -> list[psutil.Process]:
+        """The processes below it whose program, by its command line, is called so."""
         found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                is_worker = entry.name.isdigit() and "Trainable" in (entry / "cmdline").read_text()
-                if is_worker and self.popen.pid in _ancestors(int(entry.name)):
-                    found.append(int(entry.name))
-            except OSError:  # has just ended
-                continue
+        with suppress(psutil.Error):  # it has just ended
+            for process in psutil.Process(self.popen.pid).children(recursive=True):
+                with suppress(psutil.Error):
+                    if name in "".join(process.cmdline()[:1]):
+                        found.append(process)
         return found
 
-
-def _ancestors(pid: int) -> Iterator[int]:
-    while pid > 1:
-        yield pid
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    def workers(self) -> list[psutil.Process]:
+        """The workers that train."""
+        return self.below("Trainable")
 
 
 @dataclass

@@ -5,7 +5,9 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from tests.chaos.harness import TINY, Counts, Sweep, wait_for
@@ -93,7 +95,8 @@ def kill_workers(killed: Sweep, process, times: int, draws: random.Random) -> No
         killed.wait_for_evaluations(before + draws.randint(1, 6), process)
         wait_for(lambda: bool(process.workers()) or process.popen.poll() is not None)
         assert process.popen.poll() is None, "the sweep ended before all kills; it must be longer"
-        os.kill(draws.choice(process.workers()), signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):
+            draws.choice(process.workers()).kill()
 
 
 def long(trials: int) -> tuple[str, ...]:
@@ -128,6 +131,35 @@ def test_worker_killed_more_often_than_allowed(sweep: Maker) -> None:
     process.succeed()
     assert killed.outcomes() == {"completed": 2, "crashed": 1}
     killed.check()
+
+
+def check_dead_ray(died: Sweep, daemon: str, evaluations: int = 4) -> None:
+    """One of Ray's own processes is killed, as where memory is short; Ray would have let the driver wait."""
+    process = died.start()
+    died.wait_for_evaluations(evaluations, process)
+    (victim,) = process.below(daemon)
+    victim.kill()
+    code, printed = process.wait()
+    assert code == 1, printed
+    assert "Ray's own processes have died" in printed
+    assert "resume=tiny" in printed
+    assert "Traceback" not in printed
+    assert died.outcomes()["interrupted"]
+    assert not died.outcomes()["crashed"]
+    assert died.audit()[0] == 0
+    go_on(died)
+    died.check()
+
+
+def test_raylet_killed(sweep: Maker) -> None:
+    check_dead_ray(sweep(*TINY, "ppo.num_iterations=60", num_trials=2), "raylet/raylet")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("evaluations", [1, 4, 7])
+@pytest.mark.parametrize("daemon", ["raylet/raylet", "gcs/gcs_server"])
+def test_daemon_killed(sweep: Maker, daemon: str, evaluations: int) -> None:
+    check_dead_ray(sweep(*TINY, "ppo.num_iterations=60", num_trials=3), daemon, evaluations)
 
 
 @pytest.mark.chaos

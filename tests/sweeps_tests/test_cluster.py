@@ -31,7 +31,6 @@ def test_a_cluster_of_ones_own_is_closed_whatever_the_user_has_set(environment: 
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
     assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"
-    assert float(dict(os.environ)["RAY_gcs_rpc_server_reconnect_timeout_s"]) > 60  # Ray's own: the driver dies of it
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
     token = os.environ["RAY_AUTH_TOKEN"]
     prepare_environment(ResourcesConfig())  # Ray keeps the first for as long as the process lives

@@ -1,5 +1,6 @@
 """Whole sweeps with real Ray, a real study and a real MLflow database, as a user runs them."""
 
+import json
 import os
 import re
 import shlex
@@ -10,9 +11,10 @@ import time
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 
-from sweeps.layout import read_records
+from sweeps.layout import read_records, scratch_file
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -210,6 +212,18 @@ def _wait_for_two_curves(folder):
     _wait_for(lambda: all(trial.intermediate_values for trial in _trials(folder, "long", at_least=2)))
 
 
+def _processes_that_name(folder):
+    """Ray's own have their folder in their command lines, its agents too."""
+    return [process for process in psutil.process_iter() if folder in " ".join(_command_line(process))]
+
+
+def _command_line(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:  # has just ended
+        return []
+
+
 def _signal_driver(process, number):
     process.send_signal(number)
 
@@ -232,6 +246,8 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number,
     process = _start(tmp_path, *LONG)
     try:
         _wait_for_two_curves(tmp_path)
+        scratch = json.loads(scratch_file(tmp_path / "runs" / "long").read_text())["path"]
+        assert _processes_that_name(scratch)
         send(process, number)
         signalled = time.monotonic()
         printed, _ = process.communicate(timeout=60)
@@ -240,6 +256,9 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number,
     assert time.monotonic() - signalled < 45
     assert process.returncode == 130
     assert "stopped by the user" in printed
+    assert "no longer answered" not in printed  # Ray's own processes did not hear it
+    assert not _processes_that_name(scratch)
+    assert not Path(scratch).exists()
     assert printed.splitlines()[-1].startswith("  python sweep.py +experiment=quickstart ")
     assert printed.splitlines()[-1].endswith(" health=none scheduler=none resume=long")
     assert "Traceback" not in printed
@@ -320,7 +339,7 @@ def test_a_killed_worker(tmp_path, allowed):
     try:
         _wait_for(lambda: all(trial.intermediate_values for trial in _trials(tmp_path, "killed", at_least=1)))
         for worker in _workers_of(process.pid):
-            os.kill(worker, signal.SIGKILL)
+            worker.kill()
         printed, _ = process.communicate(timeout=120)
     finally:
         process.kill()
@@ -339,25 +358,10 @@ def test_a_killed_worker(tmp_path, allowed):
 
 def _workers_of(driver):
     """Processes of this driver's Ray that train."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _trains(entry) and driver in _ancestors(int(entry.name)):
-            found.append(int(entry.name))
+    below = psutil.Process(driver).children(recursive=True)
+    found = [process for process in below if "Trainable" in " ".join(_command_line(process))]
     assert found
     return found
-
-
-def _trains(entry):
-    try:
-        return "Trainable" in (entry / "cmdline").read_text()
-    except OSError:
-        return False
-
-
-def _ancestors(pid):
-    while pid > 1:
-        yield pid
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_time_budget_ends_a_sweep_with_everything_recorded(tmp_path):

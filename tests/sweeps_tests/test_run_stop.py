@@ -1,4 +1,4 @@
-"""What a signal does to a sweep whose Ray it took along, without Ray. With it: test_run.py, tests/chaos."""
+"""What a signal does to a sweep whose Ray then fails, without Ray. With it: test_run.py, tests/chaos."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 from sweeps import run as run_module
 from sweeps.config import StudyConfig, SweepConfig
 from sweeps.run import BY_THE_USER, _run_trials
+from sweeps.stop import StopRequest
 
 
 def trials_run(monkeypatch: pytest.MonkeyPatch, asked: bool) -> tuple[str, list[str]]:
@@ -18,7 +19,8 @@ def trials_run(monkeypatch: pytest.MonkeyPatch, asked: bool) -> tuple[str, list[
 
     interrupted: list[str] = []
     driver: Any = SimpleNamespace(interrupt=interrupted.append, failure=None, is_finished=False)
-    stop: Any = SimpleNamespace(asked=asked)
+    stop = StopRequest()
+    stop.asked = asked
     monkeypatch.setattr(run_module, "_tune", tune)
     return _run_trials(SweepConfig(sweep=StudyConfig(name="mine")), driver, 2, None, stop), interrupted
 

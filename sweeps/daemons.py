@@ -1,0 +1,65 @@
+"""Ray's own processes on this machine: deaf to what ends the driver, watched while they run, ended with the sweep."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+
+_LOOKS_EVERY_S = 0.25
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Processes started meanwhile, and all that they start, do not hear SIGTERM nor SIGHUP.
+
+    A closed terminal, systemd and Slurm send their signal to all processes. Without its raylet, however, the driver
+    cannot close its records in peace: when Ray's core cannot save an object that was there, it calls `_Exit(1)`. Ray
+    blocks SIGINT in its processes in the same way.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Daemons:
+    """What `ray.init` has just started, `deaf`.
+
+    Args:
+        when_dead: Called once, from a thread of its own, if one of them ends before `end` is called: Ray's core would
+            wait for it for minutes, or end this process.
+    """
+
+    def __init__(self, when_dead: Callable[[], None]) -> None:
+        from ray._private import worker
+
+        started = worker._global_node.all_processes  # type: ignore[attr-defined]  # it says None
+        self._processes = [info.process for infos in started.values() for info in infos]
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, args=(when_dead,), daemon=True)
+        self._watch.start()
+
+    def _look(self, when_dead: Callable[[], None]) -> None:
+        while not self._over.wait(_LOOKS_EVERY_S):
+            if any(process.poll() is not None for process in self._processes):
+                when_dead()
+                return
+
+    def end(self) -> None:
+        """Shut Ray down; if one of its processes has died, wait for `when_dead` first."""
+        import ray
+
+        self._over.set()
+        self._watch.join()
+        below = []
+        for process in self._processes:
+            process.terminate = process.kill  # Ray would wait a second for each to hear SIGTERM
+            with suppress(psutil.NoSuchProcess):
+                below += psutil.Process(process.pid).children(recursive=True)
+        ray.shutdown()
+        for child in below:  # a raylet that is killed leaves its own behind
+            with suppress(psutil.NoSuchProcess):
+                child.kill()

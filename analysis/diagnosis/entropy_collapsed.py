@@ -88,10 +88,8 @@ def _gone(run: Signals, when: int) -> tuple[float, int] | None:
     by_then = run.finite(metrics.EVAL_RETURN).loc[when:]
     if rewards is None or not flows or by_then.empty or not run.is_triage:
         return None
-    constant = max(rewards.constant.values())
-    if rewards.perfect <= constant:
-        return None
-    return (float(by_then.iloc[0]) / flows - constant) / (rewards.perfect - constant), int(by_then.index[0])
+    gone = rewards.share_of_way(float(by_then.iloc[0]) / flows, rewards.best_constant)
+    return None if gone is None else (gone, int(by_then.index[0]))
 
 
 def _too_soon(run: Signals, when: int) -> bool:

@@ -94,11 +94,11 @@ def _causes(contradicts: bool, table: str) -> tuple[Cause, ...]:
 
 
 def _gone(run: Signals, rewards: Rewards | None) -> float | None:
-    """How far the return has gone from drawing evenly to the best constant or perfect policy, as a share of the way."""
+    """How far the return has come from drawing evenly to a perfect policy."""
     returns, flows = run.late(metrics.EVAL_RETURN, share=0.0), run.figure("env.flows_per_episode")
-    if rewards is None or returns is None or not flows or rewards.perfect <= rewards.uniform:
+    if rewards is None or returns is None or not flows:
         return None
-    return (returns.mean / flows - rewards.uniform) / (rewards.perfect - rewards.uniform)
+    return rewards.share_of_way(returns.mean / flows, rewards.uniform)
 
 
 def _table(rewards: Rewards) -> Evidence:

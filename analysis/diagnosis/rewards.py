@@ -30,6 +30,15 @@ class Rewards:
     best_threat: str
     certainty: float
 
+    @property
+    def best_constant(self) -> float:
+        """Of the best policy that does not look at flows."""
+        return max(self.constant.values())
+
+    def share_of_way(self, reward: float, start: float) -> float | None:
+        """How far a policy with this mean reward has come from `start` to a perfect one; None: there is no way."""
+        return (reward - start) / (self.perfect - start) if self.perfect > start else None
+
 
 def rewards_of(run: Signals) -> Rewards | None:
     """The run's table, weighted by its share of threats; None where either was not recorded."""

@@ -8,10 +8,10 @@ sizes and scales are in order: all else that keeps a policy from learning shows 
 
 import math
 
-from analysis.diagnosis.entropy_pinned import HEAVY
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from analysis.diagnosis.rewards import rewards_of
-from analysis.diagnosis.signals import Signals, Window
+from analysis.diagnosis.signal_signs import POINTS, chance, is_followed, other_labels, past_their_actions, unrelated
+from analysis.diagnosis.signals import Signals
 from analysis.diagnosis.standing import TRIVIAL_MARGIN
 from analysis.diagnosis.updates_too_large import LARGE_CLIP, LARGE_KL
 from analysis.diagnosis.updates_too_small import SMALL_KL
@@ -27,28 +27,9 @@ LEAST_KL = 1e-4
 GRACE = 0.09
 """Share of the run, and `POINTS` returns, before anything is said."""
 
-POINTS = 8
-
 LEARNED = 0.3
 """Share of the way from the best trivial F1 to 1 that a sum of KL as large must have brought, up to this one: a sum of
 0.1 has been seen to bring healthy runs half of the way."""
-
-FOLLOWED, WITH_FEW = 0.085, 0.06
-"""Correlation of advantages with what becomes of their actions' log-probabilities, over the first `EARLY` evaluations,
-or `ENOUGH`: 0.10 to 0.53 in healthy runs, whatever the task and its horizon."""
-
-EARLY, ENOUGH = 8, 4
-
-UNSTEADY = 2.0
-"""Spreads of these correlations that their mean must reach in triage: 3 to 25 in healthy runs. Where actions change
-what comes next they vary more."""
-
-UNDECIDED = 0.2
-"""Share of the largest entropy up to which evaluations count: a policy that has made up its mind follows nothing."""
-
-UNRELATED, RELATED = 0.01, 0.015
-"""Share of the rewards' variance that observations must foresee: less, and they do not belong together; more, and they
-do. Healthy runs: 0.05 to 0.5."""
 
 COLLAPSED, AT_ONCE = 0.1, 0.12
 """An entropy below this share of its maximum, within this share of the run."""
@@ -72,9 +53,9 @@ def examine(run: Signals) -> Finding | None:
     orderly = SMALL_KL < lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
     if not orderly or run.done(run.history.last_iteration) < GRACE:
         return None
-    direct = [fact for fact in (_past_their_actions(run), _unrelated(run), _other_labels(run)) if fact]
+    direct = [fact for fact in (past_their_actions(run), unrelated(run), other_labels(run)) if fact]
     far = kl.mean > LEAST_KL and moved > MOVED
-    seen = _unlearned(run, moved) if far and not (direct or _collapsed(run) or _is_followed(run)) else None
+    seen = _unlearned(run, moved) if far and not (direct or _collapsed(run) or is_followed(run)) else None
     found = direct or ([seen] if seen else [])
     if not found:
         return None
@@ -97,62 +78,6 @@ def _unlearned(run: Signals, moved: float) -> Evidence | None:
     return _blind(run, moved) if run.is_triage and run.has(metrics.F1) else _flat(run)
 
 
-def _past_their_actions(run: Signals) -> Evidence | None:
-    """Whether updates hardly make those actions more likely that have paid."""
-    followed, bonus = _while_undecided(run), run.figure("ppo.entropy_coef")
-    if followed is None or len(followed.values) < ENOUGH or (bonus is not None and bonus >= HEAVY):
-        return None  # a heavy bonus moves the policy elsewhere
-    whole = len(followed.values) == EARLY
-    unsteady = run.is_triage and whole and followed.mean < UNSTEADY * followed.spread
-    if followed.mean > (FOLLOWED if whole else WITH_FEW) and not unsteady:
-        return None
-    text = (
-        f"what paid hardly becomes more likely: the correlation of advantages with the change of their actions' "
-        f"log-probabilities is {followed.level} {followed.where}; above {FOLLOWED:g} in runs that learn"
-    )
-    return Evidence(text, (followed.metric,), followed.reach)
-
-
-def _while_undecided(run: Signals) -> Window | None:
-    """How updates were followed, at the first evaluations, by a policy that chooses between actions."""
-    if len(run.actions) < 2:
-        return None
-    curve, entropy, most = run.finite(metrics.ADVANTAGE_FOLLOWED), run.finite(metrics.ENTROPY), run.entropy_range
-    low = entropy.index[(entropy < UNDECIDED * most).to_numpy()] if most else entropy.index[:0]
-    curve = (curve.loc[: int(low[0])] if len(low) else curve).iloc[:EARLY]
-    return Window(metrics.ADVANTAGE_FOLLOWED, tuple(curve.index), tuple(curve)) if len(curve) else None
-
-
-def _unrelated(run: Signals) -> Evidence | None:
-    """Triage: whether observations tell nothing of their rewards, though others' labels are told from them."""
-    foreseen, level = run.whole(metrics.REWARD_FORESEEN), run.late(metrics.F1, share=0.0)
-    if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
-        return None
-    trivial = max(run.trivial_f1.values())
-    told = level.mean > trivial + max(TRIVIAL_MARGIN, _chance(run, trivial))
-    if not told or len(foreseen.values) < POINTS or _foreseen(run) > UNRELATED:
-        return None
-    text = (
-        f"from observations of training a regression foresees {percent(foreseen.mean, 1)} of the rewards' variance, "
-        f"while F1 {number(level.mean, 3)} shows that those of the evaluation tell threats"
-    )
-    return Evidence(text, (foreseen.metric, level.metric), foreseen.reach)
-
-
-def _is_followed(run: Signals) -> bool:
-    """Whether updates follow rewards that go with what is observed: what is slow then is no signal lost."""
-    followed = _while_undecided(run)
-    return run.is_triage and followed is not None and followed.mean > FOLLOWED and _foreseen(run) > RELATED
-
-
-def _foreseen(run: Signals) -> float:
-    """Share of the rewards' variance that observations foresee: in all, or half of what they did early, which is the
-    noisier figure. A policy that errs no more may leave none to be foreseen.
-    """
-    early, whole = run.early(metrics.REWARD_FORESEEN, EARLY), run.whole(metrics.REWARD_FORESEEN)
-    return max(early.mean / 2, whole.mean) if early and whole else 0.0
-
-
 def _collapsed(run: Signals) -> bool:
     """Whether entropy was gone before a signal could have shown: then that is what keeps it from learning."""
     most, curve = run.entropy_range, run.finite(metrics.ENTROPY)
@@ -168,42 +93,20 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
     if level is None or returns is None or not run.trivial_f1:
         return None
     trivial = max(run.trivial_f1.values())
-    little = max(TRIVIAL_MARGIN, _chance(run, trivial), min(LEARNED, moved) * (1 - trivial))
+    little = max(TRIVIAL_MARGIN, chance(run, trivial), min(LEARNED, moved) * (1 - trivial))
     if max(level.values) > trivial + little:
         return None
     text = f"F1 {number(level.mean, 3)}, of policies that do not look at the flows {number(trivial, 3)} at best"
     rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
     if rewards and flows:
-        best = max(rewards.constant.values()) * flows
-        if returns.mean > best + PAID * (rewards.perfect * flows - best):
+        gone = rewards.share_of_way(returns.mean / flows, rewards.best_constant)
+        if gone is not None and gone > PAID:
             return None
-        text += f"; return {number(returns.mean)}, of always the same action {number(best)} at best"
+        best = number(rewards.best_constant * flows)
+        text += f"; return {number(returns.mean)}, of always the same action {best} at best"
     elif run.trend(metrics.TRAIN_RETURN).rises:
         return None
     return Evidence(text, (metrics.F1, metrics.TRAIN_RETURN), level.reach)
-
-
-def _other_labels(run: Signals) -> Evidence | None:
-    """F1 on flows trained on far below that on others: nobody learns others' labels better than those learned from."""
-    ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
-    if ours is None or theirs is None or not run.is_triage or len(run.finite(metrics.F1_TRAIN)) < POINTS:
-        return None
-    if _foreseen(run) > RELATED:
-        return None  # rewards go with the flows: those of the evaluation are easier
-    if theirs.mean - ours.mean < max(0.05, 2 * _chance(run, theirs.mean)):
-        return None
-    text = (
-        f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others: labels are not the flows'"
-    )
-    return Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
-
-
-def _chance(run: Signals, f1: float) -> float:
-    """Two standard errors of an F1 by the choice of flows: it is a share of some threats."""
-    counts = run.confusion
-    if counts.empty:
-        return 0.0
-    return 2 * math.sqrt(f1 * (1 - f1) / max(1.0, float((counts["tp"] + counts["fn"]).iloc[-1])))
 
 
 def _flat(run: Signals) -> Evidence | None:

@@ -41,7 +41,9 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.diagnosis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--half", choices=[*split.Half], default=split.Half.KEPT_OUT, help="default: kept-out")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="faults and healthy variants; default: all")
     parser.add_argument(

@@ -1,0 +1,109 @@
+"""What a learner measures of the signal: do updates follow their advantages, and rewards what was observed."""
+
+import math
+
+from analysis.diagnosis.entropy_pinned import HEAVY
+from analysis.diagnosis.finding import Evidence
+from analysis.diagnosis.signals import Signals, Window
+from analysis.diagnosis.standing import TRIVIAL_MARGIN
+from analysis.words import number, percent
+from rl import metrics
+
+FOLLOWED, WITH_FEW = 0.085, 0.06
+"""Correlation of advantages with what becomes of their actions' log-probabilities, over the first `EARLY` evaluations,
+or `ENOUGH`: 0.10 to 0.53 in healthy runs, whatever the task and its horizon."""
+
+EARLY, ENOUGH = 8, 4
+
+UNSTEADY = 2.0
+"""Spreads of these correlations that their mean must reach in triage: 3 to 25 in healthy runs. Where actions change
+what comes next they vary more."""
+
+UNDECIDED = 0.2
+"""Share of the largest entropy up to which evaluations count: a policy that has made up its mind follows nothing."""
+
+UNRELATED, RELATED = 0.01, 0.015
+"""Share of the rewards' variance that observations must foresee: less, and they do not belong together; more, and they
+do. Healthy runs: 0.05 to 0.5."""
+
+POINTS = 8
+"""Evaluations, or returns, before anything is said."""
+
+
+def past_their_actions(run: Signals) -> Evidence | None:
+    """Whether updates hardly make those actions more likely that have paid."""
+    followed, bonus = _while_undecided(run), run.figure("ppo.entropy_coef")
+    if followed is None or len(followed.values) < ENOUGH or (bonus is not None and bonus >= HEAVY):
+        return None  # a heavy bonus moves the policy elsewhere
+    whole = len(followed.values) == EARLY
+    unsteady = run.is_triage and whole and followed.mean < UNSTEADY * followed.spread
+    if followed.mean > (FOLLOWED if whole else WITH_FEW) and not unsteady:
+        return None
+    text = (
+        f"what paid hardly becomes more likely: the correlation of advantages with the change of their actions' "
+        f"log-probabilities is {followed.level} {followed.where}; above {FOLLOWED:g} in runs that learn"
+    )
+    return Evidence(text, (followed.metric,), followed.reach)
+
+
+def _while_undecided(run: Signals) -> Window | None:
+    """How updates were followed, at the first evaluations, by a policy that chooses between actions."""
+    if len(run.actions) < 2:
+        return None
+    curve, entropy, most = run.finite(metrics.ADVANTAGE_FOLLOWED), run.finite(metrics.ENTROPY), run.entropy_range
+    low = entropy.index[(entropy < UNDECIDED * most).to_numpy()] if most else entropy.index[:0]
+    curve = (curve.loc[: int(low[0])] if len(low) else curve).iloc[:EARLY]
+    return Window(metrics.ADVANTAGE_FOLLOWED, tuple(curve.index), tuple(curve)) if len(curve) else None
+
+
+def unrelated(run: Signals) -> Evidence | None:
+    """Triage: whether observations tell nothing of their rewards, though others' labels are told from them."""
+    foreseen, level = run.whole(metrics.REWARD_FORESEEN), run.late(metrics.F1, share=0.0)
+    if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
+        return None
+    trivial = max(run.trivial_f1.values())
+    told = level.mean > trivial + max(TRIVIAL_MARGIN, chance(run, trivial))
+    if not told or len(foreseen.values) < POINTS or _foreseen(run) > UNRELATED:
+        return None
+    text = (
+        f"from observations of training a regression foresees {percent(foreseen.mean, 1)} of the rewards' variance, "
+        f"while F1 {number(level.mean, 3)} shows that those of the evaluation tell threats"
+    )
+    return Evidence(text, (foreseen.metric, level.metric), foreseen.reach)
+
+
+def is_followed(run: Signals) -> bool:
+    """Whether updates follow rewards that go with what is observed: what is slow then is no signal lost."""
+    followed = _while_undecided(run)
+    return run.is_triage and followed is not None and followed.mean > FOLLOWED and _foreseen(run) > RELATED
+
+
+def _foreseen(run: Signals) -> float:
+    """Share of the rewards' variance that observations foresee: in all, or half of what they did early, which is the
+    noisier figure. A policy that errs no more may leave none to be foreseen.
+    """
+    early, whole = run.early(metrics.REWARD_FORESEEN, EARLY), run.whole(metrics.REWARD_FORESEEN)
+    return max(early.mean / 2, whole.mean) if early and whole else 0.0
+
+
+def other_labels(run: Signals) -> Evidence | None:
+    """F1 on flows trained on far below that on others: nobody learns others' labels better than those learned from."""
+    ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
+    if ours is None or theirs is None or not run.is_triage or len(run.finite(metrics.F1_TRAIN)) < POINTS:
+        return None
+    if _foreseen(run) > RELATED:
+        return None  # rewards go with the flows: those of the evaluation are easier
+    if theirs.mean - ours.mean < max(0.05, 2 * chance(run, theirs.mean)):
+        return None
+    text = (
+        f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others: labels are not the flows'"
+    )
+    return Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
+
+
+def chance(run: Signals, f1: float) -> float:
+    """Two standard errors of an F1 by the choice of flows: it is a share of some threats."""
+    counts = run.confusion
+    if counts.empty:
+        return 0.0
+    return 2 * math.sqrt(f1 * (1 - f1) / max(1.0, float((counts["tp"] + counts["fn"]).iloc[-1])))

@@ -9,6 +9,9 @@ import psutil
 
 _LOOKS_EVERY_S = 0.25
 
+_VITAL = ("gcs_server", "raylet")
+"""Ray's names of those that no sweep goes on without; its monitor and its dashboard's leftovers are not."""
+
 
 @contextmanager
 def deaf() -> Iterator[None]:
@@ -29,7 +32,7 @@ class Daemons:
     """What `ray.init` has just started, `deaf`.
 
     Args:
-        when_dead: Called once, from a thread of its own, if one of them ends before `end` is called: Ray's core would
+        when_dead: Called once, from a thread of its own, if a vital one ends before `end` is called: Ray's core would
             wait for it for minutes, or end this process.
     """
 
@@ -38,18 +41,19 @@ class Daemons:
 
         started = worker._global_node.all_processes  # type: ignore[attr-defined]  # it says None
         self._processes = [info.process for infos in started.values() for info in infos]
+        self._vital = [info.process for name in _VITAL for info in started[name]]
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look, args=(when_dead,), daemon=True)
         self._watch.start()
 
     def _look(self, when_dead: Callable[[], None]) -> None:
         while not self._over.wait(_LOOKS_EVERY_S):
-            if any(process.poll() is not None for process in self._processes):
+            if any(process.poll() is not None for process in self._vital):
                 when_dead()
                 return
 
     def end(self) -> None:
-        """Shut Ray down; if one of its processes has died, wait for `when_dead` first."""
+        """Shut Ray down; if a vital process has died, wait for `when_dead` first."""
         import ray
 
         self._over.set()

@@ -78,12 +78,12 @@ class Process:
         self.wait()
 
     def below(self, name: str) -> list[psutil.Process]:
-        """The processes below it whose program, by its command line, is called so."""
+        """The processes below it whose command line holds this."""
         found = []
         with suppress(psutil.Error):  # it has just ended
             for process in psutil.Process(self.popen.pid).children(recursive=True):
                 with suppress(psutil.Error):
-                    if name in "".join(process.cmdline()[:1]):
+                    if name in " ".join(process.cmdline()):
                         found.append(process)
         return found
 

@@ -163,6 +163,17 @@ def test_daemon_killed(sweep: Maker, daemon: str, evaluations: int) -> None:
 
 
 @pytest.mark.chaos
+def test_daemon_killed_that_nobody_needs(sweep: Maker) -> None:
+    undeterred = sweep(*TINY, "ppo.num_iterations=60", num_trials=2)
+    process = undeterred.start()
+    undeterred.wait_for_evaluations(2, process)
+    (victim,) = process.below("autoscaler/_private/monitor.py")
+    victim.kill()
+    process.succeed()
+    undeterred.check()
+
+
+@pytest.mark.chaos
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_and_resume(sweep: Maker, number: int) -> None:
     stopped = sweep(*TINY, "ppo.num_iterations=60")

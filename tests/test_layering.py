@@ -22,7 +22,10 @@ OURS_FOR = {  # room: which of ours it may import
 LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may import beside the standard library
 OPTUNA_IN = ("sweeps.space", "sweeps.ledger", "sweeps.storage", "sweeps.search", "analysis.importance")
 ONLY_IN = {  # library: who may import it
-    "ray": ("sweeps.run", "sweeps.cluster", "sweeps.trainable", "sweeps.scheduler", "sweeps.search", "sweeps.callback"),
+    "ray": (
+        *("sweeps.run", "sweeps.cluster", "sweeps.daemons"),
+        *("sweeps.trainable", "sweeps.scheduler", "sweeps.search", "sweeps.callback"),
+    ),
     "optuna": OPTUNA_IN,
     "optuna_dashboard": OPTUNA_IN,
     "mlflow": ("sweeps.mlflow_store", "sweeps.tracking", "sweeps.mlflow_runs", "sweeps.champion", "analysis.history"),

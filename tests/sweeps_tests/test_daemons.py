@@ -13,8 +13,13 @@ from sweeps.daemons import deaf
 NESTED = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
 
 
+def hear() -> None:
+    """Whoever runs the tests may ignore it, as nohup does."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def started() -> "subprocess.Popen[str]":
-    process = subprocess.Popen((sys.executable, "-c", NESTED), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen((sys.executable, "-c", NESTED), stdout=subprocess.PIPE, text=True, preexec_fn=hear)
     assert process.stdout
     process.stdout.readline()
     return process

@@ -25,7 +25,7 @@ sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="
 test: check ## Check, then run all tests; only some of them: make test ARGS="tests/rl_tests -k gae"
 	$(IN_VENV) -m pytest $(ARGS)
 
-test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; most of an hour
+test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; an hour and a half
 	$(IN_VENV) -m pytest tests/chaos --chaos $(ARGS)
 
 check: setup ## Lint, format and types; no tests

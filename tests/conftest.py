@@ -5,7 +5,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--chaos", action="store_true", help="run all accidents of tests/chaos: most of an hour")
+    parser.addoption("--chaos", action="store_true", help="run all accidents of tests/chaos: an hour and a half")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.config import ResourcesConfig
-from sweeps.daemons import Daemons, deaf
+from sweeps.daemons import Daemons, signals_blocked
 from sweeps.errors import SweepError
 from sweeps.scratch import scratch_folder
 from sweeps.stop import StopRequest
@@ -152,7 +152,7 @@ def _start(cpus: int, folder: str) -> None:
     import ray
 
     try:
-        with deaf():
+        with signals_blocked():
             ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **_QUIET)
     except Exception as error:  # Ray raises no other, where its processes take more than 30 s to answer
         reason = str(error).partition("\n")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""Ray's own processes on this machine: deaf to what ends the driver, watched while they run, ended with the sweep."""
+"""Ray's own processes on this machine: the driver's signals blocked, watched while they run, ended with the sweep."""
 
 import signal
 import threading
@@ -14,8 +14,8 @@ _VITAL = ("gcs_server", "raylet")
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
-    """Processes started meanwhile, and all that they start, do not hear SIGTERM nor SIGHUP.
+def signals_blocked() -> Iterator[None]:
+    """Processes started meanwhile, and all that they start, have SIGTERM and SIGHUP blocked.
 
     A closed terminal, systemd and Slurm send their signal to all processes. Without its raylet, however, the driver
     cannot close its records in peace: when Ray's core cannot save an object that was there, it calls `_Exit(1)`. Ray
@@ -29,7 +29,7 @@ def deaf() -> Iterator[None]:
 
 
 class Daemons:
-    """What `ray.init` has just started, `deaf`.
+    """What `ray.init` has just started, with `signals_blocked`.
 
     Args:
         when_dead: Called once, from a thread of its own, if a vital one ends before `end` is called: Ray's core would

@@ -1,4 +1,4 @@
-"""Which signals reach what is started `deaf`. Ray's own processes: test_run.py, tests/chaos/test_killed.py."""
+"""Which signals reach what is started with them blocked. Ray's own processes: test_run.py, tests/chaos/test_killed.py."""
 
 import signal
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.daemons import deaf
+from sweeps.daemons import signals_blocked
 
 # A process, which starts one of its own, and says when both are there.
 NESTED = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
@@ -26,10 +26,10 @@ def started() -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_is_started_deaf_does_not_end(number: signal.Signals) -> None:
+def test_a_blocked_signal_does_not_end_what_is_started(number: signal.Signals) -> None:
     hearing = started()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with deaf():
+    with signals_blocked():
         process = started()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     for each in (hearing, process):
@@ -44,7 +44,7 @@ def test_what_is_started_deaf_does_not_end(number: signal.Signals) -> None:
 
 
 def test_its_own_children_do_not_hear_either() -> None:
-    with deaf():
+    with signals_blocked():
         process = subprocess.Popen((sys.executable, "-c", NESTED), stdout=subprocess.PIPE, text=True)
     assert process.stdout
     child = int(process.stdout.readline())

@@ -205,7 +205,7 @@ def _abandon(
     driver.interrupt(stopped)
     _close(tracker, driver, stopped, console)
     console.show_cursor(True)
-    _say_how_to_resume(config, command, why, console)
+    _say_how_to_resume(config, command, f"{BY_THE_USER}, and {why}" if by_the_user else why, console)
     os._exit(INTERRUPTED if by_the_user else FAILED)
 
 

@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 20.0
 """How long an orderly end may take before the records are closed in any case."""
 
-NO_ANSWER = "stopped by the user, and Ray no longer answered"
+NO_ANSWER = "Ray no longer answered"
 
 _A_CALL_TAKES_S = 10.0
 

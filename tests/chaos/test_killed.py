@@ -190,6 +190,24 @@ def test_signal_and_resume(sweep: Maker, number: int) -> None:
 
 
 @pytest.mark.chaos
+def test_signal_while_ray_hangs(sweep: Maker) -> None:
+    """Its processes live, and answer nothing: the last resort closes the records."""
+    stopped = sweep(*TINY, "ppo.num_iterations=60", num_trials=2)
+    process = stopped.start()
+    stopped.wait_for_evaluations(4, process)
+    for daemon in ("gcs/gcs_server", "raylet/raylet"):
+        (hanging,) = process.below(daemon)
+        hanging.suspend()
+    process.popen.send_signal(signal.SIGTERM)
+    code, printed = process.wait()
+    assert code == 130, printed
+    assert "stopped by the user, and Ray no longer answered" in printed
+    assert stopped.audit()[0] == 0
+    go_on(stopped)
+    stopped.check()
+
+
+@pytest.mark.chaos
 @pytest.mark.parametrize("after_s", [0.0, 0.2, 0.5, 2.0])
 def test_second_ctrl_c(sweep: Maker, after_s: float) -> None:
     stopped = sweep(*TINY, "ppo.num_iterations=60")

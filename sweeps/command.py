@@ -42,6 +42,10 @@ def _check_override(override: Override) -> None:
     key = override.key_or_group
     if not key:
         raise SweepError(f"cannot read {override.input_line!r}; write key=value")
+    if key == "format":
+        raise SweepError(
+            "format must be left out, since the records of a sweep hold their own; got " + override.input_line
+        )
     if override.is_delete():
         if not is_free_form(key):
             raise SweepError(f"~{key} takes away what every sweep has; only ~space... can go: write {key}=VALUE")

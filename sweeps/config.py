@@ -16,6 +16,9 @@ SAMPLERS = ("tpe", "random", "points")
 SCHEDULERS = ("asha", "none")
 TRACKERS = ("mlflow", "none")
 
+FORMAT = 2
+"""Version of what a sweep records and by which rules; 1: up to commit 3fefaf5, which recorded no version."""
+
 
 def check_name(setting: str, name: str) -> None:
     """Raise `ConfigError` unless a sweep may have this name: the name of a folder of its own below `sweep.folder`."""
@@ -176,11 +179,17 @@ class SweepConfig:
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     resume: str | None = None  # a sweep to go on with, by its name; null: a new one
+    format: int = FORMAT  # version of the sweep's records, which decides its rules; not to be set
 
     def __post_init__(self) -> None:
         require(
             self.resume is None or self.resume == self.sweep.name,
             f"sweep.name must be left out with resume={self.resume}, which says it; got {self.sweep.name}",
+        )
+        require(
+            1 <= self.format <= FORMAT,
+            f"format must be 1 to {FORMAT}, what this version of Unstuck can go on with, got {self.format}; take the "
+            "version that the sweep was made with",
         )
         module = MODULE_AND_ID.fullmatch(self.env.id)
         require(

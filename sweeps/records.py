@@ -15,7 +15,7 @@ from sweeps.layout import config_file, lock_file, scratch_file, sweep_folder, tr
 from sweeps.ledger import Ledger
 from sweeps.lock import running
 from sweeps.resume import CONFIG, DATA, PROVENANCE, differences
-from sweeps.schema import to_yaml
+from sweeps.schema import from_yaml, to_yaml
 from sweeps.summary import sqlite_url
 from sweeps.tracking import Tracker, make_tracker
 
@@ -66,6 +66,12 @@ def open_records(
             _replace(config_file(folder), about[CONFIG])
         ledger, tracker, differing = opened
         yield Records(ledger, tracker, lambda: _reopen(tracker, config, about), differing)
+
+
+def recorded_format(config: SweepConfig) -> int:
+    """Read the version of a sweep's records; that of new ones where none are found."""
+    file = config_file(sweep_folder(config))
+    return from_yaml(file.read_text()).format if file.is_file() else config.format
 
 
 def _folder(config: SweepConfig, resuming: bool) -> Path:

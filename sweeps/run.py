@@ -23,7 +23,7 @@ from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
-from sweeps.records import Records, open_records
+from sweeps.records import Records, open_records, recorded_format
 from sweeps.reports import write_reports
 from sweeps.space import Space, search_space
 from sweeps.stop import StopRequest
@@ -58,6 +58,8 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, _PLAIN_WIDTH)
+    if config.resume is not None:
+        config = replace(config, format=recorded_format(config))
     _check_metric(config)
     space, points = _space_and_points(config)
     data = load_flows(config.data) if config.env.id == TRIAGE else None

@@ -27,7 +27,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from rl.config import DataConfig
 from rl.errors import ConfigError
-from sweeps.config import StudyConfig, SweepConfig, check_name
+from sweeps.config import FORMAT, StudyConfig, SweepConfig, check_name
 from sweeps.errors import SweepError
 from sweeps.redact import redact_value
 
@@ -214,6 +214,7 @@ def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | No
         tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(_value_error(error)) from error
+    tree["format"] = FORMAT  # of a new sweep; one on record keeps its own, see `sweeps.records`
     if tree.get("resume") is not None:
         check_name("resume", str(tree["resume"]))
     study = tree.setdefault("sweep", {})
@@ -291,7 +292,8 @@ def from_yaml(text: str) -> SweepConfig:
     if not isinstance(cfg, DictConfig):
         raise ConfigError(f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}")
     check_keys(cfg)
-    return _frozen(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False)))
+    tree = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
+    return _frozen({"format": 1, **tree})
 
 
 @contextmanager

@@ -1,4 +1,8 @@
 import os
+import sys
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,3 +36,62 @@ def stuck_run() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no case in {folder}")
     return folder
+
+
+@pytest.fixture
+def old_sweeps(tmp_path: Path) -> Path:
+    """A folder with `runs/`, `flows.csv` and `expected.json` as commit 3fefaf5 made them: see tests/fixtures."""
+    with tarfile.open(Path(__file__).parent / "fixtures" / "sweeps-3fefaf5.tar.xz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    return tmp_path / "sweeps-3fefaf5"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """Runs the project's commands in this process, as a user does in `folder`."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._monkeypatch, self._capfd = folder, monkeypatch, capfd
+
+    def __call__(self, *arguments: str) -> Done:
+        """`python sweep.py ARGUMENTS`."""
+        import sweep
+
+        return self._run("sweep.py", sweep.main, arguments)
+
+    def sweeps(self, *arguments: str) -> Done:
+        """`python -m sweeps ARGUMENTS`."""
+        from sweeps.__main__ import main
+
+        return self._run("sweeps", main, arguments)
+
+    def analysis(self, *arguments: str) -> Done:
+        """`python -m analysis ARGUMENTS`."""
+        from analysis.__main__ import main
+
+        return self._run("analysis", main, arguments)
+
+    def _run(self, program: str, main: Callable[[], int | None], arguments: tuple[str, ...]) -> Done:
+        self._monkeypatch.setattr(sys, "argv", [program, *arguments])
+        self._monkeypatch.chdir(self.folder)
+        self._monkeypatch.setenv("COLUMNS", "200")
+        self._capfd.readouterr()
+        try:
+            code = main() or 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        return Done(code, *self._capfd.readouterr())
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """The project's commands, run in this process in `tmp_path`: see `Command`."""
+    return Command(tmp_path, monkeypatch, capfd)

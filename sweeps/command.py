@@ -44,7 +44,7 @@ def _check_override(override: Override) -> None:
         raise SweepError(f"cannot read {override.input_line!r}; write key=value")
     if key == "format":
         raise SweepError(
-            "format must be left out, since the records of a sweep hold their own; got " + override.input_line
+            f"format must be left out, since the records of a sweep hold their own; got {override.input_line}"
         )
     if override.is_delete():
         if not is_free_form(key):

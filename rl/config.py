@@ -17,6 +17,7 @@ SCHEDULES = ("constant", "linear")
 TRIAGE = "unstuck/Triage-v0"
 DEVICES = ("cpu", "cuda")
 MODULE_AND_ID = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):[^:]+")
+FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 VECTORIZATIONS = ("sync", "async")
 ACTIONS = ("allow", "block", "quarantine", "alert")
 
@@ -49,6 +50,7 @@ class DataConfig:
     difficulty: float = 0.5  # synthetic: how much the classes overlap; 0 (separable) to 1
     burst_length: float = 20.0  # synthetic: mean length of a run of threats in the stream; at least 1
     seed: int = 0  # of the generator and of the split; the same for every trial of a sweep
+    fingerprint: str | None = None  # first digits of the fingerprint that the flows must have; null: any flows
 
     def __post_init__(self) -> None:
         one_of("data.source", self.source, SOURCES)
@@ -72,6 +74,11 @@ class DataConfig:
         require(0 <= self.difficulty <= 1, f"data.difficulty must lie in 0..1, got {self.difficulty}")
         require(self.burst_length >= 1, f"data.burst_length must be at least 1, got {self.burst_length}")
         require(self.seed >= 0, f"data.seed must not be negative, got {self.seed}")
+        require(
+            self.fingerprint is None or FINGERPRINT.fullmatch(self.fingerprint) is not None,
+            f"data.fingerprint must be the first 8 to 64 hex digits of one, got {self.fingerprint!r}; a sweep's "
+            "config.yaml holds it, null takes any flows",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     champion.add_argument("--seeds", type=int, default=8, help="fresh seeds for each configuration (default: 8)")
     champion.add_argument("--trial", type=int, help="judge this trial instead of the best completed one")
     champion.add_argument("--optuna-url", help="the ledger, if its URL holds a password")
+    champion.add_argument("--data-path", help="where the flows lie now, if they were moved")
     champion.set_defaults(command=_champion)
     audit = commands.add_parser(
         "audit",
@@ -63,7 +64,7 @@ def _champion(options: argparse.Namespace) -> int:
     from sweeps.reports import rewrite_reports
 
     folder = options.folder.absolute()
-    judgement = judge(folder, options.seeds, options.trial, options.optuna_url)
+    judgement = judge(folder, options.seeds, options.trial, options.optuna_url, options.data_path)
     config = load_sweep(folder)
     print(*describe(judgement, config.sweep.metric), sep="\n")
     print(rewrite_reports(config, options.optuna_url))

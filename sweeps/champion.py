@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
-from rl.config import TRIAGE
-from rl.data import FlowData, load_flows
+from rl.data import FlowData
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.config import SweepConfig
+from sweeps.data import load_same_data
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry, Ledger, best
 from sweeps.outcome import Outcome
@@ -47,7 +47,9 @@ class Judgement:
     difference: Estimate | None
 
 
-def judge(folder: Path, seeds: int, trial: int | None = None, optuna_url: str | None = None) -> Judgement:
+def judge(
+    folder: Path, seeds: int, trial: int | None = None, optuna_url: str | None = None, data_path: str | None = None
+) -> Judgement:
     """Train a sweep's best trial and its control again, printing what it does; write `report/champion.json`.
 
     Args:
@@ -55,17 +57,21 @@ def judge(folder: Path, seeds: int, trial: int | None = None, optuna_url: str | 
         seeds: Fresh members of each.
         trial: Another trial than the best completed one.
         optuna_url: The ledger, where its URL holds a password (which the sweep's folder does not keep).
+        data_path: Where the flows lie now; None: where they lay.
 
     Raises:
-        SweepError: There is no such sweep or trial, or none completed.
+        DataError: The flows cannot be read.
+        SweepError: There is no such sweep or trial, or none completed, or the flows are not those that it was run on.
     """
     config = load_sweep(folder)
+    if data_path is not None:
+        config = replace(config, data=replace(config.data, path=data_path))
     url = optuna_url or config.tracking.optuna_url or sqlite_url(config, "optuna")
     refuse_masked("--optuna-url", url)
     ledger = Ledger.open(url, str(config.sweep.name))
     entry = _entry(ledger.entries(), trial, config.sweep.mode)
     space, _ = search_space(config)
-    data = load_flows(config.data) if config.env.id == TRIAGE else None
+    data, _ = load_same_data(config, ledger.attributes)
     print(f"training trial {entry.number} on {seeds} fresh seeds", flush=True)
     champion = bootstrap_mean(_train(space.apply(config, entry.values), data, seeds))
     control = difference = None

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.config import SweepConfig
+from sweeps.data import DATA
 from sweeps.errors import SweepError, TrackingError
 from sweeps.layout import config_file, lock_file, scratch_file, sweep_folder, trials_folder
 from sweeps.ledger import Ledger
 from sweeps.lock import running
-from sweeps.resume import CONFIG, DATA, PROVENANCE, differences
+from sweeps.resume import CONFIG, PROVENANCE, differences
 from sweeps.schema import from_yaml, to_yaml
 from sweeps.summary import sqlite_url
 from sweeps.tracking import Tracker, make_tracker

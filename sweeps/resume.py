@@ -10,16 +10,17 @@ from typing import Any
 
 from sweeps.asha import Asha
 from sweeps.config import SweepConfig
+from sweeps.data import DATA, require_same_flows
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry
 from sweeps.schema import from_yaml
 from sweeps.space import Choice, Space, search_space
 from sweeps.tracking import flatten
 
-CONFIG, DATA, PROVENANCE = "config", "data", "provenance"
-"""Attributes of a sweep in the ledger: its configuration in YAML, its data's fingerprint, and which code ran where."""
+CONFIG, PROVENANCE = "config", "provenance"
+"""Attributes of a sweep in the ledger: its configuration in YAML, and which code ran where."""
 
-_FREE = ("sweep.num_trials", "sweep.max_hours", "sweep.folder", "resources.", "tracking.")
+_FREE = ("sweep.num_trials", "sweep.max_hours", "sweep.folder", "resources.", "tracking.", "data.fingerprint")
 """May differ, and need no word; a dot at the end stands for the whole group."""
 
 _MEANING = {
@@ -50,10 +51,9 @@ def differences(
     before = from_yaml(str(recorded[CONFIG]))
     if (old := _rungs(before)) != (new := _rungs(config)) and old and new:
         raise _refusal("the scheduler's rungs", old, new, "results at other iterations do not compare")
-    old_data, new_data = recorded.get(DATA, now.get(DATA)), now.get(DATA)
-    found = [*_settings(before, config, old_data == new_data), *_space(before, config, entries)]
-    if old_data != new_data:
-        raise _refusal("the data", _short(old_data), _short(new_data), "trials on other flows do not compare")
+    same_data = recorded.get(DATA, now.get(DATA)) == now.get(DATA)
+    found = [*_settings(before, config, same_data), *_space(before, config, entries)]
+    require_same_flows(config, recorded, now.get(DATA))
     return found + list(_provenance(recorded.get(PROVENANCE, {}), now.get(PROVENANCE, {})))
 
 
@@ -118,7 +118,3 @@ def _refusal(what: str, was: object, is_now: object, why: str) -> SweepError:
 
 def _words(space: Space) -> str:
     return ", ".join(f"{path}: {kind}" for path, kind in space.kinds.items())
-
-
-def _short(fingerprint: object) -> str:
-    return f"fingerprint {str(fingerprint)[:12]}" if fingerprint else "none"

@@ -11,11 +11,12 @@ from rich.console import Console
 
 from rl import metrics
 from rl.config import TRIAGE
-from rl.data import FlowData, fingerprint, load_flows
+from rl.data import FlowData
 from rl.envs import make_vec
 from rl.machine import require_machine
 from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
 from sweeps.config import SweepConfig
+from sweeps.data import load_data, name_flows
 from sweeps.driver import Driver
 from sweeps.errors import LedgerError, SweepError, TrackingError
 from sweeps.layout import sweep_folder
@@ -62,7 +63,8 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         config = replace(config, format=recorded_format(config))
     _check_metric(config)
     space, points = _space_and_points(config)
-    data = load_flows(config.data) if config.env.id == TRIAGE else None
+    data, flows = load_data(config)
+    config = name_flows(config, flows)
     make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
     slots = _slots(config)
     if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks
@@ -71,7 +73,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
     num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
     resuming, config = config.resume is not None, replace(config, resume=None)
     with StopRequest() as stop:
-        with open_records(config, fingerprint(data) if data else None, provenance(), resuming) as records:
+        with open_records(config, flows, provenance(), resuming) as records:
             ledger, tracker = records.ledger, records.tracker
             for point in points[len(ledger.enqueued()) :]:  # none of them again
                 ledger.enqueue(space.encode(point))

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from rl import metrics
 from sweeps.config import SweepConfig
+from sweeps.data import fingerprint_words
 from sweeps.ledger import Entry, best
 from sweeps.mlflow_store import NO_TELEMETRY
 from sweeps.outcome import Outcome
@@ -23,7 +24,7 @@ _TOP = 10
 _NAME_LENGTH = 88
 """Of the sweep's name, in the name of a rerun: names have at most 100 characters."""
 
-_NOT_RERUN = ("resume", "sweep.name", "sweep.num_trials", "sweep.max_hours", "sweep.control")
+_NOT_RERUN = ("resume", "sweep.name", "sweep.num_trials", "sweep.max_hours", "sweep.control", "data.fingerprint")
 _NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
 
 
@@ -101,6 +102,7 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
         "health.enabled=false",
         "sweep.num_trials=null",
         "sweep.max_hours=null",
+        *fingerprint_words(config),
         f"sweep.name={str(config.sweep.name)[:_NAME_LENGTH]}-trial{entry.number}",
         *values,
     ]

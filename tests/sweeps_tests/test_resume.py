@@ -8,10 +8,11 @@ import pytest
 
 from rl.config import DataConfig
 from sweeps.config import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
+from sweeps.data import DATA
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry
 from sweeps.outcome import Outcome
-from sweeps.resume import CONFIG, DATA, PROVENANCE, differences
+from sweeps.resume import CONFIG, PROVENANCE, differences
 from sweeps.schema import to_yaml
 
 SPACE = {"ppo": {"lr": {"log": [1e-5, 1e-2]}, "gamma": {"choice": [0.9, 0.99]}}}
@@ -130,7 +131,9 @@ def test_what_would_mean_nothing_is_refused(config: SweepConfig, message: str) -
 
 def test_other_flows_are_refused_whatever_their_path() -> None:
     now = {**NOW, DATA: "cd" * 32}
-    with pytest.raises(SweepError, match=r"the data must be .*, fingerprint abababababab, got fingerprint cdcdcdcdcd"):
+    with pytest.raises(
+        SweepError, match=r"the data \(/a.csv\) must be .*, fingerprint abababababab, got fingerprint cdcdc"
+    ):
         found(CONFIG_BEFORE, now)
     with pytest.raises(SweepError, match=r"data.path must be what the sweep was started with, /a.csv, got /b.csv"):
         found(changed("data", path="/b.csv"), now)

@@ -73,6 +73,19 @@ def finished(tmp_path_factory):
     return folder, _sweep(folder, *SMALL, "sweep.num_trials=6", "sweep.name=six")
 
 
+def test_whatever_trains_the_sweeps_trials_again_asks_for_its_flows(finished):
+    folder, printed = finished
+    flows = _study(folder, "six").user_attrs["data"]
+    assert f"fingerprint: {flows}\n" in (folder / "runs/six/config.yaml").read_text()  # by which arms are run
+    rerun = next(line for line in printed.splitlines() if "sweep.name=six-trial" in line)
+    assert f" data.fingerprint={flows[:12]}" in rerun
+    done = subprocess.run(
+        _command(*shlex.split(rerun)[2:], "data.seed=9"), cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert f"must be those that data.fingerprint names, fingerprint {flows[:12]}, got fingerprint " in done.stderr
+
+
 def test_study_and_mlflow_tell_the_same_story(finished):
     folder, _ = finished
     study = _study(folder, "six")

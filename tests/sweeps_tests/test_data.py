@@ -1,0 +1,105 @@
+"""Whoever trains a sweep's configurations again gets the flows that the sweep was run on, or is refused."""
+
+import csv
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl.config import DataConfig
+from rl.data import fingerprint, load_flows
+from sweeps.champion import load_sweep
+from sweeps.config import SweepConfig
+from sweeps.data import fingerprint_words, load_data, name_flows
+from sweeps.errors import SweepError
+from sweeps.ledger import Ledger
+
+SMALL = SweepConfig(data=DataConfig(num_flows=500, num_features=4, eval_flows=20))
+
+
+@pytest.fixture
+def ended(old_sweeps: Path) -> Path:
+    """The folder of a sweep of commit 3fefaf5, whose flows lie in the folder above all sweeps."""
+    folder = old_sweeps / "runs" / "ended"
+    recorded = folder / "config.yaml"
+    recorded.write_text(recorded.read_text().replace("/tmp/fx/flows.csv", str(old_sweeps / "flows.csv")))
+    return folder
+
+
+def shuffle_labels(file: Path) -> None:
+    header, *rows = list(csv.reader(file.open()))
+    place = header.index("label")
+    labels = [row[place] for row in rows]
+    random.Random(0).shuffle(labels)
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows(
+            [header, *([*row[:place], x, *row[place + 1 :]] for row, x in zip(rows, labels, strict=True))]
+        )
+
+
+def test_a_champion_is_refused_other_labels(command: Any, ended: Path) -> None:
+    shuffle_labels(ended.parents[1] / "flows.csv")
+    recorded = Ledger.open(f"sqlite:///{ended.parent}/optuna.db", "ended").attributes["data"]
+    now = fingerprint(load_flows(load_sweep(ended).data))
+    done = command.sweeps("champion", str(ended), "--seeds", "1")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        f"sweeps: error: the data ({ended.parents[1]}/flows.csv) must be those that the sweep was started with, "
+        f"fingerprint {recorded[:12]}, got fingerprint {now[:12]}: results on other flows do not compare; put the data "
+        "back as it was, or start a new sweep on these flows (with data.fingerprint=null, if that is set)\n"
+    )
+
+
+def test_a_champion_finds_flows_that_were_moved(command: Any, ended: Path) -> None:
+    moved = ended.parents[1] / "moved.csv"
+    (ended.parents[1] / "flows.csv").rename(moved)
+    done = command.sweeps("champion", str(ended), "--seeds", "1", "--trial", "0", "--data-path", str(moved))
+    assert (done.code, done.err) == (0, "")
+    shuffle_labels(moved)
+    done = command.sweeps("champion", str(ended), "--seeds", "1", "--trial", "0", "--data-path", str(moved))
+    assert (done.code, done.err.partition(" must be those that")[0]) == (2, f"sweeps: error: the data ({moved})")
+
+
+def test_a_new_sweep_is_refused_flows_that_it_was_not_meant_for(command: Any, tmp_path: Path) -> None:
+    done = command("+experiment=quickstart", "data.num_flows=500", "data.fingerprint=0123456789abcdef")
+    assert (done.code, done.out) == (2, "")
+    assert (
+        "the data (data.source=synthetic) must be those that data.fingerprint names, fingerprint 0123456789ab, got "
+        in (done.err)
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_names_its_flows_so_that_others_can_ask_for_them() -> None:
+    _, now = load_data(SMALL)
+    assert now == fingerprint(load_flows(SMALL.data))
+    named = name_flows(SMALL, now)
+    (word,) = fingerprint_words(named)
+    assert now.startswith(word.removeprefix("data.fingerprint="))
+    assert load_data(named)[1] == now
+    other = replace(named, data=replace(named.data, seed=1))
+    with pytest.raises(SweepError, match=f"must be those that data.fingerprint names, fingerprint {now[:12]}, got "):
+        load_data(other)
+
+
+@pytest.mark.parametrize(
+    ("digits", "word"),
+    [
+        ("abc" * 8, "abc" * 4),
+        ("1" * 11 + "b" + "0" * 52, "1" * 11 + "b"),
+        ("12345678901e456c789", "12345678901e456c"),  # 12345678901e456 would be read as infinity
+    ],
+)
+def test_a_word_for_flows_is_no_number(digits: str, word: str) -> None:
+    assert fingerprint_words(name_flows(SMALL, digits)) == [f"data.fingerprint={word}"]
+
+
+@pytest.mark.parametrize("forget", [lambda c: replace(c, format=1), lambda c: c])
+def test_no_flows_or_flows_split_as_no_new_sweep_splits_them_have_no_name(
+    forget: Callable[[SweepConfig], SweepConfig],
+) -> None:
+    config = forget(SMALL)
+    assert fingerprint_words(name_flows(config, "ab" * 32 if config.format == 1 else None)) == []

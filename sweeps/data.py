@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from rl.config import TRIAGE
-from rl.data import FlowData, fingerprint, load_flows
+from rl.data import AS_THEY_FIT, BY_SIZE, FlowData, fingerprint, load_flows
 from sweeps.config import FORMAT, SweepConfig
 from sweeps.errors import SweepError
 
@@ -20,7 +20,7 @@ _DIGITS = re.compile(rf"[0-9a-f]{{{SHOWN_DIGITS - 1}}}[0-9a-f]*?[a-df]")
 
 
 def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
-    """A sweep's flows and their fingerprint; None and None for an environment without.
+    """A sweep's flows, split as when it began, and their fingerprint; None and None for an environment without.
 
     Raises:
         DataError, ConfigError: The data cannot be used as asked.
@@ -28,7 +28,7 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
     """
     if config.env.id != TRIAGE:
         return None, None
-    data = load_flows(config.data)
+    data = load_flows(config.data, AS_THEY_FIT if config.format == 1 else BY_SIZE)
     now, wanted = fingerprint(data), config.data.fingerprint
     if wanted is not None and not now.startswith(wanted):
         raise other_flows(config, f"those that data.fingerprint names, {short(wanted)}", now)

@@ -8,20 +8,28 @@ from numpy.random import SeedSequence
 from rl.config import DataConfig
 from rl.data.encode import encode, fit_features
 from rl.data.nsl_kdd import read_nsl_kdd
-from rl.data.raw import RawFlows
-from rl.data.split import check_parts, leave_out_shared, split_shuffled, split_stream
+from rl.data.raw import RawFlows, row_ids
+from rl.data.split import check_parts, leave_out_shared, split_by_size, split_stream
+from rl.data.split_as_they_fit import split_as_they_fit
 from rl.data.synthetic import generate
 from rl.data.table import read_csv
 from rl.data.types import FlowData, Flows
 from rl.seeding import child
 
-__all__ = ["FlowData", "Flows", "fingerprint", "load_flows"]
+__all__ = ["AS_THEY_FIT", "BY_SIZE", "FlowData", "Flows", "fingerprint", "load_flows"]
+
+BY_SIZE, AS_THEY_FIT = "by_size", "as_they_fit"
+"""Ways to split shuffled flows: see `rl.data.split.split_by_size` and `rl.data.split_as_they_fit`."""
 
 
-def load_flows(config: DataConfig) -> FlowData:
+def load_flows(config: DataConfig, split: str = BY_SIZE) -> FlowData:
     """Read or generate flows, split them three ways, and encode them by the statistics of the training part.
 
     The same configuration always gives the same flows.
+
+    Args:
+        config: Where they come from, and how many are for evaluation.
+        split: How equal vectors are kept in one part, in shuffled order: `BY_SIZE`, or `AS_THEY_FIT` as in old sweeps.
 
     Raises:
         DataError: The data cannot be used as asked; the message states the rule, the value and the remedy.
@@ -33,8 +41,11 @@ def load_flows(config: DataConfig) -> FlowData:
     share = None if config.source == "synthetic" else config.threat_share  # generated with its share already
     if config.order == "stream":
         rows = split_stream(raw.threat, share, config.eval_flows, split_rng)
+    elif split == AS_THEY_FIT:
+        rows = split_as_they_fit(raw.threat, raw.vectors(), share, config.eval_flows, split_rng)
     else:
-        rows = split_shuffled(raw.threat, raw.vectors(), share, config.eval_flows, split_rng)
+        vectors = row_ids(encode(fit_features(raw), raw))  # as the agent sees them: rare names are one
+        rows, _ = split_by_size(raw.threat, vectors, share, config.eval_flows, split_rng)
     features = fit_features(raw.take(rows.train))
     parts = tuple(Flows(encode(features, raw.take(part)), raw.threat[part]) for part in rows)
     train, validation, test = parts if config.order == "stream" else leave_out_shared(*parts)

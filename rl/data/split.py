@@ -1,7 +1,7 @@
 """Three parts: training, validation (search and pruning) and test (read once). Nothing is judged on its own training.
 
-Shuffled order: flows are drawn at random, and equal feature vectors, whatever their labels, stay in one part.
-Stream order: the parts are stretches of time, training first.
+Shuffled order: flows are drawn at random; equal feature vectors, whatever their labels, stay in one part, and the parts
+hold rare and frequent vectors alike. Stream order: the parts are stretches of time, training first.
 """
 
 from typing import NamedTuple
@@ -16,32 +16,36 @@ from rl.errors import DataError
 EVAL_SHARE = 0.2  # validation and test take at most this share of the flows, each
 MIN_FLOWS = 100
 MIN_PART = 10
-DRAWS = 10
+MIN_ALIKE = 3  # vectors of a like size, for each part to get one
+WIDEST = 3  # powers of two that sizes may span for that
 
 Rows = npt.NDArray[np.intp]
 Counts = npt.NDArray[np.int64]
 
 
 class Parts(NamedTuple):
-    """Positions of the flows of each part, ascending: the order of recording is kept."""
+    """Positions of the flows of each part, ascending: the order of recording is kept. A flow may be in a part twice."""
 
     train: Rows
     validation: Rows
     test: Rows
 
 
-def split_shuffled(
+def split_by_size(
     threat: npt.NDArray[np.bool_],
     vectors: npt.NDArray[np.int64],
     share: float | None,
     eval_flows: int,
     rng: np.random.Generator,
-) -> Parts:
-    """Draw validation and test at random, with the same share of threats; whole groups of equal vectors at a time.
+) -> tuple[Parts, int]:
+    """Draw the parts at random, alike in threats and in how often vectors repeat; equal vectors stay in one part.
 
-    Groups are taken in random order as long as they fit, so sizes are exact where no vector repeats, and never
-    exceeded. A group larger than a part goes to training; if little else is left of a class, validation and test
-    shrink, at the same share, so that training keeps a third of it.
+    Groups of equal vectors form strata by their labels and size. Each part gets whole groups of every stratum, and its
+    share of the stratum's flows: some flows of a group are left out, or taken again, to make that exact. So a frequent
+    vector counts in each part as it does in the whole. Where none repeats, this is a plain draw from each class.
+
+    A vector without two others of a like size cannot be in three parts: it goes to training. If little else is left
+    of a class, validation and test shrink, at the same share, so that training keeps a third of it.
 
     Args:
         threat: bool `[n]`.
@@ -50,43 +54,109 @@ def split_shuffled(
         eval_flows: Flows of validation and of test, each.
         rng: Draws the threats left out and the parts.
 
+    Returns:
+        The parts, and how many flows are in training alone because their vectors have no others of a like size.
+
     Raises:
         DataError: Too few flows or threats.
     """
-    benign_wanted, threats_wanted = _eval_counts(threat, share, eval_flows)
-    kept = _thin(threat, np.arange(len(threat)), share, rng)
+    wanted = np.array(eval_counts(threat, share, eval_flows))
+    kept = thin(threat, np.arange(len(threat)), share, rng)
     _, group = np.unique(vectors[kept], return_inverse=True)
-    benign = np.bincount(group[~threat[kept]], minlength=group.max() + 1)
-    threats = np.bincount(group[threat[kept]], minlength=group.max() + 1)
-    small = (benign <= benign_wanted) & (threats <= threats_wanted)
-    shrink = min(1.0, benign[small].sum() / (3 * benign_wanted), threats[small].sum() / (3 * threats_wanted))
-    wanted = int(shrink * benign_wanted), int(shrink * threats_wanted)
-    part = np.zeros(len(benign), dtype=np.int64)
+    counts = np.stack([np.bincount(group[threat[kept] == label], minlength=group.max() + 1) for label in (False, True)])
+    stratum = _strata(counts)
+    members = [np.flatnonzero(stratum == number) for number in range(stratum.max() + 1)]
+    pool = np.array([counts[:, groups].sum(axis=1) for groups in members], dtype=np.int64).reshape(-1, 2)
+    shrink = min(1.0, *(pool.sum(axis=0) / (3 * wanted)))
+    due = np.stack([_apportion(int(shrink * flows), have) for flows, have in zip(wanted, pool.T, strict=True)], axis=1)
+    part = np.zeros(len(stratum), dtype=np.int64)
     for number in (2, 1):
-        part[_draw(np.flatnonzero(small & (part == 0)), benign, threats, wanted, rng)] = number
-    return Parts(*(kept[part[group] == number] for number in range(3)))
+        order = rng.permutation(np.flatnonzero((stratum >= 0) & (part == 0)))
+        for place, flows in enumerate(due):
+            groups = order[stratum[order] == place]
+            part[groups[: _enough(counts[:, groups], flows, leave=number)]] = number
+    rows = []
+    for number, flows in enumerate((pool - 2 * due, due, due)):
+        here = part[group] == number
+        rows.append(_take(kept[here], threat[kept[here]], stratum[group[here]], flows))
+    return Parts(*rows), int((stratum[group] < 0).sum())
 
 
-def _draw(groups: Rows, benign: Counts, threats: Counts, wanted: tuple[int, int], rng: np.random.Generator) -> Rows:
-    """Groups that together come near to the counts wanted of either class and never exceed them.
+def _strata(counts: Counts) -> Counts:
+    """Sort groups of equal vectors into strata of at least three that are alike.
 
-    Where groups hold both classes, one class fills up and the rest fits no more: the best of some draws is taken.
+    Alike are groups whose labels are the same, or mixed with the same majority, and whose sizes lie within a power of
+    two: within `WIDEST` of them where there are fewer than three.
+
+    Args:
+        counts: Benign flows and threats of each group, `[2, g]`.
+
+    Returns:
+        The number of each group's stratum, `[g]`; -1 where there are no three alike.
     """
-    best, best_miss = groups[:0], sum(wanted) + 1
-    for _ in range(DRAWS):
-        order = rng.permutation(groups)
-        fits = np.zeros(len(order), dtype=bool)
-        benign_left, threats_left = wanted
-        for position, (b, t) in enumerate(zip(benign[order].tolist(), threats[order].tolist(), strict=True)):
-            if b <= benign_left and t <= threats_left:
-                fits[position] = True
-                benign_left -= b
-                threats_left -= t
-        if benign_left + threats_left < best_miss:
-            best, best_miss = order[fits], benign_left + threats_left
-        if best_miss == 0:
-            break
-    return best
+    benign, threats = counts
+    kinds = np.where(threats == 0, 0, np.where(benign == 0, 1, np.where(benign >= threats, 2, 3)))
+    octaves = np.floor(np.log2(counts.sum(axis=0))).astype(np.int64)
+    strata = np.full(len(kinds), -1)
+    number = 0
+    for kind in range(4):
+        groups = np.flatnonzero(kinds == kind)
+        for alike in _alike(groups, octaves[groups]):
+            strata[alike] = number
+            number += 1
+    return strata
+
+
+def _alike(groups: Rows, octaves: Counts) -> list[Rows]:
+    """Groups of one kind by size, the largest first, at least three together; the others are in none."""
+    found: list[Rows] = []
+    together, largest = groups[:0], 0
+    for octave in np.unique(octaves)[::-1]:
+        if len(together) >= MIN_ALIKE or largest - octave >= WIDEST:
+            found.append(together)
+            together = groups[:0]
+        largest = largest if len(together) else octave
+        together = np.concatenate([together, groups[octaves == octave]])
+    found = [alike for alike in [*found, together] if len(alike) >= MIN_ALIKE]
+    return found or ([groups] if len(groups) >= MIN_ALIKE else [])
+
+
+def _apportion(total: int, have: Counts) -> Counts:
+    """Whole numbers that sum to `total`, in proportion to `have`; all 0 where there is nothing."""
+    exact = total * have / max(1, have.sum())
+    counts: Counts = np.floor(exact).astype(np.int64)
+    counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
+    return counts
+
+
+def _enough(counts: Counts, due: Counts, leave: int) -> int:
+    """How many of the first groups hold the flows that are due of either label; at least one, if any are due.
+
+    Args:
+        counts: Benign flows and threats of each group, `[2, g]`.
+        due: Benign flows and threats that are due, `[2]`.
+        leave: Groups that other parts need.
+    """
+    sums = np.cumsum(counts, axis=1)
+    needed = [int(np.searchsorted(have, flows)) + 1 for have, flows in zip(sums, due, strict=True) if flows]
+    return min(max(needed, default=0), int(counts.shape[1]) - leave)
+
+
+def _take(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due: Counts) -> Rows:
+    """As many rows of each stratum and label as are due, all equally often; all rows of no stratum. Ascending.
+
+    Args:
+        rows: `[n]`.
+        threat: Labels of the rows, bool `[n]`.
+        stratum: Of the rows, `[n]`; -1 for none.
+        due: Benign flows and threats that are due of each stratum, `[strata, 2]`.
+    """
+    taken = [rows[stratum < 0]]
+    for place, flows in enumerate(due):
+        for label, count in zip((False, True), flows, strict=True):
+            have = rows[(stratum == place) & (threat == label)]
+            taken.append(have[np.arange(count) * len(have) // max(1, count)])
+    return np.sort(np.concatenate(taken))
 
 
 def split_stream(
@@ -96,14 +166,14 @@ def split_stream(
 
     With a `share`, the cuts count benign flows, all of which are kept, and each stretch is thinned to the share by
     itself; a stretch with fewer threats than that keeps all that it has. Arguments and errors as for
-    `split_shuffled`.
+    `split_by_size`.
     """
-    benign_wanted, threats_wanted = _eval_counts(threat, share, eval_flows)
+    benign_wanted, threats_wanted = eval_counts(threat, share, eval_flows)
     counted = np.arange(len(threat)) if share is None else np.flatnonzero(~threat)
     wanted = benign_wanted + threats_wanted if share is None else benign_wanted
     cuts = [counted[-2 * wanted], counted[-wanted]]
     stretches = np.split(np.arange(len(threat)), cuts)
-    return Parts(*(_thin(threat, stretch, share, rng) for stretch in stretches))
+    return Parts(*(thin(threat, stretch, share, rng) for stretch in stretches))
 
 
 def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flows, Flows, Flows]:
@@ -130,7 +200,7 @@ def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
             )
 
 
-def _thin(threat: npt.NDArray[np.bool_], rows: Rows, share: float | None, rng: np.random.Generator) -> Rows:
+def thin(threat: npt.NDArray[np.bool_], rows: Rows, share: float | None, rng: np.random.Generator) -> Rows:
     """All benign rows, and as many threats drawn from `rows` as make the share."""
     if share is None:
         return rows
@@ -143,7 +213,7 @@ def _threats_for(benign: int, share: float) -> int:
     return round(share / (1 - share) * benign)
 
 
-def _eval_counts(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int) -> tuple[int, int]:
+def eval_counts(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int) -> tuple[int, int]:
     """Benign flows and threats wanted in validation and in test, each.
 
     Raises:

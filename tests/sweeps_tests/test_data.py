@@ -43,7 +43,8 @@ def shuffle_labels(file: Path) -> None:
 def test_a_champion_is_refused_other_labels(command: Any, ended: Path) -> None:
     shuffle_labels(ended.parents[1] / "flows.csv")
     recorded = Ledger.open(f"sqlite:///{ended.parent}/optuna.db", "ended").attributes["data"]
-    now = fingerprint(load_flows(load_sweep(ended).data))
+    _, now = load_data(load_sweep(ended))
+    assert now is not None
     done = command.sweeps("champion", str(ended), "--seeds", "1")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
@@ -103,3 +104,26 @@ def test_no_flows_or_flows_split_as_no_new_sweep_splits_them_have_no_name(
 ) -> None:
     config = forget(SMALL)
     assert fingerprint_words(name_flows(config, "ab" * 32 if config.format == 1 else None)) == []
+
+
+@pytest.mark.parametrize("name", ["ended", "stopped"])
+def test_an_old_sweep_keeps_its_split(old_sweeps: Path, name: str) -> None:
+    config = load_sweep(old_sweeps / "runs" / name)
+    config = replace(config, data=replace(config.data, path=str(old_sweeps / "flows.csv")))
+    recorded = Ledger.open(f"sqlite:///{old_sweeps}/runs/optuna.db", name).attributes["data"]
+    assert config.format == 1
+    assert load_data(config)[1] == recorded
+
+
+def test_the_format_decides_whether_frequent_vectors_are_judged(tmp_path: Path) -> None:
+    file, counts = tmp_path / "flows.csv", [*range(12)] * 100 + [*range(12, 812)]
+    rows = [f"{k},{int(k < 12)},{'attack' if k % 3 == 0 else 'normal'}\n" for k in counts]
+    file.write_text("x,often,label\n" + "".join(rows))
+    source = DataConfig(source="csv", path=str(file), label="label", benign=("normal",), threat_share=None)
+    shares = {}
+    for number in (1, 2):
+        data, _ = load_data(SweepConfig(data=replace(source, eval_flows=100), format=number))
+        assert data is not None
+        often = data.feature_names.index("often")
+        shares[number] = [float((part.features[:, often] > 0).mean()) for part in (data.validation, data.test)]
+    assert shares == {1: [0.0, 0.0], 2: [0.6, 0.6]}  # of 2,000 flows 1,200 are of 12 vectors

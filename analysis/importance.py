@@ -192,10 +192,11 @@ def _trial(trial: FrozenTrial) -> Trial:
         iterations=int(summary.get(metrics.FINAL_ITERATIONS, max(curve, default=0))),
         seconds=float(summary.get(metrics.FINAL_SECONDS, 0.0)),
         rungs=tuple(
-            RungEntry(entry["rung"], entry["iteration"], entry["value"], entry["spared"])
+            RungEntry(entry["rung"], entry["iteration"], entry["value"], entry["spared"], entry.get("would_stop"))
             for entry in attributes.get("rungs", ())
         ),
         run_id=attributes.get("mlflow_run", ""),
+        is_control=attributes.get("control", False),
     )
 
 

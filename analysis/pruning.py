@@ -1,12 +1,17 @@
 """What stopping trials early saved, and what it risked: told by the trials that were not allowed to be stopped."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analysis.statistics import rank_correlation
-from analysis.trials import COMPLETED, Sweep, Trial
+from analysis.trials import COMPLETED, PRUNED, RungEntry, Sweep, Trial
+from rl.metrics import FINAL_EVALUATIONS
 
-STOPPED = ("pruned", "stuck", "diverged")
+STOPPED = (PRUNED, "stuck", "diverged")
+
+LEAST = 5
+"""Trials below which no rank correlation is told: four in random order agree in full once in 24 sweeps."""
 
 
 @dataclass(frozen=True)
@@ -14,15 +19,20 @@ class Rung:
     """One rung.
 
     Attributes:
-        iteration: Where it lies.
+        number: From 1.
+        iteration: Where the first trial was judged at it.
         reached: Trials judged at it.
-        stopped: Trials whose last iteration this was, by the scheduler's decision.
-        correlation: Spearman's, of the objective here and at the end, over completed trials; NaN if unknown.
+        stopped: Trials that it stopped.
+        correlation: Spearman's, of the objective here and at the end, over completed trials; NaN with fewer than
+            `LEAST` of them.
         completed: How many these were.
         unselected: The same over spared trials alone, which nobody chose by their value here.
         spared: How many these were.
+        overlaps: Whether the final value averages the evaluation here, as in sweeps of format 1: then the two agree
+            even where all is noise, and neither correlation is told.
     """
 
+    number: int
     iteration: int
     reached: int
     stopped: int
@@ -30,6 +40,7 @@ class Rung:
     completed: int
     unselected: float
     spared: int
+    overlaps: bool
 
 
 @dataclass(frozen=True)
@@ -40,14 +51,18 @@ class Pruning:
         planned: Iterations that all trials together would have had.
         done: Iterations that they had.
         rungs: The lowest first.
-        doomed: Spared trials that a rung would have stopped, each with its place among completed ones, from 1.
+        spared: Spared trials that completed, the best first; the control is one of them.
+        doomed: Those of them that a rung would have stopped, each with its place among completed ones, from 1.
+        is_recorded: Whether it is on record which spared trials would have been stopped.
         finals: How many completed trials there are.
     """
 
     planned: int
     done: int
     rungs: tuple[Rung, ...]
+    spared: tuple[Trial, ...]
     doomed: tuple[tuple[Trial, int], ...]
+    is_recorded: bool
     finals: int
 
     @property
@@ -59,61 +74,51 @@ class Pruning:
 def pruning_of(sweep: Sweep) -> Pruning | None:
     """What pruning did; None in a sweep that stopped nothing and had no rungs."""
     trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, COMPLETED)]
-    judged = {entry.iteration for trial in trials for entry in trial.rungs}
-    if not judged and not any(trial.outcome in STOPPED for trial in trials):
+    rungs = tuple(_rungs(sweep))
+    if not rungs and not any(trial.outcome in STOPPED for trial in trials):
         return None
     completed = sweep.ranked(COMPLETED)
-    rungs = tuple(_rung(sweep, iteration, completed) for iteration in sorted(_levels(sweep)))
-    doomed = tuple((t, place) for place, t in enumerate(completed, start=1) if t.spared and _would_stop(sweep, t))
-    planned = sweep.length * len(trials)
-    return Pruning(planned, sum(trial.iterations for trial in trials), rungs, doomed, len(completed))
-
-
-def _levels(sweep: Sweep) -> set[int]:
-    """The iterations at which trials were judged, the first of each rung."""
-    first: dict[int, int] = {}
-    for trial in sweep.trials:
-        for entry in trial.rungs:
-            first[entry.rung] = min(entry.iteration, first.get(entry.rung, entry.iteration))
-    return set(first.values())
-
-
-def _rung(sweep: Sweep, iteration: int, completed: list[Trial]) -> Rung:
-    here = [trial for trial in sweep.trials if any(entry.iteration == iteration for entry in trial.rungs)]
-    stopped = [trial for trial in here if trial.outcome == "pruned" and trial.iterations == iteration]
-    ran = [trial for trial in completed if trial.at(iteration) is not None]
-    spared = [trial for trial in ran if trial.spared]
-    return Rung(
-        iteration,
-        len(here),
-        len(stopped),
-        _correlation(ran, iteration),
-        len(ran),
-        _correlation(spared, iteration),
-        len(spared),
+    spared = tuple(trial for trial in completed if trial.spared)
+    return Pruning(
+        planned=sweep.length * len(trials),
+        done=sum(trial.iterations for trial in trials),
+        rungs=rungs,
+        spared=spared,
+        doomed=tuple(
+            (trial, completed.index(trial) + 1) for trial in spared if any(entry.would_stop for entry in trial.rungs)
+        ),
+        is_recorded=all(entry.would_stop is not None for trial in spared for entry in trial.rungs),
+        finals=len(completed),
     )
 
 
-def _correlation(trials: list[Trial], iteration: int) -> float:
-    early = [trial.at(iteration) or 0.0 for trial in trials]
-    final = [trial.value or 0.0 for trial in trials]
-    return rank_correlation(early, final) if all(map(math.isfinite, early)) else math.nan
+def _rungs(sweep: Sweep) -> Iterator[Rung]:
+    """Each rung at which somebody was judged."""
+    entries = [(trial, entry) for trial in sweep.trials for entry in trial.rungs]
+    for number in sorted({entry.rung for _, entry in entries}):
+        here = [(trial, entry) for trial, entry in entries if entry.rung == number]
+        ran = [(trial, entry) for trial, entry in here if trial in sweep.ranked(COMPLETED)]
+        spared = [(trial, entry) for trial, entry in ran if trial.spared]
+        overlaps = any(entry.iteration in sorted(trial.curve)[-FINAL_EVALUATIONS:] for trial, entry in ran)
+        yield Rung(
+            number=number,
+            iteration=min(entry.iteration for _, entry in here),
+            reached=len(here),
+            stopped=sum(trial.outcome == PRUNED and _stopped_at(trial) == number for trial, _ in here),
+            correlation=math.nan if overlaps else _correlation(ran),
+            completed=len(ran),
+            unselected=math.nan if overlaps else _correlation(spared),
+            spared=len(spared),
+            overlaps=overlaps,
+        )
 
 
-def _would_stop(sweep: Sweep, spared: Trial) -> bool:
-    """Whether a rung would have stopped a spared trial: below the best share of those judged there before it."""
-    factor = int(sweep.settings.get("scheduler.reduction_factor", 3))
-    for entry in spared.rungs:
-        earlier = [
-            other.value * sweep.sign
-            for trial in sweep.trials
-            if trial.number <= spared.number
-            for other in trial.rungs
-            if other.rung == entry.rung and math.isfinite(other.value)
-        ]
-        if len(earlier) < factor:
-            continue
-        cutoff = sorted(earlier, reverse=True)[max(1, len(earlier) // factor) - 1]
-        if entry.value * sweep.sign < cutoff:
-            return True
-    return False
+def _stopped_at(pruned: Trial) -> int:
+    """The lowest rung that a pruned trial lost at; where that is not on record, the last that it was judged at."""
+    return next((entry.rung for entry in pruned.rungs if entry.would_stop), pruned.rungs[-1].rung)
+
+
+def _correlation(judged: list[tuple[Trial, RungEntry]]) -> float:
+    early = [entry.value for _, entry in judged]
+    final = [trial.value or 0.0 for trial, _ in judged]
+    return rank_correlation(early, final) if len(judged) >= LEAST and all(map(math.isfinite, early)) else math.nan

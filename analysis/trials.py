@@ -13,12 +13,21 @@ COMPLETED, PRUNED = "completed", "pruned"
 
 @dataclass(frozen=True)
 class RungEntry:
-    """A trial's objective at a rung, as the scheduler judged it."""
+    """A trial's objective at a rung, as the scheduler judged it.
+
+    Attributes:
+        rung: Which one, from 1.
+        iteration: Of the evaluation.
+        value: The objective there.
+        spared: Whether the trial was exempt from being stopped.
+        would_stop: Whether it lost there; None: not on record, in a sweep of format 1.
+    """
 
     rung: int
     iteration: int
     value: float
     spared: bool
+    would_stop: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Trial:
         seconds: From proposing it to its end.
         rungs: At which it was judged.
         run_id: MLflow's; empty where nothing was tracked.
+        is_control: Whether it is on record as the control.
     """
 
     number: int
@@ -52,6 +62,7 @@ class Trial:
     seconds: float
     rungs: tuple[RungEntry, ...] = ()
     run_id: str = ""
+    is_control: bool = False
 
     @property
     def estimate(self) -> Estimate | None:
@@ -121,7 +132,10 @@ class Sweep:
 
     @property
     def control(self) -> Trial | None:
-        """Trial 0, where it is the unchanged configuration."""
+        """The trial on record as the control; in a sweep of format 1 trial 0, where it changed nothing."""
+        marked = next((trial for trial in self.trials if trial.is_control), None)
+        if marked or int(self.settings.get("format", 1)) > 1:
+            return marked
         first = next(iter(self.trials), None)
         if first is None or first.number != 0:
             return None

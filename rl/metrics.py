@@ -56,6 +56,9 @@ GREEDY_PREFIX = "eval/action/"
 EFFECTIVE_PREFIX = "effective/"
 """Followed by the name of a setting of `ppo`: what is in force when a worker starts or goes on with a trial."""
 
+FINAL_EVALUATIONS = 3
+"""A trial's value is the mean of this many last evaluations, never the best one."""
+
 FINAL_VALUE = "final/value"
 FINAL_SPREAD = "final/spread"
 FINAL_ITERATIONS = "final/iterations"

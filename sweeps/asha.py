@@ -8,9 +8,12 @@ are broken, because early on F1 is 0 for almost every trial. In words: `docs/ear
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
-from sweeps.config import SchedulerConfig
+from rl import metrics
+from rl.config import PPOConfig
+from sweeps.config import SweepConfig
 from sweeps.errors import SweepError
 from sweeps.outcome import Outcome, Verdict
 
@@ -26,6 +29,8 @@ class RungEntry:
         value: The objective there, mean over members; may be non-finite.
         tie_breaker: The undiscounted episode return there, mean over members; higher is better.
         spared: Whether the trial is exempt from pruning.
+        would_stop: Whether it lost at this rung, and had to stop unless it is spared or at its end; None: not on
+            record, in a sweep of format 1.
     """
 
     trial: int
@@ -34,6 +39,7 @@ class RungEntry:
     value: float
     tie_breaker: float
     spared: bool
+    would_stop: bool | None = None
 
 
 class Asha:
@@ -44,37 +50,46 @@ class Asha:
     recorded does not matter.
 
     Attributes:
-        rungs: Iterations `grace, grace * eta, grace * eta^2, ...`, all below `num_iterations`.
+        rungs: Iterations `grace, grace * eta, grace * eta^2, ...`, as long as none of them is judged by one of the
+            evaluations that a trial's final value averages: else their ranks would agree by construction. Those of
+            a sweep of format 1 go on to the iteration before the last.
     """
 
-    def __init__(self, config: SchedulerConfig, num_iterations: int, mode: str, seed: int) -> None:
+    def __init__(self, config: SweepConfig) -> None:
         """Lay out the rungs.
 
         Args:
-            config: First rung, reduction factor (eta) and the share of trials that is spared.
-            num_iterations: A trial's full length; nothing is pruned there.
-            mode: `max` or `min`, how values compare. The tie-breaker is always maximised.
-            seed: The sweep's; decides with a trial's number whether it is spared.
+            config: Holds the scheduler's settings, a trial's full length, where nothing is pruned, and how values
+                compare. The tie-breaker is always maximised.
         """
-        self._config = config
-        self._num_iterations = num_iterations
-        self._mode = mode
-        self._seed = seed
+        self._config = config.scheduler
+        self._num_iterations = config.ppo.num_iterations
+        self._mode = config.sweep.mode
+        self._seed = config.sweep.seed
+        self._is_old = config.format < 2
+        last = config.ppo.num_iterations - 1 if self._is_old else _last_before_final(config.ppo)
         rungs = []
-        rung = config.grace_iterations
-        while rung < num_iterations:
+        rung = config.scheduler.grace_iterations
+        while rung <= last:
             rungs.append(rung)
-            rung *= config.reduction_factor
+            rung *= config.scheduler.reduction_factor
         self.rungs: tuple[int, ...] = tuple(rungs)
         self._entries: dict[int, dict[int, RungEntry]] = {}
         self.restore(())
 
     def is_spared(self, trial: int) -> bool:
-        """Whether this trial is never pruned, to measure what pruning costs. The same in every process."""
-        return random.Random(f"spared {self._seed} {trial}").random() < self._config.spared_share
+        """Whether this trial is never pruned, to measure what pruning costs. The same in every process.
+
+        With a share of 1 / k it is the middle one of every k trials, trial 0 not counted: no draw can make them few.
+        """
+        share = self._config.spared_share
+        if self._is_old:
+            return random.Random(f"spared {self._seed} {trial}").random() < share
+        spared_up_to = [math.floor(number * Fraction(str(share)) + Fraction(1, 2)) for number in (trial - 1, trial)]
+        return trial > 0 and spared_up_to[0] < spared_up_to[1]
 
     def judge(
-        self, trial: int, iteration: int, value: float, tie_breaker: float
+        self, trial: int, iteration: int, value: float, tie_breaker: float, is_control: bool = False
     ) -> tuple[list[RungEntry], Verdict | None]:
         """Record an evaluation at every rung that the trial has newly reached, and judge it there.
 
@@ -83,21 +98,24 @@ class Asha:
             iteration: That of the evaluation, counted from 1.
             value: The objective, mean over members.
             tie_breaker: The undiscounted episode return, mean over members.
+            is_control: Whether the trial is what all others are compared with at the end: it is spared.
 
         Returns:
             The new entries, to be stored before the verdict acts, and why the trial must end, or None. Entries of a
             trial that ends stay. At `num_iterations` a trial is recorded and never stopped: nothing is left to save.
         """
-        spared = self.is_spared(trial)
-        entries = []
+        spared = is_control or self.is_spared(trial)
+        entries, verdicts = [], []
         for rung, reached in zip(self._entries, self.rungs, strict=True):
             if iteration >= reached and trial not in self._entries[rung]:
                 entry = RungEntry(trial, rung, iteration, value, tie_breaker, spared)
                 self._entries[rung][trial] = entry
-                entries.append(entry)
+                verdicts.append(self._verdict(entry))
+                self._entries[rung][trial] = replace(entry, would_stop=verdicts[-1] is not None)
+                entries.append(self._entries[rung][trial])
         if spared or iteration >= self._num_iterations:
             return entries, None
-        return entries, next((verdict for entry in entries if (verdict := self._verdict(entry))), None)
+        return entries, next(filter(None, verdicts), None)
 
     def restore(self, entries: Iterable[RungEntry]) -> None:
         """Rebuild the rungs from entries recorded earlier, in place of what is there.
@@ -111,7 +129,7 @@ class Asha:
                 raise SweepError(
                     f"recorded rungs must fit the present ones, at iterations {list(self.rungs)}; "
                     f"got rung {entry.rung} at iteration {entry.iteration} from trial {entry.trial}; "
-                    "resume with the scheduler.* and ppo.num_iterations that the sweep was started with"
+                    "resume with the scheduler.*, ppo.num_iterations and ppo.eval_every that the sweep was started with"
                 )
             self._entries[entry.rung][entry.trial] = entry
 
@@ -137,6 +155,12 @@ class Asha:
             returns = _apart(entry.tie_breaker, "<", cutoff.tie_breaker)
             return f"{entry.value:.4g} = {cutoff.value:.4g}, return {returns}"
         return _apart(entry.value, "<" if self._mode == "max" else ">", cutoff.value)
+
+
+def _last_before_final(config: PPOConfig) -> int:
+    """The last evaluation that a trial's final value does not average; 0 where it averages all."""
+    before_the_end = (config.num_iterations - 1) // config.eval_every
+    return max(0, before_the_end + 1 - metrics.FINAL_EVALUATIONS) * config.eval_every
 
 
 def _apart(ours: float, sign: str, theirs: float) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
 from rl.data import FlowData
+from rl.metrics import FINAL_EVALUATIONS
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.config import SweepConfig
@@ -22,7 +23,6 @@ from sweeps.outcome import Outcome
 from sweeps.redact import refuse_masked
 from sweeps.schema import from_yaml
 from sweeps.space import search_space
-from sweeps.standing import FINAL_EVALUATIONS
 from sweeps.summary import sqlite_url
 
 RESULT_FILE = "champion.json"

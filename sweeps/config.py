@@ -38,8 +38,8 @@ class StudyConfig:
     mode: str = "max"  # max | min
     num_trials: int | None = 48  # trials to run; null: all points of sampler=points
     seeds: int = 4  # members a trial; 3 to 10
-    seed: int = 0  # of everything drawn: members, sampler, spared trials
-    control: bool = True  # trial 0 is the unchanged configuration
+    seed: int = 0  # of everything drawn: members, sampler
+    control: bool = True  # trial 0 is the unchanged configuration, which nothing stops early
     max_hours: float | None = None  # time budget; null: none
     folder: str = "runs"  # where everything is written
 
@@ -86,7 +86,7 @@ class SchedulerConfig:
     name: str = "asha"  # asha | none
     grace_iterations: int = 60  # asha: the first rung; 20 to 40 % of ppo.num_iterations
     reduction_factor: int = 3  # asha: one in this many passes a rung, and rungs grow by it; 2 to 4
-    spared_share: float = 0.1  # asha: trials never pruned, to measure what pruning costs; 0 to 0.2
+    spared_share: float = 0.1  # asha: never pruned, to measure what pruning costs: enough of 40 trials; 0 to 0.2
 
     def __post_init__(self) -> None:
         one_of("scheduler.name", self.name, SCHEDULERS)

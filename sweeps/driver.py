@@ -24,7 +24,7 @@ from sweeps.errors import DiskFullError, LedgerError, SweepError
 from sweeps.force import mismatch
 from sweeps.health import HealthRules
 from sweeps.layout import read_records, sweep_folder
-from sweeps.ledger import DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, VALUES, Entry, Ledger
+from sweeps.ledger import CONTROL, DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, VALUES, Entry, Ledger
 from sweeps.lock import owner
 from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress
@@ -47,6 +47,7 @@ class _Running:
     Attributes:
         config: What it is to be trained with.
         started: By the monotonic clock.
+        is_control: Whether all others are compared with it at the end, so that nothing stops it before.
         before: The numbers written when an earlier process interrupted it.
         on_record: Its last iteration that an earlier process judged; it went on from there.
         decision: How it ended by an earlier process that did not get to say so, and at which iteration.
@@ -57,6 +58,7 @@ class _Running:
 
     config: SweepConfig
     started: float
+    is_control: bool = False
     before: Mapping[str, float] = field(default_factory=dict)
     on_record: int = 0
     decision: tuple[int, Verdict] | None = None
@@ -99,11 +101,7 @@ class Driver:
         self._folder = sweep_folder(config)
         self._owner = owner(self._folder)
         self._health = HealthRules(config.health, config.sweep.metric)
-        self._asha = (
-            Asha(config.scheduler, config.ppo.num_iterations, config.sweep.mode, config.sweep.seed)
-            if config.scheduler.name == "asha"
-            else None
-        )
+        self._asha = Asha(config) if config.scheduler.name == "asha" else None
         self._diagnoses = Diagnoses(progress.warn)
         self._running: dict[int, _Running] = {}
         self._proposed = 0
@@ -239,14 +237,15 @@ class Driver:
             entry: What the ledger knows of it from an earlier process.
         """
         values = self._space.decode(raw)
-        self._ledger.annotate(number, {VALUES: dict(values)})
+        is_control = self._space.is_control(self._config, number, values) or (entry is not None and entry.is_control)
+        self._ledger.annotate(number, {VALUES: dict(values)} | ({CONTROL: True} if is_control else {}))
         try:
             config = self._space.apply(self._config, values)
         except ConfigError as error:
             self._refuse(number, values, str(error))
             return None, str(error)
         self._proposed += 1
-        self._running[number] = trial = _Running(config, time.monotonic())
+        self._running[number] = trial = _Running(config, time.monotonic(), is_control)
         self._diagnoses.follow(number, config, entry.notes if entry else {})
         if entry:
             trial.before = entry.summary
@@ -282,7 +281,8 @@ class Driver:
     def _verdict(self, number: int, trial: _Running, period: Sequence[Record]) -> Verdict | None:
         """How the trial ended with this period, if it did; on record before anything acts on it."""
         iteration = period[-1].iteration
-        sick = self._health.judge(number, [(record.iteration, record.metrics) for record in period])
+        measured = [(record.iteration, record.metrics) for record in period]
+        sick = self._health.judge(number, measured, trial.is_control)
         if trial.decision and iteration >= trial.decision[0]:
             return trial.decision[1]
         verdict = self._wrong(trial, period)
@@ -315,7 +315,8 @@ class Driver:
         value = last.metrics.get(self._config.sweep.metric)
         if self._asha is None or value is None:
             return None
-        entries, verdict = self._asha.judge(number, last.iteration, value, last.metrics[metrics.EVAL_RETURN])
+        tie_breaker = last.metrics[metrics.EVAL_RETURN]
+        entries, verdict = self._asha.judge(number, last.iteration, value, tie_breaker, trial.is_control)
         if entries:
             trial.rungs += [dataclasses.asdict(entry) for entry in entries]
             self._ledger.annotate(number, {RUNGS: trial.rungs})

@@ -42,7 +42,7 @@ class HealthRules:
         self._must_be_finite = tuple(dict.fromkeys((*MUST_BE_FINITE, objective)))
         self._starts: dict[int, dict[int, float]] = {}
 
-    def judge(self, trial: int, records: Sequence[tuple[int, Metrics]]) -> Verdict | None:
+    def judge(self, trial: int, records: Sequence[tuple[int, Metrics]], is_control: bool = False) -> Verdict | None:
         """Judge one evaluation period of a trial.
 
         Judging a period again changes nothing, so a resume may replay it.
@@ -51,6 +51,8 @@ class HealthRules:
             trial: The trial's number.
             records: `(iteration, metrics)` of the iterations since the last call, oldest first, iterations counted
                 from 1. The last normally holds the evaluation.
+            is_control: Whether all others are compared with this trial at the end: then only the rule on finite
+                numbers applies, since a trial that was stopped would be compared by where it was stopped.
 
         Returns:
             Why the trial must end, or None. Without iterations 1 to 3, and without `restore`, a trial has no start
@@ -60,7 +62,7 @@ class HealthRules:
             return verdict
         start = self._update_start(trial, records)
         losses = [values[metrics.VALUE_LOSS] for _, values in records if metrics.VALUE_LOSS in values]
-        if not self._config.enabled or start is None or not losses:
+        if is_control or not self._config.enabled or start is None or not losses:
             return None
         level = _mean(losses)
         return self._exploded(start, level, records[-1][0]) or self._stuck(start, level, records)

@@ -28,9 +28,10 @@ from sweeps.redact import redact_error, redact_value
 from sweeps.storage import PatientStorage
 
 OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
-RUNGS, DECISION = "rungs", "decision"
+RUNGS, DECISION, CONTROL = "rungs", "decision", "control"
 """Names of user attributes; `VALUES` holds the searched settings as the learner sees them, `RUNGS` the results that the
-scheduler compares by, `DECISION` how the trial ends, written before the curve's last point and the `tell`."""
+scheduler compares by, `DECISION` how the trial ends, written before the curve's last point and the `tell`, `CONTROL`
+whether the trial is what all others are compared with."""
 
 DIAGNOSIS, FINDINGS = "diagnosis", "findings"
 """Likewise: the first finding of a trial's diagnosis in words, and the names of all (`sweeps/diagnoses.py`)."""
@@ -71,6 +72,7 @@ class Entry:
         state: Optuna's word for how it stands.
         rungs: Its results at the scheduler's rungs, as `sweeps.asha.RungEntry` has them.
         notes: What was said of it, by name: of its checkpoint by workers, of its curves by the rules of diagnosis.
+        is_control: Whether it is what all others are compared with; not on record in a sweep of format 1.
         run_id: MLflow's; empty where nothing is tracked.
         decision: How it ended, or has to end once its records are there, and at which iteration.
     """
@@ -88,6 +90,7 @@ class Entry:
     decision: tuple[int, Verdict] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     run_id: str = ""
+    is_control: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -300,6 +303,7 @@ def _entry(trial: FrozenTrial) -> Entry:
         decision=decision and (decision["iteration"], Verdict(Outcome(decision[OUTCOME]), decision[REASON])),
         notes={name: attributes[name] for name in NOTES if name in attributes},
         run_id=attributes.get(MLFLOW_RUN, ""),
+        is_control=attributes.get(CONTROL, False),
     )
 
 

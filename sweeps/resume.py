@@ -49,10 +49,10 @@ def differences(
     if CONFIG not in recorded:  # its process died before it had asked for anything
         return []
     before = from_yaml(str(recorded[CONFIG]))
-    if (old := _rungs(before)) != (new := _rungs(config)) and old and new:
-        raise _refusal("the scheduler's rungs", old, new, "results at other iterations do not compare")
     same_data = recorded.get(DATA, now.get(DATA)) == now.get(DATA)
     found = [*_settings(before, config, same_data), *_space(before, config, entries)]
+    if (old := _rungs(before)) != (new := _rungs(config)) and old and new:
+        raise _refusal("the scheduler's rungs", old, new, "results at other iterations do not compare")
     require_same_flows(config, recorded, now.get(DATA))
     return found + list(_provenance(recorded.get(PROVENANCE, {}), now.get(PROVENANCE, {})))
 
@@ -61,7 +61,7 @@ def _rungs(config: SweepConfig) -> tuple[int, ...]:
     """Where trials are compared with others; nowhere without a scheduler that does."""
     if config.scheduler.name != "asha":
         return ()
-    return Asha(config.scheduler, config.ppo.num_iterations, config.sweep.mode, config.sweep.seed).rungs
+    return Asha(config).rungs
 
 
 def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:

@@ -14,6 +14,7 @@ from rl.config import TRIAGE
 from rl.data import FlowData
 from rl.envs import make_vec
 from rl.machine import require_machine
+from sweeps.asha import Asha
 from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
 from sweeps.config import SweepConfig
 from sweeps.data import load_data, name_flows
@@ -132,6 +133,12 @@ def _announce(config: SweepConfig, records: Records, num_trials: int, slots: int
     console.print(f"Sweep {config.sweep.name}: {size}", highlight=False)
     for difference in records.differences:
         console.print(f"  {difference}", markup=False, highlight=False)
+    if config.scheduler.name == "asha" and not Asha(config).rungs:
+        text = (
+            f"  asha stops nobody: its first rung, iteration {config.scheduler.grace_iterations}, does not lie before "
+            "a trial's last three evaluations; lower scheduler.grace_iterations or ppo.eval_every"
+        )
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     ended = sum(not entry.is_open and entry.outcome is not Outcome.INFEASIBLE for entry in entries)
     unfinished = [entry.number for entry in entries if entry.is_open]
     if unfinished:

@@ -262,6 +262,21 @@ class Space:
         """The control: the configuration's own values of the settings that are searched."""
         return {path: _value(config, path) for path in self.kinds}
 
+    def is_control(self, config: SweepConfig, number: int, values: Mapping[str, Any]) -> bool:
+        """Whether a trial that starts is the control, the unchanged configuration that all others are compared with.
+
+        Among points it is the one that changes nothing; else it is trial 0, with `sweep.control`.
+
+        Args:
+            config: The sweep's.
+            number: The trial's.
+            values: Its settings by dotted path, as `decode` gives them.
+        """
+        if config.sampler.name != "points" and not (config.sweep.control and number == 0):
+            return False
+        base = self.base(config)
+        return self.contains(base) and self.encode(values) == self.encode(base)
+
     def apply(self, config: SweepConfig, values: Mapping[str, Any]) -> SweepConfig:
         """The configuration with other values, given by dotted path and set all at once.
 

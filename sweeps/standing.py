@@ -6,9 +6,6 @@ import numpy as np
 
 from rl import metrics
 
-FINAL_EVALUATIONS = 3
-"""A trial's value is the mean of this many last evaluations, never the best one (DESIGN D2)."""
-
 Evaluation = Mapping[str, float]
 """The metrics of an iteration that was evaluated: means over members, and each member's own."""
 
@@ -21,7 +18,7 @@ def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tupl
         metric: The objective.
         seeds: Members of the trial.
     """
-    last = evaluations[-FINAL_EVALUATIONS:]
+    last = evaluations[-metrics.FINAL_EVALUATIONS :]
     members = [_mean(last, metrics.seed_metric(metric, member)) for member in range(seeds)]
     return _mean(last, metric), _spread(members)
 
@@ -31,7 +28,7 @@ def summary(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[
     if not evaluations:
         return {}
     value, spread = standing(evaluations, metric, seeds)
-    last = evaluations[-FINAL_EVALUATIONS:]
+    last = evaluations[-metrics.FINAL_EVALUATIONS :]
     members = {
         metrics.seed_metric(metrics.FINAL_VALUE, member): _mean(last, metrics.seed_metric(metric, member))
         for member in range(seeds)

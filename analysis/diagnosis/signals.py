@@ -13,12 +13,10 @@ from analysis.history import History
 from analysis.statistics import Trend, trend
 from analysis.words import give_or_take, number, span
 from rl import metrics
+from rl.metrics import FINAL_EVALUATIONS
 
 LATE_SHARE = 0.25
 """The last quarter of a curve is how the run stands."""
-
-FINAL_EVALUATIONS = 3
-"""As in a trial's `final/value`: the mean of its last three evaluations."""
 
 _TRIAGE = ("allow", "block", "quarantine", "alert")
 

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.diagnosis.signals import FINAL_EVALUATIONS, Signals, Window
+from analysis.diagnosis.signals import Signals, Window
 from analysis.words import counted, give_or_take, listed, number
 from rl import metrics
+from rl.metrics import FINAL_EVALUATIONS
 
 TRIVIAL_MARGIN = 0.01
 """An F1 at most this far above the best trivial policy's is no better than it, as in the health rules."""

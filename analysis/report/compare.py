@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.diagnosis import Diagnosis
 from analysis.diagnosis.finding import Kind
-from analysis.diagnosis.signals import FINAL_EVALUATIONS, setting_text
+from analysis.diagnosis.signals import setting_text
 from analysis.document import Document, Heading, Paragraph, Table
 from analysis.document.blocks import Block
 from analysis.errors import AnalysisError
@@ -14,6 +14,7 @@ from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
 from analysis.trials import same
 from analysis.words import counted, give_or_take, number
 from rl import metrics
+from rl.metrics import FINAL_EVALUATIONS
 
 _COMPARABLE = (
     *(metrics.F1, metrics.PRECISION, metrics.RECALL, metrics.EVAL_RETURN, metrics.TRAIN_RETURN),

@@ -4,7 +4,7 @@ import math
 
 from analysis.document import Heading, Paragraph, Table
 from analysis.document.blocks import Block
-from analysis.pruning import Pruning, pruning_of
+from analysis.pruning import LEAST, Pruning, pruning_of
 from analysis.trials import Sweep
 from analysis.words import counted, listed, number, percent
 
@@ -25,36 +25,61 @@ def pruning_blocks(sweep: Sweep) -> list[Block]:
     if found.rungs:
         rows = tuple(
             (
-                str(place),
+                str(rung.number),
                 str(rung.iteration),
                 str(rung.reached),
                 str(rung.stopped),
-                _told(rung.correlation, rung.completed),
-                _told(rung.unselected, rung.spared),
+                _told(rung.correlation, rung.completed, rung.overlaps),
+                _told(rung.unselected, rung.spared, rung.overlaps),
             )
-            for place, rung in enumerate(found.rungs, start=1)
+            for rung in found.rungs
         )
         header = ("rung", "iteration", "judged", "stopped here", "rank here and at the end", "of spared trials alone")
         blocks.append(Table("Rungs", header, rows, frozenset(range(6))))
-    return [*blocks, Paragraph(_risk(sweep, found))]
+        blocks += [Paragraph(text) for text in (_brackets(found), _risk(sweep, found)) if text]
+    return blocks
 
 
-def _told(correlation: float, count: int) -> str:
-    return f"{correlation:.2f} ({count})" if math.isfinite(correlation) else f"not known ({count})"
+def _told(correlation: float, count: int, overlaps: bool) -> str:
+    if math.isfinite(correlation):
+        return f"{correlation:.2f} ({count})"
+    return f"{'not told' if overlaps else 'too few' if count < LEAST else 'not known'} ({count})"
+
+
+def _brackets(found: Pruning) -> str:
+    """What the correlations are, and how far chance alone takes them."""
+    words = (
+        "In brackets, how many trials a rank correlation rests on; none is told of fewer than "
+        f"{LEAST}. Those that completed were chosen by their rank at the rungs, which hides what was lost; spared "
+        "trials were not."
+    )
+    told = [rung.spared for rung in found.rungs if math.isfinite(rung.unselected)]
+    if told:
+        words += f" By chance alone, {min(told)} trials come to {_chance(min(told)):.2f} or more in one of 40 sweeps."
+    if any(rung.overlaps for rung in found.rungs):
+        words += " Not told: at a rung whose evaluation the final value averages, so that they agree by construction."
+    return words
+
+
+def _chance(trials: int) -> float:
+    """What Spearman's correlation of so many independent pairs exceeds in one of 40 cases (normal approximation)."""
+    return min(1.0, 1.96 / math.sqrt(trials - 1))
 
 
 def _risk(sweep: Sweep, found: Pruning) -> str:
     """What is known of good trials stopped: only spared ones tell, as the others never got to show it."""
-    spared = [trial for trial in sweep.ranked("completed") if trial.spared]
-    words = (
-        "In brackets, how many trials a rank correlation rests on. Those that completed were chosen by their rank at "
-        "the rungs, which hides what was lost; spared trials were not."
-    )
-    if not spared:
-        return f"{words} No spared trial completed, so what pruning cost is not known."
+    among = " (the control among them)" if sweep.control in found.spared else ""
+    who = f"{counted(len(found.spared), 'spared trial')}{among}"
+    facts = f"Of {who} that completed, {_would_stop(found)}"
+    if len(found.spared) < LEAST:
+        return (
+            f"{facts}. That is too few to say what pruning cost: {LEAST} tell something, by more trials or a larger "
+            "scheduler.spared_share."
+        )
+    if not found.is_recorded:
+        return f"{facts}, so what pruning cost is not known."
     if not found.doomed:
-        return f"{words} None of {counted(len(spared), 'spared trial')} would have been stopped: no loss is on record."
-    places = [f"trial {trial.number} ended {_place(place)} of {found.finals}" for trial, place in found.doomed]
+        return f"{facts}: no loss is on record."
     lost = [place for _, place in found.doomed if place <= max(1, found.finals // 4)]
     verdict = (
         f"{len(lost)} of them ended among the best quarter: pruning throws good trials away here; begin later "
@@ -62,11 +87,20 @@ def _risk(sweep: Sweep, found: Pruning) -> str:
         if lost
         else "none of them ended among the best quarter: pruning lost nothing that is on record"
     )
-    first = found.rungs[0] if found.rungs else None
-    if first and math.isfinite(first.unselected) and first.unselected < WEAK:
+    first = found.rungs[0]
+    if math.isfinite(first.unselected) and first.unselected < WEAK:
         verdict += f"; the first rung's rank correlation of {number(first.unselected, 2)} is weak"
-    of = f"Of {counted(len(spared), 'spared trial')}, {len(found.doomed)} would have been stopped"
-    return f"{words} {of}: {listed(places)}; {verdict}."
+    return f"{facts}; {verdict}."
+
+
+def _would_stop(found: Pruning) -> str:
+    """How many spared trials a rung would have stopped, and how these ended."""
+    if not found.is_recorded:
+        return "it is not on record which ones would have been stopped"
+    if not found.doomed:
+        return "none would have been stopped"
+    places = [f"trial {trial.number} ended {_place(place)} of {found.finals}" for trial, place in found.doomed]
+    return f"{len(found.doomed)} would have been stopped: {listed(places)}"
 
 
 def _place(place: int) -> str:

@@ -17,7 +17,7 @@ def trial(number: int, value: float | None, outcome: str = "completed", **change
     values |= {
         "value": value,
         "seeds": (value, value) if value is not None else (),
-        "curve": {30: value or 0.0, 90: value or 0.0},
+        "curve": dict.fromkeys((30, 45, 60, 90), value or 0.0),
     }
     values |= {"iterations": 90 if outcome == "completed" else 30, "seconds": 1.0}
     return Trial(**{**values, **changed})  # type: ignore[arg-type]
@@ -42,13 +42,22 @@ def test_a_first_trial_that_differs_from_the_configuration_is_no_control() -> No
     assert sweep(trial(1, 0.5)).control is None
 
 
+def test_the_control_is_whom_the_record_says() -> None:
+    """A trial may equal it by chance, and among points it may be any."""
+    found = sweep(trial(0, 0.5), trial(1, 0.6, values={"ppo.lr": 0.1}, is_control=True), format=2)
+    assert found.control is found.trials[1]
+    assert sweep(trial(0, 0.5), format=2).control is None
+
+
 def test_less_can_be_better_and_what_is_not_finite_is_not_ranked() -> None:
     found = sweep(trial(0, 0.5), trial(1, 0.2), trial(2, math.nan), **{"sweep.mode": "min"})
     assert [one.number for one in found.ranked()] == [1, 0]
 
 
-def rung(value: float, spared: bool = False) -> tuple[RungEntry, ...]:
-    return (RungEntry(1, 30, value, spared),)
+def rung(
+    value: float, spared: bool = False, would_stop: bool | None = False, iteration: int = 30
+) -> tuple[RungEntry, ...]:
+    return (RungEntry(1, iteration, value, spared, would_stop),)
 
 
 def test_what_pruning_saved_is_iterations_not_spent() -> None:
@@ -60,28 +69,56 @@ def test_what_pruning_saved_is_iterations_not_spent() -> None:
 
 
 def test_a_spared_trial_that_a_rung_would_have_stopped_shows_the_risk() -> None:
-    # At the rung trial 2 was the worst of three, so asha (one in three goes on) would have stopped it; it ended best.
     trials = [
         trial(0, 0.5, rungs=rung(0.6)),
         trial(1, 0.6, rungs=rung(0.5)),
-        trial(2, 0.9, rungs=rung(0.1, spared=True)),
-    ]
-    found = pruning_of(sweep(*trials, **{"scheduler.reduction_factor": 3}))
-    assert found is not None
-    assert [(one.number, place) for one, place in found.doomed] == [(2, 1)]
-    kept = pruning_of(sweep(*trials[:2], trial(2, 0.9, rungs=rung(0.7, spared=True))))
-    assert kept is not None
-    assert kept.doomed == ()
-
-
-def test_rungs_are_judged_by_the_rank_of_their_trials_at_the_end() -> None:
-    trials = [
-        trial(n, value, curve={30: early, 90: value}, rungs=rung(early))
-        for n, (early, value) in enumerate([(1, 1), (2, 3), (3, 2)])
+        trial(2, 0.9, rungs=rung(0.1, spared=True, would_stop=True)),
+        trial(3, 0.7, rungs=rung(0.7, spared=True)),
     ]
     found = pruning_of(sweep(*trials))
     assert found is not None
-    assert found.rungs[0].correlation == pytest.approx(0.5)  # ranks 1 2 3 against 1 3 2
+    assert [(one.number, place) for one, place in found.doomed] == [(2, 1)]
+    assert [one.number for one in found.spared] == [2, 3]
+    assert found.is_recorded
+    old = pruning_of(sweep(*trials[:3], trial(3, 0.7, rungs=rung(0.7, spared=True, would_stop=None))))
+    assert old is not None
+    assert not old.is_recorded
+
+
+PERMUTED = [(1, 1), (2, 3), (3, 2), (4, 4), (5, 5)]
+"""Of five trials: the objective at the rung and at the end; Spearman's is 1 - 6 (1 + 1) / (5 * 24) = 0.9."""
+
+
+def permuted(iteration: int, spared: bool) -> list[Trial]:
+    curve = (30, 45, 60, 90)
+    return [
+        trial(n, end, curve=dict.fromkeys(curve, end), rungs=rung(early, spared, False, iteration))
+        for n, (early, end) in enumerate(PERMUTED)
+    ]
+
+
+def test_rungs_are_judged_by_the_rank_of_their_trials_at_the_end() -> None:
+    found = pruning_of(sweep(*permuted(30, spared=False)))
+    assert found is not None
+    assert found.rungs[0].correlation == pytest.approx(0.9)
+    assert math.isnan(found.rungs[0].unselected)
+    found = pruning_of(sweep(*permuted(30, spared=True)))
+    assert found is not None
+    assert found.rungs[0].unselected == pytest.approx(0.9)
+
+
+def test_of_four_trials_no_rank_is_told() -> None:
+    found = pruning_of(sweep(*permuted(30, spared=True)[:4]))
+    assert found is not None
+    assert math.isnan(found.rungs[0].unselected)
+
+
+def test_a_rung_that_the_final_value_averages_foresees_it_by_construction_and_is_not_told() -> None:
+    """In a sweep of format 1."""
+    found = pruning_of(sweep(*permuted(45, spared=True)))
+    assert found is not None
+    assert found.rungs[0].overlaps
+    assert math.isnan(found.rungs[0].correlation)
     assert math.isnan(found.rungs[0].unselected)
 
 

@@ -265,7 +265,8 @@ def test_trials_that_are_unknown_or_have_ended_are_left_alone(opened: Opener) ->
 
 
 def test_asha_prunes_with_the_same_reason_in_both_stores(opened: Opener) -> None:
-    sweep = opened(scheduler=SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0))
+    scheduler = SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0)
+    sweep = opened(scheduler=scheduler, iterations=10)
     good, bad = sweep.start(), sweep.start()
     assert sweep.receive(good, period(2, [0.7, 0.9])) is None
     assert sweep.receive(bad, period(2, [0.1, 0.3])) == Verdict(Outcome.PRUNED, "asha rung 1: 0.2 < 0.8")
@@ -276,8 +277,8 @@ def test_asha_prunes_with_the_same_reason_in_both_stores(opened: Opener) -> None
     assert trial.intermediate_values == {2: 0.2}  # the last point included
     assert sweep.history(bad, "eval/f1") == [(2, 0.2)]
     rung = {"trial": bad, "rung": 1, "iteration": 2, "value": 0.2, "tie_breaker": 20.0, "spared": False}
-    assert trial.user_attrs["rungs"] == [rung]
-    assert sweep.receive(good, period(4, [0.7, 0.9]), period(6, [0.7, 0.9])) is not None
+    assert trial.user_attrs["rungs"] == [rung | {"would_stop": True}]
+    assert sweep.receive(good, *(period(last, [0.7, 0.9]) for last in (4, 6, 8, 10))) is not None
     assert [entry["rung"] for entry in sweep.trials[good].user_attrs["rungs"]] == [1, 2]
     assert study(sweep.folder, sweep.name).best_trial.number == good
 
@@ -292,6 +293,28 @@ def test_health_stops_who_explodes(opened: Opener) -> None:
     assert trial.state == TrialState.PRUNED
     assert trial.user_attrs["reason"] == run.data.tags["reason"] == verdict.reason
     assert trial.intermediate_values == {2: 0.5, 4: 0.5, 6: 0.5}
+
+
+def test_nothing_stops_the_control_but_a_number_that_is_not_finite(opened: Opener) -> None:
+    """Worst at every rung, its value loss exploding, and stuck at the trivial F1."""
+    sweep = opened(
+        tracker=NullTracker(),
+        health=HealthConfig(stuck_grace_iterations=2),
+        scheduler=SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0),
+        iterations=10,
+    )
+    sweep.ledger.enqueue(LR.encode(LR.base(sweep.config)))
+    control, other = sweep.start(), sweep.start()
+    assert [entry.is_control for entry in sweep.ledger.entries()] == [True, False]
+    sweep.receive(other, period(2, [0.5, 0.5]))
+    sick = [*period(2, [0.0, 0.0], 1.0), *period(4, [0.0, 0.0], 1e6), *period(6, [0.0, 0.0], 1e6)]
+    trivial = {metrics.F1_FLAG_ALL: 0.2, metrics.F1_FLAG_NONE: 0.0, metrics.F1_RANDOM: 0.17}
+    records = [dataclasses.replace(record, metrics={**record.metrics, **trivial}) for record in sick]
+    assert sweep.driver.receive(control, records) is None
+    (rung, *_) = sweep.trials[control].user_attrs["rungs"]
+    assert (rung["spared"], rung["would_stop"]) == (True, True)
+    verdict = sweep.driver.receive(control, period(8, [0.0, 0.0], math.nan))
+    assert verdict == Verdict(Outcome.DIVERGED, "train/value_loss is nan at iteration 7")
 
 
 def test_health_stops_who_is_stuck(opened: Opener) -> None:
@@ -471,12 +494,13 @@ def test_the_ledger_is_written_before_the_tracker(opened: Opener) -> None:
     witness = Witness(opened.folder, opened.name)
     sweep = opened(
         tracker=witness,
-        iterations=4,
+        iterations=8,
         scheduler=SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0),
     )
-    sweep.receive(sweep.start(), period(2, [0.5, 0.5]), period(4, [0.75, 0.75]))
-    assert [event for event, _ in witness.seen] == ["start", "log 2", "log 2", "end"]
-    started, logged, logged_last, ended = (trial for _, trial in witness.seen)
+    levels = {2: 0.5, 4: 0.75, 6: 0.75, 8: 0.75}
+    sweep.receive(sweep.start(), *(period(last, [level, level]) for last, level in levels.items()))
+    assert [event for event, _ in witness.seen] == ["start", *["log 2"] * 4, "end"]
+    started, logged, *_, logged_last, ended = (trial for _, trial in witness.seen)
     assert started.state == logged.state == TrialState.RUNNING
     assert started.user_attrs["values"] == started.params
     assert logged.user_attrs["mlflow_run"] == "a run"
@@ -485,7 +509,7 @@ def test_the_ledger_is_written_before_the_tracker(opened: Opener) -> None:
     # Optuna takes nothing for a trial that has ended, so what is here was written before the `tell`.
     assert logged_last == ended
     assert ended.state == TrialState.COMPLETE
-    assert ended.intermediate_values == {2: 0.5, 4: 0.75}
+    assert ended.intermediate_values == levels
     assert {"outcome", "reason", "summary", "rungs", "values"} <= ended.user_attrs.keys()
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError, match="can not be updated"):
         study(sweep.folder, sweep.name)._storage.set_trial_user_attr(ended._trial_id, "late", 1)

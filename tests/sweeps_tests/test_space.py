@@ -258,3 +258,20 @@ def test_a_sampler_tries_its_points_first_completed_by_the_configuration() -> No
         SweepError, match=r"^sampler\.points\[0\] may set what is searched \(ppo\.lr, ppo\.gamma\), got"
     ):
         search_space(foreign)
+
+
+def test_the_control_is_trial_0_or_the_point_that_changes_nothing() -> None:
+    base = SweepConfig(space={"ppo": {"lr": {"choice": [1e-3, 3e-4]}, "gamma": {"one_minus_log": [0.3, 0.999]}}})
+    base = replace(base, ppo=replace(base.ppo, gamma=0.35))  # which 1 - (1 - x) need not give back
+    space, _ = search_space(base)
+    unchanged = space.decode(space.encode(space.base(base)))
+    assert space.is_control(base, 0, unchanged)
+    assert not space.is_control(base, 7, unchanged)  # drawn by chance
+    assert not space.is_control(base, 0, unchanged | {"ppo.lr": 1e-3})  # drawn, where nothing is enqueued
+    assert not space.is_control(replace(base, sweep=replace(base.sweep, control=False)), 0, unchanged)
+    outside = replace(base, ppo=replace(base.ppo, lr=5e-4))
+    assert not space.is_control(outside, 0, unchanged)
+    points = SamplerConfig(name="points", points=({"ppo": {"lr": 1e-3}}, {}))
+    listed = replace(base, sampler=points)
+    space, full = search_space(listed)
+    assert [space.is_control(listed, number, point) for number, point in enumerate(full)] == [False, True]

@@ -1,0 +1,99 @@
+"""Advantages of the wrong size: the spread's borders, and what has the say beside them."""
+
+import math
+
+import pytest
+
+from analysis.diagnosis import advantage_scale
+from analysis.diagnosis.finding import Kind, Support, Sureness
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind
+from tests.analysis_tests.runs import healthy, untaught
+
+RULE = advantage_scale.RULE
+RAW = {"ppo.normalize_advantage": False}
+TOP = math.log(4)
+
+
+def test_large_advantages_that_are_not_normalised_are_a_fault_of_a_run_that_learns_nothing() -> None:
+    finding = found(RULE, untaught(advantage_std=400.0, advantage_mean=0.0, clip_fraction=0.6, settings=RAW))
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.LIKELY, 1)
+    text = "advantages have a spread of 400 over iterations 76 to 100"
+    assert finding.headline == f"Advantages are large and not normalised: {text}"
+    assert facts(finding) == [text]
+    assert finding.why == (
+        "entropy_coef and the clip of the gradient assume a spread of about 1; the run has nothing to show for it"
+    )
+    (only,) = finding.causes
+    assert (only.what, only.support, only.why) == (
+        "rewards in large units",
+        Support.SUPPORTED,
+        "spread 400, clip fraction 0.6",
+    )
+    assert changes(finding) == [{"ppo.normalize_advantage": True}]
+
+
+def test_normalised_ones_are_in_order_whatever_their_spread() -> None:
+    finding = found(RULE, untaught(advantage_std=400.0))
+    assert finding.kind is Kind.FINE
+    assert finding.headline.endswith(" over iterations 76 to 100, normalised")
+    unknown = found(RULE, untaught(advantage_std=400.0, settings={"ppo.normalize_advantage": None}))
+    assert unknown.kind is Kind.FINE
+    assert unknown.headline.endswith("76 to 100")
+
+
+@pytest.mark.parametrize(
+    ("spread", "expected"),
+    [
+        (10.1, Kind.FAULT),
+        (10.0, Kind.FINE),
+        (0.1, Kind.FINE),
+        (0.099, Kind.FAULT),
+    ],
+)
+def test_the_borders_of_the_spread(spread: float, expected: Kind) -> None:
+    assert kind(RULE, untaught(advantage_std=spread, settings=RAW)) is expected
+
+
+@pytest.mark.parametrize(
+    ("spread", "entropy", "expected"),
+    [
+        (0.05, 0.91, Kind.FAULT),  # the bonus has the say alone
+        (0.05, 0.89, Kind.SUSPECT),
+        (20.0, 0.09, Kind.FAULT),  # advantages have it
+        (20.0, 0.11, Kind.SUSPECT),
+        (20.0, 0.91, Kind.SUSPECT),
+        (0.05, 0.09, Kind.SUSPECT),
+    ],
+)
+def test_in_a_run_that_learns_the_entropy_tells_whether_it_hurts(spread: float, entropy: float, expected: Kind) -> None:
+    assert kind(RULE, healthy(advantage_std=spread, entropy=entropy * TOP, settings=RAW)) is expected
+
+
+def test_small_ones_are_called_so_and_without_an_entropy_it_is_not_known_whether_they_hurt() -> None:
+    finding = found(RULE, healthy(advantage_std=0.005, advantage_mean=0.0, entropy=None, settings=RAW))
+    assert finding.kind is Kind.SUSPECT
+    assert finding.headline.startswith("Advantages are small and not normalised: advantages have a spread of 0.005 ")
+    assert cause(finding, "rewards in small units").support is Support.SUPPORTED
+
+
+def test_constant_advantages_are_a_fault_though_normalised() -> None:
+    finding = found(RULE, untaught(advantage_std=0.0, advantage_mean=0.0))
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.SURE, 76)
+    assert finding.headline == "Advantages are constant: advantages have a spread of 0 over iterations 76 to 100"
+    assert [one.support for one in finding.causes] == [Support.OPEN, Support.OPEN]
+    assert kind(RULE, untaught(advantage_std=0.9e-6, settings=RAW)) is Kind.FAULT
+    above = found(RULE, untaught(advantage_std=1.1e-6, settings=RAW))
+    assert above.headline.startswith("Advantages are small")
+
+
+def test_a_mean_beyond_the_spread_is_the_critics_offset() -> None:
+    offset = "their mean is -401: the critic is off by more than advantages differ"
+    assert facts(found(RULE, untaught(advantage_std=400.0, advantage_mean=-401.0, settings=RAW)))[1:] == [offset]
+    assert facts(found(RULE, untaught(advantage_std=400.0, advantage_mean=-400.0, settings=RAW)))[1:] == []
+
+
+def test_without_the_spread_the_rule_is_blind() -> None:
+    assert blind(RULE, untaught(advantage_std=None)) == ((metrics.ADVANTAGE_STD,),)
+    assert ask(RULE, untaught(advantage_std=None)) is None
+    assert ask(RULE, untaught(advantage_std=math.inf)) is None

@@ -1,0 +1,165 @@
+"""Updates that are too large: their borders, and what counts as harm."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis import updates_too_large
+from analysis.diagnosis.finding import Kind, Support, Sureness
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind, unset
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
+
+RULE = updates_too_large.RULE
+TURN = np.arange(1, LENGTH + 1)
+
+
+def test_large_updates_of_a_run_that_learns_nothing_are_a_sure_fault() -> None:
+    finding = found(RULE, untaught(approx_kl=0.2, clip_fraction=0.6, update_norm=0.15, saturated_share=0.02))
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.SURE, 25)
+    assert facts(finding) == [
+        "KL 0.2 on average over iterations 1 to 25",
+        "60 % of the ratios clipped on average over iterations 1 to 25",
+        "the parameters changed by 0.15 of their norm on average over iterations 1 to 25",
+    ]
+    assert finding.headline == f"Updates are too large: {facts(finding)[0]}; {facts(finding)[2]}"
+    assert finding.why == "it does harm: the run has nothing to show for it"
+    assert changes(finding) == [{"ppo.lr": [1e-4, 3e-5]}, {"ppo.target_kl": 0.02}]
+    assert "then eval/f1 above the control's" in finding.remedies[0].watch
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"approx_kl": 0.051}, Kind.SUSPECT),
+        ({"approx_kl": 0.05}, Kind.FINE),
+        ({"approx_kl": 0.061}, Kind.FAULT),  # whatever the score does meanwhile
+        ({"approx_kl": 0.06}, Kind.SUSPECT),
+        ({"clip_fraction": 0.36}, Kind.SUSPECT),
+        ({"clip_fraction": 0.35}, Kind.FINE),
+        ({"approx_kl": None, "clip_fraction": 0.36}, Kind.SUSPECT),
+        ({"approx_kl": 0.0121, "update_norm": 0.081}, Kind.SUSPECT),
+        ({"approx_kl": 0.012, "update_norm": 0.081}, Kind.FINE),
+        ({"approx_kl": 0.0121, "update_norm": 0.08}, Kind.FINE),
+        ({"approx_kl": 0.03, "clip_fraction": 0.24}, Kind.FINE),
+        ({"approx_kl": 1.4e-5}, None),  # another rule's
+        ({"approx_kl": None, "clip_fraction": 0.2}, None),
+    ],
+)
+def test_its_borders_in_a_run_that_learns(changed: dict[str, Any], expected: Kind | None) -> None:
+    assert kind(RULE, healthy(**changed)) is expected
+
+
+@pytest.mark.parametrize(
+    ("early", "late", "where"), [(0.2, 1e-3, "iterations 1 to 25"), (1e-3, 0.2, "iterations 76 to 100")]
+)
+def test_the_worse_of_the_first_and_the_last_quarter_counts(early: float, late: float, where: str) -> None:
+    finding = found(RULE, healthy(approx_kl=np.where(TURN <= 50, early, late)))
+    assert facts(finding)[0] == f"KL 0.2 on average over {where}"
+    assert ask(RULE, healthy(approx_kl=np.where((TURN > 25) & (TURN <= 75), 0.2, 1e-3))).kind is Kind.FINE  # type: ignore[union-attr]
+
+
+def test_without_harm_it_is_a_suspect_that_says_so() -> None:
+    finding = found(RULE, healthy(approx_kl=0.055))
+    assert finding.why == "no harm is visible: the run gets better all the same"
+    assert finding.sureness is Sureness.LIKELY
+    assert finding.headline == "Updates are too large: KL 0.055 on average over iterations 1 to 25"
+
+
+@pytest.mark.parametrize(
+    ("changed", "harm"),
+    [
+        ({"saturated_share": 0.36}, "36 % of the hidden units are saturated"),
+        ({"saturated_share": 0.34}, None),
+        (
+            {"value_loss_excess": -0.11},
+            "the value loss lies 0.11 below its floor: the critic learns each rollout by heart",
+        ),
+        ({"value_loss_excess": -0.09}, None),
+        ({"value_loss_excess": -0.11, "settings": {"ppo.normalize_returns": "none"}}, None),
+    ],
+)
+def test_damage_makes_a_fault_of_it(changed: dict[str, Any], harm: str | None) -> None:
+    finding = found(RULE, healthy(approx_kl=0.055, **changed))
+    assert finding.kind is (Kind.FAULT if harm else Kind.SUSPECT)
+    assert (finding.why == f"it does harm: {harm}") == (harm is not None)
+    assert (facts(finding)[-1] == harm) == (harm is not None)
+
+
+def test_what_is_in_order_says_all_three_sizes() -> None:
+    finding = found(RULE, healthy(approx_kl=0.03, clip_fraction=0.24, update_norm=0.02))
+    assert finding.headline == (
+        "updates are not too large: KL 0.03, 24 % of the ratios clipped, parameters changed by 0.02 of their norm"
+    )
+    bare = found(RULE, healthy(approx_kl=0.03, clip_fraction=None, update_norm=None))
+    assert bare.headline == "updates are not too large: KL 0.03"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "run", "support", "why"),
+    [
+        ("learning rate", untaught(approx_kl=0.2, settings={"ppo.lr": 3.1e-3}), Support.SUPPORTED, "lr 0.0031"),
+        ("learning rate", untaught(approx_kl=0.2, settings={"ppo.lr": 3e-3}), Support.OPEN, "lr 0.003"),
+        (
+            "too many passes",
+            untaught(approx_kl=0.2, settings={"ppo.num_epochs": 11}),
+            Support.SUPPORTED,
+            "num_epochs 11, minibatch_size 256",
+        ),
+        (
+            "too many passes",
+            untaught(approx_kl=0.2, settings={"ppo.num_epochs": 10}),
+            Support.OPEN,
+            "num_epochs 10, minibatch_size 256",
+        ),
+        (
+            "too many passes",
+            untaught(approx_kl=0.2, settings={"ppo.minibatch_size": 31}),
+            Support.SUPPORTED,
+            "num_epochs 4, minibatch_size 31",
+        ),
+        (
+            "too many passes",
+            untaught(approx_kl=0.2, settings={"ppo.minibatch_size": 32}),
+            Support.OPEN,
+            "num_epochs 4, minibatch_size 32",
+        ),
+        ("advantages", untaught(approx_kl=0.2), Support.RULED_OUT, "advantages are normalised"),
+        (
+            "advantages",
+            untaught(approx_kl=0.2, advantage_std=3.1, settings={"ppo.normalize_advantage": False}),
+            Support.SUPPORTED,
+            "spread 3.1",
+        ),
+        (
+            "advantages",
+            untaught(approx_kl=0.2, advantage_std=2.9, settings={"ppo.normalize_advantage": False}),
+            Support.OPEN,
+            "spread 2.9",
+        ),
+    ],
+)
+def test_its_causes(beginning: str, run: History, support: Support, why: str) -> None:
+    suspect = cause(found(RULE, run), beginning)
+    assert (suspect.support, suspect.why) == (support, why)
+
+
+def test_settings_that_were_not_recorded_leave_its_causes_open() -> None:
+    paths = ("ppo.lr", "ppo.num_epochs", "ppo.minibatch_size", "ppo.normalize_advantage")
+    finding = found(RULE, unset(untaught(approx_kl=0.2, advantage_std=None), *paths))
+    assert [(one.support, one.why) for one in finding.causes] == [(Support.OPEN, "")] * 3
+    assert changes(finding)[0] == {"ppo.lr": [1e-4, 3e-5]}  # of the default
+
+
+def test_many_epochs_are_cut_first() -> None:
+    finding = found(RULE, untaught(approx_kl=0.2, settings={"ppo.num_epochs": 11}))
+    assert changes(finding)[0] == {"ppo.num_epochs": [4, 10]}
+
+
+def test_without_kl_and_clipping_the_rule_is_blind_and_without_one_it_says_so() -> None:
+    assert blind(RULE, untaught(approx_kl=None, clip_fraction=None)) == ((metrics.APPROX_KL, metrics.CLIP_FRACTION),)
+    finding = found(RULE, untaught(approx_kl=None, clip_fraction=0.6, update_norm=None))
+    assert finding.missing == (metrics.APPROX_KL, metrics.UPDATE_NORM)
+    assert finding.headline == "Updates are too large: 60 % of the ratios clipped on average over iterations 1 to 25"

@@ -79,7 +79,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             Support.SUPPORTED
             if raw and spread and spread.mean > 5
             else Support.RULED_OUT
-            if raw is False
+            if run.returns_normalised
             else Support.OPEN,
             f"targets have a spread of {number(spread.mean, 3)}" if spread else "",
         ),

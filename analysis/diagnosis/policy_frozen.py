@@ -37,7 +37,7 @@ def examine(run: Signals) -> Finding | None:
     kl = run.late(metrics.APPROX_KL, share=0.0, least=RECENT)
     if kl is None and (run.history.last_iteration < MANY_ITERATIONS or not standing_of(run).is_poor):
         return None
-    if kl is not None and (len(kl.values) < RECENT or max(kl.values) > STILL_KL or _has_settled(run)):
+    if kl is not None and (len(kl.values) < RECENT or max(map(abs, kl.values)) > STILL_KL or _has_settled(run)):
         return None
     evidence = [*_kl(run), *_shares(run), *_greedy(run), *_entropy(run)]
     still = kl is not None or bool(_shares(run)) or bool(_entropy(run))
@@ -70,7 +70,7 @@ def _since(run: Signals) -> int:
     curve = run.finite(metrics.APPROX_KL)
     if curve.empty:
         return MANY_ITERATIONS
-    moved = curve.index[(curve > STILL_KL).to_numpy()]
+    moved = curve.index[(curve.abs() > STILL_KL).to_numpy()]
     still = curve.loc[int(moved[-1]) + 1 :] if len(moved) else curve
     return int(still.index[min(RECENT, len(still)) - 1])
 
@@ -79,7 +79,7 @@ def _kl(run: Signals) -> list[Evidence]:
     curve = run.finite(metrics.APPROX_KL)
     if curve.empty:
         return []
-    moved = curve.index[(curve > STILL_KL).to_numpy()]
+    moved = curve.index[(curve.abs() > STILL_KL).to_numpy()]
     still = curve.loc[int(moved[-1]) + 1 :] if len(moved) else curve
     reach = int(still.index[0]), int(still.index[-1])
     text = f"KL of an update {number(float(still.median()), 2)} in the median over iterations {reach[0]} to {reach[1]}"

@@ -49,8 +49,8 @@ def examine(run: Signals) -> Finding | None:
     if _annealed(run) or (settled and not held):
         return None
     unmoved, small = (
-        kl.median < SMALL_KL or held,
-        change is not None and change.median < SMALL_CHANGE and kl.median < WITH_KL,
+        abs(kl.median) < SMALL_KL or held,
+        change is not None and change.median < SMALL_CHANGE and abs(kl.median) < WITH_KL,
     )
     if not unmoved and not small:
         return None
@@ -68,9 +68,9 @@ def examine(run: Signals) -> Finding | None:
         evidence=tuple(
             Evidence(text, (part.metric,), part.reach) for part, text in zip((kl, change), words, strict=False) if part
         ),
-        causes=(_rate(run), _clip(run), _few_steps(run), _elsewhere(small, unmoved)),
+        causes=(_rate(run), _clip(run), _few_steps(run), _elsewhere(change)),
         remedies=_remedies(run),
-        since=GRACE,
+        since=int(run.finite(metrics.APPROX_KL).index[GRACE - 1]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
 
@@ -131,15 +131,12 @@ def _few_steps(run: Signals) -> Cause:
     )
 
 
-def _elsewhere(small: bool, unmoved: bool) -> Cause:
-    support = Support.RULED_OUT if small else Support.SUPPORTED if unmoved else Support.OPEN
-    why = (
-        "the parameters hardly move either"
-        if small
-        else "the parameters move, and the policy does not"
-        if unmoved
-        else ""
-    )
+def _elsewhere(change: Window | None) -> Cause:
+    support, why = Support.OPEN, ""
+    if change is not None:
+        hardly = change.median < SMALL_CHANGE
+        support = Support.RULED_OUT if hardly else Support.SUPPORTED
+        why = "the parameters hardly move either" if hardly else "the parameters move, and the policy does not"
     return Cause("steps that serve the critic alone", "compare the two gradients' norms", support, why)
 
 

@@ -184,7 +184,10 @@ class Signals:
         start = self.early(metrics.ENTROPY, 1)
         if start is None or start.mean <= 0:
             return None
-        whole = math.log(max(2, round(math.exp(start.mean))))
+        try:
+            whole = math.log(max(2, round(math.exp(start.mean))))
+        except OverflowError:  # a sum over a batch, or of a density
+            return None
         return whole if abs(start.mean - whole) < 0.02 * whole else None
 
     def shares(self, prefix: str) -> pd.DataFrame:

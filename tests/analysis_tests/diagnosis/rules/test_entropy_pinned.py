@@ -1,0 +1,143 @@
+"""Entropy pinned at its maximum: by a usual bonus, by a heavy one, and for how long."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis import entropy_pinned
+from analysis.diagnosis.finding import Kind, Support
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
+
+RULE = entropy_pinned.RULE
+TOP = math.log(4)
+NO_ACTIONS: dict[str, Any] = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+
+
+def stuck(share: float = 0.98, **settings: Any) -> History:
+    return untaught(entropy=share * TOP, approx_kl=2e-3, settings=settings)
+
+
+def learning(share: float, kl: float = 2e-3, **settings: Any) -> History:
+    return healthy(entropy=share * TOP, approx_kl=kl, update_norm=0.015, settings=settings)
+
+
+def test_an_entropy_that_has_not_left_its_maximum_is_a_fault_of_a_run_that_learns_nothing() -> None:
+    finding = found(RULE, stuck(0.995))
+    assert finding.kind is Kind.FAULT
+    assert finding.headline == "Entropy is pinned at its maximum: 1.379 of 1.386 over iterations 76 to 100"
+    assert facts(finding) == ["entropy 1.379 over iterations 76 to 100, 100 % of the largest"]
+    assert finding.why == "updates do move the policy (KL 0.002), the run has nothing to show for it"
+    assert finding.since == 8
+    assert finding.missing == ()
+    assert changes(finding) == [{"ppo.lr": 9e-4}, {"ppo.entropy_coef": [0.003, 0.001]}]
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (stuck(0.971), Kind.FAULT),
+        (stuck(0.969), Kind.FINE),
+        (stuck(0.76, **{"ppo.entropy_coef": 0.2}), Kind.FAULT),  # a heavy bonus holds it lower
+        (stuck(0.76, **{"ppo.entropy_coef": 0.19}), Kind.FINE),
+        (stuck(0.74, **{"ppo.entropy_coef": 0.2}), Kind.FINE),
+        (stuck(0.76, **{"ppo.entropy_coef": 0.2, "ppo.normalize_advantage": False}), Kind.FINE),
+        (learning(0.93, **{"ppo.entropy_coef": 1.0}), Kind.FAULT),
+        (stuck(0.31), Kind.FINE),
+        (stuck(0.29), None),
+        (first(stuck(), 8), Kind.FAULT),
+        (first(stuck(), 7), None),
+        (healthy(), None),  # it ends at 0.19 of the largest
+    ],
+)
+def test_its_borders(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (learning(0.98), Kind.FAULT),
+        (first(learning(0.98), 41), Kind.FAULT),
+        (first(learning(0.98), 40), Kind.SUSPECT),  # it may yet leave
+        (learning(0.98, kl=1.5e-5), Kind.SUSPECT),  # updates that move nothing
+        (learning(0.98, kl=1.6e-5), Kind.FAULT),
+        (healthy(entropy=0.98 * TOP, approx_kl=2e-3, update_norm=2e-3), Kind.SUSPECT),
+        (healthy(entropy=0.98 * TOP, approx_kl=2e-3, update_norm=None), Kind.FAULT),
+        (healthy(entropy=0.98 * TOP, approx_kl=None), Kind.SUSPECT),
+    ],
+)
+def test_a_run_that_gets_better_has_patience_until_its_updates_should_have_told(run: History, expected: Kind) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_a_policy_that_stands_still_is_not_held_by_its_bonus() -> None:
+    assert ask(RULE, untaught(entropy=TOP, approx_kl=0.0)) is None
+
+
+def test_what_is_in_order_says_its_level() -> None:
+    assert found(RULE, stuck(0.5)).headline == "entropy 0.693 of 1.39, falling as a policy settles"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "run", "support", "why"),
+    [
+        ("entropy_coef", stuck(**{"ppo.entropy_coef": 0.1}), Support.SUPPORTED, "entropy_coef 0.1"),
+        ("entropy_coef", stuck(**{"ppo.entropy_coef": 0.09}), Support.OPEN, "entropy_coef 0.09"),
+        ("entropy_coef", unset(stuck(), "ppo.entropy_coef"), Support.OPEN, ""),
+        ("steps too small", untaught(entropy=TOP, approx_kl=1.1e-3), Support.RULED_OUT, "KL of an update 0.0011"),
+        ("steps too small", untaught(entropy=TOP, approx_kl=1e-3), Support.OPEN, "KL of an update 0.001"),
+        ("steps too small", untaught(entropy=0.98 * TOP, approx_kl=None), Support.OPEN, ""),
+        ("no reward", stuck(), Support.RULED_OUT, "returns vary: -1"),
+        (
+            "no reward",
+            untaught(entropy=TOP, **{"train/episode_return": -200.0}),
+            Support.SUPPORTED,
+            "every episode returns -200",
+        ),
+        ("no reward", untaught(entropy=TOP, **{"train/episode_return": None}), Support.OPEN, ""),
+        ("a horizon", stuck(), Support.RULED_OUT, "flows are independent: there is nothing ahead"),
+        (
+            "a horizon",
+            stuck(**{"data.order": "stream", "ppo.gamma": 0.89}),
+            Support.SUPPORTED,
+            "gamma 0.89",
+        ),
+        ("a horizon", stuck(**{"data.order": "stream", "ppo.gamma": 0.9}), Support.OPEN, "gamma 0.9"),
+        ("a horizon", unset(stuck(), "ppo.gamma"), Support.OPEN, ""),
+        ("a policy gradient with the wrong sign", stuck(), Support.OPEN, ""),
+    ],
+)
+def test_its_causes(beginning: str, run: History, support: Support, why: str) -> None:
+    suspect = cause(found(RULE, run), beginning)
+    assert suspect.support is support
+    assert suspect.why.startswith(why)
+    assert bool(suspect.why) == bool(why)
+
+
+def test_a_short_horizon_is_mended_first_and_what_is_not_recorded_is_not_changed() -> None:
+    short = stuck(**{"data.order": "stream", "ppo.gamma": 0.5})
+    assert changes(found(RULE, short))[0] == {"ppo.gamma": [0.95, 0.99]}
+    assert changes(found(RULE, unset(stuck(), "ppo.lr", "ppo.entropy_coef"))) == []
+
+
+def test_without_an_entropy_the_rule_is_blind_and_without_its_maximum_it_says_nothing() -> None:
+    assert blind(RULE, untaught(entropy=None)) == ((metrics.ENTROPY,),)
+    finding = found(RULE, untaught(entropy=0.98 * TOP, approx_kl=None, advantage_std=None))
+    assert finding.missing == (metrics.APPROX_KL, metrics.ADVANTAGE_STD)
+    assert finding.why == "the run has nothing to show for it"
+    nameless = {**NO_ACTIONS, "settings": {"env.id": "CartPole-v1"}}
+    assert found(RULE, untaught(entropy=0.98 * math.log(3), **nameless)).headline.startswith(
+        "Entropy is pinned at its maximum: 1.077 of 1.099"  # three actions, as its start tells
+    )
+    assert ask(RULE, untaught(entropy=1.2, **nameless)) is None  # 2 % off ln 3 and ln 4
+
+
+def test_an_entropy_that_is_no_sum_over_actions_has_no_maximum() -> None:
+    """Summed over a batch it may be in the thousands, and its exponential is no number."""
+    start = np.where(np.arange(LENGTH) < 1, 2839.0, 1.0)
+    assert ask(RULE, untaught(entropy=start, **NO_ACTIONS, settings={"env.id": "CartPole-v1"})) is None

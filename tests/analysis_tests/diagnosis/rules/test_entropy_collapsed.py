@@ -1,0 +1,165 @@
+"""Entropy collapsed: when, what the run had to show for it by then, and what came after."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis import entropy_collapsed
+from analysis.diagnosis.finding import Kind, Support
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
+
+RULE = entropy_collapsed.RULE
+TOP = math.log(4)
+TURN = np.arange(1, LENGTH + 1)
+
+AT_ONCE = TOP * np.where(TURN < 13, 1 - (TURN - 1) / 12, 0.02)
+"""It falls within 12 iterations: the twelfth is at 1/12, the first below a tenth."""
+
+
+def falls_at(iteration: int, end: float = 0.01) -> Any:
+    return np.where(iteration > TURN, TOP, end)
+
+
+def well_paid(**changed: Any) -> History:
+    """A run whose entropy falls at once, and that had got its due by then: at iteration 20 a return of 900."""
+    return healthy(**{"entropy": AT_ONCE, "eval/episode_return": 900.0, "train/episode_return": 500.0, **changed})
+
+
+def test_a_policy_that_settles_before_it_has_learned_anything_is_a_fault() -> None:
+    finding = found(RULE, untaught(entropy=falls_at(11), action_allow=0.99, action_block=0.01))
+    since = "below 10 % of its maximum from iteration 11 (11 % of the run)"
+    assert finding.kind is Kind.FAULT
+    assert finding.headline == f"Entropy has collapsed: {since}, before the run had much to show for it"
+    assert facts(finding)[:2] == [
+        f"entropy {since}, 0.01 over iterations 76 to 100 since",
+        "99.0 % of the sampled actions are allow",
+    ]
+    assert finding.since == 11
+    assert finding.missing == ()
+    assert changes(finding) == [{"ppo.entropy_coef": [0.03]}, {"ppo.lr": 1e-4}]
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (untaught(entropy=falls_at(20)), Kind.FAULT),
+        (untaught(entropy=falls_at(21)), Kind.SUSPECT),  # late, and no action dominates
+        (untaught(entropy=falls_at(21), action_allow=0.96), Kind.FAULT),
+        (untaught(entropy=falls_at(21), action_allow=0.94), Kind.SUSPECT),
+        (untaught(entropy=falls_at(11, 0.099 * TOP)), Kind.FAULT),
+        (untaught(entropy=falls_at(11, 0.101 * TOP)), None),
+        (untaught(entropy=np.where(TURN == LENGTH, 0.101 * TOP, falls_at(11))), None),  # it has come back
+        (first(untaught(entropy=0.01), 4), Kind.FAULT),
+        (first(untaught(entropy=0.01), 3), None),
+        (healthy(entropy=TOP * (1 - 0.97 * np.linspace(0, 1, LENGTH))), None),
+        (healthy(entropy=AT_ONCE), Kind.FAULT),
+    ],
+)
+def test_its_borders(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(("returns", "gone"), [(530.0, "60 %"), (535.0, None), (-700.0, "0 %"), (0.0, "33 %")])
+def test_triage_is_measured_by_the_way_that_its_return_had_gone(returns: float, gone: str | None) -> None:
+    """With 174 threats of 1,600 flows always allowing earns -0.641875 a flow and a perfect policy 1.315625.
+
+    0.6 of the way between them is 0.532625; 0 is 0.641875 / 1.9575 of it; -0.7 lies before its start.
+    """
+    run = well_paid(**{"eval/episode_return": returns})
+    if gone is None:
+        assert ask(RULE, run) is None
+        return
+    finding = found(RULE, run)
+    assert finding.kind is Kind.FAULT
+    assert facts(finding)[-1] == (
+        f"by then the return had gone {gone} of the way from one action for all to a perfect policy"
+    )
+    assert finding.evidence[-1].iterations == (20, 20)  # the first evaluation since
+
+
+def test_where_rewards_are_not_on_record_that_way_is_not_known() -> None:
+    settings = {"env.reward_benign": None}
+    assert ask(RULE, well_paid(settings=settings, **{"eval/episode_return": -700.0})) is None
+
+
+@pytest.mark.parametrize(("later", "expected"), [(141.0, Kind.SUSPECT), (139.0, None)])
+def test_a_return_that_rises_long_after_it_is_a_question(later: float, expected: Kind | None) -> None:
+    """From 0 it had gained 100 by then; 40 more and exploration ended too soon."""
+    returns = np.where(TURN <= 3, 0.0, np.where(TURN < 78, 100.0, later))
+    run = well_paid(**{"train/episode_return": returns})
+    assert kind(RULE, run) is expected
+    if expected:
+        assert found(RULE, run).headline.endswith("while much of the return was still to come")
+
+
+def test_noise_since_then_is_no_gain() -> None:
+    """Without a gain before it any gain would do, but for the noise: 1.5 of its spreads, here of about 148."""
+    noisy = np.where(TURN <= 12, 0.0, np.where(TURN % 2 == 0, 100.0, -100.0))
+    assert ask(RULE, well_paid(**{"train/episode_return": noisy})) is None
+
+
+@pytest.mark.parametrize(("f1", "expected"), [(0.28, Kind.FAULT), (0.29, None)])
+def test_an_f1_within_chance_of_having_learned_nothing_is_not_much_to_show(f1: float, expected: Kind | None) -> None:
+    """0.197 + 3 sqrt(0.197 * 0.803 / 174) = 0.2875."""
+    run = well_paid(f1=f1)
+    assert kind(RULE, run) is expected
+    if expected:
+        assert found(RULE, run).headline.endswith("before the run had much to show for it")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "changed", "support", "why"),
+    [
+        ("steps too large", {"approx_kl": 0.031}, Support.SUPPORTED, "mean KL 0.031 up to iteration 11"),
+        ("steps too large", {"approx_kl": 0.029}, Support.RULED_OUT, "mean KL 0.029 up to iteration 11"),
+        (
+            "steps too large",
+            {"approx_kl": np.where(TURN <= 11, 0.04, 1e-3)},
+            Support.SUPPORTED,
+            "mean KL 0.04 up to iteration 11",
+        ),
+        ("steps too large", {"approx_kl": None}, Support.OPEN, ""),
+        ("no bonus", {"settings": {"ppo.entropy_coef": 9e-4}}, Support.SUPPORTED, "entropy_coef 0.0009"),
+        ("no bonus", {"settings": {"ppo.entropy_coef": 1e-3}}, Support.OPEN, "entropy_coef 0.001"),
+        ("no bonus", {"settings": {"ppo.entropy_coef": None}}, Support.OPEN, ""),
+        ("an untrained policy", {}, Support.RULED_OUT, "it began at 1.39 of 1.39"),
+        (
+            "an untrained policy",
+            {"entropy": np.where(TURN < 11, 0.89 * TOP, 0.01)},
+            Support.SUPPORTED,
+            "it began at 1.23 of 1.39",
+        ),
+        (
+            "an untrained policy",
+            {"entropy": np.where(TURN < 3, math.nan, np.where(TURN < 11, 0.89 * TOP, 0.01))},
+            Support.RULED_OUT,  # by then it was no longer untrained
+            "it began at 1.23 of 1.39",
+        ),
+        ("rewards that favour", {}, Support.OPEN, ""),
+    ],
+)
+def test_its_causes(beginning: str, changed: dict[str, Any], support: Support, why: str) -> None:
+    suspect = cause(found(RULE, untaught(**{"entropy": falls_at(11), **changed})), beginning)
+    assert (suspect.support, suspect.why) == (support, why)
+
+
+@pytest.mark.parametrize(
+    ("weight", "arms"), [(0.0, [0.01, 0.03]), (0.009, [0.01, 0.03]), (0.01, [0.03]), (0.1, [0.3]), (None, [0.01, 0.03])]
+)
+def test_the_bonus_is_raised_from_where_it_is(weight: float | None, arms: list[float]) -> None:
+    finding = found(RULE, untaught(entropy=falls_at(11), settings={"ppo.entropy_coef": weight}))
+    assert changes(finding)[0] == {"ppo.entropy_coef": arms}
+
+
+def test_without_an_entropy_the_rule_is_blind_and_without_the_rest_it_says_so() -> None:
+    assert blind(RULE, untaught(entropy=None)) == ((metrics.ENTROPY,),)
+    finding = found(RULE, untaught(entropy=falls_at(11), approx_kl=None, advantage_std=None))
+    assert finding.missing == (metrics.APPROX_KL, metrics.ADVANTAGE_STD)
+    no_actions = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    nameless = untaught(entropy=np.where(TURN < 11, 1.2, 0.01), settings={"env.id": "CartPole-v1"}, **no_actions)
+    assert ask(RULE, nameless) is None  # of how many actions is not known

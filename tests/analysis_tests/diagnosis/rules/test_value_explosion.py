@@ -1,0 +1,172 @@
+"""The value loss explodes, is no number, or is steady: measured against the run's own start."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis import value_explosion
+from analysis.diagnosis.finding import Kind, Support, Sureness
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
+from tests.analysis_tests.runs import LENGTH, healthy
+
+RULE = value_explosion.RULE
+GROWING = np.linspace(0, 1, LENGTH)
+TURN = np.arange(1, LENGTH + 1)
+RAW = {"ppo.normalize_returns": "none"}
+
+
+def jumping(start: float, end: float, **changed: Any) -> History:
+    """Of three iterations at one level, and all others at another: nothing that would rise by a trend."""
+    return healthy(value_loss=np.where(TURN <= 3, start, end), **changed)
+
+
+def test_a_loss_that_grows_is_a_sure_fault() -> None:
+    """It starts at exp(8 / 99) and ends at exp(8 * 87 / 99) in the median; 20 times the start is exp(8 * 38.1 / 99)."""
+    finding = found(RULE, healthy(value_loss=np.exp(8 * GROWING), target_std=9 + 41 * GROWING))
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.SURE, 40)
+    assert finding.headline == "The value loss explodes: value loss 1.084 at first, 1,130 in the end"
+    assert facts(finding) == [
+        "value loss 1.084 at first, 1,130 in the end, 428.6 to 2,981 over iterations 76 to 100",
+        "spread of the targets 9 at first, 50 in the end",
+    ]
+    assert finding.evidence[0].iterations == (1, 100)
+    assert finding.why.startswith("it rises by ")
+    assert finding.why.endswith("; the run gets better all the same")
+    assert changes(finding) == [{"ppo.lr": 1e-4}]  # returns are normalised already
+    assert finding.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (jumping(1.0, 20.1), Kind.SUSPECT),
+        (jumping(1.0, 20.0), Kind.FINE),  # it has been at that level nearly all the time
+        (jumping(1.0, 101.0), Kind.FAULT),
+        (jumping(1.0, 99.0), Kind.SUSPECT),
+        (jumping(0.01, 19.0), Kind.FINE),  # measured from 1
+        (jumping(0.01, 21.0), Kind.SUSPECT),
+        (jumping(50.0, 999.0), Kind.FINE),
+        (jumping(50.0, 1001.0), Kind.SUSPECT),
+        (first(jumping(1.0, 30.0), 6), Kind.SUSPECT),
+        (first(jumping(1.0, 30.0), 5), None),
+        (healthy(value_loss=1 + 10 * GROWING), Kind.FINE),
+        (healthy(value_loss=np.exp(8 * (1 - GROWING))), None),  # it falls
+    ],
+)
+def test_its_borders(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_a_jump_without_a_trend_is_less_sure() -> None:
+    assert found(RULE, jumping(1.0, 50.0)).sureness is Sureness.LIKELY
+
+
+def test_a_loss_that_is_no_number_is_a_fault_with_what_was_before_it() -> None:
+    finding = found(RULE, healthy(value_loss=np.where(TURN == 51, math.inf, TURN.astype(float))))
+    assert finding.headline == "Diverged: train/value_loss is inf at iteration 51, after 48, 49, 50"
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.SURE, 51)
+    assert facts(finding) == ["train/value_loss is inf at iteration 51, after 48, 49, 50"]
+    assert cause(finding, "a division by a spread of 0").support is Support.OPEN
+    below = found(RULE, healthy(value_loss=1.0, policy_loss=-math.inf))
+    assert below.headline == "Diverged: train/policy_loss is -inf at iteration 1"
+    assert found(RULE, healthy(grad_norm=np.where(TURN < 3, 1.0, math.inf))).since == 3
+
+
+@pytest.mark.parametrize(
+    ("run", "headline"),
+    [
+        (
+            healthy(value_loss=1.0),
+            "The value loss is steady: 1 over iterations 1 to 100, with normalised returns",
+        ),
+        (healthy(value_loss=1.0, settings=RAW), "The value loss is steady: 1 over iterations 1 to 100"),
+        (
+            replace(healthy(value_loss=1.0), comments={"ppo.normalize_returns": "before, it grew"}),
+            "The value loss is steady: 1 over iterations 1 to 100, with normalised returns. Its owner noted: "
+            '"before, it grew". Normalisation ended that explosion, by rescaling what is predicted',
+        ),
+        (
+            replace(healthy(value_loss=1.0, settings=RAW), comments={"ppo.normalize_returns": "some day"}),
+            "The value loss is steady: 1 over iterations 1 to 100",
+        ),
+        (
+            healthy(value_loss=np.where(TURN == 50, 1.9, 1.0)),
+            "The value loss is steady: 1.0 to 1.9 over iterations 1 to 100, with normalised returns",
+        ),
+    ],
+)
+def test_a_steady_loss_says_what_its_owner_noted_of_normalised_returns(run: History, headline: str) -> None:
+    finding = found(RULE, run)
+    assert finding.kind is Kind.FINE
+    assert finding.headline == headline
+
+
+def test_a_single_large_value_is_not_steady() -> None:
+    assert ask(RULE, healthy(value_loss=np.where(TURN == 50, 2.1, 1.0))) is None
+
+
+@pytest.mark.parametrize(
+    ("beginning", "run", "support", "why"),
+    [
+        (
+            "targets in raw units",
+            jumping(1.0, 50.0, target_std=9 + 41 * GROWING, settings=RAW),
+            Support.SUPPORTED,
+            "returns are not normalised",
+        ),
+        (
+            "targets in raw units",
+            jumping(1.0, 50.0, target_std=9.0, settings=RAW),
+            Support.OPEN,
+            "returns are not normalised",
+        ),
+        (
+            "targets in raw units",
+            jumping(1.0, 50.0, target_std=9 + 41 * GROWING),
+            Support.RULED_OUT,
+            "returns are normalised",
+        ),
+        ("targets in raw units", unset(jumping(1.0, 50.0), "ppo.normalize_returns"), Support.OPEN, ""),
+        (
+            "a critic that bootstraps",
+            jumping(1.0, 50.0, settings={"ppo.gamma": 0.996}),
+            Support.SUPPORTED,
+            "gamma 0.996, lr 0.0003",
+        ),
+        (
+            "a critic that bootstraps",
+            jumping(1.0, 50.0, settings={"ppo.gamma": 0.995, "ppo.lr": 3e-3}),
+            Support.OPEN,
+            "gamma 0.995, lr 0.003",
+        ),
+        (
+            "a critic that bootstraps",
+            unset(jumping(1.0, 50.0, settings={"ppo.lr": 3.1e-3}), "ppo.gamma"),
+            Support.SUPPORTED,
+            "lr 0.0031",
+        ),
+        ("rewards that are outliers", jumping(1.0, 50.0), Support.OPEN, ""),
+    ],
+)
+def test_its_causes(beginning: str, run: History, support: Support, why: str) -> None:
+    suspect = cause(found(RULE, run), beginning)
+    assert (suspect.support, suspect.why) == (support, why)
+
+
+def test_raw_returns_are_normalised_first() -> None:
+    assert changes(found(RULE, jumping(1.0, 50.0, settings=RAW))) == [
+        {"ppo.normalize_returns": "batch"},
+        {"ppo.lr": 1e-4},
+    ]
+
+
+def test_without_a_value_loss_the_rule_is_blind_and_without_targets_it_says_so() -> None:
+    assert blind(RULE, healthy(value_loss=None)) == ((metrics.VALUE_LOSS,),)
+    finding = found(RULE, jumping(1.0, 50.0, target_std=None, grad_norm_value=None))
+    assert finding.missing == (metrics.TARGET_STD, metrics.GRAD_NORM_VALUE)
+    assert len(finding.evidence) == 1

@@ -110,9 +110,13 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             Support.RULED_OUT
             if shared is False
             else Support.SUPPORTED
-            if shared and (weight or 1) < 0.1
+            if shared and weight is not None and weight < 0.1
             else Support.OPEN,
-            ", ".join(filter(None, (f"value_coef {weight:g}" if weight is not None else "", f"shared_trunk {shared}"))),
+            ", ".join(
+                text.format(value)
+                for text, value in (("value_coef {:g}", weight), ("shared_trunk {}", shared))
+                if value is not None
+            ),
         ),
         Cause(
             "targets that are not returns (wrong ends of episodes, values of other steps)",

@@ -1,0 +1,183 @@
+"""The critic underfits: beside a regression, above its floor, and worse than a constant."""
+
+import math
+from typing import Any
+
+import pytest
+
+from analysis.diagnosis import critic_underfits
+from analysis.diagnosis.finding import Kind, Support
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
+from tests.analysis_tests.runs import healthy, untaught
+
+RULE = critic_underfits.RULE
+RAW = {"ppo.normalize_returns": "none"}
+
+
+def missed(
+    critic: float = 0.0, probe: float = 0.6, excess: float = 0.5, made: Any = untaught, **changed: Any
+) -> History:
+    """A run whose critic explains less than a regression does, and whose loss lies above its floor."""
+    columns = {
+        "explained_variance_mc": critic,
+        "explained_variance_mc_probe": probe,
+        "value_loss_excess": excess,
+        "explained_variance": 0.0,
+    }
+    return made(**{**columns, **changed})
+
+
+def worse(explained: float = -0.6, made: Any = untaught, **changed: Any) -> History:
+    return made(explained_variance=explained, **changed)
+
+
+def test_returns_that_could_be_foreseen_and_are_not_are_a_fault_of_a_run_that_learns_nothing() -> None:
+    finding = found(RULE, missed())
+    assert finding.kind is Kind.FAULT
+    assert finding.headline == (
+        "The critic underfits: it explains 0 of the variance of Monte Carlo returns, and a regression from the same "
+        "observations 0.6"
+    )
+    assert facts(finding) == [
+        "train/explained_variance_mc 0 over iterations 80 to 100",
+        "train/explained_variance_mc_probe 0.6 over iterations 80 to 100",
+        "train/value_loss_excess 0.5 over iterations 80 to 100",
+        "train/explained_variance 0 over iterations 76 to 100",
+    ]
+    assert finding.why == "50 % of the targets' variance lies above the floor; the run has nothing to show for it"
+    assert finding.missing == ()
+    assert changes(finding) == [{"ppo.shared_trunk": False}, {"ppo.lr": 9e-4}]
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (missed(made=healthy), Kind.SUSPECT),
+        (missed(probe=0.21), Kind.FAULT),
+        (missed(probe=0.19), None),
+        (missed(probe=0.11), None),
+        (missed(probe=0.09), Kind.FINE),
+        (missed(excess=0.16), Kind.FAULT),
+        (missed(excess=0.14), None),
+        (missed(critic=0.29), Kind.FAULT),
+        (missed(critic=0.31), Kind.SUSPECT),  # it sees half of what there is to see
+        (first(missed(), 25), None),
+        (first(missed(), 26), Kind.SUSPECT),  # two evaluations do not tell where F1 is going
+        (missed(excess=16.0, target_std=10.0, settings=RAW), Kind.FAULT),  # of a variance of 100
+        (missed(excess=14.0, target_std=10.0, settings=RAW), None),
+        (missed(critic=0.5, made=healthy), Kind.FINE),
+    ],
+)
+def test_its_borders_beside_a_regression(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (worse(-0.21), Kind.FAULT),
+        (worse(-0.19), Kind.FINE),
+        (worse(made=healthy), Kind.SUSPECT),
+        (worse(made=healthy, value_loss=1.9), Kind.FAULT),  # far above that of a constant, whatever the score
+        (worse(made=healthy, value_loss=1.7), Kind.SUSPECT),
+        (worse(made=healthy, value_loss=1.9, settings=RAW), Kind.SUSPECT),
+        (first(worse(made=healthy, value_loss=1.9), 9), Kind.FAULT),
+        (first(worse(made=healthy, value_loss=1.9), 8), None),
+        (first(worse(made=healthy, value_loss=1.7), 25), Kind.FINE),
+        (first(worse(made=healthy, value_loss=1.7), 26), Kind.SUSPECT),
+    ],
+)
+def test_its_borders_beside_a_constant(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_one_that_is_worse_than_a_constant_says_by_how_much() -> None:
+    assert found(RULE, worse()).headline == (
+        "The critic is worse than a constant: train/explained_variance -0.6 over iterations 76 to 100"
+    )
+
+
+def test_what_is_in_order_says_both_shares() -> None:
+    assert found(RULE, missed(critic=0.55, made=healthy)).headline == (
+        "the critic explains 0.55 of the variance of Monte Carlo returns, a regression 0.6"
+    )
+
+
+@pytest.mark.parametrize(
+    ("beginning", "run", "support", "why"),
+    [
+        ("the critic's move", missed(settings={"ppo.clip_range_vf": 0.2}), Support.SUPPORTED, "clip_range_vf 0.2"),
+        ("the critic's move", missed(), Support.RULED_OUT, "it is off"),
+        ("the critic's move", unset(missed(), "ppo.clip_range_vf"), Support.OPEN, ""),
+        ("targets in a scale", missed(), Support.RULED_OUT, "returns are normalised"),
+        (
+            "targets in a scale",
+            missed(excess=50.0, target_std=10.1, settings=RAW),
+            Support.SUPPORTED,
+            "targets have a spread of 10.1",
+        ),
+        (
+            "targets in a scale",
+            missed(excess=50.0, target_std=9.9, settings=RAW),
+            Support.OPEN,
+            "targets have a spread of 9.9",
+        ),
+        (
+            "targets in a scale",
+            missed(target_std=0.09, settings=RAW),
+            Support.SUPPORTED,
+            "targets have a spread of 0.09",
+        ),
+        ("targets in a scale", missed(target_std=None, settings=RAW), Support.OPEN, ""),
+        ("too few or too small steps", missed(settings={"ppo.lr": 0.9e-4}), Support.SUPPORTED, "lr 9e-05"),
+        ("too few or too small steps", missed(settings={"ppo.lr": 1e-4}), Support.OPEN, "lr 0.0001"),
+        ("too few or too small steps", unset(missed(), "ppo.lr"), Support.OPEN, ""),
+        (
+            "a trunk that serves",
+            missed(settings={"ppo.value_coef": 0.09}),
+            Support.SUPPORTED,
+            "value_coef 0.09, shared_trunk True",
+        ),
+        (
+            "a trunk that serves",
+            missed(settings={"ppo.value_coef": 0.1}),
+            Support.OPEN,
+            "value_coef 0.1, shared_trunk True",
+        ),
+        (
+            "a trunk that serves",
+            missed(settings={"ppo.value_coef": 0.09, "ppo.shared_trunk": False}),
+            Support.RULED_OUT,
+            "value_coef 0.09, shared_trunk False",
+        ),
+        ("a trunk that serves", missed(settings={"ppo.value_coef": 0.0}), Support.SUPPORTED, "value_coef 0, shared"),
+        ("a trunk that serves", unset(missed(), "ppo.shared_trunk", "ppo.value_coef"), Support.OPEN, ""),
+        ("targets that are not returns", missed(), Support.OPEN, ""),
+    ],
+)
+def test_its_causes(beginning: str, run: History, support: Support, why: str) -> None:
+    suspect = cause(found(RULE, run), beginning)
+    assert suspect.support is support
+    assert suspect.why.startswith(why)
+    assert bool(suspect.why) == bool(why)
+
+
+def test_its_remedies_undo_what_holds_the_critic() -> None:
+    settings = {**RAW, "ppo.clip_range_vf": 0.2, "ppo.shared_trunk": False, "ppo.lr": 1e-3}
+    assert changes(found(RULE, missed(excess=50.0, settings=settings))) == [
+        {"ppo.clip_range_vf": None},
+        {"ppo.normalize_returns": "batch"},
+        {"ppo.lr": 3e-3},
+    ]
+    assert changes(found(RULE, unset(missed(), "ppo.lr")))[-1] == {"ppo.lr": 9e-4}
+
+
+def test_without_either_share_the_rule_is_blind_and_without_one_it_says_so() -> None:
+    nothing = untaught(explained_variance_mc_probe=None, explained_variance=None)
+    assert blind(RULE, nothing) == ((metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.EXPLAINED_VARIANCE),)
+    finding = found(RULE, worse(explained_variance_mc_probe=None, explained_variance_mc=None, value_loss_excess=None))
+    assert finding.missing == RULE.helps
+    assert finding.why == "the run has nothing to show for it"
+    assert ask(RULE, untaught(explained_variance_mc_probe=None, explained_variance=math.inf)) is None

@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.diagnosis.finding import Diagnosis, Kind, Support
 from analysis.history import History
+from analysis.overrides import literal, point
 from analysis.words import number
 
 MOST_ARMS = 8
@@ -51,6 +52,11 @@ class Arm:
     watch: str
     rule: str
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether it changes what trials are compared by, so that it cannot run beside others."""
+        return any(path.startswith("env.") for path in self.change)
+
 
 def arms_of(diagnosis: Diagnosis) -> list[Arm]:
     """What to try next: remedies, and what is blamed without support where no fault has a remedy."""
@@ -82,30 +88,55 @@ def arms_of(diagnosis: Diagnosis) -> list[Arm]:
 
 
 def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
-    """The words of the command that runs the arms beside a control; empty where the run's task is not known here.
+    """The words of the command that runs arms beside a control; empty without any, or if the task is not known here.
+
+    Arms that change the objective are left out: see `command_apart`.
 
     Args:
         history: The run.
         arms: What to try.
         folder: Of the sweeps, where the run's own configuration lies if it is a trial.
     """
+    words, base, name = _task(history, folder)
+    beside = [arm for arm in arms if not arm.is_apart]
+    if not words or not beside:
+        return []
+    points = ", ".join(point({**base, **change}) for change in ({}, *(arm.change for arm in beside)))
+    return [
+        *("python", "sweep.py", *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
+        f"sweep.name={_named(f'{name}-arms')}",
+    ]
+
+
+def command_apart(history: History, arm: Arm, folder: Path) -> list[str]:
+    """Likewise of the command that runs one arm as a sweep of its own, with no control beside it."""
+    words, base, name = _task(history, folder)
+    if not words:
+        return []
+    changed = [f"{path}={literal(value)}" for path, value in arm.change.items()]
+    return [
+        *("python", "sweep.py", *words, *changed, *_ALL_POINTS, f"sampler.points=[{point(base)}]"),
+        f"sweep.name={_named(f'{name}-apart')}",
+    ]
+
+
+def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], str]:
+    """The words that set up what a run did (empty if not known here), what else it had as a point, and its name."""
     sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
     base: dict[str, Any] = {}
     if sweep and trial:
         words = ["--config-path", str((folder / sweep).absolute()), *_QUIET]
         searched = [path for path in history.tags.get("searched", "").split(", ") if path in history.settings]
         base = {path: history.settings[path] for path in searched}
-        name = f"{sweep}-{trial}-arms"
+        name = f"{sweep}-{trial}"
     else:
         words = _foreign(history)
-        name = f"{history.name.partition('.')[0]}-arms"
-    if not words:
-        return []
-    points = ", ".join(_point({**base, **change}) for change in ({}, *(arm.change for arm in arms)))
-    return [
-        *("python", "sweep.py", *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
-        f"sweep.name={''.join(c if c.isalnum() or c in '._-' else '-' for c in name)[:_NAME_LENGTH]}",
-    ]
+        name = history.name.partition(".")[0]
+    return words, base, name
+
+
+def _named(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)[:_NAME_LENGTH]
 
 
 def shown(words: Sequence[str]) -> str:
@@ -135,7 +166,7 @@ def _foreign(history: History) -> list[str]:
         if name == "normalize_returns" and value is True:
             value = "batch"
         if value != "not recorded" and isinstance(value, bool | int | float | str | list | tuple | None):
-            words.append(f"ppo.{name}={_literal(value)}")
+            words.append(f"ppo.{name}={literal(value)}")
     return words
 
 
@@ -147,22 +178,6 @@ def _each(change: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _same(one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
-
-
-def _point(change: Mapping[str, Any]) -> str:
-    """As `sampler.points` holds it: `{ppo: {lr: 0.001}}`."""
-    groups: dict[str, list[str]] = {}
-    for path, value in change.items():
-        group, _, name = path.partition(".")
-        groups.setdefault(group, []).append(f"{name}: {_literal(value)}")
-    return "{" + ", ".join(f"{group}: {{{', '.join(items)}}}" for group, items in groups.items()) + "}"
-
-
-def _literal(value: Any) -> str:
-    """As Hydra's command line reads it back."""
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(_literal(item) for item in value) + "]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _value(value: Any) -> str:

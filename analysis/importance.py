@@ -20,6 +20,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from analysis.axis import reached
 from analysis.errors import AnalysisError
 from analysis.history.settings import flatten
 from analysis.trials import RungEntry, Sweep, Trial
@@ -189,7 +190,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         value=summary.get(metrics.FINAL_VALUE, trial.value if trial.state == TrialState.COMPLETE else last),
         seeds=tuple(summary[name] for name in sorted(summary) if name.startswith(prefix)),
         curve=curve,
-        iterations=int(summary.get(metrics.FINAL_ITERATIONS, max(curve, default=0))),
+        iterations=reached(summary, max(curve, default=0)),
         seconds=float(summary.get(metrics.FINAL_SECONDS, 0.0)),
         rungs=tuple(
             RungEntry(entry["rung"], entry["iteration"], entry["value"], entry["spared"], entry.get("would_stop"))

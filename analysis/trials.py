@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.axis import BATCH, Axis
 from analysis.statistics import Estimate, bootstrap_mean
 from rl import metrics
 
@@ -17,7 +18,7 @@ class RungEntry:
 
     Attributes:
         rung: Which one, from 1.
-        iteration: Of the evaluation.
+        iteration: Of the evaluation, on the sweep's axis.
         value: The objective there.
         spared: Whether the trial was exempt from being stopped.
         would_stop: Whether it lost there; None: not on record, in a sweep of format 1.
@@ -42,8 +43,8 @@ class Trial:
         raw: The same as the sampler saw them, which for some kinds of range is another number.
         value: Its final value: the mean of its last evaluations; None before the first.
         seeds: Each seed's own.
-        curve: The objective by iteration.
-        iterations: How far it came.
+        curve: The objective by the sweep's axis.
+        iterations: How far it came on that axis.
         seconds: From proposing it to its end.
         rungs: At which it was judged.
         run_id: MLflow's; empty where nothing was tracked.
@@ -70,7 +71,7 @@ class Trial:
         return bootstrap_mean(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
 
     def at(self, iteration: int) -> float | None:
-        """The objective at the first evaluation from an iteration on; None if it did not come so far."""
+        """The objective at the first evaluation from a point of the axis on; None if it did not come so far."""
         return next((value for step, value in sorted(self.curve.items()) if step >= iteration), None)
 
     @property
@@ -107,9 +108,16 @@ class Sweep:
         return 1 if self.settings.get("sweep.mode", "max") == "max" else -1
 
     @property
+    def axis(self) -> Axis:
+        """What its trials are counted by."""
+        settings = self.settings
+        batch = math.prod(int(settings.get(path, 1)) for path in BATCH)
+        return Axis.of(self.searched, int(settings.get("ppo.num_iterations", 0)), batch, int(settings.get("format", 1)))
+
+    @property
     def length(self) -> int:
-        """Iterations of a trial that is not stopped."""
-        return int(self.settings.get("ppo.num_iterations", 0)) or max((t.iterations for t in self.trials), default=0)
+        """How far a trial comes on the axis that is not stopped."""
+        return self.axis.length or max((trial.iterations for trial in self.trials), default=0)
 
     @property
     def searched(self) -> tuple[str, ...]:

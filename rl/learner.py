@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rl import diagnostics, metrics, ppo
 from rl.adam import Adam
+from rl.budget import Budget
 from rl.config import PPOConfig, require
 from rl.device import torch_device
 from rl.distributions import distribution_over
@@ -66,17 +67,28 @@ class Learner:
     Args:
         members: Their settings may differ in `Hyperparameters` alone: shapes and switches are shared.
         env: Has `len(members) * num_envs` lanes, a member's lanes side by side. The learner resets it.
-        evaluator: Judges the greedy policies every `eval_every` iterations.
+        evaluator: Judges the greedy policies whenever an evaluation is due.
         actions: Names of what may be chosen, for the metrics of their shares; none where actions are numbers.
+        budget: How long they train; None: `num_iterations` and `eval_every` of their own settings say it.
 
     Attributes:
         iteration: Iterations done.
+        last_iteration: Iterations that use up the budget; no more can be done.
         resumed_exactly: False once lanes had to start anew, or libraries of other versions went on.
     """
 
-    def __init__(self, members: Sequence[Member], env: LaneEnv, evaluator: Evaluator, actions: Sequence[str]) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        env: LaneEnv,
+        evaluator: Evaluator,
+        actions: Sequence[str],
+        budget: Budget | None = None,
+    ) -> None:
         self.members, self.env, self.evaluator, self.actions = list(members), env, evaluator, tuple(actions)
         self.config = _shared_config([member.config for member in members])
+        self.budget = budget or Budget.of(self.config)
+        self.last_iteration = self.budget.iterations(self.config.batch_size)
         require_machine(self.config)
         self.device = torch_device(self.config.device)
         self.hyper = Hyperparameters.of([member.config for member in members]).on(self.device)
@@ -111,7 +123,15 @@ class Learner:
             The metrics of `rl.metrics` that apply, one value a member. `train/episode_return` is absent until every
             member has ended an episode; `eval/` metrics, `metrics.CRITIC` and `metrics.NETWORKS` are there in
             evaluation iterations only.
+
+        Raises:
+            ConfigError: The budget is used up.
         """
+        require(
+            self.iteration < self.last_iteration,
+            f"a learner must not train beyond its budget of {self.last_iteration} iterations, which are done; "
+            "raise ppo.num_iterations",
+        )
         hyper = self._in_force()
         self.rollout.collect(self.env, self.networks, self.observation_normalizer, self.act_generators)
         batch, advantages, measured = self._batch()
@@ -190,7 +210,7 @@ class Learner:
         saved = {name: array for name, array in arrays.items() if not name.startswith(_LANE)}
         live = self._tensors()
         _require_alike({name: tensor.numpy(force=True) for name, tensor in live.items()}, saved)
-        iteration, most = int(rest["iteration"]), self.config.num_iterations
+        iteration, most = int(rest["iteration"]), self.last_iteration
         require(iteration <= most, f"ppo.num_iterations must be at least {iteration}, those done, got {most}; raise it")
         last_returns = [None if value is None else float(value) for value in rest["last_returns"]]
         act, shuffle = (
@@ -225,11 +245,11 @@ class Learner:
         started["running_returns"].zero_()
 
     def _evaluates_after(self, iteration: int) -> bool:
-        return iteration % self.config.eval_every == 0 or iteration == self.config.num_iterations
+        return self.budget.evaluates_after(iteration, self.config.batch_size)
 
     def _in_force(self) -> Hyperparameters:
         """The members' settings in the next iteration, after their schedules."""
-        left = 1 - self.iteration / self.config.num_iterations
+        left = self.budget.left(self.iteration, self.config.batch_size)
         schedules = {"lr": self.config.lr_schedule, "clip_range": self.config.clip_range_schedule}
         decayed = {name: getattr(self.hyper, name) * left for name, kind in schedules.items() if kind == "linear"}
         return replace(self.hyper, **decayed)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from numpy.random import SeedSequence
 
+from rl.budget import Budget
 from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 from rl.data.types import FlowData, Flows
 from rl.envs import action_names, make_evaluator, make_vec
@@ -19,6 +20,7 @@ def make_learner(
     data: FlowData | None = None,
     judged_by: Flows | None = None,
     order: str = DataConfig.order,
+    budget: Budget | None = None,
 ) -> Learner:
     """A learner with one member per seed, all of one configuration.
 
@@ -30,6 +32,7 @@ def make_learner(
         data: Flows to train on, for triage.
         judged_by: Flows to evaluate on; None: the validation part.
         order: In which the flows come, `DataConfig.order`.
+        budget: How long they train; None: as `config` says.
     """
     members = [Member(config, seed) for seed in seeds]
     lanes = [seed for member in members for seed in member.lane_seeds()]
@@ -40,4 +43,4 @@ def make_learner(
         trained_on = data.train.evenly(len(flows))
     episodes = [as_int(child(evaluation_seed, episode)) for episode in range(env.eval_episodes)]
     evaluator = make_evaluator(env, flows, episodes, trained_on)
-    return Learner(members, vector, evaluator, action_names(env, vector.single_action_space))
+    return Learner(members, vector, evaluator, action_names(env, vector.single_action_space), budget)

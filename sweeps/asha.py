@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from analysis.axis import ITERATION, Axis
 from rl import metrics
 from rl.config import PPOConfig
 from sweeps.config import SweepConfig
@@ -25,7 +26,7 @@ class RungEntry:
     Attributes:
         trial: The trial's number.
         rung: Which rung, counted from 1.
-        iteration: The evaluation that was recorded: the first at or beyond the rung.
+        iteration: The evaluation that was recorded, on the sweep's axis: the first at or beyond the rung.
         value: The objective there, mean over members; may be non-finite.
         tie_breaker: The undiscounted episode return there, mean over members; higher is better.
         spared: Whether the trial is exempt from pruning.
@@ -50,28 +51,28 @@ class Asha:
     recorded does not matter.
 
     Attributes:
-        rungs: Iterations `grace, grace * eta, grace * eta^2, ...`, as long as none of them is judged by one of the
-            evaluations that a trial's final value averages: else their ranks would agree by construction. Those of
+        rungs: `grace, grace * eta, grace * eta^2, ...` on the sweep's axis, as long as none of them is judged by one of
+            the evaluations that a trial's final value averages: else their ranks would agree by construction. Those of
             a sweep of format 1 go on to the iteration before the last.
     """
 
-    def __init__(self, config: SweepConfig) -> None:
+    def __init__(self, config: SweepConfig, axis: Axis | None = None) -> None:
         """Lay out the rungs.
 
         Args:
-            config: Holds the scheduler's settings, a trial's full length, where nothing is pruned, and how values
-                compare. The tie-breaker is always maximised.
+            config: Holds the scheduler's settings, and how values compare. The tie-breaker is always maximised.
+            axis: What trials are counted by, and their full length, where nothing is pruned; None: iterations.
         """
         self._config = config.scheduler
-        self._num_iterations = config.ppo.num_iterations
+        self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
         self._mode = config.sweep.mode
         self._seed = config.sweep.seed
         self._is_old = config.format < 2
-        last = config.ppo.num_iterations - 1 if self._is_old else _last_before_final(config.ppo)
+        last = config.ppo.num_iterations - 1 if self._is_old else _last_before_final(config.ppo, self._axis)
         rungs = []
         rung = config.scheduler.grace_iterations
         while rung <= last:
-            rungs.append(rung)
+            rungs.append(rung * self._axis.scale)
             rung *= config.scheduler.reduction_factor
         self.rungs: tuple[int, ...] = tuple(rungs)
         self._entries: dict[int, dict[int, RungEntry]] = {}
@@ -95,14 +96,14 @@ class Asha:
 
         Args:
             trial: The trial's number.
-            iteration: That of the evaluation, counted from 1.
+            iteration: That of the evaluation, counted from 1, on the sweep's axis.
             value: The objective, mean over members.
             tie_breaker: The undiscounted episode return, mean over members.
             is_control: Whether the trial is what all others are compared with at the end: it is spared.
 
         Returns:
             The new entries, to be stored before the verdict acts, and why the trial must end, or None. Entries of a
-            trial that ends stay. At `num_iterations` a trial is recorded and never stopped: nothing is left to save.
+            trial that ends stay. At its full length a trial is recorded and never stopped: nothing is left to save.
         """
         spared = is_control or self.is_spared(trial)
         entries, verdicts = [], []
@@ -113,7 +114,7 @@ class Asha:
                 verdicts.append(self._verdict(entry))
                 self._entries[rung][trial] = replace(entry, would_stop=verdicts[-1] is not None)
                 entries.append(self._entries[rung][trial])
-        if spared or iteration >= self._num_iterations:
+        if spared or iteration >= self._axis.length:
             return entries, None
         return entries, next(filter(None, verdicts), None)
 
@@ -127,8 +128,8 @@ class Asha:
         for entry in entries:
             if entry.rung not in self._entries or entry.iteration < self.rungs[entry.rung - 1]:
                 raise SweepError(
-                    f"recorded rungs must fit the present ones, at iterations {list(self.rungs)}; "
-                    f"got rung {entry.rung} at iteration {entry.iteration} from trial {entry.trial}; "
+                    f"recorded rungs must fit the present ones, at {self._axis.units} {list(self.rungs)}; "
+                    f"got rung {entry.rung} at {self._axis.unit} {entry.iteration} from trial {entry.trial}; "
                     "resume with the scheduler.*, ppo.num_iterations and ppo.eval_every that the sweep was started with"
                 )
             self._entries[entry.rung][entry.trial] = entry
@@ -157,9 +158,11 @@ class Asha:
         return _apart(entry.value, "<" if self._mode == "max" else ">", cutoff.value)
 
 
-def _last_before_final(config: PPOConfig) -> int:
+def _last_before_final(config: PPOConfig, axis: Axis) -> int:
     """The last evaluation that a trial's final value does not average; 0 where it averages all."""
     before_the_end = (config.num_iterations - 1) // config.eval_every
+    if axis.in_env_steps:  # with large rollouts the last of them is the one at the end
+        before_the_end = config.num_iterations // config.eval_every - 1
     return max(0, before_the_end + 1 - metrics.FINAL_EVALUATIONS) * config.eval_every
 
 

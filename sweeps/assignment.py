@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rl.budget import Budget
 from sweeps.config import SweepConfig
 from sweeps.record import Record
 
@@ -31,12 +32,14 @@ class Assignment:
         config: Its complete configuration.
         folder: The sweep's, absolute: below it lies the trial's checkpoint. On a cluster all workers must reach it.
         owner: Of the sweep (`sweeps.lock.owner`) when it was given; once another process runs it, it no longer holds.
+        budget: What it shares with the other trials, in environment steps; None: iterations, as its configuration says.
     """
 
     number: int
     config: SweepConfig
     folder: Path
     owner: str | None = None
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Audit:
         """In words: a line for each difference and for each open trial, then all in one line."""
         yield from map(str, self.findings)
         for entry in self._open():
-            at = f"iteration {entry.last_iteration}" if entry.curve else "its start"
+            at = self.snapshot.axis.at(entry.last_step) if entry.curve else "its start"
             how = "running" if self.is_running else f"open; resume={self.name} goes on with it"
             yield f"trial {entry.number}: at {at}, {how}"
         outcomes = Counter(str(entry.outcome) for entry in self.snapshot.entries if not entry.is_open)

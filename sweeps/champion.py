@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
+from rl.budget import Budget
 from rl.data import FlowData
 from rl.metrics import FINAL_EVALUATIONS
 from rl.seeding import evaluation_seed, member_seeds
@@ -73,7 +74,8 @@ def judge(
     space, _ = search_space(config)
     data, _ = load_same_data(config, ledger.attributes)
     print(f"training trial {entry.number} on {seeds} fresh seeds", flush=True)
-    champion = bootstrap_mean(_train(space.apply(config, entry.values), data, seeds))
+    budget = space.budget(config)
+    champion = bootstrap_mean(_train(space.apply(config, entry.values), data, seeds, budget))
     control = difference = None
     if dict(entry.values) != space.base(config):
         print(f"training the control on the same {seeds} fresh seeds", flush=True)
@@ -118,7 +120,7 @@ def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
     raise SweepError(f"--trial must name a completed trial, got {number}; completed: {numbers}")
 
 
-def _train(config: SweepConfig, data: FlowData | None, seeds: int) -> list[float]:
+def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budget | None = None) -> list[float]:
     """The sweep's metric of each fresh member: the mean of its last evaluations, on the test part."""
     learner = make_learner(
         config.ppo,
@@ -128,9 +130,10 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int) -> list[float
         data,
         data.test if data else None,
         config.data.order,
+        budget,
     )
     evaluations = []
-    for _ in range(config.ppo.num_iterations):
+    for _ in range(learner.last_iteration):
         measured = learner.iterate()
         if config.sweep.metric in measured:
             evaluations.append(measured[config.sweep.metric])

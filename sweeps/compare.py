@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from analysis.axis import Axis, reached
 from rl import metrics
 from sweeps.ledger import STATES, Entry
 from sweeps.mlflow_runs import TrackedRun
@@ -82,7 +83,7 @@ def compare(snapshot: Snapshot) -> list[Finding]:
         if snapshot.runs is not None:
             found += _in_mlflow(snapshot, entry, snapshot.runs)
         if snapshot.saved is not None:
-            found += _in_folder(snapshot.metric, entry, snapshot.saved.get(entry.number, SavedTrial()))
+            found += _in_folder(snapshot, entry, snapshot.saved.get(entry.number, SavedTrial()))
     return found
 
 
@@ -143,11 +144,11 @@ def _in_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> 
     run = own[0]
     yield from _end(entry, run)
     yield from _parameters(entry, run)
-    yield from _repeated_steps(entry, run)
-    yield from _gaps(entry, run)
+    yield from _repeated_steps(entry, run, snapshot.axis)
+    yield from _gaps(entry, run, snapshot)
     objective = _by_step(run, snapshot.metric)
-    yield from _differences(entry, snapshot.metric, (MLFLOW, objective), ("the ledger", entry.curve))
-    yield from _history(entry, run, (snapshot.saved or {}).get(entry.number, SavedTrial()))
+    yield from _differences(entry, (snapshot.metric, snapshot.axis), (MLFLOW, objective), ("the ledger", entry.curve))
+    yield from _history(entry, run, (snapshot.saved or {}).get(entry.number, SavedTrial()), snapshot.axis)
 
 
 def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
@@ -183,42 +184,44 @@ def _parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
 
 
-def _repeated_steps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+def _repeated_steps(entry: Entry, run: TrackedRun, axis: Axis) -> Iterator[Finding]:
     for name, points in run.curves.items():
         times = Counter(point.step for point in points)
         twice = sorted(step for step, count in times.items() if count > 1)
         if twice and not is_summary(name):
-            yield Finding(entry.number, Kind.CURVE, f"MLflow's {name} has {_some(twice)} more than once", REWRITE)
+            yield Finding(entry.number, Kind.CURVE, f"MLflow's {name} has {_some(twice, axis)} more than once", REWRITE)
             return  # one is enough: what is written twice is written twice under every name
 
 
-def _gaps(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+def _gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Finding]:
     """The value loss is measured at every iteration, from the first to the trial's last."""
+    axis, stride = snapshot.axis, snapshot.strides.get(entry.number, 1)
     steps = _by_step(run, metrics.VALUE_LOSS).keys()
-    last = max(steps, default=0) if entry.is_open else last_iteration(entry)
-    whole = range(1, last + 1)
+    last = max(steps, default=0) if entry.is_open else last_step(entry)
+    whole = range(stride, last + 1, stride)
     if missing := sorted(set(whole) - steps):
-        what = f"MLflow's {metrics.VALUE_LOSS} lacks {_some(missing)} of {last}"
+        what = f"MLflow's {metrics.VALUE_LOSS} lacks {_some(missing, axis)} of {last}"
         yield Finding(entry.number, Kind.CURVE, what, REWRITE)
     if beyond := sorted(steps - set(whole)):
-        what = f"MLflow's {metrics.VALUE_LOSS} has {_some(beyond)}, but the trial ended at {last}"
+        what = f"MLflow's {metrics.VALUE_LOSS} has {_some(beyond, axis)}, but the trial ended at {last}"
         yield Finding(entry.number, Kind.CURVE, what, REWRITE)
 
 
-def _history(entry: Entry, run: TrackedRun, saved: SavedTrial) -> Iterator[Finding]:
+def _history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axis) -> Iterator[Finding]:
     """Every metric in MLflow must be the one in the checkpoint's history, as far as that goes."""
     if not is_whole(saved):
         return  # said of the checkpoint itself
-    records = [record for record in saved.records if entry.is_open or record.iteration <= last_iteration(entry)]
+    records = [record for record in saved.records if entry.is_open or record.step <= last_step(entry)]
+    reaches = max((record.step for record in records), default=0)
     history: dict[str, dict[int, float]] = {}
     for record in records:
         for name, value in record.metrics.items():
-            history.setdefault(name, {})[record.iteration] = value
+            history.setdefault(name, {})[record.step] = value
     for name, ours in history.items():
         if is_own_word(name):
             continue
-        theirs = {step: value for step, value in _by_step(run, name).items() if step <= len(records)}
-        found = list(_differences(entry, name, (MLFLOW, theirs), ("its checkpoint", ours)))
+        theirs = {step: value for step, value in _by_step(run, name).items() if step <= reaches}
+        found = list(_differences(entry, (name, axis), (MLFLOW, theirs), ("its checkpoint", ours)))
         if found:
             yield from found
             return  # one metric is enough: others lack the same steps
@@ -229,29 +232,28 @@ def is_whole(saved: SavedTrial) -> bool:
     return all(record.iteration == place for place, record in enumerate(saved.records, start=1))
 
 
-def _in_folder(metric: str, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
+def _in_folder(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
     """What the checkpoint's history says must hold together, and be what the ledger says."""
-    number, iterations = entry.number, [record.iteration for record in saved.records]
+    number, metric, axis = entry.number, snapshot.metric, snapshot.axis
+    steps = [record.step for record in saved.records]
     if saved.error:
         yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", _remedy(entry))
         return
-    if not iterations and not entry.is_open:
+    if not steps and not entry.is_open:
         return  # an ended trial's folder may have been deleted, for the space
-    if not iterations and entry.curve:
-        yield Finding(
-            number, Kind.LOST, f"its checkpoint is gone, the ledger is at {last_iteration(entry)}", _remedy(entry)
-        )
+    if not steps and entry.curve:
+        yield Finding(number, Kind.LOST, f"its checkpoint is gone, the ledger is at {last_step(entry)}", _remedy(entry))
         return
     if not is_whole(saved):
-        yield Finding(number, Kind.CURVE, f"its checkpoint has a history of {_some(iterations)}", _remedy(entry))
-    theirs = {record.iteration: record.metrics[metric] for record in saved.records if metric in record.metrics}
+        yield Finding(number, Kind.CURVE, f"its checkpoint has a history of {_some(steps, axis)}", _remedy(entry))
+    theirs = {record.step: record.metrics[metric] for record in saved.records if metric in record.metrics}
     # Saved before it is reported: where a worker or the driver died in between, the checkpoint is ahead.
     if entry.is_open or entry.outcome is Outcome.CRASHED:
-        theirs = {step: value for step, value in theirs.items() if step <= last_iteration(entry)}
-    elif iterations and iterations[-1] != last_iteration(entry):
-        what = f"its checkpoint stands at iteration {iterations[-1]}, by the ledger it ended at {last_iteration(entry)}"
+        theirs = {step: value for step, value in theirs.items() if step <= last_step(entry)}
+    elif steps and steps[-1] != last_step(entry):
+        what = f"its checkpoint stands at {axis.at(steps[-1])}, by the ledger it ended at {last_step(entry)}"
         yield Finding(number, Kind.DISAGREEMENT, what, _remedy(entry))
-    yield from _differences(entry, metric, ("its checkpoint", theirs), ("the ledger", entry.curve))
+    yield from _differences(entry, (metric, axis), ("its checkpoint", theirs), ("the ledger", entry.curve))
 
 
 def _remedy(entry: Entry) -> str:
@@ -261,29 +263,31 @@ def _remedy(entry: Entry) -> str:
     return f"delete trials/{entry.number:04d}: ledger and MLflow have all but its weights"
 
 
-def last_iteration(entry: Entry) -> int:
-    """The last iteration that the ledger knows of."""
+def last_step(entry: Entry) -> int:
+    """The last step of the sweep's axis that the ledger knows of."""
     last = max(entry.curve, default=0)
-    return last if entry.is_open else int(entry.summary.get(metrics.FINAL_ITERATIONS, last))
+    return last if entry.is_open else reached(entry.summary, last)
 
 
 Curve = Mapping[int, float]
 
 
-def _differences(entry: Entry, name: str, one: tuple[str, Curve], truth: tuple[str, Curve]) -> Iterator[Finding]:
+def _differences(
+    entry: Entry, metric: tuple[str, Axis], one: tuple[str, Curve], truth: tuple[str, Curve]
+) -> Iterator[Finding]:
     """How one record's curve of a metric differs from another's; MLflow's of an open trial may lack the last steps."""
-    (whose, theirs), (who, ours) = one, truth
+    (name, axis), (whose, theirs), (who, ours) = metric, one, truth
     in_mlflow = whose == MLFLOW
     remedy = REWRITE if in_mlflow else _remedy(entry)
     upto = max(theirs, default=0) if in_mlflow and entry.is_open else math.inf
     if missing := sorted(step for step in ours.keys() - theirs.keys() if step <= upto):
-        yield Finding(entry.number, Kind.CURVE, f"{name} lacks {_some(missing)} in {whose}, not in {who}", remedy)
+        yield Finding(entry.number, Kind.CURVE, f"{name} lacks {_some(missing, axis)} in {whose}, not in {who}", remedy)
     if extra := sorted(theirs.keys() - ours.keys()):
-        yield Finding(entry.number, Kind.CURVE, f"{name} has {_some(extra)} in {whose}, not in {who}", remedy)
+        yield Finding(entry.number, Kind.CURVE, f"{name} has {_some(extra, axis)} in {whose}, not in {who}", remedy)
     differing = [step for step in sorted(theirs.keys() & ours.keys()) if as_kept(theirs[step]) != as_kept(ours[step])]
     if differing:
         step = differing[0]
-        what = f"{name} is {theirs[step]} at {_some(differing[:1])} in {whose}, {ours[step]} in {who}"
+        what = f"{name} is {theirs[step]} at {_some(differing[:1], axis)} in {whose}, {ours[step]} in {who}"
         if others := len(differing) - 1:
             what += f", and differs at {others} more"
         yield Finding(entry.number, Kind.DISAGREEMENT, what, remedy)
@@ -311,12 +315,12 @@ def is_own_word(name: str) -> bool:
     return name.startswith(metrics.EFFECTIVE_PREFIX)
 
 
-def _some(steps: Sequence[int]) -> str:
+def _some(steps: Sequence[int], axis: Axis) -> str:
     """Steps in words, all of them if they are few."""
     if not steps:
-        return "no iteration"
+        return f"no {axis.unit}"
     if len(steps) == 1:
-        return f"iteration {steps[0]}"
+        return f"{axis.unit} {steps[0]}"
     if len(steps) <= 4:
-        return f"iterations {', '.join(map(str, steps))}"
-    return f"{len(steps)} iterations from {steps[0]} to {steps[-1]}"
+        return f"{axis.units} {', '.join(map(str, steps))}"
+    return f"{len(steps)} {axis.units} from {steps[0]} to {steps[-1]}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from rl.budget import Budget
 from sweeps.config import SweepConfig
 from sweeps.ledger import DIAGNOSIS, FINDINGS
 from sweeps.outcome import Verdict
@@ -63,10 +64,11 @@ class Diagnoses:
 
     Args:
         warn: Is told of a rule that fails. It must not end a sweep.
+        budget: What trials share in a sweep that counts environment steps.
     """
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
-        self._warn = warn
+    def __init__(self, warn: Callable[[str], None], budget: Budget | None = None) -> None:
+        self._warn, self._budget = warn, budget
         self._trials: dict[int, _Trial] = {}
 
     def follow(self, number: int, config: SweepConfig, told: Mapping[str, str]) -> None:
@@ -114,13 +116,19 @@ class Diagnoses:
         from analysis.diagnosis import diagnose
 
         try:
-            return summarise(diagnose(history_of(number, trial.config, trial.records, {})))
+            return summarise(diagnose(history_of(number, trial.config, trial.records, {}, self._budget)))
         except Exception as error:  # whatever it is: only the diagnosis is lost
             self._warn(f"trial {number} could not be diagnosed: {error!r}")
             return _NOTHING
 
 
-def history_of(number: int, config: SweepConfig, records: Sequence[Record], tags: Mapping[str, str]) -> "History":
+def history_of(
+    number: int,
+    config: SweepConfig,
+    records: Sequence[Record],
+    tags: Mapping[str, str],
+    budget: Budget | None = None,
+) -> "History":
     """A trial as the analysis reads runs.
 
     Args:
@@ -128,6 +136,7 @@ def history_of(number: int, config: SweepConfig, records: Sequence[Record], tags
         config: The trial's.
         records: Its iterations, oldest first.
         tags: What else is known of it: `outcome` and `reason`, if it has ended, and `run_id`, if MLflow has it.
+        budget: What trials share in a sweep that counts environment steps.
     """
     import pandas as pd
 
@@ -140,7 +149,7 @@ def history_of(number: int, config: SweepConfig, records: Sequence[Record], tags
         name=f"{config.sweep.name}/{number}",
         source=f"MLflow run {run}" if run else f"trial {number} of the sweep {config.sweep.name}",
         table=table,
-        settings=recorded_settings(config),
+        settings=recorded_settings(config, budget),
         tags={"sweep": str(config.sweep.name), "trial": str(number), **tags},
     )
 

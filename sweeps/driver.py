@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from analysis.axis import reached
 from rl import metrics
 from rl.errors import CheckpointError, ConfigError
 from sweeps.asha import Asha, RungEntry
@@ -49,9 +50,9 @@ class _Running:
         started: By the monotonic clock.
         is_control: Whether all others are compared with it at the end, so that nothing stops it before.
         before: The numbers written when an earlier process interrupted it.
-        on_record: Its last iteration that an earlier process judged; it went on from there.
-        decision: How it ended by an earlier process that did not get to say so, and at which iteration.
-        last_iteration: The last that this process has seen.
+        on_record: The last step of the sweep's axis that an earlier process judged; it went on from there.
+        decision: How it ended by an earlier process that did not get to say so, and at which step.
+        last_step: The last that this process has seen.
         rungs: Its results at the scheduler's rungs.
         evaluations: Metrics of its evaluations.
     """
@@ -62,7 +63,7 @@ class _Running:
     before: Mapping[str, float] = field(default_factory=dict)
     on_record: int = 0
     decision: tuple[int, Verdict] | None = None
-    last_iteration: int = 0
+    last_step: int = 0
     rungs: list[Mapping[str, Any]] = field(default_factory=list)
     evaluations: list[Mapping[str, float]] = field(default_factory=list)
 
@@ -100,9 +101,10 @@ class Driver:
         self._ledger, self._tracker, self._progress = ledger, tracker, progress
         self._folder = sweep_folder(config)
         self._owner = owner(self._folder)
+        self._axis, self._budget = space.axis(config), space.budget(config)
         self._health = HealthRules(config.health, config.sweep.metric)
-        self._asha = Asha(config) if config.scheduler.name == "asha" else None
-        self._diagnoses = Diagnoses(progress.warn)
+        self._asha = Asha(config, self._axis) if config.scheduler.name == "asha" else None
+        self._diagnoses = Diagnoses(progress.warn, self._budget)
         self._running: dict[int, _Running] = {}
         self._proposed = 0
         self._spool = Spool(reopen or _nothing, tracker.incomplete, self._outcomes, self._replay, progress.warn)
@@ -167,7 +169,7 @@ class Driver:
                 self._ledger.annotate(number, notes)
                 self._spool.write(number, lambda: self._tracker.tag_trial(number, notes))
                 self._progress.noted(number, notes)
-            for period in _periods(record for record in records if record.iteration > trial.last_iteration):
+            for period in _periods(record for record in records if record.step > trial.last_step):
                 verdict = self._take(number, trial, period)
                 if verdict:
                     return verdict
@@ -249,52 +251,52 @@ class Driver:
         self._diagnoses.follow(number, config, entry.notes if entry else {})
         if entry:
             trial.before = entry.summary
-            trial.on_record, trial.decision = entry.last_iteration, entry.decision
+            trial.on_record, trial.decision = entry.last_step, entry.decision
             trial.rungs = _judged_rungs(entry)
         self._start_run(number, values, config)
         if entry and entry.notes:  # whoever wrote them may have died before MLflow had them
             self._spool.write(number, lambda: self._tracker.tag_trial(number, entry.notes))
         self._progress.started(number, values)
-        return Assignment(number, _for_worker(config), self._folder, self._owner), ""
+        return Assignment(number, _for_worker(config), self._folder, self._owner, self._budget), ""
 
     def _take(self, number: int, trial: _Running, period: Sequence[Record]) -> Verdict | None:
         """Judge and record one evaluation period."""
-        trial.last_iteration = period[-1].iteration
+        trial.last_step = period[-1].step
         metric = self._config.sweep.metric
         evaluated = [record for record in period if metric in record.metrics]
         trial.evaluations += [record.metrics for record in evaluated]
         self._diagnoses.take(number, period)
         verdict = self._verdict(number, trial, period)
         for record in evaluated:
-            if record.iteration > trial.on_record:
-                self._ledger.report(number, record.iteration, record.metrics[metric])
-        if verdict or trial.last_iteration > trial.on_record:
+            if record.step > trial.on_record:
+                self._ledger.report(number, record.step, record.metrics[metric])
+        if verdict or trial.last_step > trial.on_record:
             self._diagnose(number, ended=verdict is not None)
         if verdict:
             self._finish(number, verdict, period)
         else:
             self._spool.write(number, lambda: self._tracker.log(number, period))
             if trial.evaluations:
-                self._progress.evaluated(number, trial.last_iteration, *self._standing(trial))
+                self._progress.evaluated(number, trial.last_step, *self._standing(trial))
         return verdict
 
     def _verdict(self, number: int, trial: _Running, period: Sequence[Record]) -> Verdict | None:
         """How the trial ended with this period, if it did; on record before anything acts on it."""
-        iteration = period[-1].iteration
+        step = period[-1].step
         measured = [(record.iteration, record.metrics) for record in period]
-        sick = self._health.judge(number, measured, trial.is_control)
-        if trial.decision and iteration >= trial.decision[0]:
+        sick = self._health.judge(number, measured, trial.is_control, step // self._axis.scale)
+        if trial.decision and step >= trial.decision[0]:
             return trial.decision[1]
         verdict = self._wrong(trial, period)
-        if verdict is None and iteration <= trial.on_record:
+        if verdict is None and step <= trial.on_record:
             return None  # as an earlier process found: a rung that others have reached since is not judged again
         if sick and sick.outcome is Outcome.STUCK:
             sick = self._diagnoses.found(number).reason(sick)
         verdict = verdict or sick or self._judge_rung(number, trial, period[-1])
-        if verdict is None and iteration >= self._config.ppo.num_iterations:
-            verdict = Verdict(Outcome.COMPLETED, f"reached iteration {iteration}")
+        if verdict is None and step >= self._axis.length:
+            verdict = Verdict(Outcome.COMPLETED, f"reached {self._axis.at(step)}")
         if verdict:
-            decision = {"iteration": iteration, OUTCOME: str(verdict.outcome), REASON: verdict.reason}
+            decision = {"iteration": step, OUTCOME: str(verdict.outcome), REASON: verdict.reason}
             self._ledger.annotate(number, {DECISION: decision})
         return verdict
 
@@ -307,7 +309,7 @@ class Driver:
         self._progress.diagnosed(number, self._diagnoses.title(number))  # of a resumed trial, though it is no news
 
     def _wrong(self, trial: _Running, period: Sequence[Record]) -> Verdict | None:
-        differences = (mismatch(record, trial.config.ppo) for record in period)
+        differences = (mismatch(record, trial.config.ppo, self._budget) for record in period)
         difference = next(filter(None, differences), "")
         return Verdict(Outcome.CRASHED, difference) if difference else None
 
@@ -316,7 +318,7 @@ class Driver:
         if self._asha is None or value is None:
             return None
         tie_breaker = last.metrics[metrics.EVAL_RETURN]
-        entries, verdict = self._asha.judge(number, last.iteration, value, tie_breaker, trial.is_control)
+        entries, verdict = self._asha.judge(number, last.step, value, tie_breaker, trial.is_control)
         if entries:
             trial.rungs += [dataclasses.asdict(entry) for entry in entries]
             self._ledger.annotate(number, {RUNGS: trial.rungs})
@@ -344,7 +346,8 @@ class Driver:
 
     def _start_run(self, number: int, values: Mapping[str, Any], config: SweepConfig) -> None:
         def start() -> None:
-            self._ledger.annotate(number, {MLFLOW_RUN: open_run(self._tracker, number, values, config)})
+            run = open_run(self._tracker, number, values, config, self._budget)
+            self._ledger.annotate(number, {MLFLOW_RUN: run})
 
         self._spool.write(number, start)
 
@@ -356,14 +359,14 @@ class Driver:
         """Write all of a trial to the tracker, as far as this process, or the ledger, knows of it."""
         entry = next(entry for entry in self._ledger.entries() if entry.number == number)
         running = self._running.get(number)
-        last = running.last_iteration if running else entry.summary.get(metrics.FINAL_ITERATIONS, entry.last_iteration)
+        last = running.last_step if running else reached(entry.summary, entry.last_step)
         try:
             records = read_records(self._folder, number)
         except CheckpointError as error:
             self._progress.warn(f"MLflow lacks trial {number}'s curves: {error}")
             records = []
         verdict = None if running or entry.outcome is None else Verdict(entry.outcome, entry.reason)
-        known = [record for record in records if record.iteration <= last]
+        known = [record for record in records if record.step <= last]
         run = write_run(self._tracker, (self._config, self._space), entry, known, verdict)
         if running:
             self._ledger.annotate(number, {MLFLOW_RUN: run})
@@ -373,9 +376,11 @@ class Driver:
 
     def _summary(self, trial: _Running) -> dict[str, float]:
         seconds = time.monotonic() - trial.started
+        last, in_steps = max(trial.last_step, trial.on_record), self._axis.in_env_steps
         return {
             **trial.before,
-            metrics.FINAL_ITERATIONS: float(max(trial.last_iteration, trial.on_record)),
+            metrics.FINAL_ITERATIONS: float(last // trial.config.ppo.batch_size if in_steps else last),
+            **({metrics.FINAL_ENV_STEPS: float(last)} if in_steps else {}),
             metrics.FINAL_SECONDS: trial.before.get(metrics.FINAL_SECONDS, 0.0) + seconds,
             **summary(trial.evaluations, self._config.sweep.metric, self._config.sweep.seeds),
         }
@@ -404,4 +409,4 @@ def _for_worker(config: SweepConfig) -> SweepConfig:
 
 def _judged_rungs(entry: Entry) -> list[Mapping[str, Any]]:
     """Results at rungs that were acted on. One beyond the curve was not, unless the trial's end was decided there."""
-    return [rung for rung in entry.rungs if entry.decision or rung["iteration"] <= entry.last_iteration]
+    return [rung for rung in entry.rungs if entry.decision or rung["iteration"] <= entry.last_step]

@@ -11,6 +11,7 @@ from dataclasses import fields
 import numpy as np
 
 from rl import metrics
+from rl.budget import Budget
 from rl.config import PPOConfig
 from rl.ppo import Hyperparameters
 from sweeps.record import Record
@@ -19,17 +20,19 @@ _TOLERANCE = 1e-6
 """Relative: a schedule multiplies in float32."""
 
 
-def mismatch(record: Record, config: PPOConfig) -> str:
+def mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) -> str:
     """What differs between the settings in force and the configuration; empty if nothing does, or none were read back.
 
     Args:
         record: An iteration of the trial.
         config: What it is to be trained with.
+        budget: For how long; None: as `config` says.
     """
     if not any(name.startswith(metrics.EFFECTIVE_PREFIX) for name in record.metrics):
         return ""
+    left = (budget or Budget.of(config)).left(record.iteration - 1, config.batch_size)
     for field in fields(Hyperparameters):
-        meant = _meant(field.name, config, record.iteration - 1)
+        meant = _meant(field.name, config, left)
         found = record.metrics.get(metrics.effective_metric(field.name), math.inf)
         if not math.isclose(found, meant, rel_tol=_TOLERANCE):
             return (
@@ -39,11 +42,10 @@ def mismatch(record: Record, config: PPOConfig) -> str:
     return ""
 
 
-def _meant(name: str, config: PPOConfig, done: int) -> float:
-    """A setting after so many iterations, in float32; infinite where it is off."""
+def _meant(name: str, config: PPOConfig, left: float) -> float:
+    """A setting where this share of the budget is left, in float32; infinite where it is off."""
     value = getattr(config, name)
     if value is None:
         return math.inf
     schedules = {"lr": config.lr_schedule, "clip_range": config.clip_range_schedule}
-    left = 1 - done / config.num_iterations if schedules.get(name) == "linear" else 1.0
-    return float(np.float32(value) * np.float32(left))
+    return float(np.float32(value) * np.float32(left if schedules.get(name) == "linear" else 1.0))

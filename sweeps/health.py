@@ -42,7 +42,13 @@ class HealthRules:
         self._must_be_finite = tuple(dict.fromkeys((*MUST_BE_FINITE, objective)))
         self._starts: dict[int, dict[int, float]] = {}
 
-    def judge(self, trial: int, records: Sequence[tuple[int, Metrics]], is_control: bool = False) -> Verdict | None:
+    def judge(
+        self,
+        trial: int,
+        records: Sequence[tuple[int, Metrics]],
+        is_control: bool = False,
+        reached: int | None = None,
+    ) -> Verdict | None:
         """Judge one evaluation period of a trial.
 
         Judging a period again changes nothing, so a resume may replay it.
@@ -53,6 +59,7 @@ class HealthRules:
                 from 1. The last normally holds the evaluation.
             is_control: Whether all others are compared with this trial at the end: then only the rule on finite
                 numbers applies, since a trial that was stopped would be compared by where it was stopped.
+            reached: How far it has come, in iterations of the unchanged configuration; None: the last of its own.
 
         Returns:
             Why the trial must end, or None. Without iterations 1 to 3, and without `restore`, a trial has no start
@@ -65,7 +72,10 @@ class HealthRules:
         if is_control or not self._config.enabled or start is None or not losses:
             return None
         level = _mean(losses)
-        return self._exploded(start, level, records[-1][0]) or self._stuck(start, level, records)
+        if (verdict := self._exploded(start, level, records[-1][0])) is not None:
+            return verdict
+        reached = records[-1][0] if reached is None else reached
+        return None if reached < self._config.stuck_grace_iterations else self._stuck(start, level, records)
 
     def forget(self, trial: int) -> None:
         """Drop what is held about a trial that has ended."""
@@ -107,7 +117,7 @@ class HealthRules:
         config, iteration = self._config, records[-1][0]
         evaluation = next((values for _, values in reversed(records) if metrics.F1 in values), {})
         trivial = {name: evaluation[name] for name in metrics.TRIVIAL if name in evaluation}
-        if not trivial or iteration < config.stuck_grace_iterations or level < config.stuck_value_loss * start:
+        if not trivial or level < config.stuck_value_loss * start:
             return None
         # A value loss at its start is no sign by itself: with independent flows no critic can do much better.
         best = max(trivial, key=trivial.__getitem__)

@@ -66,7 +66,7 @@ class Entry:
         reason: Why it ended as it did.
         values: Searched settings by dotted path, as the learner sees them.
         value: The objective: of a completed trial its final value, else the last one reported; None before the first.
-        curve: The objective by iteration.
+        curve: The objective by iteration, or by environment step (`analysis.axis`).
         summary: Numbers written at its end, such as the spread over members and the wall time.
         started: When it was asked for.
         state: Optuna's word for how it stands.
@@ -98,7 +98,7 @@ class Entry:
         return self.state == TrialState.RUNNING.name
 
     @property
-    def last_iteration(self) -> int:
+    def last_step(self) -> int:
         """The last one on its curve; 0 before the first."""
         return max(self.curve, default=0)
 
@@ -228,9 +228,9 @@ class Ledger:
         for name, value in attributes.items():
             self._running[number].set_user_attr(name, value)
 
-    def report(self, number: int, iteration: int, value: float) -> None:
+    def report(self, number: int, step: int, value: float) -> None:
         """Add a point to a trial's curve of the objective."""
-        self._running[number].report(value, step=iteration)
+        self._running[number].report(value, step=step)
 
     def finish(
         self, number: int, verdict: Verdict, value: float | None = None, summary: Mapping[str, float] | None = None

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from analysis.axis import ITERATION, Axis
 from sweeps.assignment import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
 from sweeps.config import SweepConfig
 from sweeps.outcome import Outcome, Verdict
@@ -29,7 +30,7 @@ _NOT_DONE = (Outcome.INFEASIBLE, Outcome.INTERRUPTED)
 @dataclass
 class _Live:
     values: Mapping[str, Any]
-    iteration: int = 0
+    step: int = 0
     value: float | None = None
     spread: float = 0.0
     diagnosis: str = ""
@@ -49,10 +50,12 @@ class Progress:
         config: The sweep.
         num_trials: Trials to run.
         console: Where to draw.
+        axis: What trials are counted by; None: iterations.
     """
 
-    def __init__(self, config: SweepConfig, num_trials: int, console: Console) -> None:
+    def __init__(self, config: SweepConfig, num_trials: int, console: Console, axis: Axis | None = None) -> None:
         self._config, self._num_trials, self._console = config, num_trials, console
+        self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
         self._started = time.monotonic()
         self._running: dict[int, _Live] = {}
         # All there are from the start: the thread that draws must not meet a counter that grows.
@@ -93,12 +96,12 @@ class Progress:
         """The rules say something else of a trial than before; an empty title says that nothing is wrong with it."""
         self._running[number].diagnosis = title
 
-    def evaluated(self, number: int, iteration: int, value: float, spread: float) -> None:
+    def evaluated(self, number: int, step: int, value: float, spread: float) -> None:
         """A trial goes on."""
         trial = self._running[number]
-        trial.iteration, trial.value, trial.spread = iteration, value, spread
+        trial.step, trial.value, trial.spread = step, value, spread
         if time.monotonic() - self._last_line > _HEARTBEAT_S:
-            at = ", ".join(_at(number, trial) for number, trial in self._running.items() if trial.iteration)
+            at = ", ".join(self._at(number, trial) for number, trial in self._running.items() if trial.step)
             self._line(f"running: {at}; {self._status()}")
 
     def ended(self, number: int, verdict: Verdict, value: float | None, spread: float) -> None:
@@ -163,24 +166,24 @@ class Progress:
             left = min(left, self._config.sweep.max_hours * 3600 - elapsed)
         return f", about {_duration(max(left, 0))} left"
 
+    def _at(self, number: int, trial: _Live) -> str:
+        """How far a running trial is, and what the rules say of it."""
+        at = self._axis.at(trial.step) if self._axis.in_env_steps else str(trial.step)
+        return f"trial {number} at {at}" + (f" ({trial.diagnosis})" if trial.diagnosis else "")
+
     def _draw(self) -> Group:
         elapsed = _duration(time.monotonic() - self._started)
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items() if count)
         head = Text(f"{self._config.sweep.name}  {elapsed}  {self._status()}", style="bold")
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("running", "iteration", self._config.sweep.metric, "diagnosis", "configuration"):
+        for column in ("running", self._axis.unit, self._config.sweep.metric, "diagnosis", "configuration"):
             table.add_column(column, no_wrap=True, overflow="ellipsis")
         for number, trial in sorted(self._running.items()):
             value = "" if trial.value is None else f"{trial.value:.3f} ± {trial.spread:.3f}"
-            iteration = f"{trial.iteration}/{self._config.ppo.num_iterations}"
-            table.add_row(str(number), iteration, value, trial.diagnosis, describe(trial.values))
+            reached = f"{trial.step}/{self._axis.length}"
+            table.add_row(str(number), reached, value, trial.diagnosis, describe(trial.values))
         warnings = [Text(f"warning: {message}", style="yellow") for message in self._warnings[-2:]]
         return Group(head, Text(counts or "no trial has ended yet", style="dim"), table, *self._recent, *warnings)
-
-
-def _at(number: int, trial: _Live) -> str:
-    """How far a running trial is, and what the rules say of it."""
-    return f"trial {number} at {trial.iteration}" + (f" ({trial.diagnosis})" if trial.diagnosis else "")
 
 
 def describe(values: Mapping[str, Any]) -> str:

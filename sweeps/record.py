@@ -10,21 +10,29 @@ class Record:
     """One iteration's metrics of one trial.
 
     Attributes:
-        iteration: Which one, from 1; MLflow's step.
+        iteration: Which one, from 1.
         timestamp_ms: When it was measured, in ms since 1970. It stays with the record, so that writing it again
             after a resume adds nothing.
         metrics: Means over the trial's members, and each member's own, under the names of `rl.metrics`.
+        env_steps: Environment steps of a member by its end; None in a sweep that counts iterations.
     """
 
     iteration: int
     timestamp_ms: int
     metrics: Mapping[str, float]
+    env_steps: int | None = None
+
+    @property
+    def step(self) -> int:
+        """Where it stands on the sweep's axis (`analysis.axis`): MLflow's step, and the ledger's."""
+        return self.iteration if self.env_steps is None else self.env_steps
 
     def to_json(self) -> dict[str, Any]:
         """As a checkpoint's history holds it; JSON here has NaN and infinity."""
-        return {"iteration": self.iteration, "timestamp_ms": self.timestamp_ms, "metrics": dict(self.metrics)}
+        kept = {"iteration": self.iteration, "timestamp_ms": self.timestamp_ms, "metrics": dict(self.metrics)}
+        return kept if self.env_steps is None else {**kept, "env_steps": self.env_steps}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Record":
         """Inverse of `to_json`."""
-        return cls(int(kept["iteration"]), int(kept["timestamp_ms"]), dict(kept["metrics"]))
+        return cls(int(kept["iteration"]), int(kept["timestamp_ms"]), dict(kept["metrics"]), kept.get("env_steps"))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps.compare import RUNNING, Finding, as_kept, is_own_word, is_summary, is_whole, last_iteration
+from sweeps.compare import RUNNING, Finding, as_kept, is_own_word, is_summary, is_whole, last_step
 from sweeps.config import SweepConfig
 from sweeps.ledger import Entry
 from sweeps.mlflow_runs import TrackedRun, delete_runs
@@ -98,9 +98,9 @@ def _plan(entry: Entry, snapshot: Snapshot, own: Sequence[TrackedRun]) -> _Plan:
 
 def _records(entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric: str) -> tuple[Sequence[Record], str]:
     """All that is known of a trial's iterations, up to the last that the ledger knows of, and where it was found."""
-    last = last_iteration(entry)
-    if is_whole(saved) and len(saved.records) >= last:
-        return saved.records[:last], "its checkpoint"
+    last = last_step(entry)
+    if is_whole(saved) and (not last or (saved.records and saved.records[-1].step >= last)):
+        return [record for record in saved.records if record.step <= last], "its checkpoint"
     measured: dict[int, dict[str, float]] = {}
     times: dict[int, int] = {}
     for run in runs:
@@ -122,10 +122,10 @@ def _is_true(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
     values = flatten(entry.values)
     if any(run.params.get(name) not in (None, storable(value, PARAM_LENGTH)) for name, value in values.items()):
         return False
-    known = {(name, record.iteration): value for record in records for name, value in record.metrics.items()}
+    known = {(name, record.step): value for record in records for name, value in record.metrics.items()}
     for name, points in run.curves.items():
         if is_summary(name):
-            true = points[-1].step < last_iteration(entry) or _equal(points[-1].value, entry.summary.get(name))
+            true = points[-1].step < last_step(entry) or _equal(points[-1].value, entry.summary.get(name))
         else:
             once = len({point.step for point in points}) == len(points)
             true = once and (

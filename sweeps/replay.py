@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from rl.budget import Budget
 from rl.errors import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.ledger import Entry
@@ -15,7 +16,9 @@ from sweeps.space import Space
 from sweeps.tracking import Tracker, flatten
 
 
-def open_run(tracker: Tracker, number: int, values: Mapping[str, Any], config: SweepConfig) -> str:
+def open_run(
+    tracker: Tracker, number: int, values: Mapping[str, Any], config: SweepConfig, budget: Budget | None
+) -> str:
     """Open a trial's run, or reopen it; returns its id.
 
     Args:
@@ -23,16 +26,23 @@ def open_run(tracker: Tracker, number: int, values: Mapping[str, Any], config: S
         number: The trial's.
         values: What the sampler chose.
         config: The trial's configuration; the sweep's, if it cannot have one of its own.
+        budget: What trials share in a sweep that counts environment steps.
     """
     tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
     return tracker.start_trial(
-        number, values, recorded_settings(config), tags, to_yaml(config, values)
+        number, values, recorded_settings(config, budget), tags, to_yaml(config, values)
     )  # infeasible ones included
 
 
-def recorded_settings(config: SweepConfig) -> dict[str, Any]:
-    """What is written down of a trial's configuration, by dotted path."""
-    return flatten({group: asdict(getattr(config, group)) for group in ("ppo", "env", "data")})
+def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
+    """What is written down of a trial's configuration, by dotted path.
+
+    Where there is a budget in environment steps, `budget.env_steps` says it, and that MLflow's steps are such.
+    """
+    settings = flatten({group: asdict(getattr(config, group)) for group in ("ppo", "env", "data")})
+    if budget is None:
+        return settings
+    return {**settings, "budget.env_steps": budget.steps, "budget.eval_every": budget.eval_every}
 
 
 def write_run(
@@ -52,9 +62,10 @@ def write_run(
         verdict: How it ended; None leaves the run open.
     """
     config, space = sweep
+    budget = space.budget(config)
     with suppress(ConfigError):  # an infeasible trial has no configuration of its own
         config = space.apply(config, entry.values)
-    run = open_run(tracker, entry.number, entry.values, config)
+    run = open_run(tracker, entry.number, entry.values, config, budget)
     tracker.log(entry.number, records)
     if entry.notes:
         tracker.tag_trial(entry.number, entry.notes)

@@ -133,7 +133,8 @@ def _diagnoses(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry]) -> "I
             continue
         if records:
             own = space.apply(config, entry.values)
-            yield entry.number, diagnose(history_of(entry.number, own, records, _tags(entry)))
+            history = history_of(entry.number, own, records, _tags(entry), space.budget(config))
+            yield entry.number, diagnose(history)
 
 
 def _tags(entry: Entry) -> Mapping[str, str]:

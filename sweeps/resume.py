@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from analysis.axis import BATCH
 from sweeps.asha import Asha
 from sweeps.config import SweepConfig
 from sweeps.data import DATA, require_same_flows
@@ -61,13 +62,14 @@ def _rungs(config: SweepConfig) -> tuple[int, ...]:
     """Where trials are compared with others; nowhere without a scheduler that does."""
     if config.scheduler.name != "asha":
         return ()
-    return Asha(config).rungs
+    return Asha(config, search_space(config)[0].axis(config)).rungs
 
 
 def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:
     """Differing settings; the space is another matter."""
     old, new = (flatten({**asdict(config), "space": None, "resume": None}) for config in (before, after))
-    searched = search_space(after)[0].paths
+    space = search_space(after)[0]
+    searched, counts_env_steps = space.paths, space.axis(after).in_env_steps
     for key in sorted(old.keys() | new.keys()):
         was, is_now = old.get(key), new.get(key)
         if was == is_now or key.startswith(_FREE):
@@ -75,7 +77,7 @@ def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Itera
         meaning = next((text for start, text in _MEANING.items() if key.startswith(start)), None)
         if key == "data.path" and same_data:
             meaning = "it holds the same flows"
-        if key in searched:
+        if key in searched and not (key in BATCH and counts_env_steps):
             meaning = "it is searched, so only the control differs, and the one on record had the former value"
         if meaning is None:
             raise _refusal(key, was, is_now, "trials with another one do not compare")

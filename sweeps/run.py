@@ -80,7 +80,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
                 ledger.enqueue(space.encode(point))
             _announce(config, records, num_trials, slots, console)
             try:
-                with Progress(config, num_trials, console) as progress:
+                with Progress(config, num_trials, console, space.axis(config)) as progress:
                     driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
                     driver.catch_up()
                     stop.last_resort = lambda why: _abandon(config, command, driver, tracker, console, stop.asked, why)

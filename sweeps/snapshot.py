@@ -1,15 +1,18 @@
 """All that is on record of one sweep, read at one moment: what `sweeps.audit` compares."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rl.errors import CheckpointError
+from analysis.axis import ITERATIONS, Axis
+from rl.errors import CheckpointError, ConfigError
 from sweeps.config import SweepConfig
 from sweeps.layout import read_records, sweep_folder, trial_folder
 from sweeps.ledger import Entry, Ledger
 from sweeps.mlflow_runs import TrackedRun, read_runs
 from sweeps.record import Record
+from sweeps.space import Space, search_space
 from sweeps.summary import sqlite_url
 
 
@@ -32,6 +35,8 @@ class Snapshot:
 
     Attributes:
         metric: The objective's name.
+        axis: What the sweep counts its trials by.
+        strides: How much of it an iteration of a trial is, by the trial's number.
         entries: The ledger's trials.
         runs: MLflow's runs of the sweep, its own included; None where MLflow does not track it.
         saved: Folders by trial; None where the sweep has none at all.
@@ -41,6 +46,8 @@ class Snapshot:
     entries: Sequence[Entry]
     runs: Sequence[TrackedRun] | None
     saved: Mapping[int, SavedTrial] | None
+    axis: Axis = ITERATIONS
+    strides: Mapping[int, int] = field(default_factory=dict)
 
 
 def take(config: SweepConfig) -> Snapshot:
@@ -59,7 +66,19 @@ def take(config: SweepConfig) -> Snapshot:
     if config.tracking.name == "mlflow":
         runs = read_runs(config.tracking, Path(config.sweep.folder), name)
     entries = ledger.entries()
-    return Snapshot(config.sweep.metric, entries, runs, _saved(sweep_folder(config)))
+    space, _ = search_space(config)
+    saved, strides = _saved(sweep_folder(config)), _strides(config, space, entries)
+    return Snapshot(config.sweep.metric, entries, runs, saved, space.axis(config), strides)
+
+
+def _strides(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> dict[int, int]:
+    """How much of the sweep's axis an iteration of each trial is; a trial that cannot run has none."""
+    strides = {}
+    for entry in entries:
+        with suppress(ConfigError):
+            own = space.apply(config, entry.values).ppo.batch_size
+            strides[entry.number] = own if space.axis(config).in_env_steps else 1
+    return strides
 
 
 def _saved(folder: Path) -> dict[int, SavedTrial] | None:

@@ -16,13 +16,38 @@ from typing import Any, ClassVar
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from analysis.axis import BATCH, Axis
+from rl.budget import Budget
 from rl.errors import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError
 from sweeps.schema import nearest, settings, typed
 
 GROUPS = ("ppo", "env")
-"""Groups whose settings may differ between trials; the data is the same for all of them."""
+"""Groups that a space or a point may name; all else is of the sweep as a whole."""
+
+_OBJECTIVE = "it defines what trials are compared by"
+_BUDGET = "it is the budget that trials are compared at"
+_MACHINE = "it is about the machine, and no result must depend on that"
+
+NEVER_SEARCHED: Mapping[str, str] = MappingProxyType(
+    {
+        "env.id": _OBJECTIVE,
+        "env.flows_per_episode": _OBJECTIVE,
+        "env.reward_benign": _OBJECTIVE,
+        "env.reward_threat": _OBJECTIVE,
+        "env.eval_episodes": _OBJECTIVE,
+        "env.vectorization": _MACHINE,
+        "ppo.num_iterations": _BUDGET,
+        "ppo.eval_every": _OBJECTIVE,
+        "ppo.device": _MACHINE,
+        "ppo.compile": _MACHINE,
+    }
+)
+"""Settings of these groups that must be the same for all trials of a sweep, and why."""
+
+_FORMAT = 2
+"""Sweeps whose records are of an earlier format may have searched them, and go on."""
 
 DRAWS = 1000
 """Random draws of which at least one must be able to run."""
@@ -277,8 +302,22 @@ class Space:
         base = self.base(config)
         return self.contains(base) and self.encode(values) == self.encode(base)
 
+    def axis(self, config: SweepConfig) -> Axis:
+        """What the sweep counts its trials by."""
+        return Axis.of(self.paths, config.ppo.num_iterations, config.ppo.batch_size, config.format)
+
+    def budget(self, config: SweepConfig) -> Budget | None:
+        """What trials share whose rollouts differ in size: the budget of the configuration itself.
+
+        None where the sweep counts iterations: there a trial's own settings say it.
+        """
+        return Budget.of(config.ppo) if self.axis(config).in_env_steps else None
+
     def apply(self, config: SweepConfig, values: Mapping[str, Any]) -> SweepConfig:
         """The configuration with other values, given by dotted path and set all at once.
+
+        In a sweep that counts environment steps its `num_iterations` are those that use up the budget, and its
+        `eval_every` is the nearest to the budget's; how long it trains is for the budget alone to say.
 
         Raises:
             ConfigError: For a combination that cannot run.
@@ -287,6 +326,12 @@ class Space:
         for path, value in values.items():
             group, _, name = path.partition(".")
             groups.setdefault(group, {})[name] = value
+        if (budget := self.budget(config)) and "ppo" in groups:
+            num_envs, num_steps = (values.get(path, _value(config, path)) for path in BATCH)
+            batch = max(1, num_envs * num_steps)  # refused below, if it is less
+            iterations = budget.iterations(batch)
+            often = min(max(1, round(budget.eval_every / batch)), iterations)
+            groups["ppo"] |= {"num_iterations": iterations, "eval_every": often}
         return replace(config, **{group: replace(getattr(config, group), **body) for group, body in groups.items()})
 
 
@@ -303,7 +348,7 @@ def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
     if config.sweep.num_trials is None:
         raise SweepError(f"sweep.num_trials must be a number for sampler={config.sampler.name}, got null; try 48")
     space = parse_space(config.space, config)
-    changes = _changes(config.sampler.points)
+    changes = _changes(config.sampler.points, config)
     for index, point in enumerate(changes):
         if foreign := sorted(point.keys() - space.kinds.keys()):
             raise SweepError(
@@ -319,7 +364,7 @@ def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
     Raises:
         SweepError: For an unknown path or kind, bounds or values that do not fit, or nothing that can run.
     """
-    space = Space({path: _kind(path, leaf) for path, leaf in _by_path(spec, "space")})
+    space = Space({path: _kind(path, leaf) for path, leaf in _by_path(spec, "space", config)})
     if not space.kinds:
         raise SweepError("space must hold at least one setting, got none; add space=coefficients")
     _require_feasible(space, config)
@@ -336,7 +381,7 @@ def points_space(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tu
         SweepError: For an unknown setting, a value that does not fit, or a point that is listed twice.
         ConfigError: For a point that cannot run.
     """
-    changes = _changes(points)
+    changes = _changes(points, config)
     base = {path: _value(config, path) for point in changes for path in point}
     full = [base | point for point in changes]
     space = Space({path: Choice(tuple(dict.fromkeys([base[path], *(p[path] for p in full)]))) for path in base})
@@ -350,15 +395,15 @@ def points_space(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tu
     return space, full
 
 
-def _changes(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _changes(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[dict[str, Any]]:
     """Points by dotted path, their values as the settings hold them."""
     return [
-        {path: typed(path, value, where) for path, value in _by_path(point, where)}
+        {path: typed(path, value, where) for path, value in _by_path(point, where, config)}
         for where, point in ((f"sampler.points[{index}]", point) for index, point in enumerate(points))
     ]
 
 
-def _by_path(tree: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _by_path(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, Any]]:
     """Leaves of a tree nested as group and setting, with their dotted paths."""
     for group, body in _mapping(tree, where).items():
         if group not in GROUPS:
@@ -369,6 +414,11 @@ def _by_path(tree: Any, where: str) -> Iterator[tuple[str, Any]]:
             path = f"{group}.{name}"
             if path not in settings():
                 raise SweepError(f"unknown setting {path} in {where}; did you mean {nearest(path)}?")
+            if path in NEVER_SEARCHED and config.format >= _FORMAT:
+                raise SweepError(
+                    f"{path} must be the same for all trials, since {NEVER_SEARCHED[path]}, got {leaf} in {where}; "
+                    f"take it out there, and set {path}=VALUE for the whole sweep (now {_value(config, path)})"
+                )
             yield path, leaf
 
 

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.axis import BATCH
+from analysis.overrides import literal, point
 from rl import metrics
 from sweeps.config import SweepConfig
 from sweeps.data import fingerprint_words
@@ -17,6 +19,7 @@ from sweeps.ledger import Entry, best
 from sweeps.mlflow_store import NO_TELEMETRY
 from sweeps.outcome import Outcome
 from sweeps.redact import redact_value
+from sweeps.space import search_space
 
 _TOP = 10
 """Rows of the leaderboard."""
@@ -85,19 +88,24 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
     Returns:
         The command's words, with `***` for passwords.
     """
+    in_env_steps = search_space(config)[0].axis(config).in_env_steps
+    # What sets the budget in environment steps stays as it was; the trial's own values are a point beside it.
+    left_out = entry.values.keys() - set(BATCH if in_env_steps else ())
     kept = [
         redact_value(word)
         for before, word in zip(("", *command), command, strict=False)
-        if _is_option(before) or _is_kept(word, entry.values)
+        if _is_option(before) or _is_kept(word, left_out)
     ]
-    values = [f"{path}={_literal(value)}" for path, value in entry.values.items()]
+    values = [f"{path}={literal(value)}" for path, value in entry.values.items()]
+    if in_env_steps:
+        values = []
     return [
         "python",
         "sweep.py",
         *kept,
         # Values, not groups: what an experiment sets itself would win over the choice of a group.
         "sampler.name=points",
-        "sampler.points=[{}]",
+        f"sampler.points=[{point(entry.values if in_env_steps else {})}]",
         "scheduler.name=none",
         "health.enabled=false",
         "sweep.num_trials=null",
@@ -157,16 +165,9 @@ def _is_option(word: str) -> bool:
     return word.startswith("-") and "=" not in word
 
 
-def _is_kept(override: str, values: Mapping[str, Any]) -> bool:
+def _is_kept(override: str, left_out: Collection[str]) -> bool:
     key = override.partition("=")[0].lstrip("+~")
-    return key not in (*_NOT_RERUN, *values) and key.partition(".")[0] not in _NOT_RERUN_GROUPS
-
-
-def _literal(value: Any) -> str:
-    """As Hydra's command line reads it back, every digit included."""
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_literal(item) for item in value) + "]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return key not in (*_NOT_RERUN, *left_out) and key.partition(".")[0] not in _NOT_RERUN_GROUPS
 
 
 def _number(value: Any) -> str:

@@ -177,7 +177,7 @@ class NullTracker:
 
 @dataclass
 class _OpenSweep:
-    """Where an open sweep's runs are: `runs` by trial number, `last` the (iteration, ms) logged last of each.
+    """Where an open sweep's runs are: `runs` by trial number, `last` the (step, ms) logged last of each.
 
     `code` are the tags that say which code ran; every trial gets them too. `there` are the metrics and steps that a
     reopened run had already, `outcomes` those that the runs say.
@@ -276,7 +276,7 @@ class MlflowTracker:
         with translated(f"log trial {number}"):
             _log_metrics(sweep.client, run, records, sweep.there.get(number, ()))
         for record in records:
-            reached = record.iteration, record.timestamp_ms
+            reached = record.step, record.timestamp_ms
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
@@ -288,10 +288,10 @@ class MlflowTracker:
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
         """See `Tracker`."""
         sweep, run = self._opened(), self._run_of(number)
-        # At the last iteration and its time, not now: so that ending a trial again adds no second point.
-        iteration, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
+        # At the last step and its time, not now: so that ending a trial again adds no second point.
+        step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
         with translated(f"end trial {number}"):
-            _log_metrics(sweep.client, run, [Record(iteration, timestamp_ms, summary)], sweep.there.get(number, ()))
+            _log_metrics(sweep.client, run, [Record(step, timestamp_ms, summary)], sweep.there.get(number, ()))
             sweep.client.set_terminated(run, STATUS[verdict.outcome])
             # Last: a run that has an outcome is whole.
             _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
@@ -387,10 +387,10 @@ def _log_metrics(
     from mlflow.entities import Metric
 
     rows = [
-        Metric(name, float(value), record.timestamp_ms, record.iteration)
+        Metric(name, float(value), record.timestamp_ms, record.step)
         for record in records
         for name, value in record.metrics.items()
-        if (name, record.iteration) not in there
+        if (name, record.step) not in there
     ]
     for start in range(0, len(rows), METRICS_PER_BATCH):
         client.log_batch(run, metrics=rows[start : start + METRICS_PER_BATCH])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rl import checkpoint, metrics
+from rl.budget import Budget
 from rl.data.types import FlowData
 from rl.errors import CheckpointError
 from rl.learner import Learner, Metrics
@@ -44,13 +45,13 @@ class Training:
     """
 
     def __init__(self, assignment: Assignment, data: FlowData | None) -> None:
-        self._config, self._data = assignment.config, data
+        self._config, self._data, self._budget = assignment.config, data, assignment.budget
         self._folder, self._number, self._owner = assignment.folder, assignment.number, assignment.owner
         self._notes: dict[str, str] = {}
         self._is_saved = True
         self._patience_s = PATIENCE_S
         self._unsaved: list[Record] = []
-        self.learner = learner_of(self._config, data)
+        self.learner = learner_of(self._config, data, self._budget)
         # Whether the driver has them is unknown here: so they come first, and it skips what it has.
         self._undelivered = self._go_on()
         self._history: list[Any] = [record.to_json() for record in self._undelivered]
@@ -68,7 +69,7 @@ class Training:
             records, self._undelivered = self._undelivered, []
             return records
         if not self._unsaved:
-            records = train_period(self.learner, self._config.sweep.metric)
+            records = train_period(self.learner, self._config.sweep.metric, self._budget is not None)
             records[0] = replace(records[0], metrics={**records[0].metrics, **self._in_force})
             self._in_force = {}
             self._history += [record.to_json() for record in records]
@@ -91,7 +92,7 @@ class Training:
                 return []
             checkpoint.load(file, self.learner)
             if [record.iteration for record in records] != list(range(1, self.learner.iteration + 1)):
-                self.learner = learner_of(self._config, self._data)
+                self.learner = learner_of(self._config, self._data, self._budget)
                 raise CheckpointError(f"{file} must hold the records of all iterations, got {len(records)}")
         except CheckpointError as error:
             self._notes[CHECKPOINT] = f"started anew: {error}"
@@ -133,8 +134,8 @@ class Training:
         checkpoint.save(file, self.learner, self._history)
 
 
-def learner_of(config: SweepConfig, data: FlowData | None) -> Learner:
-    """The learner that a trial of this configuration trains: same configuration, same numbers."""
+def learner_of(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
+    """The learner that a trial of this configuration trains, as long as `budget` says: same of these, same numbers."""
     return make_learner(
         config.ppo,
         config.env,
@@ -142,6 +143,7 @@ def learner_of(config: SweepConfig, data: FlowData | None) -> Learner:
         evaluation_seed(config.sweep.seed),
         data,
         order=config.data.order,
+        budget=budget,
     )
 
 
@@ -156,15 +158,22 @@ def in_force(learner: Learner) -> dict[str, float]:
     return {metrics.effective_metric(name): float(value) for name, value in found.items() if not math.isinf(value)}
 
 
-def train_period(learner: Learner, metric: str) -> list[Record]:
-    """Iterations up to and including the next evaluation; fewer if a metric is not finite."""
+def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> list[Record]:
+    """Iterations up to and including the next evaluation; fewer if a metric is not finite.
+
+    Args:
+        learner: Trains them.
+        metric: The objective.
+        in_env_steps: Whether the sweep counts environment steps.
+    """
     records = []
     evaluated = False
     while not evaluated:
         measured = learner.iterate()
         evaluated = metrics.EVAL_RETURN in measured
         means = summarise(measured, (*metrics.PER_SEED, metric))
-        records.append(Record(learner.iteration, time.time_ns() // 1_000_000, means))
+        env_steps = learner.iteration * learner.config.batch_size if in_env_steps else None
+        records.append(Record(learner.iteration, time.time_ns() // 1_000_000, means, env_steps))
         if not all(map(math.isfinite, means.values())):
             break
     return records

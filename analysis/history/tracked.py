@@ -1,9 +1,11 @@
 """Runs in MLflow: a sweep's trials, or anybody's run by its id."""
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.axis import BATCH
 from analysis.errors import AnalysisError
 from analysis.history.align import by_iteration
 from analysis.history.names import UNSTUCK, dialect_of, rename
@@ -86,8 +88,11 @@ class TrackedRuns:
         ours = "trial" in tags
         dialect = UNSTUCK if ours else dialect_of(run.data.metrics)
         renamed = {name: found for name in run.data.metrics if (found := rename(name, dialect))}
+        batch = 1
+        if ours and "budget.env_steps" in params:  # MLflow's steps are the environment's
+            batch = math.prod(int(params[path]) for path in BATCH)
         table = by_iteration(
-            {our: self._points(run.info.run_id, theirs, times) for theirs, (our, times) in renamed.items()},
+            {our: self._points(run.info.run_id, theirs, times, batch) for theirs, (our, times) in renamed.items()},
             counted=True if ours else None,
         )
         if renamed and not len(table):
@@ -103,9 +108,9 @@ class TrackedRuns:
             dialect=dialect.name,
         )
 
-    def _points(self, run_id: str, metric: str, times: float) -> list[tuple[int, float]]:
-        """A metric's points, the last one where a step was logged twice."""
-        points = {point.step: point.value for point in self._client.get_metric_history(run_id, metric)}
+    def _points(self, run_id: str, metric: str, times: float, batch: int) -> list[tuple[int, float]]:
+        """A metric's points, the last one where a step was logged twice; an iteration is so many steps."""
+        points = {point.step // batch: point.value for point in self._client.get_metric_history(run_id, metric)}
         return [(step, _value(value) * times) for step, value in sorted(points.items())]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.axis import ITERATION
 from analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, Canvas, Scale, colour, dash, linear
 
 MOST_POINTS = 400
@@ -50,8 +51,9 @@ def curves(
     log: bool = False,
     limits: Sequence[float] = (),
     marks: Sequence[Mark] = (),
+    unit: str = ITERATION,
 ) -> Canvas:
-    """Lines over iterations.
+    """Lines over iterations, or over what else a sweep counts.
 
     Args:
         lines: At least one with a point.
@@ -60,6 +62,7 @@ def curves(
         log: Whether the vertical axis is logarithmic; values that are not positive are left out.
         limits: Values that the axis must hold, such as 0 and 1.
         marks: Iterations to point out.
+        unit: What the horizontal axis counts.
     """
     canvas = Canvas()
     if log:
@@ -74,7 +77,7 @@ def curves(
         y = Scale(min(values) * 0.8, max(values) * 1.25, bottom, top, log=True)
     else:
         y = linear([*values, *(level.value for level in levels)], bottom, top, limits)
-    canvas.axes(x, y, "iteration", y_label)
+    canvas.axes(x, y, unit, y_label)
     for level in levels:
         canvas.line([(x.start, y(level.value)), (x.end, y(level.value))], "soft", 1.2, "4 4")
         canvas.text(x.end, y(level.value) - 4, level.name, "end", "soft")
@@ -82,7 +85,7 @@ def curves(
         canvas.line([(x(mark.iteration), bottom), (x(mark.iteration), top)], "soft", 1, "2 4")
         canvas.text(x(mark.iteration) + 4, top + 10, mark.name, colour="soft")
     for line in sorted(lines, key=lambda line: line.index is not None):
-        _draw(canvas, line, x, y)
+        _draw(canvas, line, x, y, unit)
     named = [
         (line.name, colour(line.index), dash(line.index)) for line in lines if line.name and line.index is not None
     ]
@@ -91,7 +94,7 @@ def curves(
     return canvas
 
 
-def _draw(canvas: Canvas, line: Line, x: Scale, y: Scale) -> None:
+def _draw(canvas: Canvas, line: Line, x: Scale, y: Scale, unit: str) -> None:
     points = thinned(line.points)
     if line.index is None:
         canvas.line([(x(step), y(value)) for step, value in points], "c5", 1, opacity=0.35)
@@ -105,7 +108,7 @@ def _draw(canvas: Canvas, line: Line, x: Scale, y: Scale) -> None:
     canvas.line([(x(step), y(value)) for step, value in points], colour(line.index), 2, dash(line.index))
     if len(points) < 25:
         for step, value in points:
-            canvas.dot(x(step), y(value), colour(line.index), 2.6, tip=f"{line.name} {value:.4g} at iteration {step:g}")
+            canvas.dot(x(step), y(value), colour(line.index), 2.6, tip=f"{line.name} {value:.4g} at {unit} {step:g}")
 
 
 def thinned(points: Sequence[Any]) -> Sequence[Any]:

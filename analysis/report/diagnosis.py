@@ -7,7 +7,7 @@ from analysis.diagnosis import Diagnosis
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support
 from analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from analysis.document.blocks import Block
-from analysis.experiment import Arm, arms_of, change_text, command, shown
+from analysis.experiment import Arm, arms_of, change_text, command, command_apart, shown
 from analysis.report.verdict import SURENESS, verdict
 from analysis.words import counted, listed
 
@@ -79,9 +79,23 @@ def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
     if arms:
         header = ("change", "why", "watch for")
         blocks.append(Table("Arms beside an untouched control, on the same seeds", header, _rows(arms)))
+        before = len(blocks)
         words = command(diagnosis.signals.history, arms, folder)
-        blocks += [Commands((shown(words),))] if words else [Paragraph("Run each beside an unchanged control.")]
+        blocks += [Commands((shown(words),))] if words else []
+        blocks += apart_blocks(diagnosis, arms, folder)
+        if len(blocks) == before:
+            blocks.append(Paragraph("Run each beside an unchanged control."))
     return blocks
+
+
+def apart_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
+    """Commands for arms that cannot run beside others."""
+    history = diagnosis.signals.history
+    words = [command_apart(history, arm, folder) for arm in arms if arm.is_apart]
+    if not any(words):
+        return []
+    text = "What changes the rewards changes what trials are compared by, so it runs as a sweep of its own:"
+    return [Paragraph(text), Commands(tuple(shown(each) for each in words if each))]
 
 
 def _rows(arms: Sequence[Arm]) -> tuple[tuple[str, ...], ...]:

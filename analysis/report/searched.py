@@ -35,7 +35,7 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
     setting = sweep.settings.get
     seconds = sum(trial.seconds for trial in sweep.trials)
     items = [
-        f"{counted(len(sweep.trials), 'trial')} of {setting('sweep.seeds')} seeds, {sweep.length} iterations "
+        f"{counted(len(sweep.trials), 'trial')} of {setting('sweep.seeds')} seeds, {sweep.axis.amount(sweep.length)} "
         f"each unless stopped; sampler {setting('sampler.name')}, scheduler {setting('scheduler.name')}.",
         f"Environment {setting('env.id')}"
         + (

@@ -221,7 +221,7 @@ def _all(sweep: Sweep) -> list[Block]:
         "trial",
         "ended",
         "value ± seeds",
-        "iterations",
+        sweep.axis.units,
         *(searched.short(path) for path in sweep.searched),
         "MLflow run",
     )

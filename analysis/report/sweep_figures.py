@@ -1,8 +1,12 @@
 """Curves of a sweep's trials."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 
+from analysis.axis import BATCH
 from analysis.diagnosis import Diagnosis
+from analysis.diagnosis.signals import Signals
 from analysis.document.blocks import Block
 from analysis.plots.curves import Level, Line, Mark, curves
 from analysis.report.figures import figure, line_of
@@ -22,13 +26,21 @@ def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block
     for index, trial in enumerate(chosen[:1] if best is control else chosen):
         name = f"trial {trial.number}, {'the best' if trial is best else 'the control'}"
         if trial.number in diagnoses and diagnoses[trial.number].signals.has(sweep.metric):
-            lines.append(line_of(diagnoses[trial.number].signals, sweep.metric, name, index))
+            lines.append(_on_axis(sweep, diagnoses[trial.number].signals, name, index))
         else:
             lines.append(Line(name, sorted(trial.curve.items()), (), index))
-    canvas = curves(lines, sweep.metric, _trivial(sweep, diagnoses), marks=_rungs(sweep))
+    canvas = curves(lines, sweep.metric, _trivial(sweep, diagnoses), marks=_rungs(sweep), unit=sweep.axis.unit)
     last = "; ".join(f"trial {trial.number} ends at {number(trial.value or 0.0)}" for trial in chosen)
     caption = f"{sweep.metric} of {counted(len(trials), 'trial')}; in colour the best and the control, with their seeds"
     return [figure(f"{sweep.name}-curves", canvas, caption, last or caption)]
+
+
+def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:
+    """The objective's curve with its seeds, by the sweep's axis; a run's own history counts its iterations."""
+    line = line_of(run, sweep.metric, name, index)
+    stride = math.prod(int(run.figure(path) or 1) for path in BATCH) if sweep.axis.in_env_steps else 1
+    points = [(step * stride, value) for step, value in line.points]
+    return replace(line, points=points, band=[(step * stride, low, high) for step, low, high in line.band])
 
 
 def _rungs(sweep: Sweep) -> list[Mark]:

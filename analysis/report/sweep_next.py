@@ -8,6 +8,7 @@ from analysis.diagnosis import Diagnosis
 from analysis.document import Commands, Heading, Paragraph, Table
 from analysis.document.blocks import Block
 from analysis.experiment import arms_of, change_text, command, shown
+from analysis.report.diagnosis import apart_blocks
 from analysis.trials import COMPLETED, Sweep
 
 FEW = 10
@@ -51,12 +52,14 @@ def _arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> lis
         return []
     diagnosis = diagnoses[trial.number]
     arms = arms_of(diagnosis)
-    words = command(diagnosis.signals.history, arms, folder) if arms else []
-    if not words:
+    words = command(diagnosis.signals.history, arms, folder)
+    apart = apart_blocks(diagnosis, arms, folder)
+    if not words and not apart:
         return []
     rows = tuple((change_text(arm.change), arm.why, arm.watch) for arm in arms)
     return [
         Paragraph(f"Try what the diagnosis of trial {trial.number} proposes, each arm beside that trial unchanged:"),
         Table("", ("change", "why", "watch for"), rows),
-        Commands((shown(words),)),
+        *([Commands((shown(words),))] if words else []),
+        *apart,
     ]

@@ -53,7 +53,7 @@ def findings_of(
     judged = [trial for trial in sweep.trials if rung and trial.at(rung) is not None]
     if len(completed) < ENOUGH_COMPLETED * len(judged):
         chosen, values = judged, [trial.at(rung) or 0.0 for trial in judged]
-        about = f"{sweep.metric} at iteration {rung}, which all of them reached"
+        about = f"{sweep.metric} at {sweep.axis.at(rung)}, which all of them reached"
     else:
         chosen, values = completed, [trial.value or 0.0 for trial in completed]
         about = f"the final {sweep.metric} of completed trials"

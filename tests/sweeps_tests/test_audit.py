@@ -277,7 +277,9 @@ def test_what_cannot_be_read_is_refused(folder: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_password_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = SweepConfig(sweep=StudyConfig(name="whole", metric=metrics.EVAL_RETURN), ppo=PPO, env=CARTPOLE)
+    space = {"ppo": {"lr": {"log": [1e-5, 1e-2]}}}
+    study = StudyConfig(name="whole", metric=metrics.EVAL_RETURN)
+    config = SweepConfig(sweep=study, ppo=PPO, env=CARTPOLE, space=space)
     hidden = replace(config, tracking=replace(config.tracking, optuna_url="postgresql://me:***@db/optuna"))
     (folder / "whole/config.yaml").write_text(to_yaml(hidden))
     assert main(["audit", "whole", "--folder", str(folder)]) == 2

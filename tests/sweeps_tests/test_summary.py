@@ -7,6 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from rich.console import Console
 
+from rl.budget import Budget
 from sweeps.config import SweepConfig
 from sweeps.ledger import Entry
 from sweeps.outcome import Outcome
@@ -150,11 +151,6 @@ def test_without_a_completed_trial_there_is_no_best_and_no_command_to_rerun_it()
             id="true, null, a word, a whole number",
         ),
         pytest.param(
-            ("space=none", "+space.env.reward_threat.choice=[[-10.0,8.0,5.0,2.0],[-1e-07,1.0,1e+20,0.1]]"),
-            {"env.reward_threat": (-1e-07, 1.0, 1e20, 0.1)},
-            id="negative numbers",
-        ),
-        pytest.param(
             ("+experiment=owner_options", "sweep.seed=7", "data.seed=3"),
             {"ppo.value_coef": 5.0, "ppo.lr": 5e-4, "ppo.entropy_coef": 0.02},
             id="points",
@@ -188,6 +184,17 @@ def test_the_rerun_command_composes_to_the_trials_own_configuration(
     assert (rerun.scheduler.name, rerun.health.enabled) == ("none", False)
     assert search_space(rerun) == (Space({}), [{}])  # one trial, and it is the configuration itself
     assert shlex.split(shlex.join(words)) == words
+
+
+def test_a_rerun_trains_as_many_steps_as_the_trial_whose_rollouts_were_larger() -> None:
+    command = ("+space.ppo.num_steps.pow2=[64,512]", "ppo.num_steps=64", "ppo.num_iterations=40", "ppo.lr=1e-3")
+    config = config_of(*command)
+    values = {"ppo.num_steps": 512, "ppo.lr": 3e-05, "ppo.value_coef": 1.0, "ppo.entropy_coef": 0.1}
+    rerun = config_of(*rerun_command(config, command, entry(7, values=values))[2:])
+    (space, _), (alone, points) = search_space(config), search_space(rerun)
+    assert points == [values]
+    assert alone.apply(rerun, values).ppo == space.apply(config, values).ppo
+    assert alone.budget(rerun) == space.budget(config) == Budget(40 * 8 * 64, 20 * 8 * 64)
 
 
 def test_options_are_kept_with_their_words() -> None:

@@ -3,11 +3,13 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
 
+_WORDS = {"true": True, "false": False, "null": None}
 _RUNS = """\
 A run is a file (a CSV, or an event file of TensorBoard's), a folder with such files, a sweep's trial (NAME/7), or an
 MLflow run id. Logs of Stable-Baselines3 (progress.csv), CleanRL and RL-Zoo are read as they are; for other names see
@@ -96,6 +98,7 @@ def _diagnose(options: argparse.Namespace) -> str:
     from analysis.report.as_json import diagnosis_json
     from analysis.report.diagnosis import diagnosis_document
 
+    _check_stores(options, [options.run])
     diagnosis = diagnose(_history(options, options.run))
     if options.json:
         return _json(diagnosis_json(diagnosis))
@@ -109,22 +112,29 @@ def _compare(options: argparse.Namespace) -> str:
 
     if len(options.runs) < 2:
         raise AnalysisError(f"compare takes two runs or more, got {len(options.runs)}; `diagnose` looks at one")
+    _check_stores(options, options.runs)
     diagnoses = [diagnose(_history(options, run)) for run in options.runs]
     return _json(compare_json(diagnoses)) if options.json else to_text(compare_document(diagnoses))
 
 
 def _report(options: argparse.Namespace) -> str:
     from analysis.diagnosis import diagnose
-    from analysis.history import Stores
+    from analysis.history import Stores, is_file
     from analysis.report.write import report_run
 
     stores = Stores(options.folder, options.mlflow_url, options.names)
     name = options.name.removeprefix(f"{options.folder}/").rstrip("/")
-    if (options.folder / name / "config.yaml").exists() and "/" not in name:
+    is_sweep = "/" not in name and is_file(str(options.folder / name / "config.yaml"))
+    for option, is_given in (("--set", options.set), ("--names", options.names), ("--optuna-url", options.optuna_url)):
+        if is_given and is_sweep is (option != "--optuna-url"):
+            whose = "a run, not of a sweep" if is_sweep else "a sweep, not of a run"
+            raise AnalysisError(f"{option} must go with the report of {whose}, got {options.name}; leave it out")
+    if is_sweep:
         from analysis.report.write_sweep import report_sweep  # late: it loads Optuna
 
         written = report_sweep(name, stores, options.optuna_url, options.out)
     else:
+        _check_stores(options, [options.name])
         written = report_run(diagnose(_history(options, options.name)), stores, options.out)
     if options.json:
         return _json({"written": [str(path) for path in written]})
@@ -135,16 +145,40 @@ def _history(options: argparse.Namespace, run: str) -> Any:
     from dataclasses import replace
 
     from analysis.history import Stores, load
+
+    added = dict(map(_setting, options.set))
+    history = load(run, Stores(options.folder, options.mlflow_url, options.names))
+    return replace(history, settings={**history.settings, **added})
+
+
+def _setting(word: str) -> tuple[str, Any]:
+    """What one `--set` says."""
+    from analysis.history.known import check_setting
     from analysis.history.settings import literal
 
-    history = load(run, Stores(options.folder, options.mlflow_url, options.names))
-    added = {}
-    for word in options.set:
-        path, equals, value = word.partition("=")
-        if not equals or "." not in path:
-            raise AnalysisError(f"--set must be SETTING=VALUE, such as ppo.gamma=0.99, got {word!r}")
-        added[path] = literal(value)
-    return replace(history, settings={**history.settings, **added})
+    path, equals, text = word.partition("=")
+    if not equals or "." not in path:
+        raise AnalysisError(f"--set must be SETTING=VALUE, such as ppo.gamma=0.99, got {word!r}")
+    value = _WORDS[text] if text in _WORDS else literal(text)
+    check_setting("--set", path, value)
+    return path, value
+
+
+def _check_stores(options: argparse.Namespace, runs: Sequence[str]) -> None:
+    """Refuse what says where to look or how to read, and is wrong or has no effect on any of the runs."""
+    from analysis.history import is_file
+    from analysis.history.mapping import read_mapping
+    from analysis.history.tracked import check_url
+
+    if options.names:
+        read_mapping(options.names)
+    if options.mlflow_url:
+        check_url(options.mlflow_url)
+    in_files = [is_file(run) for run in runs]
+    if options.names and not any(in_files):
+        raise AnalysisError(f"--names must go with a run in files, got {runs[0]}, which is none; leave it out")
+    if options.mlflow_url and all(in_files):
+        raise AnalysisError(f"--mlflow-url must go with a run in MLflow, got the file {runs[0]}; leave it out")
 
 
 def _json(value: Any) -> str:

@@ -11,9 +11,10 @@ from analysis.errors import AnalysisError
 from analysis.history.files import read_files
 from analysis.history.record import ENV_STEPS, History
 
-__all__ = ["ENV_STEPS", "History", "Stores", "load"]
+__all__ = ["ENV_STEPS", "History", "Stores", "is_file", "load"]
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+_SHOWN = 200  # characters of a name, in a message
 _TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)/(\d+)")
 
 
@@ -48,9 +49,24 @@ def load(run: str, stores: Stores | None = None) -> History:
         AnalysisError: There is no such run, or it cannot be read.
     """
     stores = stores or Stores()
-    path = Path(run).expanduser()
-    if path.exists():
-        return read_files(path, stores.names)
+    history = _load(run, stores)
+    if not history.table.notna().any(axis=None):
+        ended = f" before it ended ({history.tags['outcome']})" if "outcome" in history.tags else ""
+        raise AnalysisError(f"{run} must hold at least one number under a known name, and recorded none{ended}")
+    return history
+
+
+def is_file(run: str) -> bool:
+    """Whether a run is named by its file or folder, not by what MLflow calls it."""
+    try:
+        return run != "" and Path(run).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # a name too long, a user who is not known, a zero byte
+        return False
+
+
+def _load(run: str, stores: Stores) -> History:
+    if is_file(run):
+        return read_files(Path(run).expanduser(), stores.names)
     from analysis.history.tracked import TrackedRuns
 
     trial = _TRIAL.fullmatch(run.removeprefix(f"{stores.folder}/"))
@@ -58,10 +74,10 @@ def load(run: str, stores: Stores | None = None) -> History:
         return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]))
     if _RUN_ID.fullmatch(run):
         return TrackedRuns(stores.mlflow).run(run)
-    if (stores.folder / run / "config.yaml").exists():
+    if is_file(str(stores.folder / run / "config.yaml")):
         raise AnalysisError(f"{run} is a sweep, not a run; name one of its trials: {run}/0")
     sweeps = sorted(file.parent.name for file in stores.folder.glob("*/config.yaml"))
     raise AnalysisError(
-        f"a run must be a file or folder, a trial such as NAME/7, or an MLflow run id, got {run!r}; "
+        f"a run must be a file or folder, a trial such as NAME/7, or an MLflow run id, got {run[:_SHOWN]!r}; "
         f"sweeps in {stores.folder}: {', '.join(sweeps) or 'none'}"
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.history.align import by_iteration, merge
 from analysis.history.events import Scalars, read_events
-from analysis.history.mapping import read_mapping
+from analysis.history.mapping import MAPPED, read_mapping
 from analysis.history.names import Dialect, Renamed, dialect_of, rename
 from analysis.history.record import ENV_STEPS, History
 from analysis.history.settings import (
@@ -23,6 +23,8 @@ from analysis.history.settings import (
 
 _EVENTS = "events.out.tfevents."
 _ROW = "row"
+_LARGEST_STEP = 2.0**53  # beyond it, numbers of a CSV are no longer exact
+_LISTED = 8  # names that a message lists at most
 _SETTINGS = (".yaml", ".yml", ".json")
 _UNUSED = (
     *("time/", "train/loss", "train/n_updates", "train/clip_range", "rollout/ep_len_mean", "eval/mean_ep_length"),
@@ -106,7 +108,7 @@ def _read(file: Path, found: _Found, alone: bool) -> None:
     elif file.suffix in _SETTINGS:
         try:
             settings, comments = read_settings(file)
-        except AnalysisError as error:
+        except (AnalysisError, OSError) as error:
             found.remarks.append(f"settings not read: {error}")
             return
         if is_sweep(settings):
@@ -116,11 +118,35 @@ def _read(file: Path, found: _Found, alone: bool) -> None:
         found.settings |= settings
         found.comments |= comments
     elif file.suffix == ".csv" or alone:
-        try:
-            frame = pd.read_csv(file, encoding="utf-8")
-        except (ValueError, OSError) as error:
-            raise AnalysisError(f"{file} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
+        frame = _read_csv(file)
         found.columns[file], found.frames[file] = list(frame.columns), frame
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(file, encoding="utf-8", header=None, dtype=str, nrows=1)
+        header = [str(name) for name in frame.iloc[0]]
+        frame = pd.read_csv(file, encoding="utf-8")
+    except UnicodeDecodeError:
+        raise AnalysisError(f"{file} must be a CSV in UTF-8, and holds other bytes") from None
+    except (ValueError, OSError) as error:
+        raise AnalysisError(f"{file} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
+    if any("\0" in name for name in header):
+        raise AnalysisError(f"{file} must be a CSV in UTF-8, and holds zero bytes")
+    if all(_is_number(name) for name in header):
+        raise AnalysisError(f"the first row of {file} must name its columns, got {', '.join(header[:_LISTED])}")
+    twice = sorted({name for name in header if header.count(name) > 1 and name != "nan"})
+    if twice:
+        raise AnalysisError(f"columns of {file} must have names of their own, got {', '.join(twice[:_LISTED])} twice")
+    return frame
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _table(path: Path, found: _Found, dialect: Dialect) -> pd.DataFrame:
@@ -134,11 +160,14 @@ def _table(path: Path, found: _Found, dialect: Dialect) -> pd.DataFrame:
         elif renamed:
             tables.append(_from_scalars(found.scalars[file], dialect, renamed))
     if not tables:
-        seen = ", ".join(sorted(found.names())[:8])
+        seen = ", ".join(sorted(found.names())[:_LISTED])
         raise AnalysisError(
             f"{path} must hold metrics under known names, got {seen}; say what they are in a mapping file: --names FILE"
         )
     counting = (*dialect.iteration, *dialect.env_steps)
+    missing = sorted({*(dialect.metrics if dialect.name == MAPPED else ())} - found.names())
+    if missing:
+        found.remarks.append(f"columns named by --names and not found: {', '.join(missing)}")
     left = sorted(name for name in found.names() - used if name not in counting and not name.startswith(_UNUSED))
     if left:
         found.remarks.append(f"columns not known and left out: {', '.join(left)}")
@@ -158,6 +187,7 @@ def _from_frame(file: Path, found: _Found, dialect: Dialect, renamed: Mapping[st
         found.remarks.append(f"{file.name} counts neither iterations nor steps: each row was taken for an iteration")
         frame[_ROW] = range(1, len(frame) + 1)
     counter = iteration or env_steps or _ROW
+    _check_counter(file, counter, frame[counter])
     columns = {name: frame[[counter, name]].dropna() for name in (*renamed, dialect.pace) if name in frame}
     scalars = {name: list(zip(rows[counter].astype(int), rows[name], strict=True)) for name, rows in columns.items()}
     if iteration is None and env_steps is not None:
@@ -166,3 +196,18 @@ def _from_frame(file: Path, found: _Found, dialect: Dialect, renamed: Mapping[st
     if env_steps is not None:
         points[ENV_STEPS] = list(zip(frame[counter].astype(int), frame[env_steps], strict=True))
     return by_iteration(points, counted=True)
+
+
+def _check_counter(file: Path, name: str, steps: "pd.Series[float]") -> None:
+    """Raise `AnalysisError` unless what is known of a counter are whole numbers that never go back."""
+    known = steps.dropna()
+    odd = known[(known < 0) | (known % 1 != 0) | (known > _LARGEST_STEP)]
+    if len(odd):
+        raise AnalysisError(f"{name} in {file} must hold whole numbers from 0 on, got {odd.iloc[0]:g}")
+    back = known[known.diff() < 0]
+    if len(back):
+        before = known[known.index < back.index[0]].iloc[-1]
+        raise AnalysisError(
+            f"{name} in {file} must not go back, got {back.iloc[0]:g} after {before:g} in row {back.index[0] + 2}; "
+            "sort its rows, or keep one run a file"
+        )

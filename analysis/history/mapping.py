@@ -19,10 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
+from analysis.history.known import check_setting
 from analysis.history.names import Dialect, Renamed, is_ours, nearest
-from analysis.history.settings import flatten, read_settings
+from analysis.history.settings import read_settings
 
-_PARTS = ("iteration", "env_steps", "metrics", "settings")
+MAPPED = "mapping"
+"""Name of the dialect that a mapping file makes."""
+
+_COUNTERS = ("iteration", "env_steps")
+_PARTS = (*_COUNTERS, "metrics", "settings")
 
 
 def read_mapping(file: Path) -> tuple[Dialect, dict[str, Any]]:
@@ -35,15 +40,24 @@ def read_mapping(file: Path) -> tuple[Dialect, dict[str, Any]]:
         flat, _ = read_settings(file)
     except OSError as error:
         raise AnalysisError(f"--names must be a file that can be read, got {file}: {error.strerror}") from None
+    except AnalysisError as error:
+        raise AnalysisError(f"--names: {error}") from None
     parts: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
     for path, value in flat.items():
         part, _, rest = path.partition(".")
         if part not in _PARTS:
             raise AnalysisError(f"{file} may hold {', '.join(_PARTS)}, got {part!r}; see analysis/history/mapping.py")
-        parts[part][rest] = value
-    dialect = Dialect("mapping", f"named by {file.name}", _metrics(file, parts["metrics"]), {})
+        if part in _COUNTERS and (rest or not isinstance(value, str)):
+            raise AnalysisError(f"{file}: {part} must be the name of a column, got {path}: {value!r}")
+        if part not in _COUNTERS and not rest and value:
+            raise AnalysisError(f"{file}: {part} must hold values by name, got {value!r}")
+        if rest or part in _COUNTERS:
+            parts[part][rest] = value
+    dialect = Dialect(MAPPED, f"named by {file.name}", _metrics(file, parts["metrics"]), {})
     dialect = replace(dialect, iteration=_column(parts["iteration"]), env_steps=_column(parts["env_steps"]))
-    return dialect, flatten(parts["settings"])
+    for path, value in parts["settings"].items():
+        check_setting(str(file), path, value)
+    return dialect, parts["settings"]
 
 
 def _column(part: Mapping[str, Any]) -> tuple[str, ...]:
@@ -60,8 +74,8 @@ def _metrics(file: Path, entries: Mapping[str, Any]) -> dict[str, Renamed]:
             raise AnalysisError(f"{file}: unknown metric {ours}; did you mean {nearest(ours)}? See docs/metrics.md")
         if key == "times" and isinstance(value, int | float):
             factors[ours] = float(value)
-        elif key in ("", "column"):
-            columns[ours] = str(value)
+        elif key in ("", "column") and isinstance(value, str):
+            columns[ours] = value
         else:
             raise AnalysisError(
                 f"{file}: {ours} must be a name, or {{column: name, times: number}}, got {path}: {value!r}"

@@ -49,7 +49,7 @@ _COMMON_SETTINGS = _same({name: f"ppo.{name}" for name in _PPO}) | _same(
     {"learning_rate": "ppo.lr", "ent_coef": "ppo.entropy_coef", "env": "env.id", "env_id": "env.id", "seed": "seed"}
 )
 
-UNSTUCK = Dialect("unstuck", "Unstuck", {}, {})
+UNSTUCK = Dialect("unstuck", "Unstuck", {}, {}, iteration=("iteration",), env_steps=("env_steps",))
 
 SB3 = Dialect(
     "sb3",

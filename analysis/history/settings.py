@@ -35,7 +35,10 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     Raises:
         AnalysisError: It is neither YAML nor JSON, or holds no settings by name.
     """
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise AnalysisError(f"{file} must be a text file, in UTF-8") from None
     try:
         tree = json.loads(text) if file.suffix == ".json" else yaml.load(text, Loader=_Loader)
     except (ValueError, yaml.YAMLError) as error:

@@ -1,9 +1,14 @@
 """Runs in MLflow: a sweep's trials, or anybody's run by its id."""
 
+import logging
 import math
 import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 from analysis.axis import BATCH
 from analysis.errors import AnalysisError
@@ -13,8 +18,10 @@ from analysis.history.record import History
 from analysis.history.settings import literal, translate
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+", "http://", "https://")
 _INFINITY = 1.7e308
 """MLflow stores infinity as the largest float."""
 
@@ -27,17 +34,13 @@ class TrackedRuns:
     """
 
     def __init__(self, url: str) -> None:
-        file = url.removeprefix("sqlite:///")
-        if file != url and "?" not in file and not Path(file).exists():
-            raise AnalysisError(
-                f"MLflow's records must exist, got {file}; name the folder of the sweeps with --folder, or --mlflow-url"
-            )
+        check_url(url)
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        from mlflow import MlflowClient
-
-        self._client = MlflowClient(tracking_uri=url)
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is said in one line
         self.url = url
+        self._client = self._ask(_connect, url)
 
     def run(self, run_id: str) -> History:
         """Anybody's run by its id.
@@ -47,10 +50,19 @@ class TrackedRuns:
         """
         from mlflow.exceptions import MlflowException
 
-        try:
-            return self._history(self._client.get_run(run_id))
-        except MlflowException as error:
-            raise AnalysisError(f"no run {run_id} in {_shown(self.url)}: {error.message}") from None
+        def get() -> "Run | None":
+            try:
+                found: Run = self._client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+            return found
+
+        run = self._ask(get)
+        if run is None:
+            raise AnalysisError(f"no run {run_id} in {_shown(self.url)}")
+        return self._history(run)
 
     def trial(self, sweep: str, number: int) -> History:
         """A sweep's trial.
@@ -68,11 +80,15 @@ class TrackedRuns:
         """MLflow's runs of a sweep's trials, by number; the latest where one was logged twice."""
         runs: dict[int, Run] = {}
         token: str | None = None
-        experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
+        experiments = [experiment.experiment_id for experiment in self._ask(self._client.search_experiments)]
         query = f"tags.sweep = '{sweep.replace(chr(39), '')}'"
         while token != "":
-            page = self._client.search_runs(
-                experiments, query, order_by=["attributes.start_time ASC"], page_token=token
+            page = self._ask(
+                self._client.search_runs,
+                experiments,
+                query,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
             )
             runs |= {int(run.data.tags["trial"]): run for run in page if "trial" in run.data.tags}
             token = page.token or ""
@@ -110,8 +126,56 @@ class TrackedRuns:
 
     def _points(self, run_id: str, metric: str, times: float, batch: int) -> list[tuple[int, float]]:
         """A metric's points, the last one where a step was logged twice; an iteration is so many steps."""
-        points = {point.step // batch: point.value for point in self._client.get_metric_history(run_id, metric)}
+        logged = self._ask(self._client.get_metric_history, run_id, metric)
+        points = {point.step // batch: point.value for point in logged}
         return [(step, _value(value) * times) for step, value in sorted(points.items())]
+
+    def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """What MLflow answers; one `AnalysisError` of whatever it raises instead."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return call(*arguments, **options)
+        except ImportError as error:
+            extra = "; install it with pip install 'unstuck[postgres]'" if "psycopg" in str(error) else ""
+            raise AnalysisError(f"MLflow's records in {_shown(self.url)} need a driver: {error}{extra}") from None
+        except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
+                cause = cause.__cause__
+            line = str(cause).strip().partition("\n")[0].replace(self.url, _shown(self.url))
+            raise AnalysisError(f"MLflow's records in {_shown(self.url)} cannot be read: {line}") from None
+
+
+def check_url(url: str) -> None:
+    """Raise `AnalysisError` unless a URL names a store of MLflow's; a database in a file must be one already."""
+    file = Path(url.removeprefix("sqlite:///").partition("?")[0])
+    if not url.startswith(_STORES) or url == "sqlite:///":
+        kinds = "sqlite:///FILE, a database such as postgresql://HOST/NAME, or a server such as http://HOST:5000"
+        raise AnalysisError(f"--mlflow-url must be {kinds}, got {_shown(url)!r}")
+    if not url.startswith("sqlite:"):
+        return
+    if not file.exists():
+        raise AnalysisError(
+            f"MLflow's records must exist, got {file}; name the folder of the sweeps with --folder, or --mlflow-url"
+        )
+    tables: set[str] = set()
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables >= {"experiments", "runs", "metrics"}:  # MLflow would write its tables into it
+        raise AnalysisError(f"MLflow's records must be a database that MLflow made, got {file}, which is none")
+
+
+def _connect(url: str) -> "MlflowClient":
+    import sqlalchemy
+    from mlflow import MlflowClient
+
+    if not url.startswith(("sqlite:", "http:", "https:")):
+        engine = sqlalchemy.create_engine(url)  # MLflow tries an unreachable database for 100 s
+        engine.connect().close()
+        engine.dispose()
+    return MlflowClient(tracking_uri=url)
 
 
 def _value(stored: float) -> float:
@@ -119,6 +183,11 @@ def _value(stored: float) -> float:
 
 
 def _shown(url: str) -> str:
-    """A URL without its password."""
-    head, _, tail = url.rpartition("@")
-    return f"{head.partition('://')[0]}://***@{tail}" if head else url
+    """A URL's scheme, host, port and path: what else it holds may be secret."""
+    try:
+        parts = urlsplit(url)
+        host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    except ValueError:
+        return f"{url.partition('://')[0]}://***"
+    hidden = "***@" if "@" in parts.netloc else ""
+    return f"{parts.scheme}://{hidden}{host}{parts.path}" if parts.scheme else parts.path

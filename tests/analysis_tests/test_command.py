@@ -1,9 +1,12 @@
 """The command line, as a user calls it."""
 
 import json
+import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,8 @@ from analysis.__main__ import main
 from analysis.diagnosis import diagnose
 from analysis.experiment import Arm, arms_of, command
 from analysis.history import History
+from analysis.history.known import KNOWN
+from rl.config import DataConfig, EnvConfig, PPOConfig
 from tests.analysis_tests.runs import healthy, untaught
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +77,123 @@ def test_a_refusal_is_one_line(
     assert said.out == ""
     assert said.err.startswith(f"analysis: error: {message}")
     assert said.err.count("\n") == 1
+
+
+OK = "iteration,train/value_loss,eval/f1\n1,1.0,0.1\n2,0.9,0.2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "iteration,eval/f1\n1,foo\n2,bar\n",
+            "run.csv must hold at least one number under a known name, and recorded none",
+        ),
+        ("iteration,eval/f1\n", "run.csv must hold at least one number under a known name, and recorded none"),
+        ("", "run.csv must be a CSV with a header: No columns to parse from file"),
+        ("1,0.5\n2,0.6\n", "the first row of run.csv must name its columns, got 1, 0.5"),
+        (
+            "iteration,eval/f1,eval/f1\n1,0.5,0.6\n",
+            "columns of run.csv must have names of their own, got eval/f1 twice",
+        ),
+        (
+            "iteration,eval/f1\n1,0.5\n3,0.6\n2,0.7\n",
+            "iteration in run.csv must not go back, got 2 after 3 in row 4; sort",
+        ),
+        ("iteration,eval/f1\n1.5,0.5\n", "iteration in run.csv must hold whole numbers from 0 on, got 1.5"),
+        ("iteration,eval/f1\ninf,0.5\n", "iteration in run.csv must hold whole numbers from 0 on, got inf"),
+        ("\0" * 3000, "run.csv must be a CSV in UTF-8, and holds zero bytes"),
+        ("\udcff\udcfe", "run.csv must be a CSV in UTF-8, and holds other bytes"),
+    ],
+)
+def test_a_log_that_says_nothing_is_refused_in_one_line(command: Any, text: str, message: str) -> None:
+    (command.folder / "run.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    done = command.analysis("diagnose", "run.csv")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"analysis: error: {message}")
+
+
+STORES = (
+    "--mlflow-url must be sqlite:///FILE, a database such as postgresql://HOST/NAME, or a server such as http://HOST"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("x/7 --mlflow-url foo", f"{STORES}:5000, got 'foo'"),
+        ("ok.csv --mlflow-url foo", f"{STORES}:5000, got 'foo'"),
+        ("x/7 --mlflow-url file:///tmp", f"{STORES}:5000, got 'file:///tmp'"),
+        ("x/7 --mlflow-url sqlite://", f"{STORES}:5000, got 'sqlite://'"),
+        ("x/7 --mlflow-url sqlite:///ok.csv", "MLflow's records must be a database that MLflow made, got ok.csv"),
+        ("x/7 --mlflow-url sqlite:///other.db", "MLflow's records must be a database that MLflow made, got other.db"),
+        ("x/7 --mlflow-url http://[bad", "MLflow's records in http://*** cannot be read: Invalid IPv6 URL"),
+        ("x/7 --mlflow-url mysql://u:secret@h/x", "MLflow's records in mysql://***@h/x need a driver: No module named"),
+        (
+            "ok.csv --mlflow-url http://h",
+            "--mlflow-url must go with a run in MLflow, got the file ok.csv; leave it out",
+        ),
+        ("x/7 --names nofile.yaml", "--names must be a file that can be read, got nofile.yaml: No such file"),
+        ("x/7 --names names.yaml", "--names must go with a run in files, got x/7, which is none; leave it out"),
+        ("ok.csv --names binary", "--names: binary must be a text file, in UTF-8"),
+        ("ok.csv --names wrong.yaml", "wrong.yaml: ppo.gamma must be a number from 0 to 1, got 'abc'"),
+        ("ok.csv --names flat.yaml", "flat.yaml: metrics must hold values by name, got 'loss'"),
+        ("ok.csv --set ppo.gamma=abc", "--set: ppo.gamma must be a number from 0 to 1, got 'abc'"),
+        (
+            "ok.csv --set ppo.gama=0.9",
+            "--set: no setting that a diagnosis reads is called 'ppo.gama'; did you mean ppo.gamma",
+        ),
+        ("ok.csv --set ppo.lr=-1", "--set: ppo.lr must be a positive number, got -1"),
+        ("ok.csv --set ppo.shared_trunk=yes", "--set: ppo.shared_trunk must be true or false, got 'yes'"),
+        ("~nouser/x", "a run must be a file or folder, a trial such as NAME/7, or an MLflow run id, got '~nouser/x'"),
+        (f"{'x' * 5000}", "a run must be a file or folder, a trial such as NAME/7, or an MLflow run id, got 'xxx"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_one_line(command: Any, words: str, message: str) -> None:
+    (command.folder / "ok.csv").write_text(OK)
+    (command.folder / "binary").write_bytes(b"\xff\xfe\x00")
+    (command.folder / "names.yaml").write_text("iteration: iteration\n")
+    (command.folder / "wrong.yaml").write_text("settings: {ppo.gamma: abc}\n")
+    (command.folder / "flat.yaml").write_text("metrics: loss\n")
+    sqlite3.connect(command.folder / "other.db").execute("CREATE TABLE studies (id)").connection.close()
+    before = (command.folder / "other.db").read_bytes()
+    done = command.analysis("diagnose", *words.split(" "))
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"analysis: error: {message}")
+    assert "secret" not in done.err
+    assert (command.folder / "other.db").read_bytes() == before
+
+
+def test_options_that_a_report_does_not_read_are_refused(command: Any) -> None:
+    (command.folder / "ok.csv").write_text(OK)
+    done = command.analysis("report", "ok.csv", "--optuna-url", "foo")
+    assert done.code == 2
+    assert "--optuna-url must go with the report of a sweep, not of a run, got ok.csv" in done.err
+    (command.folder / "runs" / "s").mkdir(parents=True)
+    (command.folder / "runs" / "s" / "config.yaml").write_text("{}")
+    done = command.analysis("report", "s", "--set", "ppo.gamma=0.9")
+    assert done.code == 2
+    assert "--set must go with the report of a run, not of a sweep, got s; leave it out" in done.err
+
+
+def test_columns_that_a_mapping_names_in_vain_are_said(command: Any) -> None:
+    (command.folder / "ok.csv").write_text(OK)
+    (command.folder / "names.yaml").write_text("iteration: iteration\nmetrics: {train/value_loss: critic}\n")
+    done = command.analysis("diagnose", "ok.csv", "--names", "names.yaml")
+    assert done.code == 0
+    assert "columns named by --names and not found: critic" in " ".join(done.out.split())
+
+
+def test_settings_that_can_be_said_by_hand_are_those_that_exist_and_are_read() -> None:
+    defaults = {"ppo": PPOConfig(), "env": EnvConfig(), "data": DataConfig()}
+    for path, kind in KNOWN.items():
+        group, _, name = path.partition(".")
+        if path != "env.actions":  # of runs of other programs
+            assert kind.holds(getattr(defaults[group], name)), path
+    source = "".join(file.read_text() for file in (ROOT / "analysis").rglob("*.py"))
+    read = set(re.findall(r'setting\("((?:ppo|env|data)\.\w+)"', source))
+    assert read <= KNOWN.keys()
+    assert {f"ppo.{name}" for name in vars(PPOConfig())} - KNOWN.keys() == {"ppo.device", "ppo.compile"}
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,7 @@ EFFECTIVE_PREFIX = "effective/"
 FINAL_EVALUATIONS = 3
 """A trial's value is the mean of this many last evaluations, never the best one."""
 
+FINAL_PREFIX = "final/"
 FINAL_VALUE = "final/value"
 FINAL_SPREAD = "final/spread"
 FINAL_ITERATIONS = "final/iterations"

@@ -1,20 +1,25 @@
 """Ray for the time of a sweep: a cluster of its own that nobody else can reach, or one that is there already."""
 
+import itertools
 import logging
 import os
 import secrets
 import socket
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeps.config import ResourcesConfig
 from sweeps.daemons import Daemons, signals_blocked
 from sweeps.errors import SweepError
 from sweeps.scratch import scratch_folder
 from sweeps.stop import StopRequest
+
+if TYPE_CHECKING:
+    from ray.job_config import JobConfig
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -57,9 +62,25 @@ def prepare_environment(resources: ResourcesConfig) -> None:
         os.environ.update(_JOINING)
         if _has_token():  # a cluster without tokens lets us in just the same
             os.environ.setdefault("RAY_AUTH_MODE", "token")
-    # Workers start in folders of their own and must find these packages.
-    root = str(Path(__file__).parent.parent)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+
+
+def import_path() -> list[str]:
+    """Where this process looks for modules before it looks in Python's own library, absolute, in its order."""
+    library = Path(sysconfig.get_path("stdlib"))
+    zipped = library.parent / f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+    own = itertools.takewhile(lambda entry: Path(entry) not in (library, zipped), sys.path)
+    return [os.path.abspath(entry) for entry in own]
+
+
+def _job() -> "JobConfig":
+    """What workers are told of this process: they import what it imports."""
+    from ray.job_config import JobConfig
+
+    # Ray puts each in front of those before.
+    job = JobConfig(_py_driver_sys_path=import_path()[::-1])
+    # Else Ray puts the working directory in front of all, and a `rl/` or a `sweeps.py` there would hide ours.
+    job._runtime_env_has_working_dir = lambda: True  # type: ignore[method-assign]
+    return job
 
 
 def _has_token() -> bool:
@@ -87,7 +108,7 @@ def join_cluster(resources: ResourcesConfig) -> None:
 
     try:
         with _without_stderr():  # each of Ray's attempts is a line on the screen, whatever its log level
-            ray.init(address=resources.ray_address, **_QUIET)
+            ray.init(address=resources.ray_address, job_config=_job(), **_QUIET)
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         cause = error.__cause__ or error.__context__ or error
         reason = str(cause).strip().splitlines()[-1].rpartition("RpcError: ")[2].rstrip(".")
@@ -153,7 +174,14 @@ def _start(cpus: int, folder: str) -> None:
 
     try:
         with signals_blocked():
-            ray.init(address="local", num_cpus=cpus, _temp_dir=folder, include_dashboard=False, **_QUIET)
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                _temp_dir=folder,
+                include_dashboard=False,
+                job_config=_job(),
+                **_QUIET,
+            )
     except Exception as error:  # Ray raises no other, where its processes take more than 30 s to answer
         reason = str(error).partition("\n")[0].rstrip(".")
         raise SweepError(f"Ray must start, and did not: {reason}; leave the machine more room") from error

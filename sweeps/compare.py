@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from analysis.axis import Axis, reached
 from rl import metrics
-from sweeps.ledger import STATES, Entry
+from sweeps.ledger import CRASHED_BEFORE, STATES, Entry
 from sweeps.mlflow_runs import TrackedRun
 from sweeps.outcome import Outcome
 from sweeps.snapshot import SavedTrial, Snapshot
@@ -156,7 +156,8 @@ def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
     if entry.is_open:
         # MLflow comes last, so the end of a call may be missing there.
-        if status not in (RUNNING, STATUS[Outcome.INTERRUPTED]) or outcome not in (None, Outcome.INTERRUPTED):
+        allowed = [Outcome.INTERRUPTED] + [Outcome.CRASHED] * (CRASHED_BEFORE in entry.notes)
+        if status not in (RUNNING, *(STATUS[each] for each in allowed)) or outcome not in (None, *allowed):
             what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
         return
@@ -307,7 +308,7 @@ def as_kept(value: object) -> object:
 
 def is_summary(name: str) -> bool:
     """Whether a metric stands for a whole trial. An interrupted one has it once more at its end."""
-    return name.startswith("final/")
+    return name.startswith(metrics.FINAL_PREFIX)
 
 
 def is_own_word(name: str) -> bool:

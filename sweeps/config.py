@@ -14,6 +14,7 @@ TAKEN = ("mlflow.db", "optuna.db", "mlflow-artifacts")
 MODES = ("max", "min")
 SAMPLERS = ("tpe", "random", "points")
 SCHEDULERS = ("asha", "none")
+CRASHED = "crashed"
 TRACKERS = ("mlflow", "none")
 
 FORMAT = 2
@@ -179,6 +180,7 @@ class SweepConfig:
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     resume: str | None = None  # a sweep to go on with, by its name; null: a new one
+    retry: str | None = None  # crashed: with resume, trials that crashed run again; null: they stay as they ended
     format: int = FORMAT  # version of the sweep's records, which decides its rules; not to be set
 
     def __post_init__(self) -> None:
@@ -186,6 +188,12 @@ class SweepConfig:
             self.resume is None or self.resume == self.sweep.name,
             f"sweep.name must be left out with resume={self.resume}, which says it; got {self.sweep.name}",
         )
+        if self.retry is not None:
+            one_of("retry", self.retry, (CRASHED,))
+            require(
+                self.resume is not None,
+                f"retry={self.retry} is for a sweep on record; say which by resume=NAME",
+            )
         require(
             1 <= self.format <= FORMAT,
             f"format must be 1 to {FORMAT}, what this version of Unstuck can go on with, got {self.format}; take the "

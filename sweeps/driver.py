@@ -25,7 +25,7 @@ from sweeps.errors import DiskFullError, LedgerError, SweepError
 from sweeps.force import mismatch
 from sweeps.health import HealthRules
 from sweeps.layout import read_records, sweep_folder
-from sweeps.ledger import CONTROL, DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, VALUES, Entry, Ledger
+from sweeps.ledger import CONTROL, DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, TRACEBACK, VALUES, Entry, Ledger
 from sweeps.lock import owner
 from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress
@@ -35,6 +35,7 @@ from sweeps.replay import open_run, write_run
 from sweeps.space import Space
 from sweeps.spool import Spool
 from sweeps.standing import standing, summary
+from sweeps.startup import Startup
 from sweeps.tracking import Tracker
 
 MAX_INFEASIBLE_IN_A_ROW = 100
@@ -82,6 +83,7 @@ class Driver:
 
     Attributes:
         failure: Why the sweep cannot go on, if it cannot.
+        completed: Trials that have completed, by earlier processes too.
 
     Raises:
         SweepError: The ledger's rungs are not those of this configuration.
@@ -108,7 +110,9 @@ class Driver:
         self._running: dict[int, _Running] = {}
         self._proposed = 0
         self._spool = Spool(reopen or _nothing, tracker.incomplete, self._outcomes, self._replay, progress.warn)
+        self._startup = Startup()
         self.failure: SweepError | None = None
+        self.completed = 0
         entries = ledger.entries()
         self._unfinished = deque(entry for entry in entries if entry.is_open)
         self._recall(entries)
@@ -164,6 +168,8 @@ class Driver:
         if notes and DISK_FULL in notes:
             self.failure = DiskFullError(notes[DISK_FULL])
             return None
+        if records:
+            self._startup.deliver()
         with self._needing_the_ledger():
             if notes:
                 self._ledger.annotate(number, notes)
@@ -185,10 +191,11 @@ class Driver:
         if number not in self._running:
             return
         error = redact_url(error)
-        lines = error.strip().splitlines()
+        reason = error.strip().rpartition("\n")[2] or "the worker died"
         with self._needing_the_ledger():
-            self._ledger.annotate(number, {"traceback": error})
-            self._finish(number, Verdict(Outcome.CRASHED, lines[-1] if lines else "the worker died"))
+            self._ledger.annotate(number, {TRACEBACK: error})
+            self._finish(number, Verdict(Outcome.CRASHED, reason))
+            self.failure = self.failure or self._startup.crash(number, reason, self._running)
 
     def interrupt(self, reason: str) -> None:
         """Record all trials that still run as interrupted; in the tracker alone, if the ledger is gone."""
@@ -223,6 +230,7 @@ class Driver:
         """Take up what the ledger knows: trials that count, results at rungs, and how the ended ones did."""
         ended = [entry for entry in entries if not entry.is_open]
         self._proposed = sum(entry.outcome is not Outcome.INFEASIBLE for entry in ended)
+        self.completed = sum(entry.outcome is Outcome.COMPLETED for entry in ended)
         for entry in ended:
             if entry.outcome:
                 spread = entry.summary.get(metrics.FINAL_SPREAD, 0.0)
@@ -330,6 +338,7 @@ class Driver:
         value, spread = self._standing(trial) if trial.evaluations else (None, 0.0)
         self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)
         del self._running[number]
+        self.completed += verdict.outcome is Outcome.COMPLETED
         self._health.forget(number)
         self._diagnoses.forget(number)
         self._spool.write(number, lambda: self._tracker.log(number, records))

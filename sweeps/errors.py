@@ -13,5 +13,9 @@ class DiskFullError(LedgerError):
     """A checkpoint cannot be written, and the records must not get ahead of it: the sweep must end just the same."""
 
 
+class StartupError(SweepError):
+    """The first trials crashed alike before a first result: the rest would as well."""
+
+
 class TrackingError(Exception):
     """A record that could not be written. The ledger stays the truth: a sweep can go on and write it again later."""

@@ -25,7 +25,7 @@ from sweeps.errors import SweepError
 from sweeps.layout import sqlite_file
 from sweeps.outcome import Outcome, Verdict
 from sweeps.redact import redact_error, redact_value
-from sweeps.storage import PatientStorage
+from sweeps.storage import PatientStorage, reopen
 
 OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
 RUNGS, DECISION, CONTROL = "rungs", "decision", "control"
@@ -36,7 +36,13 @@ whether the trial is what all others are compared with."""
 DIAGNOSIS, FINDINGS = "diagnosis", "findings"
 """Likewise: the first finding of a trial's diagnosis in words, and the names of all (`sweeps/diagnoses.py`)."""
 
-NOTES = (*assignment.NOTES, DIAGNOSIS, FINDINGS)
+TRACEBACK = "traceback"
+"""Likewise: of a trial that crashed."""
+
+CRASHED_BEFORE = "crashed_before"
+"""Likewise: the reason of a trial's crash, after which it was run again."""
+
+NOTES = (*assignment.NOTES, DIAGNOSIS, FINDINGS, CRASHED_BEFORE)
 """Attributes that the tracker shows as tags."""
 
 _FIXED = "fixed_params"
@@ -201,6 +207,15 @@ class Ledger:
         raw = self._parameters(trial, distributions)
         self.annotate(number, {OUTCOME: "", REASON: ""})  # how it was interrupted no longer holds
         return raw
+
+    def reopen_crashed(self) -> list[int]:
+        """Set trials that crashed running again, as if they had been interrupted; returns their numbers."""
+        crashed = [entry for entry in self.entries() if entry.outcome is Outcome.CRASHED and not entry.is_open]
+        said = {OUTCOME: str(Outcome.INTERRUPTED), REASON: "it crashed, and is to run again"}
+        gone = dict.fromkeys((DECISION, TRACEBACK))
+        changes = {entry.number: {**said, **gone, CRASHED_BEFORE: entry.reason} for entry in crashed}
+        self._study = reopen(self._study, changes)
+        return list(changes)
 
     def _seed(self, number: int) -> None:
         """A sampler of each trial's own: one that went on would draw other points after a resume than without."""

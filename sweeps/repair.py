@@ -18,6 +18,7 @@ from sweeps.replay import write_run
 from sweeps.schema import to_yaml
 from sweeps.snapshot import SavedTrial, Snapshot
 from sweeps.space import Space, search_space
+from sweeps.summary import NONE_COMPLETED
 from sweeps.tracking import OUTCOME_TAG, PARAM_LENGTH, REASON_TAG, Tracker, flatten, make_tracker, storable
 
 DIED = "the driver died"
@@ -163,7 +164,9 @@ def _close(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Seque
     outcome, reason = Outcome.INTERRUPTED, DIED
     if own and own[0].status != RUNNING and OUTCOME_TAG in own[0].tags:
         outcome, reason = Outcome(own[0].tags[OUTCOME_TAG]), own[0].tags.get(REASON_TAG, "")
-    elif len(ended) == len(snapshot.entries):
+    elif any(entry.outcome is Outcome.COMPLETED for entry in ended) and len(ended) == len(snapshot.entries):
         outcome, reason = Outcome.COMPLETED, ""
+    elif len(ended) == len(snapshot.entries):
+        outcome, reason = Outcome.CRASHED, NONE_COMPLETED
     tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {})
     return f"the sweep's own run: {outcome}"

@@ -16,10 +16,10 @@ from rl.envs import make_vec
 from rl.machine import require_machine
 from sweeps.asha import Asha
 from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
-from sweeps.config import SweepConfig
+from sweeps.config import CRASHED, SweepConfig
 from sweeps.data import load_data, name_flows
 from sweeps.driver import Driver
-from sweeps.errors import LedgerError, SweepError, TrackingError
+from sweeps.errors import LedgerError, StartupError, SweepError, TrackingError
 from sweeps.layout import sweep_folder
 from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
@@ -29,11 +29,12 @@ from sweeps.records import Records, open_records, recorded_format
 from sweeps.reports import write_reports
 from sweeps.space import Space, search_space
 from sweeps.stop import StopRequest
-from sweeps.summary import print_command, resume_command, show_summary
+from sweeps.summary import NONE_COMPLETED, no_success, print_command, resume_command, show_summary
 from sweeps.tracking import REASON_TAG, Tracker
 
 FAILED = 1
-"""Exit code where the ledger failed midway (what it lacks did not happen, and a resume runs it), or Ray died."""
+"""Exit code where no trial completed, the ledger failed midway (what it lacks did not happen, and a resume runs it), or
+Ray died."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -52,7 +53,8 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         command: The arguments that it was composed from, for the command that reruns the best trial.
 
     Returns:
-        The process's exit code: 0, 1 if the ledger failed, the disk is full or Ray died, or 130 after Ctrl-C.
+        The process's exit code: 0, 1 if no trial completed, the ledger failed, the disk is full or Ray died, or 130
+        after Ctrl-C.
 
     Raises:
         ConfigError, DataError, SweepError, TrackingError: What is wrong, before any worker starts.
@@ -72,10 +74,13 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         require_machine(config.ppo)
     join_cluster(config.resources)
     num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
-    resuming, config = config.resume is not None, replace(config, resume=None)
+    resuming, retrying = config.resume is not None, config.retry is not None
+    config = replace(config, resume=None, retry=None)
     with StopRequest() as stop:
         with open_records(config, flows, provenance(), resuming) as records:
             ledger, tracker = records.ledger, records.tracker
+            if retrying:
+                ledger.reopen_crashed()
             for point in points[len(ledger.enqueued()) :]:  # none of them again
                 ledger.enqueue(space.encode(point))
             _announce(config, records, num_trials, slots, console)
@@ -112,18 +117,31 @@ def _conclude(
     if isinstance(driver.failure, LedgerError):
         _say_how_to_resume(config, command, str(driver.failure), console)
         return FAILED
-    show_summary(config, command, ledger.entries(), report, console)
-    if driver.failure:
+    entries = ledger.entries()
+    is_success = driver.completed > 0 or stopped == BY_THE_USER
+    if isinstance(driver.failure, StartupError):
+        _say(f"error: {driver.failure}", console)
+    elif not is_success:
+        _say(no_success(entries), console)
+    show_summary(config, command, entries, report, console)
+    if driver.failure and not isinstance(driver.failure, StartupError):
         raise driver.failure
-    if stopped:
+    if stopped and not driver.failure:
         _say_how_to_resume(config, command, stopped, console)
-    return INTERRUPTED if stopped == BY_THE_USER else 0
+    crashed = sum(entry.outcome is Outcome.CRASHED for entry in entries)
+    if crashed:
+        _say(f"Once its cause is mended, what crashed ({crashed}) can run again, under the same numbers:", console)
+        print_command([*resume_command(config, command), f"retry={CRASHED}"], console)
+    return INTERRUPTED if stopped == BY_THE_USER else 0 if is_success else FAILED
 
 
 def _say_how_to_resume(config: SweepConfig, command: Sequence[str], why: str, console: Console) -> None:
-    text = f"The sweep ended early: {why}. What had run is on record. Go on with it:"
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
+    _say(f"The sweep ended early: {why}. What had run is on record. Go on with it:", console)
     print_command(resume_command(config, command), console)
+
+
+def _say(text: str, console: Console) -> None:
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def _announce(config: SweepConfig, records: Records, num_trials: int, slots: int, console: Console) -> None:
@@ -193,9 +211,11 @@ def _close(tracker: Tracker, driver: Driver, stopped: str, console: Console) -> 
             f"warning: MLflow lacks trials {lacking}, or has them in part; a resume, or the audit's --repair, adds it"
         )
         console.print(text, markup=False, highlight=False)
-    failed = driver.failure and not isinstance(driver.failure, LedgerError)
-    outcome = Outcome.CRASHED if failed else Outcome.INTERRUPTED if stopped else Outcome.COMPLETED
-    reason = str(driver.failure or stopped)
+    reason = str(driver.failure or stopped) or ("" if driver.completed else NONE_COMPLETED)
+    if isinstance(driver.failure, LedgerError) or (stopped and not driver.failure):
+        outcome = Outcome.INTERRUPTED
+    else:
+        outcome = Outcome.CRASHED if reason else Outcome.COMPLETED
     try:
         tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {})
     except TrackingError as error:
@@ -260,7 +280,8 @@ def _tune(
     from sweeps.trainable import TrialTrainable
 
     def is_over() -> bool:
-        return stop.asked or time.monotonic() >= deadline or isinstance(driver.failure, LedgerError)
+        failed = isinstance(driver.failure, LedgerError | StartupError)  # else what runs may run to its end
+        return stop.asked or time.monotonic() >= deadline or failed
 
     search = LedgerSearch(stop.guarded(driver.propose))
     with ray_cluster(config.resources, slots, sweep_folder(config), stop) as scratch:

@@ -1,13 +1,19 @@
 """Optuna's storage, with patience: a ledger that is locked or away for a moment ends no sweep."""
 
 import functools
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.study import Study
+from optuna.trial import TrialState
+from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from sweeps.errors import LedgerError
 from sweeps.redact import redact_error
@@ -22,6 +28,7 @@ _CALLS = (
     *("set_trial_user_attr", "set_trial_system_attr", "set_study_user_attr", "set_study_system_attr"),
     *("get_trial", "get_study_user_attrs", "get_study_system_attrs", "get_study_directions"),
     *("_create_new_trial", "_set_trial_param", "_get_trials"),  # as Optuna's cache calls them
+    "reopen_trials",
 )
 """Each is one transaction: one that failed has changed nothing."""
 
@@ -34,6 +41,29 @@ class PatientStorage(RDBStorage):
     """
 
     given_up = False
+
+    def reopen_trials(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
+        """Set trials running again, by Optuna's ids, in one transaction; see `reopen`.
+
+        Optuna has no way to: an ended trial is final there. Its tables are those of 4.0 to 5.0, which a test holds.
+        """
+        from optuna.storages._rdb import models
+
+        with Session(self.engine) as session, session.begin():
+            for trial_id, attributes in changes.items():
+                trial = session.get_one(models.TrialModel, trial_id)
+                trial.state, trial._datetime_complete_utc = TrialState.RUNNING, None
+                session.execute(
+                    delete(models.TrialUserAttributeModel).where(
+                        models.TrialUserAttributeModel.trial_id == trial_id,
+                        models.TrialUserAttributeModel.key.in_(attributes),
+                    )
+                )
+                session.add_all(
+                    models.TrialUserAttributeModel(trial_id=trial_id, key=key, value_json=json.dumps(value))
+                    for key, value in attributes.items()
+                    if value is not None
+                )
 
 
 def _patiently(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,8 +82,25 @@ def _patiently(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     return attempt
 
 
+def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
+    """Set trials that have ended running again, all or none.
+
+    Args:
+        study: In a `PatientStorage`.
+        changes: By the trial's number: user attributes to set, or with None to take away.
+
+    Returns:
+        The study, read anew: Optuna keeps ended trials in memory.
+    """
+    cached: Any = study._storage
+    storage: PatientStorage = cached._backend
+    ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
+    storage.reopen_trials({ids[number]: attributes for number, attributes in changes.items()})
+    return optuna.load_study(storage=storage, study_name=study.study_name)
+
+
 for _name in _CALLS:
-    setattr(PatientStorage, _name, _patiently(_name, getattr(RDBStorage, _name)))
+    setattr(PatientStorage, _name, _patiently(_name, getattr(PatientStorage, _name)))
 
 
 def _reason(error: BaseException, url: str) -> str:

@@ -1,5 +1,6 @@
 """What the user reads when a sweep has ended: who won, how trials ended, and what to type next."""
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -27,7 +28,21 @@ _TOP = 10
 _NAME_LENGTH = 88
 """Of the sweep's name, in the name of a rerun: names have at most 100 characters."""
 
-_NOT_RERUN = ("resume", "sweep.name", "sweep.num_trials", "sweep.max_hours", "sweep.control", "data.fingerprint")
+NONE_COMPLETED = "no trial completed"
+"""Why a sweep that ran to its end has failed."""
+
+_NUMBER = re.compile(r"\d+")
+"""Left out where reasons are compared: `0.31 < 0.44` is the same one as `0.29 < 0.44`."""
+
+_NOT_RERUN = (
+    "resume",
+    "retry",
+    "sweep.name",
+    "sweep.num_trials",
+    "sweep.max_hours",
+    "sweep.control",
+    "data.fingerprint",
+)
 _NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
 
 
@@ -53,6 +68,23 @@ def show_summary(
     console.print("Open what was recorded (MLflow on http://127.0.0.1:5000, the Optuna dashboard on port 8080):")
     for line in ui_commands(config):
         print_command(line, console)
+
+
+def no_success(entries: Sequence[Entry]) -> str:
+    """What there is to say of a sweep in which no trial completed: how most ended, and their commonest reason."""
+    text = f"{NONE_COMPLETED[0].upper()}{NONE_COMPLETED[1:]}, so this sweep is no success"
+    if not entries:
+        return f"{text}: none was started"
+    outcome = _commonest([str(entry.outcome or "open") for entry in entries])
+    reasons = [entry.reason for entry in entries if str(entry.outcome or "open") == outcome]
+    alike = _commonest([_NUMBER.sub("", reason) for reason in reasons])
+    often = [reason for reason in reasons if _NUMBER.sub("", reason) == alike]
+    share = f", {len(often)} of them since" if len(often) < len(reasons) else ""
+    return f"{text}. {len(reasons)} of {len(entries)} {outcome}{share}: {often[0] or 'no reason is on record'}"
+
+
+def _commonest(words: Sequence[str]) -> str:
+    return Counter(words).most_common(1)[0][0]
 
 
 def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
@@ -121,7 +153,7 @@ def resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
     kept = [
         redact_value(word)
         for before, word in zip(("", *command), command, strict=False)
-        if _is_option(before) or word.partition("=")[0].lstrip("+~") not in ("sweep.name", "resume")
+        if _is_option(before) or word.partition("=")[0].lstrip("+~") not in ("sweep.name", "resume", "retry")
     ]
     return ["python", "sweep.py", *kept, f"resume={config.sweep.name}"]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from rl import metrics
 from sweeps.config import TrackingConfig
 from sweeps.errors import TrackingError
 from sweeps.mlflow_store import DATABASES, connect, renew, translated
@@ -362,7 +363,7 @@ def _reopen(
 
     Returns:
         Its parameters, and each metric that it has with each step: a worker that had to start anew repeats them later,
-        which MLflow would keep beside the first.
+        which MLflow would keep beside the first. Not those of the whole trial, of which the last point holds.
     """
     had = client.get_run(run).data
     for key in (OUTCOME_TAG, REASON_TAG):
@@ -370,7 +371,8 @@ def _reopen(
             client.delete_tag(run, key)
     client.update_run(run, status="RUNNING")
     _set_tags(client, run, tags)
-    return had.params, {(name, row.step) for name in had.metrics for row in client.get_metric_history(run, name)}
+    curves = [name for name in had.metrics if not name.startswith(metrics.FINAL_PREFIX)]
+    return had.params, {(name, row.step) for name in curves for row in client.get_metric_history(run, name)}
 
 
 def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ def documented() -> dict[str, dict[str, str]]:
 def declared() -> set[str]:
     """Every name that `rl.metrics` declares, the families by their pattern."""
     constants = {value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)}
-    families = {metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX, metrics.EFFECTIVE_PREFIX}
+    families = {metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX, metrics.EFFECTIVE_PREFIX, metrics.FINAL_PREFIX}
     return constants - families | {ANY_ACTION, ANY_GREEDY_ACTION, ANY_SETTING, ANY_SEED}
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Command
+
 COMMAND = Path(__file__).parents[1] / "sweep.py"
 
 
@@ -154,3 +156,17 @@ def test_completion_offers_settings(tmp_path: Path) -> None:
         text=True,
     )
     assert "ppo.value_coef=" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        (("retry=crashed",), "retry=crashed is for a sweep on record; say which by resume=NAME"),
+        (("resume=mine", "retry=pruned"), "retry must be one of crashed, got 'pruned'"),
+    ],
+)
+def test_only_crashed_trials_of_a_sweep_on_record_are_retried(
+    command: Command, arguments: tuple[str, ...], refusal: str
+) -> None:
+    done = command("+experiment=quickstart", *arguments)
+    assert (done.code, done.out, done.err) == (2, "", f"sweep.py: error: {refusal}\n")

@@ -67,8 +67,15 @@ class Process:
 
     def succeed(self) -> str:
         """What it printed; it must end well, and without a traceback."""
+        return self._end_with(0)
+
+    def complete_none(self) -> str:
+        """What it printed; it must end in order, and say that it has no trial to show."""
+        return self._end_with(1)
+
+    def _end_with(self, expected: int) -> str:
         code, printed = self.wait()
-        assert code == 0, printed
+        assert code == expected, printed
         assert "Traceback" not in printed, printed
         return printed
 

@@ -229,7 +229,7 @@ def test_second_ctrl_c(sweep: Maker, after_s: float) -> None:
 @pytest.mark.chaos
 def test_time_budget_and_resume(sweep: Maker) -> None:
     stopped = sweep(*TINY, "ppo.num_iterations=400", "scheduler=none", "health=none", num_trials=3)
-    printed = stopped.start("sweep.max_hours=0.005").succeed()  # 18 s, most of which Ray takes to start
+    _, printed = stopped.start("sweep.max_hours=0.005").wait()  # 18 s, most of which Ray takes to start
     assert "time budget" in printed
     assert stopped.audit()[0] == 0
     go_on(stopped)

@@ -21,7 +21,7 @@ def hostile(name: str) -> tuple[str, ...]:
 @pytest.mark.chaos
 def test_losses_turn_not_finite(sweep: Maker) -> None:
     sick = sweep(*hostile("NotFinite"), num_trials=3)
-    assert "is nan at iteration 4" in sick.start().succeed()  # 100 steps of each lane, 32 an iteration
+    assert "is nan at iteration 4" in sick.start().complete_none()  # 100 steps of each lane, 32 an iteration
     assert sick.outcomes() == {"diverged": 3}
     sick.check()
 
@@ -38,7 +38,7 @@ def seed_with_odd_lanes_in_one_member() -> int:
 
 def test_losses_turn_not_finite_in_one_member_only(sweep: Maker) -> None:
     sick = sweep(*hostile("OddNotFinite"), f"sweep.seed={seed_with_odd_lanes_in_one_member()}", num_trials=3)
-    assert "of member 1 is nan at iteration 4" in sick.start().succeed()
+    assert "of member 1 is nan at iteration 4" in sick.start().complete_none()
     assert sick.outcomes() == {"diverged": 3}
     sick.check()
 
@@ -46,7 +46,7 @@ def test_losses_turn_not_finite_in_one_member_only(sweep: Maker) -> None:
 @pytest.mark.chaos
 def test_trainable_raises(sweep: Maker) -> None:
     sick = sweep(*hostile("Raising"), "resources.max_failures=0", num_trials=3)
-    assert "RuntimeError: the simulator lost its licence at step 100" in sick.start().succeed()
+    assert "RuntimeError: the simulator lost its licence at step 100" in sick.start().complete_none()
     assert sick.outcomes() == {"crashed": 3}
     sick.check()
 

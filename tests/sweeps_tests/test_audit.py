@@ -17,6 +17,8 @@ from rl.learner import Learner
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.__main__ import main
+from sweeps.audit import audit, find_sweep
+from sweeps.champion import load_sweep
 from sweeps.config import StudyConfig, SweepConfig
 from sweeps.layout import checkpoint_file, config_file, sweep_folder
 from sweeps.ledger import VALUES, Ledger
@@ -286,3 +288,16 @@ def test_a_password_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str
     assert "--optuna-url must be given, since the sweep's folder keeps no password" in capsys.readouterr().err
     url = f"sqlite:///{folder}/optuna.db"
     assert main(["audit", "whole", "--folder", str(folder), "--optuna-url", url]) == 0
+
+
+def test_a_crashed_trial_that_is_to_run_again_is_no_difference(folder: Path, stores: Path) -> None:
+    """As a process leaves it that dies between setting it running in the ledger and in MLflow."""
+    config = load_sweep(folder / "whole")
+    tracker = make_tracker(config.tracking, folder)
+    tracker.start_sweep("whole", to_yaml(config), {})
+    ledger = Ledger.go_on(f"sqlite:///{folder}/optuna.db", config.sweep, config.sampler)
+    learner = make_learner(PPO, CARTPOLE, member_seeds(0, 1), evaluation_seed(0))
+    number = write(config, ledger, tracker, learner, Verdict(Outcome.CRASHED, "OSError: no device"))
+    assert ledger.reopen_crashed() == [number]
+    found = audit(find_sweep("whole", folder))
+    assert found.is_clean, "\n".join(found.describe())

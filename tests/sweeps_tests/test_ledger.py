@@ -11,6 +11,7 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
+from sweeps import storage
 from sweeps.config import SamplerConfig, StudyConfig
 from sweeps.errors import SweepError
 from sweeps.ledger import REASON, VALUES, Entry, Ledger, best
@@ -264,3 +265,47 @@ def test_a_missing_ledger_is_not_made_by_looking_for_it(tmp_path):
     with pytest.raises(SweepError, match=r"must be a database that exists, got .*gone\.db; check sweep\.folder"):
         Ledger.open(f"sqlite:///{tmp_path}/gone.db", "any")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_crashed_trial_is_set_running_again(url: str, ledger: Ledger, name: str) -> None:
+    """Optuna has no way to, so this goes by its tables: look at `PatientStorage.reopen_trials` for another version."""
+    assert optuna.__version__.startswith("5.")
+    run(ledger, Outcome.COMPLETED, {2: 0.5}, 0.5)
+    run(ledger, Outcome.CRASHED, {2: 0.25})
+    entries = ledger.entries()
+    assert ledger.reopen_crashed() == [1]
+    for seen in (ledger, Ledger.go_on(url, StudyConfig(name=name), RANDOM)):
+        whole, crashed = seen.entries()
+        assert whole == entries[0]
+        assert (crashed.outcome, crashed.is_open, crashed.decision) == (Outcome.INTERRUPTED, True, None)
+        assert crashed.notes["crashed_before"] == entries[1].reason
+        assert (crashed.values, crashed.curve, crashed.started) == (
+            entries[1].values,
+            entries[1].curve,
+            entries[1].started,
+        )
+    ledger.take_up(1, LR)
+    ledger.report(1, 4, 0.75)
+    ledger.finish(1, Verdict(Outcome.COMPLETED, "reached iteration 4"), 0.75)
+    ended = study(url, name).trials[1]
+    assert (ended.state, ended.value, ended.intermediate_values) == (TrialState.COMPLETE, 0.75, {2: 0.25, 4: 0.75})
+    assert ledger.reopen_crashed() == []
+
+
+def test_all_crashed_trials_are_set_running_or_none(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        run(ledger, Outcome.CRASHED, {})
+    before, written = ledger.entries(), []
+
+    def dies_at_the_second_trial(value: object) -> str:
+        written.append(value)
+        if len(written) == 4:  # outcome, reason, crashed_before
+            raise KeyboardInterrupt
+        return f'"{value}"'
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.json, "dumps", dies_at_the_second_trial)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.reopen_crashed()
+    assert ledger.reopen_crashed() == [0, 1]
+    assert [entry.notes["crashed_before"] for entry in ledger.entries()] == [entry.reason for entry in before]

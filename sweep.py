@@ -3,7 +3,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import hydra
@@ -11,23 +11,24 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from rl.errors import ConfigError, DataError
-from sweeps.command import check_arguments
+from sweeps.command import read_arguments
 from sweeps.config import SweepConfig
+from sweeps.effects import Idle, refuse_idle
 from sweeps.errors import SweepError, TrackingError
 from sweeps.redact import redact_error
-from sweeps.schema import readable_errors, to_config
+from sweeps.schema import readable_errors, to_config, unread_settings
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
-    """Print what the user can mend as one line, and exit with status 2."""
+def one_line(arguments: Sequence[str]) -> Iterator[None]:
+    """Print what the user can mend as one line, without the arguments' secrets, and exit with status 2."""
     try:
         yield
     except (ConfigError, DataError, SweepError, TrackingError) as error:
         text = traceback.format_exc() if WANTS_TRACEBACK else f"sweep.py: error: {error}\n"
-        sys.stderr.write(redact_error(text, *sys.argv[1:]))
+        sys.stderr.write(redact_error(text, *arguments))
         raise SystemExit(1 if WANTS_TRACEBACK else 2) from None
     except KeyboardInterrupt:
         print("stopped by the user; nothing had been started", file=sys.stderr)
@@ -36,23 +37,30 @@ def one_line() -> Iterator[None]:
 
 def main() -> int:
     """Return the exit status: 0, 2 for a refusal, or what the sweep says."""
-    configs: list[SweepConfig] = []
+    arguments = sys.argv[1:]
+    composed: list[tuple[SweepConfig, list[Idle]]] = []
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="config")
     def compose(cfg: DictConfig) -> None:
-        with one_line():  # here, since a setting may refer to Hydra's choices, which are gone afterwards
-            configs.append(to_config(cfg, HydraConfig.get().runtime.choices.get("experiment")))
+        with one_line(arguments):  # here, since a setting may refer to Hydra's choices, which are gone afterwards
+            config = to_config(cfg, HydraConfig.get().runtime.choices.get("experiment"))
+            idle = unread_settings(cfg, config, line.given)
+            if config.resume is None:  # what is on record goes on as it was, with a word about it
+                refuse_idle(idle)
+            composed.append((config, idle))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
-    with one_line(), readable_errors():
-        check_arguments(sys.argv[1:])
+    with one_line(arguments), readable_errors():
+        line = read_arguments(arguments)
+        sys.argv[1:] = line.words  # where Hydra reads them
         compose()
-    if not configs:  # --help, --cfg or --info: Hydra has answered
+    if not composed:  # --help, --cfg or --info: Hydra has answered
         return 0
-    with one_line():
+    with one_line(arguments):
         from sweeps.run import run_sweep  # late, so that Hydra's own answers come at once
 
-        return run_sweep(configs[0], sys.argv[1:])
+        config, idle = composed[0]
+        return run_sweep(config, arguments, idle)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ The comment behind each field gives its meaning and a typical range. Hydra's sch
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any
 
 from rl.errors import ConfigError
 
@@ -29,8 +31,11 @@ def require(holds: bool, message: str) -> None:
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise `ConfigError` unless `value` is among the names allowed."""
-    require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    """Raise `ConfigError` unless `value` is among the names allowed, with the one that it resembles."""
+    plain = str(value).lower()
+    close = [option for option in allowed if plain.startswith(option)] or get_close_matches(plain, allowed, 1, 0.7)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {value!r}{hint}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,47 +150,57 @@ class PPOConfig:
         return self.num_envs * self.num_steps
 
     def __post_init__(self) -> None:
-        for name in ("num_iterations", "num_envs", "num_steps", "minibatch_size", "num_epochs", "eval_every"):
-            require(getattr(self, name) >= 1, f"ppo.{name} must be at least 1, got {getattr(self, name)}")
+        for item in fields(self):
+            self.check_alone(item.name, getattr(self, item.name))
         require(
             self.batch_size % self.minibatch_size == 0,
             f"minibatch_size must divide num_envs * num_steps = {self.batch_size}, got {self.minibatch_size}; "
             f"try {_nearest_divisors(self.batch_size, self.minibatch_size)}",
         )
-        require(self.minibatch_size >= 2, "minibatch_size must be at least 2, got 1: advantages need a spread")
         require(
             self.eval_every <= self.num_iterations,
             f"ppo.eval_every must not exceed num_iterations = {self.num_iterations}, got {self.eval_every}: "
             "a run without an evaluation has no value",
         )
-        for name in ("lr", "adam_eps", "clip_range", "max_grad_norm"):
-            value = getattr(self, name)
-            require(value > 0 and math.isfinite(value), f"ppo.{name} must be positive and finite, got {value}")
-        for name in ("gamma", "gae_lambda"):
-            require(0 <= getattr(self, name) <= 1, f"ppo.{name} must lie in 0..1, got {getattr(self, name)}")
-        for name in ("entropy_coef", "value_coef"):
-            value = getattr(self, name)
-            require(value >= 0 and math.isfinite(value), f"ppo.{name} must be finite and not negative, got {value}")
-        # Below 1e-5 the rounding of float32 alone would end an update before its first step.
-        for name, least in (("clip_range_vf", 0.0), ("target_kl", 1e-5)):
-            value = getattr(self, name)
-            require(
-                value is None or value > least, f"ppo.{name} must exceed {least:g}, or be null for off; got {value}"
-            )
-        for name, most in (("num_envs", 4096), ("num_steps", 65_536)):
-            require(getattr(self, name) <= most, f"ppo.{name} must be at most {most}, got {getattr(self, name)}")
-        for name in ("lr_schedule", "clip_range_schedule"):
-            one_of(f"ppo.{name}", getattr(self, name), SCHEDULES)
-        one_of("ppo.device", self.device, DEVICES)
         require(
             self.device == "cpu" or not self.compile,
             f"ppo.compile must be false with ppo.device={self.device}, got true: it makes programs for the CPU",
         )
-        one_of("ppo.normalize_returns", self.normalize_returns, RETURN_NORMALIZATIONS)
-        require(
-            len(self.hidden_sizes) >= 1 and all(1 <= size <= 4096 for size in self.hidden_sizes),
-            f"ppo.hidden_sizes must list at least one layer of 1 to 4096 units, got {list(self.hidden_sizes)}",
-        )
+
+    @staticmethod
+    def check_alone(name: str, value: Any) -> None:
+        """Raise `ConfigError` for a value that breaks its setting's own rule, whatever the other settings are."""
+        setting = f"ppo.{name}"
+        if name in ("num_iterations", "num_envs", "num_steps", "num_epochs", "eval_every"):
+            require(value >= 1, f"{setting} must be at least 1, got {value}")
+        if name in (most := {"num_envs": 4096, "num_steps": 65_536}):
+            require(value <= most[name], f"{setting} must be at most {most[name]}, got {value}")
+        if name == "minibatch_size":
+            require(value >= 2, f"{setting} must be at least 2, got {value}: advantages need a spread")
+        if name in ("lr", "adam_eps", "clip_range", "max_grad_norm"):
+            require(value > 0 and math.isfinite(value), f"{setting} must be positive and finite, got {value}")
+        if name in ("gamma", "gae_lambda"):
+            require(0 <= value <= 1, f"{setting} must lie in 0..1, got {value}")
+        if name in ("entropy_coef", "value_coef"):
+            require(value >= 0 and math.isfinite(value), f"{setting} must be finite and not negative, got {value}")
+        # Below 1e-5 the rounding of float32 alone would end an update before its first step.
+        if name in (least := {"clip_range_vf": 0.0, "target_kl": 1e-5}) and value is not None:
+            require(value > least[name], f"{setting} must exceed {least[name]:g}, or be null for off; got {value}")
+        if name in _NAMES:
+            one_of(setting, value, _NAMES[name])
+        if name == "hidden_sizes":
+            require(
+                len(value) >= 1 and all(1 <= size <= 4096 for size in value),
+                f"{setting} must list at least one layer of 1 to 4096 units, got {list(value)}",
+            )
+
+
+_NAMES = {
+    "lr_schedule": SCHEDULES,
+    "clip_range_schedule": SCHEDULES,
+    "device": DEVICES,
+    "normalize_returns": RETURN_NORMALIZATIONS,
+}
 
 
 def _nearest_divisors(total: int, wanted: int) -> str:

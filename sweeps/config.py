@@ -3,11 +3,13 @@
 import math
 import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rl.config import MODULE_AND_ID, DataConfig, EnvConfig, PPOConfig, one_of, require
+from rl.metrics import EVAL, EVAL_RETURN
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TAKEN = ("mlflow.db", "optuna.db", "mlflow-artifacts")
@@ -48,7 +50,10 @@ class StudyConfig:
         if self.name is not None:
             check_name("sweep.name", self.name)
         one_of("sweep.mode", self.mode, MODES)
-        require(self.metric.startswith("eval/"), f"sweep.metric must be an eval/ metric, got {self.metric!r}")
+        require(
+            self.metric.startswith("eval/"),
+            f"sweep.metric must be an eval/ metric, got {self.metric!r}; {_metric_meant(self.metric)}",
+        )
         require(
             self.num_trials is None or self.num_trials >= 1,
             f"sweep.num_trials must be at least 1, got {self.num_trials}",
@@ -57,6 +62,13 @@ class StudyConfig:
         require(self.seeds >= 1, f"sweep.seeds must be at least 1, got {self.seeds}")
         require(self.seed >= 0, f"sweep.seed must not be negative, got {self.seed}")
         require(self.max_hours is None or self.max_hours > 0, f"sweep.max_hours must be positive, got {self.max_hours}")
+
+
+def _metric_meant(name: str) -> str:
+    if "reward" in name or "return" in name:
+        return f"write {EVAL_RETURN}"
+    close = get_close_matches(f"eval/{name.rpartition('/')[2]}", EVAL, 1, 0.5)
+    return f"write {close[0] if close else EVAL[0]}"
 
 
 @dataclass(frozen=True, kw_only=True)

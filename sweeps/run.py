@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
 from sweeps.config import CRASHED, SweepConfig
 from sweeps.data import load_data, name_flows
 from sweeps.driver import Driver
+from sweeps.effects import Idle, refuse_idle, shown
 from sweeps.errors import LedgerError, StartupError, SweepError, TrackingError
 from sweeps.layout import sweep_folder
 from sweeps.ledger import Ledger
@@ -45,12 +47,13 @@ _PLAIN_WIDTH = 140
 BY_THE_USER = "stopped by the user"
 
 
-def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
+def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] = ()) -> int:
     """Run a sweep and print what came of it.
 
     Args:
         config: The composed configuration; its name is set.
         command: The arguments that it was composed from, for the command that reruns the best trial.
+        idle: Settings of a sweep on record that nothing reads.
 
     Returns:
         The process's exit code: 0, 1 if no trial completed, the ledger failed, the disk is full or Ray died, or 130
@@ -64,6 +67,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str]) -> int:
         console.width = max(console.width, _PLAIN_WIDTH)
     if config.resume is not None:
         config = replace(config, format=recorded_format(config))
+        _allow_idle(idle, config.format, console)
     _check_metric(config)
     space, points = _space_and_points(config)
     data, flows = load_data(config)
@@ -168,15 +172,26 @@ def _announce(config: SweepConfig, records: Records, num_trials: int, slots: int
         console.print(f"  {ended} trials have ended, {num_trials - ended} are to come", highlight=False)
 
 
+def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:
+    """Say what nothing reads in a sweep that was started before that was refused."""
+    if recorded > 1:
+        refuse_idle(idle)
+    for one in idle:
+        console.print(f"note: {one}; the sweep goes on without it", markup=False, highlight=False)
+
+
 def _check_metric(config: SweepConfig) -> None:
+    metric, mode = config.sweep.metric, config.sweep.mode
     known = (*metrics.EVAL,) if config.env.id == TRIAGE else (metrics.EVAL_RETURN,)
-    if config.sweep.metric not in known:
+    if metric not in known:
         raise SweepError(
-            f"sweep.metric must be one that {config.env.id} is evaluated by ({', '.join(known)}), "
-            f"got {config.sweep.metric!r}"
+            f"sweep.metric must be one that {config.env.id} is evaluated by ({', '.join(known)}), got {metric!r}; "
+            f"write sweep.metric={get_close_matches(metric, known, 1, 0)[0]}"
         )
-    if config.sweep.metric in (metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES) and config.sweep.mode != "min":
-        raise SweepError(f"sweep.mode must be min for {config.sweep.metric}, which counts errors, got max")
+    sensible = "min" if metric in metrics.ERRORS else "max"
+    if mode != sensible and config.format > 1:
+        what = "which counts errors" if metric in metrics.ERRORS else "of which more is better"
+        raise SweepError(f"sweep.mode must be {sensible} for {metric}, {what}, got {mode}")
 
 
 def _space_and_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
@@ -184,9 +199,11 @@ def _space_and_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]
     space, points = search_space(config)
     if config.sampler.name != "points" and config.sweep.control:
         control = space.base(config)
-        if not space.contains(control):
+        outside = [path for path, kind in space.kinds.items() if not kind.contains(control[path])]
+        if outside:
+            got = ", ".join(f"{path}={shown(control[path])}" for path in outside)
             raise SweepError(
-                f"the control, trial 0, must lie inside the space, got {control}; widen the space, or set "
+                f"the control, trial 0, must lie inside the space, got {got}; widen the space, or set "
                 "sweep.control=false"
             )
         points = [control, *(point for point in points if point != control)]

@@ -8,19 +8,21 @@ import math
 import os
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 import yaml  # type: ignore[import-untyped]
-from hydra.conf import HydraConf
+from hydra import compose
+from hydra.conf import HydraConf, JobConf
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -28,6 +30,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from rl.config import DataConfig
 from rl.errors import ConfigError
 from sweeps.config import FORMAT, StudyConfig, SweepConfig, check_name
+from sweeps.effects import Idle, idle_settings, set_by_user
 from sweeps.errors import SweepError
 from sweeps.redact import redact_value
 
@@ -37,8 +40,17 @@ SCHEMA = "schema"
 HYDRA = "hydra."
 """Where Hydra's own settings are."""
 
+SPACE = "space"
+"""The part of `SweepConfig` that is free in form, and a config group."""
+
+GROUPS = ("ppo", "env")
+"""Groups that a space or a point may name; all else is of the sweep as a whole."""
+
 EXPERIMENT = "experiment"
 """The one config group that fills no part of `SweepConfig` of its own."""
+
+
+NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` says what it searches"
 
 
 @cache
@@ -58,15 +70,25 @@ def _is_group(hint: Any) -> bool:
 
 
 def nearest(key: str) -> str:
-    """The setting or group that `key` was most likely meant to be; a matching last part counts as much as the whole."""
+    """The setting or group that `key` was most likely meant to be: what another library calls so, or the most alike.
+
+    A matching last part counts as much as the whole.
+    """
+    from analysis.history.names import our_setting  # late: it brings pandas
+
+    named = our_setting(key.rpartition(".")[2])
+    if named in settings():
+        return str(named)
 
     def closeness(candidate: str) -> float:
         whole = SequenceMatcher(None, key, candidate).ratio()
         last = SequenceMatcher(None, key.rpartition(".")[2], candidate.rpartition(".")[2]).ratio()
         return whole + last
 
-    groups = (*(item.name for item in fields(SweepConfig)), EXPERIMENT)
-    candidates = settings() if "." in key else (*groups, *settings())
+    group, dot, last = key.lower().partition(".")
+    within = [name for name in settings() if name.startswith(f"{group}.")]
+    elsewhere = [name for name in settings() if name.rpartition(".")[2] == last]
+    candidates = elsewhere or within or (settings() if dot else (*_groups(), EXPERIMENT, *settings()))
     return max(candidates, key=closeness)
 
 
@@ -84,7 +106,7 @@ def typed(key: str, value: Any, where: str) -> Any:
     try:
         return _fitted(value, settings()[key])
     except TypeError:
-        raise SweepError(f"{where} must hold {_type_name(key)} for {key}, got {value!r}") from None
+        raise SweepError(f"{where} must hold {_type_words(settings()[key])} for {key}, got {value!r}") from None
 
 
 def _fitted(value: Any, hint: Any) -> Any:
@@ -101,9 +123,17 @@ def _fitted(value: Any, hint: Any) -> Any:
     raise TypeError(f"{value!r} is not a {hint}")
 
 
-def _type_name(key: str) -> str:
-    hint = _twin_type(settings()[key])
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+def _type_words(hint: Any) -> str:
+    """A type in words: `a whole number, or null`."""
+    if get_origin(hint) is types.UnionType:
+        return ", or ".join("null" if option is types.NoneType else _type_words(option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"a list of {_PLURALS.get(get_args(hint)[0], 'changes such as {ppo: {lr: 1e-3}}')}"
+    return _WORDS.get(hint, "settings, nested by group")
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
 @cache
@@ -156,9 +186,29 @@ class _NoLogging:
     disable_existing_loggers: bool = False
 
 
+_Here = StrEnum("_Here", {".": "."})
+"""The folder that the command was called in, as a type: `hydra.run.dir` can be this alone."""
+
+
+@dataclass
+class _Run:
+    dir: _Here = _Here["."]
+
+
+@dataclass
+class _Job(JobConf):
+    """A job that stays where it was called, and changes no variable of its environment."""
+
+    chdir: _Nothing | None = None  # type: ignore[assignment]
+    env_set: dict[str, _Nothing] = field(default_factory=dict)  # type: ignore[assignment]
+
+
 @dataclass
 class _ComposeOnly(HydraConf):
-    """Hydra's own settings (`hydra.*`), without those by which a configuration runs code or writes passwords down."""
+    """Hydra's own settings (`hydra.*`), without those by which a configuration runs code or writes anything."""
+
+    run: _Run = field(default_factory=_Run)  # type: ignore[assignment]
+    job: _Job = field(default_factory=_Job)
 
     hydra_logging: _NoLogging = field(default_factory=_NoLogging)  # type: ignore[assignment]
     job_logging: _NoLogging = field(default_factory=_NoLogging)  # type: ignore[assignment]
@@ -178,8 +228,13 @@ def check_keys(cfg: DictConfig) -> None:
         SweepError: Naming the first unknown key and the setting nearest to it.
     """
     for key in _dotted(OmegaConf.to_container(cfg, resolve=False), ""):
-        if key not in settings():
-            raise SweepError(_unknown(key))
+        check_key(key)
+
+
+def check_key(key: str) -> None:
+    """Raise `SweepError` for a setting that there is not, with the nearest one."""
+    if key not in settings() and not is_free_form(key):
+        raise SweepError(_unknown(key))
 
 
 def _dotted(node: Any, prefix: str) -> Iterator[str]:
@@ -191,6 +246,8 @@ def _dotted(node: Any, prefix: str) -> Iterator[str]:
 
 
 def _unknown(key: str) -> str:
+    if key.startswith((HYDRA, "hydra/")):
+        return f"{key} must stay as it is: {_STAYS}; leave it out"
     return f"unknown setting {key}; did you mean {nearest(key)}?"
 
 
@@ -232,6 +289,31 @@ def _frozen(tree: dict[str, Any]) -> SweepConfig:
     tree |= {"sweep": study, "data": data}
     hints = get_type_hints(SweepConfig)
     return SweepConfig(**{group: _frozen_group(hints[group], body) for group, body in tree.items()})
+
+
+def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
+    """List what the user set though nothing reads it; to be asked while Hydra runs.
+
+    Args:
+        cfg: What Hydra composed.
+        config: The same, frozen.
+        given: Keys on the command line.
+    """
+
+    @cache
+    def options_alone() -> DictConfig:
+        hydra = HydraConfig.get()
+        chosen = [f"{group}={option}" for group, option in hydra.runtime.choices.items() if group in _groups()]
+        return compose(hydra.job.config_name, [*hydra.overrides.hydra, *chosen])
+
+    def in_file(key: str) -> bool:
+        return bool(OmegaConf.select(cfg, key) != OmegaConf.select(options_alone(), key))
+
+    return set_by_user(idle_settings(config, settings()), given, in_file)
+
+
+def _groups() -> tuple[str, ...]:
+    return tuple(item.name for item in fields(SweepConfig))
 
 
 def _check_text(node: Any, key: str) -> None:
@@ -315,9 +397,9 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         return _missing_option(str(error.missing_cfg_file), list(error.options))
     if isinstance(error, OverrideParseException):
-        return f"cannot read {error.override!r}; write key=value, in quotes where it holds spaces or brackets"
+        return _cannot_read(str(error.override))
     if str(error) == "Hydra sweeper is not configured":
-        return "--multirun is not for sweeps; one call is one sweep, and `space` says what it searches"
+        return NO_MULTIRUN
     cause = error.__cause__ or error.__context__
     if getattr(cause, "full_key", None) == EXPERIMENT or f"@{EXPERIMENT}." in str(error):
         return f"an experiment's file must have '# @package _global_' as its first line; {_first_line(error)}"
@@ -329,9 +411,22 @@ def explain(error: Exception) -> str:
         return where + _value_error(cause)
     if isinstance(error, MissingConfigException):
         return _first_line(error)  # the search path that follows fills a screen
+    if gone := re.match(r"Could not delete from config. '(.*)' does not exist", str(error)):
+        return f"~{gone[1]} takes out what is not there; --cfg job --package space shows what is"
     if str(error).startswith("Ambiguous value"):
         return f"{_first_line(error)}; write key=[a,b] for a list, or quote the value for a string"
     return " ".join(str(error).split())
+
+
+def _cannot_read(word: str) -> str:
+    key, equals, value = word.partition("=")
+    if value.startswith("("):
+        return f"cannot read {word!r}; a list is written {key}=[{value.strip('()')}]"
+    if equals:
+        return f"cannot read {word!r}; write key=value, in quotes where it holds spaces or brackets"
+    if word in settings():
+        return f"cannot read {word!r}; write {word}=VALUE, without spaces around ="
+    return f"cannot read {word!r}; write key=value, such as +experiment={word if word.isidentifier() else 'quickstart'}"
 
 
 def _first_line(error: Exception) -> str:
@@ -339,24 +434,56 @@ def _first_line(error: Exception) -> str:
 
 
 def is_free_form(key: str) -> bool:
-    """Whether what lies below is not in the schema."""
-    return key.startswith(("space", "sampler.points"))
+    """Whether this, or what it lies below, is in no schema."""
+    return any(key == free or key.startswith(f"{free}.") for free in (SPACE, "sampler.points"))
 
 
 def _missing_option(file: str, options: list[str]) -> str:
-    group, _, option = file.rpartition("/")
-    close = max(options, key=lambda name: SequenceMatcher(None, option, name).ratio())
+    group, _, option = file.partition("/")
+    asked = option.rpartition("/")[2].removesuffix(".yaml")
+    close = max(options, key=lambda name: SequenceMatcher(None, asked.lower(), name).ratio())
     plus = "+" if group == EXPERIMENT else ""
     return (
         f"{group} has no option {option}; did you mean {plus}{group}={close}? There are: {', '.join(sorted(options))}"
+        + _OTHERWISE.get(group, "")
     )
+
+
+_OTHERWISE = {
+    "env": "; another Gymnasium environment is set by env=cartpole env.id=NAME",
+    "data": "; a file is set by data=csv data.path=FILE",
+    EXPERIMENT: "; your own is FOLDER/experiment/NAME.yaml, set by --config-dir FOLDER +experiment=NAME",
+}
+
+
+_STAYS = "a configuration runs no code, writes nothing of its own and stays in the folder that it was called in"
 
 
 def _value_error(error: OmegaConfBaseException) -> str:
     reason = _first_line(error)
     key = re.sub(r"\[\d+\]$", "", str(error.full_key or ""))
     if key.startswith(HYDRA):
-        return f"{key} must stay as it is: a configuration runs no code and writes nothing of its own; leave it out"
+        return _unknown(key)
     if key not in settings():
         return f"{key}: {reason}" if key else reason
-    return f"{key} must be {_type_name(key)}: {reason}"
+    kind = _type_words(settings()[key])
+    if "is not Optional" in reason:
+        return f"{key} must be {kind}, got null"
+    if wrong := _WRONG_TYPE.match(reason):
+        return f"{key} must be {kind}, got {wrong[1]}{_as_meant(settings()[key], wrong[1])}"
+    return f"{key} must be {kind}: {reason}"
+
+
+_WRONG_TYPE = re.compile(r"Value '(.*)' (?:of type '\w+' could not be converted|is not a valid)")
+
+
+def _as_meant(hint: Any, value: str) -> str:
+    """A remedy: the value as it is written for this type."""
+    if value.lower() in ("none", "off", "no", "nan", "") and types.NoneType in get_args(hint):
+        return "; write null"
+    if re.fullmatch(r"[\d.]+ *[A-Za-z%]+", value) and hint is not str:
+        return "; write the number alone, without a unit"
+    with suppress(ValueError):
+        if hint in (int, int | None) and float(value).is_integer():
+            return f"; write {float(value):.0f}"
+    return ""

@@ -18,13 +18,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from analysis.axis import BATCH, Axis
 from rl.budget import Budget
+from rl.config import PPOConfig
 from rl.errors import ConfigError
 from sweeps.config import SweepConfig
+from sweeps.effects import shown
 from sweeps.errors import SweepError
-from sweeps.schema import nearest, settings, typed
-
-GROUPS = ("ppo", "env")
-"""Groups that a space or a point may name; all else is of the sweep as a whole."""
+from sweeps.schema import GROUPS, nearest, settings, typed
 
 _OBJECTIVE = "it defines what trials are compared by"
 _BUDGET = "it is the budget that trials are compared at"
@@ -47,7 +46,7 @@ NEVER_SEARCHED: Mapping[str, str] = MappingProxyType(
 """Settings of these groups that must be the same for all trials of a sweep, and why."""
 
 _FORMAT = 2
-"""Sweeps whose records are of an earlier format may have searched them, and go on."""
+"""Sweeps whose records are of an earlier format may have searched them, or what can never run, and go on."""
 
 DRAWS = 1000
 """Random draws of which at least one must be able to run."""
@@ -349,6 +348,9 @@ def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
         raise SweepError(f"sweep.num_trials must be a number for sampler={config.sampler.name}, got null; try 48")
     space = parse_space(config.space, config)
     changes = _changes(config.sampler.points, config)
+    if config.format >= _FORMAT:  # what was started before goes on, and is refused trial by trial
+        _require_runnable(space, config)
+        _require_points(changes, space, config)
     for index, point in enumerate(changes):
         if foreign := sorted(point.keys() - space.kinds.keys()):
             raise SweepError(
@@ -388,11 +390,17 @@ def points_space(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tu
     for index, point in enumerate(full):
         if (first := full.index(point)) < index:
             raise SweepError(f"sampler.points must differ, got the same at {first} and {index}; leave one out")
+    _require_points(full, space, config)
+    return space, full
+
+
+def _require_points(points: Sequence[Mapping[str, Any]], space: Space, config: SweepConfig) -> None:
+    """Refuse a point that cannot run."""
+    for index, point in enumerate(points):
         try:
             space.apply(config, point)
         except ConfigError as error:
             raise ConfigError(f"sampler.points[{index}] cannot run: {error}") from error
-    return space, full
 
 
 def _changes(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[dict[str, Any]]:
@@ -407,8 +415,10 @@ def _by_path(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, 
     """Leaves of a tree nested as group and setting, with their dotted paths."""
     for group, body in _mapping(tree, where).items():
         if group not in GROUPS:
-            close = get_close_matches(str(group), GROUPS, n=1)
-            remedy = f"did you mean {close[0]}?" if close else "the rest is the same for all trials"
+            meant = nearest(str(group))
+            remedy = "the rest is the same for all trials"
+            if meant.partition(".")[0] in GROUPS:
+                remedy = f"did you mean {'{' + meant.replace('.', ': {') + ': ...}}' if '.' in meant else meant}?"
             raise SweepError(f"{where} may hold settings of {' and '.join(GROUPS)} only, got {group}; {remedy}")
         for name, leaf in _mapping(body, f"{where}.{group}").items():
             path = f"{group}.{name}"
@@ -430,13 +440,18 @@ def _mapping(node: Any, where: str) -> Mapping[str, Any]:
 
 def _kind(path: str, leaf: Any) -> Kind:
     where = f"space.{path}"
-    if not isinstance(leaf, Mapping) or len(leaf) != 1:
-        got = (" and ".join(map(str, leaf)) or "none") if isinstance(leaf, Mapping) else repr(leaf)
+    if not isinstance(leaf, Mapping | None):
+        raise SweepError(kind_missing(where, leaf))
+    leaf = leaf or {}
+    for name in leaf:
+        if name not in KINDS:
+            close = _ALIKE.get(str(name)) or get_close_matches(str(name), KINDS, n=1, cutoff=0)[0]
+            listed = ", ".join(KINDS)
+            raise SweepError(f"{where} has the unknown kind {name}; did you mean {close}? There are: {listed}")
+    if len(leaf) != 1:
+        got = " and ".join(map(str, leaf)) or "none"
         raise SweepError(f"{where} must have exactly one kind, got {got}; ~{where}.KIND takes one out")
     name, body = next(iter(leaf.items()))
-    if name not in KINDS:
-        close = get_close_matches(str(name), KINDS, n=1, cutoff=0)[0]
-        raise SweepError(f"{where} has the unknown kind {name}; did you mean {close}? There are: {', '.join(KINDS)}")
     where = f"{where}.{name}"
     if not isinstance(body, list | tuple):
         raise SweepError(f"{where} must be a list, got {body!r}; write [low, high], or the values of a choice")
@@ -446,6 +461,20 @@ def _kind(path: str, leaf: Any) -> Kind:
         return kind(values) if kind is Choice else _bounded(kind, values)
     except SweepError as error:
         raise SweepError(f"{where} {error}") from None
+
+
+_ALIKE = {"uniform": "float", "loguniform": "log", "log_uniform": "log", "categorical": "choice", "values": "choice"}
+"""Kinds by the names that other programs have for them."""
+
+
+def kind_missing(where: str, values: Any) -> str:
+    """What to write instead of values without a kind."""
+    listed = list(values) if isinstance(values, list | tuple) else [values]
+    numbers = [value for value in listed if isinstance(value, float)]
+    likely = "choice" if len(numbers) != 2 else "log" if 0 < 10 * numbers[0] <= numbers[1] else "float"
+    body = f"[{','.join(map(shown, listed))}]"
+    others = ", ".join(kind for kind in KINDS if kind != likely)
+    return f"{where} must have a kind, got {shown(values)}; write {where}.{likely}={body}, or one of {others}"
 
 
 def _bounded(kind: Any, values: tuple[Any, ...]) -> Kind:
@@ -458,15 +487,46 @@ def _bounded(kind: Any, values: tuple[Any, ...]) -> Kind:
 
 
 def _require_feasible(space: Space, config: SweepConfig) -> None:
+    if reason := _refusal(space, config, {}):
+        raise SweepError(f"space must hold configurations that can run, but {DRAWS:,} draws held none: {reason}")
+
+
+def _refusal(space: Space, config: SweepConfig, fixed: Mapping[str, Any]) -> ConfigError | None:
+    """Why no draw of a space can run beside fixed values; None if one can."""
     generator = np.random.default_rng(np.random.SeedSequence(0))
-    reason = ""
+    reason = None
     for _ in range(DRAWS):
+        drawn = {path: kind.from_unit(generator.random()) for path, kind in space.kinds.items()}
         try:
-            space.apply(config, {path: kind.from_unit(generator.random()) for path, kind in space.kinds.items()})
-            return
+            space.apply(config, {**drawn, **fixed})
+            return None
         except ConfigError as error:
-            reason = str(error)
-    raise SweepError(f"space must hold configurations that can run, but {DRAWS:,} draws held none: {reason}")
+            reason = error
+    return reason
+
+
+def _require_runnable(space: Space, config: SweepConfig) -> None:
+    """Refuse a bound that breaks its setting's own rule, and a choice that can run with no value of the others."""
+    for path, kind in space.kinds.items():
+        group, _, name = path.partition(".")
+        try:
+            if isinstance(kind, Choice):
+                for option in kind.options:
+                    _require_option(space, config, path, option)
+            elif isinstance(kind, Float) and group == "ppo":
+                for bound in (kind.low, kind.high):
+                    PPOConfig.check_alone(name, bound)
+        except ConfigError as error:
+            raise SweepError(f"space.{path}.{kind.name} must hold what can run: {error}") from error
+
+
+def _require_option(space: Space, config: SweepConfig, path: str, option: Any) -> None:
+    """Raise `ConfigError` if it can run neither in the configuration as it is nor with any draw of the others."""
+    try:
+        space.apply(config, {path: option})
+    except ConfigError:
+        if _refusal(space, config, {path: option}):
+            raise
 
 
 def _value(config: SweepConfig, path: str) -> Any:

@@ -16,10 +16,12 @@ from analysis.overrides import literal, point
 from rl import metrics
 from sweeps.config import SweepConfig
 from sweeps.data import fingerprint_words
+from sweeps.effects import idle_settings
 from sweeps.ledger import Entry, best
 from sweeps.mlflow_store import NO_TELEMETRY
 from sweeps.outcome import Outcome
 from sweeps.redact import redact_value
+from sweeps.schema import settings
 from sweeps.space import search_space
 
 _TOP = 10
@@ -122,7 +124,8 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
     """
     in_env_steps = search_space(config)[0].axis(config).in_env_steps
     # What sets the budget in environment steps stays as it was; the trial's own values are a point beside it.
-    left_out = entry.values.keys() - set(BATCH if in_env_steps else ())
+    idle = {one.setting for one in idle_settings(config, settings())}
+    left_out = idle | (entry.values.keys() - set(BATCH if in_env_steps else ()))
     kept = [
         redact_value(word)
         for before, word in zip(("", *command), command, strict=False)

@@ -34,7 +34,7 @@ def sweep(folder: Path, *arguments: str, traceback: bool = False) -> subprocess.
         (["sweep.name=${hydra:runtime.choices.ppo}/x"], "sweep.name must be 1 to 100 letters"),
         (["+space.ppo.gama.choice=[0.5]"], "unknown setting ppo.gama in space; did you mean ppo.gamma?"),
         (["--multirun", "ppo.lr=1e-3,1e-4"], "--multirun is not for sweeps"),
-        (["hydra.mode=MULTIRUN", "ppo.lr=1e-3,1e-4"], "--multirun is not for sweeps"),
+        (["hydra.mode=MULTIRUN", "ppo.lr=1e-3"], "--multirun is not for sweeps"),
         (["hydra.output_subdir=.hydra"], "hydra.output_subdir must stay as it is"),
         (["ppo=5"], "ppo is a group of settings, written ppo=NAME or ppo.SETTING=VALUE, got ppo=5; --help lists them"),
         (["sweep=null"], "sweep is a group of settings, written sweep.SETTING=VALUE, got sweep=null; --help"),

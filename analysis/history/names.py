@@ -181,6 +181,44 @@ PLAIN = Dialect(
 
 DIALECTS = {dialect.name: dialect for dialect in (UNSTUCK, SB3, CLEANRL, PLAIN)}
 
+_ALIKE = {  # what has the same purpose, in another unit or form
+    "ppo.lr": "alpha step_size",
+    "ppo.lr_schedule": "anneal_lr lr_decay lr_scheduler",
+    "ppo.adam_eps": "adam_epsilon eps",
+    "ppo.gamma": "discount discount_factor discounting",
+    "ppo.gae_lambda": "lam lambda lambda_ gae_coef",
+    "ppo.clip_range": "clip clip_eps clip_epsilon clip_param clip_ratio cliprange eps_clip ppo_clip surr_clip",
+    "ppo.clip_range_vf": "clip_vf clip_vloss vf_clip_coef vf_clip_param",
+    "ppo.entropy_coef": "beta ent_weight entropy_beta entropy_coeff entropy_coefficient entropy_cost entropy_weight",
+    "ppo.value_coef": "c1 critic_coef value_cost value_loss_coef vf_loss_coeff vf_loss_weight vf_weight",
+    "ppo.max_grad_norm": "clip_grad grad_clip gradient_clip max_grad max_gradient_norm",
+    "ppo.target_kl": "desired_kl kl_target",
+    "ppo.num_envs": "nenvs num_actors num_env_runners num_processes num_workers",
+    "ppo.num_steps": "bptt_horizon horizon nsteps rollout_fragment_length rollout_length rollout_steps unroll_length",
+    "ppo.minibatch_size": "mini_batch_size minibatches nminibatches num_mini_batch num_minibatches sgd_minibatch_size",
+    "ppo.num_epochs": "epochs k_epochs noptepochs num_sgd_iter ppo_epoch ppo_epochs",
+    "ppo.num_iterations": "n_timesteps n_updates num_updates timesteps total_steps total_timesteps train_batch_size",
+    "ppo.normalize_returns": "norm_reward normalize_reward reward_scaling",
+    "ppo.normalize_observations": "norm_obs normalize_obs obs_norm",
+    "ppo.hidden_sizes": "fcnet_hiddens hidden_dim hidden_layers hidden_size layers net_arch policy_kwargs",
+    "ppo.shared_trunk": "share_features_extractor vf_share_layers",
+    "ppo.eval_every": "eval_freq eval_interval evaluation_interval",
+    "ppo.device": "cuda",
+    "ppo.compile": "torch_compile",
+    "env.eval_episodes": "evaluation_duration n_eval_episodes num_eval_episodes",
+    "sweep.num_trials": "n_trials num_samples trials",
+    "sweep.max_hours": "time_budget time_budget_s timeout",
+    "sweep.mode": "direction",
+    "sweep.name": "exp_name run_name study_name",
+    "sampler.num_startup_trials": "n_startup_trials",
+    "scheduler.grace_iterations": "grace_period min_resource",
+    "scheduler.reduction_factor": "eta",
+    "tracking.optuna_url": "storage",
+    "tracking.mlflow_url": "tracking_uri",
+    "resources.cpus": "n_jobs num_cpus",
+}
+"""By our setting: names in these programs, RLlib, PufferLib, Optuna and Ray Tune whose values mean something else."""
+
 _FAMILIES = (metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX, "effective/")
 _OURS = frozenset(value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str))
 
@@ -189,6 +227,14 @@ def is_ours(name: str) -> bool:
     """Whether `rl.metrics` knows a metric by this name, one seed's own and shares of actions included."""
     whole = name.rpartition("/seed_")[0] or name
     return whole in _OURS or whole.startswith(_FAMILIES)
+
+
+def our_setting(name: str) -> str | None:
+    """What sets the same as another program's setting, whatever its unit; None if it is not known."""
+    theirs = name.lower().replace("-", "_")
+    alike = next((ours for ours, names in _ALIKE.items() if theirs in names.split()), None)
+    exact = next((dialect.settings[theirs][0] for dialect in DIALECTS.values() if theirs in dialect.settings), None)
+    return alike or exact
 
 
 def nearest(name: str) -> str:

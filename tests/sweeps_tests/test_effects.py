@@ -15,6 +15,9 @@ from tests.conftest import Command
 CSV = ("data=csv", "data.path=f.csv", "data.label=l", "data.benign=[a]")
 
 
+pytestmark = pytest.mark.timeout(30)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -128,7 +131,7 @@ def test_a_sweep_of_before_goes_on_with_a_word_and_its_rerun_leaves_the_setting_
     assert "tracking.name=none" in rerun
     assert "mlflow_experiment" not in rerun
     file = runs / "ended" / "config.yaml"
-    file.write_text(file.read_text() + "format: 2\n")
+    file.write_text(file.read_text().replace("format: 1", "format: 2"))
     done = command(*words)
     assert done.err.startswith("sweep.py: error: tracking.mlflow_experiment has no effect with tracking.name=none, got")
     assert done.code == 2

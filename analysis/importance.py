@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from analysis.axis import reached
 from analysis.errors import AnalysisError
 from analysis.history.settings import flatten
+from analysis.identity import identity, study_names
 from analysis.trials import RungEntry, Sweep, Trial
 from rl import metrics
 
@@ -72,7 +73,7 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
     Raises:
         AnalysisError: There is no such sweep; the message lists those there are.
     """
-    study = _study(name, url or f"sqlite:///{folder.absolute() / 'optuna.db'}")
+    study = _study(name, folder, url)
     settings = flatten(yaml.safe_load(study.user_attrs.get("config", "")) or {})
     judged = folder / name / "report" / "champion.json"
     champion = json.loads(judged.read_text()) if judged.exists() else None
@@ -82,7 +83,7 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
 
 def distributions(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:
     """Ranges of the searched settings, as the sampler draws from them."""
-    study = _study(name, url or f"sqlite:///{folder.absolute() / 'optuna.db'}")
+    study = _study(name, folder, url)
     found: dict[str, BaseDistribution] = {}
     for trial in study.trials:
         found |= trial.distributions
@@ -158,7 +159,20 @@ def _middle(draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: i
     return float(low), float(high)
 
 
-def _study(name: str, url: str) -> optuna.Study:
+def _study(name: str, folder: Path, url: str | None) -> optuna.Study:
+    """The study of a sweep, as its folder knows it; by its name alone where there is no folder."""
+    url = url or f"sqlite:///{folder.absolute() / 'optuna.db'}"
+    own = identity(folder / name)
+    names = study_names(name, own.id) if own and own.id else (name,)
+    for study in filter(None, (_study_named(candidate, url) for candidate in names)):
+        if own is None or own.owns(study.user_attrs.get("id")):
+            return study
+    there = ", ".join(sorted(optuna.get_all_study_names(url))) or "none"
+    which = f" with the id {own.id}" if own and own.id else ""
+    raise AnalysisError(f"no sweep named {name!r}{which}; there are: {there}")
+
+
+def _study_named(name: str, url: str) -> optuna.Study | None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = url.removeprefix("sqlite:///")
     if file != url and "?" not in file and not Path(file).exists():  # sqlite would make it
@@ -166,8 +180,7 @@ def _study(name: str, url: str) -> optuna.Study:
     try:
         return optuna.load_study(storage=url, study_name=name)
     except KeyError:
-        names = ", ".join(sorted(optuna.get_all_study_names(url))) or "none"
-        raise AnalysisError(f"no sweep named {name!r}; there are: {names}") from None
+        return None
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
         shown = f"{url.partition('://')[0]}://***" if "@" in url or "?" in url else url
         raise AnalysisError(

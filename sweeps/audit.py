@@ -12,9 +12,11 @@ from sweeps.champion import load_sweep
 from sweeps.compare import Finding, compare
 from sweeps.config import SweepConfig, check_name
 from sweeps.layout import sweep_folder
-from sweeps.ledger import Entry
+from sweeps.ledger import Entry, Ledger
 from sweeps.lock import is_running
 from sweeps.lock import running as held
+from sweeps.mlflow_runs import adopt_runs, settle_runs
+from sweeps.records import identify
 from sweeps.redact import refuse_masked
 from sweeps.repair import repair
 from sweeps.snapshot import Snapshot, take
@@ -133,5 +135,10 @@ def mend(config: SweepConfig) -> list[str]:
         TrackingError: MLflow cannot be written.
     """
     with held(sweep_folder(config)):
+        ledger = Ledger.of(config)
+        config = identify(config, ledger)
+        if config.format == 1 and config.tracking.name == "mlflow":
+            adopt_runs(config, {entry.run_id for entry in ledger.entries()})
+        settle_runs(config)
         snapshot = take(config)
         return repair(config, snapshot, compare(snapshot))

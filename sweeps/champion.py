@@ -21,10 +21,10 @@ from sweeps.data import load_same_data
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry, Ledger, best
 from sweeps.outcome import Outcome
+from sweeps.records import settle
 from sweeps.redact import refuse_masked
 from sweeps.schema import from_yaml
 from sweeps.space import search_space
-from sweeps.summary import sqlite_url
 
 RESULT_FILE = "champion.json"
 
@@ -67,9 +67,9 @@ def judge(
     config = load_sweep(folder)
     if data_path is not None:
         config = replace(config, data=replace(config.data, path=data_path))
-    url = optuna_url or config.tracking.optuna_url or sqlite_url(config, "optuna")
-    refuse_masked("--optuna-url", url)
-    ledger = Ledger.open(url, str(config.sweep.name))
+    config = replace(config, tracking=replace(config.tracking, optuna_url=optuna_url or config.tracking.optuna_url))
+    refuse_masked("--optuna-url", config.tracking.optuna_url)
+    ledger = Ledger.of(settle(config))
     entry = _entry(ledger.entries(), trial, config.sweep.mode)
     space, _ = search_space(config)
     data, _ = load_same_data(config, ledger.attributes)

@@ -119,9 +119,9 @@ def _check_override(override: Override) -> None:
     key = override.key_or_group
     if not key or (not override.is_delete() and "=" not in str(override.input_line)):
         raise SweepError(f"cannot read {override.input_line!r}; write key=value")
-    if key == "format":
+    if key in ("format", "id"):
         raise SweepError(
-            f"format must be left out, since the records of a sweep hold their own; got {override.input_line}"
+            f"{key} must be left out, since the records of a sweep hold their own; got {override.input_line}"
         )
     if override.is_delete():
         if not is_free_form(key):

@@ -194,6 +194,7 @@ class SweepConfig:
     resume: str | None = None  # a sweep to go on with, by its name; null: a new one
     retry: str | None = None  # crashed: with resume, trials that crashed run again; null: they stay as they ended
     format: int = FORMAT  # version of the sweep's records, which decides its rules; not to be set
+    id: str | None = None  # what its records know the sweep by, made when it starts; not to be set
 
     def __post_init__(self) -> None:
         require(

@@ -145,12 +145,13 @@ def history_of(
     index = pd.Index([record.iteration for record in records], name="iteration", dtype=int)
     table = pd.DataFrame([dict(record.metrics) for record in records], index=index, dtype=float)
     run = tags.get("run_id")
+    own = {"sweep_id": config.id} if config.id else {}
     return History(
         name=f"{config.sweep.name}/{number}",
         source=f"MLflow run {run}" if run else f"trial {number} of the sweep {config.sweep.name}",
         table=table,
         settings=recorded_settings(config, budget),
-        tags={"sweep": str(config.sweep.name), "trial": str(number), **tags},
+        tags={"sweep": str(config.sweep.name), "trial": str(number), **own, **tags},
     )
 
 

@@ -1,7 +1,7 @@
 """Where a sweep keeps its files. Below the sweep's folder, `runs/NAME`:
 
 ```
-config.yaml                  the composed configuration
+config.yaml                  the composed configuration, with the sweep's id and the format of its records
 lock                         held by the process that runs the sweep (sweeps/lock.py)
 scratch                      where that process keeps its temporary files (sweeps/scratch.py); gone with them
 trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
@@ -72,6 +72,11 @@ def read_records(folder: Path, number: int) -> list[Record]:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{file} must hold a sweep's records, got others ({error!r}); check the file") from error
+
+
+def ledger_url(config: SweepConfig) -> str:
+    """The ledger's database: `tracking.optuna_url`, else `optuna.db` in `sweep.folder`."""
+    return config.tracking.optuna_url or f"sqlite:///{Path(config.sweep.folder).absolute() / 'optuna.db'}"
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -6,10 +6,11 @@ attributes) is written before the `tell`; MLflow comes after and can be derived 
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -18,11 +19,12 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from analysis.identity import study_names
 from rl.seeding import as_int
 from sweeps import assignment
-from sweeps.config import SamplerConfig, StudyConfig
+from sweeps.config import SamplerConfig, StudyConfig, SweepConfig
 from sweeps.errors import SweepError
-from sweeps.layout import sqlite_file
+from sweeps.layout import ledger_url, sqlite_file, sweep_folder
 from sweeps.outcome import Outcome, Verdict
 from sweeps.redact import redact_error, redact_value
 from sweeps.storage import PatientStorage, reopen
@@ -32,6 +34,9 @@ RUNGS, DECISION, CONTROL = "rungs", "decision", "control"
 """Names of user attributes; `VALUES` holds the searched settings as the learner sees them, `RUNGS` the results that the
 scheduler compares by, `DECISION` how the trial ends, written before the curve's last point and the `tell`, `CONTROL`
 whether the trial is what all others are compared with."""
+
+ID, FORMAT = "id", "format"
+"""Names of attributes of the study: what tells the sweep from every other, and the version of its records."""
 
 DIAGNOSIS, FINDINGS = "diagnosis", "findings"
 """Likewise: the first finding of a trial's diagnosis in words, and the names of all (`sweeps/diagnoses.py`)."""
@@ -121,20 +126,27 @@ class Ledger:
     def create(cls, url: str, sweep: StudyConfig, sampler: SamplerConfig, attributes: Mapping[str, Any]) -> "Ledger":
         """A new study in the database at `url`, named after the sweep.
 
+        Where another sweep's study has the name, which may be somebody else's, a part of the id is added to it.
+
+        Args:
+            url: The database.
+            sweep: The sweep, whose name is set.
+            sampler: Who proposes.
+            attributes: What to write about it; its id (`ID`) among them, or its name must be new.
+
         Raises:
-            SweepError: The database cannot be opened, or holds a study of this name already.
+            SweepError: The database cannot be opened, or holds a study of the name, and there is no id.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        direction: Literal["maximize", "minimize"] = "maximize" if sweep.mode == "max" else "minimize"
+        make = partial(optuna.create_study, storage=_storage(url), direction=direction)
+        name, unique = study_names(str(sweep.name), str(attributes.get(ID)))
         try:
-            study = optuna.create_study(
-                storage=_storage(url),
-                study_name=sweep.name,
-                direction="maximize" if sweep.mode == "max" else "minimize",
-            )
+            study = make(study_name=name)
         except optuna.exceptions.DuplicatedStudyError as error:
-            raise SweepError(
-                f"sweep.name must be new, got {sweep.name!r}, which the ledger holds already; choose another name"
-            ) from error
+            if ID not in attributes:
+                raise SweepError(f"sweep.name must be new without an id, got {name!r}; choose another name") from error
+            study = make(study_name=unique)
         with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
             study.set_metric_names([sweep.metric])
         ledger = cls(study, partial(_sampler, sampler, sweep.seed))
@@ -142,13 +154,35 @@ class Ledger:
         return ledger
 
     @classmethod
-    def go_on(cls, url: str, sweep: StudyConfig, sampler: SamplerConfig) -> "Ledger":
-        """An existing study, to go on with.
+    def go_on(cls, config: SweepConfig) -> "Ledger":
+        """A sweep's existing study, to go on with.
 
         Raises:
-            SweepError: As `open`.
+            SweepError: As `of`.
         """
-        return cls(cls.open(url, str(sweep.name))._study, partial(_sampler, sampler, sweep.seed))
+        return cls(cls.of(config)._study, partial(_sampler, config.sampler, config.sweep.seed))
+
+    @classmethod
+    def of(cls, config: SweepConfig) -> "Ledger":
+        """A sweep's existing study, for reading: known by its id, or by its name if nobody has given it an id yet.
+
+        Raises:
+            SweepError: The database cannot be opened, or holds no such study.
+        """
+        url, name = ledger_url(config), str(config.sweep.name)
+        if config.id is None:
+            ledger = cls.open(url, name)
+            if ledger.attributes.get(FORMAT, 1) != 1:  # made when sweeps had ids, so the folder would have it too
+                raise SweepError(f"the ledger holds another sweep named {name!r}, not that in {sweep_folder(config)}")
+            return ledger
+        for candidate in study_names(name, config.id):
+            with suppress(_NoStudyError):
+                ledger = cls.open(url, candidate)
+                if ledger.attributes.get(ID) == config.id:
+                    return ledger
+        raise SweepError(
+            f"the ledger must hold the sweep {name!r} with the id {config.id}, and does not; check tracking.optuna_url"
+        )
 
     @classmethod
     def open(cls, url: str, name: str) -> "Ledger":
@@ -166,7 +200,7 @@ class Ledger:
             return cls(optuna.load_study(storage=storage, study_name=name))
         except KeyError as error:
             names = optuna.get_all_study_names(storage)
-            raise SweepError(f"no sweep named {name!r}; there are: {', '.join(sorted(names)) or 'none'}") from error
+            raise _NoStudyError(f"no sweep named {name!r}; there are: {', '.join(sorted(names)) or 'none'}") from error
 
     def discard(self) -> None:
         """Delete the study."""
@@ -276,6 +310,15 @@ class Ledger:
     def attributes(self) -> Mapping[str, Any]:
         """What `create` was given."""
         return self._study.user_attrs
+
+    @property
+    def name(self) -> str:
+        """The study's."""
+        return str(self._study.study_name)
+
+
+class _NoStudyError(SweepError):
+    """The database holds no study of a name."""
 
 
 def _storage(url: str) -> PatientStorage:

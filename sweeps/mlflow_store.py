@@ -62,15 +62,6 @@ def _make_tables(file: Path) -> None:
     temporary.replace(file)
 
 
-def _backend_errors() -> tuple[type[Exception], ...]:
-    """What a store raises; ImportError is a database without its driver, ValueError a port that is no number."""
-    from alembic.util import CommandError
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return MlflowException, SQLAlchemyError, CommandError, OSError, ImportError, ValueError
-
-
 @contextmanager
 def translated(action: str, url: str = "") -> Iterator[None]:
     """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped.
@@ -81,7 +72,9 @@ def translated(action: str, url: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except _backend_errors() as error:
+    except TrackingError:
+        raise
+    except Exception as error:  # MLflow, its database, the driver, the disk, and whatever else these come upon
         cause: BaseException = error
         while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
             cause = cause.__cause__

@@ -2,23 +2,26 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rl.errors import ConfigError
 from sweeps.config import SweepConfig
 from sweeps.data import DATA
-from sweeps.errors import SweepError, TrackingError
-from sweeps.layout import config_file, lock_file, scratch_file, sweep_folder, trials_folder
-from sweeps.ledger import Ledger
+from sweeps.errors import LedgerError, SweepError, TrackingError
+from sweeps.layout import config_file, ledger_url, lock_file, scratch_file, sweep_folder, trials_folder
+from sweeps.ledger import FORMAT, ID, Ledger
 from sweeps.lock import running
+from sweeps.mlflow_runs import adopt_runs, delete_runs, read_runs, settle_runs
+from sweeps.redact import redact_error
 from sweeps.resume import CONFIG, PROVENANCE, differences
 from sweeps.schema import from_yaml, to_yaml
-from sweeps.summary import sqlite_url
-from sweeps.tracking import Tracker, make_tracker
+from sweeps.tracking import FORMAT_TAG, Tracker, make_tracker
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Records:
     """What is open while a sweep runs.
 
     Attributes:
+        config: The sweep, with its id.
         ledger: Its study.
         tracker: Its parent run is open.
         reopen: Opens it again, after the tracker has failed.
-        differences: How the sweep goes on differs from how it was recorded, a line each.
+        differences: What the user should know about it, a line each: how it goes on otherwise than it was recorded.
     """
 
+    config: SweepConfig
     ledger: Ledger
     tracker: Tracker
     reopen: Callable[[], None]
@@ -45,10 +50,10 @@ def open_records(
     """Open a sweep's records for the time that this process runs it. Of new ones all are made, or none.
 
     Args:
-        config: The sweep.
+        config: The sweep; one on record as `as_recorded` has it.
         fingerprint: Of its data; None for an environment without.
         versions: Which code runs where: `sweeps.provenance.provenance()`.
-        resuming: Whether the sweep is to be on record already; else its name must be new.
+        resuming: Whether the sweep is to be on record already; else its name must be new in its folder.
 
     Raises:
         SweepError: The name is taken, or unknown; another process runs the sweep; it cannot be gone on with like this;
@@ -56,23 +61,58 @@ def open_records(
         TrackingError: MLflow cannot be written.
     """
     folder = _folder(config, resuming)
-    about: dict[str, Any] = {CONFIG: to_yaml(config), DATA: fingerprint, PROVENANCE: dict(versions)}
+    about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions)}
     with running(folder):
-        with _writable(config), _alone(folder.parent):
-            if resuming:
-                opened = _find(config, about)
-            else:
-                opened = _make(config, about, folder)
-            trials_folder(folder).mkdir(exist_ok=True)
-            _replace(config_file(folder), about[CONFIG])
-        ledger, tracker, differing = opened
-        yield Records(ledger, tracker, lambda: _reopen(tracker, config, about), differing)
+        with _one_line(config), _alone(folder.parent):
+            records = _find(config, about) if resuming else _make(config, about, folder)
+        if resuming:
+            yield records
+            return
+        with _taken_back(records.config, lambda: _has_begun(records)):
+            yield records
 
 
-def recorded_format(config: SweepConfig) -> int:
-    """Read the version of a sweep's records; that of new ones where none are found."""
+def as_recorded(config: SweepConfig) -> SweepConfig:
+    """A sweep with the id and the format that its folder says; as it is, where the folder says nothing."""
     file = config_file(sweep_folder(config))
-    return from_yaml(file.read_text()).format if file.is_file() else config.format
+    if not file.is_file():
+        return config
+    recorded = from_yaml(file.read_text())
+    return replace(config, id=recorded.id, format=recorded.format)
+
+
+def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
+    """Give a sweep an id that was started before sweeps had one, in its ledger and its folder.
+
+    Args:
+        config: The sweep's, which this process has locked.
+        ledger: The sweep's.
+
+    Returns:
+        The sweep with its id, which it may have had.
+    """
+    if config.id is not None:
+        return config
+    config = replace(config, id=ledger.attributes.get(ID) or secrets.token_hex(16))
+    ledger.describe({FORMAT: config.format, ID: config.id})
+    file = config_file(sweep_folder(config))
+    if file.is_file():
+        _replace(file, to_yaml(replace(from_yaml(file.read_text()), id=config.id)))
+    return config
+
+
+def settle(config: SweepConfig) -> SweepConfig:
+    """Bring a sweep's records in line with where its folder lies, and give it an id if it has none: see `identify`.
+
+    Raises:
+        SweepError: It has no id, and a process runs it, or its ledger cannot be opened.
+    """
+    with suppress(TrackingError):
+        settle_runs(config)
+    if config.id is not None:
+        return config
+    with running(sweep_folder(config)):
+        return identify(config, Ledger.of(config))
 
 
 def _folder(config: SweepConfig, resuming: bool) -> Path:
@@ -82,54 +122,114 @@ def _folder(config: SweepConfig, resuming: bool) -> Path:
         beside = sorted(file.parent.name for file in folder.parent.glob(f"*/{config_file(folder).name}"))
         there_are = ", ".join(beside) or "none"
         raise SweepError(f"resume must name a sweep in {folder.parent}, got {folder.name!r}; there are: {there_are}")
-    with _writable(config):
+    with _one_line(config):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _make(config: SweepConfig, about: Mapping[str, Any], folder: Path) -> tuple[Ledger, Tracker, list[str]]:
-    # A process that died before it had recorded anything may have left the other two.
-    if {file.name for file in folder.iterdir()} - {lock_file(folder).name, scratch_file(folder).name}:
+def _make(config: SweepConfig, about: Mapping[str, Any], folder: Path) -> Records:
+    """Make a sweep's records, in this order: its folder says its id, then the ledger, then MLflow, then trials/."""
+    config = replace(config, id=_id_of_a_start_that_died(config, folder) or secrets.token_hex(16))
+    about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
+    with _taken_back(config, lambda: False):
+        _replace(config_file(folder), about[CONFIG])
+        ledger = Ledger.create(ledger_url(config), config.sweep, config.sampler, about)
+        tracker = _track(config, about)
+        trials_folder(folder).mkdir()
+    notes = []
+    if ledger.name != config.sweep.name:
+        notes = [f"the ledger holds another sweep named {config.sweep.name}; there this one is {ledger.name!r}"]
+    return Records(config, ledger, tracker, lambda: _reopen(tracker, config, about), notes)
+
+
+def _id_of_a_start_that_died(config: SweepConfig, folder: Path) -> str | None:
+    """The id that a process left behind which was killed before the sweep had begun; None if it had not come so far.
+
+    Raises:
+        SweepError: The folder holds a sweep, or anything else.
+    """
+    config_name = config_file(folder).name
+    harmless = {lock_file(folder).name, scratch_file(folder).name, config_name}
+    found = {file.name for file in folder.iterdir() if not file.name.startswith(f"{config_name}.")} - harmless
+    dead = as_recorded(config)
+    if found or (dead.id is None and config_file(folder).exists()) or not _forgotten(dead):
         raise SweepError(
             f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name, or go on with "
             f"it by resume={config.sweep.name}"
         )
+    return dead.id
+
+
+def _forgotten(config: SweepConfig) -> bool:
+    """Delete the study of a sweep that has an id, unless it has trials; returns whether there is none any more."""
     try:
-        ledger = Ledger.create(_ledger_url(config), config.sweep, config.sampler, about)
-        try:
-            return ledger, _track(config, about), []
-        except TrackingError:
-            ledger.discard()
-            raise
-    except (SweepError, TrackingError):
-        shutil.rmtree(folder)  # or the name would be taken by a sweep that never was
+        ledger = Ledger.of(config) if config.id else None
+    except SweepError:  # there is none
+        return True
+    if ledger and ledger.entries():
+        return False
+    if ledger:
+        ledger.discard()
+    return True
+
+
+def _has_begun(records: Records) -> bool:
+    """Whether a sweep may have trials on record."""
+    try:
+        return bool(records.ledger.entries())
+    except LedgerError:
+        return True
+
+
+@contextmanager
+def _taken_back(config: SweepConfig, has_begun: Callable[[], bool]) -> Iterator[None]:
+    """Leave nothing of a new sweep behind if it fails before it has begun, whatever is raised."""
+    try:
+        yield
+    except BaseException:
+        if not has_begun():
+            with suppress(SweepError):
+                _forgotten(config)
+            if config.tracking.name == "mlflow":
+                with suppress(TrackingError):
+                    delete_runs(config, [run.id for run in read_runs(config, ())])
+            shutil.rmtree(sweep_folder(config), ignore_errors=True)  # or the name would be taken by what never was
         raise
 
 
-def _find(config: SweepConfig, about: Mapping[str, Any]) -> tuple[Ledger, Tracker, list[str]]:
-    ledger = Ledger.go_on(_ledger_url(config), config.sweep, config.sampler)
-    differing = differences(ledger.attributes, config, about, ledger.entries())
+def _find(config: SweepConfig, about: Mapping[str, Any]) -> Records:
+    ledger, folder = Ledger.go_on(config), sweep_folder(config)
+    entries = ledger.entries()
+    about = {**about, CONFIG: to_yaml(config)}
+    differing = differences(ledger.attributes, config, about, entries)
+    config = identify(config, ledger)
+    about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
+    if config.format == 1 and config.tracking.name == "mlflow":
+        adopt_runs(config, {entry.run_id for entry in entries})
     tracker = _track(config, about)
     ledger.describe(about)
-    return ledger, tracker, differing
+    trials_folder(folder).mkdir(exist_ok=True)
+    _replace(config_file(folder), about[CONFIG])
+    return Records(config, ledger, tracker, lambda: _reopen(tracker, config, about), differing)
 
 
 def _track(config: SweepConfig, about: Mapping[str, Any]) -> Tracker:
     tracker = make_tracker(config.tracking, Path(config.sweep.folder))
-    tracker.start_sweep(str(config.sweep.name), about[CONFIG], about[PROVENANCE])
+    _start(tracker, config, about)
     return tracker
+
+
+def _start(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
+    tags = {**about[PROVENANCE], FORMAT_TAG: str(config.format)}
+    tracker.start_sweep(str(config.sweep.name), str(config.id), about[CONFIG], tags)
 
 
 def _reopen(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
     try:
         with _alone(Path(config.sweep.folder)):
-            tracker.start_sweep(str(config.sweep.name), about[CONFIG], about[PROVENANCE])
+            _start(tracker, config, about)
     except OSError as error:
         raise TrackingError(f"cannot write to {config.sweep.folder}: {error.strerror}") from error
-
-
-def _ledger_url(config: SweepConfig) -> str:
-    return config.tracking.optuna_url or sqlite_url(config, "optuna")
 
 
 def _replace(file: Path, text: str) -> None:
@@ -140,12 +240,22 @@ def _replace(file: Path, text: str) -> None:
 
 
 @contextmanager
-def _writable(config: SweepConfig) -> Iterator[None]:
+def _one_line(config: SweepConfig) -> Iterator[None]:
+    """Whatever a library raises while records are opened is told in one line."""
     try:
         yield
+    except (ConfigError, SweepError, TrackingError):
+        raise
     except OSError as error:
         raise SweepError(
             f"sweep.folder must be a folder that can be written to, got {config.sweep.folder}: {error.strerror}"
+        ) from error
+    except Exception as error:
+        urls = filter(None, (config.tracking.optuna_url, config.tracking.mlflow_url))
+        reason = redact_error(str(error), *urls).partition("\n")[0]
+        raise SweepError(
+            f"the records of sweep {config.sweep.name} cannot be opened: {type(error).__name__}: {reason}; "
+            "check tracking.optuna_url and tracking.mlflow_url, or run with tracking=none"
         ) from error
 
 

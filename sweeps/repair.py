@@ -19,7 +19,7 @@ from sweeps.schema import to_yaml
 from sweeps.snapshot import SavedTrial, Snapshot
 from sweeps.space import Space, search_space
 from sweeps.summary import NONE_COMPLETED
-from sweeps.tracking import OUTCOME_TAG, PARAM_LENGTH, REASON_TAG, Tracker, flatten, make_tracker, storable
+from sweeps.tracking import FORMAT_TAG, OUTCOME_TAG, PARAM_LENGTH, REASON_TAG, Tracker, flatten, make_tracker, storable
 
 DIED = "the driver died"
 """Reason of an open trial that nobody runs any more, unless the ledger has one."""
@@ -71,9 +71,10 @@ def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding])
     if not plans and None not in mendable and not any(run.status == RUNNING for run in own):
         return []
     doomed = [*own[1:], *(run for plan in plans for run in plan.doomed)]
-    delete_runs(config.tracking, Path(config.sweep.folder), [run.id for run in doomed])
+    delete_runs(config, [run.id for run in doomed])
     tracker = make_tracker(config.tracking, Path(config.sweep.folder))
-    tracker.start_sweep(str(config.sweep.name), to_yaml(config), _tags(own or runs))
+    tags = {**_tags(own or runs), FORMAT_TAG: str(config.format)}
+    tracker.start_sweep(str(config.sweep.name), str(config.id), to_yaml(config), tags)
     done = [f"deleted MLflow's run {run.id} of {_whose(run)}" for run in doomed]
     space, _ = search_space(config)
     done += [_write(tracker, config, space, plan) for plan in plans]

@@ -13,12 +13,11 @@ from rl.errors import CheckpointError
 from sweeps.config import SweepConfig
 from sweeps.diagnoses import history_of
 from sweeps.errors import TrackingError
-from sweeps.layout import read_records, sweep_folder
+from sweeps.layout import ledger_url, read_records, sweep_folder
 from sweeps.ledger import OUTCOME, REASON, Entry, Ledger
 from sweeps.outcome import Outcome
 from sweeps.redact import redact_error
 from sweeps.space import Space, search_space
-from sweeps.summary import sqlite_url
 from sweeps.tracking import NullTracker, Tracker
 
 if TYPE_CHECKING:  # imported where first needed: it brings pandas and Optuna's evaluators
@@ -65,10 +64,9 @@ def rewrite_reports(config: SweepConfig, optuna_url: str | None = None) -> str:
     Returns:
         As `write_reports`.
     """
-    url = optuna_url or config.tracking.optuna_url or sqlite_url(config, "optuna")
-    config = replace(config, tracking=replace(config.tracking, optuna_url=url))
+    config = replace(config, tracking=replace(config.tracking, optuna_url=optuna_url or config.tracking.optuna_url))
     space, _ = search_space(config)
-    entries = Ledger.open(url, str(config.sweep.name)).entries()
+    entries = Ledger.of(config).entries()
     return write_reports((config, space), entries, NullTracker(), lambda: False)
 
 
@@ -92,8 +90,7 @@ def _write(
             raise KeyboardInterrupt
         diagnoses[number] = diagnosis
         attach(number, report_run(diagnosis, stores), _note(diagnosis))
-    url = config.tracking.optuna_url or sqlite_url(config, "optuna")
-    document = sweep_document(findings_of(str(config.sweep.name), stores, url, diagnoses))
+    document = sweep_document(findings_of(str(config.sweep.name), stores, ledger_url(config), diagnoses))
     markdown, page, *figures = write_document(document, stores.folder / str(config.sweep.name) / "report", "report")
     attach(None, [markdown, page, *figures], document.lead)
     return [*attach.failures, document.lead, f"The report: {page}"]

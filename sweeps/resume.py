@@ -67,7 +67,7 @@ def _rungs(config: SweepConfig) -> tuple[int, ...]:
 
 def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:
     """Differing settings; the space is another matter."""
-    old, new = (flatten({**asdict(config), "space": None, "resume": None}) for config in (before, after))
+    old, new = (flatten({**asdict(config), "space": None, "resume": None, "id": None}) for config in (before, after))
     space = search_space(after)[0]
     searched, counts_env_steps = space.paths, space.axis(after).in_env_steps
     for key in sorted(old.keys() | new.keys()):

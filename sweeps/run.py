@@ -27,7 +27,7 @@ from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
-from sweeps.records import Records, open_records, recorded_format
+from sweeps.records import Records, as_recorded, open_records
 from sweeps.reports import write_reports
 from sweeps.space import Space, search_space
 from sweeps.stop import StopRequest
@@ -66,7 +66,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
     if not console.is_terminal:
         console.width = max(console.width, _PLAIN_WIDTH)
     if config.resume is not None:
-        config = replace(config, format=recorded_format(config))
+        config = as_recorded(config)
         _allow_idle(idle, config.format, console)
     _check_metric(config)
     space, points = _space_and_points(config)
@@ -82,7 +82,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
     config = replace(config, resume=None, retry=None)
     with StopRequest() as stop:
         with open_records(config, flows, provenance(), resuming) as records:
-            ledger, tracker = records.ledger, records.tracker
+            config, ledger, tracker = records.config, records.ledger, records.tracker
             if retrying:
                 ledger.reopen_crashed()
             for point in points[len(ledger.enqueued()) :]:  # none of them again

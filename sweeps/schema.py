@@ -271,7 +271,7 @@ def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | No
         tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(_value_error(error)) from error
-    tree["format"] = FORMAT  # of a new sweep; one on record keeps its own, see `sweeps.records`
+    tree |= {"format": FORMAT, "id": None}  # of a new sweep; one on record keeps its own, see `sweeps.records`
     if tree.get("resume") is not None:
         check_name("resume", str(tree["resume"]))
     study = tree.setdefault("sweep", {})

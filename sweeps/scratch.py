@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sweeps.errors import SweepError
 from sweeps.layout import scratch_file
-from sweeps.lock import is_running
+from sweeps.lock import is_running, running
 
 _NAME = re.compile(r"unstuck-[0-9a-f]{8}")
 
@@ -44,7 +44,8 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         where = f"{folder} and {path.parent}"
         raise SweepError(f"{where} must be folders that can be written to: {error.strerror}; check the disk") from error
     try:
-        yield path
+        with running(path):
+            yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
         scratch_file(folder).unlink(missing_ok=True)
@@ -71,6 +72,8 @@ def _remove(note: Path) -> None:
     # The note is only a file: it must not be able to name anything but such a folder of this user's.
     if path.parent == _parent() and _NAME.fullmatch(path.name) and not path.is_symlink() and path.is_dir():
         if path.stat().st_uid != os.getuid():
+            return
+        if is_running(path):  # the note is a copy, made with the folder of a sweep that goes on
             return
         shutil.rmtree(path, ignore_errors=True)
     note.unlink()

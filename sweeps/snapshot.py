@@ -13,7 +13,6 @@ from sweeps.ledger import Entry, Ledger
 from sweeps.mlflow_runs import TrackedRun, read_runs
 from sweeps.record import Record
 from sweeps.space import Space, search_space
-from sweeps.summary import sqlite_url
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,10 @@ def take(config: SweepConfig) -> Snapshot:
         SweepError: The ledger cannot be read, or holds no such sweep.
         TrackingError: MLflow's store cannot be read.
     """
-    name = str(config.sweep.name)
-    ledger = Ledger.open(config.tracking.optuna_url or sqlite_url(config, "optuna"), name)
+    ledger = Ledger.of(config)
     runs = None
     if config.tracking.name == "mlflow":
-        runs = read_runs(config.tracking, Path(config.sweep.folder), name)
+        runs = read_runs(config, {entry.run_id for entry in ledger.entries()})
     entries = ledger.entries()
     space, _ = search_space(config)
     saved, strides = _saved(sweep_folder(config)), _strides(config, space, entries)

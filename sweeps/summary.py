@@ -17,12 +17,14 @@ from rl import metrics
 from sweeps.config import SweepConfig
 from sweeps.data import fingerprint_words
 from sweeps.effects import idle_settings
+from sweeps.layout import ledger_url
 from sweeps.ledger import Entry, best
 from sweeps.mlflow_store import NO_TELEMETRY
 from sweeps.outcome import Outcome
 from sweeps.redact import redact_value
 from sweeps.schema import settings
 from sweeps.space import search_space
+from sweeps.tracking import mlflow_url
 
 _TOP = 10
 """Rows of the leaderboard."""
@@ -172,17 +174,12 @@ def ui_commands(config: SweepConfig) -> list[list[str]]:
     """Commands that open MLflow and the Optuna dashboard on what was recorded."""
     commands = []
     if config.tracking.name == "mlflow":
-        mlflow_url = redact_value(config.tracking.mlflow_url or sqlite_url(config, "mlflow"))
+        runs_url = redact_value(mlflow_url(config.tracking, Path(config.sweep.folder)))
         quiet = [f"{name}={value}" for name, value in NO_TELEMETRY.items()]
-        commands.append([*quiet, "mlflow", "ui", "--backend-store-uri", mlflow_url])
-    optuna_url = redact_value(config.tracking.optuna_url or sqlite_url(config, "optuna"))
+        commands.append([*quiet, "mlflow", "ui", "--backend-store-uri", runs_url])
+    optuna_url = redact_value(ledger_url(config))
     commands.append(["optuna-dashboard", optuna_url])
     return commands
-
-
-def sqlite_url(config: SweepConfig, name: str) -> str:
-    """The database that a sweep writes to unless a URL is set."""
-    return f"sqlite:///{Path(config.sweep.folder).absolute() / name}.db"
 
 
 def _rank(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:

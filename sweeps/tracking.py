@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from rl import metrics
 from sweeps.config import TrackingConfig
 from sweeps.errors import TrackingError
+from sweeps.mlflow_place import settle_artifacts
 from sweeps.mlflow_store import DATABASES, connect, renew, translated
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
@@ -19,9 +20,13 @@ from sweeps.redact import redact_url
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 SWEEP_TAG, TRIAL_TAG, SEARCHED_TAG, OUTCOME_TAG, REASON_TAG = "sweep", "trial", "searched", "outcome", "reason"
-PARENT_TAG, NOTE_TAG, CODE_TAGS = "mlflow.parentRunId", "mlflow.note.content", "git."
+PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
+ID_TAG, FORMAT_TAG = "sweep_id", "sweep_format"
+COMMON_TAGS = ("git.", SWEEP_TAG)
+"""How the names of tags begin that a sweep's run and all its trials' runs have alike."""
 CONFIG_FILE, REPORT = "config.yaml", "report"
 STATUS = {
     Outcome.COMPLETED: "FINISHED",
@@ -36,15 +41,19 @@ STATUS = {
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are the two below
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000
 
+_PAGE = 1000
+"""Runs asked for at once."""
+
 
 class Tracker(Protocol):
     """Shows a sweep. Every method raises `TrackingError` where the store fails, and can be called again."""
 
-    def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Opens the sweep's parent run, or reopens the one that has its name.
+    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+        """Opens the sweep's parent run, or reopens the one that has its id.
 
         Args:
-            name: The sweep's name.
+            name: The sweep's name, which other sweeps in the store may have as well.
+            sweep_id: What tells it from every other sweep.
             config_yaml: The composed configuration.
             tags: What else to know about it, e.g. `sweeps.provenance.provenance()`.
         """
@@ -120,7 +129,12 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
     """
     if config.name == "none":
         return NullTracker()
-    return MlflowTracker(mlflow_url(config, folder), config.mlflow_experiment, folder.absolute() / "mlflow-artifacts")
+    return MlflowTracker(mlflow_url(config, folder), config.mlflow_experiment, artifacts_folder(folder))
+
+
+def artifacts_folder(folder: Path) -> Path:
+    """Where a store in `sweep.folder` keeps artifacts."""
+    return folder.absolute() / "mlflow-artifacts"
 
 
 def mlflow_url(config: TrackingConfig, folder: Path) -> str:
@@ -142,7 +156,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 class NullTracker:
     """Shows nothing (`tracking=none`)."""
 
-    def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
         """Does nothing."""
 
     def start_trial(
@@ -180,8 +194,8 @@ class NullTracker:
 class _OpenSweep:
     """Where an open sweep's runs are: `runs` by trial number, `last` the (step, ms) logged last of each.
 
-    `code` are the tags that say which code ran; every trial gets them too. `there` are the metrics and steps that a
-    reopened run had already, `outcomes` those that the runs say.
+    `common` are the tags that every trial gets too: whose it is, and which code ran. `there` are the metrics and
+    steps that a reopened run had already, `outcomes` those that the runs say.
     """
 
     client: "MlflowClient"
@@ -189,7 +203,7 @@ class _OpenSweep:
     name: str
     parent: str
     runs: dict[int, str]
-    code: dict[str, str]
+    common: dict[str, str]
     last: dict[int, tuple[int, int]] = field(default_factory=dict)
     there: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
     outcomes: dict[int, str] = field(default_factory=dict)
@@ -213,21 +227,22 @@ class MlflowTracker:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a tracker must not be pickled, since its URL may hold a password; keep it in the driver")
 
-    def start_sweep(self, name: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
         """See `Tracker`. Makes the database's tables where missing, before anybody else opens it (2 s).
 
         Called again, it connects anew: a database that was taken away or replaced would else be written to for ever.
         """
-        tags = {**tags, SWEEP_TAG: name}
+        tags = {**tags, SWEEP_TAG: name, ID_TAG: sweep_id}
         with translated(f"start sweep {name}", self._url):
             if self._url.startswith(DATABASES):
                 self._artifacts.mkdir(parents=True, exist_ok=True)
             if self._sweep is not None:
                 renew(self._url)
             client = connect(self._url)
+            settle_artifacts(self._url, self._artifacts)
             experiment = self._find_experiment(client)
             # One search finds a whole earlier call of this sweep; in a new sweep no trial searches any more.
-            found = _runs_of(client, experiment, name)
+            found = {run.info.run_id: run.data.tags for run in search(client, experiment, ID_TAG, sweep_id)}
             parents = [run for run, its in found.items() if PARENT_TAG not in its]
             if parents:
                 parent = parents[0]
@@ -236,9 +251,9 @@ class MlflowTracker:
                 parent = client.create_run(experiment, tags=_texts(tags), run_name=name).info.run_id
             children = {run: its for run, its in found.items() if its.get(PARENT_TAG) == parent and TRIAL_TAG in its}
             numbers = {int(its[TRIAL_TAG]): run for run, its in children.items()}
-            code = {key: value for key, value in tags.items() if key.startswith(CODE_TAGS)}
+            common = {key: value for key, value in tags.items() if key.startswith(COMMON_TAGS)}
             outcomes = {int(its[TRIAL_TAG]): its.get(OUTCOME_TAG, "") for its in children.values()}
-            self._sweep = _OpenSweep(client, experiment, name, parent, numbers, code, outcomes=outcomes)
+            self._sweep = _OpenSweep(client, experiment, name, parent, numbers, common, outcomes=outcomes)
             client.log_text(parent, redact_url(config_yaml), CONFIG_FILE)
 
     def start_trial(
@@ -251,8 +266,8 @@ class MlflowTracker:
     ) -> str:
         """See `Tracker`. A reopened trial must have the searched parameters that it had, and keeps the others."""
         sweep, chosen, others = self._opened(), flatten(searched), flatten(fixed)
-        tags = {**sweep.code, **tags}
-        own = {PARENT_TAG: sweep.parent, SWEEP_TAG: sweep.name, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
+        tags = {**sweep.common, **tags}
+        own = {PARENT_TAG: sweep.parent, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
         with translated(f"start trial {number}"):
             if number in sweep.runs:
                 had, sweep.there[number] = _reopen(sweep.client, sweep.runs[number], {**tags, **own})
@@ -343,15 +358,19 @@ class MlflowTracker:
         return run
 
 
-def _runs_of(client: "MlflowClient", experiment: str, sweep: str) -> dict[str, dict[str, str]]:
-    """Tags of a sweep's runs by run id, the oldest first: its parent and its trials, deleted ones left out."""
-    found: dict[str, dict[str, str]] = {}
+def search(client: "MlflowClient", experiment: str, tag: str, value: str) -> list["Run"]:
+    """Runs of an experiment that have a tag, the oldest first, deleted ones left out."""
+    found: list[Run] = []
     token: str | None = None
     while token != "":
         page = client.search_runs(
-            [experiment], f"tags.{SWEEP_TAG} = '{sweep}'", order_by=["attributes.start_time ASC"], page_token=token
+            [experiment],
+            f"tags.{tag} = '{value}'",
+            max_results=_PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
         )
-        found |= {run.info.run_id: run.data.tags for run in page}
+        found += page
         token = page.token or ""
     return found
 

@@ -61,8 +61,9 @@ def test_the_schema_comes_first_and_the_settings_of_the_sweep_last() -> None:
 
 def test_every_group_fills_its_part_of_the_configuration() -> None:
     parts = {item.name for item in fields(SweepConfig)}
-    assert set(GROUPS) == parts - {"sweep", "resume", "retry", "format"} | {"experiment"}
-    assert set(chosen()) == parts - {"sweep", "resume", "retry", "format"}
+    own = {"sweep", "resume", "retry", "format", "id"}
+    assert set(GROUPS) == parts - own | {"experiment"}
+    assert set(chosen()) == parts - own
 
 
 @pytest.mark.parametrize("group", [group for group in GROUPS if group not in ("space", "experiment")])

@@ -28,7 +28,10 @@ ONLY_IN = {  # library: who may import it
     ),
     "optuna": OPTUNA_IN,
     "optuna_dashboard": OPTUNA_IN,
-    "mlflow": ("sweeps.mlflow_store", "sweeps.tracking", "sweeps.mlflow_runs", "sweeps.champion", "analysis.history"),
+    "mlflow": (
+        *("sweeps.mlflow_store", "sweeps.mlflow_place", "sweeps.mlflow_runs", "sweeps.tracking"),
+        *("sweeps.champion", "analysis.history"),
+    ),
     "hydra": ("sweep", "sweeps.schema", "sweeps.command"),
     "omegaconf": ("sweep", "sweeps.schema"),
 }

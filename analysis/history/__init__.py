@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.errors import AnalysisError
 from analysis.history.files import read_files
 from analysis.history.record import ENV_STEPS, History
+from analysis.identity import identity
 
 __all__ = ["ENV_STEPS", "History", "Stores", "is_file", "load"]
 
@@ -71,7 +72,7 @@ def _load(run: str, stores: Stores) -> History:
 
     trial = _TRIAL.fullmatch(run.removeprefix(f"{stores.folder}/"))
     if trial:
-        return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]))
+        return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]), identity(stores.folder / trial[1]))
     if _RUN_ID.fullmatch(run):
         return TrackedRuns(stores.mlflow).run(run)
     if is_file(str(stores.folder / run / "config.yaml")):

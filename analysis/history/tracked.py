@@ -16,6 +16,7 @@ from analysis.history.align import by_iteration
 from analysis.history.names import UNSTUCK, dialect_of, rename
 from analysis.history.record import History
 from analysis.history.settings import literal, translate
+from analysis.identity import Identity
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
     from mlflow import MlflowClient
@@ -64,21 +65,30 @@ class TrackedRuns:
             raise AnalysisError(f"no run {run_id} in {_shown(self.url)}")
         return self._history(run)
 
-    def trial(self, sweep: str, number: int) -> History:
-        """A sweep's trial.
+    def trial(self, sweep: str, number: int, own: Identity | None = None) -> History:
+        """A sweep's trial; see `trials`.
 
         Raises:
             AnalysisError: There is none of this number; the message says which there are.
         """
-        runs = self.trials(sweep)
+        runs = self.trials(sweep, own)
         if number not in runs:
             there = f"trials {min(runs)} to {max(runs)}" if runs else "no such sweep"
             raise AnalysisError(f"no trial {number} of sweep {sweep!r} in {_shown(self.url)}: {there}")
         return self._history(runs[number])
 
-    def trials(self, sweep: str) -> dict[int, "Run"]:
-        """MLflow's runs of a sweep's trials, by number; the latest where one was logged twice."""
+    def trials(self, sweep: str, own: Identity | None = None) -> dict[int, "Run"]:
+        """MLflow's runs of a sweep's trials, by number; the latest where one was logged twice.
+
+        Args:
+            sweep: Its name.
+            own: What its folder says it is; None: there is no folder, so nobody else may have the name.
+
+        Raises:
+            AnalysisError: Several sweeps have the name, and there is no folder to tell which is meant.
+        """
         runs: dict[int, Run] = {}
+        ids: set[str | None] = set()
         token: str | None = None
         experiments = [experiment.experiment_id for experiment in self._ask(self._client.search_experiments)]
         query = f"tags.sweep = '{sweep.replace(chr(39), '')}'"
@@ -90,13 +100,20 @@ class TrackedRuns:
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
             )
-            runs |= {int(run.data.tags["trial"]): run for run in page if "trial" in run.data.tags}
+            trials = [run for run in page if "trial" in run.data.tags]
+            ids |= {run.data.tags.get("sweep_id") for run in trials}
+            kept = [run for run in trials if own is None or own.owns(run.data.tags.get("sweep_id"))]
+            runs |= {int(run.data.tags["trial"]): run for run in kept}
             token = page.token or ""
+        if own is None and len(ids) > 1:
+            raise AnalysisError(
+                f"{len(ids)} sweeps in {_shown(self.url)} are named {sweep!r}; name the folder of one with --folder"
+            )
         return dict(sorted(runs.items()))
 
-    def histories(self, sweep: str) -> dict[int, History]:
-        """All of a sweep's trials, read whole."""
-        return {number: self._history(run) for number, run in self.trials(sweep).items()}
+    def histories(self, sweep: str, own: Identity | None = None) -> dict[int, History]:
+        """All of a sweep's trials, read whole; see `trials`."""
+        return {number: self._history(run) for number, run in self.trials(sweep, own).items()}
 
     def _history(self, run: "Run") -> History:
         tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}

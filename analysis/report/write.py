@@ -8,6 +8,7 @@ from analysis.document import Document, Figure, to_markdown
 from analysis.document.html import to_html
 from analysis.errors import AnalysisError
 from analysis.history import Stores
+from analysis.identity import identity
 from analysis.plots.canvas import STYLE
 from analysis.report.run import run_document
 
@@ -64,6 +65,7 @@ def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None)
     history = diagnosis.signals.history
     sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in history.name)
-    if folder is None and sweep and trial:
+    own = identity(stores.folder / sweep) if sweep else None
+    if folder is None and sweep and trial and (own is None or own.owns(history.tags.get("sweep_id"))):
         folder, stem = stores.folder / sweep / "trials" / f"{int(trial):04d}", "report"
     return write_document(run_document(diagnosis, stores.folder), folder or stores.folder / "reports", stem)

@@ -7,6 +7,7 @@ from analysis.diagnosis import Diagnosis, diagnose
 from analysis.errors import AnalysisError
 from analysis.history import Stores
 from analysis.history.tracked import TrackedRuns
+from analysis.identity import identity
 from analysis.importance import distributions, importances, read_sweep
 from analysis.report.sweep import Findings, sweep_document
 from analysis.report.write import write_document
@@ -65,7 +66,7 @@ def findings_of(
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
     """Of all trials whose curves MLflow holds; none where it holds none."""
     try:
-        histories = TrackedRuns(stores.mlflow).histories(name)
+        histories = TrackedRuns(stores.mlflow).histories(name, identity(stores.folder / name))
     except AnalysisError:
         return {}
     return {number: diagnose(history) for number, history in histories.items() if len(history.table)}

@@ -37,7 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     """Two trials of a sweep, written by the sweep's own tracker."""
     folder = tmp_path_factory.mktemp("runs")
     tracker = make_tracker(TrackingConfig(), folder)
-    tracker.start_sweep("s", "sweep: {}\n", {})
+    tracker.start_sweep("s", "s", "sweep: {}\n", {})
     for number in range(2):
         tracker.start_trial(number, {"ppo": {"lr": 0.1}}, {"ppo": {"hidden_sizes": (4,), "target_kl": None}}, {}, "")
         values = [{"train/value_loss": 1.0, "eval/f1": 0.25}, {"train/value_loss": math.inf}]
@@ -45,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
         tracker.end_trial(number, Verdict(Outcome.PRUNED, "asha rung 1: 0.1 < 0.2"), {"final/value": 0.25})
     tracker.end_sweep(Outcome.COMPLETED, {})
     (folder / "s").mkdir()
-    (folder / "s" / "config.yaml").write_text("sweep: {name: s}\nppo: {lr: 1}\nenv: {id: x}\n")
+    (folder / "s" / "config.yaml").write_text("id: s\nformat: 2\nsweep: {name: s}\nppo: {lr: 1}\nenv: {id: x}\n")
     return Stores(folder)
 
 

@@ -18,12 +18,12 @@ from analysis.report.write_sweep import report_sweep
 from rl import metrics
 from sweeps.config import SchedulerConfig, StudyConfig, SweepConfig
 from sweeps.driver import Driver
+from sweeps.layout import ledger_url
 from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
 from sweeps.record import Record
 from sweeps.schema import to_yaml
 from sweeps.space import parse_space
-from sweeps.summary import sqlite_url
 from sweeps.tracking import make_tracker
 
 TRIALS, LENGTH = 16, 30
@@ -57,14 +57,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
         space={"ppo": {"lr": {"log": [1e-5, 1e-1]}, "gamma": {"float": [0.0, 0.99]}}},
         scheduler=SchedulerConfig(grace_iterations=10, spared_share=0.2),
     )
-    config = SweepConfig(**{**vars(config), "ppo": type(config.ppo)(num_iterations=LENGTH, eval_every=5)})
+    config = SweepConfig(**{**vars(config), "id": "made", "ppo": type(config.ppo)(num_iterations=LENGTH, eval_every=5)})
     (folder / "made").mkdir()
     (folder / "made" / "config.yaml").write_text(to_yaml(config))
     space = parse_space(config.space, config)
-    ledger = Ledger.create(sqlite_url(config, "optuna"), config.sweep, config.sampler, {"config": to_yaml(config)})
+    ledger = Ledger.create(ledger_url(config), config.sweep, config.sampler, {"id": "made", "config": to_yaml(config)})
     ledger.enqueue(space.encode(space.base(config)))
     tracker = make_tracker(config.tracking, folder)
-    tracker.start_sweep("made", to_yaml(config), {})
+    tracker.start_sweep("made", "made", to_yaml(config), {})
     driver = Driver(config, TRIALS, space, ledger, tracker, _Silent())  # type: ignore[arg-type]
     for _ in range(TRIALS):
         assignment = driver.propose()

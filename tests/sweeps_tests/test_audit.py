@@ -21,7 +21,7 @@ from sweeps.audit import audit, find_sweep
 from sweeps.champion import load_sweep
 from sweeps.config import StudyConfig, SweepConfig
 from sweeps.layout import checkpoint_file, config_file, sweep_folder
-from sweeps.ledger import VALUES, Ledger
+from sweeps.ledger import ID, VALUES, Ledger
 from sweeps.lock import running
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
@@ -75,12 +75,12 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one sweep, `whole`: completed, pruned, open; its own run still goes, as after kill -9."""
     folder = tmp_path_factory.mktemp("stores") / "runs"
     study = StudyConfig(name="whole", metric=metrics.EVAL_RETURN, seeds=1, folder=str(folder))
-    config = SweepConfig(sweep=study, ppo=PPO, env=CARTPOLE, space={"ppo": {"lr": {"log": [1e-5, 1e-2]}}})
+    config = SweepConfig(sweep=study, ppo=PPO, env=CARTPOLE, space={"ppo": {"lr": {"log": [1e-5, 1e-2]}}}, id="whole")
     sweep_folder(config).mkdir(parents=True)
     config_file(sweep_folder(config)).write_text(to_yaml(config))
-    ledger = Ledger.create(f"sqlite:///{folder}/optuna.db", study, config.sampler, {})
+    ledger = Ledger.create(f"sqlite:///{folder}/optuna.db", study, config.sampler, {ID: "whole"})
     tracker = make_tracker(config.tracking, folder)
-    tracker.start_sweep("whole", to_yaml(config), {"git.commit": "0123abc"})
+    tracker.start_sweep("whole", "whole", to_yaml(config), {"git.commit": "0123abc"})
     learner = make_learner(PPO, CARTPOLE, member_seeds(0, 1), evaluation_seed(0))
     for verdict in (Verdict(Outcome.COMPLETED, "reached iteration 4"), Verdict(Outcome.PRUNED, "asha rung 1"), None):
         write(config, ledger, tracker, learner, verdict)
@@ -154,6 +154,7 @@ def _forget_trial(folder: Path) -> None:
     trials = study.trials[:2]
     optuna.delete_study(study_name="whole", storage=storage)
     again = optuna.create_study(study_name="whole", storage=storage, direction="maximize")
+    again.set_user_attr(ID, "whole")
     again.add_trials(trials)
 
 
@@ -281,7 +282,7 @@ def test_what_cannot_be_read_is_refused(folder: Path, capsys: pytest.CaptureFixt
 def test_a_password_is_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     space = {"ppo": {"lr": {"log": [1e-5, 1e-2]}}}
     study = StudyConfig(name="whole", metric=metrics.EVAL_RETURN)
-    config = SweepConfig(sweep=study, ppo=PPO, env=CARTPOLE, space=space)
+    config = SweepConfig(sweep=study, ppo=PPO, env=CARTPOLE, space=space, id="whole")
     hidden = replace(config, tracking=replace(config.tracking, optuna_url="postgresql://me:***@db/optuna"))
     (folder / "whole/config.yaml").write_text(to_yaml(hidden))
     assert main(["audit", "whole", "--folder", str(folder)]) == 2

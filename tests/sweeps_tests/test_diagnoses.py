@@ -118,7 +118,7 @@ def test_live_and_from_the_tracker_the_rules_say_the_same(tmp_path: Path) -> Non
     space = Space({"ppo.lr": Log(1e-5, 1e-2)})
     ledger = Ledger.create(f"sqlite:///{tmp_path / 'optuna.db'}", CONFIG.sweep, SamplerConfig(name="random"), {})
     tracker = make_tracker(TrackingConfig(), tmp_path)
-    tracker.start_sweep("mine", "", {})
+    tracker.start_sweep("mine", "mine", "", {})
     ledger.enqueue(space.encode(space.base(CONFIG)))
     number, _ = ledger.ask(space.distributions())
     ledger.annotate(number, found.notes)

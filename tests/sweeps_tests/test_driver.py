@@ -89,7 +89,7 @@ def study(folder: Path, name: str) -> optuna.Study:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     Ledger.create(f"sqlite:///{folder / 'optuna.db'}", StudyConfig(name="first"), SamplerConfig(name="random"), {})
-    make_tracker(TrackingConfig(), folder).start_sweep("first", "", {})
+    make_tracker(TrackingConfig(), folder).start_sweep("first", "first", "", {})
     return folder
 
 
@@ -122,7 +122,7 @@ class Opener:
         ledger = Ledger.create(url, config.sweep, config.sampler, {})
         if tracker is None:
             tracker = make_tracker(TrackingConfig(), self.folder)
-            tracker.start_sweep(self.name, "", {})
+            tracker.start_sweep(self.name, self.name, "", {})
         printed = io.StringIO()
         progress = Progress(config, num_trials, Console(file=printed))
         driver = Driver(config, num_trials, space, ledger, tracker, progress)

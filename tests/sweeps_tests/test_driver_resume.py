@@ -312,7 +312,7 @@ def test_mlflow_and_a_real_database_tell_the_same_story_after_every_death(
 
     def tracker() -> Tracker:
         tracker = make_tracker(TrackingConfig(), tmp_path)
-        tracker.start_sweep("mine", "", {})
+        tracker.start_sweep("mine", "mine", "", {})
         return tracker
 
     world = World(RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}"), tracker)

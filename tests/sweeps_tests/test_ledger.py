@@ -135,8 +135,10 @@ def test_a_trial_that_has_ended_is_closed(ledger: Ledger) -> None:
     assert dict(ledger.entries()[0].curve) == {5: 0.5}
 
 
-def test_two_sweeps_of_a_name_are_refused(url: str, name: str, ledger: Ledger) -> None:
-    with pytest.raises(SweepError, match=rf"^sweep\.name must be new, got '{name}', which the ledger holds already; "):
+def test_two_sweeps_of_a_name_are_two_studies(url: str, name: str, ledger: Ledger) -> None:
+    other = Ledger.create(url, StudyConfig(name=name), RANDOM, {"id": "0123456789abcdef"})
+    assert (ledger.name, other.name) == (name, f"{name} (01234567)")
+    with pytest.raises(SweepError, match=rf"^sweep\.name must be new without an id, got '{name}'; "):
         Ledger.create(url, StudyConfig(name=name), RANDOM, {})
 
 

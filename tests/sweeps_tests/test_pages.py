@@ -16,11 +16,12 @@ import pytest
 
 from sweeps.config import StudyConfig, SweepConfig
 from sweeps.driver import Driver
+from sweeps.layout import ledger_url
 from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
 from sweeps.record import Record
 from sweeps.space import parse_space
-from sweeps.summary import sqlite_url, ui_commands
+from sweeps.summary import ui_commands
 from sweeps.tracking import make_tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -51,9 +52,9 @@ def config(tmp_path_factory):
         sweep=StudyConfig(name="shown", folder=str(folder), seeds=1),
         space={"ppo": {"lr": {"log": [1e-5, 1e-2]}}},
     )
-    ledger = Ledger.create(sqlite_url(config, "optuna"), config.sweep, config.sampler, {})
+    ledger = Ledger.create(ledger_url(config), config.sweep, config.sampler, {})
     tracker = make_tracker(config.tracking, folder)
-    tracker.start_sweep("shown", "", {})
+    tracker.start_sweep("shown", "shown", "", {})
     driver = Driver(config, 4, parse_space(config.space, config), ledger, tracker, _Silent())
     for trial in range(4):
         assignment = driver.propose()

@@ -12,7 +12,7 @@ from sweeps.errors import SweepError, TrackingError
 from sweeps.layout import config_file, lock_file, sweep_folder, trials_folder
 from sweeps.ledger import Ledger
 from sweeps.lock import owner
-from sweeps.records import open_records
+from sweeps.records import as_recorded, open_records
 from sweeps.schema import from_yaml
 
 VERSIONS = {"git.commit": "1" * 40}
@@ -26,7 +26,7 @@ def config_of(folder: Path, **values: object) -> SweepConfig:
 
 
 def open_once(config: SweepConfig, resuming: bool = False) -> list[str]:
-    with open_records(config, "ab", VERSIONS, resuming) as records:
+    with open_records(as_recorded(config) if resuming else config, "ab", VERSIONS, resuming) as records:
         return list(records.differences)
 
 
@@ -38,11 +38,12 @@ def test_new_records_are_a_folder_a_study_and_a_lock_for_as_long(tmp_path: Path)
     config = config_of(tmp_path)
     folder = sweep_folder(config)
     with open_records(config, "ab", VERSIONS, resuming=False) as records:
-        assert from_yaml(config_file(folder).read_text()) == config
+        assert from_yaml(config_file(folder).read_text()) == records.config == replace(config, id=records.config.id)
         assert trials_folder(folder).is_dir()
         attributes = records.ledger.attributes
         assert (attributes["data"], attributes["provenance"]) == ("ab", VERSIONS)
-        assert from_yaml(attributes["config"]) == config
+        assert from_yaml(attributes["config"]) == records.config
+        assert (attributes["id"], attributes["format"]) == (records.config.id, 2)
         with pytest.raises(SweepError, match=r"by one process at a time, and process .* runs mine"):
             open_once(config, resuming=True)
     assert open_once(config, resuming=True) == []
@@ -104,7 +105,9 @@ def test_a_name_is_not_lost_to_a_process_that_died_at_once(tmp_path: Path, left:
         assert open_once(config, resuming=True) == []
     else:
         assert open_once(config) == []
-    assert from_yaml(config_file(folder).read_text()) == config
+    known = from_yaml(config_file(folder).read_text())
+    assert known.id
+    assert known == replace(config, id=known.id)
 
 
 def test_without_a_tracker_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,12 @@ from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.config import SamplerConfig, StudyConfig, SweepConfig
 from sweeps.errors import TrackingError
+from sweeps.layout import ledger_url
 from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
 from sweeps.reports import write_reports
 from sweeps.space import Log, Space
-from sweeps.summary import sqlite_url
 from sweeps.tracking import NullTracker, Tracker
 
 SPACE = Space({"ppo.lr": Log(1e-5, 1e-2)})
@@ -36,7 +36,7 @@ class Failing(NullTracker):
 def sweep(tmp_path: Path) -> tuple[SweepConfig, Ledger]:
     """A sweep of two trials that have run to their end, in a folder with a ledger and checkpoints."""
     config = SweepConfig(sweep=StudyConfig(name="mine", folder=str(tmp_path), seeds=1, num_trials=2))
-    ledger = Ledger.create(sqlite_url(config, "optuna"), config.sweep, SamplerConfig(name="random"), {})
+    ledger = Ledger.create(ledger_url(config), config.sweep, SamplerConfig(name="random"), {})
     ppo, cartpole = PPOConfig(num_envs=1, num_steps=8, minibatch_size=8), EnvConfig(id="CartPole-v1")
     learner = make_learner(ppo, cartpole, member_seeds(0, 1), evaluation_seed(0))
     for number in range(2):

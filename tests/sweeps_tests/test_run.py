@@ -315,7 +315,7 @@ def test_two_sweeps_at_once_in_a_fresh_folder(tmp_path):
 
 def _trials(folder, name, at_least):
     unborn = [optuna.trial.create_trial(value=0.0)]  # a trial without a curve
-    if not (folder / "runs" / name / "config.yaml").exists():
+    if not (folder / "runs" / name / "trials").exists():
         return unborn  # to open the study before it is made would make its tables, at the same time as the sweep
     trials = _study(folder, name).trials
     return trials if len(trials) >= at_least else unborn

@@ -56,7 +56,7 @@ def _finish(process):
 
 
 def _trials(folder, name):
-    if not (folder / "runs" / name / "config.yaml").exists():
+    if not (folder / "runs" / name / "trials").exists():
         return []
     return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/runs/optuna.db").trials
 

@@ -139,7 +139,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     config = SweepConfig(sweep=StudyConfig(name="first"))
     Ledger.create(f"sqlite:///{folder / 'optuna.db'}", config.sweep, SamplerConfig(name="random"), {})
-    make_tracker(TrackingConfig(), folder).start_sweep("first", "", {})
+    make_tracker(TrackingConfig(), folder).start_sweep("first", "first", "", {})
     return folder
 
 
@@ -218,7 +218,7 @@ def sweep(tmp_path: Path, made: Path, learner: Learner, monkeypatch: pytest.Monk
     tracker = make_tracker(config.tracking, tmp_path)
 
     def open_it() -> None:
-        tracker.start_sweep("mine", "", {})
+        tracker.start_sweep("mine", "mine", "", {})
 
     open_it()
     printed = io.StringIO()

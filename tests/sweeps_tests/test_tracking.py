@@ -51,7 +51,7 @@ class Store:
 
     def tracker(self, sweep: str) -> Tracker:
         tracker = make_tracker(TrackingConfig(), self.folder)
-        tracker.start_sweep(sweep, "ppo:\n  lr: 0.001\n", {"git.dirty": "false"})
+        tracker.start_sweep(sweep, sweep, "ppo:\n  lr: 0.001\n", {"git.dirty": "false"})
         return tracker
 
     def parents(self, sweep: str) -> list[Run]:
@@ -78,7 +78,7 @@ class Store:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("store") / "runs"
     with contextlib.redirect_stderr(io.StringIO()) as printed:
-        make_tracker(TrackingConfig(), folder).start_sweep("first", "", {})
+        make_tracker(TrackingConfig(), folder).start_sweep("first", "first", "", {})
     return Store(folder, printed.getvalue())
 
 
@@ -127,7 +127,7 @@ def commit(connection):
     if len(made) == 20:
         os.kill(os.getpid(), signal.SIGKILL)
 sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
-make_tracker(TrackingConfig(), Path(sys.argv[1])).start_sweep("s", "", {})
+make_tracker(TrackingConfig(), Path(sys.argv[1])).start_sweep("s", "s", "", {})
 """
 
 
@@ -137,7 +137,7 @@ def test_tables_that_a_kill_left_half_made_are_made_anew(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, str(tmp_path)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "mlflow.db").exists()
-    make_tracker(TrackingConfig(), tmp_path).start_sweep("s", "", {})
+    make_tracker(TrackingConfig(), tmp_path).start_sweep("s", "s", "", {})
     assert [path.name for path in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
 
 
@@ -308,7 +308,7 @@ def test_only_starting_a_sweep_searches(store: Store, sweep: str, monkeypatch: p
     tracker = store.tracker(sweep)
     for number in range(3):
         start(tracker, number)
-    assert searches == [f"tags.sweep = '{sweep}'"]
+    assert searches == [f"tags.sweep_id = '{sweep}'"]
 
 
 def test_configurations_and_artifacts_are_kept(store: Store, tracker: Tracker, sweep: str, tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ def test_no_password_reaches_the_store(store: Store, sweep: str) -> None:
     url = f"postgresql://me:hunter-{'2' * 8}@db/runs"  # in pieces, so that no file of the tests holds it whole
     password = "hunter-" + "2" * 8
     tracker = make_tracker(TrackingConfig(), store.folder)
-    tracker.start_sweep(sweep, f"tracking:\n  mlflow_url: {url}\n", {"url": url})
+    tracker.start_sweep(sweep, sweep, f"tracking:\n  mlflow_url: {url}\n", {"url": url})
     run = start(tracker, fixed={"tracking.mlflow_url": url}, tags={"url": url}, config_yaml=f"u: {url}\n")
     tracker.tag_trial(0, {"other": url})
     tracker.end_trial(0, Verdict(Outcome.CRASHED, f"cannot reach {url}"), {})
@@ -365,7 +365,7 @@ def test_a_store_that_fails_midway_is_one_quiet_error(
 ) -> None:
     shutil.copy(store.folder / "mlflow.db", tmp_path / "mlflow.db")
     tracker = make_tracker(TrackingConfig(), tmp_path)
-    tracker.start_sweep("s", "", {})
+    tracker.start_sweep("s", "s", "", {})
     start(tracker)
     with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         database.execute("DROP TABLE metrics")
@@ -379,12 +379,12 @@ def test_a_store_that_fails_midway_is_one_quiet_error(
 
 def test_a_deleted_experiment_says_how_to_restore_it(store: Store) -> None:
     tracker = make_tracker(TrackingConfig(mlflow_experiment="gone"), store.folder)
-    tracker.start_sweep("s", "", {})
+    tracker.start_sweep("s", "s", "", {})
     experiment = store.client.get_experiment_by_name("gone")
     assert experiment is not None
     store.client.delete_experiment(experiment.experiment_id)
     with pytest.raises(TrackingError, match=f"'gone'; run `mlflow experiments restore -x {experiment.experiment_id}`"):
-        tracker.start_sweep("s", "", {})
+        tracker.start_sweep("s", "s", "", {})
 
 
 def test_order_of_calls_is_told(store: Store, tracker: Tracker) -> None:
@@ -400,6 +400,6 @@ def test_the_default_store_does_not_depend_on_where_one_stands(
     monkeypatch.chdir(store.folder.parent)
     tracker = make_tracker(TrackingConfig(), Path("runs"))
     monkeypatch.chdir(tmp_path)
-    tracker.start_sweep(sweep, "", {})
+    tracker.start_sweep(sweep, sweep, "", {})
     assert len(store.parents(sweep)) == 1
     assert list(tmp_path.iterdir()) == []

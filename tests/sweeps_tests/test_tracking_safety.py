@@ -31,7 +31,7 @@ def test_a_store_that_cannot_be_opened_is_told_at_once(
     with pytest.raises(
         TrackingError, match=f"cannot start sweep s in MLflow: .*{cause}.*check tracking.mlflow_url"
     ) as e:
-        tracker.start_sweep("s", "", {})
+        tracker.start_sweep("s", "s", "", {})
     shown = "".join(traceback.format_exception(e.value))
     assert "site-packages" not in shown
     assert "secret" not in shown
@@ -59,7 +59,7 @@ class Watch:
 tracker = make_tracker(TrackingConfig(), Path({str(tmp_path)!r}))
 print("mlflow" in sys.modules, flush=True)
 sys.meta_path.insert(0, Watch())
-tracker.start_sweep("s", "", {{}})
+tracker.start_sweep("s", "s", "", {{}})
 """
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "false"}  # whatever the user has set
     root = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ tracker.start_sweep("s", "", {{}})
 def test_no_tracking_writes_nothing(tmp_path: Path) -> None:
     tracker = make_tracker(TrackingConfig(name="none"), tmp_path)
     assert isinstance(tracker, NullTracker)
-    tracker.start_sweep("s", "", {})
+    tracker.start_sweep("s", "s", "", {})
     assert tracker.start_trial(0, {"ppo.lr": 1e-3}, {}, {}, "") == ""
     tracker.log(0, [Record(1, 1_700_000_000_000, {"eval/f1": 0.5})])
     tracker.tag_trial(0, {"a": "b"})

@@ -295,8 +295,8 @@ def test_a_crashed_trial_that_is_to_run_again_is_no_difference(folder: Path, sto
     """As a process leaves it that dies between setting it running in the ledger and in MLflow."""
     config = load_sweep(folder / "whole")
     tracker = make_tracker(config.tracking, folder)
-    tracker.start_sweep("whole", to_yaml(config), {})
-    ledger = Ledger.go_on(f"sqlite:///{folder}/optuna.db", config.sweep, config.sampler)
+    tracker.start_sweep("whole", "whole", to_yaml(config), {})
+    ledger = Ledger.go_on(config)
     learner = make_learner(PPO, CARTPOLE, member_seeds(0, 1), evaluation_seed(0))
     number = write(config, ledger, tracker, learner, Verdict(Outcome.CRASHED, "OSError: no device"))
     assert ledger.reopen_crashed() == [number]

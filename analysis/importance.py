@@ -7,6 +7,7 @@ repeated on resampled trials, since a handful of trials says little, and says so
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import optuna
 import yaml  # type: ignore[import-untyped]
 from optuna.distributions import BaseDistribution
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,11 +25,14 @@ from analysis.axis import reached
 from analysis.errors import AnalysisError
 from analysis.history.settings import flatten
 from analysis.identity import identity, study_names
-from analysis.trials import RungEntry, Sweep, Trial
+from analysis.trials import RungEntry, Sweep, Trial, value_of
 from rl import metrics
 
 TOP_SHARE = 0.25
 """Of the trials: those that PED-ANOVA calls good."""
+
+DASHBOARD_SHARE = 0.1
+"""Likewise in Optuna's dashboard, which leaves PED-ANOVA's default."""
 
 RESAMPLES = 20
 """Draws of the trials, with replacement, for the intervals."""
@@ -130,9 +134,37 @@ def importances(
     return sorted(found, key=lambda one: -one.ped_anova)
 
 
+def dashboard_importances(
+    completed: Sequence[Trial], ranges: Mapping[str, BaseDistribution], sign: int = 1
+) -> dict[str, float]:
+    """The importances that Optuna's dashboard shows, the most important first; empty with fewer than two trials.
+
+    Args:
+        completed: The completed trials, which it takes alone.
+        ranges: Of the settings.
+        sign: 1 where more is better, -1 where less is.
+    """
+    if len(completed) < 2:
+        return {}
+    study = _study_of(completed, [trial.value or 0.0 for trial in completed], ranges, sign)
+    with warnings.catch_warnings(action="ignore"):  # of trials too few to tell, for which it shows equal shares
+        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=DASHBOARD_SHARE))
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
 def _shares(
     trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int, seed: int
 ) -> tuple[dict[str, float], dict[str, float]]:
+    study = _study_of(trials, values, ranges, sign)
+    ped_anova = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE).evaluate(study)
+    fanova = FanovaImportanceEvaluator(n_trees=TREES, seed=seed).evaluate(study)
+    return _normalised(ped_anova), _normalised(fanova)
+
+
+def _study_of(
+    trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int
+) -> optuna.Study:
+    """A study in memory that holds the trials, with a value each, the more the better."""
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         [
@@ -141,9 +173,7 @@ def _shares(
             if all(p in trial.raw for p in ranges)
         ]
     )
-    ped_anova = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE).evaluate(study)
-    fanova = FanovaImportanceEvaluator(n_trees=TREES, seed=seed).evaluate(study)
-    return _normalised(ped_anova), _normalised(fanova)
+    return study
 
 
 def _normalised(found: Mapping[str, float]) -> dict[str, float]:
@@ -192,7 +222,6 @@ def _trial(trial: FrozenTrial) -> Trial:
     attributes = trial.user_attrs
     summary: Mapping[str, float] = attributes.get("summary", {})
     curve = dict(sorted(trial.intermediate_values.items()))
-    last = next(reversed(curve.values()), None)
     prefix = f"{metrics.FINAL_VALUE}/seed_"
     return Trial(
         number=trial.number,
@@ -200,7 +229,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         reason=attributes.get("reason", ""),
         values={path: _setting(value) for path, value in attributes.get("values", {}).items()},
         raw=trial.params,
-        value=summary.get(metrics.FINAL_VALUE, trial.value if trial.state == TrialState.COMPLETE else last),
+        value=trial.value if trial.state == TrialState.COMPLETE else value_of(list(curve.values())) if curve else None,
         seeds=tuple(summary[name] for name in sorted(summary) if name.startswith(prefix)),
         curve=curve,
         iterations=reached(summary, max(curve, default=0)),

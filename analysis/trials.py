@@ -5,11 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from analysis.axis import BATCH, Axis
 from analysis.statistics import Estimate, bootstrap_mean
 from rl import metrics
+from rl.metrics import FINAL_EVALUATIONS
 
 COMPLETED, PRUNED = "completed", "pruned"
+
+VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the evaluation at the rung alone"
+"""Why a pruned trial's value is another number than those in its reason."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,16 @@ class Sweep:
             return None
         unchanged = all(same(self.settings.get(path), value) for path, value in first.values.items())
         return first if unchanged else None
+
+
+def value_of(evaluations: Sequence[float]) -> float:
+    """A trial's value: the mean of its last evaluations, wherever it ended.
+
+    Args:
+        evaluations: The objective's, the oldest first; at least one, not all need be finite.
+    """
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(evaluations[-FINAL_EVALUATIONS:]))
 
 
 def same(one: Any, other: Any) -> bool:

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.identity import study_names
+from analysis.trials import value_of
 from rl.seeding import as_int
 from sweeps import assignment
 from sweeps.config import SamplerConfig, StudyConfig, SweepConfig
@@ -76,7 +77,7 @@ class Entry:
         outcome: None while it runs.
         reason: Why it ended as it did.
         values: Searched settings by dotted path, as the learner sees them.
-        value: The objective: of a completed trial its final value, else the last one reported; None before the first.
+        value: The objective: the mean of its last evaluations, however it ended; None before the first.
         curve: The objective by iteration, or by environment step (`analysis.axis`).
         summary: Numbers written at its end, such as the spread over members and the wall time.
         started: When it was asked for.
@@ -215,6 +216,12 @@ class Ledger:
         for name, value in attributes.items():
             self._study.set_user_attr(name, value)
 
+    def write_note(self, markdown: str) -> None:
+        """Write what Optuna's dashboard shows as the study's note, in place of what is there."""
+        from optuna_dashboard import save_note  # 1 s to import
+
+        save_note(self._study, markdown)
+
     def enqueued(self) -> list[Mapping[str, Any]]:
         """The points that were given to `enqueue`, those not yet asked for included."""
         trials = self._study.get_trials(deepcopy=False)
@@ -346,13 +353,12 @@ def _entry(trial: FrozenTrial) -> Entry:
     outcome = Outcome(attributes[OUTCOME]) if attributes.get(OUTCOME) else None
     decision = attributes.get(DECISION)
     curve = dict(sorted(trial.intermediate_values.items()))
-    last = next(reversed(curve.values()), None)
     return Entry(
         number=trial.number,
         outcome=outcome,
         reason=attributes.get(REASON, ""),
         values={path: _setting(value) for path, value in attributes.get(VALUES, {}).items()},
-        value=trial.value if trial.state == TrialState.COMPLETE else last,
+        value=trial.value if trial.state == TrialState.COMPLETE else value_of(list(curve.values())) if curve else None,
         curve=curve,
         summary=attributes.get(SUMMARY, {}),
         started=trial.datetime_start,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rl.errors import CheckpointError
 from sweeps.config import SweepConfig
 from sweeps.diagnoses import history_of
-from sweeps.errors import TrackingError
+from sweeps.errors import LedgerError, TrackingError
 from sweeps.layout import ledger_url, read_records, sweep_folder
 from sweeps.ledger import OUTCOME, REASON, Entry, Ledger
 from sweeps.outcome import Outcome
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # imported where first needed: it brings pandas and Optuna's 
 
 def write_reports(
     sweep: tuple[SweepConfig, Space],
-    entries: Sequence[Entry],
+    ledger: Ledger,
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> str:
@@ -36,7 +36,7 @@ def write_reports(
 
     Args:
         sweep: Its configuration, and what it searches.
-        entries: Its trials.
+        ledger: Holds its trials, and gets a note that its dashboard shows.
         tracker: Its parent run has ended.
         is_over: Whether the user will not wait any longer.
 
@@ -46,7 +46,7 @@ def write_reports(
     config, _ = sweep
     later = f"python -m analysis report {config.sweep.name} --folder {config.sweep.folder} writes it"
     try:
-        return "\n".join(_write(sweep, entries, tracker, is_over))
+        return "\n".join(_write(sweep, ledger, tracker, is_over))
     except KeyboardInterrupt:
         return f"No report was written, since nobody waited for it; {later}"
     except Exception as error:  # a rule, a plot, the disk: the sweep itself is on record
@@ -66,18 +66,17 @@ def rewrite_reports(config: SweepConfig, optuna_url: str | None = None) -> str:
     """
     config = replace(config, tracking=replace(config.tracking, optuna_url=optuna_url or config.tracking.optuna_url))
     space, _ = search_space(config)
-    entries = Ledger.of(config).entries()
-    return write_reports((config, space), entries, NullTracker(), lambda: False)
+    return write_reports((config, space), Ledger.of(config), NullTracker(), lambda: False)
 
 
 def _write(
     sweep: tuple[SweepConfig, Space],
-    entries: Sequence[Entry],
+    ledger: Ledger,
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> list[str]:
     from analysis.history import Stores
-    from analysis.report.sweep import sweep_document
+    from analysis.report.sweep import elsewhere, sweep_document
     from analysis.report.write import report_run, write_document
     from analysis.report.write_sweep import findings_of
 
@@ -85,14 +84,20 @@ def _write(
     stores = Stores(Path(config.sweep.folder))
     attach = _Attaching(tracker)
     diagnoses: dict[int, Diagnosis] = {}
-    for number, diagnosis in _diagnoses(sweep, entries):
+    for number, diagnosis in _diagnoses(sweep, ledger.entries()):
         if is_over():
             raise KeyboardInterrupt
         diagnoses[number] = diagnosis
         attach(number, report_run(diagnosis, stores), _note(diagnosis))
-    document = sweep_document(findings_of(str(config.sweep.name), stores, ledger_url(config), diagnoses))
+    found = findings_of(str(config.sweep.name), stores, ledger_url(config), diagnoses)
+    document = sweep_document(found)
     markdown, page, *figures = write_document(document, stores.folder / str(config.sweep.name) / "report", "report")
     attach(None, [markdown, page, *figures], document.lead)
+    place = f"The whole report is in the sweep's folder: {'/'.join(page.parts[-2:])}."
+    try:
+        ledger.write_note("\n\n".join(filter(None, [document.lead, elsewhere(found), place])))
+    except LedgerError as error:
+        attach.failures.append(f"warning: the study has no note: {error}")
     return [*attach.failures, document.lead, f"The report: {page}"]
 
 

@@ -99,7 +99,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
                 report = ""
                 if stopped != BY_THE_USER and not isinstance(driver.failure, LedgerError):
                     console.print("Writing the report", highlight=False)
-                    report = write_reports((config, space), ledger.entries(), tracker, lambda: stop.asked)
+                    report = write_reports((config, space), ledger, tracker, lambda: stop.asked)
                 stop.is_shielded = True  # what is left takes a moment
             except KeyboardInterrupt:  # again, while records were being closed: the resume closes them
                 stop.is_shielded = True

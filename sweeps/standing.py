@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.trials import value_of
 from rl import metrics
 
 Evaluation = Mapping[str, float]
@@ -18,9 +19,8 @@ def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tupl
         metric: The objective.
         seeds: Members of the trial.
     """
-    last = evaluations[-metrics.FINAL_EVALUATIONS :]
-    members = [_mean(last, metrics.seed_metric(metric, member)) for member in range(seeds)]
-    return _mean(last, metric), _spread(members)
+    members = [_value(evaluations, metrics.seed_metric(metric, member)) for member in range(seeds)]
+    return _value(evaluations, metric), _spread(members)
 
 
 def summary(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
@@ -28,20 +28,18 @@ def summary(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[
     if not evaluations:
         return {}
     value, spread = standing(evaluations, metric, seeds)
-    last = evaluations[-metrics.FINAL_EVALUATIONS :]
     members = {
-        metrics.seed_metric(metrics.FINAL_VALUE, member): _mean(last, metrics.seed_metric(metric, member))
+        metrics.seed_metric(metrics.FINAL_VALUE, member): _value(evaluations, metrics.seed_metric(metric, member))
         for member in range(seeds)
     }
     return {metrics.FINAL_VALUE: value, metrics.FINAL_SPREAD: spread, **members}
 
 
+def _value(evaluations: Sequence[Evaluation], name: str) -> float:
+    return value_of([evaluation[name] for evaluation in evaluations])
+
+
 # numpy, since the module `statistics` raises for numbers that are not finite, which a diverged trial reports.
-def _mean(evaluations: Sequence[Evaluation], name: str) -> float:
-    with np.errstate(invalid="ignore"):
-        return float(np.mean([evaluation[name] for evaluation in evaluations]))
-
-
 def _spread(values: Sequence[float]) -> float:
     with np.errstate(invalid="ignore", over="ignore"):
         return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from analysis.axis import BATCH
 from analysis.overrides import literal, point
+from analysis.trials import VALUE_AND_RUNG
 from rl import metrics
 from sweeps.config import SweepConfig
 from sweeps.data import fingerprint_words
@@ -55,6 +56,8 @@ def show_summary(
 ) -> None:
     """Print the leaderboard, how trials ended, what the report says, what to type next, and how to open the two UIs."""
     console.print(leaderboard(config, entries))
+    if any(entry.outcome is Outcome.PRUNED for entry in entries):
+        console.print(VALUE_AND_RUNG, soft_wrap=True, highlight=False)
     counts = Counter(entry.outcome for entry in entries if entry.outcome)
     console.print(
         f"{sum(counts.values())} trials: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())

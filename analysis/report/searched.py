@@ -1,5 +1,6 @@
 """What a sweep searched, which settings matter, and what was to be expected."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from analysis.diagnosis.rewards import rewards_of
 from analysis.document import Bullets, Figure, Heading, Paragraph, Table
 from analysis.document.blocks import Block
 from analysis.floor import explainable
-from analysis.importance import PER_SETTING, Importance
+from analysis.importance import DASHBOARD_SHARE, PER_SETTING, TOP_SHARE, Importance
 from analysis.interactions import interactions
 from analysis.plots.settings import Axis, Bar, bars, parallel, scatter
 from analysis.report.figures import figure
@@ -61,12 +62,81 @@ def _range(sweep: Sweep, path: str) -> str:
     return f"the values {', '.join(values[:8])}"
 
 
-def importance_blocks(sweep: Sweep, found: Sequence[Importance], about: str, trials: int) -> list[Block]:
-    """What matters: importances with their uncertainty, interactions, and where good trials lie."""
+def what_matters(found: Sequence[Importance]) -> str:
+    """Which setting stands out by PED-ANOVA, the same in the verdict and above the chart.
+
+    It does if its interval lies above all others'.
+
+    Args:
+        found: The most important first.
+
+    Returns:
+        Empty with fewer than two settings.
+    """
+    if len(found) < 2:
+        return ""
+    first, *rest = found
+    if first.ped_range[0] > max(other.ped_range[1] for other in rest):
+        return f"what sets good trials apart is {short(first.path)}"
+    words = (
+        f"no single setting clearly stands out: {short(first.path)} comes first with {percent(first.ped_anova)} of the "
+        f"importance, but {_percents(first.ped_range)} over resampled trials"
+    )
+    other = max(found, key=lambda one: one.fanova)
+    return words if other is first else f"{words}, and by fANOVA {short(other.path)} does"
+
+
+def beside_the_dashboard(sweep: Sweep, shown: Mapping[str, float], about: str, trials: int) -> str:
+    """What Optuna's dashboard shows as importances, and why they are other numbers than the report's.
+
+    Args:
+        sweep: The sweep.
+        shown: The dashboard's, by setting, the most important first.
+        about: What the report's are about, in words.
+        trials: How many these rest on; 0 where the report has none.
+
+    Returns:
+        Empty where the dashboard shows none.
+    """
+    if not shown:
+        return ""
+    completed = len(sweep.ranked(COMPLETED))
+    told = ", ".join(f"{short(path)} {share:.2f}" for path, share in shown.items())
+    words = (
+        f"Optuna's dashboard shows other importances: {told}. It takes PED-ANOVA as well, but of "
+        f"{_best_of(DASHBOARD_SHARE, completed, 'completed trial')}, and says nothing of how sure it is."
+    )
+    if not trials:
+        return f"{words} To the report these are too few trials for importances."
+    return (
+        f"{words} The report's are of {_best_of(TOP_SHARE, trials, 'trial')} ({about}), and drawn again and again to "
+        "see whether the order holds: go by them."
+    )
+
+
+def _best_of(share: float, trials: int, noun: str) -> str:
+    """Which trials PED-ANOVA sets apart from which."""
+    return f"the best {math.ceil(share * trials)} of {counted(trials, noun)}"
+
+
+def importance_blocks(
+    sweep: Sweep, found: Sequence[Importance], about: str, trials: int, elsewhere: str
+) -> list[Block]:
+    """What matters: importances with their uncertainty, interactions, and where good trials lie.
+
+    Args:
+        sweep: The sweep.
+        found: The most important first.
+        about: What they are about, in words.
+        trials: How many they rest on.
+        elsewhere: What is said of the same in another place, and why it differs; may be empty.
+    """
     blocks: list[Block] = [Heading("What matters")]
     if not found:
         blocks.append(Paragraph("Too few trials, or too few different settings, to say which setting matters."))
-        return blocks
+        return [*blocks, *([Paragraph(elsewhere)] if elsewhere else [])]
+    if told := what_matters(found):
+        blocks.append(Paragraph(f"{told[0].upper()}{told[1:]}."))
     least = PER_SETTING * len(found)
     if trials < least:
         blocks.append(
@@ -95,6 +165,7 @@ def importance_blocks(sweep: Sweep, found: Sequence[Importance], about: str, tri
             "PED-ANOVA asks where good trials (the best quarter) lie apart from all; fANOVA how much of the variance "
             "each setting explains by itself. A setting that the search soon left in a good range looks unimportant."
         ),
+        *([Paragraph(elsewhere)] if elsewhere else []),
         *_lines(sweep),
         *_pairs(sweep, found),
     ]

@@ -14,7 +14,7 @@ from analysis.report.pruned import pruning_blocks
 from analysis.report.sweep_next import next_blocks
 from analysis.report.sweep_verdict import interval, sweep_verdict
 from analysis.report.verdict import verdict
-from analysis.trials import COMPLETED, Sweep, Trial, counts
+from analysis.trials import COMPLETED, PRUNED, VALUE_AND_RUNG, Sweep, Trial, counts
 from analysis.words import counted, give_or_take, listed, number
 
 MOST_ROWS = 200
@@ -33,6 +33,7 @@ class Findings:
         importances: Of the searched settings, the most important first; empty where too little is known.
         importance_at: What they are about, in words.
         importance_trials: How many trials they rest on.
+        dashboard: The importances that Optuna's dashboard shows, by setting, the most important first.
         folder: Of all sweeps, for commands.
     """
 
@@ -41,6 +42,7 @@ class Findings:
     importances: Sequence[Importance] = ()
     importance_at: str = ""
     importance_trials: int = 0
+    dashboard: Mapping[str, float] = field(default_factory=dict)
     folder: Path = field(default_factory=lambda: Path("runs"))
 
 
@@ -58,7 +60,9 @@ def sweep_document(found: Findings) -> Document:
         Heading("The best configurations"),
         *_best(sweep),
         *pruning_blocks(sweep),
-        *searched.importance_blocks(sweep, found.importances, found.importance_at, found.importance_trials),
+        *searched.importance_blocks(
+            sweep, found.importances, found.importance_at, found.importance_trials, elsewhere(found)
+        ),
         *_diagnosed(found),
         *_expected(found),
         *next_blocks(sweep, found.diagnoses, found.folder),
@@ -66,6 +70,12 @@ def sweep_document(found: Findings) -> Document:
         *_all(sweep),
     ]
     return Document(f"Report of the sweep {sweep.name}", tuple(blocks))
+
+
+def elsewhere(found: Findings) -> str:
+    """What Optuna's dashboard says matters, and why the report says otherwise; empty where it says nothing."""
+    trials = found.importance_trials if found.importances else 0
+    return searched.beside_the_dashboard(found.sweep, found.dashboard, found.importance_at, trials)
 
 
 def _works(found: Findings) -> list[Block]:
@@ -229,6 +239,8 @@ def _all(sweep: Sweep) -> list[Block]:
     blocks: list[Block] = [
         Table("Every figure of this report belongs to one of these runs", header, tuple(rows), numeric)
     ]
+    if any(trial.outcome == PRUNED for trial in sweep.trials):
+        blocks.append(Paragraph(f"{VALUE_AND_RUNG[0].upper()}{VALUE_AND_RUNG[1:]}."))
     if len(sweep.trials) > MOST_ROWS:
         blocks.append(Paragraph(f"{len(sweep.trials) - MOST_ROWS} more trials are in MLflow and in the ledger."))
     return blocks

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.importance import Importance
+from analysis.report.searched import what_matters
 from analysis.statistics import bootstrap_difference
 from analysis.trials import Sweep, Trial, counts
 from analysis.words import counted, give_or_take, listed, number
@@ -16,7 +17,8 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
         ended = listed([f"{count} {outcome}" for outcome, count in counts(sweep.trials).items()])
         return f"No trial completed, so there is no best one: {ended or 'none was started'}."
     judged = sweep.champion
-    matters = _matters(importances)
+    told = what_matters(importances)
+    matters = f"; {told}" if told else ""
     if judged and judged.get("difference"):
         difference = judged["difference"]
         clear = difference["low"] > 0 or difference["high"] < 0
@@ -46,17 +48,6 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
     clear = found.low > 0 or found.high < 0
     told = f"{found.mean:+.3g} ({number(found.low, 3)} to {number(found.high, 3)}) against the control"
     return f"; {told}{'' if clear else ', which cannot be told from noise'}, not yet judged on fresh seeds"
-
-
-def _matters(importances: Sequence[Importance]) -> str:
-    """Which setting stands out: its interval lies above all others'."""
-    if len(importances) < 2:
-        return ""
-    first, rest = importances[0], importances[1:]
-    name = first.path.rpartition(".")[2]
-    if first.ped_range[0] > max(other.ped_range[1] for other in rest):
-        return f"; what sets good trials apart is {name}"
-    return "; no single setting clearly stands out"
 
 
 def interval(found: Mapping[str, Any]) -> str:

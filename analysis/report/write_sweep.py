@@ -8,7 +8,7 @@ from analysis.errors import AnalysisError
 from analysis.history import Stores
 from analysis.history.tracked import TrackedRuns
 from analysis.identity import identity
-from analysis.importance import distributions, importances, read_sweep
+from analysis.importance import dashboard_importances, distributions, importances, read_sweep
 from analysis.report.sweep import Findings, sweep_document
 from analysis.report.write import write_document
 from analysis.trials import COMPLETED
@@ -58,9 +58,11 @@ def findings_of(
     else:
         chosen, values = completed, [trial.value or 0.0 for trial in completed]
         about = f"the final {sweep.metric} of completed trials"
-    shares = importances(chosen, values, distributions(name, stores.folder, optuna_url), sweep.sign)
+    ranges = distributions(name, stores.folder, optuna_url)
+    shares = importances(chosen, values, ranges, sweep.sign)
+    dashboard = dashboard_importances(completed, ranges, sweep.sign)
     diagnoses = _diagnoses(name, stores) if diagnoses is None else diagnoses
-    return Findings(sweep, diagnoses, shares, about, len(chosen), stores.folder)
+    return Findings(sweep, diagnoses, shares, about, len(chosen), dashboard, stores.folder)
 
 
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:

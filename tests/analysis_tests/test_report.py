@@ -7,12 +7,17 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from analysis.__main__ import main
 from analysis.diagnosis import diagnose
+from analysis.document.markdown import to_markdown
 from analysis.history import Stores, load
-from analysis.importance import LEAST, distributions, importances, read_sweep
+from analysis.importance import LEAST, Importance, dashboard_importances, distributions, importances, read_sweep
+from analysis.report.searched import what_matters
+from analysis.report.sweep import Findings, sweep_document
 from analysis.report.write import report_run
 from analysis.report.write_sweep import report_sweep
 from rl import metrics
@@ -107,6 +112,42 @@ def test_importances_find_the_setting_that_matters(store: Stores) -> None:
     assert sum(one.ped_anova for one in found) == pytest.approx(1)
     assert found[0].fanova > found[1].fanova
     assert all(one.fanova_range[0] <= one.fanova_range[1] for one in found)
+
+
+def share(path: str, ped: float, low: float, high: float, fanova: float = 0.5) -> Importance:
+    return Importance(path, ped, (low, high), fanova, (0.0, 1.0))
+
+
+def test_the_verdict_says_of_what_matters_what_the_chart_says(store: Stores) -> None:
+    """It used to give lr 0.98 in the chart, and no word of lr in the verdict."""
+    clear = [share("ppo.lr", 0.9, 0.7, 0.95), share("ppo.gamma", 0.1, 0.05, 0.3)]
+    assert what_matters(clear) == "what sets good trials apart is lr"
+    unclear = [share("ppo.lr", 0.98, 0.2, 1.0, 0.3), share("ppo.entropy_coef", 0.02, 0.0, 0.7, 0.6)]
+    told = (
+        "no single setting clearly stands out: lr comes first with 98 % of the importance, but 20 to 100 % over "
+        "resampled trials, and by fANOVA entropy_coef does"
+    )
+    assert what_matters(unclear) == told
+    sweep = read_sweep("made", store.folder)
+    text = to_markdown(sweep_document(Findings(sweep, {}, unclear, "eval/f1", 12)))
+    assert text.split("\n\n")[1].endswith(f"{told}.**")
+    assert f"## What matters\n\nN{told[1:]}." in text
+
+
+def test_what_optunas_dashboard_says_matters_is_said_and_why_it_differs(store: Stores, written: list[Path]) -> None:
+    study = optuna.load_study(study_name="made", storage=f"sqlite:///{store.folder}/optuna.db")
+    evaluator = PedAnovaImportanceEvaluator()
+    shown = get_param_importances(study, target=lambda trial: -trial.value, evaluator=evaluator)  # as it asks for it
+    completed = read_sweep("made", store.folder).ranked("completed")
+    found = dashboard_importances(completed, distributions("made", store.folder))
+    assert found == pytest.approx(shown)
+    assert list(found) == list(shown)
+    told = ", ".join(f"{path.removeprefix('ppo.')} {value:.2f}" for path, value in shown.items())
+    good = math.ceil(0.1 * len(completed))
+    text = written[0].read_text()
+    assert f"Optuna's dashboard shows other importances: {told}. " in text
+    assert f"but of the best {good} of {len(completed)} completed trials, and says nothing of how sure it is" in text
+    assert dashboard_importances(completed[:1], distributions("made", store.folder)) == {}
 
 
 def test_too_little_to_tell_importances_is_no_importance(store: Stores) -> None:

@@ -1,7 +1,14 @@
 """One small sweep as a user runs it: who is stopped, what that cost, and whether all places give the same numbers."""
 
+import re
+
 import optuna
 import pytest
+from mlflow import MlflowClient
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna_dashboard._note import get_note_from_system_attrs
+
+from sweeps.ledger import Ledger
 
 SWEEP = [
     "+experiment=quickstart",
@@ -23,12 +30,19 @@ SWEEP = [
 ]
 
 
+def rows_of(table: str) -> dict[int, list[str]]:
+    """Cells of a table's rows, by the trial in the first."""
+    cells = [[cell.strip() for cell in re.split("[│|]", line)[1:-1]] for line in table.splitlines()]
+    return {int(row[0]): row[1:] for row in cells if len(row) > 4 and row[0].isdigit()}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_the_control_runs_to_its_end_and_says_what_pruning_cost(command):
+def test_the_control_runs_to_its_end_and_all_places_give_the_same_numbers(command):
     done = command(*SWEEP)
     assert done.code == 0, done.err
-    trials = optuna.load_study(study_name="told", storage=f"sqlite:///{command.folder}/runs/optuna.db").trials
+    study = optuna.load_study(study_name="told", storage=f"sqlite:///{command.folder}/runs/optuna.db")
+    trials = study.trials
     assert [trial.user_attrs["outcome"] for trial in trials] == ["completed"] * 2 + ["pruned"] * 2 + ["completed"]
     control = trials[4]
     assert control.user_attrs["control"]
@@ -39,3 +53,30 @@ def test_the_control_runs_to_its_end_and_says_what_pruning_cost(command):
         "Of 1 spared trial (the control among them) that completed, 1 would have been stopped: trial 4 ended" in report
     )
     assert "too few to say what pruning cost" in report
+    values = {trial.number: trial.user_attrs["summary"]["final/value"] for trial in trials}
+    for number in (2, 3):  # stopped at iteration 4: the mean of evaluations 2 and 4, not the last of them
+        curve = trials[number].intermediate_values
+        assert values[number] == pytest.approx(sum(curve.values()) / 2)
+        assert f"asha rung 1: {curve[4]:.4g} < " in trials[number].user_attrs["reason"]
+    printed = done.out.partition("Writing the report")
+    lines = re.findall(r"trial (\d) (?:completed|pruned) (\S+) ±", printed[0])
+    assert {int(number): value for number, value in lines} == {n: f"{value:.3f}" for n, value in values.items()}
+    assert {n: row[0] for n, row in rows_of(printed[2]).items()} == {n: f"{value:.4f}" for n, value in values.items()}
+    assert "value: mean of a trial's last 3 evaluations; asha compared the evaluation at the rung alone" in printed[2]
+    entries = Ledger.open(f"sqlite:///{command.folder}/runs/optuna.db", "told").entries()
+    assert {entry.number: entry.value for entry in entries} == pytest.approx(values)
+    everything = report.partition("## All trials")[2]
+    for number, row in rows_of(everything).items():
+        shown, _, spread = row[1].partition(" ± ")
+        assert float(shown) == pytest.approx(values[number], abs=float(spread))
+    note = get_note_from_system_attrs(study._storage.get_study_system_attrs(study._study_id), None)["body"]
+    shown = get_param_importances(  # as the dashboard asks for it
+        study, target=lambda trial: -trial.value, evaluator=PedAnovaImportanceEvaluator()
+    )
+    told = f"Optuna's dashboard shows other importances: lr {shown['ppo.lr']:.2f}. It takes PED-ANOVA as well, but of"
+    assert f"{told} the best 1 of 3 completed trials" in note
+    assert f"{told} the best 1 of 3 completed trials" in report
+    assert note.startswith("Trial 1 is the best of 5 trials")
+    client = MlflowClient(f"sqlite:///{command.folder}/runs/mlflow.db")
+    for trial in trials:
+        assert client.get_run(trial.user_attrs["mlflow_run"]).data.metrics["final/value"] == values[trial.number]

@@ -114,7 +114,7 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
 def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     """The greedy return beside the sampled one, and whether it has long been clearly below."""
     greedy, sampled = run.finite(metrics.EVAL_RETURN), run.finite(metrics.TRAIN_RETURN)
-    if greedy.empty or len(sampled) < 3:
+    if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1]:
         return None
     beside = np.array([float(sampled.loc[:iteration].iloc[-LASTS:].mean()) for iteration in greedy.index])
     gained = float(beside[-1]) - float(sampled.iloc[:LASTS].mean())

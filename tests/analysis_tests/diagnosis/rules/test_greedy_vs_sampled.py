@@ -1,0 +1,186 @@
+"""Greedy and sampled behaviour apart: by returns, by actions, and by what evaluation shows."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis import greedy_vs_sampled
+from analysis.diagnosis.finding import Kind, Support, Sureness
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, first, found, kind
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
+
+RULE = greedy_vs_sampled.RULE
+TURN = np.arange(1, LENGTH + 1)
+TOP = math.log(4)
+NAMES = ("allow", "block", "quarantine", "alert")
+
+
+def behind(greedy: Any, **changed: Any) -> History:
+    """A run whose sampled return has gained 1,000: from -1,000 to 0."""
+    returns = {"eval/episode_return": greedy, "train/episode_return": np.where(TURN <= 3, -1000.0, 0.0)}
+    return healthy(**returns, **changed)
+
+
+def elsewhere(greedy: Any, **changed: Any) -> History:
+    """The same where actions change what comes next."""
+    nameless = {f"{prefix}_{name}": None for prefix in ("action", "greedy") for name in NAMES}
+    return behind(greedy, tp=None, f1=None, settings={"env.id": "CartPole-v1"}, **nameless, **changed)
+
+
+def allowing(sampled: float, **changed: Any) -> History:
+    """A run that learned nothing, greedy to allow all flows, and sampled only so many."""
+    shares = {"action_allow": sampled, "action_block": 1 - sampled, "action_quarantine": 0.0, "action_alert": 0.0}
+    return untaught(**shares, **changed)
+
+
+def test_a_greedy_policy_far_behind_the_sampled_one_is_a_fault() -> None:
+    finding = found(RULE, behind(-300.0))
+    text = "return -300 of the greedy policy, 0 of the sampled one"
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.SURE, 80)
+    assert finding.headline == f"Greedy and sampled behaviour are apart: {text}"
+    assert facts(finding) == [text]
+    assert finding.evidence[0].iterations == (80, 100)
+    assert [one.support for one in finding.causes] == [Support.RULED_OUT, *[Support.OPEN] * 3]
+    assert finding.remedies == ()
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (behind(-251.0), Kind.FAULT),
+        (behind(-249.0), Kind.FINE),  # a quarter of what was gained
+        (behind(np.where(TURN <= 70, 0.0, -251.0)), Kind.FAULT),
+        (behind(np.where(TURN <= 80, 0.0, -251.0)), Kind.FINE),  # twice is by chance
+        (behind(np.where(TURN == 90, 0.0, -251.0)), Kind.FINE),
+        (first(behind(-251.0), 30), Kind.FAULT),
+        (first(behind(-251.0), 29), Kind.FINE),
+        (healthy(), Kind.FINE),
+    ],
+)
+def test_its_borders_by_returns(run: History, expected: Kind) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_swings_of_the_sampled_return_are_no_gain() -> None:
+    """It swings by 1,000 from one iteration to the next: a spread of 1,000 / 0.954."""
+    swinging = np.where(TURN % 2 == 0, 1000.0, 0.0)
+    lower = {"eval/episode_return": -300.0, "train/episode_return": swinging}
+    assert kind(RULE, healthy(**lower)) is Kind.FINE
+    assert kind(RULE, healthy(**{**lower, "eval/episode_return": -500.0})) is Kind.FAULT
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (elsewhere(-251.0), Kind.FAULT),
+        (elsewhere(np.where(TURN <= 75, -251.0, 0.0)), Kind.FINE),  # it has got over it
+        (first(elsewhere(-251.0), 50), Kind.FAULT),
+        (first(elsewhere(-251.0), 29), None),
+    ],
+)
+def test_elsewhere_it_must_last_for_a_quarter_of_the_run(run: History, expected: Kind | None) -> None:
+    assert (kind(RULE, run) or Kind.FINE) is (expected or Kind.FINE)
+
+
+@pytest.mark.parametrize(("missed", "expected"), [(1, Kind.FAULT), (2, Kind.FINE)])
+def test_elsewhere_most_evaluations_must_show_it(missed: int, expected: Kind) -> None:
+    """Evaluated at every fourth iteration: six of the last quarter's, of which three quarters must lie below."""
+    run = elsewhere(0.0)
+    table = run.table.copy()
+    below = np.where(TURN > 100 - 4 * missed, 0.0, -251.0)
+    table[metrics.EVAL_RETURN] = np.where(TURN % 4 == 0, below, math.nan)
+    assert kind(RULE, replace(run, table=table)) is expected
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (allowing(0.69), Kind.SUSPECT),
+        (allowing(0.71), Kind.FINE),
+        (healthy(action_allow=0.1, action_block=0.9, action_quarantine=0.0, action_alert=0.0), Kind.FINE),  # it learns
+    ],
+)
+def test_its_borders_by_actions(run: History, expected: Kind) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_actions_that_differ_are_shown_by_flows_let_through_and_by_shares() -> None:
+    finding = found(RULE, allowing(0.4))
+    assert facts(finding)[:2] == [
+        "the sampled policy allows 40.0 % of the flows, the greedy one 100.0 %",
+        "60 % of the actions differ between the greedy and the sampled policy",
+    ]
+    assert finding.headline == f"Greedy and sampled behaviour are apart: {facts(finding)[0]}"
+    assert finding.why == "the run has nothing to show for it"
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (healthy(observation_shift=0.5), Kind.SUSPECT),
+        (healthy(observation_shift=0.49), Kind.FINE),
+        (untaught(observation_shift=0.5), Kind.FAULT),
+        (first(healthy(observation_shift=0.8), 30), Kind.SUSPECT),
+        (first(healthy(observation_shift=0.8), 29), Kind.FINE),
+        (elsewhere(0.0, observation_shift=0.8), Kind.FINE),  # there it depends on the policy
+    ],
+)
+def test_its_borders_by_what_evaluation_shows(run: History, expected: Kind) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_a_shift_of_what_is_shown_supports_its_cause() -> None:
+    finding = found(RULE, healthy(observation_shift=0.8))
+    text = "what the evaluation shows is 0.8 spreads from what training shows, in the usual column"
+    assert facts(finding)[0] == text
+    shown = cause(finding, "evaluation that is shown other inputs")
+    assert (shown.support, shown.why) == (Support.SUPPORTED, text)
+
+
+@pytest.mark.parametrize(
+    ("entropy", "support", "why"),
+    [
+        (0.91 * TOP, Support.SUPPORTED, "entropy 91 % of its maximum"),
+        (0.89 * TOP, Support.RULED_OUT, "entropy 89 % of its maximum"),
+        (None, Support.OPEN, ""),
+    ],
+)
+def test_an_entropy_near_its_maximum_makes_the_greedy_policy_a_matter_of_a_hair(
+    entropy: float | None, support: Support, why: str
+) -> None:
+    finding = found(RULE, behind(-300.0, entropy=entropy))
+    near = cause(finding, "a policy close to uniform")
+    assert (near.support, near.why) == (support, why)
+    assert finding.missing == (() if entropy else (metrics.ENTROPY,))
+
+
+def test_what_is_in_order_says_what_it_compared() -> None:
+    assert found(RULE, behind(0.0)).headline == (
+        "greedy beside sampled: return 0 of the greedy policy, 0 of the sampled one"
+    )
+
+
+def test_an_evaluation_before_all_training_returns_is_compared_with_none() -> None:
+    """Episodes that end only after the last evaluation: the sampled return beside it would be no number."""
+    run = elsewhere(0.0)
+    table = run.table.assign(**{metrics.TRAIN_RETURN: np.where(TURN <= 30, math.nan, 0.0)})
+    table[metrics.EVAL_RETURN] = np.where((TURN % 10 == 0) & (TURN <= 30), -300.0, math.nan)
+    assert ask(RULE, replace(run, table=table)) is None
+
+
+def test_without_one_side_the_rule_is_blind() -> None:
+    bare = {f"greedy_{name}": None for name in NAMES}
+    assert blind(RULE, healthy(tp=None, **{"eval/episode_return": None}, **bare)) == (
+        (metrics.EVAL_RETURN, metrics.TRUE_POSITIVES, "eval/action/<action>"),
+    )
+    sampled = {f"action_{name}": None for name in NAMES}
+    assert blind(RULE, healthy(**{"train/episode_return": None}, **sampled)) == (
+        (metrics.TRAIN_RETURN, "train/action/<action>"),
+    )
+    lone = healthy(tp=None, **{"train/episode_return": None}, **bare)
+    assert ask(RULE, lone) is None  # returns on one side, actions on the other: nothing to compare

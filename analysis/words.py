@@ -3,6 +3,9 @@
 import math
 from collections.abc import Sequence
 
+_ROUNDING = 1e-12
+"""Share of a number below which its uncertainty is what float64 rounds."""
+
 
 def number(value: float, digits: int = 4) -> str:
     """A number to so many significant digits.
@@ -23,7 +26,7 @@ def give_or_take(value: float, spread: float) -> str:
     >>> give_or_take(0.9412, 0.0183), give_or_take(-1757.0, 230.0), give_or_take(0.5, 0.0)
     ('0.94 ± 0.02', '-1,757 ± 230', '0.5')
     """
-    if not (spread > 0 and math.isfinite(spread) and math.isfinite(value)):
+    if not (spread > _ROUNDING * abs(value) and math.isfinite(spread) and math.isfinite(value)):
         return number(value)
     leading = math.floor(math.log10(spread))
     places = max(0, -leading + (1 if spread / 10**leading < 1.5 else 0))

@@ -15,20 +15,21 @@ def explainable(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
 
     Args:
         gamma: Discount, 0 to 1.
-        gae_lambda: 0 to 1; gamma and it must not both be 1.
+        gae_lambda: 0 to 1.
         rho: Share of the reward's variance that follows from the observation, 0 to 1.
     """
-    if rho <= 0:
-        return 0.0
-    ahead = ((1 - rho) + gamma**2 * rho) / (1 - (gamma * gae_lambda) ** 2)
+    horizon = 1 - (gamma * gae_lambda) ** 2
+    if rho <= 0 or horizon <= 0:
+        return 0.0  # without an end to it, the future is all that there is
+    ahead = ((1 - rho) + gamma**2 * rho) / horizon
     return rho / (rho + ahead)
 
 
 def foreseen_share(explained: float, gamma: float, gae_lambda: float) -> float:
     """rho, from a measured `explained` of the returns: the inverse of `explainable`, kept within 0 to 1."""
-    if explained <= 0:
-        return 0.0
     horizon = 1 - (gamma * gae_lambda) ** 2
+    if explained <= 0 or horizon <= 0:
+        return float(explained > 0)
     # EV (rho + (1 - rho + gamma^2 rho) / h) = rho, solved for rho.
     rho = (explained / horizon) / (1 - explained + explained * (1 - gamma**2) / horizon)
     return min(1.0, rho)

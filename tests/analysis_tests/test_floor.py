@@ -46,3 +46,12 @@ def test_the_share_that_can_be_foreseen_is_found_back(rho: float) -> None:
 def test_more_than_can_be_explained_is_taken_for_all() -> None:
     assert foreseen_share(0.9, 0.99, 0.95) == 1.0
     assert foreseen_share(-0.1, 0.99, 0.95) == 0.0
+
+
+def test_a_horizon_without_end_leaves_nothing_to_explain() -> None:
+    """The limit of (1 - gamma^2) rho as gamma goes to 1, and of its inverse."""
+    assert explainable(1.0, 1.0) == 0.0
+    assert explainable(1 - 1e-9, 1.0) == pytest.approx(0.0, abs=1e-8)
+    assert foreseen_share(0.1, 1.0, 1.0) == 1.0
+    assert foreseen_share(0.0, 1.0, 1.0) == 0.0
+    assert explainable(1.0, 0.95) == pytest.approx(1 / (1 + 1 / (1 - 0.95**2)))

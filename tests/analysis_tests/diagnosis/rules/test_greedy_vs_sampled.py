@@ -92,7 +92,7 @@ def test_elsewhere_most_evaluations_must_show_it(missed: int, expected: Kind) ->
     """Evaluated at every fourth iteration: six of the last quarter's, of which three quarters must lie below."""
     run = elsewhere(0.0)
     table = run.table.copy()
-    below = np.where(TURN > 100 - 4 * missed, 0.0, -251.0)
+    below = np.where(100 - 4 * missed < TURN, 0.0, -251.0)
     table[metrics.EVAL_RETURN] = np.where(TURN % 4 == 0, below, math.nan)
     assert kind(RULE, replace(run, table=table)) is expected
 

@@ -1,0 +1,158 @@
+"""Signs of a lost signal, each at its border: updates beside advantages, rewards beside observations, F1 beside F1."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis import signal_signs
+from analysis.diagnosis.signal_signs import chance, is_followed, other_labels, past_their_actions, unrelated
+from analysis.diagnosis.signals import Signals
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
+
+TURN = np.arange(1, LENGTH + 1)
+TOP = math.log(4)
+NAMES = ("allow", "block", "quarantine", "alert")
+
+
+def undecided(followed: Any, **changed: Any) -> Signals:
+    """A run whose policy has not made up its mind, so that its first eight evaluations count."""
+    return Signals(healthy(**{"entropy": 0.8 * TOP, "advantage_followed": followed, **changed}))
+
+
+def spread_by(spread: float) -> Any:
+    """Eight correlations of mean 0.2 and this spread (n - 1): half above, half below."""
+    side = np.where((TURN // 10) % 2 == 0, 1.0, -1.0)
+    return 0.2 + side * spread * math.sqrt(7 / 8)
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (undecided(0.084), True),
+        (undecided(0.086), False),
+        (undecided(np.where(TURN <= 80, 0.084, 0.9)), True),  # later ones do not count
+        (undecided(spread_by(0.11)), True),  # so unsteady that the mean may be chance
+        (undecided(spread_by(0.09)), False),
+        # from iteration 65 on the healthy policy has made up its mind: six evaluations
+        (Signals(healthy(advantage_followed=0.059)), True),
+        (Signals(healthy(advantage_followed=0.061)), False),
+        # entropy below a fifth at iteration 40: four evaluations are enough, three are not
+        (undecided(0.03, entropy=np.where(TURN < 40, TOP, 0.1 * TOP)), True),
+        (undecided(0.03, entropy=np.where(TURN < 39, TOP, 0.1 * TOP)), False),
+        (undecided(0.03, settings={"ppo.entropy_coef": 0.19}), True),
+        (undecided(0.03, settings={"ppo.entropy_coef": 0.2}), False),  # a heavy bonus moves it elsewhere
+        (undecided(0.03, **{f"action_{name}": None for name in NAMES}), False),
+        (undecided(None), False),
+    ],
+)
+def test_updates_that_hardly_follow_their_advantages(run: Signals, fires: bool) -> None:
+    assert (past_their_actions(run) is not None) == fires
+
+
+def test_the_correlation_is_shown_with_what_is_usual() -> None:
+    fact = past_their_actions(undecided(0.03))
+    assert fact is not None
+    assert fact.text == (
+        "what paid hardly becomes more likely: the correlation of advantages with the change of their actions' "
+        "log-probabilities is 0.03 over iterations 10 to 80; above 0.085 in runs that learn"
+    )
+    assert fact.iterations == (10, 80)
+
+
+def test_elsewhere_than_in_triage_correlations_may_vary() -> None:
+    cartpole = healthy(
+        entropy=0.8 * math.log(2),
+        advantage_followed=spread_by(0.15),
+        action_quarantine=None,
+        action_alert=None,
+        settings={"env.id": "CartPole-v1"},
+    )
+    assert past_their_actions(Signals(cartpole)) is None
+    assert past_their_actions(undecided(spread_by(0.15))) is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "fires"),
+    [
+        ({"reward_foreseen": 0.0099}, True),
+        ({"reward_foreseen": 0.0101}, False),
+        # early shares count by half, since they are noisier: 0.019 and 0.021 over the first eight, then 0
+        ({"reward_foreseen": np.where(TURN <= 80, 0.0119, 0.0)}, True),
+        ({"reward_foreseen": np.where(TURN <= 40, 0.0381, 0.0)}, False),
+        ({"reward_foreseen": 0.002, "f1": 0.27}, True),
+        ({"reward_foreseen": 0.002, "f1": 0.25}, False),  # 0.197 + 2 sqrt(0.197 * 0.803 / 174) = 0.2573
+        ({"reward_foreseen": np.where(TURN <= 20, math.nan, 0.002)}, True),
+        ({"reward_foreseen": np.where(TURN <= 30, math.nan, 0.002)}, False),  # seven say too little
+        ({"reward_foreseen": None}, False),
+        ({"reward_foreseen": 0.002, "f1": None}, False),
+    ],
+)
+def test_rewards_that_do_not_go_with_what_was_observed(changed: dict[str, Any], fires: bool) -> None:
+    assert (unrelated(Signals(healthy(**changed))) is not None) == fires
+
+
+def test_both_numbers_are_shown() -> None:
+    fact = unrelated(Signals(healthy(reward_foreseen=0.002, f1=0.5)))
+    assert fact is not None
+    assert fact.text == (
+        "from observations of training a regression foresees 0.2 % of the rewards' variance, while F1 0.5 shows that "
+        "those of the evaluation tell threats"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "changed", "fires"),
+    [
+        # two times two errors of sqrt(0.9 * 0.1 / 174): 0.091
+        (0.805, 0.9, {}, True),
+        (0.815, 0.9, {}, False),
+        (0.84, 0.9, {"tp": None}, True),  # of how many flows is not known: 0.05
+        (0.86, 0.9, {"tp": None}, False),
+        (0.5, 0.9, {"reward_foreseen": 0.016}, False),  # rewards go with the flows: others are easier
+        (0.5, 0.9, {"reward_foreseen": 0.014}, True),
+        (None, 0.9, {}, False),
+        (0.5, None, {}, False),
+    ],
+)
+def test_others_labels_learned_better_than_those_learned_from(
+    ours: float | None, theirs: float | None, changed: dict[str, Any], fires: bool
+) -> None:
+    run = Signals(healthy(**{"reward_foreseen": None, "f1_train": ours, "f1": theirs, **changed}))
+    assert (other_labels(run) is not None) == fires
+
+
+def test_eight_evaluations_must_compare_them() -> None:
+    for missing, fires in ((20, True), (30, False)):
+        ours = np.where(missing >= TURN, math.nan, 0.5)
+        assert (other_labels(Signals(healthy(reward_foreseen=None, f1_train=ours, f1=0.9))) is not None) == fires
+
+
+@pytest.mark.parametrize(
+    ("changed", "follows"),
+    [
+        ({"advantage_followed": 0.086, "reward_foreseen": 0.016}, True),
+        ({"advantage_followed": 0.084, "reward_foreseen": 0.016}, False),
+        ({"advantage_followed": 0.086, "reward_foreseen": 0.014}, False),
+        ({"advantage_followed": None, "reward_foreseen": 0.2}, False),
+        ({"advantage_followed": 0.2, "reward_foreseen": None}, False),
+    ],
+)
+def test_a_signal_that_arrives_is_no_signal_lost(changed: dict[str, Any], follows: bool) -> None:
+    assert is_followed(Signals(untaught(**changed))) is follows
+
+
+def test_chance_is_two_errors_of_a_share_of_the_threats() -> None:
+    assert chance(Signals(healthy()), 0.9) == pytest.approx(2 * math.sqrt(0.09 / 174))
+    assert chance(Signals(healthy(tp=None)), 0.9) == 0.0
+    assert chance(Signals(healthy(tp=0.0, fn=0.0)), 0.9) == pytest.approx(0.6)  # no threat at all: as of one
+
+
+def test_its_signs_name_the_metrics_that_they_rest_on() -> None:
+    run = Signals(healthy(advantage_followed=0.03, reward_foreseen=0.002))
+    assert [fact.metrics for fact in (past_their_actions(run), unrelated(run)) if fact] == [
+        ("train/advantage_followed",),
+        ("train/reward_foreseen", "eval/f1"),
+    ]
+    assert signal_signs.UNRELATED < signal_signs.RELATED

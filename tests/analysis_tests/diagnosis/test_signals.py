@@ -1,0 +1,186 @@
+"""What rules ask a run: windows, trends, settings, and what is told from little."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.diagnosis.signals import Signals, Window, setting_text, shown
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import first, unset
+from tests.analysis_tests.runs import LENGTH, healthy
+
+NAMES = ("allow", "block", "quarantine", "alert")
+NAME = metrics.VALUE_LOSS
+
+
+def curve(values: list[float], at: list[int] | None = None, **settings: Any) -> Signals:
+    """A run of one metric."""
+    table = pd.DataFrame({NAME: values}, index=pd.Index(at or range(1, len(values) + 1), name="iteration"), dtype=float)
+    return Signals(History("a run", "nowhere", table, settings))
+
+
+def test_a_window_has_the_statistics_of_its_values() -> None:
+    window = Window(NAME, (3, 5, 9), (1.0, 2.0, 6.0))
+    assert (window.mean, window.median, window.reach) == (3.0, 2.0, (3, 9))
+    assert window.spread == pytest.approx(math.sqrt(7))  # (4 + 1 + 9) / 2
+    assert window.error == pytest.approx(math.sqrt(7 / 3))
+    assert str(window) == "1 to 6 over iterations 3 to 9"
+    assert window.level == "3 ± 3"
+    single = Window(NAME, (3,), (1.5,))
+    assert (single.spread, single.error, str(single), single.level) == (0.0, 0.0, "1.5 at iteration 3", "1.5")
+
+
+def test_windows_hold_finite_values_only() -> None:
+    run = curve([1.0, math.inf, 3.0, math.nan, 5.0, -math.inf])
+    whole = run.whole(NAME)
+    assert whole == Window(NAME, (1, 3, 5), (1.0, 3.0, 5.0))
+    assert run.early(NAME, 2) == Window(NAME, (1, 3), (1.0, 3.0))
+    assert run.late(NAME, share=0.0, least=1) == Window(NAME, (5,), (5.0,))
+    nothing = curve([math.inf, math.nan])
+    assert (nothing.whole(NAME), nothing.early(NAME), nothing.late(NAME)) == (None, None, None)
+    assert run.whole("train/entropy") is None
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "least", "values"),
+    [(100, 0.25, 3, 25), (101, 0.25, 3, 26), (10, 0.25, 3, 3), (2, 0.25, 3, 2), (10, 0.0, 3, 3), (10, 0.5, 1, 5)],
+)
+def test_the_last_values_are_a_share_of_them_and_so_many_at_least(
+    count: int, share: float, least: int, values: int
+) -> None:
+    late = curve(list(range(count))).late(NAME, share=share, least=least)
+    assert late is not None
+    assert late.values == tuple(float(value) for value in range(count - values, count))
+    assert late.iterations[-1] == count
+
+
+def test_a_trend_can_be_asked_from_an_iteration_on() -> None:
+    run = curve([float(abs(i - 20)) for i in range(40)])
+    assert not run.trend(NAME).rises
+    assert run.trend(NAME, start=21).rises
+    assert run.trend(NAME, start=21).slope == pytest.approx(1.0)
+    assert curve([1.0] * 40).trend(NAME).p == 1.0
+    assert curve([]).trend(NAME).slope == 0.0
+
+
+def test_how_far_a_run_is_done_goes_by_its_planned_length() -> None:
+    assert curve([1.0] * 10, **{"ppo.num_iterations": 40}).done(10) == 0.25
+    assert curve([1.0] * 10).done(10) == 1.0
+    assert curve([1.0] * 50, **{"ppo.num_iterations": 40}).done(25) == 0.5  # it went on
+    assert curve([]).done(0) == 0.0
+
+
+def test_a_figure_is_a_number_and_nothing_else() -> None:
+    run = curve([1.0], a=3, b=0.5, c=True, d="3", e=None)
+    assert [run.figure(name) for name in "abcdef"] == [3.0, 0.5, None, None, None, None]
+    assert run.setting("f", "else") == "else"
+
+
+@pytest.mark.parametrize(
+    ("value", "normalised"),
+    [("batch", True), ("running", True), (True, True), ("none", False), (False, False), ("False", False), (None, None)],
+)
+def test_whether_returns_are_normalised(value: Any, normalised: bool | None) -> None:
+    assert curve([1.0], **{"ppo.normalize_returns": value}).returns_normalised is normalised
+
+
+@pytest.mark.parametrize(
+    ("settings", "independent"),
+    [
+        ({"env.id": "unstuck/Triage-v0", "data.order": "shuffled"}, True),
+        ({"env.id": "unstuck/Triage-v0", "data.order": "stream"}, False),
+        ({"env.id": "unstuck/Triage-v0"}, None),
+        ({"env.id": "CartPole-v1"}, False),
+        ({}, None),
+    ],
+)
+def test_whether_steps_are_independent(settings: dict[str, Any], independent: bool | None) -> None:
+    assert curve([1.0], **settings).steps_are_independent is independent
+
+
+def test_triage_is_told_by_its_actions_where_its_environment_is_not_on_record() -> None:
+    assert Signals(unset(healthy(), "env.id")).is_triage
+    assert not Signals(unset(healthy(action_alert=None), "env.id")).is_triage
+    assert curve([1.0], **{"env.actions": NAMES}).is_triage
+    assert curve([1.0], **{"env.actions": NAMES}).actions == NAMES
+    assert curve([1.0]).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "largest"),
+    [
+        (math.log(2), math.log(2)),
+        (0.981 * math.log(2), math.log(2)),
+        (0.979 * math.log(2), None),
+        (1.085, math.log(3)),
+        (1.2, None),
+        (0.0, None),
+        (-1.4, None),
+        (2839.0, None),  # its exponential is no number
+    ],
+)
+def test_the_largest_entropy_is_told_by_the_start_where_actions_are_not_named(
+    start: float, largest: float | None
+) -> None:
+    table = pd.DataFrame({metrics.ENTROPY: [start, 0.1]}, index=[1, 2])
+    found = Signals(History("a run", "nowhere", table)).entropy_range
+    assert found == (None if largest is None else pytest.approx(largest))
+
+
+def test_named_actions_say_it() -> None:
+    assert Signals(healthy(entropy=0.3)).entropy_range == math.log(4)
+    alone = {f"action_{name}": None for name in NAMES[1:]}
+    assert Signals(healthy(entropy=math.log(2), **alone)).entropy_range == pytest.approx(math.log(2))
+
+
+def test_shares_are_those_of_iterations_that_have_them_all() -> None:
+    turn = np.arange(1, LENGTH + 1)
+    run = Signals(healthy(action_alert=np.where(turn == 2, math.nan, 0.1)))
+    shares = run.shares(metrics.ACTION_PREFIX)
+    assert tuple(shares.columns) == NAMES
+    assert (len(shares), 2 in shares.index) == (99, False)
+    assert Signals(healthy(**{f"greedy_{name}": None for name in NAMES})).shares(metrics.GREEDY_PREFIX).empty
+
+
+def test_counts_need_all_four() -> None:
+    counts = Signals(healthy()).confusion
+    assert list(counts.columns) == ["tp", "tn", "fp", "fn"]
+    assert set(counts.sum(axis=1)) == {1600.0}
+    assert Signals(healthy(fn=None)).confusion.empty
+
+
+def test_what_trivial_policies_reach_is_recorded_or_worked_out_from_the_counts() -> None:
+    assert Signals(healthy()).trivial_f1 == pytest.approx({"flag_all": 0.197, "flag_none": 0.0, "random": 0.19})
+    share = 174 / 1600
+    unrecorded = healthy(f1_random=None)
+    assert Signals(unrecorded).trivial_f1 == pytest.approx(
+        # recall 1 and precision p; of a policy that flags three quarters, recall 3/4 and precision p
+        {"flag_all": 2 * share / (1 + share), "flag_none": 0.0, "random": 1.5 * share / (0.75 + share)}
+    )
+    two = healthy(f1_random=None, action_alert=None, action_quarantine=None)
+    assert Signals(two).trivial_f1["random"] == 0.0
+    assert Signals(healthy(f1_random=None, tp=None)).trivial_f1 == {}
+
+
+def test_a_seed_stands_by_its_last_values() -> None:
+    run = Signals(healthy(seeds=2, **{"f1/seed_0": np.arange(1.0, LENGTH + 1), "f1/seed_1": 0.5}))
+    assert run.seeds(metrics.F1) == {0: 90.0, 1: 0.5}  # of iterations 80, 90 and 100
+    assert run.seeds(metrics.F1, evaluations=1)[0] == 100.0
+    assert Signals(healthy(seeds=0)).seeds(metrics.F1) == {}
+    early = first(healthy(seeds=2), 5)
+    assert Signals(replace(early)).seeds(metrics.F1) == {}  # no evaluation yet
+
+
+def test_settings_and_shares_read_as_people_write_them() -> None:
+    assert shown([0.25, 0.7501]) == "25.0 / 75.0 %"
+    assert (setting_text(0.0003), setting_text(4), setting_text("batch"), setting_text(None)) == (
+        "0.0003",
+        "4",
+        "batch",
+        "None",
+    )

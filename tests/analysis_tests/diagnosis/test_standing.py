@@ -1,0 +1,125 @@
+"""How a run stands: where each score is going, told from its noise, and when there is nothing to show."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.standing import Standing, State, standing_of
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import first
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
+
+TURN = np.arange(1, LENGTH + 1)
+
+
+def standing(run: History) -> Standing:
+    return standing_of(Signals(run))
+
+
+def returning(values: Any) -> Standing:
+    """How a run stands of which only returns of training episodes are on record."""
+    nothing = {"f1": None, "eval/episode_return": None}
+    return standing(healthy(seeds=0, **nothing, **{"train/episode_return": values}))
+
+
+@pytest.mark.parametrize(
+    ("values", "state"),
+    [
+        (TURN * 1.0, State.RISING),
+        (np.minimum(TURN, 50) * 1.0, State.HOLDING),
+        (np.full(LENGTH, 7.0), State.FLAT),
+        (-1.0 * TURN, State.FALLING),
+        (np.where(TURN <= 25, 0.0, np.where(TURN <= 75, 100.0, 74.0)), State.FALLING),
+        (np.where(TURN <= 25, 0.0, np.where(TURN <= 75, 100.0, 76.0)), State.HOLDING),  # lost less than a quarter
+        # neighbours 10 apart: a spread of 10 / 0.954, of two means of 25 an error of 2.96, and 8.9 are clear
+        (np.where(TURN % 2 == 0, 5.0, -5.0) + np.where(TURN > 75, 9.4, 0.0), State.RISING),
+        (np.where(TURN % 2 == 0, 5.0, -5.0) + np.where(TURN > 75, 8.4, 0.0), State.FLAT),
+        (np.where(TURN % 2 == 0, 5.0, -5.0) - np.where(TURN > 75, 9.4, 0.0), State.FALLING),
+        (np.where(TURN % 2 == 0, 5.0, -5.0) - np.where(TURN > 75, 8.4, 0.0), State.FLAT),
+        (np.where(TURN <= 3, TURN * 1.0, math.nan), State.UNKNOWN),
+        (np.where(TURN <= 4, TURN * 100.0, math.nan), State.FLAT),  # four in steps of 100: no more than noise
+        (np.where(TURN == 50, math.inf, TURN * 1.0), State.RISING),
+    ],
+)
+def test_where_a_return_is_going(values: Any, state: State) -> None:
+    assert returning(values).state is state
+
+
+@pytest.mark.parametrize(
+    ("end", "lost", "poor"), [(0.0, 1.0, True), (24.0, 0.76, True), (26.0, 0.74, False), (60.0, 0.4, False)]
+)
+def test_without_f1_a_run_that_has_lost_most_of_its_gain_has_nothing_to_show(
+    end: float, lost: float, poor: bool
+) -> None:
+    run = returning(np.where(TURN <= 25, 0.0, np.where(TURN <= 75, 100.0, end)))
+    assert run.state is State.FALLING
+    assert run.lost == pytest.approx(lost)
+    assert run.is_poor is poor
+
+
+@pytest.mark.parametrize(
+    ("f1", "trivial", "poor"),
+    [(0.206, True, True), (0.208, False, False), (0.0, True, True)],
+)
+def test_an_f1_at_most_a_hundredth_above_trivial_is_nothing(f1: float, trivial: bool, poor: bool) -> None:
+    run = standing(untaught(f1=f1))
+    assert (run.score, run.trivial, run.is_poor) == (metrics.F1, trivial, poor)
+
+
+def test_a_trivial_f1_of_a_run_whose_returns_rise_is_not_poor_yet() -> None:
+    run = standing(untaught(**{"train/episode_return": -1750.0 + 20 * TURN}))
+    assert (run.state, run.trivial, run.is_poor) == (State.RISING, True, False)
+    assert run.brief == "the run gets better all the same"
+
+
+def test_the_best_score_on_record_speaks() -> None:
+    assert standing(healthy()).score == metrics.F1
+    assert standing(healthy(f1=None)).score == metrics.EVAL_RETURN
+    assert standing(healthy(f1=None)).trivial is None
+    assert standing(healthy(f1=None, **{"eval/episode_return": None})).score == metrics.TRAIN_RETURN
+    nothing = {"f1": None, "eval/episode_return": None, "train/episode_return": None}
+    unknown = standing(healthy(**nothing))
+    assert (unknown.state, unknown.level, unknown.is_poor) == (State.UNKNOWN, None, False)
+    assert unknown.text == "neither F1 nor returns were recorded"
+    assert unknown.brief == "how the run stands is not known"
+
+
+def test_few_evaluations_yield_to_what_training_shows() -> None:
+    """Greedy returns that have fallen to nothing, beside sampled ones."""
+    fallen = {"f1": None, "eval/episode_return": np.where(TURN <= 70, 1000.0, 0.0)}
+    held = np.minimum(TURN, 50) * 20.0
+    assert standing(healthy(**fallen, **{"train/episode_return": 0.0})).state is State.FALLING
+    assert standing(healthy(**fallen, **{"train/episode_return": held})).state is State.HOLDING
+    assert standing(healthy(**fallen, **{"train/episode_return": TURN * 20.0})).state is State.RISING
+    kept = np.where(TURN <= 25, 0.0, np.where(TURN <= 75, 1000.0, 500.0))
+    assert standing(healthy(**fallen, **{"train/episode_return": kept})).state is State.HOLDING
+    lost = np.where(TURN <= 25, 0.0, np.where(TURN <= 75, 1000.0, 100.0))
+    assert standing(healthy(**fallen, **{"train/episode_return": lost})).state is State.FALLING
+
+
+def test_it_is_said_with_its_numbers_seeds_and_trivial_policies() -> None:
+    seeds = {"f1/seed_0": 0.8, "f1/seed_1": 0.9, "f1/seed_2": 1.0}
+    text = standing(healthy(seeds=3, f1=0.9, **{"train/episode_return": 0.0}, **seeds)).text
+    assert text == (
+        "F1 0.90 ± 0.10 over the last 3 evaluations and 3 seeds, above policies that have learned nothing (flag all "
+        "0.197, flag none 0 and random 0.19); no better than at the start"
+    )
+    assert standing(untaught()).text == (
+        "F1 0 over the last 3 evaluations, no better than policies that have learned nothing (flag all 0.197, flag "
+        "none 0 and random 0.19); no better than at the start"
+    )
+    assert returning(TURN * 1.0).text == "return 99 over the last 3 iterations; still rising"
+    assert standing(healthy(seeds=0, f1=None, **{"eval/episode_return": 5.0, "train/episode_return": 5.0})).text == (
+        "greedy return 5 over the last 3 evaluations; no better than at the start"
+    )
+
+
+def test_a_run_that_has_just_begun_is_not_called_poor() -> None:
+    run = standing(first(healthy(), 10))
+    assert run.state in (State.UNKNOWN, State.FLAT, State.RISING)
+    assert standing(first(healthy(), 2)).state is State.UNKNOWN
+    assert standing(first(healthy(), 2)).is_poor is False

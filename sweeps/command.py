@@ -132,7 +132,7 @@ def _check_override(override: Override) -> None:
     if override.is_sweep_override():
         raise SweepError(_several(override))
     _check_list(key, override.value())
-    if key.startswith(f"{SPACE}.") and key.count(".") == 2 and not isinstance(override.value(), dict):
+    if key.removeprefix(f"{SPACE}.") in settings() and key not in settings() and not isinstance(override.value(), dict):
         from sweeps.space import kind_missing  # late: it brings Optuna
 
         raise SweepError(kind_missing(key, override.value()))

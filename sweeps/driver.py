@@ -233,7 +233,7 @@ class Driver:
         self.completed = sum(entry.outcome is Outcome.COMPLETED for entry in ended)
         for entry in ended:
             if entry.outcome:
-                spread = entry.summary.get(metrics.FINAL_SPREAD, 0.0)
+                spread = entry.summary.get(metrics.FINAL_SPREAD) if self._config.sweep.seeds > 1 else None
                 self._progress.recall(entry.number, entry.outcome, entry.value, spread)
         if self._asha:
             self._asha.restore(RungEntry(**rung) for entry in entries for rung in _judged_rungs(entry))
@@ -335,7 +335,7 @@ class Driver:
     def _finish(self, number: int, verdict: Verdict, records: Sequence[Record] = ()) -> None:
         trial = self._running[number]
         numbers = self._summary(trial)
-        value, spread = self._standing(trial) if trial.evaluations else (None, 0.0)
+        value, spread = self._standing(trial) if trial.evaluations else (None, None)
         self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)
         del self._running[number]
         self.completed += verdict.outcome is Outcome.COMPLETED
@@ -380,7 +380,7 @@ class Driver:
         if running:
             self._ledger.annotate(number, {MLFLOW_RUN: run})
 
-    def _standing(self, trial: _Running) -> tuple[float, float]:
+    def _standing(self, trial: _Running) -> tuple[float, float | None]:
         return standing(trial.evaluations, self._config.sweep.metric, self._config.sweep.seeds)
 
     def _summary(self, trial: _Running) -> dict[str, float]:

@@ -32,7 +32,7 @@ class _Live:
     values: Mapping[str, Any]
     step: int = 0
     value: float | None = None
-    spread: float = 0.0
+    spread: float | None = None
     diagnosis: str = ""
 
 
@@ -40,7 +40,7 @@ class _Live:
 class _Best:
     number: int
     value: float
-    spread: float
+    spread: float | None
 
 
 class Progress:
@@ -82,7 +82,7 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def recall(self, number: int, outcome: Outcome, value: float | None, spread: float) -> None:
+    def recall(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
         """A trial had ended before this process began."""
         self._outcomes[outcome] += 1
         self._earlier += outcome not in _NOT_DONE
@@ -96,7 +96,7 @@ class Progress:
         """The rules say something else of a trial than before; an empty title says that nothing is wrong with it."""
         self._running[number].diagnosis = title
 
-    def evaluated(self, number: int, step: int, value: float, spread: float) -> None:
+    def evaluated(self, number: int, step: int, value: float, spread: float | None) -> None:
         """A trial goes on."""
         trial = self._running[number]
         trial.step, trial.value, trial.spread = step, value, spread
@@ -104,12 +104,12 @@ class Progress:
             at = ", ".join(self._at(number, trial) for number, trial in self._running.items() if trial.step)
             self._line(f"running: {at}; {self._status()}")
 
-    def ended(self, number: int, verdict: Verdict, value: float | None, spread: float) -> None:
+    def ended(self, number: int, verdict: Verdict, value: float | None, spread: float | None) -> None:
         """A trial has ended."""
         trial = self._running.pop(number, None)
         self._outcomes[verdict.outcome] += 1
         self._compare(number, verdict.outcome, value, spread)
-        shown = "" if value is None else f" {value:.3f} ± {spread:.3f}"
+        shown = "" if value is None else f" {_value(value, spread)}"
         text = f"trial {number} {verdict.outcome}{shown}: {verdict.reason}"
         if trial and trial.diagnosis and verdict.outcome is not Outcome.STUCK:  # whose reason is its diagnosis
             text += f" ({trial.diagnosis})"
@@ -130,7 +130,7 @@ class Progress:
             self._warnings.append(message)
             self._line(f"warning: {message}")
 
-    def _compare(self, number: int, outcome: Outcome, value: float | None, spread: float) -> None:
+    def _compare(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
         if outcome is Outcome.COMPLETED and value is not None and self._improves(value):
             self._best = _Best(number, value, spread)
 
@@ -148,7 +148,7 @@ class Progress:
         done = f"{self._done} of {self._num_trials} done{self._time_left()}"
         if self._best is None:
             return done
-        return f"best {self._best.value:.3f} ± {self._best.spread:.3f} (trial {self._best.number}); {done}"
+        return f"best {_value(self._best.value, self._best.spread)} (trial {self._best.number}); {done}"
 
     @property
     def _done(self) -> int:
@@ -179,11 +179,16 @@ class Progress:
         for column in ("running", self._axis.unit, self._config.sweep.metric, "diagnosis", "configuration"):
             table.add_column(column, no_wrap=True, overflow="ellipsis")
         for number, trial in sorted(self._running.items()):
-            value = "" if trial.value is None else f"{trial.value:.3f} ± {trial.spread:.3f}"
+            value = "" if trial.value is None else _value(trial.value, trial.spread)
             reached = f"{trial.step}/{self._axis.length}"
             table.add_row(str(number), reached, value, trial.diagnosis, describe(trial.values))
         warnings = [Text(f"warning: {message}", style="yellow") for message in self._warnings[-2:]]
         return Group(head, Text(counts or "no trial has ended yet", style="dim"), table, *self._recent, *warnings)
+
+
+def _value(value: float, spread: float | None) -> str:
+    """A trial's value, with the spread of its members if there are several."""
+    return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
 
 
 def describe(values: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from analysis.words import counted
 from rl import metrics
 from rl.config import TRIAGE
 from rl.data import FlowData
@@ -151,7 +152,7 @@ def _say(text: str, console: Console) -> None:
 def _announce(config: SweepConfig, records: Records, num_trials: int, slots: int, console: Console) -> None:
     """Say what is about to be run; of a sweep that goes on, what there is already, and what differs."""
     entries = records.ledger.entries()
-    size = f"{num_trials} trials x {config.sweep.seeds} seeds, {slots} at a time"
+    size = f"{counted(num_trials, 'trial')} x {counted(config.sweep.seeds, 'seed')}, {slots} at a time"
     console.print(f"Sweep {config.sweep.name}: {size}", highlight=False)
     for difference in records.differences:
         console.print(f"  {difference}", markup=False, highlight=False)

@@ -11,8 +11,8 @@ Evaluation = Mapping[str, float]
 """The metrics of an iteration that was evaluated: means over members, and each member's own."""
 
 
-def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float]:
-    """A trial's value so far, and its spread: the standard deviation of the members' own values.
+def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
+    """A trial's value so far, and its spread: the standard deviation of the members' own values; None of a single one.
 
     Args:
         evaluations: All of the trial's, oldest first; at least one.
@@ -24,7 +24,10 @@ def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tupl
 
 
 def summary(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
-    """Value and spread, and each member's own value, under the names of `rl.metrics`; empty without an evaluation."""
+    """Value and each member's own, and their spread if there is one, under the names of `rl.metrics`.
+
+    Empty without an evaluation.
+    """
     if not evaluations:
         return {}
     value, spread = standing(evaluations, metric, seeds)
@@ -32,7 +35,8 @@ def summary(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[
         metrics.seed_metric(metrics.FINAL_VALUE, member): _value(evaluations, metrics.seed_metric(metric, member))
         for member in range(seeds)
     }
-    return {metrics.FINAL_VALUE: value, metrics.FINAL_SPREAD: spread, **members}
+    spreads = {} if spread is None else {metrics.FINAL_SPREAD: spread}
+    return {metrics.FINAL_VALUE: value, **spreads, **members}
 
 
 def _value(evaluations: Sequence[Evaluation], name: str) -> float:
@@ -40,6 +44,6 @@ def _value(evaluations: Sequence[Evaluation], name: str) -> float:
 
 
 # numpy, since the module `statistics` raises for numbers that are not finite, which a diverged trial reports.
-def _spread(values: Sequence[float]) -> float:
+def _spread(values: Sequence[float]) -> float | None:
     with np.errstate(invalid="ignore", over="ignore"):
-        return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        return float(np.std(values, ddof=1)) if len(values) > 1 else None

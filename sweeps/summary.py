@@ -14,6 +14,7 @@ from rich.text import Text
 from analysis.axis import BATCH
 from analysis.overrides import literal, point
 from analysis.trials import VALUE_AND_RUNG
+from analysis.words import counted
 from rl import metrics
 from sweeps.config import SweepConfig
 from sweeps.data import fingerprint_words
@@ -96,8 +97,9 @@ def _commonest(words: Sequence[str]) -> str:
 
 def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
     """The best trials by their value; those that were stopped stand below the completed ones."""
-    table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {config.sweep.seeds} seeds")
-    for name in ("trial", "value", "± seeds"):
+    table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {counted(config.sweep.seeds, 'seed')}")
+    is_spread = config.sweep.seeds > 1
+    for name in ("trial", "value", *["± seeds"] * is_spread):
         table.add_column(name, justify="right", no_wrap=True)
     paths = list(dict.fromkeys(path for entry in entries for path in entry.values))
     for path in paths:
@@ -109,7 +111,7 @@ def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
         table.add_row(
             str(entry.number),
             "" if entry.value is None else f"{entry.value:.4f}",
-            "" if spread is None else f"{spread:.4f}",
+            *["" if spread is None else f"{spread:.4f}"] * is_spread,
             *(_number(entry.values.get(path)) for path in paths),
             Text("completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"),
         )

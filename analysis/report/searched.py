@@ -35,8 +35,9 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
     blocks: list[Block] = [Table("", ("setting", "range", "control", "best trial"), tuple(rows))]
     setting = sweep.settings.get
     seconds = sum(trial.seconds for trial in sweep.trials)
+    seeds = counted(int(setting("sweep.seeds", 1)), "seed")
     items = [
-        f"{counted(len(sweep.trials), 'trial')} of {setting('sweep.seeds')} seeds, {sweep.axis.amount(sweep.length)} "
+        f"{counted(len(sweep.trials), 'trial')} of {seeds}, {sweep.axis.amount(sweep.length)} "
         f"each unless stopped; sampler {setting('sampler.name')}, scheduler {setting('scheduler.name')}.",
         f"Environment {setting('env.id')}"
         + (

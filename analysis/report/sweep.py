@@ -138,18 +138,18 @@ def _best(sweep: Sweep) -> list[Block]:
                 f"{trial.number}{' (control)' if trial is control else ''}",
                 give_or_take(trial.value or 0.0, estimate.spread if estimate else 0.0),
                 f"{number(estimate.low)} to {number(estimate.high)}" if estimate and len(estimate.values) > 1 else "",
-                number(min(trial.seeds) if sweep.sign > 0 else max(trial.seeds)) if trial.seeds else "",
+                number(min(trial.seeds) if sweep.sign > 0 else max(trial.seeds)) if len(trial.seeds) > 1 else "",
                 *(searched.value_text(trial.values.get(path)) for path in sweep.searched),
             )
         )
+    seeds = len(top[0].seeds)
     header = (
         "trial",
-        "value ± seeds",
+        _value(seeds),
         "95 % interval",
         "worst seed",
         *(searched.short(path) for path in sweep.searched),
     )
-    seeds = len(top[0].seeds)
     caption = f"{sweep.metric}, mean over {counted(seeds, 'seed')} of the last evaluations, as the search saw it"
     blocks: list[Block] = [Table(caption, header, tuple(rows), frozenset(range(1, len(header))))]
     blocks.append(
@@ -230,7 +230,7 @@ def _all(sweep: Sweep) -> list[Block]:
     header = (
         "trial",
         "ended",
-        "value ± seeds",
+        _value(max((len(trial.seeds) for trial in sweep.trials), default=0)),
         sweep.axis.units,
         *(searched.short(path) for path in sweep.searched),
         "MLflow run",
@@ -244,6 +244,11 @@ def _all(sweep: Sweep) -> list[Block]:
     if len(sweep.trials) > MOST_ROWS:
         blocks.append(Paragraph(f"{len(sweep.trials) - MOST_ROWS} more trials are in MLflow and in the ledger."))
     return blocks
+
+
+def _value(seeds: int) -> str:
+    """A column's title: a value of one seed has no spread."""
+    return "value ± seeds" if seeds > 1 else "value"
 
 
 def _row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:

@@ -22,11 +22,12 @@ def interactions(settings: Mapping[str, Sequence[float]], scores: Sequence[float
         scores: One a trial.
 
     Returns:
-        (one, other, gain in the share of variance explained); empty with too few trials for the model.
+        (one, other, gain in the share of variance explained); empty with too few trials for the model, or where all
+        scored the same.
     """
     names = list(settings)
     count = len(scores)
-    if len(names) < 2 or count < PER_TERM * (2 * len(names) + 2):
+    if len(names) < 2 or count < PER_TERM * (2 * len(names) + 2) or min(scores) == max(scores):
         return []
     columns = {name: _ranked(values) for name, values in settings.items()}
     target = _ranked(scores)

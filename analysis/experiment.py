@@ -136,7 +136,8 @@ def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], st
 
 
 def _named(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)[:_NAME_LENGTH]
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)
+    return plain.lstrip("._-")[:_NAME_LENGTH]
 
 
 def shown(words: Sequence[str]) -> str:

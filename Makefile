@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-chaos check bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-diagnosis study-value-coef lock clean fitting-python
+.PHONY: help setup sweep test test-chaos check bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis study-value-coef lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -56,6 +56,9 @@ bench-scaling: setup ## What more members and steps cost, and the memory of a tr
 
 bench-gpu: setup ## What 256 members cost on a GPU beside one; without a GPU it says so
 	$(IN_VENV) -m benchmarks.gpu $(ARGS)
+
+bench-intervals: setup ## How often intervals hold, and noise is taken for a winner: the tables of docs/statistics.md; a minute and a half
+	$(IN_VENV) -m benchmarks.intervals $(ARGS)
 
 bench-diagnosis: setup ## How good the diagnosis is: planted faults and healthy runs; trains for most of an hour once, then minutes
 	$(IN_VENV) -m benchmarks.diagnosis $(ARGS)

@@ -5,7 +5,6 @@ all of them; fANOVA (Hutter et al. 2014) how much of the objective's variance ea
 repeated on resampled trials, since a handful of trials says little, and says so by the width of its interval.
 """
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from analysis.axis import reached
 from analysis.errors import AnalysisError
 from analysis.history.settings import flatten
 from analysis.identity import identity, study_names
+from analysis.judgements import read_judgements
 from analysis.trials import RungEntry, Sweep, Trial, value_of
 from rl import metrics
 
@@ -67,7 +67,7 @@ class Importance:
 
 
 def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
-    """A sweep from its ledger, and the champion's judgement from its folder.
+    """A sweep from its ledger, and the judgements of its champions from its folder.
 
     Args:
         name: Of the sweep.
@@ -79,10 +79,8 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
     """
     study = _study(name, folder, url)
     settings = flatten(yaml.safe_load(study.user_attrs.get("config", "")) or {})
-    judged = folder / name / "report" / "champion.json"
-    champion = json.loads(judged.read_text()) if judged.exists() else None
     trials = tuple(_trial(trial) for trial in study.trials if trial.state != TrialState.WAITING)
-    return Sweep(name, settings, trials, champion)
+    return Sweep(name, settings, trials, read_judgements(folder / name / "report"))
 
 
 def distributions(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:

@@ -1,88 +1,184 @@
-"""Numbers about a handful of runs: pure functions, each with its own generator."""
+"""Numbers about a handful of runs: pure functions. How often the intervals hold: docs/statistics.md."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
-_RESAMPLES = 10_000
+LEVEL = 0.95
+"""Of every interval, whose text says 95 %."""
 
-Statistic = Callable[[npt.ArrayLike], npt.NDArray[np.float64]]
-"""One number of each row: from values `[..., N]` to `[...]`."""
+LEAST_SEEDS = 3
+"""A side, from which on intervals were found to hold."""
+
+INTERQUARTILE = 0.25
+"""Trimmed at either end: what is left is the middle half."""
+
+_EQUAL = 1e-12
+"""Spread of values that differ by rounding alone, as a share of their size."""
+
+Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, and how sure it is.
+    """A mean over seeds. It has no interval, since one for a single mean does not hold under skew or a ceiling.
 
     Attributes:
-        mean: Of the values; of a difference, that of the two means, or of what else was asked for.
-        low: Lower end of the 95 % interval.
-        high: Upper end.
-        spread: Standard deviation of the values (n - 1), 0 for a single one; of a difference, its standard error.
-        values: One a seed; none for a difference.
+        mean: Of the values.
+        spread: Standard deviation of the values (n - 1); None for a single one.
+        values: One a seed.
     """
 
     mean: float
-    low: float
-    high: float
-    spread: float
+    spread: float | None
     values: tuple[float, ...]
 
 
-def bootstrap_mean(values: Sequence[float], seed: int = 0) -> Estimate:
-    """Mean with a 95 % percentile bootstrap interval (Efron 1979; 10,000 resamples).
+@dataclass(frozen=True)
+class Interval:
+    """Where a difference lies, at 95 %."""
 
-    With fewer than about ten values the interval is too narrow; it says so by its own width only in part.
+    low: float
+    high: float
 
-    Args:
-        values: One a seed, at least one.
-        seed: Of the resampling.
+
+class NoInterval(StrEnum):
+    """Why there is no interval: its width would be 0, or not a number."""
+
+    ONE_SEED = "one seed"
+    NO_SPREAD = "seeds all equal"
+    NOT_FINITE = "not finite"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two means lie apart, and how sure that is.
+
+    Attributes:
+        mean: Ours minus theirs; of trimmed means where trimmed.
+        interval: Its 95 % interval, or why there is none.
+        side: 1 if it is told from noise and lies above 0, -1 below, 0 if it cannot be told.
+        comparisons: Among how many it was chosen; the interval holds for all of them at once.
     """
+
+    mean: float
+    interval: Interval | NoInterval
+    side: int
+    comparisons: int = 1
+
+
+def over_seeds(values: Sequence[float]) -> Estimate:
+    """Mean and spread of one value a seed, at least one."""
     data = np.asarray(values, dtype=np.float64)
-    draws = np.random.default_rng(seed).integers(0, len(data), size=(_RESAMPLES, len(data)))
-    low, high = np.percentile(data[draws].mean(axis=1), [2.5, 97.5])
-    spread = float(data.std(ddof=1)) if len(data) > 1 else 0.0
-    return Estimate(float(data.mean()), float(low), float(high), spread, tuple(map(float, data)))
+    with np.errstate(invalid="ignore"):
+        spread = float(data.std(ddof=1)) if len(data) > 1 else None
+        return Estimate(float(data.mean()), spread, tuple(map(float, data)))
 
 
-def mean(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Of each row."""
-    return np.asarray(np.asarray(values, dtype=np.float64).mean(axis=-1))
-
-
-def interquartile_mean(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def interquartile_mean(values: npt.ArrayLike) -> Array:
     """Mean of the middle half of each row: of N values the N // 4 lowest and highest are left out.
 
     It heeds outliers less than a mean and wastes less than a median (Agarwal et al. 2021).
     """
-    ordered = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
-    left_out = ordered.shape[-1] // 4
-    return mean(ordered[..., left_out : ordered.shape[-1] - left_out])
+    return _trimmed(np.asarray(values, dtype=np.float64), INTERQUARTILE)[0]
 
 
-def bootstrap_difference(
-    ours: Sequence[float], theirs: Sequence[float], seed: int = 0, statistic: Statistic = mean
-) -> Estimate:
-    """Difference of two means, resampled independently, with its 95 % percentile bootstrap interval.
+def difference(ours: Sequence[float], theirs: Sequence[float], comparisons: int = 1, trim: float = 0.0) -> Difference:
+    """Difference of two means with its 95 % interval (Welch 1947; of trimmed means: Yuen 1974).
+
+    Seeds need not match: members decorrelate after a few updates. Two sides without any spread have no interval; they
+    differ if a permutation of all seeds would seldom part them so (Fisher 1935).
+
+    Args:
+        ours: One value a seed, at least one.
+        theirs: Likewise.
+        comparisons: Among how many differences this one was chosen, such as all trials against the control; the
+            interval is widened so that it holds for all of them at once (Bonferroni).
+        trim: Share left out at either end; `INTERQUARTILE` for interquartile means.
+    """
+    one, other = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        mean = float(_trimmed(one, trim)[0] - _trimmed(other, trim)[0])
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return Difference(mean, NoInterval.NOT_FINITE, 0, comparisons)
+    if min(len(one), len(other)) < 2:
+        return Difference(mean, NoInterval.ONE_SEED, 0, comparisons)
+    _, error, freedom = welch(one, other, trim)
+    size = max(float(np.abs(one).max()), float(np.abs(other).max()))
+    if error <= _EQUAL * size:
+        parted = 2 / math.comb(len(one) + len(other), len(one)) * comparisons <= 1 - LEVEL
+        differ = np.ptp(one) <= _EQUAL * size >= np.ptp(other) and abs(mean) > _EQUAL * size
+        return Difference(mean, NoInterval.NO_SPREAD, int(np.sign(mean)) if differ and parted else 0, comparisons)
+    return _within(mean, float(margin(error, freedom, comparisons)), comparisons)
+
+
+def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+    """Mean difference of the same seeds with its 95 % interval (Student 1908).
 
     Args:
         ours: One value a seed.
-        theirs: Likewise; seeds need not match: members decorrelate after a few updates.
-        seed: Of the resampling.
-        statistic: To take in place of the mean.
+        theirs: Of the same seeds, in the same order.
     """
-    generator = np.random.default_rng(seed)
-    one, other = (np.asarray(values, dtype=np.float64) for values in (ours, theirs))
-    resampled = [
-        statistic(data[generator.integers(0, len(data), size=(_RESAMPLES, len(data)))]) for data in (one, other)
-    ]
-    differences = resampled[0] - resampled[1]
-    low, high = np.percentile(differences, [2.5, 97.5])
-    difference = float(statistic(one) - statistic(other))
-    return Estimate(difference, float(low), float(high), float(differences.std()), ())
+    gaps = np.subtract(ours, theirs, dtype=np.float64)
+    if not np.isfinite(gaps).all():
+        return Difference(float(gaps.mean()), NoInterval.NOT_FINITE, 0)
+    if len(gaps) < 2:
+        return Difference(float(gaps.mean()), NoInterval.ONE_SEED, 0)
+    error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+    if error <= _EQUAL * float(np.abs(gaps).max()):
+        return Difference(float(gaps.mean()), NoInterval.NO_SPREAD, 0)
+    return _within(float(gaps.mean()), float(margin(error, len(gaps) - 1)), 1)
+
+
+def welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, Array]:
+    """Difference of each row's means, its standard error, and the error's degrees of freedom (Welch 1947, Yuen 1974).
+
+    Args:
+        ours: `[..., N]`, N at least 2.
+        theirs: `[..., M]`, M at least 2.
+        trim: Share left out at either end.
+
+    Returns:
+        Three of shape `[...]`; degrees of freedom are NaN where no row has any spread.
+    """
+    one, its_square, its_freedom = _trimmed(ours, trim)
+    other, other_square, other_freedom = _trimmed(theirs, trim)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        freedom = (its_square + other_square) ** 2 / (its_square**2 / its_freedom + other_square**2 / other_freedom)
+    return one - other, np.sqrt(its_square + other_square), np.asarray(freedom)
+
+
+def margin(error: npt.ArrayLike, freedom: npt.ArrayLike, comparisons: int = 1) -> Array:
+    """Half the width of a 95 % interval that holds for so many comparisons at once."""
+    tail = (1 - LEVEL) / 2 / comparisons
+    return np.asarray(stdtrit(freedom, 1 - tail) * np.asarray(error), dtype=np.float64)
+
+
+def _within(mean: float, half: float, comparisons: int) -> Difference:
+    side = int(np.sign(mean)) if abs(mean) > half else 0
+    return Difference(mean, Interval(mean - half, mean + half), side, comparisons)
+
+
+def _trimmed(values: Array, trim: float) -> tuple[Array, Array, int]:
+    """Trimmed mean of each row, its squared standard error by the winsorised values, and that one's freedom."""
+    ordered = np.sort(values, axis=-1)
+    count = ordered.shape[-1]
+    out = int(count * trim)
+    kept = ordered[..., out : count - out]
+    left = kept.shape[-1]
+    mean = np.asarray(kept.mean(axis=-1))
+    if left < 2:
+        return mean, np.full_like(mean, math.nan), 0
+    ends = out * (kept[..., :1] + kept[..., -1:])
+    winsorised = (kept.sum(axis=-1, keepdims=True) + ends) / count
+    squares = ((kept - winsorised) ** 2).sum(axis=-1)
+    squares += out * ((kept[..., 0] - winsorised[..., 0]) ** 2 + (kept[..., -1] - winsorised[..., 0]) ** 2)
+    return mean, np.asarray(squares / (left * (left - 1))), left - 1
 
 
 @dataclass(frozen=True)

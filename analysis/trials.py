@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from analysis.axis import BATCH, Axis
-from analysis.statistics import Estimate, bootstrap_mean
+from analysis.judgements import Judgement, Judgements
+from analysis.statistics import Estimate, over_seeds
 from rl import metrics
 from rl.metrics import FINAL_EVALUATIONS
 
@@ -73,8 +74,8 @@ class Trial:
 
     @property
     def estimate(self) -> Estimate | None:
-        """Its final value over seeds, with an interval; None without one."""
-        return bootstrap_mean(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
+        """Its final value over seeds; None without one."""
+        return over_seeds(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
 
     def at(self, iteration: int) -> float | None:
         """The objective at the first evaluation from a point of the axis on; None if it did not come so far."""
@@ -94,13 +95,13 @@ class Sweep:
         name: Of the sweep, its folder, study and parent run.
         settings: The composed configuration by dotted path; `space.*` holds what was searched.
         trials: In the order of their numbers.
-        champion: What `python -m sweeps champion` found; None if it has not been asked.
+        judgements: What `python -m sweeps champion` found, whenever it was asked.
     """
 
     name: str
     settings: Mapping[str, Any]
     trials: tuple[Trial, ...]
-    champion: Mapping[str, Any] | None = None
+    judgements: Judgements = field(default_factory=Judgements)
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -143,6 +144,12 @@ class Sweep:
     def best(self) -> Trial | None:
         """The completed trial with the best value."""
         return next(iter(self.ranked(COMPLETED)), None)
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """What fresh seeds say of the best trial; None if they have not been asked about this one."""
+        best = self.best
+        return self.judgements.of(best.number, best.values, best.value) if best else None
 
     @property
     def control(self) -> Trial | None:

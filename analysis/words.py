@@ -20,13 +20,14 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
-def give_or_take(value: float, spread: float) -> str:
-    """A number and its uncertainty, both to the uncertainty's leading digits.
+def give_or_take(value: float, spread: float | None) -> str:
+    """A number and its uncertainty, both to the uncertainty's leading digits; the number alone without one.
 
     >>> give_or_take(0.9412, 0.0183), give_or_take(-1757.0, 230.0), give_or_take(0.5, 0.0)
     ('0.94 ± 0.02', '-1,757 ± 230', '0.5')
     """
-    if not (spread > _ROUNDING * abs(value) and math.isfinite(spread) and math.isfinite(value)):
+    rounding = _ROUNDING * abs(value)
+    if spread is None or not (spread > rounding and math.isfinite(spread) and math.isfinite(value)):
         return number(value)
     leading = math.floor(math.log10(spread))
     places = max(0, -leading + (1 if spread / 10**leading < 1.5 else 0))

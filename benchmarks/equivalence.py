@@ -3,7 +3,7 @@
     make bench-equivalence
     make bench-equivalence ARGS="--cases pendulum-zoo --side sb3"
 
-Both sides have learnt alike if the 95 % bootstrap interval of the difference in interquartile mean of the area under
+Both sides have learnt alike if the 95 % interval of the difference in interquartile mean of the area under
 the learning curve lies within 5 % of the environment's range. Value clipping and normalisers are off on both sides:
 they are not the same there and here.
 """
@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from analysis.statistics import bootstrap_difference, interquartile_mean
+from analysis.statistics import INTERQUARTILE, Interval, difference, interquartile_mean
 from benchmarks import curves, ours, sb3
 from benchmarks.finished import Finished, code_digest
 from benchmarks.published import CLEANRL, ZOO, lasting
@@ -139,14 +139,15 @@ def _judge(case: Case, folder: Path, table: Table) -> bool:
     if not one or not other:
         table.add_row(case.name, f"{case.steps:,}", f"{len(one)} + {len(other)}", "", "", "", "not run")
         return False
-    difference = bootstrap_difference(one, other, statistic=interquartile_mean)
-    within = -case.margin < difference.low and difference.high < case.margin
+    found = difference(one, other, trim=INTERQUARTILE)
+    ends = found.interval
+    within = isinstance(ends, Interval) and -case.margin < ends.low and ends.high < case.margin
     table.add_row(
         case.name,
         f"{case.steps:,}",
         f"{len(one)} + {len(other)}",
         *(f"{interquartile_mean(areas):.1f}" for areas in (one, other)),
-        f"{difference.mean:+.1f} ({difference.low:+.1f} to {difference.high:+.1f})",
+        f"{found.mean:+.1f} ({f'{ends.low:+.1f} to {ends.high:+.1f}' if isinstance(ends, Interval) else ends})",
         f"{case.margin:.1f}: {'yes' if within else 'NO'}",
     )
     return within

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from analysis.errors import AnalysisError
 from rl.errors import ConfigError, DataError
 from sweeps.errors import SweepError, TrackingError
 from sweeps.redact import redact_error
@@ -17,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except (ConfigError, DataError, SweepError, TrackingError) as error:
+    except (AnalysisError, ConfigError, DataError, SweepError, TrackingError) as error:
         print(redact_error(f"sweeps: error: {error}", *sys.argv[1:]), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -32,11 +33,13 @@ def _parser() -> argparse.ArgumentParser:
         "champion",
         help="judge a sweep's best trial on fresh seeds and on data that the search never saw",
         description="Trains a sweep's best configuration again, and the control beside it, on seeds that the search "
-        "did not use, and evaluates both on the test part. Writes report/champion.json into the sweep's folder.",
+        "did not use, and evaluates both on the test part. Adds what it found to the sweep's report/champions.json.",
         epilog="example: python -m sweeps champion runs/quickstart-20260101-120000 --seeds 8",
     )
     champion.add_argument("folder", type=Path, help="the sweep's folder, such as runs/NAME")
-    champion.add_argument("--seeds", type=int, default=8, help="fresh seeds for each configuration (default: 8)")
+    champion.add_argument(
+        "--seeds", type=int, default=8, help="fresh seeds for each configuration; 3 at least for a verdict (default: 8)"
+    )
     champion.add_argument("--trial", type=int, help="judge this trial instead of the best completed one")
     champion.add_argument("--optuna-url", help="the ledger, if its URL holds a password")
     champion.add_argument("--data-path", help="where the flows lie now, if they were moved")
@@ -64,10 +67,10 @@ def _champion(options: argparse.Namespace) -> int:
     from sweeps.reports import rewrite_reports
 
     folder = options.folder.absolute()
-    judgement = judge(folder, options.seeds, options.trial, options.optuna_url, options.data_path)
-    config = load_sweep(folder)
-    print(*describe(judgement, config.sweep.metric), sep="\n")
-    print(rewrite_reports(config, options.optuna_url))
+    judgements = judge(folder, options.seeds, options.trial, options.optuna_url, options.data_path)
+    study = load_sweep(folder).sweep
+    print(*describe(judgements, study.metric, study.mode), sep="\n")
+    print(rewrite_reports(load_sweep(folder), options.optuna_url))
     return 0
 
 

@@ -4,13 +4,17 @@ A sweep picks its best out of many noisy values, so that value is too good. Here
 control beside it, are trained again on seeds of another block and read the test part once (DESIGN D8).
 """
 
-import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
+from analysis.comparison import judged, remedy, size
+from analysis.judgements import Judgement, Judgements, add_judgement, moment, read_again, read_judgements
+from analysis.statistics import Estimate, over_seeds
+from analysis.words import counted
 from rl.budget import Budget
 from rl.data import FlowData
 from rl.metrics import FINAL_EVALUATIONS
@@ -24,34 +28,13 @@ from sweeps.outcome import Outcome
 from sweeps.records import settle
 from sweeps.redact import refuse_masked
 from sweeps.schema import from_yaml
-from sweeps.space import search_space
-
-RESULT_FILE = "champion.json"
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What fresh seeds and unseen flows say of a sweep's best trial.
-
-    Attributes:
-        trial: Its number.
-        searched: Its value in the search.
-        champion: Its value here, over the fresh seeds.
-        control: Likewise for the unchanged configuration; None if the best trial is the control, or there is none.
-        difference: Champion minus control.
-    """
-
-    trial: int
-    searched: float
-    champion: Estimate
-    control: Estimate | None
-    difference: Estimate | None
+from sweeps.space import Space, search_space
 
 
 def judge(
     folder: Path, seeds: int, trial: int | None = None, optuna_url: str | None = None, data_path: str | None = None
-) -> Judgement:
-    """Train a sweep's best trial and its control again, printing what it does; write `report/champion.json`.
+) -> Judgements:
+    """Train a sweep's best trial and its control again, printing what it does; add to `report/champions.json`.
 
     Args:
         folder: The sweep's, absolute.
@@ -60,7 +43,11 @@ def judge(
         optuna_url: The ledger, where its URL holds a password (which the sweep's folder does not keep).
         data_path: Where the flows lie now; None: where they lay.
 
+    Returns:
+        All judgements of the sweep, this one as the last.
+
     Raises:
+        AnalysisError: Its earlier judgements cannot be read.
         DataError: The flows cannot be read.
         SweepError: There is no such sweep or trial, or none completed, or the flows are not those that it was run on.
     """
@@ -70,24 +57,45 @@ def judge(
     config = replace(config, tracking=replace(config.tracking, optuna_url=optuna_url or config.tracking.optuna_url))
     refuse_masked("--optuna-url", config.tracking.optuna_url)
     ledger = Ledger.of(settle(config))
-    entry = _entry(ledger.entries(), trial, config.sweep.mode)
+    entries = ledger.entries()
+    entry = _entry(entries, trial, config.sweep.mode)
     space, _ = search_space(config)
-    data, _ = load_same_data(config, ledger.attributes)
-    print(f"training trial {entry.number} on {seeds} fresh seeds", flush=True)
-    budget = space.budget(config)
-    champion = bootstrap_mean(_train(space.apply(config, entry.values), data, seeds, budget))
-    control = difference = None
-    if dict(entry.values) != space.base(config):
-        print(f"training the control on the same {seeds} fresh seeds", flush=True)
-        control = bootstrap_mean(_train(config, data, seeds))
-        difference = bootstrap_difference(champion.values, control.values)
-    judgement = Judgement(entry.number, entry.value or 0.0, champion, control, difference)
-    report = folder / "report"
-    report.mkdir(exist_ok=True)
-    temporary = report / f"{RESULT_FILE}.tmp"
-    temporary.write_text(json.dumps(asdict(judgement), indent=2) + "\n")
-    temporary.rename(report / RESULT_FILE)
-    return judgement
+    data, fingerprint = load_same_data(config, ledger.attributes)
+    for line in _earlier(read_judgements(folder / "report"), entry):
+        print(line, flush=True)
+    print(f"training trial {entry.number} on {counted(seeds, 'fresh seed')}", flush=True)
+    champion = _train(space.apply(config, entry.values), data, seeds, space.budget(config))
+    control: Sequence[float] = ()
+    if _has_control(entries, space, config) and dict(entry.values) != space.base(config):
+        print(f"training the control on the same {counted(seeds, 'fresh seed')}", flush=True)
+        control = _train(config, data, seeds)
+    judgement = Judgement(
+        trial=entry.number,
+        searched=entry.value or 0.0,
+        champion=tuple(champion),
+        control=tuple(control),
+        values=dict(entry.values),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=fingerprint,
+    )
+    return add_judgement(folder / "report", judgement)
+
+
+def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
+    """What was judged before by the test part, in a line: what is read twice is no longer unseen."""
+    before = [
+        f"trial {one.trial} on {counted(len(one.champion), 'seed')} ({moment(one)})" for one in judgements.readings
+    ]
+    if not before:
+        return []
+    again = ", of this trial again" if any(one.trial == entry.number for one in judgements.readings) else ""
+    return [f"reading {len(before) + 1} of the test part{again}; so far: {', '.join(before)}"]
+
+
+def _has_control(entries: Sequence[Entry], space: Space, config: SweepConfig) -> bool:
+    """Whether the sweep ran its unchanged configuration; without it there is none to judge against."""
+    unmarked = config.format == 1  # when no trial was on record as the control
+    return any(entry.is_control or (unmarked and dict(entry.values) == space.base(config)) for entry in entries)
 
 
 def load_sweep(folder: Path) -> SweepConfig:
@@ -141,22 +149,20 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
     return [float(value) for value in np.mean(last, axis=0)]
 
 
-def describe(judgement: Judgement, metric: str) -> list[str]:
-    """The judgement in words, a line each."""
+def describe(judgements: Judgements, metric: str, mode: str) -> list[str]:
+    """The last judgement in words, a line each."""
+    last = judgements.readings[-1]
     lines = [
-        f"trial {judgement.trial}: {metric} {_interval(judgement.champion)} on fresh seeds and unseen data "
-        f"(the search had said {judgement.searched:.4f})"
+        f"trial {last.trial}: {metric} {_over(last.estimate)}, by unseen data (the search had said {last.searched:.4f})"
     ]
-    if judgement.control and judgement.difference:
-        lines.append(f"control: {metric} {_interval(judgement.control)}")
-        low, high = judgement.difference.low, judgement.difference.high
-        clear = "clear of 0" if low > 0 or high < 0 else "not clear of 0: inconclusive"
-        lines.append(f"difference: {judgement.difference.mean:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}, {clear}")
-    return lines
+    found = judgements.difference(last)
+    if found:
+        lines.append(f"control: {metric} {_over(over_seeds(last.control))}")
+        verdict = f"trial {last.trial} {judged(found, 1 if mode == 'max' else -1)}"
+        lines.append("; ".join(filter(None, [f"difference: {size(found, 4)}: {verdict}", remedy(found)])))
+    return [*lines, *filter(None, [read_again(judgements)])]
 
 
-def _interval(estimate: Estimate) -> str:
-    return (
-        f"{estimate.mean:.4f} ± {estimate.spread:.4f} over {len(estimate.values)} seeds, "
-        f"95 % interval {estimate.low:.4f} to {estimate.high:.4f}"
-    )
+def _over(estimate: Estimate) -> str:
+    spread = "" if estimate.spread is None else f" ± {estimate.spread:.4f}"
+    return f"{estimate.mean:.4f}{spread} over {counted(len(estimate.values), 'fresh seed')}"

@@ -6,7 +6,7 @@ lock                         held by the process that runs the sweep (sweeps/loc
 scratch                      where that process keeps its temporary files (sweeps/scratch.py); gone with them
 trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
 trials/0007/report.html      the trial's diagnosis, as report.md and its figures too; written when the sweep has ended
-report/                      likewise of the sweep as a whole: report.html, report.md, champion.json
+report/                      likewise of the sweep as a whole: report.html, report.md, champions.json
 ```
 
 A worker writes a trial's checkpoint before it reports the evaluation, so a checkpoint is never behind the ledger, nor

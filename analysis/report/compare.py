@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from analysis.comparison import size
 from analysis.diagnosis import Diagnosis
 from analysis.diagnosis.finding import Kind
 from analysis.diagnosis.signals import setting_text
@@ -10,9 +11,9 @@ from analysis.document import Document, Heading, Paragraph, Table
 from analysis.document.blocks import Block
 from analysis.errors import AnalysisError
 from analysis.report.verdict import verdict
-from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
+from analysis.statistics import Difference, Estimate, Interval, NoInterval, difference, over_seeds
 from analysis.trials import same
-from analysis.words import counted, give_or_take, number
+from analysis.words import counted, give_or_take, number, span
 from rl import metrics
 from rl.metrics import FINAL_EVALUATIONS
 
@@ -66,8 +67,8 @@ def compare_json(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
             {
                 "run": one.signals.history.name,
                 "value": estimate.mean,
-                "interval": [estimate.low, estimate.high] if len(estimate.values) > 1 else None,
-                "difference": _difference(estimates, place),
+                "seeds": list(estimate.values) if one.signals.seeds(score) else None,
+                "difference": _json(_difference(estimates, place)),
                 "verdict": verdict(one),
                 "settings": {path: one.signals.setting(path) for path in _differing(diagnoses)},
             }
@@ -77,22 +78,26 @@ def compare_json(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
 
 
 def _estimate(diagnosis: Diagnosis, score: str) -> Estimate:
-    """The last evaluations' mean: over seeds with an interval, or of the one curve there is, without."""
+    """The last evaluations' mean: over seeds, or of the one curve there is."""
     seeds = list(diagnosis.signals.seeds(score).values())
     if seeds:
-        return bootstrap_mean(seeds)
+        return over_seeds(seeds)
     window = diagnosis.signals.late(score, share=0.0, least=FINAL_EVALUATIONS)
-    value = window.mean if window else 0.0
-    return Estimate(value, value, value, 0.0, (value,))
+    return over_seeds([window.mean if window else 0.0])
 
 
-def _difference(estimates: Sequence[Estimate], place: int) -> list[float] | None:
-    """Mean and interval of a run minus the first; None without seeds."""
-    first, this = estimates[0], estimates[place]
-    if place == 0 or min(len(first.values), len(this.values)) < 2:
+def _difference(estimates: Sequence[Estimate], place: int) -> Difference | None:
+    """A run minus the first, its interval at once with those of all others; None of the first."""
+    if place == 0:
         return None
-    found = bootstrap_difference(this.values, first.values)
-    return [found.mean, found.low, found.high]
+    return difference(estimates[place].values, estimates[0].values, len(estimates) - 1)
+
+
+def _json(found: Difference | None) -> list[float] | None:
+    """Mean and interval; None without an interval."""
+    if found is None or not isinstance(found.interval, Interval):
+        return None
+    return [found.mean, found.interval.low, found.interval.high]
 
 
 def _verdict(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], score: str) -> str:
@@ -103,28 +108,26 @@ def _verdict(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], scor
     values = f"{number(estimates[best].mean)} against {number(estimates[0].mean)}"
     text = f"{names[best]} is the best: {score} {values} of {names[0]}"
     found = _difference(estimates, best)
-    if found is None:
+    if found is None or found.interval is NoInterval.ONE_SEED:
         return f"{text}; one seed each, or none on record, so noise is not ruled out."
-    mean, low, high = found
-    sure = "clear of 0" if low > 0 or high < 0 else "not clear of 0: noise is not ruled out"
-    return f"{text}, a difference of {mean:+.3g} (95 % interval {number(low, 3)} to {number(high, 3)}, {sure})."
+    sure = "clear of 0" if found.side else "noise is not ruled out"
+    return f"{text}, a difference of {size(found)}: {sure}."
 
 
 def _scores(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], score: str) -> Table:
     rows = []
     for place, (one, estimate) in enumerate(zip(diagnoses, estimates, strict=True)):
         found = _difference(estimates, place)
-        many = len(estimate.values) > 1
         rows.append(
             (
                 one.signals.history.name,
                 give_or_take(estimate.mean, estimate.spread),
-                f"{number(estimate.low)} to {number(estimate.high)}" if many else "one seed",
-                f"{found[0]:+.4g} ({number(found[1], 3)} to {number(found[2], 3)})" if found else "",
+                span(estimate.values) if len(estimate.values) > 1 else "one seed",
+                size(found) if found else "",
                 str(one.signals.history.last_iteration),
             )
         )
-    header = ("run", f"{score} ± seeds", "95 % interval", f"against {diagnoses[0].signals.history.name}", "iterations")
+    header = ("run", f"{score} ± seeds", "seeds from to", f"against {diagnoses[0].signals.history.name}", "iterations")
     return Table("Mean of the last three evaluations", header, tuple(rows), frozenset({1, 2, 3, 4}))
 
 

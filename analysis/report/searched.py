@@ -11,6 +11,7 @@ from analysis.document.blocks import Block
 from analysis.floor import explainable
 from analysis.importance import DASHBOARD_SHARE, PER_SETTING, TOP_SHARE, Importance
 from analysis.interactions import interactions
+from analysis.judgements import FILE
 from analysis.plots.settings import Axis, Bar, bars, parallel, scatter
 from analysis.report.figures import figure
 from analysis.trials import COMPLETED, Sweep, Trial
@@ -283,14 +284,13 @@ def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple
                     "`env.reward_benign`, `env.reward_threat`; `eval/episode_return`",
                 )
             )
-    judged = sweep.champion
-    if judged:
+    for reading in sweep.judgements.distinct:
         rows.append(
             (
-                f"trial {judged['trial']} on fresh seeds",
-                f"{number(judged['searched'])}, as the search saw it",
-                number(judged["champion"]["mean"]),
-                "report/champion.json",
+                f"trial {reading.trial} on fresh seeds",
+                f"{number(reading.searched)}, as the search saw it",
+                number(reading.estimate.mean),
+                f"report/{FILE}",
             )
         )
     return rows

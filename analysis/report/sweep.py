@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analysis.comparison import judged, size
 from analysis.diagnosis import Diagnosis
 from analysis.document import Bullets, Document, Heading, Paragraph, Table
 from analysis.document.blocks import Block
 from analysis.importance import Importance
+from analysis.judgements import moment, read_again
 from analysis.report import searched, sweep_figures
 from analysis.report.diagnosis import limits, wrong
 from analysis.report.pruned import pruning_blocks
 from analysis.report.sweep_next import next_blocks
-from analysis.report.sweep_verdict import interval, sweep_verdict
+from analysis.report.sweep_verdict import sweep_verdict
 from analysis.report.verdict import verdict
+from analysis.statistics import over_seeds
 from analysis.trials import COMPLETED, PRUNED, VALUE_AND_RUNG, Sweep, Trial, counts
-from analysis.words import counted, give_or_take, listed, number
+from analysis.words import counted, give_or_take, listed, number, span
 
 MOST_ROWS = 200
 """Of the table of all trials."""
@@ -136,9 +139,8 @@ def _best(sweep: Sweep) -> list[Block]:
         rows.append(
             (
                 f"{trial.number}{' (control)' if trial is control else ''}",
-                give_or_take(trial.value or 0.0, estimate.spread if estimate else 0.0),
-                f"{number(estimate.low)} to {number(estimate.high)}" if estimate and len(estimate.values) > 1 else "",
-                number(min(trial.seeds) if sweep.sign > 0 else max(trial.seeds)) if len(trial.seeds) > 1 else "",
+                give_or_take(trial.value or 0.0, estimate.spread if estimate else None),
+                span(trial.seeds) if len(trial.seeds) > 1 else "",
                 *(searched.value_text(trial.values.get(path)) for path in sweep.searched),
             )
         )
@@ -146,33 +148,48 @@ def _best(sweep: Sweep) -> list[Block]:
     header = (
         "trial",
         _value(seeds),
-        "95 % interval",
-        "worst seed",
+        "seeds from to",
         *(searched.short(path) for path in sweep.searched),
     )
     caption = f"{sweep.metric}, mean over {counted(seeds, 'seed')} of the last evaluations, as the search saw it"
     blocks: list[Block] = [Table(caption, header, tuple(rows), frozenset(range(1, len(header))))]
     blocks.append(
         Paragraph(
-            "Intervals are over seeds (percentile bootstrap); with so few seeds they are too narrow. The best of many "
-            "noisy values is flattered by being chosen: only fresh seeds and unseen data judge it."
+            "The best of many noisy values is flattered by being chosen: only fresh seeds and unseen data judge it. "
+            "Intervals are given for differences from the control (Welch's t), widened by as many comparisons as there "
+            "were; a single mean has none, since it would not hold under skew or a ceiling (docs/statistics.md)."
         )
     )
-    return blocks + _champion(sweep)
+    return blocks + _judged(sweep)
 
 
-def _champion(sweep: Sweep) -> list[Block]:
-    judged = sweep.champion
-    if not judged:
+def _judged(sweep: Sweep) -> list[Block]:
+    """All readings of the test part, the verdict of each, and what more than one of them means."""
+    readings = sweep.judgements.readings
+    if not readings:
         return []
-    rows = [(f"trial {judged['trial']}, in the search", number(judged["searched"]), "", "")]
-    for name, title in (("champion", f"trial {judged['trial']}"), ("control", "control"), ("difference", "difference")):
-        found = judged.get(name)
-        if found:
-            seeds = str(len(found["values"])) if found["values"] else ""
-            rows.append((title, number(found["mean"]), interval(found), seeds))
-    caption = "Judged on fresh seeds, by data that no trial saw"
-    return [Table(caption, ("", sweep.metric, "95 % interval", "seeds"), tuple(rows), frozenset({1, 2, 3}))]
+    rows = []
+    for reading in readings:
+        found = sweep.judgements.difference(reading)
+        control = over_seeds(reading.control) if reading.control else None
+        rows.append(
+            (
+                f"trial {reading.trial}",
+                moment(reading),
+                str(len(reading.champion)),
+                number(reading.searched),
+                give_or_take(reading.estimate.mean, reading.estimate.spread),
+                give_or_take(control.mean, control.spread) if control else "",
+                size(found) if found else "",
+                judged(found, sweep.sign) if found else "",
+            )
+        )
+    header = ("", "when", "seeds", "in the search", "judged ± seeds", "control", "difference", "verdict")
+    caption = f"{sweep.metric}, judged on fresh seeds by data that no trial saw"
+    blocks: list[Block] = [Table(caption, header, tuple(rows), frozenset({2, 3, 4, 5}))]
+    if len(readings) > 1:
+        blocks.append(Paragraph(read_again(sweep.judgements)))
+    return blocks
 
 
 def _diagnosed(found: Findings) -> list[Block]:
@@ -256,7 +273,7 @@ def _row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
     return (
         str(trial.number),
         f"{trial.outcome or 'running'}{f': {trial.reason}' if trial.reason and trial.outcome != COMPLETED else ''}",
-        "" if trial.value is None else give_or_take(trial.value, estimate.spread if estimate else 0.0),
+        "" if trial.value is None else give_or_take(trial.value, estimate.spread if estimate else None),
         str(trial.iterations),
         *(searched.value_text(trial.values.get(path)) for path in sweep.searched),
         f"`{trial.run_id[:8]}`" if trial.run_id else "",

@@ -19,7 +19,7 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
     """Judge the best, then mend what the diagnosis of the best trial (or of the control) found, then search on."""
     blocks: list[Block] = [Heading("What to run next")]
     path = str(folder / sweep.name)
-    if sweep.best and not sweep.champion:
+    if sweep.best and not sweep.judgement:
         blocks += [
             Paragraph(
                 "Judge the best trial and the control on fresh seeds and on data that no trial saw. Watch for a 95 % "

@@ -1,12 +1,13 @@
 """The first sentence of a sweep's report."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from analysis.comparison import judged, remedy, searched, size
 from analysis.importance import Importance
+from analysis.judgements import Judgement
 from analysis.report.searched import what_matters
-from analysis.statistics import bootstrap_difference
-from analysis.trials import Sweep, Trial, counts
+from analysis.statistics import difference
+from analysis.trials import COMPLETED, Sweep, Trial, counts
 from analysis.words import counted, give_or_take, listed, number
 
 
@@ -16,40 +17,53 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
     if best is None:
         ended = listed([f"{count} {outcome}" for outcome, count in counts(sweep.trials).items()])
         return f"No trial completed, so there is no best one: {ended or 'none was started'}."
-    judged = sweep.champion
     told = what_matters(importances)
     matters = f"; {told}" if told else ""
-    if judged and judged.get("difference"):
-        difference = judged["difference"]
-        clear = difference["low"] > 0 or difference["high"] < 0
-        better = (difference["mean"] > 0) == (sweep.sign > 0)
-        how = "beats the control" if clear and better else "is worse than the control" if clear else _UNDECIDED
-        return (
-            f"Trial {judged['trial']} {how}: {sweep.metric} {number(judged['champion']['mean'])} on fresh seeds and "
-            f"unseen data, {difference['mean']:+.3g} ({interval(difference)}) against the control{matters}."
-        )
-    estimate = best.estimate
+    if reading := sweep.judgement:
+        return f"{judgement_text(sweep, reading)}{_often(sweep)}{matters}."
     words = f"Trial {best.number} is the best of {counted(len(sweep.trials), 'trial')}: {sweep.metric} "
-    words += give_or_take(best.value or 0.0, estimate.spread if estimate else 0.0)
+    words += give_or_take(best.value or 0.0, best.estimate.spread if best.estimate else None)
     words += f" over {counted(len(best.seeds), 'seed')}, as the search saw it"
-    return f"{words}{_against_control(sweep, best)}{matters}."
+    return f"{words}{_against_control(sweep, best)}{_others(sweep, best)}{matters}."
 
 
-_UNDECIDED = "cannot be told from the control"
+def judgement_text(sweep: Sweep, reading: Judgement) -> str:
+    """What fresh seeds say of a trial: in the report, in MLflow and where the champion was judged."""
+    on = f"{sweep.metric} {number(reading.estimate.mean)} on {counted(len(reading.champion), 'fresh seed')}"
+    found = sweep.judgements.difference(reading)
+    if found is None:
+        own = sweep.control is not None and reading.trial == sweep.control.number
+        beside = "it is the control itself" if own else "with no control beside it"
+        return f"Trial {reading.trial}: {on} and unseen data; {beside}"
+    text = f"Trial {reading.trial} {judged(found, sweep.sign)}: {on} and unseen data, {size(found)} against the control"
+    return f"{text}; {more}" if (more := remedy(found)) else text
+
+
+def _often(sweep: Sweep) -> str:
+    count = len(sweep.judgements.readings)
+    return f"; the test part has been read {count} times" if count > 1 else ""
 
 
 def _against_control(sweep: Sweep, best: Trial) -> str:
     control = sweep.control
-    if control is None or not control.seeds or not best.seeds:
-        return ""
+    if control is None:
+        return "; no control was run to compare it with"
     if control is best:
         return ": the unchanged configuration itself"
-    found = bootstrap_difference(best.seeds, control.seeds)
-    clear = found.low > 0 or found.high < 0
-    told = f"{found.mean:+.3g} ({number(found.low, 3)} to {number(found.high, 3)}) against the control"
-    return f"; {told}{'' if clear else ', which cannot be told from noise'}, not yet judged on fresh seeds"
+    if control.outcome != COMPLETED:
+        ended = f"{control.outcome}: {control.reason}" if control.reason else control.outcome or "running"
+        return f"; no verdict against the control, which did not run to its end ({ended})"
+    if not control.seeds or not best.seeds:
+        return ""
+    return f"; {searched(difference(best.seeds, control.seeds, choices(sweep)))}"
 
 
-def interval(found: Mapping[str, Any]) -> str:
-    """An interval in words."""
-    return f"{number(found['low'])} to {number(found['high'])}"
+def choices(sweep: Sweep) -> int:
+    """How many trials the best was chosen among, beside the control: stopped ones too, which lost on the way."""
+    return max(1, len(sweep.ranked()) - 1)
+
+
+def _others(sweep: Sweep, best: Trial) -> str:
+    """What was judged on fresh seeds, where it is not the present best."""
+    texts = [judgement_text(sweep, reading) for reading in sweep.judgements.distinct]
+    return f"; trial {best.number} has not been judged, others have: {'; '.join(texts)}" if texts else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.statistics import bootstrap_mean
+from analysis.statistics import Interval, paired_difference
 
 Values = npt.NDArray[np.float64]
 
@@ -31,9 +31,11 @@ def spread(values: npt.ArrayLike, digits: int = 3) -> str:
 
 
 def difference(ours: Values, theirs: Values, digits: int = 3) -> str:
-    """Mean difference of the same seeds, with its 95 % bootstrap interval."""
-    found = bootstrap_mean((ours - theirs).tolist())
-    return f"{found.mean:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
+    """Mean difference of the same seeds, with its 95 % interval."""
+    found = paired_difference(ours.tolist(), theirs.tolist())
+    ends = found.interval
+    told = f"{ends.low:+.{digits}f} to {ends.high:+.{digits}f}" if isinstance(ends, Interval) else ends
+    return f"{found.mean:+.{digits}f} ({told})"
 
 
 def rank_correlation(ours: Values, theirs: Values) -> float:

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from analysis.__main__ import main
 from analysis.diagnosis import diagnose
 from analysis.document.markdown import to_markdown
+from analysis.errors import AnalysisError
 from analysis.history import Stores, load
 from analysis.importance import LEAST, Importance, dashboard_importances, distributions, importances, read_sweep
+from analysis.judgements import Judgement, add_judgement
 from analysis.report.searched import what_matters
 from analysis.report.sweep import Findings, sweep_document
+from analysis.report.sweep_verdict import sweep_verdict
 from analysis.report.write import report_run
 from analysis.report.write_sweep import report_sweep
+from analysis.trials import Trial
 from rl import metrics
 from sweeps.config import SchedulerConfig, StudyConfig, SweepConfig
 from sweeps.driver import Driver
@@ -196,17 +201,126 @@ def test_every_trial_is_traced_to_its_run(store: Stores, written: list[Path]) ->
         assert f"`{trial.run_id[:8]}`" in text
 
 
-def test_a_champions_judgement_leads_the_report(store: Stores, tmp_path: Path) -> None:
+BETTER = (0.88, 0.89, 0.9, 0.91, 0.92)
+WORSE = (0.83, 0.84, 0.85, 0.86, 0.87)
+"""Errors of 0.1 / sqrt(10) / sqrt(5) each, so a difference of 0.05 ± 2.306 * 0.01."""
+
+
+def kept(store: Stores, tmp_path: Path, *judgements: Judgement) -> Stores:
+    """The sweep with judgements on record."""
     folder = tmp_path / "runs"
     shutil.copytree(store.folder, folder, ignore=shutil.ignore_patterns("mlflow*"))
-    (folder / "made" / "report").mkdir(exist_ok=True)
-    one = {"mean": 0.9, "low": 0.88, "high": 0.92, "spread": 0.01, "values": [0.9] * 8}
-    difference = {"mean": 0.05, "low": 0.03, "high": 0.07, "spread": 0.01, "values": []}
-    judged = {"trial": 3, "searched": 0.93, "champion": one, "control": {**one, "mean": 0.85}, "difference": difference}
-    (folder / "made" / "report" / "champion.json").write_text(json.dumps(judged))
-    text = report_sweep("made", Stores(folder))[0].read_text()
-    assert "**Trial 3 beats the control: eval/f1 0.9 on fresh seeds and unseen data, +0.05 (0.03 to 0.07)" in text
-    assert "python -m sweeps champion" not in text
+    for judgement in judgements:
+        add_judgement(folder / "made" / "report", judgement)
+    return Stores(folder)
+
+
+def of(trial: Trial, champion: tuple[float, ...] = BETTER, control: tuple[float, ...] = WORSE) -> Judgement:
+    return Judgement(
+        trial=trial.number,
+        searched=trial.value or 0.0,
+        champion=champion,
+        control=control,
+        values=trial.values,
+        at="2026-01-02T03:04:05+00:00",
+    )
+
+
+def lead(stores: Stores) -> str:
+    """The first sentence of the sweep's report."""
+    return report_sweep("made", stores)[0].read_text().split("**")[1]
+
+
+def test_a_judgement_on_the_best_trial_leads_the_report(store: Stores, tmp_path: Path) -> None:
+    best = read_sweep("made", store.folder).ranked("completed")[0]
+    stores = kept(store, tmp_path, of(best))
+    assert lead(stores).startswith(
+        f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds and unseen data, "
+        "+0.05 (95 % interval 0.0269 to 0.0731) against the control"
+    )
+    assert "python -m sweeps champion" not in report_sweep("made", stores)[0].read_text()
+
+
+def test_a_judgement_on_another_trial_hides_no_newer_best(store: Stores, tmp_path: Path) -> None:
+    best, second = read_sweep("made", store.folder).ranked("completed")[:2]
+    stores = kept(store, tmp_path, of(second))
+    said = lead(stores)
+    assert said.startswith(f"Trial {best.number} is the best of 16 trials")
+    assert "not yet judged on fresh seeds" in said
+    assert f"; trial {best.number} has not been judged, others have: Trial {second.number} beats the control" in said
+    assert "python -m sweeps champion" in report_sweep("made", stores)[0].read_text()
+
+
+def test_a_judgement_on_another_trial_replaces_none(store: Stores, tmp_path: Path) -> None:
+    best, second = read_sweep("made", store.folder).ranked("completed")[:2]
+    stores = kept(store, tmp_path, of(best), of(second, champion=WORSE))
+    said = lead(stores)
+    assert said.startswith(f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds")
+    assert "for 2 comparisons at once" in said  # whoever judges two has two tries
+    assert "; the test part has been read 2 times" in said
+    text = report_sweep("made", stores)[0].read_text()
+    assert f"| trial {second.number} | 2026-01-02 03:04 | 5 |" in text
+    assert f"read 2 times, for trials {best.number} and {second.number}: what is chosen by these figures is" in text
+
+
+def test_a_judgement_on_another_configuration_of_the_best_trial_is_not_its_own(store: Stores, tmp_path: Path) -> None:
+    best = read_sweep("made", store.folder).ranked("completed")[0]
+    stores = kept(store, tmp_path, replace(of(best), values={**best.values, "ppo.gamma": 0.123}))
+    assert lead(stores).startswith(f"Trial {best.number} is the best of 16 trials")
+
+
+def test_a_trial_that_was_judged_twice_has_the_judgement_on_more_seeds(store: Stores, tmp_path: Path) -> None:
+    best = read_sweep("made", store.folder).ranked("completed")[0]
+    stores = kept(store, tmp_path, of(best), of(best, champion=(0.1,), control=(0.9,)))
+    said = lead(stores)
+    assert said.startswith(f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds")
+    assert "comparisons at once" not in said
+    assert "it was the same trial each time, so to look until an interval suits is no test" in (
+        report_sweep("made", stores)[0].read_text()
+    )
+
+
+def test_one_fresh_seed_is_no_verdict(store: Stores, tmp_path: Path) -> None:
+    best = read_sweep("made", store.folder).ranked("completed")[0]
+    said = lead(kept(store, tmp_path, of(best, champion=(0.99,), control=(0.1,))))
+    assert f"Trial {best.number} cannot be judged against the control by one seed: " in said
+    assert "+0.89 (one seed: no interval) against the control; take at least 3 seeds of each, better 8" in said
+
+
+def test_an_old_judgement_is_read_and_judged_by_its_seeds(store: Stores, tmp_path: Path) -> None:
+    best = read_sweep("made", store.folder).ranked("completed")[0]
+    stores = kept(store, tmp_path)
+    one = {"mean": 0.9, "low": 0.89, "high": 0.91, "spread": 0.02, "values": BETTER}
+    other = {**one, "mean": 0.85, "values": WORSE}
+    too_sure = {"mean": 0.05, "low": 0.04, "high": 0.06, "spread": 0.01, "values": []}
+    judged = {"trial": best.number, "searched": best.value, "champion": one, "control": other, "difference": too_sure}
+    report = stores.folder / "made" / "report"
+    report.mkdir(exist_ok=True)
+    (report / "champion.json").write_text(json.dumps(judged))
+    assert "beats the control: eval/f1 0.9 on 5 fresh seeds and unseen data, +0.05 (95 % interval 0.0269 to" in (
+        lead(stores)
+    )
+    (report / "champion.json").write_text(json.dumps({**judged, "searched": 0.123}))  # of another configuration
+    assert lead(stores).startswith(f"Trial {best.number} is the best of 16 trials")
+    (report / "champion.json").write_text("[]")
+    with pytest.raises(AnalysisError, match=r"champion\.json must hold judgements of champions, got TypeError"):
+        report_sweep("made", stores)
+
+
+def test_a_control_that_was_stopped_is_not_compared(store: Stores) -> None:
+    sweep = read_sweep("made", store.folder)
+    stopped = replace(sweep.trials[0], outcome="stuck", reason="value loss at its start")
+    verdict = sweep_verdict(replace(sweep, trials=(stopped, *sweep.trials[1:])), [])
+    assert verdict.endswith(
+        "; no verdict against the control, which did not run to its end (stuck: value loss at its start)."
+    )
+
+
+def test_without_a_control_there_is_no_verdict_against_one(store: Stores) -> None:
+    sweep = read_sweep("made", store.folder)
+    other = replace(sweep.trials[0], values={**sweep.trials[0].values, "ppo.gamma": 0.123}, is_control=False)
+    verdict = sweep_verdict(replace(sweep, trials=(other, *sweep.trials[1:])), [])
+    assert verdict.endswith("as the search saw it; no control was run to compare it with.")
 
 
 def test_a_sweep_that_was_not_tracked_has_a_report_without_diagnoses(store: Stores, tmp_path: Path) -> None:

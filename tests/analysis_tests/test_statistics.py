@@ -1,95 +1,124 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from analysis.statistics import bootstrap_difference, bootstrap_mean, interquartile_mean, rank_correlation, trend
+from analysis.comparison import judged, searched
+from analysis.report.sweep_verdict import sweep_verdict
+from analysis.statistics import (
+    INTERQUARTILE,
+    Interval,
+    NoInterval,
+    difference,
+    interquartile_mean,
+    over_seeds,
+    paired_difference,
+    rank_correlation,
+    trend,
+)
+from analysis.trials import Sweep, Trial
+from benchmarks.intervals import (
+    SAME,
+    SEEDS,
+    SWEEPS,
+    at_a_ceiling,
+    by_percentiles,
+    claims,
+    collapsing,
+    coverage,
+    main,
+    normal,
+    skewed,
+)
 
 
-def test_an_interval_brackets_its_mean() -> None:
-    estimate = bootstrap_mean([1.0, 2.0, 6.0])
+def test_a_mean_over_seeds_by_hand() -> None:
+    estimate = over_seeds([1.0, 2.0, 6.0])
     assert estimate.mean == 3.0
     assert estimate.spread == pytest.approx(7**0.5)  # (4 + 1 + 9) / 2
     assert estimate.values == (1.0, 2.0, 6.0)
-    assert 1.0 <= estimate.low < 3.0 < estimate.high <= 6.0
 
 
-def test_two_values_by_hand() -> None:
-    # Resamples of two are 00, 01, 10, 11: means 0, 0.5, 1 in the shares 1/4, 1/2, 1/4, so 95 % of them span 0 to 1.
-    estimate = bootstrap_mean([0.0, 1.0])
-    assert (estimate.mean, estimate.low, estimate.high) == (0.5, 0.0, 1.0)
-    assert estimate.spread == pytest.approx(0.5**0.5)
-
-
-def test_five_values_by_hand() -> None:
-    # Resamples hold k ones with k binomial(5, 0.2): P(0) = 0.328, P(<= 2) = 0.942, P(<= 3) = 0.993; so 0 to 3/5.
-    estimate = bootstrap_mean([0.0, 0.0, 0.0, 0.0, 1.0])
-    assert estimate.low == 0.0
-    assert estimate.high == pytest.approx(0.6)
-
-
-@pytest.mark.parametrize("values", [[0.1], [0.1, 0.1, 0.1], [0.0] * 20])
-def test_values_that_do_not_differ_leave_no_doubt(values: list[float]) -> None:
-    estimate = bootstrap_mean(values)
-    assert estimate.low == estimate.high == pytest.approx(estimate.mean)
-    assert estimate.spread == pytest.approx(0)
-
-
-def test_more_values_narrow_the_interval() -> None:
-    few, many = bootstrap_mean([0.0, 1.0] * 5), bootstrap_mean([0.0, 1.0] * 20)
-    # By sqrt(40 / 10); means of 10 and 40 are multiples of 0.1 and 0.025, so not exactly.
-    assert (few.high - few.low) / (many.high - many.low) == pytest.approx(2, rel=0.2)
-
-
-def test_the_same_seed_gives_the_same_interval() -> None:
-    values = np.random.default_rng(0).normal(size=9).tolist()
-    assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)
-    assert bootstrap_mean(values, seed=3).low != bootstrap_mean(values, seed=4).low
-    assert bootstrap_difference(values, values, seed=3) == bootstrap_difference(values, values, seed=3)
+def test_one_seed_has_no_spread() -> None:
+    assert over_seeds([0.5]).spread is None
 
 
 def test_a_value_that_is_not_finite_is_not_hidden() -> None:
-    estimate = bootstrap_mean([0.5, float("nan")])
-    assert np.isnan([estimate.mean, estimate.low, estimate.high, estimate.spread]).all()
+    assert np.isnan([over_seeds([0.5, math.nan]).mean, over_seeds([0.5, math.inf, -math.inf]).mean]).all()
+    found = difference([0.5, math.nan], [0.5, 0.6])
+    assert (found.interval, found.side) == (NoInterval.NOT_FINITE, 0)
+    assert math.isnan(found.mean)
 
 
-def test_intervals_of_twenty_values_hold_the_truth_nineteen_times_in_twenty() -> None:
-    samples = np.random.default_rng(1).normal(loc=5.0, size=(300, 20))
-    estimates = [bootstrap_mean(row.tolist(), seed) for seed, row in enumerate(samples)]
-    covered = np.mean([estimate.low <= 5.0 <= estimate.high for estimate in estimates])
-    # A percentile interval of 20 is known to fall a little short: 0.93. Three standard errors of 300 are 0.044.
-    assert 0.886 < covered < 0.974
-    # Its width is that of 2 * 1.96 / sqrt(20), less sqrt(19 / 20) for the spread of a sample about its own mean.
-    width = np.mean([estimate.high - estimate.low for estimate in estimates])
-    assert width == pytest.approx(2 * 1.96 / 20**0.5 * 0.95**0.5, rel=0.05)
+def test_a_difference_is_welchs() -> None:
+    # Means 2 and 6, both variances 1: error sqrt(2 / 3) with 4 degrees of freedom, whose t is 2.7764.
+    found = difference([1.0, 2.0, 3.0], [5.0, 6.0, 7.0])
+    assert isinstance(found.interval, Interval)
+    assert (found.mean, found.side) == (-4.0, -1)
+    assert found.interval.low == pytest.approx(-4 - 2.77645 * (2 / 3) ** 0.5, abs=1e-4)
+    assert found.interval.high == pytest.approx(-4 + 2.77645 * (2 / 3) ** 0.5, abs=1e-4)
 
 
-def test_a_difference_has_the_sign_of_ours_minus_theirs() -> None:
-    ours, theirs = [0.8, 0.9, 1.0], [0.1, 0.2, 0.3, 0.2]
-    better, worse = bootstrap_difference(ours, theirs), bootstrap_difference(theirs, ours)
-    assert better.mean == pytest.approx(0.7)
-    assert 0 < better.low < better.mean < better.high
-    assert worse.mean == pytest.approx(-0.7)
-    assert worse.low < worse.mean < worse.high < 0
-    assert better.values == ()
+@pytest.mark.parametrize(("trim", "count"), [(0.0, 3), (0.0, 9), (INTERQUARTILE, 4), (INTERQUARTILE, 9)])
+def test_a_difference_is_that_of_another_library(trim: float, count: int) -> None:
+    draws = np.random.default_rng(count)
+    ours, theirs = draws.normal(size=count), draws.normal(1.0, 3.0, count + 2)
+    found = difference(ours.tolist(), theirs.tolist(), trim=trim)
+    other = stats.ttest_ind(ours, theirs, equal_var=False, trim=trim)
+    t = stats.t.ppf(0.975, other.df)
+    assert isinstance(found.interval, Interval)
+    assert found.interval.high - found.mean == pytest.approx(t * found.mean / other.statistic)
 
 
-def test_a_difference_by_hand() -> None:
-    # Means of resamples of (0, 1) are 0, 0.5, 1 in the shares 1/4, 1/2, 1/4; their difference from a constant 2
-    # spans -2 to -1, with a standard error of sqrt(1/8).
-    estimate = bootstrap_difference([0.0, 1.0], [2.0])
-    assert (estimate.mean, estimate.low, estimate.high) == (-1.5, -2.0, -1.0)
-    assert estimate.spread == pytest.approx(0.125**0.5, rel=0.05)
+def test_a_choice_among_many_is_paid_for() -> None:
+    # Of 4 comparisons each has a level of 1 - 0.05 / 4: t of 4 degrees of freedom at 0.99375 is 4.3147.
+    found = difference([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], comparisons=4)
+    assert isinstance(found.interval, Interval)
+    assert found.interval.high == pytest.approx(-3 + 4.3147 * (2 / 3) ** 0.5, abs=1e-3)
+    assert (found.side, difference([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]).side) == (0, -1)
 
 
-def test_a_difference_of_nothing_is_not_clear_of_zero() -> None:
-    values = np.random.default_rng(0).normal(size=8).tolist()
-    estimate = bootstrap_difference(values, values)
-    assert estimate.mean == 0
-    assert estimate.low < 0 < estimate.high
-    # Resampled independently: the variances of the two means add up. The wrong variant, in pairs, has none.
-    expected = (2 * np.var(values) / 8) ** 0.5
-    assert estimate.spread == pytest.approx(expected, rel=0.05)
+@pytest.mark.parametrize(("ours", "theirs"), [([0.9], [0.1]), ([0.9], [0.1, 0.2, 0.3]), ([0.8, 0.9], [0.1])])
+def test_one_seed_has_no_interval_and_beats_nothing(ours: list[float], theirs: list[float]) -> None:
+    found = difference(ours, theirs)
+    assert (found.interval, found.side) == (NoInterval.ONE_SEED, 0)
+    assert judged(found, 1) == "cannot be judged against the control by one seed"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "comparisons", "side"),
+    [
+        (3, 1, 0),  # 2 of 20 ways to deal 6 seeds part them so: 0.1
+        (4, 1, 1),  # 2 of 70
+        (4, 2, 0),
+        (8, 47, 1),
+    ],
+)
+def test_seeds_that_are_all_equal_have_no_interval_but_may_be_told_apart(
+    seeds: int, comparisons: int, side: int
+) -> None:
+    found = difference([500.0] * seeds, [8.0] * seeds, comparisons)
+    assert (found.mean, found.interval, found.side) == (492.0, NoInterval.NO_SPREAD, side)
+    alike = difference([0.1 + 0.2] * seeds, [0.3] * seeds)
+    assert (alike.interval, alike.side) == (NoInterval.NO_SPREAD, 0)
+
+
+def test_one_side_without_spread_has_the_other_sides_interval() -> None:
+    found = difference([1.0, 1.0, 1.0], [0.0, 0.1, 0.2])
+    assert isinstance(found.interval, Interval)
+    assert found.mean - found.interval.low == pytest.approx(4.3027 * 0.1 / 3**0.5, abs=1e-4)  # 2 degrees of freedom
+
+
+def test_pairs_of_seeds_are_compared_one_by_one() -> None:
+    # Differences 1, 2, 3: error 1 / sqrt(3) with 2 degrees of freedom.
+    found = paired_difference([11.0, 22.0, 33.0], [10.0, 20.0, 30.0])
+    assert isinstance(found.interval, Interval)
+    assert found.interval.low == pytest.approx(2 - 4.3027 / 3**0.5, abs=1e-4)
+    assert paired_difference([1.0], [0.0]).interval is NoInterval.ONE_SEED
+    assert paired_difference([1.0, 2.0], [0.0, 1.0]).interval is NoInterval.NO_SPREAD
+    assert paired_difference([1.0, math.nan], [0.0, 1.0]).interval is NoInterval.NOT_FINITE
 
 
 def test_an_interquartile_mean_leaves_out_a_quarter_at_either_end() -> None:
@@ -102,18 +131,72 @@ def test_an_interquartile_mean_leaves_out_a_quarter_at_either_end() -> None:
 
 def test_an_outlier_moves_a_difference_of_means_but_not_of_interquartile_means() -> None:
     ours, theirs = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 80.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
-    assert bootstrap_difference(ours, theirs).mean == 9
-    estimate = bootstrap_difference(ours, theirs, statistic=interquartile_mean)
-    assert estimate.mean == 0
-    assert estimate.low < 0 < estimate.high
+    assert difference(ours, theirs).mean == 9
+    assert difference(ours, theirs, trim=INTERQUARTILE).mean == 0
 
 
-def test_a_difference_of_interquartile_means_by_hand() -> None:
-    # Resamples of (0, 0, 0, 8) hold k eights, k binomial(4, 1/4); the middle two of four have k - 1 of them, at least
-    # none: 0 in P(k <= 1) = 0.738, 4 in P(2) = 0.211, 8 in P(k >= 3) = 0.051. So 95 % of them span 0 to 8.
-    estimate = bootstrap_difference([0.0, 0.0, 0.0, 8.0], [1.0] * 4, statistic=interquartile_mean)
-    assert (estimate.mean, estimate.low, estimate.high) == (-1.0, -1.0, 7.0)
-    assert estimate.spread == pytest.approx((0.211 * 16 + 0.051 * 64 - (0.211 * 4 + 0.051 * 8) ** 2) ** 0.5, rel=0.05)
+FAMILIES = {"normal": normal, "skew": skewed, "ceiling": at_a_ceiling, "collapse": collapsing}
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("name", SAME)
+def test_intervals_hold_as_often_as_they_say(name: str, seeds: int) -> None:
+    # Three standard errors of 20,000 repetitions are 0.005.
+    assert coverage(SAME[name], seeds, 20_000) >= (0.94 if name.startswith("normal") else 0.88) - 0.005
+
+
+def test_a_percentile_bootstrap_is_too_sure() -> None:
+    normal_noise = SAME["normal, spreads 1 : 1"]
+    for seeds, known in ((3, 0.81), (4, 0.83), (8, 0.90)):
+        assert coverage(normal_noise, seeds, 2000, by_percentiles) == pytest.approx(known, abs=0.03)
+
+
+@pytest.mark.parametrize("size", SWEEPS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_noise_is_not_taken_for_a_winner(family: str, size: tuple[int, int]) -> None:
+    assert claims(FAMILIES[family], *size, sweeps=2000) <= 0.05
+    assert claims(FAMILIES[family], *size, sweeps=500, method=by_percentiles) > 0.1  # as it was
+
+
+@pytest.mark.parametrize("size", SWEEPS)
+def test_the_verdict_on_a_sweep_of_noise_claims_no_winner(size: tuple[int, int]) -> None:
+    trials, seeds = size
+    claimed = beaten = 0
+    for values in np.random.default_rng(trials).normal(0.5, 0.1, (2000, trials, seeds)):
+        verdict = sweep_verdict(sweep_of(values), [])
+        best_is_control = ": the unchanged configuration itself" in verdict
+        claimed += not best_is_control and "cannot be told from noise" not in verdict
+        beaten += "beats" in verdict
+    assert claimed <= 0.05 * 2000
+    assert beaten == 0
+
+
+def test_a_search_finds_what_is_far_better_and_still_does_not_say_beats() -> None:
+    values = np.random.default_rng(0).normal(0.2, 0.01, (12, 3))
+    values[5] += 0.5
+    verdict = sweep_verdict(sweep_of(values), [])
+    assert "Trial 5 is the best of 12 trials" in verdict
+    assert "for 11 comparisons at once" in verdict
+    assert "more than noise and the choice of the best explain, not yet judged on fresh seeds" in verdict
+    assert "beats" not in searched(difference([9.0, 9.1, 9.2], [0.0, 0.1, 0.2]))
+
+
+def sweep_of(values: np.ndarray) -> Sweep:
+    """A sweep whose trials all completed, with these values `[trials, seeds]`."""
+    trial = partial(Trial, outcome="completed", reason="", raw={}, curve={}, iterations=1, seconds=0.0)
+    trials = [
+        trial(number, values={"ppo.lr": float(number)}, value=float(row.mean()), seeds=tuple(map(float, row)))
+        for number, row in enumerate(values)
+    ]
+    return Sweep("noise", {"ppo.lr": 0.0}, tuple(trials))
+
+
+def test_the_tables_of_the_docs_come_from_one_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--quick"]) == 0
+    printed = capsys.readouterr().out
+    assert "Coverage in %, both arms alike: Welch's t (used):" in printed
+    assert printed.count("\n| normal, spreads 1 : 1 | ") == 5
+    assert "\n| noise: normal | " in printed
 
 
 def test_a_trend_is_told_by_its_median_slope_and_by_its_ranks() -> None:

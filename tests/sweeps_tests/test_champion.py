@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,13 @@ import pytest
 from numpy.random import SeedSequence
 from rich.console import Console
 
-from analysis.statistics import Estimate, bootstrap_difference, bootstrap_mean
+from analysis.judgements import Judgement, Judgements, read_judgements
 from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import FlowData, Flows, load_flows
+from rl.data import FlowData, Flows, fingerprint, load_flows
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.__main__ import main
-from sweeps.champion import Judgement, describe, judge, load_sweep
+from sweeps.champion import describe, judge, load_sweep
 from sweeps.config import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import SweepError
@@ -68,7 +70,8 @@ def finish(config: SweepConfig, data: FlowData | None, num_completed: int) -> Pa
     folder.mkdir(parents=True)
     folder.joinpath("config.yaml").write_text(to_yaml(config))
     space, _ = search_space(config)
-    ledger = Ledger.create(f"sqlite:///{folder.parent}/optuna.db", config.sweep, config.sampler, {})
+    about = {"config": to_yaml(config)}
+    ledger = Ledger.create(f"sqlite:///{folder.parent}/optuna.db", config.sweep, config.sampler, about)
     for point in POINTS[:num_completed]:
         ledger.enqueue(space.encode({path: point[path] for path in space.paths}))
     progress = Progress(config, 4, Console(file=io.StringIO()))
@@ -89,6 +92,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finish(config, load_flows(config.data), num_completed=3)
 
 
+def copied(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the sweep, to leave judgements in."""
+    sweep = tmp_path / "runs" / folder.name
+    shutil.copytree(folder, sweep, ignore=shutil.ignore_patterns("report"))
+    shutil.copy(folder.parent / "optuna.db", sweep.parent)
+    return sweep
+
+
 def trained(
     config: SweepConfig,
     seeds: list[SeedSequence],
@@ -104,13 +115,12 @@ def trained(
 def test_a_champion_is_judged_on_fresh_seeds_and_unseen_flows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_sweep(folder)
     data = load_flows(config.data)
-    judgement = judge(folder, SEEDS, trial=1)
+    judgement = judge(folder, SEEDS, trial=1).readings[-1]
     own = search_space(config)[0].apply(config, POINTS[1])
     fresh, evaluations = member_seeds(5, SEEDS, block="test"), evaluation_seed(5, block="test evaluation")
     expected = trained(own, fresh, evaluations, data, data.test)
-    assert judgement.champion == bootstrap_mean(expected)
-    assert judgement.control == bootstrap_mean(trained(config, fresh, evaluations, data, data.test))
-    assert judgement.difference == bootstrap_difference(expected, judgement.control.values)
+    assert list(judgement.champion) == expected
+    assert list(judgement.control) == trained(config, fresh, evaluations, data, data.test)
     # What the search saw gives other numbers.
     assert trained(own, fresh, evaluations, data, data.validation) != expected
     assert trained(own, member_seeds(5, SEEDS), evaluations, data, data.test) != expected
@@ -118,29 +128,71 @@ def test_a_champion_is_judged_on_fresh_seeds_and_unseen_flows(folder: Path, caps
     assert printed == "training trial 1 on 3 fresh seeds\ntraining the control on the same 3 fresh seeds\n"
 
 
-def test_the_judgement_is_written_down(folder: Path) -> None:
-    judgement = judge(folder, SEEDS, trial=1)
-    assert [path.name for path in (folder / "report").iterdir()] == ["champion.json"]
-    written = json.loads((folder / "report" / "champion.json").read_text())
-    assert written == json.loads(json.dumps(asdict(judgement)))
-    assert written["trial"] == 1
-    entry = Ledger.open(f"sqlite:///{folder.parent}/optuna.db", "tiny").entries()[1]
-    assert written["searched"] == entry.value
-    assert len(written["champion"]["values"]) == len(written["control"]["values"]) == SEEDS
+def test_every_judgement_is_written_down(folder: Path, tmp_path: Path) -> None:
+    sweep = copied(folder, tmp_path)
+    judge(sweep, SEEDS, trial=1)
+    judgements = judge(sweep, 2, trial=2)
+    assert [path.name for path in (sweep / "report").iterdir()] == ["champions.json"]
+    written = json.loads((sweep / "report" / "champions.json").read_text())
+    assert [(one["trial"], len(one["champion"]), len(one["control"])) for one in written] == [(1, 3, 3), (2, 2, 2)]
+    entry = Ledger.open(f"sqlite:///{sweep.parent}/optuna.db", "tiny").entries()[1]
+    assert written[0]["searched"] == entry.value
+    assert written[0]["values"] == {"ppo.lr": 1e-2, "ppo.hidden_sizes": [16, 8]}
+    assert written[0]["data"] == fingerprint(load_flows(load_sweep(sweep).data))
+    assert datetime.now(UTC) - datetime.fromisoformat(written[0]["at"]) < timedelta(minutes=10)
+    assert read_judgements(sweep / "report") == judgements
+    assert judgements.readings[0].is_about(1, entry.values, None)
 
 
 def test_the_best_completed_trial_is_judged(folder: Path) -> None:
     entries = Ledger.open(f"sqlite:///{folder.parent}/optuna.db", "tiny").entries()
     expected = best(entries, "max")
     assert expected is not None
-    judgement = judge(folder, 1)
+    judgement = judge(folder, 1).readings[-1]
     assert (judgement.trial, judgement.searched) == (expected.number, expected.value)
 
 
-def test_the_control_is_not_compared_with_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    judgement = judge(folder, 2, trial=0)
-    assert (judgement.control, judgement.difference) == (None, None)
+def test_the_control_is_not_compared_with_itself(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judgements = judge(copied(folder, tmp_path), 2, trial=0)
+    assert judgements.readings[-1].control == ()
+    assert judgements.difference(judgements.readings[-1]) is None
     assert capsys.readouterr().out == "training trial 0 on 2 fresh seeds\n"
+
+
+def test_a_sweep_without_a_control_is_judged_against_none(tmp_path: Path) -> None:
+    config = config_in(tmp_path / "runs", "bare")
+    config = replace(config, ppo=replace(config.ppo, lr=2e-3))  # no trial has it
+    judgements = judge(finish(config, load_flows(config.data), num_completed=1), 2)
+    assert judgements.readings[-1].control == ()
+
+
+def test_another_reading_of_the_test_part_says_so(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = copied(folder, tmp_path)
+    judge(sweep, 1, trial=1)
+    judge(sweep, 1, trial=0)
+    capsys.readouterr()
+    assert main(["champion", str(sweep), "--seeds", "2", "--trial", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert re.match(
+        r"reading 3 of the test part, of this trial again; so far: trial 1 on 1 seed \(\d{4}.*\), trial 0 on 1 seed",
+        printed,
+    )
+    assert "\nThe test part has been read 3 times, for trials 1 and 0: what is chosen by these figures is " in printed
+
+
+def test_one_seed_gives_no_verdict(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = copied(folder, tmp_path)
+    assert main(["champion", str(sweep), "--seeds", "1", "--trial", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        "(one seed: no interval): trial 2 cannot be judged against the control by one seed; take at least 3" in printed
+    )
+    assert not any("±" in line for line in printed.splitlines() if line.startswith(("trial 2:", "control:")))
+    assert "beats" not in printed + (sweep / "report" / "report.md").read_text()
 
 
 def test_a_sweep_can_be_judged_where_it_was_moved_to(folder: Path, tmp_path: Path) -> None:
@@ -151,7 +203,8 @@ def test_a_sweep_can_be_judged_where_it_was_moved_to(folder: Path, tmp_path: Pat
     (moved.parent / "optuna.db").rename(moved.parent / "other.db")
     with pytest.raises(SweepError, match=r"must be a database that exists, got .*optuna\.db"):
         judge(moved, 1)
-    assert judge(moved, 1, trial=2, optuna_url=f"sqlite:///{moved.parent / 'other.db'}").trial == 2
+    judgements = judge(moved, 1, trial=2, optuna_url=f"sqlite:///{moved.parent / 'other.db'}")
+    assert judgements.readings[-1].trial == 2
 
 
 def test_other_environments_play_episodes_of_their_own(tmp_path: Path) -> None:
@@ -162,10 +215,10 @@ def test_other_environments_play_episodes_of_their_own(tmp_path: Path) -> None:
         sweep=replace(config.sweep, metric="eval/episode_return"),
         space={"ppo": {"lr": {"log": [1e-4, 1e-1]}}},
     )
-    judgement = judge(finish(config, None, num_completed=1), 2)
+    judgement = judge(finish(config, None, num_completed=1), 2).readings[-1]
     fresh, evaluations = member_seeds(5, 2, block="test"), evaluation_seed(5, block="test evaluation")
-    assert list(judgement.champion.values) == trained(config, fresh, evaluations, None, None)
-    assert list(judgement.champion.values) != trained(config, fresh, evaluation_seed(5), None, None)
+    assert list(judgement.champion) == trained(config, fresh, evaluations, None, None)
+    assert list(judgement.champion) != trained(config, fresh, evaluation_seed(5), None, None)
 
 
 def test_no_sweep_there(folder: Path) -> None:
@@ -189,38 +242,36 @@ def test_without_a_completed_trial_there_is_no_champion(tmp_path: Path) -> None:
         judge(folder, 1)
 
 
-def estimate(mean: float, low: float, high: float) -> Estimate:
-    return Estimate(mean, low, high, 0.125, (0.0,) * 8)
-
-
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"),
+    ("control", "mode", "verdict"),
     [
-        (0.1, 0.4, "+0.1000 to +0.4000, clear of 0"),
-        (-0.4, -0.1, "-0.4000 to -0.1000, clear of 0"),
-        (-0.1, 0.4, "-0.1000 to +0.4000, not clear of 0: inconclusive"),
+        ((0.4, 0.5, 0.6), "max", "+0.25 (95 % interval 0.0233 to 0.4767): trial 7 beats the control"),
+        ((0.4, 0.5, 0.6), "min", "+0.25 (95 % interval 0.0233 to 0.4767): trial 7 is worse than the control"),
+        ((0.6, 0.7, 0.8), "max", "+0.05 (95 % interval -0.1767 to 0.2767): trial 7 cannot be told from the control"),
     ],
 )
-def test_a_judgement_in_words(low: float, high: float, verdict: str) -> None:
-    judgement = Judgement(7, 0.9, estimate(0.75, 0.5, 1.0), estimate(0.5, 0.25, 0.75), estimate(0.25, low, high))
-    assert describe(judgement, "eval/f1") == [
-        "trial 7: eval/f1 0.7500 ± 0.1250 over 8 seeds, 95 % interval 0.5000 to 1.0000 on fresh seeds and unseen data "
-        "(the search had said 0.9000)",
-        "control: eval/f1 0.5000 ± 0.1250 over 8 seeds, 95 % interval 0.2500 to 0.7500",
-        f"difference: +0.2500, 95 % interval {verdict}",
-    ]
-    alone = replace(judgement, control=None, difference=None)
-    assert len(describe(alone, "eval/f1")) == 1
+def test_a_judgement_in_words(control: tuple[float, ...], mode: str, verdict: str) -> None:
+    # Both spreads are 0.1: an error of 0.1 * sqrt(2 / 3) with 4 degrees of freedom, whose t is 2.776.
+    judgement = Judgement(trial=7, searched=0.9, champion=(0.65, 0.75, 0.85), control=control)
+    said = describe(Judgements((judgement,)), "eval/f1", mode)
+    assert said[0] == "trial 7: eval/f1 0.7500 ± 0.1000 over 3 fresh seeds, by unseen data (the search had said 0.9000)"
+    assert said[1] == f"control: eval/f1 {sum(control) / 3:.4f} ± 0.1000 over 3 fresh seeds"
+    assert said[2] == f"difference: {verdict}"
+    alone = replace(judgement, control=())
+    assert len(describe(Judgements((alone,)), "eval/f1", mode)) == 1
 
 
 def test_the_command_says_it_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["champion", str(folder), "--seeds", "2", "--trial", "2"]) == 0
+    best = judge(folder, 1).readings[-1].trial
+    (folder / "report" / "champions.json").unlink()
+    capsys.readouterr()
+    assert main(["champion", str(folder), "--seeds", "2"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[2].startswith("trial 2: eval/f1 ")
-    assert [line.partition(":")[0] for line in printed[2:5]] == ["trial 2", "control", "difference"]
-    assert printed[5].startswith("Trial 2 ")  # the report is written again, with what fresh seeds said
+    assert printed[2].startswith(f"trial {best}: eval/f1 ")
+    assert [line.partition(":")[0] for line in printed[2:5]] == [f"trial {best}", "control", "difference"]
+    assert printed[5].startswith(f"Trial {best} ")  # the report is written again, with what fresh seeds said
     assert printed[6:] == [f"The report: {folder}/report/report.html"]
-    assert "on fresh seeds and unseen data" in (folder / "report" / "report.md").read_text()
+    assert "on 2 fresh seeds and unseen data" in (folder / "report" / "report.md").read_text()
     assert main(["champion", str(folder / "nope")]) == 2
     assert capsys.readouterr().err.startswith("sweeps: error: no sweep in ")
 

@@ -17,6 +17,8 @@ from sweeps.data import fingerprint_words, load_data, name_flows
 from sweeps.errors import SweepError
 from sweeps.ledger import Ledger
 
+pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own
+
 SMALL = SweepConfig(data=DataConfig(num_flows=500, num_features=4, eval_flows=20))
 
 

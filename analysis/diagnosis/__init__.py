@@ -21,6 +21,7 @@ from analysis.diagnosis import (
     reward_not_found,
     seeds_bimodal,
     signal_lost,
+    targets_beyond,
     units_saturated,
     updates_too_large,
     updates_too_small,
@@ -58,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     greedy_vs_sampled.RULE,
     oscillating.RULE,
     overfitting.RULE,
+    targets_beyond.RULE,
 )
 """In the order in which they are looked at, by stage."""
 

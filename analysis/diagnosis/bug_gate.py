@@ -9,23 +9,12 @@ import math
 
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.targets_beyond import ENDS_FORGOTTEN, NEVER_BEYOND, beyond
 from analysis.words import number
 from rl import metrics
 
 ROUNDING = 1e-3
 """Ratios of float32 log-probabilities deviate from 1 by some 1e-6; a policy that is another one, by far more."""
-
-TOO_MUCH = 1.25
-"""How many times an episode's return the critic's targets may be on average: what is left of an episode is less than
-all of it, and discounted. Healthy runs stay below 0.8."""
-
-LONG_HORIZON = 0.995
-"""Above this gamma, episodes that are cut off may be shorter than the horizon, and targets beyond returns are right."""
-
-IN_A_ROW = 5
-
-BLIND = 0.3
-"""Share of saturated units from which the critic's word counts for nothing."""
 
 NEGATIVE_KL = -1e-4
 """Below what rounding makes of a KL of 0."""
@@ -33,7 +22,8 @@ NEGATIVE_KL = -1e-4
 
 def examine(run: Signals) -> Finding | None:
     """Look for impossible numbers."""
-    found = [fact for check in (_ratio, _negative_kl, _bounds, _learning_rate, _targets) for fact in check(run)]
+    targets = _targets(run)
+    found = [fact for check in (_ratio, _negative_kl, _bounds, _learning_rate) for fact in check(run)] + targets
     missing = tuple(name for name in (metrics.RATIO_DEVIATION, metrics.APPROX_KL, metrics.LR) if not run.has(name))
     if not found:
         ratio = run.whole(metrics.RATIO_DEVIATION)
@@ -47,8 +37,10 @@ def examine(run: Signals) -> Finding | None:
     return Finding(
         headline=f"A bug, not a setting: {found[0].text}",
         kind=Kind.FAULT,
-        sureness=Sureness.SURE,
-        why="a correct PPO cannot show this number",
+        sureness=Sureness.LIKELY if found == targets else Sureness.SURE,
+        why="a correct PPO has not been seen to show this number"
+        if found == targets
+        else "a correct PPO cannot show this number",
         evidence=tuple(found),
         causes=_causes(run),
         since=min((fact.iterations[0] for fact in found if fact.iterations), default=None),
@@ -115,21 +107,9 @@ def _learning_rate(run: Signals) -> list[Evidence]:
 
 
 def _targets(run: Signals) -> list[Evidence]:
-    """Targets beyond what episodes return: values that go on where an episode has ended."""
-    targets, returns = run.finite(metrics.TARGET_MEAN), run.finite(metrics.TRAIN_RETURN)
-    gamma = run.figure("ppo.gamma")
-    saturated = run.late(metrics.SATURATED_SHARE)
-    if saturated is not None and saturated.mean > BLIND:
-        return []  # such a critic may say anything
-    if run.is_triage or gamma is None or gamma > LONG_HORIZON or "env.id" not in run.history.settings:
-        return []
-    share = (targets / returns.rolling(IN_A_ROW, min_periods=1).mean()).dropna().iloc[-IN_A_ROW:]
-    if len(share) < IN_A_ROW or float(share.median()) < TOO_MUCH or float(share.min()) < 1:
-        return []
-    target, back = float(targets.loc[share.index].mean()), float(returns.loc[share.index].mean())
-    text = f"the critic is to predict {number(target, 3)} on average, and whole episodes return {number(back, 3)}"
-    reach = int(share.index[0]), int(share.index[-1])
-    return [Evidence(text, (metrics.TARGET_MEAN, metrics.TRAIN_RETURN), reach)]
+    """Targets beyond returns, where what is left of an episode cannot be more than all of it."""
+    fact = beyond(run) if run.setting("env.id") in NEVER_BEYOND else None
+    return [fact] if fact else []
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
@@ -146,10 +126,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             Support.RULED_OUT if normalised is False else Support.OPEN,
             "observations are not normalised" if normalised is False else "",
         ),
-        Cause(
-            "ends of episodes that are not stored, so that values go on into the next one",
-            "compare one rollout's targets with a brute-force sum of rewards up to each episode's end",
-        ),
+        ENDS_FORGOTTEN,
         Cause(
             "settings that do not reach the optimiser, or are lost when a checkpoint is restored",
             "read learning rate, clip range and coefficients back from where the update reads them",

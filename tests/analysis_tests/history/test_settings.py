@@ -1,0 +1,134 @@
+"""Settings from what lies beside the curves: YAML, JSON, and the table that CleanRL logs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.history.names import CLEANRL, PLAIN, SB3
+from analysis.history.settings import (
+    flatten,
+    from_text,
+    is_sweep,
+    literal,
+    read_settings,
+    translate,
+    translate_comments,
+)
+
+
+def settings_file(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", "ppo:\n  lr: 0.001\n  hidden_sizes: [4, 4]\nseed: 1\n"),
+        ("a.yml", "{ppo: {lr: 0.001, hidden_sizes: [4, 4]}, seed: 1}"),
+        ("a.json", '{"ppo": {"lr": 0.001, "hidden_sizes": [4, 4]}, "seed": 1}'),
+    ],
+)
+def test_files_are_flattened(tmp_path: Path, name: str, text: str) -> None:
+    settings, comments = read_settings(settings_file(tmp_path, name, text))
+    assert settings == {"ppo.lr": 0.001, "ppo.hidden_sizes": [4, 4], "seed": 1}
+    assert comments == {}
+
+
+def test_comments_behind_settings_are_kept(tmp_path: Path) -> None:
+    text = "lr: 3.0e-4  # as in the paper \n# alone\ngamma: 0.99\n  # below\nenv:\n  id: x # é\n"
+    _, comments = read_settings(settings_file(tmp_path, "a.yaml", text))
+    assert comments == {"lr": "as in the paper", "id": "é"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.yaml", "a: [1", r"a\.yaml must be YAML: while parsing"),
+        ("a.json", '{"a": }', r"a\.json must be JSON: Expecting value"),
+        ("a.yaml", "- 1\n- 2", r"a\.yaml must hold settings by name, got list"),
+        ("a.yaml", "", r"a\.yaml must hold settings by name, got NoneType"),
+        ("a.yaml", "a: !!python/object/apply:os.getcwd []", r"a\.yaml must be YAML: could not determine a constructor"),
+    ],
+)
+def test_what_holds_no_settings_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        read_settings(settings_file(tmp_path, name, text))
+
+
+def test_rl_zoos_ordered_dictionaries_are_read(tmp_path: Path) -> None:
+    text = "!!python/object/apply:collections.OrderedDict\n- - - gamma\n    - 0.9\n  - - policy\n    - MlpPolicy\n"
+    assert read_settings(settings_file(tmp_path, "a.yml", text))[0] == {"gamma": 0.9, "policy": "MlpPolicy"}
+
+
+def test_flattening_keeps_lists_and_what_is_empty() -> None:
+    assert flatten({"a": {"b": {"c": 1}}, "d": [1, {"e": 2}], "f": {}, 3: None}) == {
+        "a.b.c": 1,
+        "d": [1, {"e": 2}],
+        "f": {},
+        "3": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.5", 0.5),
+        ("1e-4", 1e-4),
+        ("True", True),
+        ("None", None),
+        ("[1, 'a']", [1, "a"]),
+        ("CartPole-v1", "CartPole-v1"),
+        ("", ""),
+        ("__import__('os').getcwd()", "__import__('os').getcwd()"),
+    ],
+)
+def test_literals(text: str, value: Any) -> None:
+    found = literal(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_cleanrls_table_of_settings() -> None:
+    table = "|param|value|\n|-|-|\n|gamma|0.99|\n|env_id|CartPole-v1|\n|target_kl|None|\n|note|a | b|\nno row"
+    assert from_text(table) == {"gamma": 0.99, "env_id": "CartPole-v1", "target_kl": None, "note": "a | b"}
+
+
+def test_settings_are_translated_with_their_units() -> None:
+    theirs = {"learning_rate": 1e-3, "vf_coef": 0.5, "norm_adv": True, "exp_name": "a"}
+    assert translate(theirs, CLEANRL) == {
+        "ppo.lr": 1e-3,
+        "ppo.value_coef": 0.25,
+        "ppo.normalize_advantage": True,
+        "exp_name": "a",
+    }
+    assert translate({"vf_coef": 0.5, "return_normalization": True}, PLAIN) == {
+        "ppo.value_coef": 0.5,
+        "ppo.normalize_returns": True,
+    }
+    assert translate({"vf_coef": True}, CLEANRL) == {"ppo.value_coef": True}  # a flag has no unit
+    assert translate({"vf_coef": "half"}, CLEANRL) == {"ppo.value_coef": "half"}
+
+
+def test_rl_zoos_linear_schedules() -> None:
+    assert translate({"learning_rate": "lin_0.001", "clip_range": "lin_0.2"}, SB3) == {
+        "ppo.lr": 0.001,
+        "ppo.lr_schedule": "linear",
+        "ppo.clip_range": 0.2,
+    }
+
+
+def test_comments_go_by_our_names() -> None:
+    assert translate_comments({"return_normalization": "a", "loudness": "b"}, PLAIN) == {
+        "ppo.normalize_returns": "a",
+        "loudness": "b",
+    }
+
+
+def test_a_sweeps_own_settings_are_told() -> None:
+    assert is_sweep({"sweep.name": "a", "ppo.lr": 1, "env.id": "x", "data.source": "csv"})
+    assert not is_sweep({"ppo.lr": 1, "env.id": "x"})
+    assert not is_sweep({})

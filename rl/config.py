@@ -14,6 +14,8 @@ from rl.errors import ConfigError
 
 SOURCES = ("synthetic", "nsl_kdd", "csv")
 ORDERS = ("shuffled", "stream")
+DECIMALS = (".", ",")
+THOUSANDS = (",", ".", "'", " ")
 RETURN_NORMALIZATIONS = ("none", "running", "batch")
 SCHEDULES = ("constant", "linear")
 TRIAGE = "unstuck/Triage-v0"
@@ -47,6 +49,8 @@ class DataConfig:
     label: str | None = None  # csv: the column that says what a row is
     benign: tuple[str, ...] = ()  # csv: the values of `label` that are no threat
     drop: tuple[str, ...] = ()  # csv: columns to leave out (identifiers, leaks)
+    decimal: str = "."  # csv: what stands before decimals: . | ,
+    thousands: str | None = None  # csv: what stands between thousands: , | . | ' | a space | null: nothing
     threat_share: float | None = 0.109  # threats among the flows kept, by leaving threats out; null keeps the file's
     order: str = "shuffled"  # shuffled: independent draws | stream: the file's order, split by time
     eval_flows: int = 1600  # flows in validation and in test, each; at most 20 % of the flows each
@@ -65,6 +69,12 @@ class DataConfig:
         if self.source == "csv":
             require(bool(self.label), "data.label must name the label column for data=csv; add data.label=COLUMN")
             require(len(self.benign) > 0, "data.benign must list the labels of no threat; add data.benign=[LABEL]")
+        one_of("data.decimal", self.decimal, DECIMALS)
+        require(
+            self.thousands in (None, *THOUSANDS) and self.thousands != self.decimal,
+            f"data.thousands must be null, or one of {' '.join(map(repr, THOUSANDS))} other than data.decimal = "
+            f"{self.decimal!r}, got {self.thousands!r}",
+        )
         if self.threat_share is not None:
             require(
                 0 < self.threat_share < 1,

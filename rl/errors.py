@@ -9,5 +9,9 @@ class DataError(ValueError):
     """A data set that cannot be used as asked: missing, malformed, too small or of one class only."""
 
 
+class LittleLeftError(DataError):
+    """A data set whose columns, as they were read, tell too few flows apart: how they were read may be the cause."""
+
+
 class CheckpointError(ValueError):
     """A file that cannot be gone on from: not a checkpoint, damaged, of another format, or of another learner."""

@@ -21,7 +21,7 @@ from rl.metrics import FINAL_EVALUATIONS
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.config import SweepConfig
-from sweeps.data import load_same_data
+from sweeps.data import load_same_data, loaded
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry, Ledger, best
 from sweeps.outcome import Outcome
@@ -61,7 +61,7 @@ def judge(
     entry = _entry(entries, trial, config.sweep.mode)
     space, _ = search_space(config)
     data, fingerprint = load_same_data(config, ledger.attributes)
-    for line in _earlier(read_judgements(folder / "report"), entry):
+    for line in [*loaded(data), *_earlier(read_judgements(folder / "report"), entry)]:
         print(line, flush=True)
     print(f"training trial {entry.number} on {counted(seeds, 'fresh seed')}", flush=True)
     champion = _train(space.apply(config, entry.values), data, seeds, space.budget(config))

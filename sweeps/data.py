@@ -35,6 +35,11 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
     return data, now
 
 
+def loaded(data: FlowData | None) -> list[str]:
+    """What a user should know of flows that were loaded, a line each; nothing for an environment without."""
+    return data.report.lines() if data and data.report else []
+
+
 def load_same_data(config: SweepConfig, recorded: Mapping[str, Any]) -> tuple[FlowData | None, str | None]:
     """A sweep's flows once more, to train on again.
 

@@ -42,6 +42,7 @@ def _is_not(*values: Any) -> Callable[[Any], bool]:
     return lambda value: value not in values
 
 
+_TABLE = ("data.label", "data.benign", "data.drop", "data.decimal", "data.thousands")
 _SYNTHETIC = ("data.num_flows", "data.num_features", "data.difficulty", "data.burst_length")
 _TRIAGE = ("env.flows_per_episode", "env.reward_benign", "env.reward_threat")
 _ASHA = ("scheduler.grace_iterations", "scheduler.reduction_factor", "scheduler.spared_share")
@@ -51,7 +52,7 @@ _MLFLOW = ("tracking.mlflow_url", "tracking.mlflow_experiment")
 CONDITIONS = (
     Condition(("data",), "env.id", _is(TRIAGE), "take env=triage"),
     Condition(("data.path",), "data.source", _is_not("synthetic"), "take data=csv or data=nsl_kdd"),
-    Condition(("data.label", "data.benign", "data.drop"), "data.source", _is("csv"), "take data=csv"),
+    Condition(_TABLE, "data.source", _is("csv"), "take data=csv"),
     Condition(_SYNTHETIC, "data.source", _is("synthetic"), "take data=synthetic"),
     Condition(_TRIAGE, "env.id", _is(TRIAGE), "take env=triage"),
     Condition(("env.eval_episodes",), "env.id", _is_not(TRIAGE), "name another env.id"),

@@ -19,7 +19,7 @@ from rl.machine import require_machine
 from sweeps.asha import Asha
 from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
 from sweeps.config import CRASHED, SweepConfig
-from sweeps.data import load_data, name_flows
+from sweeps.data import load_data, loaded, name_flows
 from sweeps.driver import Driver
 from sweeps.effects import Idle, refuse_idle, shown
 from sweeps.errors import LedgerError, StartupError, SweepError, TrackingError
@@ -73,6 +73,8 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
     space, points = _space_and_points(config)
     data, flows = load_data(config)
     config = name_flows(config, flows)
+    for line in loaded(data):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
     slots = _slots(config)
     if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks

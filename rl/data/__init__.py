@@ -1,19 +1,24 @@
 """Flows to train and judge on, from any source: read, split, encode."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 from numpy.random import SeedSequence
 
 from rl.config import DataConfig
 from rl.data.encode import encode, fit_features
+from rl.data.hints import hints
+from rl.data.notation import Notation
 from rl.data.nsl_kdd import read_nsl_kdd
 from rl.data.raw import RawFlows, row_ids
+from rl.data.report import report
 from rl.data.split import check_parts, leave_out_shared, split_by_size, split_stream
 from rl.data.split_as_they_fit import split_as_they_fit
 from rl.data.synthetic import generate
 from rl.data.table import read_csv
 from rl.data.types import FlowData, Flows
+from rl.errors import LittleLeftError
 from rl.seeding import child
 
 __all__ = ["AS_THEY_FIT", "BY_SIZE", "FlowData", "Flows", "fingerprint", "load_flows"]
@@ -35,22 +40,31 @@ def load_flows(config: DataConfig, split: str = BY_SIZE) -> FlowData:
         DataError: The data cannot be used as asked; the message states the rule, the value and the remedy.
         ConfigError: The settings of the generator contradict each other.
     """
-    seed = SeedSequence(config.seed)
-    generator_rng, split_rng = (np.random.default_rng(child(seed, index)) for index in range(2))
+    generator_rng, split_rng, hints_rng = (
+        np.random.default_rng(child(SeedSequence(config.seed), index)) for index in range(3)
+    )
     raw = _read(config, generator_rng)
+    known = () if config.source == "synthetic" else hints(raw, Notation(config.decimal, config.thousands), hints_rng)
     share = None if config.source == "synthetic" else config.threat_share  # generated with its share already
-    if config.order == "stream":
-        rows = split_stream(raw.threat, share, config.eval_flows, split_rng)
-    elif split == AS_THEY_FIT:
-        rows = split_as_they_fit(raw.threat, raw.vectors(), share, config.eval_flows, split_rng)
-    else:
-        vectors = row_ids(encode(fit_features(raw), raw))  # as the agent sees them: rare names are one
-        rows, _ = split_by_size(raw.threat, vectors, share, config.eval_flows, split_rng)
-    features = fit_features(raw.take(rows.train))
-    parts = tuple(Flows(encode(features, raw.take(part)), raw.threat[part]) for part in rows)
-    train, validation, test = parts if config.order == "stream" else leave_out_shared(*parts)
-    check_parts(train, validation, test)
-    return FlowData(train, validation, test, tuple(feature.name for feature in features))
+    vectors, alone = None, 0
+    try:
+        if config.order == "stream":
+            rows = split_stream(raw.threat, share, config.eval_flows, split_rng)
+        elif split == AS_THEY_FIT:
+            rows = split_as_they_fit(raw.threat, raw.vectors(), share, config.eval_flows, split_rng)
+        else:
+            vectors = row_ids(encode(fit_features(raw), raw))  # as the agent sees them: rare names are one
+            rows, alone = split_by_size(raw.threat, vectors, share, config.eval_flows, split_rng)
+        features = fit_features(raw.take(rows.train))
+        parts = tuple(Flows(encode(features, raw.take(part)), raw.threat[part]) for part in rows)
+        train, validation, test = parts if config.order == "stream" else leave_out_shared(*parts)
+        check_parts(train, validation, test)
+    except LittleLeftError as error:
+        raise LittleLeftError("; ".join([str(error), *known])) from None
+    summary = report(config, raw, features, [part.threat for part in (train, validation, test)], known)
+    if vectors is not None:
+        summary = replace(summary, vectors=len(np.unique(vectors[np.concatenate(rows)])), alone=alone)
+    return FlowData(train, validation, test, tuple(feature.name for feature in features), summary)
 
 
 def fingerprint(data: FlowData) -> str:

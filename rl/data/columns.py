@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rl.data.notation import Notation, guess
 from rl.data.raw import Categorical
 from rl.errors import DataError
 
+PLAIN = Notation()
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 MISSING_NAME = "missing"
 NUMERIC_SHARE = 0.9  # beyond this share of numbers, what is no number is taken for a mistake
@@ -21,7 +23,7 @@ def is_missing(cell: str) -> bool:
 
 
 def read_column(
-    name: str, cells: Sequence[str], row_numbers: Sequence[int], path: Path
+    name: str, cells: Sequence[str], row_numbers: Sequence[int], path: Path, notation: Notation = PLAIN
 ) -> npt.NDArray[np.float64] | Categorical:
     """Tell numbers from names.
 
@@ -31,12 +33,14 @@ def read_column(
     Raises:
         DataError: Some but few of the values are no number; the first is named.
     """
-    values, junk = _parse(cells)
+    values, junk = _parse(cells, notation)
     if not junk:
         return values
-    known = sum(not is_missing(cell) for cell in cells)
-    if known - len(junk) > NUMERIC_SHARE * known:
-        raise DataError(_junk_message(name, cells, junk, row_numbers, path) + f", or add {name} to data.drop")
+    known = [cell for cell in cells if not is_missing(cell)]
+    if len(known) - len(junk) > NUMERIC_SHARE * len(known):
+        others = guess([cells[position] for position in junk], notation)
+        how = f", set {others[0].settings(notation)}" if others else ""
+        raise DataError(_junk_message(name, cells, junk, row_numbers, path) + f"{how}, or add {name} to data.drop")
     return Categorical.of(MISSING_NAME if is_missing(cell) else cell.strip() for cell in cells)
 
 
@@ -46,22 +50,28 @@ def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], pa
     Raises:
         DataError: A value is neither a number nor missing; the first is named.
     """
-    values, junk = _parse(cells)
+    values, junk = _parse(cells, PLAIN)
     if junk:
         raise DataError(_junk_message(name, cells, junk, row_numbers, path))
     return values
 
 
-def _parse(cells: Sequence[str]) -> tuple[npt.NDArray[np.float64], list[int]]:
+def count_infinite(values: npt.NDArray[np.float64], cells: Sequence[str]) -> int:
+    """How many cells of a column of numbers are infinite, and so stand for a missing value."""
+    return sum(not is_missing(cells[position]) for position in np.flatnonzero(np.isnan(values)).tolist())
+
+
+def _parse(cells: Sequence[str], notation: Notation) -> tuple[npt.NDArray[np.float64], list[int]]:
     """The numbers, and the positions of what is neither a number nor missing."""
     junk: list[int] = []
+    read = float if notation == PLAIN else notation.read  # the same, and faster
     try:
-        values = np.array([float(cell) for cell in cells])
+        values = np.array([read(cell) for cell in cells])
     except ValueError:
         values = np.full(len(cells), np.nan)
         for position, cell in enumerate(cells):
             try:
-                values[position] = float(cell)
+                values[position] = read(cell)
             except ValueError:
                 if not is_missing(cell):
                     junk.append(position)

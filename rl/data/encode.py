@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rl.data.raw import Categorical, RawFlows
-from rl.errors import DataError
+from rl.errors import LittleLeftError
 
 CLIP = 10.0  # scaled values beyond this are set to it
 MAX_CATEGORIES = 64  # most frequent names of a column that get a feature of their own ...
 MIN_ROWS = 10  # ... if they have this many training rows; the others share one
 LONG_TAIL_SKEWNESS = 1.0
 LONG_TAIL_MAXIMUM = 10.0  # log1p is nearly the identity on rates and flags: left alone
+
 
 Column = npt.NDArray[np.float64]
 
@@ -24,6 +25,10 @@ class Feature(Protocol):
     @property
     def name(self) -> str:
         """Unique among the features of a data set."""
+
+    @property
+    def column(self) -> str:
+        """The column that it is made of."""
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.floating] | npt.NDArray[np.bool_]:
         """The values, `[n]`."""
@@ -90,7 +95,7 @@ def fit_features(train: RawFlows) -> tuple[Feature, ...]:
     """Choose and fit the features by the training part; those that are constant there are left out.
 
     Raises:
-        DataError: No column varies.
+        LittleLeftError: No column varies.
     """
     candidates: list[Feature] = []
     for name, values in train.numbers.items():
@@ -100,7 +105,9 @@ def fit_features(train: RawFlows) -> tuple[Feature, ...]:
     features = tuple(feature for feature in candidates if np.ptp(feature(train).astype(np.float32)) > 0)
     if not features:
         columns = ", ".join([*train.numbers, *train.categories][:8])
-        raise DataError(f"at least one column must vary in the training part, got constants in {columns}; add columns")
+        raise LittleLeftError(
+            f"at least one column must vary in the training part, got constants in {columns}; add columns"
+        )
     return features
 
 

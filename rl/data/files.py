@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rl.errors import DataError
 
-DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t", "|")
 GZIP_MAGIC = b"\x1f\x8b"
 LISTED = 8  # names that a message lists at most
 
@@ -36,7 +36,7 @@ def read_sheet(name: str, delimiter: str | None = None) -> Sheet:
 
     Args:
         name: The file. It is held in memory as text: about 60 bytes a cell.
-        delimiter: What separates cells; by default the most frequent of `,` `;` and tab in the first line.
+        delimiter: What separates cells; by default the most frequent of `,` `;` tab and `|` in the first line.
 
     Raises:
         DataError: There is no such file, it is not text, it is empty, or its rows are not equally long.

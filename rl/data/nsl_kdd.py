@@ -8,7 +8,7 @@ and is never read. Files without it, such as KDD Cup 99 itself, have 42 columns.
 import numpy as np
 
 from rl.config import DataConfig
-from rl.data.columns import MISSING_NAME, is_missing, read_numbers
+from rl.data.columns import MISSING_NAME, count_infinite, is_missing, read_numbers
 from rl.data.files import read_sheet
 from rl.data.raw import Categorical, RawFlows
 from rl.errors import DataError
@@ -90,4 +90,6 @@ def read_nsl_kdd(config: DataConfig) -> RawFlows:
             f"flows must be of two classes, got {only} alone: column 42 of {sheet.path} holds "
             f"{', '.join(sorted(set(labels))[:8])}; name a file with both"
         )
-    return RawFlows(numbers, categories, threat)
+    cells_of = dict(zip(FEATURES, columns, strict=False))
+    infinite = {name: count_infinite(values, cells_of[name]) for name, values in numbers.items()}
+    return RawFlows(numbers, categories, threat, {name: count for name, count in infinite.items() if count})

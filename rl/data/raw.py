@@ -1,7 +1,7 @@
 """Flows as a source delivers them: whole, unscaled, in the order of recording."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +35,13 @@ class RawFlows:
         numbers: Column name to float64 `[n]`; NaN where a value is missing, never infinite.
         categories: Column name to its names.
         threat: bool `[n]`.
+        infinite: Column name to how many of its missing numbers were infinite in the source, where any were.
     """
 
     numbers: dict[str, npt.NDArray[np.float64]]
     categories: dict[str, Categorical]
     threat: npt.NDArray[np.bool_]
+    infinite: Mapping[str, int] = field(default_factory=dict)
 
     def take(self, rows: npt.NDArray[np.intp]) -> "RawFlows":
         """The flows at these positions, in that order."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rl.data.raw import row_ids
 from rl.data.types import Flows
-from rl.errors import DataError
+from rl.errors import DataError, LittleLeftError
 
 EVAL_SHARE = 0.2  # validation and test take at most this share of the flows, each
 MIN_FLOWS = 100
@@ -189,11 +189,11 @@ def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flow
 
 
 def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
-    """Raise `DataError` for a part without a threat or without a benign flow, or with hardly any flow."""
+    """Raise `LittleLeftError` for a part without a threat or without a benign flow, or with hardly any flow."""
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         threats = int(part.threat.sum())
         if not 0 < threats < len(part) or len(part) < MIN_PART:
-            raise DataError(
+            raise LittleLeftError(
                 f"each part must hold {MIN_PART} flows, 1 threat and 1 benign flow at least, got {threats} threats and "
                 f"{len(part) - threats} benign flows in {name}; use data.order=shuffled if the file is sorted or its "
                 "threats come in few bursts, or more different flows if most are equal"

@@ -1,6 +1,7 @@
 """Any table with a header as a source of flows (`data.source=csv`).
 
-Identifiers and row numbers are features like any other to this reader: leave them out with `data.drop`.
+Identifiers and row numbers are features like any other to this reader: leave them out with `data.drop`. What looks like
+one is named by `rl.data.hints`.
 """
 
 from collections import Counter
@@ -8,8 +9,9 @@ from collections import Counter
 import numpy as np
 
 from rl.config import DataConfig
-from rl.data.columns import is_missing, read_column
+from rl.data.columns import count_infinite, is_missing, read_column
 from rl.data.files import LISTED, Sheet, read_sheet, suggest
+from rl.data.notation import Notation
 from rl.data.raw import Categorical, RawFlows
 from rl.errors import DataError
 
@@ -36,12 +38,17 @@ def read_csv(config: DataConfig) -> RawFlows:
         columns.pop(name, None)
     if not columns:
         raise DataError(f"{sheet.path} must have a column beside the label {config.label!r} and data.drop, got none")
-    read = {name: read_column(name, cells, sheet.row_numbers[1:], sheet.path) for name, cells in columns.items()}
+    notation = Notation(config.decimal, config.thousands)
+    rows = sheet.row_numbers[1:]
+    read = {name: read_column(name, cells, rows, sheet.path, notation) for name, cells in columns.items()}
+    numbers = {name: column for name, column in read.items() if not isinstance(column, Categorical)}
+    infinite = {name: count_infinite(values, columns[name]) for name, values in numbers.items()}
     benign = {str(value).strip() for value in config.benign}
     return RawFlows(
-        {name: column for name, column in read.items() if not isinstance(column, Categorical)},
+        numbers,
         {name: column for name, column in read.items() if isinstance(column, Categorical)},
         np.array([label not in benign for label in labels]),
+        {name: count for name, count in infinite.items() if count},
     )
 
 

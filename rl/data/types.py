@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rl.data.report import LoadReport
+
 
 @dataclass(frozen=True)
 class Flows:
@@ -36,12 +38,14 @@ class FlowData:
         validation: What search and pruning are judged by.
         test: Read once, by the champion stage.
         feature_names: One for each column of `features`.
+        report: What became of the source's rows and columns; None where the flows have none.
     """
 
     train: Flows
     validation: Flows
     test: Flows
     feature_names: tuple[str, ...]
+    report: LoadReport | None = None
 
     @property
     def num_features(self) -> int:

@@ -124,8 +124,9 @@ def test_a_champion_is_judged_on_fresh_seeds_and_unseen_flows(folder: Path, caps
     # What the search saw gives other numbers.
     assert trained(own, fresh, evaluations, data, data.validation) != expected
     assert trained(own, member_seeds(5, SEEDS), evaluations, data, data.test) != expected
-    printed = capsys.readouterr().out
-    assert printed == "training trial 1 on 3 fresh seeds\ntraining the control on the same 3 fresh seeds\n"
+    loaded, *printed = capsys.readouterr().out.splitlines()
+    assert loaded.startswith("Data: ")
+    assert printed == ["training trial 1 on 3 fresh seeds", "training the control on the same 3 fresh seeds"]
 
 
 def test_every_judgement_is_written_down(folder: Path, tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_the_control_is_not_compared_with_itself(
     judgements = judge(copied(folder, tmp_path), 2, trial=0)
     assert judgements.readings[-1].control == ()
     assert judgements.difference(judgements.readings[-1]) is None
-    assert capsys.readouterr().out == "training trial 0 on 2 fresh seeds\n"
+    assert capsys.readouterr().out.splitlines()[1:] == ["training trial 0 on 2 fresh seeds"]
 
 
 def test_a_sweep_without_a_control_is_judged_against_none(tmp_path: Path) -> None:
@@ -177,8 +178,8 @@ def test_another_reading_of_the_test_part_says_so(
     capsys.readouterr()
     assert main(["champion", str(sweep), "--seeds", "2", "--trial", "1"]) == 0
     printed = capsys.readouterr().out
-    assert re.match(
-        r"reading 3 of the test part, of this trial again; so far: trial 1 on 1 seed \(\d{4}.*\), trial 0 on 1 seed",
+    assert re.search(
+        r"\nreading 3 of the test part, of this trial again; so far: trial 1 on 1 seed \(\d{4}.*\), trial 0 on 1 seed",
         printed,
     )
     assert "\nThe test part has been read 3 times, for trials 1 and 0: what is chosen by these figures is " in printed
@@ -266,7 +267,8 @@ def test_the_command_says_it_in_words(folder: Path, capsys: pytest.CaptureFixtur
     (folder / "report" / "champions.json").unlink()
     capsys.readouterr()
     assert main(["champion", str(folder), "--seeds", "2"]) == 0
-    printed = capsys.readouterr().out.splitlines()
+    loaded, *printed = capsys.readouterr().out.splitlines()
+    assert loaded == "Data: 500 flows (synthetic), 54 of them threats: 4 numbers (4 features)"
     assert printed[2].startswith(f"trial {best}: eval/f1 ")
     assert [line.partition(":")[0] for line in printed[2:5]] == [f"trial {best}", "control", "difference"]
     assert printed[5].startswith(f"Trial {best} ")  # the report is written again, with what fresh seeds said

@@ -1,0 +1,122 @@
+"""What became of a source's rows and columns, in fields and in the words that a user reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from rl.config import DataConfig
+from rl.data.encode import Feature
+from rl.data.raw import RawFlows
+
+LISTED = 5  # columns that the line names at most, for each reason
+WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which it is said
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was loaded.
+
+    Attributes:
+        source: Of the flows: a file's name, or `synthetic`.
+        rows: Flows in the source.
+        flows: Those kept, in all three parts.
+        threats: Threats among them.
+        numbers: Columns of numbers that became features.
+        names: Columns of names that did.
+        features: How many features they became.
+        left_out: Columns that became none, by the reason.
+        infinite: Infinite values, which count as missing, by column.
+        vectors: Different feature vectors among the flows kept; None where the split does not look at them.
+        alone: Flows in training alone, because too few vectors are about as frequent as theirs.
+        hints: What else to know of the columns, a line each, with the remedy.
+    """
+
+    source: str
+    rows: int
+    flows: int
+    threats: int
+    numbers: int
+    names: int
+    features: int
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    infinite: Mapping[str, int] = field(default_factory=dict)
+    vectors: int | None = None
+    alone: int = 0
+    hints: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """What was loaded, in one line, and a warning for each hint."""
+        of = f" of {self.rows:,}" if self.rows != self.flows else ""
+        text = f"Data: {self.flows:,}{of} flows ({self.source}), {self.threats:,} of them threats: "
+        text += " and ".join(
+            f"{count} {word[: -1 if count == 1 else None]}" for count, word in self._columns() if count
+        )
+        text += f" ({self.features} feature{'s' * (self.features != 1)})"
+        if self.left_out:
+            reasons = (f"{len(names)} {reason} ({_list(names)})" for reason, names in self.left_out.items())
+            text += f"; left out: {', '.join(reasons)}"
+        if self.infinite:
+            text += f"; {sum(self.infinite.values()):,} infinite values count as missing ({_list([*self.infinite])})"
+        if self.vectors is not None and self.vectors < self.flows:
+            text += f"; {self.vectors:,} different vectors, rare and frequent ones alike in each part"
+        if self.alone > WORTH_SAYING * self.flows:
+            text += (
+                f", but for {self.alone:,} flows ({self.alone / self.flows:.0%}) of vectors without two others about "
+                "as frequent, which are in training alone: F1 says nothing of them"
+            )
+        return [text, *(f"warning: {hint}" for hint in self.hints)]
+
+    def _columns(self) -> list[tuple[int, str]]:
+        return [(self.numbers, "numbers"), (self.names, "names")]
+
+
+def report(
+    config: DataConfig,
+    raw: RawFlows,
+    features: Sequence[Feature],
+    threats: Sequence[npt.NDArray[np.bool_]],
+    hints: tuple[str, ...],
+) -> LoadReport:
+    """Sum up what was loaded.
+
+    Args:
+        config: Where the flows came from.
+        raw: All of them.
+        features: What their columns became.
+        threats: Of each part, bool `[n]`.
+        hints: As `rl.data.hints` gives them.
+    """
+    used = {feature.column for feature in features}
+    return LoadReport(
+        source=Path(config.path).name if config.path else config.source,
+        rows=len(raw.threat),
+        flows=sum(map(len, threats)),
+        threats=sum(int(threat.sum()) for threat in threats),
+        numbers=len(used & raw.numbers.keys()),
+        names=len(used & raw.categories.keys()),
+        features=len(features),
+        left_out=_left_out(config, raw, used),
+        infinite=raw.infinite,
+        hints=hints,
+    )
+
+
+def _left_out(config: DataConfig, raw: RawFlows, used: set[str]) -> dict[str, tuple[str, ...]]:
+    """Columns that became no feature, by the reason."""
+    reasons: dict[str, list[str]] = {"by data.drop": list(config.drop)}
+    for name, values in raw.numbers.items():
+        if name not in used:
+            reasons.setdefault("empty" if np.isnan(values).all() else "constant", []).append(name)
+    for name, column in raw.categories.items():
+        if name not in used:
+            different = len(np.unique(column.codes))
+            reason = "constant" if different == 1 else "all different" if different == len(column.codes) else "too rare"
+            reasons.setdefault(reason, []).append(name)
+    return {reason: tuple(names) for reason, names in reasons.items() if names}
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join([*names[:LISTED], *(["..."] if len(names) > LISTED else [])])

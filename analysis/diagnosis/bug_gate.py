@@ -8,7 +8,7 @@ is the one that was set.
 import math
 
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
-from analysis.diagnosis.signals import Signals
+from analysis.diagnosis.signals import Signals, Window
 from analysis.diagnosis.targets_beyond import ENDS_FORGOTTEN, NEVER_BEYOND, beyond
 from analysis.words import number
 from rl import metrics
@@ -98,12 +98,18 @@ def _learning_rate(run: Signals) -> list[Evidence]:
         looked_at.append(run.late(metrics.LR, share=0.0, least=1))
     for rate in filter(None, looked_at):
         at_first = rate is looked_at[0]
-        if not wanted or (at_first and rate.iterations[0] > 2) or abs(rate.mean - wanted) <= 0.05 * wanted:
+        if not wanted or (at_first and rate.iterations[0] > 2) or _is_as_set(run, rate, wanted):
             continue
         constant = "" if at_first else ", to be constant"
         text = f"the learning rate in force is {number(rate.mean)}, and {number(wanted)} was set{constant}"
         return [Evidence(text, (metrics.LR,), rate.reach)]
     return []
+
+
+def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:
+    """Whether a rate is the one set, or what a linear schedule has left of it when its rollout is done."""
+    left = 1 - run.done(rate.iterations[0]) if run.setting("ppo.lr_schedule") == "linear" else 1.0
+    return (left - 0.05) * wanted <= rate.mean <= 1.05 * wanted
 
 
 def _targets(run: Signals) -> list[Evidence]:

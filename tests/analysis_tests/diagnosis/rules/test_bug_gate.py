@@ -1,0 +1,183 @@
+"""Impossible numbers: each at its bound, and what is left of a correct run's."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis import bug_gate
+from analysis.diagnosis.finding import Kind, Support, Sureness
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, found, kind
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
+
+RULE = bug_gate.RULE
+TURN = np.arange(1, LENGTH + 1)
+TOP = math.log(4)
+GROWING = np.linspace(0, 1, LENGTH)
+
+
+def cartpole(target: float, returns: Any = 30.0, env: str = "CartPole-v1", **changed: Any) -> History:
+    """A run whose critic is to predict so much, where whole episodes return so much."""
+    nameless = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    columns = {"target_mean": target, "train/episode_return": returns, **nameless}
+    return untaught(**{**columns, "settings": {"env.id": env, **changed.pop("settings", {})}, **changed})
+
+
+def test_a_first_ratio_off_1_is_a_sure_bug() -> None:
+    finding = found(RULE, healthy(ratio_deviation=np.where(TURN == 50, 0.4, 1e-6)))
+    text = "the probability ratio is off 1 by up to 0.4 before the update has moved the policy"
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.SURE, 50)
+    assert finding.headline == f"A bug, not a setting: {text}"
+    assert facts(finding) == [text]
+    assert finding.evidence[0].iterations == (50, 50)
+    assert finding.why == "a correct PPO cannot show this number"
+    assert finding.remedies == ()
+    assert finding.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "bug"),
+    [
+        ({"ratio_deviation": 1.1e-3}, True),
+        ({"ratio_deviation": 1e-3}, False),
+        ({"ratio_deviation": 1e-5}, False),
+        ({"approx_kl": -1.1e-4}, True),
+        ({"approx_kl": -1e-4}, False),
+        ({"approx_kl": -1e-9}, False),
+        ({"clip_fraction": 1.001}, True),
+        ({"clip_fraction": 1.0}, False),
+        ({"clip_fraction": -0.001}, True),
+        ({"explained_variance": 1.001}, True),
+        ({"explained_variance": 1.00005}, False),  # rounding
+        ({"explained_variance": -50.0}, False),
+        ({"f1": 1.001}, True),
+        ({"f1": 1.0}, False),
+        ({"saturated_share": -0.01}, True),
+        ({"entropy": TOP + 2e-4}, True),
+        ({"entropy": TOP}, False),
+        ({"entropy": -0.01}, True),
+        ({"entropy": 0.0}, False),
+        ({"lr": 3e-4 * 1.06}, True),
+        ({"lr": 3e-4 * 1.04}, False),
+        ({"lr": 3e-4 * 0.94}, True),
+        ({"lr": 3e-4 * 0.96}, False),
+        ({"lr": np.where(TURN <= 2, math.nan, 1e-5)}, False),  # it may have been brought down since
+        ({"lr": np.where(TURN == LENGTH, 1e-5, 3e-4), "settings": {"ppo.lr_schedule": "constant"}}, True),
+        ({"lr": np.where(TURN == LENGTH, 1e-5, 3e-4), "settings": {"ppo.lr_schedule": "linear"}}, False),
+        ({"lr": np.where(TURN == LENGTH, 1e-5, 3e-4)}, False),  # of which schedule is not known
+        ({"lr": 3e-5, "settings": {"ppo.lr": None}}, False),
+    ],
+)
+def test_every_bound(changed: dict[str, Any], bug: bool) -> None:
+    assert kind(RULE, healthy(**changed)) is (Kind.FAULT if bug else Kind.FINE)
+
+
+@pytest.mark.parametrize(
+    ("first", "length", "bug"),
+    [
+        (5 / 6, 6, False),  # one update of six done: what a linear schedule sets
+        (5 / 6, 100, True),  # of a hundred
+        (0.5, 6, True),
+        (1.06, 6, True),
+    ],
+)
+def test_a_rate_that_was_set_to_fall_may_have_begun_to(first: float, length: int, bug: bool) -> None:
+    """Others compute an update's rate when its rollout is done: the first of six is at 5/6 already."""
+    rate = 3e-4 * (first - (TURN - 1) / length)
+    run = healthy(lr=rate, settings={"ppo.lr_schedule": "linear", "ppo.num_iterations": length})
+    run = replace(run, table=run.table.loc[:length])
+    assert (kind(RULE, run) is Kind.FAULT) == bug
+
+
+def test_numbers_are_shown_with_their_bounds() -> None:
+    assert facts(found(RULE, healthy(entropy=1.5))) == [
+        "train/entropy must lie in 0 to 1.386 and is 1.5 over iterations 1 to 100"
+    ]
+    assert facts(found(RULE, healthy(explained_variance=1.5))) == [
+        "train/explained_variance must lie in -inf to 1 and is 1.5 over iterations 1 to 100"
+    ]
+    assert facts(found(RULE, healthy(approx_kl=np.where(TURN == 7, -0.01, 1e-3)))) == [
+        "KL is negative, down to -0.01, in 1 of 100 updates"
+    ]
+    assert facts(found(RULE, healthy(lr=3e-5))) == ["the learning rate in force is 3e-05, and 0.0003 was set"]
+    falling = healthy(lr=3e-4 * (1 - GROWING), settings={"ppo.lr_schedule": "constant"})
+    assert facts(found(RULE, falling)) == ["the learning rate in force is 0, and 0.0003 was set, to be constant"]
+
+
+def test_all_that_is_impossible_is_shown_and_dated_by_the_first() -> None:
+    finding = found(RULE, healthy(ratio_deviation=0.4, clip_fraction=np.where(TURN == 5, 2.0, 0.0), lr=3e-5))
+    assert [fact.metrics[0] for fact in finding.evidence] == [
+        metrics.RATIO_DEVIATION,
+        metrics.CLIP_FRACTION,
+        metrics.LR,
+    ]
+    assert finding.since == 1
+
+
+@pytest.mark.parametrize(("dialect", "bug"), [("unstuck", True), ("sb3", True), ("plain", False), ("mapping", False)])
+def test_an_estimate_of_kl_that_is_negative_at_times_is_no_bug(dialect: str, bug: bool) -> None:
+    """-log r, which plain tables may hold, is; its mean over a run is not."""
+    at_times = replace(healthy(approx_kl=np.where(TURN % 2 == 0, -1e-3, 2e-3)), dialect=dialect)
+    assert (kind(RULE, at_times) is Kind.FAULT) == bug
+    always = replace(healthy(approx_kl=-1e-3), dialect=dialect)
+    assert kind(RULE, always) is Kind.FAULT
+
+
+def test_of_unnamed_actions_the_largest_entropy_is_not_known() -> None:
+    nameless = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    run = healthy(entropy=3.0, settings={"env.id": "CartPole-v1"}, **nameless)
+    assert kind(RULE, run) is Kind.FINE
+
+
+@pytest.mark.parametrize(
+    ("run", "bug"),
+    [
+        (cartpole(90.0), True),
+        (cartpole(37.6), True),  # 1.25 times 30
+        (cartpole(37.4), False),
+        (cartpole(90.0, env="Acrobot-v1"), True),
+        (cartpole(90.0, env="Corridor-v0"), False),  # there a correct PPO may show it
+        (cartpole(90.0, settings={"ppo.gamma": 0.996}), False),
+    ],
+)
+def test_targets_beyond_returns_are_a_bug_where_a_rest_is_less_than_the_whole(run: History, bug: bool) -> None:
+    assert (kind(RULE, run) is Kind.FAULT) == bug
+
+
+def test_targets_alone_are_likely_one() -> None:
+    finding = found(RULE, cartpole(90.0))
+    assert finding.sureness is Sureness.LIKELY
+    assert finding.why == "a correct PPO has not been seen to show this number"
+    assert facts(finding) == ["the critic is to predict 90 on average, and whole episodes return 30"]
+    assert found(RULE, cartpole(90.0, ratio_deviation=0.4)).sureness is Sureness.SURE
+
+
+def test_what_is_in_order_says_how_near_the_ratio_is() -> None:
+    finding = found(RULE, healthy(ratio_deviation=2e-6))
+    assert finding.kind is Kind.FINE
+    assert finding.headline == "ratio 1 on every update's first minibatch, within 2e-06; no impossible number"
+
+
+@pytest.mark.parametrize(
+    ("normalised", "support", "why"),
+    [(False, Support.RULED_OUT, "observations are not normalised"), (True, Support.OPEN, ""), (None, Support.OPEN, "")],
+)
+def test_a_normaliser_that_is_off_is_no_cause(normalised: bool | None, support: Support, why: str) -> None:
+    finding = found(RULE, healthy(ratio_deviation=0.4, settings={"ppo.normalize_observations": normalised}))
+    inputs = cause(finding, "inputs that differ")
+    assert (inputs.support, inputs.why) == (support, why)
+    assert len(finding.causes) == 4
+
+
+def test_without_any_of_its_metrics_the_rule_is_blind_and_without_one_it_says_so() -> None:
+    nothing = healthy(ratio_deviation=None, approx_kl=None, lr=None, explained_variance=None)
+    assert blind(RULE, nothing) == (
+        (metrics.RATIO_DEVIATION, metrics.APPROX_KL, metrics.LR, metrics.EXPLAINED_VARIANCE),
+    )
+    assert ask(RULE, healthy(ratio_deviation=None)) is None  # without a ratio nothing is said to be in order
+    finding = found(RULE, healthy(ratio_deviation=None, approx_kl=None, lr=3e-5))
+    assert finding.missing == (metrics.RATIO_DEVIATION, metrics.APPROX_KL)

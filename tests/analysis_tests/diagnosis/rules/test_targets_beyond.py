@@ -1,0 +1,70 @@
+"""Targets beyond what episodes return: a question, where a correct PPO may show them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.diagnosis import targets_beyond
+from analysis.diagnosis.finding import Kind, Support, Sureness
+from analysis.history import History
+from rl import metrics
+from tests.analysis_tests.diagnosis.asking import ask, blind, facts, first, found, unset
+from tests.analysis_tests.runs import LENGTH, untaught
+
+RULE = targets_beyond.RULE
+TURN = np.arange(1, LENGTH + 1)
+
+
+def beyond(target: Any = 90.0, returns: Any = 30.0, env: str = "Corridor-v0", **changed: Any) -> History:
+    """A run whose critic is to predict so much, where whole episodes return so much."""
+    nameless = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    columns = {"target_mean": target, "train/episode_return": returns, **nameless}
+    return untaught(**{**columns, "settings": {"env.id": env, **changed.pop("settings", {})}, **changed})
+
+
+def test_targets_beyond_returns_are_a_question() -> None:
+    finding = found(RULE, beyond())
+    text = "the critic is to predict 90 on average, and whole episodes return 30"
+    assert (finding.kind, finding.sureness) == (Kind.SUSPECT, Sureness.POSSIBLE)
+    assert finding.headline == f"Targets exceed what episodes return: {text}"
+    assert facts(finding) == [text]
+    assert finding.evidence[0].iterations == (96, 100)
+    assert finding.why == "a correct PPO may show this as well, and how episodes end and pay is not recorded"
+    assert [cause.support for cause in finding.causes] == [Support.OPEN] * 3
+    assert finding.remedies == ()
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (beyond(37.6), True),
+        (beyond(37.4), False),
+        (beyond(np.where(TURN == LENGTH, 29.0, 90.0)), False),  # once below
+        (beyond(np.where(TURN == LENGTH, 31.0, 90.0)), True),
+        (beyond(np.where(TURN <= 95, 10.0, 90.0)), True),  # the last five tell
+        (beyond(-90.0, -30.0), True),
+        (beyond(-20.0, -30.0), False),
+        (beyond(settings={"ppo.gamma": 0.995}), True),
+        (beyond(settings={"ppo.gamma": 0.996}), False),
+        (beyond(saturated_share=0.3), True),
+        (beyond(saturated_share=0.31), False),
+        (beyond(saturated_share=None), True),
+        (beyond(env="CartPole-v1"), False),  # there it is a bug, and another rule's
+        (beyond(env="unstuck/Triage-v0"), False),
+        (unset(beyond(), "env.id"), False),
+        (unset(beyond(), "ppo.gamma"), False),
+        (first(beyond(), 5), True),
+        (first(beyond(), 4), False),
+        (beyond(500.0, 1.0 * TURN), False),  # returns that rise lag behind
+        (beyond(500.0, np.where(TURN <= 90, 1.0 * TURN, 90.0)), True),
+        (untaught(), False),
+    ],
+)
+def test_its_borders(run: History, fires: bool) -> None:
+    assert (ask(RULE, run) is not None) == fires
+
+
+def test_without_targets_or_returns_the_rule_is_blind() -> None:
+    assert blind(RULE, beyond(target=None)) == ((metrics.TARGET_MEAN,),)
+    assert blind(RULE, beyond(returns=None)) == ((metrics.TRAIN_RETURN,),)

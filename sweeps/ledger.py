@@ -222,10 +222,15 @@ class Ledger:
 
         save_note(self._study, markdown)
 
-    def enqueued(self) -> list[Mapping[str, Any]]:
-        """The points that were given to `enqueue`, those not yet asked for included."""
+    def held(self) -> dict[int, Mapping[str, Any]]:
+        """The study's own parameters of each trial, by number: those enqueued and not yet asked for included."""
         trials = self._study.get_trials(deepcopy=False)
-        return [trial.system_attrs[_FIXED] for trial in trials if _FIXED in trial.system_attrs]
+        return {trial.number: trial.system_attrs.get(_FIXED, trial.params) for trial in trials}
+
+    def counted(self) -> int:
+        """Trials that there are, or that wait to be asked for; those that are infeasible do not count."""
+        waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        return waiting + sum(entry.outcome is not Outcome.INFEASIBLE for entry in self.entries())
 
     def ask(self, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
         """Open a new trial.

@@ -21,16 +21,29 @@ from sweeps.tracking import flatten
 CONFIG, PROVENANCE = "config", "provenance"
 """Attributes of a sweep in the ledger: its configuration in YAML, and which code ran where."""
 
-_FREE = ("sweep.num_trials", "sweep.max_hours", "sweep.folder", "resources.", "tracking.", "data.fingerprint")
-"""May differ, and need no word; a dot at the end stands for the whole group."""
+_FREE = (
+    *("sweep.num_trials", "sweep.max_hours", "sweep.folder", "resources.", "tracking.", "data.fingerprint"),
+    "sampler.points",  # `sweeps.points` says it
+)
+"""May differ, and need no word here; a dot at the end stands for the whole group."""
 
 _MEANING = {
-    "sweep.control": "it says nothing about trials that were run already",
+    "sweep.control": "that has no effect: trial 0 is what it was, and no control is added",
+    "sampler.num_startup_trials": "random draws end after so many trials, those on record included",
     "sampler.": "proposals are drawn by it from here on",
+    "scheduler.spared_share": "it decides who is spared at the rungs that are still to come",
     "scheduler.": "trials are stopped by it from here on; those that have ended were not",
     "health.": "trials are stopped by it from here on; those that have ended were not",
 }
 """May differ, and what that means."""
+
+_SWITCHED = {
+    ("sampler.name", "points"): "nothing is proposed any more",
+    ("scheduler.name", "none"): "no trial is stopped by comparison from here on; those that were stay so",
+    ("scheduler.name", "asha"): "trials are stopped by it from here on, and compared with those alone that it judged",
+    ("health.enabled", False): "only numbers that are not finite end a trial from here on; those that ended stay so",
+}
+"""The same of a switch, by what it is now."""
 
 
 def differences(
@@ -78,10 +91,13 @@ def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Itera
         if key == "data.path" and same_data:
             meaning = "it holds the same flows"
         if key in searched and not (key in BATCH and counts_env_steps):
-            meaning = "it is searched, so only the control differs, and the one on record had the former value"
+            meaning = (
+                "it is searched, so only the control differs, and the one on record had the former value; new points "
+                "are completed by it"
+            )
         if meaning is None:
             raise _refusal(key, was, is_now, "trials with another one do not compare")
-        yield f"{key} was {was}, is now {is_now}: {meaning}"
+        yield f"{key} was {was}, is now {is_now}: {_SWITCHED.get((key, is_now), meaning)}"
 
 
 def _space(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
@@ -94,7 +110,10 @@ def _space(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) ->
     for path, kind in new.kinds.items():
         was = old.kinds[path]
         if type(was) is not type(kind) or (isinstance(kind, Choice) and kind != was):
-            raise _refusal(f"space.{path}", was, kind, "the ledger cannot hold both: only bounds can be moved")
+            where, why = f"space.{path}", "the ledger cannot hold both: only bounds can be moved"
+            if after.sampler.name == "points":
+                where, why = f"what sampler.points give {path}", "the ledger cannot hold a value that is new to it"
+            raise _refusal(where, was, kind, why)
     outside = [entry.number for entry in entries if entry.values and not new.contains(entry.values)]
     if outside:
         numbers = ", ".join(map(str, outside))

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any
 
 from rich.console import Console
 
@@ -21,16 +20,16 @@ from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
 from sweeps.config import CRASHED, SweepConfig
 from sweeps.data import load_data, loaded, name_flows
 from sweeps.driver import Driver
-from sweeps.effects import Idle, refuse_idle, shown
+from sweeps.effects import Idle, refuse_idle
 from sweeps.errors import LedgerError, StartupError, SweepError, TrackingError
 from sweeps.layout import sweep_folder
 from sweeps.ledger import Ledger
 from sweeps.outcome import Outcome
+from sweeps.points import Plan, plan_points
 from sweeps.progress import Progress
 from sweeps.provenance import provenance
 from sweeps.records import Records, as_recorded, open_records
 from sweeps.reports import write_reports
-from sweeps.space import Space, search_space
 from sweeps.stop import StopRequest
 from sweeps.summary import NONE_COMPLETED, no_success, print_command, resume_command, show_summary
 from sweeps.tracking import REASON_TAG, Tracker
@@ -70,7 +69,8 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
         config = as_recorded(config)
         _allow_idle(idle, config.format, console)
     _check_metric(config)
-    space, points = _space_and_points(config)
+    plan = plan_points(config)
+    config, space = plan.config, plan.space
     data, flows = load_data(config)
     config = name_flows(config, flows)
     for line in loaded(data):
@@ -80,7 +80,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
     if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks
         require_machine(config.ppo)
     join_cluster(config.resources)
-    num_trials = len(points) if config.sampler.name == "points" else config.sweep.num_trials or 0
+    num_trials = plan.num_trials
     resuming, retrying = config.resume is not None, config.retry is not None
     config = replace(config, resume=None, retry=None)
     with StopRequest() as stop:
@@ -88,9 +88,8 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
             config, ledger, tracker = records.config, records.ledger, records.tracker
             if retrying:
                 ledger.reopen_crashed()
-            for point in points[len(ledger.enqueued()) :]:  # none of them again
-                ledger.enqueue(space.encode(point))
-            _announce(config, records, num_trials, slots, console)
+            of_points = plan.enqueue(ledger)
+            _announce(plan, replace(records, differences=[*records.differences, *of_points]), slots, console)
             try:
                 with Progress(config, num_trials, console, space.axis(config)) as progress:
                     driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
@@ -151,19 +150,22 @@ def _say(text: str, console: Console) -> None:
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def _announce(config: SweepConfig, records: Records, num_trials: int, slots: int, console: Console) -> None:
+def _announce(plan: Plan, records: Records, slots: int, console: Console) -> None:
     """Say what is about to be run; of a sweep that goes on, what there is already, and what differs."""
-    entries = records.ledger.entries()
+    config, num_trials, entries = plan.config, plan.num_trials, records.ledger.entries()
     size = f"{counted(num_trials, 'trial')} x {counted(config.sweep.seeds, 'seed')}, {slots} at a time"
     console.print(f"Sweep {config.sweep.name}: {size}", highlight=False)
     for difference in records.differences:
         console.print(f"  {difference}", markup=False, highlight=False)
-    if config.scheduler.name == "asha" and not Asha(config).rungs:
+    axis = plan.space.axis(config)
+    if config.scheduler.name == "asha" and not Asha(config, axis).rungs:
         text = (
-            f"  asha stops nobody: its first rung, iteration {config.scheduler.grace_iterations}, does not lie before "
-            "a trial's last three evaluations; lower scheduler.grace_iterations or ppo.eval_every"
+            f"  asha stops nobody: its first rung, {axis.at(config.scheduler.grace_iterations * axis.scale)}, does not "
+            "lie before a trial's last three evaluations; lower scheduler.grace_iterations or ppo.eval_every"
         )
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if text := plan.space.about_rollouts(config):
+        console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
     ended = sum(not entry.is_open and entry.outcome is not Outcome.INFEASIBLE for entry in entries)
     unfinished = [entry.number for entry in entries if entry.is_open]
     if unfinished:
@@ -195,24 +197,6 @@ def _check_metric(config: SweepConfig) -> None:
     if mode != sensible and config.format > 1:
         what = "which counts errors" if metric in metrics.ERRORS else "of which more is better"
         raise SweepError(f"sweep.mode must be {sensible} for {metric}, {what}, got {mode}")
-
-
-def _space_and_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """What is searched, and the points that are tried first (all of them, where points are all there is)."""
-    space, points = search_space(config)
-    if config.sampler.name != "points" and config.sweep.control:
-        control = space.base(config)
-        outside = [path for path, kind in space.kinds.items() if not kind.contains(control[path])]
-        if outside:
-            got = ", ".join(f"{path}={shown(control[path])}" for path in outside)
-            raise SweepError(
-                f"the control, trial 0, must lie inside the space, got {got}; widen the space, or set "
-                "sweep.control=false"
-            )
-        points = [control, *(point for point in points if point != control)]
-    for point in points:
-        space.encode(point)  # refuses a value that its range does not hold
-    return space, points[: config.sweep.num_trials]
 
 
 def _slots(config: SweepConfig) -> int:

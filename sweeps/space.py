@@ -312,6 +312,31 @@ class Space:
         """
         return Budget.of(config.ppo) if self.axis(config).in_env_steps else None
 
+    def about_rollouts(self, config: SweepConfig) -> str:
+        """What to say of a space that holds rollouts longer than the steps between evaluations; mostly nothing.
+
+        Trials with such rollouts are evaluated less often than the others, so their values average another stretch.
+        """
+        budget = self.budget(config)
+        if budget is None:
+            return ""
+        largest = math.prod(self._largest(config, path) for path in BATCH)
+        if largest <= budget.eval_every:
+            return ""
+        often = -(-largest // config.ppo.batch_size)
+        fits = often <= config.ppo.num_iterations
+        remedy = f"ppo.eval_every={often} treats all alike" if fits else "search smaller ones"
+        return (
+            f"rollouts of up to {largest:,} steps are longer than the {budget.eval_every:,} between evaluations, so "
+            f"trials with them are evaluated less often than others; {remedy}"
+        )
+
+    def _largest(self, config: SweepConfig, path: str) -> int:
+        kind = self.kinds.get(path)
+        if kind is None:
+            return int(_value(config, path))
+        return max(kind.options) if isinstance(kind, Choice) else int(kind.from_unit(1.0))
+
     def apply(self, config: SweepConfig, values: Mapping[str, Any]) -> SweepConfig:
         """The configuration with other values, given by dotted path and set all at once.
 
@@ -358,6 +383,11 @@ def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
                 f"add it to space, or take sampler=points"
             )
     return space, [space.base(config) | point for point in changes]
+
+
+def given_points(config: SweepConfig) -> list[dict[str, Any]]:
+    """The changes that `sampler.points` lists, by dotted path."""
+    return _changes(config.sampler.points, config)
 
 
 def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:

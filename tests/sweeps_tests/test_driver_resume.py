@@ -80,7 +80,7 @@ class World:
         study = optuna.load_study(storage=self.storage, study_name=CONFIG.sweep.name)
         ledger = Ledger(study, partial(ledger_module._sampler, CONFIG.sampler, CONFIG.sweep.seed))
         control = SPACE.encode({"ppo.lr": 1e-3, "ppo.minibatch_size": 64})
-        if control not in ledger.enqueued():
+        if control not in ledger.held().values():
             ledger.enqueue(control)
         progress = Progress(CONFIG, self.num_trials, Console(file=io.StringIO()))
         driver = Driver(CONFIG, self.num_trials, SPACE, ledger, self.tracker(), progress)

@@ -64,24 +64,37 @@ def test_how_far_and_on_what_needs_no_word(config: SweepConfig) -> None:
         ),
         (
             replace(CONFIG_BEFORE, scheduler=SchedulerConfig(name="none")),
-            "scheduler.name was asha, is now none: trials are stopped by it from here on; those that have ended were "
-            "not",
+            "scheduler.name was asha, is now none: no trial is stopped by comparison from here on; those that were "
+            "stay so",
         ),
         (
             changed("scheduler", spared_share=0.2),
-            "scheduler.spared_share was 0.1, is now 0.2: trials are stopped by it from here on; those that have ended "
-            "were not",
+            "scheduler.spared_share was 0.1, is now 0.2: it decides who is spared at the rungs that are still to come",
         ),
         (
             changed("health", explosion_factor=50.0),
             "health.explosion_factor was 100.0, is now 50.0: trials are stopped by it from here on; those that have "
             "ended were not",
         ),
+        (
+            changed("health", enabled=False),
+            "health.enabled was True, is now False: only numbers that are not finite end a trial from here on; those "
+            "that ended stay so",
+        ),
+        (
+            changed("sampler", num_startup_trials=5),
+            "sampler.num_startup_trials was 10, is now 5: random draws end after so many trials, those on record "
+            "included",
+        ),
+        (
+            changed("sweep", control=False),
+            "sweep.control was True, is now False: that has no effect: trial 0 is what it was, and no control is added",
+        ),
         (changed("data", path="/b.csv"), "data.path was /a.csv, is now /b.csv: it holds the same flows"),
         (
             changed("ppo", lr=1e-3),
             "ppo.lr was 0.0003, is now 0.001: it is searched, so only the control differs, and the one on record had "
-            "the former value",
+            "the former value; new points are completed by it",
         ),
         (
             spaced({"lr": {"log": [1e-6, 1e-2]}}),

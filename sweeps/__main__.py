@@ -77,11 +77,11 @@ def _champion(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     from sweeps.audit import audit, find_sweep, mend
 
-    config = find_sweep(options.sweep, options.folder, options.optuna_url, options.mlflow_url)
+    where = options.sweep, options.folder, options.optuna_url, options.mlflow_url
     if options.repair:
-        for line in mend(config):
+        for line in mend(find_sweep(*where)):
             print(f"repaired: {line}", file=sys.stderr if options.json else sys.stdout)
-    found = audit(config)
+    found = audit(find_sweep(*where))  # anew: a repair gives an old sweep its id
     print(found.as_json() if options.json else "\n".join(found.describe()))
     return 0 if found.is_clean else 1
 

@@ -36,8 +36,9 @@ RUNGS, DECISION, CONTROL = "rungs", "decision", "control"
 scheduler compares by, `DECISION` how the trial ends, written before the curve's last point and the `tell`, `CONTROL`
 whether the trial is what all others are compared with."""
 
-ID, FORMAT = "id", "format"
-"""Names of attributes of the study: what tells the sweep from every other, and the version of its records."""
+ID, COPY_OF, FORMAT = "id", "copy_of", "format"
+"""Names of attributes of the study: what tells the sweep from every other, what it had from its original if it was
+copied, and the version of its records."""
 
 DIAGNOSIS, FINDINGS = "diagnosis", "findings"
 """Likewise: the first finding of a trial's diagnosis in words, and the names of all (`sweeps/diagnoses.py`)."""
@@ -148,10 +149,14 @@ class Ledger:
             if ID not in attributes:
                 raise SweepError(f"sweep.name must be new without an id, got {name!r}; choose another name") from error
             study = make(study_name=unique)
-        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-            study.set_metric_names([sweep.metric])
         ledger = cls(study, partial(_sampler, sampler, sweep.seed))
-        ledger.describe(attributes)
+        try:
+            ledger.describe(attributes)
+            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                study.set_metric_names([sweep.metric])
+        except BaseException:
+            ledger.discard()  # without its id nobody would know whose it is
+            raise
         return ledger
 
     @classmethod
@@ -179,7 +184,8 @@ class Ledger:
         for candidate in study_names(name, config.id):
             with suppress(_NoStudyError):
                 ledger = cls.open(url, candidate)
-                if ledger.attributes.get(ID) == config.id:
+                # The latter where a process died that gave a copy an id of its own.
+                if config.id in (ledger.attributes.get(ID), ledger.attributes.get(COPY_OF)):
                     return ledger
         raise SweepError(
             f"the ledger must hold the sweep {name!r} with the id {config.id}, and does not; check tracking.optuna_url"

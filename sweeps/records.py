@@ -15,7 +15,7 @@ from sweeps.config import SweepConfig
 from sweeps.data import DATA
 from sweeps.errors import LedgerError, SweepError, TrackingError
 from sweeps.layout import config_file, ledger_url, lock_file, scratch_file, sweep_folder, trials_folder
-from sweeps.ledger import FORMAT, ID, Ledger
+from sweeps.ledger import COPY_OF, FORMAT, ID, Ledger
 from sweeps.lock import running
 from sweeps.mlflow_runs import adopt_runs, delete_runs, read_runs, settle_runs
 from sweeps.redact import redact_error
@@ -82,7 +82,7 @@ def as_recorded(config: SweepConfig) -> SweepConfig:
 
 
 def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
-    """Give a sweep an id that was started before sweeps had one, in its ledger and its folder.
+    """Give a sweep an id of its own, in its ledger and its folder, if it has none or shares its original's in MLflow.
 
     Args:
         config: The sweep's, which this process has locked.
@@ -90,15 +90,50 @@ def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
 
     Returns:
         The sweep with its id, which it may have had.
+
+    Raises:
+        SweepError: It is a copy, and its original is in the same ledger.
     """
-    if config.id is not None:
+    recorded, former = ledger.attributes.get(ID), config.id
+    if _is_shared(config):
+        recorded = None
+    elif recorded is not None and recorded == former:
         return config
-    config = replace(config, id=ledger.attributes.get(ID) or secrets.token_hex(16))
-    ledger.describe({FORMAT: config.format, ID: config.id})
+    config = replace(config, id=recorded or secrets.token_hex(16))
+    ledger.describe({FORMAT: config.format, ID: config.id, COPY_OF: former})
     file = config_file(sweep_folder(config))
     if file.is_file():
-        _replace(file, to_yaml(replace(from_yaml(file.read_text()), id=config.id)))
+        said = from_yaml(file.read_text())
+        here = replace(said.sweep, folder=config.sweep.folder)
+        _replace(file, to_yaml(replace(said, id=config.id, sweep=here)))
     return config
+
+
+def _is_shared(config: SweepConfig) -> bool:
+    """Whether a sweep's folder is a copy, made by hand, whose original is there and writes to the same MLflow.
+
+    Raises:
+        SweepError: To the same ledger, too.
+    """
+    original = _original(config)
+    if original and config.tracking.optuna_url is not None:
+        raise SweepError(
+            f"a sweep in a ledger of others must have one folder, got {sweep_folder(config)} and {original}; go on in "
+            "the latter, or delete it"
+        )
+    return original is not None and config.tracking.name == "mlflow" and config.tracking.mlflow_url is not None
+
+
+def _original(config: SweepConfig) -> Path | None:
+    """The folder that a sweep's folder is a copy of, if that is still there; None of one that was moved."""
+    file = config_file(sweep_folder(config))
+    if not file.is_file():
+        return None
+    original = replace(config, sweep=from_yaml(file.read_text()).sweep)
+    there = config_file(sweep_folder(original))
+    if not there.is_file() or there.samefile(file) or as_recorded(original).id != config.id:
+        return None
+    return there.parent
 
 
 def settle(config: SweepConfig) -> SweepConfig:
@@ -202,7 +237,9 @@ def _find(config: SweepConfig, about: Mapping[str, Any]) -> Records:
     entries = ledger.entries()
     about = {**about, CONFIG: to_yaml(config)}
     differing = differences(ledger.attributes, config, about, entries)
-    config = identify(config, ledger)
+    former, config = config.id, identify(config, ledger)
+    if former not in (None, config.id):
+        differing.append("its folder is a copy, and the original is there: MLflow gets runs of its own for it")
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
     if config.format == 1 and config.tracking.name == "mlflow":
         adopt_runs(config, {entry.run_id for entry in entries})

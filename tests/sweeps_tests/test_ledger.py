@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from sweeps import storage
-from sweeps.config import SamplerConfig, StudyConfig
+from sweeps.config import SamplerConfig, StudyConfig, SweepConfig, TrackingConfig
 from sweeps.errors import SweepError
 from sweeps.ledger import REASON, VALUES, Entry, Ledger, best
 from sweeps.outcome import Outcome, Verdict
@@ -276,7 +276,8 @@ def test_a_crashed_trial_is_set_running_again(url: str, ledger: Ledger, name: st
     run(ledger, Outcome.CRASHED, {2: 0.25})
     entries = ledger.entries()
     assert ledger.reopen_crashed() == [1]
-    for seen in (ledger, Ledger.go_on(url, StudyConfig(name=name), RANDOM)):
+    config = SweepConfig(sweep=StudyConfig(name=name), sampler=RANDOM, tracking=TrackingConfig(optuna_url=url))
+    for seen in (ledger, Ledger.go_on(config)):
         whole, crashed = seen.entries()
         assert whole == entries[0]
         assert (crashed.outcome, crashed.is_open, crashed.decision) == (Outcome.INTERRUPTED, True, None)

@@ -1,5 +1,8 @@
 """Opening a sweep's records: new ones, its own, and none."""
 
+import os
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +111,76 @@ def test_a_name_is_not_lost_to_a_process_that_died_at_once(tmp_path: Path, left:
     known = from_yaml(config_file(folder).read_text())
     assert known.id
     assert known == replace(config, id=known.id)
+
+
+@pytest.mark.parametrize("step", ["create", "_track", "mkdir", "enqueue"])
+@pytest.mark.parametrize("error", [RuntimeError("no home"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
+def test_a_start_that_fails_at_any_step_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    config = config_of(tmp_path)
+    with monkeypatch.context() as patch:
+        if step == "create":
+            patch.setattr(Ledger, "describe", fail)  # the study is there by then
+        elif step == "_track":
+            patch.setattr(module, "_track", fail)
+        elif step == "mkdir":
+            patch.setattr(module, "trials_folder", fail)
+        told = SweepError if isinstance(error, RuntimeError) and step != "enqueue" else type(error)
+        with pytest.raises(told), open_records(config, "ab", VERSIONS, resuming=False):
+            raise error
+    assert not sweep_folder(config).exists()
+    assert names(tmp_path) == []
+    assert open_once(config) == []
+
+
+@pytest.mark.parametrize("step", ["create", "_track", "trials_folder"])
+def test_a_start_that_was_killed_at_any_step_is_started_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """What kill -9 leaves: nothing is taken back."""
+    config = config_of(tmp_path)
+
+    def die(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        setattr(Ledger if step == "create" else module, step, die)
+        with open_records(config, "ab", VERSIONS, resuming=False):
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    left = from_yaml(config_file(sweep_folder(config)).read_text()).id
+    with open_records(config, "ab", VERSIONS, resuming=False) as records:
+        assert records.config.id == left
+        assert (records.ledger.name, records.differences) == ("mine", [])
+        assert names(tmp_path) == ["mine"]
+
+
+def test_a_sweep_whose_trials_folder_was_deleted_is_not_taken_for_one_that_never_began(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    with open_records(config, "ab", VERSIONS, resuming=False) as records:
+        records.ledger.ask({})
+    trials_folder(sweep_folder(config)).rmdir()
+    with pytest.raises(SweepError, match=r"sweep\.name must be new"):
+        open_once(config)
+    assert names(tmp_path) == ["mine"]
+
+
+def test_a_copy_on_others_ledger_is_not_gone_on_with_beside_its_original(tmp_path: Path) -> None:
+    config = config_of(tmp_path / "runs")
+    config = replace(config, tracking=TrackingConfig(name="none", optuna_url=f"sqlite:///{tmp_path}/optuna.db"))
+    open_once(config)
+    copy = replace(config, sweep=replace(config.sweep, folder=str(tmp_path / "copy")))
+    shutil.copytree(tmp_path / "runs", tmp_path / "copy")
+    with pytest.raises(SweepError, match="must have one folder"):
+        open_once(copy, resuming=True)
+    shutil.rmtree(tmp_path / "runs")  # so it was moved
+    assert open_once(copy, resuming=True) == []
+    assert open_once(copy, resuming=True) == []
 
 
 def test_without_a_tracker_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

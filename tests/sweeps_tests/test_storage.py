@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -15,7 +16,7 @@ from rich.console import Console
 from rl import metrics
 from rl.config import PPOConfig
 from sweeps import storage as module
-from sweeps.config import HealthConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
+from sweeps.config import HealthConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig, TrackingConfig
 from sweeps.driver import Driver
 from sweeps.errors import LedgerError
 from sweeps.ledger import Ledger
@@ -146,7 +147,8 @@ def test_a_ledger_that_is_gone_ends_the_sweep_in_order_and_a_resume_goes_on(
     assert witness.ends == [(0, Outcome.INTERRUPTED), (1, Outcome.INTERRUPTED)]
     mend()
 
-    later = make_driver(Ledger.go_on(f"sqlite:///{database}", CONFIG.sweep, SamplerConfig(name="random")))
+    tracking = TrackingConfig(optuna_url=f"sqlite:///{database}")
+    later = make_driver(Ledger.go_on(replace(CONFIG, sampler=SamplerConfig(name="random"), tracking=tracking)))
     assert [later.propose(), later.propose()] == [one, other]
     for number in (0, 1):
         delivered: Sequence[Record] = [record for last in (2, 4, 6) for record in period(last)]

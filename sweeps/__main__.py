@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         help="judge a sweep's best trial on fresh seeds and on data that the search never saw",
         description="Trains a sweep's best configuration again, and the control beside it, on seeds that the search "
         "did not use, and evaluates both on the test part. Adds what it found to the sweep's report/champions.json.",
-        epilog="example: python -m sweeps champion runs/quickstart-20260101-120000 --seeds 8",
+        epilog="example: python -m sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8",
     )
     champion.add_argument("folder", type=Path, help="the sweep's folder, such as runs/NAME")
     champion.add_argument(

@@ -78,7 +78,7 @@ def translated(action: str, url: str = "") -> Iterator[None]:
         cause: BaseException = error
         while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
             cause = cause.__cause__
-        line = redact_error(str(cause), url).partition("\n")[0]
+        line = redact_error(str(cause), url).partition("\n")[0].rstrip(".")
         raise TrackingError(
             f"cannot {action} in MLflow: {type(cause).__name__}: {line}; "
             "check tracking.mlflow_url and the disk, or run with tracking=none"

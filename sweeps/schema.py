@@ -7,6 +7,7 @@ The schema is derived from the frozen dataclasses, so fields, types and defaults
 import math
 import os
 import re
+import secrets
 import types
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -332,8 +333,9 @@ def _frozen_group(kind: Any, body: dict[str, Any]) -> Any:
 
 
 def _default_name(experiment: str | None, now: datetime) -> str:
+    """A name in the order of time that nobody else comes upon, in the same second either."""
     word = re.sub(r"[^A-Za-z0-9._-]+", "-", str(experiment or "sweep")).strip("._-")
-    return f"{word}-{now:%Y%m%d-%H%M%S}"
+    return f"{word}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _absolute(path: str | None) -> str | None:

@@ -294,4 +294,4 @@ def test_a_refusal_is_one_line_and_status_2() -> None:
 def test_help_holds_an_example() -> None:
     done = command("champion", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "example: python -m sweeps champion runs/quickstart-20260101-120000 --seeds 8" in done.stdout
+    assert "example: python -m sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8" in done.stdout

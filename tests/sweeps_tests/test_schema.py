@@ -1,4 +1,5 @@
 import os
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -189,7 +190,7 @@ def test_without_translation_the_message_has_no_hint() -> None:
 )
 def test_a_sweep_without_a_name_is_named_after_experiment_and_time(experiment: str | None, name: str) -> None:
     config = to_config(composed(), experiment, datetime(2026, 1, 31, 17, 45, 5))
-    assert config.sweep.name == name
+    assert re.fullmatch(name + "-[0-9a-f]{6}", str(config.sweep.name))
 
 
 def test_a_name_given_is_kept() -> None:

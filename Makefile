@@ -18,7 +18,7 @@ help: ## List the targets
 
 setup: $(STAMP) ## Make .venv and install requirements.lock into it; once, then only after the lock has changed
 
-sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="sweep.seeds=5 resources.cpus=2"
+sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="sweep.seeds=5 resources.cpus=1"
 	$(IN_VENV) sweep.py +experiment=quickstart $(ARGS)
 	@echo "These commands need the environment: . .venv/bin/activate"
 

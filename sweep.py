@@ -15,6 +15,7 @@ from sweeps.command import read_arguments
 from sweeps.config import SweepConfig
 from sweeps.effects import Idle, refuse_idle
 from sweeps.errors import SweepError, TrackingError
+from sweeps.machine import limit_threads
 from sweeps.redact import redact_error
 from sweeps.schema import readable_errors, to_config, unread_settings
 
@@ -57,6 +58,7 @@ def main() -> int:
     if not composed:  # --help, --cfg or --info: Hydra has answered
         return 0
     with one_line(arguments):
+        limit_threads()
         from sweeps.run import run_sweep  # late, so that Hydra's own answers come at once
 
         config, idle = composed[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 from analysis.errors import AnalysisError
 from rl.errors import ConfigError, DataError
 from sweeps.errors import SweepError, TrackingError
+from sweeps.machine import limit_threads
 from sweeps.redact import redact_error
 
 
@@ -16,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     0; 1 for records that differ; 2 for a refusal, said in one line; 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    limit_threads()
     try:
         return int(options.command(options))
     except (AnalysisError, ConfigError, DataError, SweepError, TrackingError) as error:

@@ -24,6 +24,7 @@ from sweeps.config import SweepConfig
 from sweeps.data import load_same_data, loaded
 from sweeps.errors import SweepError
 from sweeps.ledger import Entry, Ledger, best
+from sweeps.memory import require_memory
 from sweeps.outcome import Outcome
 from sweeps.records import settle
 from sweeps.redact import refuse_masked
@@ -61,6 +62,7 @@ def judge(
     entry = _entry(entries, trial, config.sweep.mode)
     space, _ = search_space(config)
     data, fingerprint = load_same_data(config, ledger.attributes)
+    require_memory(config, data, seeds, setting="--seeds")
     for line in [*loaded(data), *_earlier(read_judgements(folder / "report"), entry)]:
         print(line, flush=True)
     print(f"training trial {entry.number} on {counted(seeds, 'fresh seed')}", flush=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.config import ResourcesConfig
 from sweeps.daemons import Daemons, signals_blocked
 from sweeps.errors import SweepError
+from sweeps.machine import THREADS, Cores
 from sweeps.scratch import scratch_folder
 from sweeps.stop import StopRequest
 
@@ -56,6 +57,7 @@ def prepare_environment(resources: ResourcesConfig) -> None:
     os.environ.update(_ENVIRONMENT)
     if resources.ray_address is None:
         os.environ.update(_CLOSED)
+        os.environ.update(dict.fromkeys(THREADS, "1"))  # of a worker: see `rl.threads`
         # Made up, and known to the sweep's own processes alone: Ray's default would lie in ~/.ray, for all to read.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     else:
@@ -89,14 +91,17 @@ def _has_token() -> bool:
     return bool(named) or Path("~/.ray/auth_token").expanduser().exists()
 
 
-def join_cluster(resources: ResourcesConfig) -> None:
+def join_cluster(resources: ResourcesConfig) -> Cores | None:
     """Join the existing cluster that the settings name, if they do: before anything is on record.
+
+    Returns:
+        Its cores; None where a sweep has a cluster of its own.
 
     Raises:
         SweepError: Nothing answers there, or it does not let us in.
     """
     if resources.ray_address is None:
-        return
+        return None
     host, _, port = resources.ray_address.rpartition(":")
     if host:  # else auto: Ray knows by itself
         try:
@@ -113,6 +118,8 @@ def join_cluster(resources: ResourcesConfig) -> None:
         cause = error.__cause__ or error.__context__ or error
         reason = str(cause).strip().splitlines()[-1].rpartition("RpcError: ")[2].rstrip(".")
         raise _no_cluster(resources, reason) from None
+    known: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return Cores(int(known.get("CPU", 1)), "all of the cluster's")
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class HealthConfig:
 class ResourcesConfig:
     """What the sweep may use (`resources.*`)."""
 
-    cpus: int | None = None  # cores for all trials together; null: all of the machine's
+    cpus: int | None = None  # cores for all trials together; null: all that were granted
     cpus_per_trial: int = 1  # cores kept for a trial; its training uses one of them
     max_failures: int = 2  # times that a trial's worker may die before the trial counts as crashed
     ray_address: str | None = (

@@ -1,10 +1,11 @@
 """Which code, which versions and which machine: what a number needs beside it to be made again."""
 
-import os
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+
+from sweeps.machine import granted_cores
 
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "gymnasium")
 GIT_TIMEOUT_S = 10.0
@@ -19,9 +20,9 @@ def provenance(source: Path = Path(__file__)) -> dict[str, str]:
     Returns:
         `git.commit` (40 hex digits) and `git.dirty` (`true` or `false`), both left out where `source` is in no
         commit, e.g. of an installed package; `version.python` and `version.<package>` for each of `PACKAGES` that
-        is installed; `host.cpus`, the machine's logical cores.
+        is installed; `host.cpus`, the cores that were granted.
     """
-    return {**git_state(source), **versions(PACKAGES), "host.cpus": str(os.cpu_count() or 1)}
+    return {**git_state(source), **versions(PACKAGES), "host.cpus": str(granted_cores().count)}
 
 
 def git_state(source: Path) -> dict[str, str]:

@@ -17,13 +17,15 @@ from rl.envs import make_vec
 from rl.machine import require_machine
 from sweeps.asha import Asha
 from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
-from sweeps.config import CRASHED, SweepConfig
+from sweeps.config import CRASHED, ResourcesConfig, SweepConfig
 from sweeps.data import load_data, loaded, name_flows
 from sweeps.driver import Driver
 from sweeps.effects import Idle, refuse_idle
 from sweeps.errors import LedgerError, StartupError, SweepError, TrackingError
 from sweeps.layout import sweep_folder
 from sweeps.ledger import Ledger
+from sweeps.machine import Cores, granted_cores
+from sweeps.memory import require_memory
 from sweeps.outcome import Outcome
 from sweeps.points import Plan, plan_points
 from sweeps.progress import Progress
@@ -76,10 +78,11 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
     for line in loaded(data):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
-    slots = _slots(config)
+    granted = join_cluster(config.resources) or granted_cores()
+    slots = _slots(config.resources, granted)
     if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks
         require_machine(config.ppo)
-    join_cluster(config.resources)
+        require_memory(config, data, config.sweep.seeds, slots)
     num_trials = plan.num_trials
     resuming, retrying = config.resume is not None, config.retry is not None
     config = replace(config, resume=None, retry=None)
@@ -89,7 +92,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
             if retrying:
                 ledger.reopen_crashed()
             of_points = plan.enqueue(ledger)
-            _announce(plan, replace(records, differences=[*records.differences, *of_points]), slots, console)
+            _announce(plan, replace(records, differences=[*records.differences, *of_points]), (slots, granted), console)
             try:
                 with Progress(config, num_trials, console, space.axis(config)) as progress:
                     driver = Driver(config, num_trials, space, ledger, tracker, progress, records.reopen)
@@ -150,10 +153,12 @@ def _say(text: str, console: Console) -> None:
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def _announce(plan: Plan, records: Records, slots: int, console: Console) -> None:
+def _announce(plan: Plan, records: Records, at_once: tuple[int, Cores], console: Console) -> None:
     """Say what is about to be run; of a sweep that goes on, what there is already, and what differs."""
     config, num_trials, entries = plan.config, plan.num_trials, records.ledger.entries()
+    slots, granted = at_once
     size = f"{counted(num_trials, 'trial')} x {counted(config.sweep.seeds, 'seed')}, {slots} at a time"
+    size += f" on {granted}" if granted.limit else ""
     console.print(f"Sweep {config.sweep.name}: {size}", highlight=False)
     for difference in records.differences:
         console.print(f"  {difference}", markup=False, highlight=False)
@@ -199,12 +204,16 @@ def _check_metric(config: SweepConfig) -> None:
         raise SweepError(f"sweep.mode must be {sensible} for {metric}, {what}, got {mode}")
 
 
-def _slots(config: SweepConfig) -> int:
+def _slots(resources: ResourcesConfig, granted: Cores) -> int:
     """Trials that run at the same time."""
-    cpus, each = config.resources.cpus or os.cpu_count() or 1, config.resources.cpus_per_trial
-    if each > cpus:
-        raise SweepError(f"resources.cpus_per_trial must not exceed the machine's cores = {cpus}, got {each}")
-    return cpus // each
+    for name in ("cpus", "cpus_per_trial"):
+        asked = getattr(resources, name)
+        if asked is not None and asked > granted.count:
+            raise SweepError(
+                f"resources.{name} must not exceed the cores that there are for this sweep, {granted}, got {asked}; "
+                + ("leave it out to use them all" if name == "cpus" else "lower it")
+            )
+    return (resources.cpus or granted.count) // resources.cpus_per_trial
 
 
 def _close(tracker: Tracker, driver: Driver, stopped: str, console: Console) -> None:

@@ -197,14 +197,14 @@ def test_the_line_overrides_an_experiment() -> None:
         "sweep.seeds=5",
         "sweep.name=a",
         "sweep.max_hours=1",
-        "resources.cpus=2",
+        "resources.cpus=1",
         "space.ppo.lr.log=[1e-4,1e-3]",
         "+space.ppo.gamma.choice=[0.0,0.5]",
         "~space.ppo.entropy_coef",
     )
     assert (config.data.source, config.data.path, config.ppo.num_steps) == ("nsl_kdd", "/flows.txt", 256)
     assert (config.sweep.num_trials, config.sweep.seeds, config.sweep.name) == (20, 5, "a")
-    assert (config.sweep.max_hours, config.resources.cpus) == (1.0, 2)
+    assert (config.sweep.max_hours, config.resources.cpus) == (1.0, 1)
     space, _ = search_space(config)
     assert space.paths == ("ppo.value_coef", "ppo.lr", "ppo.gamma")
     assert space.kinds["ppo.lr"] == Log(1e-4, 1e-3)

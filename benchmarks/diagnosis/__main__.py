@@ -8,7 +8,6 @@ Runs are trained once and kept; scoring them again takes minutes.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from benchmarks.diagnosis import split, tables
 from benchmarks.diagnosis.scoring import harms, verdicts
 from benchmarks.diagnosis.training import arms, runs
 from rl import metrics
+from sweeps.machine import granted_cores
 
 
 def main() -> int:
@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--details", action="store_true", help="what was missed or wrong, arm by arm")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-diagnosis"), help="where runs are kept")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; default: one a core")
+    parser.add_argument("--jobs", type=int, default=granted_cores().count, help="processes; default: one a core")
     options = parser.parse_args()
     unknown = sorted(set(options.without) - {name for name in vars(metrics).values() if isinstance(name, str)})
     if unknown:

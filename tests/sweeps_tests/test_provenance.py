@@ -1,4 +1,3 @@
-import os
 import platform
 import subprocess
 import sys
@@ -6,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.machine import granted_cores
 from sweeps.provenance import PACKAGES, git_state, provenance, versions
 
 
@@ -80,7 +80,7 @@ def test_provenance_is_complete_and_text(source: Path) -> None:
     found = provenance(source)
     expected = {"git.commit", "git.dirty", "version.python", "host.cpus", *(f"version.{name}" for name in PACKAGES)}
     assert found.keys() == expected
-    assert found["host.cpus"] == str(os.cpu_count())
+    assert found["host.cpus"] == str(granted_cores().count)
     assert all(isinstance(value, str) and value for value in found.values())
 
 

@@ -14,6 +14,7 @@ from mlflow.entities import Run
 
 import sweep
 from sweeps.audit import audit, find_sweep
+from sweeps.machine import THREADS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -47,7 +48,7 @@ SETTINGS = [
     *("+experiment=quickstart", "env=cartpole", "env.id=licensed_bandit:Bandit-v0", "env.eval_episodes=2"),
     *("sweep.metric=eval/episode_return", "sweep.seeds=2", "sweep.num_trials=3", "scheduler=none", "health=none"),
     *("ppo.num_iterations=2", "ppo.eval_every=1", "ppo.num_steps=8", "ppo.minibatch_size=16"),
-    *("resources.cpus=1", "resources.max_failures=0"),
+    "resources.max_failures=0",
 ]
 HOSTILE = ("rl/__init__.py", "sweeps.py", "analysis/__init__.py", "conf/__init__.py", "torch.py", "random.py")
 
@@ -94,6 +95,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Call, Call
         patch.chdir(folder)
         patch.syspath_prepend(modules)
         patch.setenv("COLUMNS", "200")
+        for name in ("SLURM_CPUS_PER_TASK", *THREADS):
+            patch.setenv(name, "1")
         patch.setattr(sys, "argv", ["sweep.py"])
         failed = call(folder, "sweep.name=mine")
         (modules / "broken").unlink()
@@ -139,3 +142,11 @@ def test_what_crashed_runs_again_under_its_number_and_in_its_run(calls: tuple[Ca
             assert after.user_attrs["crashed_before"] == "OSError: the licence is gone"
             assert "traceback" not in after.user_attrs
     assert mended.differences == []
+
+
+def test_no_more_trials_run_at_once_than_cores_were_granted(calls: tuple[Call, Call]) -> None:
+    failed, _ = calls
+    assert (
+        failed.printed.splitlines()[0] == "Sweep mine: 3 trials x 2 seeds, 1 at a time on 1 core (SLURM_CPUS_PER_TASK)"
+    )
+    assert failed.parent.data.tags["host.cpus"] == "1"

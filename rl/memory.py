@@ -1,0 +1,49 @@
+"""What memory a learner takes, from its shapes alone: told before it is made, right within a factor of two."""
+
+from itertools import pairwise
+from math import prod
+
+from rl.config import PPOConfig
+from rl.device import torch_device
+from rl.distributions import distribution_over
+from rl.envs import LaneEnv
+
+_FLOAT = 4
+_PARAMETER_COPIES = 10
+"""Of each parameter at the peak of an update: itself, its gradient, Adam's two moments, and what they are made from."""
+
+_FEATURE_COPIES = 3
+"""Of each observation of a rollout: as seen, as the networks see it, and what measures it."""
+
+_SAMPLE_NUMBERS = 50
+"""Beside the observation: actions, rewards, values, advantages, targets and what they are computed from."""
+
+_ACTIVATION_COPIES = 2
+_JUDGED_NUMBERS = 12
+"""Of each evaluated observation beside itself: actions, rewards, what they amount to."""
+
+_PROBED_AT_ONCE, _PROBE_COLUMNS, _PROBE_COPIES = 4, 64, 6
+"""Members that `rl.value_floor` measures together, columns that it adds to a sample, and how often it holds them."""
+
+
+def learner_bytes(config: PPOConfig, vector: LaneEnv, members: int, evaluated: int) -> int:
+    """Main memory of a learner at its peak, beside that of the process and the data.
+
+    Args:
+        config: PPO's settings. Where a device of its own holds the networks, they count nothing.
+        vector: Lanes of the environment, for the shapes of what is observed and done.
+        members: P.
+        evaluated: Observations that a member judges at once in an evaluation.
+    """
+    features = prod(vector.single_observation_space.shape or (1,))
+    outputs = distribution_over(vector.single_action_space).num_outputs
+    towers = 1 if config.shared_trunk else 2
+    sizes = (features, *config.hidden_sizes, outputs)
+    parameters = towers * sum(above * below + below for above, below in pairwise(sizes))
+    activations = config.minibatch_size * towers * sum(config.hidden_sizes)
+    on_device = parameters * _PARAMETER_COPIES + activations * _ACTIVATION_COPIES
+    learning = on_device if torch_device(config.device).type == "cpu" else 0
+    rollout = config.batch_size * (_FEATURE_COPIES * features + 2 * outputs + _SAMPLE_NUMBERS)
+    evaluation = evaluated * (features + _JUDGED_NUMBERS)
+    probe = min(members, _PROBED_AT_ONCE) * config.batch_size * (features + _PROBE_COLUMNS) * _PROBE_COPIES
+    return _FLOAT * (members * (learning + rollout + evaluation) + probe)

@@ -1,0 +1,109 @@
+"""What of this machine was granted to this process: cores and memory, whatever else the machine has."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import psutil
+
+SLURM = "SLURM_CPUS_PER_TASK"
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Read by the libraries below numpy and torch when they are loaded."""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Cores that were granted.
+
+    Attributes:
+        count: At least 1.
+        limit: What sets it; empty: they are all that there are.
+    """
+
+    count: int
+    limit: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.count} core{'s' * (self.count > 1)}" + (f" ({self.limit})" if self.limit else "")
+
+
+def granted_cores(root: Path = Path("/")) -> Cores:
+    """The fewest cores that anything grants: the machine, the affinity, a cgroup's quota, Slurm.
+
+    Args:
+        root: Where `proc` and `sys` are.
+    """
+    found = [Cores(os.cpu_count() or 1)]
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        found.append(Cores(len(os.sched_getaffinity(0)), "CPU affinity"))
+    found += [Cores(max(1, int(quota)), "cgroup quota") for quota in _quotas(root)]
+    slurm = os.environ.get(SLURM, "")
+    if slurm.isdecimal() and int(slurm):
+        found.append(Cores(int(slurm), SLURM))
+    return min(found, key=lambda cores: cores.count)
+
+
+def free_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process and its children may still take: the machine's, or what is left to a cgroup.
+
+    Args:
+        root: Where `proc` and `sys` are.
+    """
+    return min([int(psutil.virtual_memory().available), *_memory_left(root)])
+
+
+def limit_threads() -> None:
+    """Have numerical libraries that are loaded from here on take no more threads than cores were granted."""
+    cores = granted_cores()
+    if cores.limit:  # else they find out by themselves
+        for name in THREADS:
+            os.environ.setdefault(name, str(cores.count))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    for folder in _cgroups(root, "cpu"):
+        words = _words(folder / "cpu.max") or (
+            *_words(folder / "cpu.cfs_quota_us"),
+            *_words(folder / "cpu.cfs_period_us"),
+        )
+        if len(words) == 2 and all(word.isdecimal() for word in words):  # else `max`, or -1: no limit
+            yield int(words[0]) / int(words[1])
+
+
+def _memory_left(root: Path) -> Iterator[int]:
+    for folder in _cgroups(root, "memory"):
+        limit = _words(folder / "memory.max") or _words(folder / "memory.limit_in_bytes")
+        used = _words(folder / "memory.current") or _words(folder / "memory.usage_in_bytes")
+        if limit and used and limit[0].isdecimal():
+            stat = _words(folder / "memory.stat")
+            cached = dict(zip(stat[::2], stat[1::2], strict=False)).get("inactive_file", "0")  # given back when needed
+            yield max(0, int(limit[0]) - int(used[0]) + int(cached))
+
+
+def _cgroups(root: Path, controller: str) -> Iterator[Path]:
+    """Folders of the cgroups that this process is in, from its own up: each sets a limit, in version 1 or 2."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # no Linux
+        return
+    mounts = root / "sys/fs/cgroup"
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            mount = mounts / controllers if (mounts / controllers).is_dir() else mounts / controller
+        elif not controllers:
+            mount = mounts
+        else:
+            continue
+        inside = PurePosixPath(path.lstrip("/"))
+        # In a container the path may be the host's, which is not there: the mount itself is the container's then.
+        yield from (mount / level for level in (inside, *inside.parents) if ".." not in level.parts)
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split()
+    except OSError:
+        return []

@@ -4,6 +4,7 @@ Columns of numbers that were read as names, identifiers, columns that give the l
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ LOOKS = {
 }
 """Ways to write a quantity that are read as names."""
 
+_SEPARATING = re.compile(r"""[,'"\\\[\]{}]""")  # what a name must not hold in a list of names without quotes
 _PATTERNS = {looks: re.compile(pattern) for looks, pattern in LOOKS.items()}
 
 
@@ -194,4 +196,8 @@ def _list(named: Sequence[Named | str]) -> str:
 
 
 def _drop(names: Iterable[str]) -> str:
-    return f"'data.drop=[{','.join(names)}]'"
+    """The word of a command that leaves columns out, as a shell takes it."""
+    listed = list(names)
+    if any(_SEPARATING.search(name) for name in listed):
+        listed = ["'" + re.sub(r"(['\\])", r"\\\1", name) + "'" for name in listed]
+    return shlex.quote(f"data.drop=[{','.join(listed)}]")

@@ -1,6 +1,7 @@
 """How numbers are written: which sign stands before decimals, and which between thousands."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,11 +45,11 @@ class Notation:
         return True
 
     def settings(self, present: "Notation") -> str:
-        """The words of a command that turn a notation into this one."""
+        """The words of a command that turn a notation into this one, as a shell takes them."""
         quoted = {None: "null", " ": "' '", "'": '"\'"'}.get(self.thousands, self.thousands)
         words = [f"data.decimal={self.decimal}"] * (self.decimal != present.decimal)
         words += [f"data.thousands={quoted}"] * (self.thousands != present.thousands)
-        return " ".join(words)
+        return shlex.join(words)
 
     @property
     def _between(self) -> str:

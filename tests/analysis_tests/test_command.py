@@ -14,7 +14,6 @@ from analysis.__main__ import main
 from analysis.diagnosis import diagnose
 from analysis.experiment import Arm, arms_of, command
 from analysis.history import History
-from analysis.history.known import KNOWN
 from rl.config import DataConfig, EnvConfig, PPOConfig
 from tests.analysis_tests.runs import healthy, untaught
 
@@ -185,6 +184,8 @@ def test_columns_that_a_mapping_names_in_vain_are_said(command: Any) -> None:
 
 
 def test_settings_that_can_be_said_by_hand_are_those_that_exist_and_are_read() -> None:
+    from analysis.history.known import KNOWN
+
     defaults = {"ppo": PPOConfig(), "env": EnvConfig(), "data": DataConfig()}
     for path, kind in KNOWN.items():
         group, _, name = path.partition(".")

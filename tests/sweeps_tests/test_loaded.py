@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ def rate(k: int, threat: bool, rng: random.Random) -> float:
 
 def packets(k: int, threat: bool, rng: random.Random) -> int:
     return rng.randrange(1, 300)
+
+
+def remedy(line: str) -> list[str]:
+    """The words that a warning or an error ends with, as a shell hands them over."""
+    return shlex.split(line.rpartition("; ")[2].partition("set ")[2])
 
 
 @pytest.fixture
@@ -89,7 +95,7 @@ def test_decimal_commas_are_warned_of_and_the_remedy_works(said: Callable[..., l
     )
     assert warning.startswith("warning: columns of numbers that were read as names: size (such as '")
     assert warning.endswith("; set data.decimal=,")
-    assert said("data.decimal=','") == ["Data: 1,200 flows (flows.csv), 180 of them threats: 3 numbers (3 features)"]
+    assert said(*remedy(warning)) == ["Data: 1,200 flows (flows.csv), 180 of them threats: 3 numbers (3 features)"]
 
 
 def test_a_table_of_which_nothing_is_left_is_refused_with_the_remedy(
@@ -101,7 +107,7 @@ def test_a_table_of_which_nothing_is_left_is_refused_with_the_remedy(
         "sweep.py: error: at least one column must vary in the training part, got constants in size"
     )
     assert error.endswith("; set data.thousands=,")
-    assert len(said("data.thousands=','")) == 1
+    assert len(said(*remedy(error))) == 1
 
 
 def test_leaks_and_identifiers_are_warned_of_by_name(said: Callable[..., list[str]], command: Any) -> None:
@@ -121,9 +127,25 @@ def test_leaks_and_identifiers_are_warned_of_by_name(said: Callable[..., list[st
         "warning: columns that look like an identifier, a row number or a time, which says nothing of other flows: "
         "row, id (such as 'flow-0'); set 'data.drop=[row,id]'",
     ]
+    assert len(said(*remedy(warnings[0]))) == 2
     assert said("data.drop=[severity,id,row]") == [
         "Data: 1,200 flows (flows.csv), 180 of them threats: 1 number (1 feature); "
         "left out: 3 by data.drop (severity, id, row)"
+    ]
+
+
+@pytest.mark.parametrize("separator", [",", " ", "'"])
+def test_the_remedy_can_be_pasted(said: Callable[..., list[str]], command: Any, separator: str) -> None:
+    def written(k: int, threat: bool, rng: random.Random) -> str:
+        return f"{size(k, threat, rng) + 1000:,.2f}".replace(",", separator)
+
+    columns: dict[str, Make] = {"size": written, "packets": packets, "it's, [odd] (id)": lambda k, t, r: k}
+    write(command.folder / "flows.csv", columns)
+    _, *warnings = said()
+    assert len(warnings) == 2
+    assert said(*remedy(warnings[0]), *remedy(warnings[1])) == [
+        "Data: 1,200 flows (flows.csv), 180 of them threats: 2 numbers (2 features); left out: 1 by data.drop (it's, "
+        "[odd] (id))"
     ]
 
 

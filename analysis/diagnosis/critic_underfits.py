@@ -6,7 +6,7 @@ The counterpart of the floor. What lies above the floor is the critic's own doin
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from analysis.diagnosis.signals import Signals, Window
 from analysis.diagnosis.standing import State, standing_of
-from analysis.diagnosis.value_floor import variance_of_targets
+from analysis.diagnosis.value_floor import FITTED, variance_of_targets
 from analysis.words import number, percent
 from rl import metrics
 
@@ -73,7 +73,14 @@ def _fine(critic: Window | None, probe: Window | None, facts: tuple[Evidence, ..
 
 
 def _facts(*windows: Window | None) -> list[Evidence]:
-    return [Evidence(f"{w.metric} {number(w.mean, 2)} {w.where}", (w.metric,), w.reach) for w in windows if w]
+    return [
+        Evidence(f"{w.metric} {number(w.mean, 2)} {w.where}{_below(w)}", (w.metric,), w.reach) for w in windows if w
+    ]
+
+
+def _below(window: Window) -> str:
+    """Why an excess is below 0, where it is."""
+    return f" (below 0, {FITTED})" if window.metric == metrics.VALUE_LOSS_EXCESS and window.mean < 0 else ""
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:

@@ -13,6 +13,9 @@ from rl import metrics
 HIGH = 0.5
 """A floor above this share of the targets' variance is worth knowing of."""
 
+FITTED = "as a loss is measured while the critic fits the same steps, and the floor on steps left out"
+"""Why a value loss can lie below its floor, and its excess below 0."""
+
 AT_THE_FLOOR = 0.05
 """An excess below this share of the targets' variance is no more than the floor's own uncertainty."""
 
@@ -33,7 +36,7 @@ def examine(run: Signals) -> Finding | None:
     above = (excess.mean if excess else loss.mean - floor.mean) / unit
     if above > AT_THE_FLOOR + 2 * floor.error / unit:
         return None  # the critic's own business: critic_underfits
-    texts = f"value loss {number(loss.mean, 3)}, floor {give_or_take(floor.mean, floor.spread)}"
+    texts = beside_the_floor(loss, floor)
     evidence = (
         Evidence(texts + f" {floor.where}", (metrics.VALUE_LOSS, metrics.VALUE_FLOOR), floor.reach),
         *_explained(run),
@@ -52,6 +55,12 @@ def examine(run: Signals) -> Finding | None:
         unsupported=_blamed(run, f"the floor is {number(floor.mean, 2)}, and no weight or step size moves a floor"),
         since=int(run.finite(metrics.VALUE_FLOOR).index[0]),
     )
+
+
+def beside_the_floor(loss: Window, floor: Window) -> str:
+    """A value loss and its floor in words, and where it lies below, why it can."""
+    text = f"value loss {number(loss.mean, 3)}, floor {give_or_take(floor.mean, floor.spread)}"
+    return f"{text} (below it, {FITTED})" if loss.mean < floor.mean else text
 
 
 def variance_of_targets(run: Signals) -> float:

@@ -7,6 +7,7 @@ from analysis.comparison import size
 from analysis.diagnosis import Diagnosis
 from analysis.diagnosis.finding import Kind
 from analysis.diagnosis.signals import setting_text
+from analysis.diagnosis.value_floor import FITTED
 from analysis.document import Document, Heading, Paragraph, Table
 from analysis.document.blocks import Block
 from analysis.errors import AnalysisError
@@ -161,7 +162,10 @@ def _ends(diagnoses: Sequence[Diagnosis]) -> Table:
         if any(windows):
             rows.append((f"`{name}`", *(give_or_take(w.mean, w.spread) if w else "" for w in windows)))
     header = ("metric", *(one.signals.history.name for one in diagnoses))
-    return Table("Mean and spread of the last quarter", header, tuple(rows), frozenset(range(1, len(header))))
+    excesses = filter(None, (one.signals.late(metrics.VALUE_LOSS_EXCESS) for one in diagnoses))
+    below = any(excess.mean < 0 for excess in excesses)
+    caption = "Mean and spread of the last quarter" + (f"; an excess can be below 0, {FITTED}" if below else "")
+    return Table(caption, header, tuple(rows), frozenset(range(1, len(header))))
 
 
 def _findings(diagnoses: Sequence[Diagnosis]) -> list[Block]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from analysis.diagnosis.signals import Signals
 from analysis.diagnosis.standing import standing_of
+from analysis.diagnosis.value_floor import FITTED
 from analysis.document import Figure, Table
 from analysis.document.blocks import Block
 from analysis.plots.canvas import Canvas
@@ -86,9 +87,11 @@ def _value_loss(run: Signals) -> Figure | None:
     curve = run.finite(metrics.VALUE_LOSS)
     wide = float(curve.min()) > 0 and float(curve.max()) > 50 * float(curve.min())
     canvas = curves(lines, "value loss", log=wide, limits=() if wide else (0.0,))
-    return figure(
-        _name(run, "value-loss"), canvas, f"Value loss of {run.history.name}, and its floor where measured", alt
-    )
+    caption = f"Value loss of {run.history.name}, and its floor where measured"
+    excess = run.finite(metrics.VALUE_LOSS_EXCESS)
+    if len(excess) and float(excess.min()) < 0:
+        caption += f"; it can lie below, {FITTED}"
+    return figure(_name(run, "value-loss"), canvas, caption, alt)
 
 
 def _actions(run: Signals) -> Figure | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.diagnosis import Diagnosis
 from analysis.diagnosis.rewards import rewards_of
+from analysis.diagnosis.value_floor import beside_the_floor
 from analysis.document import Bullets, Figure, Heading, Paragraph, Table
 from analysis.document.blocks import Block
 from analysis.floor import explainable
@@ -15,7 +16,7 @@ from analysis.judgements import FILE
 from analysis.plots.settings import Axis, Bar, bars, parallel, scatter
 from analysis.report.figures import figure
 from analysis.trials import COMPLETED, Sweep, Trial
-from analysis.words import counted, give_or_take, number, percent
+from analysis.words import counted, number, percent
 from rl import metrics
 
 _SPACE = "space."
@@ -266,7 +267,7 @@ def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple
                 (
                     f"floor of the value loss, {who} ({trial.number})",
                     f"{number(low, 2)} to 1 at gamma {gamma:.3g} on independent flows",
-                    f"floor {give_or_take(floor.mean, floor.spread)}, value loss {number(loss.mean, 3)}",
+                    beside_the_floor(loss, floor),
                     "analysis/floor.py; `train/value_floor`",
                 )
             )

@@ -315,6 +315,24 @@ def test_the_floor_says_what_cannot_and_what_can_lower_the_value_loss() -> None:
     assert [cause.what for cause in finding.unsupported] == ["value_coef too low (0.5)", "lr too low (0.0003)"]
 
 
+def test_a_value_loss_below_its_floor_is_shown_with_a_word(command: Any, tmp_path: Path) -> None:
+    below = healthy(value_loss=0.9, value_floor=0.94, value_loss_excess=-0.04, explained_variance=-0.3)
+    below.table.to_csv(tmp_path / "log.csv", index_label="iteration")
+    above = healthy(value_loss=0.96, value_floor=0.94, value_loss_excess=0.02, explained_variance=-0.3)
+    above.table.to_csv(tmp_path / "other.csv", index_label="iteration")
+    why = "as a loss is measured while the critic fits the same steps, and the floor on steps left out"
+    said, other = (
+        " ".join(command.analysis("diagnose", file, "--set", "ppo.normalize_returns=batch").out.split())
+        for file in ("log.csv", "other.csv")
+    )
+    assert f"value loss 0.9, floor 0.94 (below it, {why})" in said
+    assert "train/value_loss_excess -0.04 over " in said
+    assert f"(below 0, {why})" in said
+    assert why not in other
+    beside = command.analysis("compare", "log.csv", "other.csv").out
+    assert f"an excess can be below 0, {why}" in " ".join(beside.split())
+
+
 def test_a_low_floor_is_no_limit_and_a_loss_above_its_floor_is_the_critics_own() -> None:
     low = found(healthy(value_loss=0.2, value_floor=0.19), "value_floor")
     assert low is not None

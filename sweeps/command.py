@@ -4,17 +4,18 @@ import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import combinations
 from typing import Any, NoReturn, get_args, get_origin
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep, ValueType
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 
 from sweeps.config import SweepConfig
 from sweeps.effects import shown
 from sweeps.errors import SweepError
-from sweeps.schema import EXPERIMENT, GROUPS, HYDRA, NO_MULTIRUN, SPACE, check_key, is_free_form, settings
+from sweeps.schema import EXPERIMENT, GROUPS, HYDRA, NO_MULTIRUN, SPACE, cannot_read, check_key, is_free_form, settings
 
 _OPTIONS = {item.name for item in fields(SweepConfig) if is_dataclass(item.default_factory)} | {SPACE}
 _CHOSEN = _OPTIONS | {EXPERIMENT}
@@ -38,7 +39,6 @@ def read_arguments(arguments: Sequence[str]) -> CommandLine:
 
     Raises:
         SweepError: Naming the argument, and what to write instead.
-        OverrideParseException: An argument that cannot be read.
     """
     parser = get_args_parser()
     parser.error = _refuse_option  # type: ignore[method-assign]
@@ -53,10 +53,27 @@ def read_arguments(arguments: Sequence[str]) -> CommandLine:
     if chosen.shell_completion:
         return CommandLine(tuple(arguments), frozenset())
     words = [_plussed(_quoted(word)) for word in overrides]
-    parsed = OverridesParser.create().parse_overrides(words)
+    parsed = [_parsed(word, typed) for word, typed in zip(words, overrides, strict=True)]
     for override in parsed:
         _check_override(override)
+    _check_twice(parsed)
     return CommandLine((*options, *words), frozenset(override.key_or_group for override in parsed))
+
+
+def _parsed(word: str, typed: str) -> Override:
+    try:
+        return OverridesParser.create().parse_overrides([word])[0]
+    except OverrideParseException as error:
+        raise SweepError(cannot_read(typed)) from error
+
+
+def _check_twice(overrides: Sequence[Override]) -> None:
+    """Refuse two options of one group. Of two values for a setting the last one holds, as where a line is extended."""
+    for first, second in combinations(overrides, 2):
+        key = first.key_or_group
+        if key in _CHOSEN and key == second.key_or_group and first.value() != second.value():
+            got = " and ".join(shown(one.value()) for one in (first, second))
+            raise SweepError(f"{key} takes one option, got {got}; leave one out")
 
 
 def _refuse_option(message: str) -> NoReturn:
@@ -118,7 +135,9 @@ def _reads_as_text(word: str, key: str) -> bool:
 def _check_override(override: Override) -> None:
     key = override.key_or_group
     if not key or (not override.is_delete() and "=" not in str(override.input_line)):
-        raise SweepError(f"cannot read {override.input_line!r}; write key=value")
+        raise SweepError(cannot_read(str(override.input_line)))
+    if override.package is not None:
+        raise SweepError(f"{key}@{override.package} puts a group where nothing reads it; write {key}=NAME")
     if key in ("format", "id"):
         raise SweepError(
             f"{key} must be left out, since the records of a sweep hold their own; got {override.input_line}"

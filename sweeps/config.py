@@ -52,7 +52,7 @@ class StudyConfig:
         one_of("sweep.mode", self.mode, MODES)
         require(
             self.metric.startswith("eval/"),
-            f"sweep.metric must be an eval/ metric, got {self.metric!r}; {_metric_meant(self.metric)}",
+            f"sweep.metric must be an eval/ metric, got {self.metric!r}; write {metric_meant(self.metric)}",
         )
         require(
             self.num_trials is None or self.num_trials >= 1,
@@ -64,11 +64,11 @@ class StudyConfig:
         require(self.max_hours is None or self.max_hours > 0, f"sweep.max_hours must be positive, got {self.max_hours}")
 
 
-def _metric_meant(name: str) -> str:
+def metric_meant(name: str) -> str:
+    """The metric of an evaluation that a wrong name was most likely meant to be."""
     if "reward" in name or "return" in name:
-        return f"write {EVAL_RETURN}"
-    close = get_close_matches(f"eval/{name.rpartition('/')[2]}", EVAL, 1, 0.5)
-    return f"write {close[0] if close else EVAL[0]}"
+        return EVAL_RETURN
+    return (*get_close_matches(f"eval/{name.rpartition('/')[2]}", EVAL, 1, 0.75), EVAL[0])[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from rich.console import Console
 
@@ -17,7 +16,7 @@ from rl.envs import make_vec
 from rl.machine import require_machine
 from sweeps.asha import Asha
 from sweeps.cluster import join_cluster, prepare_environment, ray_cluster
-from sweeps.config import CRASHED, ResourcesConfig, SweepConfig
+from sweeps.config import CRASHED, ResourcesConfig, SweepConfig, metric_meant
 from sweeps.data import load_data, loaded, name_flows
 from sweeps.driver import Driver
 from sweeps.effects import Idle, refuse_idle
@@ -196,7 +195,7 @@ def _check_metric(config: SweepConfig) -> None:
     if metric not in known:
         raise SweepError(
             f"sweep.metric must be one that {config.env.id} is evaluated by ({', '.join(known)}), got {metric!r}; "
-            f"write sweep.metric={get_close_matches(metric, known, 1, 0)[0]}"
+            f"write sweep.metric={metric_meant(metric) if metric_meant(metric) in known else known[0]}"
         )
     sensible = "min" if metric in metrics.ERRORS else "max"
     if mode != sensible and config.format > 1:

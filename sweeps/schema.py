@@ -47,6 +47,8 @@ SPACE = "space"
 GROUPS = ("ppo", "env")
 """Groups that a space or a point may name; all else is of the sweep as a whole."""
 
+_EXPERIMENTS = Path(__file__).parents[1] / "conf" / "experiment"
+
 EXPERIMENT = "experiment"
 """The one config group that fills no part of `SweepConfig` of its own."""
 
@@ -308,7 +310,11 @@ def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]
         return compose(hydra.job.config_name, [*hydra.overrides.hydra, *chosen])
 
     def in_file(key: str) -> bool:
-        return bool(OmegaConf.select(cfg, key) != OmegaConf.select(options_alone(), key))
+        value, ours = OmegaConf.select(cfg, key), map(OmegaConf.load, _EXPERIMENTS.glob("*.yaml"))
+        return bool(value != OmegaConf.select(options_alone(), key)) and all(
+            OmegaConf.select(experiment, key) != value
+            for experiment in ours  # one's own may build on one of ours
+        )
 
     return set_by_user(idle_settings(config, settings()), given, in_file)
 
@@ -399,9 +405,10 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         return _missing_option(str(error.missing_cfg_file), list(error.options))
     if isinstance(error, OverrideParseException):
-        return _cannot_read(str(error.override))
-    if str(error) == "Hydra sweeper is not configured":
-        return NO_MULTIRUN
+        return cannot_read(str(error.override))
+    for pattern, words in _IN_OUR_WORDS:
+        if said := re.match(pattern, str(error)):
+            return words.format(*said.groups())
     cause = error.__cause__ or error.__context__
     if getattr(cause, "full_key", None) == EXPERIMENT or f"@{EXPERIMENT}." in str(error):
         return f"an experiment's file must have '# @package _global_' as its first line; {_first_line(error)}"
@@ -413,22 +420,36 @@ def explain(error: Exception) -> str:
         return where + _value_error(cause)
     if isinstance(error, MissingConfigException):
         return _first_line(error)  # the search path that follows fills a screen
-    if gone := re.match(r"Could not delete from config. '(.*)' does not exist", str(error)):
-        return f"~{gone[1]} takes out what is not there; --cfg job --package space shows what is"
     if str(error).startswith("Ambiguous value"):
         return f"{_first_line(error)}; write key=[a,b] for a list, or quote the value for a string"
     return " ".join(str(error).split())
 
 
-def _cannot_read(word: str) -> str:
+_IN_OUR_WORDS = (
+    (r"Hydra sweeper is not configured$", NO_MULTIRUN),
+    (r"Primary config ", "--config-path must name a folder that holds config.yaml, and there is none"),
+    (
+        r"Could not delete from config\. '(.*)' does not exist",
+        "~{} takes out what is not there; --cfg job --package space shows what is",
+    ),
+)
+
+
+def cannot_read(word: str) -> str:
+    """What to write instead of an argument that cannot be read."""
     key, equals, value = word.partition("=")
+    hint = settings().get(key)
+    if hint in _WORDS and hint is not str and value:
+        return f"{key} must be {_type_words(hint)}, got {value}"
     if value.startswith("("):
         return f"cannot read {word!r}; a list is written {key}=[{value.strip('()')}]"
     if equals:
         return f"cannot read {word!r}; write key=value, in quotes where it holds spaces or brackets"
     if word in settings():
         return f"cannot read {word!r}; write {word}=VALUE, without spaces around ="
-    return f"cannot read {word!r}; write key=value, such as +experiment={word if word.isidentifier() else 'quickstart'}"
+    if word in {file.stem for file in _EXPERIMENTS.glob("*.yaml")}:
+        return f"cannot read {word!r}; write +experiment={word}"
+    return f"cannot read {word!r}; write key=value, such as ppo.lr=1e-3, in quotes where it holds spaces or brackets"
 
 
 def _first_line(error: Exception) -> str:
@@ -466,11 +487,19 @@ def _value_error(error: OmegaConfBaseException) -> str:
     key = re.sub(r"\[\d+\]$", "", str(error.full_key or ""))
     if key.startswith(HYDRA):
         return _unknown(key)
+    if key.startswith(f"{SPACE}.") and "ListConfig" in reason:
+        return f"{key} must have a kind, such as {{log: [low, high]}}"
     if key not in settings():
         return f"{key}: {reason}" if key else reason
     kind = _type_words(settings()[key])
     if "is not Optional" in reason:
         return f"{key} must be {kind}, got null"
+    if "ListConfig" in reason:
+        return f"{key} must be {kind}, in brackets"
+    if missing := re.match(r"Interpolation key '(.*)' not found", reason):
+        return f"{key} must be {kind}, got ${{{missing[1]}}}, and there is no {missing[1]}"
+    if reason.startswith("Missing mandatory"):
+        return f"{key} must be {kind}, got ???"
     if wrong := _WRONG_TYPE.match(reason):
         return f"{key} must be {kind}, got {wrong[1]}{_as_meant(settings()[key], wrong[1])}"
     return f"{key} must be {kind}: {reason}"
@@ -481,7 +510,7 @@ _WRONG_TYPE = re.compile(r"Value '(.*)' (?:of type '\w+' could not be converted|
 
 def _as_meant(hint: Any, value: str) -> str:
     """A remedy: the value as it is written for this type."""
-    if value.lower() in ("none", "off", "no", "nan", "") and types.NoneType in get_args(hint):
+    if value.lower() in ("none", "off", "no", "nan", "all", "auto", "") and types.NoneType in get_args(hint):
         return "; write null"
     if re.fullmatch(r"[\d.]+ *[A-Za-z%]+", value) and hint is not str:
         return "; write the number alone, without a unit"

@@ -493,12 +493,18 @@ def _kind(path: str, leaf: Any) -> Kind:
         raise SweepError(f"{where} {error}") from None
 
 
-_ALIKE = {"uniform": "float", "loguniform": "log", "log_uniform": "log", "categorical": "choice", "values": "choice"}
+_ALIKE = {
+    **dict.fromkeys(("uniform", "low", "high", "min", "max"), "float"),
+    **dict.fromkeys(("loguniform", "log_uniform"), "log"),
+    **dict.fromkeys(("categorical", "values"), "choice"),
+}
 """Kinds by the names that other programs have for them."""
 
 
 def kind_missing(where: str, values: Any) -> str:
     """What to write instead of values without a kind."""
+    if values is None:
+        return f"{where} must have a kind, got null; ~{where} takes it out of the space"
     listed = list(values) if isinstance(values, list | tuple) else [values]
     numbers = [value for value in listed if isinstance(value, float)]
     likely = "choice" if len(numbers) != 2 else "log" if 0 < 10 * numbers[0] <= numbers[1] else "float"

@@ -26,15 +26,12 @@ WRONG_NAMES = [
     ("sweep.lr=1", "unknown setting sweep.lr; did you mean ppo.lr?"),
     ("spacex=1", "unknown setting spacex; did you mean space?"),
     ("+sampler.pointsx=1", "unknown setting sampler.pointsx; did you mean sampler.points?"),
-    ("quickstart", "cannot read 'quickstart'; write key=value, such as +experiment=quickstart"),
+    ("quickstart", "cannot read 'quickstart'; write +experiment=quickstart"),
     (
         "env=Pendulum-v1",
         "env has no option Pendulum-v1; did you mean env=cartpole? There are: cartpole, triage; another",
     ),
-    (
-        "+experiment=conf/experiment/quickstart.yml",
-        "experiment has no option conf/experiment/quickstart.yml; did you me",
-    ),
+    ("ppo=conf/ppo/stuck_run.yml", "ppo has no option conf/ppo/stuck_run.yml; did you mean ppo=stuck_run? There are: "),
 ]
 
 WRONG_VALUES = [
@@ -54,6 +51,11 @@ WRONG_VALUES = [
     ("ppo.lr=0,001", "ppo.lr takes one number, with a point, got 0,001; write ppo.lr=0.001"),
     ("space.ppo.lr.log=interval(1e-4,1e-2)", "space.ppo.lr.log takes a list, got interval(1e-4,1e-2); write space.pp"),
     ("data=glob(*)", "data takes one option, got glob(*); one call is one sweep"),
+    ("+experiment=cartpole", "experiment takes one option, got quickstart and cartpole; leave one out"),
+    ("space.ppo={lr", "cannot read 'space.ppo={lr'; write key=value, in quotes where it holds spaces or brackets"),
+    ("ppo.lr=–1", "ppo.lr must be a number, got –1"),
+    ("resources.cpus=all", "resources.cpus must be a whole number, or null, got all; write null"),
+    ("sweep.metric=eval/return", "sweep.metric must be one that unstuck/Triage-v0 is evaluated by (eval/f1, eval/pre"),
     ("ppo.hidden_sizes=64,64", "ppo.hidden_sizes takes a list, got 64,64; write ppo.hidden_sizes=[64,64]"),
     ("ppo.hidden_sizes=64", "ppo.hidden_sizes takes a list, got 64; write ppo.hidden_sizes=[64]"),
     ("ppo.hidden_sizes=(64,64)", "cannot read 'ppo.hidden_sizes=(64,64)'; a list is written ppo.hidden_sizes=[64,64]"),

@@ -72,6 +72,7 @@ def test_what_an_experiment_holds_for_another_choice_is_no_mistake(
         ("defaults: [override /sampler: points]\nspace: {ppo: {gamma: {float: [0, 0.9]}}}", (), "space"),
         ("scheduler: {grace_iterations: 5}", ("scheduler=none",), ""),
         ("defaults: [override /sampler: points]", (), ""),
+        ("defaults: [quickstart, override /scheduler: none]", (), ""),
     ],
 )
 def test_ones_own_experiment_is_held_to_what_it_chooses_itself(

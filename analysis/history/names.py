@@ -206,6 +206,7 @@ _ALIKE = {  # what has the same purpose, in another unit or form
     "ppo.device": "cuda",
     "ppo.compile": "torch_compile",
     "env.eval_episodes": "evaluation_duration n_eval_episodes num_eval_episodes",
+    "sweep.seed": "random_seed seed",
     "sweep.num_trials": "n_trials num_samples trials",
     "sweep.max_hours": "time_budget time_budget_s timeout",
     "sweep.mode": "direction",

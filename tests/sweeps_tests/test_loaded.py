@@ -56,7 +56,9 @@ def said(command: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[st
         monkeypatch.setattr("sweeps.run.make_vec", stop)
         done = command(*SETTINGS, *words)
         assert done.code == 2
-        return (done.out if "stopped by the test" in done.err else done.err).splitlines()
+        lines = (done.out if "stopped by the test" in done.err else done.err).splitlines()
+        assert [line.partition(":")[0] for line in lines[:1]] in (["Data"], ["sweep.py"])
+        return lines
 
     return run
 

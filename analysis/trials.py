@@ -13,7 +13,7 @@ from analysis.statistics import Estimate, over_seeds
 from rl import metrics
 from rl.metrics import FINAL_EVALUATIONS
 
-COMPLETED, PRUNED = "completed", "pruned"
+COMPLETED, PRUNED, INFEASIBLE = "completed", "pruned", "infeasible"
 
 VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the evaluation at the rung alone"
 """Why a pruned trial's value is another number than those in its reason."""
@@ -139,6 +139,11 @@ class Sweep:
             if trial.value is not None and math.isfinite(trial.value) and (not outcomes or trial.outcome in outcomes)
         ]
         return sorted(chosen, key=lambda trial: -self.sign * (trial.value or 0.0))
+
+    @property
+    def counting(self) -> list[Trial]:
+        """Trials that count as such: all but those whose configuration could not run."""
+        return [trial for trial in self.trials if trial.outcome != INFEASIBLE]
 
     @property
     def best(self) -> Trial | None:

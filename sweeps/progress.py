@@ -131,12 +131,15 @@ class Progress:
             self._line(f"warning: {message}")
 
     def _compare(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
-        if outcome is Outcome.COMPLETED and value is not None and self._improves(value):
+        if outcome is Outcome.COMPLETED and value is not None and self._improves(number, value):
             self._best = _Best(number, value, spread)
 
-    def _improves(self, value: float) -> bool:
+    def _improves(self, number: int, value: float) -> bool:
+        """Whether a trial is the best so far; of equal ones, which are frequent while F1 is 0, the lowest number is."""
         if self._best is None:
             return True
+        if value == self._best.value:
+            return number < self._best.number
         return value > self._best.value if self._config.sweep.mode == "max" else value < self._best.value
 
     def _line(self, text: str) -> None:

@@ -60,8 +60,11 @@ def show_summary(
     if any(entry.outcome is Outcome.PRUNED for entry in entries):
         console.print(VALUE_AND_RUNG, soft_wrap=True, highlight=False)
     counts = Counter(entry.outcome for entry in entries if entry.outcome)
+    could_not_run = counts.pop(Outcome.INFEASIBLE, 0)
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(
-        f"{sum(counts.values())} trials: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+        f"{sum(counts.values())} trials: {ended}"
+        + (f"; {could_not_run} more could not run and do not count (infeasible)" if could_not_run else "")
     )
     if report:
         console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)

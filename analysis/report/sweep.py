@@ -89,10 +89,16 @@ def _works(found: Findings) -> list[Block]:
         if trial and trial.number in found.diagnoses and not (trial is control and control is best):
             items.append(f"{who}, {trial.number}: {verdict(found.diagnoses[trial.number])}")
     ended = counts(sweep.trials)
-    bad = [f"{ended[name]} {name}" for name in ("diverged", "stuck", "crashed", "infeasible") if name in ended]
+    bad = [f"{ended[name]} {name}" for name in ("diverged", "stuck", "crashed") if name in ended]
     if bad:
-        items.append(f"Did not work: {listed(bad)} of {counted(len(sweep.trials), 'trial')}.")
+        items.append(f"Did not work: {listed(bad)} of {counted(len(sweep.counting), 'trial')}{could_not_run(sweep)}.")
     return [Bullets(tuple(items))] if items else []
+
+
+def could_not_run(sweep: Sweep) -> str:
+    """How many configurations could not run, which are no trials; empty for none."""
+    count = len(sweep.trials) - len(sweep.counting)
+    return f"; {count} more could not run and do not count" if count else ""
 
 
 def _ended(sweep: Sweep) -> list[Block]:
@@ -119,7 +125,7 @@ def _ended(sweep: Sweep) -> list[Block]:
         )
     return [
         Table(
-            f"Outcomes of {counted(len(sweep.trials), 'trial')}",
+            f"Outcomes of {counted(len(sweep.counting), 'trial')}" + could_not_run(sweep),
             ("outcome", "trials", "which", "most frequent reasons"),
             tuple(rows),
             frozenset({1}),

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.document.markdown import to_markdown
 from analysis.interactions import interactions
 from analysis.pruning import pruning_of
+from analysis.report.sweep import Findings, sweep_document
 from analysis.trials import RungEntry, Sweep, Trial, counts
 
 
@@ -35,6 +37,17 @@ def test_the_best_trial_completed_and_trial_0_is_the_control() -> None:
     assert found.control is found.trials[0]
     assert [one.number for one in found.ranked()] == [1, 2, 0]
     assert counts(found.trials) == {"completed": 2, "pruned": 1}
+
+
+def test_what_could_not_run_is_no_trial_in_any_count() -> None:
+    """A sweep of two trials used to be one of three in its report, and of two on the screen."""
+    found = sweep(trial(0, 0.5), trial(1, None, "infeasible"), trial(2, 0.7, "stuck"), **{"sweep.num_trials": 2})
+    text = to_markdown(sweep_document(Findings(found, {})))
+    assert "Trial 0 is the best of 2 trials: " in text
+    assert "\n- 2 trials of " in text
+    assert "Did not work: 1 stuck of 2 trials; 1 more could not run and do not count." in text
+    assert "Outcomes of 2 trials; 1 more could not run and do not count" in text
+    assert "sweep.num_trials=4" in text
 
 
 def test_a_first_trial_that_differs_from_the_configuration_is_no_control() -> None:

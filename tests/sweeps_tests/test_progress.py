@@ -82,6 +82,14 @@ def test_the_best_is_a_completed_trial_by_mode(mode: str, bests: list[int]) -> N
     assert f"(trial {bests[-1]})" in plain.run(3, PRUNED, extreme)
 
 
+def test_of_equal_trials_the_lowest_number_is_the_best_as_in_the_table() -> None:
+    """F1 is 0 for many; with several workers, they do not end in the order of their numbers."""
+    plain = Plain(num_trials=9)
+    assert "best 0.000 ± 0.000 (trial 2)" in plain.run(2, DONE, 0.0)
+    assert "best 0.000 ± 0.000 (trial 1)" in plain.run(1, DONE, 0.0)
+    assert "best 0.000 ± 0.000 (trial 1)" in plain.run(3, DONE, 0.0)
+
+
 def test_time_left_by_the_pace_so_far(clock: Clock) -> None:
     plain = Plain(num_trials=4)
     plain.progress.started(0, {})

@@ -99,7 +99,7 @@ def test_a_reason_is_not_taken_for_markup() -> None:
 
 def test_the_summary_counts_outcomes_and_names_the_best() -> None:
     text = printed(config_of("sweep.name=x"), ENTRIES)
-    assert "7 trials: 4 completed, 1 pruned, 1 infeasible, 1 stuck\n" in text
+    assert "6 trials: 4 completed, 1 pruned, 1 stuck; 1 more could not run and do not count (infeasible)\n" in text
     assert "Run the best configuration (trial 2) again, alone:" in text
 
 
@@ -297,6 +297,6 @@ def test_a_rerun_of_a_resumed_sweep_is_a_new_one() -> None:
 
 def test_what_the_report_says_stands_below_the_counts() -> None:
     text = printed(config_of(), ENTRIES, report="Trial 2 is the best.\nThe report: runs/mine/report/report.html")
-    counts, said, where, blank, *_ = text[text.index("7 trials:") :].replace("\n\n", "\n", 1).splitlines()
+    counts, said, where, blank, *_ = text[text.index("6 trials:") :].replace("\n\n", "\n", 1).splitlines()
     assert counts.startswith("7 trials:")
     assert (said, where, blank) == ("Trial 2 is the best.", "The report: runs/mine/report/report.html", "")

@@ -298,5 +298,5 @@ def test_a_rerun_of_a_resumed_sweep_is_a_new_one() -> None:
 def test_what_the_report_says_stands_below_the_counts() -> None:
     text = printed(config_of(), ENTRIES, report="Trial 2 is the best.\nThe report: runs/mine/report/report.html")
     counts, said, where, blank, *_ = text[text.index("6 trials:") :].replace("\n\n", "\n", 1).splitlines()
-    assert counts.startswith("7 trials:")
+    assert counts.startswith("6 trials:")
     assert (said, where, blank) == ("Trial 2 is the best.", "The report: runs/mine/report/report.html", "")

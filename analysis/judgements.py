@@ -110,7 +110,7 @@ def add_judgement(report: Path, judgement: Judgement) -> Judgements:
     Raises:
         AnalysisError: The file that is there holds something else.
     """
-    report.mkdir(exist_ok=True)
+    report.mkdir(parents=True, exist_ok=True)
     file = report / FILE
     kept = _parsed(file, list) if file.exists() else []
     temporary = report / f"{FILE}.tmp"

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.errors import AnalysisError
@@ -38,12 +39,14 @@ def _parser() -> argparse.ArgumentParser:
         "did not use, and evaluates both on the test part. Adds what it found to the sweep's report/champions.json.",
         epilog="example: python -m sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8",
     )
-    champion.add_argument("folder", type=Path, help="the sweep's folder, such as runs/NAME")
+    champion.add_argument("sweep", help="the sweep's name, or its folder, such as runs/NAME")
+    champion.add_argument("--folder", type=Path, default=Path("runs"), help="sweep.folder, for a name (default: runs)")
     champion.add_argument(
         "--seeds", type=int, default=8, help="fresh seeds for each configuration; 3 at least for a verdict (default: 8)"
     )
     champion.add_argument("--trial", type=int, help="judge this trial instead of the best completed one")
     champion.add_argument("--optuna-url", help="the ledger, if its URL holds a password")
+    champion.add_argument("--mlflow-url", help="MLflow, if its URL holds a password")
     champion.add_argument("--data-path", help="where the flows lie now, if they were moved")
     champion.set_defaults(command=_champion)
     audit = commands.add_parser(
@@ -65,19 +68,23 @@ def _parser() -> argparse.ArgumentParser:
 def _champion(options: argparse.Namespace) -> int:
     if options.seeds < 1:
         raise SweepError(f"--seeds must be at least 1, got {options.seeds}; try 8")
-    from sweeps.champion import describe, judge, load_sweep  # late: a refusal need not wait for torch
+    from sweeps.champion import describe, judge  # late: a refusal need not wait for torch
+    from sweeps.find import find_sweep
     from sweeps.reports import rewrite_reports
 
-    folder = options.folder.absolute()
-    judgements = judge(folder, options.seeds, options.trial, options.optuna_url, options.data_path)
-    study = load_sweep(folder).sweep
-    print(*describe(judgements, study.metric, study.mode), sep="\n")
-    print(rewrite_reports(load_sweep(folder), options.optuna_url))
+    where = options.sweep, options.folder, options.optuna_url, options.mlflow_url
+    config = find_sweep(*where)
+    if options.data_path is not None:
+        config = replace(config, data=replace(config.data, path=options.data_path))
+    judgements = judge(config, options.seeds, options.trial)
+    print(*describe(judgements, config.sweep.metric, config.sweep.mode), sep="\n")
+    print(rewrite_reports(find_sweep(*where)))  # it may have an id by now
     return 0
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from sweeps.audit import audit, find_sweep, mend
+    from sweeps.audit import audit, mend
+    from sweeps.find import find_sweep
 
     where = options.sweep, options.folder, options.optuna_url, options.mlflow_url
     if options.repair:

@@ -1,23 +1,19 @@
 """Whether a sweep's records agree, and what to do where they do not: `python -m sweeps audit NAME`."""
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
-from sweeps.champion import load_sweep
 from sweeps.compare import Finding, compare
-from sweeps.config import SweepConfig, check_name
+from sweeps.config import SweepConfig
 from sweeps.layout import sweep_folder
 from sweeps.ledger import Entry, Ledger
 from sweeps.lock import is_running
 from sweeps.lock import running as held
 from sweeps.mlflow_runs import adopt_runs, settle_runs
 from sweeps.records import identify
-from sweeps.redact import refuse_masked
 from sweeps.repair import repair
 from sweeps.snapshot import Snapshot, take
 
@@ -80,32 +76,6 @@ class Audit:
 
     def _open(self) -> list[Entry]:
         return [entry for entry in self.snapshot.entries if entry.is_open]
-
-
-def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> SweepConfig:
-    """The configuration of a sweep, with the URLs of its databases.
-
-    Args:
-        name: Its name, or its folder.
-        folder: Where sweeps are, for a name.
-        optuna_url: The ledger, where its URL holds a password (which the sweep's folder does not keep).
-        mlflow_url: MLflow, likewise.
-
-    Raises:
-        ConfigError: No sweep can have this name.
-        SweepError: There is no such sweep; or a password is needed.
-    """
-    if os.sep not in name:
-        check_name("a sweep's name", name)
-    config = load_sweep((Path(name) if os.sep in name else folder / name).absolute())
-    tracking = replace(
-        config.tracking,
-        optuna_url=optuna_url or config.tracking.optuna_url,
-        mlflow_url=mlflow_url or config.tracking.mlflow_url,
-    )
-    refuse_masked("--optuna-url", tracking.optuna_url)
-    refuse_masked("--mlflow-url", tracking.mlflow_url)
-    return replace(config, tracking=tracking)
 
 
 def audit(config: SweepConfig) -> Audit:

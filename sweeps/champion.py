@@ -5,9 +5,7 @@ control beside it, are trained again on seeds of another block and read the test
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -23,26 +21,21 @@ from rl.training import make_learner
 from sweeps.config import SweepConfig
 from sweeps.data import load_same_data, loaded
 from sweeps.errors import SweepError
+from sweeps.layout import sweep_folder
 from sweeps.ledger import Entry, Ledger, best
 from sweeps.memory import require_memory
 from sweeps.outcome import Outcome
 from sweeps.records import settle
-from sweeps.redact import refuse_masked
-from sweeps.schema import from_yaml
 from sweeps.space import Space, search_space
 
 
-def judge(
-    folder: Path, seeds: int, trial: int | None = None, optuna_url: str | None = None, data_path: str | None = None
-) -> Judgements:
+def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
     """Train a sweep's best trial and its control again, printing what it does; add to `report/champions.json`.
 
     Args:
-        folder: The sweep's, absolute.
+        config: The sweep's: see `find_sweep`.
         seeds: Fresh members of each.
         trial: Another trial than the best completed one.
-        optuna_url: The ledger, where its URL holds a password (which the sweep's folder does not keep).
-        data_path: Where the flows lie now; None: where they lay.
 
     Returns:
         All judgements of the sweep, this one as the last.
@@ -50,20 +43,16 @@ def judge(
     Raises:
         AnalysisError: Its earlier judgements cannot be read.
         DataError: The flows cannot be read.
-        SweepError: There is no such sweep or trial, or none completed, or the flows are not those that it was run on.
+        SweepError: There is no such trial, or none completed, or the flows are not those that it was run on.
     """
-    config = load_sweep(folder)
-    if data_path is not None:
-        config = replace(config, data=replace(config.data, path=data_path))
-    config = replace(config, tracking=replace(config.tracking, optuna_url=optuna_url or config.tracking.optuna_url))
-    refuse_masked("--optuna-url", config.tracking.optuna_url)
+    report = sweep_folder(config) / "report"
     ledger = Ledger.of(settle(config))
     entries = ledger.entries()
     entry = _entry(entries, trial, config.sweep.mode)
     space, _ = search_space(config)
     data, fingerprint = load_same_data(config, ledger.attributes)
     require_memory(config, data, seeds, setting="--seeds")
-    for line in [*loaded(data), *_earlier(read_judgements(folder / "report"), entry)]:
+    for line in [*loaded(data), *_earlier(read_judgements(report), entry)]:
         print(line, flush=True)
     print(f"training trial {entry.number} on {counted(seeds, 'fresh seed')}", flush=True)
     champion = _train(space.apply(config, entry.values), data, seeds, space.budget(config))
@@ -80,7 +69,7 @@ def judge(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
         data=fingerprint,
     )
-    return add_judgement(folder / "report", judgement)
+    return add_judgement(report, judgement)
 
 
 def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
@@ -98,23 +87,6 @@ def _has_control(entries: Sequence[Entry], space: Space, config: SweepConfig) ->
     """Whether the sweep ran its unchanged configuration; without it there is none to judge against."""
     unmarked = config.format == 1  # when no trial was on record as the control
     return any(entry.is_control or (unmarked and dict(entry.values) == space.base(config)) for entry in entries)
-
-
-def load_sweep(folder: Path) -> SweepConfig:
-    """The configuration that a sweep ran with; `sweep.folder` is where the sweep lies now.
-
-    Args:
-        folder: The sweep's, absolute.
-
-    Raises:
-        SweepError: The folder holds no sweep; the message lists those beside it.
-    """
-    file = folder / "config.yaml"
-    if not file.exists():
-        beside = sorted(path.parent.name for path in folder.parent.glob("*/config.yaml"))
-        raise SweepError(f"no sweep in {folder}; sweeps in {folder.parent}: {', '.join(beside) or 'none'}")
-    config = from_yaml(file.read_text())
-    return replace(config, sweep=replace(config.sweep, folder=str(folder.parent)))
 
 
 def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:

@@ -13,7 +13,20 @@ from sweeps.config import SweepConfig
 from sweeps.layout import sqlite_file
 from sweeps.mlflow_place import settle_artifacts
 from sweeps.mlflow_store import connect, translated
-from sweeps.tracking import FORMAT_TAG, ID_TAG, PARENT_TAG, SWEEP_TAG, TRIAL_TAG, artifacts_folder, mlflow_url, search
+from sweeps.tracking import (
+    FORMAT_TAG,
+    ID_TAG,
+    NOTE_TAG,
+    PARENT_TAG,
+    REPORT,
+    SWEEP_TAG,
+    TAG_LENGTH,
+    TRIAL_TAG,
+    artifacts_folder,
+    mlflow_url,
+    search,
+    storable,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -86,6 +99,29 @@ def adopt_runs(config: SweepConfig, run_ids: Collection[str]) -> None:
             if ID_TAG not in run.data.tags:
                 client.set_tag(run.info.run_id, FORMAT_TAG, str(config.format))
                 client.set_tag(run.info.run_id, ID_TAG, str(config.id))
+
+
+def attach_report(config: SweepConfig, run_ids: Collection[str], files: Sequence[Path], note: str) -> None:
+    """Keep a report with a sweep's own run, which may have ended; does nothing where MLflow knows nothing of it.
+
+    Args:
+        config: The sweep's.
+        run_ids: Those of its trials that the ledger knows.
+        files: Files and folders; of the same names as before, they replace those.
+        note: What to show on top of the run's page, in Markdown.
+
+    Raises:
+        TrackingError: The store cannot be written.
+    """
+    with _store(config, f"attach a report to sweep {config.sweep.name}") as store:
+        if store is None:
+            return
+        client, experiment = store
+        own = [run for run in _own(client, experiment, config, run_ids) if PARENT_TAG not in run.data.tags]
+        for run in own[:1]:
+            for path in files:
+                client.log_artifact(run.info.run_id, str(path), REPORT)
+            client.set_tag(run.info.run_id, NOTE_TAG, storable(note, TAG_LENGTH))
 
 
 def settle_runs(config: SweepConfig) -> None:

@@ -5,7 +5,6 @@ the same as `python -m analysis report NAME`, which reads MLflow.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from sweeps.diagnoses import history_of
 from sweeps.errors import LedgerError, TrackingError
 from sweeps.layout import ledger_url, read_records, sweep_folder
 from sweeps.ledger import OUTCOME, REASON, Entry, Ledger
+from sweeps.mlflow_runs import attach_report
 from sweeps.outcome import Outcome
 from sweeps.redact import redact_error
 from sweeps.space import Space, search_space
@@ -54,19 +54,28 @@ def write_reports(
         return f"warning: no report was written: {redact_error(str(error) or repr(error), *urls)}; {later}"
 
 
-def rewrite_reports(config: SweepConfig, optuna_url: str | None = None) -> str:
-    """Write the reports in a sweep's folder again, such as after a champion was judged.
-
-    Args:
-        config: The sweep's.
-        optuna_url: The ledger, where its URL holds a password.
+def rewrite_reports(config: SweepConfig) -> str:
+    """Write the reports in a sweep's folder again, such as after a champion was judged, and the sweep's in MLflow.
 
     Returns:
         As `write_reports`.
     """
-    config = replace(config, tracking=replace(config.tracking, optuna_url=optuna_url or config.tracking.optuna_url))
     space, _ = search_space(config)
-    return write_reports((config, space), Ledger.of(config), NullTracker(), lambda: False)
+    ledger = Ledger.of(config)
+    return write_reports((config, space), ledger, _OwnRun(config, ledger), lambda: False)
+
+
+class _OwnRun(NullTracker):
+    """The run of a sweep that has ended, whose trials' reports are there already."""
+
+    def __init__(self, config: SweepConfig, ledger: Ledger) -> None:
+        self._config, self._ledger = config, ledger
+
+    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+        """See `Tracker`; of a trial it does nothing."""
+        if number is None:
+            runs = {entry.run_id for entry in self._ledger.entries()}
+            attach_report(self._config, runs, files, note)
 
 
 def _write(

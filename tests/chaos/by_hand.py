@@ -24,10 +24,11 @@ import analysis.report.sweep  # noqa: F401  # likewise
 from rl.config import EnvConfig, PPOConfig
 from rl.data import FlowData
 from sweeps import run
-from sweeps.audit import audit, find_sweep
+from sweeps.audit import audit
 from sweeps.config import HealthConfig, ResourcesConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import SweepError
+from sweeps.find import find_sweep
 from sweeps.training import Training
 
 CONFIG = SweepConfig(

@@ -17,9 +17,9 @@ from rl.learner import Learner
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.__main__ import main
-from sweeps.audit import audit, find_sweep
-from sweeps.champion import load_sweep
+from sweeps.audit import audit
 from sweeps.config import StudyConfig, SweepConfig
+from sweeps.find import find_sweep, load_sweep
 from sweeps.layout import checkpoint_file, config_file, sweep_folder
 from sweeps.ledger import ID, VALUES, Ledger
 from sweeps.lock import running

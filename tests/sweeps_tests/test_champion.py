@@ -22,10 +22,11 @@ from rl.data import FlowData, Flows, fingerprint, load_flows
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
 from sweeps.__main__ import main
-from sweeps.champion import describe, judge, load_sweep
+from sweeps.champion import describe, judge
 from sweeps.config import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
 from sweeps.driver import Driver
 from sweeps.errors import SweepError
+from sweeps.find import find_sweep, load_sweep
 from sweeps.ledger import Ledger, best
 from sweeps.progress import Progress
 from sweeps.schema import to_yaml
@@ -115,7 +116,7 @@ def trained(
 def test_a_champion_is_judged_on_fresh_seeds_and_unseen_flows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_sweep(folder)
     data = load_flows(config.data)
-    judgement = judge(folder, SEEDS, trial=1).readings[-1]
+    judgement = judge(load_sweep(folder), SEEDS, trial=1).readings[-1]
     own = search_space(config)[0].apply(config, POINTS[1])
     fresh, evaluations = member_seeds(5, SEEDS, block="test"), evaluation_seed(5, block="test evaluation")
     expected = trained(own, fresh, evaluations, data, data.test)
@@ -131,8 +132,8 @@ def test_a_champion_is_judged_on_fresh_seeds_and_unseen_flows(folder: Path, caps
 
 def test_every_judgement_is_written_down(folder: Path, tmp_path: Path) -> None:
     sweep = copied(folder, tmp_path)
-    judge(sweep, SEEDS, trial=1)
-    judgements = judge(sweep, 2, trial=2)
+    judge(load_sweep(sweep), SEEDS, trial=1)
+    judgements = judge(load_sweep(sweep), 2, trial=2)
     assert [path.name for path in (sweep / "report").iterdir()] == ["champions.json"]
     written = json.loads((sweep / "report" / "champions.json").read_text())
     assert [(one["trial"], len(one["champion"]), len(one["control"])) for one in written] == [(1, 3, 3), (2, 2, 2)]
@@ -149,14 +150,14 @@ def test_the_best_completed_trial_is_judged(folder: Path) -> None:
     entries = Ledger.open(f"sqlite:///{folder.parent}/optuna.db", "tiny").entries()
     expected = best(entries, "max")
     assert expected is not None
-    judgement = judge(folder, 1).readings[-1]
+    judgement = judge(load_sweep(folder), 1).readings[-1]
     assert (judgement.trial, judgement.searched) == (expected.number, expected.value)
 
 
 def test_the_control_is_not_compared_with_itself(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judgements = judge(copied(folder, tmp_path), 2, trial=0)
+    judgements = judge(load_sweep(copied(folder, tmp_path)), 2, trial=0)
     assert judgements.readings[-1].control == ()
     assert judgements.difference(judgements.readings[-1]) is None
     assert capsys.readouterr().out.splitlines()[1:] == ["training trial 0 on 2 fresh seeds"]
@@ -165,7 +166,7 @@ def test_the_control_is_not_compared_with_itself(
 def test_a_sweep_without_a_control_is_judged_against_none(tmp_path: Path) -> None:
     config = config_in(tmp_path / "runs", "bare")
     config = replace(config, ppo=replace(config.ppo, lr=2e-3))  # no trial has it
-    judgements = judge(finish(config, load_flows(config.data), num_completed=1), 2)
+    judgements = judge(load_sweep(finish(config, load_flows(config.data), num_completed=1)), 2)
     assert judgements.readings[-1].control == ()
 
 
@@ -173,8 +174,8 @@ def test_another_reading_of_the_test_part_says_so(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep = copied(folder, tmp_path)
-    judge(sweep, 1, trial=1)
-    judge(sweep, 1, trial=0)
+    judge(load_sweep(sweep), 1, trial=1)
+    judge(load_sweep(sweep), 1, trial=0)
     capsys.readouterr()
     assert main(["champion", str(sweep), "--seeds", "2", "--trial", "1"]) == 0
     printed = capsys.readouterr().out
@@ -203,8 +204,8 @@ def test_a_sweep_can_be_judged_where_it_was_moved_to(folder: Path, tmp_path: Pat
     assert load_sweep(moved).sweep.folder == str(moved.parent)
     (moved.parent / "optuna.db").rename(moved.parent / "other.db")
     with pytest.raises(SweepError, match=r"must be a database that exists, got .*optuna\.db"):
-        judge(moved, 1)
-    judgements = judge(moved, 1, trial=2, optuna_url=f"sqlite:///{moved.parent / 'other.db'}")
+        judge(load_sweep(moved), 1)
+    judgements = judge(find_sweep(str(moved), moved, f"sqlite:///{moved.parent / 'other.db'}"), 1, trial=2)
     assert judgements.readings[-1].trial == 2
 
 
@@ -216,7 +217,7 @@ def test_other_environments_play_episodes_of_their_own(tmp_path: Path) -> None:
         sweep=replace(config.sweep, metric="eval/episode_return"),
         space={"ppo": {"lr": {"log": [1e-4, 1e-1]}}},
     )
-    judgement = judge(finish(config, None, num_completed=1), 2).readings[-1]
+    judgement = judge(load_sweep(finish(config, None, num_completed=1)), 2).readings[-1]
     fresh, evaluations = member_seeds(5, 2, block="test"), evaluation_seed(5, block="test evaluation")
     assert list(judgement.champion) == trained(config, fresh, evaluations, None, None)
     assert list(judgement.champion) != trained(config, fresh, evaluation_seed(5), None, None)
@@ -224,23 +225,23 @@ def test_other_environments_play_episodes_of_their_own(tmp_path: Path) -> None:
 
 def test_no_sweep_there(folder: Path) -> None:
     with pytest.raises(SweepError, match=rf"^no sweep in {folder.parent}/nope; sweeps in {folder.parent}: tiny$"):
-        judge(folder.parent / "nope", 1)
+        judge(load_sweep(folder.parent / "nope"), 1)
     with pytest.raises(SweepError, match=r"/tiny/nope; sweeps in .*/tiny: none$"):
-        judge(folder / "nope", 1)
+        judge(load_sweep(folder / "nope"), 1)
 
 
 @pytest.mark.parametrize("number", [3, 99])
 def test_only_a_completed_trial_can_be_champion(folder: Path, number: int) -> None:
     message = rf"^--trial must name a completed trial, got {number}; completed: 0, 1, 2$"
     with pytest.raises(SweepError, match=message):
-        judge(folder, 1, trial=number)
+        judge(load_sweep(folder), 1, trial=number)
 
 
 def test_without_a_completed_trial_there_is_no_champion(tmp_path: Path) -> None:
     config = config_in(tmp_path / "runs", "none")
     folder = finish(config, load_flows(config.data), num_completed=0)
     with pytest.raises(SweepError, match=r"^a champion must have completed, and no trial of this sweep did"):
-        judge(folder, 1)
+        judge(load_sweep(folder), 1)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,7 @@ def test_a_judgement_in_words(control: tuple[float, ...], mode: str, verdict: st
 
 
 def test_the_command_says_it_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    best = judge(folder, 1).readings[-1].trial
+    best = judge(load_sweep(folder), 1).readings[-1].trial
     (folder / "report" / "champions.json").unlink()
     capsys.readouterr()
     assert main(["champion", str(folder), "--seeds", "2"]) == 0

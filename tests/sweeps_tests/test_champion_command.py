@@ -1,6 +1,9 @@
 """What users read of a champion, on a sweep of commit 3fefaf5: 4 trials, of which 1 is the best and has been judged."""
 
+import csv
 import json
+import random
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -64,7 +67,6 @@ def test_a_judgement_of_what_is_no_longer_the_best_hides_nothing(command: Any, e
 
 def test_a_control_that_was_stopped_is_not_compared_as_if_it_had_run_to_its_end(command: Any, ended: Path) -> None:
     (ended / "report" / "champion.json").unlink()
-    assert "95 % interval for 3 comparisons at once" in lead(command, ended)
     with sqlite3.connect(ended.parent / "optuna.db") as ledger:
         ledger.execute(
             "UPDATE trial_user_attributes SET value_json = '\"stuck\"' WHERE key = 'outcome' AND trial_id IN "
@@ -73,3 +75,31 @@ def test_a_control_that_was_stopped_is_not_compared_as_if_it_had_run_to_its_end(
     said = lead(command, ended)
     assert "; no verdict against the control, which did not run to its end (stuck: " in said
     assert "interval" not in said
+
+
+def test_the_choice_of_the_best_is_paid_for(command: Any, ended: Path) -> None:
+    (ended / "report" / "champion.json").unlink()
+    assert "95 % interval for 3 comparisons at once" in lead(command, ended)
+
+
+def shuffle_labels(file: Path) -> None:
+    header, *rows = list(csv.reader(file.open()))
+    place = header.index("label")
+    labels = [row[place] for row in rows]
+    random.Random(0).shuffle(labels)
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows(
+            [header, *([*row[:place], x, *row[place + 1 :]] for row, x in zip(rows, labels, strict=True))]
+        )
+
+
+def test_other_labels_are_refused(command: Any, ended: Path) -> None:
+    shuffle_labels(ended.parents[1] / "flows.csv")
+    done = command.sweeps("champion", str(ended), "--seeds", "1")
+    assert (done.code, done.out) == (2, "")
+    assert re.fullmatch(
+        rf"sweeps: error: the data \({ended.parents[1]}/flows.csv\) must be those that the sweep was started with, "
+        r"fingerprint [0-9a-f]{12}, got fingerprint [0-9a-f]{12}: results on other flows do not compare; put the data "
+        r"back as it was, or start a new sweep on these flows .*\n",
+        done.err,
+    )

@@ -7,8 +7,8 @@ import pytest
 
 from rl.config import EnvConfig
 from rl.errors import ConfigError
-from sweeps.audit import find_sweep
 from sweeps.config import StudyConfig, SweepConfig
+from sweeps.find import find_sweep
 from sweeps.layout import sweep_folder
 
 OUTSIDE = ["../x", "a/b", "..", ".", "/tmp/x", "a\\b", "a\n", "", "-a", "~", "a" * 101, "a\0b"]

@@ -11,10 +11,10 @@ import pytest
 
 from rl.config import DataConfig
 from rl.data import fingerprint, load_flows
-from sweeps.champion import load_sweep
 from sweeps.config import SweepConfig
 from sweeps.data import fingerprint_words, load_data, name_flows
 from sweeps.errors import SweepError
+from sweeps.find import load_sweep
 from sweeps.ledger import Ledger
 
 pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own
@@ -40,20 +40,6 @@ def shuffle_labels(file: Path) -> None:
         csv.writer(out).writerows(
             [header, *([*row[:place], x, *row[place + 1 :]] for row, x in zip(rows, labels, strict=True))]
         )
-
-
-def test_a_champion_is_refused_other_labels(command: Any, ended: Path) -> None:
-    shuffle_labels(ended.parents[1] / "flows.csv")
-    recorded = Ledger.open(f"sqlite:///{ended.parent}/optuna.db", "ended").attributes["data"]
-    _, now = load_data(load_sweep(ended))
-    assert now is not None
-    done = command.sweeps("champion", str(ended), "--seeds", "1")
-    assert (done.code, done.out) == (2, "")
-    assert done.err == (
-        f"sweeps: error: the data ({ended.parents[1]}/flows.csv) must be those that the sweep was started with, "
-        f"fingerprint {recorded[:12]}, got fingerprint {now[:12]}: results on other flows do not compare; put the data "
-        "back as it was, or start a new sweep on these flows (with data.fingerprint=null, if that is set)\n"
-    )
 
 
 def test_a_champion_finds_flows_that_were_moved(command: Any, ended: Path) -> None:

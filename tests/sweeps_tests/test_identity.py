@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from sweeps.champion import load_sweep
+from sweeps.find import load_sweep
 
 TINY = (
     "+experiment=quickstart",

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
-from sweeps.champion import load_sweep
+from sweeps.find import load_sweep
 
 SETTINGS = (
     "+experiment=quickstart",

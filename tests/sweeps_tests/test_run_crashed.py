@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import sweep
-from sweeps.audit import audit, find_sweep
+from sweeps.audit import audit
+from sweeps.find import find_sweep
 from sweeps.machine import THREADS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

@@ -12,7 +12,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from sweeps.audit import audit, find_sweep
+from sweeps.audit import audit
+from sweeps.find import find_sweep
 from sweeps.layout import checkpoint_file, read_records, scratch_file
 
 ROOT = Path(__file__).parents[2]

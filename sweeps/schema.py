@@ -249,6 +249,8 @@ def _dotted(node: Any, prefix: str) -> Iterator[str]:
 
 
 def _unknown(key: str) -> str:
+    if key in settings():
+        return f"{key} must be nested in a file: {{{key.replace('.', ': {', 1)}: VALUE}}}}"
     if key.startswith((HYDRA, "hydra/")):
         return f"{key} must stay as it is: {_STAYS}; leave it out"
     return f"unknown setting {key}; did you mean {nearest(key)}?"
@@ -406,14 +408,14 @@ def explain(error: Exception) -> str:
         return _missing_option(str(error.missing_cfg_file), list(error.options))
     if isinstance(error, OverrideParseException):
         return cannot_read(str(error.override))
-    for pattern, words in _IN_OUR_WORDS:
-        if said := re.match(pattern, str(error)):
-            return words.format(*said.groups())
     cause = error.__cause__ or error.__context__
+    file = re.match(r"In '([^']+)': ", str(error))
+    where = f"{file[1]}.yaml: " if file and file[1] != "config" else ""
+    for pattern, words in _IN_OUR_WORDS:
+        if said := re.search(pattern, f"{error}\n{cause}", re.MULTILINE):
+            return where + words.format(*map(str.lower, said.groups()))
     if getattr(cause, "full_key", None) == EXPERIMENT or f"@{EXPERIMENT}." in str(error):
         return f"an experiment's file must have '# @package _global_' as its first line; {_first_line(error)}"
-    file = re.match(r"In '([^']+)': \w+ raised while composing", str(error))
-    where = f"{file[1]}.yaml: " if file else ""
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and not is_free_form(str(cause.full_key)):
         return where + _unknown(str(cause.full_key))
     if isinstance(cause, OmegaConfBaseException) and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
@@ -425,14 +427,22 @@ def explain(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+_CHOOSE = "an option is chosen by 'override /{0}: OPTION' in the file's defaults"
+_NESTED = "space holds {{ppo: {{lr: {{log: [low, high]}}}}}}, and sampler.points a list of {{ppo: {{lr: VALUE}}}}"
 _IN_OUR_WORDS = (
-    (r"Hydra sweeper is not configured$", NO_MULTIRUN),
-    (r"Primary config ", "--config-path must name a folder that holds config.yaml, and there is none"),
+    (r"^Hydra sweeper is not configured$", NO_MULTIRUN),
+    (r"^Primary config ", "--config-path must name a folder that holds config.yaml, and there is none"),
     (
-        r"Could not delete from config\. '(.*)' does not exist",
+        r"^Could not delete from config\. '(.*)' does not exist",
         "~{} takes out what is not there; --cfg job --package space shows what is",
     ),
+    (r"^Cannot merge DictConfig with ListConfig|^Cannot assign \w+ to Dict", _NESTED),
+    (r"^Merge error: \w+ is not a subclass of (\w+)Config\. value: (.*)", "{0} takes settings, got {1}; " + _CHOOSE),
+    (r"^Multiple values for (\w+)\. To override a value use 'override \w+: (.*)'", "{0} is chosen twice; " + _CHOOSE),
+    (r"Could not override '[\w/]*?(\w+)@.*No match in the defaults list", "{0} is not chosen so; " + _CHOOSE),
+    (r"^field '(\w+)' is not Optional", "{} takes settings, got null"),
 )
+"""What Hydra and OmegaConf say, and the same with a remedy."""
 
 
 def cannot_read(word: str) -> str:
@@ -495,7 +505,7 @@ def _value_error(error: OmegaConfBaseException) -> str:
     if "is not Optional" in reason:
         return f"{key} must be {kind}, got null"
     if "ListConfig" in reason:
-        return f"{key} must be {kind}, in brackets"
+        return f"{key} must be {kind}" + (", in brackets" if get_origin(settings()[key]) is tuple else ", got a list")
     if missing := re.match(r"Interpolation key '(.*)' not found", reason):
         return f"{key} must be {kind}, got ${{{missing[1]}}}, and there is no {missing[1]}"
     if reason.startswith("Missing mandatory"):
@@ -505,7 +515,9 @@ def _value_error(error: OmegaConfBaseException) -> str:
     return f"{key} must be {kind}: {reason}"
 
 
-_WRONG_TYPE = re.compile(r"Value '(.*)' (?:of type '\w+' could not be converted|is not a valid)")
+_WRONG_TYPE = re.compile(
+    r"(?:Value|Cannot convert '\w+' to string:) '(.*)'(?: of type '\w+' could not be converted| is not a valid|$)"
+)
 
 
 def _as_meant(hint: Any, value: str) -> str:

@@ -163,6 +163,20 @@ def test_a_mistyped_experiment_names_the_nearest_and_all() -> None:
         ("# @package _global_\nppo: {lrr: 1}\n", "experiment/mine.yaml: unknown setting ppo.lrr; did you mean ppo.lr?"),
         ("# @package _global_\nppo: {lr: abc}\n", "experiment/mine.yaml: ppo.lr must be a number, got abc"),
         ("# @package _global_\nppo: {lr: 1\n", "while parsing a flow mapping in"),
+        (
+            "# @package _global_\nppo.lr: 1\n",
+            "experiment/mine.yaml: ppo.lr must be nested in a file: {ppo: {lr: VALUE}}",
+        ),
+        (
+            "# @package _global_\ndata: csv\n",
+            "experiment/mine.yaml: data takes settings, got csv; an option is chosen by",
+        ),
+        ("# @package _global_\nppo: {lr: [1, 2]}\n", "experiment/mine.yaml: ppo.lr must be a number, got a list"),
+        ("# @package _global_\nspace: {ppo: {lr: [1, 2]}}\n", "experiment/mine.yaml: space holds {ppo: {lr: {log: [l"),
+        (
+            "# @package _global_\ndefaults: [/data: csv]\n",
+            "data is chosen twice; an option is chosen by 'override /data",
+        ),
         ("ppo: {lr: 1}\n", "an experiment's file must have '# @package _global_' as its first line"),
         ("defaults: [{override /ppo: stuck_run}]\n", "an experiment's file must have '# @package _global_'"),
     ],

@@ -109,7 +109,9 @@ def _left_out(config: DataConfig, raw: RawFlows, used: set[str]) -> dict[str, tu
     reasons: dict[str, list[str]] = {"by data.drop": list(config.drop)}
     for name, values in raw.numbers.items():
         if name not in used:
-            reasons.setdefault("empty" if np.isnan(values).all() else "constant", []).append(name)
+            different = len(np.unique(values[~np.isnan(values)]))
+            reason = "empty" if different == 0 else "constant" if different == 1 else "constant in training"
+            reasons.setdefault(reason, []).append(name)
     for name, column in raw.categories.items():
         if name not in used:
             different = len(np.unique(column.codes))

@@ -147,6 +147,17 @@ def test_little_is_said_of_few_rows():
     assert hints(raw, PLAIN, _rng()) == ()
 
 
+def test_columns_left_out_are_told_by_their_reason(real_data: Path):
+    report = load_flows(
+        DataConfig(source="nsl_kdd", path=str(real_data / "nsl-kdd" / "KDDTrain+_20Percent.txt"))
+    ).report
+    assert report is not None
+    assert report.lines() == [
+        "Data: 15,093 of 25,192 flows (KDDTrain+_20Percent.txt), 1,644 of them threats: 35 numbers and 3 names "
+        "(90 features); left out: 1 constant in training (urgent), 2 constant (num_outbound_cmds, is_host_login)"
+    ]
+
+
 def test_legitimate_columns_of_real_data_are_not_named(real_data: Path):
     kdd, phishing = real_data / "nsl-kdd" / "KDDTrain+_20Percent.txt", real_data / "website-phishing" / "phishing.csv"
     for config in (

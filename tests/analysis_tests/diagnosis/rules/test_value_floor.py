@@ -1,5 +1,6 @@
 """The value loss at its floor: measured, or bounded by the formula; and what would lower it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,6 +165,24 @@ def test_what_is_assumed_is_said() -> None:
     assert "gamma 0.99 and" not in one.why
     blamed = found(RULE, unset(unmeasured(), "ppo.value_coef", "ppo.lr")).unsupported
     assert [(one.what, dict(one.change)) for one in blamed] == [("value_coef too low", {}), ("lr too low", {})]
+
+
+def test_a_value_loss_below_its_floor_is_shown_with_a_word(command: Any, tmp_path: Path) -> None:
+    below = healthy(value_loss=0.9, value_floor=0.94, value_loss_excess=-0.04, explained_variance=-0.3)
+    below.table.to_csv(tmp_path / "log.csv", index_label="iteration")
+    above = healthy(value_loss=0.96, value_floor=0.94, value_loss_excess=0.02, explained_variance=-0.3)
+    above.table.to_csv(tmp_path / "other.csv", index_label="iteration")
+    why = "as a loss is measured while the critic fits the same steps, and the floor on steps left out"
+    said, other = (
+        " ".join(command.analysis("diagnose", file, "--set", "ppo.normalize_returns=batch").out.split())
+        for file in ("log.csv", "other.csv")
+    )
+    assert f"value loss 0.9, floor 0.94 (below it, {why})" in said
+    assert "train/value_loss_excess -0.04 over " in said
+    assert f"(below 0, {why})" in said
+    assert why not in other
+    beside = command.analysis("compare", "log.csv", "other.csv").out
+    assert f"an excess can be below 0, {why}" in " ".join(beside.split())
 
 
 def test_without_a_value_loss_the_rule_is_blind() -> None:

@@ -110,7 +110,7 @@ def _hardly_better(run: Signals) -> bool:
         return False
     trivial = max(run.trivial_f1.values())
     threats = max(1.0, float((counts["tp"] + counts["fn"]).iloc[-1]))
-    return level.mean < trivial + 3 * math.sqrt(trivial * (1 - trivial) / threats)
+    return level.mean < trivial + 3 * math.sqrt(max(0.0, trivial * (1 - trivial)) / threats)
 
 
 def _causes(run: Signals, when: int) -> tuple[Cause, ...]:

@@ -69,7 +69,7 @@ def _seen_again(seen: float | None, run: Signals) -> list[Evidence]:
 def _chance(run: Signals, f1: float) -> float:
     """Variance of the gap by the choice of flows: F1 is a share of some threats, one part's and the other's."""
     counts = run.confusion
-    if counts.empty:
+    if counts.empty or not 0 < f1 < 1:
         return 0.0
     threats = float((counts["tp"] + counts["fn"]).iloc[-1])
     return 2 * f1 * (1 - f1) / max(threats, 1.0)

@@ -102,8 +102,8 @@ def other_labels(run: Signals) -> Evidence | None:
 
 
 def chance(run: Signals, f1: float) -> float:
-    """Two standard errors of an F1 by the choice of flows: it is a share of some threats."""
+    """Two standard errors of an F1 by the choice of flows: it is a share of some threats; 0 of what is no share."""
     counts = run.confusion
-    if counts.empty:
+    if counts.empty or not 0 < f1 < 1:
         return 0.0
     return 2 * math.sqrt(f1 * (1 - f1) / max(1.0, float((counts["tp"] + counts["fn"]).iloc[-1])))

@@ -146,6 +146,7 @@ def test_a_signal_that_arrives_is_no_signal_lost(changed: dict[str, Any], follow
 def test_chance_is_two_errors_of_a_share_of_the_threats() -> None:
     assert chance(Signals(healthy()), 0.9) == pytest.approx(2 * math.sqrt(0.09 / 174))
     assert chance(Signals(healthy(tp=None)), 0.9) == 0.0
+    assert chance(Signals(healthy()), 89.0) == 0.0  # in percent it is no share
     assert chance(Signals(healthy(tp=0.0, fn=0.0)), 0.9) == pytest.approx(0.6)  # no threat at all: as of one
 
 

@@ -56,6 +56,7 @@ def test_flows_known_by_heart_are_a_sure_fault() -> None:
         (gap(0.9, 0.96), Kind.FINE),
         (healthy(f1_train=lambda table: table["eval/f1"] + 0.07), Kind.FINE),
         (healthy(), Kind.FINE),
+        (gap(60.0, 61.0), Kind.FAULT),  # in percent: another rule's, and this one must not stumble
     ],
 )
 def test_its_borders(run: History, expected: Kind) -> None:

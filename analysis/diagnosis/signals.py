@@ -48,7 +48,8 @@ class Window:
     @property
     def spread(self) -> float:
         """Standard deviation of the values (n - 1), 0 for a single one."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
+        with np.errstate(invalid="ignore", over="ignore"):  # of seeds, some may have diverged
+            return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
 
     @property
     def error(self) -> float:
@@ -194,16 +195,17 @@ class Signals:
         """Shares of the actions by iteration, a column each, where all of them were recorded."""
         found = self._shares.get(prefix)
         if found is None:
-            found = self._shares[prefix] = pd.DataFrame(self.history.family(prefix)).dropna()
+            found = self._shares[prefix] = _complete(pd.DataFrame(self.history.family(prefix)))
         return found
 
     @cached_property
     def confusion(self) -> pd.DataFrame:
-        """Columns tp, tn, fp, fn by iteration of evaluation; empty unless all were recorded."""
+        """Columns tp, tn, fp, fn by iteration of evaluation; empty unless all were recorded, of some flows."""
         names = (metrics.TRUE_POSITIVES, metrics.TRUE_NEGATIVES, metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES)
         if not self.has(*names):
             return pd.DataFrame()
-        return pd.DataFrame({name.rpartition("/")[2]: self.history.curve(name) for name in names}).dropna()
+        counts = _complete(pd.DataFrame({name.rpartition("/")[2]: self.history.curve(name) for name in names}))
+        return counts[counts.sum(axis=1) > 0]
 
     @cached_property
     def trivial_f1(self) -> Mapping[str, float]:
@@ -230,6 +232,11 @@ class Signals:
         if curve.empty:
             return None
         return Window(name, tuple(int(i) for i in curve.index), tuple(curve.tolist()))
+
+
+def _complete(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of which every value is finite."""
+    return table[np.isfinite(table.to_numpy(dtype=np.float64)).all(axis=1)]
 
 
 def shown(shares: Sequence[float]) -> str:

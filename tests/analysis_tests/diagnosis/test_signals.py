@@ -31,6 +31,7 @@ def test_a_window_has_the_statistics_of_its_values() -> None:
     assert window.error == pytest.approx(math.sqrt(7 / 3))
     assert str(window) == "1 to 6 over iterations 3 to 9"
     assert window.level == "3 ± 3"
+    assert math.isnan(Window(NAME, (1, 2), (math.inf, 1.0)).spread)  # and no warning of numpy's
     single = Window(NAME, (3,), (1.5,))
     assert (single.spread, single.error, str(single), single.level) == (0.0, 0.0, "1.5 at iteration 3", "1.5")
 
@@ -144,6 +145,8 @@ def test_shares_are_those_of_iterations_that_have_them_all() -> None:
     shares = run.shares(metrics.ACTION_PREFIX)
     assert tuple(shares.columns) == NAMES
     assert (len(shares), 2 in shares.index) == (99, False)
+    endless = Signals(healthy(action_alert=np.where(turn == 2, math.inf, 0.1)))
+    assert 2 not in endless.shares(metrics.ACTION_PREFIX).index
     assert Signals(healthy(**{f"greedy_{name}": None for name in NAMES})).shares(metrics.GREEDY_PREFIX).empty
 
 
@@ -152,6 +155,10 @@ def test_counts_need_all_four() -> None:
     assert list(counts.columns) == ["tp", "tn", "fp", "fn"]
     assert set(counts.sum(axis=1)) == {1600.0}
     assert Signals(healthy(fn=None)).confusion.empty
+    turn = np.arange(1, LENGTH + 1)
+    odd = healthy(tp=np.where(turn == 50, math.inf, np.where(turn == 60, math.nan, 100.0)))
+    assert list(Signals(odd).confusion.index) == [10, 20, 30, 40, 70, 80, 90, 100]
+    assert Signals(healthy(tp=0.0, tn=0.0, fp=0.0, fn=0.0)).confusion.empty  # of no flow at all
 
 
 def test_what_trivial_policies_reach_is_recorded_or_worked_out_from_the_counts() -> None:

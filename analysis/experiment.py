@@ -156,8 +156,9 @@ def _foreign(history: History) -> list[str]:
     actions = {name for name in history.family("train/action/")} | set(history.setting("env.actions") or ())
     if actions >= _TRIAGE_ACTIONS:
         words = ["data=csv", "data.path=FLOWS.csv", "data.label=LABEL", "data.benign=[BENIGN]"]
-        if history.setting("data.threat_share"):
-            words.append(f"data.threat_share={history.setting('data.threat_share'):g}")
+        share = history.setting("data.threat_share")
+        if share and isinstance(share, int | float):
+            words.append(f"data.threat_share={share:g}")
     elif environment:
         words = ["env=cartpole", f"env.id={environment}", "sweep.metric=eval/episode_return"]
     else:

@@ -79,7 +79,8 @@ class History:
     @property
     def length(self) -> int:
         """Iterations that the run was meant to have, or has, if that was not recorded."""
-        return max(int(self.setting("ppo.num_iterations", 0) or 0), self.last_iteration)
+        planned = self.setting("ppo.num_iterations")
+        return max(int(planned) if isinstance(planned, int | float) else 0, self.last_iteration)
 
     @cached_property
     def _recorded(self) -> Mapping[str, None]:

@@ -177,6 +177,8 @@ def test_another_programs_triage_asks_for_its_flows() -> None:
     ]
     bare = History("stuck", "a folder", healthy().table, {})
     assert not any(word.startswith("data.threat_share") for word in command(bare, [arm(ppo__gamma=0.9)], FOLDER))
+    worded = History("stuck", "a folder", healthy().table, {"data.threat_share": "a tenth"})
+    assert not any(word.startswith("data.threat_share") for word in command(worded, [arm(ppo__gamma=0.9)], FOLDER))
     listed = History("stuck", "a folder", healthy().table.iloc[:, :4], {"env.actions": ["allow", "block"]})
     assert command(listed, [arm(ppo__gamma=0.9)], FOLDER) == []  # neither triage nor an environment's id
 

@@ -62,6 +62,7 @@ def test_its_length_is_the_planned_one_or_what_it_has() -> None:
     assert replace(RUN, settings={"ppo.num_iterations": 20}).length == 20
     assert replace(RUN, settings={"ppo.num_iterations": 5}).length == 9
     assert replace(RUN, settings={"ppo.num_iterations": None}).length == 9
+    assert replace(RUN, settings={"ppo.num_iterations": "many"}).length == 9
     empty = History("a run", "nowhere", pd.DataFrame())
     assert (empty.last_iteration, empty.length) == (0, 0)
     assert not empty.has(metrics.F1)

@@ -1,5 +1,7 @@
 """Seeds in two groups: some have learned it and some have not, and a mean over them describes neither."""
 
+import math
+
 from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Sureness
 from analysis.diagnosis.signals import Signals
 from analysis.diagnosis.standing import TRIVIAL_MARGIN
@@ -22,7 +24,7 @@ APART = 0.2
 def examine(run: Signals) -> Finding | None:
     """Look for the largest gap between seeds."""
     name = metrics.F1 if run.seeds(metrics.F1) else metrics.EVAL_RETURN
-    seeds = run.seeds(name)
+    seeds = {seed: value for seed, value in run.seeds(name).items() if math.isfinite(value)}
     if len(seeds) < LEAST:
         return None
     ordered = sorted(seeds.items(), key=lambda item: item[1])

@@ -1,5 +1,6 @@
 """Figures of one run, each from the metrics that it has."""
 
+import math
 from collections.abc import Sequence
 
 from analysis.diagnosis.signals import Signals
@@ -31,7 +32,7 @@ def line_of(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
     band = []
     if len(seeds) > 1:
         for step in curve.index:
-            values = [float(seed[step]) for seed in seeds if step in seed.index]
+            values = [float(seed[step]) for seed in seeds if math.isfinite(seed.get(step, math.nan))]
             if values:
                 band.append((float(step), min(values), max(values)))
     return Line(title, [(float(step), float(value)) for step, value in curve.items()], band, index)  # type: ignore[arg-type]

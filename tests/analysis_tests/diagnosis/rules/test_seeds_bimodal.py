@@ -1,5 +1,6 @@
 """Seeds in two groups: the gap between them, and whether the worse group has learned anything."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ def test_seeds_in_two_groups_are_a_fault_where_there_are_five() -> None:
         (seeds(0.2, 0.9, 0.9, 0.9), Kind.SUSPECT),  # too few to be sure
         (seeds(0.2, 0.9, 0.9), Kind.SUSPECT),
         (seeds(0.2, 0.9), None),
+        (seeds(0.2, 0.9, math.inf, 0.9), Kind.SUSPECT),  # of three that are numbers
+        (seeds(0.2, 0.9, math.inf), None),
         (seeds(0.2, 0.2, 0.9, 0.9, 0.9), Kind.FAULT),
         (seeds(0.0, 0.2, 0.449, 0.9), Kind.SUSPECT),
         (seeds(0.0, 0.2, 0.46, 0.9), None),  # a gap below half of the distance: no two groups

@@ -15,6 +15,7 @@ WOULD_TELL = {
     metrics.ENTROPY: "whether the policy has made up its mind about single flows",
     metrics.ADVANTAGE_STD: "whether advantages tell actions apart, and in which unit",
     metrics.ADVANTAGE_MEAN: "whether the critic is off by a constant",
+    metrics.TARGET_MEAN: "whether the critic is to predict more than episodes return",
     metrics.TARGET_STD: "the unit of what the critic is to predict",
     metrics.EXPLAINED_VARIANCE: "how much of the returns the critic explains",
     metrics.VALUE_FLOOR: "how low the value loss could be: whether it is the critic's fault at all",

@@ -1,6 +1,8 @@
 """All rules together, on whole runs; each by itself: tests/analysis_tests/diagnosis/rules."""
 
+import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,10 @@ import pytest
 
 from analysis.diagnosis import RULES, diagnose
 from analysis.diagnosis.finding import Diagnosis, Kind
+from analysis.document import to_text
 from analysis.history import History, load
+from analysis.report.as_json import diagnosis_json
+from analysis.report.run import run_document
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 GROWING = np.linspace(0, 1, LENGTH)
@@ -62,6 +67,41 @@ def test_an_empty_run_is_examined_by_nobody() -> None:
     diagnosis = diagnose(replace(healthy(), table=healthy().table.iloc[:0]))
     assert diagnosis.findings == ()
     assert len(diagnosis.unexamined) == len(RULES)
+
+
+def odd(draws: np.random.Generator) -> History:
+    """A run of which some things are missing, cut off, in another unit, not finite, constant, or set to nonsense."""
+    run = healthy(seeds=int(draws.integers(4))) if draws.random() < 0.6 else untaught()
+    table = run.table.copy()
+    for name in draws.choice(list(table.columns), size=12, replace=False):
+        at, column = draws.random(LENGTH), table[name]
+        table[name] = [
+            math.nan * column,
+            0 * column,
+            column.where(at < 0.5),
+            column.where(at < 0.9, math.inf),
+            column.where(np.arange(LENGTH) > draws.integers(LENGTH)),
+            column * draws.choice([1e-9, 1e4, -1.0]),
+            column * 0 + 1,
+        ][draws.integers(7)]
+    settings = dict(run.settings)
+    for path in draws.choice(list(settings), size=8, replace=False):
+        settings[path] = [None, 0, 1.0, "text"][draws.integers(4)]
+    for path in draws.choice(list(settings), size=3, replace=False):
+        del settings[path]
+    return replace(run, table=table.iloc[: draws.choice([0, 1, 3, 12, 40, LENGTH])], settings=settings)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.filterwarnings("error")
+def test_no_rule_stumbles_over_what_may_be_on_record(seed: int, tmp_path: Path) -> None:
+    diagnosis = diagnose(odd(np.random.default_rng(seed)))
+    assert len(diagnosis.findings) + len(diagnosis.unexamined) <= len(RULES)
+    text = to_text(run_document(diagnosis, tmp_path))
+    assert not re.search(r"\b(nan|None)\b", text.partition("Settings on record")[0])
+    assert json.loads(json.dumps(diagnosis_json(diagnosis), allow_nan=False))["iterations"] == len(
+        diagnosis.signals.history.table
+    )
 
 
 def test_rules_name_their_file_and_each_other_rightly() -> None:

@@ -236,7 +236,8 @@ class Signals:
 
 def _complete(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of which every value is finite."""
-    return table[np.isfinite(table.to_numpy(dtype=np.float64)).all(axis=1)]
+    whole: pd.DataFrame = table.loc[np.isfinite(table.to_numpy(dtype=np.float64)).all(axis=1)]
+    return whole
 
 
 def shown(shares: Sequence[float]) -> str:

@@ -16,6 +16,7 @@ from sweeps.data import fingerprint_words, load_data, name_flows
 from sweeps.errors import SweepError
 from sweeps.find import load_sweep
 from sweeps.ledger import Ledger
+from sweeps.schema import to_yaml
 
 pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own
 
@@ -60,6 +61,16 @@ def test_a_new_sweep_is_refused_flows_that_it_was_not_meant_for(command: Any, tm
         in (done.err)
     )
     assert not (tmp_path / "runs").exists()
+
+
+def test_arms_are_refused_other_flows_than_their_sweep_had(command: Any, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "config.yaml").write_text(to_yaml(name_flows(SMALL, load_data(SMALL)[1])))
+    quiet = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
+    points = ("sampler.name=points", "sampler.points=[{}]", "sweep.num_trials=null", "sweep.name=made-arms")
+    done = command("--config-path", str(tmp_path / "made"), *quiet, *points, "data.seed=1")
+    assert done.code == 2
+    assert "the data (data.source=synthetic) must be those that data.fingerprint names, fingerprint " in done.err
 
 
 def test_a_sweep_names_its_flows_so_that_others_can_ask_for_them() -> None:

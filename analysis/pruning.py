@@ -80,7 +80,7 @@ def pruning_of(sweep: Sweep) -> Pruning | None:
     completed = sweep.ranked(COMPLETED)
     spared = tuple(trial for trial in completed if trial.spared)
     return Pruning(
-        planned=sweep.length * len(trials),
+        planned=sum(max(sweep.length, trial.iterations) for trial in trials),  # a last update may overshoot
         done=sum(trial.iterations for trial in trials),
         rungs=rungs,
         spared=spared,

@@ -18,8 +18,8 @@ def pruning_blocks(sweep: Sweep) -> list[Block]:
     if found is None:
         return []
     text = (
-        f"Stopping trials early saved {percent(found.saved)} of the budget: {found.done:,} iterations instead of "
-        f"{found.planned:,}."
+        f"Stopping trials early saved {percent(found.saved)} of the budget: {sweep.axis.amount(found.done)} "
+        f"instead of {found.planned:,}."
     )
     blocks: list[Block] = [Heading("What pruning saved, and what it risked"), Paragraph(text)]
     if found.rungs:
@@ -34,7 +34,8 @@ def pruning_blocks(sweep: Sweep) -> list[Block]:
             )
             for rung in found.rungs
         )
-        header = ("rung", "iteration", "judged", "stopped here", "rank here and at the end", "of spared trials alone")
+        correlations = ("rank here and at the end", "of spared trials alone")
+        header = ("rung", sweep.axis.unit, "judged", "stopped here", *correlations)
         blocks.append(Table("Rungs", header, rows, frozenset(range(6))))
         blocks += [Paragraph(text) for text in (_brackets(found), _risk(sweep, found)) if text]
     return blocks

@@ -77,12 +77,12 @@ def test_mlflow_and_the_ledger_count_environment_steps(wide: tuple[Path, str, st
     for number, steps in STEPS.items():
         history = {
             name: {point.step: point.value for point in client.get_metric_history(children[number].info.run_id, name)}
-            for name in (metrics.F1, metrics.LR, metrics.FINAL_ENV_STEPS, metrics.FINAL_ITERATIONS)
+            for name in (metrics.F1, metrics.LR, "final/env_steps", metrics.FINAL_ITERATIONS)
         }
         trial = study.trials[number]
         assert list(history[metrics.F1]) == steps == list(trial.intermediate_values)
         assert history[metrics.LR] == pytest.approx(rates[number], rel=1e-6)
-        assert history[metrics.FINAL_ENV_STEPS] == {steps[-1]: steps[-1]}
+        assert history["final/env_steps"] == {steps[-1]: steps[-1]}
         assert history[metrics.FINAL_ITERATIONS] == {steps[-1]: len(rates[number])}
         params = children[number].data.params
         assert (params["ppo.num_iterations"], params["budget.env_steps"]) == (str(len(rates[number])), "2048")

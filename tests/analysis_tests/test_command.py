@@ -12,7 +12,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.diagnosis import diagnose
-from analysis.experiment import Arm, arms_of, command
+from analysis.experiment import Arm, arms_of, command, command_apart
 from analysis.history import History
 from rl.config import DataConfig, EnvConfig, PPOConfig
 from tests.analysis_tests.runs import healthy, untaught
@@ -227,6 +227,19 @@ def composed(words: list[str]) -> str:
 
 
 ARMS = [Arm({"ppo.gamma": 0.5}, "", "", ""), Arm({"ppo.target_kl": None, "ppo.hidden_sizes": (16, 16)}, "", "", "")]
+
+
+def test_an_arm_that_changes_the_rewards_runs_as_a_sweep_of_its_own() -> None:
+    """As a point it would be refused: what trials are compared by is the same for all of them."""
+    rewards = Arm({"env.reward_threat": (-10.0, 8.0, 5.0, 2.0)}, "", "", "")
+    beside, apart = (
+        command(healthy(), [*ARMS, rewards], Path("runs")),
+        command_apart(healthy(), rewards, Path("runs")),
+    )
+    assert beside == command(healthy(), ARMS, Path("runs"))
+    assert command(healthy(), [rewards], Path("runs")) == []
+    assert apart[-7:-5] == ["env.reward_threat=[-10.0,8.0,5.0,2.0]", "sampler.name=points"]
+    assert apart[-2:] == ["sampler.points=[{}]", "sweep.name=made-apart"]
 
 
 @pytest.mark.timeout(30)

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from rl import checkpoint, metrics
+from rl.budget import Budget
 from rl.config import DataConfig, EnvConfig, PPOConfig
 from rl.data import FlowData, load_flows
+from rl.errors import ConfigError
 from sweeps import training
 from sweeps.assignment import Assignment
 from sweeps.config import StudyConfig, SweepConfig
@@ -175,6 +177,21 @@ def test_another_worker_goes_on_bit_for_bit_after_delivering_what_is_saved(folde
     third = training_of(folder, data)
     assert third.next_period() == first + later  # the trial was over, and nobody may know
     assert third.learner.iteration == TINY.num_iterations
+
+
+def test_a_worker_counts_the_environment_steps_of_a_shared_budget_and_another_goes_on(
+    folder: Path, data: FlowData
+) -> None:
+    """Rollouts of 2 * 16 steps, 144 of them to train for: five updates, evaluated when they pass 60, 120 and 144."""
+    assignment = Assignment(TRIAL, config_of(), folder, budget=Budget(144, 60))
+    first = Training(assignment, data).next_period()
+    assert [(record.iteration, record.step) for record in first] == [(1, 32), (2, 64)]
+    second = Training(assignment, data)
+    assert second.next_period() == first
+    assert [record.step for record in second.next_period()] == [96, 128]
+    assert [record.step for record in second.next_period()] == [160]
+    with pytest.raises(ConfigError, match="must not train beyond its budget of 5 iterations"):
+        second.next_period()
 
 
 def test_what_a_worker_left_that_died_while_it_wrote_is_removed(folder: Path, data: FlowData) -> None:

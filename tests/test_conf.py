@@ -8,7 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from analysis.pruning import LEAST
 from rl.config import TRIAGE
+from sweeps.asha import Asha
 from sweeps.config import SweepConfig
 from sweeps.schema import settings, to_config
 from sweeps.space import Log, search_space
@@ -139,6 +141,21 @@ def test_an_experiment_is_pruned_no_sooner_than_it_is_measured(name: str) -> Non
     assert config.scheduler.grace_iterations % config.ppo.eval_every == 0
     assert config.scheduler.grace_iterations < config.ppo.num_iterations
     assert config.env.id != TRIAGE or config.health.stuck_grace_iterations < config.ppo.num_iterations
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_promises_what_pruning_cost_only_if_enough_trials_are_spared(name: str) -> None:
+    """By draw, 2 of 48 were."""
+    config = config_of(name)
+    asha, trials = Asha(config), config.sweep.num_trials or 0
+    spared = 1 + sum(asha.is_spared(number) for number in range(trials))  # and the control
+    assert asha.rungs
+    if config.scheduler.name == "asha":
+        is_enough = spared > LEAST  # though one of them may be stuck
+        assert is_enough == (trials >= 48)
+        said = re.search(r"spares (\d+), too few to see what", (CONF / "experiment" / f"{name}.yaml").read_text())
+        assert (said is None) == is_enough
+        assert said is None or int(said[1]) == spared
 
 
 def test_the_budgets() -> None:

@@ -118,6 +118,7 @@ def test_control_is_trial_zero(finished):
 def test_prints_leaderboard_counts_and_next_commands(finished):
     _, printed = finished
     assert "six: eval/f1, mean over 2 seeds" in printed
+    assert "asha stops nobody: its first rung, iteration 2, does not lie before a trial's last three" in printed
     assert re.search(r"^6 trials: .*completed", printed, re.M)
     assert "MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:////" in printed
     assert "optuna-dashboard sqlite:////" in printed

@@ -80,3 +80,17 @@ def test_the_control_runs_to_its_end_and_all_places_give_the_same_numbers(comman
     client = MlflowClient(f"sqlite:///{command.folder}/runs/mlflow.db")
     for trial in trials:
         assert client.get_run(trial.user_attrs["mlflow_run"]).data.metrics["final/value"] == values[trial.number]
+
+
+def test_an_old_sweeps_report_tells_no_figure_that_agrees_by_construction(command, old_sweeps):
+    """Its last rung, at 8 of 12, is one of the evaluations 8, 10 and 12 that make the value."""
+    done = command.analysis("report", "ended", "--folder", str(old_sweeps / "runs"), "--out", str(command.folder))
+    assert done.code == 0, done.err
+    report = (command.folder / "report.md").read_text()
+    section = report.partition("## What pruning saved")[2].partition("\n## ")[0]
+    ranks = {row[0]: row[3:] for row in rows_of(section).values()}
+    assert set(ranks) == {"2", "4", "8"}
+    assert all(text.startswith("not told (") for text in ranks["8"])
+    assert all(text.startswith("too few (") for iteration in ("2", "4") for text in ranks[iteration])
+    assert "Not told: at a rung whose evaluation the final value averages" in section
+    assert "That is too few to say what pruning cost: 5 tell something" in section

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
+from analysis.redact import redact_error
 
 _WORDS = {"true": True, "false": False, "null": None}
 _RUNS = """\
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         print(options.run_command(options), end="")
     except AnalysisError as error:
-        print(f"analysis: error: {error}", file=sys.stderr)
+        print(redact_error(f"analysis: error: {error}", *sys.argv[1:]), file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader has seen enough
         sys.stderr.close()

@@ -21,10 +21,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.axis import reached
+from analysis.drivers import missing_driver
 from analysis.errors import AnalysisError
 from analysis.history.settings import flatten
 from analysis.identity import identity, study_names
 from analysis.judgements import read_judgements
+from analysis.redact import redact_error, redact_value
 from analysis.trials import RungEntry, Sweep, Trial, value_of
 from rl import metrics
 
@@ -210,10 +212,8 @@ def _study_named(name: str, url: str) -> optuna.Study | None:
     except KeyError:
         return None
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        shown = f"{url.partition('://')[0]}://***" if "@" in url or "?" in url else url
-        raise AnalysisError(
-            f"{shown} must be a ledger of Optuna's that can be opened: {type(error).__name__}"
-        ) from None
+        reason = missing_driver(error) or redact_error(str(error), url).partition("\n")[0]
+        raise AnalysisError(f"{redact_value(url)} must be a ledger of Optuna's that can be opened: {reason}") from None
 
 
 def _trial(trial: FrozenTrial) -> Trial:

@@ -19,6 +19,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from analysis.drivers import missing_driver
 from analysis.identity import study_names
 from analysis.trials import value_of
 from rl.seeding import as_int
@@ -345,9 +346,9 @@ def _storage(url: str) -> PatientStorage:
     # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
     # ValueError: a port that is no number.
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+        reason = missing_driver(error) or redact_error(str(error), url).partition("\n")[0]
         raise SweepError(
-            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {redact_value(url)}: "
-            + redact_error(str(error), url).partition("\n")[0]
+            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {redact_value(url)}: {reason}"
         ) from error
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.drivers import missing_driver
 from sweeps.errors import TrackingError
 from sweeps.layout import sqlite_file
 from sweeps.redact import redact_error
@@ -75,6 +76,8 @@ def translated(action: str, url: str = "") -> Iterator[None]:
     except TrackingError:
         raise
     except Exception as error:  # MLflow, its database, the driver, the disk, and whatever else these come upon
+        if missing := missing_driver(error):
+            raise TrackingError(f"cannot {action} in MLflow: {missing}") from None
         cause: BaseException = error
         while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
             cause = cause.__cause__

@@ -363,16 +363,17 @@ def to_yaml(config: SweepConfig, values: Mapping[str, Any] | None = None) -> str
     for path, value in (values or {}).items():
         group, _, name = path.partition(".")
         tree[group][name] = value
-    return OmegaConf.to_yaml(OmegaConf.create(_without_passwords(tree)))
+    return OmegaConf.to_yaml(OmegaConf.create(_without_secrets(tree)))
 
 
-def _without_passwords(node: Any) -> Any:
+def _without_secrets(node: Any, key: str = "") -> Any:
     # Before it is YAML, where a value may be folded over lines, and its quotes doubled.
     if isinstance(node, dict):
-        return {key: _without_passwords(child) for key, child in node.items()}
+        return {name: _without_secrets(child, name) for name, child in node.items()}
     if isinstance(node, list | tuple):
-        return [_without_passwords(child) for child in node]
-    return redact_value(node) if isinstance(node, str) else node
+        return [_without_secrets(child) for child in node]
+    is_url = isinstance(node, str) and (key.endswith("_url") or "://" in node)
+    return redact_value(node) if is_url else node  # the name of a column may look like anything
 
 
 def from_yaml(text: str) -> SweepConfig:

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from analysis.axis import BATCH
+from analysis.drivers import missing_driver
 from analysis.errors import AnalysisError
 from analysis.history.align import by_iteration
 from analysis.history.names import UNSTUCK, dialect_of, rename
 from analysis.history.record import History
 from analysis.history.settings import literal, translate
 from analysis.identity import Identity
+from analysis.redact import redact_error, redact_value
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
     from mlflow import MlflowClient
@@ -62,7 +64,7 @@ class TrackedRuns:
 
         run = self._ask(get)
         if run is None:
-            raise AnalysisError(f"no run {run_id} in {_shown(self.url)}")
+            raise AnalysisError(f"no run {run_id} in {redact_value(self.url)}")
         return self._history(run)
 
     def trial(self, sweep: str, number: int, own: Identity | None = None) -> History:
@@ -74,7 +76,7 @@ class TrackedRuns:
         runs = self.trials(sweep, own)
         if number not in runs:
             there = f"trials {min(runs)} to {max(runs)}" if runs else "no such sweep"
-            raise AnalysisError(f"no trial {number} of sweep {sweep!r} in {_shown(self.url)}: {there}")
+            raise AnalysisError(f"no trial {number} of sweep {sweep!r} in {redact_value(self.url)}: {there}")
         return self._history(runs[number])
 
     def trials(self, sweep: str, own: Identity | None = None) -> dict[int, "Run"]:
@@ -107,7 +109,7 @@ class TrackedRuns:
             token = page.token or ""
         if own is None and len(ids) > 1:
             raise AnalysisError(
-                f"{len(ids)} sweeps in {_shown(self.url)} are named {sweep!r}; name the folder of one with --folder"
+                f"{len(ids)} sweeps in {redact_value(self.url)} are named {sweep!r}; name the folder of one with --folder"
             )
         return dict(sorted(runs.items()))
 
@@ -155,14 +157,14 @@ class TrackedRuns:
         try:
             return call(*arguments, **options)
         except ImportError as error:
-            extra = "; install it with pip install 'unstuck[postgres]'" if "psycopg" in str(error) else ""
-            raise AnalysisError(f"MLflow's records in {_shown(self.url)} need a driver: {error}{extra}") from None
+            reason = missing_driver(error) or str(error)
+            raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {reason}") from None
         except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
             cause: BaseException = error
             while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
                 cause = cause.__cause__
-            line = str(cause).strip().partition("\n")[0].replace(self.url, _shown(self.url))
-            raise AnalysisError(f"MLflow's records in {_shown(self.url)} cannot be read: {line}") from None
+            line = redact_error(str(cause), self.url).strip().partition("\n")[0]
+            raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {line}") from None
 
 
 def check_url(url: str) -> None:
@@ -170,7 +172,7 @@ def check_url(url: str) -> None:
     file = Path(url.removeprefix("sqlite:///").partition("?")[0])
     if not url.startswith(_STORES) or url == "sqlite:///":
         kinds = "sqlite:///FILE, a database such as postgresql://HOST/NAME, or a server such as http://HOST:5000"
-        raise AnalysisError(f"--mlflow-url must be {kinds}, got {_shown(url)!r}")
+        raise AnalysisError(f"--mlflow-url must be {kinds}, got {redact_value(url)!r}")
     if not url.startswith("sqlite:"):
         return
     if not file.exists():
@@ -197,14 +199,3 @@ def _connect(url: str) -> "MlflowClient":
 
 def _value(stored: float) -> float:
     return stored if abs(stored) < _INFINITY else float("inf") if stored > 0 else float("-inf")
-
-
-def _shown(url: str) -> str:
-    """A URL's scheme, host, port and path: what else it holds may be secret."""
-    try:
-        parts = urlsplit(url)
-        host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
-    except ValueError:
-        return f"{url.partition('://')[0]}://***"
-    hidden = "***@" if "@" in parts.netloc else ""
-    return f"{parts.scheme}://{hidden}{host}{parts.path}" if parts.scheme else parts.path

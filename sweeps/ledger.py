@@ -346,9 +346,10 @@ def _storage(url: str) -> PatientStorage:
     # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
     # ValueError: a port that is no number.
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        reason = missing_driver(error) or redact_error(str(error), url).partition("\n")[0]
+        shown, reason = redact_value(url), redact_error(str(error), url).partition("\n")[0]
         raise SweepError(
-            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {redact_value(url)}: {reason}"
+            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {shown}: "
+            + (missing_driver(error) or reason)
         ) from error
 
 

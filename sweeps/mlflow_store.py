@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.drivers import missing_driver
+from analysis.loopback import spare_loopback
 from sweeps.errors import TrackingError
 from sweeps.layout import sqlite_file
 from sweeps.redact import redact_error
@@ -26,6 +27,7 @@ _NO_ARTIFACTS = "/nonexistent"
 def connect(url: str) -> "MlflowClient":
     """Opens the store, with its tables. Quietly: what goes wrong is raised, so nothing has to be printed."""
     os.environ.update(NO_TELEMETRY)
+    spare_loopback()
     # MLflow's own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     import sqlalchemy

@@ -18,6 +18,7 @@ from analysis.history.names import UNSTUCK, dialect_of, rename
 from analysis.history.record import History
 from analysis.history.settings import literal, translate
 from analysis.identity import Identity
+from analysis.loopback import spare_loopback
 from analysis.redact import redact_error, redact_value
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
@@ -109,7 +110,7 @@ class TrackedRuns:
             token = page.token or ""
         if own is None and len(ids) > 1:
             raise AnalysisError(
-                f"{len(ids)} sweeps in {redact_value(self.url)} are named {sweep!r}; name the folder of one with --folder"
+                f"{len(ids)} sweeps in {redact_value(self.url)} are named {sweep!r}; name one's folder with --folder"
             )
         return dict(sorted(runs.items()))
 
@@ -190,6 +191,7 @@ def _connect(url: str) -> "MlflowClient":
     import sqlalchemy
     from mlflow import MlflowClient
 
+    spare_loopback()
     if not url.startswith(("sqlite:", "http:", "https:")):
         engine = sqlalchemy.create_engine(url)  # MLflow tries an unreachable database for 100 s
         engine.connect().close()

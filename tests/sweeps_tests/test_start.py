@@ -1,8 +1,11 @@
 """A start is whole or nothing, and its name is its own."""
 
 import datetime as real
+import http.server
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import optuna
@@ -47,6 +50,68 @@ def test_what_no_one_foresaw_is_one_line_and_takes_no_name(tmp_path, command, no
     assert "there are: none" in refused.err
     assert command(*FEW, "sweep.name=mine", "tracking=none").code == 130
     assert optuna.get_all_study_names(f"sqlite:///{tmp_path}/runs/optuna.db") == ["mine"]
+
+
+SECRETS = ("uri=true", "sig=s3cret1", "key=s3cret2", "auth=s3cret3", "X-Amz-Signature=s3cret4", "se=s3cret5")
+
+
+def test_no_secret_of_a_url_is_printed_or_written_down(tmp_path, command, no_trials):
+    url = f"sqlite:///file:{tmp_path}/secret.db?{'&'.join(SECRETS)}"
+    done = command(*FEW, "sweep.name=mine", "tracking=none", f"tracking.optuna_url='{url}'")
+    assert done.code == 130, done.err
+    assert "s3cret" not in done.out + done.err
+    assert "uri=true&sig=***&key=***&auth=***&***" in done.out  # the command for the dashboard
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert tmp_path / "runs/mine/config.yaml" in files
+    assert not [path for path in files if b"s3cret" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("url", ["nodb://s3cret@host/x", "nodb://a:s3cret@host/x", "nodb://host/x?sig=s3cret#s3cret"])
+@pytest.mark.parametrize("setting", ["optuna_url", "mlflow_url"])
+def test_no_secret_is_told_of_a_url_that_fails(command, setting, url):
+    done = command(*FEW, "sweep.name=mine", f"tracking.{setting}='{url}'")
+    assert (done.code, done.err.count("\n"), "s3cret" in done.err) == (2, 1, False)
+
+
+@pytest.mark.parametrize("setting", ["optuna_url", "mlflow_url"])
+@pytest.mark.parametrize(
+    ("url", "driver", "remedy"),
+    [
+        ("postgresql://db/x", "psycopg", "pip install 'unstuck[postgres]'"),
+        ("mysql+pymysql://db/x", "pymysql", "pip install pymysql"),
+    ],
+)
+def test_a_driver_that_is_missing_is_named_with_what_brings_it(command, monkeypatch, setting, url, driver, remedy):
+    monkeypatch.setitem(sys.modules, driver, None)
+    done = command(*FEW, "sweep.name=mine", f"tracking.{setting}={url}")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.endswith(f": the database's driver {driver} is not installed; {remedy}\n")
+    read = command.analysis("diagnose", "mine/0", "--mlflow-url", url)
+    assert read.err.endswith(f": the database's driver {driver} is not installed; {remedy}\n")
+
+
+def test_a_server_on_this_machine_is_not_asked_for_through_a_proxy(command, monkeypatch):
+    asked = []
+
+    class Answering(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(418)
+
+        def log_message(self, *_):
+            """Keeps quiet."""
+
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.setenv("no_proxy", "example.org")
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = command(*FEW, "sweep.name=mine", f"tracking.mlflow_url=http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert asked[0].startswith("/api/2.0/mlflow/experiments/get-by-name")
+    assert (done.code, "418" in done.err) == (2, True)
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "example.org,localhost,127.0.0.0/8,::1"
 
 
 def test_two_unnamed_sweeps_in_one_second_have_two_names(tmp_path, command, no_trials, monkeypatch):

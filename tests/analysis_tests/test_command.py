@@ -126,8 +126,11 @@ STORES = (
         ("x/7 --mlflow-url sqlite://", f"{STORES}:5000, got 'sqlite://'"),
         ("x/7 --mlflow-url sqlite:///ok.csv", "MLflow's records must be a database that MLflow made, got ok.csv"),
         ("x/7 --mlflow-url sqlite:///other.db", "MLflow's records must be a database that MLflow made, got other.db"),
-        ("x/7 --mlflow-url http://[bad", "MLflow's records in http://*** cannot be read: Invalid IPv6 URL"),
-        ("x/7 --mlflow-url mysql://u:secret@h/x", "MLflow's records in mysql://***@h/x need a driver: No module named"),
+        ("x/7 --mlflow-url http://[bad", "MLflow's records in http://[bad cannot be read: Invalid IPv6 URL"),
+        (
+            "x/7 --mlflow-url mysql://u:secret@h/x",
+            "MLflow's records in mysql://***@h/x cannot be read: the database's driver MySQLdb is not installed",
+        ),
         (
             "ok.csv --mlflow-url http://h",
             "--mlflow-url must go with a run in MLflow, got the file ok.csv; leave it out",

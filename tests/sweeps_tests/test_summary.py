@@ -244,12 +244,12 @@ def test_no_command_shows_a_password() -> None:
     )
     config = config_of(*command)
     assert ui_commands(config) == [
-        ["MLFLOW_DISABLE_TELEMETRY=true", "mlflow", "ui", "--backend-store-uri", "postgresql://me:***@db/mlflow"],
-        ["optuna-dashboard", "postgresql://me:***@db/optuna"],
+        ["MLFLOW_DISABLE_TELEMETRY=true", "mlflow", "ui", "--backend-store-uri", "postgresql://***@db/mlflow"],
+        ["optuna-dashboard", "postgresql://***@db/optuna"],
     ]
-    assert champion_command(config)[-2:] == ["--optuna-url", "postgresql://me:***@db/optuna"]
+    assert champion_command(config)[-2:] == ["--optuna-url", "postgresql://***@db/optuna"]
     text = printed(config, [entry(0)], command)
-    assert "tracking.optuna_url=postgresql://me:***@db/optuna" in text
+    assert "tracking.optuna_url=postgresql://***@db/optuna" in text
     assert "secret" not in text
 
 
@@ -287,7 +287,7 @@ def test_the_resume_command_is_the_call_itself_under_the_sweeps_name() -> None:
     assert resume_command(config, command) == [*expected, "resume=x"]
     assert resume_command(config, (*command[:4], "resume=x", *command[5:])) == [*expected, "resume=x"]
     (word,) = resume_command(config, ("tracking.optuna_url=postgresql://me:secret@db/runs",))[2:-1]
-    assert word == "tracking.optuna_url=postgresql://me:***@db/runs"
+    assert word == "tracking.optuna_url=postgresql://***@db/runs"
 
 
 def test_a_rerun_of_a_resumed_sweep_is_a_new_one() -> None:

@@ -21,6 +21,8 @@ def pruning_blocks(sweep: Sweep) -> list[Block]:
         f"Stopping trials early saved {percent(found.saved)} of the budget: {sweep.axis.amount(found.done)} "
         f"instead of {found.planned:,}."
     )
+    if sweep.control and sweep.control.is_control:
+        text += f" The control, trial {sweep.control.number}, is never stopped early, unless a number is not finite."
     blocks: list[Block] = [Heading("What pruning saved, and what it risked"), Paragraph(text)]
     if found.rungs:
         rows = tuple(

@@ -53,6 +53,7 @@ def test_the_control_runs_to_its_end_and_all_places_give_the_same_numbers(comman
         "Of 1 spared trial (the control among them) that completed, 1 would have been stopped: trial 4 ended" in report
     )
     assert "too few to say what pruning cost" in report
+    assert "The control, trial 4, is never stopped early, unless a number is not finite." in report
     values = {trial.number: trial.user_attrs["summary"]["final/value"] for trial in trials}
     for number in (2, 3):  # stopped at iteration 4: the mean of evaluations 2 and 4, not the last of them
         curve = trials[number].intermediate_values

@@ -388,11 +388,11 @@ def test_no_password_reaches_a_worker_or_comes_back_from_one(opened: Opener) -> 
     assert assignment.config.ppo == LR.apply(sweep.config, {"ppo.lr": assignment.config.ppo.lr}).ppo
     sweep.driver.crash(assignment.number, f"Traceback\nOSError: cannot reach {url}\n")
     attributes = sweep.trials[0].user_attrs
-    assert attributes["traceback"] == "Traceback\nOSError: cannot reach postgresql://me:***@db/runs\n"
-    assert attributes["reason"] == "OSError: cannot reach postgresql://me:***@db/runs"
+    assert attributes["traceback"] == "Traceback\nOSError: cannot reach postgresql://***@db/runs\n"
+    assert attributes["reason"] == "OSError: cannot reach postgresql://***@db/runs"
     run = sweep.runs[0]
     artifact = sweep.client.download_artifacts(run.info.run_id, "config.yaml")
-    assert "postgresql://me:***@db/runs" in Path(artifact).read_text()
+    assert "postgresql://***@db/runs" in Path(artifact).read_text()
     assert "s3cret" not in Path(artifact).read_text() + repr(run)
 
 

@@ -14,9 +14,11 @@ from sweeps.config import StudyConfig, SweepConfig, TrackingConfig
 from sweeps.errors import SweepError, TrackingError
 from sweeps.layout import config_file, lock_file, sweep_folder, trials_folder
 from sweeps.ledger import Ledger
-from sweeps.lock import owner
+from sweeps.lock import owner, running
+from sweeps.mlflow_runs import read_runs
 from sweeps.records import as_recorded, open_records
 from sweeps.schema import from_yaml
+from sweeps.scratch import scratch_folder
 
 VERSIONS = {"git.commit": "1" * 40}
 SPACE = {"ppo": {"lr": {"log": [1e-5, 1e-2]}}}
@@ -181,6 +183,38 @@ def test_a_copy_on_others_ledger_is_not_gone_on_with_beside_its_original(tmp_pat
     shutil.rmtree(tmp_path / "runs")  # so it was moved
     assert open_once(copy, resuming=True) == []
     assert open_once(copy, resuming=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_copy_gets_runs_of_its_own_on_a_server_and_a_moved_folder_keeps_its(tmp_path: Path) -> None:
+    config = config_of(tmp_path / "runs")
+    config = replace(config, tracking=TrackingConfig(mlflow_url=f"sqlite:///{tmp_path}/server.db"))
+    open_once(config)
+    copy = replace(config, sweep=replace(config.sweep, folder=str(tmp_path / "copy")))
+    shutil.copytree(tmp_path / "runs", tmp_path / "copy")
+    (difference,) = open_once(copy, resuming=True)
+    assert difference == "its folder is a copy, and the original is there: MLflow gets runs of its own for it"
+    assert open_once(copy, resuming=True) == []
+    ids = [as_recorded(of).id for of in (config, copy)]
+    assert ids[0] != ids[1]
+    shutil.move(tmp_path / "runs", tmp_path / "moved")
+    moved = replace(config, sweep=replace(config.sweep, folder=str(tmp_path / "moved")))
+    assert open_once(moved, resuming=True) == []
+    assert as_recorded(moved).id == ids[0]
+    parents = [read_runs(as_recorded(of), ()) for of in (moved, copy)]
+    assert [len(runs) for runs in parents] == [1, 1]
+    assert parents[0] != parents[1]
+
+
+def test_a_copy_does_not_remove_the_temporary_files_of_its_original_that_runs(tmp_path: Path) -> None:
+    original, copy = tmp_path / "runs" / "mine", tmp_path / "copy" / "mine"
+    original.mkdir(parents=True)
+    with running(original), scratch_folder(original) as scratch:
+        shutil.copytree(original, copy)
+        with running(copy), scratch_folder(copy):
+            assert scratch.is_dir()
+    assert not scratch.exists()
 
 
 def test_without_a_tracker_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

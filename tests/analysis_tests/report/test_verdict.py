@@ -23,7 +23,7 @@ FALLING = healthy(f1=np.where(TURN <= 20, 0.3, np.where(TURN <= 70, 0.9, 0.6)), 
     [
         ((FAULT,), untaught(), "Stuck: updates are too large (sure); F1 0 over "),
         ((FAULT,), healthy(), "Held back: updates are too large (sure); F1 0.89"),
-        ((FAULT,), FALLING, "Getting worse: updates are too large (sure); F1 0.6 over "),
+        ((FAULT,), FALLING, "Getting worse: updates are too large (sure); F1 0.600 ± 0.005 over "),
         ((SUSPECT, FAULT), healthy(), "Held back: updates are too large (sure); "),
         ((SUSPECT,), untaught(), "Stuck, and why is not settled: the return has no trend; F1 0 over "),
         ((SUSPECT,), healthy(), "Learning, with a doubt: the return has no trend; F1 0.89"),

@@ -10,29 +10,34 @@ from analysis.diagnosis.signals import Signals
 from analysis.document.blocks import Block
 from analysis.plots.curves import Level, Line, Mark, curves
 from analysis.report.figures import figure, line_of
-from analysis.trials import Sweep
+from analysis.trials import Sweep, Trial
 from analysis.words import counted, number
 from rl import metrics
 
 
 def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block]:
     """The objective of all trials, with the best one and the control in colour; and the value loss of these two."""
-    trials = [trial for trial in sweep.trials if len(trial.curve) > 1]
+    trials = [trial for trial in sweep.trials if len(_points(trial)) > 1]
     if not trials:
         return []
     best, control = sweep.best, sweep.control
-    chosen = [trial for trial in (best, control) if trial is not None]
-    lines = [Line("", sorted(trial.curve.items()), (), None) for trial in trials if trial not in chosen]
-    for index, trial in enumerate(chosen[:1] if best is control else chosen):
+    chosen = [trial for trial in (best, None if control is best else control) if trial is not None]
+    lines = [Line("", _points(trial), (), None) for trial in trials if trial not in chosen]
+    for index, trial in enumerate(chosen):
         name = f"trial {trial.number}, {'the best' if trial is best else 'the control'}"
         if trial.number in diagnoses and diagnoses[trial.number].signals.has(sweep.metric):
             lines.append(_on_axis(sweep, diagnoses[trial.number].signals, name, index))
         else:
-            lines.append(Line(name, sorted(trial.curve.items()), (), index))
+            lines.append(Line(name, _points(trial), (), index))
     canvas = curves(lines, sweep.metric, _trivial(sweep, diagnoses), marks=_rungs(sweep), unit=sweep.axis.unit)
     last = "; ".join(f"trial {trial.number} ends at {number(trial.value or 0.0)}" for trial in chosen)
     caption = f"{sweep.metric} of {counted(len(trials), 'trial')}; in colour the best and the control, with their seeds"
     return [figure(f"{sweep.name}-curves", canvas, caption, last or caption)]
+
+
+def _points(trial: Trial) -> list[tuple[float, float]]:
+    """A trial's curve where it is a number."""
+    return [(step, value) for step, value in sorted(trial.curve.items()) if math.isfinite(value)]
 
 
 def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:

@@ -227,8 +227,13 @@ def of(trial: Trial, champion: tuple[float, ...] = BETTER, control: tuple[float,
 
 
 def lead(stores: Stores) -> str:
-    """The first sentence of the sweep's report."""
-    return report_sweep("made", stores)[0].read_text().split("**")[1]
+    """The first sentence of the sweep's report, without what its importances say."""
+    return sweep_verdict(read_sweep("made", stores.folder), [])
+
+
+def page(stores: Stores) -> str:
+    """The sweep's report, without diagnoses and importances, which take long."""
+    return to_markdown(sweep_document(Findings(read_sweep("made", stores.folder), {})))
 
 
 def test_a_judgement_on_the_best_trial_leads_the_report(store: Stores, tmp_path: Path) -> None:
@@ -238,7 +243,7 @@ def test_a_judgement_on_the_best_trial_leads_the_report(store: Stores, tmp_path:
         f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds and unseen data, "
         "+0.05 (95 % interval 0.0269 to 0.0731) against the control"
     )
-    assert "python -m sweeps champion" not in report_sweep("made", stores)[0].read_text()
+    assert "python -m sweeps champion" not in page(stores)
 
 
 def test_a_judgement_on_another_trial_hides_no_newer_best(store: Stores, tmp_path: Path) -> None:
@@ -248,7 +253,7 @@ def test_a_judgement_on_another_trial_hides_no_newer_best(store: Stores, tmp_pat
     assert said.startswith(f"Trial {best.number} is the best of 16 trials")
     assert "not yet judged on fresh seeds" in said
     assert f"; trial {best.number} has not been judged, others have: Trial {second.number} beats the control" in said
-    assert "python -m sweeps champion" in report_sweep("made", stores)[0].read_text()
+    assert "python -m sweeps champion" in page(stores)
 
 
 def test_a_judgement_on_another_trial_replaces_none(store: Stores, tmp_path: Path) -> None:
@@ -258,7 +263,7 @@ def test_a_judgement_on_another_trial_replaces_none(store: Stores, tmp_path: Pat
     assert said.startswith(f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds")
     assert "for 2 comparisons at once" in said  # whoever judges two has two tries
     assert "; the test part has been read 2 times" in said
-    text = report_sweep("made", stores)[0].read_text()
+    text = page(stores)
     assert f"| trial {second.number} | 2026-01-02 03:04 | 5 |" in text
     assert f"read 2 times, for trials {best.number} and {second.number}: what is chosen by these figures is" in text
 
@@ -275,9 +280,7 @@ def test_a_trial_that_was_judged_twice_has_the_judgement_on_more_seeds(store: St
     said = lead(stores)
     assert said.startswith(f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds")
     assert "comparisons at once" not in said
-    assert "it was the same trial each time, so to look until an interval suits is no test" in (
-        report_sweep("made", stores)[0].read_text()
-    )
+    assert "it was the same trial each time, so to look until an interval suits is no test" in (page(stores))
 
 
 def test_one_fresh_seed_is_no_verdict(store: Stores, tmp_path: Path) -> None:
@@ -304,7 +307,7 @@ def test_an_old_judgement_is_read_and_judged_by_its_seeds(store: Stores, tmp_pat
     assert lead(stores).startswith(f"Trial {best.number} is the best of 16 trials")
     (report / "champion.json").write_text("[]")
     with pytest.raises(AnalysisError, match=r"champion\.json must hold judgements of champions, got TypeError"):
-        report_sweep("made", stores)
+        page(stores)
 
 
 def test_a_control_that_was_stopped_is_not_compared(store: Stores) -> None:

@@ -1,5 +1,6 @@
 """Writes the report of a sweep: reads its ledger and MLflow, and leaves Markdown and HTML in its folder."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from analysis.identity import identity
 from analysis.importance import dashboard_importances, distributions, importances, read_sweep
 from analysis.report.sweep import Findings, sweep_document
 from analysis.report.write import write_document
-from analysis.trials import COMPLETED
+from analysis.trials import COMPLETED, Sweep
 
 ENOUGH_COMPLETED = 0.6
 """Share of the trials that must have completed for importances to be about final values; else they are about the first
@@ -50,19 +51,28 @@ def findings_of(
     """
     sweep = read_sweep(name, stores.folder, optuna_url)
     completed = sweep.ranked(COMPLETED)
-    rung = min((entry.iteration for trial in sweep.trials for entry in trial.rungs), default=0)
-    judged = [trial for trial in sweep.trials if rung and trial.at(rung) is not None]
-    if len(completed) < ENOUGH_COMPLETED * len(judged):
-        chosen, values = judged, [trial.at(rung) or 0.0 for trial in judged]
-        about = f"{sweep.metric} at {sweep.axis.at(rung)}, which all of them reached"
-    else:
-        chosen, values = completed, [trial.value or 0.0 for trial in completed]
-        about = f"the final {sweep.metric} of completed trials"
+    values, about = values_of(sweep)
+    trials = {trial.number: trial for trial in sweep.trials}
+    chosen = [trials[number] for number in values]
     ranges = distributions(name, stores.folder, optuna_url)
-    shares = importances(chosen, values, ranges, sweep.sign)
+    shares = importances(chosen, list(values.values()), ranges, sweep.sign)
     dashboard = dashboard_importances(completed, ranges, sweep.sign)
     diagnoses = _diagnoses(name, stores) if diagnoses is None else diagnoses
     return Findings(sweep, diagnoses, shares, about, len(chosen), dashboard, stores.folder)
+
+
+def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
+    """What importances are about: values by trial, finite and at one point of all; and what they are, in words.
+
+    Of final values the best comes first.
+    """
+    completed = {trial.number: trial.value or 0.0 for trial in sweep.ranked(COMPLETED)}
+    rung = min((entry.iteration for trial in sweep.trials for entry in trial.rungs), default=0)
+    reached = {trial.number: trial.at(rung) for trial in sweep.trials} if rung else {}
+    judged = {number: value for number, value in reached.items() if value is not None and math.isfinite(value)}
+    if len(completed) < ENOUGH_COMPLETED * len(judged):
+        return judged, f"{sweep.metric} at {sweep.axis.at(rung)}, which all of them reached"
+    return completed, f"the final {sweep.metric} of completed trials"
 
 
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:

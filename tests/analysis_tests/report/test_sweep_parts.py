@@ -23,7 +23,8 @@ from analysis.report.searched import (
 )
 from analysis.report.sweep_figures import curve_blocks
 from analysis.report.sweep_next import FEW, next_blocks
-from analysis.trials import RungEntry, Sweep
+from analysis.report.write_sweep import values_of
+from analysis.trials import RungEntry, Sweep, Trial
 from tests.analysis_tests.report.made import (
     bullets,
     commands,
@@ -176,6 +177,27 @@ def test_what_stands_out_lies_above_all_others() -> None:
     )
     assert what_matters(clear[:1]) == ""
     assert what_matters([]) == ""
+
+
+def test_importances_are_about_final_values_where_most_trials_came_to_one_and_else_about_the_first_rung() -> None:
+    """Two of three completed are enough, two of four are not; a trial that is no number there does not count."""
+
+    def judged(number: int, at_rung: float, outcome: str = "pruned", value: float | None = None) -> Trial:
+        rungs = (RungEntry(1, 30, at_rung, False), RungEntry(2, 60, at_rung, False))
+        return trial(number, value, outcome, curve={10: 0.1, 30: at_rung}, rungs=rungs)
+
+    two = (judged(0, 0.5, "completed", 0.8), judged(1, 0.6, "completed", 0.9))
+    assert values_of(sweep(*two, judged(2, 0.3))) == ({0: 0.8, 1: 0.9}, "the final eval/f1 of completed trials")
+    assert values_of(sweep(*two, judged(2, 0.3), judged(3, 0.2))) == (
+        {0: 0.5, 1: 0.6, 2: 0.3, 3: 0.2},
+        "eval/f1 at iteration 30, which all of them reached",
+    )
+    diverged = (judged(3, math.nan, "diverged"), judged(4, math.inf, "diverged"), trial(5, None, "crashed"))
+    assert values_of(sweep(*two, judged(2, 0.3), *diverged))[0] == {0: 0.8, 1: 0.9}
+    assert values_of(sweep(judged(2, 0.3), *diverged))[0] == {2: 0.3}
+    assert values_of(sweep(trial(0, 0.5), trial(1, None, "crashed")))[0] == {0: 0.5}
+    assert list(values_of(sweep(*two))[0]) == [1, 0]  # draws depend on the order
+    assert values_of(sweep()) == ({}, "the final eval/f1 of completed trials")
 
 
 def test_importances_warn_where_trials_are_few_and_are_left_out_where_there_are_none() -> None:

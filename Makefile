@@ -20,7 +20,6 @@ setup: $(STAMP) ## Make .venv and install requirements.lock into it; once, then 
 
 sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="sweep.seeds=5 resources.cpus=1"
 	$(IN_VENV) sweep.py +experiment=quickstart $(ARGS)
-	@echo "These commands need the environment: . .venv/bin/activate"
 
 test: check ## Check, then run all tests; only some of them: make test ARGS="tests/rl_tests -k gae"
 	$(IN_VENV) -m pytest $(ARGS)

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+if not __package__:  # called by its path, from where Python does not find it by its name
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from analysis.errors import AnalysisError
 from analysis.redact import redact_error
 

@@ -10,6 +10,7 @@ from typing import Any
 from analysis.diagnosis.finding import Diagnosis, Kind, Support
 from analysis.history import History
 from analysis.overrides import literal, point
+from analysis.programs import sweep_program
 from analysis.words import number
 
 MOST_ARMS = 8
@@ -21,6 +22,7 @@ _TRIAGE_ACTIONS = {"allow", "block", "quarantine", "alert"}
 # A sweep's own configuration, read as it is: these keep Hydra from writing files of its own.
 _QUIET = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
 _ALL_POINTS = ("sampler.name=points", "scheduler.name=none", "health.enabled=false", "sweep.num_trials=null")
+_URLS = ("tracking.optuna_url", "tracking.mlflow_url")
 _OURS = (
     *("num_iterations", "num_envs", "num_steps", "minibatch_size", "num_epochs", "lr", "lr_schedule", "gamma"),
     *("gae_lambda", "clip_range", "clip_range_vf", "entropy_coef", "value_coef", "max_grad_norm", "target_kl"),
@@ -103,7 +105,7 @@ def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
         return []
     points = ", ".join(point({**base, **change}) for change in ({}, *(arm.change for arm in beside)))
     return [
-        *("python", "sweep.py", *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
+        *(*sweep_program(), *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
         f"sweep.name={_named(f'{name}-arms')}",
     ]
 
@@ -115,7 +117,7 @@ def command_apart(history: History, arm: Arm, folder: Path) -> list[str]:
         return []
     changed = [f"{path}={literal(value)}" for path, value in arm.change.items()]
     return [
-        *("python", "sweep.py", *words, *changed, *_ALL_POINTS, f"sampler.points=[{point(base)}]"),
+        *(*sweep_program(), *words, *changed, *_ALL_POINTS, f"sampler.points=[{point(base)}]"),
         f"sweep.name={_named(f'{name}-apart')}",
     ]
 
@@ -125,7 +127,7 @@ def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], st
     sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
     base: dict[str, Any] = {}
     if sweep and trial:
-        words = ["--config-path", str((folder / sweep).absolute()), *_QUIET]
+        words = recorded_words(history.settings, sweep, folder)
         searched = [path for path in history.tags.get("searched", "").split(", ") if path in history.settings]
         base = {path: history.settings[path] for path in searched}
         name = f"{sweep}-{trial}"
@@ -133,6 +135,18 @@ def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], st
         words = _foreign(history)
         name = history.name.partition(".")[0]
     return words, base, name
+
+
+def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> list[str]:
+    """The words that set up a sweep as it is on record, wherever it lies now; `***` where a password is asked for.
+
+    Args:
+        settings: The sweep's, by dotted path.
+        sweep: Its name.
+        folder: Of the sweeps.
+    """
+    masked = [f"{path}={value}" for path in _URLS if "***" in (value := str(settings.get(path)))]
+    return ["--config-path", str((folder / sweep).absolute()), *_QUIET, f"sweep.folder={folder.absolute()}", *masked]
 
 
 def _named(name: str) -> str:

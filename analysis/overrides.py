@@ -1,13 +1,19 @@
 """Settings as a command line of `sweep.py` takes them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+_PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./+-]*", re.IGNORECASE)
+"""Text that Hydra reads as itself, without quotes."""
 
 
 def literal(value: Any) -> str:
     """A value as Hydra's command line reads it back, every digit included."""
     if isinstance(value, list | tuple):
         return "[" + ",".join(literal(item) for item in value) + "]"
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return "'" + value.replace("'", "\\'") + "'"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

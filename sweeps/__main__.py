@@ -5,6 +5,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+if not __package__:  # called by its path, from where Python does not find it by its name
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from analysis.errors import AnalysisError
 from rl.errors import ConfigError, DataError
 from sweeps.errors import SweepError, TrackingError

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sweeps.config import SweepConfig, check_name
 from sweeps.errors import SweepError
+from sweeps.layout import config_file
 from sweeps.redact import refuse_masked
 from sweeps.schema import from_yaml
 
@@ -23,9 +24,10 @@ def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_ur
         ConfigError: No sweep can have this name.
         SweepError: There is no such sweep; or a password is needed.
     """
-    if os.sep not in name:
+    is_path = os.sep in name or (config_file(Path(name)).exists() and not config_file(folder / name).exists())
+    if not is_path:
         check_name("a sweep's name", name)
-    config = load_sweep((Path(name) if os.sep in name else folder / name).absolute())
+    config = load_sweep((Path(name) if is_path else folder / name).absolute())
     tracking = replace(
         config.tracking,
         optuna_url=optuna_url or config.tracking.optuna_url,

@@ -4,10 +4,12 @@ What they are made from is what the driver has at hand, the ledger and the check
 the same as `python -m analysis report NAME`, which reads MLflow.
 """
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.programs import module_program, sweep_words
 from rl.errors import CheckpointError
 from sweeps.config import SweepConfig
 from sweeps.diagnoses import history_of
@@ -18,7 +20,7 @@ from sweeps.mlflow_runs import attach_report
 from sweeps.outcome import Outcome
 from sweeps.redact import redact_error
 from sweeps.space import Space, search_space
-from sweeps.tracking import NullTracker, Tracker
+from sweeps.tracking import SEARCHED_TAG, NullTracker, Tracker
 
 if TYPE_CHECKING:  # imported where first needed: it brings pandas and Optuna's evaluators
     from analysis.diagnosis import Diagnosis
@@ -44,7 +46,8 @@ def write_reports(
         The verdict, and where the report lies; or why there is none, and how to write it.
     """
     config, _ = sweep
-    later = f"python -m analysis report {config.sweep.name} --folder {config.sweep.folder} writes it"
+    words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
+    later = f"{shlex.join([*module_program('analysis'), 'report', *words])} writes it"
     try:
         return "\n".join(_write(sweep, ledger, tracker, is_over))
     except KeyboardInterrupt:
@@ -150,7 +153,8 @@ def _diagnoses(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry]) -> "I
 
 def _tags(entry: Entry) -> Mapping[str, str]:
     ended = {OUTCOME: str(entry.outcome), REASON: entry.reason} if entry.outcome else {}
-    return {**ended, **({"run_id": entry.run_id} if entry.run_id else {})}
+    searched = {SEARCHED_TAG: ", ".join(entry.values)}
+    return {**ended, **searched, **({"run_id": entry.run_id} if entry.run_id else {})}
 
 
 def _note(diagnosis: "Diagnosis") -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from analysis.axis import BATCH
 from analysis.overrides import literal, point
+from analysis.programs import module_program, sweep_program, sweep_words, tool
 from analysis.trials import VALUE_AND_RUNG
 from analysis.words import counted
 from rl import metrics
@@ -76,7 +77,12 @@ def show_summary(
         print_command(rerun_command(config, command, winner), console)
         console.print("Judge it on fresh seeds and on test flows that the search never saw:")
         print_command(champion_command(config), console)
-    console.print("Open what was recorded (MLflow on http://127.0.0.1:5000, the Optuna dashboard on port 8080):")
+    if (server := tracking_server(config)) is not None:
+        console.print(f"MLflow shows what was recorded: {server}", soft_wrap=True, markup=False, highlight=False)
+    uis = (
+        "the Optuna dashboard on port 8080" if server else "MLflow on http://127.0.0.1:5000, the dashboard on port 8080"
+    )
+    console.print(f"Open what was recorded ({uis}):", highlight=False)
     for line in ui_commands(config):
         print_command(line, console)
 
@@ -145,8 +151,7 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
     if in_env_steps:
         values = []
     return [
-        "python",
-        "sweep.py",
+        *sweep_program(),
         *kept,
         # Values, not groups: what an experiment sets itself would win over the choice of a group.
         "sampler.name=points",
@@ -168,12 +173,13 @@ def resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
         for before, word in zip(("", *command), command, strict=False)
         if _is_option(before) or word.partition("=")[0].lstrip("+~") not in ("sweep.name", "resume", "retry")
     ]
-    return ["python", "sweep.py", *kept, f"resume={config.sweep.name}"]
+    return [*sweep_program(), *kept, f"resume={config.sweep.name}"]
 
 
 def champion_command(config: SweepConfig) -> list[str]:
     """The command that judges the best trial; it asks for the ledger's URL where that holds a password."""
-    command = ["python", "-m", "sweeps", "champion", str(Path(config.sweep.folder) / str(config.sweep.name))]
+    words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
+    command = [*module_program("sweeps"), "champion", *words]
     url = redact_value(config.tracking.optuna_url or "")
     return command if url == (config.tracking.optuna_url or "") else [*command, "--optuna-url", url]
 
@@ -181,13 +187,19 @@ def champion_command(config: SweepConfig) -> list[str]:
 def ui_commands(config: SweepConfig) -> list[list[str]]:
     """Commands that open MLflow and the Optuna dashboard on what was recorded."""
     commands = []
-    if config.tracking.name == "mlflow":
+    if config.tracking.name == "mlflow" and tracking_server(config) is None:
         runs_url = redact_value(mlflow_url(config.tracking, Path(config.sweep.folder)))
         quiet = [f"{name}={value}" for name, value in NO_TELEMETRY.items()]
-        commands.append([*quiet, "mlflow", "ui", "--backend-store-uri", runs_url])
+        commands.append([*quiet, tool("mlflow"), "ui", "--backend-store-uri", runs_url])
     optuna_url = redact_value(ledger_url(config))
-    commands.append(["optuna-dashboard", optuna_url])
+    commands.append([tool("optuna-dashboard"), optuna_url])
     return commands
+
+
+def tracking_server(config: SweepConfig) -> str | None:
+    """Where a tracking server shows the runs; None for a database, which a server of the user's own has to open."""
+    url = mlflow_url(config.tracking, Path(config.sweep.folder))
+    return redact_value(url) if config.tracking.name == "mlflow" and url.startswith(("http://", "https://")) else None
 
 
 def _rank(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:

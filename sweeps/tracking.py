@@ -3,6 +3,7 @@
 What is here is derived: the ledger is the truth, and writing anything again leaves no duplicate behind.
 """
 
+import shlex
 import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from sweeps.mlflow_place import settle_artifacts
 from sweeps.mlflow_store import DATABASES, connect, renew, translated
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
-from sweeps.redact import redact_url
+from sweeps.redact import redact_url, redact_value
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
@@ -340,7 +341,8 @@ class MlflowTracker:
         if experiment.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"tracking.mlflow_experiment must not be a deleted experiment, got {self._experiment!r}; "
-                f"run `mlflow experiments restore -x {experiment.experiment_id}`, or choose another name"
+                f"run `MLFLOW_TRACKING_URI={shlex.quote(redact_value(self._url))} mlflow experiments restore -x "
+                f"{experiment.experiment_id}`, or choose another name"
             )
         return str(experiment.experiment_id)
 

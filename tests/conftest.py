@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+"""As in an environment that is in force: commands are printed with `python` then."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="run all accidents of tests/chaos: an hour and a half")

@@ -1,13 +1,13 @@
 """What to run after a sweep: exact commands, each with what to watch for."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.diagnosis import Diagnosis
 from analysis.document import Commands, Heading, Paragraph, Table
 from analysis.document.blocks import Block
-from analysis.experiment import arms_of, change_text, command, shown
+from analysis.experiment import arms_of, change_text, command, recorded_words, shown
+from analysis.programs import module_program, sweep_program, sweep_words
 from analysis.report.diagnosis import apart_blocks
 from analysis.trials import COMPLETED, Sweep
 
@@ -18,31 +18,26 @@ FEW = 10
 def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
     """Judge the best, then mend what the diagnosis of the best trial (or of the control) found, then search on."""
     blocks: list[Block] = [Heading("What to run next")]
-    path = str(folder / sweep.name)
     if sweep.best and not sweep.judgement:
         blocks += [
             Paragraph(
                 "Judge the best trial and the control on fresh seeds and on data that no trial saw. Watch for a 95 % "
                 "interval of the difference that is clear of 0; if it is not, more seeds or nothing gained:"
             ),
-            Commands((shlex.join(["python", "-m", "sweeps", "champion", path]),)),
+            Commands((shown([*module_program("sweeps"), "champion", *sweep_words(sweep.name, folder)]),)),
         ]
     blocks += _arms(sweep, diagnoses, folder)
     completed = len(sweep.ranked(COMPLETED))
     if sweep.searched and completed < FEW * len(sweep.searched) and sweep.settings.get("sampler.name") != "points":
-        more = 2 * len(sweep.counting)
+        more, recorded = 2 * len(sweep.counting), recorded_words(sweep.settings, sweep.name, folder)
         blocks += [
             Paragraph(
                 f"Search on: {completed} completed trials for {len(sweep.searched)} settings are few. The sampler goes "
                 "on from what it has learned. Watch for the best value to rise by more than its seeds' spread:"
             ),
-            Commands((shlex.join(["python", "sweep.py", *_base(sweep, folder), f"sweep.num_trials={more}"]),)),
+            Commands((shown([*sweep_program(), *recorded, f"resume={sweep.name}", f"sweep.num_trials={more}"]),)),
         ]
     return blocks if len(blocks) > 1 else []
-
-
-def _base(sweep: Sweep, folder: Path) -> list[str]:
-    return [f"resume={sweep.name}", *([f"sweep.folder={folder}"] if str(folder) != "runs" else [])]
 
 
 def _arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:

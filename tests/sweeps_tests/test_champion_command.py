@@ -62,7 +62,7 @@ def test_a_judgement_of_what_is_no_longer_the_best_hides_nothing(command: Any, e
     said = lead(command, ended)
     assert said.startswith("Trial 1 is the best of 4 trials: eval/f1 0.38")
     assert "trial 1 has not been judged, others have: Trial 0 cannot be told from the control: eval/f1 0.3583" in said
-    assert f"python -m sweeps champion {ended}" in (ended / "report" / "report.md").read_text()
+    assert f"/sweeps champion ended --folder {ended.parent}\n" in (ended / "report" / "report.md").read_text()
 
 
 def test_a_control_that_was_stopped_is_not_compared_as_if_it_had_run_to_its_end(command: Any, ended: Path) -> None:

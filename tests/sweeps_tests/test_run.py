@@ -127,7 +127,7 @@ def test_prints_leaderboard_counts_and_next_commands(finished):
 
 def test_printed_command_reruns_the_best_trial_to_the_same_curve(finished):
     folder, printed = finished
-    command = next(line for line in printed.splitlines() if line.startswith("  python sweep.py"))
+    command = next(line for line in printed.splitlines() if line.startswith(f"  python {ROOT}/sweep.py"))
     rerun = _sweep(folder, *shlex.split(command)[2:])
     name = re.search(r"sweep\.name=(\S+)", command)[1]
     number = int(name.removeprefix("six-trial"))
@@ -273,7 +273,7 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number,
     assert "no longer answered" not in printed  # Ray's own processes did not hear it
     assert not _processes_that_name(scratch)
     assert not Path(scratch).exists()
-    assert printed.splitlines()[-1].startswith("  python sweep.py +experiment=quickstart ")
+    assert printed.splitlines()[-1].startswith(f"  python {ROOT}/sweep.py +experiment=quickstart ")
     assert printed.splitlines()[-1].endswith(" health=none scheduler=none resume=long")
     assert "Traceback" not in printed
     study = _study(tmp_path, "long")

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -150,3 +151,20 @@ def test_no_more_trials_run_at_once_than_cores_were_granted(calls: tuple[Call, C
     said = "Sweep mine: 3 trials x 2 seeds, 1 at a time on 1 core (SLURM_CPUS_PER_TASK)"
     assert said in failed.printed.splitlines()[:2]  # the data come first, if there are any
     assert failed.parent.data.tags["host.cpus"] == "1"
+
+
+def test_the_best_trial_is_run_again_by_what_is_printed(
+    calls: tuple[Call, Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reach(*arguments: object) -> str:
+        raise InterruptedError
+
+    _, mended = calls
+    lines = [line for line in mended.printed.splitlines() if line.startswith("  ") and "sweep.py" in line]
+    assert len(lines) == 1
+    words = shlex.split(lines[0])
+    assert Path(words[1]) == Path(sweep.__file__)
+    monkeypatch.setattr(sys, "argv", ["sweep.py", *words[2:]])
+    monkeypatch.setattr("sweeps.run._run_trials", reach)
+    with pytest.raises(InterruptedError):
+        sweep.main()

@@ -230,7 +230,7 @@ def test_commands_are_printed_whole_and_as_a_shell_reads_them(tmp_path: Path) ->
         words for words in commands if words[0] in ("python", "MLFLOW_DISABLE_TELEMETRY=true", "optuna-dashboard")
     ] == [
         rerun_command(config, command, trial),
-        ["python", "-m", "sweeps", "champion", str(folder / "x")],
+        ["python", "-m", "sweeps", "champion", "x", "--folder", str(folder)],
         ["MLFLOW_DISABLE_TELEMETRY=true", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"],
         ["optuna-dashboard", f"sqlite:///{folder}/optuna.db"],
     ]
@@ -300,3 +300,11 @@ def test_what_the_report_says_stands_below_the_counts() -> None:
     counts, said, where, blank, *_ = text[text.index("6 trials:") :].replace("\n\n", "\n", 1).splitlines()
     assert counts.startswith("6 trials:")
     assert (said, where, blank) == ("Trial 2 is the best.", "The report: runs/mine/report/report.html", "")
+
+
+def test_a_tracking_server_is_named_by_its_own_address() -> None:
+    config = config_of("sweep.name=x", "tracking.mlflow_url=http://me:secret@tracking:5000")
+    assert [words[0] for words in ui_commands(config)] == ["optuna-dashboard"]
+    text = printed(config, [entry(0)])
+    assert "MLflow shows what was recorded: http://me:***@tracking:5000\n" in text
+    assert "mlflow ui" not in text

@@ -383,7 +383,9 @@ def test_a_deleted_experiment_says_how_to_restore_it(store: Store) -> None:
     experiment = store.client.get_experiment_by_name("gone")
     assert experiment is not None
     store.client.delete_experiment(experiment.experiment_id)
-    with pytest.raises(TrackingError, match=f"'gone'; run `mlflow experiments restore -x {experiment.experiment_id}`"):
+    with pytest.raises(
+        TrackingError, match=f"`MLFLOW_TRACKING_URI=\\S+ mlflow experiments restore -x {experiment.experiment_id}`"
+    ):
         tracker.start_sweep("s", "s", "", {})
 
 

@@ -35,9 +35,9 @@ CONFIG = SweepConfig(
     sweep=StudyConfig(name="tiny", metric="eval/episode_return", num_trials=4, seeds=2, control=False),
     env=EnvConfig(id="CartPole-v1", eval_episodes=2),
     ppo=PPOConfig(
-        num_envs=1, num_steps=16, minibatch_size=16, num_epochs=1, hidden_sizes=(4,), num_iterations=6, eval_every=2
+        num_envs=1, num_steps=16, minibatch_size=16, num_epochs=1, hidden_sizes=(4,), num_iterations=8, eval_every=2
     ),
-    space={"ppo": {"lr": {"log": [1e-4, 1e-1]}, "minibatch_size": {"choice": [16, 8, 12]}}},  # 12 does not divide 16
+    space={"ppo": {"lr": {"log": [1e-4, 1e-1]}, "minibatch_size": {"int": [7, 8]}}},  # 7 does not divide 16
     sampler=SamplerConfig(num_startup_trials=2),
     scheduler=SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0.0),
     health=HealthConfig(enabled=False),

@@ -19,19 +19,21 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 600
 """For whatever is waited for. Generous: what is tested is whether it comes, not when."""
 
-TINY = (
+SHORT = (
     "+experiment=quickstart",
     "data.num_flows=2000",
     "ppo.num_iterations=8",
     "ppo.eval_every=2",
     "ppo.num_steps=32",
     "ppo.minibatch_size=64",
-    "scheduler.grace_iterations=2",
-    "health.stuck_grace_iterations=8",
     "sweep.seeds=2",
     "resources.cpus=2",
 )
+TINY = (*SHORT, "scheduler.grace_iterations=2", "health.stuck_grace_iterations=8")
 """A sweep whose trials take a second."""
+
+TO_THE_END = (*SHORT, "scheduler=none", "health=none")
+"""The same, but nothing stops its trials."""
 
 ON_GYM = (
     "+experiment=cartpole",
@@ -41,8 +43,7 @@ ON_GYM = (
     "ppo.eval_every=2",
     "ppo.num_steps=32",
     "ppo.minibatch_size=32",
-    "scheduler.grace_iterations=2",
-    "health.stuck_grace_iterations=8",
+    "scheduler=none",
     "sweep.seeds=2",
     "resources.cpus=2",
 )

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.harness import TINY, Process, Sweep
+from tests.chaos.harness import TINY, TO_THE_END, Process, Sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.timeout(1200)]
 Maker = Callable[..., Sweep]
-LONG = (*TINY, "ppo.num_iterations=150", "scheduler=none", "health=none")
+LONG = (*TO_THE_END, "ppo.num_iterations=150")
 """Long enough for an accident to begin and to end in it."""
 
 

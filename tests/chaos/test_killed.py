@@ -10,7 +10,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from tests.chaos.harness import TINY, Counts, Sweep, wait_for
+from tests.chaos.harness import TINY, TO_THE_END, Counts, Sweep, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 Maker = Callable[..., Sweep]
@@ -100,7 +100,7 @@ def kill_workers(killed: Sweep, process, times: int, draws: random.Random) -> No
 
 
 def long(trials: int) -> tuple[str, ...]:
-    return (*TINY, "ppo.num_iterations=150", "scheduler=none", "health=none", "resources.max_failures=1000")
+    return (*TO_THE_END, "ppo.num_iterations=150", "resources.max_failures=1000")
 
 
 def test_workers_killed_while_they_train(sweep: Maker) -> None:
@@ -228,7 +228,7 @@ def test_second_ctrl_c(sweep: Maker, after_s: float) -> None:
 
 @pytest.mark.chaos
 def test_time_budget_and_resume(sweep: Maker) -> None:
-    stopped = sweep(*TINY, "ppo.num_iterations=400", "scheduler=none", "health=none", num_trials=3)
+    stopped = sweep(*TO_THE_END, "ppo.num_iterations=400", num_trials=3)
     _, printed = stopped.start("sweep.max_hours=0.005").wait()  # 18 s, most of which Ray takes to start
     assert "time budget" in printed
     assert stopped.audit()[0] == 0

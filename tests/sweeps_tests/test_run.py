@@ -17,17 +17,16 @@ import pytest
 from sweeps.layout import read_records, scratch_file
 
 ROOT = Path(__file__).parents[2]
-SMALL = [
+SHORT = [
     "+experiment=quickstart",
     "data.num_flows=2000",
     "ppo.num_iterations=6",
     "ppo.eval_every=2",
     "ppo.num_steps=32",
     "ppo.minibatch_size=64",
-    "scheduler.grace_iterations=2",
-    "health.stuck_grace_iterations=4",
     "sweep.seeds=2",
 ]
+SMALL = [*SHORT, "scheduler.grace_iterations=2", "health.stuck_grace_iterations=4"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -199,7 +198,7 @@ def test_every_trial_has_a_checkpoint_with_all_that_is_on_record(finished):
 
 
 LONG = [
-    *SMALL,
+    *SHORT,
     "ppo.num_iterations=100000",
     "ppo.eval_every=1",
     "sweep.num_trials=50",
@@ -335,7 +334,7 @@ def test_a_killed_worker(tmp_path, allowed):
     the other trials complete."""
     process = subprocess.Popen(
         _command(
-            *SMALL,
+            *SHORT,
             "ppo.num_iterations=40",
             "sweep.num_trials=3",
             "sweep.name=killed",
@@ -381,7 +380,7 @@ def _workers_of(driver):
 def test_time_budget_ends_a_sweep_with_everything_recorded(tmp_path):
     printed = _sweep(
         tmp_path,
-        *SMALL,
+        *SHORT,
         "ppo.num_iterations=100000",
         "sweep.num_trials=50",
         "sweep.name=budget",

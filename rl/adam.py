@@ -51,19 +51,27 @@ class Adam:
         self.parameters.sub_(self.exp_avg.div(denominator).mul_(moves * lr * correction2 / correction1))
 
     def only(self, members: slice, parameters: Tensor) -> "Adam":
-        """The optimiser of some members, whose parameters these are; shares their moments and step counts."""
+        """Return an optimiser over some members that shares moments and step counts with this one.
+
+        Args:
+            members: Rows to keep.
+            parameters: Parameters of these members, `[len(members), n]`, changed in place.
+        """
         moments = (tensor[members] for tensor in (self.exp_avg, self.exp_avg_sq, self.steps))
         return self.over(parameters, self.eps[members], *moments)
 
     def over(self, parameters: Tensor, eps: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, steps: Tensor) -> "Adam":
-        """Such an optimiser with tensors that are the caller's."""
+        """Return an optimiser that works on the tensors given, instead of copies of its own."""
         other = copy(self)
         other.parameters, other.eps = parameters, eps
         other.exp_avg, other.exp_avg_sq, other.steps = exp_avg, exp_avg_sq, steps
         return other
 
     def state(self) -> dict[str, Tensor]:
-        """What steps change, by name, live: parameters and moments `[P, n]`, steps `[P, 1]`. No learning rate."""
+        """Return the tensors that a step changes, by name and live: parameters and moments `[P, n]`, steps `[P, 1]`.
+
+        The learning rate is a setting, not state.
+        """
         return {
             "parameters": self.parameters,
             "exp_avg": self.exp_avg,

@@ -1,9 +1,9 @@
-"""Checkpoints: a learner's training state in one file, to go on from in another process, bit for bit.
+"""Checkpoints: the training state of a learner in one file, to continue in another process, bit for bit.
 
-A file is a numpy archive (`.npz`) of numbers and of one JSON text; reading it executes nothing. Settings are written
-down for the record and are never read back: a learner goes on with those that it was made with (`Learner.effective`),
-so a branch with a new learning rate trains with the new one. What gives arrays their meaning must be the same:
-members, lanes, features, actions and layers.
+A file is a numpy archive (`.npz`) of numbers and of one JSON text; reading executes nothing. Settings are written down
+for the record and never read back: a learner continues with the settings it was made with (`Learner.effective`), so a
+branch with a new learning rate trains with the new one. Members, lanes, features, actions and layers give the arrays
+their meaning and must match.
 """
 
 import json
@@ -44,16 +44,16 @@ _DAMAGE = (
 
 
 def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] | None = None) -> None:
-    """Write a checkpoint. Whoever reads `path` finds the old file or the new one, whole, whatever happens meanwhile.
+    """Write a checkpoint. A reader of `path` finds the old file or the new file, whole, at any moment.
 
     Args:
-        path: The file, replaced if it is there; its folder must be there.
-        learner: Is left as it is.
-        history: Records to keep beside it, such as metrics: whatever JSON holds, NaN and infinity included.
+        path: The file, replaced if present; the folder must exist.
+        learner: Left unchanged.
+        history: Records to keep in the file, such as metrics: any JSON, NaN and infinity included.
 
     Raises:
-        TypeError: If a record is nothing that JSON holds.
-        OSError: If the file cannot be written. The old one is then as it was.
+        TypeError: A record is not JSON.
+        OSError: The file cannot be written. The old file is then unchanged.
     """
     path = Path(path)
     arrays, rest = learner.state()
@@ -79,22 +79,22 @@ def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] 
 
 
 def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
-    """Let a learner go on from a checkpoint, with its own settings and `num_iterations`.
+    """Restore a learner from a checkpoint, with the learner's own settings and `num_iterations`.
 
-    With the settings, libraries and kind of machine that it was saved with, it goes on bit for bit. If lanes cannot
-    (any Gymnasium environment but triage and CartPole starts its episodes anew, from seeds of the member's own for this
-    iteration), or the libraries are of other versions, `learner.resumed_exactly` is False.
+    With the settings, libraries and kind of machine of the saved learner, training continues bit for bit. Otherwise
+    `learner.resumed_exactly` is False: lanes of a Gymnasium environment other than triage and CartPole start new
+    episodes, from the member's own seeds for this iteration; or libraries have other versions.
 
     Args:
         path: A file that `save` wrote.
-        learner: With the members, environment and layers of the one saved; changed in place.
+        learner: Has the members, environment and layers of the saved one; changed in place.
 
     Returns:
         The history given to `save`; empty if there was none.
 
     Raises:
-        CheckpointError: If the file is not a whole checkpoint of this format, or of a learner of another layout. The
-            learner is then as it was.
+        CheckpointError: The file is not a whole checkpoint of this format, or of a learner of another layout. The
+            learner is then unchanged.
     """
     path = Path(path)
     arrays, header = _read(path)
@@ -109,7 +109,7 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
 
 
 def read_history(path: str | os.PathLike[str]) -> list[Any]:
-    """The history in a checkpoint, without a learner: for those who only read.
+    """Read the history in a checkpoint, without a learner.
 
     Raises:
         CheckpointError: If the file is not a whole checkpoint of this format.
@@ -127,7 +127,10 @@ def _libraries() -> dict[str, str]:
 
 
 def _layout(learner: Learner) -> dict[str, Any]:
-    """What gives the arrays their meaning. Shapes alone do not tell: layers of 20 and 24 units are padded alike."""
+    """Describe the layout that gives the arrays their meaning.
+
+    Shapes alone do not tell: layers of 20 and 24 units are padded alike.
+    """
     config, distribution = learner.config, learner.networks.distribution
     return {
         "members": len(learner.members),
@@ -148,7 +151,7 @@ def _check_layout(saved: dict[str, Any], own: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays and the header of a file, after making sure that it is a whole checkpoint of this format."""
+    """Read the arrays and the header of a file, after checking that the file is a whole checkpoint of this format."""
     try:
         with path.open("rb") as file:
             begins_as_one = file.read(len(_ZIP)) == _ZIP

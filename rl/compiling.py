@@ -1,8 +1,8 @@
-"""The minibatch step of one member as a program in C++, from the same source that runs eagerly.
+"""Compile the minibatch step of one member to C++, from the source that runs eagerly.
 
-The step is traced once for each layout of its arguments: what it does to tensors is written down, the gradient that
-autograd takes included, and handed to TorchInductor. A call then has neither Python between the operations nor, as
-`torch.compile` would, a hundred checks before them: a fifth of the time of a step as small as this.
+The step is traced once for each layout of its arguments: the operations on tensors are recorded, the gradient of
+autograd included, and handed to TorchInductor. A call then runs no Python between operations, and none of the hundred
+guards that `torch.compile` checks: a fifth of the time of a step this small.
 """
 
 import functools
@@ -26,7 +26,7 @@ _OPTIONS = {
 
 @functools.cache
 def compiled(step: Step) -> Step:
-    """A step that does the same for one member at a time; compiles when called with arguments of a new layout."""
+    """Return a compiled version of `step` for one member at a time; each new layout of arguments compiles once."""
     programs: dict[tuple[Any, ...], Step] = {}
 
     def run(
@@ -50,7 +50,7 @@ def _flat(
     batch: Any,
     switches: tuple[bool, ...],
 ) -> Step:
-    """The step as a function of all its tensors, one by one."""
+    """Return the step as a function of a flat list of tensors."""
 
     def flat(
         parameters: Tensor, eps: Tensor, m: Tensor, v: Tensor, steps: Tensor, active: Tensor, *others: Tensor
@@ -64,7 +64,7 @@ def _flat(
 
 
 def _program(function: Step, tensors: list[Tensor]) -> Step:
-    """The function in C++, for tensors of these shapes; tracing does not touch what they hold."""
+    """Compile the function for tensors of the given shapes; tracing does not read the values."""
     from torch._inductor import compile as inductor  # late: 100 MB that nobody needs who does not compile
     from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -73,5 +73,5 @@ def _program(function: Step, tensors: list[Tensor]) -> Step:
 
 
 def _tanh(tensor: Tensor) -> Tensor:
-    """By one exponential, which has kernels of its own; torch's tanh took five times as long."""
+    """Compute tanh by one exponential: its kernel is five times as fast as that of torch's tanh."""
     return 2 * torch.sigmoid(2 * tensor) - 1

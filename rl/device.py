@@ -1,4 +1,4 @@
-"""Where tensors live: in main memory, or on a GPU."""
+"""Device names to torch devices."""
 
 import torch
 
@@ -6,10 +6,10 @@ from rl.config import require
 
 
 def torch_device(name: str) -> torch.device:
-    """The device called `name`, `cpu` or `cuda`.
+    """Return the device called `name`, `cpu` or `cuda`.
 
     Raises:
-        ConfigError: If it is a GPU and torch can use none.
+        ConfigError: For `cuda` where torch can use no GPU.
     """
     require(
         name != "cuda" or torch.cuda.is_available(),

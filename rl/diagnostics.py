@@ -1,5 +1,7 @@
-"""What tells why a run does not learn, and no loss shows: gradients by their origin, units, inputs, the first ratio,
-whether the policy follows what its actions earned, whether an evaluation shows what training does.
+"""Measurements that tell why a run does not learn, where no loss shows the cause.
+
+Gradients by their origin, saturated units, inputs, the first probability ratio, the agreement of updates with
+advantages, and the difference between observations in evaluation and in training.
 """
 
 from functools import lru_cache
@@ -30,13 +32,13 @@ _COMPARED = 256
 
 
 def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
-    """Look at the networks that acted, on samples of their rollout.
+    """Measure the networks that acted, on samples of their rollout.
 
-    At these parameters every ratio must be 1, so PPO's objective has the plain policy gradient, which is what is
-    measured, the entropy bonus included; the critic's is that of the value loss times `value_coef`.
+    Before an update each probability ratio must be 1, so PPO's objective has the plain policy gradient. This gradient
+    is measured, the entropy bonus included, and the critic's gradient of the value loss times `value_coef`.
 
     Args:
-        networks: Those that acted.
+        networks: Networks that acted.
         batch: `[P, B, ...]`, some samples of the rollout.
         hyper: Per-member settings.
 
@@ -68,7 +70,7 @@ def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -
 
 
 def of_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
-    """Mean and spread of what the critic is to predict, returns `[P, B]`, and of the advantages; each `[P]`."""
+    """Compute mean and spread of the critic's targets, returns `[P, B]`, and of the advantages; each `[P]`."""
     return {
         metrics.TARGET_MEAN: returns.mean(-1),
         metrics.TARGET_STD: returns.std(-1, correction=0),
@@ -79,16 +81,18 @@ def of_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dict[str, Tensor]:
-    """Whether the update did what the rollout asked for, whatever happened on the way: a sign, a shuffle.
+    """Measure whether the update raised the probability of actions with positive advantage.
+
+    A wrong sign, or advantages that lost their samples by a shuffle, show here.
 
     Args:
-        networks: After the update.
+        networks: Networks after the update.
         batch: `[P, B, ...]`, the rollout that the update learned from.
-        advantages: `[P, B]`, as they were computed from the rollout.
+        advantages: `[P, B]`, as computed from the rollout.
 
     Returns:
-        `metrics.ADVANTAGE_FOLLOWED` `[P]`: over some of the samples the correlation of the advantage with the change of
-        the log-probability of the action taken; 0 where either is constant.
+        `metrics.ADVANTAGE_FOLLOWED` `[P]`: over some samples the correlation of the advantage with the change of the
+        log-probability of the action taken; 0 where either is constant.
     """
     rows = torch.from_numpy(_some(advantages.shape[1], _FOLLOWED)).to(advantages.device)
     observations, actions, before, wanted = (
@@ -100,14 +104,17 @@ def after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dic
 
 
 def _correlations(first: Tensor, second: Tensor) -> Tensor:
-    """Pearson's, `[P]`, of samples `[P, n]`: by sums along rows, which round alike, however many rows there are."""
+    """Compute Pearson's correlation, `[P]`, of samples `[P, n]`.
+
+    Sums run along rows, which round alike for any number of rows.
+    """
     first, second = (part - part.mean(-1, keepdim=True) for part in (first, second))
     spread = (first.square().sum(-1) * second.square().sum(-1)).sqrt()
     return torch.where(spread > 0, (first * second).sum(-1) / spread, torch.zeros_like(spread))
 
 
 def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Share of some of a rollout's observations `[P, B, F]` that are one of the others again, `[P]`."""
+    """Compute the share of sampled observations `[P, B, F]` that repeat another one of the sample, `[P]`."""
     some = rollout[:, _some(rollout.shape[1], _COUNTED)]
     directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
     marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
@@ -117,9 +124,9 @@ def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 
 class Compared:
-    """Acts in an evaluation, and keeps what it is shown first, to be compared with the rollout before it.
+    """Greedy policy that keeps the first observations of an evaluation, to compare them with the rollout before.
 
-    Only first: what comes later depends on the policy, and on how long other members' episodes last.
+    Only the first: later observations depend on the policy, and on the length of other members' episodes.
 
     Args:
         act: Greedy actions `[P, B, ...]` for observations float32 `[P, B, F]`.
@@ -137,7 +144,7 @@ class Compared:
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
-        """`metrics.OBSERVATION_SHIFT` `[P]`: how far mean and spread of a usual column are from the rollout's."""
+        """Compute `metrics.OBSERVATION_SHIFT` `[P]`: distance of a usual column's mean and spread from the rollout's."""
         trained_on = self._rollout[:, _some(self._rollout.shape[1], _COMPARED)]
         shown = trained_on if self._shown is None else self._shown
         (mean, spread), (other_mean, other_spread) = (
@@ -151,5 +158,5 @@ class Compared:
 
 @lru_cache
 def _some(size: int, most: int) -> npt.NDArray[np.int64]:
-    """Rows of so many samples, at most, the same each time: drawn, since every nth would be of the same few lanes."""
+    """Draw rows of at most `size` samples, the same each time; each nth sample would come from the same few lanes."""
     return np.sort(np.random.default_rng(SeedSequence(size)).permutation(size)[:most])

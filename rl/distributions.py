@@ -1,7 +1,7 @@
-"""What a policy's outputs mean: how actions are drawn from them, and how probable an action is.
+"""Distributions over actions: drawing actions from the outputs of a policy, and the log-probability of an action.
 
-Networks give K outputs for an observation. While acting they come last, `[..., K]`; while training the samples do,
-`[P, K, B]`, since a softmax over K is many times faster so.
+A network gives K outputs for an observation. While acting the outputs come last, `[..., K]`; while training the samples
+come last, `[P, K, B]`, since a softmax over K is many times faster in that order.
 """
 
 import math
@@ -23,10 +23,10 @@ class Distribution(ABC):
 
     Attributes:
         num_outputs: K, outputs that describe one distribution.
-        num_constant: So many of them, the last ones, are learned but do not depend on the observation.
-        action_shape: Of one action: `()` or `[d]`.
+        num_constant: Number of outputs, the last ones, that are learned but do not depend on the observation.
+        action_shape: Shape of one action: `()` or `[d]`.
         action_dtype: int64 or float32.
-        choices: Names of what may be chosen; the share of each is measured. Empty for numbers.
+        choices: Names of the options, whose shares are measured; empty for numbers.
     """
 
     num_outputs: int
@@ -37,7 +37,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """What `sample` needs for `shape` draws: float32 `[*shape, n]`."""
+        """Draw the noise that `sample` needs for `shape` actions: float32 `[*shape, n]`."""
 
     @abstractmethod
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
@@ -45,58 +45,69 @@ class Distribution(ABC):
 
     @abstractmethod
     def mode(self, outputs: Tensor) -> Tensor:
-        """The most probable actions `[..., *action_shape]`, for outputs `[..., K]`."""
+        """Return the most probable actions `[..., *action_shape]` for outputs `[..., K]`."""
 
     @abstractmethod
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """How probable actions are, and how open the choice.
+        """Compute log-probabilities of actions, and entropies.
 
         Args:
             outputs: `[P, K, B]`.
             actions: `[P, B, *action_shape]`.
 
         Returns:
-            Log-probabilities of the actions, or densities, and entropies in nats, each `[P, B]`.
+            Log-probabilities of the actions (log-densities for numbers) and entropies in nats, each `[P, B]`.
         """
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Of the actions `[P, B, *action_shape]` the share that took each of `choices`, float64 `[P, len(choices)]`."""
+        """Compute the share of actions `[P, B, *action_shape]` that took each choice: float64 `[P, len(choices)]`."""
         return torch.zeros(len(actions), 0, dtype=torch.float64)
 
 
 class Categorical(Distribution):
-    """One of n actions, by the softmax of n logits."""
+    """One of n actions, by the softmax of n logits.
+
+    Example:
+        >>> import torch
+        >>> policy = Categorical(3)
+        >>> log_probs, entropy = policy.log_probs(torch.zeros(1, 3, 2), torch.tensor([[0, 2]]))
+        >>> log_probs.exp().round(decimals=3).tolist(), entropy.round(decimals=3).tolist()
+        ([[0.333, 0.333]], [[1.099, 1.099]])
+    """
 
     def __init__(self, num_actions: int) -> None:
         self.num_outputs = num_actions
         self.choices = tuple(map(str, range(num_actions)))
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """See `Distribution.noise`. Gumbel's, as -ln of a draw from the exponential distribution."""
+        """Draw Gumbel noise, as -ln of draws from the exponential distribution; see `Distribution.noise`."""
         waits = generator.standard_exponential((*shape, self.num_outputs), dtype=np.float32)
         return -torch.from_numpy(waits).log()
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """See `Distribution.sample`. The largest of logits plus noise is a draw from the softmax (Maddison 2014)."""
+        """Draw from the softmax: the largest of logits plus Gumbel noise (Maddison 2014); see `Distribution.sample`."""
         return (outputs + noise).argmax(-1)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """See `Distribution.mode`."""
+        """Return the largest logit's action; see `Distribution.mode`."""
         return outputs.argmax(-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Distribution.log_probs`."""
+        """Apply the log-softmax; see `Distribution.log_probs`."""
         every = torch.log_softmax(outputs, dim=1)
         chosen = every.gather(1, actions.unsqueeze(1)).squeeze(1)
         return chosen, -(every.exp() * every).sum(1)
 
     def shares(self, actions: Tensor) -> Tensor:
-        """See `Distribution.shares`."""
+        """Count each action; see `Distribution.shares`."""
         return torch.stack([(actions == action).double().mean(1) for action in range(self.num_outputs)], dim=-1)
 
 
 class MultiCategorical(Distribution):
-    """Several independent choices at once; choice i has `counts[i]` logits. Named "i.j": choice i took j."""
+    """Several independent choices at once.
+
+    Choice i has `counts[i]` logits; the name "i.j" means that choice i took option j.
+    """
 
     def __init__(self, counts: Sequence[int]) -> None:
         self.parts = [Categorical(count) for count in counts]
@@ -106,33 +117,33 @@ class MultiCategorical(Distribution):
         self._counts = list(counts)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """See `Categorical.noise`."""
+        """Draw Gumbel noise for each choice; see `Categorical.noise`."""
         return torch.cat([part.noise(generator, shape) for part in self.parts], dim=-1)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """See `Categorical.sample`."""
+        """Draw each choice by itself; see `Categorical.sample`."""
         return self.mode(outputs + noise)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """See `Distribution.mode`."""
+        """Return the largest logit of each choice; see `Distribution.mode`."""
         return torch.stack([logits.argmax(-1) for logits in torch.split(outputs, self._counts, dim=-1)], dim=-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Distribution.log_probs`: sums over the choices, which are independent."""
+        """Sum over the independent choices; see `Distribution.log_probs`."""
         each = zip(self.parts, torch.split(outputs, self._counts, dim=1), actions.unbind(-1), strict=True)
         log_probs, entropies = zip(*(part.log_probs(logits, chosen) for part, logits, chosen in each), strict=True)
         return torch.stack(log_probs).sum(0), torch.stack(entropies).sum(0)
 
     def shares(self, actions: Tensor) -> Tensor:
-        """See `Distribution.shares`; those of one choice sum to 1."""
+        """Count the options of each choice, whose shares sum to 1; see `Distribution.shares`."""
         each = zip(self.parts, actions.unbind(-1), strict=True)
         return torch.cat([part.shares(chosen) for part, chosen in each], dim=-1)
 
 
 class DiagonalGaussian(Distribution):
-    """d independent normal numbers: d means, and d log-spreads that no observation moves, 0 at the start.
+    """d independent normal numbers: d means, and d log-spreads that depend on no observation, 0 at the start.
 
-    Unbounded: an environment with bounds gets what was drawn, clipped, and the update sees what was drawn (Huang et al.
+    Draws are unbounded. An environment with bounds gets the clipped draw, the update sees the draw itself (Huang et al.
     2022, details 1 to 5 for continuous actions).
     """
 
@@ -143,20 +154,20 @@ class DiagonalGaussian(Distribution):
         self.action_shape = (num_dimensions,)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """See `Distribution.noise`. Standard normal."""
+        """Draw standard normal noise; see `Distribution.noise`."""
         return torch.from_numpy(generator.standard_normal((*shape, self.num_constant), dtype=np.float32))
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """See `Distribution.sample`."""
+        """Scale and shift the noise; see `Distribution.sample`."""
         means, log_stds = outputs.chunk(2, dim=-1)
         return means + log_stds.exp() * noise
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """See `Distribution.mode`."""
+        """Return the means; see `Distribution.mode`."""
         return outputs[..., : self.num_constant]
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Distribution.log_probs`: sums over the dimensions."""
+        """Sum over the dimensions; see `Distribution.log_probs`."""
         means, log_stds = outputs.chunk(2, dim=1)
         deviations = (actions.transpose(1, 2) - means) * (-log_stds).exp()
         log_probs = -(0.5 * deviations.square() + log_stds + _HALF_LOG_TWO_PI).sum(1)
@@ -164,10 +175,10 @@ class DiagonalGaussian(Distribution):
 
 
 def distribution_over(space: Space[object]) -> Distribution:
-    """The distribution for an action space of `rl.envs`: one choice, several, or a row of numbers.
+    """Return the distribution for an action space of `rl.envs`: one choice, several choices, or a row of numbers.
 
     Raises:
-        ConfigError: If there is none for this space.
+        ConfigError: For any other space.
     """
     if isinstance(space, Discrete):
         return Categorical(int(space.n))

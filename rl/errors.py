@@ -1,4 +1,4 @@
-"""What a caller may catch. Every message states the rule, the value it got and the remedy."""
+"""Errors that a caller may catch. Each message states the rule, the value and the remedy."""
 
 
 class ConfigError(ValueError):
@@ -14,4 +14,4 @@ class LittleLeftError(DataError):
 
 
 class CheckpointError(ValueError):
-    """A file that cannot be gone on from: not a checkpoint, damaged, of another format, or of another learner."""
+    """A file from which training cannot continue: no checkpoint, damaged, of another format, or of another learner."""

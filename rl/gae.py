@@ -12,23 +12,23 @@ def generalized_advantages(
     truncated: Tensor,
     discounts: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """Advantages of a rollout that may hold the ends of episodes.
+    """Compute the advantages of a rollout in which episodes may end.
 
-    A terminated state has no future, so its value counts as 0. A truncated one has: its value is bootstrapped, from
-    the episode's own final observation and never from the next episode's first. Either end cuts the sum of later
-    temporal differences.
+    A terminated state has no future, so the value after the action counts as 0. A truncated state has a future: the
+    advantage bootstraps from the value of the episode's own final observation, never from the first observation of the
+    next episode. Either end cuts the sum of later temporal differences.
 
     Args:
         rewards: `[P, T, N]`, reward at t for acting at t.
         values: `[P, T, N]`, value of the observation at t.
-        next_values: `[P, T, N]`, value of what followed the action at t: the observation at t + 1, or where the
-            episode was truncated at t its final observation. Ignored where it terminated.
+        next_values: `[P, T, N]`, value of the observation after the action at t: the one at t + 1, or the final
+            observation of an episode truncated at t. Ignored where the episode terminated.
         terminated: bool `[P, T, N]`, the episode ended by itself after the action at t.
         truncated: bool `[P, T, N]`, the episode was cut off after the action at t.
         discounts: gamma and gae_lambda, each `[P, 1]`.
 
     Returns:
-        Advantages `[P, T, N]`. Plus `values` they are the lambda-returns, the critic's targets.
+        Advantages `[P, T, N]`. The sum of advantages and `values` are the lambda-returns, the targets of the critic.
     """
     gamma, gae_lambda = discounts
     deltas = rewards + gamma.unsqueeze(-1) * torch.where(terminated, 0.0, next_values) - values

@@ -1,6 +1,6 @@
-"""Names of everything that the learner measures. A leaf: imports nothing, so that readers stay light.
+"""Names of all metrics that the learner measures. Imports nothing, so that readers stay light.
 
-Each name is defined in `docs/metrics.md` (formula, estimator, unit); a test compares the two.
+`docs/metrics.md` defines each name (formula, estimator, unit); a test compares the two lists.
 """
 
 POLICY_LOSS = "train/policy_loss"
@@ -85,20 +85,20 @@ PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)
 
 
 def action_metric(action: str) -> str:
-    """Name of the share of actions that were `action`, e.g. `train/action/allow`."""
+    """Name the metric that holds the share of sampled actions equal to `action`, e.g. `train/action/allow`."""
     return ACTION_PREFIX + action
 
 
 def greedy_metric(action: str) -> str:
-    """Name of the share of greedy actions that were `action`, e.g. `eval/action/allow`."""
+    """Name the metric that holds the share of greedy actions equal to `action`, e.g. `eval/action/allow`."""
     return GREEDY_PREFIX + action
 
 
 def effective_metric(setting: str) -> str:
-    """Name of a setting's value as read back from the learner, e.g. `effective/lr`."""
+    """Name the metric that holds a setting's value as read back from the learner, e.g. `effective/lr`."""
     return EFFECTIVE_PREFIX + setting
 
 
 def seed_metric(name: str, member: int) -> str:
-    """Name of one member's own value of a metric, e.g. `eval/f1/seed_0`."""
+    """Name the metric that holds one member's own value, e.g. `eval/f1/seed_0`."""
     return f"{name}/seed_{member}"

@@ -44,7 +44,7 @@ def _orthogonal(rows: int, columns: int, gain: float, generator: np.random.Gener
 
 
 def _tanh_(tensor: Tensor) -> Tensor:
-    """In place, by numpy: torch's took a quarter of an update on the AMD core that this was profiled on."""
+    """Apply tanh in place, by numpy: torch's tanh took a quarter of an update on the AMD core that was profiled."""
     if tensor.device.type != "cpu":
         return tensor.tanh_()
     np.tanh(tensor.numpy(), out=tensor.numpy())
@@ -52,15 +52,15 @@ def _tanh_(tensor: Tensor) -> Tensor:
 
 
 class ActorCritic:
-    """P actor-critics with tanh layers, every parameter in one buffer.
+    """P actor-critics with tanh layers, all parameters in one buffer.
 
-    The layers are few and their gradient is short, so it is written out (`backward`); autograd, which would spend as
-    much time on bookkeeping, is left to the loss, and checks this in the tests.
+    The layers are few and their gradient is short, so the gradient is written out (`backward`). Autograd, which would
+    spend as much time on bookkeeping, serves the loss alone, and checks the written gradient in the tests.
 
     Attributes:
-        parameters: float32 `[P, n]`. The layers are views of it, so an optimiser needs nothing else.
-        distribution: What the policy's outputs mean.
-        sizes: Of the layers: features, hidden units, outputs and one value; without padding.
+        parameters: float32 `[P, n]`. The layers are views of this buffer, so an optimiser needs nothing else.
+        distribution: Meaning of the policy's outputs.
+        sizes: Widths without padding: features, hidden units, outputs and one value.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ActorCritic:
         self._policy = [[view[:: self.num_towers] for view in views] for views in (self._weights, self._biases)]
 
     def _views(self, buffer: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The layers in a buffer `[P, n]`: weights `[P * towers, in, out]` and biases `[P * towers, 1, out]`."""
+        """Return the layers in a buffer `[P, n]`: weights `[P * towers, in, out]` and biases `[P * towers, 1, out]`."""
         towers = buffer.view(self.num_members * self.num_towers, -1)
         weights: list[Tensor] = []
         biases: list[Tensor] = []
@@ -114,7 +114,7 @@ class ActorCritic:
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """What `forward` gives without what `backward` needs; a few members at a time, so that memory stays small."""
+        """Compute outputs and values without the inputs that `backward` needs, few members at a time to save memory."""
         size = max(1, _AT_ONCE // observations.shape[1])
         if self.num_members <= size:
             return self.forward(observations)[:2]
@@ -124,17 +124,17 @@ class ActorCritic:
         return outputs, values
 
     def policy(self, observations: Tensor) -> Tensor:
-        """The policy alone, to act: outputs `[P, B, num_outputs]` of observations `[P, B, num_features]`."""
+        """Compute the policy's outputs alone, `[P, B, num_outputs]` for observations `[P, B, num_features]`."""
         *_, hidden = self._layers(observations, *self._policy)
         weights, biases = self._policy
         return torch.baddbmm(biases[-1], hidden, weights[-1])[..., : self._num_outputs]
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Outputs for observations `[P, B, num_features]`.
+        """Compute outputs and values for observations `[P, B, num_features]`.
 
         Returns:
             The policy's outputs `[P, num_outputs, B]`, with the samples last, where a softmax is many times faster;
-            values `[P, B]`; and what went into each layer, which `backward` needs.
+            values `[P, B]`; and the inputs of each layer, which `backward` needs.
         """
         weights, biases = self._weights, self._biases
         inputs = self._layers(self._for_each_tower(observations), weights, biases)
@@ -143,10 +143,10 @@ class ActorCritic:
         return outputs[:, 0, : self._num_outputs], outputs[:, -1, self._num_outputs], inputs
 
     def backward(self, inputs: Sequence[Tensor], policy_gradient: Tensor, values_gradient: Tensor) -> Tensor:
-        """The loss's gradient in the parameters, from that in the outputs (chain rule, layer by layer).
+        """Compute the gradient in the parameters from the gradient in the outputs (chain rule, layer by layer).
 
         Args:
-            inputs: Of the layers, from `forward`.
+            inputs: Inputs of the layers, from `forward`.
             policy_gradient: `[P, num_outputs, B]`.
             values_gradient: `[P, B]`.
 
@@ -169,7 +169,7 @@ class ActorCritic:
         return torch.cat(parts, dim=1).view_as(self.parameters)
 
     def share_of_units_beyond(self, limit: float, inputs: Sequence[Tensor]) -> Tensor:
-        """Share of activations of hidden units that exceed `limit`, either way, `[P]`; `inputs` are from `forward`."""
+        """Compute the share of hidden activations beyond `limit` in magnitude, `[P]`; `inputs` come from `forward`."""
         sizes = self.sizes[1:-1]
         shares = [
             (units[:, :, :size].abs() > limit).float().mean((1, 2)).view(self.num_members, -1).mean(-1) * size
@@ -179,29 +179,29 @@ class ActorCritic:
 
     @property
     def layout(self) -> tuple[Hashable, ...]:
-        """What networks have in common that do the same to tensors of the same shapes."""
+        """Key that is equal for networks that apply the same operations to tensors of the same shapes."""
         distribution = self.distribution
         return (*self.sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
 
     def only(self, members: slice) -> "ActorCritic":
-        """The networks of some members, which share these parameters."""
+        """Return the networks of some members, which share these parameters."""
         return self.over(self.parameters[members], self._tanh)
 
     def over(self, parameters: Tensor, tanh: Callable[[Tensor], Tensor]) -> "ActorCritic":
-        """Such networks with parameters `[P, n]` and a tanh, which may be in place, that are the caller's."""
+        """Return networks of this layout on given parameters `[P, n]`, with a given tanh, which may work in place."""
         other = copy(self)
         other._tanh = tanh
         other._use(parameters)
         return other
 
     def _for_each_tower(self, observations: Tensor) -> Tensor:
-        """`[P, B, F]` as `[P * towers, B, F]`."""
+        """Repeat observations for each tower: `[P * towers, B, F]`."""
         if self.num_towers == 1:
             return observations
         return observations.unsqueeze(1).expand(-1, self.num_towers, -1, -1).flatten(0, 1)
 
     def _layers(self, inputs: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
-        """What goes into each layer: the inputs, and the activations of the hidden layers after their tanh."""
+        """Return the inputs of each layer: the observations, and the activations of the hidden layers after tanh."""
         activations = [inputs]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
             activations.append(self._tanh(torch.baddbmm(bias, activations[-1], weight)))

@@ -1,4 +1,4 @@
-"""Running statistics per member, and the two things they serve: observations and the critic's targets."""
+"""Running statistics of each member, for observations and for the critic's targets."""
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ class RunningMoments:
         self.count = torch.zeros(num_members, 1, 1, dtype=torch.float64, device=device)
 
     def update(self, samples: Tensor) -> None:
-        """Take in samples `[P, B, F]`."""
+        """Add samples `[P, B, F]`."""
         samples = samples.double()
         size = samples.shape[1]
         mean = samples.mean(1, keepdim=True)
@@ -33,7 +33,7 @@ class RunningMoments:
         self.count = total
 
     def state(self) -> dict[str, Tensor]:
-        """What samples change, by name, live: mean and squares `[P, 1, F]`, count `[P, 1, 1]`."""
+        """Return the tensors that samples change, by name and live: mean and squares `[P, 1, F]`, count `[P, 1, 1]`."""
         return {"mean": self.mean, "squares": self.squares, "count": self.count}
 
     @property
@@ -44,7 +44,7 @@ class RunningMoments:
 
 
 class ObservationNormalizer:
-    """Observations to mean 0 and spread 1, by all rollouts before the current one.
+    """Scale observations to mean 0 and spread 1, by the statistics of all earlier rollouts.
 
     Statistics move between iterations only, so that the ratio of new to old policy starts at 1.
     """
@@ -61,11 +61,11 @@ class ObservationNormalizer:
 
 
 class ReturnNormalizer:
-    """The unit in which the critic learns: target = mean + std * prediction, for each member.
+    """The critic's unit: target = mean + std * prediction, for each member.
 
-    `none` leaves returns as they are, `batch` takes each rollout's own mean and spread, `running` those of the run so
-    far. Predictions are turned into returns, by the statistics that the critic was last trained with, before they
-    enter the advantages, so rewards and advantages stay in real units (van Hasselt et al. 2016).
+    `none` leaves returns unchanged, `batch` takes mean and spread of each rollout, `running` those of the run so far.
+    Predictions are turned into returns before they enter the advantages, by the statistics that the critic was last
+    trained with, so rewards and advantages stay in real units (van Hasselt et al. 2016).
 
     Attributes:
         mean: `[P, 1]`.
@@ -79,15 +79,15 @@ class ReturnNormalizer:
         self.moments = RunningMoments(num_members, 1, device)
 
     def to_returns(self, predictions: Tensor) -> Tensor:
-        """Predictions `[P, B]` of the critic, in units of return."""
+        """Convert the critic's predictions `[P, B]` to units of return."""
         return predictions * self.std + self.mean
 
     def to_targets(self, returns: Tensor) -> Tensor:
-        """Returns `[P, B]` in the critic's units, by the current statistics."""
+        """Convert returns `[P, B]` to the critic's units, by the current statistics."""
         return (returns - self.mean) / self.std
 
     def update(self, returns: Tensor) -> None:
-        """Take in a rollout's returns `[P, B]`."""
+        """Add the returns `[P, B]` of a rollout."""
         if self.mode != "running":  # for `none` as well: a checkpoint may have brought another unit
             self.moments = RunningMoments(len(returns), 1, returns.device)
         if self.mode != "none":
@@ -96,6 +96,6 @@ class ReturnNormalizer:
         self.std = self.moments.std[:, 0].to(returns.dtype)
 
     def state(self) -> dict[str, Tensor]:
-        """What updates change, by name, live: the unit, mean and std `[P, 1]`, and the moments that it came from."""
+        """Return the tensors that updates change, by name and live: the unit, mean and std `[P, 1]`, and running moments."""
         moments = {f"moments.{name}": tensor for name, tensor in self.moments.state().items()}
         return {"mean": self.mean, "std": self.std, **moments}

@@ -1,7 +1,7 @@
 """The PPO update (Schulman et al. 2017), for all members of a learner at once.
 
-`minibatch_step` is meant to be read against the paper line by line. Every tensor has a leading member axis P; losses
-are summed over members, so a member's gradient does not depend on how many there are.
+Read `minibatch_step` against the paper line by line. Each tensor has a leading member axis P; losses are summed over
+members, so the gradient of a member does not depend on the number of members.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _KL_SLACK = 1.5
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What may differ between members, each float32 `[P, 1]`. Infinity switches an optional limit off."""
+    """Settings that may differ between members, each float32 `[P, 1]`. Infinity switches an optional limit off."""
 
     lr: Tensor
     adam_eps: Tensor
@@ -59,25 +59,25 @@ class Hyperparameters:
         return cls(**{field.name: column(field.name) for field in fields(cls)})
 
     def on(self, device: torch.device) -> "Hyperparameters":
-        """The same, on a device."""
+        """Return the settings on a device."""
         return Hyperparameters(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     def only(self, members: slice) -> "Hyperparameters":
-        """Those of some members."""
+        """Return the settings of some members."""
         return _only(self, members)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A rollout as the update sees it: `[P, B, ...]`, B samples a member, in any order.
+    """Samples of a rollout as the update reads them: `[P, B, ...]`, B samples a member, in any order.
 
     Attributes:
         observations: `[P, B, F]`, normalised.
         actions: int64 or float32 `[P, B, *action_shape]`.
-        log_probs: Of the actions, under the policy that took them, `[P, B]`.
+        log_probs: Log-probabilities of the actions under the policy that acted, `[P, B]`.
         advantages: `[P, B]`, in units of reward.
-        targets: What the critic should have predicted, in its own units, `[P, B]`.
-        predictions: What it did predict, in its own units, `[P, B]`.
+        targets: Values that the critic is trained to predict, in the critic's units, `[P, B]`.
+        predictions: Values that the critic predicted while acting, in the critic's units, `[P, B]`.
     """
 
     observations: Tensor
@@ -88,7 +88,7 @@ class Batch:
     predictions: Tensor
 
     def shuffled(self, order: Tensor) -> "Batch":
-        """The samples in the given order, int64 `[P, B]`."""
+        """Return the samples in the given order, int64 `[P, B]`."""
         rows = (order + torch.arange(len(order), device=order.device).unsqueeze(1) * order.shape[1]).flatten()
 
         def reordered(tensor: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class Batch:
         return Batch(**{field.name: reordered(getattr(self, field.name)) for field in fields(self)})
 
     def only(self, members: slice) -> "Batch":
-        """The samples of some members."""
+        """Return the samples of some members."""
         return _only(self, members)
 
     def minibatches(self, size: int) -> list["Batch"]:
@@ -123,18 +123,18 @@ def update(
     config: PPOConfig,
     generators: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
-    """One PPO update: `num_epochs` passes over the rollout in shuffled minibatches.
+    """Run one PPO update: `num_epochs` passes over the rollout in shuffled minibatches.
 
-    Members take their steps together. Compiled, they take them one after the other, since nothing is gained any more
-    by sharing operations: what a step needs then stays in the core's cache, and one program serves them all.
+    Members take each step together. Compiled members take their steps one after the other: sharing operations gains
+    nothing then, the tensors of a step stay in the core's cache, and one program serves all members.
 
     Args:
         networks: Changed in place.
-        adam: Of the networks' parameters.
+        adam: Optimiser of the networks' parameters.
         batch: The rollout.
         hyper: Per-member settings in force, after their schedules.
         config: Shared settings: shapes and switches.
-        generators: One for each member; draws the order of its samples.
+        generators: One for each member; draws the order of samples.
 
     Returns:
         Metrics `[P]` by name, averaged over the minibatches that moved the member. `grad_norm` is before clipping.
@@ -159,7 +159,7 @@ def _epochs(
     config: PPOConfig,
     generators: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
-    """See `update`."""
+    """Run the passes of `update` for members that step together."""
     switches = config.normalize_advantage, bool(hyper.clip_range_vf.isfinite().any())
     active = torch.ones_like(hyper.target_kl, dtype=torch.bool)
     moved, measured = [], []
@@ -184,19 +184,19 @@ def minibatch_step(
     normalize_advantage: bool,
     clips_values: bool,
 ) -> tuple[Tensor, Tensor]:
-    """One gradient step on one minibatch: loss, gradient, clip, Adam.
+    """Take one gradient step on one minibatch: loss, gradient, clip, Adam.
 
     Args:
-        networks: Changed in place, unless their member has stopped.
-        adam: Of the networks' parameters.
+        networks: Changed in place, but for members that have stopped.
+        adam: Optimiser of the networks' parameters.
         hyper: Per-member settings in force.
         batch: The minibatch.
-        active: Which members have not stopped, bool `[P, 1]`.
-        normalize_advantage: Whether advantages count in units of their spread in the minibatch.
-        clips_values: Whether a member has a finite `clip_range_vf`.
+        active: Members that have not stopped, bool `[P, 1]`.
+        normalize_advantage: True to divide advantages by their spread in the minibatch.
+        clips_values: True if a member has a finite `clip_range_vf`.
 
     Returns:
-        Which members took this step, bool `[P, 1]`, and what was measured, `[len(MEASURED), P]`.
+        Members that took this step, bool `[P, 1]`, and measurements, `[len(MEASURED), P]`.
     """
     *heads, inputs = networks.forward(batch.observations)
     outputs, values = (head.detach().requires_grad_() for head in heads)

@@ -1,7 +1,7 @@
-"""Acting: steps of all lanes of all members in one vector environment, kept for the update.
+"""Rollouts: all lanes of all members step in one vector environment, and the update reads the buffers.
 
-Buffers stay with the environments, in main memory, whatever device the networks are on: a step then costs one transfer
-there and one back, and the update one for the whole rollout.
+Buffers stay in main memory with the environments, on whichever device the networks are. A step then costs one transfer
+there and one back, and the update one transfer of the whole rollout.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ episodes do, and so the same rounding."""
 
 @dataclass(frozen=True)
 class Steps:
-    """What a rollout recorded, on one device; see `Rollout` for shapes and dtypes."""
+    """Recorded steps of a rollout on one device; `Rollout` has the shapes and dtypes."""
 
     raw_observations: Tensor
     actions: Tensor
@@ -59,15 +59,19 @@ class Rollout:
 
     @property
     def running_returns(self) -> npt.NDArray[np.float64]:
-        """Undiscounted return so far of the episode that each lane is in, float64 `[P, N]`."""
+        """Undiscounted return so far of the current episode of each lane, float64 `[P, N]`."""
         return self._running_returns
 
     def on(self, device: torch.device) -> Steps:
-        """The buffers, on a device; on the CPU themselves."""
+        """Return the buffers on a device; on the CPU the buffers themselves."""
         return Steps(**{field.name: getattr(self, field.name).to(device) for field in fields(Steps)})
 
     def state(self) -> dict[str, Tensor]:
-        """What the next rollout goes on from, by name, live: observations `[P, N, F]`, running_returns `[P, N]`."""
+        """Return the state from which the next rollout continues, by name and live.
+
+        Returns:
+            `observations` `[P, N, F]` and `running_returns` `[P, N]`.
+        """
         return {
             "observations": self.raw_observations[:, -1],
             "running_returns": torch.from_numpy(self._running_returns),
@@ -81,13 +85,13 @@ class Rollout:
         normalizer: ObservationNormalizer | None,
         generators: Sequence[np.random.Generator],
     ) -> None:
-        """Fill the buffers, going on from `raw_observations[:, -1]`.
+        """Fill the buffers, continuing from `raw_observations[:, -1]`.
 
         Args:
-            env: Has P * N lanes; a member's lanes are neighbours.
+            env: Has P * N lanes; the lanes of a member are neighbours.
             networks: The policy that acts.
-            normalizer: Of observations; None: they are used as they are.
-            generators: One for each member; draws its actions.
+            normalizer: Normaliser of observations; None to use raw observations.
+            generators: One for each member; draws the member's actions.
         """
         members, steps, lanes = self.rewards.shape
         distribution = networks.distribution
@@ -135,7 +139,7 @@ class Rollout:
 
     @torch.inference_mode()
     def final_values(self, networks: ActorCritic, normalizer: ObservationNormalizer | None) -> Tensor:
-        """Predictions for the final observations of truncated episodes, `[P, T, N]`; 0 elsewhere."""
+        """Predict values of the final observations of truncated episodes, `[P, T, N]`; 0 elsewhere."""
         members, steps, lanes = self.rewards.shape
         values = torch.zeros(members, steps, lanes)
         for start in range(0, max(map(len, self._finals)), _CHUNK):

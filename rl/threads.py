@@ -1,7 +1,7 @@
-"""One thread for torch, whatever the machine and the caller allow.
+"""One thread for torch, on any machine and for any caller.
 
-With several, torch cuts long sums into as many parts, which rounds differently; and two threads on matrices as small
-as these spend their time waiting for each other. Whoever has more cores trains more learners.
+With several threads torch cuts long sums into as many parts, which round differently; and two threads on small matrices
+spend their time waiting for each other. Use more cores by training more learners.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, and in a function that it decorates, torch has one thread; afterwards, as many as before."""
+    """Give torch one thread inside the block, or inside a decorated function; restore the number afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,8 +1,8 @@
-"""What the best critic that a cheap probe can find would lose: how much of a return can be foreseen from here.
+"""The value loss of the best critic that a cheap probe can find: the part of a return that cannot be foreseen.
 
-The probe is ridge regression from observations, and from random features of them, fitted on one half of a member's
-lanes and measured on the other, then the other way round. It works in float32: a fit that rounding moves a little is
-measured as honestly as any other.
+The probe is ridge regression from observations and from random features of observations. The probe is fitted on one
+half of a member's lanes and measured on the other half, then the other way round. Float32 suffices: a fit that rounding
+moves a little is measured as honestly as any other fit.
 """
 
 import math
@@ -37,10 +37,10 @@ alike (see `rl.networks`). Padding holds zeros, which the ridge keeps solvable."
 
 
 class ValueFloor:
-    """The floor of P members' value losses: measured now and then, and in force until measured again.
+    """Lowest reachable value loss of P members: measured now and then, and used until the next measurement.
 
-    What is kept is the share of a return's variance that no probe foresaw. The floor is this share of the variance that
-    the rollout at hand has, so it follows returns whose scale changes while the policy learns.
+    Stored is the share of a return's variance that no probe foresaw. The floor is this share times the variance of the
+    current rollout, so the floor follows returns whose scale changes while the policy learns.
 
     Attributes:
         unforeseen: Shares, float64 `[P, 3]`: of the critic's targets, of Monte Carlo returns and of rewards. 1: nothing
@@ -53,17 +53,17 @@ class ValueFloor:
         self.measured_at = torch.tensor(-math.inf, dtype=torch.float64)
 
     def state(self) -> dict[str, Tensor]:
-        """What measuring changes, by name, live."""
+        """Return the tensors that a measurement changes, by name and live."""
         return {"unforeseen": self.unforeseen, "measured_at": self.measured_at}
 
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
-        """Ask the probe, if the last measurement is too old.
+        """Measure again, if the last measurement is too old.
 
         Args:
             iteration: The current one.
             observations: `[P, T, N, F]`, of T steps in N lanes, as the critic sees them.
-            targets: `[P, T, N, 3]`: the critic's targets, Monte Carlo returns (discounted rewards to the episode's end,
-                or to the rollout's and then its value) and rewards.
+            targets: `[P, T, N, 3]`: the critic's targets, Monte Carlo returns (discounted rewards to the end of the
+                episode, or to the end of the rollout and then the value) and rewards.
         """
         if iteration - float(self.measured_at) >= rest(observations.shape[-1]):
             for first in range(0, len(targets), _MEMBERS_AT_ONCE):
@@ -101,20 +101,20 @@ def rest(num_columns: int) -> int:
 
 @torch.no_grad()
 def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
-    """For each target the lowest mean squared error of all probes, on samples that they were not fitted on.
+    """Compute for each target the lowest mean squared error of all probes, on samples that the probe was not fitted on.
 
     The probes are a constant and, for each set of features (linear; linear and random), each of `STRENGTHS` and each
-    target, a regression to this target. All compete for every target: where steps are independent, a return is best
-    foreseen by what was fitted to the reward alone, which holds all that can be foreseen and less noise. A target's
-    mean is taken over both halves, since a critic knows it from earlier rollouts.
+    target, a regression to this target. All probes compete for each target: where steps are independent, the best
+    forecast of a return is a fit to the reward alone, which holds all that can be foreseen and less noise. The mean of
+    a target is taken over both halves, since a critic knows the mean from earlier rollouts.
 
     Args:
         observations: `[P, T, N, F]`, of T steps in N lanes, in any unit. With one lane, time is halved instead.
         targets: `[P, T, N, K]`.
 
     Returns:
-        Float64 `[P, K]`, as a share of the target's variance; 1 of a constant target. NaN if what a member saw or
-        earned is not finite.
+        Float64 `[P, K]`, as a share of the target's variance; 1 for a constant target. NaN if observations or targets
+        of a member are not finite.
     """
     _, steps, lanes, num_targets = targets.shape
     split = lanes // 2 * steps if lanes > 1 else steps // 2
@@ -130,7 +130,7 @@ def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
 
 
 def _features(observations: Tensor) -> tuple[Tensor, int]:
-    """Features `[P, B, W]` of observations, of mean 0, and how many of them, the first, are linear."""
+    """Compute features `[P, B, W]` of observations, with mean 0, and count the linear ones, which come first."""
     members, num_columns = observations.shape[0], observations.shape[-1]
     linear = _centred(observations)
     spread = linear.square().mean(1, keepdim=True).sqrt_()
@@ -145,7 +145,7 @@ def _features(observations: Tensor) -> tuple[Tensor, int]:
 
 
 def _centred(columns: Tensor) -> Tensor:
-    """Columns `[P, T, N, n]` as `[P, B, n]`, lane by lane, padded and of mean 0."""
+    """Reshape columns `[P, T, N, n]` to `[P, B, n]`, lane by lane, padded and with mean 0."""
     rows = _padded(columns.transpose(1, 2).flatten(1, 2))
     rows -= rows[:, :1].clone()  # so that a mean far from 0 costs no digits
     return rows.sub_(rows.mean(1, keepdim=True))
@@ -154,9 +154,12 @@ def _centred(columns: Tensor) -> Tensor:
 def _reductions(
     fitted: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], num_linear: int, num_targets: int
 ) -> Tensor:
-    """How much less than a constant the probes fitted on one half err on the other: a sum of squares, `[P, fits, K]`.
+    """Compute how much less than a constant the probes fitted on one half err on the other half: a sum of squares.
 
-    Both halves are features and targets. Fits are those of all sets of features, strengths and targets.
+    Both halves are features and targets.
+
+    Returns:
+        `[P, fits, K]`; fits run over sets of features, strengths and targets.
     """
     features, targets = fitted
     transposed = features.transpose(1, 2)
@@ -174,11 +177,14 @@ def _reductions(
 
 
 def _variances(columns: Tensor) -> Tensor:
-    """Variances, float64 `[P, K]`, of columns `[P, B, K]`; `var` rounds otherwise for one member than for several."""
+    """Compute variances, float64 `[P, K]`, of columns `[P, B, K]`.
+
+    `torch.var` rounds otherwise for one member than for several.
+    """
     padded = _padded(columns.double())
     return (padded - padded.mean(1, keepdim=True)).square().mean(1)[:, : columns.shape[-1]]
 
 
 def _padded(columns: Tensor) -> Tensor:
-    """A copy of columns `[P, B, n]`, with zeros up to a multiple of the alignment."""
+    """Copy columns `[P, B, n]`, with zeros up to a multiple of the alignment."""
     return torch.nn.functional.pad(columns, (0, -columns.shape[-1] % _ALIGNMENT))

@@ -1,4 +1,4 @@
-"""What the agent acts in: triage of flows, CartPole-v1, or any Gymnasium id whose observations are numbers.
+"""Environments: triage of flows, CartPole-v1, or any Gymnasium id whose observations are numbers.
 
 Importing this package registers `unstuck/Triage-v0` with Gymnasium.
 """
@@ -23,12 +23,12 @@ gymnasium.register(TRIAGE, entry_point="rl.envs.triage:TriageEnv")
 
 
 def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order: str = "shuffled") -> LaneEnv:
-    """Make lanes to train in; `reset(seed=list(seeds))` starts them. See `rl.envs.lanes` for what they return.
+    """Make lanes to train in; `reset(seed=list(seeds))` starts them. `rl.envs.lanes` describes the returned values.
 
     Args:
         env: The environment.
         seeds: One for each lane; all lanes of all members of a trial step together.
-        data: Triage: the flows; the training part is drawn from.
+        data: Triage: the flows; episodes are drawn from the training part.
         order: Triage: `shuffled` or `stream`, from `DataConfig.order`.
 
     Raises:
@@ -42,8 +42,8 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order:
 
 
 def action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:
-    """Names of what one lane may choose: allow, block, quarantine, alert for triage.
+    """Name the choices of one lane: allow, block, quarantine, alert for triage.
 
-    Otherwise "0", "1" and so on, "0.1" for choice 1 of the first of several, and none where actions are numbers.
+    Other environments: "0", "1" and so on, "0.1" for option 1 of the first of several choices, no names for numbers.
     """
     return ACTIONS if env.id == TRIAGE else distribution_over(space).choices

@@ -1,4 +1,4 @@
-"""From decisions to precision, recall and F1, and what policies that learned nothing would get."""
+"""Precision, recall and F1 of decisions, and the F1 of policies that learned nothing."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ RANDOM_FLAG_SHARE = 0.75  # three of the four actions flag
 
 
 class Confusion(NamedTuple):
-    """Counts of flows, float64 `[P]`; a flow counts as positive where it was flagged."""
+    """Counts of flows, float64 `[P]`; a flow counts as positive if flagged."""
 
     tp: Numbers
     tn: Numbers
@@ -23,7 +23,7 @@ def confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_]) -> 
 
     Args:
         flagged: Decisions of P members about n flows, bool `[P, n]`.
-        threat: What the flows were, bool `[n]`.
+        threat: True for flows that are threats, bool `[n]`.
     """
     tp, fp = (flagged & threat).sum(axis=1), (flagged & ~threat).sum(axis=1)
     fn, tn = threat.sum() - tp, (~threat).sum() - fp
@@ -46,11 +46,11 @@ def f1(counts: Confusion) -> Numbers:
 
 
 def f1_at_random(threat: npt.NDArray[np.bool_], flag_share: float) -> float:
-    """F1, of expected counts, of a policy that flags each flow with one probability, whatever the flow.
+    """Compute the F1, of expected counts, of a policy that flags each flow with one fixed probability.
 
     Args:
-        threat: What the flows are, bool `[n]`.
-        flag_share: The probability: 1 flags all, 0 none, `RANDOM_FLAG_SHARE` is the uniformly random policy's.
+        threat: True for flows that are threats, bool `[n]`.
+        flag_share: The probability: 1 flags all, 0 none, `RANDOM_FLAG_SHARE` is that of the uniformly random policy.
     """
     threats, benign = np.array([threat.sum()], np.float64), np.array([(~threat).sum()], np.float64)
     flag, keep = flag_share, 1 - flag_share

@@ -1,4 +1,4 @@
-"""Greedy evaluation: what a policy is worth, without exploration, on flows or episodes that are the same for all."""
+"""Greedy evaluation: the performance of policies without exploration, all on the same flows or episodes."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -58,7 +58,7 @@ def make_evaluator(
 
 
 class TriageEvaluator:
-    """Every member judges the same flows, each once. Flagged means blocked, quarantined or alerted."""
+    """Evaluator that shows each member the same flows once. Flagged means blocked, quarantined or alerted."""
 
     def __init__(self, env: EnvConfig, flows: Flows, trained_on: Flows | None) -> None:
         """Take the rewards and the length of an episode from `env`, the flows to judge, and some trained on."""
@@ -72,7 +72,7 @@ class TriageEvaluator:
         }
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """See `Evaluator`. The return is that of an episode: mean reward of a flow times flows per episode."""
+        """Judge all flows; see `Evaluator`. The return is the mean reward of a flow times flows per episode."""
         threat = self._flows.threat
         actions, counts = _judged(act, self._flows, num_members)
         rewards = self._rewards[threat.astype(np.int64), actions]
@@ -102,7 +102,7 @@ def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusio
 
 
 class EpisodeEvaluator:
-    """Every member plays the same episodes, `env.eval_episodes` of them, side by side."""
+    """Evaluator that plays the same `env.eval_episodes` episodes with each member, side by side."""
 
     def __init__(self, env: EnvConfig, seeds: Sequence[int]) -> None:
         """Take one seed an episode."""
@@ -115,7 +115,7 @@ class EpisodeEvaluator:
         self._lanes: LaneEnv | None = None
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """See `Evaluator`. An episode ends by its environment's rules, or after `STEP_CAP` steps."""
+        """Play all episodes; see `Evaluator`. An episode ends by the environment's rules, or after `STEP_CAP` steps."""
         lanes = self._make(num_members)
         observations, _ = lanes.reset(seed=self._seeds * num_members)
         returns = np.zeros(lanes.num_envs)
@@ -132,7 +132,7 @@ class EpisodeEvaluator:
         return {metrics.EVAL_RETURN: returns.reshape(num_members, -1).mean(axis=1)}
 
     def _make(self, num_members: int) -> LaneEnv:
-        """The lanes, kept from one evaluation to the next: some environments are slow to make."""
+        """Return the lanes, kept from one evaluation to the next, since some environments are slow to make."""
         if self._lanes is None or self._lanes.num_envs != num_members * len(self._seeds):
             self._lanes = make_gym_vec(self._id, num_members * len(self._seeds), self._vectorization)
         return self._lanes

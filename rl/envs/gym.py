@@ -1,4 +1,4 @@
-"""Any Gymnasium id as lanes: our own vectorised environment where there is one, a loop over single ones elsewhere."""
+"""Lanes of any Gymnasium id: our own vectorised environment if there is one, else a loop over single environments."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "L
 
 
 def _make(env_id: str) -> gymnasium.Env[Any, Any]:
-    """One environment, with a row of numbers to observe."""
+    """Make one environment whose observation is a row of numbers."""
     try:
         env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
@@ -57,10 +57,10 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
 class GymVector(
     VectorWrapper[npt.NDArray[np.float32], Actions, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]],
 ):
-    """Gymnasium's vector of environments in the form of `LaneVectorEnv`.
+    """Gymnasium's vector of environments with the interface of `LaneVectorEnv`.
 
-    Observations are float32, final ones come in one array, and actions are those of `rl.envs.spaces.lane_actions`. It
-    has no `get_state`: Gymnasium gives no way to write down the inside of an arbitrary environment.
+    Observations are float32, final observations come in one array, and actions are those of
+    `rl.envs.spaces.lane_actions`. There is no `get_state`: Gymnasium has no way to save an arbitrary environment.
     """
 
     env: SyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]] | AsyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]]
@@ -76,7 +76,7 @@ class GymVector(
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """As `LaneVectorEnv.reset`; other options reach the environments."""
+        """Begin new episodes, as `LaneVectorEnv.reset`; other options reach the environments."""
         seeds = seed if seed is None or isinstance(seed, int) else list(seed)
         observations, infos = self.env.reset(seed=seeds, options=None if options is None else dict(options))
         return observations.astype(np.float32), infos
@@ -84,7 +84,7 @@ class GymVector(
     def step(
         self, actions: Actions
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
-        """As `LaneVectorEnv.step`; infos holds what the environments say besides."""
+        """Step each lane once, as `LaneVectorEnv.step`; infos also holds the infos of the environments."""
         raw, rewards, terminated, truncated, infos = self.env.step(self._to_env(actions))
         observations = raw.astype(np.float32)
         if "final_obs" in infos:

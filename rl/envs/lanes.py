@@ -1,7 +1,7 @@
-"""Lanes that step together, each with its own generator, so that each is exactly one single environment.
+"""Lanes that step together, each with its own generator, so that a lane equals one single environment.
 
-Gymnasium's own vectorised environments draw all resets from one generator: a lane's episodes then depend on who steps
-beside it. Here they do not, and everything a lane holds can be written down and read back.
+Gymnasium's vectorised environments draw all resets from one generator, so that the episodes of a lane depend on its
+neighbours. Here each lane draws by itself, and the whole state of a lane can be saved and restored.
 """
 
 from abc import abstractmethod
@@ -23,10 +23,10 @@ _WORD = 2**64
 
 
 class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
-    """Base of the vectorised environments: generators, autoreset, time limit and state; the rules are a subclass's.
+    """Base class of vectorised environments: generators, autoreset, time limit and state. A subclass adds the rules.
 
-    An episode that ends is followed by a new one in the same step (`AutoresetMode.SAME_STEP`). Every array returned is
-    new: a later step leaves it alone.
+    After the end of an episode the next one begins in the same step (`AutoresetMode.SAME_STEP`). Each returned array is
+    new: a later step does not change it.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
     @abstractmethod
     def _start(self, lane: int, generator: np.random.Generator) -> None:
-        """Begin an episode in one lane, drawing all its randomness from the lane's generator."""
+        """Begin an episode in one lane, drawing all random numbers from the lane's generator."""
 
     @abstractmethod
     def _observe(self) -> Observations:
-        """Observations of all lanes, float32 `[L, F]`, C-contiguous, in a new array."""
+        """Return observations of all lanes, float32 `[L, F]`, C-contiguous, in a new array."""
 
     @abstractmethod
     def _advance(self, actions: Actions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], dict[str, Any]]:
@@ -69,7 +69,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
     @abstractmethod
     def _arrays(self) -> State:
-        """The live arrays that, with the generators and the clocks, are the whole state of the lanes."""
+        """Return the live arrays that are, with generators and clocks, the whole state of the lanes."""
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
@@ -132,7 +132,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         return observations, rewards, terminated, truncated, infos
 
     def get_state(self) -> State:
-        """Everything needed to go on bit for bit: named arrays, copied.
+        """Return named arrays, copied, from which the lanes continue bit for bit.
 
         Raises:
             ResetNeeded: Before the first reset: there is nothing to go on from.
@@ -144,10 +144,10 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         return state
 
     def set_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go on from what `get_state` returned, in an environment of the same size and settings.
+        """Restore arrays from `get_state`, in an environment of the same size and settings.
 
         Raises:
-            ValueError: If an array is missing, unknown or of another shape; the lanes are then left as they were.
+            ValueError: If an array is missing, unknown or of another shape; the lanes are then unchanged.
         """
         live = self._live()
         expected = {name: array.shape for name, array in live.items()} | {"generators": (self.num_envs, 6)}
@@ -193,14 +193,14 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
 
 def _pack(generator: np.random.Generator) -> npt.NDArray[np.uint64]:
-    """The whole state of a PCG64 generator as six words: two 128-bit integers, and the half word kept from a draw."""
+    """Pack the state of a PCG64 generator into six words: two 128-bit integers, and the half word kept from a draw."""
     state: Any = generator.bit_generator.state
     words = [word for number in (state["state"]["state"], state["state"]["inc"]) for word in divmod(number, _WORD)]
     return np.array([*words, state["has_uint32"], state["uinteger"]], dtype=np.uint64)
 
 
 def _unpack(words: npt.NDArray[np.uint64]) -> np.random.Generator:
-    """The generator that `_pack` wrote down."""
+    """Restore the generator that `_pack` saved."""
     state_high, state_low, inc_high, inc_low, has_uint32, uinteger = (int(word) for word in words)
     generator = np.random.Generator(np.random.PCG64(0))
     generator.bit_generator.state = {

@@ -1,4 +1,4 @@
-"""Which Gymnasium spaces PPO can take here, and in which form: observations as a row of numbers, actions from 0."""
+"""Gymnasium spaces that PPO supports here, as observations in a row of numbers and actions counted from 0."""
 
 import math
 from collections.abc import Callable
@@ -24,10 +24,10 @@ MAX_CHOICES = 1_000
 
 
 def flattened(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """The environment with one row of numbers to observe: parts side by side, a choice as one-hot.
+    """Wrap an environment so that the observation is one row of numbers: parts side by side, a choice as one-hot.
 
     Raises:
-        ConfigError: If its observations are images, of varying length, or too many numbers.
+        ConfigError: If observations are images, have varying length, or hold too many numbers.
     """
     space = env.observation_space
     for part in _parts(space):
@@ -51,18 +51,18 @@ def flattened(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, A
 
 
 def lane_actions(env_id: str, space: Space[Any]) -> tuple[Space[Any], Callable[[Actions], npt.NDArray[Any]]]:
-    """The form in which a learner acts, and how the environments get it.
+    """Choose the form in which a learner acts, and the conversion to the environment's actions.
 
     Args:
         env_id: For messages.
         space: Actions of one environment.
 
     Returns:
-        Discrete or MultiDiscrete, counted from 0, or a Box of rank 1; and a function from `Actions` of L lanes to what
-        the environments take. Numbers beyond an environment's bounds are clipped to them.
+        Discrete or MultiDiscrete, counted from 0, or a Box of rank 1; and a function from `Actions` of L lanes to
+        actions of the environments. Numbers beyond the bounds of an environment are clipped.
 
     Raises:
-        ConfigError: If there is no such form.
+        ConfigError: If the space has no such form.
     """
     if isinstance(space, Discrete):
         _require_few(env_id, space, int(space.n))
@@ -102,5 +102,5 @@ def _parts(space: Space[Any]) -> list[Space[Any]]:
 
 
 def _is_image(space: Space[Any]) -> bool:
-    """Rows and columns of bytes, or with channels."""
+    """True for rows and columns of bytes, with or without channels."""
     return isinstance(space, Box) and (len(space.shape) >= 3 or (len(space.shape) == 2 and space.dtype == np.uint8))

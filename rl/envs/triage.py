@@ -1,6 +1,6 @@
 """Triage of network flows: allow, block, quarantine or alert, one flow after another.
 
-The agent's action neither chooses nor changes the next flow: an episode is a long row of independent decisions.
+An action neither chooses nor changes the next flow: an episode is a row of independent decisions.
 """
 
 from typing import Any
@@ -36,16 +36,16 @@ def draw_episode(
 
 
 def reward_table(env: EnvConfig) -> npt.NDArray[np.float64]:
-    """Rewards `[2, 4]`: row 0 for a benign flow, row 1 for a threat, columns in the order of `ACTIONS`."""
+    """Build the rewards `[2, 4]`: row 0 for a benign flow, row 1 for a threat, columns in the order of `ACTIONS`."""
     return np.array([env.reward_benign, env.reward_threat], dtype=np.float64)
 
 
 class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
-    """One lane, as Gymnasium's `unstuck/Triage-v0`.
+    """One lane, registered with Gymnasium as `unstuck/Triage-v0`.
 
-    The observation holds the features of the flow that the next action judges, float32 `[F]`. The reward is the
-    table's for that flow. After `flows_per_episode` flows the episode is truncated; it never terminates, and its last
-    observation is the next flow drawn. `info["threat"]` says whether the flow just judged was a threat.
+    The observation holds the features of the flow that the next action judges, float32 `[F]`. The reward comes from the
+    reward table for that flow. After `flows_per_episode` flows the episode is truncated; an episode never terminates,
+    and the last observation is the next flow drawn. `info["threat"]` is True if the flow just judged was a threat.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012  (an instance variable in gymnasium.Env)
@@ -131,7 +131,7 @@ class TriageVectorEnv(LaneVectorEnv):
         self._episodes[lane] = draw_episode(generator, len(self._threat), self.max_steps, self._order)
 
     def _current(self) -> npt.NDArray[np.int64]:
-        """Row numbers `[L]` of the flows to be judged; a flat `take` costs half of what two indices cost."""
+        """Row numbers `[L]` of the flows to be judged; a flat `take` costs half of indexing by two arrays."""
         return self._episodes.take(self._row_starts + self._elapsed)
 
     def _observe(self) -> Observations:

@@ -144,7 +144,7 @@ class Compared:
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
-        """Compute `metrics.OBSERVATION_SHIFT` `[P]`: distance of a usual column's mean and spread from the rollout's."""
+        """Compute `metrics.OBSERVATION_SHIFT` `[P]`: distance of a column's mean and spread from the rollout."""
         trained_on = self._rollout[:, _some(self._rollout.shape[1], _COMPARED)]
         shown = trained_on if self._shown is None else self._shown
         (mean, spread), (other_mean, other_spread) = (

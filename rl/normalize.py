@@ -96,6 +96,6 @@ class ReturnNormalizer:
         self.std = self.moments.std[:, 0].to(returns.dtype)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that updates change, by name and live: the unit, mean and std `[P, 1]`, and running moments."""
+        """Return the tensors that updates change, by name and live: mean and std `[P, 1]`, and running moments."""
         moments = {f"moments.{name}": tensor for name, tensor in self.moments.state().items()}
         return {"mean": self.mean, "std": self.std, **moments}

@@ -7,8 +7,8 @@ are broken, because early on F1 is 0 for almost every trial. In words: `docs/ear
 
 import math
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 
 from analysis.axis import ITERATION, Axis
@@ -16,7 +16,9 @@ from rl import metrics
 from rl.config import PPOConfig
 from sweeps.config import SweepConfig
 from sweeps.errors import SweepError
+from sweeps.live_trial import LiveTrial
 from sweeps.outcome import Outcome, Verdict
+from sweeps.record import Record
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Asha:
         """
         self._config = config.scheduler
         self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
-        self._mode = config.sweep.mode
+        self._mode, self._metric = config.sweep.mode, config.sweep.metric
         self._seed = config.sweep.seed
         self._is_old = config.format < 2
         last = config.ppo.num_iterations - 1 if self._is_old else _last_before_final(config.ppo, self._axis)
@@ -89,7 +91,17 @@ class Asha:
         spared_up_to = [math.floor(number * Fraction(str(share)) + Fraction(1, 2)) for number in (trial - 1, trial)]
         return trial > 0 and spared_up_to[0] < spared_up_to[1]
 
-    def judge(
+    def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+        """Judge the evaluation that ends a period, and add its results at rungs to `trial.rungs`; see `Judge.judge`."""
+        last = period[-1]
+        if (value := last.metrics.get(self._metric)) is None:
+            return None
+        tie_breaker = last.metrics[metrics.EVAL_RETURN]
+        entries, verdict = self.judge_rungs(trial.number, last.step, value, tie_breaker, trial.is_control)
+        trial.rungs += [asdict(entry) for entry in entries]
+        return verdict
+
+    def judge_rungs(
         self, trial: int, iteration: int, value: float, tie_breaker: float, is_control: bool = False
     ) -> tuple[list[RungEntry], Verdict | None]:
         """Record an evaluation at every rung that the trial has newly reached, and judge it there.

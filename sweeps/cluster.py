@@ -169,7 +169,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
         try:
             if resources.ray_address is None:
                 _start(slots * resources.cpus_per_trial, f"{scratch}/r")
-                end = Daemons(when_dead=lambda: stop.give_up(RAY_DIED)).end
+                end = Daemons(when_dead=lambda: stop.force_exit(RAY_DIED)).end
             yield f"{scratch}/tune"
         finally:
             with stop.shielded():

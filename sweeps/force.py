@@ -6,6 +6,7 @@ of its first iteration), and the driver compares them with the configuration tha
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -14,10 +15,29 @@ from rl import metrics
 from rl.budget import Budget
 from rl.config import PPOConfig
 from rl.ppo import Hyperparameters
+from sweeps.live_trial import LiveTrial
+from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
 
 _TOLERANCE = 1e-6
 """Relative: a schedule multiplies in float32."""
+
+
+class SettingsInForce:
+    """Judge that ends a trial whose learner trains with other settings than were recorded (see `sweeps.judge.Judge`).
+
+    Args:
+        budget: Budget that all trials share in a sweep that counts environment steps.
+    """
+
+    def __init__(self, budget: Budget | None = None) -> None:
+        self._budget = budget
+
+    def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+        """Crash the trial at the first difference; see `Judge.judge`."""
+        differences = (mismatch(record, trial.config.ppo, self._budget) for record in period)
+        difference = next(filter(None, differences), "")
+        return Verdict(Outcome.CRASHED, difference) if difference else None
 
 
 def mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) -> str:

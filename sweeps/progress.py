@@ -15,6 +15,7 @@ from rich.text import Text
 from analysis.axis import ITERATION, Axis
 from sweeps.assignment import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
 from sweeps.config import SweepConfig
+from sweeps.live_trial import LiveTrial
 from sweeps.outcome import Outcome, Verdict
 
 _HEARTBEAT_S = 30.0
@@ -25,15 +26,6 @@ _RECENT = 6
 
 _NOT_DONE = (Outcome.INFEASIBLE, Outcome.INTERRUPTED)
 """Outcomes that do not count as one of the trials to run."""
-
-
-@dataclass
-class _Live:
-    values: Mapping[str, Any]
-    step: int = 0
-    value: float | None = None
-    spread: float | None = None
-    diagnosis: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ class Progress:
         self._config, self._num_trials, self._console = config, num_trials, console
         self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
         self._started = time.monotonic()
-        self._running: dict[int, _Live] = {}
+        self._running: dict[int, LiveTrial] = {}
         # All there are from the start: the thread that draws must not meet a counter that grows.
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._earlier = 0
@@ -88,31 +80,26 @@ class Progress:
         self._earlier += outcome not in _NOT_DONE
         self._compare(number, outcome, value, spread)
 
-    def started(self, number: int, values: Mapping[str, Any]) -> None:
-        """A trial was handed to a worker."""
-        self._running[number] = _Live(values)
+    def started(self, trial: LiveTrial) -> None:
+        """Show a trial that was handed to a worker."""
+        self._running[trial.number] = trial
 
-    def diagnosed(self, number: int, title: str) -> None:
-        """The rules say something else of a trial than before; an empty title says that nothing is wrong with it."""
-        self._running[number].diagnosis = title
-
-    def evaluated(self, number: int, step: int, value: float, spread: float | None) -> None:
-        """A trial goes on."""
-        trial = self._running[number]
-        trial.step, trial.value, trial.spread = step, value, spread
+    def evaluated(self, trial: LiveTrial) -> None:
+        """Show how far a running trial is; a plain line, after a long silence."""
         if time.monotonic() - self._last_line > _HEARTBEAT_S:
-            at = ", ".join(self._at(number, trial) for number, trial in self._running.items() if trial.step)
+            at = ", ".join(self._at(running) for running in self._running.values() if running.last_step)
             self._line(f"running: {at}; {self._status()}")
 
-    def ended(self, number: int, verdict: Verdict, value: float | None, spread: float | None) -> None:
-        """A trial has ended."""
-        trial = self._running.pop(number, None)
+    def ended(self, trial: LiveTrial, verdict: Verdict) -> None:
+        """Show how a trial ended."""
+        self._running.pop(trial.number, None)
+        value, spread = trial.score()
         self._outcomes[verdict.outcome] += 1
-        self._compare(number, verdict.outcome, value, spread)
+        self._compare(trial.number, verdict.outcome, value, spread)
         shown = "" if value is None else f" {_value(value, spread)}"
-        text = f"trial {number} {verdict.outcome}{shown}: {verdict.reason}"
-        if trial and trial.diagnosis and verdict.outcome is not Outcome.STUCK:  # whose reason is its diagnosis
-            text += f" ({trial.diagnosis})"
+        text = f"trial {trial.number} {verdict.outcome}{shown}: {verdict.reason}"
+        if trial.title and verdict.outcome is not Outcome.STUCK:  # whose reason is its diagnosis
+            text += f" ({trial.title})"
         self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
         self._line(f"{text}; {self._status()}")
 
@@ -169,10 +156,10 @@ class Progress:
             left = min(left, self._config.sweep.max_hours * 3600 - elapsed)
         return f", about {_duration(max(left, 0))} left"
 
-    def _at(self, number: int, trial: _Live) -> str:
-        """How far a running trial is, and what the rules say of it."""
-        at = self._axis.at(trial.step) if self._axis.in_env_steps else str(trial.step)
-        return f"trial {number} at {at}" + (f" ({trial.diagnosis})" if trial.diagnosis else "")
+    def _at(self, trial: LiveTrial) -> str:
+        """Describe how far a running trial is, and its diagnosis."""
+        at = self._axis.at(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
+        return f"trial {trial.number} at {at}" + (f" ({trial.title})" if trial.title else "")
 
     def _draw(self) -> Group:
         elapsed = _duration(time.monotonic() - self._started)
@@ -182,9 +169,10 @@ class Progress:
         for column in ("running", self._axis.unit, self._config.sweep.metric, "diagnosis", "configuration"):
             table.add_column(column, no_wrap=True, overflow="ellipsis")
         for number, trial in sorted(self._running.items()):
-            value = "" if trial.value is None else _value(trial.value, trial.spread)
-            reached = f"{trial.step}/{self._axis.length}"
-            table.add_row(str(number), reached, value, trial.diagnosis, describe(trial.values))
+            value, spread = trial.score()
+            shown = "" if value is None else _value(value, spread)
+            reached = f"{trial.last_step}/{self._axis.length}"
+            table.add_row(str(number), reached, shown, trial.title, describe(trial.values))
         warnings = [Text(f"warning: {message}", style="yellow") for message in self._warnings[-2:]]
         return Group(head, Text(counts or "no trial has ended yet", style="dim"), table, *self._recent, *warnings)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from sweeps.compare import RUNNING, Finding, as_kept, is_own_word, is_summary, is_whole, last_step
 from sweeps.config import SweepConfig
 from sweeps.ledger import Entry
+from sweeps.mirror import write_run
 from sweeps.mlflow_runs import TrackedRun, delete_runs
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
-from sweeps.replay import write_run
 from sweeps.schema import to_yaml
 from sweeps.snapshot import SavedTrial, Snapshot
 from sweeps.space import Space, search_space

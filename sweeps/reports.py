@@ -49,12 +49,13 @@ def write_reports(
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     later = f"{shlex.join([*module_program('analysis'), 'report', *words])} writes it"
     try:
-        return "\n".join(_write(sweep, ledger, tracker, is_over))
-    except KeyboardInterrupt:
-        return f"No report was written, since nobody waited for it; {later}"
+        written = _write(sweep, ledger, tracker, is_over)
+    except KeyboardInterrupt:  # a second Ctrl-C
+        written = None
     except Exception as error:  # a rule, a plot, the disk: the sweep itself is on record
         urls = filter(None, (config.tracking.optuna_url, config.tracking.mlflow_url))
         return f"warning: no report was written: {redact_error(str(error) or repr(error), *urls)}; {later}"
+    return f"No report was written, since nobody waited for it; {later}" if written is None else "\n".join(written)
 
 
 def rewrite_reports(config: SweepConfig) -> str:
@@ -86,7 +87,8 @@ def _write(
     ledger: Ledger,
     tracker: Tracker,
     is_over: Callable[[], bool],
-) -> list[str]:
+) -> list[str] | None:
+    """Write all reports; returns the verdict and where the report lies, or None if the user does not wait."""
     from analysis.history import Stores
     from analysis.report.sweep import elsewhere, sweep_document
     from analysis.report.write import report_run, write_document
@@ -98,7 +100,7 @@ def _write(
     diagnoses: dict[int, Diagnosis] = {}
     for number, diagnosis in _diagnoses(sweep, ledger.entries()):
         if is_over():
-            raise KeyboardInterrupt
+            return None
         diagnoses[number] = diagnosis
         attach(number, report_run(diagnosis, stores), _note(diagnosis))
     found = findings_of(str(config.sweep.name), stores, ledger_url(config), diagnoses)

@@ -1,17 +1,18 @@
-"""Ctrl-C, SIGTERM, a closed terminal: noted at once, acted on where the records can be closed."""
+"""Handle Ctrl-C, SIGTERM and a closed terminal: note the signal at once, act where the records can be closed."""
 
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PATIENCE_S = 20.0
-"""How long an orderly end may take before the records are closed in any case."""
+"""How long an orderly end may take before the process is ended in any case."""
 
 NO_ANSWER = "Ray no longer answered"
 
@@ -21,27 +22,48 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class StopRequest:
-    """Remembers, while it is entered, that somebody wants the sweep to end.
+class StopState(Enum):
+    """Attributes:
+    RUNNING: Nobody wants the sweep to end.
+    ASKED: A signal came; the sweep ends where its records can be closed.
+    LEAVING: The forced exit closes the records and ends the process.
+    """
 
-    A signal sets a flag instead of raising: Python drops what is raised inside a callback of its garbage collector, and
-    an exception in the middle of a write leaves half of it. A second Ctrl-C raises `KeyboardInterrupt`.
+    RUNNING = auto()
+    ASKED = auto()
+    LEAVING = auto()
+
+
+class StopRequest:
+    """Remembers, while entered, that somebody wants the sweep to end.
+
+    A signal changes the state instead of raising: Python drops an exception raised inside a callback of the garbage
+    collector, and an exception in the middle of a write leaves half of the write. A second Ctrl-C raises
+    `KeyboardInterrupt`, unless shielded.
 
     Attributes:
-        asked: Whether a signal came.
-        is_shielded: Whether a second one raises nothing.
-        last_resort: Ends the process without waiting for Ray; called with the reason, from a thread of its own, where
-            Ray has died, or the sweep has not ended `PATIENCE_S` after a signal. None: nothing is.
+        state: `RUNNING`, then `ASKED` after a signal; `LEAVING` once the forced exit has begun.
+
+    Example:
+        >>> with StopRequest() as stop:
+        ...     signal.raise_signal(signal.SIGTERM)
+        ...     stop.is_asked
+        True
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self.is_shielded = False
-        self.last_resort: Callable[[str], None] | None = None
+        self.state = StopState.RUNNING
+        self._is_shielded = False
+        self._forced_exit: Callable[[str], None] | None = None
+        self._was_asked = False
         self._before: dict[signal.Signals, Any] = {}
         self._timer: threading.Timer | None = None
         self._choosing, self._call_under_way = threading.Lock(), threading.Lock()
-        self._leaving = False
+
+    @property
+    def is_asked(self) -> bool:
+        """True once a signal has come."""
+        return self._was_asked
 
     def __enter__(self) -> "StopRequest":
         self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
@@ -56,63 +78,83 @@ class StopRequest:
             signal.signal(number, handler)
 
     def rearm(self) -> None:
-        """Take the signals back from a library that has put its own handlers (Ray's for SIGTERM aborts)."""
+        """Install the signal handlers again after a library has put its own (Ray's for SIGTERM aborts)."""
         for number in _SIGNALS:
             signal.signal(number, self._note)
 
-    def stand_down(self) -> None:
-        """Ray has answered: there is no need for the last resort any more. Waits for ever if it is being used."""
+    def ask(self) -> None:
+        """Ask for the end of the sweep, as a first signal does."""
+        self._was_asked = True
+        if self.state is StopState.RUNNING:
+            self.state = StopState.ASKED
+
+    def arm_forced_exit(self, leave: Callable[[str], None]) -> None:
+        """Set what ends the process without waiting for Ray.
+
+        Args:
+            leave: Called with the reason, from a thread of its own, where Ray has died, or where the sweep has not
+                ended `PATIENCE_S` after a signal.
+        """
+        self._forced_exit = leave
+
+    def disarm_forced_exit(self) -> None:
+        """Cancel the forced exit, since Ray has shut down. If it has begun, block until the process ends."""
         with self._choosing:
-            self.last_resort = None
-        if self._leaving:
-            _never()
+            self._forced_exit = None
+        if self.state is StopState.LEAVING:
+            _block_forever()
         if self._timer:
             self._timer.cancel()
 
-    def give_up(self, why: str) -> None:
-        """Use the last resort, once, if there is one; after the `guarded` call that is under way."""
+    def force_exit(self, why: str) -> None:
+        """Begin the forced exit, once, if armed; after the `guarded` call that is under way."""
         with self._choosing:
-            last_resort, self.last_resort = self.last_resort, None
-            self._leaving = self._leaving or last_resort is not None
-        if last_resort:
+            leave, self._forced_exit = self._forced_exit, None
+            if leave is not None:
+                self.state = StopState.LEAVING
+        if leave:
             self._call_under_way.acquire(timeout=_A_CALL_TAKES_S)  # it may hang as well
-            last_resort(why)
+            leave(why)
 
     def guarded(self, call: Callable[P, R]) -> Callable[P, R]:
-        """The same call, which ends before the last resort begins, and which never begins after that has."""
+        """Wrap a call so that it ends before the forced exit begins, and never begins after that."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             with self._call_under_way:
-                if not self._leaving:
+                if self.state is not StopState.LEAVING:
                     return call(*args, **kwargs)
-            return _never()
+            return _block_forever()
 
         return guarded
 
+    def shield(self) -> None:
+        """Ignore further signals from here on: the rest takes a moment and must not be left half done."""
+        self._is_shielded = True
+
     @contextmanager
     def shielded(self) -> Iterator[None]:
-        """Meanwhile a second Ctrl-C raises nothing: for what must not be left half done.
+        """Ignore further signals inside the block, which must not be left half done.
 
-        Ray's shutdown is such: once its core is gone, releasing any of its objects ends the process without a word.
+        Ray's shutdown is such a block: once Ray's core is gone, releasing one of its objects ends the process.
         """
-        before, self.is_shielded = self.is_shielded, True
+        before, self._is_shielded = self._is_shielded, True
         try:
             yield
         finally:
-            self.is_shielded = before
+            self._is_shielded = before
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            if self.is_shielded or self._leaving:
+        if self._was_asked:
+            if self._is_shielded or self.state is StopState.LEAVING:
                 return
             raise KeyboardInterrupt
-        self.asked = True
-        if self.last_resort:
-            self._timer = threading.Timer(PATIENCE_S, self.give_up, [NO_ANSWER])
+        self.ask()
+        if self._forced_exit:
+            self._timer = threading.Timer(PATIENCE_S, self.force_exit, [NO_ANSWER])
             self._timer.daemon = True
             self._timer.start()
 
 
-def _never() -> NoReturn:
+def _block_forever() -> NoReturn:
     while True:
         time.sleep(PATIENCE_S)

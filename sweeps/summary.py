@@ -226,6 +226,11 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
+def print_text(text: str, console: Console) -> None:
+    """Print a text as it is, on one line."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
 def print_command(words: Sequence[str], console: Console) -> None:
     """Print a command to type next."""
     # Not wrapped, so that it can be copied.

@@ -34,7 +34,7 @@ def asha(
 
 def reasons(scheduler: Asha, results: list[tuple[float, float]], iteration: int = 40) -> list[str | None]:
     """Judge trials 0, 1, ... in this order, each with one (value, return) at one iteration."""
-    verdicts = [scheduler.judge(trial, iteration, *result)[1] for trial, result in enumerate(results)]
+    verdicts = [scheduler.judge_rungs(trial, iteration, *result)[1] for trial, result in enumerate(results)]
     assert all(verdict is None or verdict.outcome is Outcome.PRUNED for verdict in verdicts)
     return [verdict.reason if verdict else None for verdict in verdicts]
 
@@ -162,21 +162,21 @@ def test_a_reason_shows_as_many_digits_as_tell_the_numbers_apart() -> None:
 
 def test_the_first_evaluation_at_or_beyond_a_rung_counts_and_no_other() -> None:
     scheduler = asha()
-    assert scheduler.judge(0, 30, 0.9, 5.0) == ([], None)
-    assert scheduler.judge(0, 60, 0.1, 6.0) == ([RungEntry(0, 1, 60, 0.1, 6.0, False, False)], None)
-    assert scheduler.judge(0, 90, 0.2, 7.0) == ([], None)
-    assert scheduler.judge(0, 120, 0.3, 8.0) == ([RungEntry(0, 2, 120, 0.3, 8.0, False, False)], None)
+    assert scheduler.judge_rungs(0, 30, 0.9, 5.0) == ([], None)
+    assert scheduler.judge_rungs(0, 60, 0.1, 6.0) == ([RungEntry(0, 1, 60, 0.1, 6.0, False, False)], None)
+    assert scheduler.judge_rungs(0, 90, 0.2, 7.0) == ([], None)
+    assert scheduler.judge_rungs(0, 120, 0.3, 8.0) == ([RungEntry(0, 2, 120, 0.3, 8.0, False, False)], None)
 
 
 def test_rungs_passed_at_once_are_all_recorded_and_the_first_that_is_lost_decides() -> None:
     scheduler = asha()
     for trial, (first, second) in enumerate([(0.5, 0.8), (0.5, 0.9)]):
-        scheduler.judge(trial, 40, first, 0.0)
-        scheduler.judge(trial, 120, second, 0.0)
-    entries, verdict = scheduler.judge(2, 150, 0.6, 0.0)  # best of rung 1, worst of rung 2
+        scheduler.judge_rungs(trial, 40, first, 0.0)
+        scheduler.judge_rungs(trial, 120, second, 0.0)
+    entries, verdict = scheduler.judge_rungs(2, 150, 0.6, 0.0)  # best of rung 1, worst of rung 2
     assert entries == [RungEntry(2, rung, 150, 0.6, 0.0, False, rung == 2) for rung in (1, 2)]
     assert verdict == Verdict(Outcome.PRUNED, "asha rung 2: 0.6 < 0.9")
-    assert scheduler.judge(3, 150, 0.1, 0.0)[1] == Verdict(Outcome.PRUNED, "asha rung 1: 0.1 < 0.6")
+    assert scheduler.judge_rungs(3, 150, 0.1, 0.0)[1] == Verdict(Outcome.PRUNED, "asha rung 1: 0.1 < 0.6")
 
 
 def test_entries_of_a_stopped_trial_stay() -> None:
@@ -193,35 +193,38 @@ def test_entries_of_a_stopped_trial_stay() -> None:
 def test_at_its_last_iteration_a_trial_is_recorded_and_not_stopped() -> None:
     scheduler = asha()
     for trial in range(5):
-        scheduler.judge(trial, 100, 0.5, 0.0)
-        scheduler.judge(trial, 180, 0.5, 0.0)
-    entries, verdict = scheduler.judge(9, 200, 0.0, 0.0)
+        scheduler.judge_rungs(trial, 100, 0.5, 0.0)
+        scheduler.judge_rungs(trial, 180, 0.5, 0.0)
+    entries, verdict = scheduler.judge_rungs(9, 200, 0.0, 0.0)
     assert [entry.rung for entry in entries] == [1, 2]
     assert verdict is None
-    assert scheduler.judge(10, 199, 0.0, 0.0)[1] is not None
+    assert scheduler.judge_rungs(10, 199, 0.0, 0.0)[1] is not None
 
 
 def test_the_spared_are_recorded_and_never_stopped() -> None:
     scheduler = asha(config=replace(NOBODY_SPARED, spared_share=1.0))
-    assert scheduler.judge(0, 40, 1.0, 0.0, is_control=True)[1] is None
+    assert scheduler.judge_rungs(0, 40, 1.0, 0.0, is_control=True)[1] is None
     for trial in range(1, 9):
-        assert scheduler.judge(trial, 40, 1.0 - trial / 10, 0.0)[1] is None
-    assert scheduler.judge(9, 40, 0.0, 0.0)[0] == [RungEntry(9, 1, 40, 0.0, 0.0, True, True)]
+        assert scheduler.judge_rungs(trial, 40, 1.0 - trial / 10, 0.0)[1] is None
+    assert scheduler.judge_rungs(9, 40, 0.0, 0.0)[0] == [RungEntry(9, 1, 40, 0.0, 0.0, True, True)]
 
 
 def test_the_control_is_recorded_and_never_stopped() -> None:
     scheduler = asha()
     for trial in range(1, 4):
-        scheduler.judge(trial, 40, 0.5, 0.0)
-    assert scheduler.judge(0, 40, 0.1, 0.0, is_control=True) == ([RungEntry(0, 1, 40, 0.1, 0.0, True, True)], None)
-    assert scheduler.judge(4, 40, 0.1, 0.0)[1] is not None
+        scheduler.judge_rungs(trial, 40, 0.5, 0.0)
+    assert scheduler.judge_rungs(0, 40, 0.1, 0.0, is_control=True) == (
+        [RungEntry(0, 1, 40, 0.1, 0.0, True, True)],
+        None,
+    )
+    assert scheduler.judge_rungs(4, 40, 0.1, 0.0)[1] is not None
 
 
 def test_a_tie_that_the_return_breaks_is_on_record_as_lost() -> None:
     """The objective alone would call it a tie; a non-finite one counts among those that it is compared with."""
     scheduler = asha(config=replace(NOBODY_SPARED, spared_share=1.0))
     results = [(math.nan, 0.0), (0.0, -5.0), (0.0, -6.0)]
-    entries = [scheduler.judge(trial, 40, *result)[0][0] for trial, result in enumerate(results, start=1)]
+    entries = [scheduler.judge_rungs(trial, 40, *result)[0][0] for trial, result in enumerate(results, start=1)]
     assert [entry.would_stop for entry in entries] == [False, False, True]
 
 
@@ -231,8 +234,8 @@ def test_the_spared_count_in_the_rungs_of_others() -> None:
     spared = [trial for trial in range(20) if scheduler.is_spared(trial)]
     other = next(trial for trial in range(20) if not scheduler.is_spared(trial))
     for trial in spared[:2]:
-        scheduler.judge(trial, 40, 0.7, 0.0)
-    assert scheduler.judge(other, 40, 0.6, 0.0)[1] == Verdict(Outcome.PRUNED, "asha rung 1: 0.6 < 0.7")
+        scheduler.judge_rungs(trial, 40, 0.7, 0.0)
+    assert scheduler.judge_rungs(other, 40, 0.6, 0.0)[1] == Verdict(Outcome.PRUNED, "asha rung 1: 0.6 < 0.7")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,7 @@ def test_the_spared_are_spread_evenly_whatever_the_seed(share: float, spared: li
 def test_in_a_sweep_of_format_1_who_is_spared_depends_on_seed_and_trial_alone() -> None:
     config = replace(NOBODY_SPARED, spared_share=0.1)
     first, again, other = (asha(config=config, seed=seed, version=1) for seed in (0, 0, 1))
-    again.judge(5, 40, 0.5, 0.0)  # what happened before, and the order of asking, change nothing
+    again.judge_rungs(5, 40, 0.5, 0.0)  # what happened before, and the order of asking, change nothing
     spared = {trial for trial in range(2000) if first.is_spared(trial)}
     assert spared == {trial for trial in reversed(range(2000)) if again.is_spared(trial)}
     assert spared != {trial for trial in range(2000) if other.is_spared(trial)}
@@ -267,26 +270,26 @@ def test_restored_rungs_judge_as_uninterrupted_ones() -> None:
         for trial in random.permutation(30).tolist()
     ]
     whole = asha(config=config, num_iterations=60, eval_every=5)
-    expected = [whole.judge(*call) for call in calls]
+    expected = [whole.judge_rungs(*call) for call in calls]
     for cut in (1, 17, 30, 55):
         resumed = asha(config=config, num_iterations=60, eval_every=5)
         resumed.restore(entry for entries, _ in expected[:cut] for entry in entries)
-        assert [resumed.judge(*call) for call in calls[cut:]] == expected[cut:]
+        assert [resumed.judge_rungs(*call) for call in calls[cut:]] == expected[cut:]
         forgetful = asha(config=config, num_iterations=60, eval_every=5)
-        assert [forgetful.judge(*call) for call in calls[cut:]] != expected[cut:]
+        assert [forgetful.judge_rungs(*call) for call in calls[cut:]] != expected[cut:]
 
 
 def test_a_resumed_trial_is_not_recorded_twice() -> None:
     scheduler = asha()
     scheduler.restore([RungEntry(0, 1, 40, 0.5, 0.0, False)])
-    assert scheduler.judge(0, 40, 0.1, 0.0) == ([], None)
+    assert scheduler.judge_rungs(0, 40, 0.1, 0.0) == ([], None)
 
 
 def test_restoring_replaces_what_was_there() -> None:
     scheduler = asha()
-    entries = [entry for trial in range(6) for entry in scheduler.judge(trial, 40, 0.9, 0.0)[0]]
+    entries = [entry for trial in range(6) for entry in scheduler.judge_rungs(trial, 40, 0.9, 0.0)[0]]
     scheduler.restore(entries[:1])
-    assert scheduler.judge(7, 40, 0.1, 0.0)[1] is None  # second in its rung: too few to judge
+    assert scheduler.judge_rungs(7, 40, 0.1, 0.0)[1] is None  # second in its rung: too few to judge
 
 
 @pytest.mark.parametrize(("rung", "iteration"), [(3, 180), (0, 40), (2, 119)])
@@ -308,7 +311,7 @@ def test_random_sequences_obey_the_rule_literally(eta: int, mode: str) -> None:
         for trial in range(40):
             value = math.nan if random.random() < 0.1 else float(random.integers(0, 6))
             tie_breaker = float(random.integers(0, 3))
-            stopped = scheduler.judge(trial, 1, value, tie_breaker)[1] is not None
+            stopped = scheduler.judge_rungs(trial, 1, value, tie_breaker)[1] is not None
             worth = (-math.inf, 0.0) if math.isnan(value) else (value if mode == "max" else -value, tie_breaker)
             seen.append(worth)
             better = sum(other > worth for other in seen)
@@ -356,7 +359,7 @@ def simulate(curves: Curves, grace: int, seed: int, trials: int = 81, workers: i
     while clock:
         now, trial, index = heapq.heappop(clock)
         spent += 20
-        _, verdict = scheduler.judge(trial, int(evaluations[index]), f1[trial, index], returns[trial, index])
+        _, verdict = scheduler.judge_rungs(trial, int(evaluations[index]), f1[trial, index], returns[trial, index])
         last = index == len(evaluations) - 1
         if verdict is None and last:
             finished.add(trial)

@@ -1,8 +1,8 @@
 """Diagnosed while they run, by the rules that `python -m analysis diagnose` has for what MLflow holds of them."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,9 +13,10 @@ from rl.config import PPOConfig
 from sweeps.config import SamplerConfig, StudyConfig, SweepConfig, TrackingConfig
 from sweeps.diagnoses import STEP, Diagnoses, summarise
 from sweeps.ledger import DIAGNOSIS, FINDINGS, Ledger
+from sweeps.live_trial import LiveTrial
+from sweeps.mirror import write_run
 from sweeps.outcome import Outcome, Verdict
 from sweeps.record import Record
-from sweeps.replay import write_run
 from sweeps.space import Log, Space
 from sweeps.tracking import make_tracker
 
@@ -38,15 +39,17 @@ def record(iteration: int, **changed: float) -> Record:
     return Record(iteration, 1_700_000_000_000 + iteration, {**measured, **changed})
 
 
-def followed(records: list[Record], **kwargs: Any) -> Diagnoses:
-    diagnoses = Diagnoses(kwargs.get("warn", pytest.fail))
-    diagnoses.follow(7, CONFIG, kwargs.get("told", {}))
-    diagnoses.take(7, records)
-    return diagnoses
+DIAGNOSES = Diagnoses(pytest.fail)
+
+
+def trial_of(records: list[Record], on_record: Mapping[str, str] | None = None) -> LiveTrial:
+    trial = LiveTrial(7, CONFIG, notes_on_record=on_record or {})
+    trial.add(records)
+    return trial
 
 
 def test_a_policy_that_does_not_move_is_found_and_named() -> None:
-    found = followed([record(i) for i in range(1, 25)]).news(7, ended=False)
+    found = DIAGNOSES.news(trial_of([record(i) for i in range(1, 25)]), ended=False)
     assert found is not None
     assert found.title == "policy not moving"
     assert found.notes[DIAGNOSIS].startswith("fault: The policy is not being updated: KL")
@@ -54,7 +57,7 @@ def test_a_policy_that_does_not_move_is_found_and_named() -> None:
 
 
 def test_a_run_without_a_fault_is_said_to_have_none() -> None:
-    found = followed([Record(1, 0, {metrics.EVAL_RETURN: 1.0})]).news(7, ended=True)
+    found = DIAGNOSES.news(trial_of([Record(1, 0, {metrics.EVAL_RETURN: 1.0})]), ended=True)
     assert found is not None
     assert (found.title, found.headline) == ("", "")
     assert found.notes == {DIAGNOSIS: "no fault found", FINDINGS: ""}
@@ -62,12 +65,12 @@ def test_a_run_without_a_fault_is_said_to_have_none() -> None:
 
 def test_a_trial_taken_up_again_has_its_title_though_nothing_is_new() -> None:
     records = [record(i) for i in range(1, 25)]
-    found = followed(records).news(7, ended=False)
+    found = DIAGNOSES.news(trial_of(records), ended=False)
     assert found is not None
-    again = followed(records, told=found.notes)
-    assert again.title(7) == ""
-    assert again.news(7, ended=False) is None
-    assert again.title(7) == "policy not moving"
+    again = trial_of(records, found.notes)
+    assert again.title == ""
+    assert DIAGNOSES.news(again, ended=False) is None
+    assert again.title == "policy not moving"
 
 
 def test_it_looks_again_after_a_tenth_of_the_run_and_tells_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,34 +79,34 @@ def test_it_looks_again_after_a_tenth_of_the_run_and_tells_only_what_is_new(monk
     monkeypatch.setattr(
         analysis.diagnosis, "diagnose", lambda history: looked.append(history.last_iteration) or diagnose(history)
     )
-    diagnoses, told = followed([]), []
+    trial, told = trial_of([]), []
     for last in range(2, 23, 2):
-        diagnoses.take(7, [record(last - 1), record(last)])
-        if diagnoses.news(7, ended=False):
+        trial.add([record(last - 1), record(last)])
+        if DIAGNOSES.news(trial, ended=False):
             told.append(last)
     assert looked == [4, 8, 12, 16, 20]  # 22 iterations in steps of STEP * 40
     assert STEP * CONFIG.ppo.num_iterations == 4
     assert len(told) < len(looked)
-    last = diagnoses.news(7, ended=True)
+    last = DIAGNOSES.news(trial, ended=True)
     assert last is not None  # the last word on a trial is said again, with its last numbers
     assert looked[-1] == 22
-    assert followed(diagnoses._trials[7].records, told=last.notes).news(7, ended=True) is None  # on record already
+    assert DIAGNOSES.news(trial_of(trial.records, last.notes), ended=True) is None  # on record already
 
 
 def test_why_it_stands_still_comes_before_that_it_does() -> None:
     verdict = Verdict(Outcome.STUCK, "value loss 1 >= 0.9 x its start 1 and F1 0 <= 0.21 at iteration 8")
-    why = followed([record(i) for i in range(1, 25)]).found(7).reason(verdict)
+    why = DIAGNOSES.refresh(trial_of([record(i) for i in range(1, 25)])).explain(verdict)
     assert why.outcome is Outcome.STUCK
     assert why.reason.startswith("The policy is not being updated: KL")
     assert why.reason.endswith(f"; {verdict.reason}")
-    nothing = followed([Record(1, 0, {metrics.VALUE_LOSS: 1.0})]).found(7).reason(verdict)
+    nothing = DIAGNOSES.refresh(trial_of([Record(1, 0, {metrics.VALUE_LOSS: 1.0})])).explain(verdict)
     assert nothing.reason == f"no rule says why; {verdict.reason}"
 
 
 def test_a_rule_that_fails_is_told_of_and_costs_the_diagnosis_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis.diagnosis, "diagnose", lambda _: {}["no such key"])
     warnings: list[str] = []
-    found = followed([record(1)], warn=warnings.append).news(7, ended=True)
+    found = Diagnoses(warnings.append).news(trial_of([record(1)]), ended=True)
     assert warnings == ["trial 7 could not be diagnosed: KeyError('no such key')"]
     assert found is not None
     assert found.notes[FINDINGS] == ""
@@ -113,7 +116,7 @@ def test_a_rule_that_fails_is_told_of_and_costs_the_diagnosis_only(monkeypatch: 
 @pytest.mark.timeout(60)
 def test_live_and_from_the_tracker_the_rules_say_the_same(tmp_path: Path) -> None:
     records = [record(i, **{metrics.APPROX_KL: 1e-3 * (i % 2)}) for i in range(1, 21)]
-    found = followed(records).found(7)
+    found = DIAGNOSES.refresh(trial_of(records))
     assert found.headline
     space = Space({"ppo.lr": Log(1e-5, 1e-2)})
     ledger = Ledger.create(f"sqlite:///{tmp_path / 'optuna.db'}", CONFIG.sweep, SamplerConfig(name="random"), {})

@@ -24,6 +24,7 @@ from sweeps.config import HealthConfig, SamplerConfig, SchedulerConfig, StudyCon
 from sweeps.driver import Driver
 from sweeps.errors import LedgerError, TrackingError
 from sweeps.ledger import Ledger
+from sweeps.mirror import Outbox, RecordedTrials
 from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress
 from sweeps.record import Record
@@ -125,7 +126,9 @@ class Opener:
             tracker.start_sweep(self.name, self.name, "", {})
         printed = io.StringIO()
         progress = Progress(config, num_trials, Console(file=printed))
-        driver = Driver(config, num_trials, space, ledger, tracker, progress)
+        trials = RecordedTrials(config, space, ledger, progress.warn)
+        outbox = Outbox(tracker, trials, lambda: None, progress.warn)
+        driver = Driver(config, num_trials, space, ledger, outbox, progress)
         return Sweep(self.name, self.folder, config, driver, ledger, printed)
 
 

@@ -18,11 +18,12 @@ from rich.console import Console
 from rl import metrics
 from rl.config import PPOConfig
 from sweeps import ledger as ledger_module
-from sweeps import replay as replay_module
+from sweeps import mirror as mirror_module
 from sweeps.assignment import Assignment
 from sweeps.config import HealthConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig, TrackingConfig
 from sweeps.driver import Driver
 from sweeps.ledger import Ledger
+from sweeps.mirror import Outbox, RecordedTrials
 from sweeps.outcome import Outcome
 from sweeps.progress import Progress
 from sweeps.record import Record
@@ -83,8 +84,10 @@ class World:
         if control not in ledger.held().values():
             ledger.enqueue(control)
         progress = Progress(CONFIG, self.num_trials, Console(file=io.StringIO()))
-        driver = Driver(CONFIG, self.num_trials, SPACE, ledger, self.tracker(), progress)
-        driver.catch_up()  # as a sweep does first
+        trials = RecordedTrials(CONFIG, SPACE, ledger, progress.warn)
+        outbox = Outbox(self.tracker(), trials, lambda: None, progress.warn)
+        driver = Driver(CONFIG, self.num_trials, SPACE, ledger, outbox, progress)
+        outbox.catch_up()  # as a sweep does first
         if self.loses_checkpoints:
             self.saved.clear()
         while assignment := driver.propose():
@@ -142,7 +145,7 @@ def die_at_each_write(monkeypatch: pytest.MonkeyPatch, storage: type[BaseStorage
 @pytest.fixture(autouse=True)
 def no_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes most of the time here, and no part in it."""
-    monkeypatch.setattr(replay_module, "to_yaml", lambda *_: "")
+    monkeypatch.setattr(mirror_module, "to_yaml", lambda *_: "")
 
 
 @pytest.fixture

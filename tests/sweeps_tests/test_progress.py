@@ -1,17 +1,34 @@
 import io
 import re
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from rl.metrics import F1, seed_metric
 from sweeps import progress as progress_module
 from sweeps.config import StudyConfig, SweepConfig
+from sweeps.live_trial import LiveTrial
 from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress, describe
+from sweeps.record import Record
 
 DONE = Verdict(Outcome.COMPLETED, "reached iteration 200")
 PRUNED = Verdict(Outcome.PRUNED, "asha rung 1: 0.2 < 0.8")
+
+
+def running(
+    number: int, value: float | None = None, spread: float = 0.0, step: int = 20, values: dict[str, Any] | None = None
+) -> LiveTrial:
+    """A trial of two seeds with this value and spread at its last evaluation."""
+    config = SweepConfig(sweep=StudyConfig(name="mine", seeds=2))
+    trial = LiveTrial(number, config, values or {})
+    if value is not None:
+        offset = spread / 2**0.5  # the standard deviation of two values is their distance by the root of 2
+        of_seeds = {seed_metric(F1, seed): value + sign * offset for seed, sign in enumerate((-1, 1))}
+        trial.add([Record(step, 0, {F1: value, **of_seeds})])
+    return trial
 
 
 class Clock:
@@ -37,12 +54,12 @@ class Plain:
 
     def run(self, number: int, verdict: Verdict, value: float | None, spread: float = 0.0) -> str:
         """Start and end one trial; returns the line that this prints."""
-        self.progress.started(number, {})
+        self.progress.started(running(number))
         return self.end(number, verdict, value, spread)
 
     def end(self, number: int, verdict: Verdict, value: float | None, spread: float = 0.0) -> str:
         before = len(self.lines)
-        self.progress.ended(number, verdict, value, spread)
+        self.progress.ended(running(number, value, spread), verdict)
         (line,) = self.lines[before:]
         return line
 
@@ -92,8 +109,8 @@ def test_of_equal_trials_the_lowest_number_is_the_best_as_in_the_table() -> None
 
 def test_time_left_by_the_pace_so_far(clock: Clock) -> None:
     plain = Plain(num_trials=4)
-    plain.progress.started(0, {})
-    plain.progress.started(1, {})
+    plain.progress.started(running(0))
+    plain.progress.started(running(1))
     clock.now += 120
     # 1 ended and 1 running, which counts as half, in 120 s: 80 s each. 2.5 are left.
     assert plain.end(0, DONE, 0.5).endswith("1 of 4 done, about 3 min 20 s left")
@@ -112,8 +129,8 @@ def test_no_time_left_where_there_is_nothing_to_tell_it_by(clock: Clock) -> None
     clock.now += 60
     assert "left" not in plain.end(0, Verdict(Outcome.INFEASIBLE, "no"), None)  # none of the trials yet
     assert "left" in plain.run(1, DONE, 0.5)
-    plain.progress.started(2, {})
-    plain.progress.started(3, {})
+    plain.progress.started(running(2))
+    plain.progress.started(running(3))
     # The sweep ends: these will not be done in this call.
     interrupted = plain.end(2, Verdict(Outcome.INTERRUPTED, "stopped by the user"), 0.5)
     assert interrupted.endswith(
@@ -123,16 +140,17 @@ def test_no_time_left_where_there_is_nothing_to_tell_it_by(clock: Clock) -> None
 
 def test_running_trials_are_told_of_after_half_a_minute_of_silence(clock: Clock) -> None:
     plain = Plain()
-    for number in range(3):
-        plain.progress.started(number, {})
+    trials = [running(0, 0.1, step=20), running(1, 0.1, step=40), running(2)]
+    for trial in trials:
+        plain.progress.started(trial)
     clock.now += 20
-    plain.progress.evaluated(0, 20, 0.1, 0.0)
+    plain.progress.evaluated(trials[0])
     assert plain.lines == []
     clock.now += 11
-    plain.progress.evaluated(1, 40, 0.1, 0.0)
+    plain.progress.evaluated(trials[1])
     assert plain.lines == ["[31 s] running: trial 0 at 20, trial 1 at 40; 0 of 4 done"]
     clock.now += 11
-    plain.progress.evaluated(0, 40, 0.1, 0.0)
+    plain.progress.evaluated(trials[0])
     assert len(plain.lines) == 1
 
 
@@ -158,13 +176,14 @@ def last_frame(file: io.StringIO) -> str:
 def test_a_terminal_shows_running_ended_and_warned() -> None:
     progress, file = live()
     with progress:
-        for number in range(10):
-            progress.started(number, {"ppo.lr": 3e-4, "ppo.hidden_sizes": (64, 64)})
-        progress.evaluated(0, 40, 0.25, 0.125)
+        values = {"ppo.lr": 3e-4, "ppo.hidden_sizes": (64, 64)}
+        progress.started(running(0, 0.25, 0.125, step=40, values=values))
+        for number in range(1, 10):
+            progress.started(running(number, values=values))
         for number in range(1, 8):
-            progress.ended(number, PRUNED, 0.2, 0.1)
-        progress.ended(8, DONE, 0.75, 0.05)
-        progress.ended(11, Verdict(Outcome.CRASHED, "OSError: [/dev/x] [bold]" + "long " * 40), None, 0.0)
+            progress.ended(running(number, 0.2, 0.1), PRUNED)
+        progress.ended(running(8, 0.75, 0.05), DONE)
+        progress.ended(running(11), Verdict(Outcome.CRASHED, "OSError: [/dev/x] [bold]" + "long " * 40))
         progress.warn("no store [/y]")
     frame = last_frame(file)
     assert "best 0.750 ± 0.050 (trial 8); 9 of 12 done, about " in frame
@@ -182,7 +201,7 @@ def test_a_terminal_shows_running_ended_and_warned() -> None:
 def test_a_terminal_shows_a_sweep_that_has_just_begun() -> None:
     progress, file = live()
     with progress:
-        progress.started(0, {})
+        progress.started(running(0))
     frame = last_frame(file)
     assert "0 of 12 done\n" in re.sub(r" +\n", "\n", frame)
     assert "no trial has ended yet" in frame
@@ -192,7 +211,7 @@ def test_a_terminal_shows_a_sweep_that_has_just_begun() -> None:
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines() -> None:
     progress, file = live("dumb")
     with progress:
-        progress.ended(0, DONE, 0.5, 0.0)
+        progress.ended(running(0, 0.5), DONE)
     assert file.getvalue().startswith("[0 s] trial 0 completed 0.500 ± 0.000: reached iteration 200; best")
 
 

@@ -7,11 +7,12 @@ import pytest
 
 from sweeps import run as run_module
 from sweeps.config import StudyConfig, SweepConfig
-from sweeps.run import BY_THE_USER, _run_trials
+from sweeps.ending import End, Ended
+from sweeps.run import _run_trials
 from sweeps.stop import StopRequest
 
 
-def trials_run(monkeypatch: pytest.MonkeyPatch, asked: bool) -> tuple[str, list[str]]:
+def trials_run(monkeypatch: pytest.MonkeyPatch, asked: bool) -> tuple[Ended, list[str]]:
     """Why the trials ended when Ray raised something of its own, and what their records say."""
 
     def tune(*_: Any) -> None:
@@ -20,13 +21,16 @@ def trials_run(monkeypatch: pytest.MonkeyPatch, asked: bool) -> tuple[str, list[
     interrupted: list[str] = []
     driver: Any = SimpleNamespace(interrupt=interrupted.append, failure=None, is_finished=False)
     stop = StopRequest()
-    stop.asked = asked
-    monkeypatch.setattr(run_module, "_tune", tune)
-    return _run_trials(SweepConfig(sweep=StudyConfig(name="mine")), driver, 2, None, stop), interrupted
+    if asked:
+        stop.ask()
+    monkeypatch.setattr(run_module, "tune_trials", tune)
+    sweep: Any = SimpleNamespace(driver=driver, config=SweepConfig(sweep=StudyConfig(name="mine")))
+    plan: Any = SimpleNamespace(data=None, slots=2)
+    return _run_trials(plan, sweep, stop), interrupted
 
 
 def test_what_ray_raises_after_a_signal_is_the_users_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trials_run(monkeypatch, asked=True) == (BY_THE_USER, [BY_THE_USER])
+    assert trials_run(monkeypatch, asked=True) == (Ended(End.BY_USER), ["stopped by the user"])
 
 
 def test_what_ray_raises_by_itself_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

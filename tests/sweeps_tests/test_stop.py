@@ -11,9 +11,9 @@ from sweeps.stop import NO_ANSWER, StopRequest
 
 def test_first_signal_is_noted_and_a_second_raises() -> None:
     with StopRequest() as stop:
-        assert not stop.asked
+        assert not stop.is_asked
         signal.raise_signal(signal.SIGTERM)
-        assert stop.asked
+        assert stop.is_asked
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -23,7 +23,7 @@ def test_what_is_shielded_runs_to_its_end() -> None:
         with stop.shielded():
             for _ in range(3):
                 signal.raise_signal(signal.SIGINT)
-        assert stop.asked
+        assert stop.is_asked
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -34,7 +34,7 @@ def test_handlers_are_put_back() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as a library may
         stop.rearm()
         signal.raise_signal(signal.SIGTERM)
-        assert stop.asked
+        assert stop.is_asked
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -43,19 +43,19 @@ def test_the_last_resort_comes_where_a_signal_had_no_answer(monkeypatch: pytest.
     reasons: list[str] = []
     came = threading.Event()
     with StopRequest() as stop:
-        stop.last_resort = lambda why: (reasons.append(why), came.set())[0]
+        stop.arm_forced_exit(lambda why: (reasons.append(why), came.set())[0])
         signal.raise_signal(signal.SIGTERM)
         assert came.wait(4)
-        stop.give_up("again")
+        stop.force_exit("again")
     assert reasons == [NO_ANSWER]
 
 
 def test_nobody_gives_up_what_has_ended() -> None:
     reasons: list[str] = []
     with StopRequest() as stop:
-        stop.last_resort = reasons.append
-        stop.stand_down()
-        stop.give_up("too late")
+        stop.arm_forced_exit(reasons.append)
+        stop.disarm_forced_exit()
+        stop.force_exit("too late")
         assert stop.guarded(lambda number: number + 1)(2) == 3
     assert reasons == []
 
@@ -77,11 +77,11 @@ def test_a_call_ends_before_the_last_resort_and_none_begins_after_it() -> None:
         threading.Event().wait()  # in a sweep, the process ends here
 
     with StopRequest() as stop:
-        stop.last_resort = last_resort
+        stop.arm_forced_exit(last_resort)
         guarded = stop.guarded(call)
-        threading.Thread(target=lambda: (guarded(), guarded(), stop.stand_down()), daemon=True).start()
+        threading.Thread(target=lambda: (guarded(), guarded(), stop.disarm_forced_exit()), daemon=True).start()
         assert in_call.wait(4)
-        threading.Thread(target=stop.give_up, args=("gives up",), daemon=True).start()
+        threading.Thread(target=stop.force_exit, args=("gives up",), daemon=True).start()
         assert not resorted.wait(0.1)
         go_on.set()
         assert resorted.wait(4)

@@ -4,9 +4,11 @@ import io
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -17,17 +19,18 @@ from rl.config import EnvConfig, PPOConfig
 from rl.learner import Learner
 from rl.seeding import evaluation_seed, member_seeds
 from rl.training import make_learner
-from sweeps import spool as module
+from sweeps import mirror as module
 from sweeps.assignment import Assignment
 from sweeps.config import HealthConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig, TrackingConfig
 from sweeps.driver import Driver
 from sweeps.errors import TrackingError
 from sweeps.layout import checkpoint_file
 from sweeps.ledger import Ledger
+from sweeps.mirror import RETRY_S, Outbox, RecordedTrials
+from sweeps.outcome import Outcome, Verdict
 from sweeps.progress import Progress
 from sweeps.record import Record
 from sweeps.space import Log, Space
-from sweeps.spool import RETRY_S, Spool
 from sweeps.tracking import make_tracker
 
 START_MS = 1_700_000_000_000
@@ -56,10 +59,32 @@ class Store:
     def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
         return [number for number in outcomes if number not in self.has]
 
-    def spool(self) -> Spool:
-        return Spool(
-            self.reopen, self.incomplete, lambda: self.outcomes, lambda n: self.write(n, "all of it"), self.said.append
+    # As a tracker:
+
+    def start_trial(self, number: int, *_: Any) -> str:
+        self.write(number, "start")
+        return f"run {number}"
+
+    def log(self, number: int, records: Sequence[Record]) -> None:
+        self.write(number, "log")
+
+    def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
+        self.write(number, "end")
+
+    def outbox(self) -> Outbox:
+        tracker: Any = self
+        source: Any = SimpleNamespace(
+            outcomes=lambda: self.outcomes, write=lambda tracker, number, last: self.write(number, f"all to {last}")
         )
+        return Outbox(tracker, source, self.reopen, self.said.append)
+
+
+def start(outbox: Outbox, number: int) -> str:
+    return outbox.start_trial(number, {}, {}, {}, "")
+
+
+def log(outbox: Outbox, number: int, step: int = 1) -> None:
+    outbox.log(number, [Record(step, START_MS, {})])
 
 
 @pytest.fixture
@@ -70,39 +95,52 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def test_what_is_missed_is_written_when_the_tracker_is_back_and_told_once(store: Store) -> None:
-    spool = store.spool()
-    spool.write(0, lambda: store.write(0, "start"))
+    outbox = store.outbox()
+    assert start(outbox, 0) == "run 0"
     store.is_down = True
-    spool.write(0, lambda: store.write(0, "log"))
-    spool.write(1, lambda: store.write(1, "start"))
-    assert spool.owed == {0, 1}
+    log(outbox, 0, step=5)
+    assert start(outbox, 1) == ""  # opened later
+    assert outbox.owed == {0, 1}
     store.is_down = False
-    spool.write(1, lambda: store.write(1, "log"))  # not asked again yet
+    log(outbox, 1, step=3)  # not asked again yet
     assert store.has == {0: ["start"]}
     store.now += RETRY_S[0]
-    spool.write(1, lambda: store.write(1, "end"))  # part of all of it
-    assert store.has == {0: ["start", "all of it"], 1: ["all of it"], -1: ["opened"]}
-    assert spool.owed == set()
-    spool.write(1, lambda: store.write(1, "more"))
-    assert store.has[1] == ["all of it", "more"]
+    log(outbox, 1, step=6)  # part of all of it
+    assert store.has == {0: ["start", "all to 5"], 1: ["all to 6"], -1: ["opened"]}
+    assert outbox.owed == set()
+    outbox.end_trial(1, Verdict(Outcome.COMPLETED, ""), {})
+    assert store.has[1] == ["all to 6", "end"]
     assert store.said == [
         "no store for log; the sweep goes on, and writes it later",
         "the tracker is back, and has all that it had missed",
     ]
 
 
+def test_a_trial_that_ended_meanwhile_is_written_as_one_that_has_ended(store: Store) -> None:
+    outbox = store.outbox()
+    start(outbox, 0)
+    store.is_down = True
+    log(outbox, 0, step=5)
+    outbox.end_trial(0, Verdict(Outcome.COMPLETED, ""), {})
+    store.is_down = False
+    outbox.catch_up()
+    assert store.has == {0: ["start", "all to None"], -1: ["opened"]}
+
+
 def test_a_tracker_that_is_gone_is_asked_less_and_less_often(store: Store) -> None:
     attempts: list[float] = []
+    outbox = store.outbox()
+    start(outbox, 0)
 
     def reopen() -> None:
         attempts.append(store.now - 1000)
-        store.reopen()
+        store.write(-1, "opened")
 
-    spool = Spool(reopen, store.incomplete, lambda: {}, lambda number: None, store.said.append)
+    outbox._reopen = reopen
     store.is_down = True
     for second in range(1000):
         store.now = 1000.0 + second
-        spool.write(0, lambda: store.write(0, "log"))
+        log(outbox, 0)
     assert attempts == [10, 40, 100, 220, 520, 820]
     assert len(store.said) == 1
 
@@ -111,23 +149,21 @@ def test_what_ended_trials_lack_is_written_first_thing(store: Store) -> None:
     """After a process that died, or in a store that was replaced."""
     store.has[0] = ["whole"]
     store.outcomes = {0: "completed", 1: "pruned", 2: "completed"}
-    spool = store.spool()
-    spool.catch_up()
-    assert store.has == {0: ["whole"], 1: ["all of it"], 2: ["all of it"]}
+    store.outbox().catch_up()
+    assert store.has == {0: ["whole"], 1: ["all to None"], 2: ["all to None"]}
     assert store.said == []
 
 
 def test_every_trial_that_runs_is_written_again_to_the_store_that_is_back(store: Store) -> None:
     """It may be another one: what trial 1 wrote last may have gone to a store that is no more."""
-    store.outcomes = {0: "", 1: ""}
-    spool = store.spool()
-    for number in (0, 1):
-        spool.write(number, lambda number=number: store.write(number, "start"))
+    outbox = store.outbox()
+    start(outbox, 0)
+    start(outbox, 1)
     store.is_down = True
-    spool.write(0, lambda: store.write(0, "log"))
+    log(outbox, 0)
     store.is_down = False
-    spool.catch_up()
-    assert store.has == {0: ["start", "all of it"], 1: ["start", "all of it"], -1: ["opened"]}
+    outbox.catch_up()
+    assert store.has == {0: ["start", "all to 1"], 1: ["start", "all to 0"], -1: ["opened"]}
 
 
 # With a real MLflow database, which is taken away, locked and replaced while a driver runs.
@@ -155,6 +191,7 @@ class Sweep:
 
     folder: Path
     driver: Driver
+    outbox: Outbox
     learner: Learner
     printed: io.StringIO
     histories: dict[int, list[Record]] = field(default_factory=dict)
@@ -222,8 +259,9 @@ def sweep(tmp_path: Path, made: Path, learner: Learner, monkeypatch: pytest.Monk
 
     open_it()
     printed = io.StringIO()
-    driver = Driver(config, 9, LR, ledger, tracker, Progress(config, 9, Console(file=printed)), open_it)
-    return Sweep(tmp_path, driver, learner, printed)
+    progress = Progress(config, 9, Console(file=printed))
+    outbox = Outbox(tracker, RecordedTrials(config, LR, ledger, progress.warn), open_it, progress.warn)
+    return Sweep(tmp_path, Driver(config, 9, LR, ledger, outbox, progress), outbox, learner, printed)
 
 
 def _take_away(database: Path) -> None:
@@ -273,7 +311,8 @@ def test_mlflow_fails_and_comes_back(
         sweep.period(during)
     assert sweep.printed.getvalue().count("the sweep goes on, and writes it later") == 1
     mend(sweep.folder / "mlflow.db")
-    assert sweep.driver.catch_up() == set()
+    sweep.outbox.catch_up()
+    assert sweep.outbox.owed == set()
     sweep.period(running)
     whole, final = [1, 2, 3, 4, 5, 6], [6]
     assert sweep.shown() == {number: ("completed", whole, final) for number in range(3)}

@@ -1,0 +1,235 @@
+"""Keep MLflow in step with the ledger: write now, later, or again from the records.
+
+A tracker may fail, and a sweep must not. Nothing is kept of a write that failed but the number of its trial: ledger and
+checkpoints hold all that MLflow shows, so the whole trial is written again once the tracker is back. A value that the
+trial's run has already is not written twice.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from analysis.axis import reached
+from rl.budget import Budget
+from rl.errors import CheckpointError, ConfigError
+from sweeps.config import SweepConfig
+from sweeps.errors import TrackingError
+from sweeps.layout import read_records, sweep_folder
+from sweeps.ledger import MLFLOW_RUN, Entry, Ledger
+from sweeps.outcome import Outcome, Verdict
+from sweeps.record import Record
+from sweeps.schema import to_yaml
+from sweeps.space import Space
+from sweeps.tracking import Tracker, flatten
+
+RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
+"""Pauses between attempts. Each attempt may take long: MLflow waits 20 s for a locked database."""
+
+
+class TrialSource(Protocol):
+    """Records from which a trial's run can be written at any time."""
+
+    def outcomes(self) -> Mapping[int, str]:
+        """Return the outcomes of the trials that have ended, by number."""
+
+    def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
+        """Write all of a trial; `last_step` is the last one received of a trial that runs, None for an ended trial."""
+
+
+class Outbox:
+    """Tracker that owes what it cannot write, and writes it once the tracker behind is back; see `Tracker`.
+
+    Args:
+        tracker: The tracker behind.
+        source: Records to write a trial again from.
+        reopen: Connects to the tracker anew.
+        say: Tells the user.
+
+    Attributes:
+        owed: Numbers of the trials that are not, or not all, written.
+    """
+
+    def __init__(
+        self, tracker: Tracker, source: TrialSource, reopen: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
+        self._tracker, self._source, self._reopen, self._say = tracker, source, reopen, say
+        self._last_step_of: dict[int, int] = {}  # trials that run
+        self._failures = 0
+        self._retry_at = 0.0
+        self.owed: set[int] = set()
+
+    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+        """Open the sweep's run at once; see `Tracker.start_sweep`."""
+        self._tracker.start_sweep(name, sweep_id, config_yaml, tags)
+
+    def start_trial(
+        self,
+        number: int,
+        searched: Mapping[str, Any],
+        fixed: Mapping[str, Any],
+        tags: Mapping[str, str],
+        config_yaml: str,
+    ) -> str:
+        """Open the trial's run, now or later; returns an empty id for later. See `Tracker.start_trial`."""
+        self._last_step_of[number] = 0
+        ids: list[str] = []
+        self._write(number, lambda: ids.append(self._tracker.start_trial(number, searched, fixed, tags, config_yaml)))
+        return ids[0] if ids else ""
+
+    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+        """See `Tracker.incomplete`."""
+        return self._tracker.incomplete(outcomes)
+
+    def log(self, number: int, records: Sequence[Record]) -> None:
+        """Write a trial's iterations, now or later; see `Tracker.log`."""
+        if records and number in self._last_step_of:
+            self._last_step_of[number] = records[-1].step
+        self._write(number, partial(self._tracker.log, number, records))
+
+    def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
+        """Set a trial's tags, now or later; see `Tracker.tag_trial`."""
+        self._write(number, partial(self._tracker.tag_trial, number, tags))
+
+    def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
+        """Close a trial's run, now or later; see `Tracker.end_trial`."""
+        self._last_step_of.pop(number, None)
+        self._write(number, partial(self._tracker.end_trial, number, verdict, summary))
+
+    def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        """Close the sweep's run at once; see `Tracker.end_sweep`."""
+        self._tracker.end_sweep(outcome, tags)
+
+    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+        """Keep a report with a run at once; see `Tracker.attach`."""
+        self._tracker.attach(number, files, note)
+
+    def catch_up(self) -> None:
+        """Write what is owed, what a former process left unwritten, and what a store that was replaced lacks."""
+        try:
+            outcomes = {**self._source.outcomes(), **dict.fromkeys(self._last_step_of, "")}
+            if self._failures:
+                self._reopen()
+                # It may not be the store that it was, nor the one that took what was written last.
+                self.owed |= self._last_step_of.keys()
+            for number in sorted({*self.owed, *self._tracker.incomplete(outcomes)}):
+                self._source.write(self._tracker, number, self._last_step_of.get(number))
+                self.owed.discard(number)
+        except TrackingError as error:
+            self._note_failure(error)
+            return
+        if self._failures:
+            self._say("the tracker is back, and has all that it had missed")
+        self._failures = 0
+
+    def _write(self, number: int, write: Callable[[], None]) -> None:
+        """Write something of a trial, if the tracker is there; else owe all of the trial."""
+        if self._failures:
+            self.owed.add(number)
+            if time.monotonic() >= self._retry_at:
+                self.catch_up()
+            return
+        try:
+            write()
+        except TrackingError as error:
+            self.owed.add(number)
+            self._note_failure(error)
+
+    def _note_failure(self, error: TrackingError) -> None:
+        if not self._failures:  # every further attempt fails too, each with a message of its own
+            self._say(f"{error}; the sweep goes on, and writes it later")
+        self._retry_at = time.monotonic() + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+        self._failures += 1
+
+
+class RecordedTrials:
+    """Ledger and checkpoints of a sweep, as the source of its runs in MLflow (see `TrialSource`).
+
+    Args:
+        config: The sweep.
+        space: What is searched.
+        ledger: Ledger of the sweep.
+        warn: Tells the user of a checkpoint that cannot be read.
+    """
+
+    def __init__(self, config: SweepConfig, space: Space, ledger: Ledger, warn: Callable[[str], None]) -> None:
+        self._config, self._space, self._ledger, self._warn = config, space, ledger, warn
+
+    def outcomes(self) -> dict[int, str]:
+        """Read the outcomes of ended trials from the ledger; see `TrialSource.outcomes`."""
+        return {entry.number: str(entry.outcome) for entry in self._ledger.entries() if not entry.is_open}
+
+    def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
+        """Write a trial as far as ledger, checkpoint and this process know of it; see `TrialSource.write`."""
+        entry = next(entry for entry in self._ledger.entries() if entry.number == number)
+        runs = last_step is not None
+        last = last_step if runs else reached(entry.summary, entry.last_step)
+        try:
+            records = read_records(sweep_folder(self._config), number)
+        except CheckpointError as error:
+            self._warn(f"MLflow lacks trial {number}'s curves: {error}")
+            records = []
+        verdict = None if runs or entry.outcome is None else Verdict(entry.outcome, entry.reason)
+        known = [record for record in records if record.step <= (last or 0)]
+        run = write_run(tracker, (self._config, self._space), entry, known, verdict)
+        if runs:
+            self._ledger.annotate(number, {MLFLOW_RUN: run})
+
+
+def open_run(
+    tracker: Tracker, number: int, values: Mapping[str, Any], config: SweepConfig, budget: Budget | None
+) -> str:
+    """Open a trial's run, or reopen it; returns the run's id.
+
+    Args:
+        tracker: Tracker of the sweep.
+        number: Number of the trial.
+        values: Values that the sampler chose.
+        config: The trial's configuration; the sweep's for an infeasible trial, which has none of its own.
+        budget: Budget that trials share in a sweep that counts environment steps.
+    """
+    tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
+    return tracker.start_trial(number, values, recorded_settings(config, budget), tags, to_yaml(config, values))
+
+
+def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
+    """Return the settings of a trial that are written down, by dotted path.
+
+    With a budget in environment steps, `budget.env_steps` holds the budget, and marks MLflow's steps as such.
+    """
+    settings = flatten({group: asdict(getattr(config, group)) for group in ("ppo", "env", "data")})
+    if budget is None:
+        return settings
+    return {**settings, "budget.env_steps": budget.steps, "budget.eval_every": budget.eval_every}
+
+
+def write_run(
+    tracker: Tracker,
+    sweep: tuple[SweepConfig, Space],
+    entry: Entry,
+    records: Sequence[Record],
+    verdict: Verdict | None,
+) -> str:
+    """Write a trial's whole run; values that the run has already are not written twice. Returns the run's id.
+
+    Args:
+        tracker: Tracker of the sweep.
+        sweep: Configuration of the sweep, and its space.
+        entry: The ledger's record of the trial.
+        records: Iterations of the trial.
+        verdict: Outcome and reason; None leaves the run open.
+    """
+    config, space = sweep
+    budget = space.budget(config)
+    with suppress(ConfigError):  # an infeasible trial has no configuration of its own
+        config = space.apply(config, entry.values)
+    run = open_run(tracker, entry.number, entry.values, config, budget)
+    tracker.log(entry.number, records)
+    if entry.notes:
+        tracker.tag_trial(entry.number, entry.notes)
+    if verdict:
+        tracker.end_trial(entry.number, verdict, {} if entry.is_open else entry.summary)
+    return run

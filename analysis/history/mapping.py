@@ -80,4 +80,10 @@ def _metrics(file: Path, entries: Mapping[str, Any]) -> dict[str, Renamed]:
             raise AnalysisError(
                 f"{file}: {ours} must be a name, or {{column: name, times: number}}, got {path}: {value!r}"
             )
+    for ours in factors.keys() - columns.keys():
+        raise AnalysisError(f"{file}: {ours} must name its column, got {{times: {factors[ours]:g}}} alone")
+    for ours, column in columns.items():
+        first = next(name for name, named in columns.items() if named == column)
+        if first != ours:
+            raise AnalysisError(f"{file}: a column can be one metric, got {column} as {first} and as {ours}")
     return {column: (ours, factors.get(ours, 1.0)) for ours, column in columns.items()}

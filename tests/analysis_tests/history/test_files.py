@@ -1,0 +1,110 @@
+"""Files of a run, one by one: which count, what counts their rows, and what of them is said."""
+
+from pathlib import Path
+
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.history.files import read_files
+from analysis.history.record import ENV_STEPS
+from rl import metrics
+
+LOSS, RETURN = metrics.VALUE_LOSS, metrics.TRAIN_RETURN
+
+
+def folder(tmp_path: Path, **files: str) -> Path:
+    """Files by name, `_` before the suffix."""
+    for name, text in files.items():
+        stem, _, suffix = name.rpartition("_")
+        (tmp_path / f"{stem}.{suffix}").write_text(text)
+    return tmp_path
+
+
+def test_a_single_file_may_have_any_name(tmp_path: Path) -> None:
+    run = read_files(folder(tmp_path, log_txt="iteration,value_loss\n1,0.5\n") / "log.txt")
+    assert run.curve(LOSS).to_dict() == {1: 0.5}
+    assert run.name == "log.txt"
+    assert run.dialect == "plain"
+
+
+def test_in_a_folder_other_files_are_passed_over(tmp_path: Path) -> None:
+    run = read_files(
+        folder(tmp_path, log_csv="iteration,value_loss\n1,0.5\n", readme_txt="a,b\nnot,a table of metrics\n")
+    )
+    assert run.source == f"log.csv in {tmp_path}"
+
+
+def test_settings_of_a_level_below_belong_to_the_run(tmp_path: Path) -> None:
+    folder(tmp_path, log_csv="iteration,value_loss\n1,0.5\n")
+    (tmp_path / "conf").mkdir()
+    folder(tmp_path / "conf", args_yml="learning_rate: 0.001\n")
+    assert read_files(tmp_path).settings == {"ppo.lr": 0.001}
+
+
+def test_environment_steps_are_turned_into_iterations_and_kept(tmp_path: Path) -> None:
+    run = read_files(folder(tmp_path, log_csv="global_step,value_loss,reward\n512,0.5,1\n1024,0.4,2\n"))
+    assert run.curve(LOSS).to_dict() == {1: 0.5, 2: 0.4}
+    assert run.curve(ENV_STEPS).to_dict() == {1: 512.0, 2: 1024.0}
+
+
+def test_where_both_are_counted_iterations_hold(tmp_path: Path) -> None:
+    run = read_files(folder(tmp_path, log_csv="update,env_steps,value_loss\n10,5120,0.5\n20,10240,0.4\n"))
+    assert run.curve(LOSS).to_dict() == {10: 0.5, 20: 0.4}
+    assert run.curve(ENV_STEPS).to_dict() == {10: 5120.0, 20: 10240.0}
+
+
+def test_text_in_a_column_of_numbers_is_no_value(tmp_path: Path) -> None:
+    run = read_files(folder(tmp_path, log_csv="iteration,value_loss\n1,0.5\n2,n/a\n3,diverged\n4,inf\n"))
+    assert run.curve(LOSS).to_dict() == {1: 0.5, 4: float("inf")}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"must be a CSV with a header: No columns to parse"),
+        ("1,2\n3,4\n", r"the first row of .*log.csv must name its columns, got 1, 2"),
+        ("value_loss,value_loss\n1,2\n", r"columns of .*log.csv must have names of their own, got value_loss twice"),
+        ("iteration,value_loss\n-1,2\n", r"iteration in .*log.csv must hold whole numbers from 0 on, got -1"),
+        ("iteration,value_loss\n1.5,2\n", r"iteration in .*log.csv must hold whole numbers from 0 on, got 1.5"),
+        (
+            "iteration,value_loss\n5,2\n6,1\n4,3\n",
+            r"iteration in .*log.csv must not go back, got 4 after 6 in row 4; sort its rows, or keep one run a file",
+        ),
+        ("loudness\n3\n", r"must hold metrics under known names, got loudness; say what they are in a mapping file"),
+    ],
+)
+def test_what_is_no_log_is_refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(AnalysisError, match=message):
+        read_files(folder(tmp_path, log_csv=text) / "log.csv")
+
+
+def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match=r"must be or hold a .csv or an events.out.tfevents.\* file"):
+        read_files(folder(tmp_path, config_yaml="lr: 1\n"))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(AnalysisError, match="must be a CSV in UTF-8, and holds other bytes"):
+        read_files(tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_bytes(b"a\0b,c\n1,2\n")
+    with pytest.raises(AnalysisError, match=r"must be a CSV"):
+        read_files(tmp_path / "log.csv")
+
+
+def test_remarks_say_what_was_left_out_and_what_was_not_found(tmp_path: Path) -> None:
+    run = folder(tmp_path, log_csv="u,critic,loudness\n1,0.5,3\n")
+    names = tmp_path / "names.yaml"
+    names.write_text("iteration: u\nmetrics: {train/value_loss: critic, train/approx_kl: kl_mean}\n")
+    remarks = read_files(run / "log.csv", names).remarks
+    assert "columns not known and left out: loudness" in remarks
+    assert "columns named by --names and not found: kl_mean" in remarks
+
+
+def test_a_file_of_evaluations_is_told_by_its_name(tmp_path: Path) -> None:
+    run = read_files(
+        folder(tmp_path, train_csv="iteration,reward\n1,5\n2,6\n", Eval_csv="iteration,reward,action_allow\n2,9,0.5\n")
+    )
+    assert run.curve(RETURN).to_dict() == {1: 5.0, 2: 6.0}
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == {2: 9.0}
+    assert list(run.family(metrics.GREEDY_PREFIX)) == ["allow"]

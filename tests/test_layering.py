@@ -23,7 +23,7 @@ LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may impo
 OPTUNA_IN = ("sweeps.space", "sweeps.ledger", "sweeps.storage", "sweeps.search", "analysis.importance")
 ONLY_IN = {  # library: who may import it
     "ray": (
-        *("sweeps.run", "sweeps.cluster", "sweeps.daemons"),
+        *("sweeps.tuning", "sweeps.cluster", "sweeps.daemons"),
         *("sweeps.trainable", "sweeps.scheduler", "sweeps.search", "sweeps.callback"),
     ),
     "optuna": OPTUNA_IN,

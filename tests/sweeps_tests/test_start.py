@@ -12,6 +12,7 @@ import optuna
 import pytest
 
 from sweeps import run, schema
+from sweeps.ending import End, Ended
 
 ROOT = Path(__file__).parents[2]
 FEW = ("+experiment=quickstart", "data.num_flows=600", "sweep.num_trials=1", "sweep.seeds=1", "resources.cpus=1")
@@ -31,7 +32,7 @@ sys.exit(sweep.main())
 @pytest.fixture
 def no_trials(monkeypatch):
     """The sweep's records are made, and its trials are left to a resume."""
-    monkeypatch.setattr(run, "_run_trials", lambda *_: run.BY_THE_USER)
+    monkeypatch.setattr(run, "_run_trials", lambda *_: Ended(End.BY_USER))
 
 
 @pytest.mark.timeout(60)

@@ -7,17 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from rl.errors import ConfigError, DataError
 from sweeps.command import read_arguments
 from sweeps.config import SweepConfig
-from sweeps.effects import Idle, refuse_idle
+from sweeps.effects import Idle
 from sweeps.errors import SweepError, TrackingError
 from sweeps.machine import limit_threads
 from sweeps.redact import redact_error
-from sweeps.schema import readable_errors, to_config, unread_settings
+from sweeps.schema import checked, readable_errors
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -44,25 +43,20 @@ def main() -> int:
     @hydra.main(version_base="1.3", config_path="conf", config_name="config")
     def compose(cfg: DictConfig) -> None:
         with one_line(arguments):  # here, since a setting may refer to Hydra's choices, which are gone afterwards
-            config = to_config(cfg, HydraConfig.get().runtime.choices.get("experiment"))
-            idle = unread_settings(cfg, config, line.given)
-            if config.resume is None:  # what is on record goes on as it was, with a word about it
-                refuse_idle(idle)
-            composed.append((config, idle))
+            composed.append(checked(cfg, line.given))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
     with one_line(arguments), readable_errors():
         line = read_arguments(arguments)
         sys.argv[1:] = line.words  # where Hydra reads them
         compose()
-    if not composed:  # --help, --cfg or --info: Hydra has answered
-        return 0
-    with one_line(arguments):
-        limit_threads()
-        from sweeps.run import run_sweep  # late, so that Hydra's own answers come at once
+    for config, idle in composed:  # none after --help, --cfg or --info: Hydra has answered
+        with one_line(arguments):
+            limit_threads()
+            from sweeps.run import run_sweep  # late, so that Hydra's own answers come at once
 
-        config, idle = composed[0]
-        return run_sweep(config, arguments, idle)
+            return run_sweep(config, arguments, idle)
+    return 0
 
 
 if __name__ == "__main__":

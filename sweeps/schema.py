@@ -31,7 +31,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from rl.config import DataConfig
 from rl.errors import ConfigError
 from sweeps.config import FORMAT, StudyConfig, SweepConfig, check_name
-from sweeps.effects import Idle, idle_settings, set_by_user
+from sweeps.effects import Idle, idle_settings, refuse_idle, set_by_user
 from sweeps.errors import SweepError
 from sweeps.redact import redact_value
 
@@ -294,6 +294,26 @@ def _frozen(tree: dict[str, Any]) -> SweepConfig:
     tree |= {"sweep": study, "data": data}
     hints = get_type_hints(SweepConfig)
     return SweepConfig(**{group: _frozen_group(hints[group], body) for group, body in tree.items()})
+
+
+def checked(cfg: DictConfig, given: Collection[str]) -> tuple[SweepConfig, list[Idle]]:
+    """Check and freeze what Hydra composed, while it runs.
+
+    Args:
+        cfg: The composed configuration, without Hydra's own node.
+        given: Keys on the command line.
+
+    Returns:
+        The configuration, and what the user set though nothing reads it: of a sweep on record, which goes on.
+
+    Raises:
+        SweepError, ConfigError: As `to_config`, and for a new sweep with a setting that nothing reads.
+    """
+    config = to_config(cfg, HydraConfig.get().runtime.choices.get(EXPERIMENT))
+    idle = unread_settings(cfg, config, given)
+    if config.resume is None:
+        refuse_idle(idle)
+    return config, idle
 
 
 def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:

@@ -1,4 +1,4 @@
-"""Cores and memory that were granted: from files made by hand, and through the command line."""
+"""Cores and memory that were granted, from files made by hand."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 from sweeps import machine
 from sweeps.machine import Cores, free_memory, granted_cores, limit_threads
-from tests.conftest import Command
 
 
 def make(root: Path, files: dict[str, str]) -> Path:
@@ -112,48 +111,3 @@ def test_memory_is_what_is_left_to_the_cgroup(tmp_path: Path) -> None:
     v1 = {"memory.limit_in_bytes": "500000\n", "memory.usage_in_bytes": "200000\n"}
     make(tmp_path, {"proc/self/cgroup": V1, **{f"sys/fs/cgroup/memory/job/{name}": v1[name] for name in v1}})
     assert free_memory(root) == 300_000
-
-
-def test_cores_beyond_those_granted_are_refused(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
-    done = command("+experiment=quickstart", "resources.cpus=64")
-    assert done.code == 2
-    assert done.err == (
-        "sweep.py: error: resources.cpus must not exceed the cores that there are for this sweep, 1 core "
-        "(SLURM_CPUS_PER_TASK), got 64; leave it out to use them all\n"
-    )
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
-def test_the_affinity_counts(command: Command) -> None:
-    """As under `taskset -c 0`."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        done = command("+experiment=quickstart", "resources.cpus_per_trial=2")
-    finally:
-        os.sched_setaffinity(0, before)
-    assert done.code == 2
-    limit = "" if os.cpu_count() == 1 else " (CPU affinity)"
-    assert f"for this sweep, 1 core{limit}, got 2; lower it" in done.err
-
-
-def test_seeds_beyond_the_memory_are_refused_with_the_most_that_fit(
-    command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = ("+experiment=quickstart", "data.num_flows=2000", "resources.cpus=1")
-    refused = command(*arguments, "sweep.seeds=100000")
-    assert refused.code == 2
-    assert refused.err.startswith("sweep.py: error: sweep.seeds must be at most ")
-    assert not (command.folder / "runs").exists()
-    monkeypatch.setattr("sweeps.memory.free_memory", lambda: 10**9)
-    most = int(command(*arguments, "sweep.seeds=100000").err.split("at most ")[1].split(",")[0])
-    assert 100 < most < 1000  # 760 MB beside the process, 1 to 2 MB a member
-    assert f"at most {most}, got {most + 1}" in command(*arguments, f"sweep.seeds={most + 1}").err
-    monkeypatch.setattr("sweeps.run.open_records", _reached)
-    with pytest.raises(InterruptedError):
-        command(*arguments, f"sweep.seeds={most}")
-
-
-def _reached(*arguments: object) -> None:
-    raise InterruptedError

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import sweep
-from sweeps.audit import audit
-from sweeps.find import find_sweep
-from sweeps.machine import THREADS
+from sweeps.__main__ import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -64,14 +63,19 @@ class Call:
     trials: list[optuna.trial.FrozenTrial]
     parent: Run
     runs: dict[int, Run]
-    differences: list[str]
+    differences: list[dict[str, object]]
 
 
 def call(folder: Path, *arguments: str) -> Call:
     sys.argv[1:] = [*SETTINGS, *arguments]
-    printed = io.StringIO()
+    printed, audited = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed):
-        code = sweep.main()
+        try:
+            code = sweep.main()
+        except SystemExit as refusal:
+            code = int(refusal.code or 0)
+    with contextlib.redirect_stdout(audited):
+        main(["audit", "mine", "--json"])
     study = optuna.load_study(study_name="mine", storage=f"sqlite:///{folder}/runs/optuna.db")
     client = MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
     experiment = client.get_experiment_by_name("unstuck")
@@ -80,7 +84,7 @@ def call(folder: Path, *arguments: str) -> Call:
     children = {int(run.data.tags["trial"]): run for run in runs if "trial" in run.data.tags}
     (parent,) = (run for run in runs if "trial" not in run.data.tags)
     assert len(children) == len(runs) - 1
-    differences = list(map(str, audit(find_sweep("mine", folder / "runs")).findings))
+    differences = json.loads(audited.getvalue())["findings"]
     return Call(code, printed.getvalue(), study.trials, parent, children, differences)
 
 
@@ -97,7 +101,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Call, Call
         patch.chdir(folder)
         patch.syspath_prepend(modules)
         patch.setenv("COLUMNS", "200")
-        for name in ("SLURM_CPUS_PER_TASK", *THREADS):
+        for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             patch.setenv(name, "1")
         patch.setattr(sys, "argv", ["sweep.py"])
         failed = call(folder, "sweep.name=mine")

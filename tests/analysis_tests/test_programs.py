@@ -1,0 +1,50 @@
+"""How the project's programs are typed, in whatever folder and environment."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from analysis import programs
+from analysis.overrides import literal
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("package", ["sweeps", "analysis"])
+def test_packages_are_found_from_a_folder_that_has_others_of_their_names(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sweeps", "rl", "analysis"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('not ours')\n")
+    monkeypatch.chdir(tmp_path)
+    words = [*programs.module_program(package), "--help"]
+    done = subprocess.run(shlex.join(words), shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: python -m {package}")
+
+
+def test_programs_are_typed_as_they_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert programs.sweep_program() == ["python", "sweep.py"]
+    assert programs.module_program("sweeps") == ["python", "-m", "sweeps"]
+    assert (programs.tool("mlflow"), programs.sweep_words("a", Path("runs"))) == ("mlflow", ["a"])
+    monkeypatch.setenv("PATH", str(tmp_path))  # no environment is in force
+    monkeypatch.setattr(sys, "executable", str(ROOT / ".venv" / "bin" / "python3"))
+    assert programs.sweep_program() == [".venv/bin/python3", "sweep.py"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"{ROOT}/tests/../sweep.py"])
+    assert programs.sweep_program() == [f"{ROOT}/.venv/bin/python3", f"{ROOT}/tests/../sweep.py"]
+    assert programs.tool("mlflow") == f"{ROOT}/.venv/bin/mlflow"
+    assert programs.sweep_words("a", ROOT / "runs") == ["a", "--folder", f"{ROOT}/runs"]
+
+
+@pytest.mark.parametrize(
+    "value", ["a b", "it's", 'a "b"', "[a]", "{a: b}", "a,b", "$x", "null", "true", "1e-3", "", "é", "word", "a/b-c.d"]
+)
+def test_text_is_quoted_for_hydra(value: str) -> None:
+    override = OverridesParser.create().parse_override(f"sampler.points=[{{env: {{id: {literal(value)}}}}}]")
+    assert override.value() == [{"env": {"id": value}}]

@@ -11,12 +11,10 @@ from omegaconf import DictConfig
 
 from rl.errors import ConfigError, DataError
 from sweeps.command import read_arguments
-from sweeps.config import SweepConfig
-from sweeps.effects import Idle
 from sweeps.errors import SweepError, TrackingError
 from sweeps.machine import limit_threads
 from sweeps.redact import redact_error
-from sweeps.schema import checked, readable_errors
+from sweeps.schema import Checked, checked, readable_errors
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -27,8 +25,8 @@ def one_line(arguments: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except (ConfigError, DataError, SweepError, TrackingError) as error:
-        text = traceback.format_exc() if WANTS_TRACEBACK else f"sweep.py: error: {error}\n"
-        sys.stderr.write(redact_error(text, *arguments))
+        text = traceback.format_exc() if WANTS_TRACEBACK else f"sweep.py: error: {error}"
+        print(redact_error(text, *arguments), file=sys.stderr)
         raise SystemExit(1 if WANTS_TRACEBACK else 2) from None
     except KeyboardInterrupt:
         print("stopped by the user; nothing had been started", file=sys.stderr)
@@ -38,7 +36,7 @@ def one_line(arguments: Sequence[str]) -> Iterator[None]:
 def main() -> int:
     """Return the exit status: 0, 2 for a refusal, or what the sweep says."""
     arguments = sys.argv[1:]
-    composed: list[tuple[SweepConfig, list[Idle]]] = []
+    composed: list[Checked] = []
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="config")
     def compose(cfg: DictConfig) -> None:
@@ -46,12 +44,12 @@ def main() -> int:
             composed.append(checked(cfg, line.given))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
-    with one_line(arguments), readable_errors():
-        line = read_arguments(arguments)
-        sys.argv[1:] = line.words  # where Hydra reads them
-        compose()
-    for config, idle in composed:  # none after --help, --cfg or --info: Hydra has answered
-        with one_line(arguments):
+    with one_line(arguments):
+        with readable_errors():
+            line = read_arguments(arguments)
+            sys.argv[1:] = line.words  # where Hydra reads them
+            compose()
+        for config, idle in composed:  # none after --help, --cfg or --info: Hydra has answered
             limit_threads()
             from sweeps.run import run_sweep  # late, so that Hydra's own answers come at once
 

@@ -296,7 +296,11 @@ def _frozen(tree: dict[str, Any]) -> SweepConfig:
     return SweepConfig(**{group: _frozen_group(hints[group], body) for group, body in tree.items()})
 
 
-def checked(cfg: DictConfig, given: Collection[str]) -> tuple[SweepConfig, list[Idle]]:
+Checked = tuple[SweepConfig, list[Idle]]
+"""A configuration, and what the user set in it though nothing reads it."""
+
+
+def checked(cfg: DictConfig, given: Collection[str]) -> Checked:
     """Check and freeze what Hydra composed, while it runs.
 
     Args:
@@ -304,7 +308,7 @@ def checked(cfg: DictConfig, given: Collection[str]) -> tuple[SweepConfig, list[
         given: Keys on the command line.
 
     Returns:
-        The configuration, and what the user set though nothing reads it: of a sweep on record, which goes on.
+        The configuration, and of a sweep on record, which goes on, what nothing reads.
 
     Raises:
         SweepError, ConfigError: As `to_config`, and for a new sweep with a setting that nothing reads.

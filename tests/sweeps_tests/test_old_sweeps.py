@@ -54,13 +54,13 @@ def test_a_repair_gives_an_old_sweep_its_id_and_finds_what_was_moved(command, ol
     assert mlflow.__version__.startswith("3.")
     runs = old_sweeps / "runs"
     assert command.sweeps("audit", "ended", "--folder", str(runs), "--repair").code == 0
+    assert uris(runs / "mlflow.db") == {str(runs)}
     sweep_id = load_sweep(runs / "ended").id
     assert sweep_id
     client = MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
     tags = {run.info.run_id: run.data.tags for run in client.search_runs(["1"])}
     assert {its.get("sweep_id") for its in tags.values() if its["sweep"] == "ended"} == {sweep_id}
     assert {its.get("sweep_id") for its in tags.values() if its["sweep"] == "stopped"} == {None}
-    assert uris(runs / "mlflow.db") == {str(runs)}
     moved = runs.rename(old_sweeps / "moved")
     assert command.sweeps("audit", "ended", "--folder", str(moved), "--repair").code == 0
     parent = next(run for run, its in tags.items() if its["sweep"] == "ended" and "trial" not in its)
@@ -75,6 +75,8 @@ def test_a_copy_of_an_old_sweep_goes_on_to_the_end_that_it_would_have_had(comman
     original = contents(old_sweeps / "runs")
     resumed = command(*SETTINGS, "resume=stopped", f"sweep.folder={copy}", f"data.path={old_sweeps / 'flows.csv'}")
     assert resumed.code == 0, resumed.out + resumed.err
+    assert uris(copy / "mlflow.db") == {str(copy)}
+    assert contents(old_sweeps / "runs") == original  # artifacts land in the copy
     study = optuna.load_study(study_name="stopped", storage=f"sqlite:///{copy / 'optuna.db'}")
     assert (study.user_attrs["id"], study.user_attrs["format"]) == (load_sweep(copy / "stopped").id, 1)
     for trial, expected in zip(
@@ -89,8 +91,6 @@ def test_a_copy_of_an_old_sweep_goes_on_to_the_end_that_it_would_have_had(comman
         assert rungs == [(rung["iteration"], rung["spared"]) for rung in expected["rungs"]]
     audit = command.sweeps("audit", "stopped", "--folder", str(copy))
     assert audit.code == 0, audit.out + audit.err
-    assert contents(old_sweeps / "runs") == original  # artifacts land in the copy
-    assert uris(copy / "mlflow.db") == {str(copy)}
     client = MlflowClient(f"sqlite:///{copy / 'mlflow.db'}")
     tags = {run.info.run_id: run.data.tags for run in client.search_runs(["1"], "tags.sweep = 'stopped'")}
     assert {its["sweep_id"] for its in tags.values()} == {study.user_attrs["id"]}

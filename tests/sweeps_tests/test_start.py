@@ -53,6 +53,23 @@ def test_what_no_one_foresaw_is_one_line_and_takes_no_name(tmp_path, command, no
     assert optuna.get_all_study_names(f"sqlite:///{tmp_path}/runs/optuna.db") == ["mine"]
 
 
+def test_two_sweeps_of_one_name_in_one_ledger_are_two_studies(tmp_path, command, no_trials):
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    words = (*FEW, "sweep.name=same", "tracking=none", f"tracking.optuna_url={url}")
+    assert command(*words, "sweep.folder=ann").code == 130
+    second = command(*words, "sweep.folder=bob", "sweep.seed=3")
+    assert second.code == 130, second.err
+    first, other = sorted(optuna.get_all_study_names(url))
+    ids = [optuna.load_study(study_name=name, storage=url).user_attrs["id"] for name in (first, other)]
+    assert (first, other) == ("same", f"same ({ids[1][:8]})")
+    assert f"there this one is {other!r}" in second.out
+    for folder, sweep_id in zip(("ann", "bob"), ids, strict=True):
+        assert f"id: {sweep_id}\n" in (tmp_path / folder / "same" / "config.yaml").read_text()
+        assert command.sweeps("audit", "same", "--folder", folder).code == 0
+    refused = command(*words[:-3], *words[-2:], "sweep.folder=bob", "resume=same", "sweep.seed=0")
+    assert "sweep.seed must be what the sweep was started with, 3, got 0" in refused.err
+
+
 SECRETS = ("uri=true", "sig=s3cret1", "key=s3cret2", "auth=s3cret3", "X-Amz-Signature=s3cret4", "se=s3cret5")
 
 
@@ -110,7 +127,7 @@ def test_a_server_on_this_machine_is_not_asked_for_through_a_proxy(command, monk
         threading.Thread(target=server.serve_forever, daemon=True).start()
         done = command(*FEW, "sweep.name=mine", f"tracking.mlflow_url=http://127.0.0.1:{server.server_port}")
         server.shutdown()
-    assert asked[0].startswith("/api/2.0/mlflow/experiments/get-by-name")
+    assert [path.partition("?")[0] for path in asked][:1] == ["/api/2.0/mlflow/experiments/get-by-name"]
     assert (done.code, "418" in done.err) == (2, True)
     assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "example.org,localhost,127.0.0.0/8,::1"
 

@@ -53,6 +53,7 @@ def test_a_first_ratio_off_1_is_a_sure_bug() -> None:
         ({"clip_fraction": -0.001}, True),
         ({"explained_variance": 1.001}, True),
         ({"explained_variance": 1.00005}, False),  # rounding
+        ({"explained_variance": 1.00012}, True),
         ({"explained_variance": -50.0}, False),
         ({"f1": 1.001}, True),
         ({"f1": 1.0}, False),

@@ -75,6 +75,12 @@ def test_a_run_that_gets_better_has_patience_until_its_updates_should_have_told(
     assert kind(RULE, run) is expected
 
 
+def test_only_updates_that_move_the_policy_are_said_to() -> None:
+    still = found(RULE, learning(0.98, kl=1.5e-5))
+    assert still.why == "the run gets better all the same"
+    assert found(RULE, learning(0.98, kl=1.6e-5)).why.startswith("updates do move the policy (KL 1.6e-05), the run ")
+
+
 def test_a_policy_that_stands_still_is_not_held_by_its_bonus() -> None:
     assert ask(RULE, untaught(entropy=TOP, approx_kl=0.0)) is None
 

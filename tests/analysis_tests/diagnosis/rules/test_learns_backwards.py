@@ -96,7 +96,8 @@ def test_where_it_is_on_record_that_updates_follow_it_is_only_a_suspect() -> Non
         (returning(-1750.0 + 10 * np.abs(TURN - 50)), False),  # it rose again
         (returning(-1750.0 - 10 * np.abs(TURN - 50)), False),  # it had risen
         (returning(-1750.0 - 10 * np.maximum(0, TURN - 60) + DRAWN), False),  # it began to fall late
-        (returning(-1750.0 - 10 * np.maximum(0, TURN - 15) + DRAWN), True),
+        (returning(-1750.0 - 10 * np.maximum(0, TURN - 35) + DRAWN), False),  # later than in the first 30 %
+        (returning(-1750.0 - 10 * np.maximum(0, TURN - 25) + DRAWN), True),
         (returning(-1750.0 + 50 * DRAWN), False),
         (untaught(), False),
     ],

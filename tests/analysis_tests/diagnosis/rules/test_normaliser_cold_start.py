@@ -65,6 +65,13 @@ def test_in_a_run_that_learns_the_entropy_lost_meanwhile_tells_the_harm(left: fl
     assert finding.why.startswith(f"the policy lost {100 * (1 - left):.0f} % of its entropy meanwhile; ")
 
 
+@pytest.mark.parametrize(("left", "told"), [(0.94, True), (0.96, False)])
+def test_a_little_less_entropy_is_not_worth_a_word(left: float, told: bool) -> None:
+    entropy = TOP * np.where(TURN < 9, 1.0, left)
+    finding = found(RULE, healthy(value_loss=spike(80.0), entropy=entropy, settings=RUNNING))
+    assert finding.why.startswith("the policy lost 6 % of its entropy") == told
+
+
 @pytest.mark.parametrize(
     ("returns", "observations", "support"),
     [

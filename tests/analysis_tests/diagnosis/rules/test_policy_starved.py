@@ -59,6 +59,11 @@ def test_its_borders(run: History, expected: Kind | None) -> None:
     assert kind(RULE, run) is expected
 
 
+def test_updates_are_called_small_only_where_they_are() -> None:
+    assert found(RULE, learning(61.0)).why == "the run gets better all the same"
+    assert found(RULE, learning(61.0, kl=1.9e-3)).why.startswith("updates are small for it (KL 0.0019); ")
+
+
 def test_what_is_in_order_says_its_ratio() -> None:
     assert found(RULE, learning(6.0)).headline == "value gradient 6 times the policy's: neither is drowned"
 

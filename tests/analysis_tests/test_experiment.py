@@ -123,6 +123,11 @@ def test_a_trials_arms_start_from_what_it_had_of_the_search() -> None:
     assert read["hydra.output_subdir"] is None
 
 
+def test_a_run_that_only_names_a_sweep_is_no_trial_of_it() -> None:
+    run = replace(foreign(), tags={"sweep": "horizon"})
+    assert command(run, [arm(ppo__gamma=0.9)], FOLDER)[2] == "env=cartpole"
+
+
 def test_without_a_search_the_control_is_the_configuration_itself() -> None:
     read = parsed(command(trial(searched=""), [arm(ppo__lr=1e-3)], FOLDER))
     assert read["sampler.points"] == [{}, {"ppo": {"lr": 1e-3}}]

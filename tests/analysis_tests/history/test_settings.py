@@ -119,6 +119,8 @@ def test_rl_zoos_linear_schedules() -> None:
         "ppo.lr_schedule": "linear",
         "ppo.clip_range": 0.2,
     }
+    assert translate({"clip_range": "lin_0.2"}, SB3) == {"ppo.clip_range": 0.2}  # of the rate nothing is said
+    assert translate({"buffer_size": 3}, SB3) == {"buffer_size": 3}
 
 
 def test_comments_go_by_our_names() -> None:

@@ -1,6 +1,7 @@
 """Parts of a sweep's report on made-up sweeps: curves, what was searched, and what to run next."""
 
 import math
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -254,17 +255,19 @@ def test_a_judgement_is_set_beside_what_the_search_saw() -> None:
 def test_the_best_is_to_be_judged_until_it_has_been() -> None:
     blocks = next_blocks(THREE, {}, FOLDER)
     assert headings(blocks) == ["What to run next"]
-    assert commands(blocks)[0] == "python -m sweeps champion runs/made"
+    assert commands(blocks)[0].endswith(" champion made")
     judged = Judgement(trial=1, searched=0.9, champion=(0.8, 0.84), values={"ppo.lr": 6e-4})
     known = replace(THREE, judgements=Judgements((judged,)))
     assert not any("champion" in line for line in commands(next_blocks(known, {}, FOLDER)))
 
 
 def test_a_folder_is_named_where_it_is_not_the_usual_one() -> None:
-    first, second = commands(next_blocks(THREE, {}, Path("/my runs")))
-    assert first == "python -m sweeps champion '/my runs/made'"
-    assert second == "python sweep.py resume=made 'sweep.folder=/my runs' sweep.num_trials=6"
-    assert commands(next_blocks(THREE, {}, FOLDER))[1] == "python sweep.py resume=made sweep.num_trials=6"
+    first, second = (shlex.split(line) for line in commands(next_blocks(THREE, {}, Path("/my runs"))))
+    assert first[-4:] == ["champion", "made", "--folder", "/my runs"]
+    assert second[second.index("--config-path") + 1] == "/my runs/made"  # as it is on record
+    assert second[-3:] == ["sweep.folder=/my runs", "resume=made", "sweep.num_trials=6"]
+    usual = shlex.split(commands(next_blocks(THREE, {}, FOLDER))[0])
+    assert usual[-2:] == ["champion", "made"]
 
 
 def test_a_search_goes_on_until_it_has_enough_for_each_setting() -> None:

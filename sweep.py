@@ -8,13 +8,12 @@ from contextlib import contextmanager
 
 import hydra
 from omegaconf import DictConfig
-
-from rl.errors import ConfigError, DataError
-from sweeps.command import read_arguments
-from sweeps.errors import SweepError, TrackingError
-from sweeps.machine import limit_threads
-from sweeps.redact import redact_error
-from sweeps.schema import Checked, checked, readable_errors
+from unstuck.records.errors import SweepError, TrackingError
+from unstuck.records.machine import limit_threads
+from unstuck.records.redact import redact_error
+from unstuck.rl.errors import ConfigError, DataError
+from unstuck.sweeps.config.command import read_arguments
+from unstuck.sweeps.config.schema import Checked, checked, readable_errors
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -51,7 +50,7 @@ def main() -> int:
             compose()
         for config, idle in composed:  # none after --help, --cfg or --info: Hydra has answered
             limit_threads()
-            from sweeps.run import run_sweep  # late, so that Hydra's own answers come at once
+            from unstuck.sweeps.run.sweep import run_sweep  # late, so that Hydra's own answers come at once
 
             return run_sweep(config, arguments, idle)
     return 0

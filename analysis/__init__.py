@@ -1,1 +1,1 @@
-"""Reads runs and says what they mean; never trains. Importing this package loads neither torch nor ray."""
+"""Read runs and say what they mean; never train. Importing this package loads neither torch nor ray."""

@@ -1,4 +1,4 @@
-"""What runs say: `python -m analysis diagnose RUN`, `compare RUN RUN`, `report NAME`."""
+"""Commands on runs: `python -m unstuck.analysis diagnose RUN`, `compare RUN RUN`, `report NAME`."""
 
 import argparse
 import json
@@ -10,8 +10,8 @@ from typing import Any
 if not __package__:  # called by its path, from where Python does not find it by its name
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from analysis.errors import AnalysisError
-from analysis.redact import redact_error
+from unstuck.analysis.errors import AnalysisError
+from unstuck.records.redact import redact_error
 
 _WORDS = {"true": True, "false": False, "null": None}
 _RUNS = """\
@@ -21,7 +21,7 @@ MLflow run id. Logs of Stable-Baselines3 (progress.csv), CleanRL and RL-Zoo are 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, or 2 for a refusal, said in one line."""
+    """Run one command; returns the exit code: 0, or 2 for a refusal of one line."""
     options = _parser().parse_args(arguments)
     try:
         print(options.run_command(options), end="")
@@ -34,17 +34,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m unstuck.analysis", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     diagnose = _command(
         commands,
         "diagnose",
         "say why a run is stuck, with the numbers, and what to try",
         "examples:\n"
-        "  python -m analysis diagnose runs/horizon/7\n"
-        "  python -m analysis diagnose horizon/7 --json\n"
-        "  python -m analysis diagnose logs/ppo/CartPole-v1_1\n"
-        "  python -m analysis diagnose progress.csv --set ppo.gamma=0.99",
+        "  python -m unstuck.analysis diagnose runs/horizon/7\n"
+        "  python -m unstuck.analysis diagnose horizon/7 --json\n"
+        "  python -m unstuck.analysis diagnose logs/ppo/CartPole-v1_1\n"
+        "  python -m unstuck.analysis diagnose progress.csv --set ppo.gamma=0.99",
     )
     diagnose.add_argument("run", metavar="RUN", help="the run")
     diagnose.set_defaults(run_command=_diagnose)
@@ -53,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         "compare",
         "set runs beside the first of them: which is better, how sure, and what differs",
         "examples:\n"
-        "  python -m analysis compare horizon/0 horizon/34\n"
-        "  python -m analysis compare before.csv after.csv --json",
+        "  python -m unstuck.analysis compare horizon/0 horizon/34\n"
+        "  python -m unstuck.analysis compare before.csv after.csv --json",
     )
     compare.add_argument("runs", metavar="RUN", nargs="+", help="the runs, two or more; the first is the control")
     compare.set_defaults(run_command=_compare)
@@ -63,9 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         "write the report of a sweep, or of a run, as Markdown and as one HTML page",
         "examples:\n"
-        "  python -m analysis report horizon                   # runs/horizon/report/report.md and report.html\n"
-        "  python -m analysis report horizon/7                 # runs/horizon/trials/0007/report.md and .html\n"
-        "  python -m analysis report progress.csv --out here",
+        "  python -m unstuck.analysis report horizon                   # runs/horizon/report/report.md and .html\n"
+        "  python -m unstuck.analysis report horizon/7                 # runs/horizon/trials/0007/report.md and .html\n"
+        "  python -m unstuck.analysis report progress.csv --out here",
     )
     report.add_argument("name", metavar="NAME", help="a sweep's name, or a run")
     report.add_argument("--out", type=Path, help="folder to write into (default: report/ in the sweep's folder)")
@@ -97,10 +97,10 @@ def _command(commands: Any, name: str, summary: str, examples: str) -> argparse.
 
 
 def _diagnose(options: argparse.Namespace) -> str:
-    from analysis.diagnosis import diagnose
-    from analysis.document import to_text
-    from analysis.report.as_json import diagnosis_json
-    from analysis.report.diagnosis import diagnosis_document
+    from unstuck.analysis.diagnosis import diagnose
+    from unstuck.analysis.document import to_text
+    from unstuck.analysis.report.as_json import diagnosis_json
+    from unstuck.analysis.report.diagnosis import diagnosis_document
 
     _check_stores(options, [options.run])
     diagnosis = diagnose(_history(options, options.run))
@@ -110,9 +110,9 @@ def _diagnose(options: argparse.Namespace) -> str:
 
 
 def _compare(options: argparse.Namespace) -> str:
-    from analysis.diagnosis import diagnose
-    from analysis.document import to_text
-    from analysis.report.compare import compare_document, compare_json
+    from unstuck.analysis.diagnosis import diagnose
+    from unstuck.analysis.document import to_text
+    from unstuck.analysis.report.compare import compare_document, compare_json
 
     if len(options.runs) < 2:
         raise AnalysisError(f"compare takes two runs or more, got {len(options.runs)}; `diagnose` looks at one")
@@ -122,9 +122,9 @@ def _compare(options: argparse.Namespace) -> str:
 
 
 def _report(options: argparse.Namespace) -> str:
-    from analysis.diagnosis import diagnose
-    from analysis.history import Stores, is_file
-    from analysis.report.write import report_run
+    from unstuck.analysis.diagnosis import diagnose
+    from unstuck.analysis.history import Stores, is_file
+    from unstuck.analysis.report.write import report_run
 
     stores = Stores(options.folder, options.mlflow_url, options.names)
     name = options.name.removeprefix(f"{options.folder}/").rstrip("/")
@@ -134,7 +134,7 @@ def _report(options: argparse.Namespace) -> str:
             whose = "a run, not of a sweep" if is_sweep else "a sweep, not of a run"
             raise AnalysisError(f"{option} must go with the report of {whose}, got {options.name}; leave it out")
     if is_sweep:
-        from analysis.report.write_sweep import report_sweep  # late: it loads Optuna
+        from unstuck.analysis.report.write_sweep import report_sweep  # late: it loads Optuna
 
         written = report_sweep(name, stores, options.optuna_url, options.out)
     else:
@@ -148,7 +148,7 @@ def _report(options: argparse.Namespace) -> str:
 def _history(options: argparse.Namespace, run: str) -> Any:
     from dataclasses import replace
 
-    from analysis.history import Stores, load
+    from unstuck.analysis.history import Stores, load
 
     added = dict(map(_setting, options.set))
     history = load(run, Stores(options.folder, options.mlflow_url, options.names))
@@ -157,8 +157,8 @@ def _history(options: argparse.Namespace, run: str) -> Any:
 
 def _setting(word: str) -> tuple[str, Any]:
     """What one `--set` says."""
-    from analysis.history.known import check_setting
-    from analysis.history.settings import literal
+    from unstuck.analysis.history.known import check_setting
+    from unstuck.analysis.history.settings import literal
 
     path, equals, text = word.partition("=")
     if not equals or "." not in path:
@@ -170,9 +170,9 @@ def _setting(word: str) -> tuple[str, Any]:
 
 def _check_stores(options: argparse.Namespace, runs: Sequence[str]) -> None:
     """Refuse what says where to look or how to read, and is wrong or has no effect on any of the runs."""
-    from analysis.history import is_file
-    from analysis.history.mapping import read_mapping
-    from analysis.history.tracked import check_url
+    from unstuck.analysis.history import is_file
+    from unstuck.analysis.history.mapping import read_mapping
+    from unstuck.analysis.history.tracked import check_url
 
     if options.names:
         read_mapping(options.names)

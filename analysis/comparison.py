@@ -1,7 +1,7 @@
 """What a difference says, in words: one place for every verdict, so that all of them hold to the same rules."""
 
-from analysis.statistics import LEAST_SEEDS, Difference, Interval, NoInterval
-from analysis.words import number
+from unstuck.analysis.statistics import LEAST_SEEDS, Difference, Interval, NoInterval
+from unstuck.analysis.words import number
 
 ENOUGH_SEEDS = 8
 """Of each side, with which effects of about two spreads are usually told."""

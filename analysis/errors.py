@@ -1,5 +1,5 @@
-"""What the analysis refuses. Every message states the rule, the value it got and the remedy."""
+"""Errors of the analysis. Each message states the rule, the value and the remedy."""
 
 
 class AnalysisError(Exception):
-    """A run that cannot be found or read, or a name that means nothing."""
+    """A run that cannot be found or read, or an unknown name."""

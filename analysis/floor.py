@@ -1,12 +1,12 @@
-"""How low a value loss can get where steps are independent of each other: the formula behind the measured floor.
+"""The lowest value loss where steps are independent of each other: the formula behind the measured floor.
 
-Let r be a step's reward and rho = Var(E[r|s]) / Var(r) the share of its variance that follows from what is observed.
-If observations are independent draws, a perfect critic of lambda-returns explains
+Let r be a step's reward and rho = Var(E[r|s]) / Var(r) the share of its variance that follows from the observation. If
+observations are independent draws, a perfect critic of lambda-returns explains
 
     EV_max = rho / (rho + ((1 - rho) + gamma^2 rho) / (1 - (gamma lambda)^2))
 
-of their variance, and with targets of spread 1 its squared error is 1 - EV_max, whatever its learning rate or its
-loss's weight. At lambda = 1, EV_max = (1 - gamma^2) rho. The rest is the future: rewards of steps that nobody has seen.
+of their variance. With targets of spread 1 its squared error is 1 - EV_max, for any learning rate and any weight of the
+loss. At lambda = 1, EV_max = (1 - gamma^2) rho. The rest is the future: rewards of steps that nobody has seen.
 """
 
 
@@ -26,7 +26,7 @@ def explainable(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
 
 
 def foreseen_share(explained: float, gamma: float, gae_lambda: float) -> float:
-    """rho, from a measured `explained` of the returns: the inverse of `explainable`, kept within 0 to 1."""
+    """Compute rho from a measured share `explained` of the returns, as the inverse of `explainable`, within 0 to 1."""
     horizon = 1 - (gamma * gae_lambda) ** 2
     if explained <= 0 or horizon <= 0:
         return float(explained > 0)

@@ -27,13 +27,13 @@ def sweep_program() -> list[str]:
     return [python(), str(called) if called.is_file() and called.samefile(script) else _relative(script)]
 
 
-def module_program(name: str) -> list[str]:
-    """The words that call one of our packages: by its name where Python finds it from here, else by its path."""
-    installed = ROOT in {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
-    hidden = any(Path(entry).exists() for entry in (name, f"{name}.py"))  # by the folder's own, which comes first
+def module_program(room: str) -> list[str]:
+    """Return the words that call a package of ours: by its name where Python finds it from here, else by its path."""
+    installed = ROOT.parent in {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
+    hidden = any(Path(entry).exists() for entry in ("unstuck", "unstuck.py"))  # by the folder's own, which comes first
     if Path.cwd() == ROOT or (installed and not hidden):
-        return [python(), "-m", name]
-    return [python(), str(ROOT / name)]
+        return [python(), "-m", f"unstuck.{room}"]
+    return [python(), str(ROOT / room)]
 
 
 def sweep_words(name: str, folder: Path) -> list[str]:

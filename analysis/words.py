@@ -1,4 +1,4 @@
-"""Numbers as people write them: enough digits to tell things apart, and no more."""
+"""Format numbers as people write them: enough digits to tell values apart, and no more."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ _ROUNDING = 1e-12
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A number to so many significant digits.
+    """Format a number to a few significant digits.
 
     >>> number(0.99953), number(-1757.4), number(3e-4), number(48_000.0)
     ('0.9995', '-1,757', '0.0003', '48,000')
@@ -35,7 +35,7 @@ def give_or_take(value: float, spread: float | None) -> str:
 
 
 def percent(share: float, places: int = 0) -> str:
-    """A share in percent.
+    """Format a share in percent.
 
     >>> percent(0.109, 1)
     '10.9 %'
@@ -44,7 +44,7 @@ def percent(share: float, places: int = 0) -> str:
 
 
 def span(values: Sequence[float]) -> str:
-    """From the lowest to the highest, with as many decimals each; one number if they read the same.
+    """Format the lowest and the highest number with equal decimals; one number if both read the same.
 
     >>> span([1.0, 0.9989]), span([0.5])
     ('0.9989 to 1.0000', '0.5')
@@ -59,7 +59,7 @@ def span(values: Sequence[float]) -> str:
 
 
 def listed(items: Sequence[str], last: str = "and") -> str:
-    """Words in a row.
+    """Join words by commas and an "and".
 
     >>> listed(["lr"]), listed(["lr", "gamma"]), listed(["a", "b", "c"])
     ('lr', 'lr and gamma', 'a, b and c')
@@ -68,7 +68,7 @@ def listed(items: Sequence[str], last: str = "and") -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A count and its noun, with an s where there are several.
+    """Format a count and its noun, with an s for several.
 
     >>> counted(1, "trial"), counted(11, "evaluation")
     ('1 trial', '11 evaluations')

@@ -19,12 +19,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.seeding import member_seeds
 
 from benchmarks import ours
 from benchmarks.finished import Finished, code_digest
 from benchmarks.published import CLEANRL, ZOO
-from rl.config import PPOConfig
-from rl.seeding import member_seeds
 
 EPISODES = 100
 

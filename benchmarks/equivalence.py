@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
+from unstuck.analysis.statistics import INTERQUARTILE, Interval, difference, interquartile_mean
+from unstuck.rl.config import PPOConfig, require
+from unstuck.rl.seeding import member_seeds
 
-from analysis.statistics import INTERQUARTILE, Interval, difference, interquartile_mean
 from benchmarks import curves, ours, sb3
 from benchmarks.finished import Finished, code_digest
 from benchmarks.published import CLEANRL, ZOO, lasting
-from rl.config import PPOConfig, require
-from rl.seeding import member_seeds
 
 MARGIN = 0.05
 _CLEANRL = replace(CLEANRL, clip_range_vf=None)

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import rl
+from unstuck import rl
 
 
 class Finished:

@@ -10,11 +10,10 @@ from dataclasses import replace
 import torch
 from rich.console import Console
 from rich.table import Table
-
-from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import FlowData, load_flows
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import FlowData, load_flows
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 CONFIG = PPOConfig(num_iterations=10**9, eval_every=10**9)
 MANY, MOST = 256, 4.0

@@ -12,8 +12,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
-
-from analysis.statistics import INTERQUARTILE, margin, welch
+from unstuck.analysis.statistics import INTERQUARTILE, margin, welch
 
 SEEDS = (3, 4, 5, 8, 10, 16)
 SWEEPS = ((12, 3), (48, 4))

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from rl.config import PPOConfig
-from rl.data import load_flows
-from sweeps.assignment import ASSIGNMENT, Assignment
-from sweeps.cluster import prepare_environment, ray_cluster
-from sweeps.config import ResourcesConfig, StudyConfig, SweepConfig
-from sweeps.layout import trials_folder
-from sweeps.stop import StopRequest
+from unstuck.records.files import trials_folder
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.sweeps.config.settings import ResourcesConfig, StudyConfig, SweepConfig
+from unstuck.sweeps.ray_tune.cluster import prepare_environment, ray_cluster
+from unstuck.sweeps.ray_tune.stop import StopRequest
+from unstuck.sweeps.worker.assignment import ASSIGNMENT, Assignment
 
 TRIALS = 3
 """One worker trains them: what a trial leaves behind counts."""
@@ -34,8 +34,7 @@ def peak_mb(members: int, compiles: bool) -> float:
 def _train(config: SweepConfig, folder: Path) -> float:
     import ray
     from ray import tune
-
-    from sweeps.trainable import TrialTrainable
+    from unstuck.sweeps.worker.trainable import TrialTrainable
 
     trials_folder(folder).mkdir()
     configs = [{ASSIGNMENT: Assignment(number, config, folder)} for number in range(TRIALS)]

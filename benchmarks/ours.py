@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from numpy.random import SeedSequence
+from unstuck.rl import metrics
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed
 
 from benchmarks.curves import Returns
-from rl import metrics
-from rl.config import EnvConfig, PPOConfig
-from rl.seeding import evaluation_seed
-from rl.training import make_learner
 
 
 def train(

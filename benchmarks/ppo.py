@@ -20,14 +20,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from stable_baselines3 import PPO
+from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import FlowData, load_flows
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.machine import require_machine
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 from benchmarks import sb3
-from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
-from rl.data import FlowData, load_flows
-from rl.errors import ConfigError
-from rl.machine import require_machine
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
 
 CONFIG = PPOConfig(num_envs=8, num_steps=128, minibatch_size=256, num_epochs=4, num_iterations=10**9, eval_every=10**9)
 

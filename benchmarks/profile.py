@@ -23,19 +23,18 @@ from unittest import mock
 import torch
 from rich.console import Console
 from rich.table import Table
-
-from rl import ppo
-from rl.adam import Adam
-from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
-from rl.data import load_flows
-from rl.errors import ConfigError
-from rl.learner import Learner
-from rl.machine import require_machine
-from rl.networks import ActorCritic
-from rl.rollout import Rollout
-from rl.seeding import evaluation_seed, member_seeds
-from rl.threads import one_thread
-from rl.training import make_learner
+from unstuck.rl import ppo
+from unstuck.rl.adam import Adam
+from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.learner import Learner
+from unstuck.rl.machine import require_machine
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.networks import ActorCritic
+from unstuck.rl.rollout import Rollout
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.threads import one_thread
 
 EAGER = PPOConfig(num_iterations=10**9, eval_every=10**9)
 COMPILED = replace(EAGER, compile=True)

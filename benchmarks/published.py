@@ -5,7 +5,7 @@ Sources: CleanRL, docs/rl-algorithms/ppo.md; RL-Zoo, hyperparams/ppo.yml, which 
 
 from dataclasses import replace
 
-from rl.config import PPOConfig
+from unstuck.rl.config import PPOConfig
 
 
 def lasting(steps: int, config: PPOConfig) -> PPOConfig:

@@ -9,11 +9,11 @@ from numpy.random import SeedSequence
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.seeding import as_int
 
 from benchmarks.curves import Returns
-from rl.config import PPOConfig
-from rl.errors import ConfigError
-from rl.seeding import as_int
 
 _OURS_ALONE = {
     "clip_range_vf": None,  # theirs: the clipped error counts; ours: the larger one

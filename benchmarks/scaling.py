@@ -15,14 +15,14 @@ from dataclasses import replace
 import torch
 from rich.console import Console
 from rich.table import Table
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.machine import require_machine
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 from benchmarks.memory import peak_mb
-from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import load_flows
-from rl.errors import ConfigError
-from rl.machine import require_machine
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
 
 CONFIG = PPOConfig(num_iterations=10**9, eval_every=10**9)
 MEMBERS, STEPS = (1, 2, 4, 8, 16, 32), (128, 256, 512)

@@ -8,7 +8,7 @@ the clock, by two learners of the same seeds that take turns, an iteration each;
 many iterations of both as there are from one question to the probe to the next. Time is the process's own CPU time, so
 that others on the machine change little; on a busy one the first figure is by far the steadier.
 
-"All" is the floor, the other metrics of the critic, and those of `rl.diagnostics`: gradients by their origin, units,
+"All" is the floor, the other metrics of the critic, and those of `rl.measures`: gradients by their origin, units,
 inputs, the first ratio, scales. For the floor alone the Monte Carlo returns, which `train/explained_variance_mc` needs
 as well, count as training. Evaluations are left out: they would make the shares smaller.
 """
@@ -28,15 +28,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-
-from rl import diagnostics
-from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import FlowData, load_flows
-from rl.envs.evaluate import Act, Results
-from rl.learner import Learner
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
-from rl.value_floor import ValueFloor, rest
+from unstuck.rl import measures as diagnostics
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import FlowData, load_flows
+from unstuck.rl.envs.evaluate import Act, Results
+from unstuck.rl.learner import Learner
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.value_probe import ValueFloor, rest
 
 TO_STAY_BELOW = 3.0
 """Percent of training time."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rl.config import PPOConfig
+from unstuck.rl.config import PPOConfig
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-
-from rl.errors import CheckpointError
-from rl.learner import Arrays, Learner
+from unstuck.rl.errors import CheckpointError
+from unstuck.rl.learner import Arrays, Learner
 
 FORMAT = "unstuck checkpoint"
 VERSION = 3

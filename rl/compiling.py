@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from rl.adam import Adam
-from rl.networks import ActorCritic
+from unstuck.rl.adam import Adam
+from unstuck.rl.networks import ActorCritic
 
 Step = Callable[..., tuple[Tensor, Tensor]]
 """`rl.ppo.minibatch_step`, or what does the same."""

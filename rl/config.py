@@ -1,7 +1,7 @@
 """What can be set about data, environment and PPO: frozen, checked when made, documented field by field.
 
 The comment behind each field gives its meaning and a typical range. Hydra's schema is derived from these classes
-(`sweeps.schema`), so this is the one place where a setting is declared.
+(`sweeps.config.schema`), so this is the one place where a setting is declared.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
-from rl.errors import ConfigError
+from unstuck.rl.errors import ConfigError
 
 SOURCES = ("synthetic", "nsl_kdd", "csv")
 ORDERS = ("shuffled", "stream")

@@ -1,8 +1,7 @@
 """Device names to torch devices."""
 
 import torch
-
-from rl.config import require
+from unstuck.rl.config import require
 
 
 def torch_device(name: str) -> torch.device:

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from torch import Tensor
-
-from rl.errors import ConfigError
+from unstuck.rl.errors import ConfigError
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 

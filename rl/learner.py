@@ -10,24 +10,24 @@ import numpy.typing as npt
 import torch
 from numpy.random import SeedSequence
 from torch import Tensor
-
-from rl import diagnostics, metrics, ppo
-from rl.adam import Adam
-from rl.budget import Budget
-from rl.config import PPOConfig, require
-from rl.device import torch_device
-from rl.distributions import distribution_over
-from rl.envs import Actions, Evaluator, LaneEnv
-from rl.envs.lanes import LaneVectorEnv
-from rl.gae import generalized_advantages
-from rl.machine import require_machine
-from rl.networks import ActorCritic
-from rl.normalize import ObservationNormalizer, ReturnNormalizer
-from rl.ppo import Batch, Hyperparameters
-from rl.rollout import Rollout, Steps
-from rl.seeding import as_int, child
-from rl.threads import one_thread
-from rl.value_floor import ValueFloor
+from unstuck.rl import measures as diagnostics
+from unstuck.rl import metrics, ppo
+from unstuck.rl.adam import Adam
+from unstuck.rl.budget import Budget
+from unstuck.rl.config import PPOConfig, require
+from unstuck.rl.device import torch_device
+from unstuck.rl.distributions import distribution_over
+from unstuck.rl.envs import Actions, Evaluator, LaneEnv
+from unstuck.rl.envs.lanes import LaneVectorEnv
+from unstuck.rl.gae import generalized_advantages
+from unstuck.rl.machine import require_machine
+from unstuck.rl.networks import ActorCritic
+from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
+from unstuck.rl.ppo import Batch, Hyperparameters
+from unstuck.rl.rollout import Rollout, Steps
+from unstuck.rl.seeding import as_int, child
+from unstuck.rl.threads import one_thread
+from unstuck.rl.value_probe import ValueFloor
 
 Metrics = dict[str, npt.NDArray[np.float64]]
 """By name, one value a member: float64 `[P]`."""

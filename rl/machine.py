@@ -5,8 +5,8 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-from rl.config import PPOConfig, require
-from rl.device import torch_device
+from unstuck.rl.config import PPOConfig, require
+from unstuck.rl.device import torch_device
 
 
 def require_machine(config: PPOConfig) -> None:

@@ -3,10 +3,10 @@
 from itertools import pairwise
 from math import prod
 
-from rl.config import PPOConfig
-from rl.device import torch_device
-from rl.distributions import distribution_over
-from rl.envs import LaneEnv
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.device import torch_device
+from unstuck.rl.distributions import distribution_over
+from unstuck.rl.envs import LaneEnv
 
 _FLOAT = 4
 _PARAMETER_COPIES = 10
@@ -23,7 +23,7 @@ _JUDGED_NUMBERS = 12
 """Of each evaluated observation beside itself: actions, rewards, what they amount to."""
 
 _PROBED_AT_ONCE, _PROBE_COLUMNS, _PROBE_COPIES = 4, 64, 6
-"""Members that `rl.value_floor` measures together, columns that it adds to a sample, and how often it holds them."""
+"""Members that `rl.value_probe` measures together, columns that it adds to a sample, and how often it holds them."""
 
 
 def learner_bytes(config: PPOConfig, vector: LaneEnv, members: int, evaluated: int) -> int:

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-
-from rl.distributions import Distribution
+from unstuck.rl.distributions import Distribution
 
 _ALIGNMENT = 16
 """Floats in 64 bytes. Matrix kernels round differently for rows that start elsewhere, so with narrower layers a

@@ -11,12 +11,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-
-from rl import metrics
-from rl.adam import Adam
-from rl.compiling import Step, compiled
-from rl.config import PPOConfig
-from rl.networks import ActorCritic
+from unstuck.rl import metrics
+from unstuck.rl.adam import Adam
+from unstuck.rl.compiling import Step, compiled
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.networks import ActorCritic
 
 MEASURED = (
     metrics.POLICY_LOSS,

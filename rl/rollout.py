@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-
-from rl.config import PPOConfig
-from rl.distributions import Distribution
-from rl.envs import LaneEnv
-from rl.networks import ActorCritic
-from rl.normalize import ObservationNormalizer
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.distributions import Distribution
+from unstuck.rl.envs import LaneEnv
+from unstuck.rl.networks import ActorCritic
+from unstuck.rl.normalize import ObservationNormalizer
 
 _CHUNK = 16
 """Final observations are valued in chunks of this many rows: a member's chunk has this shape whatever its neighbours'

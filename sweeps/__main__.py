@@ -1,4 +1,4 @@
-"""What can be done with a sweep that has run: `python -m sweeps champion runs/NAME`, `python -m sweeps audit NAME`."""
+"""Commands on a sweep that has run: `python -m unstuck.sweeps champion NAME`, `... audit NAME`."""
 
 import argparse
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 if not __package__:  # called by its path, from where Python does not find it by its name
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from analysis.errors import AnalysisError
-from rl.errors import ConfigError, DataError
-from sweeps.errors import SweepError, TrackingError
-from sweeps.machine import limit_threads
-from sweeps.redact import redact_error
+from unstuck.analysis.errors import AnalysisError
+from unstuck.records.errors import SweepError, TrackingError
+from unstuck.records.machine import limit_threads
+from unstuck.records.redact import redact_error
+from unstuck.rl.errors import ConfigError, DataError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,14 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sweeps", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m unstuck.sweeps", description=__doc__)
     commands = parser.add_subparsers(required=True)
     champion = commands.add_parser(
         "champion",
         help="judge a sweep's best trial on fresh seeds and on data that the search never saw",
         description="Trains a sweep's best configuration again, and the control beside it, on seeds that the search "
         "did not use, and evaluates both on the test part. Adds what it found to the sweep's report/champions.json.",
-        epilog="example: python -m sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8",
+        epilog="example: python -m unstuck.sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8",
     )
     champion.add_argument("sweep", help="the sweep's name, or its folder, such as runs/NAME")
     champion.add_argument("--folder", type=Path, default=Path("runs"), help="sweep.folder, for a name (default: runs)")
@@ -71,9 +71,9 @@ def _parser() -> argparse.ArgumentParser:
 def _champion(options: argparse.Namespace) -> int:
     if options.seeds < 1:
         raise SweepError(f"--seeds must be at least 1, got {options.seeds}; try 8")
-    from sweeps.champion import describe, judge  # late: a refusal need not wait for torch
-    from sweeps.find import find_sweep
-    from sweeps.reports import rewrite_reports
+    from unstuck.sweeps.champion import describe, judge  # late: a refusal need not wait for torch
+    from unstuck.sweeps.config.find import find_sweep
+    from unstuck.sweeps.explain.reports import rewrite_reports
 
     where = options.sweep, options.folder, options.optuna_url, options.mlflow_url
     config = find_sweep(*where)
@@ -86,8 +86,8 @@ def _champion(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from sweeps.audit import audit, mend
-    from sweeps.find import find_sweep
+    from unstuck.sweeps.audit.audit import audit, mend
+    from unstuck.sweeps.config.find import find_sweep
 
     where = options.sweep, options.folder, options.optuna_url, options.mlflow_url
     if options.repair:

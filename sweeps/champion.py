@@ -1,32 +1,30 @@
 """Judges a sweep's best trial where the search could not flatter it: on fresh seeds, by flows that it never saw.
 
 A sweep picks its best out of many noisy values, so that value is too good. Here the same configuration, and the
-control beside it, are trained again on seeds of another block and read the test part once (DESIGN D8).
+control beside it, are trained again on seeds of another block and read the test part once (docs/design.md, D8).
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
-
-from analysis.comparison import judged, remedy, size
-from analysis.judgements import Judgement, Judgements, add_judgement, moment, read_again, read_judgements
-from analysis.statistics import Estimate, over_seeds
-from analysis.words import counted
-from rl.budget import Budget
-from rl.data import FlowData
-from rl.metrics import FINAL_EVALUATIONS
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
-from sweeps.config import SweepConfig
-from sweeps.data import load_same_data, loaded
-from sweeps.errors import SweepError
-from sweeps.layout import sweep_folder
-from sweeps.ledger import Entry, Ledger, best
-from sweeps.memory import require_memory
-from sweeps.outcome import Outcome
-from sweeps.records import settle
-from sweeps.space import Space, search_space
+from unstuck.analysis.comparison import judged, remedy, size
+from unstuck.analysis.statistics import Estimate, over_seeds
+from unstuck.analysis.sweep.judgements import Judgement, Judgements, add_judgement, moment, read_again, read_judgements
+from unstuck.analysis.words import counted
+from unstuck.records.errors import SweepError
+from unstuck.records.ledger import Entry, Ledger, best
+from unstuck.records.outcome import Outcome
+from unstuck.rl.budget import Budget
+from unstuck.rl.data import FlowData
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.metrics import FINAL_EVALUATIONS
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.sweeps.config.flows import load_same_data, loaded
+from unstuck.sweeps.config.identity import settle
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.search.space import Space, search_space
+from unstuck.sweeps.worker.memory import require_memory
 
 
 def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
@@ -45,8 +43,8 @@ def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgemen
         DataError: The flows cannot be read.
         SweepError: There is no such trial, or none completed, or the flows are not those that it was run on.
     """
-    report = sweep_folder(config) / "report"
-    ledger = Ledger.of(settle(config))
+    report = config.own_folder / "report"
+    ledger = Ledger.of(settle(config).reference)
     entries = ledger.entries()
     entry = _entry(entries, trial, config.sweep.mode)
     space, _ = search_space(config)

@@ -13,18 +13,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from analysis.axis import reached
-from rl.budget import Budget
-from rl.errors import CheckpointError, ConfigError
-from sweeps.config import SweepConfig
-from sweeps.errors import TrackingError
-from sweeps.layout import read_records, sweep_folder
-from sweeps.ledger import MLFLOW_RUN, Entry, Ledger
-from sweeps.outcome import Outcome, Verdict
-from sweeps.record import Record
-from sweeps.schema import to_yaml
-from sweeps.space import Space
-from sweeps.tracking import Tracker, flatten
+from unstuck.records.axis import reached
+from unstuck.records.errors import TrackingError
+from unstuck.records.files import read_records
+from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.measurement import Record
+from unstuck.records.mlflow.tracker import MlflowTracker
+from unstuck.records.names import MLFLOW_RUN, flatten
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.reference import artifacts_folder
+from unstuck.records.tracker import NullTracker, Tracker
+from unstuck.records.urls import sqlite_url
+from unstuck.rl.budget import Budget
+from unstuck.rl.errors import CheckpointError, ConfigError
+from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.settings import SweepConfig, TrackingConfig
+from unstuck.sweeps.search.space import Space
 
 RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 """Pauses between attempts. Each attempt may take long: MLflow waits 20 s for a locked database."""
@@ -168,7 +172,7 @@ class RecordedTrials:
         runs = last_step is not None
         last = last_step if runs else reached(entry.summary, entry.last_step)
         try:
-            records = read_records(sweep_folder(self._config), number)
+            records = read_records(self._config.own_folder, number)
         except CheckpointError as error:
             self._warn(f"MLflow lacks trial {number}'s curves: {error}")
             records = []
@@ -177,6 +181,19 @@ class RecordedTrials:
         run = write_run(tracker, (self._config, self._space), entry, known, verdict)
         if runs:
             self._ledger.annotate(number, {MLFLOW_RUN: run})
+
+
+def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
+    """Make the tracker that the settings name; the tracker opens nothing before `start_sweep`.
+
+    Args:
+        config: The `tracking` settings.
+        folder: Folder of all sweeps; holds `mlflow.db` unless a URL is set.
+    """
+    if config.name == "none":
+        return NullTracker()
+    url = config.mlflow_url or sqlite_url(folder, "mlflow")
+    return MlflowTracker(url, config.mlflow_experiment, artifacts_folder(folder))
 
 
 def open_run(

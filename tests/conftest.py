@@ -71,14 +71,14 @@ class Command:
         return self._run("sweep.py", sweep.main, arguments)
 
     def sweeps(self, *arguments: str) -> Done:
-        """`python -m sweeps ARGUMENTS`."""
-        from sweeps.__main__ import main
+        """`python -m unstuck.sweeps ARGUMENTS`."""
+        from unstuck.sweeps.__main__ import main
 
         return self._run("sweeps", main, arguments)
 
     def analysis(self, *arguments: str) -> Done:
-        """`python -m analysis ARGUMENTS`."""
-        from analysis.__main__ import main
+        """`python -m unstuck.analysis ARGUMENTS`."""
+        from unstuck.analysis.__main__ import main
 
         return self._run("analysis", main, arguments)
 

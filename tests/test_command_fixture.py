@@ -11,6 +11,6 @@ def test_a_mistake_is_one_line_and_status_2(command):
 
 
 def test_a_sweep_of_commit_3fefaf5_has_format_1(old_sweeps):
-    from sweeps.find import load_sweep
+    from unstuck.sweeps.config.find import load_sweep
 
     assert load_sweep(old_sweeps / "runs" / "stopped").format == 1

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
-
-from analysis.pruning import LEAST
-from rl.config import TRIAGE
-from sweeps.asha import Asha
-from sweeps.config import SweepConfig
-from sweeps.schema import settings, to_config
-from sweeps.space import Log, search_space
+from unstuck.analysis.sweep.pruning import LEAST
+from unstuck.rl.config import TRIAGE
+from unstuck.sweeps.config.schema import settings, to_config
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.search.space import Log, search_space
+from unstuck.sweeps.stopping.asha import Asha
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"

@@ -11,29 +11,30 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OURS = ("sweep", "sweeps", "rl", "analysis", "conf", "tests", "benchmarks")
+OURS = ("sweep", "unstuck", "tests", "benchmarks")
 
-OURS_FOR = {  # room: which of ours it may import
-    "sweep": ("sweeps", "rl.errors"),
-    "sweeps": ("sweeps", "rl", "analysis"),
-    "analysis": ("analysis", "rl.metrics"),
+FLOORS = (  # rooms of sweeps, top to bottom: each may import the rooms below
+    *("sweeps.__main__", "sweeps.run", "sweeps.audit", "sweeps.ray_tune", "sweeps.explain", "sweeps.mirror"),
+    *("sweeps.champion", "sweeps.worker", "sweeps.screen", "sweeps.search", "sweeps.stopping", "sweeps.config"),
+)
+BELOW_SWEEPS = ("analysis", "records", "rl")
+
+OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
+    "sweep": ("records.errors", "records.machine", "records.redact", "rl.errors", "sweeps.config", "sweeps.run"),
     "rl": ("rl",),
+    "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint"),
+    "analysis": ("analysis", "records", "rl.metrics"),
+    **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},
+    "sweeps": (),
+    "": (),  # unstuck itself
 }
 LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may import beside the standard library
-OPTUNA_IN = ("sweeps.space", "sweeps.ledger", "sweeps.storage", "sweeps.search", "analysis.importance")
 ONLY_IN = {  # library: who may import it
-    "ray": (
-        *("sweeps.tuning", "sweeps.cluster", "sweeps.daemons"),
-        *("sweeps.trainable", "sweeps.scheduler", "sweeps.search", "sweeps.callback"),
-    ),
-    "optuna": OPTUNA_IN,
-    "optuna_dashboard": OPTUNA_IN,
-    "mlflow": (
-        *("sweeps.mlflow_store", "sweeps.mlflow_place", "sweeps.mlflow_runs", "sweeps.tracking"),
-        *("sweeps.champion", "analysis.history"),
-    ),
-    "hydra": ("sweep", "sweeps.schema", "sweeps.command"),
-    "omegaconf": ("sweep", "sweeps.schema"),
+    "ray": ("sweeps.ray_tune", "sweeps.worker.trainable"),
+    "optuna": ("records", "sweeps.search", "analysis.sweep.importance"),
+    "mlflow": ("records.mlflow", "analysis.history"),
+    "hydra": ("sweep", "sweeps.config"),
+    "omegaconf": ("sweep", "sweeps.config"),
 }
 
 ALLOWED_OF = {  # module with a global generator: what makes generators of one's own
@@ -48,7 +49,7 @@ GLOBAL_IN_TORCH = (  # unless it is called with generator=
 
 
 class Module(NamedTuple):
-    """One of the program's modules: its dotted name, the package that it lies in, and its source."""
+    """One of the program's modules: its dotted name without `unstuck.`, the package it lies in, and its source."""
 
     name: str
     package: str
@@ -56,10 +57,12 @@ class Module(NamedTuple):
 
 
 def modules(root: Path) -> list[Module]:
-    """Every module of `sweep.py`, `rl`, `sweeps` and `analysis` below `root`."""
+    """Every module of `sweep.py`, `unstuck` and the rooms below `root`."""
     found = []
-    for file in [*root.glob("sweep.py"), *(file for room in OURS_FOR for file in root.glob(f"{room}/**/*.py"))]:
+    rooms = ("unstuck", "rl", "records", "sweeps", "analysis")
+    for file in [*root.glob("sweep.py"), *(file for room in rooms for file in root.glob(f"{room}/**/*.py"))]:
         *folders, stem = file.relative_to(root).with_suffix("").parts
+        folders = folders[1:] if folders[:1] == ["unstuck"] else folders
         package = ".".join(folders)
         name = package if stem == "__init__" else ".".join((*folders, stem))
         found.append(Module(name, package, ast.parse(file.read_text(encoding="utf-8"), str(file))))
@@ -74,6 +77,7 @@ def bindings(module: Module) -> Iterator[tuple[str, str]]:
                 yield alias.asname or alias.name, alias.name
         elif isinstance(node, ast.ImportFrom):
             above = module.package.split(".")[: -node.level + 1 or None] if node.level else []
+            above = ["unstuck", *above] if node.level else []
             source = ".".join([*above, *filter(None, [node.module])])
             for alias in node.names:
                 yield alias.asname or alias.name, f"{source}.{alias.name}"
@@ -84,11 +88,18 @@ def within(name: str, places: tuple[str, ...]) -> bool:
     return any(name == place or name.startswith(f"{place}.") for place in places)
 
 
+def room_of(importer: str) -> str:
+    """The room whose rule holds for a module: one of `sweeps`' rooms, or a package on the ground."""
+    parts = importer.split(".")
+    return ".".join(parts[:2]) if parts[0] == "sweeps" and len(parts) > 1 else parts[0]
+
+
 def may_import(importer: str, target: str) -> bool:
     """Whether a module may import what `target` names: a module, or something in one."""
-    room, library = importer.partition(".")[0], target.partition(".")[0]
+    library = target.partition(".")[0]
     if library in OURS:
-        return within(target, OURS_FOR[room])
+        return within(target.removeprefix("unstuck."), OURS_FOR[room_of(importer)]) and library != "tests"
+    room = importer.partition(".")[0]
     if room in LIBRARIES_FOR and library not in sys.stdlib_module_names:
         return library in LIBRARIES_FOR[room]
     return library not in ONLY_IN or within(importer, ONLY_IN[library])
@@ -110,6 +121,7 @@ def cycle(root: Path) -> list[str]:
     names = {module.name for module in known}
 
     def module_of(target: str) -> str:
+        target = target.removeprefix("unstuck.")
         while target and target not in names:
             target = target.rpartition(".")[0]
         return target
@@ -162,11 +174,28 @@ def plant(root: Path, file: str, source: str) -> None:
 
 def test_all_rooms_are_read() -> None:
     read = {module.name for module in modules(ROOT)}
-    assert {"sweep", "rl", "rl.envs.triage", "sweeps", "sweeps.run", "analysis"} <= read
+    assert {"sweep", "rl", "rl.envs.triage", "records.ledger", "sweeps", "sweeps.run.sweep", "analysis"} <= read
+    assert {room_of(name) for name in read if name} <= OURS_FOR.keys()
 
 
 def test_imports_stay_in_their_rooms() -> None:
     assert strays(ROOT) == []
+
+
+def test_every_permit_is_used() -> None:
+    imported = [(module.name, target) for module in modules(ROOT) for _, target in bindings(module)]
+    for library, rooms in ONLY_IN.items():
+        for room in rooms:
+            used = [name for name, target in imported if target.partition(".")[0] == library and within(name, (room,))]
+            assert used, f"{room} may import {library}, and does not"
+    for room in ("sweep", "rl", "records", "analysis"):
+        for permit in OURS_FOR[room]:
+            used = [
+                name
+                for name, target in imported
+                if room_of(name) == room and within(target.removeprefix("unstuck."), (permit,))
+            ]
+            assert used, f"{room} may import {permit}, and does not"
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -177,25 +206,36 @@ def test_no_global_random_generator_is_used() -> None:
     assert global_draws(ROOT) == []
 
 
+def test_each_package_says_what_it_is_for() -> None:
+    packages = [file for room in (*BELOW_SWEEPS, "sweeps", "unstuck") for file in (ROOT / room).rglob("__init__.py")]
+    silent = [str(file.relative_to(ROOT)) for file in packages if not ast.get_docstring(ast.parse(file.read_text()))]
+    assert silent == []
+
+
 @pytest.mark.parametrize(
     ("file", "source", "stray"),
     [
-        ("sweep.py", "import rl.learner", "sweep -> rl.learner"),
-        ("sweep.py", "from analysis import history", "sweep -> analysis.history"),
-        ("sweeps/driver.py", "import sweep", "sweeps.driver -> sweep"),
-        ("sweeps/driver.py", "def late():\n    from ray import tune", "sweeps.driver -> ray.tune"),
-        ("sweeps/run.py", "import optuna.trial as t", "sweeps.run -> optuna.trial"),
-        ("sweeps/run.py", "import optuna_dashboard", "sweeps.run -> optuna_dashboard"),
-        ("sweeps/ledger.py", "from mlflow import MlflowClient", "sweeps.ledger -> mlflow.MlflowClient"),
-        ("sweeps/config.py", "import hydra", "sweeps.config -> hydra"),
-        ("sweeps/health.py", "from tests import conftest", "sweeps.health -> tests.conftest"),
-        ("analysis/plots.py", "from rl import metrics, ppo", "analysis.plots -> rl.ppo"),
-        ("analysis/plots.py", "import rl", "analysis.plots -> rl"),
-        ("analysis/history.py", "from sweeps.record import Record", "analysis.history -> sweeps.record.Record"),
-        ("rl/learner.py", "from sweeps import config", "rl.learner -> sweeps.config"),
+        ("sweep.py", "import unstuck.rl.learner", "sweep -> unstuck.rl.learner"),
+        ("sweep.py", "from unstuck.analysis import history", "sweep -> unstuck.analysis.history"),
+        ("sweeps/run/driver.py", "import sweep", "sweeps.run.driver -> sweep"),
+        ("sweeps/run/driver.py", "def late():\n    from ray import tune", "sweeps.run.driver -> ray.tune"),
+        ("sweeps/run/sweep.py", "import optuna.trial as t", "sweeps.run.sweep -> optuna.trial"),
+        ("sweeps/mirror.py", "from mlflow import MlflowClient", "sweeps.mirror -> mlflow.MlflowClient"),
+        ("sweeps/stopping/health.py", "import hydra", "sweeps.stopping.health -> hydra"),
+        ("sweeps/stopping/health.py", "from tests import conftest", "sweeps.stopping.health -> tests.conftest"),
+        (
+            "sweeps/search/space.py",
+            "from unstuck.sweeps.run import driver",
+            "sweeps.search.space -> unstuck.sweeps.run.driver",
+        ),
+        ("records/ledger.py", "from unstuck.sweeps.config import x", "records.ledger -> unstuck.sweeps.config.x"),
+        ("records/ledger.py", "from unstuck.analysis import words", "records.ledger -> unstuck.analysis.words"),
+        ("analysis/plots.py", "from unstuck.rl import metrics, ppo", "analysis.plots -> unstuck.rl.ppo"),
+        ("analysis/plots.py", "import unstuck.rl", "analysis.plots -> unstuck.rl"),
+        ("analysis/history.py", "from unstuck.sweeps import mirror", "analysis.history -> unstuck.sweeps.mirror"),
+        ("rl/learner.py", "from unstuck.records import errors", "rl.learner -> unstuck.records.errors"),
         ("rl/learner.py", "import pandas as pd", "rl.learner -> pandas"),
         ("rl/envs/gym.py", "if TYPE_CHECKING:\n    import omegaconf", "rl.envs.gym -> omegaconf"),
-        ("rl/envs/__init__.py", "from ...tests import conftest", "rl.envs -> tests.conftest"),
     ],
 )
 def test_a_stray_import_is_caught(tmp_path: Path, file: str, source: str, stray: str) -> None:
@@ -206,10 +246,13 @@ def test_a_stray_import_is_caught(tmp_path: Path, file: str, source: str, stray:
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        ("sweep.py", "import hydra\nfrom rl.errors import ConfigError\nfrom sweeps.run import run_sweep"),
-        ("sweeps/search.py", "import optuna, ray.tune, pandas\nfrom rl import metrics\nimport analysis.history"),
-        ("sweeps/champion/stage.py", "import mlflow\nfrom . import seeds"),
-        ("analysis/plots.py", "import plotly\nfrom rl import metrics\nfrom rl.metrics import F1"),
+        (
+            "sweep.py",
+            "import hydra\nfrom unstuck.rl.errors import ConfigError\nfrom unstuck.sweeps.run.sweep import run_sweep",
+        ),
+        ("sweeps/ray_tune/search.py", "import ray.tune, pandas\nfrom unstuck.rl import metrics"),
+        ("sweeps/champion/stage.py", "from . import seeds\nimport unstuck.records.files"),
+        ("analysis/plots.py", "import plotly\nfrom unstuck.rl import metrics\nfrom unstuck.rl.metrics import F1"),
         ("rl/envs/gym.py", "import json, torch\nfrom gymnasium.spaces import Box\nfrom ..data import types"),
     ],
 )
@@ -219,8 +262,8 @@ def test_imports_within_the_rules_pass(tmp_path: Path, file: str, source: str) -
 
 
 def test_a_circle_of_late_typing_and_relative_imports_is_caught(tmp_path: Path) -> None:
-    plant(tmp_path, "rl/data/__init__.py", "def late():\n    from rl.data.split import cut")
-    plant(tmp_path, "rl/data/split.py", "if TYPE_CHECKING:\n    from rl.envs import lanes")
+    plant(tmp_path, "rl/data/__init__.py", "def late():\n    from unstuck.rl.data.split import cut")
+    plant(tmp_path, "rl/data/split.py", "if TYPE_CHECKING:\n    from unstuck.rl.envs import lanes")
     plant(tmp_path, "rl/envs/lanes.py", "import numpy")
     assert cycle(tmp_path) == []
     plant(tmp_path, "rl/envs/lanes.py", "from .. import data")
@@ -265,10 +308,16 @@ def loaded(module: str, libraries: set[str]) -> set[str]:
     return libraries & set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["analysis", "rl.metrics", "sweeps", "sweeps.record"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("unstuck", "unstuck.analysis", "unstuck.rl.metrics", "unstuck.sweeps"),
+        *("unstuck.records", "unstuck.records.measurement", "unstuck.records.files"),
+    ],
+)
 def test_importing_it_loads_nothing_heavy(module: str) -> None:
     assert loaded(module, {"torch", "ray", "mlflow", "optuna", "hydra"}) == set()
 
 
 def test_what_an_import_loads_is_seen() -> None:
-    assert loaded("rl.seeding", {"numpy", "torch"}) == {"numpy"}
+    assert loaded("unstuck.rl.seeding", {"numpy", "torch"}) == {"numpy"}

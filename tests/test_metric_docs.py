@@ -5,13 +5,12 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-
-from rl import metrics
-from rl.config import ACTIONS, TRIAGE, DataConfig, EnvConfig, PPOConfig
-from rl.data import load_flows
-from rl.ppo import Hyperparameters
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl import metrics
+from unstuck.rl.config import ACTIONS, TRIAGE, DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.ppo import Hyperparameters
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 TRAINING, CRITIC, NETWORKS, EVALUATION, TRIAGE_ONLY = (

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from unstuck.records.score import summary
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.errors import ConfigError
 
-from rl.config import PPOConfig
-from rl.errors import ConfigError
-from sweeps.standing import summary
 from tests.conftest import Command
 
 pytestmark = pytest.mark.timeout(30)

@@ -1,73 +1,20 @@
-"""Why is a run stuck? One rule a file, each with its evidence, its causes and the tests that tell them apart."""
+"""Diagnose a run: one rule a file, each with evidence, possible causes and the tests that tell the causes apart."""
 
 from collections.abc import Sequence
 
-from analysis.diagnosis import (
-    advantage_scale,
-    bug_gate,
-    critic_underfits,
-    entropy_collapsed,
-    entropy_pinned,
-    greedy_collapsed,
-    greedy_vs_sampled,
-    inputs_unscaled,
-    learns_backwards,
-    normaliser_cold_start,
-    oscillating,
-    overfitting,
-    policy_frozen,
-    policy_starved,
-    reward_misspecified,
-    reward_not_found,
-    seeds_bimodal,
-    signal_lost,
-    targets_beyond,
-    units_saturated,
-    updates_too_large,
-    updates_too_small,
-    value_explosion,
-    value_floor,
-)
-from analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Rule, Unexamined
-from analysis.diagnosis.questions import WOULD_TELL
-from analysis.diagnosis.signals import Signals
-from analysis.history import History
+from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Unexamined
+from unstuck.analysis.diagnosis.questions import WOULD_TELL
+from unstuck.analysis.diagnosis.rules import RULES
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history import History
 
 __all__ = ["RULES", "Diagnosis", "diagnose"]
-
-RULES: tuple[Rule, ...] = (
-    bug_gate.RULE,
-    learns_backwards.RULE,
-    reward_misspecified.RULE,
-    reward_not_found.RULE,
-    value_floor.RULE,
-    inputs_unscaled.RULE,
-    units_saturated.RULE,
-    advantage_scale.RULE,
-    policy_starved.RULE,
-    normaliser_cold_start.RULE,
-    policy_frozen.RULE,
-    updates_too_large.RULE,
-    updates_too_small.RULE,
-    entropy_pinned.RULE,
-    entropy_collapsed.RULE,
-    seeds_bimodal.RULE,
-    value_explosion.RULE,
-    critic_underfits.RULE,
-    signal_lost.RULE,
-    greedy_collapsed.RULE,
-    greedy_vs_sampled.RULE,
-    oscillating.RULE,
-    overfitting.RULE,
-    targets_beyond.RULE,
-)
-"""In the order in which they are looked at, by stage."""
 
 _ORDER = {Kind.FAULT: 0, Kind.SUSPECT: 1, Kind.LIMIT: 2, Kind.FINE: 3}
 
 
 def diagnose(history: History) -> Diagnosis:
-    """What all rules say about a run, the most basic cause first."""
+    """Apply all rules to a run; findings come in the order of causes, the most basic one first."""
     run = Signals(history)
     ranked, unexamined = [], []
     for rule in RULES:
@@ -81,14 +28,14 @@ def diagnose(history: History) -> Diagnosis:
 
 
 def _recorded(run: Signals, name: str) -> bool:
-    """Whether a metric was recorded, or one of a family: `train/action/<action>`, `eval/f1/seed_<member>`."""
+    """True if the run recorded a metric, or one of its family: `train/action/<action>`, `eval/f1/seed_<member>`."""
     if name.endswith("/seed_<member>"):
         return bool(run.history.seeds(name.removesuffix("/seed_<member>")))
     return bool(run.history.family(name.removesuffix("<action>"))) if name.endswith("<action>") else run.has(name)
 
 
 def _ranked(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    """Faults first, by stage; a finding that explains another stands above it, and is named there."""
+    """Order findings: faults first, by stage; a finding stands above those that it explains, and is named there."""
     left = sorted(found, key=lambda one: (_ORDER[one.finding.kind], one.rule.stage, -one.finding.sureness))
     result: list[Ranked] = []
     while left:
@@ -99,7 +46,7 @@ def _ranked(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
 
 
 def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
-    """Those among the others, no less wrong, that may be the cause of this one."""
+    """Name the other findings, of no weaker kind, that may cause this finding."""
     wrong = (Kind.FAULT, Kind.SUSPECT)
     if one.finding.kind not in wrong:
         return []
@@ -108,7 +55,7 @@ def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
 
 
 def _questions(findings: Sequence[Ranked], unexamined: Sequence[Unexamined]) -> dict[str, str]:
-    """What was not recorded and would decide: first for what is wrong, then for what could not be looked at."""
+    """List metrics that were not recorded and would decide: first about faults, then about rules without a verdict."""
     wanted: dict[str, None] = {}
     for one in findings:
         if one.finding.kind is not Kind.FINE:

@@ -1,6 +1,7 @@
-"""What a diagnosis is made of. A rule looks at one run and returns a finding, or nothing.
+"""The parts of a diagnosis. A rule examines one run and returns a finding, or nothing.
 
-A finding never names a cause without the test that tells it from its rivals, and always shows the numbers (DESIGN D9).
+A finding never names a cause without the test that tells this cause from its rivals, and always shows the numbers
+(docs/design.md, D9).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,15 +9,15 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.signals import Signals
 
 
 class Kind(StrEnum):
     """Attributes:
-    FAULT: Something is wrong, and it hurts.
-    SUSPECT: The symptom is there; what was recorded does not settle whether it is a fault.
-    LIMIT: Nothing is wrong with the run: the task or its horizon allows no better.
-    FINE: Looked at, with numbers, and in order.
+    FAULT: Something is wrong, and the run suffers.
+    SUSPECT: The symptom is there; the recorded metrics do not settle whether the run suffers.
+    LIMIT: Nothing is wrong with the run: the task or the horizon allows no better result.
+    FINE: Examined, with numbers, and in order.
     """
 
     FAULT = "fault"
@@ -26,10 +27,10 @@ class Kind(StrEnum):
 
 
 class Stage(IntEnum):
-    """In which order findings are looked at, causes before what follows from them (see `reference` of each rule).
+    """Order in which findings are listed: causes before their consequences (`source` of each rule).
 
-    Tuning makes no sense while a bug is about, nor where the task allows no better; then come the scale of what is
-    learned from, the size of steps, exploration, the critic; last, behaviour, which is mostly a consequence.
+    Bugs come first, since tuning makes no sense beside a bug; then limits of the task; then scales, the size of
+    updates, exploration and the critic; behaviour comes last, as a consequence.
     """
 
     BUG = 0
@@ -43,9 +44,9 @@ class Stage(IntEnum):
 
 class Support(StrEnum):
     """Attributes:
-    SUPPORTED: The run's numbers speak for it.
-    OPEN: Nothing that was recorded decides.
-    RULED_OUT: The run's numbers speak against it.
+    SUPPORTED: The run's numbers speak for the cause.
+    OPEN: No recorded metric decides.
+    RULED_OUT: The run's numbers speak against the cause.
     """
 
     SUPPORTED = "supported"
@@ -54,7 +55,7 @@ class Support(StrEnum):
 
 
 class Sureness(IntEnum):
-    """How sure a finding is; `Finding.why` says why."""
+    """How sure a finding is; `Finding.why` gives the reason."""
 
     POSSIBLE = 1
     LIKELY = 2
@@ -66,9 +67,9 @@ class Evidence:
     """A fact of the run.
 
     Attributes:
-        text: In words, with its numbers.
-        metrics: Where they come from.
-        iterations: First and last one that it is about.
+        text: The fact in words, with its numbers.
+        metrics: Metrics that the numbers come from.
+        iterations: First and last iteration of the fact.
     """
 
     text: str
@@ -78,14 +79,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Cause:
-    """What may be behind a finding.
+    """A possible cause of a finding.
 
     Attributes:
         what: The cause.
-        test: What tells it from its rivals.
-        support: What the run's own numbers say of it.
-        why: These numbers; empty while it is open.
-        change: Settings that would settle it beside a control, as in `Remedy`.
+        test: A test that tells this cause from its rivals.
+        support: What the run's own numbers say of the cause.
+        why: These numbers; empty while the cause is open.
+        change: Settings that would settle the cause beside a control, as in `Remedy`.
     """
 
     what: str
@@ -100,9 +101,9 @@ class Remedy:
     """A change to try, beside an untouched control.
 
     Attributes:
-        change: Settings by dotted path, each a value or several to try in turn.
-        why: In which direction, and why that should help.
-        watch: What must be seen, by when, or the change has not helped.
+        change: Settings by dotted path, each a value or several values to try in turn.
+        why: Direction of the change, and the reason why it should help.
+        watch: Metric and deadline by which the change must show an effect.
     """
 
     change: Mapping[str, Any]
@@ -112,18 +113,18 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one rule says about one run.
+    """The result of one rule about one run.
 
     Attributes:
         headline: One sentence, with the numbers that matter most.
-        kind: What it is.
-        sureness: How sure.
-        why: Why so sure, or so unsure.
-        evidence: What it rests on.
-        causes: What may be behind it, each with its test.
-        remedies: What to try.
-        unsupported: Popular explanations that this run does not support, with what would.
-        since: First iteration from which it could be said.
+        kind: Fault, suspect, limit or fine.
+        sureness: How sure the finding is.
+        why: Reason for this sureness.
+        evidence: Facts that the finding rests on.
+        causes: Possible causes, each with its test.
+        remedies: Changes to try.
+        unsupported: Popular explanations that this run does not support, with what would support them.
+        since: First iteration at which the finding could be made.
         missing: Metrics that were not recorded and would have told more.
     """
 
@@ -141,17 +142,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that can be wrong with a run.
+    """A check for one thing that can be wrong with a run.
 
     Attributes:
-        name: Short, for programs; the file's name.
-        title: For people.
-        stage: When it is looked at.
-        needs: Metrics without which it says nothing: of each group at least one.
-        helps: Metrics that sharpen it.
-        explains: Names of rules whose findings may follow from this one's.
+        name: Short name for programs; equals the file's name.
+        title: Title for people.
+        stage: Place in the order of findings.
+        needs: Groups of metrics; without at least one of each group the rule cannot judge.
+        helps: Metrics that sharpen the finding.
+        explains: Names of rules whose findings may follow from this finding.
         source: Where symptom and thresholds come from.
-        examine: Looks at a run; None where the rule does not apply to it.
+        examine: Function that examines a run; returns None where the rule does not apply.
     """
 
     name: str
@@ -169,9 +170,9 @@ class Ranked:
     """A finding in its place.
 
     Attributes:
-        rule: Who found it.
-        finding: What was found.
-        follows_from: Names of rules whose findings, ranked above, may be its cause.
+        rule: Rule that made the finding.
+        finding: The finding.
+        follows_from: Names of rules whose findings, ranked above, may be the cause.
     """
 
     rule: Rule
@@ -181,7 +182,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Unexamined:
-    """A rule that could not look, for want of metrics."""
+    """A rule that could not judge, since metrics are missing."""
 
     rule: Rule
     missing: tuple[tuple[str, ...], ...]
@@ -189,12 +190,12 @@ class Unexamined:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What all rules together say about a run.
+    """The result of all rules about a run.
 
     Attributes:
         signals: The run.
-        findings: The most basic cause first; what is in order stands last.
-        unexamined: Rules that could not look.
+        findings: Findings, the most basic cause first; checks that are fine stand last.
+        unexamined: Rules that could not judge.
         questions: Metrics that were not recorded, each with what it would decide; the most wanted first.
     """
 
@@ -204,5 +205,5 @@ class Diagnosis:
     questions: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, *kinds: Kind) -> Sequence[Ranked]:
-        """The findings of these kinds, in their order."""
+        """Return the findings of the given kinds, in their order."""
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]

@@ -1,6 +1,6 @@
-"""What a metric that was not recorded would have told: said with every diagnosis that had to do without it."""
+"""Text for each metric that may be missing: the answer it would have given, shown where the metric lacks."""
 
-from rl import metrics
+from unstuck.rl import metrics
 
 WOULD_TELL = {
     metrics.APPROX_KL: "how far each update moves the policy: nothing, a usual amount or too much",

@@ -1,24 +1,24 @@
-"""What the reward table of the triage of flows pays: constant policies, and the best one."""
+"""Mean rewards under the triage reward table: of constant policies, and of the best policy."""
 
 from dataclasses import dataclass
 
-from analysis.diagnosis.finding import Support
-from analysis.diagnosis.signals import Signals
-from analysis.words import number
+from unstuck.analysis.diagnosis.finding import Support
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.words import number
 
 _ACTIONS = ("allow", "block", "quarantine", "alert")
 
 
 @dataclass(frozen=True)
 class Rewards:
-    """Mean reward of a flow under a table, by policy.
+    """Mean reward of a flow under a reward table, by policy.
 
     Attributes:
-        constant: Of always taking one action, by its name.
-        uniform: Of drawing actions evenly.
-        perfect: Of the best action for benign flows and the best one for threats.
-        best_benign: That action's name.
-        best_threat: Likewise.
+        constant: Mean reward of always taking one action, by action name.
+        uniform: Mean reward of drawing actions evenly.
+        perfect: Mean reward of the best action for benign flows and the best action for threats.
+        best_benign: Name of the best action for benign flows.
+        best_threat: Name of the best action for threats.
         certainty: Probability of a threat above which the best action for threats pays more than the one for benign
             flows; above 1 if it never does.
     """
@@ -41,7 +41,7 @@ class Rewards:
 
 
 def rewards_of(run: Signals) -> Rewards | None:
-    """The run's table, weighted by its share of threats; None where either was not recorded."""
+    """Compute the mean rewards of the run's table, weighted by its share of threats; None if one was not recorded."""
     benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
     share = threat_share(run)
     rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(_ACTIONS)]
@@ -63,7 +63,7 @@ def rewards_of(run: Signals) -> Rewards | None:
 
 
 def threat_share(run: Signals) -> float | None:
-    """Share of threats among the flows evaluated, else as it was set."""
+    """Compute the share of threats among the flows evaluated; else return the setting."""
     counts = run.confusion
     if not counts.empty:
         return float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
@@ -71,7 +71,7 @@ def threat_share(run: Signals) -> float | None:
 
 
 def constant_policies(run: Signals) -> tuple[Support, str]:
-    """Whether the table makes one action the best whatever is observed."""
+    """True if the table makes one action the best for any observation."""
     rewards = rewards_of(run)
     if rewards is None:
         return Support.OPEN, ""

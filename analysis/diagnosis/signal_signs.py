@@ -1,13 +1,13 @@
-"""What a learner measures of the signal: do updates follow their advantages, and rewards what was observed."""
+"""Measurements of the signal by the learner: do updates follow advantages, and rewards depend on observations."""
 
 import math
 
-from analysis.diagnosis.entropy_pinned import HEAVY
-from analysis.diagnosis.finding import Evidence
-from analysis.diagnosis.signals import Signals, Window
-from analysis.diagnosis.standing import TRIVIAL_MARGIN
-from analysis.words import number, percent
-from rl import metrics
+from unstuck.analysis.diagnosis.finding import Evidence
+from unstuck.analysis.diagnosis.rules.entropy_pinned import HEAVY
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
 
 FOLLOWED, WITH_FEW = 0.085, 0.06
 """Correlation of advantages with what becomes of their actions' log-probabilities, over the first `EARLY` evaluations,
@@ -31,7 +31,7 @@ POINTS = 8
 
 
 def past_their_actions(run: Signals) -> Evidence | None:
-    """Whether updates hardly make those actions more likely that have paid."""
+    """Return evidence that updates do not raise the probability of actions with positive advantage; None if they do."""
     followed, bonus = _while_undecided(run), run.figure("ppo.entropy_coef")
     if followed is None or len(followed.values) < ENOUGH or (bonus is not None and bonus >= HEAVY):
         return None  # a heavy bonus moves the policy elsewhere
@@ -47,7 +47,7 @@ def past_their_actions(run: Signals) -> Evidence | None:
 
 
 def _while_undecided(run: Signals) -> Window | None:
-    """How updates were followed, at the first evaluations, by a policy that chooses between actions."""
+    """Return how updates followed advantages at the first evaluations, while the policy still chose between actions."""
     if len(run.actions) < 2:
         return None
     curve, entropy, most = run.finite(metrics.ADVANTAGE_FOLLOWED), run.finite(metrics.ENTROPY), run.entropy_range
@@ -57,7 +57,7 @@ def _while_undecided(run: Signals) -> Window | None:
 
 
 def unrelated(run: Signals) -> Evidence | None:
-    """Triage: whether observations tell nothing of their rewards, though others' labels are told from them."""
+    """Triage: return evidence that rewards do not depend on observations, though labels of others can be predicted."""
     foreseen, level = run.whole(metrics.REWARD_FORESEEN), run.late(metrics.F1, share=0.0)
     if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
         return None
@@ -73,21 +73,22 @@ def unrelated(run: Signals) -> Evidence | None:
 
 
 def is_followed(run: Signals) -> bool:
-    """Whether updates follow rewards that go with what is observed: what is slow then is no signal lost."""
+    """True if updates follow rewards that depend on observations: slow learning then is no lost signal."""
     followed = _while_undecided(run)
     return run.is_triage and followed is not None and followed.mean > FOLLOWED and _foreseen(run) > RELATED
 
 
 def _foreseen(run: Signals) -> float:
-    """Share of the rewards' variance that observations foresee: in all, or half of what they did early, which is the
-    noisier figure. A policy that errs no more may leave none to be foreseen.
+    """Return the share of the rewards' variance that observations predict: overall, or half of the early share.
+
+    The early share is the noisier figure. A policy that makes no more errors may leave no variance to predict.
     """
     early, whole = run.early(metrics.REWARD_FORESEEN, EARLY), run.whole(metrics.REWARD_FORESEEN)
     return max(early.mean / 2, whole.mean) if early and whole else 0.0
 
 
 def other_labels(run: Signals) -> Evidence | None:
-    """F1 on flows trained on far below that on others: nobody learns others' labels better than those learned from."""
+    """True if F1 on training flows is far below F1 on other flows, which no learner can do with its own labels."""
     ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
     if ours is None or theirs is None or not run.is_triage or len(run.finite(metrics.F1_TRAIN)) < POINTS:
         return None

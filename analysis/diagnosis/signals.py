@@ -1,4 +1,4 @@
-"""What rules ask a run: how a metric stood early and late, whether it moved, what the settings imply."""
+"""Questions that rules ask of a run: levels early and late, trends, and what the settings imply."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from analysis.history import History
-from analysis.statistics import Trend, trend
-from analysis.words import give_or_take, number, span
-from rl import metrics
-from rl.metrics import FINAL_EVALUATIONS
+from unstuck.analysis.history import History
+from unstuck.analysis.statistics import Trend, trend
+from unstuck.analysis.words import give_or_take, number, span
+from unstuck.rl import metrics
+from unstuck.rl.metrics import FINAL_EVALUATIONS
 
 LATE_SHARE = 0.25
 """The last quarter of a curve is how the run stands."""
@@ -23,12 +22,12 @@ _TRIAGE = ("allow", "block", "quarantine", "alert")
 
 @dataclass(frozen=True)
 class Window:
-    """Part of a curve.
+    """A part of a curve.
 
     Attributes:
-        metric: Its name.
-        iterations: Where it was recorded.
-        values: Finite, as many, at least one.
+        metric: Name of the metric.
+        iterations: Iterations at which the metric was recorded.
+        values: Finite values, one for each iteration, at least one.
     """
 
     metric: str
@@ -37,17 +36,17 @@ class Window:
 
     @property
     def mean(self) -> float:
-        """Of the values."""
+        """Mean of the values."""
         return math.fsum(self.values) / len(self.values)
 
     @property
     def median(self) -> float:
-        """Of the values."""
+        """Median of the values."""
         return float(np.median(self.values))
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the values (n - 1), 0 for a single one."""
+        """Standard deviation of the values (n - 1), 0 for a single value."""
         with np.errstate(invalid="ignore", over="ignore"):  # of seeds, some may have diverged
             return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
 
@@ -77,10 +76,10 @@ class Window:
 
 
 class Signals:
-    """A run's curves, cut and measured as rules need them.
+    """Curves of a run, cut and measured as rules need them.
 
     Args:
-        history: The run, so far: rules say the same of a run that goes on.
+        history: The run so far; rules judge a running run by the same code.
 
     Attributes:
         history: The run.
@@ -96,19 +95,19 @@ class Signals:
     # Curves
 
     def has(self, *names: str) -> bool:
-        """Whether every one of these metrics was recorded."""
+        """True if each of these metrics was recorded."""
         return self.history.has(*names)
 
     def whole(self, name: str) -> Window | None:
-        """All finite values of a metric; None if there is none."""
+        """Return all finite values of a metric; None if there are none."""
         return self._window(name, self.finite(name))
 
     def early(self, name: str, count: int = 3) -> Window | None:
-        """Its first values."""
+        """Return the first values of a metric."""
         return self._window(name, self.finite(name).iloc[:count])
 
     def late(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
-        """Its last values: a share of them, or so many at least."""
+        """Return the last `share` of a metric's values, at least `least`; None if the metric was never recorded."""
         key = name, share, least
         if key not in self._late:
             curve = self.finite(name)
@@ -116,7 +115,7 @@ class Signals:
         return self._late[key]
 
     def trend(self, name: str, start: int = 0) -> Trend:
-        """Whether it rises or falls, from an iteration on."""
+        """Test if a metric rises or falls, from an iteration on."""
         key = name, start
         if key not in self._trends:
             curve = self.finite(name).loc[start:]
@@ -124,7 +123,7 @@ class Signals:
         return self._trends[key]
 
     def finite(self, name: str) -> "pd.Series[float]":
-        """The metric's curve without what is not finite."""
+        """Return the metric's curve without values that are not finite."""
         found = self._finite.get(name)
         if found is None:
             curve = self.history.curve(name)
@@ -133,29 +132,29 @@ class Signals:
         return found
 
     def done(self, iteration: int) -> float:
-        """Which share of the run's planned length an iteration stands at."""
+        """Compute the share of the run's planned length at an iteration."""
         return iteration / max(1, self.history.length)
 
     # Settings
 
     def setting(self, path: str, default: Any = None) -> Any:
-        """A setting by dotted path."""
+        """Return a setting by dotted path."""
         return self.history.setting(path, default)
 
     def figure(self, path: str) -> float | None:
-        """A setting that is a number; None if it was not recorded as one."""
+        """Return a setting that is a number; None if the number was not recorded."""
         value = self.setting(path)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     @property
     def returns_normalised(self) -> bool | None:
-        """Whether the critic's targets have spread 1; None if that was not recorded."""
+        """True if the critic's targets have spread 1; None if the setting was not recorded."""
         value = self.setting("ppo.normalize_returns")
         return None if value is None else value not in (False, "none", "False")
 
     @property
     def steps_are_independent(self) -> bool | None:
-        """Whether successive observations are independent draws by construction; None if that was not recorded."""
+        """True if successive observations are independent draws by construction; None if that was not recorded."""
         if not self.is_triage:
             return False if "env.id" in self.history.settings else None
         order = self.setting("data.order")
@@ -163,22 +162,22 @@ class Signals:
 
     @property
     def is_triage(self) -> bool:
-        """Whether the run triages flows: its actions say so, if its environment was not recorded."""
+        """True if the run triages flows; told from the names of actions if the environment was not recorded."""
         return "Triage" in str(self.setting("env.id", "")) or set(_TRIAGE) <= set(self.actions)
 
     @cached_property
     def actions(self) -> tuple[str, ...]:
-        """Names of the actions, where their shares were recorded or the settings list them."""
+        """Names of the actions, from recorded shares or from the settings."""
         return tuple(self.history.family(metrics.ACTION_PREFIX)) or tuple(self.setting("env.actions") or ())
 
     # Behaviour
 
     @cached_property
     def entropy_range(self) -> float | None:
-        """The largest entropy that a policy over the run's actions can have, ln n; None if n is unknown.
+        """Largest entropy of a policy over the run's actions, ln n; None if n is unknown.
 
-        Without the actions' names it is told from the start: an untrained policy is all but uniform, so that an entropy
-        within 2 % of ln 2, ln 3, ... says how many actions there are.
+        Without names of actions n is told from the start: an untrained policy is nearly uniform, so an entropy within 2
+        % of ln 2, ln 3, ... gives the number of actions.
         """
         if len(self.actions) > 1:
             return math.log(len(self.actions))
@@ -192,7 +191,7 @@ class Signals:
         return whole if abs(start.mean - whole) < 0.02 * whole else None
 
     def shares(self, prefix: str) -> pd.DataFrame:
-        """Shares of the actions by iteration, a column each, where all of them were recorded."""
+        """Shares of the actions by iteration, one column each, where all were recorded."""
         found = self._shares.get(prefix)
         if found is None:
             found = self._shares[prefix] = _complete(pd.DataFrame(self.history.family(prefix)))
@@ -209,7 +208,7 @@ class Signals:
 
     @cached_property
     def trivial_f1(self) -> Mapping[str, float]:
-        """F1 of policies that have learned nothing, by name; from the counts where it was not recorded."""
+        """F1 of policies that have learned nothing, by name; computed from the counts where F1 was not recorded."""
         recorded = {name: self.late(name) for name in metrics.TRIVIAL}
         if all(recorded.values()):
             return {name.removeprefix(f"{metrics.F1}_"): window.mean for name, window in recorded.items() if window}
@@ -224,7 +223,7 @@ class Signals:
         }
 
     def seeds(self, name: str, evaluations: int = FINAL_EVALUATIONS) -> Mapping[int, float]:
-        """Each seed's mean over its last values of a metric; empty if only the mean over seeds was recorded."""
+        """Return the mean of each seed over a metric's last values; empty if only the mean over seeds was recorded."""
         curves = self.history.seeds(name)
         return {seed: float(curve.dropna().iloc[-evaluations:].mean()) for seed, curve in curves.items() if len(curve)}
 
@@ -241,7 +240,7 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown(shares: Sequence[float]) -> str:
-    """Shares of actions in percent.
+    """Format shares of actions in percent.
 
     >>> shown([0.278, 0.219])
     '27.8 / 21.9 %'
@@ -250,5 +249,5 @@ def shown(shares: Sequence[float]) -> str:
 
 
 def setting_text(value: Any) -> str:
-    """A setting's value as people write it."""
+    """Format a setting's value as people write it."""
     return number(value) if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Is the run learning at all? The first thing to know, and what most rules ask before they call anything a fault."""
+"""Judge if a run is learning: most rules ask this before they call anything a fault."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,11 +7,10 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from analysis.diagnosis.signals import Signals, Window
-from analysis.words import counted, give_or_take, listed, number
-from rl import metrics
-from rl.metrics import FINAL_EVALUATIONS
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.words import counted, give_or_take, listed, number
+from unstuck.rl import metrics
+from unstuck.rl.metrics import FINAL_EVALUATIONS
 
 TRIVIAL_MARGIN = 0.01
 """An F1 at most this far above the best trivial policy's is no better than it, as in the health rules."""
@@ -25,10 +24,10 @@ LOST = 0.75
 
 class State(StrEnum):
     """Attributes:
-    RISING: It gets better.
-    HOLDING: It has got better, and stays there.
-    FALLING: It had been better.
-    FLAT: It is where it started.
+    RISING: The score is getting better.
+    HOLDING: The score has got better, and stays there.
+    FALLING: The score had been better.
+    FLAT: The score is where it started.
     UNKNOWN: Neither returns nor F1 were recorded often enough.
     """
 
@@ -41,15 +40,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """How a run stands.
+    """How well a run does.
 
     Attributes:
-        score: The metric that says so: F1, else a greedy evaluation's return, else the training episodes'.
-        level: Its last evaluations; None if it was never recorded.
-        state: Where it is going.
-        trivial: Whether F1 is no better than the best policy that has learned nothing; None without F1.
-        text: In words, with numbers.
-        lost: Share of the best that it had gained that it has lost again.
+        score: Metric that the standing is read from: F1, else the return of greedy evaluations, else of training
+            episodes.
+        level: The last evaluations; None if the score was never recorded.
+        state: Direction of the score.
+        trivial: True if F1 is no better than the best policy that has learned nothing; None without F1.
+        text: The standing in words, with numbers.
+        lost: Share of the best gain that was lost again.
     """
 
     score: str
@@ -76,7 +76,7 @@ class Standing:
 
 @lru_cache(maxsize=16)
 def standing_of(run: Signals) -> Standing:
-    """How a run stands, by the best metric that it has."""
+    """Judge how well a run does, by the best score on record."""
     candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
     score = next((name for name in candidates if run.has(name)), metrics.TRAIN_RETURN)
     level = run.late(score, share=0.0, least=FINAL_EVALUATIONS)
@@ -98,7 +98,7 @@ def standing_of(run: Signals) -> Standing:
 
 
 def _state(run: Signals, name: str) -> State:
-    """Where a metric is going, higher being better: its start, its best stretch and its end, told from its noise."""
+    """Tell the direction of a metric, higher being better, from its start, best stretch, end and noise."""
     curve = run.finite(name)
     if len(curve) < 4:
         return State.UNKNOWN
@@ -117,14 +117,14 @@ def _state(run: Signals, name: str) -> State:
 
 
 def _stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float, float, float]:
-    """Means of the first, the best and the last stretch of so many values."""
+    """Compute the means of the first, the best and the last stretch of `size` values."""
     sums = np.cumsum(np.concatenate([[0.0], values]))
     means = (sums[size:] - sums[:-size]) / size
     return float(means[0]), float(means.max()), float(means[-1])
 
 
 def _lost(curve: "pd.Series[float]") -> float:
-    """Share of the best gain since the start that has been lost again."""
+    """Compute the share of the best gain since the start that has been lost again."""
     if len(curve) < 4:
         return 0.0
     first, best, last = _stretches(np.asarray(curve, dtype=np.float64), max(2, len(curve) // 4))

@@ -1,8 +1,8 @@
-"""Reports as blocks, and their three shapes: text, Markdown and one HTML page."""
+"""Reports made of blocks, rendered as text, Markdown and one HTML page."""
 
-from analysis.document.blocks import Bullets, Commands, Document, Figure, Heading, Paragraph, Table
-from analysis.document.markdown import to_markdown
-from analysis.document.text import to_text
+from unstuck.analysis.document.blocks import Bullets, Commands, Document, Figure, Heading, Paragraph, Table
+from unstuck.analysis.document.markdown import to_markdown
+from unstuck.analysis.document.text import to_text
 
 __all__ = [
     "Bullets",

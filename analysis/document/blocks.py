@@ -1,4 +1,4 @@
-"""What a report is made of: a few kinds of blocks, written once and shown as text, Markdown or HTML.
+"""Blocks of a report: a few kinds, written once and rendered as text, Markdown or HTML.
 
 Text within blocks is plain, with `code` between backticks as the only mark-up.
 """
@@ -16,7 +16,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Running text. `lead` sets it apart: the verdict."""
+    """Running text. `lead` marks the verdict."""
 
     text: str
     lead: bool = False
@@ -24,7 +24,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list, each item a text or a text with a list of its own below it."""
+    """A list; each item is a text, or a text with a list below."""
 
     items: tuple["str | tuple[str, tuple[str, ...]]", ...]
 
@@ -34,7 +34,7 @@ class Table:
     """A table with a header.
 
     Attributes:
-        caption: What it shows.
+        caption: Content of the table.
         header: Names of the columns.
         rows: Cells as text; the first column names the row.
         numeric: Columns that hold numbers, aligned to the right.
@@ -51,10 +51,10 @@ class Figure:
     """A picture.
 
     Attributes:
-        name: Of its file, without suffix.
-        svg: Its source.
-        caption: What it shows, and of which run.
-        alt: What it says, in words, for those who do not see it.
+        name: Name of the file, without suffix.
+        svg: Source of the picture.
+        caption: Content of the picture, and its run.
+        alt: The message in words, for readers who do not see the picture.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Commands:
-    """What to type, a line each."""
+    """Commands to type, one on each line."""
 
     lines: tuple[str, ...]
 
@@ -78,8 +78,8 @@ class Document:
     """A report.
 
     Attributes:
-        title: Of the page.
-        blocks: From top to bottom.
+        title: Title of the page.
+        blocks: Blocks from top to bottom.
     """
 
     title: str

@@ -1,10 +1,10 @@
-"""A document as one HTML page that needs nothing else: no network, no script."""
+"""Render a document as one HTML page without network or script."""
 
 import re
 from html import escape
 
-from analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
-from analysis.plots.canvas import DARK, LIGHT, variables
+from unstuck.analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
+from unstuck.analysis.plots.canvas import DARK, LIGHT, variables
 
 _LIGHT = {**LIGHT, "page": "#ffffff", "shade": "#f3f5f7", "lead": "#eaf2fa"}
 _DARK = {**DARK, "page": "#14181c", "shade": "#1e2429", "lead": "#16293b"}
@@ -48,7 +48,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def to_html(document: Document) -> str:
-    """The document, its figures inlined."""
+    """Render the document, its figures inlined."""
     body = "\n".join(_block(block) for block in document.blocks)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -1,14 +1,14 @@
-"""A document as Markdown; its figures are files of their own."""
+"""Render a document as Markdown, with figures in files of their own."""
 
-from analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
 
 
 def to_markdown(document: Document, figures: str = "figures") -> str:
-    """The document, with links to its figures.
+    """Render the document, with links to its figures.
 
     Args:
-        document: What to write.
-        figures: Folder of the figures, beside the file.
+        document: The document.
+        figures: Folder of the figures, beside the Markdown file.
     """
     parts = [f"# {document.title}", *(_block(block, figures) for block in document.blocks)]
     return "\n\n".join(parts) + "\n"

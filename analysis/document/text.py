@@ -1,14 +1,14 @@
-"""A document as plain text, for the terminal."""
+"""Render a document as plain text, for the terminal."""
 
 import textwrap
 
-from analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
 
 _WIDTH = 100
 
 
 def to_text(document: Document, width: int = _WIDTH) -> str:
-    """The document without its figures, folded to a width; commands stay on one line, to be copied."""
+    """Render the document without figures, folded to a width; commands stay on one line, to be copied."""
     parts = [document.title, "=" * len(document.title), ""]
     for block in document.blocks:
         parts += [*_lines(block, width), ""]
@@ -42,7 +42,7 @@ def _fold(text: str, mark: str, width: int) -> list[str]:
 
 
 def _table(table: Table, width: int) -> list[str]:
-    """Columns beside each other where they fit; else a row is a list of its cells."""
+    """Set columns side by side where they fit; else write each row as a list of its cells."""
     rows = [table.header, *table.rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
     if sum(widths) + 2 * len(widths) <= width:
@@ -60,7 +60,7 @@ def _table(table: Table, width: int) -> list[str]:
 
 
 def _row(header: tuple[str, ...], row: tuple[str, ...], width: int) -> list[str]:
-    """A row too wide for a line: its first cell, and below it the others under their column's name."""
+    """Write a row that is too wide for a line: the first cell, and below it the others under their column's name."""
     if len(row) == 2:
         return _fold(f"{row[0]}: {row[1]}", "- ", width)
     cells = [f"{name}: {cell}" for name, cell in zip(header[1:], row[1:], strict=True) if cell]

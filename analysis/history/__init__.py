@@ -1,16 +1,16 @@
-"""Any run as one table: an MLflow run, a sweep's trial, a CSV, event files of TensorBoard's, a folder of these.
+"""Load any run as one table: an MLflow run, a sweep's trial, a CSV, TensorBoard's event files, a folder of these files.
 
-`load` finds out which it is. The only package of the analysis that may read MLflow.
+`load` detects the form. The only package of the analysis that may read MLflow.
 """
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.errors import AnalysisError
-from analysis.history.files import read_files
-from analysis.history.record import ENV_STEPS, History
-from analysis.identity import identity
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.files import read_files
+from unstuck.analysis.history.record import ENV_STEPS, History
+from unstuck.records.identity import identity
 
 __all__ = ["ENV_STEPS", "History", "Stores", "is_file", "load"]
 
@@ -21,12 +21,12 @@ _TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)/(\d+)")
 
 @dataclass(frozen=True)
 class Stores:
-    """Where runs are looked for.
+    """Places to look for runs.
 
     Attributes:
-        folder: Of the sweeps; holds `mlflow.db` unless a URL is given.
-        mlflow_url: MLflow's database or server; None: the folder's own.
-        names: A mapping file for CSVs and event files whose names are nobody's.
+        folder: Folder of the sweeps; holds `mlflow.db` unless a URL is given.
+        mlflow_url: MLflow's database or server; None for the folder's own.
+        names: A mapping file for CSVs and event files with unknown names.
     """
 
     folder: Path = Path("runs")
@@ -40,14 +40,14 @@ class Stores:
 
 
 def load(run: str, stores: Stores | None = None) -> History:
-    """A run by whatever names it.
+    """Load a run by its name.
 
     Args:
         run: A file or folder, a sweep's trial (`horizon/7`), or an MLflow run id.
-        stores: Where to look.
+        stores: Places to look.
 
     Raises:
-        AnalysisError: There is no such run, or it cannot be read.
+        AnalysisError: There is no such run, or the run cannot be read.
     """
     stores = stores or Stores()
     history = _load(run, stores)
@@ -68,7 +68,7 @@ def is_file(run: str) -> bool:
 def _load(run: str, stores: Stores) -> History:
     if is_file(run):
         return read_files(Path(run).expanduser(), stores.names)
-    from analysis.history.tracked import TrackedRuns
+    from unstuck.analysis.history.tracked import TrackedRuns
 
     trial = _TRIAL.fullmatch(run.removeprefix(f"{stores.folder}/"))
     if trial:

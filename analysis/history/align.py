@@ -1,13 +1,12 @@
-"""Brings what was logged at all sorts of steps to one row an iteration."""
+"""Align metrics that were logged at any steps to one row for each iteration."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from analysis.history.record import ENV_STEPS
-from rl import metrics
+from unstuck.analysis.history.record import ENV_STEPS
+from unstuck.rl import metrics
 
 Points = Mapping[str, Sequence[tuple[int, float]]]
 """Logged values by the names of `rl.metrics`: (step, value) in the order of steps."""
@@ -20,14 +19,14 @@ _LARGEST_STRIDE = 64
 
 
 def by_iteration(points: Points, counted: bool | None = None, ends: Sequence[int] = ()) -> pd.DataFrame:
-    """A table with one row an iteration.
+    """Build a table with one row for each iteration.
 
-    What was logged several times within an iteration, such as the return of every episode, is averaged.
+    Values logged several times within an iteration, such as the return of each episode, are averaged.
 
     Args:
-        points: At steps that count iterations, or environment steps.
-        counted: Whether steps count iterations; None: they do if they lie close together.
-        ends: Environment steps at which iterations ended; empty: where a loss was logged.
+        points: Values at steps that count iterations, or environment steps.
+        counted: True if steps count iterations; None to tell by their distances.
+        ends: Environment steps at which iterations ended; empty: steps at which a loss was logged.
 
     Returns:
         The table; where steps counted the environment's, they are kept in the column `ENV_STEPS`.
@@ -54,7 +53,7 @@ def _column(logged: Sequence[tuple[int, float]], ends: npt.NDArray[np.int64] | N
 
 
 def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Tables of one run side by side; where two hold the same metric, the first one's values hold."""
+    """Join tables of one run side by side; the first table wins where two hold the same metric."""
     merged = tables[0]
     for table in tables[1:]:
         merged = merged.combine_first(table)

@@ -1,17 +1,16 @@
-"""Reads TensorBoard's event files: scalars, and texts such as CleanRL's table of settings.
+"""Read TensorBoard's event files: scalars, and texts such as CleanRL's table of settings.
 
 An event file is a row of records, each framed by its length and two checksums, and each a protocol buffer of the kind
-`tensorflow.Event`. The few fields that matter are read by their numbers, so no library of TensorBoard's is needed
-(tensorboardX would load torch). Formats: tensorflow/core/lib/io/record_writer.h, util/event.proto,
-framework/{summary,tensor}.proto. Checksums are not verified; a last record that is cut off, as while a run is going
-on, is left out.
+`tensorflow.Event`. The few fields needed are read by number, so no library of TensorBoard's is needed (tensorboardX
+would load torch). Formats: tensorflow/core/lib/io/record_writer.h, util/event.proto, framework/{summary,tensor}.proto.
+Checksums are not verified; a last record that is cut off, as in a running run, is left out.
 """
 
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from analysis.errors import AnalysisError
+from unstuck.analysis.errors import AnalysisError
 
 _STEP, _SUMMARY = 2, 5  # of Event
 _VALUE = 1  # of Summary
@@ -24,13 +23,13 @@ Scalars = dict[str, list[tuple[int, float]]]
 
 
 def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
-    """Scalars and texts of an event file.
+    """Read scalars and texts of an event file.
 
     Returns:
         By tag: scalars as (step, value) in the order written; and the last text.
 
     Raises:
-        AnalysisError: The file holds something else.
+        AnalysisError: The file is no event file.
     """
     scalars: Scalars = {}
     texts: dict[str, str] = {}
@@ -50,7 +49,7 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
 
 
 def _take(value: dict[int, bytes], step: int, scalars: Scalars, texts: dict[str, str]) -> None:
-    """Files one summary value under its tag; what is neither number nor text, such as a histogram, is left out."""
+    """Store one summary value under its tag; leave out a value that is neither number nor text, as a histogram."""
     tag = value[_TAG].decode()
     tensor = dict(_fields(value.get(_TENSOR, b"")))
     number = value.get(_SIMPLE) or tensor.get(_FLOATS) or tensor.get(_DOUBLES) or tensor.get(_CONTENT) or b""
@@ -72,7 +71,7 @@ def _records(data: bytes) -> Iterator[bytes]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Fields of a protocol buffer by their number; varints as 8 bytes, the lowest first."""
+    """Yield the fields of a protocol buffer by number; varints as 8 bytes, the lowest first."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
@@ -92,7 +91,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """The number at a position, 7 bits a byte, the lowest first, and the position behind it."""
+    """Decode the number at a position, 7 bits in each byte, the lowest first; return it and the next position."""
     value = shift = 0
     while True:
         byte = message[position]

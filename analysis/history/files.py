@@ -1,4 +1,4 @@
-"""Runs in files: a CSV, an event file of TensorBoard's, or a folder with such files and settings beside them."""
+"""Read runs in files: a CSV, a TensorBoard event file, or a folder with these and settings files."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
-from analysis.errors import AnalysisError
-from analysis.history.align import by_iteration, merge
-from analysis.history.events import Scalars, read_events
-from analysis.history.mapping import MAPPED, read_mapping
-from analysis.history.names import Dialect, Renamed, dialect_of, rename
-from analysis.history.record import ENV_STEPS, History
-from analysis.history.settings import (
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.align import by_iteration, merge
+from unstuck.analysis.history.events import Scalars, read_events
+from unstuck.analysis.history.mapping import MAPPED, read_mapping
+from unstuck.analysis.history.names import Dialect, Renamed, dialect_of, rename
+from unstuck.analysis.history.record import ENV_STEPS, History
+from unstuck.analysis.history.settings import (
     from_text,
     is_sweep,
     read_settings,
@@ -35,7 +34,7 @@ _UNUSED = (
 
 @dataclass
 class _Found:
-    """What a run's files hold, before it is translated."""
+    """Contents of a run's files, before names are translated."""
 
     columns: dict[Path, list[str]] = field(default_factory=dict)
     frames: dict[Path, pd.DataFrame] = field(default_factory=dict)
@@ -49,14 +48,14 @@ class _Found:
 
 
 def read_files(path: Path, names: Path | None = None) -> History:
-    """A run from its file or folder.
+    """Read a run from its file or folder.
 
     Args:
-        path: Exists.
-        names: A mapping file for names that are nobody's; see `analysis.history.mapping`.
+        path: An existing file or folder.
+        names: A mapping file for unknown names; see `analysis.history.mapping`.
 
     Raises:
-        AnalysisError: Nothing there is a run's record.
+        AnalysisError: No file there is a run's record.
     """
     files = [path] if path.is_file() else sorted(_files_of(path))
     found = _Found()
@@ -86,7 +85,7 @@ def read_files(path: Path, names: Path | None = None) -> History:
 
 
 def _files_of(folder: Path) -> Iterator[Path]:
-    """A folder's files, and its event files and settings one or two levels below, of one run only."""
+    """List a folder's files, and event files and settings one or two levels below, of one run only."""
     yield from (file for file in folder.iterdir() if file.is_file())
     below = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{_EVENTS}*"))
     runs = sorted({file.parent for file in below})
@@ -99,7 +98,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
 
 
 def _read(file: Path, found: _Found, alone: bool) -> None:
-    """Take up one file; one that is no run's record is passed over, unless it was asked for by itself."""
+    """Add the contents of one file; a file that is no run's record is skipped, unless the user named this file."""
     if file.name.startswith(_EVENTS):
         scalars, texts = read_events(file)
         found.columns[file], found.scalars[file] = list(scalars), scalars

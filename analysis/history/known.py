@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from analysis.errors import AnalysisError
+from unstuck.analysis.errors import AnalysisError
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The mapping file: what somebody's own program calls what we measure.
+"""The mapping file: names of another program for the metrics that Unstuck knows.
 
-It is YAML (or JSON), and every part of it may be left out:
+The file is YAML (or JSON), and each part may be left out:
 
 ```
 iteration: update                                    # the column that counts iterations
@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import AnalysisError
-from analysis.history.known import check_setting
-from analysis.history.names import Dialect, Renamed, is_ours, nearest
-from analysis.history.settings import read_settings
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.known import check_setting
+from unstuck.analysis.history.names import Dialect, Renamed, is_ours, nearest
+from unstuck.analysis.history.settings import read_settings
 
 MAPPED = "mapping"
 """Name of the dialect that a mapping file makes."""
@@ -31,10 +31,10 @@ _PARTS = (*_COUNTERS, "metrics", "settings")
 
 
 def read_mapping(file: Path) -> tuple[Dialect, dict[str, Any]]:
-    """A mapping file, as a dialect and the settings that it adds.
+    """Read a mapping file, as a dialect and the settings that the file adds.
 
     Raises:
-        AnalysisError: It cannot be read, or names a metric that we do not have.
+        AnalysisError: The file cannot be read, or names an unknown metric.
     """
     try:
         flat, _ = read_settings(file)
@@ -65,7 +65,10 @@ def _column(part: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _metrics(file: Path, entries: Mapping[str, Any]) -> dict[str, Renamed]:
-    """By their name; entries are flat: `ours`, or `ours.column` and `ours.times`."""
+    """Return our metrics and factors by the other program's names.
+
+    Entries are flat: `ours`, or `ours.column` and `ours.times`.
+    """
     columns: dict[str, str] = {}
     factors: dict[str, float] = {}
     for path, value in entries.items():

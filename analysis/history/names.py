@@ -1,13 +1,13 @@
-"""What others call what we measure: metrics and settings of Stable-Baselines3, CleanRL and plain tables.
+"""Names of other programs for our metrics and settings: Stable-Baselines3, CleanRL and plain tables.
 
-A factor stands where the unit differs. Names that are not here are read by a mapping file (`analysis.history.mapping`).
+A factor stands where the unit differs. A mapping file (`analysis.history.mapping`) adds names that are not here.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from rl import metrics
+from unstuck.rl import metrics
 
 Renamed = tuple[str, float]
 """Our name, and what a value is multiplied by to be in our unit."""
@@ -15,18 +15,18 @@ Renamed = tuple[str, float]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one program names things.
+    """Names of one program.
 
     Attributes:
-        name: Short, for programs.
-        title: For people.
-        metrics: Their metric to ours.
-        settings: Their setting to ours.
-        iteration: Columns that count iterations, the first found holds.
+        name: Short name, for programs.
+        title: Name for people.
+        metrics: Our metric by the program's metric.
+        settings: Our setting by the program's setting.
+        iteration: Columns that count iterations; the first one found counts.
         env_steps: Columns that count environment steps.
-        pace: What is logged once an iteration, at its last environment step; empty: a loss.
-        steps_are_iterations: Whether the steps that values are logged at count iterations; None: to be found out.
-        remarks: What the reader must be told whenever this dialect was read, by the metric that it is about.
+        pace: Metric logged once an iteration, at the last environment step; empty: a loss.
+        steps_are_iterations: True if logged steps count iterations; None to tell from the values.
+        remarks: Notes for the reader of a run in this dialect, by the metric concerned.
     """
 
     name: str
@@ -225,7 +225,7 @@ _OURS = frozenset(value for name, value in vars(metrics).items() if name.isupper
 
 
 def is_ours(name: str) -> bool:
-    """Whether `rl.metrics` knows a metric by this name, one seed's own and shares of actions included."""
+    """True if `rl.metrics` has a metric of this name, metrics of one seed and shares of actions included."""
     whole = name.rpartition("/seed_")[0] or name
     return whole in _OURS or whole.startswith(_FAMILIES)
 
@@ -239,13 +239,13 @@ def our_setting(name: str) -> str | None:
 
 
 def nearest(name: str) -> str:
-    """The metric of ours that a wrong name was most likely meant to be."""
+    """Find the metric of ours nearest to a wrong name."""
     close = get_close_matches(name, sorted(_OURS), n=1, cutoff=0.0)
     return close[0]
 
 
 def dialect_of(names: Iterable[str]) -> Dialect:
-    """Whose metrics these are, by names that only one program has."""
+    """Detect the dialect of metrics, by names that only one program has."""
     known = set(names)
     if any(name.startswith("losses/") for name in known):
         return CLEANRL
@@ -255,12 +255,12 @@ def dialect_of(names: Iterable[str]) -> Dialect:
 
 
 def rename(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | None:
-    """Our name and factor for one of theirs; None if it is not known.
+    """Translate a metric's name to our name and factor; None for an unknown name.
 
     Args:
-        name: Theirs.
-        dialect: Whose it is.
-        evaluated: Whether it stands in a file of evaluations: there, a return is that of an evaluation.
+        name: Name in the dialect.
+        dialect: The dialect.
+        evaluated: True for a file of evaluations, where a return is that of an evaluation.
     """
     theirs = name.strip().lower().replace(" ", "_") if dialect is PLAIN else name
     found = dialect.metrics.get(theirs) or ((name, 1.0) if is_ours(name) else None)

@@ -1,4 +1,4 @@
-"""Settings of a run from whatever lies beside its curves: YAML, JSON, or the table that CleanRL logs as a text."""
+"""Read settings of a run from files beside its curves: YAML, JSON, or the table that CleanRL logs as a text."""
 
 import ast
 import json
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-
-from analysis.errors import AnalysisError
-from analysis.history.names import PLAIN, Dialect
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.names import PLAIN, Dialect
 
 _LINEAR = "lin_"
 _COMMENTED = re.compile(r"^\s*([\w.]+):[^#\n]*\s#\s*(.+?)\s*$", re.MULTILINE)
@@ -18,7 +17,7 @@ _TEXT_ROW = re.compile(r"^\|([^|]+)\|(.*)\|$", re.MULTILINE)
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """Plain YAML, and the ordered dictionaries that RL-Zoo writes by a tag of Python's; nothing is executed."""
+    """YAML loader that accepts the ordered dictionaries that RL-Zoo writes by a Python tag; executes nothing."""
 
 
 def _ordered(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
@@ -30,10 +29,10 @@ _Loader.add_constructor("tag:yaml.org,2002:python/object/apply:collections.Order
 
 
 def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """A settings file, as it is, flattened; and the comments that stand behind its settings.
+    """Read a settings file, flattened, with the comments behind its settings.
 
     Raises:
-        AnalysisError: It is neither YAML nor JSON, or holds no settings by name.
+        AnalysisError: The file is neither YAML nor JSON, or holds no settings by name.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -49,7 +48,7 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted path; lists stay values."""
+    """Flatten nested settings to dotted paths; lists stay values."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping) and value:
@@ -60,13 +59,13 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def from_text(table: str) -> dict[str, Any]:
-    """Settings from a Markdown table of names and values, as CleanRL logs it."""
+    """Read settings from a Markdown table of names and values, as CleanRL logs it."""
     rows = {name.strip(): value.strip() for name, value in _TEXT_ROW.findall(table)}
     return {name: literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
 
 
 def literal(text: str) -> Any:
-    """The value that a text was made from, where it is a number, a list, `True` or `None`; else the text."""
+    """Parse the text of a number, a list, `True` or `None`; return any other text as is."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -74,7 +73,7 @@ def literal(text: str) -> Any:
 
 
 def translate(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
-    """Settings under our names, in our units; those without one keep theirs."""
+    """Translate settings to our names and units; unknown settings keep their names."""
     names = {**PLAIN.settings, **dialect.settings}
     ours: dict[str, Any] = {}
     for name, value in settings.items():
@@ -89,11 +88,11 @@ def translate(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
 
 
 def is_sweep(settings: Mapping[str, Any]) -> bool:
-    """Whether these are the settings of one of this project's sweeps."""
+    """True for the settings of one of this project's sweeps."""
     return {path.partition(".")[0] for path in settings} >= {"sweep", "ppo", "env"}
 
 
 def translate_comments(comments: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
-    """Comments by our names of what they stand behind."""
+    """Translate the names of settings that comments stand behind."""
     names = {**PLAIN.settings, **dialect.settings}
     return {names.get(name, (name, 1.0))[0]: text for name, text in comments.items()}

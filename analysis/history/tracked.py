@@ -1,4 +1,4 @@
-"""Runs in MLflow: a sweep's trials, or anybody's run by its id."""
+"""Read runs in MLflow: a sweep's trials, or any run by its id."""
 
 import logging
 import math
@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from analysis.axis import BATCH
-from analysis.drivers import missing_driver
-from analysis.errors import AnalysisError
-from analysis.history.align import by_iteration
-from analysis.history.names import UNSTUCK, dialect_of, rename
-from analysis.history.record import History
-from analysis.history.settings import literal, translate
-from analysis.identity import Identity
-from analysis.loopback import spare_loopback
-from analysis.redact import redact_error, redact_value
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.align import by_iteration
+from unstuck.analysis.history.names import UNSTUCK, dialect_of, rename
+from unstuck.analysis.history.record import History
+from unstuck.analysis.history.settings import literal, translate
+from unstuck.records.axis import BATCH
+from unstuck.records.drivers import missing_driver
+from unstuck.records.identity import Identity
+from unstuck.records.loopback import spare_loopback
+from unstuck.records.redact import redact_error, redact_value
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
     from mlflow import MlflowClient
@@ -47,7 +47,7 @@ class TrackedRuns:
         self._client = self._ask(_connect, url)
 
     def run(self, run_id: str) -> History:
-        """Anybody's run by its id.
+        """Load any run by its id.
 
         Raises:
             AnalysisError: There is none.

@@ -1,7 +1,8 @@
-"""SVG, written by hand: small, sharp, readable without a script, in light and in dark.
+"""Draw SVG by hand: small, sharp, readable without a script, in light and in dark.
 
-Colours are CSS variables, so a page sets them once; a figure on its own brings them along (`STYLE`). All text is real
-text, and every figure has a title and a description for those who do not see it.
+By hand, since no plotting library in the lock gives dark mode, alternative text and no script. Colours are CSS
+variables that a page sets once; a figure in a file of its own carries its colours (`STYLE`). All text is real text, and
+each figure has a title and a description for readers who do not see it.
 """
 
 import math
@@ -42,7 +43,7 @@ DARK = {
 
 
 def variables(colours: dict[str, str]) -> str:
-    """CSS variables of a set of colours."""
+    """Format CSS variables of a set of colours."""
     return " ".join(f"--{name}: {value};" for name, value in colours.items())
 
 
@@ -54,14 +55,14 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to pixels.
+    """A mapping from values to pixels.
 
     Attributes:
         low: Value at the first pixel.
-        high: Value at the last.
+        high: Value at the last pixel.
         start: First pixel.
-        end: Last.
-        log: Whether distances are those of logarithms; values must then be positive.
+        end: Last pixel.
+        log: True for a logarithmic scale; values must then be positive.
     """
 
     low: float
@@ -71,7 +72,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value, kept within the axis."""
+        """Map a value to a pixel within the axis."""
         low, high, at = (math.log10(x) if self.log else x for x in (self.low, self.high, max(value, self._least)))
         share = (at - low) / (high - low) if high != low else 0.5
         return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
@@ -81,7 +82,7 @@ class Scale:
         return self.low if self.log else -math.inf
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Round values along the axis."""
+        """Return round values along the axis."""
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             step = max(1, -(-(last - first + 1) // most))
@@ -93,7 +94,7 @@ class Scale:
 
 
 def nice_step(least: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that is no less."""
+    """Round up to 1, 2 or 5 times a power of ten."""
     if least <= 0 or not math.isfinite(least):
         return 1.0
     power = 10.0 ** math.floor(math.log10(least))
@@ -101,7 +102,7 @@ def nice_step(least: float) -> float:
 
 
 def linear(values: Sequence[float], start: float, end: float, include: Sequence[float] = ()) -> Scale:
-    """A scale that holds all values, with a little room."""
+    """Make a scale that holds all values, with a little room."""
     every = [*values, *include]
     low, high = min(every), max(every)
     room = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
@@ -109,7 +110,7 @@ def linear(values: Sequence[float], start: float, end: float, include: Sequence[
 
 
 def tick_text(value: float) -> str:
-    """A tick's label, short."""
+    """Format a tick's label, short."""
     if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
     return f"{round(value, 10):,g}"
@@ -120,8 +121,8 @@ class Canvas:
     """An SVG in the making.
 
     Attributes:
-        width: In its own units; it scales to the page.
-        height: Likewise.
+        width: Width in the canvas's own units, scaled to the page.
+        height: Height in the same units.
     """
 
     width: float = WIDTH
@@ -131,7 +132,7 @@ class Canvas:
     def line(
         self, points: Sequence[tuple[float, float]], colour: str, width: float = 1.8, dash: str = "", opacity: float = 1
     ) -> None:
-        """A line through points; breaks where one is not finite."""
+        """Draw a line through points, with a gap at each point that is not finite."""
         path, pen = [], "M"
         for x, y in points:
             if math.isfinite(x) and math.isfinite(y):
@@ -149,19 +150,19 @@ class Canvas:
             )
 
     def area(self, points: Sequence[tuple[float, float]], colour: str, opacity: float) -> None:
-        """A filled shape."""
+        """Draw a filled shape."""
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         self.parts.append(f'<polygon points="{path}" fill="var(--{colour})" opacity="{opacity:.2f}"/>')
 
     def rectangle(self, x: float, y: float, width: float, height: float, colour: str, opacity: float = 1) -> None:
-        """A bar."""
+        """Draw a bar."""
         self.parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0.0, width):.1f}" height="{height:.1f}" '
             f'fill="var(--{colour})" opacity="{opacity:.2f}"/>'
         )
 
     def dot(self, x: float, y: float, colour: str, radius: float = 3, opacity: float = 1, tip: str = "") -> None:
-        """A point, with a text that shows when it is pointed at."""
+        """Draw a point, with a text shown on hovering."""
         title = f"<title>{escape(tip)}</title>" if tip else ""
         self.parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="var(--{colour})" opacity="{opacity:.2f}">'
@@ -171,14 +172,14 @@ class Canvas:
     def text(
         self, x: float, y: float, text: str, anchor: str = "start", colour: str = "ink", turned: bool = False
     ) -> None:
-        """A text; `anchor` is start, middle or end."""
+        """Draw a text; `anchor` is start, middle or end."""
         turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--{colour})"{turn}>{escape(text)}</text>'
         )
 
     def axes(self, x: Scale, y: Scale, x_label: str, y_label: str) -> None:
-        """Grid, ticks and labels."""
+        """Draw grid, ticks and labels."""
         for value in y.ticks(5):
             self.line([(x.start, y(value)), (x.end, y(value))], "grid", 1)
             self.text(x.start - 6, y(value) + 4, tick_text(value), "end", "soft")
@@ -189,7 +190,7 @@ class Canvas:
         self.text(14, (y.start + y.end) / 2, y_label, "middle", turned=True)
 
     def legend(self, entries: Sequence[tuple[str, str, str]], y: float | None = None) -> None:
-        """Names of lines, as (name, colour, dash), in rows below the figure, which grows by them."""
+        """Draw names of lines, as (name, colour, dash), in rows below the figure; the figure grows by these rows."""
         x, row = float(LEFT), self.height if y is None else y
         for name, colour, dash in entries:
             wide = 34 + 7.2 * len(name)
@@ -201,13 +202,13 @@ class Canvas:
         self.height = row + 14
 
     def svg(self, name: str, title: str, alt: str, style: bool = False) -> str:
-        """The source.
+        """Return the source.
 
         Args:
-            name: Unique on its page.
-            title: Short.
-            alt: What the figure says, in words.
-            style: Whether to bring the colours along: for a figure in a file of its own.
+            name: A name that is unique on its page.
+            title: Short title.
+            alt: Message of the figure, in words.
+            style: True to include the colours, for a figure in a file of its own.
         """
         inner = f"<style>{STYLE}</style>" if style else ""
         return (
@@ -218,10 +219,10 @@ class Canvas:
 
 
 def dash(index: int) -> str:
-    """The dash pattern of the line of this number: told apart without colours."""
+    """Return the dash pattern of the n-th line, which tells lines apart without colours."""
     return _DASHES[index % len(_DASHES)]
 
 
 def colour(index: int) -> str:
-    """The colour of the line of this number."""
+    """Return the colour of the n-th line."""
     return f"c{index % COLOURS}"

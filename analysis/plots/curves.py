@@ -1,11 +1,11 @@
-"""Curves by iteration: a metric with the spread of its seeds, several metrics, all trials of a sweep."""
+"""Plot curves by iteration: a metric with the spread of its seeds, several metrics, all trials of a sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.axis import ITERATION
-from analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, Canvas, Scale, colour, dash, linear
+from unstuck.analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, Canvas, Scale, colour, dash, linear
+from unstuck.records.axis import ITERATION
 
 MOST_POINTS = 400
 """Of a line: more cannot be seen, and only make the page large."""
@@ -16,10 +16,10 @@ class Line:
     """A curve.
 
     Attributes:
-        name: In the legend; empty for one that stands for itself.
+        name: Name in the legend; empty for a single curve.
         points: (iteration, value), finite.
-        band: (iteration, low, high) around it, such as the lowest and the highest seed.
-        index: Its colour and dash; None: one of many, drawn faint.
+        band: (iteration, low, high) around the curve, such as the lowest and the highest seed.
+        index: Number of colour and dash; None for one of many, drawn faint.
     """
 
     name: str
@@ -112,7 +112,7 @@ def _draw(canvas: Canvas, line: Line, x: Scale, y: Scale, unit: str) -> None:
 
 
 def thinned(points: Sequence[Any]) -> Sequence[Any]:
-    """Evenly chosen points, no more than can be seen, the last one included."""
+    """Choose evenly spaced points, as many as can be seen, the last one included."""
     if len(points) <= MOST_POINTS:
         return points
     step = -(-len(points) // MOST_POINTS)
@@ -120,12 +120,12 @@ def thinned(points: Sequence[Any]) -> Sequence[Any]:
 
 
 def stacked(steps: Sequence[int], shares: Sequence[tuple[str, Sequence[float]]], y_label: str) -> Canvas:
-    """Shares that sum to 1, one above the other.
+    """Plot shares that sum to 1, one above the other.
 
     Args:
         steps: Iterations, at least two.
         shares: Name and values, as many as iterations, from the bottom up.
-        y_label: Of the vertical axis.
+        y_label: Label of the vertical axis.
     """
     canvas = Canvas()
     x = Scale(steps[0], steps[-1], LEFT, canvas.width - RIGHT)

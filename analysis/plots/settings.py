@@ -1,10 +1,10 @@
-"""What settings do: importances as bars, trials as lines across settings, and two settings against each other."""
+"""Plot settings of trials: importances as bars, trials as lines across settings, pairs of settings."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Canvas, Scale, colour, linear, tick_text
+from unstuck.analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Canvas, Scale, colour, linear, tick_text
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Axis:
     """One setting of the trials.
 
     Attributes:
-        name: Short.
-        values: One a trial: numbers, or positions of what is no number.
-        log: Whether it spans orders of magnitude.
-        names: Of the positions, where values are no numbers.
+        name: Short name.
+        values: One for each trial: numbers, or positions of values that are no numbers.
+        log: True if values span orders of magnitude.
+        names: Names of the positions, where values are no numbers.
     """
 
     name: str
@@ -34,24 +34,24 @@ class Axis:
     names: tuple[str, ...] = ()
 
     def scale(self, start: float, end: float) -> Scale:
-        """From the setting's values to pixels."""
+        """Make the scale from the setting's values to pixels."""
         low, high = min(self.values), max(self.values)
         if self.log:
             return Scale(low, high if high > low else low * 10, start, end, log=True)
         return linear(self.values, start, end, (low, high)) if high > low else Scale(low - 0.5, high + 0.5, start, end)
 
     def label(self, value: float) -> str:
-        """A value in words."""
+        """Format a value."""
         return self.names[round(value)] if self.names else tick_text(float(f"{value:.3g}"))
 
 
 def bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_label: str) -> Canvas:
-    """Horizontal bars in groups, each with its interval.
+    """Plot horizontal bars in groups, each with its interval.
 
     Args:
         rows: Name of the group and its bars, from the top.
-        names: Of the bars in a group, for the legend.
-        x_label: Of the horizontal axis.
+        names: Names of the bars in a group, for the legend.
+        x_label: Label of the horizontal axis.
     """
     thick, gap = 13.0, 12.0
     left = min(220.0, 20 + 7.4 * max(len(name) for name, _ in rows))
@@ -80,13 +80,13 @@ def bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_labe
 
 
 def parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
-    """A line a trial across its settings: where do the good ones lie?
+    """Plot one line for each trial across its settings: where do the good trials lie?
 
     Args:
         axes: Settings, and the objective as the last.
-        scores: One a trial, higher is better; the better, the more solid its line.
-        best: Places of the trials to set apart.
-        tips: What a line says when it is pointed at.
+        scores: One for each trial, higher is better; a better trial's line is more solid.
+        best: Positions of the trials to highlight.
+        tips: Text for each line, shown on hovering.
     """
     canvas = Canvas(height=320)
     bottom, top = canvas.height - 54, 30.0
@@ -111,7 +111,7 @@ def parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[int],
 
 
 def scatter(across: Axis, up: Axis, scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
-    """Two settings against each other: a dot a trial, the better the larger and the more solid."""
+    """Plot two settings against each other: one dot for each trial, larger and more solid for better trials."""
     canvas = Canvas()
     x, y = across.scale(LEFT, WIDTH - RIGHT), up.scale(canvas.height - BOTTOM, TOP + 6)
     canvas.axes(x, y, across.name, up.name)

@@ -1,16 +1,16 @@
-"""A diagnosis for programs: the same findings, with the same numbers."""
+"""A diagnosis for programs: the findings and numbers of the text."""
 
 from typing import Any
 
-from analysis.diagnosis import Diagnosis
-from analysis.diagnosis.finding import Cause, Evidence, Ranked
-from analysis.diagnosis.standing import standing_of
-from analysis.experiment import arms_of
-from analysis.report.verdict import SURENESS, verdict
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Ranked
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.report.arms import arms_of
+from unstuck.analysis.report.verdict import SURENESS, verdict
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Everything that the text says, as lists and numbers."""
+    """Convert a diagnosis to lists and numbers."""
     history, standing = diagnosis.signals.history, standing_of(diagnosis.signals)
     return {
         "run": history.name,

@@ -1,22 +1,22 @@
-"""Runs side by side: which is better and how sure, in which settings they differ, what the rules say of each."""
+"""Compare runs side by side: scores with intervals, differing settings, findings of each."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.comparison import size
-from analysis.diagnosis import Diagnosis
-from analysis.diagnosis.finding import Kind
-from analysis.diagnosis.signals import setting_text
-from analysis.diagnosis.value_floor import FITTED
-from analysis.document import Document, Heading, Paragraph, Table
-from analysis.document.blocks import Block
-from analysis.errors import AnalysisError
-from analysis.report.verdict import verdict
-from analysis.statistics import Difference, Estimate, Interval, NoInterval, difference, over_seeds
-from analysis.trials import same
-from analysis.words import counted, give_or_take, number, span
-from rl import metrics
-from rl.metrics import FINAL_EVALUATIONS
+from unstuck.analysis.comparison import size
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.rules.value_floor import FITTED
+from unstuck.analysis.diagnosis.signals import setting_text
+from unstuck.analysis.document import Document, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.report.verdict import verdict
+from unstuck.analysis.statistics import Difference, Estimate, Interval, NoInterval, difference, over_seeds
+from unstuck.analysis.sweep.trials import same
+from unstuck.analysis.words import counted, give_or_take, number, span
+from unstuck.rl import metrics
+from unstuck.rl.metrics import FINAL_EVALUATIONS
 
 _COMPARABLE = (
     *(metrics.F1, metrics.PRECISION, metrics.RECALL, metrics.EVAL_RETURN, metrics.TRAIN_RETURN),
@@ -27,7 +27,7 @@ _COMPARABLE = (
 
 
 def score_of(diagnoses: Sequence[Diagnosis]) -> str:
-    """The best metric that all of the runs have.
+    """Choose the best metric that all of the runs have.
 
     Raises:
         AnalysisError: There is none.
@@ -41,7 +41,7 @@ def score_of(diagnoses: Sequence[Diagnosis]) -> str:
 
 
 def compare_document(diagnoses: Sequence[Diagnosis]) -> Document:
-    """Runs beside the first of them, the control."""
+    """Compare runs with the first of them, the control."""
     score = score_of(diagnoses)
     estimates = [_estimate(one, score) for one in diagnoses]
     blocks: list[Block] = [
@@ -58,7 +58,7 @@ def compare_document(diagnoses: Sequence[Diagnosis]) -> Document:
 
 
 def compare_json(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
-    """The same for programs."""
+    """Compare runs, as lists and numbers for programs."""
     score = score_of(diagnoses)
     estimates = [_estimate(one, score) for one in diagnoses]
     return {
@@ -133,7 +133,7 @@ def _scores(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], score
 
 
 def _differing(diagnoses: Sequence[Diagnosis]) -> list[str]:
-    """Settings that are not the same in all runs."""
+    """List settings that are not the same in all runs."""
     paths = dict.fromkeys(path for one in diagnoses for path in one.signals.history.settings)
     first = diagnoses[0].signals
     return [

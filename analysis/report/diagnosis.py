@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.diagnosis import Diagnosis
-from analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support
-from analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
-from analysis.document.blocks import Block
-from analysis.experiment import Arm, arms_of, change_text, command, command_apart, shown
-from analysis.report.verdict import SURENESS, verdict
-from analysis.words import counted, listed
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support
+from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.report.arms import Arm, arms_of, change_text, command, command_apart, shown
+from unstuck.analysis.report.verdict import SURENESS, verdict
+from unstuck.analysis.words import counted, listed
 
 
 def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
-    """A run's diagnosis, without figures: what `python -m analysis diagnose` prints."""
+    """Build the diagnosis of a run, without figures, as `python -m unstuck.analysis diagnose` prints it."""
     history = diagnosis.signals.history
     blocks: list[Block] = [
         Paragraph(verdict(diagnosis), lead=True),
@@ -29,7 +29,7 @@ def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
 
 
 def wrong(diagnosis: Diagnosis) -> list[Block]:
-    """What is wrong, the most basic cause first."""
+    """Describe faults, the most basic cause first."""
     found = diagnosis.of(Kind.FAULT, Kind.SUSPECT)
     if not found:
         return []
@@ -40,7 +40,7 @@ def wrong(diagnosis: Diagnosis) -> list[Block]:
 
 
 def limits(diagnosis: Diagnosis) -> list[Block]:
-    """What sets the run's limits, without being a fault; and what is blamed for it without support."""
+    """Describe limits of the run that are no faults, and popular explanations without support."""
     found = diagnosis.of(Kind.LIMIT)
     blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
     for ranked in found:
@@ -49,13 +49,13 @@ def limits(diagnosis: Diagnosis) -> list[Block]:
 
 
 def works(diagnosis: Diagnosis) -> list[Block]:
-    """What was looked at and is in order."""
+    """List checks that are fine."""
     fine = [ranked.finding.headline for ranked in diagnosis.of(Kind.FINE)]
     return [Heading("What works"), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
 
 
 def unknown(diagnosis: Diagnosis) -> list[Block]:
-    """What was not recorded and would decide."""
+    """List metrics that were not recorded and would decide."""
     if not diagnosis.questions:
         return []
     rows = tuple((f"`{name}`", question) for name, question in diagnosis.questions.items())
@@ -68,7 +68,7 @@ def unknown(diagnosis: Diagnosis) -> list[Block]:
 
 
 def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
-    """What to run next: arms beside a control, with milestones, and the command."""
+    """Propose runs: arms beside a control, with milestones, and the command."""
     arms = arms_of(diagnosis)
     tests = _tests(diagnosis)
     if not arms and not tests:
@@ -99,7 +99,7 @@ def apart_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> lis
 
 
 def _rows(arms: Sequence[Arm]) -> tuple[tuple[str, ...], ...]:
-    """Arms that are proposed for the same reason share a row."""
+    """Merge arms that are proposed for the same reason into one row."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for arm in arms:
         reasons.setdefault((arm.why, arm.watch), []).append(change_text(arm.change))
@@ -107,7 +107,7 @@ def _rows(arms: Sequence[Arm]) -> tuple[tuple[str, ...], ...]:
 
 
 def _tests(diagnosis: Diagnosis) -> tuple[str, ...]:
-    """Tests of the first fault's open causes, where it has no remedy: something is broken, rather than set wrong."""
+    """List tests of the first fault's open causes, where the fault has no remedy: a bug rather than a setting."""
     for ranked in diagnosis.of(Kind.FAULT):
         if ranked.finding.remedies or ranked.follows_from:
             continue
@@ -142,7 +142,7 @@ def _finding(ranked: Ranked, title: str, titles: dict[str, str]) -> list[Block]:
 
 
 def _fact(fact: Evidence) -> str:
-    """Evidence with where it comes from, so that it can be looked up."""
+    """Format evidence with its source, so that a reader can look the numbers up."""
     if not fact.metrics:
         return fact.text
     names = ", ".join(f"`{name}`" for name in fact.metrics[:4]) + (", ..." if len(fact.metrics) > 4 else "")

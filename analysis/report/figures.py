@@ -1,32 +1,32 @@
-"""Figures of one run, each from the metrics that it has."""
+"""Figures of one run, drawn from the metrics on record."""
 
 import math
 from collections.abc import Sequence
 
-from analysis.diagnosis.signals import Signals
-from analysis.diagnosis.standing import standing_of
-from analysis.diagnosis.value_floor import FITTED
-from analysis.document import Figure, Table
-from analysis.document.blocks import Block
-from analysis.plots.canvas import Canvas
-from analysis.plots.curves import Level, Line, curves, stacked
-from analysis.words import number, percent, span
-from rl import metrics
+from unstuck.analysis.diagnosis.rules.value_floor import FITTED
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.document import Figure, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.plots.canvas import Canvas
+from unstuck.analysis.plots.curves import Level, Line, curves, stacked
+from unstuck.analysis.words import number, percent, span
+from unstuck.rl import metrics
 
 
 def figures_of(run: Signals) -> list[Block]:
-    """What can be drawn of a run: score, value loss beside its floor, actions, updates; and a confusion table."""
+    """Draw score, value loss beside its floor, actions, updates and a confusion table, as far as recorded."""
     drawn = [_score(run), _returns(run), _value_loss(run), _actions(run), _updates(run), _entropy(run)]
     return [figure for figure in drawn if figure] + confusion(run)
 
 
 def figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
-    """A block from a canvas."""
+    """Make a block from a canvas."""
     return Figure(name, canvas.svg(name, caption, alt), caption, alt)
 
 
 def line_of(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
-    """A metric's curve, with the lowest and the highest seed as its band where seeds were recorded."""
+    """Make a line of a metric, with the lowest and the highest seed as its band where seeds were recorded."""
     curve = run.finite(name)
     seeds = [seed for seed in run.history.seeds(name).values() if len(seed)]
     band = []
@@ -44,7 +44,7 @@ def _name(run: Signals, kind: str) -> str:
 
 
 def _told(run: Signals, name: str) -> str:
-    """A curve in words: where it starts and ends, and how far it reaches."""
+    """Describe a curve in words: start, end and range."""
     curve = run.finite(name)
     ends = f"{number(float(curve.iloc[0]), 3)} at iteration {curve.index[0]} to {number(float(curve.iloc[-1]), 3)}"
     return f"{name} from {ends} at {curve.index[-1]}, between {span([float(curve.min()), float(curve.max())])}"
@@ -133,7 +133,7 @@ def _entropy(run: Signals) -> Figure | None:
 
 
 def confusion(run: Signals) -> list[Block]:
-    """The last evaluation's counts beside those of policies that have learned nothing, on the same flows."""
+    """Tabulate the last evaluation's counts beside those of policies that have learned nothing, on the same flows."""
     counts = run.confusion
     if counts.empty:
         return []

@@ -1,19 +1,19 @@
-"""What pruning saved, and what it risked."""
+"""Blocks on pruning: the iterations saved, and the good trials at risk."""
 
 import math
 
-from analysis.document import Heading, Paragraph, Table
-from analysis.document.blocks import Block
-from analysis.pruning import LEAST, Pruning, pruning_of
-from analysis.trials import Sweep
-from analysis.words import counted, listed, number, percent
+from unstuck.analysis.document import Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.sweep.pruning import LEAST, Pruning, pruning_of
+from unstuck.analysis.sweep.trials import Sweep
+from unstuck.analysis.words import counted, listed, number, percent
 
 WEAK = 0.5
 """Rank correlation below which a rung says little about the end."""
 
 
 def pruning_blocks(sweep: Sweep) -> list[Block]:
-    """Rungs, what they stopped, and how well they foresee the end."""
+    """Describe rungs, the trials stopped there, and how well rungs predict the end."""
     found = pruning_of(sweep)
     if found is None:
         return []

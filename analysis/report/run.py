@@ -2,22 +2,22 @@
 
 from pathlib import Path
 
-from analysis.diagnosis import Diagnosis
-from analysis.diagnosis.signals import setting_text
-from analysis.document import Bullets, Document, Heading, Paragraph, Table
-from analysis.document.blocks import Block
-from analysis.report.diagnosis import limits, next_steps, unknown, works, wrong
-from analysis.report.figures import figures_of
-from analysis.report.verdict import verdict
-from analysis.words import counted
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.signals import setting_text
+from unstuck.analysis.document import Bullets, Document, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.report.diagnosis import limits, next_steps, unknown, works, wrong
+from unstuck.analysis.report.figures import figures_of
+from unstuck.analysis.report.verdict import verdict
+from unstuck.analysis.words import counted
 
 
 def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
-    """The report of a run.
+    """Build the report of a run.
 
     Args:
-        diagnosis: Of the run.
-        folder: Of the sweeps, for commands.
+        diagnosis: Diagnosis of the run.
+        folder: Folder of the sweeps, for commands.
     """
     history = diagnosis.signals.history
     ended = (

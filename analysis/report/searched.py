@@ -1,29 +1,29 @@
-"""What a sweep searched, which settings matter, and what was to be expected."""
+"""Blocks on the search: what was searched, which settings matter, and which result was to be expected."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.diagnosis import Diagnosis
-from analysis.diagnosis.rewards import rewards_of
-from analysis.diagnosis.value_floor import beside_the_floor
-from analysis.document import Bullets, Figure, Heading, Paragraph, Table
-from analysis.document.blocks import Block
-from analysis.floor import explainable
-from analysis.importance import DASHBOARD_SHARE, PER_SETTING, TOP_SHARE, Importance
-from analysis.interactions import interactions
-from analysis.judgements import FILE
-from analysis.plots.settings import Axis, Bar, bars, parallel, scatter
-from analysis.report.figures import figure
-from analysis.trials import COMPLETED, Sweep, Trial
-from analysis.words import counted, number, percent
-from rl import metrics
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.rewards import rewards_of
+from unstuck.analysis.diagnosis.rules.value_floor import beside_the_floor
+from unstuck.analysis.document import Bullets, Figure, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.floor import explainable
+from unstuck.analysis.plots.settings import Axis, Bar, bars, parallel, scatter
+from unstuck.analysis.report.figures import figure
+from unstuck.analysis.sweep.importance import DASHBOARD_SHARE, PER_SETTING, TOP_SHARE, Importance
+from unstuck.analysis.sweep.interactions import interactions
+from unstuck.analysis.sweep.judgements import FILE
+from unstuck.analysis.sweep.trials import COMPLETED, Sweep, Trial
+from unstuck.analysis.words import counted, number, percent
+from unstuck.rl import metrics
 
 _SPACE = "space."
 
 
 def searched_blocks(sweep: Sweep) -> list[Block]:
-    """Ranges, sampler, scheduler and budget."""
+    """Describe ranges, sampler, scheduler and budget."""
     best, rows = sweep.best, []
     for path in sweep.searched:
         rows.append(
@@ -56,7 +56,7 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
 
 
 def _range(sweep: Sweep, path: str) -> str:
-    """A range as the space states it, or the values that a list of points had."""
+    """Format a range as the space states it, or the values of a list of points."""
     prefix = f"{_SPACE}{path}."
     kinds = {name.removeprefix(prefix): value for name, value in sweep.settings.items() if name.startswith(prefix)}
     if kinds:
@@ -190,7 +190,7 @@ def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
 
 
 def _lines(sweep: Sweep) -> list[Block]:
-    """Parallel coordinates over trials that came to a value."""
+    """Plot parallel coordinates of the trials that have a value."""
     trials = sweep.ranked()
     paths = [path for path in sweep.searched if len({str(trial.values.get(path)) for trial in trials}) > 1]
     if len(trials) < 3 or not paths:
@@ -209,7 +209,7 @@ def _lines(sweep: Sweep) -> list[Block]:
 
 
 def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
-    """The two most important settings against each other, and how much pairs explain beyond their parts."""
+    """Plot the two most important settings against each other, and list how much pairs explain beyond their parts."""
     trials = sweep.ranked()
     paths = [one.path for one in found]
     if len(paths) < 2 or len(trials) < 5:
@@ -237,7 +237,7 @@ def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
 
 
 def axis_of(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
-    """A searched setting as an axis: numbers as they are, anything else by its place among the values seen."""
+    """Make an axis of a searched setting: numbers as they are, other values by their position among the values seen."""
     values = [trial.values.get(path) for trial in trials]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         numbers = [float(value) for value in values]  # type: ignore[arg-type]
@@ -253,7 +253,7 @@ def _tip(sweep: Sweep, trial: Trial) -> str:
 
 
 def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple[str, str, str, str]]:
-    """What was to be expected of the best trial and of the control, beside what was measured."""
+    """Tabulate the expected result of the best trial and of the control beside the measured one."""
     rows: list[tuple[str, str, str, str]] = []
     for trial, who in ((sweep.control, "control"), (sweep.best, "best trial")):
         if trial is None or trial.number not in diagnoses or (who == "best trial" and trial is sweep.control):
@@ -298,12 +298,12 @@ def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple
 
 
 def short(path: str) -> str:
-    """A setting's name without its group."""
+    """Return a setting's name without its group."""
     return path.rpartition(".")[2]
 
 
 def value_text(value: Any) -> str:
-    """A setting's value, short."""
+    """Format a setting's value, short."""
     if isinstance(value, list | tuple):
         return "[" + ", ".join(value_text(item) for item in value) + "]"
     return "" if value is None else number(value, 3) if isinstance(value, float) else str(value)

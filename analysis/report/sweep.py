@@ -1,24 +1,24 @@
-"""The report of a sweep: who won and by how much, what was searched, how trials ended, what matters, what next."""
+"""The report of a sweep: the best trial and its lead, the search, how trials ended, what matters, what to run next."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.comparison import judged, size
-from analysis.diagnosis import Diagnosis
-from analysis.document import Bullets, Document, Heading, Paragraph, Table
-from analysis.document.blocks import Block
-from analysis.importance import Importance
-from analysis.judgements import moment, read_again
-from analysis.report import searched, sweep_figures
-from analysis.report.diagnosis import limits, wrong
-from analysis.report.pruned import pruning_blocks
-from analysis.report.sweep_next import next_blocks
-from analysis.report.sweep_verdict import sweep_verdict
-from analysis.report.verdict import verdict
-from analysis.statistics import over_seeds
-from analysis.trials import COMPLETED, PRUNED, VALUE_AND_RUNG, Sweep, Trial, counts
-from analysis.words import counted, give_or_take, listed, number, span
+from unstuck.analysis.comparison import judged, size
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.document import Bullets, Document, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.report import searched, sweep_figures
+from unstuck.analysis.report.diagnosis import limits, wrong
+from unstuck.analysis.report.pruned import pruning_blocks
+from unstuck.analysis.report.sweep_next import next_blocks
+from unstuck.analysis.report.sweep_verdict import sweep_verdict
+from unstuck.analysis.report.verdict import verdict
+from unstuck.analysis.statistics import over_seeds
+from unstuck.analysis.sweep.importance import Importance
+from unstuck.analysis.sweep.judgements import moment, read_again
+from unstuck.analysis.sweep.trials import COMPLETED, PRUNED, VALUE_AND_RUNG, Sweep, Trial, counts
+from unstuck.analysis.words import counted, give_or_take, listed, number, span
 
 MOST_ROWS = 200
 """Of the table of all trials."""
@@ -50,7 +50,7 @@ class Findings:
 
 
 def sweep_document(found: Findings) -> Document:
-    """The report of a sweep."""
+    """Build the report of a sweep."""
     sweep = found.sweep
     blocks: list[Block] = [
         Paragraph(sweep_verdict(sweep, found.importances), lead=True),
@@ -82,7 +82,7 @@ def elsewhere(found: Findings) -> str:
 
 
 def _works(found: Findings) -> list[Block]:
-    """What works and what does not, in a line each."""
+    """List what works and what does not, one line each."""
     sweep, items = found.sweep, []
     best, control = sweep.best, sweep.control
     for trial, who in ((best, "The best trial"), (control, "The control")):
@@ -199,7 +199,7 @@ def _judged(sweep: Sweep) -> list[Block]:
 
 
 def _diagnosed(found: Findings) -> list[Block]:
-    """What the rules say of the trials: how often, of which, and of the best one in full."""
+    """Count findings over trials, and show the best trial's findings in full."""
     if not found.diagnoses:
         return [
             Heading("Diagnosis"),
@@ -240,7 +240,7 @@ _KINDS = {"fault": 0, "suspect": 1, "limit": 2}
 
 
 def _expected(found: Findings) -> list[Block]:
-    """What theory, or a policy that has learned nothing, leads to expect, beside what was measured."""
+    """Compare the measured result with theory, or with a policy that has learned nothing."""
     rows = searched.expectations(found.sweep, found.diagnoses)
     if not rows:
         return []

@@ -1,22 +1,22 @@
-"""Curves of a sweep's trials."""
+"""Figures of a sweep: curves of its trials."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from analysis.axis import BATCH
-from analysis.diagnosis import Diagnosis
-from analysis.diagnosis.signals import Signals
-from analysis.document.blocks import Block
-from analysis.plots.curves import Level, Line, Mark, curves
-from analysis.report.figures import figure, line_of
-from analysis.trials import Sweep, Trial
-from analysis.words import counted, number
-from rl import metrics
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.plots.curves import Level, Line, Mark, curves
+from unstuck.analysis.report.figures import figure, line_of
+from unstuck.analysis.sweep.trials import Sweep, Trial
+from unstuck.analysis.words import counted, number
+from unstuck.records.axis import BATCH
+from unstuck.rl import metrics
 
 
 def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block]:
-    """The objective of all trials, with the best one and the control in colour; and the value loss of these two."""
+    """Plot the objective of all trials, the best one and the control in colour, and the value loss of these two."""
     trials = [trial for trial in sweep.trials if len(_points(trial)) > 1]
     if not trials:
         return []
@@ -49,7 +49,7 @@ def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:
 
 
 def _rungs(sweep: Sweep) -> list[Mark]:
-    """Where trials were judged against each other."""
+    """Return the iterations at which trials were compared."""
     first: dict[int, int] = {}
     for trial in sweep.trials:
         for entry in trial.rungs:
@@ -58,7 +58,7 @@ def _rungs(sweep: Sweep) -> list[Mark]:
 
 
 def _trivial(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Level]:
-    """The F1 of the best policy that has learned nothing."""
+    """Return the F1 of the best policy that has learned nothing."""
     if sweep.metric != metrics.F1:
         return []
     for diagnosis in diagnoses.values():

@@ -1,22 +1,22 @@
-"""What to run after a sweep: exact commands, each with what to watch for."""
+"""Commands to run after a sweep, each with what to watch for."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis.diagnosis import Diagnosis
-from analysis.document import Commands, Heading, Paragraph, Table
-from analysis.document.blocks import Block
-from analysis.experiment import arms_of, change_text, command, recorded_words, shown
-from analysis.programs import module_program, sweep_program, sweep_words
-from analysis.report.diagnosis import apart_blocks
-from analysis.trials import COMPLETED, Sweep
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.document import Commands, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.programs import module_program, sweep_program, sweep_words
+from unstuck.analysis.report.arms import arms_of, change_text, command, recorded_words, shown
+from unstuck.analysis.report.diagnosis import apart_blocks
+from unstuck.analysis.sweep.trials import COMPLETED, Sweep
 
 FEW = 10
 """Completed trials for each searched setting, below which a search has hardly begun."""
 
 
 def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
-    """Judge the best, then mend what the diagnosis of the best trial (or of the control) found, then search on."""
+    """Propose steps: judge the best trial, mend what the diagnosis of the best (or the control) found, search on."""
     blocks: list[Block] = [Heading("What to run next")]
     if sweep.best and not sweep.judgement:
         blocks += [
@@ -41,7 +41,7 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
 
 
 def _arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
-    """Arms for the best trial, or for the control where none completed."""
+    """Choose arms for the best trial, or for the control where no trial completed."""
     trial = sweep.best or sweep.control
     if trial is None or trial.number not in diagnoses:
         return []

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from analysis.comparison import judged, remedy, searched, size
-from analysis.importance import Importance
-from analysis.judgements import Judgement
-from analysis.report.searched import what_matters
-from analysis.statistics import difference
-from analysis.trials import COMPLETED, Sweep, Trial, counts
-from analysis.words import counted, give_or_take, listed, number
+from unstuck.analysis.comparison import judged, remedy, searched, size
+from unstuck.analysis.report.searched import what_matters
+from unstuck.analysis.statistics import difference
+from unstuck.analysis.sweep.importance import Importance
+from unstuck.analysis.sweep.judgements import Judgement
+from unstuck.analysis.sweep.trials import COMPLETED, Sweep, Trial, counts
+from unstuck.analysis.words import counted, give_or_take, listed, number
 
 
 def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:

@@ -1,13 +1,13 @@
-"""The first sentence: what is the matter with a run, and how it stands."""
+"""The first sentence on a run: its most basic fault, and how well the run does."""
 
-from analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
-from analysis.diagnosis.standing import State, standing_of
+from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
+from unstuck.analysis.diagnosis.standing import State, standing_of
 
 SURENESS = {Sureness.SURE: "sure", Sureness.LIKELY: "likely", Sureness.POSSIBLE: "possible"}
 
 
 def verdict(diagnosis: Diagnosis) -> str:
-    """One sentence, with the score and the most basic fault."""
+    """Write one sentence, with the score and the most basic fault."""
     standing = standing_of(diagnosis.signals)
     faults = diagnosis.of(Kind.FAULT)
     if faults:
@@ -25,11 +25,11 @@ def verdict(diagnosis: Diagnosis) -> str:
 
 
 def brief(ranked: Ranked) -> str:
-    """What a finding claims, without its numbers."""
+    """Return what a finding claims, without its numbers."""
     return ranked.finding.headline.partition(": ")[0]
 
 
 def lower(text: str) -> str:
-    """As it stands within a sentence; names such as F1 and KL keep their capitals."""
+    """Lower the first letter for use within a sentence; names such as F1 and KL keep their capitals."""
     named = text[1:2].isupper() or text[1:2].isdigit()
     return text if named else text[:1].lower() + text[1:]

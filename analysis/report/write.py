@@ -1,30 +1,30 @@
-"""Writes reports: Markdown with its figures beside it, and one HTML page that needs nothing else."""
+"""Write reports: Markdown with its figures beside, and one HTML page that needs no other file."""
 
 import shutil
 from pathlib import Path
 
-from analysis.diagnosis import Diagnosis
-from analysis.document import Document, Figure, to_markdown
-from analysis.document.html import to_html
-from analysis.errors import AnalysisError
-from analysis.history import Stores
-from analysis.identity import identity
-from analysis.plots.canvas import STYLE
-from analysis.report.run import run_document
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.document import Document, Figure, to_markdown
+from unstuck.analysis.document.html import to_html
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import Stores
+from unstuck.analysis.plots.canvas import STYLE
+from unstuck.analysis.report.run import run_document
+from unstuck.records.identity import identity
 
 FIGURES = "figures"
 
 
 def write_document(document: Document, folder: Path, stem: str) -> list[Path]:
-    """Writes a document into a folder, each file as a whole.
+    """Write a document into a folder, each file as a whole.
 
     Args:
-        document: What to write.
-        folder: Made where missing.
-        stem: Of the files' names.
+        document: The document.
+        folder: The folder, made where missing.
+        stem: Stem of the files' names.
 
     Returns:
-        The Markdown file, the HTML page and the folder of the Markdown's figures, if it has any.
+        The Markdown file, the HTML page and the folder of the Markdown's figures, if there are figures.
     """
     try:
         figures = folder / f"{stem}-{FIGURES}"
@@ -52,12 +52,12 @@ def _write(file: Path, text: str) -> None:
 
 
 def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None) -> list[Path]:
-    """Writes the report of a run.
+    """Write the report of a run.
 
     Args:
-        diagnosis: Of the run.
-        stores: Where sweeps lie, for commands.
-        folder: Where to write; by default a trial's own folder, for anything else `reports/` beside the sweeps.
+        diagnosis: Diagnosis of the run.
+        stores: Places where sweeps lie, for commands.
+        folder: Folder to write to; by default a trial's own folder, for other runs `reports/` beside the sweeps.
 
     Returns:
         The files written, to be kept with the run.

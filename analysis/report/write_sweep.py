@@ -1,18 +1,18 @@
-"""Writes the report of a sweep: reads its ledger and MLflow, and leaves Markdown and HTML in its folder."""
+"""Write the report of a sweep: read ledger and MLflow, and leave Markdown and HTML in the sweep's folder."""
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis.diagnosis import Diagnosis, diagnose
-from analysis.errors import AnalysisError
-from analysis.history import Stores
-from analysis.history.tracked import TrackedRuns
-from analysis.identity import identity
-from analysis.importance import dashboard_importances, distributions, importances, read_sweep
-from analysis.report.sweep import Findings, sweep_document
-from analysis.report.write import write_document
-from analysis.trials import COMPLETED, Sweep
+from unstuck.analysis.diagnosis import Diagnosis, diagnose
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import Stores
+from unstuck.analysis.history.tracked import TrackedRuns
+from unstuck.analysis.report.sweep import Findings, sweep_document
+from unstuck.analysis.report.write import write_document
+from unstuck.analysis.sweep.importance import dashboard_importances, distributions, importances, read_sweep
+from unstuck.analysis.sweep.trials import COMPLETED, Sweep
+from unstuck.records.identity import identity
 
 ENOUGH_COMPLETED = 0.6
 """Share of the trials that must have completed for importances to be about final values; else they are about the first
@@ -20,19 +20,19 @@ rung, which all trials reached alike."""
 
 
 def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folder: Path | None = None) -> list[Path]:
-    """Writes the report of a sweep into its folder, `report/`.
+    """Write the report of a sweep into its folder, `report/`.
 
     Args:
-        name: Of the sweep.
-        stores: Where its folder and MLflow's records are.
+        name: Name of the sweep.
+        stores: Places of its folder and of MLflow's records.
         optuna_url: The ledger's URL; None: `optuna.db` in the sweeps' folder.
-        folder: Where to write instead.
+        folder: Another folder to write to.
 
     Returns:
         The files and folders written, to be kept as artifacts of the sweep's MLflow run.
 
     Raises:
-        AnalysisError: There is no such sweep, or its report cannot be written.
+        AnalysisError: There is no such sweep, or the report cannot be written.
     """
     document = sweep_document(findings_of(name, stores, optuna_url))
     return write_document(document, folder or stores.folder / name / "report", "report")
@@ -41,13 +41,13 @@ def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folde
 def findings_of(
     name: str, stores: Stores, optuna_url: str | None = None, diagnoses: Mapping[int, Diagnosis] | None = None
 ) -> Findings:
-    """All that a sweep's report is made from.
+    """Collect the contents of a sweep's report.
 
     Args:
-        name: Of the sweep.
-        stores: Where its folder and MLflow's records are.
-        optuna_url: As for `report_sweep`.
-        diagnoses: Of its trials; None: of those that MLflow holds.
+        name: Name of the sweep.
+        stores: Places of its folder and of MLflow's records.
+        optuna_url: The ledger's URL, as for `report_sweep`.
+        diagnoses: Diagnoses of its trials; None for those that MLflow holds.
     """
     sweep = read_sweep(name, stores.folder, optuna_url)
     completed = sweep.ranked(COMPLETED)
@@ -76,7 +76,7 @@ def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
 
 
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
-    """Of all trials whose curves MLflow holds; none where it holds none."""
+    """Diagnose all trials whose curves MLflow holds."""
     try:
         histories = TrackedRuns(stores.mlflow).histories(name, identity(stores.folder / name))
     except AnalysisError:

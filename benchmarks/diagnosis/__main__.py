@@ -11,11 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from unstuck.records.machine import granted_cores
+from unstuck.rl import metrics
+
 from benchmarks.diagnosis import split, tables
 from benchmarks.diagnosis.scoring import harms, verdicts
 from benchmarks.diagnosis.training import arms, runs
-from rl import metrics
-from sweeps.machine import granted_cores
 
 
 def main() -> int:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from unstuck.rl.data.types import FlowData
+from unstuck.rl.learner import Learner
+
 from benchmarks.diagnosis.in_data import FewFlows, LabelsExchanged
 from benchmarks.diagnosis.in_environment import (
     ConstantReward,
@@ -30,8 +33,6 @@ from benchmarks.diagnosis.in_learner import (
     PolicyLeftOut,
     ScheduleTooShort,
 )
-from rl.data.types import FlowData
-from rl.learner import Learner
 
 _TRIAGE = ("shuffled", "stream", "wide", "bursts")
 _QUICK = ("cartpole", *_TRIAGE)

@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import SeedSequence
-
-from rl.data.types import FlowData, Flows
+from unstuck.rl.data.types import FlowData, Flows
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numpy.random import SeedSequence
-
-from rl.envs.evaluate import Act, Evaluator, Results
-from rl.learner import Learner
+from unstuck.rl.envs.evaluate import Act, Evaluator, Results
+from unstuck.rl.learner import Learner
 
 Array = npt.NDArray[Any]
 

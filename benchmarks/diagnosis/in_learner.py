@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
-
-from rl.learner import Learner
-from rl.ppo import Batch
+from unstuck.rl.learner import Learner
+from unstuck.rl.ppo import Batch
 
 
 class Stepping:

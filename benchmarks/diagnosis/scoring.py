@@ -8,8 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-from analysis.diagnosis import diagnose
-from analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.finding import Kind
+
 from benchmarks.diagnosis.faults import FAULTS
 from benchmarks.diagnosis.harm import Harm, harm_of
 from benchmarks.diagnosis.training import Arm, Run, prefixes, runs

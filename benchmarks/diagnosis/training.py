@@ -16,20 +16,20 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.data.types import FlowData
+from unstuck.rl.learner import Learner
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
-from analysis.history import History
 from benchmarks.diagnosis.faults import FAULTS, Form
 from benchmarks.diagnosis.healthy import VARIANTS
 from benchmarks.diagnosis.split import DRAWN_BY
 from benchmarks.diagnosis.worlds import WORLDS, World
 from benchmarks.finished import code_digest
-from rl import metrics
-from rl.config import DataConfig
-from rl.data import load_flows
-from rl.data.types import FlowData
-from rl.learner import Learner
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
 
 SEEDS = 5
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from rl import metrics
-from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
+from unstuck.rl import metrics
+from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 
 ITERATIONS = 120
 EVERY = 4

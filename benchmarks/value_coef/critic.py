@@ -2,10 +2,11 @@
 
 import dataclasses
 
+from unstuck.rl import metrics
+
 from benchmarks.value_coef.independent import IndependentRewards, highest_explained_variance
 from benchmarks.value_coef.tables import Table, difference, spread
 from benchmarks.value_coef.training import Arm, Scale, Scene, Unjudged, late, side_by_side, train, triage
-from rl import metrics
 
 
 def faster(scale: Scale) -> list[Table]:

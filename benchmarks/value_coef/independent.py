@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box, Discrete
-
-from rl.envs.lanes import Actions, LaneVectorEnv, Observations, State
+from unstuck.rl.envs.lanes import Actions, LaneVectorEnv, Observations, State
 
 NEVER = 10**9
 NUM_FEATURES = 4

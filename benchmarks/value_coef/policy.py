@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from unstuck.rl import metrics
+from unstuck.rl.learner import Learner
 
 from benchmarks.value_coef.optimisers import networks_apart
 from benchmarks.value_coef.tables import Table, Values, rank_correlation, spread
@@ -22,8 +24,6 @@ from benchmarks.value_coef.training import (
     train,
     triage,
 )
-from rl import metrics
-from rl.learner import Learner
 
 EARLY = 20
 """Iterations over which KL is averaged in P3: later, the policies differ in what they have left to learn."""

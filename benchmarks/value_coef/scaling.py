@@ -3,6 +3,8 @@
 import dataclasses
 
 from torch import Tensor
+from unstuck.rl import metrics
+from unstuck.rl.adam import Adam
 
 from benchmarks.value_coef.optimisers import Sgd, networks_apart
 from benchmarks.value_coef.tables import Table, spread
@@ -19,8 +21,6 @@ from benchmarks.value_coef.training import (
     train,
     triage,
 )
-from rl import metrics
-from rl.adam import Adam
 
 UNCLIPPED = {"normalize_returns": "batch", "max_grad_norm": NO_CLIP}
 UNJUDGED = {**UNCLIPPED, "num_iterations": NEVER, "eval_every": NEVER}

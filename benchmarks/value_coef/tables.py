@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from analysis.statistics import Interval, paired_difference
+from unstuck.analysis.statistics import Interval, paired_difference
 
 Values = npt.NDArray[np.float64]
 

@@ -5,21 +5,20 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.random import SeedSequence
-
-from rl.config import DataConfig
-from rl.data.encode import encode, fit_features
-from rl.data.hints import hints
-from rl.data.notation import Notation
-from rl.data.nsl_kdd import read_nsl_kdd
-from rl.data.raw import RawFlows, row_ids
-from rl.data.report import report
-from rl.data.split import check_parts, leave_out_shared, split_by_size, split_stream
-from rl.data.split_as_they_fit import split_as_they_fit
-from rl.data.synthetic import generate
-from rl.data.table import read_csv
-from rl.data.types import FlowData, Flows
-from rl.errors import LittleLeftError
-from rl.seeding import child
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data.encode import encode, fit_features
+from unstuck.rl.data.hints import hints
+from unstuck.rl.data.notation import Notation
+from unstuck.rl.data.nsl_kdd import read_nsl_kdd
+from unstuck.rl.data.raw import RawFlows, row_ids
+from unstuck.rl.data.report import report
+from unstuck.rl.data.split import check_parts, leave_out_shared, split_by_size, split_stream
+from unstuck.rl.data.split_as_they_fit import split_as_they_fit
+from unstuck.rl.data.synthetic import generate
+from unstuck.rl.data.table import read_csv
+from unstuck.rl.data.types import FlowData, Flows
+from unstuck.rl.errors import LittleLeftError
+from unstuck.rl.seeding import child
 
 __all__ = ["AS_THEY_FIT", "BY_SIZE", "FlowData", "Flows", "fingerprint", "load_flows"]
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
-from rl.data.notation import Notation, guess
-from rl.data.raw import Categorical
-from rl.errors import DataError
+from unstuck.rl.data.notation import Notation, guess
+from unstuck.rl.data.raw import Categorical
+from unstuck.rl.errors import DataError
 
 PLAIN = Notation()
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})

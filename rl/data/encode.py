@@ -5,9 +5,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from rl.data.raw import Categorical, RawFlows
-from rl.errors import LittleLeftError
+from unstuck.rl.data.raw import Categorical, RawFlows
+from unstuck.rl.errors import LittleLeftError
 
 CLIP = 10.0  # scaled values beyond this are set to it
 MAX_CATEGORIES = 64  # most frequent names of a column that get a feature of their own ...

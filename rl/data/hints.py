@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from rl.data.columns import MISSING_NAME
-from rl.data.encode import MAX_CATEGORIES, MIN_ROWS
-from rl.data.notation import ENOUGH, NOTATIONS, Notation, guess
-from rl.data.raw import Categorical, RawFlows
+from unstuck.rl.data.columns import MISSING_NAME
+from unstuck.rl.data.encode import MAX_CATEGORIES, MIN_ROWS
+from unstuck.rl.data.notation import ENOUGH, NOTATIONS, Notation, guess
+from unstuck.rl.data.raw import Categorical, RawFlows
 
 LEAK = 0.98
 """Balanced accuracy of one column by itself from which it is named. The strongest columns of NSL-KDD (`src_bytes`,

@@ -6,12 +6,11 @@ and is never read. Files without it, such as KDD Cup 99 itself, have 42 columns.
 """
 
 import numpy as np
-
-from rl.config import DataConfig
-from rl.data.columns import MISSING_NAME, count_infinite, is_missing, read_numbers
-from rl.data.files import read_sheet
-from rl.data.raw import Categorical, RawFlows
-from rl.errors import DataError
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data.columns import MISSING_NAME, count_infinite, is_missing, read_numbers
+from unstuck.rl.data.files import read_sheet
+from unstuck.rl.data.raw import Categorical, RawFlows
+from unstuck.rl.errors import DataError
 
 FEATURES = (
     "duration",

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
-from rl.config import DataConfig
-from rl.data.encode import Feature
-from rl.data.raw import RawFlows
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data.encode import Feature
+from unstuck.rl.data.raw import RawFlows
 
 LISTED = 5  # columns that the line names at most, for each reason
 WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which it is said

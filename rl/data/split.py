@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from rl.data.raw import row_ids
-from rl.data.types import Flows
-from rl.errors import DataError, LittleLeftError
+from unstuck.rl.data.raw import row_ids
+from unstuck.rl.data.types import Flows
+from unstuck.rl.errors import DataError, LittleLeftError
 
 EVAL_SHARE = 0.2  # validation and test take at most this share of the flows, each
 MIN_FLOWS = 100

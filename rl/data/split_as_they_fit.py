@@ -6,8 +6,7 @@ Groups larger than a part, and most of the large ones, fall to training, so freq
 
 import numpy as np
 import numpy.typing as npt
-
-from rl.data.split import Counts, Parts, Rows, eval_counts, thin
+from unstuck.rl.data.split import Counts, Parts, Rows, eval_counts, thin
 
 DRAWS = 10
 

@@ -8,9 +8,8 @@ one kind. `data.difficulty` moves the attacks into the benign flows and lets som
 
 import numpy as np
 import numpy.typing as npt
-
-from rl.config import DataConfig, require
-from rl.data.raw import RawFlows
+from unstuck.rl.config import DataConfig, require
+from unstuck.rl.data.raw import RawFlows
 
 HIDDEN = 6  # hidden properties, or fewer with few features
 KINDS = 5  # of attacks: both sides of the first two hidden properties, one of the third

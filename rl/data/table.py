@@ -7,13 +7,12 @@ one is named by `rl.data.hints`.
 from collections import Counter
 
 import numpy as np
-
-from rl.config import DataConfig
-from rl.data.columns import count_infinite, is_missing, read_column
-from rl.data.files import LISTED, Sheet, read_sheet, suggest
-from rl.data.notation import Notation
-from rl.data.raw import Categorical, RawFlows
-from rl.errors import DataError
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data.columns import count_infinite, is_missing, read_column
+from unstuck.rl.data.files import LISTED, Sheet, read_sheet, suggest
+from unstuck.rl.data.notation import Notation
+from unstuck.rl.data.raw import Categorical, RawFlows
+from unstuck.rl.errors import DataError
 
 
 def read_csv(config: DataConfig) -> RawFlows:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from rl.data.report import LoadReport
+from unstuck.rl.data.report import LoadReport
 
 
 @dataclass(frozen=True)

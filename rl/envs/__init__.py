@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
-
-from rl.config import ACTIONS, TRIAGE, EnvConfig
-from rl.data.types import FlowData
-from rl.distributions import distribution_over
-from rl.envs.evaluate import Evaluator, make_evaluator
-from rl.envs.gym import LaneEnv, make_gym_vec
-from rl.envs.spaces import Actions
-from rl.envs.triage import TriageVectorEnv
-from rl.errors import ConfigError
+from unstuck.rl.config import ACTIONS, TRIAGE, EnvConfig
+from unstuck.rl.data.types import FlowData
+from unstuck.rl.distributions import distribution_over
+from unstuck.rl.envs.evaluate import Evaluator, make_evaluator
+from unstuck.rl.envs.gym import LaneEnv, make_gym_vec
+from unstuck.rl.envs.spaces import Actions
+from unstuck.rl.envs.triage import TriageVectorEnv
+from unstuck.rl.errors import ConfigError
 
 __all__ = ["Actions", "Evaluator", "LaneEnv", "action_names", "make_evaluator", "make_vec"]
 
-gymnasium.register(TRIAGE, entry_point="rl.envs.triage:TriageEnv")
+gymnasium.register(TRIAGE, entry_point="unstuck.rl.envs.triage:TriageEnv")
 
 
 def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order: str = "shuffled") -> LaneEnv:

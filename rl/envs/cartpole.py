@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box, Discrete
-
-from rl.envs.lanes import LaneVectorEnv, Observations, State
+from unstuck.rl.envs.lanes import LaneVectorEnv, Observations, State
 
 GRAVITY = 9.8  # m/s^2
 POLE_MASS = 0.1  # kg

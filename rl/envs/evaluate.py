@@ -5,15 +5,14 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from rl import metrics
-from rl.config import ACTIONS, TRIAGE, EnvConfig
-from rl.data.types import Flows
-from rl.envs.confusion import RANDOM_FLAG_SHARE, Confusion, confusion, f1, f1_at_random, precision, recall
-from rl.envs.gym import LaneEnv, make_gym_vec
-from rl.envs.spaces import Actions
-from rl.envs.triage import reward_table
-from rl.errors import ConfigError
+from unstuck.rl import metrics
+from unstuck.rl.config import ACTIONS, TRIAGE, EnvConfig
+from unstuck.rl.data.types import Flows
+from unstuck.rl.envs.confusion import RANDOM_FLAG_SHARE, Confusion, confusion, f1, f1_at_random, precision, recall
+from unstuck.rl.envs.gym import LaneEnv, make_gym_vec
+from unstuck.rl.envs.spaces import Actions
+from unstuck.rl.envs.triage import reward_table
+from unstuck.rl.errors import ConfigError
 
 Act = Callable[[npt.NDArray[np.float32]], Actions]
 Results = dict[str, npt.NDArray[np.float64]]

@@ -12,11 +12,10 @@ from gymnasium.error import UnregisteredEnv
 from gymnasium.spaces import Box, Space
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
-
-from rl.envs.cartpole import CartPoleVector
-from rl.envs.lanes import LaneVectorEnv
-from rl.envs.spaces import Actions, flattened, lane_actions
-from rl.errors import ConfigError
+from unstuck.rl.envs.cartpole import CartPoleVector
+from unstuck.rl.envs.lanes import LaneVectorEnv
+from unstuck.rl.envs.spaces import Actions, flattened, lane_actions
+from unstuck.rl.errors import ConfigError
 
 
 def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":

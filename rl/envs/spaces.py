@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple, flatdim
 from gymnasium.wrappers import FlattenObservation
-
-from rl.config import require
-from rl.errors import ConfigError
+from unstuck.rl.config import require
+from unstuck.rl.errors import ConfigError
 
 Actions = npt.NDArray[Any]
 """Of L lanes, as the learner gives them: int64 `[L]` or `[L, d]`, counted from 0, or float32 `[L, d]`, unbounded."""

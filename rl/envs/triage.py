@@ -9,10 +9,9 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
-
-from rl.config import ACTIONS, ORDERS, DataConfig, EnvConfig, one_of, require
-from rl.data.types import Flows
-from rl.envs.lanes import LaneVectorEnv, Observations, State
+from unstuck.rl.config import ACTIONS, ORDERS, DataConfig, EnvConfig, one_of, require
+from unstuck.rl.data.types import Flows
+from unstuck.rl.envs.lanes import LaneVectorEnv, Observations, State
 
 
 def draw_episode(
@@ -163,6 +162,6 @@ def _check_part(flows: Flows, env: EnvConfig, order: str) -> None:
 
 
 def _default_flows() -> Flows:
-    from rl.data import load_flows  # only now: whoever brings flows need not load the sources
+    from unstuck.rl.data import load_flows  # only now: whoever brings flows need not load the sources
 
     return load_flows(DataConfig()).train

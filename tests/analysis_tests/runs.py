@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from analysis.history import History
-from rl import metrics
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
 LENGTH = 100
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unstuck.analysis.__main__ import main
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.history import History
+from unstuck.analysis.report.arms import Arm, arms_of, command, command_apart
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 
-from analysis.__main__ import main
-from analysis.diagnosis import diagnose
-from analysis.experiment import Arm, arms_of, command, command_apart
-from analysis.history import History
-from rl.config import DataConfig, EnvConfig, PPOConfig
 from tests.analysis_tests.runs import healthy, untaught
 
 ROOT = Path(__file__).parents[2]
@@ -187,7 +187,7 @@ def test_columns_that_a_mapping_names_in_vain_are_said(command: Any) -> None:
 
 
 def test_settings_that_can_be_said_by_hand_are_those_that_exist_and_are_read() -> None:
-    from analysis.history.known import KNOWN
+    from unstuck.analysis.history.known import KNOWN
 
     defaults = {"ppo": PPOConfig(), "env": EnvConfig(), "data": DataConfig()}
     for path, kind in KNOWN.items():
@@ -204,7 +204,7 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["diagnose", "--help"])
     text = capsys.readouterr().out
-    assert "python -m analysis diagnose horizon/7 --json" in text
+    assert "python -m unstuck.analysis diagnose horizon/7 --json" in text
     assert "Logs of Stable-Baselines3 (progress.csv), CleanRL and RL-Zoo are read as they are" in text
 
 

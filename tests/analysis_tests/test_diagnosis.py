@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis import RULES, diagnose
+from unstuck.analysis.diagnosis.finding import Diagnosis, Kind
+from unstuck.analysis.document import to_text
+from unstuck.analysis.history import History, load
+from unstuck.analysis.report.as_json import diagnosis_json
+from unstuck.analysis.report.run import run_document
 
-from analysis.diagnosis import RULES, diagnose
-from analysis.diagnosis.finding import Diagnosis, Kind
-from analysis.document import to_text
-from analysis.history import History, load
-from analysis.report.as_json import diagnosis_json
-from analysis.report.run import run_document
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 GROWING = np.linspace(0, 1, LENGTH)
@@ -106,7 +106,7 @@ def test_no_rule_stumbles_over_what_may_be_on_record(seed: int, tmp_path: Path) 
 
 def test_rules_name_their_file_and_each_other_rightly() -> None:
     names = {rule.name for rule in RULES}
-    folder = Path(__file__).parents[2] / "analysis" / "diagnosis"
+    folder = Path(__file__).parents[2] / "analysis" / "diagnosis" / "rules"
     assert {file.stem for file in folder.glob("*.py") if "RULE = Rule(" in file.read_text()} == names
     tested = Path(__file__).parent / "diagnosis" / "rules"
     assert {file.stem.removeprefix("test_") for file in tested.glob("test_*.py")} == names

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from analysis.diagnosis import RULES
+from unstuck.analysis.diagnosis import RULES
 
 PAGE = Path(__file__).parents[2] / "docs" / "diagnosis.md"
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-
-from analysis.floor import explainable, foreseen_share
+from unstuck.analysis.floor import explainable, foreseen_share
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-
-from analysis.overrides import literal, point
+from unstuck.analysis.overrides import literal, point
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
-
-from analysis import programs
-from analysis.overrides import literal
+from unstuck.analysis import programs
+from unstuck.analysis.overrides import literal
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,13 +23,13 @@ def test_packages_are_found_from_a_folder_that_has_others_of_their_names(
     words = [*programs.module_program(package), "--help"]
     done = subprocess.run(shlex.join(words), shell=True, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"usage: python -m {package}")
+    assert done.stdout.startswith(f"usage: python -m unstuck.{package}")
 
 
 def test_programs_are_typed_as_they_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert programs.sweep_program() == ["python", "sweep.py"]
-    assert programs.module_program("sweeps") == ["python", "-m", "sweeps"]
+    assert programs.module_program("sweeps") == ["python", "-m", "unstuck.sweeps"]
     assert (programs.tool("mlflow"), programs.sweep_words("a", Path("runs"))) == ("mlflow", ["a"])
     monkeypatch.setenv("PATH", str(tmp_path))  # no environment is in force
     monkeypatch.setattr(sys, "executable", str(ROOT / ".venv" / "bin" / "python3"))

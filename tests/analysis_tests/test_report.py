@@ -11,30 +11,35 @@ from typing import Any
 import optuna
 import pytest
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-from analysis.__main__ import main
-from analysis.diagnosis import diagnose
-from analysis.document.markdown import to_markdown
-from analysis.errors import AnalysisError
-from analysis.history import Stores, load
-from analysis.importance import LEAST, Importance, dashboard_importances, distributions, importances, read_sweep
-from analysis.judgements import Judgement, add_judgement
-from analysis.report.searched import what_matters
-from analysis.report.sweep import Findings, sweep_document
-from analysis.report.sweep_verdict import sweep_verdict
-from analysis.report.write import report_run
-from analysis.report.write_sweep import report_sweep
-from analysis.trials import Trial
-from rl import metrics
-from sweeps.config import SchedulerConfig, StudyConfig, SweepConfig
-from sweeps.driver import Driver
-from sweeps.layout import ledger_url
-from sweeps.ledger import Ledger
-from sweeps.outcome import Outcome
-from sweeps.record import Record
-from sweeps.schema import to_yaml
-from sweeps.space import parse_space
-from sweeps.tracking import make_tracker
+from unstuck.analysis.__main__ import main
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.document.markdown import to_markdown
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import Stores, load
+from unstuck.analysis.report.searched import what_matters
+from unstuck.analysis.report.sweep import Findings, sweep_document
+from unstuck.analysis.report.sweep_verdict import sweep_verdict
+from unstuck.analysis.report.write import report_run
+from unstuck.analysis.report.write_sweep import report_sweep
+from unstuck.analysis.sweep.importance import (
+    LEAST,
+    Importance,
+    dashboard_importances,
+    distributions,
+    importances,
+    read_sweep,
+)
+from unstuck.analysis.sweep.judgements import Judgement, add_judgement
+from unstuck.analysis.sweep.trials import Trial
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome
+from unstuck.rl import metrics
+from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.settings import SchedulerConfig, StudyConfig, SweepConfig
+from unstuck.sweeps.mirror import make_tracker
+from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.search.sampler import create_ledger
+from unstuck.sweeps.search.space import parse_space
 
 TRIALS, LENGTH = 16, 30
 
@@ -71,7 +76,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     (folder / "made").mkdir()
     (folder / "made" / "config.yaml").write_text(to_yaml(config))
     space = parse_space(config.space, config)
-    ledger = Ledger.create(ledger_url(config), config.sweep, config.sampler, {"id": "made", "config": to_yaml(config)})
+    ledger = create_ledger(
+        config.reference.ledger_url, config.sweep, config.sampler, {"id": "made", "config": to_yaml(config)}
+    )
     ledger.enqueue(space.encode(space.base(config)))
     tracker = make_tracker(config.tracking, folder)
     tracker.start_sweep("made", "made", to_yaml(config), {})
@@ -180,7 +187,7 @@ def test_the_report_says_it_all_verdict_first(written: list[Path]) -> None:
     ):
         assert f"\n## {heading}\n" in text
     assert "Warning: 16 trials for 2 settings are too few" in text
-    assert "python -m sweeps champion" in text
+    assert "python -m unstuck.sweeps champion" in text
     assert sorted(file.name for file in figures.iterdir()) == [
         *("made-curves.svg", "made-importance.svg", "made-pair.svg", "made-parallel.svg"),
     ]
@@ -243,7 +250,7 @@ def test_a_judgement_on_the_best_trial_leads_the_report(store: Stores, tmp_path:
         f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds and unseen data, "
         "+0.05 (95 % interval 0.0269 to 0.0731) against the control"
     )
-    assert "python -m sweeps champion" not in page(stores)
+    assert "python -m unstuck.sweeps champion" not in page(stores)
 
 
 def test_a_judgement_on_another_trial_hides_no_newer_best(store: Stores, tmp_path: Path) -> None:
@@ -253,7 +260,7 @@ def test_a_judgement_on_another_trial_hides_no_newer_best(store: Stores, tmp_pat
     assert said.startswith(f"Trial {best.number} is the best of 16 trials")
     assert "not yet judged on fresh seeds" in said
     assert f"; trial {best.number} has not been judged, others have: Trial {second.number} beats the control" in said
-    assert "python -m sweeps champion" in page(stores)
+    assert "python -m unstuck.sweeps champion" in page(stores)
 
 
 def test_a_judgement_on_another_trial_replaces_none(store: Stores, tmp_path: Path) -> None:

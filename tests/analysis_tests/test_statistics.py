@@ -4,10 +4,9 @@ from functools import partial
 import numpy as np
 import pytest
 from scipy import stats
-
-from analysis.comparison import judged, searched
-from analysis.report.sweep_verdict import sweep_verdict
-from analysis.statistics import (
+from unstuck.analysis.comparison import judged, searched
+from unstuck.analysis.report.sweep_verdict import sweep_verdict
+from unstuck.analysis.statistics import (
     INTERQUARTILE,
     Interval,
     NoInterval,
@@ -18,7 +17,8 @@ from analysis.statistics import (
     rank_correlation,
     trend,
 )
-from analysis.trials import Sweep, Trial
+from unstuck.analysis.sweep.trials import Sweep, Trial
+
 from benchmarks.intervals import (
     SAME,
     SEEDS,

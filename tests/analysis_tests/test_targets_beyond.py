@@ -8,11 +8,10 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
-
-from rl import metrics
-from rl.config import EnvConfig, PPOConfig
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl import metrics
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 ITERATIONS = 30
 

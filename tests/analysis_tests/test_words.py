@@ -4,9 +4,8 @@ import doctest
 import math
 
 import pytest
-
-from analysis import words
-from analysis.words import counted, give_or_take, listed, number, percent, span
+from unstuck.analysis import words
+from unstuck.analysis.words import counted, give_or_take, listed, number, percent, span
 
 
 def test_the_examples_hold() -> None:

@@ -5,17 +5,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from unstuck.rl import metrics
+from unstuck.rl.config import DataConfig
+from unstuck.rl.learner import Learner
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 from benchmarks.diagnosis import in_environment, in_learner
 from benchmarks.diagnosis.faults import FAULTS
 from benchmarks.diagnosis.in_data import FewFlows, LabelsExchanged
 from benchmarks.diagnosis.training import flows
 from benchmarks.diagnosis.worlds import WORLDS
-from rl import metrics
-from rl.config import DataConfig
-from rl.learner import Learner
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
 
 SHORT = {"ppo.num_iterations": 8, "ppo.eval_every": 2, "ppo.num_steps": 16, "ppo.minibatch_size": 64}
 

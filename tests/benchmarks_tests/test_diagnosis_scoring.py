@@ -2,12 +2,12 @@ import math
 
 import numpy as np
 import pytest
+from unstuck.rl import metrics
 
 from benchmarks.diagnosis.faults import FAULTS
 from benchmarks.diagnosis.scoring import Found, Verdict, is_right, verdict
 from benchmarks.diagnosis.tables import share
 from benchmarks.diagnosis.training import HEALTHY, Arm, Run, table_of
-from rl import metrics
 from tests.analysis_tests.runs import LENGTH, healthy
 
 LEFT_OUT = Arm("policy left out", "shuffled", "strong", FAULTS["policy left out"].strong)

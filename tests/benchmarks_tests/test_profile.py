@@ -2,11 +2,11 @@ import time
 from typing import Any
 
 import pytest
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 from benchmarks.profile import Part, _parts, _timed
-from rl.config import EnvConfig, PPOConfig
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
 
 
 def test_products_are_counted_by_hand() -> None:

@@ -4,13 +4,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.learner import Learner
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 from benchmarks import ours
-from rl.config import EnvConfig, PPOConfig
-from rl.errors import ConfigError
-from rl.learner import Learner
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
 
 pytest.importorskip("stable_baselines3", reason="it comes with the extra `bench`")
 from stable_baselines3 import PPO

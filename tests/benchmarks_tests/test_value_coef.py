@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from unstuck.rl import metrics
+from unstuck.rl.adam import Adam
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.gae import generalized_advantages
 
 from benchmarks.value_coef import tables
 from benchmarks.value_coef.critic import independent
@@ -22,10 +26,6 @@ from benchmarks.value_coef.training import (
     side_by_side,
     train,
 )
-from rl import metrics
-from rl.adam import Adam
-from rl.config import PPOConfig
-from rl.gae import generalized_advantages
 
 SEEDS = 2
 SMALL = PPOConfig(

@@ -19,17 +19,23 @@ from typing import Any
 
 import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # once, and not in every fork
 import sqlalchemy
-
-import analysis.report.sweep  # noqa: F401  # likewise
-from rl.config import EnvConfig, PPOConfig
-from rl.data import FlowData
-from sweeps import run
-from sweeps.audit import audit
-from sweeps.config import HealthConfig, ResourcesConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
-from sweeps.driver import Driver
-from sweeps.errors import SweepError
-from sweeps.find import find_sweep
-from sweeps.training import Training
+import unstuck.analysis.report.sweep  # noqa: F401  # likewise
+from unstuck.records.errors import SweepError
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.data import FlowData
+from unstuck.sweeps.audit.audit import audit
+from unstuck.sweeps.config.find import find_sweep
+from unstuck.sweeps.config.settings import (
+    HealthConfig,
+    ResourcesConfig,
+    SamplerConfig,
+    SchedulerConfig,
+    StudyConfig,
+    SweepConfig,
+)
+from unstuck.sweeps.run import sweep as run
+from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.worker.training import Training
 
 CONFIG = SweepConfig(
     sweep=StudyConfig(name="tiny", metric="eval/episode_return", num_trials=4, seeds=2, control=False),

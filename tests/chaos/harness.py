@@ -171,7 +171,7 @@ class Sweep:
     def audit(self, *options: str) -> tuple[int, str]:
         """Exit code of the audit, and what it printed."""
         done = subprocess.run(
-            (sys.executable, "-m", "sweeps", "audit", self.name, *options),
+            (sys.executable, "-m", "unstuck.sweeps", "audit", self.name, *options),
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,

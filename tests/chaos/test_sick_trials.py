@@ -4,10 +4,10 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.learner import Member
+from unstuck.rl.seeding import member_seeds
 
-from rl.config import PPOConfig
-from rl.learner import Member
-from rl.seeding import member_seeds
 from tests.chaos.harness import ON_GYM, TINY, Sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

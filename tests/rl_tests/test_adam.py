@@ -1,7 +1,6 @@
 import numpy as np
 import torch
-
-from rl.adam import Adam
+from unstuck.rl.adam import Adam
 
 
 def _run(lrs: list[float], gradients: torch.Tensor, eps: float = 1e-5) -> Adam:

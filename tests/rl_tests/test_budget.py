@@ -3,14 +3,13 @@
 from dataclasses import replace
 
 import pytest
-
-from rl import metrics
-from rl.budget import Budget
-from rl.config import EnvConfig, PPOConfig
-from rl.errors import ConfigError
-from rl.learner import Learner
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl import metrics
+from unstuck.rl.budget import Budget
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.learner import Learner
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 BASE = PPOConfig(
     num_envs=2,

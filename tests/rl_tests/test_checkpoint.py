@@ -12,15 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from rl import checkpoint, metrics
-from rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
-from rl.data import load_flows
-from rl.errors import CheckpointError
-from rl.learner import Learner, Member
-from rl.normalize import ReturnNormalizer
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl import checkpoint, metrics
+from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.errors import CheckpointError
+from unstuck.rl.learner import Learner, Member
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.normalize import ReturnNormalizer
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 HALF = 6
 CONFIG = PPOConfig(
@@ -332,7 +331,7 @@ def test_a_save_that_fails_leaves_the_old_file(saved, monkeypatch, fails):
     if fails == "os.replace":
         monkeypatch.setattr(Path, "replace", full)
     else:
-        monkeypatch.setattr(f"rl.checkpoint.{fails}", full)
+        monkeypatch.setattr(f"unstuck.rl.checkpoint.{fails}", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(saved, learner)
     assert saved.read_bytes() == before
@@ -342,7 +341,7 @@ def test_a_save_that_fails_leaves_the_old_file(saved, monkeypatch, fails):
 def test_a_save_is_on_the_disk_under_another_name_before_it_replaces(saved, monkeypatch):
     order = []
     real_fsync, real_replace = os.fsync, Path.replace
-    monkeypatch.setattr("rl.checkpoint.os.fsync", lambda number: (order.append("fsync"), real_fsync(number)))
+    monkeypatch.setattr("unstuck.rl.checkpoint.os.fsync", lambda number: (order.append("fsync"), real_fsync(number)))
 
     def replace(source, target):
         order.append("replace")

@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from rl import compiling, ppo
-from rl.adam import Adam
-from rl.config import EnvConfig, PPOConfig
-from rl.distributions import Categorical, DiagonalGaussian, MultiCategorical
-from rl.learner import Learner, Member
-from rl.networks import ActorCritic
-from rl.ppo import Batch, Hyperparameters
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl import compiling, ppo
+from unstuck.rl.adam import Adam
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.distributions import Categorical, DiagonalGaussian, MultiCategorical
+from unstuck.rl.learner import Learner, Member
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.networks import ActorCritic
+from unstuck.rl.ppo import Batch, Hyperparameters
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 
 def compiles(test):
@@ -136,7 +135,8 @@ def test_tanh_by_one_exponential():
 def test_eager_training_loads_no_compiler():
     """It would take 100 MB in every worker."""
     code = (
-        "import sys; from rl.config import *; from rl.seeding import *; from rl.training import make_learner\n"
+        "import sys; from unstuck.rl.config import *; from unstuck.rl.seeding import *\n"
+        "from unstuck.rl.make_learner import make_learner\n"
         "config = PPOConfig(num_iterations=1, eval_every=1, num_steps=16, minibatch_size=64)\n"
         "make_learner(config, EnvConfig(id='CartPole-v1'), member_seeds(0, 1), evaluation_seed(0)).iterate()\n"
         "print([name for name in ('torch._dynamo', 'torch._inductor', 'sympy') if name in sys.modules])"

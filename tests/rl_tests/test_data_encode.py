@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-
-from rl.data.encode import encode, fit_features
-from rl.data.raw import Categorical, RawFlows
-from rl.errors import DataError
+from unstuck.rl.data.encode import encode, fit_features
+from unstuck.rl.data.raw import Categorical, RawFlows
+from unstuck.rl.errors import DataError
 
 
 def _raw(numbers: dict[str, list[float]] | None = None, categories: dict[str, list[str]] | None = None) -> RawFlows:

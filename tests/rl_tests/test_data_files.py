@@ -2,9 +2,8 @@ import gzip
 from pathlib import Path
 
 import pytest
-
-from rl.data.files import read_sheet
-from rl.errors import DataError
+from unstuck.rl.data.files import read_sheet
+from unstuck.rl.errors import DataError
 
 
 def _write(folder: Path, content: str | bytes, name: str = "flows.csv") -> str:

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 import pytest
-
-from rl.config import DataConfig
-from rl.data import FlowData, fingerprint, load_flows
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data import FlowData, fingerprint, load_flows
 
 CONFIG = DataConfig(num_flows=500, num_features=4, eval_flows=20)
 

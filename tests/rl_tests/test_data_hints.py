@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from rl.config import DataConfig
-from rl.data import load_flows
-from rl.data.hints import FEWEST, hints
-from rl.data.notation import Notation, guess
-from rl.data.raw import Categorical, RawFlows
-from rl.errors import ConfigError
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.data.hints import FEWEST, hints
+from unstuck.rl.data.notation import Notation, guess
+from unstuck.rl.data.raw import Categorical, RawFlows
+from unstuck.rl.errors import ConfigError
 
 PLAIN = Notation()
 ROWS = 400

@@ -6,11 +6,10 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import f1_score
 from sklearn.neural_network import MLPClassifier
-
-from rl.config import DataConfig
-from rl.data import load_flows
-from rl.data.nsl_kdd import CATEGORICAL, FEATURES, read_nsl_kdd
-from rl.errors import DataError
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.data.nsl_kdd import CATEGORICAL, FEATURES, read_nsl_kdd
+from unstuck.rl.errors import DataError
 
 
 def _row(k: int, label: str) -> list[str]:

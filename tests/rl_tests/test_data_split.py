@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-
-from rl.data.raw import row_ids
-from rl.data.split import Parts, check_parts, leave_out_shared, split_by_size, split_stream
-from rl.data.split_as_they_fit import split_as_they_fit
-from rl.data.types import Flows
-from rl.errors import DataError
+from unstuck.rl.data.raw import row_ids
+from unstuck.rl.data.split import Parts, check_parts, leave_out_shared, split_by_size, split_stream
+from unstuck.rl.data.split_as_they_fit import split_as_they_fit
+from unstuck.rl.data.types import Flows
+from unstuck.rl.errors import DataError
 
 
 def _rng(seed: int = 0) -> np.random.Generator:

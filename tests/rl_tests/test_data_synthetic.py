@@ -8,11 +8,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.neural_network import MLPClassifier
-
-from rl.config import DataConfig
-from rl.data import FlowData, load_flows
-from rl.data.synthetic import generate
-from rl.errors import ConfigError, DataError
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data import FlowData, load_flows
+from unstuck.rl.data.synthetic import generate
+from unstuck.rl.errors import ConfigError, DataError
 
 
 def _threat(**settings: object) -> np.ndarray:
@@ -119,7 +118,7 @@ def test_difficulty_makes_it_harder():
 
 def test_loading_needs_neither_torch_nor_sklearn_nor_pandas():
     code = (
-        "import sys; from rl.config import DataConfig; from rl.data import load_flows; "
+        "import sys; from unstuck.rl.config import DataConfig; from unstuck.rl.data import load_flows; "
         "load_flows(DataConfig(num_flows=500)); "
         "assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules)"
     )

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from rl.config import DataConfig
-from rl.data import FlowData, load_flows
-from rl.data.columns import read_column
-from rl.data.raw import Categorical
-from rl.data.table import read_csv
-from rl.errors import DataError
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data import FlowData, load_flows
+from unstuck.rl.data.columns import read_column
+from unstuck.rl.data.raw import Categorical
+from unstuck.rl.data.table import read_csv
+from unstuck.rl.errors import DataError
 
 
 def _lines(rows: int = 300, threats: int = 100) -> list[str]:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from rl.config import DataConfig
-from rl.data import FlowData, Flows, load_flows
+from unstuck.rl.config import DataConfig
+from unstuck.rl.data import FlowData, Flows, load_flows
 
 
 def _rng(seed: int) -> np.random.Generator:

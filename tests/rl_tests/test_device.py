@@ -6,20 +6,19 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-
-from rl import diagnostics
-from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import load_flows
-from rl.device import torch_device
-from rl.distributions import Categorical, DiagonalGaussian, MultiCategorical
-from rl.errors import ConfigError
-from rl.gae import generalized_advantages
-from rl.networks import ActorCritic
-from rl.normalize import ObservationNormalizer, ReturnNormalizer
-from rl.ppo import Batch, Hyperparameters
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
-from rl.value_floor import ValueFloor
+from unstuck.rl import measures as diagnostics
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.device import torch_device
+from unstuck.rl.distributions import Categorical, DiagonalGaussian, MultiCategorical
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.gae import generalized_advantages
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.networks import ActorCritic
+from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
+from unstuck.rl.ppo import Batch, Hyperparameters
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.value_probe import ValueFloor
 
 CONFIG = PPOConfig(
     num_iterations=4, num_envs=4, num_steps=16, minibatch_size=32, normalize_returns="running", eval_every=2

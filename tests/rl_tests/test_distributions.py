@@ -6,9 +6,8 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Text
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import Independent, Normal
-
-from rl.distributions import Categorical, DiagonalGaussian, MultiCategorical, distribution_over
-from rl.errors import ConfigError
+from unstuck.rl.distributions import Categorical, DiagonalGaussian, MultiCategorical, distribution_over
+from unstuck.rl.errors import ConfigError
 
 P, B = 2, 5
 

@@ -3,8 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
-
-from rl.envs.cartpole import CartPoleVector
+from unstuck.rl.envs.cartpole import CartPoleVector
 
 
 def balance(observations: np.ndarray) -> np.ndarray:

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
-
-from rl.envs.confusion import RANDOM_FLAG_SHARE, confusion, f1, f1_at_random, precision, recall
+from unstuck.rl.envs.confusion import RANDOM_FLAG_SHARE, confusion, f1, f1_at_random, precision, recall
 
 THREAT = np.array([True, True, True, False, False, False, False, False, False, False])
 

@@ -7,12 +7,11 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
-
-from rl import metrics
-from rl.config import EnvConfig
-from rl.data.types import Flows
-from rl.envs import evaluate, make_evaluator
-from rl.errors import ConfigError
+from unstuck.rl import metrics
+from unstuck.rl.config import EnvConfig
+from unstuck.rl.data.types import Flows
+from unstuck.rl.envs import evaluate, make_evaluator
+from unstuck.rl.errors import ConfigError
 
 CARTPOLE = EnvConfig(id="CartPole-v1", eval_episodes=3)
 SEEDS = [5, 6, 7]

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.spaces import Box, Discrete
-
-import rl.envs
-from rl.config import TRIAGE, EnvConfig
-from rl.data.types import FlowData, Flows
-from rl.envs.gym import make_gym_vec
-from rl.envs.triage import TriageVectorEnv
-from rl.errors import ConfigError
+from unstuck.rl import envs
+from unstuck.rl.config import TRIAGE, EnvConfig
+from unstuck.rl.data.types import FlowData, Flows
+from unstuck.rl.envs.gym import make_gym_vec
+from unstuck.rl.envs.triage import TriageVectorEnv
+from unstuck.rl.errors import ConfigError
 
 
 class Countdown(gymnasium.Env[np.ndarray, np.int64]):
@@ -104,7 +103,7 @@ def test_an_observation_is_left_alone_by_the_next_step() -> None:
 )
 def test_what_cannot_run_is_refused_with_the_reason(env_id: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        rl.envs.make_vec(EnvConfig(id=env_id), [0, 1], None)
+        envs.make_vec(EnvConfig(id=env_id), [0, 1], None)
 
 
 def test_make_vec_gives_one_lane_a_seed_and_draws_from_the_training_part() -> None:
@@ -114,20 +113,20 @@ def test_make_vec_gives_one_lane_a_seed_and_draws_from_the_training_part() -> No
     data = FlowData(part(1.0), part(2.0), part(3.0), tuple("abcd"))
     config = EnvConfig(flows_per_episode=10)
     for order in ("shuffled", "stream"):
-        env = rl.envs.make_vec(config, [4, 5, 6], data, order)
+        env = envs.make_vec(config, [4, 5, 6], data, order)
         assert isinstance(env, TriageVectorEnv)
         observations, _ = env.reset(seed=[4, 5, 6])
         assert (observations == 1.0).all()
         assert observations.shape == (3, 4)
-    assert rl.envs.make_vec(EnvConfig(id="CartPole-v1"), [1, 2], None).num_envs == 2
+    assert envs.make_vec(EnvConfig(id="CartPole-v1"), [1, 2], None).num_envs == 2
     with pytest.raises(ConfigError, match=f"{TRIAGE} needs flows to draw from"):
-        rl.envs.make_vec(config, [0], None)
+        envs.make_vec(config, [0], None)
 
 
 def test_actions_have_names() -> None:
-    assert rl.envs.action_names(EnvConfig(), Discrete(4)) == ("allow", "block", "quarantine", "alert")
-    assert rl.envs.action_names(EnvConfig(id="Acrobot-v1"), Discrete(3)) == ("0", "1", "2")
-    assert rl.envs.action_names(EnvConfig(id="Pendulum-v1"), Box(-2, 2, (1,))) == ()
+    assert envs.action_names(EnvConfig(), Discrete(4)) == ("allow", "block", "quarantine", "alert")
+    assert envs.action_names(EnvConfig(id="Acrobot-v1"), Discrete(3)) == ("0", "1", "2")
+    assert envs.action_names(EnvConfig(id="Pendulum-v1"), Box(-2, 2, (1,))) == ()
 
 
 def test_numbers_are_clipped_to_the_bounds_when_they_act() -> None:

@@ -7,13 +7,12 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-
-from rl.config import EnvConfig
-from rl.data.types import Flows
-from rl.envs.cartpole import CartPoleVector
-from rl.envs.gym import GymVector, LaneEnv, make_gym_vec
-from rl.envs.lanes import LaneVectorEnv
-from rl.envs.triage import TriageVectorEnv
+from unstuck.rl.config import EnvConfig
+from unstuck.rl.data.types import Flows
+from unstuck.rl.envs.cartpole import CartPoleVector
+from unstuck.rl.envs.gym import GymVector, LaneEnv, make_gym_vec
+from unstuck.rl.envs.lanes import LaneVectorEnv
+from unstuck.rl.envs.triage import TriageVectorEnv
 
 GENERATOR = np.random.default_rng(5)
 FLOWS = Flows(GENERATOR.normal(size=(300, 6)).astype(np.float32), GENERATOR.random(300) < 0.2)

@@ -6,9 +6,8 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Sequence, Text, Tuple
-
-from rl.envs.spaces import flattened, lane_actions
-from rl.errors import ConfigError
+from unstuck.rl.envs.spaces import flattened, lane_actions
+from unstuck.rl.errors import ConfigError
 
 POSITION = Box(-1.0, 1.0, (2,), np.float64)
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
-
-from rl.config import TRIAGE, DataConfig, EnvConfig
-from rl.data.types import Flows
-from rl.envs.triage import TriageEnv, TriageVectorEnv, draw_episode
-from rl.errors import ConfigError
+from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig
+from unstuck.rl.data.types import Flows
+from unstuck.rl.envs.triage import TriageEnv, TriageVectorEnv, draw_episode
+from unstuck.rl.errors import ConfigError
 
 SHORT = EnvConfig(flows_per_episode=7)
 

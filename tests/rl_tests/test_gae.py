@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-
-from rl.gae import generalized_advantages
+from unstuck.rl.gae import generalized_advantages
 
 GAMMA, LAMBDA = 0.9, 0.8
 

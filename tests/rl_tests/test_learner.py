@@ -7,15 +7,14 @@ import pytest
 import torch
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box, Discrete
-
-from rl import metrics, ppo
-from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import load_flows
-from rl.envs import action_names, make_evaluator, make_vec
-from rl.errors import ConfigError
-from rl.learner import Learner, Member
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl import metrics, ppo
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.envs import action_names, make_evaluator, make_vec
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.learner import Learner, Member
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 CONFIG = PPOConfig(
     num_iterations=20,

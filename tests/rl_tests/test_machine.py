@@ -1,12 +1,11 @@
 import sysconfig
 
 import pytest
-
-from rl.config import EnvConfig, PPOConfig
-from rl.errors import ConfigError
-from rl.machine import require_machine
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.machine import require_machine
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 COMPILED = PPOConfig(compile=True)
 

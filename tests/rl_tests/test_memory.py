@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[2]
 MEASURE = """
 import json, sys
 from dataclasses import replace
-from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import load_flows
-from rl.envs import make_vec
-from rl.memory import learner_bytes
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.envs import make_vec
+from unstuck.rl.memory import learner_bytes
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.make_learner import make_learner
 
 def peak():
     line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 import torch
-
-from rl.distributions import Categorical, DiagonalGaussian
-from rl.networks import ActorCritic
+from unstuck.rl.distributions import Categorical, DiagonalGaussian
+from unstuck.rl.networks import ActorCritic
 
 
 def _networks(members=3, shared=False, features=5, actions=4, hidden=(20, 24)):

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-
-from rl.normalize import ObservationNormalizer, ReturnNormalizer, RunningMoments
+from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer, RunningMoments
 
 
 def test_moments_in_parts_equal_moments_of_all():

@@ -3,13 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-
-from rl import metrics, ppo
-from rl.adam import Adam
-from rl.config import PPOConfig
-from rl.distributions import Categorical
-from rl.networks import ActorCritic
-from rl.ppo import Batch, Hyperparameters
+from unstuck.rl import metrics, ppo
+from unstuck.rl.adam import Adam
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.distributions import Categorical
+from unstuck.rl.networks import ActorCritic
+from unstuck.rl.ppo import Batch, Hyperparameters
 
 CONFIG = PPOConfig(num_envs=2, num_steps=16, minibatch_size=16, num_epochs=3, hidden_sizes=(16,), lr=1e-3)
 

@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
-
-from rl import learner as learner_module
-from rl.config import EnvConfig, PPOConfig
-from rl.envs.lanes import LaneVectorEnv
-from rl.gae import generalized_advantages
-from rl.learner import Learner, Member
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
+from unstuck.rl import learner as learner_module
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.envs.lanes import LaneVectorEnv
+from unstuck.rl.gae import generalized_advantages
+from unstuck.rl.learner import Learner, Member
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
 
 CONFIG = PPOConfig(
     num_iterations=40,

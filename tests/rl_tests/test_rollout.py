@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 import torch
-
-from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import load_flows
-from rl.distributions import Categorical
-from rl.envs import make_vec
-from rl.networks import ActorCritic
-from rl.rollout import Rollout
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.distributions import Categorical
+from unstuck.rl.envs import make_vec
+from unstuck.rl.networks import ActorCritic
+from unstuck.rl.rollout import Rollout
 
 
 @pytest.fixture(scope="module")

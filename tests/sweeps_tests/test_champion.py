@@ -15,24 +15,24 @@ import numpy as np
 import pytest
 from numpy.random import SeedSequence
 from rich.console import Console
-
-from analysis.judgements import Judgement, Judgements, read_judgements
-from rl.config import DataConfig, EnvConfig, PPOConfig
-from rl.data import FlowData, Flows, fingerprint, load_flows
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
-from sweeps.__main__ import main
-from sweeps.champion import describe, judge
-from sweeps.config import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
-from sweeps.driver import Driver
-from sweeps.errors import SweepError
-from sweeps.find import find_sweep, load_sweep
-from sweeps.ledger import Ledger, best
-from sweeps.progress import Progress
-from sweeps.schema import to_yaml
-from sweeps.space import search_space
-from sweeps.tracking import NullTracker
-from sweeps.training import learner_of, train_period
+from unstuck.analysis.sweep.judgements import Judgement, Judgements, read_judgements
+from unstuck.records.errors import SweepError
+from unstuck.records.ledger import Ledger, best
+from unstuck.records.tracker import NullTracker
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import FlowData, Flows, fingerprint, load_flows
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.sweeps.__main__ import main
+from unstuck.sweeps.champion import describe, judge
+from unstuck.sweeps.config.find import find_sweep, load_sweep
+from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.settings import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
+from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.search.sampler import create_ledger
+from unstuck.sweeps.search.space import search_space
+from unstuck.sweeps.worker.training import learner_of, train_period
 
 # The first test waits for a sweep to run (3 s), which is no fault of its own.
 
@@ -72,7 +72,7 @@ def finish(config: SweepConfig, data: FlowData | None, num_completed: int) -> Pa
     folder.joinpath("config.yaml").write_text(to_yaml(config))
     space, _ = search_space(config)
     about = {"config": to_yaml(config)}
-    ledger = Ledger.create(f"sqlite:///{folder.parent}/optuna.db", config.sweep, config.sampler, about)
+    ledger = create_ledger(f"sqlite:///{folder.parent}/optuna.db", config.sweep, config.sampler, about)
     for point in POINTS[:num_completed]:
         ledger.enqueue(space.encode({path: point[path] for path in space.paths}))
     progress = Progress(config, 4, Console(file=io.StringIO()))
@@ -282,7 +282,11 @@ def test_the_command_says_it_in_words(folder: Path, capsys: pytest.CaptureFixtur
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     return subprocess.run(
-        [sys.executable, "-m", "sweeps", *arguments], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "unstuck.sweeps", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -295,4 +299,4 @@ def test_a_refusal_is_one_line_and_status_2() -> None:
 def test_help_holds_an_example() -> None:
     done = command("champion", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "example: python -m sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8" in done.stdout
+    assert "example: python -m unstuck.sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8" in done.stdout

@@ -4,15 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from analysis.axis import ENV_STEP, ITERATION, Axis
-from rl.budget import Budget
-from rl.config import PPOConfig
-from sweeps.asha import Asha
-from sweeps.config import SamplerConfig, SchedulerConfig, SweepConfig
-from sweeps.errors import SweepError
-from sweeps.health import HealthRules
-from sweeps.space import NEVER_SEARCHED, search_space
+from unstuck.records.axis import ENV_STEP, ITERATION, Axis
+from unstuck.records.errors import SweepError
+from unstuck.records.measurement import Record
+from unstuck.rl.budget import Budget
+from unstuck.rl.config import PPOConfig
+from unstuck.sweeps.config.settings import SamplerConfig, SchedulerConfig, SweepConfig
+from unstuck.sweeps.search.space import NEVER_SEARCHED, search_space
+from unstuck.sweeps.stopping.asha import Asha
+from unstuck.sweeps.stopping.health import HealthRules
+from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 VALUES = {
     "env.id": "CartPole-v1",
@@ -97,18 +98,22 @@ def test_rungs_lie_at_steps_and_are_judged_at_the_first_evaluation_at_or_past_th
     asha = Asha(STEPS, space.axis(STEPS))
     assert asha.rungs == (6 * 128, 18 * 128)
     for trial, step in enumerate((640, 768, 896)):  # 640 lies before the first
-        entries, _ = asha.judge(trial, step, 0.5, 0.0)
+        entries, _ = asha.judge_rungs(trial, step, 0.5, 0.0)
         assert [(entry.rung, entry.iteration) for entry in entries] == ([] if step < 768 else [(1, step)])
-    entries, verdict = asha.judge(3, 4096, 0.0, 0.0)  # past the budget: recorded, never stopped
+    entries, verdict = asha.judge_rungs(3, 4096, 0.0, 0.0)  # past the budget: recorded, never stopped
     assert ([entry.rung for entry in entries], verdict) == ([1, 2], None)
 
 
 def test_health_waits_for_steps_and_compares_with_the_first_three_iterations() -> None:
-    rules = HealthRules(replace(STEPS.health, stuck_grace_iterations=6))
+    space, _ = search_space(STEPS)
+    rules = HealthRules(replace(STEPS.health, stuck_grace_iterations=6), axis=space.axis(STEPS))
     stuck = {"train/value_loss": 1.0, "eval/f1": 0.0, "eval/f1_flag_all": 0.2}
-    records = [(iteration, stuck) for iteration in range(1, 5)]
-    assert rules.judge(0, records, reached=5) is None
-    assert "at iteration 4" in str(rules.judge(0, records, reached=6))
+    for batch, waits in ((160, True), (192, False)):  # four updates: 5 and 6 times the unchanged 128 steps
+        trial = LiveTrial(0, STEPS)
+        trial.add([Record(iteration, 0, stuck, iteration * batch) for iteration in range(1, 5)])
+        verdict = rules.judge(trial, trial.records)
+        assert (verdict is None) == waits
+    assert "at iteration 4" in str(verdict)
 
 
 def test_rollouts_longer_than_the_steps_between_evaluations_are_named() -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-
-from sweeps.find import load_sweep
+from unstuck.sweeps.config.find import load_sweep
 
 TINY = (
     "+experiment=quickstart",

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from sweeps.errors import SweepError
+from unstuck.records.errors import SweepError
 
 Make = Callable[[int, bool, random.Random], object]
 SETTINGS = ("+experiment=quickstart", "data=csv", "data.path=flows.csv", "data.label=label", "data.benign=[normal]")
@@ -53,7 +52,7 @@ def said(command: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[st
         raise SweepError("stopped by the test")
 
     def run(*words: str) -> list[str]:
-        monkeypatch.setattr("sweeps.run.make_vec", stop)
+        monkeypatch.setattr("unstuck.sweeps.run.preparation.make_vec", stop)
         done = command(*SETTINGS, *words)
         assert done.code == 2
         lines = (done.out if "stopped by the test" in done.err else done.err).splitlines()
@@ -175,7 +174,7 @@ def test_a_champion_says_what_it_is_judged_on(old_sweeps: Path, command: Any, mo
     def stop(*_: object) -> None:
         raise SweepError("stopped by the test")
 
-    monkeypatch.setattr("sweeps.champion.make_learner", stop)
+    monkeypatch.setattr("unstuck.sweeps.champion.make_learner", stop)
     done = command.sweeps("champion", f"{old_sweeps}/runs/ended", "--data-path", f"{old_sweeps}/flows.csv")
     assert done.err == "sweeps: error: stopped by the test\n"
     line, *warnings = done.out.splitlines()

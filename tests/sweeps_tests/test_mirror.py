@@ -13,25 +13,30 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from rich.console import Console
-
-from rl import checkpoint, metrics
-from rl.config import EnvConfig, PPOConfig
-from rl.learner import Learner
-from rl.seeding import evaluation_seed, member_seeds
-from rl.training import make_learner
-from sweeps import mirror as module
-from sweeps.assignment import Assignment
-from sweeps.config import HealthConfig, SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig, TrackingConfig
-from sweeps.driver import Driver
-from sweeps.errors import TrackingError
-from sweeps.layout import checkpoint_file
-from sweeps.ledger import Ledger
-from sweeps.mirror import RETRY_S, Outbox, RecordedTrials
-from sweeps.outcome import Outcome, Verdict
-from sweeps.progress import Progress
-from sweeps.record import Record
-from sweeps.space import Log, Space
-from sweeps.tracking import make_tracker
+from unstuck.records.errors import TrackingError
+from unstuck.records.files import checkpoint_file
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.rl import checkpoint, metrics
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.rl.learner import Learner
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.sweeps import mirror as module
+from unstuck.sweeps.config.settings import (
+    HealthConfig,
+    SamplerConfig,
+    SchedulerConfig,
+    StudyConfig,
+    SweepConfig,
+    TrackingConfig,
+)
+from unstuck.sweeps.mirror import RETRY_S, Outbox, RecordedTrials, make_tracker
+from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.search.sampler import create_ledger
+from unstuck.sweeps.search.space import Log, Space
+from unstuck.sweeps.worker.assignment import Assignment
 
 START_MS = 1_700_000_000_000
 LR = Space({"ppo.lr": Log(1e-5, 1e-2)})
@@ -174,7 +179,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Databases with their tables, which take seconds to make."""
     folder = tmp_path_factory.mktemp("made")
     config = SweepConfig(sweep=StudyConfig(name="first"))
-    Ledger.create(f"sqlite:///{folder / 'optuna.db'}", config.sweep, SamplerConfig(name="random"), {})
+    create_ledger(f"sqlite:///{folder / 'optuna.db'}", config.sweep, SamplerConfig(name="random"), {})
     make_tracker(TrackingConfig(), folder).start_sweep("first", "first", "", {})
     return folder
 
@@ -251,7 +256,7 @@ def sweep(tmp_path: Path, made: Path, learner: Learner, monkeypatch: pytest.Monk
         scheduler=SchedulerConfig(name="none"),
         health=HealthConfig(enabled=False),
     )
-    ledger = Ledger.create(f"sqlite:///{tmp_path / 'optuna.db'}", config.sweep, SamplerConfig(name="random"), {})
+    ledger = create_ledger(f"sqlite:///{tmp_path / 'optuna.db'}", config.sweep, SamplerConfig(name="random"), {})
     tracker = make_tracker(config.tracking, tmp_path)
 
     def open_it() -> None:

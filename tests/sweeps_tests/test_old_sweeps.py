@@ -9,8 +9,7 @@ import mlflow
 import optuna
 import pytest
 from mlflow import MlflowClient
-
-from sweeps.find import load_sweep
+from unstuck.sweeps.config.find import load_sweep
 
 SETTINGS = (
     "+experiment=quickstart",
@@ -50,7 +49,7 @@ def test_reading_an_old_sweep_gives_it_no_id_and_changes_nothing(command, old_sw
 
 
 def test_a_repair_gives_an_old_sweep_its_id_and_finds_what_was_moved(command, old_sweeps):
-    """Written by MLflow's own models: look at `sweeps.mlflow_place` for another version."""
+    """Written by MLflow's own models: look at `records.mlflow.place` for another version."""
     assert mlflow.__version__.startswith("3.")
     runs = old_sweeps / "runs"
     assert command.sweeps("audit", "ended", "--folder", str(runs), "--repair").code == 0

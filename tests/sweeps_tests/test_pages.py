@@ -13,16 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-from sweeps.config import StudyConfig, SweepConfig
-from sweeps.driver import Driver
-from sweeps.layout import ledger_url
-from sweeps.ledger import Ledger
-from sweeps.outcome import Outcome
-from sweeps.record import Record
-from sweeps.space import parse_space
-from sweeps.summary import ui_commands
-from sweeps.tracking import make_tracker
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome
+from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
+from unstuck.sweeps.mirror import make_tracker
+from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.screen.summary import ui_commands
+from unstuck.sweeps.search.sampler import create_ledger
+from unstuck.sweeps.search.space import parse_space
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -52,7 +50,7 @@ def config(tmp_path_factory):
         sweep=StudyConfig(name="shown", folder=str(folder), seeds=1),
         space={"ppo": {"lr": {"log": [1e-5, 1e-2]}}},
     )
-    ledger = Ledger.create(ledger_url(config), config.sweep, config.sampler, {})
+    ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, {})
     tracker = make_tracker(config.tracking, folder)
     tracker.start_sweep("shown", "shown", "", {})
     driver = Driver(config, 4, parse_space(config.space, config), ledger, tracker, _Silent())

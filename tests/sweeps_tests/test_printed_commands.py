@@ -24,7 +24,7 @@ def starts(command: Command, words: list[str], monkeypatch: pytest.MonkeyPatch) 
         raise ReachedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("sweeps.run._run_trials", reach)
+        patch.setattr("unstuck.sweeps.run.sweep._run_trials", reach)
         try:
             print(command(*words).err)
         except ReachedError:

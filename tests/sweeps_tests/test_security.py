@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from unstuck.records.files import checkpoint_file, scratch_file
 
-from sweeps.layout import checkpoint_file, scratch_file
 from tests.sweeps_tests.conftest import descendants
 
 ROOT = Path(__file__).parents[2]
@@ -91,14 +91,14 @@ class Seen:
             f"tracking.optuna_url='{self.url('optuna', OPTUNA_PASSWORD)}'",
             f"tracking.mlflow_url='{self.url('mlflow', '${oc.env:MLFLOW_PASSWORD}')}'",
         )
-        judge = ("-m", "sweeps", "champion", f"runs/{NAME}", "--seeds", "1")
+        judge = ("-m", "unstuck.sweeps", "champion", f"runs/{NAME}", "--seeds", "1")
         words = {
             "sweep": (str(ROOT / "sweep.py"), *SMALL, *settings, f"sweep.name={NAME}"),
-            "audit": ("-m", "sweeps", "audit", NAME, *urls),
+            "audit": ("-m", "unstuck.sweeps", "audit", NAME, *urls),
             "champion without": judge,
             "resume": (str(ROOT / "sweep.py"), *SMALL, *settings, f"resume={NAME}"),
             "champion": (*judge, *optuna),
-            "repair": ("-m", "sweeps", "audit", NAME, "--repair", *urls),
+            "repair": ("-m", "unstuck.sweeps", "audit", NAME, "--repair", *urls),
         }
         return [sys.executable, *words[which]]
 

@@ -7,8 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna_dashboard._note import get_note_from_system_attrs
-
-from sweeps.ledger import Ledger
+from unstuck.records.ledger import Ledger
 
 SWEEP = [
     "+experiment=quickstart",

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from analysis.diagnosis import diagnose
-from analysis.diagnosis.finding import Cause, Finding, Kind, Rule
-from analysis.diagnosis.signals import Signals
-from analysis.history import History
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.finding import Cause, Finding, Kind, Rule
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history import History
 
 
 def ask(rule: Rule, run: History) -> Finding | None:

@@ -1,12 +1,12 @@
 """What a diagnosis is made of: its kinds, stages and the questions that it asks."""
 
 import pytest
+from unstuck.analysis.diagnosis import RULES, diagnose
+from unstuck.analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.questions import WOULD_TELL
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.rl import metrics
 
-from analysis.diagnosis import RULES, diagnose
-from analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked, Rule, Stage, Support, Sureness
-from analysis.diagnosis.questions import WOULD_TELL
-from analysis.diagnosis.signals import Signals
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import without
 from tests.analysis_tests.runs import healthy, untaught
 

@@ -2,11 +2,10 @@
 
 import pandas as pd
 import pytest
-
-from analysis.diagnosis.finding import Support
-from analysis.diagnosis.rewards import constant_policies, rewards_of, threat_share
-from analysis.diagnosis.signals import Signals
-from analysis.history import History
+from unstuck.analysis.diagnosis.finding import Support
+from unstuck.analysis.diagnosis.rewards import constant_policies, rewards_of, threat_share
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history import History
 
 TABLE = {"env.reward_benign": (0.5, -5.0, -3.0, -1.0), "env.reward_threat": (-10.0, 8.0, 5.0, 2.0)}
 

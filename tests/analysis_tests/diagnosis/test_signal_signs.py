@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis import signal_signs
+from unstuck.analysis.diagnosis.signal_signs import chance, is_followed, other_labels, past_their_actions, unrelated
+from unstuck.analysis.diagnosis.signals import Signals
 
-from analysis.diagnosis import signal_signs
-from analysis.diagnosis.signal_signs import chance, is_followed, other_labels, past_their_actions, unrelated
-from analysis.diagnosis.signals import Signals
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 TURN = np.arange(1, LENGTH + 1)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from unstuck.analysis.diagnosis.signals import Signals, Window, setting_text, shown
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis.signals import Signals, Window, setting_text, shown
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import first, unset
 from tests.analysis_tests.runs import LENGTH, healthy
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import Standing, State, standing_of
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis.signals import Signals
-from analysis.diagnosis.standing import Standing, State, standing_of
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import first
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 

@@ -3,10 +3,19 @@
 from html.parser import HTMLParser
 
 import pytest
-
-from analysis.document import Bullets, Commands, Document, Figure, Heading, Paragraph, Table, to_markdown, to_text
-from analysis.document.blocks import Block
-from analysis.document.html import to_html
+from unstuck.analysis.document import (
+    Bullets,
+    Commands,
+    Document,
+    Figure,
+    Heading,
+    Paragraph,
+    Table,
+    to_markdown,
+    to_text,
+)
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.document.html import to_html
 
 NASTY = '<script>alert("x")</script> & `a<b`'
 

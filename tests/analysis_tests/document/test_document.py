@@ -2,8 +2,18 @@
 
 from html.parser import HTMLParser
 
-from analysis.document import Bullets, Commands, Document, Figure, Heading, Paragraph, Table, to_markdown, to_text
-from analysis.document.html import to_html
+from unstuck.analysis.document import (
+    Bullets,
+    Commands,
+    Document,
+    Figure,
+    Heading,
+    Paragraph,
+    Table,
+    to_markdown,
+    to_text,
+)
+from unstuck.analysis.document.html import to_html
 
 DOCUMENT = Document(
     "A <report>",

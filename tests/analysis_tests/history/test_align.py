@@ -4,10 +4,9 @@ import math
 
 import pandas as pd
 import pytest
-
-from analysis.history.align import by_iteration, merge
-from analysis.history.record import ENV_STEPS
-from rl import metrics
+from unstuck.analysis.history.align import by_iteration, merge
+from unstuck.analysis.history.record import ENV_STEPS
+from unstuck.rl import metrics
 
 LOSS, RETURN, EVAL = metrics.VALUE_LOSS, metrics.TRAIN_RETURN, metrics.EVAL_RETURN
 

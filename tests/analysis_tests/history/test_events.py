@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from tensorboardX import SummaryWriter
-
-from analysis.errors import AnalysisError
-from analysis.history.events import read_events
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.events import read_events
 
 
 def varint(value: int) -> bytes:

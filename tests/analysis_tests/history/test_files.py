@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-
-from analysis.errors import AnalysisError
-from analysis.history.files import read_files
-from analysis.history.record import ENV_STEPS
-from rl import metrics
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.files import read_files
+from unstuck.analysis.history.record import ENV_STEPS
+from unstuck.rl import metrics
 
 LOSS, RETURN = metrics.VALUE_LOSS, metrics.TRAIN_RETURN
 

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 from tensorboardX import SummaryWriter
-
-from analysis.errors import AnalysisError
-from analysis.history import ENV_STEPS, Stores, load
-from rl import metrics
-from sweeps.config import TrackingConfig
-from sweeps.outcome import Outcome, Verdict
-from sweeps.record import Record
-from sweeps.tracking import make_tracker
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import ENV_STEPS, Stores, load
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.rl import metrics
+from unstuck.sweeps.config.settings import TrackingConfig
+from unstuck.sweeps.mirror import make_tracker
 
 SB3_CSV = """\
 time/fps,time/iterations,time/total_timesteps,rollout/ep_rew_mean,train/value_loss,train/entropy_loss,train/approx_kl,\

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from analysis.errors import AnalysisError
-from analysis.history.mapping import read_mapping
-from analysis.history.names import Dialect
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.mapping import read_mapping
+from unstuck.analysis.history.names import Dialect
 
 
 def read(folder: Path, text: str, name: str = "names.yaml") -> tuple[Dialect, dict[str, Any]]:

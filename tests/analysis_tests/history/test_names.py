@@ -1,10 +1,20 @@
 """What others call what we measure: every name of every dialect, its unit, and names that are nobody's."""
 
 import pytest
-
-from analysis.history.names import CLEANRL, DIALECTS, PLAIN, SB3, UNSTUCK, Dialect, dialect_of, is_ours, nearest, rename
-from rl import metrics
-from rl.config import EnvConfig, PPOConfig
+from unstuck.analysis.history.names import (
+    CLEANRL,
+    DIALECTS,
+    PLAIN,
+    SB3,
+    UNSTUCK,
+    Dialect,
+    dialect_of,
+    is_ours,
+    nearest,
+    rename,
+)
+from unstuck.rl import metrics
+from unstuck.rl.config import EnvConfig, PPOConfig
 
 OURS = {value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)}
 

@@ -4,9 +4,8 @@ import math
 from dataclasses import replace
 
 import pandas as pd
-
-from analysis.history import History
-from rl import metrics
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
 TABLE = pd.DataFrame(
     {

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from analysis.errors import AnalysisError
-from analysis.history.names import CLEANRL, PLAIN, SB3
-from analysis.history.settings import (
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.names import CLEANRL, PLAIN, SB3
+from unstuck.analysis.history.settings import (
     flatten,
     from_text,
     is_sweep,

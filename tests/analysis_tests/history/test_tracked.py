@@ -5,9 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from analysis.errors import AnalysisError
-from analysis.history.tracked import TrackedRuns, check_url
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.tracked import TrackedRuns, check_url
 
 
 @pytest.mark.parametrize(

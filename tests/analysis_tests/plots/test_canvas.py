@@ -5,8 +5,7 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
-
-from analysis.plots.canvas import (
+from unstuck.analysis.plots.canvas import (
     COLOURS,
     LEFT,
     STYLE,

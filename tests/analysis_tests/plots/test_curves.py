@@ -3,9 +3,8 @@
 from xml.etree import ElementTree
 
 import pytest
-
-from analysis.plots.canvas import Canvas
-from analysis.plots.curves import MOST_POINTS, Level, Line, Mark, curves, stacked, thinned
+from unstuck.analysis.plots.canvas import Canvas
+from unstuck.analysis.plots.curves import MOST_POINTS, Level, Line, Mark, curves, stacked, thinned
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -4,11 +4,10 @@ import math
 from xml.etree import ElementTree
 
 import pytest
-
-from analysis.document.html import _DARK, _LIGHT
-from analysis.plots.canvas import COLOURS, Canvas, Scale, dash, linear, nice_step, tick_text
-from analysis.plots.curves import MOST_POINTS, Level, Line, Mark, curves, stacked, thinned
-from analysis.plots.settings import Axis, Bar, bars, parallel, scatter
+from unstuck.analysis.document.html import _DARK, _LIGHT
+from unstuck.analysis.plots.canvas import COLOURS, Canvas, Scale, dash, linear, nice_step, tick_text
+from unstuck.analysis.plots.curves import MOST_POINTS, Level, Line, Mark, curves, stacked, thinned
+from unstuck.analysis.plots.settings import Axis, Bar, bars, parallel, scatter
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -3,9 +3,8 @@
 from xml.etree import ElementTree
 
 import pytest
-
-from analysis.plots.canvas import Canvas
-from analysis.plots.settings import Axis, Bar, bars, parallel, scatter
+from unstuck.analysis.plots.canvas import Canvas
+from unstuck.analysis.plots.settings import Axis, Bar, bars, parallel, scatter
 
 SVG = "{http://www.w3.org/2000/svg}"
 

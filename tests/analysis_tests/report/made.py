@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.diagnosis import Diagnosis
-from analysis.diagnosis.finding import Finding, Kind, Ranked, Rule, Stage, Sureness, Unexamined
-from analysis.diagnosis.signals import Signals
-from analysis.document import Bullets, Commands, Figure, Heading, Paragraph, Table
-from analysis.document.blocks import Block
-from analysis.history import History
-from analysis.trials import Sweep, Trial
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.finding import Finding, Kind, Ranked, Rule, Stage, Sureness, Unexamined
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.document import Bullets, Commands, Figure, Heading, Paragraph, Table
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.history import History
+from unstuck.analysis.sweep.trials import Sweep, Trial
+
 from tests.analysis_tests.runs import healthy
 
 SETTINGS = {

@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.finding import Kind, Ranked
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import History
+from unstuck.analysis.report.compare import compare_document, compare_json, score_of
+from unstuck.rl import metrics
 
-from analysis.diagnosis import Diagnosis
-from analysis.diagnosis.finding import Kind, Ranked
-from analysis.errors import AnalysisError
-from analysis.history import History
-from analysis.report.compare import compare_document, compare_json, score_of
-from rl import metrics
 from tests.analysis_tests.report.made import diagnosed, headings, paragraphs, ranked, tables
 from tests.analysis_tests.runs import healthy
 

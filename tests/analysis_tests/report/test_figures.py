@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history import History
+from unstuck.analysis.report.figures import confusion, figures_of, line_of
+from unstuck.rl import metrics
 
-from analysis.diagnosis.signals import Signals
-from analysis.history import History
-from analysis.report.figures import confusion, figures_of, line_of
-from rl import metrics
 from tests.analysis_tests.report.made import figures, tables
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from analysis.diagnosis import diagnose
-from analysis.diagnosis.finding import Cause, Evidence, Kind, Ranked, Remedy, Support, Sureness
-from analysis.document.blocks import Block
-from analysis.report.as_json import diagnosis_json
-from analysis.report.diagnosis import (
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Kind, Ranked, Remedy, Support, Sureness
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.report.as_json import diagnosis_json
+from unstuck.analysis.report.diagnosis import (
     diagnosis_document,
     limits,
     next_steps,
@@ -19,8 +18,9 @@ from analysis.report.diagnosis import (
     works,
     wrong,
 )
-from analysis.report.run import run_document
-from rl import metrics
+from unstuck.analysis.report.run import run_document
+from unstuck.rl import metrics
+
 from tests.analysis_tests.report.made import bullets, commands, diagnosed, headings, paragraphs, ranked, tables
 from tests.analysis_tests.runs import healthy, untaught
 

@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from analysis.diagnosis import diagnose
-from analysis.diagnosis.finding import Kind, Remedy
-from analysis.importance import Importance
-from analysis.judgements import Judgement, Judgements
-from analysis.report.searched import (
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.finding import Kind, Remedy
+from unstuck.analysis.report.searched import (
     axis_of,
     beside_the_dashboard,
     expectations,
@@ -22,10 +19,13 @@ from analysis.report.searched import (
     value_text,
     what_matters,
 )
-from analysis.report.sweep_figures import curve_blocks
-from analysis.report.sweep_next import FEW, next_blocks
-from analysis.report.write_sweep import values_of
-from analysis.trials import RungEntry, Sweep, Trial
+from unstuck.analysis.report.sweep_figures import curve_blocks
+from unstuck.analysis.report.sweep_next import FEW, next_blocks
+from unstuck.analysis.report.write_sweep import values_of
+from unstuck.analysis.sweep.importance import Importance
+from unstuck.analysis.sweep.judgements import Judgement, Judgements
+from unstuck.analysis.sweep.trials import RungEntry, Sweep, Trial
+
 from tests.analysis_tests.report.made import (
     bullets,
     commands,

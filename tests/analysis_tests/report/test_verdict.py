@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Ranked, Sureness
+from unstuck.analysis.history import History
+from unstuck.analysis.report.verdict import brief, lower, verdict
 
-from analysis.diagnosis.finding import Kind, Ranked, Sureness
-from analysis.history import History
-from analysis.report.verdict import brief, lower, verdict
 from tests.analysis_tests.report.made import diagnosed, ranked
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.document import Document, Figure, Paragraph
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import Stores
+from unstuck.analysis.plots.canvas import STYLE, Canvas
+from unstuck.analysis.report.write import report_run, write_document
 
-from analysis.diagnosis import diagnose
-from analysis.document import Document, Figure, Paragraph
-from analysis.errors import AnalysisError
-from analysis.history import Stores
-from analysis.plots.canvas import STYLE, Canvas
-from analysis.report.write import report_run, write_document
 from tests.analysis_tests.runs import healthy
 
 SVG = Canvas().svg("n", "a title", "what it says")

@@ -3,10 +3,10 @@
 import math
 
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.rules import advantage_scale
+from unstuck.rl import metrics
 
-from analysis.diagnosis import advantage_scale
-from analysis.diagnosis.finding import Kind, Support, Sureness
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind
 from tests.analysis_tests.runs import healthy, untaught
 

@@ -4,11 +4,11 @@ import math
 from typing import Any
 
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support
+from unstuck.analysis.diagnosis.rules import critic_underfits
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis import critic_underfits
-from analysis.diagnosis.finding import Kind, Support
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
 from tests.analysis_tests.runs import healthy, untaught
 

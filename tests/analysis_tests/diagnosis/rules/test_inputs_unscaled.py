@@ -1,11 +1,11 @@
 """Inputs that are not scaled: by their own size, and by the units that they saturate before any training."""
 
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.rules import inputs_unscaled
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis import inputs_unscaled
-from analysis.diagnosis.finding import Kind, Support, Sureness
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import blind, cause, changes, facts, found, kind
 from tests.analysis_tests.runs import healthy, untaught
 

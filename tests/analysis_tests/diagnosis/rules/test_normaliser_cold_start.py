@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.rules import normaliser_cold_start
+from unstuck.rl import metrics
 
-from analysis.diagnosis import normaliser_cold_start
-from analysis.diagnosis.finding import Kind, Support, Sureness
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.rules import overfitting
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis import overfitting
-from analysis.diagnosis.finding import Kind, Support, Sureness
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
 from tests.analysis_tests.runs import LENGTH, healthy
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support
+from unstuck.analysis.diagnosis.rules import policy_starved
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis import policy_starved
-from analysis.diagnosis.finding import Kind, Support
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind, unset
 from tests.analysis_tests.runs import healthy, untaught
 

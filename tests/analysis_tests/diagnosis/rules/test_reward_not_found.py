@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.rules import reward_not_found
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis import reward_not_found
-from analysis.diagnosis.finding import Kind, Support, Sureness
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Sureness
+from unstuck.analysis.diagnosis.rules import seeds_bimodal
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis import seeds_bimodal
-from analysis.diagnosis.finding import Kind, Sureness
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, changes, facts, first, found, kind, without
 from tests.analysis_tests.runs import LENGTH, healthy
 

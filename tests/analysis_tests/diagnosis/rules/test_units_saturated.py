@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support
+from unstuck.analysis.diagnosis.rules import units_saturated
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis import units_saturated
-from analysis.diagnosis.finding import Kind, Support
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind, unset
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.rules import value_floor
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
-from analysis.diagnosis import value_floor
-from analysis.diagnosis.finding import Kind, Support, Sureness
-from analysis.history import History
-from rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind, unset, without
 from tests.analysis_tests.runs import healthy
 

@@ -1,0 +1,1 @@
+../../unstuck/__init__.py

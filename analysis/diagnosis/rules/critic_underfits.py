@@ -1,0 +1,157 @@
+"""The critic underfits: the returns could be predicted from the observation, and the critic does not predict them.
+
+The counterpart of `value_floor`: the part of the loss above the floor is the critic's own, and can be removed.
+"""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rules.value_floor import FITTED, variance_of_targets
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.standing import State, standing_of
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+GRACE = 0.25
+"""Share of the run that a critic may take to catch up."""
+
+EXCESS = 0.15
+"""Share of the targets' variance by which the value loss lies above its floor."""
+
+MISSED = 0.2
+"""By how much a regression from the observation explains more of the Monte Carlo return than the critic."""
+
+BLIND = 0.5
+"""Share of what the regression explains below which the critic may be why a run is where it started."""
+
+DIVERGED, SOON = 1.8, 0.08
+"""A normalised value loss from which the critic is a fault whatever the score, and the share of the run that it has to
+get over a first shock; 1 is the loss of a constant, and healthy runs lie below that."""
+
+WORSE_THAN_NOTHING = -0.2
+"""An explained variance below this is a critic that is worse than a constant, and not by chance."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare the critic with a regression on the same observations."""
+    critic, probe = run.late(metrics.EXPLAINED_VARIANCE_MC), run.late(metrics.PROBE_EXPLAINED_VARIANCE_MC)
+    excess, explained = run.late(metrics.VALUE_LOSS_EXCESS), run.late(metrics.EXPLAINED_VARIANCE)
+    above = excess.mean / variance_of_targets(run) if excess else 0.0
+    missed = probe.mean - critic.mean if probe and critic else 0.0
+    worse = explained is not None and explained.median < WORSE_THAN_NOTHING
+    facts = tuple(_facts(critic, probe, excess, explained))
+    grown_up = run.done(run.history.last_iteration) > GRACE
+    loss = run.late(metrics.VALUE_LOSS)
+    lost = bool(worse and run.returns_normalised and loss and loss.median > DIVERGED and run.done(loss.reach[1]) > SOON)
+    if not lost and (not grown_up or (not (above > EXCESS and missed > MISSED) and not worse)):
+        return _fine(critic, probe, facts)
+    standing = standing_of(run)
+    headline = f"The critic is worse than a constant: {facts[-1].text}"
+    if critic and probe and not worse:
+        headline = (
+            f"The critic underfits: it explains {number(critic.mean, 2)} of the variance of Monte Carlo returns, and a "
+            f"regression from the same observations {number(probe.mean, 2)}"
+        )
+    blind = worse or critic is None or probe is None or critic.mean < BLIND * probe.mean
+    room = f"{percent(above)} of the targets' variance lies above the floor; " if excess and above > 0 else ""
+    return Finding(
+        headline=headline,
+        kind=Kind.FAULT if lost or (standing.state is State.FLAT and blind) else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=room + standing.brief,
+        evidence=facts,
+        causes=_causes(run),
+        remedies=_remedies(run),
+        since=facts[0].iterations[0] if facts and facts[0].iterations else None,
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _fine(critic: Window | None, probe: Window | None, facts: tuple[Evidence, ...]) -> Finding | None:
+    if critic is None or probe is None or probe.mean - critic.mean > MISSED / 2:
+        return None
+    text = f"the critic explains {number(critic.mean, 2)} of the variance of Monte Carlo returns, a regression "
+    return Finding(text + f"{number(probe.mean, 2)}", Kind.FINE, Sureness.LIKELY, "", facts)
+
+
+def _facts(*windows: Window | None) -> list[Evidence]:
+    return [
+        Evidence(f"{w.metric} {number(w.mean, 2)} {w.where}{_below(w)}", (w.metric,), w.reach) for w in windows if w
+    ]
+
+
+def _below(window: Window) -> str:
+    """Why an excess is below 0, where it is."""
+    return f" (below 0, {FITTED})" if window.metric == metrics.VALUE_LOSS_EXCESS and window.mean < 0 else ""
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    clip, spread = run.setting("ppo.clip_range_vf", "not recorded"), run.late(metrics.TARGET_STD)
+    weight, shared, rate = run.figure("ppo.value_coef"), run.setting("ppo.shared_trunk"), run.figure("ppo.lr")
+    clipped = isinstance(clip, int | float)
+    scaled = spread is not None and not 0.1 < spread.mean < 10
+    return (
+        Cause(
+            "the critic's move is clipped, in a unit that is small beside its targets",
+            "branch with clip_range_vf off",
+            Support.SUPPORTED if clipped else Support.RULED_OUT if clip in (None, False) else Support.OPEN,
+            f"clip_range_vf {clip:g}" if clipped else "it is off" if clip in (None, False) else "",
+        ),
+        Cause(
+            "targets in a scale that steps of this size take long to reach",
+            "branch with normalize_returns=batch",
+            Support.RULED_OUT if run.returns_normalised else Support.SUPPORTED if scaled else Support.OPEN,
+            "returns are normalised"
+            if run.returns_normalised
+            else f"targets have a spread of {number(spread.mean, 3)}"
+            if spread
+            else "",
+        ),
+        Cause(
+            "too few or too small steps for the critic",
+            "branch at three times the learning rate, and with twice the epochs",
+            Support.SUPPORTED if rate is not None and rate < 1e-4 else Support.OPEN,
+            f"lr {number(rate)}" if rate is not None else "",
+        ),
+        Cause(
+            "a trunk that serves the policy alone (value_coef small beside it)",
+            "branch with shared_trunk=false, and with value_coef three times as large",
+            Support.RULED_OUT
+            if shared is False
+            else Support.SUPPORTED
+            if shared and weight is not None and weight < 0.1
+            else Support.OPEN,
+            ", ".join(
+                text.format(value)
+                for text, value in (("value_coef {:g}", weight), ("shared_trunk {}", shared))
+                if value is not None
+            ),
+        ),
+        Cause(
+            "targets that are not returns (wrong ends of episodes, values of other steps)",
+            "compare one rollout's targets with a brute-force sum of rewards",
+        ),
+    )
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    watch = "train/explained_variance_mc within 0.1 of the probe's after 20 iterations"
+    rate, arms = run.figure("ppo.lr") or 3e-4, []
+    if run.setting("ppo.clip_range_vf") is not None:
+        arms.append(Remedy({"ppo.clip_range_vf": None}, "lets the critic move", watch))
+    if not run.returns_normalised:
+        arms.append(Remedy({"ppo.normalize_returns": "batch"}, "gives it targets of spread 1", watch))
+    if run.setting("ppo.shared_trunk"):
+        arms.append(Remedy({"ppo.shared_trunk": False}, "gives it layers of its own", watch))
+    arms.append(Remedy({"ppo.lr": float(f"{rate * 3:.1g}")}, "larger steps", watch))
+    return tuple(arms)
+
+
+RULE = Rule(
+    name="critic_underfits",
+    title="Critic underfits",
+    stage=Stage.CRITIC,
+    needs=((metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.EXPLAINED_VARIANCE),),
+    helps=(metrics.VALUE_LOSS_EXCESS, metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC),
+    explains=("oscillating", "signal_lost", "normaliser_cold_start"),
+    source="docs/metrics.md (the probe); Schulman 2017 (explained variance below 0: overfitting or noise)",
+    examine=examine,
+)

@@ -1,0 +1,170 @@
+"""Entropy collapsed early: the policy stopped exploring before it had learned which actions pay."""
+
+import math
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rewards import rewards_of
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import State, standing_of
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+COLLAPSED = 0.1
+"""Share of the largest entropy below which hardly anything but one action is tried."""
+
+EARLY = 0.2
+"""Share of the run."""
+
+REGAINED = 0.4
+"""Share of what had been gained when entropy fell by which the return rises afterwards: exploration ended too soon."""
+
+DOMINANT = 0.95
+"""Share of the sampled actions."""
+
+PAID = 0.6
+"""Share of the way from the best constant action to a perfect policy that the greedy return of triage must have gone
+when entropy falls early; healthy runs have gone 0.87 to 0.95 of it, on real flows too."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Find when entropy fell, and what the policy had learned until then."""
+    most = run.entropy_range
+    curve = run.finite(metrics.ENTROPY)
+    if most is None or len(curve) < 4:
+        return None
+    low = curve[curve < COLLAPSED * most]
+    if low.empty or float(curve.iloc[-1]) > COLLAPSED * most:
+        return None
+    when = int(low.index[0])
+    standing = standing_of(run)
+    shares = run.shares(metrics.ACTION_PREFIX)
+    dominant = float(shares.iloc[-1].max()) if len(shares) else 0.0
+    early = run.done(when) <= EARLY
+    bad = standing.is_poor or (
+        standing.trivial is not False and dominant > DOMINANT and standing.state is not State.RISING
+    )
+    gone, evaluated = (_gone(run, when) if early else None) or (1.0, when)
+    unpaid = gone < PAID
+    if not bad and not unpaid and not _too_soon(run, when) and not (early and _hardly_better(run)):
+        return None
+    late = run.late(metrics.ENTROPY)
+    since = f"below {percent(COLLAPSED)} of its maximum from iteration {when} ({percent(run.done(when))} of the run)"
+    facts = [Evidence(f"entropy {since}, {late} since", (metrics.ENTROPY,), (when, int(curve.index[-1])))]
+    if dominant > DOMINANT:
+        name = str(shares.iloc[-1].idxmax())
+        facts.append(
+            Evidence(
+                f"{percent(dominant, 1)} of the sampled actions are {name}",
+                (f"{metrics.ACTION_PREFIX}{name}",),
+                (int(shares.index[-1]), int(shares.index[-1])),
+            )
+        )
+    well_above = not bad and not unpaid and standing.trivial is False and not _hardly_better(run)
+    but = "while much of the return was still to come" if well_above else "before the run had much to show for it"
+    if unpaid:
+        way = "of the way from one action for all to a perfect policy"
+        text = f"by then the return had gone {percent(max(0.0, gone))} {way}"
+        facts.append(Evidence(text, (metrics.EVAL_RETURN,), (evaluated, evaluated)))
+    return Finding(
+        headline=f"Entropy has collapsed: {since}, {but}",
+        # A run that had earned its due, and went on to an F1 well above trivial, may have lost nothing by it.
+        kind=Kind.FAULT if not well_above and (early or dominant > DOMINANT or not bad) else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=standing.brief,
+        evidence=tuple(facts),
+        causes=_causes(run, when),
+        remedies=_remedies(run),
+        since=when,
+        missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
+    )
+
+
+def _gone(run: Signals, when: int) -> tuple[float, int] | None:
+    """Triage: compute the share of the way to a perfect return that the greedy policy had made, and when.
+
+    The return of the sampled policy lags behind: an episode may take many iterations, of policies that were worse.
+
+    Returns:
+        Share and iteration of the evaluation; None without the reward table.
+    """
+    rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
+    by_then = run.finite(metrics.EVAL_RETURN).loc[when:]
+    if rewards is None or not flows or by_then.empty or not run.is_triage:
+        return None
+    gone = rewards.share_of_way(float(by_then.iloc[0]) / flows, rewards.best_constant)
+    return None if gone is None else (gone, int(by_then.index[0]))
+
+
+def _too_soon(run: Signals, when: int) -> bool:
+    """True if much of the return was gained only afterwards, slowly, by a policy that hardly explored."""
+    curve = run.finite(metrics.TRAIN_RETURN)
+    before, since = curve.loc[:when], curve.loc[when:]
+    if len(before) < 4 or len(since) < 8:
+        return False
+    then, noise = float(before.iloc[-4:].mean()), run.trend(metrics.TRAIN_RETURN, when).noise
+    gained, later = then - float(before.iloc[:3].mean()), float(since.iloc[-len(since) // 4 :].mean()) - then
+    return later > max(REGAINED * gained, 1.5 * noise)
+
+
+def _hardly_better(run: Signals) -> bool:
+    """True if F1 is within chance of policies that have learned nothing."""
+    level, counts = run.late(metrics.F1, share=0.0), run.confusion
+    if level is None or not run.trivial_f1 or counts.empty:
+        return False
+    trivial = max(run.trivial_f1.values())
+    threats = max(1.0, float((counts["tp"] + counts["fn"]).iloc[-1]))
+    return level.mean < trivial + 3 * math.sqrt(max(0.0, trivial * (1 - trivial)) / threats)
+
+
+def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
+    weight = run.figure("ppo.entropy_coef")
+    kl = run.finite(metrics.APPROX_KL).loc[:when]
+    start, most = run.early(metrics.ENTROPY, 1), run.entropy_range
+    large = len(kl) > 0 and float(kl.mean()) > 0.03
+    biased = start is not None and most is not None and start.mean < 0.9 * most and start.iterations[0] <= 2
+    return (
+        Cause(
+            "steps too large while it fell (learning rate, epochs)",
+            "branch at a third of the learning rate from the start: entropy falls later, and the return rises first",
+            Support.SUPPORTED if large else Support.RULED_OUT if len(kl) else Support.OPEN,
+            f"mean KL {number(float(kl.mean()), 2)} up to iteration {when}" if len(kl) else "",
+        ),
+        Cause(
+            "no bonus against it, or one whose sign is wrong",
+            "branch with entropy_coef 0.01 to 0.03; with 10 entropy must stay at its maximum, or the sign is wrong",
+            Support.SUPPORTED if weight is not None and weight < 1e-3 else Support.OPEN,
+            "" if weight is None else f"entropy_coef {weight:g}",
+        ),
+        Cause(
+            "an untrained policy that prefers actions (its last layer was not initialised small)",
+            "look at the entropy of the first iteration: it must be all but the largest",
+            Support.SUPPORTED if biased else Support.RULED_OUT if start and most else Support.OPEN,
+            f"it began at {number(start.mean, 3)} of {number(most, 3)}" if start and most else "",
+        ),
+        Cause(
+            "rewards that favour one action whatever is observed",
+            "compute what each action earns when always taken, and compare it with the run's return",
+        ),
+    )
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    rate, weight = run.figure("ppo.lr") or 3e-4, run.figure("ppo.entropy_coef") or 0.0
+    watch = "entropy above a third of its maximum until the return has risen"
+    arms = [0.01, 0.03] if weight < 0.01 else [float(f"{weight * 3:.1g}")]
+    return (
+        Remedy({"ppo.entropy_coef": arms}, "a larger bonus keeps other actions in play", watch),
+        Remedy({"ppo.lr": float(f"{rate / 3:.1g}")}, "smaller steps leave time to see what pays", watch),
+    )
+
+
+RULE = Rule(
+    name="entropy_collapsed",
+    title="Entropy collapsed",
+    stage=Stage.EXPLORATION,
+    needs=((metrics.ENTROPY,),),
+    helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD, metrics.EVAL_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
+    explains=("greedy_collapsed", "updates_too_small", "oscillating", "value_floor"),
+    source="Jones 2021 (entropy that collapses early; value loss to 0 with a poor return is a collapsed policy)",
+    examine=examine,
+)

@@ -1,0 +1,158 @@
+"""Greedy and sampled behaviour differ: the policy that is evaluated is not the policy that is trained."""
+
+import numpy as np
+import pandas as pd
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+APART = 0.3
+"""Share of actions, or of flagged flows, by which the two differ."""
+
+BEHIND = 0.25
+"""Share of what the sampled return has gained since its start by which the greedy one must lie below it."""
+
+LASTS = 3
+"""Evaluations in a row that must be so where each decision stands alone, as in triage."""
+
+SHIFTED = 0.5
+"""Spreads by which a usual column's mean and spread must differ between training and evaluation: 0.1 among shuffled
+flows, up to 0.31 in a stream."""
+
+PATIENCE, MOST = 0.25, 0.75
+"""Elsewhere the share of the run, and of its evaluations within it: a greedy policy that is still unsure goes in
+circles where chance gets the sampled one out, and in time gets over it."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare the actions sampled in training with the actions taken in evaluation."""
+    facts = [*_flagged(run), *_shares(run)]
+    apart = [fact for fact, distance in facts if distance > APART]
+    returns = _returns(run)
+    if not facts and returns is None:
+        return None
+    standing, shifted = standing_of(run), _shifted(run)
+    worse = returns is not None and returns[1]
+    if not worse and not shifted and not (apart and standing.is_poor):
+        return _fine(run, [fact for fact, _ in facts], returns)
+    evidence = [*([shifted] if shifted else []), *apart, *([returns[0]] if returns else [])]
+    entropy, most = run.late(metrics.ENTROPY), run.entropy_range
+    return Finding(
+        headline=f"Greedy and sampled behaviour are apart: {evidence[0].text}",
+        kind=Kind.FAULT if worse or (shifted and (apart or standing.is_poor)) else Kind.SUSPECT,
+        sureness=Sureness.SURE,
+        why=standing.brief,
+        evidence=tuple(evidence),
+        causes=(
+            Cause(
+                "a policy close to uniform, whose most probable action wins by a hair",
+                "look at entropy: near its maximum",
+                *_near_uniform(entropy.mean / most if entropy and most else None),
+            ),
+            Cause(
+                "a policy that relies on chance, since different situations look the same to it",
+                "add history to the observation; evaluate the sampled policy as well",
+            ),
+            Cause(
+                "evaluation that is shown other inputs than training (another unit, a wrapper, other flows)",
+                "compare mean and spread of both, column by column",
+                Support.SUPPORTED if shifted else Support.OPEN,
+                shifted.text if shifted else "",
+            ),
+            Cause(
+                "a normaliser that is left out of evaluation, or goes on learning there",
+                "evaluate the sampled policy by the evaluation's own code: its return must be that of training",
+            ),
+        ),
+        since=evidence[0].iterations[0] if evidence[0].iterations else None,
+        missing=() if entropy else (metrics.ENTROPY,),
+    )
+
+
+def _shifted(run: Signals) -> Evidence | None:
+    """Triage: compare observations in evaluation with those in training. Elsewhere they depend on the policy."""
+    shift = run.whole(metrics.OBSERVATION_SHIFT)
+    if shift is None or not run.is_triage or len(shift.values) < LASTS or shift.median < SHIFTED:
+        return None
+    text = (
+        f"what the evaluation shows is {number(shift.median, 2)} spreads from what training shows, in the usual column"
+    )
+    return Evidence(text, (shift.metric,), shift.reach)
+
+
+def _near_uniform(share: float | None) -> tuple[Support, str]:
+    if share is None:
+        return Support.OPEN, ""
+    return (Support.SUPPORTED if share > 0.9 else Support.RULED_OUT), f"entropy {percent(share)} of its maximum"
+
+
+def _flagged(run: Signals) -> list[tuple[Evidence, float]]:
+    """Triage: compare by counts what the sampled and the greedy policy let through."""
+    counts, shares = run.confusion, run.shares(metrics.ACTION_PREFIX)
+    if counts.empty or "allow" not in shares:
+        return []
+    last = counts.iloc[-1]
+    greedy, sampled = float(last["tn"] + last["fn"]) / float(last.sum()), float(shares["allow"].iloc[-1])
+    text = f"the sampled policy allows {percent(sampled, 1)} of the flows, the greedy one {percent(greedy, 1)}"
+    names = (f"{metrics.ACTION_PREFIX}allow", metrics.TRUE_NEGATIVES, metrics.FALSE_NEGATIVES)
+    return [(Evidence(text, names, (int(shares.index[-1]), int(counts.index[-1]))), abs(greedy - sampled))]
+
+
+def _shares(run: Signals) -> list[tuple[Evidence, float]]:
+    greedy, sampled = run.shares(metrics.GREEDY_PREFIX), run.shares(metrics.ACTION_PREFIX)
+    if greedy.empty or sampled.empty:
+        return []
+    difference = (greedy.iloc[-1] - sampled.iloc[-1]).dropna().abs().sum() / 2
+    text = f"{percent(float(difference))} of the actions differ between the greedy and the sampled policy"
+    names = (f"{metrics.GREEDY_PREFIX}<action>", f"{metrics.ACTION_PREFIX}<action>")
+    return [(Evidence(text, names, (int(greedy.index[-1]), int(greedy.index[-1]))), float(difference))]
+
+
+def _returns(run: Signals) -> tuple[Evidence, bool] | None:
+    """Compare the greedy return with the sampled return, and check if the greedy one has long been clearly lower."""
+    greedy, sampled = run.finite(metrics.EVAL_RETURN), run.finite(metrics.TRAIN_RETURN)
+    if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1]:
+        return None
+    beside = np.array([float(sampled.loc[:iteration].iloc[-LASTS:].mean()) for iteration in greedy.index])
+    gained = float(beside[-1]) - float(sampled.iloc[:LASTS].mean())
+    below = greedy.to_numpy() < beside - max(BEHIND * gained, _noise(sampled))
+    span = LASTS if run.is_triage else int((greedy.index > greedy.index[-1] - PATIENCE * run.history.length).sum())
+    lasting = len(greedy) >= span >= LASTS and float(below[-span:].mean()) >= (1.0 if run.is_triage else MOST)
+    lasting = lasting and (run.is_triage or run.done(int(greedy.index[-1])) >= PATIENCE)
+    since = int(greedy.index[-span:][0])
+    text = (
+        f"return {number(float(greedy.iloc[-LASTS:].mean()))} of the greedy policy, {number(float(beside[-1]))} of the "
+    )
+    where = since, int(greedy.index[-1])
+    return Evidence(f"{text}sampled one", (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), where), lasting
+
+
+def _noise(curve: "pd.Series[float]") -> float:
+    """Estimate the noise of a curve from differences of neighbouring values, so that a trend does not count as noise.
+
+    The median of the absolute difference of two normal values is 0.6745 * sqrt(2) of their spread.
+    """
+    return float(np.median(np.abs(np.diff(curve.to_numpy())))) / 0.954 if len(curve) > 1 else 0.0
+
+
+def _fine(run: Signals, facts: list[Evidence], returns: tuple[Evidence, bool] | None) -> Finding | None:
+    shown = ([returns[0]] if returns else []) + facts
+    text = f"greedy beside sampled: {shown[0].text}"
+    return Finding(text, Kind.FINE, Sureness.LIKELY, "", tuple(shown))
+
+
+RULE = Rule(
+    name="greedy_vs_sampled",
+    title="Greedy and sampled apart",
+    stage=Stage.BEHAVIOUR,
+    needs=(
+        (metrics.EVAL_RETURN, metrics.TRUE_POSITIVES, f"{metrics.GREEDY_PREFIX}<action>"),
+        (metrics.TRAIN_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
+    ),
+    helps=(metrics.OBSERVATION_SHIFT, metrics.ENTROPY),
+    explains=("greedy_collapsed",),
+    source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
+    examine=examine,
+)

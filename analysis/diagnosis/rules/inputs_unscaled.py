@@ -1,0 +1,86 @@
+"""Inputs are not scaled: units are saturated before any training, and the networks hardly tell observations apart."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+SATURATED = 0.5
+"""Share of the hidden units' activations beyond 0.97 at the first evaluation; inputs of spread 1 give some percent."""
+
+LARGE_INPUT = 20.0
+"""Root mean square of the largest input; scaled ones have about 1, rare one-hot columns up to some 10."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Check the scale of the inputs, and the units of the first layer."""
+    largest, saturated = run.early(metrics.INPUT_RMS_MAX, 2), run.early(metrics.SATURATED_SHARE, 2)
+    facts = []
+    if saturated:
+        text = f"{percent(saturated.mean)} of the hidden units are saturated {saturated.where}"
+        facts.append(Evidence(text, (saturated.metric,), saturated.reach))
+    if largest:
+        text = f"the largest input has a root mean square of {number(largest.mean, 3)}"
+        facts.append(Evidence(text, (largest.metric,), largest.reach))
+    wide = largest is not None and largest.mean > LARGE_INPUT
+    full = saturated is not None and saturated.mean > SATURATED and (wide or largest is None)
+    if not full and not wide:
+        text = "inputs are scaled: " + " and ".join(fact.text for fact in facts)
+        return Finding(text, Kind.FINE, Sureness.SURE, "", tuple(facts))
+    standing = standing_of(run)
+    if not full and not standing.is_poor:
+        return None
+    normalised = run.setting("ppo.normalize_observations")
+    return Finding(
+        headline="Inputs are not scaled: " + " and ".join(fact.text for fact in facts),
+        kind=Kind.FAULT if full or standing.is_poor else Kind.SUSPECT,
+        sureness=Sureness.SURE if full and wide else Sureness.LIKELY,
+        why="a saturated unit passes on less than 6 % of a gradient, and says the same for all observations; "
+        + standing.brief,
+        evidence=tuple(facts),
+        causes=_causes(largest, wide),
+        remedies=()
+        if normalised
+        else (
+            Remedy(
+                {"ppo.normalize_observations": True},
+                "running mean and spread of each input",
+                "fewer than 10 % of the units saturated at the first evaluation",
+            ),
+        ),
+        since=facts[0].iterations[0] if facts[0].iterations else None,
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _causes(largest: Window | None, wide: bool) -> tuple[Cause, ...]:
+    return (
+        Cause(
+            "observations in raw units",
+            "print mean and spread of each column that the networks see",
+            Support.SUPPORTED if wide else Support.OPEN,
+            f"the largest has {number(largest.mean, 3)}" if largest else "",
+        ),
+        Cause(
+            "weights initialised too large",
+            "saturation that stays when inputs have spread 1",
+            Support.OPEN if not largest else Support.RULED_OUT if wide else Support.SUPPORTED,
+            f"the largest input has {number(largest.mean, 3)}" if largest else "",
+        ),
+    )
+
+
+RULE = Rule(
+    name="inputs_unscaled",
+    title="Inputs not scaled",
+    stage=Stage.SCALE,
+    needs=((metrics.SATURATED_SHARE, metrics.INPUT_RMS_MAX),),
+    helps=(metrics.SATURATED_SHARE, metrics.INPUT_RMS_MAX),
+    explains=(
+        *("units_saturated", "policy_frozen", "updates_too_small", "updates_too_large", "critic_underfits"),
+        *("entropy_collapsed", "greedy_collapsed", "signal_lost", "entropy_pinned", "oscillating"),
+    ),
+    source="Andrychowicz et al. 2021 (observation normalisation); Schulman 2017 (rescale observations)",
+    examine=examine,
+)

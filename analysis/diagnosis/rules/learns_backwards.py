@@ -1,0 +1,166 @@
+"""The policy gets worse: updates go against their advantages, or the return falls from the start.
+
+Where a learner records whether its updates follow the advantages, a wrong sign shows at once. Elsewhere the return
+tells: noise leaves the return where it was, and steps that are too large throw it about; a return that falls steadily
+below the untrained policy's means that the wrong thing is optimised.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
+from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+POINTS = 10
+"""Returns on record before anything is said."""
+
+CLEAR = 3.0
+"""Standard errors by which the end must lie below the start, and by which the best stretch must not lie above it."""
+
+SOON = 0.3
+"""Share of the run within which it must have begun to fall, by one standard error less: a policy that is moved by noise
+may drift below its start as well, though later."""
+
+PLAIN = 10.0
+"""A drop of so many needs no test for a trend: a curve that has reached its lowest level has none any more."""
+
+
+AGAINST = 3.0
+"""Standard errors by which updates must be against their advantages, on average over `EVALUATIONS` or more."""
+
+EVALUATIONS = 3
+
+LEAST_ERROR = 0.03
+"""Standard error of one such correlation at the least: that of chance among 512 samples is 0.044."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Check the direction of updates; else compare the sampled policy's return with that of the untrained policy."""
+    return _against(run) or _fallen(run)
+
+
+def _against(run: Signals) -> Finding | None:
+    """Check if actions that paid become less likely."""
+    followed, kl = run.whole(metrics.ADVANTAGE_FOLLOWED), run.whole(metrics.APPROX_KL)
+    if followed is None or len(followed.values) < EVALUATIONS or (kl is not None and max(kl.values) < SMALL_KL):
+        return None
+    if followed.mean > -AGAINST * max(followed.error, LEAST_ERROR / math.sqrt(len(followed.values))):
+        return None
+    text = (
+        f"the correlation of advantages with the change of their actions' log-probabilities is {followed.level} "
+        f"{followed.where}, and above 0 in runs that learn"
+    )
+    return Finding(
+        headline="The policy is being made worse: its updates go against the advantages, correlation "
+        f"{number(followed.mean, 2)}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why="an update that does what its loss should makes actions that paid more likely",
+        evidence=(Evidence(text, (followed.metric,), followed.reach),),
+        causes=(
+            Cause(
+                "the policy's loss, or its advantages, have the wrong sign",
+                "train on a bandit with one paying action: it must be preferred within seconds",
+                Support.SUPPORTED,
+                f"correlation {number(followed.mean, 2)}",
+            ),
+            Cause(
+                "the sign is wrong for a part of the samples only: of some lanes, or some workers",
+                "measure the correlation lane by lane",
+            ),
+        ),
+        since=followed.iterations[EVALUATIONS - 1],
+    )
+
+
+def _fallen(run: Signals) -> Finding | None:
+    """Check if the return of training episodes falls from the start."""
+    curve = run.finite(metrics.TRAIN_RETURN)
+    kl, clipped = run.whole(metrics.APPROX_KL), run.whole(metrics.CLIP_FRACTION)
+    if len(curve) < POINTS or kl is None or max(kl.values) < SMALL_KL or kl.mean > LARGE_KL:
+        return None
+    if clipped is not None and clipped.mean > LARGE_CLIP:
+        return None
+    falls = run.trend(metrics.TRAIN_RETURN)
+    whole, head = _fall(curve), _fall(curve.loc[: max(int(curve.index[POINTS - 1]), int(SOON * run.history.length))])
+    if not whole.never_rose or min(whole.drop, head.drop + 1) < CLEAR or not (falls.falls or whole.drop > PLAIN):
+        return None
+    first, last = whole.first, whole.last
+    begin, end = int(curve.index[0]), int(curve.index[-1])
+    text = f"the return of training episodes falls from {number(first)} to {number(last)}"
+    return Finding(
+        headline=f"The policy is being made worse: {text}",
+        kind=Kind.SUSPECT if _is_told(run) else Kind.FAULT,
+        sureness=Sureness.SURE,
+        why=f"updates are of a usual size (KL {number(kl.mean, 2)}), and the return never rose (Mann-Kendall "
+        f"p {number(falls.p, 2)})",
+        evidence=(Evidence(f"{text} over iterations {begin} to {end}", (metrics.TRAIN_RETURN,), (begin, end)),),
+        causes=(
+            Cause(
+                "the policy's loss, the advantages or the rewards have the wrong sign",
+                "train on a bandit with one paying action: it must be preferred within seconds",
+            ),
+            Cause(
+                "actions that are stored, or executed, in another order than they are chosen",
+                "act by a rule that knows what pays: its return must be the best there is",
+            ),
+            Cause(
+                "rewards that pay for what ends episodes early, or for nothing that the return counts",
+                "compute what each action earns when always taken",
+                *_ends_sooner(run),
+            ),
+        ),
+        since=int(curve.index[min(POINTS, len(curve)) - 1]),
+    )
+
+
+def _is_told(run: Signals) -> bool:
+    """True if the direction of updates is on record: a wrong sign would show there."""
+    followed = run.whole(metrics.ADVANTAGE_FOLLOWED)
+    return followed is not None and len(followed.values) >= EVALUATIONS
+
+
+class _Fall(NamedTuple):
+    """A fall of the return: first and last stretch, standard errors of the fall, and no stretch above the first."""
+
+    first: float
+    last: float
+    drop: float
+    never_rose: bool
+
+
+def _fall(curve: "pd.Series[float]") -> _Fall:
+    values = curve.to_numpy()
+    size = max(3, len(values) // 4)
+    noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()), 1e-12)
+    error = noise * (2 / size) ** 0.5
+    stretches = np.convolve(values, np.full(size, 1 / size), mode="valid")
+    first, last = float(stretches[0]), float(stretches[-1])
+    return _Fall(first, last, (first - last) / error, float(stretches.max()) - first <= CLEAR * error)
+
+
+def _ends_sooner(run: Signals) -> tuple[Support, str]:
+    if run.is_triage:
+        return Support.RULED_OUT, "episodes all have the same length"
+    return Support.OPEN, ""
+
+
+RULE = Rule(
+    name="learns_backwards",
+    title="Learns backwards",
+    stage=Stage.BUG,
+    needs=((metrics.TRAIN_RETURN,), (metrics.APPROX_KL,)),
+    helps=(metrics.ADVANTAGE_FOLLOWED, metrics.CLIP_FRACTION),
+    explains=(
+        *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
+        *("critic_underfits", "policy_starved", "policy_frozen", "reward_not_found", "entropy_pinned"),
+    ),
+    source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
+    examine=examine,
+)

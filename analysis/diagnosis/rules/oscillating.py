@@ -1,0 +1,102 @@
+"""The return swings without a trend: nothing is learned, and nothing is unlearned."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rewards import rewards_of
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.words import counted, give_or_take, number
+from unstuck.rl import metrics
+
+POINTS = 8
+"""Fewer say nothing about a trend."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Test the return for a trend, and compare the swings with chance."""
+    returns = run.whole(metrics.TRAIN_RETURN)
+    if returns is None or len(returns.values) < POINTS:
+        return None
+    curve = run.trend(metrics.TRAIN_RETURN)
+    change = f"{number(100 * curve.slope, 2)} in 100 iterations (Mann-Kendall p {number(curve.p, 2)})"
+    if curve.rises:
+        text = f"the return of training episodes rises: {change}"
+        return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (returns.metric,), returns.reach),))
+    standing = standing_of(run)
+    if not standing.is_poor:
+        return None
+    verdict = "falls" if curve.falls else "has no trend"
+    return Finding(
+        headline=f"The return {verdict}: {returns}, {change}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.SURE,
+        why=standing.brief,
+        evidence=(
+            Evidence(
+                f"{counted(len(returns.values), 'value')}, {give_or_take(returns.mean, returns.spread)}",
+                (returns.metric,),
+                returns.reach,
+            ),
+            *_chance(run),
+            *_seeds(run),
+        ),
+        causes=(
+            Cause(
+                "nothing is learned, and the swings are chance: each rollout holds other steps",
+                "freeze the policy (lr 0) for ten rollouts: the return swings as much",
+                *_by_chance(run),
+            ),
+            Cause(
+                "something is learned and lost again (updates too large)",
+                "set returns beside the KL of updates: drops that follow large ones",
+                *_by_updates(run),
+            ),
+        ),
+        since=returns.iterations[POINTS - 1],
+        missing=tuple(name for name in (metrics.APPROX_KL, metrics.EVAL_RETURN) if not run.has(name)),
+    )
+
+
+def _chance(run: Signals) -> list[Evidence]:
+    """Compute mean and spread of an episode's return under the uniform policy, by the reward table."""
+    rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
+    if rewards is None or not flows:
+        return []
+    text = f"drawing actions evenly returns {number(rewards.uniform * flows)} an episode, by the reward table"
+    return [Evidence(text, ("env.reward_benign", "env.reward_threat"))]
+
+
+def _seeds(run: Signals) -> list[Evidence]:
+    name = metrics.EVAL_RETURN
+    seeds = list(run.seeds(name).values())
+    if len(seeds) < 2:
+        return []
+    text = f"seeds differ: {number(min(seeds))} to {number(max(seeds))} in the last evaluations"
+    return [Evidence(text, (f"{name}/seed_<member>",))]
+
+
+def _by_chance(run: Signals) -> tuple[Support, str]:
+    kl = run.whole(metrics.APPROX_KL)
+    if kl is None:
+        return Support.OPEN, ""
+    return (
+        Support.SUPPORTED if kl.median < 1e-4 else Support.OPEN
+    ), f"KL of an update {number(kl.median, 2)} in the median"
+
+
+def _by_updates(run: Signals) -> tuple[Support, str]:
+    kl = run.whole(metrics.APPROX_KL)
+    if kl is None:
+        return Support.OPEN, ""
+    support = Support.SUPPORTED if kl.median > 0.03 else Support.RULED_OUT if kl.median < 1e-3 else Support.OPEN
+    return support, f"KL of an update {number(kl.median, 2)} in the median"
+
+
+RULE = Rule(
+    name="oscillating",
+    title="Return without a trend",
+    stage=Stage.BEHAVIOUR,
+    needs=((metrics.TRAIN_RETURN,),),
+    helps=(metrics.APPROX_KL, metrics.EVAL_RETURN),
+    source="Mann 1945, Kendall 1975; Henderson et al. 2018 (seeds alone can look like an effect)",
+    examine=examine,
+)

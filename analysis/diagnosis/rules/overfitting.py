@@ -1,0 +1,161 @@
+"""Overfitting to the training flows: memorised decisions do not hold for flows of the validation part."""
+
+import math
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.standing import State, standing_of
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+GAP = 0.05
+"""F1 on flows trained on minus F1 on others; below it is a little optimism."""
+
+BY_HEART = 0.985
+"""An F1 on flows trained on that takes knowing them one by one, where F1 on others lies below it."""
+
+WIDE = 0.15
+"""A gap that hurts by itself. Between the two, F1 on others must have fallen: healthy runs memorise some flows too, and
+have been seen 0.09 apart while both rose."""
+
+OFTEN, SLIGHT = 150.0, 0.015
+"""How often each flow has been seen where a slight gap is one that more flows would close."""
+
+FEW_REPEAT = 0.2
+"""Share of repeated observations from which the number of different ones is told well enough."""
+
+COUNTED = 512
+"""Observations among which repeated ones are counted, at most (docs/metrics.md)."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare F1 on flows of the training part with F1 on other flows."""
+    ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
+    if ours is None or theirs is None:
+        return None
+    gap = ours.mean - theirs.mean
+    noise = (ours.error**2 + theirs.error**2 + _chance(run, theirs.mean)) ** 0.5
+    text = f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others {theirs.where}"
+    fact = Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
+    seen, least = _times_seen(run), max(GAP, (2 if ours.mean > BY_HEART else 3) * noise)
+    often = seen is not None and seen > OFTEN and gap > SLIGHT
+    if gap < least and not often:
+        return Finding(f"no overfitting: {text}", Kind.FINE, Sureness.SURE, "", (fact,))
+    fallen = standing_of(run).state is State.FALLING
+    wide = gap > max(WIDE, 3 * noise) or ours.mean > BY_HEART or often
+    return Finding(
+        headline=f"Overfitting to the flows trained on: {text}",
+        kind=Kind.FAULT if wide or fallen else Kind.SUSPECT,
+        sureness=Sureness.SURE if wide else Sureness.LIKELY,
+        why="both are measured on as many flows, by the same greedy policy; F1 on others "
+        + ("has fallen since" if fallen else "has not fallen"),
+        evidence=(fact, *_seen_again(seen, run), *_peak(run, theirs)),
+        causes=_causes(run),
+        remedies=_remedies(run),
+        since=_since(run),
+    )
+
+
+def _seen_again(seen: float | None, run: Signals) -> list[Evidence]:
+    repeats = run.whole(metrics.OBSERVATION_REPEATS)
+    if seen is None or repeats is None:
+        return []
+    text = (
+        f"{percent(repeats.mean)} of a rollout's observations repeat others: each flow was seen {number(seen, 2)} times"
+    )
+    return [Evidence(text, (repeats.metric,), repeats.reach)]
+
+
+def _chance(run: Signals, f1: float) -> float:
+    """Compute the variance of the gap by the choice of flows: F1 is a share of few threats in either part."""
+    counts = run.confusion
+    if counts.empty or not 0 < f1 < 1:
+        return 0.0
+    threats = float((counts["tp"] + counts["fn"]).iloc[-1])
+    return 2 * f1 * (1 - f1) / max(threats, 1.0)
+
+
+def _rollout(run: Signals) -> float:
+    return (run.figure("ppo.num_envs") or 0) * (run.figure("ppo.num_steps") or 0)
+
+
+def _times_seen(run: Signals) -> float | None:
+    """Estimate how often each flow has been seen, from the share of repeated observations; None if few repeat."""
+    repeats, size = run.whole(metrics.OBSERVATION_REPEATS), _rollout(run)
+    if repeats is None or not size or repeats.mean < FEW_REPEAT:
+        return None
+    counted = size / math.ceil(size / COUNTED)
+    distinct = (1 - repeats.mean) * counted
+    least, most = distinct, counted / FEW_REPEAT
+    while most - least > 1e-4 * least:  # as many flows as hold so many different ones among those counted
+        flows = (least + most) / 2
+        least, most = (flows, most) if flows * -math.expm1(-counted / flows) < distinct else (least, flows)
+    return size * run.history.last_iteration / most
+
+
+def _since(run: Signals) -> int | None:
+    gap = (run.finite(metrics.F1_TRAIN) - run.finite(metrics.F1)).dropna()
+    wide = gap[gap > GAP]
+    return int(wide.index[0]) if len(wide) else None
+
+
+def _peak(run: Signals, level: Window) -> list[Evidence]:
+    curve = run.finite(metrics.F1)
+    best = int(curve.index[int(curve.to_numpy().argmax())])
+    if float(curve.max()) - level.mean < GAP / 2:
+        return []
+    return [
+        Evidence(f"best F1 on others {number(float(curve.max()), 3)}, at iteration {best}", (metrics.F1,), (best, best))
+    ]
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    flows = run.figure("data.num_flows")
+    seen = _times_seen(run)
+    if seen is None and flows and run.setting("data.source") == "synthetic":
+        seen = _rollout(run) * run.history.last_iteration / flows
+    return (
+        Cause(
+            "too few different flows for so many passes",
+            "train on half of the flows: the gap grows",
+            Support.SUPPORTED if seen and seen > 50 else Support.OPEN,
+            f"each flow was seen some {number(seen, 2)} times" if seen else "",
+        ),
+        Cause(
+            "a network wider than the data can fill",
+            "halve hidden_sizes: the gap shrinks",
+            Support.OPEN,
+            f"hidden_sizes {run.setting('ppo.hidden_sizes')}" if run.setting("ppo.hidden_sizes") else "",
+        ),
+        Cause(
+            "validation flows of another kind than those trained on (a split by time)",
+            "split at random instead: the gap closes",
+            Support.RULED_OUT if run.setting("data.order") == "shuffled" else Support.OPEN,
+            "the split is random" if run.setting("data.order") == "shuffled" else "",
+        ),
+    )
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    watch = "F1 on flows trained on within 0.05 of F1 on others, and the latter no lower than the control's"
+    weight = run.figure("ppo.entropy_coef") or 0.01
+    return (
+        Remedy({"ppo.hidden_sizes": ((16, 16),)}, "a smaller network has less room to memorise", watch),
+        Remedy(
+            {"ppo.entropy_coef": float(f"{weight * 3:.1g}")},
+            "a softer policy commits itself less to single flows",
+            watch,
+        ),
+    )
+
+
+RULE = Rule(
+    name="overfitting",
+    title="Overfitting to training flows",
+    stage=Stage.BEHAVIOUR,
+    needs=((metrics.F1_TRAIN,), (metrics.F1,)),
+    helps=(metrics.OBSERVATION_REPEATS,),
+    explains=("greedy_vs_sampled",),
+    source="Cobbe et al. 2019, Quantifying generalization in RL (training and test levels apart)",
+    examine=examine,
+)

@@ -1,0 +1,265 @@
+"""The policy does not move: not a lack of exploration, but updates that do not arrive.
+
+A policy in training leaves its first, nearly uniform, behaviour within tens of iterations. A policy whose action
+shares, entropy and greedy decisions stay the same through a whole run is not updated, whatever the losses say.
+"""
+
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals, shown
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.words import counted, number, percent
+from unstuck.rl import metrics
+
+STILL_KL = 1e-9
+"""Mean KL of an update below which it has moved nothing: what rounding leaves of ratios that are 1."""
+
+STILL_SHARES = 0.06
+"""Total variation distance within which action shares of a thousand samples stay by chance and slow drift alone."""
+
+RECENT = 4
+"""So many updates in a row, up to the last, that moved nothing are no accident."""
+
+SETTLED = 0.1
+"""Share of the largest entropy below which a policy has settled on its actions: then nothing is left to move."""
+
+MANY_ITERATIONS = 20
+"""Without KL. Healthy runs have left the uniform policy by then (measured on the triage of flows, lr 3e-4)."""
+
+
+@lru_cache(maxsize=16)
+def examine(run: Signals) -> Finding | None:
+    """Look for movement, in each metric that would show movement."""
+    kl = run.late(metrics.APPROX_KL, share=0.0, least=RECENT)
+    if kl is None and (run.history.last_iteration < MANY_ITERATIONS or not standing_of(run).is_poor):
+        return None
+    if kl is not None and (len(kl.values) < RECENT or max(map(abs, kl.values)) > STILL_KL or _has_settled(run)):
+        return None
+    evidence = [*_kl(run), *_shares(run), *_greedy(run), *_entropy(run)]
+    still = kl is not None or bool(_shares(run)) or bool(_entropy(run))
+    if not still:
+        return None
+    return Finding(
+        headline=f"The policy is not being updated: {evidence[0].text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE if kl is not None else Sureness.LIKELY,
+        why="KL of every update is on record"
+        if kl is not None
+        else "KL was not recorded; a policy that is being trained does not keep its behaviour for "
+        f"{counted(run.history.last_iteration, 'iteration')}. Balanced actions are no sign of good exploration here",
+        evidence=tuple(evidence),
+        causes=_suspects(run),
+        remedies=_remedies(run),
+        since=_since(run),
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _has_settled(run: Signals) -> bool:
+    """True if the policy had a decision to make, and has made it."""
+    entropy, most = run.late(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_range
+    return entropy is not None and most is not None and entropy.mean < SETTLED * most
+
+
+def _since(run: Signals) -> int:
+    """Find the first iteration at which the finding could be made."""
+    curve = run.finite(metrics.APPROX_KL)
+    if curve.empty:
+        return MANY_ITERATIONS
+    moved = curve.index[(curve.abs() > STILL_KL).to_numpy()]
+    still = curve.loc[int(moved[-1]) + 1 :] if len(moved) else curve
+    return int(still.index[min(RECENT, len(still)) - 1])
+
+
+def _kl(run: Signals) -> list[Evidence]:
+    curve = run.finite(metrics.APPROX_KL)
+    if curve.empty:
+        return []
+    moved = curve.index[(curve.abs() > STILL_KL).to_numpy()]
+    still = curve.loc[int(moved[-1]) + 1 :] if len(moved) else curve
+    reach = int(still.index[0]), int(still.index[-1])
+    text = f"KL of an update {number(float(still.median()), 2)} in the median over iterations {reach[0]} to {reach[1]}"
+    return [Evidence(text, (metrics.APPROX_KL,), reach)]
+
+
+def _shares(run: Signals) -> list[Evidence]:
+    """Describe sampled action shares that stay together through at least half of the run."""
+    shares = run.shares(metrics.ACTION_PREFIX)
+    if len(shares) < 3 or run.done(int(shares.index[-1]) - int(shares.index[0])) < 0.5:
+        return []
+    rows = shares.to_numpy()
+    apart = max(float(np.abs(one - other).sum()) / 2 for one, other in combinations(rows[:: -(-len(rows) // 40)], 2))
+    if apart > STILL_SHARES:
+        return []
+    first, last = int(shares.index[0]), int(shares.index[-1])
+    text = (
+        f"sampled action shares ({', '.join(shares.columns)}) are {shown(rows[0])} at iteration {first} and "
+        f"{shown(rows[-1])} at {last}: at most {percent(apart, 1)} of the actions differ between any two"
+    )
+    return [Evidence(text, tuple(f"{metrics.ACTION_PREFIX}{name}" for name in shares.columns), (first, last))]
+
+
+def _greedy(run: Signals) -> list[Evidence]:
+    counts = run.confusion
+    if len(counts) < 3 or len(counts.drop_duplicates()) > 1:
+        return []
+    first = {name: int(value) for name, value in counts.iloc[0].items()}
+    text = (
+        f"all {counted(len(counts), 'greedy evaluation')} have exactly the same counts (TP {first['tp']}, "
+        f"TN {first['tn']}, FP {first['fp']}, FN {first['fn']}): the most probable action has changed for no flow"
+    )
+    names = (metrics.TRUE_POSITIVES, metrics.TRUE_NEGATIVES, metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES)
+    return [Evidence(text, names, (int(counts.index[0]), int(counts.index[-1])))]
+
+
+def _entropy(run: Signals) -> list[Evidence]:
+    entropy, most = run.whole(metrics.ENTROPY), run.entropy_range
+    if entropy is None or most is None or len(entropy.values) < 3 or min(entropy.values) < 0.995 * most:
+        return []
+    return [Evidence(f"entropy {entropy}, of {number(most)} at most", (entropy.metric,), entropy.reach)]
+
+
+def _suspects(run: Signals) -> tuple[Cause, ...]:
+    return (
+        _rate(run),
+        _early_stop(run),
+        _ratio(run),
+        _advantages(run),
+        Cause(
+            "reward or label taken from the next step, so that advantages carry nothing about the action",
+            "act by a rule that knows the label: the reward must be the table's for the flow just judged, step by "
+            "step; or train on a bandit whose reward follows from the observation, which must be solved in seconds",
+        ),
+        _inputs(run),
+        _gradient(run),
+    )
+
+
+def _rate(run: Signals) -> Cause:
+    rate, wanted = run.whole(metrics.LR), run.figure("ppo.lr")
+    support, why = Support.OPEN, ""
+    if rate is not None:
+        support = Support.SUPPORTED if rate.median < 1e-7 else Support.RULED_OUT
+        why = f"learning rate in force {rate}"
+    elif wanted is not None:
+        why = f"lr {number(wanted)} was set; the rate in force was not recorded"
+    return Cause(
+        "learning rate annealed to nothing, or never applied (lost when a checkpoint was restored)",
+        "log the learning rate in force and the size of each update's change of the parameters",
+        support,
+        why,
+    )
+
+
+def _early_stop(run: Signals) -> Cause:
+    limit = run.setting("ppo.target_kl", "not recorded")
+    support, why = Support.OPEN, ""
+    if limit is None:
+        support, why = Support.RULED_OUT, "target_kl is off"
+    elif limit != "not recorded":
+        why = f"target_kl {limit}"
+    return Cause(
+        "an early stop on KL that fires at once",
+        "count the minibatches of each update; switch target_kl off",
+        support,
+        why,
+    )
+
+
+def _ratio(run: Signals) -> Cause:
+    ratio = run.whole(metrics.RATIO_DEVIATION)
+    support, why = Support.OPEN, ""
+    if ratio is not None:
+        support = Support.SUPPORTED if max(ratio.values) > 1e-3 else Support.RULED_OUT
+        why = f"the first ratio is off 1 by {number(max(ratio.values), 2)} at most"
+    return Cause(
+        "a ratio that is not 1 on the first minibatch (stale log-probabilities), so that the clip zeroes the gradient",
+        "log the largest |ratio - 1| of the first minibatch: it must be 0 up to rounding",
+        support,
+        why,
+    )
+
+
+def _advantages(run: Signals) -> Cause:
+    spread = run.late(metrics.ADVANTAGE_STD)
+    support, why = Support.OPEN, ""
+    if spread is not None:
+        support = Support.SUPPORTED if spread.mean < 1e-6 else Support.OPEN
+        why = f"advantages have a spread of {number(spread.mean, 3)}, so they are not constant" * (spread.mean >= 1e-6)
+        why = why or f"advantages are constant (spread {number(spread.mean, 2)})"
+    return Cause(
+        "advantages that are constant, or belong to the wrong step",
+        "compare one rollout's advantages with a brute-force sum of rewards, step by step",
+        support,
+        why,
+    )
+
+
+def _inputs(run: Signals) -> Cause:
+    saturated, largest = run.whole(metrics.SATURATED_SHARE), run.whole(metrics.INPUT_RMS_MAX)
+    support, why = Support.OPEN, ""
+    if saturated is not None:
+        support = Support.SUPPORTED if saturated.mean > 0.5 else Support.RULED_OUT
+        why = f"{percent(saturated.mean)} of the hidden units are saturated"
+    if largest is not None:
+        why += f"{', ' if why else ''}largest input {number(largest.mean, 2)}"
+    return Cause(
+        "inputs that are not scaled: every unit is saturated, and every flow looks the same",
+        "log the share of hidden units beyond 0.97 and the spread of each input; scale inputs to mean 0, spread 1",
+        support,
+        why,
+    )
+
+
+def _gradient(run: Signals) -> Cause:
+    gradient, change = run.whole(metrics.GRAD_NORM_POLICY), run.whole(metrics.UPDATE_NORM)
+    support, why = Support.OPEN, ""
+    if gradient is not None and change is not None:
+        lost = gradient.median > 1e-6 and change.median < 1e-7
+        support = Support.SUPPORTED if lost else Support.RULED_OUT
+        why = f"policy gradient {number(gradient.median, 2)}, change of the parameters {number(change.median, 2)}"
+    return Cause(
+        "a gradient that never reaches the policy's parameters (not in the optimiser, detached, clipped away)",
+        "log the policy's own gradient norm and the change of its parameters by one update",
+        support,
+        why,
+    )
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    rate = run.figure("ppo.lr")
+    if rate is None or rate >= 1e-5:
+        return ()  # no setting is the cause as far as the run shows: find the fault first
+    return (
+        Remedy(
+            {"ppo.lr": [3e-4, 1e-3]},
+            f"lr {number(rate)} is below what moves a policy at all",
+            "KL of an update above 1e-5, and action shares that leave the uniform ones within 20 iterations",
+        ),
+    )
+
+
+RULE = Rule(
+    name="policy_frozen",
+    title="Policy not moving",
+    stage=Stage.STEP,
+    needs=((metrics.APPROX_KL, f"{metrics.ACTION_PREFIX}<action>", metrics.ENTROPY),),
+    helps=(
+        *(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.LR, metrics.RATIO_DEVIATION, metrics.GRAD_NORM_POLICY),
+        *(metrics.UPDATE_NORM, metrics.ADVANTAGE_STD, metrics.SATURATED_SHARE, metrics.ENTROPY),
+    ),
+    explains=(
+        "reward_not_found",
+        "greedy_collapsed",
+        "greedy_vs_sampled",
+        "entropy_pinned",
+        "updates_too_small",
+        "oscillating",
+        "seeds_bimodal",
+    ),
+    source="Jones 2021 (relative entropy starts near 1 and falls); Schulman 2017 (watch KL of updates); measured here",
+    examine=examine,
+)

@@ -1,0 +1,138 @@
+"""The value loss starves the policy: it directs a shared trunk, or uses up a shared gradient clip.
+
+Adam cancels a constant factor of a loss, so value_coef hardly acts in a critic with a network of its own. It acts
+through what both losses share: the trunk, and the gradient clip, which with a large adam_eps leaves the policy no step.
+"""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+TRUNK_RATIO = 30.0
+"""Value gradient over policy gradient from which the shared trunk hardly sees the policy."""
+
+TRUNK_TAKEN = 60.0
+"""The same from which it is a fault whatever the run shows: healthy runs on a shared trunk stay below 20."""
+
+CLIP_RATIO = 1000.0
+"""The same with networks of their own, where only the clip connects them, and Adam makes up for most of it: on raw
+returns 600 has been seen in a run that learned, and 2,000 to 8,000 in ones that did not."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare the two gradients on the parameters that both losses share."""
+    # Of the whole run: the policy's gradient vanishes where it has learned all there is.
+    policy, value = run.whole(metrics.GRAD_NORM_POLICY), run.whole(metrics.GRAD_NORM_VALUE)
+    if policy is None or value is None or policy.median <= 0:
+        return None
+    ratio = value.median / policy.median
+    shared = run.setting("ppo.shared_trunk")
+    most = TRUNK_RATIO if shared is not False else CLIP_RATIO
+    facts = (
+        Evidence(
+            f"median gradient norms {policy.where}: policy {number(policy.median, 2)}, value {number(value.median, 3)} "
+            f"(weighted by value_coef), {number(ratio, 2)} to 1",
+            (metrics.GRAD_NORM_POLICY, metrics.GRAD_NORM_VALUE),
+            policy.reach,
+        ),
+        *_clipped(run),
+    )
+    if ratio < most:
+        text = f"value gradient {number(ratio, 2)} times the policy's: neither is drowned"
+        return Finding(text, Kind.FINE, Sureness.LIKELY, "", facts)
+    standing, kl = standing_of(run), run.late(metrics.APPROX_KL)
+    slow = kl is not None and kl.mean < 2e-3
+    taken = shared is True and ratio > TRUNK_TAKEN
+    if not (standing.is_poor or slow or taken):
+        return None
+    where = "the shared trunk" if shared is not False else "the shared gradient clip"
+    return Finding(
+        headline=f"The value loss starves the policy in {where}: its gradient is {number(ratio, 2)} times the policy's",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=(f"updates are small for it (KL {number(kl.mean, 2)}); " if slow and kl else "") + standing.brief,
+        evidence=facts,
+        causes=_causes(run),
+        remedies=_remedies(run, ratio),
+        since=policy.iterations[0],
+        missing=() if kl else (metrics.APPROX_KL,),
+    )
+
+
+def _clipped(run: Signals) -> list[Evidence]:
+    share, limit = run.late(metrics.GRAD_CLIPPED_SHARE), run.figure("ppo.max_grad_norm")
+    if share is None:
+        return []
+    text = f"the whole gradient is clipped{f' to {limit:g}' if limit else ''} in {percent(share.mean)} of the steps"
+    return [Evidence(text, (metrics.GRAD_CLIPPED_SHARE,), share.reach)]
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    raw, spread = run.returns_normalised is False, run.late(metrics.TARGET_STD)
+    weight, shared = run.figure("ppo.value_coef"), run.setting("ppo.shared_trunk")
+    return (
+        Cause(
+            "targets far from spread 1, not normalised",
+            "branch with normalize_returns=batch: the value gradient falls with the targets' spread",
+            Support.SUPPORTED
+            if raw and spread and spread.mean > 5
+            else Support.RULED_OUT
+            if run.returns_normalised
+            else Support.OPEN,
+            f"targets have a spread of {number(spread.mean, 3)}" if spread else "",
+        ),
+        Cause(
+            "value_coef too high",
+            "branch at a tenth of it: with a shared trunk KL rises, with separate networks little changes",
+            Support.SUPPORTED if weight is not None and weight > 2 and shared else Support.OPEN,
+            "" if weight is None else f"value_coef {weight:g}",
+        ),
+        Cause(
+            "one trunk for two tasks",
+            "branch with shared_trunk=false",
+            Support.RULED_OUT if shared is False else Support.OPEN,
+            "networks are separate" if shared is False else "",
+        ),
+    )
+
+
+def _remedies(run: Signals, ratio: float) -> tuple[Remedy, ...]:
+    watch = "KL between 0.002 and 0.02 within 5 iterations, value gradient below 10 times the policy's"
+    arms = []
+    if run.returns_normalised is False:
+        arms.append(
+            Remedy({"ppo.normalize_returns": "batch"}, "brings the value gradient to the policy's scale", watch)
+        )
+    weight = run.figure("ppo.value_coef")
+    if weight:
+        change = {"ppo.value_coef": float(f"{weight / min(ratio / 3, 100):.1g}")}
+        arms.append(Remedy(change, "gives the policy its share of the trunk", watch))
+    if run.setting("ppo.shared_trunk") is not False:
+        arms.append(Remedy({"ppo.shared_trunk": False}, "a network each: nothing to share", watch))
+    else:
+        arms.append(Remedy({"ppo.adam_eps": 1e-8}, "a clipped gradient then keeps its direction in Adam", watch))
+    return tuple(arms)
+
+
+RULE = Rule(
+    name="policy_starved",
+    title="Policy starved by the value loss",
+    stage=Stage.SCALE,
+    needs=((metrics.GRAD_NORM_POLICY,), (metrics.GRAD_NORM_VALUE,)),
+    helps=(metrics.GRAD_CLIPPED_SHARE, metrics.APPROX_KL, metrics.TARGET_STD),
+    explains=(
+        "updates_too_small",
+        "policy_frozen",
+        "entropy_pinned",
+        "greedy_collapsed",
+        "signal_lost",
+        "units_saturated",
+        "oscillating",
+        "greedy_vs_sampled",
+    ),
+    source="docs/algorithms/ppo.md (what value_coef does), measured here; Andrychowicz et al. 2021 (separate "
+    "networks); CleanRL issue 441 (large rewards swamp the policy loss)",
+    examine=examine,
+)

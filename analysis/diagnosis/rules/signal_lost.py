@@ -1,0 +1,187 @@
+"""The signal is lost: advantages tell the policy little or nothing about its actions.
+
+Measured where a learner records it: do updates follow their advantages, do rewards depend on observations. Elsewhere
+the result tells: a policy moved by a signal gets better within few updates; a policy moved as far by noise walks at
+random, or settles on the action that pays best on average, blind to observations. Reported only where sizes and scales
+are in order, since all other causes show there.
+"""
+
+import math
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rewards import rewards_of
+from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
+from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
+from unstuck.analysis.diagnosis.signal_signs import (
+    POINTS,
+    chance,
+    is_followed,
+    other_labels,
+    past_their_actions,
+    unrelated,
+)
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+MOVED = 0.03
+"""Sum of the KL of all updates; healthy runs have learned something visible by then (measured here)."""
+
+LEAST_KL = 1e-4
+"""Mean KL of an update: a policy that hardly moves is another rule's."""
+
+GRACE = 0.09
+"""Share of the run, and `POINTS` returns, before anything is said."""
+
+LEARNED = 0.3
+"""Share of the way from the best trivial F1 to 1 that a sum of KL as large must have brought, up to this one: a sum of
+0.1 has been seen to bring healthy runs half of the way."""
+
+COLLAPSED, AT_ONCE = 0.1, 0.12
+"""An entropy below this share of its maximum, within this share of the run."""
+
+PAID = 0.3
+"""Share of the way from the best constant action to a perfect policy that the return must not have gone: where it has,
+something is learned, and F1 is measured wrongly."""
+
+FORESEEN = 0.05
+"""Share of the returns' variance that must be foreseen from observations to say that they carry something."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare how far the policy has been moved with what came of it."""
+    kl, lately = run.whole(metrics.APPROX_KL), run.late(metrics.APPROX_KL)
+    returns = run.whole(metrics.TRAIN_RETURN)
+    if kl is None or lately is None or returns is None or len(returns.values) < POINTS:
+        return None
+    clipped = run.late(metrics.CLIP_FRACTION)
+    moved = math.fsum(kl.values)
+    orderly = SMALL_KL < lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
+    if not orderly or run.done(run.history.last_iteration) < GRACE:
+        return None
+    direct = [fact for fact in (past_their_actions(run), unrelated(run), other_labels(run)) if fact]
+    far = kl.mean > LEAST_KL and moved > MOVED
+    seen = _unlearned(run, moved) if far and not (direct or _collapsed(run) or is_followed(run)) else None
+    found = direct or ([seen] if seen else [])
+    if not found:
+        return None
+    text = f"updates have moved the policy by a KL of {number(moved, 2)} in all, {number(lately.mean, 2)} each of late"
+    return Finding(
+        headline=f"{'The signal is lost' if direct else 'Nothing is learned from updates of a usual size'}: "
+        f"{found[0].text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE if direct else Sureness.LIKELY,
+        why=text if direct else f"{text}, and it has nothing to show for it",
+        evidence=(*found, Evidence(text, (metrics.APPROX_KL,), kl.reach)),
+        causes=_causes(run),
+        since=returns.iterations[POINTS - 1],
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _unlearned(run: Signals, moved: float) -> Evidence | None:
+    """True if nothing was learned from updates that moved the policy this far."""
+    return _blind(run, moved) if run.is_triage and run.has(metrics.F1) else _flat(run)
+
+
+def _collapsed(run: Signals) -> bool:
+    """True if entropy was gone before a signal could have shown: then the lost entropy prevents learning."""
+    most, curve = run.entropy_range, run.finite(metrics.ENTROPY)
+    if most is None:
+        return False
+    low = curve.index[(curve < COLLAPSED * most).to_numpy()]
+    return len(low) > 0 and run.done(int(low[0])) < AT_ONCE
+
+
+def _blind(run: Signals, moved: float) -> Evidence | None:
+    """Triage: check if F1 and return are hardly better than those of the best policy that does not look at flows."""
+    level, returns = run.late(metrics.F1, share=0.0), run.late(metrics.TRAIN_RETURN)
+    if level is None or returns is None or not run.trivial_f1:
+        return None
+    trivial = max(run.trivial_f1.values())
+    little = max(TRIVIAL_MARGIN, chance(run, trivial), min(LEARNED, moved) * (1 - trivial))
+    if max(level.values) > trivial + little:
+        return None
+    text = f"F1 {number(level.mean, 3)}, of policies that do not look at the flows {number(trivial, 3)} at best"
+    rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
+    if rewards and flows:
+        gone = rewards.share_of_way(returns.mean / flows, rewards.best_constant)
+        if gone is not None and gone > PAID:
+            return None
+        best = number(rewards.best_constant * flows)
+        text += f"; return {number(returns.mean)}, of always the same action {best} at best"
+    elif run.trend(metrics.TRAIN_RETURN).rises:
+        return None
+    return Evidence(text, (metrics.F1, metrics.TRAIN_RETURN), level.reach)
+
+
+def _flat(run: Signals) -> Evidence | None:
+    """Elsewhere: check if neither the sampled nor the greedy return has risen since the start."""
+    returns = run.whole(metrics.TRAIN_RETURN)
+    for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
+        start, late, curve = run.early(name, 4), run.late(name), run.trend(name)
+        if start is None or late is None:
+            continue
+        noise = max(curve.noise, 1e-9)
+        if curve.rises or late.mean - start.mean > 2 * noise / math.sqrt(len(late.values)):
+            return None
+    if returns is None or max(returns.values) - min(returns.values) <= 1e-6 * max(1.0, abs(returns.mean)):
+        return None  # no reward has been found: another rule's
+    return Evidence(f"the return has not risen: {returns}", (returns.metric,), returns.reach)
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    probe, unforeseen, why = run.late(metrics.PROBE_EXPLAINED_VARIANCE_MC), Support.OPEN, ""
+    carried = Support.OPEN
+    if run.is_triage and run.has(metrics.REWARD_FORESEEN):
+        probe = run.whole(metrics.REWARD_FORESEEN)
+    if probe is not None:
+        what = "rewards'" if probe.metric == metrics.REWARD_FORESEEN else "returns'"
+        why = f"a regression from the observations foresees {percent(probe.mean)} of the {what} variance"
+        seen = probe.mean > FORESEEN
+        unforeseen = Support.RULED_OUT if seen else Support.SUPPORTED
+        carried = Support.SUPPORTED if seen else Support.OPEN
+    return (
+        Cause(
+            "rewards, labels or observations that belong to another step, lane or row",
+            "act by a rule that knows the label, or the state: the reward must be that of the step just made",
+            unforeseen,
+            why,
+        ),
+        Cause(
+            "advantages that belong to other steps than the actions (a shuffle that missed one array)",
+            "compare one rollout's advantages with a brute-force sum of rewards, step by step, behind the shuffle",
+            carried,
+            why,
+        ),
+        Cause(
+            "actions that do not reach the environment",
+            "step it by hand with two actions: what follows must differ",
+        ),
+        Cause(
+            "nothing in the observation that says which action pays",
+            "fit a classifier to the best action in hindsight: it must beat a constant",
+            Support.RULED_OUT if carried is Support.SUPPORTED else Support.OPEN,
+            why if carried is Support.SUPPORTED else "",
+        ),
+    )
+
+
+RULE = Rule(
+    name="signal_lost",
+    title="Signal lost",
+    stage=Stage.CRITIC,
+    needs=((metrics.APPROX_KL,), (metrics.TRAIN_RETURN,)),
+    helps=(
+        *(metrics.ADVANTAGE_FOLLOWED, metrics.REWARD_FORESEEN, metrics.PROBE_EXPLAINED_VARIANCE_MC),
+        *(metrics.CLIP_FRACTION, metrics.F1_TRAIN),
+    ),
+    explains=(
+        *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "entropy_pinned"),
+        "updates_too_small",
+    ),
+    source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017 (KL without "
+    "progress); measured here",
+    examine=examine,
+)

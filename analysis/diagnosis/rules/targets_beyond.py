@@ -1,0 +1,92 @@
+"""Targets beyond what episodes return: a sign of values that go on where an episode has ended, and seldom a proof.
+
+A correct PPO shows it as well. Where an episode is cut off, its value goes on by right (bootstrapping). Where steps
+cost and the end pays, what is left of an episode is more than all of it. Where those episodes are long that return
+much, most steps lie in them, and the mean over episodes is less than the mean over steps. And returns that rise lag
+behind targets.
+"""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.statistics import trend
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+TOO_MUCH = 1.25
+"""How many times an episode's return the critic's targets may be on average."""
+
+LONG_HORIZON = 0.995
+"""Above this gamma, even the episodes of `NEVER_BEYOND` that are cut off are shorter than the horizon."""
+
+NEVER_BEYOND = ("CartPole-v0", "CartPole-v1", "Acrobot-v1")
+"""Environments whose steps all pay the same, and whose episodes end by themselves or are cut off beyond the horizon:
+what is left of an episode is less than all of it, and discounted. Healthy runs stay below 0.8."""
+
+BLIND = 0.3
+"""Share of saturated units from which the critic's word counts for nothing."""
+
+IN_A_ROW = 5
+
+
+def examine(run: Signals) -> Finding | None:
+    """Look for targets beyond returns, where a correct PPO may show them."""
+    fact = None if run.setting("env.id") in NEVER_BEYOND else beyond(run)
+    if fact is None:
+        return None
+    return Finding(
+        headline=f"Targets exceed what episodes return: {fact.text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.POSSIBLE,
+        why="a correct PPO may show this as well, and how episodes end and pay is not recorded",
+        evidence=(fact,),
+        causes=(
+            Cause(
+                "episodes that are cut off at a limit of steps: their values go on by right",
+                "count how many episodes are cut off, or lower gamma until 1 / (1 - gamma) is less than an episode: "
+                "the targets must fall below the returns",
+            ),
+            Cause(
+                "steps that cost and an end that pays, or long episodes that return more than short ones",
+                "weigh returns by the episodes' lengths, and compare with an episode's rest in its middle",
+            ),
+            ENDS_FORGOTTEN,
+        ),
+    )
+
+
+def beyond(run: Signals) -> Evidence | None:
+    """Targets beyond returns in the last iterations; None where they are not, or where rising returns explain it."""
+    targets, returns = run.finite(metrics.TARGET_MEAN), run.finite(metrics.TRAIN_RETURN)
+    gamma = run.figure("ppo.gamma")
+    saturated = run.late(metrics.SATURATED_SHARE)
+    if saturated is not None and saturated.mean > BLIND:
+        return None  # such a critic may say anything
+    if run.is_triage or gamma is None or gamma > LONG_HORIZON or "env.id" not in run.history.settings:
+        return None
+    share = (targets / returns.rolling(IN_A_ROW, min_periods=1).mean()).dropna().iloc[-IN_A_ROW:]
+    if len(share) < IN_A_ROW or float(share.median()) < TOO_MUCH or float(share.min()) < 1:
+        return None
+    lately = returns.iloc[-2 * IN_A_ROW :]
+    if trend(lately.index.to_list(), lately.to_list()).rises:
+        return None
+    target, back = float(targets.loc[share.index].mean()), float(returns.loc[share.index].mean())
+    text = f"the critic is to predict {number(target, 3)} on average, and whole episodes return {number(back, 3)}"
+    reach = int(share.index[0]), int(share.index[-1])
+    return Evidence(text, (metrics.TARGET_MEAN, metrics.TRAIN_RETURN), reach)
+
+
+ENDS_FORGOTTEN = Cause(
+    "ends of episodes that are not stored, so that values go on into the next one",
+    "compare one rollout's targets with a brute-force sum of rewards up to each episode's end",
+)
+
+RULE = Rule(
+    name="targets_beyond",
+    title="Targets beyond returns",
+    stage=Stage.BEHAVIOUR,  # last: it is hardly ever more than a property of the environment
+    needs=((metrics.TARGET_MEAN,), (metrics.TRAIN_RETURN,)),
+    helps=(),
+    explains=(),
+    source="Pardo et al. 2018, Time limits in reinforcement learning (values go on where an episode is cut off)",
+    examine=examine,
+)

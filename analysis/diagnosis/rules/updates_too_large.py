@@ -1,0 +1,162 @@
+"""Updates are too large: the policy is thrown about faster than rollouts can tell good actions from bad ones."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.standing import Standing, State, standing_of
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+LARGE_KL, LARGE_CLIP = 0.05, 0.35
+"""Mean over an update. 0.01 to 0.02 is usual; 0.03 to 0.05 and 0.3 to 0.4 are the borders in use. Alone they are no
+fault: Stable-Baselines3's documentation shows 0.04 and 0.24 as nothing special."""
+
+LARGE_CHANGE, WITH_KL = 0.08, 0.012
+"""Relative change of the parameters by one update, and the KL that must come with it; healthy runs: 7e-3 to 4e-2."""
+
+VERY_LARGE_KL = 0.06
+"""A fault whatever the score does meanwhile."""
+
+SATURATED = 0.35
+"""Share of the hidden units' activations beyond 0.97."""
+
+MEMORISED = 0.1
+"""By how much a normalised value loss may lie below its floor: the loss is measured on what is being trained on."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Check the size of the run's updates, and if the run suffers from them."""
+    kl, clipped, change = (
+        _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
+    )
+    large = (kl and kl.mean > LARGE_KL) or (clipped and clipped.mean > LARGE_CLIP)
+    thrown = kl and change and change.mean > LARGE_CHANGE and kl.mean > WITH_KL
+    if not large and not thrown:
+        return _fine(run)
+    parts = [
+        (kl, "KL {}"),
+        (clipped, "{} of the ratios clipped"),
+        (change, "the parameters changed by {} of their norm"),
+    ]
+    facts = [
+        Evidence(words.format(_size(part)) + f" on average {part.where}", (part.metric,), part.reach)
+        for part, words in parts
+        if part
+    ]
+    standing, damage = standing_of(run), [*_memorised(run), *_saturated(run)]
+    very = kl is not None and kl.mean > VERY_LARGE_KL
+    harm = [standing.brief] if standing.is_poor or standing.state is State.FALLING else []
+    harm += [fact.text for fact in damage]
+    return Finding(
+        headline=f"Updates are too large: {facts[0].text}" + (f"; {facts[-1].text}" if thrown else ""),
+        kind=Kind.FAULT if harm or very else Kind.SUSPECT,
+        sureness=Sureness.SURE if harm and large else Sureness.LIKELY,
+        why=f"it does harm: {'; '.join(harm)}" if harm else f"no harm is visible: {standing.brief}",
+        evidence=(*facts, *damage),
+        causes=_causes(run),
+        remedies=_remedies(run, standing),
+        since=facts[0].iterations[1] if facts[0].iterations else None,
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _worst(run: Signals, name: str) -> Window | None:
+    """Return the larger of first and last quarter: a policy thrown into a corner makes small updates there."""
+    size = max(3, len(run.finite(name)) // 4)
+    return max(filter(None, (run.early(name, size), run.late(name))), key=lambda window: window.mean, default=None)
+
+
+def _size(part: Window) -> str:
+    return percent(part.mean) if part.metric == metrics.CLIP_FRACTION else number(part.mean, 2)
+
+
+def _memorised(run: Signals) -> list[Evidence]:
+    """Describe a value loss below its floor: the critic has learned the rollout by heart."""
+    excess = run.late(metrics.VALUE_LOSS_EXCESS)
+    if excess is None or not run.returns_normalised or excess.mean > -MEMORISED:
+        return []
+    text = f"the value loss lies {number(-excess.mean, 2)} below its floor: the critic learns each rollout by heart"
+    return [Evidence(text, (excess.metric,), excess.reach)]
+
+
+def _saturated(run: Signals) -> list[Evidence]:
+    """Describe units that large steps have driven to where tanh is flat."""
+    share = run.late(metrics.SATURATED_SHARE)
+    if share is None or share.mean < SATURATED:
+        return []
+    return [Evidence(f"{percent(share.mean)} of the hidden units are saturated", (share.metric,), share.reach)]
+
+
+def _fine(run: Signals) -> Finding | None:
+    kl, clipped, change = (run.late(name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM))
+    if kl is None or kl.mean < SMALL_KL:
+        return None
+    text = f"updates are not too large: KL {number(kl.mean, 2)}"
+    text += f", {percent(clipped.mean)} of the ratios clipped" if clipped else ""
+    text += f", parameters changed by {number(change.mean, 2)} of their norm" if change else ""
+    return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (kl.metric,), kl.reach),))
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    rate, epochs, minibatch = (run.figure(f"ppo.{name}") for name in ("lr", "num_epochs", "minibatch_size"))
+    passes = [f"{name} {value:g}" for name, value in (("num_epochs", epochs), ("minibatch_size", minibatch)) if value]
+    many = (epochs or 0) > 10 or (minibatch or 64) < 32
+    normalised, spread = run.setting("ppo.normalize_advantage"), run.late(metrics.ADVANTAGE_STD)
+    wide = normalised is False and spread is not None and spread.mean > 3
+    return (
+        Cause(
+            "learning rate too high",
+            "branch at a third of it: KL falls with it at once",
+            Support.SUPPORTED if rate is not None and rate > 3e-3 else Support.OPEN,
+            f"lr {number(rate)}" if rate is not None else "",
+        ),
+        Cause(
+            "too many passes over a rollout, or minibatches too small",
+            "KL that grows from epoch to epoch within an update; halve num_epochs",
+            Support.SUPPORTED if many else Support.OPEN,
+            ", ".join(passes),
+        ),
+        Cause(
+            "advantages far from spread 1, not normalised",
+            "log their spread; normalise them",
+            Support.RULED_OUT if normalised else Support.SUPPORTED if wide else Support.OPEN,
+            "advantages are normalised" if normalised else f"spread {number(spread.mean, 3)}" if spread else "",
+        ),
+    )
+
+
+def _remedies(run: Signals, standing: Standing) -> tuple[Remedy, ...]:
+    rate, epochs = run.figure("ppo.lr") or 3e-4, run.figure("ppo.num_epochs")
+    watch = (
+        f"KL below 0.02 and the clip fraction below 0.3 within 5 iterations; then {standing.score} above the control's"
+    )
+    arms = []
+    if epochs and epochs > 10:
+        arms.append(Remedy({"ppo.num_epochs": [4, 10]}, "fewer passes over the same rollout", watch))
+    arms.append(Remedy({"ppo.lr": [float(f"{rate / 3:.1g}"), float(f"{rate / 10:.1g}")]}, "smaller steps", watch))
+    arms.append(Remedy({"ppo.target_kl": 0.02}, "an update that stops once it has moved the policy far enough", watch))
+    return tuple(arms)
+
+
+RULE = Rule(
+    name="updates_too_large",
+    title="Updates too large",
+    stage=Stage.STEP,
+    needs=((metrics.APPROX_KL, metrics.CLIP_FRACTION),),
+    helps=(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM, metrics.VALUE_LOSS_EXCESS),
+    explains=(
+        *(
+            "entropy_collapsed",
+            "units_saturated",
+            "greedy_collapsed",
+            "signal_lost",
+            "greedy_vs_sampled",
+            "oscillating",
+        ),
+        *("value_explosion", "seeds_bimodal", "critic_underfits", "normaliser_cold_start", "policy_frozen"),
+        *("policy_starved", "updates_too_small"),
+    ),
+    source="Huang et al. 2022 (approximate KL usually below 0.02); Schulman 2017 (KL 0.01 is a small update, a spike a "
+    "drastic loss); Stable-Baselines3's documentation; the change of the parameters measured here",
+    examine=examine,
+)

@@ -1,0 +1,166 @@
+"""Updates are too small: the policy improves far slower than its data allow, if at all.
+
+Two sizes tell: how far an update moves the parameters, and how far it moves the policy. Both small: steps are small.
+Only the second small: the steps serve another loss, as where the value loss has the whole gradient.
+"""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rules import policy_frozen
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+SMALL_KL = 1.5e-5
+"""Mean KL of an update. Untrained policies on noisy advantages have been seen at 2e-5 and have learned all the same;
+later, and on other tasks, 1e-3 to 1e-2 is usual."""
+
+SMALL_CHANGE, WITH_KL = 2e-3, 5e-5
+"""Relative change of the parameters by one update, and the KL that must be as small: healthy runs change by 7e-3 to
+4e-2, and by 3e-3 with few epochs and parameters that have grown."""
+
+LOW_LIMIT = 1e-3
+"""A target_kl below what updates usually move; where KL lies at it, it is what keeps updates small."""
+
+NEVER_USUAL = 3e-4
+"""A target_kl so low that it is a fault even where the policy has made up its mind."""
+
+AT_LIMIT = 0.25
+"""Share of target_kl above which the mean KL of an update's steps lies at it; 0 where the second step was over it."""
+
+SETTLED_ENTROPY = 0.5
+"""Share of the largest entropy below which a policy has made up its mind, and small updates are to be expected."""
+
+ANNEALED = 0.3
+"""Share of the set rate below which a schedule has brought it down so far that small steps are what was asked for."""
+
+GRACE = 8
+"""Iterations that say nothing yet."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Check the size of updates while the policy has not decided, or where target_kl ends them."""
+    entropy, most = run.late(metrics.ENTROPY), run.entropy_range
+    settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
+    kl, change = run.late(metrics.APPROX_KL), run.late(metrics.UPDATE_NORM)
+    if kl is None or len(run.finite(metrics.APPROX_KL)) < GRACE or policy_frozen.examine(run):
+        return None
+    held = _held(run, kl, NEVER_USUAL if settled else LOW_LIMIT)
+    if _annealed(run) or (settled and not held):
+        return None
+    unmoved, small = (
+        abs(kl.median) < SMALL_KL or held,
+        change is not None and change.median < SMALL_CHANGE and abs(kl.median) < WITH_KL,
+    )
+    if not unmoved and not small:
+        return None
+    words = [f"KL {number(kl.median, 2)}"] + (
+        [f"the parameters changed by {number(change.median, 2)} of their norm"] if change else []
+    )
+    unsettled = f" (entropy {number(entropy.mean, 3)} of {number(most, 3)})" if entropy and most else ""
+    return Finding(
+        headline=f"Updates are too small: {' and '.join(words)} in the median {kl.where}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE if unmoved and small else Sureness.LIKELY,
+        why=f"most updates end at target_kl; {standing_of(run).brief}"
+        if settled
+        else f"the policy has not settled{unsettled}, so there is something left to learn; {standing_of(run).brief}",
+        evidence=tuple(
+            Evidence(text, (part.metric,), part.reach) for part, text in zip((kl, change), words, strict=False) if part
+        ),
+        causes=(_rate(run), _clip(run), _few_steps(run), _elsewhere(change)),
+        remedies=_remedies(run),
+        since=int(run.finite(metrics.APPROX_KL).index[GRACE - 1]),
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _held(run: Signals, kl: Window, most: float) -> bool:
+    """True if a target_kl ends updates that is lower than their usual size, and than `most`."""
+    limit = run.figure("ppo.target_kl")
+    if limit is None or limit > most:
+        return False
+    return sum(one == 0 or AT_LIMIT * limit < one < 2 * limit for one in kl.values) > len(kl.values) / 2
+
+
+def _annealed(run: Signals) -> bool:
+    """True if steps are small because the learning rate was annealed, as set."""
+    rate, wanted = run.late(metrics.LR, share=0.0, least=1), run.figure("ppo.lr")
+    planned = run.setting("ppo.lr_schedule", "constant") != "constant"
+    return planned and rate is not None and wanted is not None and rate.mean < ANNEALED * wanted
+
+
+def _rate(run: Signals) -> Cause:
+    rate = run.late(metrics.LR)
+    value = rate.mean if rate else run.figure("ppo.lr")
+    return Cause(
+        "learning rate too low, or annealed too soon",
+        "branch at three times and ten times the rate: the change of the parameters rises with it",
+        Support.SUPPORTED if value is not None and value < 1e-4 else Support.OPEN,
+        "" if value is None else f"lr {number(value)}" + (" in force" if rate else " was set"),
+    )
+
+
+def _clip(run: Signals) -> Cause:
+    share, norm, limit = (
+        run.late(metrics.GRAD_CLIPPED_SHARE),
+        run.late(metrics.GRAD_NORM),
+        run.figure("ppo.max_grad_norm"),
+    )
+    support, why = Support.OPEN, ""
+    if share is not None:
+        strong = norm is not None and limit is not None and norm.mean > 50 * limit
+        support = Support.RULED_OUT if share.mean < 0.5 else Support.SUPPORTED if strong else Support.OPEN
+        why = f"the gradient is clipped in {percent(share.mean)} of the steps"
+        why += f", from {number(norm.mean, 3)} to {limit:g}" if norm and limit else ""
+    return Cause(
+        "the gradient's clip scales it so far down that Adam's epsilon swallows the policy's part",
+        "branch with adam_eps 1e-8, or normalised returns: KL rises if so",
+        support,
+        why,
+    )
+
+
+def _few_steps(run: Signals) -> Cause:
+    limit = run.figure("ppo.target_kl")
+    return Cause(
+        "too few gradient steps an update (epochs, minibatches, an early stop on KL)",
+        "count them; double num_epochs, or switch target_kl off",
+        Support.SUPPORTED if limit is not None and limit < 0.003 else Support.OPEN,
+        "" if limit is None else f"target_kl {limit:g}",
+    )
+
+
+def _elsewhere(change: Window | None) -> Cause:
+    support, why = Support.OPEN, ""
+    if change is not None:
+        hardly = change.median < SMALL_CHANGE
+        support = Support.RULED_OUT if hardly else Support.SUPPORTED
+        why = "the parameters hardly move either" if hardly else "the parameters move, and the policy does not"
+    return Cause("steps that serve the critic alone", "compare the two gradients' norms", support, why)
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    watch = "the parameters change by 0.01 to 0.03 an update within 5 iterations, and entropy falls"
+    arms = []
+    rate, limit = run.figure("ppo.lr") or 3e-4, run.figure("ppo.target_kl")
+    if limit is not None and limit < 0.003:
+        arms.append(Remedy({"ppo.target_kl": [0.02, None]}, "lets an update run its course", watch))
+    if _clip(run).support is Support.SUPPORTED:
+        arms.append(Remedy({"ppo.adam_eps": 1e-8}, "a clipped gradient then keeps its direction in Adam", watch))
+    larger = [float(f"{min(rate * factor, 3e-2):.1g}") for factor in (3, 10)]
+    arms.append(Remedy({"ppo.lr": sorted(set(larger))}, "larger steps", watch))
+    return tuple(arms)
+
+
+RULE = Rule(
+    name="updates_too_small",
+    title="Updates too small",
+    stage=Stage.STEP,
+    needs=((metrics.APPROX_KL,),),
+    helps=(metrics.UPDATE_NORM, metrics.LR, metrics.GRAD_CLIPPED_SHARE, metrics.GRAD_NORM, metrics.ENTROPY),
+    explains=("entropy_pinned", "greedy_collapsed", "greedy_vs_sampled", "oscillating"),
+    source="measured here (healthy runs beside ones with a lowered rate, clip or target_kl); docs/algorithms/ppo.md "
+    "(what the clip and adam_eps do together)",
+    examine=examine,
+)

@@ -1,0 +1,154 @@
+"""The value loss explodes or is not finite; or it did, and normalising returns ended the explosion."""
+
+import math
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+START = 3
+"""Iterations whose median is the start."""
+
+FACTOR = 20.0
+"""How far above its start the value loss must end."""
+
+FLOOR = 1.0
+"""Explosions are measured from at least this level: on raw returns whose rewards are rare a loss starts near 0."""
+
+STEADY = 2.0
+"""A value loss whose largest value is within this factor of its median is steady."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare the value loss with its own start."""
+    for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM):
+        curve = run.history.curve(name)
+        broken = curve[~(curve.abs() < math.inf)]
+        if len(broken):
+            return _not_finite(run, name, int(broken.index[0]), float(broken.iloc[0]))
+    curve = run.finite(metrics.VALUE_LOSS)
+    if len(curve) < 2 * START:
+        return None
+    start, late = float(curve.iloc[:START].median()), run.late(metrics.VALUE_LOSS)
+    if late is None:
+        return None
+    if late.median <= FACTOR * max(start, FLOOR):
+        return _steady(run)
+    above = curve[curve > FACTOR * max(start, FLOOR)]
+    growth = run.trend(metrics.VALUE_LOSS)
+    text = f"value loss {number(start)} at first, {number(late.median)} in the end"
+    return Finding(
+        headline=f"The value loss explodes: {text}",
+        kind=Kind.FAULT if growth.rises or late.median > 5 * FACTOR * max(start, FLOOR) else Kind.SUSPECT,
+        sureness=Sureness.SURE if growth.rises else Sureness.LIKELY,
+        why=f"it rises by {number(growth.slope, 2)} an iteration (p {number(growth.p, 2)}); {standing_of(run).brief}",
+        evidence=(
+            Evidence(f"{text}, {late}", (metrics.VALUE_LOSS,), (int(curve.index[0]), late.iterations[-1])),
+            *_targets(run),
+        ),
+        causes=_causes(run),
+        remedies=_remedies(run),
+        since=int(above.index[0]),
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
+
+
+def _not_finite(run: Signals, name: str, iteration: int, value: float) -> Finding:
+    before = run.finite(name).loc[: iteration - 1].tail(3)
+    path = f", after {', '.join(number(x) for x in before)}" if len(before) else ""
+    return Finding(
+        headline=f"Diverged: {name} is {value} at iteration {iteration}{path}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why="nothing can be learned from a loss that is not finite",
+        evidence=(Evidence(f"{name} is {value} at iteration {iteration}{path}", (name,), (iteration, iteration)),),
+        causes=(
+            *_causes(run),
+            Cause(
+                "a division by a spread of 0, or the logarithm of 0",
+                "find the first operation that gives a number not finite",
+            ),
+        ),
+        remedies=_remedies(run),
+        since=iteration,
+    )
+
+
+def _steady(run: Signals) -> Finding | None:
+    """Describe a steady value loss, with the reason where returns are normalised, and the owner's note."""
+    whole = run.whole(metrics.VALUE_LOSS)
+    if whole is None or max(whole.values) > STEADY * max(whole.median, 1e-12):
+        return None
+    text = f"the value loss is steady: {whole}"
+    facts = [Evidence(text, (whole.metric,), whole.reach)]
+    note = run.history.comments.get("ppo.normalize_returns", "")
+    if run.returns_normalised:
+        text += ", with normalised returns"
+    if note and run.returns_normalised:
+        facts.append(Evidence(f'the settings note of normalised returns: "{note}"'))
+        text += f'. Its owner noted: "{note}". Normalisation ended that explosion, by rescaling what is predicted'
+    return Finding(text[0].upper() + text[1:], Kind.FINE, Sureness.SURE, "", tuple(facts))
+
+
+def _targets(run: Signals) -> list[Evidence]:
+    spread = run.whole(metrics.TARGET_STD)
+    if spread is None or len(spread.values) < 2:
+        return []
+    text = f"spread of the targets {number(spread.values[0], 3)} at first, {number(spread.values[-1], 3)} in the end"
+    return [Evidence(text, (spread.metric,), spread.reach)]
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    raw, gamma, rate = run.returns_normalised is False, run.figure("ppo.gamma"), run.figure("ppo.lr")
+    spread = run.trend(metrics.TARGET_STD)
+    return (
+        Cause(
+            "targets in raw units that grow as returns do",
+            "branch with normalize_returns=batch: the value loss stays near 1",
+            Support.SUPPORTED
+            if raw and spread.rises
+            else Support.RULED_OUT
+            if run.returns_normalised
+            else Support.OPEN,
+            "returns are not normalised" if raw else "returns are normalised" if run.returns_normalised else "",
+        ),
+        Cause(
+            "a critic that bootstraps on its own growing predictions (gamma near 1, steps too large)",
+            "branch at a third of the learning rate, and at gamma 0.95: growth slows with either",
+            Support.SUPPORTED if (gamma or 0) > 0.995 or (rate or 0) > 3e-3 else Support.OPEN,
+            ", ".join(
+                f"{name} {number(value)}" for name, value in (("gamma", gamma), ("lr", rate)) if value is not None
+            ),
+        ),
+        Cause("rewards that are outliers", "look at the largest reward of each rollout"),
+    )
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    rate = run.figure("ppo.lr") or 3e-4
+    watch = "value loss within twice its start after 20 iterations"
+    arms = [Remedy({"ppo.lr": float(f"{rate / 3:.1g}")}, "smaller steps", watch)]
+    if not run.returns_normalised:
+        arms.insert(0, Remedy({"ppo.normalize_returns": "batch"}, "gives the critic targets of spread 1", watch))
+    return tuple(arms)
+
+
+RULE = Rule(
+    name="value_explosion",
+    title="Value loss exploding",
+    stage=Stage.CRITIC,
+    needs=((metrics.VALUE_LOSS,),),
+    helps=(metrics.TARGET_STD, metrics.GRAD_NORM_VALUE),
+    explains=(
+        "learns_backwards",
+        "policy_starved",
+        "updates_too_small",
+        "critic_underfits",
+        "greedy_collapsed",
+        "oscillating",
+    ),
+    source="docs/early_stopping.md (explosion against the run's own start); Engstrom et al. 2020 (reward scaling)",
+    examine=examine,
+)

@@ -1,0 +1,201 @@
+"""The value loss is at its floor: the rest is the future, which no critic can predict.
+
+A probe measures the floor where the run has one (`train/value_floor`); else the formula in `analysis.floor` bounds it,
+if returns are normalised. At the floor neither value_coef nor the learning rate can lower the loss. Gamma can.
+"""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.floor import explainable, foreseen_share
+from unstuck.analysis.words import give_or_take, number
+from unstuck.rl import metrics
+
+HIGH = 0.5
+"""A floor above this share of the targets' variance is worth knowing of."""
+
+FITTED = "as a loss is measured while the critic fits the same steps, and the floor on steps left out"
+"""Why a value loss can lie below its floor, and its excess below 0."""
+
+AT_THE_FLOOR = 0.05
+"""An excess below this share of the targets' variance is no more than the floor's own uncertainty."""
+
+USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
+"""Assumed, and said so, where a run does not say."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Compare the value loss with its floor."""
+    loss = run.late(metrics.VALUE_LOSS)
+    if loss is None:
+        return None
+    floor = run.late(metrics.VALUE_FLOOR)
+    if floor is None:
+        return _unmeasured(run, loss)
+    unit = variance_of_targets(run)
+    excess = run.late(metrics.VALUE_LOSS_EXCESS)
+    above = (excess.mean if excess else loss.mean - floor.mean) / unit
+    if above > AT_THE_FLOOR + 2 * floor.error / unit:
+        return None  # the critic's own business: critic_underfits
+    texts = beside_the_floor(loss, floor)
+    evidence = (
+        Evidence(texts + f" {floor.where}", (metrics.VALUE_LOSS, metrics.VALUE_FLOOR), floor.reach),
+        *_explained(run),
+    )
+    if floor.mean / unit < HIGH:
+        text = f"{texts}: the critic explains what can be explained"
+        return Finding(text, Kind.FINE, Sureness.LIKELY, "the floor is measured", evidence)
+    return Finding(
+        headline=f"{texts}: neither value_coef nor lr can lower it{_because(run, 1 - floor.mean / unit)}",
+        kind=Kind.LIMIT,
+        sureness=Sureness.SURE if run.steps_are_independent else Sureness.LIKELY,
+        why="the floor is measured in the run, by regressions that no setting of the learner touches",
+        evidence=evidence,
+        causes=_causes(run),
+        remedies=_remedies(run),
+        unsupported=_blamed(run, f"the floor is {number(floor.mean, 2)}, and no weight or step size moves a floor"),
+        since=int(run.finite(metrics.VALUE_FLOOR).index[0]),
+    )
+
+
+def beside_the_floor(loss: Window, floor: Window) -> str:
+    """A value loss and its floor in words, and where it lies below, why it can."""
+    text = f"value loss {number(loss.mean, 3)}, floor {give_or_take(floor.mean, floor.spread)}"
+    return f"{text} (below it, {FITTED})" if loss.mean < floor.mean else text
+
+
+def variance_of_targets(run: Signals) -> float:
+    """Compute the variance of the targets in the value loss's unit."""
+    spread = run.late(metrics.TARGET_STD)
+    return max(spread.mean**2, 1e-12) if run.returns_normalised is False and spread else 1.0
+
+
+def _unmeasured(run: Signals, loss: Window) -> Finding | None:
+    """Judge without a probe: a normalised value loss near 1 is the level of a critic that explains nothing."""
+    if not run.returns_normalised or loss.mean < 0.85:
+        return None
+    gamma, gae_lambda = run.figure("ppo.gamma"), run.figure("ppo.gae_lambda")
+    assumed = " and ".join(
+        f"{name} {value:g}"
+        for name, value, recorded in (("gamma", USUAL_GAMMA, gamma), ("gae_lambda", USUAL_LAMBDA, gae_lambda))
+        if recorded is None
+    )
+    discount = USUAL_GAMMA if gamma is None else gamma
+    low = 1 - explainable(discount, USUAL_LAMBDA if gae_lambda is None else gae_lambda)
+    whole = run.whole(metrics.VALUE_LOSS) or loss
+    bound = (
+        f"independent flows at gamma {discount:g} would force it there"
+        if run.is_triage
+        else (f"independent steps at gamma {discount:g} would force it there")
+    )
+    return Finding(
+        headline=f"Value loss {whole} on normalised returns is the level of a critic that explains nothing; {bound}, "
+        "however good the critic",
+        kind=Kind.LIMIT,
+        sureness=Sureness.POSSIBLE,
+        why="the floor was not measured"
+        + (f", and {assumed} are assumed, as they were not recorded" if assumed else "")
+        + f": a perfect critic of independent steps has a loss between {number(low, 2)} (rewards follow from what is "
+        "observed) and 1 (they do not)",
+        evidence=(
+            Evidence(
+                f"value loss {whole}: explained variance about {number(1 - loss.mean, 2)}", (loss.metric,), whole.reach
+            ),
+        ),
+        causes=_causes(run),
+        remedies=_remedies(run),
+        unsupported=_blamed(run, "nothing in this run shows that the critic could do better"),
+        since=whole.iterations[0],
+        missing=(metrics.VALUE_FLOOR, metrics.EXPLAINED_VARIANCE, metrics.PROBE_EXPLAINED_VARIANCE_MC),
+    )
+
+
+def _explained(run: Signals) -> list[Evidence]:
+    found = []
+    for name, words in (
+        (metrics.EXPLAINED_VARIANCE_MC, "the critic explains {} of the variance of Monte Carlo returns"),
+        (metrics.PROBE_EXPLAINED_VARIANCE_MC, "the best regression from the observation explains {} of it"),
+    ):
+        window = run.late(name)
+        if window:
+            found.append(Evidence(words.format(number(window.mean, 2)), (name,), window.reach))
+    return found
+
+
+def _because(run: Signals, explained: float) -> str:
+    """Say what makes the floor, and where the floor would be at another gamma."""
+    gamma, gae_lambda = run.figure("ppo.gamma"), run.figure("ppo.gae_lambda")
+    if gamma is None or gae_lambda is None or not run.steps_are_independent:
+        return ""
+    words = f"; gamma {gamma:g} on independent flows makes it so"
+    if gamma <= 0.5:
+        return words
+    best = 1 - explainable(0.5, gae_lambda)
+    now = 1 - explainable(0.5, gae_lambda, foreseen_share(explained, gamma, gae_lambda))
+    words += f"; at gamma 0.5 the floor is near {number(best, 2)} for a policy whose rewards follow from the flow"
+    return words + (f", and {number(now, 2)} for today's" if now - best > 0.05 else "")
+
+
+def _causes(run: Signals) -> tuple[Cause, ...]:
+    independent = run.steps_are_independent
+    return (
+        Cause(
+            "the steps are independent, so what follows an action cannot be foreseen from the observation, and gamma "
+            "weighs it in",
+            "branch at gamma 0.5 and 0 beside a control: the loss falls to the formula's floor at once",
+            Support.SUPPORTED if independent else Support.RULED_OUT if independent is False else Support.OPEN,
+            "flows are drawn independently (data.order shuffled)"
+            if independent
+            else "successive steps of this environment depend on each other"
+            if independent is False
+            else "",
+        ),
+        Cause(
+            "what decides the return is not in the observation",
+            "regress the return, on held-out rollouts, on observations with what may be missing (time left, history)",
+            Support.RULED_OUT if independent else Support.OPEN,
+            "independent flows alone account for the floor" if independent else "",
+        ),
+    )
+
+
+def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    gamma = run.figure("ppo.gamma")
+    if run.steps_are_independent is False:
+        change: dict[str, object] = {"ppo.gamma": [0.95, 0.9]}
+        why = "a shorter horizon is easier to foresee; too short a one forgets what the task rewards"
+    else:
+        change = {"ppo.gamma": [0.5, 0.0]}
+        why = "where flows are independent a discount above 0 adds noise to the advantages, and nothing to learn from"
+    if gamma is not None and gamma <= 0.5:
+        return ()
+    watch = "value loss below 0.5 within 10 iterations at gamma 0.5; F1 or return above the control's at the end"
+    return (Remedy(change, why, watch),)
+
+
+def _blamed(run: Signals, why: str) -> tuple[Cause, ...]:
+    """List the usual explanations of such a value loss."""
+    return tuple(
+        Cause(
+            f"{name} too low{'' if value is None else f' ({number(value)})'}",
+            "branch the run with it changed, beside an untouched control, and compare at equal iterations",
+            Support.OPEN,
+            f"not supported until a branch beats a control: {why}",
+            {} if value is None else {f"ppo.{name}": [float(f"{value * factor:.2g}") for factor in factors]},
+        )
+        for name, factors, value in (
+            ("value_coef", (2, 10 / 3), run.figure("ppo.value_coef")),
+            ("lr", (10 / 3,), run.figure("ppo.lr")),
+        )
+    )
+
+
+RULE = Rule(
+    name="value_floor",
+    title="Value loss at its floor",
+    stage=Stage.CEILING,
+    needs=((metrics.VALUE_LOSS,),),
+    helps=(metrics.VALUE_FLOOR, metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.EXPLAINED_VARIANCE),
+    source="the formula in analysis/floor.py, checked by simulation; Schulman 2017, Nuts and bolts of deep RL "
+    "(explained variance 0: the critic predicts a constant)",
+    examine=examine,
+)

@@ -1,0 +1,200 @@
+"""Commands that try remedies: arms side by side, with an untouched control, on the same seeds."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Support
+from unstuck.analysis.history import History
+from unstuck.analysis.overrides import literal, point
+from unstuck.analysis.programs import sweep_program
+from unstuck.analysis.words import number
+
+MOST_ARMS = 8
+"""Beside the control: more would take longer than they tell."""
+
+_NAME_LENGTH = 88
+_TRIAGE_ACTIONS = {"allow", "block", "quarantine", "alert"}
+
+# A sweep's own configuration, read as it is: these keep Hydra from writing files of its own.
+_QUIET = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
+_ALL_POINTS = ("sampler.name=points", "scheduler.name=none", "health.enabled=false", "sweep.num_trials=null")
+_URLS = ("tracking.optuna_url", "tracking.mlflow_url")
+_OURS = (
+    *("num_iterations", "num_envs", "num_steps", "minibatch_size", "num_epochs", "lr", "lr_schedule", "gamma"),
+    *("gae_lambda", "clip_range", "clip_range_vf", "entropy_coef", "value_coef", "max_grad_norm", "target_kl"),
+    *(
+        "normalize_advantage",
+        "normalize_returns",
+        "normalize_observations",
+        "hidden_sizes",
+        "shared_trunk",
+        "eval_every",
+    ),
+)
+"""Settings of `ppo` that a foreign run can share with ours."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One change to try.
+
+    Attributes:
+        change: Settings by dotted path.
+        why: Reason for the change, or that somebody asked for it.
+        watch: Metric and deadline by which the change must show an effect.
+        rule: Name of the rule whose finding proposes the change.
+    """
+
+    change: Mapping[str, Any]
+    why: str
+    watch: str
+    rule: str
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it changes what trials are compared by, so that it cannot run beside others."""
+        return any(path.startswith("env.") for path in self.change)
+
+
+def arms_of(diagnosis: Diagnosis) -> list[Arm]:
+    """Choose changes to try: remedies; where no fault has a remedy, popular explanations without support."""
+    arms: list[Arm] = []
+    for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
+        for ranked in diagnosis.of(*kinds):
+            for remedy in ranked.finding.remedies:
+                arms += [Arm(c, remedy.why, remedy.watch, ranked.rule.name) for c in _each(remedy.change)]
+    mended = any(ranked.finding.remedies for ranked in diagnosis.of(Kind.FAULT))
+    for ranked in diagnosis.findings:
+        for cause in ranked.finding.unsupported:
+            if cause.change and cause.support is not Support.RULED_OUT and not mended:
+                arms += [
+                    Arm(
+                        c,
+                        f"{cause.what}: not supported so far",
+                        "the control beaten at equal iterations",
+                        ranked.rule.name,
+                    )
+                    for c in _each(cause.change)
+                ]
+    settings = diagnosis.signals.history.settings
+    kept: list[Arm] = []
+    for arm in arms:
+        new = any(not _same(settings.get(path), value) for path, value in arm.change.items())
+        if new and arm.change not in [other.change for other in kept]:
+            kept.append(arm)
+    return kept[:MOST_ARMS]
+
+
+def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
+    """The words of the command that runs arms beside a control; empty without any, or if the task is not known here.
+
+    Arms that change the objective are left out: see `command_apart`.
+
+    Args:
+        history: The run.
+        arms: What to try.
+        folder: Of the sweeps, where the run's own configuration lies if it is a trial.
+    """
+    words, base, name = _task(history, folder)
+    beside = [arm for arm in arms if not arm.is_apart]
+    if not words or not beside:
+        return []
+    points = ", ".join(point({**base, **change}) for change in ({}, *(arm.change for arm in beside)))
+    return [
+        *(*sweep_program(), *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
+        f"sweep.name={_named(f'{name}-arms')}",
+    ]
+
+
+def command_apart(history: History, arm: Arm, folder: Path) -> list[str]:
+    """Likewise of the command that runs one arm as a sweep of its own, with no control beside it."""
+    words, base, name = _task(history, folder)
+    if not words:
+        return []
+    changed = [f"{path}={literal(value)}" for path, value in arm.change.items()]
+    return [
+        *(*sweep_program(), *words, *changed, *_ALL_POINTS, f"sampler.points=[{point(base)}]"),
+        f"sweep.name={_named(f'{name}-apart')}",
+    ]
+
+
+def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], str]:
+    """The words that set up what a run did (empty if not known here), what else it had as a point, and its name."""
+    sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
+    base: dict[str, Any] = {}
+    if sweep and trial:
+        words = recorded_words(history.settings, sweep, folder)
+        searched = [path for path in history.tags.get("searched", "").split(", ") if path in history.settings]
+        base = {path: history.settings[path] for path in searched}
+        name = f"{sweep}-{trial}"
+    else:
+        words = _foreign(history)
+        name = history.name.partition(".")[0]
+    return words, base, name
+
+
+def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> list[str]:
+    """The words that set up a sweep as it is on record, wherever it lies now; `***` where a password is asked for.
+
+    Args:
+        settings: The sweep's, by dotted path.
+        sweep: Its name.
+        folder: Of the sweeps.
+    """
+    masked = [f"{path}={value}" for path in _URLS if "***" in (value := str(settings.get(path)))]
+    return ["--config-path", str((folder / sweep).absolute()), *_QUIET, f"sweep.folder={folder.absolute()}", *masked]
+
+
+def _named(name: str) -> str:
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)
+    return plain.lstrip("._-")[:_NAME_LENGTH]
+
+
+def shown(words: Sequence[str]) -> str:
+    """Quote a command for a shell."""
+    return shlex.join(words)
+
+
+def change_text(change: Mapping[str, Any]) -> str:
+    """Describe a change in words: `gamma 0.5, lr 0.001`."""
+    return ", ".join(f"{path.rpartition('.')[2]} {_value(value)}" for path, value in change.items())
+
+
+def _foreign(history: History) -> list[str]:
+    """Build the words that set our learner up like a run of another program, from its recorded settings."""
+    environment = str(history.setting("env.id") or "")
+    actions = {name for name in history.family("train/action/")} | set(history.setting("env.actions") or ())
+    if actions >= _TRIAGE_ACTIONS:
+        words = ["data=csv", "data.path=FLOWS.csv", "data.label=LABEL", "data.benign=[BENIGN]"]
+        share = history.setting("data.threat_share")
+        if share and isinstance(share, int | float):
+            words.append(f"data.threat_share={share:g}")
+    elif environment:
+        words = ["env=cartpole", f"env.id={environment}", "sweep.metric=eval/episode_return"]
+    else:
+        return []
+    for name in _OURS:
+        value = history.setting(f"ppo.{name}", "not recorded")
+        if name == "normalize_returns" and value is True:
+            value = "batch"
+        if value != "not recorded" and isinstance(value, bool | int | float | str | list | tuple | None):
+            words.append(f"ppo.{name}={literal(value)}")
+    return words
+
+
+def _each(change: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Split a change with several values to try into one change for each value."""
+    values = [value if isinstance(value, list) else [value] for value in change.values()]
+    return [dict(zip(change, combination, strict=True)) for combination in product(*values)]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _value(value: Any) -> str:
+    return number(value) if isinstance(value, float) else "off" if value is None else str(value)

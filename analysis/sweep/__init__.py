@@ -1,0 +1,1 @@
+"""Analyse a whole sweep: its trials, importances, interactions, pruning and judgements."""

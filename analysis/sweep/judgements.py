@@ -1,0 +1,167 @@
+"""What fresh seeds and unseen flows said of a sweep's trials: each reading of the test part, kept in the order made."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.statistics import Difference, Estimate, difference, over_seeds
+from unstuck.analysis.words import listed
+
+FILE = "champions.json"
+"""In a sweep's `report/`: a list of judgements, the oldest first."""
+
+OLD_FILE = "champion.json"
+"""The one judgement that commit 3fefaf5 and earlier kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """One reading of the test part.
+
+    Attributes:
+        trial: Number of the trial whose configuration was trained again.
+        searched: Its value in the search.
+        champion: Its value here, one a fresh seed.
+        control: Likewise of the unchanged configuration; empty if that is the trial's own, or if the sweep had none.
+        values: The trial's searched settings by dotted path; None where an old record does not say.
+        at: When, as ISO 8601; empty where an old record does not say.
+        data: Fingerprint of the flows; None without flows, or where an old record does not say.
+    """
+
+    trial: int
+    searched: float
+    champion: tuple[float, ...]
+    control: tuple[float, ...] = ()
+    values: Mapping[str, Any] | None = None
+    at: str = ""
+    data: str | None = None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The trial's value over the fresh seeds."""
+        return over_seeds(self.champion)
+
+    def is_about(self, trial: int, values: Mapping[str, Any], searched: float | None) -> bool:
+        """Whether it judged this trial, by its number and its configuration (in an old record, by its value)."""
+        if self.values is None:
+            return self.trial == trial and searched is not None and math.isclose(self.searched, searched, rel_tol=1e-9)
+        return self.trial == trial and self.values == values
+
+    def is_of(self, other: "Judgement") -> bool:
+        """Whether both are about one configuration."""
+        return self.trial == other.trial and (None in (self.values, other.values) or self.values == other.values)
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """All readings of a sweep's test part.
+
+    Attributes:
+        readings: The oldest first.
+    """
+
+    readings: Sequence[Judgement] = field(default=())
+
+    @property
+    def distinct(self) -> list[Judgement]:
+        """One of each configuration: of several the one on the most seeds, since fewer are a part of them."""
+        kept: list[Judgement] = []
+        for reading in sorted(self.readings, key=lambda reading: -len(reading.champion)):
+            if not any(reading.is_of(other) for other in kept):
+                kept.append(reading)
+        return sorted(kept, key=self.readings.index)
+
+    def of(self, trial: int, values: Mapping[str, Any], searched: float | None) -> Judgement | None:
+        """The judgement of a trial; None if it has not been judged."""
+        return next((reading for reading in self.distinct if reading.is_about(trial, values, searched)), None)
+
+    def difference(self, reading: Judgement) -> Difference | None:
+        """Its trial minus its control, at once with all that were judged so; None where it has no control."""
+        return difference(reading.champion, reading.control, self.comparisons) if reading.control else None
+
+    @property
+    def comparisons(self) -> int:
+        """Configurations that were judged against the control."""
+        return sum(bool(reading.control) for reading in self.distinct)
+
+
+def read_judgements(report: Path) -> Judgements:
+    """All judgements in a sweep's `report/`, one in the old file included.
+
+    Raises:
+        AnalysisError: A file holds something else.
+    """
+    found: list[Judgement] = []
+    if (old := report / OLD_FILE).exists():
+        found += _parsed(old, lambda held: [_old(held)])
+    if (file := report / FILE).exists():
+        found += _parsed(file, lambda held: [_judgement(one) for one in held])
+    return Judgements(tuple(found))
+
+
+def add_judgement(report: Path, judgement: Judgement) -> Judgements:
+    """Keep one more judgement in `report/`, which is made if need be; returns all.
+
+    Raises:
+        AnalysisError: The file that is there holds something else.
+    """
+    report.mkdir(parents=True, exist_ok=True)
+    file = report / FILE
+    kept = _parsed(file, list) if file.exists() else []
+    temporary = report / f"{FILE}.tmp"
+    temporary.write_text(json.dumps([*kept, asdict(judgement)], indent=2) + "\n")
+    temporary.replace(file)
+    return read_judgements(report)
+
+
+def read_again(judgements: Judgements) -> str:
+    """What it means that the test part was read more than once; empty if it was not."""
+    count, kinds = len(judgements.readings), len(judgements.distinct)
+    if count < 2:
+        return ""
+    trials = listed([str(trial) for trial in dict.fromkeys(reading.trial for reading in judgements.readings)])
+    if kinds == 1:
+        why = "it was the same trial each time, so to look until an interval suits is no test"
+    else:
+        why = "what is chosen by these figures is flattered again"
+    return f"The test part has been read {count} times, for trial{'' if kinds == 1 else 's'} {trials}: {why}."
+
+
+def moment(judgement: Judgement) -> str:
+    """When it was made, to the minute."""
+    return f"{datetime.fromisoformat(judgement.at):%Y-%m-%d %H:%M}" if judgement.at else "not recorded"
+
+
+def _parsed(file: Path, parse: Any) -> Any:
+    try:
+        return parse(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise AnalysisError(f"{file} must hold judgements of champions, got {error!r}; move it away") from None
+
+
+def _judgement(held: Mapping[str, Any]) -> Judgement:
+    values = {path: tuple(value) if isinstance(value, list) else value for path, value in held["values"].items()}
+    return Judgement(
+        trial=int(held["trial"]),
+        searched=float(held["searched"]),
+        champion=tuple(map(float, held["champion"])),
+        control=tuple(map(float, held["control"])),
+        values=values,
+        at=str(held["at"]),
+        data=held["data"],
+    )
+
+
+def _old(held: Mapping[str, Any]) -> Judgement:
+    control = held["control"]
+    return Judgement(
+        trial=int(held["trial"]),
+        searched=float(held["searched"]),
+        champion=tuple(map(float, held["champion"]["values"])),
+        control=tuple(map(float, control["values"])) if control else (),
+    )

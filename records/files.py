@@ -1,0 +1,79 @@
+"""Where a sweep keeps its files. Below the sweep's folder, `runs/NAME`:
+
+```
+config.yaml                  the composed configuration, with the sweep's id and the format of its records
+lock                         held by the process that runs the sweep (records/lock.py)
+scratch                      where that process keeps its temporary files (sweeps/ray_tune/scratch.py); gone with them
+trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
+trials/0007/report.html      the trial's diagnosis, as report.md and its figures too; written when the sweep has ended
+report/                      likewise of the sweep as a whole: report.html, report.md, champions.json
+```
+
+A worker writes a trial's checkpoint before it reports the evaluation, so a checkpoint is never behind the ledger, nor
+the ledger behind MLflow: whatever dies, what is behind can be written again from what is ahead.
+"""
+
+import os
+from pathlib import Path
+
+from unstuck.records.measurement import Record
+from unstuck.rl.errors import CheckpointError
+
+
+def config_file(folder: Path) -> Path:
+    """Return the file of the composed configuration."""
+    return folder / "config.yaml"
+
+
+def lock_file(folder: Path) -> Path:
+    """Return the file that the running process holds locked."""
+    return folder / "lock"
+
+
+def scratch_file(folder: Path) -> Path:
+    """Return the file that names the folder for temporary files, while that folder exists."""
+    return folder / "scratch"
+
+
+def trials_folder(folder: Path) -> Path:
+    """Return the folder of the trials' folders.
+
+    The driver makes the folder: a worker that does not find it shares no folder with the driver.
+    """
+    return folder / "trials"
+
+
+def trial_folder(folder: Path, number: int) -> Path:
+    """Return a trial's own folder."""
+    return trials_folder(folder) / f"{number:04d}"
+
+
+def checkpoint_file(folder: Path, number: int) -> Path:
+    """Return the checkpoint of a trial; absent before the first evaluation."""
+    return trial_folder(folder, number) / "checkpoint.npz"
+
+
+def read_records(folder: Path, number: int) -> list[Record]:
+    """Read all records of a trial up to its checkpoint, oldest first; none before the first evaluation.
+
+    Raises:
+        CheckpointError: If there is a checkpoint that cannot be read.
+    """
+    from unstuck.rl import checkpoint  # late: it brings torch, and most callers only want to know where files lie
+
+    file = checkpoint_file(folder, number)
+    if not file.exists():
+        return []
+    try:
+        return [Record.from_json(kept) for kept in checkpoint.read_history(file)]
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{file} must hold a sweep's records, got others ({error!r}); check the file") from error
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Whoever reads it finds the old text or the new one, whole."""
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    temporary.replace(file)

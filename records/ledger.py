@@ -1,0 +1,388 @@
+"""The ledger: an Optuna study, the one truth about which trials exist and how they ended.
+
+Only the driver writes to it. A finished trial is immutable in Optuna, so whatever belongs to it (reason, curve,
+attributes) is written before the `tell`; MLflow comes after and can be derived again.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+from unstuck.records.drivers import missing_driver
+from unstuck.records.errors import SweepError
+from unstuck.records.identity import study_names
+from unstuck.records.names import (
+    CONTROL,
+    COPY_OF,
+    CRASHED_BEFORE,
+    DECISION,
+    FORMAT,
+    ID,
+    MLFLOW_RUN,
+    NOTES,
+    OUTCOME,
+    REASON,
+    RUNGS,
+    SUMMARY,
+    TRACEBACK,
+    VALUES,
+)
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.redact import redact_error, redact_value
+from unstuck.records.reference import SweepReference
+from unstuck.records.retrying_storage import PatientStorage, reopen
+from unstuck.records.score import value_of
+from unstuck.records.urls import sqlite_file
+
+_FIXED = "fixed_params"
+"""Under which Optuna keeps what was enqueued."""
+
+_FEASIBLE = "feasible"
+"""Name of the constraint: 0 for a configuration that can run, 1 for one that cannot."""
+
+STATES = {
+    Outcome.COMPLETED: TrialState.COMPLETE,
+    Outcome.PRUNED: TrialState.PRUNED,
+    Outcome.STUCK: TrialState.PRUNED,
+    Outcome.DIVERGED: TrialState.PRUNED,
+    # As FAIL the sampler would never learn from it.
+    Outcome.INFEASIBLE: TrialState.PRUNED,
+    Outcome.CRASHED: TrialState.FAIL,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the ledger knows of one trial.
+
+    Attributes:
+        number: The trial's number, the same in Ray Tune's name and in MLflow.
+        outcome: None while it runs.
+        reason: Why it ended as it did.
+        values: Searched settings by dotted path, as the learner sees them.
+        value: The objective: the mean of its last evaluations, however it ended; None before the first.
+        curve: The objective by iteration, or by environment step (`records.axis`).
+        summary: Numbers written at its end, such as the spread over members and the wall time.
+        started: When it was asked for.
+        state: Optuna's word for how it stands.
+        rungs: Its results at the scheduler's rungs, as `sweeps.stopping.asha.RungEntry` has them.
+        notes: What was said of it, by name: of its checkpoint by workers, of its curves by the rules of diagnosis.
+        is_control: Whether it is what all others are compared with; not on record in a sweep of format 1.
+        run_id: MLflow's; empty where nothing is tracked.
+        decision: How it ended, or has to end once its records are there, and at which iteration.
+    """
+
+    number: int
+    outcome: Outcome | None
+    reason: str
+    values: Mapping[str, Any]
+    value: float | None
+    curve: Mapping[int, float]
+    summary: Mapping[str, float]
+    started: datetime | None
+    state: str
+    rungs: Sequence[Mapping[str, Any]] = ()
+    decision: tuple[int, Verdict] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = ""
+    is_control: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended: it runs, or it was interrupted and a resume goes on with it."""
+        return self.state == TrialState.RUNNING.name
+
+    @property
+    def last_step(self) -> int:
+        """The last one on its curve; 0 before the first."""
+        return max(self.curve, default=0)
+
+
+class Ledger:
+    """One study. See `Ledger.create`, `Ledger.go_on` and, for reading alone, `Ledger.open`."""
+
+    def __init__(self, study: optuna.Study, make_sampler: Callable[[int], BaseSampler] | None = None) -> None:
+        self._study = study
+        self._make_sampler = make_sampler
+        self._running: dict[int, Trial] = {}
+
+    @classmethod
+    def create(
+        cls,
+        url: str,
+        name: str,
+        objective: tuple[str, str],
+        attributes: Mapping[str, Any],
+        make_sampler: Callable[[int], BaseSampler] | None = None,
+    ) -> "Ledger":
+        """Make a study in the database at `url`, named after the sweep.
+
+        Where another sweep's study has the name, which may be somebody else's, a part of the id is added to it.
+
+        Args:
+            url: The database.
+            name: Name of the sweep.
+            objective: Metric, and `max` or `min`.
+            attributes: Attributes of the sweep; its id (`ID`) among them, or its name must be new.
+            make_sampler: Returns the sampler that proposes the trial of a number.
+
+        Raises:
+            SweepError: The database cannot be opened, or holds a study of the name, and there is no id.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        metric, mode = objective
+        direction: Literal["maximize", "minimize"] = "maximize" if mode == "max" else "minimize"
+        make = partial(optuna.create_study, storage=_storage(url), direction=direction)
+        own, unique = study_names(name, str(attributes.get(ID)))
+        try:
+            study = make(study_name=own)
+        except optuna.exceptions.DuplicatedStudyError as error:
+            if ID not in attributes:
+                raise SweepError(f"sweep.name must be new without an id, got {own!r}; choose another name") from error
+            study = make(study_name=unique)
+        ledger = cls(study, make_sampler)
+        try:
+            ledger.describe(attributes)
+            with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                study.set_metric_names([metric])
+        except BaseException:
+            ledger.discard()  # without its id nobody would know whose it is
+            raise
+        return ledger
+
+    @classmethod
+    def of(cls, sweep: SweepReference, make_sampler: Callable[[int], BaseSampler] | None = None) -> "Ledger":
+        """Open a sweep's existing study, known by its id, or by its name if nobody has given it an id yet.
+
+        Args:
+            sweep: The sweep.
+            make_sampler: Returns the sampler that proposes the trial of a number; None: the ledger is only read.
+
+        Raises:
+            SweepError: The database cannot be opened, or holds no such study.
+        """
+        ledger = cls._find(sweep)
+        ledger._make_sampler = make_sampler
+        return ledger
+
+    @classmethod
+    def _find(cls, sweep: SweepReference) -> "Ledger":
+        url, name = sweep.ledger_url, sweep.name
+        if sweep.id is None:
+            ledger = cls.open(url, name)
+            if ledger.attributes.get(FORMAT, 1) != 1:  # made when sweeps had ids, so the folder would have it too
+                raise SweepError(f"the ledger holds another sweep named {name!r}, not that in {sweep.folder / name}")
+            return ledger
+        for candidate in study_names(name, sweep.id):
+            with suppress(_NoStudyError):
+                ledger = cls.open(url, candidate)
+                # The latter where a process died that gave a copy an id of its own.
+                if sweep.id in (ledger.attributes.get(ID), ledger.attributes.get(COPY_OF)):
+                    return ledger
+        raise SweepError(
+            f"the ledger must hold the sweep {name!r} with the id {sweep.id}, and does not; check tracking.optuna_url"
+        )
+
+    @classmethod
+    def open(cls, url: str, name: str) -> "Ledger":
+        """An existing study, for reading.
+
+        Raises:
+            SweepError: The database cannot be opened, or holds none of this name; the message lists those it holds.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        file = sqlite_file(url)
+        if file is not None and not file.exists():  # sqlite would make it
+            raise SweepError(f"the ledger must be a database that exists, got {file}; check sweep.folder")
+        storage = _storage(url)
+        try:
+            return cls(optuna.load_study(storage=storage, study_name=name))
+        except KeyError as error:
+            names = optuna.get_all_study_names(storage)
+            raise _NoStudyError(f"no sweep named {name!r}; there are: {', '.join(sorted(names)) or 'none'}") from error
+
+    def discard(self) -> None:
+        """Delete the study."""
+        optuna.delete_study(study_name=self._study.study_name, storage=self._study._storage)
+
+    def enqueue(self, raw: Mapping[str, Any]) -> None:
+        """Have a given point, in the study's own parameters, asked for before the sampler proposes any."""
+        self._study.enqueue_trial(dict(raw))
+
+    def describe(self, attributes: Mapping[str, Any]) -> None:
+        """Write attributes of the sweep as a whole."""
+        for name, value in attributes.items():
+            self._study.set_user_attr(name, value)
+
+    def write_note(self, markdown: str) -> None:
+        """Write what Optuna's dashboard shows as the study's note, in place of what is there."""
+        from optuna_dashboard import save_note  # 1 s to import
+
+        save_note(self._study, markdown)
+
+    def held(self) -> dict[int, Mapping[str, Any]]:
+        """The study's own parameters of each trial, by number: those enqueued and not yet asked for included."""
+        trials = self._study.get_trials(deepcopy=False)
+        return {trial.number: trial.system_attrs.get(_FIXED, trial.params) for trial in trials}
+
+    def counted(self) -> int:
+        """Trials that there are, or that wait to be asked for; those that are infeasible do not count."""
+        waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        return waiting + sum(entry.outcome is not Outcome.INFEASIBLE for entry in self.entries())
+
+    def ask(self, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
+        """Open a new trial.
+
+        Returns:
+            Its number and its parameters as the study holds them; `Space.decode` turns them into settings.
+        """
+        self._seed(len(self._study.get_trials(deepcopy=False)))  # its number, unless it is an enqueued one
+        trial = self._study.ask()
+        return trial.number, self._parameters(trial, distributions)
+
+    def take_up(self, number: int, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+        """Open a trial again that an earlier process asked for and did not end.
+
+        Returns:
+            Its parameters, as `ask`. Those that the process had not come to draw are drawn now, as it would have.
+        """
+        self._seed(number)
+        trial = Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+        raw = self._parameters(trial, distributions)
+        self.annotate(number, {OUTCOME: "", REASON: ""})  # how it was interrupted no longer holds
+        return raw
+
+    def reopen_crashed(self) -> list[int]:
+        """Set trials that crashed running again, as if they had been interrupted; returns their numbers."""
+        crashed = [entry for entry in self.entries() if entry.outcome is Outcome.CRASHED and not entry.is_open]
+        said = {OUTCOME: str(Outcome.INTERRUPTED), REASON: "it crashed, and is to run again"}
+        gone = dict.fromkeys((DECISION, TRACEBACK))
+        changes = {entry.number: {**said, **gone, CRASHED_BEFORE: entry.reason} for entry in crashed}
+        self._study = reopen(self._study, changes)
+        return list(changes)
+
+    def _seed(self, number: int) -> None:
+        """A sampler of each trial's own: one that went on would draw other points after a resume than without."""
+        if self._make_sampler is None:
+            raise SweepError("a ledger opened for reading must not be asked for trials; open it by go_on")
+        self._study.sampler = self._make_sampler(number)
+
+    def _draw(self, trial: Trial, name: str, over: BaseDistribution) -> None:
+        """Have the sampler draw a parameter once more that the trial has, for nothing."""
+        is_drawn = not over.single() and not trial._is_fixed_param(name, over)
+        if is_drawn and not trial._is_relative_param(name, over):
+            self._study.sampler.sample_independent(self._study, trial._get_latest_trial(), name, over)
+
+    def _parameters(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+        self._running[trial.number] = trial
+        raw = {}
+        for name, over in distributions.items():
+            if name in trial.distributions:  # by a process that died in between: the generator moves on as it did there
+                self._draw(trial, name, over)
+            raw[name] = trial._suggest(name, over)
+        return raw
+
+    def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Write attributes of a trial that has not ended."""
+        for name, value in attributes.items():
+            self._running[number].set_user_attr(name, value)
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """Add a point to a trial's curve of the objective."""
+        self._running[number].report(value, step=step)
+
+    def finish(
+        self, number: int, verdict: Verdict, value: float | None = None, summary: Mapping[str, float] | None = None
+    ) -> None:
+        """End a trial. Interrupted trials stay RUNNING in Optuna, so that a resume can continue them.
+
+        Args:
+            number: The trial.
+            verdict: Its outcome and why.
+            value: The objective of a completed trial, finite; None for the others.
+            summary: Numbers worth keeping beside the verdict.
+        """
+        trial = self._running[number]
+        trial.set_user_attr(OUTCOME, str(verdict.outcome))
+        trial.set_user_attr(REASON, verdict.reason)
+        trial.set_user_attr(SUMMARY, dict(summary or {}))
+        if verdict.outcome is not Outcome.INTERRUPTED:
+            if _FEASIBLE not in trial.constraints:  # a process that died may have come to here
+                trial.set_constraint(_FEASIBLE, 1.0 if verdict.outcome is Outcome.INFEASIBLE else 0.0)
+            self._study.tell(trial, values=value, state=STATES[verdict.outcome])
+        del self._running[number]
+
+    def entries(self) -> list[Entry]:
+        """All trials, in the order of their numbers."""
+        return [_entry(trial) for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What `create` was given."""
+        return self._study.user_attrs
+
+    @property
+    def name(self) -> str:
+        """The study's."""
+        return str(self._study.study_name)
+
+
+class _NoStudyError(SweepError):
+    """The database holds no study of a name."""
+
+
+def _storage(url: str) -> PatientStorage:
+    try:
+        return PatientStorage(url)
+    # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
+    # ValueError: a port that is no number.
+    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+        shown, reason = redact_value(url), redact_error(str(error), url).partition("\n")[0]
+        raise SweepError(
+            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {shown}: "
+            + (missing_driver(error) or reason)
+        ) from error
+
+
+def _entry(trial: FrozenTrial) -> Entry:
+    attributes = trial.user_attrs
+    outcome = Outcome(attributes[OUTCOME]) if attributes.get(OUTCOME) else None
+    decision = attributes.get(DECISION)
+    curve = dict(sorted(trial.intermediate_values.items()))
+    return Entry(
+        number=trial.number,
+        outcome=outcome,
+        reason=attributes.get(REASON, ""),
+        values={path: _setting(value) for path, value in attributes.get(VALUES, {}).items()},
+        value=trial.value if trial.state == TrialState.COMPLETE else value_of(list(curve.values())) if curve else None,
+        curve=curve,
+        summary=attributes.get(SUMMARY, {}),
+        started=trial.datetime_start,
+        state=trial.state.name,
+        rungs=attributes.get(RUNGS, ()),
+        decision=decision and (decision["iteration"], Verdict(Outcome(decision[OUTCOME]), decision[REASON])),
+        notes={name: attributes[name] for name in NOTES if name in attributes},
+        run_id=attributes.get(MLFLOW_RUN, ""),
+        is_control=attributes.get(CONTROL, False),
+    )
+
+
+def _setting(value: Any) -> Any:
+    """As settings hold it: JSON, in which attributes are kept, has made a list of a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def best(entries: Sequence[Entry], mode: str) -> Entry | None:
+    """The completed trial with the best value; None if none completed."""
+    completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
+    sign = 1 if mode == "max" else -1
+    return max(completed, key=lambda entry: sign * (entry.value or 0.0), default=None)

@@ -1,0 +1,79 @@
+"""Allow one process a sweep, by a lock on a file in the sweep's folder.
+
+The system frees the lock however the process ends.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from unstuck.records.errors import SweepError
+from unstuck.records.files import lock_file
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """Hold the lock of a sweep inside the block.
+
+    Args:
+        folder: The sweep's existing folder.
+
+    Raises:
+        SweepError: Another process runs the sweep, or the folder cannot be written.
+    """
+    file = lock_file(folder)
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            held = until_the_end.enter_context(file.open("a+"))
+            if not _locked(held.fileno()):
+                raise SweepError(
+                    f"a sweep must be run by one process at a time, and {_holder(file)} runs {folder.name}"
+                )
+            held.truncate(0)
+            held.write(json.dumps({"owner": secrets.token_hex(8), "pid": os.getpid(), "host": socket.gethostname()}))
+            held.flush()
+        except OSError as error:
+            raise SweepError(f"{file} must be a file that can be written: {error.strerror}; check the disk") from error
+        yield
+
+
+def is_running(folder: Path) -> bool:
+    """True if a process runs the sweep right now."""
+    try:
+        with lock_file(folder).open("r+") as file:
+            return not _locked(file.fileno())  # closing the file frees it again
+    except FileNotFoundError:
+        return False
+
+
+def owner(folder: Path) -> str | None:
+    """Return the word by which the last process that ran the sweep differs from earlier ones; None if unreadable.
+
+    A worker of a dead process may live on for seconds, while another process continues the sweep: the worker looks here
+    before it writes.
+    """
+    try:
+        return str(json.loads(lock_file(folder).read_text())["owner"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(file: Path) -> str:
+    try:
+        known = json.loads(file.read_text())
+        return f"process {known['pid']} on {known['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another one"

@@ -1,0 +1,90 @@
+"""The way to MLflow's store: connecting to it, and telling in one line what is wrong with it."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unstuck.records.drivers import missing_driver
+from unstuck.records.errors import TrackingError
+from unstuck.records.loopback import spare_loopback
+from unstuck.records.redact import redact_error
+from unstuck.records.urls import sqlite_file
+
+if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
+    from mlflow import MlflowClient
+
+NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+"""For MLflow, which reads it at its import, and for its server, which asks what to report as soon as it starts."""
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
+_NO_ARTIFACTS = "/nonexistent"
+"""Where a store of ours would keep artifacts; nothing is ever written through it."""
+
+
+def connect(url: str) -> "MlflowClient":
+    """Opens the store, with its tables. Quietly: what goes wrong is raised, so nothing has to be printed."""
+    os.environ.update(NO_TELEMETRY)
+    spare_loopback()
+    # MLflow's own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    import sqlalchemy
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    if (file := sqlite_file(url)) and file.parent.is_dir() and not file.exists():
+        _make_tables(file)
+    if url.startswith(DATABASES):
+        # MLflow tries an unreachable database for 100 s; one attempt of our own tells at once.
+        engine = sqlalchemy.create_engine(url)
+        engine.connect().close()
+        engine.dispose()
+    return MlflowClient(tracking_uri=url)
+
+
+def renew(url: str) -> None:
+    """Connects to what a sqlite URL names now, and makes the tables that it lacks.
+
+    MLflow keeps its connections for as long as the process lives. To a file that was taken away or replaced they would
+    stay connected for ever.
+    """
+    if sqlite_file(url):
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for _ in range(2):  # to drop what MLflow has kept, then to make the tables
+            SqlAlchemyStore(url, _NO_ARTIFACTS).engine.dispose()  # type: ignore[no-untyped-call]
+
+
+def _make_tables(file: Path) -> None:
+    """Makes a database, under another name until it is whole: one that a kill left half made could never be opened."""
+    temporary = file.with_name(f"{file.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    renew(f"sqlite:///{temporary}")
+    temporary.replace(file)
+
+
+@contextmanager
+def translated(action: str, url: str = "") -> Iterator[None]:
+    """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped.
+
+    Args:
+        action: What was being done.
+        url: The store, where it is being opened: what is wrong with it may be quoted, a password's part included.
+    """
+    try:
+        yield
+    except TrackingError:
+        raise
+    except Exception as error:  # MLflow, its database, the driver, the disk, and whatever else these come upon
+        if missing := missing_driver(error):
+            raise TrackingError(f"cannot {action} in MLflow: {missing}") from None
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
+            cause = cause.__cause__
+        line = redact_error(str(cause), url).partition("\n")[0].rstrip(".")
+        raise TrackingError(
+            f"cannot {action} in MLflow: {type(cause).__name__}: {line}; "
+            "check tracking.mlflow_url and the disk, or run with tracking=none"
+        ) from None

@@ -1,0 +1,181 @@
+"""What MLflow holds of a sweep, read back whole: every run, and every point that was ever written to it.
+
+For the audit, which must see what MLflow's own pages hide: a second run of the same trial, a step written twice.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from unstuck.records.mlflow.connection import connect, translated
+from unstuck.records.mlflow.place import settle_artifacts
+from unstuck.records.mlflow.tracker import TAG_LENGTH, search, storable
+from unstuck.records.names import FORMAT_TAG, ID_TAG, NOTE_TAG, PARENT_TAG, REPORT, SWEEP_TAG, TRIAL_TAG
+from unstuck.records.reference import SweepReference
+from unstuck.records.urls import sqlite_file
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+class Point(NamedTuple):
+    """One row of a metric: its step, its value, and when it was measured, in ms since 1970."""
+
+    step: int
+    value: float
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """One run.
+
+    Attributes:
+        id: MLflow's own.
+        trial: The number that it is tagged with; None for the sweep's own run.
+        parent: Id of the run above it.
+        status: MLflow's word, such as FINISHED.
+        tags: All of them.
+        params: As MLflow keeps them, in text.
+        curves: Every point of every metric, in the order of steps. A step may be there twice.
+    """
+
+    id: str
+    trial: int | None
+    parent: str | None
+    status: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    curves: Mapping[str, Sequence[Point]]
+
+
+def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRun]:
+    """All runs of a sweep, the oldest first, deleted ones left out; empty where MLflow knows nothing of it.
+
+    Args:
+        sweep: The sweep.
+        run_ids: Those of its trials that the ledger knows.
+
+    Raises:
+        TrackingError: The store cannot be read.
+    """
+    with _store(sweep, f"read sweep {sweep.name}") as store:
+        if store is None:
+            return []
+        client, experiment = store
+        return [_tracked(client, run) for run in _own(client, experiment, sweep, run_ids)]
+
+
+def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
+    """Tag the runs of a sweep that was started before sweeps had ids; does nothing where none lacks its tags.
+
+    Args:
+        sweep: The sweep, with its id.
+        run_ids: Those of its trials that the ledger knows.
+
+    Raises:
+        TrackingError: The store cannot be written.
+    """
+    with _store(sweep, f"adopt the runs of sweep {sweep.name}") as store:
+        if store is None:
+            return
+        client, experiment = store
+        for run in _own(client, experiment, sweep, run_ids):
+            if ID_TAG not in run.data.tags:
+                client.set_tag(run.info.run_id, FORMAT_TAG, str(sweep.format))
+                client.set_tag(run.info.run_id, ID_TAG, str(sweep.id))
+
+
+def attach_report(sweep: SweepReference, run_ids: Collection[str], files: Sequence[Path], note: str) -> None:
+    """Keep a report with a sweep's own run, which may have ended; does nothing where MLflow knows nothing of it.
+
+    Args:
+        sweep: The sweep.
+        run_ids: Those of its trials that the ledger knows.
+        files: Files and folders; of the same names as before, they replace those.
+        note: What to show on top of the run's page, in Markdown.
+
+    Raises:
+        TrackingError: The store cannot be written.
+    """
+    with _store(sweep, f"attach a report to sweep {sweep.name}") as store:
+        if store is None:
+            return
+        client, experiment = store
+        own = [run for run in _own(client, experiment, sweep, run_ids) if PARENT_TAG not in run.data.tags]
+        for run in own[:1]:
+            for path in files:
+                client.log_artifact(run.info.run_id, str(path), REPORT)
+            client.set_tag(run.info.run_id, NOTE_TAG, storable(note, TAG_LENGTH))
+
+
+def settle_runs(sweep: SweepReference) -> None:
+    """Have the store in a sweep's folder name artifacts where they lie now, if it does not: see `settle_artifacts`.
+
+    Raises:
+        TrackingError: The store cannot be written.
+    """
+    if sweep.is_tracked:
+        with translated("settle artifacts", sweep.mlflow_url):
+            settle_artifacts(sweep.mlflow_url, sweep.artifacts_folder)
+
+
+def delete_runs(sweep: SweepReference, ids: Sequence[str]) -> None:
+    """Take runs out of sight; `mlflow runs restore` brings one back, `mlflow gc` removes them for good.
+
+    Raises:
+        TrackingError: The store cannot be written.
+    """
+    with _store(sweep, "delete runs") as store:
+        if store:
+            for run in ids:
+                store[0].delete_run(run)
+
+
+@contextmanager
+def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, str] | None]":
+    """A sweep's store and the id of its experiment there; None where it is not there, which asking does not change."""
+    url = sweep.mlflow_url
+    file = sqlite_file(url)
+    if file is not None and not file.exists():  # sqlite would make it
+        yield None
+        return
+    with translated(action, url):
+        client = connect(url)
+        experiment = client.get_experiment_by_name(sweep.mlflow_experiment)
+        yield (client, experiment.experiment_id) if experiment else None
+
+
+def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids: Collection[str]) -> "list[Run]":
+    """Runs of a sweep: those with its id; of one that was started before sweeps had ids, also what it wrote then."""
+    if sweep.id is not None and sweep.format > 1:
+        return search(client, experiment, ID_TAG, sweep.id)
+    found = search(client, experiment, SWEEP_TAG, sweep.name)
+    runs = [run for run in found if run.data.tags.get(ID_TAG) in (None, sweep.id)]
+    if sweep.owns_store:  # the folder's own store: nobody else in it had the name
+        return runs
+    parents = {run.data.tags.get(PARENT_TAG) for run in runs if run.info.run_id in run_ids}
+    return [run for run in runs if ID_TAG in run.data.tags or run.info.run_id in {*run_ids, *parents}]
+
+
+def _tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
+    tags = run.data.tags
+    curves = {
+        name: sorted(
+            (Point(row.step, row.value, row.timestamp) for row in client.get_metric_history(run.info.run_id, name)),
+            key=lambda point: (point.step, point.timestamp_ms),
+        )
+        for name in run.data.metrics
+    }
+    return TrackedRun(
+        id=run.info.run_id,
+        trial=int(tags[TRIAL_TAG]) if TRIAL_TAG in tags else None,
+        parent=tags.get(PARENT_TAG),
+        status=run.info.status,
+        tags=tags,
+        params=run.data.params,
+        curves=curves,
+    )

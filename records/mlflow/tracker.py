@@ -1,0 +1,288 @@
+"""Write a sweep to MLflow, in batches, by the driver alone (docs/design.md, D5, D6, D10).
+
+What is here is derived: the ledger is the truth, and writing anything again leaves no duplicate behind.
+"""
+
+import shlex
+import time
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from unstuck.records.errors import TrackingError
+from unstuck.records.measurement import Record
+from unstuck.records.mlflow.connection import DATABASES, connect, renew, translated
+from unstuck.records.mlflow.place import settle_artifacts
+from unstuck.records.names import (
+    COMMON_TAGS,
+    CONFIG_FILE,
+    ID_TAG,
+    NOTE_TAG,
+    OUTCOME_TAG,
+    PARENT_TAG,
+    REASON_TAG,
+    REPORT,
+    SEARCHED_TAG,
+    STATUS,
+    SWEEP_TAG,
+    TRIAL_TAG,
+    flatten,
+)
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.redact import redact_url, redact_value
+from unstuck.rl import metrics
+
+if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are the two below
+PARAM_LENGTH, TAG_LENGTH = 6000, 8000
+
+_PAGE = 1000
+"""Runs asked for at once."""
+
+
+@dataclass
+class _OpenSweep:
+    """Where an open sweep's runs are: `runs` by trial number, `last` the (step, ms) logged last of each.
+
+    `common` are the tags that every trial gets too: whose it is, and which code ran. `there` are the metrics and
+    steps that a reopened run had already, `outcomes` those that the runs say.
+    """
+
+    client: "MlflowClient"
+    experiment: str
+    name: str
+    parent: str
+    runs: dict[int, str]
+    common: dict[str, str]
+    last: dict[int, tuple[int, int]] = field(default_factory=dict)
+    there: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
+    outcomes: dict[int, str] = field(default_factory=dict)
+
+
+class MlflowTracker:
+    """One parent run a sweep, one child run a trial; see `Tracker` for the methods.
+
+    Args:
+        url: A database or a tracking server.
+        experiment: The MLflow experiment that holds the sweeps; made where missing.
+        artifacts: Absolute folder of a new experiment's artifacts; a tracking server chooses its own.
+    """
+
+    def __init__(self, url: str, experiment: str, artifacts: Path) -> None:
+        self._url = url
+        self._experiment = experiment
+        self._artifacts = artifacts
+        self._sweep: _OpenSweep | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a tracker must not be pickled, since its URL may hold a password; keep it in the driver")
+
+    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+        """See `Tracker`. Makes the database's tables where missing, before anybody else opens it (2 s).
+
+        Called again, it connects anew: a database that was taken away or replaced would else be written to for ever.
+        """
+        tags = {**tags, SWEEP_TAG: name, ID_TAG: sweep_id}
+        with translated(f"start sweep {name}", self._url):
+            if self._url.startswith(DATABASES):
+                self._artifacts.mkdir(parents=True, exist_ok=True)
+            if self._sweep is not None:
+                renew(self._url)
+            client = connect(self._url)
+            settle_artifacts(self._url, self._artifacts)
+            experiment = self._find_experiment(client)
+            # One search finds a whole earlier call of this sweep; in a new sweep no trial searches any more.
+            found = {run.info.run_id: run.data.tags for run in search(client, experiment, ID_TAG, sweep_id)}
+            parents = [run for run, its in found.items() if PARENT_TAG not in its]
+            if parents:
+                parent = parents[0]
+                _reopen(client, parent, tags)
+            else:
+                parent = client.create_run(experiment, tags=_texts(tags), run_name=name).info.run_id
+            children = {run: its for run, its in found.items() if its.get(PARENT_TAG) == parent and TRIAL_TAG in its}
+            numbers = {int(its[TRIAL_TAG]): run for run, its in children.items()}
+            common = {key: value for key, value in tags.items() if key.startswith(COMMON_TAGS)}
+            outcomes = {int(its[TRIAL_TAG]): its.get(OUTCOME_TAG, "") for its in children.values()}
+            self._sweep = _OpenSweep(client, experiment, name, parent, numbers, common, outcomes=outcomes)
+            client.log_text(parent, redact_url(config_yaml), CONFIG_FILE)
+
+    def start_trial(
+        self,
+        number: int,
+        searched: Mapping[str, Any],
+        fixed: Mapping[str, Any],
+        tags: Mapping[str, str],
+        config_yaml: str,
+    ) -> str:
+        """See `Tracker`. A reopened trial must have the searched parameters that it had, and keeps the others."""
+        sweep, chosen, others = self._opened(), flatten(searched), flatten(fixed)
+        tags = {**sweep.common, **tags}
+        own = {PARENT_TAG: sweep.parent, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
+        with translated(f"start trial {number}"):
+            if number in sweep.runs:
+                had, sweep.there[number] = _reopen(sweep.client, sweep.runs[number], {**tags, **own})
+                others = {name: value for name, value in others.items() if name not in had}
+            else:
+                run_name = f"{sweep.name}/{number:04d}"
+                run = sweep.client.create_run(sweep.experiment, tags=_texts({**tags, **own}), run_name=run_name)
+                sweep.runs[number] = run.info.run_id
+            _log_params(sweep.client, sweep.runs[number], {**others, **chosen})
+            sweep.outcomes[number] = ""
+            sweep.client.log_text(sweep.runs[number], redact_url(config_yaml), CONFIG_FILE)
+        return sweep.runs[number]
+
+    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+        """See `Tracker`. An outcome is the last that is written, so a run that has one is whole."""
+        said = self._opened().outcomes
+        return [number for number, outcome in outcomes.items() if said.get(number) != outcome]
+
+    def log(self, number: int, records: Sequence[Record]) -> None:
+        """See `Tracker`. A value that is not finite is kept: MLflow shows NaN as NaN, infinity as 1.8e308."""
+        sweep, run = self._opened(), self._run_of(number)
+        with translated(f"log trial {number}"):
+            _log_metrics(sweep.client, run, records, sweep.there.get(number, ()))
+        for record in records:
+            reached = record.step, record.timestamp_ms
+            sweep.last[number] = max(sweep.last.get(number, reached), reached)
+
+    def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
+        """See `Tracker`."""
+        sweep, run = self._opened(), self._run_of(number)
+        with translated(f"tag trial {number}"):
+            _set_tags(sweep.client, run, tags)
+
+    def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        sweep, run = self._opened(), self._run_of(number)
+        # At the last step and its time, not now: so that ending a trial again adds no second point.
+        step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
+        with translated(f"end trial {number}"):
+            _log_metrics(sweep.client, run, [Record(step, timestamp_ms, summary)], sweep.there.get(number, ()))
+            sweep.client.set_terminated(run, STATUS[verdict.outcome])
+            # Last: a run that has an outcome is whole.
+            _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
+        sweep.outcomes[number] = verdict.outcome
+
+    def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        """See `Tracker`."""
+        sweep = self._opened()
+        with translated(f"end sweep {sweep.name}"):
+            _set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
+            sweep.client.set_terminated(sweep.parent, STATUS[outcome])
+
+    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+        """See `Tracker`."""
+        sweep = self._opened()
+        run = sweep.parent if number is None else self._run_of(number)
+        with translated(f"attach a report to {sweep.name if number is None else f'trial {number}'}"):
+            for path in files:
+                sweep.client.log_artifact(run, str(path), REPORT)
+            _set_tags(sweep.client, run, {NOTE_TAG: note})
+
+    def _find_experiment(self, client: "MlflowClient") -> str:
+        """Id of the experiment, made where missing."""
+        experiment = client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            location = self._artifacts.as_uri() if self._url.startswith(DATABASES) else None
+            # Without its kind MLflow greets the user with a page about language models instead of the runs.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return client.create_experiment(self._experiment, artifact_location=location, tags=kind)
+        if experiment.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"tracking.mlflow_experiment must not be a deleted experiment, got {self._experiment!r}; "
+                f"run `MLFLOW_TRACKING_URI={shlex.quote(redact_value(self._url))} mlflow experiments restore -x "
+                f"{experiment.experiment_id}`, or choose another name"
+            )
+        return str(experiment.experiment_id)
+
+    def _opened(self) -> _OpenSweep:
+        if self._sweep is None:
+            raise TrackingError("a tracker needs a started sweep; call start_sweep, again if it failed")
+        return self._sweep
+
+    def _run_of(self, number: int) -> str:
+        run = self._opened().runs.get(number)
+        if run is None:
+            raise TrackingError(
+                f"trial {number} must be started before it is written; call start_trial, again if it failed"
+            )
+        return run
+
+
+def search(client: "MlflowClient", experiment: str, tag: str, value: str) -> list["Run"]:
+    """Runs of an experiment that have a tag, the oldest first, deleted ones left out."""
+    found: list[Run] = []
+    token: str | None = None
+    while token != "":
+        page = client.search_runs(
+            [experiment],
+            f"tags.{tag} = '{value}'",
+            max_results=_PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        found += page
+        token = page.token or ""
+    return found
+
+
+def _reopen(
+    client: "MlflowClient", run: str, tags: Mapping[str, str]
+) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
+    """Sets an ended run going again: what was said about its end no longer holds.
+
+    Returns:
+        Its parameters, and each metric that it has with each step: a worker that had to start anew repeats them later,
+        which MLflow would keep beside the first. Not those of the whole trial, of which the last point holds.
+    """
+    had = client.get_run(run).data
+    for key in (OUTCOME_TAG, REASON_TAG):
+        if key in had.tags:
+            client.delete_tag(run, key)
+    client.update_run(run, status="RUNNING")
+    _set_tags(client, run, tags)
+    curves = [name for name in had.metrics if not name.startswith(metrics.FINAL_PREFIX)]
+    return had.params, {(name, row.step) for name in curves for row in client.get_metric_history(run, name)}
+
+
+def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    rows = [Param(key, storable(value, PARAM_LENGTH)) for key, value in params.items()]
+    for start in range(0, len(rows), PARAMS_PER_BATCH):
+        client.log_batch(run, params=rows[start : start + PARAMS_PER_BATCH])
+
+
+def _log_metrics(
+    client: "MlflowClient", run: str, records: Sequence[Record], there: Container[tuple[str, int]] = ()
+) -> None:
+    from mlflow.entities import Metric
+
+    rows = [
+        Metric(name, float(value), record.timestamp_ms, record.step)
+        for record in records
+        for name, value in record.metrics.items()
+        if (name, record.step) not in there
+    ]
+    for start in range(0, len(rows), METRICS_PER_BATCH):
+        client.log_batch(run, metrics=rows[start : start + METRICS_PER_BATCH])
+
+
+def _set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run, tags=[RunTag(key, value) for key, value in _texts(tags).items()])
+
+
+def _texts(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: storable(value, TAG_LENGTH) for key, value in tags.items()}
+
+
+def storable(value: object, limit: int) -> str:
+    """As MLflow may keep it: no password, and at most `limit` characters."""
+    text = redact_url(str(value))
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,59 @@
+"""Names under which records hold what is known of a sweep: attributes in the ledger, tags and statuses in MLflow."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from unstuck.records.outcome import Outcome
+
+CHECKPOINT, RESUMED_FROM, RESUMED_EXACTLY = WORKER_NOTES = "checkpoint", "resumed_from", "resumed_exactly"
+"""Names of a worker's notes: what went wrong with the checkpoint; after which iteration it went on; `false` if not bit
+for bit, since lanes had to start anew or libraries are of other versions."""
+
+OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
+RUNGS, DECISION, CONTROL = "rungs", "decision", "control"
+"""Names of user attributes; `VALUES` holds the searched settings as the learner sees them, `RUNGS` the results that the
+scheduler compares by, `DECISION` how the trial ends, written before the curve's last point and the `tell`, `CONTROL`
+whether the trial is what all others are compared with."""
+
+ID, COPY_OF, FORMAT = "id", "copy_of", "format"
+"""Names of attributes of the study: what tells the sweep from every other, what it had from its original if it was
+copied, and the version of its records."""
+
+DIAGNOSIS, FINDINGS = "diagnosis", "findings"
+"""Attributes of a trial: the first finding of its diagnosis in words, and the names of all findings."""
+
+TRACEBACK = "traceback"
+"""Attribute of a trial that crashed."""
+
+CRASHED_BEFORE = "crashed_before"
+"""Attribute: the reason of a trial's crash, after which it was run again."""
+
+NOTES = (*WORKER_NOTES, DIAGNOSIS, FINDINGS, CRASHED_BEFORE)
+"""Attributes that the tracker shows as tags."""
+
+SWEEP_TAG, TRIAL_TAG, SEARCHED_TAG, OUTCOME_TAG, REASON_TAG = "sweep", "trial", "searched", "outcome", "reason"
+PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
+ID_TAG, FORMAT_TAG = "sweep_id", "sweep_format"
+COMMON_TAGS = ("git.", SWEEP_TAG)
+"""How the names of tags begin that a sweep's run and all its trials' runs have alike."""
+CONFIG_FILE, REPORT = "config.yaml", "report"
+STATUS = {
+    Outcome.COMPLETED: "FINISHED",
+    Outcome.PRUNED: "KILLED",
+    Outcome.STUCK: "KILLED",
+    Outcome.DIVERGED: "KILLED",
+    Outcome.INTERRUPTED: "KILLED",
+    Outcome.INFEASIBLE: "FAILED",
+    Outcome.CRASHED: "FAILED",
+}
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted path: `{"ppo": {"lr": 1}}` becomes `{"ppo.lr": 1}`. Lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

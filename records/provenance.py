@@ -1,0 +1,62 @@
+"""Collect what a number needs beside it to be made again: code, versions and machine."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from unstuck.records.machine import granted_cores
+
+PACKAGES = ("torch", "ray", "optuna", "mlflow", "gymnasium")
+GIT_TIMEOUT_S = 10.0
+
+
+def provenance(source: Path = Path(__file__)) -> dict[str, str]:
+    """Collects it as MLflow tags.
+
+    Args:
+        source: A file of the code that runs; the commit is that of the repository which holds it.
+
+    Returns:
+        `git.commit` (40 hex digits) and `git.dirty` (`true` or `false`), both left out where `source` is in no
+        commit, e.g. of an installed package; `version.python` and `version.<package>` for each of `PACKAGES` that
+        is installed; `host.cpus`, the cores that were granted.
+    """
+    return {**git_state(source), **versions(PACKAGES), "host.cpus": str(granted_cores().count)}
+
+
+def git_state(source: Path) -> dict[str, str]:
+    """Return the commit that `source` was taken from, and if anything beside is not committed (untracked counts).
+
+    Args:
+        source: A file. One that its repository does not track gets no answer: an environment inside somebody's
+            repository must not be taken for that repository's code.
+    """
+    file = source.resolve()
+    commit = _git(file.parent, "rev-parse", "HEAD")
+    if commit is None or _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
+        return {}
+    changes = _git(file.parent, "status", "--porcelain")
+    return {"git.commit": commit, "git.dirty": str(changes != "").lower()}
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return `version.python`, and `version.<package>` for each installed package, loading none of them."""
+    found = {"version.python": platform.python_version()}
+    for package in packages:
+        try:
+            found[f"version.{package}"] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return git's answer; None where there is no git, no repository or no answer in time."""
+    # Without optional locks a status never gets in the way of a commit that the user makes meanwhile.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=True)
+    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,142 @@
+"""What may be shown of a URL; everything else in it has `***` in its place. Never too little, at times too much.
+
+Shown are scheme, host, port and path, or a database's name, and the parameters in `_HARMLESS`. A user's name is not: a
+token may stand there.
+"""
+
+import re
+from urllib.parse import unquote
+
+from unstuck.records.errors import SweepError
+
+MASK = "***"
+
+_HARMLESS = {  # parameter: the values that it may be shown with
+    "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
+    "charset": "utf8|utf8mb4|utf-8|latin1|ascii",
+    "mode": "ro|rw|rwc|memory",
+    "cache": "shared|private",
+    **dict.fromkeys(("timeout", "connect_timeout", "read_timeout", "pool_timeout"), r"\d{1,6}"),
+    **dict.fromkeys(("uri", "immutable", "nolock", "check_same_thread"), "0|1|true|false"),
+}
+_NAMES = re.compile(
+    r"user|username|login|\w*(?:pass|pwd|secret|token|credential)\w*|\w*(?:api|access)_?key\w*|sig|signature|key|auth|"
+    r"code|odbc_connect|host|port|dbname|database|driver",
+    re.IGNORECASE,
+)
+"""Parameters whose names may be shown, though not their values."""
+
+_OPTION = re.compile(
+    r"(?<!\w)\w*(?:pass|pwd|secret|token|credential|access_?key|api_?key|odbc_connect)\w*=([^&\s]*)", re.IGNORECASE
+)
+"""Outside of URLs, as in what a database's driver says: all that can be known there is how secrets are called."""
+
+_LOCAL = re.compile(r"(?:sqlite|file)(?:\+\w+)?:///", re.IGNORECASE)
+"""Files of this machine: there is nobody to say one's name to, so `@` and `#` are theirs."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL = re.compile(rf"{_SCHEME.pattern}\S*|(?<=\S)\?[\w.%-]+=\S*")
+"""A URL in a text, or the end of one that lost its start."""
+
+_BREAKS = re.compile(r"[@:/?#&=;\s]+")
+"""Where whoever reads a URL wrongly takes it apart."""
+
+
+def redact_url(text: str) -> str:
+    """Mask what is not to be shown of each URL in a text.
+
+    >>> redact_url("cannot reach postgresql://me:secret@db/mlflow?sslmode=require")
+    'cannot reach postgresql://***@db/mlflow?sslmode=require'
+    """
+    text = _URL.sub(lambda match: _shown(match[0]), text)
+    return _OPTION.sub(lambda match: match[0].removesuffix(match[1]) + MASK, text)
+
+
+def redact_value(value: str) -> str:
+    """Mask what is not to be shown of a value, or of a word of a command, that holds one URL and nothing else.
+
+    >>> redact_value("tracking.optuna_url=postgresql://me:my secret@db/runs")
+    'tracking.optuna_url=postgresql://***@db/runs'
+    """
+    scheme = _SCHEME.search(value)
+    if scheme:
+        return value[: scheme.start()] + _shown(value[scheme.start() :])
+    return redact_url(re.sub(r"^((?:--)?[\w.-]+=)?[^:/=]*:.*@", rf"\g<1>{MASK}@", value, flags=re.DOTALL))
+
+
+def redact_error(text: str, *values: str) -> str:
+    """Mask secrets in what a library says of a URL, which may be a part of it: `no such host 'cret@db'`.
+
+    Args:
+        text: Is also searched for other URLs.
+        values: URLs, or words that hold one; what is masked of them, and parts of it, are masked wherever they stand.
+    """
+    for value in values:
+        text = text.replace(value, redact_value(value))
+        secrets = "|".join(map(re.escape, sorted(_secrets(value), key=len, reverse=True)))
+        text = re.sub(rf"(?<!\w)(?:{secrets})(?!\w)", MASK, text) if secrets else text
+    return redact_url(text)
+
+
+def refuse_masked(option: str, url: str | None) -> None:
+    """Raise `SweepError` for a URL from a sweep's folder whose secrets are gone; `option` is where to give it."""
+    if url and MASK in url:
+        raise SweepError(f"{option} must be given, since the sweep's folder keeps no password: {url}")
+
+
+def _shown(url: str) -> str:
+    """A URL, or its end from the query on, with one mask for each run of secrets that touch or overlap."""
+    kept, reached = "", 0
+    for start, end in _spans(url):
+        if start > reached or not kept:
+            kept += url[reached:start] + MASK
+        reached = max(reached, end)
+    return kept + url[reached:]
+
+
+def _spans(url: str) -> list[tuple[int, int]]:
+    """Where the secrets of a URL are, read by the standard or up to its last @, which a password may hold."""
+    scheme, found = _SCHEME.match(url), []
+    start, fragment = scheme.end() if scheme else 0, len(url)
+    if not _LOCAL.match(url):
+        found = [(start, end) for end in (url.rfind("@", start), _login_end(url, start)) if end > start]
+        fragment = url.find("#", start) if "#" in url[start:] else len(url)
+        found += [(fragment + 1, len(url))]
+    place = url.find("?", start)
+    while -1 < place < fragment:
+        ends = [end for end in (url.find("&", place + 1), fragment) if end > -1]
+        found += [(_value_start(url, place + 1, min(ends)), min(ends))]
+        place = min(ends) if min(ends) < fragment else -1
+    return sorted(span for span in found if span[1] > span[0] and url[slice(*span)] != MASK)
+
+
+def _login_end(url: str, start: int) -> int:
+    """Of what stands before the host, by the standard; -1 if nothing does."""
+    host = re.compile(r"[^/?#]*").match(url, start)
+    return url.rfind("@", start, host.end() if host else start)
+
+
+def _value_start(url: str, start: int, end: int) -> int:
+    """Where the secret of a parameter begins: at its end if it has none."""
+    name, equals, value = url[start:end].partition("=")
+    harmless = _HARMLESS.get(name.lower())
+    if equals and harmless and re.fullmatch(harmless, value, re.IGNORECASE):
+        return end
+    return start + len(name) + 1 if equals and (harmless or _NAMES.fullmatch(name)) else start
+
+
+def _secrets(value: str) -> set[str]:
+    """The secrets in a value, as they stand, decoded and quoted, and the parts of each."""
+    scheme = _SCHEME.search(value)
+    if scheme:
+        url = value[scheme.start() :]
+        found = {url[start:end] for start, end in _spans(url)}
+    else:
+        head, mask, tail = redact_value(value).partition(MASK)
+        found = {value[len(head) : len(value) - len(tail)]} if mask else set()
+    found |= {secret.partition(":")[2] for secret in found}
+    found |= {unquote(secret) for secret in found}
+    found |= {secret[: at.start()] for secret in found for at in re.finditer("@", secret)}
+    found |= {repr(secret)[1:-1] for secret in found}
+    parts = {part for secret in found for part in _BREAKS.split(secret) if len(part) > 2}
+    return {secret for secret in found | parts if secret.strip("*:")}

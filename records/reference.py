@@ -1,0 +1,41 @@
+"""Where the records of one sweep are, and by what they are known."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepReference:
+    """A sweep as its records name it, and the places that hold the records.
+
+    Attributes:
+        name: Name of the sweep, which other sweeps may have as well.
+        id: Id of the sweep; None before an old sweep has got one.
+        format: Version of the sweep's records.
+        folder: Folder of all sweeps, absolute.
+        ledger_url: Database of the ledger.
+        mlflow_url: MLflow's database or server.
+        mlflow_experiment: MLflow experiment that holds the sweep's runs.
+        is_tracked: True if MLflow tracks the sweep.
+        owns_store: True if MLflow's store is the folder's own, so that nobody else's sweeps are in it.
+    """
+
+    name: str
+    id: str | None
+    format: int
+    folder: Path
+    ledger_url: str
+    mlflow_url: str
+    mlflow_experiment: str
+    is_tracked: bool
+    owns_store: bool
+
+    @property
+    def artifacts_folder(self) -> Path:
+        """Folder in which a store in `folder` keeps artifacts."""
+        return artifacts_folder(self.folder)
+
+
+def artifacts_folder(folder: Path) -> Path:
+    """Return the folder in which a store in the folder of all sweeps keeps artifacts."""
+    return folder.absolute() / "mlflow-artifacts"

@@ -1,0 +1,58 @@
+"""Compute a trial's value, its spread over members, and the numbers written at its end."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from unstuck.rl import metrics
+from unstuck.rl.metrics import FINAL_EVALUATIONS
+
+Evaluation = Mapping[str, float]
+"""The metrics of an iteration that was evaluated: means over members, and each member's own."""
+
+
+def value_of(evaluations: Sequence[float]) -> float:
+    """A trial's value: the mean of its last evaluations, wherever it ended.
+
+    Args:
+        evaluations: The objective's, the oldest first; at least one, not all need be finite.
+    """
+    with np.errstate(invalid="ignore"):
+        return float(np.mean(evaluations[-FINAL_EVALUATIONS:]))
+
+
+def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
+    """A trial's value so far, and its spread: the standard deviation of the members' own values; None of a single one.
+
+    Args:
+        evaluations: All of the trial's, oldest first; at least one.
+        metric: The objective.
+        seeds: Members of the trial.
+    """
+    members = [_value(evaluations, metrics.seed_metric(metric, member)) for member in range(seeds)]
+    return _value(evaluations, metric), _spread(members)
+
+
+def summary(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
+    """Value and each member's own, and their spread if there is one, under the names of `rl.metrics`.
+
+    Empty without an evaluation.
+    """
+    if not evaluations:
+        return {}
+    value, spread = standing(evaluations, metric, seeds)
+    members = {
+        metrics.seed_metric(metrics.FINAL_VALUE, member): _value(evaluations, metrics.seed_metric(metric, member))
+        for member in range(seeds)
+    }
+    spreads = {} if spread is None else {metrics.FINAL_SPREAD: spread}
+    return {metrics.FINAL_VALUE: value, **spreads, **members}
+
+
+def _value(evaluations: Sequence[Evaluation], name: str) -> float:
+    return value_of([evaluation[name] for evaluation in evaluations])
+
+
+# numpy, since the module `statistics` raises for numbers that are not finite, which a diverged trial reports.
+def _spread(values: Sequence[float]) -> float | None:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -1,0 +1,45 @@
+"""From settings to a learner: what a trial, a champion's run and a benchmark have in common."""
+
+from collections.abc import Sequence
+
+from numpy.random import SeedSequence
+from unstuck.rl.budget import Budget
+from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data.types import FlowData, Flows
+from unstuck.rl.envs import action_names, make_evaluator, make_vec
+from unstuck.rl.learner import Learner, Member
+from unstuck.rl.seeding import as_int, child
+
+
+def make_learner(
+    config: PPOConfig,
+    env: EnvConfig,
+    seeds: Sequence[SeedSequence],
+    evaluation_seed: SeedSequence,
+    data: FlowData | None = None,
+    judged_by: Flows | None = None,
+    order: str = DataConfig.order,
+    budget: Budget | None = None,
+) -> Learner:
+    """A learner with one member per seed, all of one configuration.
+
+    Args:
+        config: PPO's settings.
+        env: The environment.
+        seeds: One for each member.
+        evaluation_seed: Of the episodes that evaluations play; triage judges given flows instead.
+        data: Flows to train on, for triage.
+        judged_by: Flows to evaluate on; None: the validation part.
+        order: In which the flows come, `DataConfig.order`.
+        budget: How long they train; None: as `config` says.
+    """
+    members = [Member(config, seed) for seed in seeds]
+    lanes = [seed for member in members for seed in member.lane_seeds()]
+    vector = make_vec(env, lanes, data, order)
+    flows, trained_on = None, None
+    if env.id == TRIAGE and data is not None:
+        flows = data.validation if judged_by is None else judged_by
+        trained_on = data.train.evenly(len(flows))
+    episodes = [as_int(child(evaluation_seed, episode)) for episode in range(env.eval_episodes)]
+    evaluator = make_evaluator(env, flows, episodes, trained_on)
+    return Learner(members, vector, evaluator, action_names(env, vector.single_action_space), budget)

@@ -1,0 +1,161 @@
+"""Measurements that tell why a run does not learn, where no loss shows the cause.
+
+Gradients by their origin, saturated units, inputs, the first probability ratio, the agreement of updates with
+advantages, and the difference between observations in evaluation and in training.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from numpy.random import SeedSequence
+from torch import Tensor
+from unstuck.rl import metrics
+from unstuck.rl.envs import Actions
+from unstuck.rl.envs.evaluate import Act
+from unstuck.rl.networks import ActorCritic
+from unstuck.rl.ppo import Batch, Hyperparameters
+
+SATURATED = 0.97
+"""A tanh beyond this, either way, passes on less than 6 % of its gradient."""
+
+_FOLLOWED = 512
+"""Samples of a member at which an update is looked at afterwards: drawn once and for all."""
+
+_COUNTED = 512
+"""Observations of a member that are told apart."""
+
+_COMPARED = 256
+"""Observations of a member that are looked at, of a rollout and of what an evaluation shows."""
+
+
+def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
+    """Measure the networks that acted, on samples of their rollout.
+
+    Before an update each probability ratio must be 1, so PPO's objective has the plain policy gradient. This gradient
+    is measured, the entropy bonus included, and the critic's gradient of the value loss times `value_coef`.
+
+    Args:
+        networks: Networks that acted.
+        batch: `[P, B, ...]`, some samples of the rollout.
+        hyper: Per-member settings.
+
+    Returns:
+        `metrics.NETWORKS` but for `ADVANTAGE_FOLLOWED` and `OBSERVATION_REPEATS`, each `[P]`.
+    """
+    *heads, inputs = networks.forward(batch.observations)
+    outputs, values = (head.detach().requires_grad_() for head in heads)
+    log_probs, entropies = networks.distribution.log_probs(outputs, batch.actions)
+    advantages = batch.advantages - batch.advantages.mean(-1, keepdim=True)
+    advantages = advantages / (batch.advantages.std(-1, keepdim=True) + 1e-8)
+    policy_loss = -(log_probs * advantages).mean(-1) - hyper.entropy_coef[:, 0] * entropies.mean(-1)
+    value_loss = hyper.value_coef[:, 0] * (values - batch.targets).square().mean(-1)
+    of_policy, of_value = torch.autograd.grad((policy_loss + value_loss).sum(), (outputs, values))
+    if networks.num_towers == 2:  # neither loss reaches the other's tower: one pass serves both
+        gradients = networks.backward(inputs, of_policy, of_value).view(len(values), 2, -1)
+        norms = gradients.norm(dim=2).unbind(1)
+    else:
+        apart = (of_policy, torch.zeros_like(of_value)), (torch.zeros_like(of_policy), of_value)
+        norms = tuple(networks.backward(inputs, *of_heads).norm(dim=1) for of_heads in apart)
+    with torch.no_grad():
+        return {
+            metrics.GRAD_NORM_POLICY: norms[0],
+            metrics.GRAD_NORM_VALUE: norms[1],
+            metrics.RATIO_DEVIATION: ((log_probs - batch.log_probs).exp() - 1).abs().amax(-1),
+            metrics.SATURATED_SHARE: networks.share_of_units_beyond(SATURATED, inputs),
+            metrics.INPUT_RMS_MAX: batch.observations.square().mean(1).sqrt().amax(-1),
+        }
+
+
+def of_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
+    """Compute mean and spread of the critic's targets, returns `[P, B]`, and of the advantages; each `[P]`."""
+    return {
+        metrics.TARGET_MEAN: returns.mean(-1),
+        metrics.TARGET_STD: returns.std(-1, correction=0),
+        metrics.ADVANTAGE_MEAN: batch.advantages.mean(-1),
+        metrics.ADVANTAGE_STD: batch.advantages.std(-1, correction=0),
+    }
+
+
+@torch.no_grad()
+def after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dict[str, Tensor]:
+    """Measure whether the update raised the probability of actions with positive advantage.
+
+    A wrong sign, or advantages that lost their samples by a shuffle, show here.
+
+    Args:
+        networks: Networks after the update.
+        batch: `[P, B, ...]`, the rollout that the update learned from.
+        advantages: `[P, B]`, as computed from the rollout.
+
+    Returns:
+        `metrics.ADVANTAGE_FOLLOWED` `[P]`: over some samples the correlation of the advantage with the change of the
+        log-probability of the action taken; 0 where either is constant.
+    """
+    rows = torch.from_numpy(_some(advantages.shape[1], _FOLLOWED)).to(advantages.device)
+    observations, actions, before, wanted = (
+        part.index_select(1, rows) for part in (batch.observations, batch.actions, batch.log_probs, advantages)
+    )
+    outputs = networks.policy(observations).transpose(1, 2).contiguous()
+    moved = networks.distribution.log_probs(outputs, actions)[0] - before
+    return {metrics.ADVANTAGE_FOLLOWED: _correlations(moved.double(), wanted.double())}
+
+
+def _correlations(first: Tensor, second: Tensor) -> Tensor:
+    """Compute Pearson's correlation, `[P]`, of samples `[P, n]`.
+
+    Sums run along rows, which round alike for any number of rows.
+    """
+    first, second = (part - part.mean(-1, keepdim=True) for part in (first, second))
+    spread = (first.square().sum(-1) * second.square().sum(-1)).sqrt()
+    return torch.where(spread > 0, (first * second).sum(-1) / spread, torch.zeros_like(spread))
+
+
+def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Compute the share of sampled observations `[P, B, F]` that repeat another one of the sample, `[P]`."""
+    some = rollout[:, _some(rollout.shape[1], _COUNTED)]
+    directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
+    marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
+    distinct = np.array([len(np.unique(member)) for member in marks])
+    shares: npt.NDArray[np.float64] = 1 - distinct / some.shape[1]
+    return shares
+
+
+class Compared:
+    """Greedy policy that keeps the first observations of an evaluation, to compare them with the rollout before.
+
+    Only the first: later observations depend on the policy, and on the length of other members' episodes.
+
+    Args:
+        act: Greedy actions `[P, B, ...]` for observations float32 `[P, B, F]`.
+        rollout: Observations of training, float32 `[P, B, F]`, as the environment gave them.
+    """
+
+    def __init__(self, act: Act, rollout: npt.NDArray[np.float32]) -> None:
+        self._act, self._rollout = act, rollout
+        self._shown: npt.NDArray[np.float32] | None = None
+
+    def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
+        """Act."""
+        if self._shown is None:
+            self._shown = observations[:, _some(observations.shape[1], _COMPARED)]
+        return self._act(observations)
+
+    def shift(self) -> npt.NDArray[np.float64]:
+        """Compute `metrics.OBSERVATION_SHIFT` `[P]`: distance of a column's mean and spread from the rollout."""
+        trained_on = self._rollout[:, _some(self._rollout.shape[1], _COMPARED)]
+        shown = trained_on if self._shown is None else self._shown
+        (mean, spread), (other_mean, other_spread) = (
+            (part.mean(axis=1, dtype=np.float64), part.std(axis=1, dtype=np.float64)) for part in (trained_on, shown)
+        )
+        varies = spread > 0
+        apart = np.hypot(other_mean - mean, other_spread - spread) / np.where(varies, spread, 1.0)
+        medians = [np.median(one[kept]) if kept.any() else 0.0 for one, kept in zip(apart, varies, strict=True)]
+        return np.array(medians, dtype=np.float64)
+
+
+@lru_cache
+def _some(size: int, most: int) -> npt.NDArray[np.int64]:
+    """Draw rows of at most `size` samples, the same each time; each nth sample would come from the same few lanes."""
+    return np.sort(np.random.default_rng(SeedSequence(size)).permutation(size)[:most])

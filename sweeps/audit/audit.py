@@ -1,0 +1,113 @@
+"""Whether a sweep's records agree, and what to do where they do not: `python -m unstuck.sweeps audit NAME`."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.lock import is_running
+from unstuck.records.lock import running as held
+from unstuck.records.mlflow.runs import adopt_runs, settle_runs
+from unstuck.sweeps.audit.compare import Finding, compare
+from unstuck.sweeps.audit.repair import repair
+from unstuck.sweeps.audit.snapshot import Snapshot, take
+from unstuck.sweeps.config.identity import identify
+from unstuck.sweeps.config.settings import SweepConfig
+
+SETTLES_S = 2.0
+"""For a trial of a running sweep to be written everywhere."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        name: The sweep.
+        snapshot: What was compared.
+        findings: What differs.
+        is_running: Whether a process runs the sweep.
+    """
+
+    name: str
+    snapshot: Snapshot
+    findings: list[Finding]
+    is_running: bool
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing differs. Open trials are no difference: a resume goes on with them."""
+        return not self.findings
+
+    def describe(self) -> Iterator[str]:
+        """In words: a line for each difference and for each open trial, then all in one line."""
+        yield from map(str, self.findings)
+        for entry in self._open():
+            at = self.snapshot.axis.at(entry.last_step) if entry.curve else "its start"
+            how = "running" if self.is_running else f"open; resume={self.name} goes on with it"
+            yield f"trial {entry.number}: at {at}, {how}"
+        outcomes = Counter(str(entry.outcome) for entry in self.snapshot.entries if not entry.is_open)
+        counts = [f"{count} {outcome}" for outcome, count in outcomes.most_common()]
+        counts += [f"{count} open"] if (count := len(self._open())) else []
+        trials = f"{self.name}: {len(self.snapshot.entries)} trials ({', '.join(counts) or 'none'})"
+        compared = (
+            "the ledger, MLflow and the checkpoints"
+            if self.snapshot.runs is not None
+            else ("the ledger and the checkpoints (tracking=none)")
+        )
+        number = len(self.findings)
+        verdict = f"{compared} agree" if self.is_clean else f"{number} difference{'s' if number > 1 else ''}"
+        yield f"{trials}: {verdict}"
+
+    def as_json(self) -> str:
+        """The same for a program."""
+        return json.dumps(
+            {
+                "sweep": self.name,
+                "trials": len(self.snapshot.entries),
+                "open": [entry.number for entry in self._open()],
+                "findings": [asdict(finding) for finding in self.findings],
+            },
+            indent=2,
+        )
+
+    def _open(self) -> list[Entry]:
+        return [entry for entry in self.snapshot.entries if entry.is_open]
+
+
+def audit(config: SweepConfig) -> Audit:
+    """Compare all records of a sweep.
+
+    Args:
+        config: The sweep's.
+
+    Raises:
+        SweepError, TrackingError: A record cannot be read.
+    """
+    snapshot = take(config)
+    findings = compare(snapshot)
+    running = is_running(config.own_folder)
+    if findings and running:  # a trial may have ended while its records were read: what differs still, differs
+        time.sleep(SETTLES_S)
+        snapshot = take(config)
+        findings = [finding for finding in compare(snapshot) if finding in findings]
+    return Audit(str(config.sweep.name), snapshot, findings, running)
+
+
+def mend(config: SweepConfig) -> list[str]:
+    """Repair a sweep's records; returns what was done, a line each.
+
+    Raises:
+        SweepError: A process runs the sweep; a record cannot be read.
+        TrackingError: MLflow cannot be written.
+    """
+    with held(config.own_folder):
+        ledger = Ledger.of(config.reference)
+        config = identify(config, ledger)
+        if config.format == 1 and config.tracking.name == "mlflow":
+            adopt_runs(config.reference, {entry.run_id for entry in ledger.entries()})
+        settle_runs(config.reference)
+        snapshot = take(config)
+        return repair(config, snapshot, compare(snapshot))

@@ -1,0 +1,334 @@
+"""Compare ledger, MLflow and checkpoints of a sweep. Pure: a snapshot in, differences out.
+
+What counts as a difference, in words: `docs/audit.md`.
+"""
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from unstuck.records.axis import Axis, reached
+from unstuck.records.ledger import STATES, Entry
+from unstuck.records.mlflow.runs import TrackedRun
+from unstuck.records.mlflow.tracker import PARAM_LENGTH, TAG_LENGTH, storable
+from unstuck.records.names import CRASHED_BEFORE, OUTCOME_TAG, REASON_TAG, STATUS, flatten
+from unstuck.records.outcome import Outcome
+from unstuck.rl import metrics
+from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
+
+RUNNING = "RUNNING"
+"""The state of an open trial in Optuna, and the status of an open run in MLflow."""
+
+MLFLOW = "MLflow"
+
+REPAIR = "--repair"
+REWRITE = f"{REPAIR} writes it again"
+RESTORE = "the ledger is the truth and cannot be derived: restore it from a copy"
+
+
+class Kind(StrEnum):
+    """Attributes:
+    LOST: One record lacks a trial that another has.
+    DUPLICATE: One record has a trial twice.
+    CURVE: A curve with a gap, or with a step twice.
+    DISAGREEMENT: Two records say different things of a trial.
+    """
+
+    LOST = "lost"
+    DUPLICATE = "duplicate"
+    CURVE = "curve"
+    DISAGREEMENT = "disagreement"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference.
+
+    Attributes:
+        trial: Number of the trial; None for the sweep's own run.
+        kind: Sort of the difference.
+        what: What differs, with both sides.
+        remedy: What to do about the difference.
+    """
+
+    trial: int | None
+    kind: Kind
+    what: str
+    remedy: str
+
+    @property
+    def is_mendable(self) -> bool:
+        """True if a repair mends the difference."""
+        return self.remedy.startswith(REPAIR)
+
+    def __str__(self) -> str:
+        whose = "sweep" if self.trial is None else f"trial {self.trial}"
+        return f"{whose}: {self.kind}: {self.what}; {self.remedy}"
+
+
+def compare(snapshot: Snapshot) -> list[Finding]:
+    """List the differences between the records, trial by trial; empty if the records agree.
+
+    An open trial, which a resume continues, is compared as far as it went: MLflow may be behind the ledger, and may
+    show the trial as running.
+    """
+    found = [*_own_run(snapshot), *_orphans(snapshot)]
+    for number, times in Counter(entry.number for entry in snapshot.entries).items():
+        if times > 1:
+            found.append(Finding(number, Kind.DUPLICATE, f"the ledger has it {times} times", RESTORE))
+    for entry in snapshot.entries:
+        found += _in_ledger(entry)
+        if snapshot.runs is not None:
+            found += _in_mlflow(snapshot, entry, snapshot.runs)
+        if snapshot.saved is not None:
+            found += _in_folder(snapshot, entry, snapshot.saved.get(entry.number, SavedTrial()))
+    return found
+
+
+def _own_run(snapshot: Snapshot) -> Iterator[Finding]:
+    """Check the sweep's own run in MLflow: there is one, and the runs of all trials lie below it."""
+    if snapshot.runs is None:
+        return
+    own = [run for run in snapshot.runs if run.trial is None and run.parent is None]
+    if not own:
+        yield Finding(None, Kind.LOST, "MLflow has no run of the sweep itself", REWRITE)
+    if len(own) > 1:
+        listed = ", ".join(run.id for run in own)
+        yield Finding(None, Kind.DUPLICATE, f"MLflow has {len(own)} runs of the sweep itself: {listed}", REWRITE)
+    ids = {run.id for run in own}
+    for run in snapshot.runs:
+        if own and run.trial is not None and run.parent not in ids:
+            what = f"MLflow's run {run.id} lies below {run.parent or 'nothing'} instead of the sweep's own run"
+            yield Finding(run.trial, Kind.DISAGREEMENT, what, REWRITE)
+
+
+def _orphans(snapshot: Snapshot) -> Iterator[Finding]:
+    """List trials that MLflow or the folder has and the ledger lacks.
+
+    They are never mended: the orphan may be all that is left of a trial.
+    """
+    known = {entry.number for entry in snapshot.entries}
+    for run in snapshot.runs or ():
+        if run.trial is not None and run.trial not in known:
+            what = f"MLflow has run {run.id} of it, the ledger has no such trial"
+            remedy = f"restore the ledger from a copy, or drop the run: mlflow runs delete --run-id {run.id}"
+            yield Finding(run.trial, Kind.LOST, what, remedy)
+    for number in sorted((snapshot.saved or {}).keys() - known):
+        what = f"there is a folder trials/{number:04d}, the ledger has no such trial"
+        yield Finding(number, Kind.LOST, what, "restore the ledger from a copy, or delete the folder")
+
+
+def _in_ledger(entry: Entry) -> Iterator[Finding]:
+    """Check that the ledger's record of a trial is consistent."""
+    if entry.is_open:
+        return
+    if entry.outcome is None or entry.outcome not in STATES:
+        what = f"in the ledger it ended as {entry.state}, with outcome {entry.outcome or 'none'}"
+        yield Finding(entry.number, Kind.DISAGREEMENT, what, RESTORE)
+    elif STATES[entry.outcome].name != entry.state:
+        what = f"in the ledger it is {entry.outcome}, which is {STATES[entry.outcome].name}, but ended as {entry.state}"
+        yield Finding(entry.number, Kind.DISAGREEMENT, what, RESTORE)
+
+
+def _in_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> Iterator[Finding]:
+    """Check that MLflow's record of a trial equals the records of ledger and checkpoint."""
+    own = [run for run in runs if run.trial == entry.number]
+    if not own:
+        if not entry.is_open:
+            yield Finding(entry.number, Kind.LOST, f"MLflow has no run of it, the ledger says {entry.outcome}", REWRITE)
+        return
+    if len(own) > 1:
+        listed = ", ".join(run.id for run in own)
+        remedy = f"{REPAIR} leaves one, whole"
+        yield Finding(entry.number, Kind.DUPLICATE, f"MLflow has {len(own)} runs of it: {listed}", remedy)
+        return
+    run = own[0]
+    yield from _end(entry, run)
+    yield from _parameters(entry, run)
+    yield from _repeated_steps(entry, run, snapshot.axis)
+    yield from _gaps(entry, run, snapshot)
+    objective = _by_step(run, snapshot.metric)
+    yield from _differences(entry, (snapshot.metric, snapshot.axis), (MLFLOW, objective), ("the ledger", entry.curve))
+    yield from _history(entry, run, (snapshot.saved or {}).get(entry.number, SavedTrial()), snapshot.axis)
+
+
+def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+    """Compare status, outcome, reason and summary."""
+    status, outcome = run.status, run.tags.get(OUTCOME_TAG)
+    if entry.is_open:
+        # MLflow comes last, so the end of a call may be missing there.
+        allowed = [Outcome.INTERRUPTED] + [Outcome.CRASHED] * (CRASHED_BEFORE in entry.notes)
+        if status not in (RUNNING, *(STATUS[each] for each in allowed)) or outcome not in (None, *allowed):
+            what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
+            yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
+        return
+    if entry.outcome is None:
+        return
+    said, meant = f"{status}, outcome {outcome or 'none'}", f"{STATUS[entry.outcome]}, outcome {entry.outcome}"
+    if said != meant:
+        yield Finding(entry.number, Kind.DISAGREEMENT, f"MLflow says {said}; by the ledger it is {meant}", REWRITE)
+    pairs: list[tuple[str, object, object]] = [
+        (REASON_TAG, run.tags.get(REASON_TAG, ""), storable(entry.reason, TAG_LENGTH)),
+        *((name, run.curves[name][-1].value if name in run.curves else None, v) for name, v in entry.summary.items()),
+    ]
+    for name, theirs, ours in pairs:
+        if as_kept(theirs) != as_kept(ours):
+            yield Finding(
+                entry.number, Kind.DISAGREEMENT, f"MLflow's {name} is {theirs!r}, the ledger's {ours!r}", REWRITE
+            )
+
+
+def _parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+    for name, value in flatten(entry.values).items():
+        theirs, ours = run.params.get(name), storable(value, PARAM_LENGTH)
+        if theirs != ours and not (theirs is None and entry.is_open):
+            what = f"MLflow's {name} is {theirs}, the ledger's {ours}"
+            yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
+
+
+def _repeated_steps(entry: Entry, run: TrackedRun, axis: Axis) -> Iterator[Finding]:
+    for name, points in run.curves.items():
+        times = Counter(point.step for point in points)
+        twice = sorted(step for step, count in times.items() if count > 1)
+        if twice and not is_summary(name):
+            yield Finding(entry.number, Kind.CURVE, f"MLflow's {name} has {_some(twice, axis)} more than once", REWRITE)
+            return  # one is enough: what is written twice is written twice under every name
+
+
+def _gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Finding]:
+    """Check that the value loss is there at each iteration, from the first to the trial's last."""
+    axis, stride = snapshot.axis, snapshot.strides.get(entry.number, 1)
+    steps = _by_step(run, metrics.VALUE_LOSS).keys()
+    last = max(steps, default=0) if entry.is_open else last_step(entry)
+    whole = range(stride, last + 1, stride)
+    if missing := sorted(set(whole) - steps):
+        what = f"MLflow's {metrics.VALUE_LOSS} lacks {_some(missing, axis)} of {last}"
+        yield Finding(entry.number, Kind.CURVE, what, REWRITE)
+    if beyond := sorted(steps - set(whole)):
+        what = f"MLflow's {metrics.VALUE_LOSS} has {_some(beyond, axis)}, but the trial ended at {last}"
+        yield Finding(entry.number, Kind.CURVE, what, REWRITE)
+
+
+def _history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axis) -> Iterator[Finding]:
+    """Compare each metric in MLflow with the checkpoint's history, as far as the history goes."""
+    if not is_whole(saved):
+        return  # said of the checkpoint itself
+    records = [record for record in saved.records if entry.is_open or record.step <= last_step(entry)]
+    reaches = max((record.step for record in records), default=0)
+    history: dict[str, dict[int, float]] = {}
+    for record in records:
+        for name, value in record.metrics.items():
+            history.setdefault(name, {})[record.step] = value
+    for name, ours in history.items():
+        if is_own_word(name):
+            continue
+        theirs = {step: value for step, value in _by_step(run, name).items() if step <= reaches}
+        found = list(_differences(entry, (name, axis), (MLFLOW, theirs), ("its checkpoint", ours)))
+        if found:
+            yield from found
+            return  # one metric is enough: others lack the same steps
+
+
+def is_whole(saved: SavedTrial) -> bool:
+    """True if a checkpoint's history has each iteration, from the first on."""
+    return all(record.iteration == place for place, record in enumerate(saved.records, start=1))
+
+
+def _in_folder(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
+    """Check that the checkpoint's history is consistent and equals the ledger's record."""
+    number, metric, axis = entry.number, snapshot.metric, snapshot.axis
+    steps = [record.step for record in saved.records]
+    if saved.error:
+        yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", _remedy(entry))
+        return
+    if not steps and not entry.is_open:
+        return  # an ended trial's folder may have been deleted, for the space
+    if not steps and entry.curve:
+        yield Finding(number, Kind.LOST, f"its checkpoint is gone, the ledger is at {last_step(entry)}", _remedy(entry))
+        return
+    if not is_whole(saved):
+        yield Finding(number, Kind.CURVE, f"its checkpoint has a history of {_some(steps, axis)}", _remedy(entry))
+    theirs = {record.step: record.metrics[metric] for record in saved.records if metric in record.metrics}
+    # Saved before it is reported: where a worker or the driver died in between, the checkpoint is ahead.
+    if entry.is_open or entry.outcome is Outcome.CRASHED:
+        theirs = {step: value for step, value in theirs.items() if step <= last_step(entry)}
+    elif steps and steps[-1] != last_step(entry):
+        what = f"its checkpoint stands at {axis.at(steps[-1])}, by the ledger it ended at {last_step(entry)}"
+        yield Finding(number, Kind.DISAGREEMENT, what, _remedy(entry))
+    yield from _differences(entry, (metric, axis), ("its checkpoint", theirs), ("the ledger", entry.curve))
+
+
+def _remedy(entry: Entry) -> str:
+    """Return the remedy for a checkpoint that cannot be used."""
+    if entry.is_open:
+        return "a resume trains it from its start"
+    return f"delete trials/{entry.number:04d}: ledger and MLflow have all but its weights"
+
+
+def last_step(entry: Entry) -> int:
+    """The last step of the sweep's axis that the ledger knows of."""
+    last = max(entry.curve, default=0)
+    return last if entry.is_open else reached(entry.summary, last)
+
+
+Curve = Mapping[int, float]
+
+
+def _differences(
+    entry: Entry, metric: tuple[str, Axis], one: tuple[str, Curve], truth: tuple[str, Curve]
+) -> Iterator[Finding]:
+    """List differences between two records' curves of a metric.
+
+    MLflow's curve of an open trial may lack the last steps.
+    """
+    (name, axis), (whose, theirs), (who, ours) = metric, one, truth
+    in_mlflow = whose == MLFLOW
+    remedy = REWRITE if in_mlflow else _remedy(entry)
+    upto = max(theirs, default=0) if in_mlflow and entry.is_open else math.inf
+    if missing := sorted(step for step in ours.keys() - theirs.keys() if step <= upto):
+        yield Finding(entry.number, Kind.CURVE, f"{name} lacks {_some(missing, axis)} in {whose}, not in {who}", remedy)
+    if extra := sorted(theirs.keys() - ours.keys()):
+        yield Finding(entry.number, Kind.CURVE, f"{name} has {_some(extra, axis)} in {whose}, not in {who}", remedy)
+    differing = [step for step in sorted(theirs.keys() & ours.keys()) if as_kept(theirs[step]) != as_kept(ours[step])]
+    if differing:
+        step = differing[0]
+        what = f"{name} is {theirs[step]} at {_some(differing[:1], axis)} in {whose}, {ours[step]} in {who}"
+        if others := len(differing) - 1:
+            what += f", and differs at {others} more"
+        yield Finding(entry.number, Kind.DISAGREEMENT, what, remedy)
+
+
+def _by_step(run: TrackedRun, name: str) -> dict[int, float]:
+    return {point.step: point.value for point in run.curves.get(name, ())}
+
+
+def as_kept(value: object) -> object:
+    """Return a number as MLflow stores it: the largest float for infinity; NaN in a form that equals itself."""
+    if not isinstance(value, float):
+        return value
+    largest = sys.float_info.max
+    return "NaN" if math.isnan(value) else max(-largest, min(value, largest))
+
+
+def is_summary(name: str) -> bool:
+    """True for a metric of a whole trial, which an interrupted trial has a second time at its end."""
+    return name.startswith(metrics.FINAL_PREFIX)
+
+
+def is_own_word(name: str) -> bool:
+    """Whether a metric is each process's own, read back where it went on, and no part of the trial's course."""
+    return name.startswith(metrics.EFFECTIVE_PREFIX)
+
+
+def _some(steps: Sequence[int], axis: Axis) -> str:
+    """List steps in words, all of them if they are few."""
+    if not steps:
+        return f"no {axis.unit}"
+    if len(steps) == 1:
+        return f"{axis.unit} {steps[0]}"
+    if len(steps) <= 4:
+        return f"{axis.units} {', '.join(map(str, steps))}"
+    return f"{len(steps)} {axis.units} from {steps[0]} to {steps[-1]}"

@@ -1,0 +1,175 @@
+"""Mends what an audit found: writes MLflow again from ledger and checkpoints. The ledger is never touched.
+
+A run is kept where what it lacks can be added. MLflow can neither take a point back nor change a parameter, so a run
+that holds something untrue is deleted and written anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unstuck.records.ledger import Entry
+from unstuck.records.measurement import Record
+from unstuck.records.mlflow.runs import TrackedRun, delete_runs
+from unstuck.records.mlflow.tracker import PARAM_LENGTH, storable
+from unstuck.records.names import FORMAT_TAG, OUTCOME_TAG, REASON_TAG, flatten
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.tracker import Tracker
+from unstuck.sweeps.audit.compare import RUNNING, Finding, as_kept, is_own_word, is_summary, is_whole, last_step
+from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
+from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.mirror import make_tracker, write_run
+from unstuck.sweeps.screen.summary import NONE_COMPLETED
+from unstuck.sweeps.search.space import Space, search_space
+
+DIED = "the driver died"
+"""Reason of an open trial that nobody runs any more, unless the ledger has one."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How to mend one trial.
+
+    Attributes:
+        entry: What the ledger says of it.
+        records: Its iterations, as far as they are known.
+        source: Where they come from.
+        keep: The run to add to; None: a new one.
+        doomed: Runs to delete.
+    """
+
+    entry: Entry
+    records: Sequence[Record]
+    source: str
+    keep: TrackedRun | None
+    doomed: Sequence[TrackedRun]
+
+
+def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
+    """Mend what can be mended, while nobody runs the sweep.
+
+    Args:
+        config: The sweep's.
+        snapshot: What was compared.
+        findings: What differed.
+
+    Returns:
+        What was done, a line each; nothing where there was nothing to mend.
+
+    Raises:
+        SweepError, TrackingError: MLflow cannot be written.
+    """
+    runs = snapshot.runs
+    if runs is None:
+        return []
+    own = [run for run in runs if run.trial is None and run.parent is None]
+    mendable = {finding.trial for finding in findings if finding.is_mendable}
+    plans = [
+        _plan(entry, snapshot, own)
+        for entry in snapshot.entries
+        if entry.number in mendable or (entry.is_open and not _is_closed(entry, runs))
+    ]
+    if not plans and None not in mendable and not any(run.status == RUNNING for run in own):
+        return []
+    doomed = [*own[1:], *(run for plan in plans for run in plan.doomed)]
+    delete_runs(config.reference, [run.id for run in doomed])
+    tracker = make_tracker(config.tracking, Path(config.sweep.folder))
+    tags = {**_tags(own or runs), FORMAT_TAG: str(config.format)}
+    tracker.start_sweep(str(config.sweep.name), str(config.id), to_yaml(config), tags)
+    done = [f"deleted MLflow's run {run.id} of {_whose(run)}" for run in doomed]
+    space, _ = search_space(config)
+    done += [_write(tracker, config, space, plan) for plan in plans]
+    done.append(_close(tracker, config, snapshot, own))
+    return done
+
+
+def _whose(run: TrackedRun) -> str:
+    return "the sweep itself" if run.trial is None else f"trial {run.trial}"
+
+
+def _is_closed(entry: Entry, runs: Sequence[TrackedRun]) -> bool:
+    return any(run.trial == entry.number and run.status != RUNNING for run in runs)
+
+
+def _plan(entry: Entry, snapshot: Snapshot, own: Sequence[TrackedRun]) -> _Plan:
+    runs = [run for run in snapshot.runs or () if run.trial == entry.number]
+    records, source = _records(entry, (snapshot.saved or {}).get(entry.number, SavedTrial()), runs, snapshot.metric)
+    true = [run for run in runs if own and run.parent == own[0].id and _is_true(run, entry, records)]
+    keep = true[0] if true else None
+    return _Plan(entry, records, source, keep, [run for run in runs if run is not keep])
+
+
+def _records(entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric: str) -> tuple[Sequence[Record], str]:
+    """All that is known of a trial's iterations, up to the last that the ledger knows of, and where it was found."""
+    last = last_step(entry)
+    if is_whole(saved) and (not last or (saved.records and saved.records[-1].step >= last)):
+        return [record for record in saved.records if record.step <= last], "its checkpoint"
+    measured: dict[int, dict[str, float]] = {}
+    times: dict[int, int] = {}
+    for run in runs:
+        for name, points in run.curves.items():
+            for point in points:
+                if point.step <= last and not is_summary(name):
+                    measured.setdefault(point.step, {}).setdefault(name, point.value)
+                    times.setdefault(point.step, point.timestamp_ms)
+    started = int(entry.started.timestamp() * 1000) if entry.started else 0
+    for step, value in entry.curve.items():
+        measured.setdefault(step, {})[metric] = value
+        times.setdefault(step, started + step)
+    source = "what MLflow had of it" if runs else "the ledger, which has nothing but its objective"
+    return [Record(step, times[step], measured[step]) for step in sorted(measured)], source
+
+
+def _is_true(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
+    """Whether nothing has to be taken back: every setting, every number at the end, and every point, once."""
+    values = flatten(entry.values)
+    if any(run.params.get(name) not in (None, storable(value, PARAM_LENGTH)) for name, value in values.items()):
+        return False
+    known = {(name, record.step): value for record in records for name, value in record.metrics.items()}
+    for name, points in run.curves.items():
+        if is_summary(name):
+            true = points[-1].step < last_step(entry) or _equal(points[-1].value, entry.summary.get(name))
+        else:
+            once = len({point.step for point in points}) == len(points)
+            true = once and (
+                is_own_word(name) or all(_equal(point.value, known.get((name, point.step))) for point in points)
+            )
+        if not true:
+            return False
+    return True
+
+
+def _equal(kept: float, value: float | None) -> bool:
+    return as_kept(kept) == as_kept(value)
+
+
+def _tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
+    """What an earlier run says about code and machine."""
+    known = runs[0].tags if runs else {}
+    return {name: value for name, value in known.items() if name.partition(".")[0] in ("git", "version", "host")}
+
+
+def _write(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:
+    """Write a trial's run, whole."""
+    entry = plan.entry
+    verdict = Verdict(entry.outcome or Outcome.INTERRUPTED, entry.reason or DIED)
+    if entry.is_open:  # its end may be half recorded
+        verdict = Verdict(Outcome.INTERRUPTED, DIED)
+    write_run(tracker, (config, space), entry, plan.records, verdict)
+    how = "completed" if plan.keep else "written anew"
+    return f"trial {entry.number}: MLflow's run {how} from {plan.source}, {verdict.outcome}"
+
+
+def _close(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Sequence[TrackedRun]) -> str:
+    """End the sweep's own run as it had ended, or as the ledger has it."""
+    ended = [entry for entry in snapshot.entries if not entry.is_open]
+    outcome, reason = Outcome.INTERRUPTED, DIED
+    if own and own[0].status != RUNNING and OUTCOME_TAG in own[0].tags:
+        outcome, reason = Outcome(own[0].tags[OUTCOME_TAG]), own[0].tags.get(REASON_TAG, "")
+    elif any(entry.outcome is Outcome.COMPLETED for entry in ended) and len(ended) == len(snapshot.entries):
+        outcome, reason = Outcome.COMPLETED, ""
+    elif len(ended) == len(snapshot.entries):
+        outcome, reason = Outcome.CRASHED, NONE_COMPLETED
+    tracker.end_sweep(outcome, {REASON_TAG: reason} if reason else {})
+    return f"the sweep's own run: {outcome}"

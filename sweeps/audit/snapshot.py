@@ -1,0 +1,94 @@
+"""All that is on record of one sweep, read at one moment: what `sweeps.audit.audit` compares."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unstuck.records.axis import ITERATIONS, Axis
+from unstuck.records.files import read_records, trial_folder
+from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.measurement import Record
+from unstuck.records.mlflow.runs import TrackedRun, read_runs
+from unstuck.rl.errors import CheckpointError, ConfigError
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.search.space import Space, search_space
+
+
+@dataclass(frozen=True)
+class SavedTrial:
+    """Contents of a trial's folder.
+
+    Attributes:
+        records: The history in the checkpoint, oldest first; empty before the first evaluation.
+        error: Reason why the checkpoint cannot be read; empty if it can.
+    """
+
+    records: Sequence[Record] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One sweep.
+
+    Attributes:
+        metric: The objective's name.
+        axis: What the sweep counts its trials by.
+        strides: How much of it an iteration of a trial is, by the trial's number.
+        entries: The ledger's trials.
+        runs: MLflow's runs of the sweep, its own included; None where MLflow does not track it.
+        saved: Folders by trial; None where the sweep has none at all.
+    """
+
+    metric: str
+    entries: Sequence[Entry]
+    runs: Sequence[TrackedRun] | None
+    saved: Mapping[int, SavedTrial] | None
+    axis: Axis = ITERATIONS
+    strides: Mapping[int, int] = field(default_factory=dict)
+
+
+def take(config: SweepConfig) -> Snapshot:
+    """Read all records of a sweep, those that are written last first: of one that runs, none is ahead of the next.
+
+    Args:
+        config: The sweep's, its databases' passwords included.
+
+    Raises:
+        SweepError: The ledger cannot be read, or holds no such sweep.
+        TrackingError: MLflow's store cannot be read.
+    """
+    ledger = Ledger.of(config.reference)
+    runs = None
+    if config.tracking.name == "mlflow":
+        runs = read_runs(config.reference, {entry.run_id for entry in ledger.entries()})
+    entries = ledger.entries()
+    space, _ = search_space(config)
+    saved, strides = _saved(config.own_folder), _strides(config, space, entries)
+    return Snapshot(config.sweep.metric, entries, runs, saved, space.axis(config), strides)
+
+
+def _strides(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> dict[int, int]:
+    """How much of the sweep's axis an iteration of each trial is; a trial that cannot run has none."""
+    strides = {}
+    for entry in entries:
+        with suppress(ConfigError):
+            own = space.apply(config, entry.values).ppo.batch_size
+            strides[entry.number] = own if space.axis(config).in_env_steps else 1
+    return strides
+
+
+def _saved(folder: Path) -> dict[int, SavedTrial] | None:
+    trials = trial_folder(folder, 0).parent
+    if not trials.exists():
+        return None
+    numbers = [int(path.name) for path in trials.iterdir() if path.is_dir() and path.name.isdigit()]
+    return {number: _saved_trial(folder, number) for number in sorted(numbers)}
+
+
+def _saved_trial(folder: Path, number: int) -> SavedTrial:
+    try:
+        return SavedTrial(read_records(folder, number))
+    except CheckpointError as error:
+        return SavedTrial(error=str(error))

@@ -1,0 +1,1 @@
+"""Turn YAML and the command line into frozen settings, and back."""

@@ -1,0 +1,214 @@
+"""What may stand on the command line, checked and put in order before Hydra composes anything from it."""
+
+import re
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import combinations
+from typing import Any, NoReturn, get_args, get_origin
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep, ValueType
+from hydra.errors import HydraException, OverrideParseException
+from unstuck.records.errors import SweepError
+from unstuck.sweeps.config.effects import shown
+from unstuck.sweeps.config.kinds import kind_missing
+from unstuck.sweeps.config.schema import (
+    EXPERIMENT,
+    GROUPS,
+    HYDRA,
+    NO_MULTIRUN,
+    SPACE,
+    cannot_read,
+    check_key,
+    is_free_form,
+    settings,
+)
+from unstuck.sweeps.config.settings import SweepConfig
+
+_OPTIONS = {item.name for item in fields(SweepConfig) if is_dataclass(item.default_factory)} | {SPACE}
+_CHOSEN = _OPTIONS | {EXPERIMENT}
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line that Hydra can read.
+
+    Attributes:
+        words: Options first, then overrides, with text in quotes and a plus where Hydra needs one.
+        given: Keys of the overrides: settings, groups, and what lies below `space`.
+    """
+
+    words: tuple[str, ...]
+    given: frozenset[str]
+
+
+def read_arguments(arguments: Sequence[str]) -> CommandLine:
+    """Refuse what Hydra would answer with a page of its own, or would do though nobody can mean it.
+
+    Raises:
+        SweepError: Naming the argument, and what to write instead.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse_option  # type: ignore[method-assign]
+    options, overrides = _split(parser, arguments)
+    chosen = parser.parse_args(options)
+    if chosen.experimental_rerun is not None:
+        raise SweepError(
+            "--experimental-rerun reads a pickle, which may run anything; resume=NAME goes on with a sweep"
+        )
+    if chosen.multirun:
+        raise SweepError(NO_MULTIRUN)
+    if chosen.shell_completion:
+        return CommandLine(tuple(arguments), frozenset())
+    words = [_plussed(_quoted(word)) for word in overrides]
+    parsed = [_parsed(word, typed) for word, typed in zip(words, overrides, strict=True)]
+    for override in parsed:
+        _check_override(override)
+    _check_twice(parsed)
+    return CommandLine((*options, *words), frozenset(override.key_or_group for override in parsed))
+
+
+def _parsed(word: str, typed: str) -> Override:
+    try:
+        return OverridesParser.create().parse_overrides([word])[0]
+    except OverrideParseException as error:
+        raise SweepError(cannot_read(typed)) from error
+
+
+def _check_twice(overrides: Sequence[Override]) -> None:
+    """Refuse two options of one group. Of two values for a setting the last one holds, as where a line is extended."""
+    for first, second in combinations(overrides, 2):
+        key = first.key_or_group
+        if key in _CHOSEN and key == second.key_or_group and first.value() != second.value():
+            got = " and ".join(shown(one.value()) for one in (first, second))
+            raise SweepError(f"{key} takes one option, got {got}; leave one out")
+
+
+def _refuse_option(message: str) -> NoReturn:
+    raise SweepError(f"{message}; settings are written key=value, and --help lists what there is")
+
+
+def _split(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Options with their values, and overrides, each in their order; argparse wants them apart."""
+    overrides = list(parser.parse_intermixed_args(arguments).overrides)
+    options, left = [], list(overrides)
+    for word in arguments:
+        if left and word == left[0]:
+            left.pop(0)
+        else:
+            options.append(word)
+    return options, overrides
+
+
+def _plussed(word: str) -> str:
+    """An override with the plus that Hydra wants before what is new, and without one before what is there."""
+    key = word.partition("=")[0].lstrip("+")
+    bare = word.lstrip("+")
+    if key == EXPERIMENT:
+        return f"+{bare}"
+    if key.startswith(f"{SPACE}."):
+        return f"++{bare}"
+    return bare if key in settings() or key in _OPTIONS else word
+
+
+def _quoted(word: str) -> str:
+    """An override with its text in quotes, where Hydra would read something else: `data.path=~/jörg/a=b.csv`."""
+    key, equals, value = word.partition("=")
+    hint = settings().get(key.lstrip("+"))
+    if not equals or not value or _reads_as_text(word, key):
+        return word
+    if hint in (str, str | None):
+        return f"{key}={_in_quotes(value)}"
+    if get_origin(hint) is tuple and get_args(hint)[0] is str and value[0] + value[-1] == "[]" and "'" not in value:
+        return f"{key}=[{','.join(_in_quotes(item.strip()) for item in value[1:-1].split(','))}]"
+    return word
+
+
+def _in_quotes(text: str) -> str:
+    return text if text[:1] in ("'", '"') else QuotedString(text, Quote.single).with_quotes()
+
+
+def _reads_as_text(word: str, key: str) -> bool:
+    """Whether Hydra reads the text that is meant, or what can be told from text: null, a list, several values."""
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    if override.is_sweep_override():
+        return override.value_type is not ValueType.SIMPLE_CHOICE_SWEEP or key.partition(".")[0] in GROUPS
+    values = override.value() if isinstance(override.value(), list) else [override.value()]
+    return all(value is None or isinstance(value, str | dict | list) for value in values)  # type: ignore[union-attr]
+
+
+def _check_override(override: Override) -> None:
+    key = override.key_or_group
+    if not key or (not override.is_delete() and "=" not in str(override.input_line)):
+        raise SweepError(cannot_read(str(override.input_line)))
+    if override.package is not None:
+        raise SweepError(f"{key}@{override.package} puts a group where nothing reads it; write {key}=NAME")
+    if key in ("format", "id"):
+        raise SweepError(
+            f"{key} must be left out, since the records of a sweep hold their own; got {override.input_line}"
+        )
+    if override.is_delete():
+        if not is_free_form(key):
+            raise SweepError(f"~{key} takes away what every sweep has; only ~space... can go: write {key}=VALUE")
+        return
+    if not key.startswith((HYDRA, "hydra/")) and key not in _CHOSEN:
+        check_key(key)
+    if override.is_sweep_override():
+        raise SweepError(_several(override))
+    _check_list(key, override.value())
+    if key.removeprefix(f"{SPACE}.") in settings() and key not in settings() and not isinstance(override.value(), dict):
+        raise SweepError(kind_missing(key, override.value()))
+    if key in _CHOSEN and not isinstance(override.value(), str | list if key == EXPERIMENT else str):
+        raise SweepError(_group_written_as_a_setting(override))
+
+
+def _check_list(key: str, value: Any) -> None:
+    """Refuse one value for a setting that holds a list."""
+    if get_origin(settings().get(key)) is not tuple:
+        return
+    if not isinstance(value, list) and not str(value).startswith(("${", "???")):
+        listed = str(value) if str(value).startswith("[") else f"[{shown(value)}]"
+        raise SweepError(f"{key} takes a list, got {shown(value)}; write {key}={listed}")
+    for item in value if key == "sampler.points" else ():
+        if not isinstance(item, dict) and not isinstance(value, str):
+            raise SweepError(f"{key} lists changes, such as {{ppo: {{lr: 1e-3}}}}, got {shown(item)}")
+
+
+def _group_written_as_a_setting(override: Override) -> str:
+    key = override.key_or_group
+    ways = [f"{key}=NAME"] * (key != "sweep") + [f"{key}.SETTING=VALUE"] * (key != EXPERIMENT)
+    return f"{key} is a group of settings, written {' or '.join(ways)}, got {override.input_line}; --help lists them"
+
+
+def _several(override: Override) -> str:
+    """What to write instead of several values, which only Hydra's --multirun could run."""
+    key, got = override.key_or_group, str(override.input_line).partition("=")[2]
+    kind, values = _as_kind(override.value())
+    group, *names = key.removeprefix(f"{SPACE}.").split(".")
+    if key in settings() and get_origin(settings()[key]) is tuple:
+        return f"{key} takes a list, got {got}; write {key}={values}"
+    if key.startswith(f"{SPACE}."):
+        return f"{key} takes a list, got {got}; write {key if names[1:] else f'{key}.{kind}'}={values}"
+    if settings().get(key) in (float, float | None) and re.fullmatch(r"\d+,\d+", got):
+        return f"{key} takes one number, with a point, got {got}; write {key}={got.replace(',', '.')}"
+    if group in GROUPS and names:
+        return f"{key} takes one value, got {got}; write {SPACE}.{key}.{kind}={values} to search them"
+    return f"{key} takes one {'option' if key in _CHOSEN else 'value'}, got {got}; one call is one sweep"
+
+
+def _as_kind(value: Any) -> tuple[str, str]:
+    """Several values as a kind of range and its list."""
+    if isinstance(value, IntervalSweep):
+        return "float", f"[{value.start},{value.end}]"
+    if isinstance(value, RangeSweep):
+        listed = list(value.range())
+        if value.step == 1 and listed and all(isinstance(item, int) for item in listed):
+            return "int", f"[{listed[0]},{listed[-1]}]"
+        return "choice", f"[{','.join(map(str, listed))}]"
+    listed = [Override._get_value_element_as_str(item) for item in getattr(value, "list", ("a", "b"))]
+    return "choice", f"[{','.join(listed)}]"

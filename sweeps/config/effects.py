@@ -1,0 +1,141 @@
+"""Which settings are read only under some choice of another one, so that nobody sets one that nothing reads."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from unstuck.records.errors import SweepError
+from unstuck.rl.config import TRIAGE
+from unstuck.sweeps.config.settings import SweepConfig
+
+CARTPOLE = "CartPole-v1"
+"""Steps as lanes of our own, whatever `env.vectorization` says."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When some settings are read.
+
+    Attributes:
+        settings: Dotted names; a group's name stands for all of it.
+        cause: The setting that decides.
+        holds: Whether they are read, by the value of the cause.
+        remedy: What makes them read.
+    """
+
+    settings: tuple[str, ...]
+    cause: str
+    holds: Callable[[Any], bool]
+    remedy: str
+
+    def is_about(self, key: str) -> bool:
+        """Whether a setting is among those that the cause decides on."""
+        return any(key == name or key.startswith(f"{name}.") for name in self.settings)
+
+
+def _is(*values: Any) -> Callable[[Any], bool]:
+    return lambda value: value in values
+
+
+def _is_not(*values: Any) -> Callable[[Any], bool]:
+    return lambda value: value not in values
+
+
+_TABLE = ("data.label", "data.benign", "data.drop", "data.decimal", "data.thousands")
+_SYNTHETIC = ("data.num_flows", "data.num_features", "data.difficulty", "data.burst_length")
+_TRIAGE = ("env.flows_per_episode", "env.reward_benign", "env.reward_threat")
+_ASHA = ("scheduler.grace_iterations", "scheduler.reduction_factor", "scheduler.spared_share")
+_STUCK = ("health.stuck_grace_iterations", "health.stuck_value_loss", "health.stuck_f1_margin")
+_MLFLOW = ("tracking.mlflow_url", "tracking.mlflow_experiment")
+
+CONDITIONS = (
+    Condition(("data",), "env.id", _is(TRIAGE), "take env=triage"),
+    Condition(("data.path",), "data.source", _is_not("synthetic"), "take data=csv or data=nsl_kdd"),
+    Condition(_TABLE, "data.source", _is("csv"), "take data=csv"),
+    Condition(_SYNTHETIC, "data.source", _is("synthetic"), "take data=synthetic"),
+    Condition(_TRIAGE, "env.id", _is(TRIAGE), "take env=triage"),
+    Condition(("env.eval_episodes",), "env.id", _is_not(TRIAGE), "name another env.id"),
+    Condition(("env.vectorization",), "env.id", _is_not(TRIAGE, CARTPOLE), "name another env.id"),
+    Condition(("space", "sweep.control"), "sampler.name", _is_not("points"), "take sampler=tpe"),
+    Condition(("sampler.num_startup_trials",), "sampler.name", _is("tpe"), "take sampler=tpe"),
+    Condition(_ASHA, "scheduler.name", _is("asha"), "take scheduler=asha"),
+    Condition(("health.explosion_factor", *_STUCK), "health.enabled", _is(True), "take health=default"),
+    Condition(_STUCK, "env.id", _is(TRIAGE), "take env=triage"),
+    Condition(_MLFLOW, "tracking.name", _is("mlflow"), "take tracking=mlflow"),
+)
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A setting that is not at its default, though nothing reads it.
+
+    Attributes:
+        setting: Its dotted name.
+        value: What it was set to.
+        cause: What decides that nothing reads it, as `data.source=synthetic`.
+        condition: When it would be read.
+    """
+
+    setting: str
+    value: Any
+    cause: str
+    condition: Condition
+
+    def __str__(self) -> str:
+        got = "" if isinstance(self.value, dict) else f", got {shown(self.value)}"
+        return f"{self.setting} has no effect with {self.cause}{got}"
+
+
+def idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
+    """List what nothing reads, of settings that are not at their default.
+
+    Args:
+        config: The whole configuration.
+        keys: Dotted names of all settings.
+    """
+    default = SweepConfig()
+    found: dict[str, Idle] = {}
+    for condition in CONDITIONS:
+        decides = attrgetter(condition.cause)(config)
+        if condition.holds(decides):
+            continue
+        for key in filter(condition.is_about, keys):
+            value = attrgetter(key)(config)
+            if value != attrgetter(key)(default):
+                found.setdefault(key, Idle(key, value, f"{condition.cause}={shown(decides)}", condition))
+    return list(found.values())
+
+
+def set_by_user(idle: Sequence[Idle], given: Collection[str], in_file: Callable[[str], bool]) -> list[Idle]:
+    """Keep what the user set; what an experiment holds for a choice that the command line replaced is no mistake.
+
+    Args:
+        idle: Settings that nothing reads.
+        given: Keys on the command line: settings, groups, and what lies below `space`.
+        in_file: Whether the experiment sets this setting, by the options that it chooses itself.
+    """
+    return [one for one in idle if _is_given(one, given) or (not _is_chosen(one, given) and in_file(one.setting))]
+
+
+def _is_given(one: Idle, given: Collection[str]) -> bool:
+    return any(key == one.setting or key.startswith(f"{one.setting}.") for key in given)
+
+
+def _is_chosen(one: Idle, given: Collection[str]) -> bool:
+    """Whether the command line itself says what makes the setting idle."""
+    cause = one.condition.cause
+    return cause in given or cause.partition(".")[0] in given
+
+
+def refuse_idle(idle: Sequence[Idle]) -> None:
+    """Raise `SweepError` for a setting that nothing reads, with what would make it read."""
+    for one in idle:
+        raise SweepError(f"{one}; {one.condition.remedy}, or leave {one.setting} out")
+
+
+def shown(value: Any) -> str:
+    """A value as one types it."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower().replace("none", "null")
+    return str(list(value) if isinstance(value, tuple) else value)

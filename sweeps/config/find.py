@@ -1,0 +1,55 @@
+"""Finds a sweep that has run, by its name or its folder."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from unstuck.records.errors import SweepError
+from unstuck.records.files import config_file
+from unstuck.records.redact import refuse_masked
+from unstuck.sweeps.config.schema import from_yaml
+from unstuck.sweeps.config.settings import SweepConfig, check_name
+
+
+def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> SweepConfig:
+    """The configuration of a sweep, with the URLs of its databases.
+
+    Args:
+        name: Its name, or its folder.
+        folder: Where sweeps are, for a name.
+        optuna_url: The ledger, where its URL holds a password (which the sweep's folder does not keep).
+        mlflow_url: MLflow, likewise.
+
+    Raises:
+        ConfigError: No sweep can have this name.
+        SweepError: There is no such sweep; or a password is needed.
+    """
+    is_path = os.sep in name or (config_file(Path(name)).exists() and not config_file(folder / name).exists())
+    if not is_path:
+        check_name("a sweep's name", name)
+    config = load_sweep((Path(name) if is_path else folder / name).absolute())
+    tracking = replace(
+        config.tracking,
+        optuna_url=optuna_url or config.tracking.optuna_url,
+        mlflow_url=mlflow_url or config.tracking.mlflow_url,
+    )
+    refuse_masked("--optuna-url", tracking.optuna_url)
+    refuse_masked("--mlflow-url", tracking.mlflow_url)
+    return replace(config, tracking=tracking)
+
+
+def load_sweep(folder: Path) -> SweepConfig:
+    """The configuration that a sweep ran with; `sweep.folder` is where the sweep lies now.
+
+    Args:
+        folder: The sweep's, absolute.
+
+    Raises:
+        SweepError: The folder holds no sweep; the message lists those beside it.
+    """
+    file = folder / "config.yaml"
+    if not file.exists():
+        beside = sorted(path.parent.name for path in folder.parent.glob("*/config.yaml"))
+        raise SweepError(f"no sweep in {folder}; sweeps in {folder.parent}: {', '.join(beside) or 'none'}")
+    config = from_yaml(file.read_text())
+    return replace(config, sweep=replace(config.sweep, folder=str(folder.parent)))

@@ -1,0 +1,556 @@
+"""Between Hydra and the sweep: the schema that Hydra composes by, and the way from its result to `SweepConfig`.
+
+The schema is derived from the frozen dataclasses, so fields, types and defaults are declared in one place. With
+`sweep.py` and `sweeps.config.command` this is all that sees Hydra; nobody else sees OmegaConf.
+"""
+
+import math
+import os
+import re
+import secrets
+import types
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass, make_dataclass
+from datetime import datetime
+from difflib import SequenceMatcher
+from enum import Enum, StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+import yaml  # type: ignore[import-untyped]
+from hydra import compose
+from hydra.conf import HydraConf, JobConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from unstuck.records.errors import SweepError
+from unstuck.records.redact import redact_value
+from unstuck.rl.config import DataConfig
+from unstuck.rl.errors import ConfigError
+from unstuck.sweeps.config.effects import Idle, idle_settings, refuse_idle, set_by_user
+from unstuck.sweeps.config.settings import FORMAT, StudyConfig, SweepConfig, check_name
+
+SCHEMA = "schema"
+"""Name under which `conf/config.yaml` lists the schema, first of its defaults."""
+
+HYDRA = "hydra."
+"""Where Hydra's own settings are."""
+
+SPACE = "space"
+"""The part of `SweepConfig` that is free in form, and a config group."""
+
+GROUPS = ("ppo", "env")
+"""Groups that a space or a point may name; all else is of the sweep as a whole."""
+
+_EXPERIMENTS = Path(__file__).parents[2] / "conf" / "experiment"
+
+EXPERIMENT = "experiment"
+"""The one config group that fills no part of `SweepConfig` of its own."""
+
+
+NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` says what it searches"
+
+
+@cache
+def settings() -> types.MappingProxyType[str, Any]:
+    """Every setting by its dotted key, with its type, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
+    found: dict[str, Any] = {}
+    for group, kind in get_type_hints(SweepConfig).items():
+        if _is_group(kind):
+            found |= {f"{group}.{name}": hint for name, hint in get_type_hints(kind).items()}
+        else:
+            found[group] = kind
+    return types.MappingProxyType(found)
+
+
+def _is_group(hint: Any) -> bool:
+    return is_dataclass(hint)
+
+
+def nearest(key: str) -> str:
+    """The setting or group that `key` was most likely meant to be: what another library calls so, or the most alike.
+
+    A matching last part counts as much as the whole.
+    """
+    from unstuck.analysis.history.names import our_setting  # late: it brings pandas
+
+    named = our_setting(key.rpartition(".")[2])
+    if named in settings():
+        return str(named)
+
+    def closeness(candidate: str) -> float:
+        whole = SequenceMatcher(None, key, candidate).ratio()
+        last = SequenceMatcher(None, key.rpartition(".")[2], candidate.rpartition(".")[2]).ratio()
+        return whole + last
+
+    group, dot, last = key.lower().partition(".")
+    within = [name for name in settings() if name.startswith(f"{group}.")]
+    elsewhere = [name for name in settings() if name.rpartition(".")[2] == last]
+    candidates = elsewhere or within or (settings() if dot else (*_groups(), EXPERIMENT, *settings()))
+    return max(candidates, key=closeness)
+
+
+def typed(key: str, value: Any, where: str) -> Any:
+    """A value as the setting `key` holds it: lists as tuples, whole numbers as floats where it holds floats.
+
+    Args:
+        key: Dotted key of the setting.
+        value: What was written for it.
+        where: Where it was written, for the message.
+
+    Raises:
+        SweepError: For a value of another type, or a number that is not finite.
+    """
+    try:
+        return _fitted(value, settings()[key])
+    except TypeError:
+        raise SweepError(f"{where} must hold {_type_words(settings()[key])} for {key}, got {value!r}") from None
+
+
+def _fitted(value: Any, hint: Any) -> Any:
+    if get_origin(hint) is types.UnionType:
+        for option in get_args(hint):
+            with suppress(TypeError):
+                return _fitted(value, option)
+    elif get_origin(hint) is tuple and isinstance(value, list | tuple):
+        return tuple(_fitted(item, get_args(hint)[0]) for item in value)
+    elif hint is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    elif hint in (int, bool, str, types.NoneType) and type(value) is hint:
+        return value
+    raise TypeError(f"{value!r} is not a {hint}")
+
+
+def _type_words(hint: Any) -> str:
+    """A type in words: `a whole number, or null`."""
+    if get_origin(hint) is types.UnionType:
+        return ", or ".join("null" if option is types.NoneType else _type_words(option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"a list of {_PLURALS.get(get_args(hint)[0], 'changes such as {ppo: {lr: 1e-3}}')}"
+    return _WORDS.get(hint, "settings, nested by group")
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
+
+
+@cache
+def twin(frozen: Any) -> type:
+    """A mutable copy of a dataclass in OmegaConf's types (Hydra cannot compose into a frozen one).
+
+    Args:
+        frozen: A dataclass whose fields hold scalars, `tuple[T, ...]`, `dict[str, Any]` or other such dataclasses.
+
+    Returns:
+        A dataclass of the same name, fields and defaults, with `list[T]` for tuples and twins for dataclasses.
+    """
+    hints = get_type_hints(frozen)
+    return make_dataclass(
+        frozen.__name__, [(item.name, _twin_type(hints[item.name]), _twin_default(item)) for item in fields(frozen)]
+    )
+
+
+def _twin_type(hint: Any) -> Any:
+    if _is_group(hint):
+        return twin(hint)
+    if get_origin(hint) is tuple:
+        return list[_twin_type(get_args(hint)[0])]  # type: ignore[misc]
+    return hint
+
+
+def _twin_default(item: Field[Any]) -> Any:
+    default: Any = item.default
+    factory: Any = item.default_factory
+    if isinstance(default, tuple):
+        return field(default_factory=lambda: list(default))
+    if default is not MISSING:
+        return field(default=default)
+    return field(default_factory=twin(factory) if _is_group(factory) else factory)
+
+
+ConfigStore.instance().store(name=SCHEMA, node=twin(SweepConfig))
+
+
+class _Nothing(Enum):
+    """No value: a field of this type can only be null."""
+
+
+@dataclass
+class _NoLogging:
+    """No handlers: Python's logging calls whatever they name."""
+
+    version: int = 1
+    root: _Nothing | None = None
+    disable_existing_loggers: bool = False
+
+
+_Here = StrEnum("_Here", {".": "."})
+"""The folder that the command was called in, as a type: `hydra.run.dir` can be this alone."""
+
+
+@dataclass
+class _Run:
+    dir: _Here = _Here["."]
+
+
+@dataclass
+class _Job(JobConf):
+    """A job that stays where it was called, and changes no variable of its environment."""
+
+    chdir: _Nothing | None = None  # type: ignore[assignment]
+    env_set: dict[str, _Nothing] = field(default_factory=dict)  # type: ignore[assignment]
+
+
+@dataclass
+class _ComposeOnly(HydraConf):
+    """Hydra's own settings (`hydra.*`), without those by which a configuration runs code or writes anything."""
+
+    run: _Run = field(default_factory=_Run)  # type: ignore[assignment]
+    job: _Job = field(default_factory=_Job)
+
+    hydra_logging: _NoLogging = field(default_factory=_NoLogging)  # type: ignore[assignment]
+    job_logging: _NoLogging = field(default_factory=_NoLogging)  # type: ignore[assignment]
+    callbacks: _Nothing | None = None  # type: ignore[assignment]
+    output_subdir: _Nothing | None = None  # type: ignore[assignment]
+    sweeper: _Nothing | None = None
+    launcher: _Nothing | None = None
+
+
+ConfigStore.instance().store(group="hydra", name="config", node=_ComposeOnly, provider="unstuck")
+
+
+def check_keys(cfg: DictConfig) -> None:
+    """Refuse what the schema lacks: Hydra lets `+new=1` and `++ppo.zzz=1` through.
+
+    Raises:
+        SweepError: Naming the first unknown key and the setting nearest to it.
+    """
+    for key in _dotted(OmegaConf.to_container(cfg, resolve=False), ""):
+        check_key(key)
+
+
+def check_key(key: str) -> None:
+    """Raise `SweepError` for a setting that there is not, with the nearest one."""
+    if key not in settings() and not is_free_form(key):
+        raise SweepError(_unknown(key))
+
+
+def _dotted(node: Any, prefix: str) -> Iterator[str]:
+    if prefix in settings() or not isinstance(node, dict) or (prefix and not node):
+        yield prefix  # a setting; what lies below is free in form: `space`, `sampler.points`
+        return
+    for name, child in node.items():
+        yield from _dotted(child, f"{prefix}.{name}" if prefix else str(name))
+
+
+def _unknown(key: str) -> str:
+    if key in settings():
+        return f"{key} must be nested in a file: {{{key.replace('.', ': {', 1)}: VALUE}}}}"
+    if key.startswith((HYDRA, "hydra/")):
+        return f"{key} must stay as it is: {_STAYS}; leave it out"
+    return f"unknown setting {key}; did you mean {nearest(key)}?"
+
+
+def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:
+    """Check what Hydra composed and freeze it.
+
+    Args:
+        cfg: The composed configuration, without Hydra's own node.
+        experiment: Chosen option of the group `experiment`, for the default name.
+        now: Local time for the default name; by default that of the call.
+
+    Returns:
+        The configuration with `sweep.name` set, and `sweep.folder` and `data.path` absolute.
+
+    Raises:
+        SweepError: For a key that the schema lacks.
+        ConfigError: For a value that is missing, cannot be resolved, or breaks a rule of its class.
+    """
+    check_keys(cfg)
+    try:
+        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_value_error(error)) from error
+    tree |= {"format": FORMAT, "id": None}  # of a new sweep; one on record keeps its own, see `sweeps.run.opening`
+    if tree.get("resume") is not None:
+        check_name("resume", str(tree["resume"]))
+    study = tree.setdefault("sweep", {})
+    if study.get("name") is None:
+        study["name"] = tree.get("resume") or _default_name(experiment, now or datetime.now())
+    return _frozen(tree)
+
+
+def _frozen(tree: dict[str, Any]) -> SweepConfig:
+    """The configuration of a tree of plain values, with absolute paths."""
+    _check_text(tree, "")
+    study, data = tree.get("sweep", {}), tree.get("data", {})
+    study["folder"] = _absolute(study.get("folder", StudyConfig.folder))
+    data["path"] = _absolute(data.get("path", DataConfig.path))
+    tree |= {"sweep": study, "data": data}
+    hints = get_type_hints(SweepConfig)
+    return SweepConfig(**{group: _frozen_group(hints[group], body) for group, body in tree.items()})
+
+
+Checked = tuple[SweepConfig, list[Idle]]
+"""A configuration, and what the user set in it though nothing reads it."""
+
+
+def checked(cfg: DictConfig, given: Collection[str]) -> Checked:
+    """Check and freeze what Hydra composed, while it runs.
+
+    Args:
+        cfg: The composed configuration, without Hydra's own node.
+        given: Keys on the command line.
+
+    Returns:
+        The configuration, and of a sweep on record, which goes on, what nothing reads.
+
+    Raises:
+        SweepError, ConfigError: As `to_config`, and for a new sweep with a setting that nothing reads.
+    """
+    config = to_config(cfg, HydraConfig.get().runtime.choices.get(EXPERIMENT))
+    idle = unread_settings(cfg, config, given)
+    if config.resume is None:
+        refuse_idle(idle)
+    return config, idle
+
+
+def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
+    """List what the user set though nothing reads it; to be asked while Hydra runs.
+
+    Args:
+        cfg: What Hydra composed.
+        config: The same, frozen.
+        given: Keys on the command line.
+    """
+
+    @cache
+    def options_alone() -> DictConfig:
+        hydra = HydraConfig.get()
+        chosen = [f"{group}={option}" for group, option in hydra.runtime.choices.items() if group in _groups()]
+        return compose(hydra.job.config_name, [*hydra.overrides.hydra, *chosen])
+
+    def in_file(key: str) -> bool:
+        value, ours = OmegaConf.select(cfg, key), map(OmegaConf.load, _EXPERIMENTS.glob("*.yaml"))
+        return bool(value != OmegaConf.select(options_alone(), key)) and all(
+            OmegaConf.select(experiment, key) != value
+            for experiment in ours  # one's own may build on one of ours
+        )
+
+    return set_by_user(idle_settings(config, settings()), given, in_file)
+
+
+def _groups() -> tuple[str, ...]:
+    return tuple(item.name for item in fields(SweepConfig))
+
+
+def _check_text(node: Any, key: str) -> None:
+    """Refuse what would be read as a reference, to a variable of the environment even, wherever it is read again."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, child in children:
+        _check_text(child, f"{key}.{name}".lstrip("."))
+    if isinstance(node, str) and "${" in node:
+        raise ConfigError(f"{key} must not hold '${{', which reads as a reference; got {node!r}")
+
+
+def _frozen_group(kind: Any, body: dict[str, Any]) -> Any:
+    if not _is_group(kind):
+        return body
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in body.items()})
+
+
+def _default_name(experiment: str | None, now: datetime) -> str:
+    """A name in the order of time that nobody else comes upon, in the same second either."""
+    word = re.sub(r"[^A-Za-z0-9._-]+", "-", str(experiment or "sweep")).strip("._-")
+    return f"{word}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _absolute(path: str | None) -> str | None:
+    if path is None or "://" in path:  # no path of this machine: refused by its class
+        return path
+    return os.path.abspath(Path(path).expanduser())
+
+
+def to_yaml(config: SweepConfig, values: Mapping[str, Any] | None = None) -> str:
+    """The configuration as YAML that reads back, through Hydra or `to_config`, to an equal one but for passwords.
+
+    Args:
+        config: The configuration.
+        values: Settings that differ from it, by dotted path `group.name`; such as it could not have, too.
+    """
+    tree = asdict(config)
+    for path, value in (values or {}).items():
+        group, _, name = path.partition(".")
+        tree[group][name] = value
+    return OmegaConf.to_yaml(OmegaConf.create(_without_secrets(tree)))
+
+
+def _without_secrets(node: Any, key: str = "") -> Any:
+    # Before it is YAML, where a value may be folded over lines, and its quotes doubled.
+    if isinstance(node, dict):
+        return {name: _without_secrets(child, name) for name, child in node.items()}
+    if isinstance(node, list | tuple):
+        return [_without_secrets(child) for child in node]
+    is_url = isinstance(node, str) and (key.endswith("_url") or "://" in node)
+    return redact_value(node) if is_url else node  # the name of a column may look like anything
+
+
+def from_yaml(text: str) -> SweepConfig:
+    """The configuration that `to_yaml` wrote. It holds no references, so none is looked up."""
+    try:
+        cfg = OmegaConf.create(text)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"a sweep's config.yaml must be YAML, got {text[:40]!r}") from error
+    if not isinstance(cfg, DictConfig):
+        raise ConfigError(f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}")
+    check_keys(cfg)
+    tree = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
+    return _frozen({"format": 1, **tree})
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn whatever Hydra raises while it composes into a `SweepError` of one line; wrap nothing else in it.
+
+    Raises:
+        SweepError: Naming the key, option or file at fault, and the nearest one that exists.
+    """
+    try:
+        yield
+    # Hydra raises a bare ValueError for some overrides of a group, such as data=5; a RuntimeError without a sweeper.
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RuntimeError) as error:
+        raise SweepError(explain(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """What Hydra could not compose, on one line, with a remedy where there is one."""
+    if isinstance(error, MissingConfigException) and error.options:
+        return _missing_option(str(error.missing_cfg_file), list(error.options))
+    if isinstance(error, OverrideParseException):
+        return cannot_read(str(error.override))
+    cause = error.__cause__ or error.__context__
+    file = re.match(r"In '([^']+)': ", str(error))
+    where = f"{file[1]}.yaml: " if file and file[1] != "config" else ""
+    for pattern, words in _IN_OUR_WORDS:
+        if said := re.search(pattern, f"{error}\n{cause}", re.MULTILINE):
+            return where + words.format(*map(str.lower, said.groups()))
+    if getattr(cause, "full_key", None) == EXPERIMENT or f"@{EXPERIMENT}." in str(error):
+        return f"an experiment's file must have '# @package _global_' as its first line; {_first_line(error)}"
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and not is_free_form(str(cause.full_key)):
+        return where + _unknown(str(cause.full_key))
+    if isinstance(cause, OmegaConfBaseException) and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return where + _value_error(cause)
+    if isinstance(error, MissingConfigException):
+        return _first_line(error)  # the search path that follows fills a screen
+    if str(error).startswith("Ambiguous value"):
+        return f"{_first_line(error)}; write key=[a,b] for a list, or quote the value for a string"
+    return " ".join(str(error).split())
+
+
+_CHOOSE = "an option is chosen by 'override /{0}: OPTION' in the file's defaults"
+_NESTED = "space holds {{ppo: {{lr: {{log: [low, high]}}}}}}, and sampler.points a list of {{ppo: {{lr: VALUE}}}}"
+_IN_OUR_WORDS = (
+    (r"^Hydra sweeper is not configured$", NO_MULTIRUN),
+    (r"^Primary config ", "--config-path must name a folder that holds config.yaml, and there is none"),
+    (
+        r"^Could not delete from config\. '(.*)' does not exist",
+        "~{} takes out what is not there; --cfg job --package space shows what is",
+    ),
+    (r"^Cannot merge DictConfig with ListConfig|^Cannot assign \w+ to Dict", _NESTED),
+    (r"^Merge error: \w+ is not a subclass of (\w+)Config\. value: (.*)", "{0} takes settings, got {1}; " + _CHOOSE),
+    (r"^Multiple values for (\w+)\. To override a value use 'override \w+: (.*)'", "{0} is chosen twice; " + _CHOOSE),
+    (r"Could not override '[\w/]*?(\w+)@.*No match in the defaults list", "{0} is not chosen so; " + _CHOOSE),
+    (r"^field '(\w+)' is not Optional", "{} takes settings, got null"),
+)
+"""What Hydra and OmegaConf say, and the same with a remedy."""
+
+
+def cannot_read(word: str) -> str:
+    """What to write instead of an argument that cannot be read."""
+    key, equals, value = word.partition("=")
+    hint = settings().get(key)
+    if hint in _WORDS and hint is not str and value:
+        return f"{key} must be {_type_words(hint)}, got {value}"
+    if value.startswith("("):
+        return f"cannot read {word!r}; a list is written {key}=[{value.strip('()')}]"
+    if equals:
+        return f"cannot read {word!r}; write key=value, in quotes where it holds spaces or brackets"
+    if word in settings():
+        return f"cannot read {word!r}; write {word}=VALUE, without spaces around ="
+    if word in {file.stem for file in _EXPERIMENTS.glob("*.yaml")}:
+        return f"cannot read {word!r}; write +experiment={word}"
+    return f"cannot read {word!r}; write key=value, such as ppo.lr=1e-3, in quotes where it holds spaces or brackets"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".:")
+
+
+def is_free_form(key: str) -> bool:
+    """Whether this, or what it lies below, is in no schema."""
+    return any(key == free or key.startswith(f"{free}.") for free in (SPACE, "sampler.points"))
+
+
+def _missing_option(file: str, options: list[str]) -> str:
+    group, _, option = file.partition("/")
+    asked = option.rpartition("/")[2].removesuffix(".yaml")
+    close = max(options, key=lambda name: SequenceMatcher(None, asked.lower(), name).ratio())
+    plus = "+" if group == EXPERIMENT else ""
+    return (
+        f"{group} has no option {option}; did you mean {plus}{group}={close}? There are: {', '.join(sorted(options))}"
+        + _OTHERWISE.get(group, "")
+    )
+
+
+_OTHERWISE = {
+    "env": "; another Gymnasium environment is set by env=cartpole env.id=NAME",
+    "data": "; a file is set by data=csv data.path=FILE",
+    EXPERIMENT: "; your own is FOLDER/experiment/NAME.yaml, set by --config-dir FOLDER +experiment=NAME",
+}
+
+
+_STAYS = "a configuration runs no code, writes nothing of its own and stays in the folder that it was called in"
+
+
+def _value_error(error: OmegaConfBaseException) -> str:
+    reason = _first_line(error)
+    key = re.sub(r"\[\d+\]$", "", str(error.full_key or ""))
+    if key.startswith(HYDRA):
+        return _unknown(key)
+    if key.startswith(f"{SPACE}.") and "ListConfig" in reason:
+        return f"{key} must have a kind, such as {{log: [low, high]}}"
+    if key not in settings():
+        return f"{key}: {reason}" if key else reason
+    kind = _type_words(settings()[key])
+    if "is not Optional" in reason:
+        return f"{key} must be {kind}, got null"
+    if "ListConfig" in reason:
+        return f"{key} must be {kind}" + (", in brackets" if get_origin(settings()[key]) is tuple else ", got a list")
+    if missing := re.match(r"Interpolation key '(.*)' not found", reason):
+        return f"{key} must be {kind}, got ${{{missing[1]}}}, and there is no {missing[1]}"
+    if reason.startswith("Missing mandatory"):
+        return f"{key} must be {kind}, got ???"
+    if wrong := _WRONG_TYPE.match(reason):
+        return f"{key} must be {kind}, got {wrong[1]}{_as_meant(settings()[key], wrong[1])}"
+    return f"{key} must be {kind}: {reason}"
+
+
+_WRONG_TYPE = re.compile(
+    r"(?:Value|Cannot convert '\w+' to string:) '(.*)'(?: of type '\w+' could not be converted| is not a valid|$)"
+)
+
+
+def _as_meant(hint: Any, value: str) -> str:
+    """A remedy: the value as it is written for this type."""
+    if value.lower() in ("none", "off", "no", "nan", "all", "auto", "") and types.NoneType in get_args(hint):
+        return "; write null"
+    if re.fullmatch(r"[\d.]+ *[A-Za-z%]+", value) and hint is not str:
+        return "; write the number alone, without a unit"
+    with suppress(ValueError):
+        if hint in (int, int | None) and float(value).is_integer():
+            return f"; write {float(value):.0f}"
+    return ""

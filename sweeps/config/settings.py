@@ -1,0 +1,250 @@
+"""What can be set about a sweep: frozen, checked when made, documented field by field (see also `rl.config`)."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from unstuck.records.reference import SweepReference
+from unstuck.records.urls import sqlite_url
+from unstuck.rl.config import MODULE_AND_ID, DataConfig, EnvConfig, PPOConfig, one_of, require
+from unstuck.rl.metrics import EVAL, EVAL_RETURN
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+TAKEN = ("mlflow.db", "optuna.db", "mlflow-artifacts")
+MODES = ("max", "min")
+SAMPLERS = ("tpe", "random", "points")
+SCHEDULERS = ("asha", "none")
+CRASHED = "crashed"
+TRACKERS = ("mlflow", "none")
+
+FORMAT = 2
+"""Version of what a sweep records and by which rules; 1: up to commit 3fefaf5, which recorded no version."""
+
+
+def check_name(setting: str, name: str) -> None:
+    """Raise `ConfigError` unless a sweep may have this name: the name of a folder of its own below `sweep.folder`."""
+    require(
+        NAME.fullmatch(name) is not None,
+        f"{setting} must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or digit; got {name!r}",
+    )
+    require(name not in TAKEN, f"{setting} must not be {', '.join(TAKEN)}, which hold the records of all; got {name!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """The sweep itself (`sweep.*`)."""
+
+    name: str | None = None  # its folder, study and MLflow parent run; null: the experiment and the time
+    metric: str = "eval/f1"  # what trials are compared by; eval/episode_return for most environments
+    mode: str = "max"  # max | min
+    num_trials: int | None = 48  # trials to run; null: all points of sampler=points
+    seeds: int = 4  # members a trial; 3 to 10
+    seed: int = 0  # of everything drawn: members, sampler
+    control: bool = True  # trial 0 is the unchanged configuration, which nothing stops early
+    max_hours: float | None = None  # time budget; null: none
+    folder: str = "runs"  # where everything is written
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_name("sweep.name", self.name)
+        one_of("sweep.mode", self.mode, MODES)
+        require(
+            self.metric.startswith("eval/"),
+            f"sweep.metric must be an eval/ metric, got {self.metric!r}; write {metric_meant(self.metric)}",
+        )
+        require(
+            self.num_trials is None or self.num_trials >= 1,
+            f"sweep.num_trials must be at least 1, got {self.num_trials}",
+        )
+        require("://" not in self.folder, f"sweep.folder must be a folder on this machine, got {self.folder}")
+        require(self.seeds >= 1, f"sweep.seeds must be at least 1, got {self.seeds}")
+        require(self.seed >= 0, f"sweep.seed must not be negative, got {self.seed}")
+        require(self.max_hours is None or self.max_hours > 0, f"sweep.max_hours must be positive, got {self.max_hours}")
+
+
+def metric_meant(name: str) -> str:
+    """The metric of an evaluation that a wrong name was most likely meant to be."""
+    if "reward" in name or "return" in name:
+        return EVAL_RETURN
+    return (*get_close_matches(f"eval/{name.rpartition('/')[2]}", EVAL, 1, 0.75), EVAL[0])[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerConfig:
+    """Who proposes configurations (`sampler.*`)."""
+
+    name: str = "tpe"  # tpe | random | points
+    num_startup_trials: int = 10  # tpe: random draws before the model; 5 to 20
+    points: tuple[dict[str, Any], ...] = ()  # changes to the configuration, one trial each, before any is proposed
+
+    def __post_init__(self) -> None:
+        one_of("sampler.name", self.name, SAMPLERS)
+        require(
+            self.num_startup_trials >= 1,
+            f"sampler.num_startup_trials must be at least 1, got {self.num_startup_trials}",
+        )
+        require(
+            len(self.points) > 0 or self.name != "points",
+            "sampler.points must list at least one point for sampler=points, got none; "
+            "add 'sampler.points=[{}]' for the configuration itself",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchedulerConfig:
+    """Who stops the hopeless by comparison (`scheduler.*`)."""
+
+    name: str = "asha"  # asha | none
+    grace_iterations: int = 60  # asha: the first rung; 20 to 40 % of ppo.num_iterations
+    reduction_factor: int = 3  # asha: one in this many passes a rung, and rungs grow by it; 2 to 4
+    spared_share: float = 0.1  # asha: never pruned, to measure what pruning costs: enough of 40 trials; 0 to 0.2
+
+    def __post_init__(self) -> None:
+        one_of("scheduler.name", self.name, SCHEDULERS)
+        require(
+            self.grace_iterations >= 1,
+            f"scheduler.grace_iterations must be at least 1, got {self.grace_iterations}",
+        )
+        require(
+            self.reduction_factor >= 2,
+            f"scheduler.reduction_factor must be at least 2, got {self.reduction_factor}",
+        )
+        require(0 <= self.spared_share <= 1, f"scheduler.spared_share must lie in 0..1, got {self.spared_share}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig:
+    """Who stops the sick, whatever the others do (`health.*`)."""
+
+    enabled: bool = True  # false: no rule stops a trial, but a loss that is not finite still ends it as diverged
+    explosion_factor: float = 100.0  # diverged: value loss beyond this many times its own start; 10 to 1000
+    stuck_grace_iterations: int = 80  # stuck: not judged before; 20 to 50 % of ppo.num_iterations
+    stuck_value_loss: float = 0.9  # stuck: value loss still above this share of its own start; 0.8 to 1
+    stuck_f1_margin: float = 0.01  # stuck: and F1 at most this much above the best trivial policy's; 0 to 0.05
+
+    def __post_init__(self) -> None:
+        require(
+            self.explosion_factor > 1,
+            f"health.explosion_factor must be greater than 1, got {self.explosion_factor}",
+        )
+        require(
+            self.stuck_grace_iterations >= 1,
+            f"health.stuck_grace_iterations must be at least 1, got {self.stuck_grace_iterations}",
+        )
+        for name in ("stuck_value_loss", "stuck_f1_margin"):
+            value = getattr(self, name)
+            require(value >= 0 and math.isfinite(value), f"health.{name} must be finite and not negative, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourcesConfig:
+    """What the sweep may use (`resources.*`)."""
+
+    cpus: int | None = None  # cores for all trials together; null: all that were granted
+    cpus_per_trial: int = 1  # cores kept for a trial; its training uses one of them
+    max_failures: int = 2  # times that a trial's worker may die before the trial counts as crashed
+    ray_address: str | None = (
+        None  # HOST:PORT of an existing cluster, or auto; null: one on loopback, for this sweep alone
+    )
+
+    def __post_init__(self) -> None:
+        require(self.cpus is None or self.cpus >= 1, f"resources.cpus must be at least 1, got {self.cpus}")
+        require(self.cpus_per_trial >= 1, f"resources.cpus_per_trial must be at least 1, got {self.cpus_per_trial}")
+        require(
+            self.cpus is None or self.cpus_per_trial <= self.cpus,
+            f"resources.cpus_per_trial must not exceed resources.cpus = {self.cpus}, got {self.cpus_per_trial}",
+        )
+        require(
+            self.ray_address is None or re.fullmatch(r"auto|[^/:]+:\d+|\[[^/\]]+\]:\d+", self.ray_address) is not None,
+            f"resources.ray_address must be HOST:PORT, or auto for the cluster that this machine is a node of, got "
+            f"{self.ray_address}",
+        )
+        require(self.max_failures >= 0, f"resources.max_failures must not be negative, got {self.max_failures}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingConfig:
+    """Where runs are recorded (`tracking.*`)."""
+
+    name: str = "mlflow"  # mlflow | none
+    mlflow_url: str | None = None  # null: sqlite, mlflow.db in sweep.folder
+    optuna_url: str | None = None  # null: sqlite, optuna.db in sweep.folder
+    mlflow_experiment: str = "unstuck"  # MLflow experiment that holds the sweeps
+
+    def __post_init__(self) -> None:
+        one_of("tracking.name", self.name, TRACKERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """One call of `sweep.py`, complete. `space` is nested like the settings, with a kind at each leaf."""
+
+    sweep: StudyConfig = field(default_factory=StudyConfig)
+    env: EnvConfig = field(default_factory=EnvConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    space: dict[str, Any] = field(default_factory=dict)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    resume: str | None = None  # a sweep to go on with, by its name; null: a new one
+    retry: str | None = None  # crashed: with resume, trials that crashed run again; null: they stay as they ended
+    format: int = FORMAT  # version of the sweep's records, which decides its rules; not to be set
+    id: str | None = None  # what its records know the sweep by, made when it starts; not to be set
+
+    def __post_init__(self) -> None:
+        require(
+            self.resume is None or self.resume == self.sweep.name,
+            f"sweep.name must be left out with resume={self.resume}, which says it; got {self.sweep.name}",
+        )
+        if self.retry is not None:
+            one_of("retry", self.retry, (CRASHED,))
+            require(
+                self.resume is not None,
+                f"retry={self.retry} is for a sweep on record; say which by resume=NAME",
+            )
+        require(
+            1 <= self.format <= FORMAT,
+            f"format must be 1 to {FORMAT}, what this version of Unstuck can go on with, got {self.format}; take the "
+            "version that the sweep was made with",
+        )
+        module = MODULE_AND_ID.fullmatch(self.env.id)
+        require(
+            module is None or not _lies_in(module[1], Path(self.sweep.folder)),
+            f"env.id must not name a module in sweep.folder, which holds results and no code; got {self.env.id!r}",
+        )
+
+    @property
+    def reference(self) -> SweepReference:
+        """Where the records of the sweep are, and by what they are known; the sweep's name is set."""
+        folder, tracking = Path(self.sweep.folder).absolute(), self.tracking
+        return SweepReference(
+            name=str(self.sweep.name),
+            id=self.id,
+            format=self.format,
+            folder=folder,
+            ledger_url=tracking.optuna_url or sqlite_url(folder, "optuna"),
+            mlflow_url=tracking.mlflow_url or sqlite_url(folder, "mlflow"),
+            mlflow_experiment=tracking.mlflow_experiment,
+            is_tracked=tracking.name == "mlflow",
+            owns_store=tracking.mlflow_url is None,
+        )
+
+    @property
+    def own_folder(self) -> Path:
+        """The sweep's own folder, absolute; the sweep's name is set."""
+        return Path(self.sweep.folder).absolute() / str(self.sweep.name)
+
+
+def _lies_in(module: str, folder: Path) -> bool:
+    """Whether a module would be imported from a folder. Imports nothing to find out."""
+    top, *rest = module.split(".")
+    spec = find_spec(top)
+    places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []
+    return any(Path(place, *rest).resolve().is_relative_to(folder.resolve()) for place in places if place)

@@ -1,0 +1,121 @@
+"""Diagnose trials while they run, so that nobody waits for a sweep's end to read why a trial is stuck.
+
+The rules are those of `python -m unstuck.analysis diagnose` (docs/diagnosis.md), on the same numbers: the driver
+receives what MLflow holds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from unstuck.records.measurement import Record
+from unstuck.records.names import DIAGNOSIS, FINDINGS
+from unstuck.rl.budget import Budget
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.mirror import recorded_settings
+from unstuck.sweeps.stopping.live_trial import LiveTrial, TrialDiagnosis
+
+if TYPE_CHECKING:  # imported where first needed: it brings pandas
+    from unstuck.analysis.diagnosis import Diagnosis
+    from unstuck.analysis.diagnosis.finding import Ranked
+    from unstuck.analysis.history import History
+
+STEP = 0.1
+"""Share of a trial's planned length after which it is diagnosed again; one diagnosis takes 15 to 30 ms."""
+
+
+_NOTHING = TrialDiagnosis("", "", {DIAGNOSIS: "no fault found", FINDINGS: ""})
+
+
+class Diagnoses:
+    """Diagnoses running trials. A trial's iterations alone decide when the trial is diagnosed again.
+
+    Args:
+        warn: Tells the user of a rule that fails, which must not end a sweep.
+        budget: Budget that trials share in a sweep that counts environment steps.
+    """
+
+    def __init__(self, warn: Callable[[str], None], budget: Budget | None = None) -> None:
+        self._warn, self._budget = warn, budget
+
+    def refresh(self, trial: LiveTrial) -> TrialDiagnosis:
+        """Return the diagnosis of a trial as it stands."""
+        if trial.diagnosis is None or trial.diagnosed_at < trial.iteration:
+            trial.diagnosis, trial.diagnosed_at = self._diagnose(trial), trial.iteration
+        return trial.diagnosis
+
+    def news(self, trial: LiveTrial, ended: bool) -> TrialDiagnosis | None:
+        """Return the diagnosis of a trial, if one is due and differs from the notes on record.
+
+        Args:
+            trial: The trial.
+            ended: True for a trial that has ended, which is diagnosed in any case.
+        """
+        if not ended and trial.iteration < trial.diagnosed_at + STEP * trial.config.ppo.num_iterations:
+            return None
+        found = self.refresh(trial)
+        compared = (DIAGNOSIS, FINDINGS) if ended else (FINDINGS,)  # numbers move all the time
+        if all(found.notes[name] == trial.notes_on_record.get(name) for name in compared):
+            return None
+        trial.notes_on_record = found.notes
+        return found
+
+    def _diagnose(self, trial: LiveTrial) -> TrialDiagnosis:
+        from unstuck.analysis.diagnosis import diagnose
+
+        try:
+            return summarise(diagnose(history_of(trial.number, trial.config, trial.records, {}, self._budget)))
+        except Exception as error:  # whatever it is: only the diagnosis is lost
+            self._warn(f"trial {trial.number} could not be diagnosed: {error!r}")
+            return _NOTHING
+
+
+def history_of(
+    number: int,
+    config: SweepConfig,
+    records: Sequence[Record],
+    tags: Mapping[str, str],
+    budget: Budget | None = None,
+) -> "History":
+    """A trial as the analysis reads runs.
+
+    Args:
+        number: The trial's.
+        config: The trial's.
+        records: Its iterations, oldest first.
+        tags: What else is known of it: `outcome` and `reason`, if it has ended, and `run_id`, if MLflow has it.
+        budget: What trials share in a sweep that counts environment steps.
+    """
+    import pandas as pd
+    from unstuck.analysis.history import History
+
+    index = pd.Index([record.iteration for record in records], name="iteration", dtype=int)
+    table = pd.DataFrame([dict(record.metrics) for record in records], index=index, dtype=float)
+    run = tags.get("run_id")
+    own = {"sweep_id": config.id} if config.id else {}
+    return History(
+        name=f"{config.sweep.name}/{number}",
+        source=f"MLflow run {run}" if run else f"trial {number} of the sweep {config.sweep.name}",
+        table=table,
+        settings=recorded_settings(config, budget),
+        tags={"sweep": str(config.sweep.name), "trial": str(number), **own, **tags},
+    )
+
+
+def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
+    """A diagnosis in a few words."""
+    from unstuck.analysis.diagnosis.finding import Kind
+    from unstuck.analysis.report.verdict import lower
+
+    found = diagnosis.of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
+    if not found:
+        return _NOTHING
+    first = found[0]
+    headline = first.finding.headline
+    names = ", ".join(_named(ranked) for ranked in found)
+    title = lower(first.rule.title) + ("?" if first.finding.kind is Kind.SUSPECT else "")
+    return TrialDiagnosis(title, headline, {DIAGNOSIS: f"{first.finding.kind}: {headline}", FINDINGS: names})
+
+
+def _named(ranked: "Ranked") -> str:
+    kind = ranked.finding.kind
+    return ranked.rule.name if kind == "fault" else f"{ranked.rule.name} ({kind})"

@@ -1,0 +1,69 @@
+"""Manage Ray's own processes on this machine: block signals in them, watch them, end them with the sweep."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+
+_LOOKS_EVERY_S = 0.25
+
+_VITAL = ("gcs_server", "raylet")
+"""Ray's names of those that no sweep goes on without; its monitor and its dashboard's leftovers are not."""
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Block SIGTERM and SIGHUP in processes started inside the block, and in their children.
+
+    A closed terminal, systemd and Slurm send their signal to all processes. Without its raylet, however, the driver
+    cannot close the records in peace: when Ray's core cannot save an object, it calls `_Exit(1)`. Ray blocks SIGINT in
+    its processes in the same way.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Daemons:
+    """The processes that `ray.init` has just started, with `signals_blocked`.
+
+    Args:
+        when_dead: Called once, from a thread of its own, if a vital process ends before `end` is called: Ray's core
+            would wait for it for minutes, or end this process.
+    """
+
+    def __init__(self, when_dead: Callable[[], None]) -> None:
+        from ray._private import worker
+
+        started = worker._global_node.all_processes  # type: ignore[attr-defined]  # it says None
+        self._processes = [info.process for infos in started.values() for info in infos]
+        self._vital = [info.process for name in _VITAL for info in started[name]]
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, args=(when_dead,), daemon=True)
+        self._watch.start()
+
+    def _look(self, when_dead: Callable[[], None]) -> None:
+        while not self._over.wait(_LOOKS_EVERY_S):
+            if any(process.poll() is not None for process in self._vital):
+                when_dead()
+                return
+
+    def end(self) -> None:
+        """Shut Ray down; if a vital process has died, wait for `when_dead` first."""
+        import ray
+
+        self._over.set()
+        self._watch.join()
+        below = []
+        for process in self._processes:
+            process.terminate = process.kill  # Ray would wait a second for each to hear SIGTERM
+            with suppress(psutil.NoSuchProcess):
+                below += psutil.Process(process.pid).children(recursive=True)
+        ray.shutdown()
+        for child in below:  # a raylet that is killed leaves its own behind
+            with suppress(psutil.NoSuchProcess):
+                child.kill()

@@ -1,0 +1,60 @@
+"""Pass each result of each trial to the driver, which judges and records; Tune then stops the trials with a verdict."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.stopper import Stopper
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Verdict
+from unstuck.sweeps.worker.assignment import DELIVERY, Delivery
+
+Receive = Callable[[int, Sequence[Record], Mapping[str, str]], Verdict | None]
+
+
+class JudgingScheduler(FIFOScheduler):
+    """Scheduler that stops a trial as soon as the driver has a verdict, reaching the last iteration included.
+
+    Args:
+        receive: Judges and records a delivery; returns how the trial ended, or None.
+        numbers: Number of the trial by Tune's id.
+    """
+
+    def __init__(self, receive: Receive, numbers: Mapping[str, int]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._receive, self._numbers = receive, numbers
+
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        """Hand the delivery to the driver; see `TrialScheduler.on_trial_result`."""
+        delivery: Delivery = result[DELIVERY]
+        verdict = self._receive(self._numbers[trial.trial_id], delivery.records, delivery.notes)
+        return self.STOP if verdict else self.CONTINUE
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its scheduler to disk; what this one holds leads to database URLs.
+        return {}
+
+
+class EndStopper(Stopper):
+    """Stopper that ends all trials at once.
+
+    Args:
+        is_over: True when the sweep is to end now.
+    """
+
+    def __init__(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: a single trial is never stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return True when the sweep is to end; see `Stopper.stop_all`."""
+        return self._is_over()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its stopper to disk; what this one holds is of no use there.
+        return {}

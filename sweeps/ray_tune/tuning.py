@@ -1,0 +1,83 @@
+"""Run the trials by Ray Tune: place them, hand results to the driver, stop trials with a verdict."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Verdict
+from unstuck.rl.data import FlowData
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.ray_tune.cluster import prepare_environment, ray_cluster
+from unstuck.sweeps.ray_tune.stop import StopRequest
+from unstuck.sweeps.worker.assignment import Assignment
+
+
+class TrialDriver(Protocol):
+    """Proposes, judges and records the trials that Ray Tune runs."""
+
+    def propose(self) -> Assignment | None:
+        """Return the next trial; None when there is none left."""
+
+    def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
+        """Judge and record a worker's delivery; return how the trial ended, or None."""
+
+    def crash(self, number: int, error: str) -> None:
+        """Record that a trial's worker is gone for good."""
+
+
+def tune_trials(
+    config: SweepConfig,
+    data: FlowData | None,
+    slots: int,
+    driver: TrialDriver,
+    stop: StopRequest,
+    is_over: Callable[[], bool],
+) -> None:
+    """Let Ray Tune run trials until none is left, or until `is_over`.
+
+    Args:
+        config: The sweep.
+        data: Flows to train on; None for an environment without.
+        slots: Trials that run at the same time.
+        driver: Proposes, judges and records the trials.
+        stop: Stop request of the sweep, whose signal handlers Ray replaces.
+        is_over: True when all trials have to end at once.
+
+    Raises:
+        SweepError: Ray does not start.
+    """
+    prepare_environment(config.resources)
+    from ray import tune
+    from unstuck.sweeps.ray_tune.callback import CrashCallback
+    from unstuck.sweeps.ray_tune.scheduler import EndStopper, JudgingScheduler
+    from unstuck.sweeps.ray_tune.search import LedgerSearch
+    from unstuck.sweeps.worker.trainable import TrialTrainable
+
+    search = LedgerSearch(stop.guarded(driver.propose))
+    with ray_cluster(config.resources, slots, config.own_folder, stop) as scratch:
+        stop.rearm()
+        if is_over():
+            return
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(TrialTrainable, data=data), {"cpu": config.resources.cpus_per_trial}
+            ),
+            tune_config=tune.TuneConfig(
+                search_alg=search,
+                scheduler=JudgingScheduler(stop.guarded(driver.receive), search.numbers),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name=config.sweep.name,
+                storage_path=scratch,
+                verbose=0,
+                stop=EndStopper(is_over),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=config.resources.max_failures),
+                callbacks=[CrashCallback(stop.guarded(driver.crash), search.numbers)],
+            ),
+        )
+        tuner.fit()

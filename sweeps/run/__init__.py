@@ -1,0 +1,1 @@
+"""Run one sweep from start to end."""

@@ -1,0 +1,320 @@
+"""What the driver does with a trial: proposes it, judges it, records it. Knows no Ray, so it runs without.
+
+The one place that writes to ledger and tracker, and always in this order: what was decided and why, the curve, `tell`,
+then MLflow, which is derived and can be replayed (docs/design.md, D6). A worker has saved its checkpoint before. So
+whatever dies when, a fresh driver on the same ledger finds out what comes next: see `docs/resume.md`.
+"""
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from unstuck.records.errors import DiskFullError, LedgerError, SweepError
+from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.lock import owner
+from unstuck.records.measurement import Record
+from unstuck.records.names import CONTROL, DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, TRACEBACK, VALUES
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.redact import redact_url
+from unstuck.records.tracker import Tracker
+from unstuck.rl import metrics
+from unstuck.rl.errors import ConfigError
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.explain.diagnoses import Diagnoses
+from unstuck.sweeps.mirror import open_run
+from unstuck.sweeps.run.settings_in_force import SettingsInForce
+from unstuck.sweeps.run.startup import Startup
+from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.stopping.asha import Asha, RungEntry
+from unstuck.sweeps.stopping.health import HealthRules
+from unstuck.sweeps.stopping.judge import Judge, LastStep, first_verdict
+from unstuck.sweeps.stopping.live_trial import LiveTrial
+from unstuck.sweeps.worker.assignment import DISK_FULL, Assignment
+
+MAX_INFEASIBLE_IN_A_ROW = 100
+"""Proposals refused one after the other before the space itself is."""
+
+
+class Driver:
+    """The life of every trial of one sweep.
+
+    Args:
+        config: The sweep.
+        num_trials: Trials to run, those that are infeasible not counted; those that the ledger has are among them.
+        space: What is searched.
+        ledger: Fresh, or that of the sweep so far: its trials that have not ended go on first.
+        tracker: Its parent run is open; an `Outbox`, where a tracker may fail.
+        progress: Is told what happens.
+
+    Attributes:
+        failure: Why the sweep cannot go on, if it cannot.
+        completed: Trials that have completed, by earlier processes too.
+
+    Raises:
+        SweepError: The ledger's rungs are not those of this configuration.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        num_trials: int,
+        space: Space,
+        ledger: Ledger,
+        tracker: Tracker,
+        progress: Progress,
+    ) -> None:
+        self._config, self._num_trials, self._space = config, num_trials, space
+        self._ledger, self._tracker, self._progress = ledger, tracker, progress
+        self._folder = config.own_folder
+        self._owner = owner(self._folder)
+        self._axis, self._budget = space.axis(config), space.budget(config)
+        self._settings_in_force = SettingsInForce(self._budget)
+        self._asha = Asha(config, self._axis) if config.scheduler.name == "asha" else None
+        self._judges: tuple[Judge, ...] = (
+            self._settings_in_force,
+            HealthRules(config.health, config.sweep.metric, self._axis),
+            *([self._asha] if self._asha else []),
+            LastStep(self._axis),
+        )
+        self._diagnoses = Diagnoses(progress.warn, self._budget)
+        self._running: dict[int, LiveTrial] = {}
+        self._proposed = 0
+        self._startup = Startup()
+        self.failure: SweepError | None = None
+        self.completed = 0
+        entries = ledger.entries()
+        self._unfinished = deque(entry for entry in entries if entry.is_open)
+        self._recall(entries)
+
+    def propose(self) -> Assignment | None:
+        """The next trial, on record as running; None when there is nothing left to propose.
+
+        A configuration that cannot run is recorded as infeasible, and the sampler asked again.
+        """
+        if self.failure:
+            return None
+        try:
+            return self._propose()
+        except LedgerError as error:
+            self.failure = error
+            return None
+
+    def _propose(self) -> Assignment | None:
+        while self._unfinished:
+            entry = self._unfinished.popleft()
+            raw = self._ledger.take_up(entry.number, self._space.distributions())
+            assignment, _ = self._start(entry.number, raw, entry)
+            if assignment:
+                return assignment
+        if self._proposed >= self._num_trials:
+            return None
+        refused = ""
+        for _ in range(MAX_INFEASIBLE_IN_A_ROW):
+            assignment, refused = self._start(*self._ledger.ask(self._space.distributions()))
+            if assignment:
+                return assignment
+        self.failure = SweepError(
+            f"the space must hold configurations that can run; {MAX_INFEASIBLE_IN_A_ROW} proposals in a row could "
+            f"not, the last because {refused}; narrow the space"
+        )
+        return None
+
+    def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
+        """Judge and record what a worker delivers of a trial.
+
+        Args:
+            number: The trial.
+            records: Iterations, oldest first. Those that this process has seen already are skipped; those that an
+                earlier one has judged are not judged again.
+            notes: What happened to the trial's checkpoint, by name.
+
+        Returns:
+            How the trial ended; None: it goes on.
+        """
+        trial = self._running.get(number)
+        if trial is None:
+            return None
+        if notes and DISK_FULL in notes:
+            self.failure = DiskFullError(notes[DISK_FULL])
+            return None
+        if records:
+            self._startup.deliver()
+        with self.noting_failure():
+            if notes:
+                self._ledger.annotate(number, notes)
+                self._tracker.tag_trial(number, notes)
+                self._progress.noted(number, notes)
+            for period in _periods(record for record in records if record.step > trial.last_step):
+                verdict = self._record(trial, period)
+                if verdict:
+                    return verdict
+        return None
+
+    def crash(self, number: int, error: str) -> None:
+        """Record that a trial's worker died more often than allowed, or raised.
+
+        Args:
+            number: The trial.
+            error: Its traceback; the last line becomes the reason.
+        """
+        trial = self._running.get(number)
+        if trial is None:
+            return
+        error = redact_url(error)
+        reason = error.strip().rpartition("\n")[2] or "the worker died"
+        with self.noting_failure():
+            self._ledger.annotate(number, {TRACEBACK: error})
+            self._finish(trial, Verdict(Outcome.CRASHED, reason))
+            self.failure = self.failure or self._startup.crash(number, reason, self._running)
+
+    def interrupt(self, reason: str) -> None:
+        """Record all trials that still run as interrupted; in the tracker alone, if the ledger is gone."""
+        verdict = Verdict(Outcome.INTERRUPTED, reason)
+        for trial in list(self._running.values()):
+            with self.noting_failure():
+                self._finish(trial, verdict)
+            if self._running.pop(trial.number, None):
+                self._tracker.end_trial(trial.number, verdict, {})
+
+    @contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """Note a failure of the ledger as that of the sweep: a resume does again what the ledger lacks."""
+        try:
+            yield
+        except LedgerError as error:
+            self.failure = error
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all trials have been proposed and have ended, or none can be proposed."""
+        proposed_all = not self._unfinished and self._proposed >= self._num_trials
+        return not self._running and (proposed_all or self.failure is not None)
+
+    def _recall(self, entries: Sequence[Entry]) -> None:
+        """Take up what the ledger knows: trials that count, results at rungs, and how the ended ones did."""
+        ended = [entry for entry in entries if not entry.is_open]
+        self._proposed = sum(entry.outcome is not Outcome.INFEASIBLE for entry in ended)
+        self.completed = sum(entry.outcome is Outcome.COMPLETED for entry in ended)
+        for entry in ended:
+            if entry.outcome:
+                spread = entry.summary.get(metrics.FINAL_SPREAD) if self._config.sweep.seeds > 1 else None
+                self._progress.recall(entry.number, entry.outcome, entry.value, spread)
+        if self._asha:
+            self._asha.restore(RungEntry(**rung) for entry in entries for rung in _judged_rungs(entry))
+
+    def _start(self, number: int, raw: Mapping[str, Any], entry: Entry | None = None) -> tuple[Assignment | None, str]:
+        """Put a trial on record as running, or as infeasible: then there is no assignment, but a reason.
+
+        Args:
+            number: The trial's.
+            raw: Its parameters in the ledger.
+            entry: What the ledger knows of it from an earlier process.
+        """
+        values = self._space.decode(raw)
+        is_control = self._space.is_control(self._config, number, values) or (entry is not None and entry.is_control)
+        self._ledger.annotate(number, {VALUES: dict(values)} | ({CONTROL: True} if is_control else {}))
+        try:
+            config = self._space.apply(self._config, values)
+        except ConfigError as error:
+            self._refuse(number, values, str(error))
+            return None, str(error)
+        self._proposed += 1
+        self._running[number] = trial = LiveTrial(number, config, values, is_control)
+        if entry:
+            trial.summary_before, trial.notes_on_record = entry.summary, entry.notes
+            trial.last_judged_before_resume, trial.decision = entry.last_step, entry.decision
+            trial.rungs = _judged_rungs(entry)
+        self._start_run(number, values, config)
+        if entry and entry.notes:  # whoever wrote them may have died before MLflow had them
+            self._tracker.tag_trial(number, entry.notes)
+        self._progress.started(trial)
+        return Assignment(number, _for_worker(config), self._folder, self._owner, self._budget), ""
+
+    def _record(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+        """Judge and record one evaluation period."""
+        trial.add(period)
+        verdict = self._judge(trial, period)
+        metric = self._config.sweep.metric
+        for record in period:
+            if metric in record.metrics and record.step > trial.last_judged_before_resume:
+                self._ledger.report(trial.number, record.step, record.metrics[metric])
+        if verdict or trial.last_step > trial.last_judged_before_resume:
+            self._diagnose(trial, ended=verdict is not None)
+        if verdict:
+            self._finish(trial, verdict, period)
+        else:
+            self._tracker.log(trial.number, period)
+            self._progress.evaluated(trial)
+        return verdict
+
+    def _judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+        """Return how the trial ended with this period, or None; on record before anything acts on the verdict."""
+        step, num_rungs = period[-1].step, len(trial.rungs)
+        if trial.decision and step >= trial.decision[0]:
+            return trial.decision[1]
+        # A rung that others have reached since is not judged again.
+        judged_before = step <= trial.last_judged_before_resume
+        verdict = first_verdict([self._settings_in_force] if judged_before else self._judges, trial, period)
+        if verdict and verdict.outcome is Outcome.STUCK:
+            verdict = self._diagnoses.refresh(trial).explain(verdict)
+        if len(trial.rungs) > num_rungs:
+            self._ledger.annotate(trial.number, {RUNGS: trial.rungs})
+        if verdict:
+            decision = {"iteration": step, OUTCOME: str(verdict.outcome), REASON: verdict.reason}
+            self._ledger.annotate(trial.number, {DECISION: decision})
+        return verdict
+
+    def _diagnose(self, trial: LiveTrial, ended: bool) -> None:
+        """Show the trial's diagnosis; it is on record before the trial ends."""
+        found = self._diagnoses.news(trial, ended)
+        if found:
+            self._ledger.annotate(trial.number, found.notes)
+            self._tracker.tag_trial(trial.number, found.notes)
+
+    def _finish(self, trial: LiveTrial, verdict: Verdict, records: Sequence[Record] = ()) -> None:
+        number, numbers = trial.number, trial.summary(self._axis)
+        value, _ = trial.score()
+        self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)
+        del self._running[number]
+        self.completed += verdict.outcome is Outcome.COMPLETED
+        self._tracker.log(number, records)
+        # Numbers of the whole trial are written when the trial ends, once.
+        self._tracker.end_trial(number, verdict, {} if verdict.outcome is Outcome.INTERRUPTED else numbers)
+        self._progress.ended(trial, verdict)
+
+    def _refuse(self, number: int, values: Mapping[str, Any], reason: str) -> None:
+        verdict = Verdict(Outcome.INFEASIBLE, reason)
+        self._start_run(number, values, self._config)
+        self._ledger.finish(number, verdict)
+        self._tracker.end_trial(number, verdict, {})
+        self._progress.ended(LiveTrial(number, self._config, values), verdict)
+
+    def _start_run(self, number: int, values: Mapping[str, Any], config: SweepConfig) -> None:
+        run = open_run(self._tracker, number, values, config, self._budget)
+        if run:
+            self._ledger.annotate(number, {MLFLOW_RUN: run})
+
+
+def _periods(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Cut where trials are judged: after each evaluation, and at the end."""
+    period: list[Record] = []
+    for record in records:
+        period.append(record)
+        if metrics.EVAL_RETURN in record.metrics:
+            yield period
+            period = []
+    if period:
+        yield period
+
+
+def _for_worker(config: SweepConfig) -> SweepConfig:
+    """Without database URLs: a worker needs none, and Tune writes down what it gives to one."""
+    return dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, mlflow_url=None, optuna_url=None))
+
+
+def _judged_rungs(entry: Entry) -> list[Mapping[str, Any]]:
+    """Results at rungs that were acted on. One beyond the curve was not, unless the trial's end was decided there."""
+    return [rung for rung in entry.rungs if entry.decision or rung["iteration"] <= entry.last_step]

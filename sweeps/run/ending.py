@@ -1,0 +1,152 @@
+"""How a sweep ended: as a value, in the records, on the screen, and as the exit code."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from rich.console import Console
+from unstuck.records.errors import LedgerError, StartupError, TrackingError
+from unstuck.records.ledger import Ledger
+from unstuck.records.names import REASON_TAG
+from unstuck.records.outcome import Outcome
+from unstuck.sweeps.config.settings import CRASHED, SweepConfig
+from unstuck.sweeps.mirror import Outbox
+from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.screen.summary import (
+    NONE_COMPLETED,
+    no_success,
+    print_command,
+    print_text,
+    resume_command,
+    show_summary,
+)
+
+
+class End(Enum):
+    """How a sweep ended, with its text and its exit code; a sweep without a completed trial exits with 1 in any case.
+
+    Attributes:
+        FINISHED: All trials have ended.
+        TIME_UP: The time budget is used up.
+        BY_USER: A signal ended the sweep; 130 is what shells have for Ctrl-C.
+        FAILED: The ledger failed, the disk is full, Ray died, or no trial could be started.
+    """
+
+    FINISHED = ("", 0)
+    TIME_UP = ("the time budget is used up", 0)
+    BY_USER = ("stopped by the user", 130)
+    FAILED = ("the driver failed", 1)
+
+    def __init__(self, text: str, exit_code: int) -> None:
+        self.text, self.exit_code = text, exit_code
+
+
+@dataclass(frozen=True)
+class Ended:
+    """End of a sweep, with its reason in words; by default the end's own text.
+
+    >>> Ended(End.BY_USER).reason
+    'stopped by the user'
+    """
+
+    end: End
+    why: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Reason in words; empty for a sweep that finished."""
+        return self.why or self.end.text
+
+
+@dataclass(frozen=True)
+class OpenSweep:
+    """A sweep whose records are open: closes the records and says what came of the sweep.
+
+    Attributes:
+        config: The sweep.
+        command: The words that the sweep was called with.
+        driver: Driver of the sweep.
+        outbox: Tracker of the sweep.
+        progress: Display of the sweep while it runs.
+        console: Where to print.
+    """
+
+    config: SweepConfig
+    command: Sequence[str]
+    driver: Driver
+    outbox: Outbox
+    progress: Progress
+    console: Console
+
+    def catch_up(self) -> None:
+        """Write to MLflow what it lacks, if it is there; say which trials it still lacks, if any."""
+        with self.driver.noting_failure():
+            self.outbox.catch_up()
+
+    def close(self, ended: Ended) -> None:
+        """End the sweep's run in MLflow, and say what MLflow lacks, if it does not come back."""
+        self.catch_up()
+        if self.outbox.owed:
+            lacking = ", ".join(map(str, sorted(self.outbox.owed)))
+            parts = "or has them in part; a resume, or the audit's --repair, adds it"
+            self._print(f"warning: MLflow lacks trials {lacking}, {parts}")
+        failure = self.driver.failure
+        reason = str(failure or ended.reason) or ("" if self.driver.completed else NONE_COMPLETED)
+        if isinstance(failure, LedgerError) or (failure is None and ended.end is not End.FINISHED):
+            outcome = Outcome.INTERRUPTED
+        else:
+            outcome = Outcome.CRASHED if reason else Outcome.COMPLETED
+        try:
+            self.outbox.end_sweep(outcome, {REASON_TAG: reason} if reason else {})
+        except TrackingError as error:
+            self._print(f"warning: {error}")
+
+    def conclude(self, ended: Ended, ledger: Ledger, report: str) -> int:
+        """Print what came of the sweep, and how to go on; returns the exit code.
+
+        Raises:
+            SweepError: The sweep's own failure, for the caller to print.
+        """
+        failure = self.driver.failure
+        if isinstance(failure, LedgerError):
+            self.say_how_to_resume(str(failure))
+            return End.FAILED.exit_code
+        entries = ledger.entries()
+        is_success = self.driver.completed > 0 or ended.end is End.BY_USER
+        if isinstance(failure, StartupError):
+            self._print(f"error: {failure}")
+        elif not is_success:
+            self._print(no_success(entries))
+        show_summary(self.config, self.command, entries, report, self.console)
+        if failure and not isinstance(failure, StartupError):
+            raise failure
+        if ended.end is not End.FINISHED and not failure:
+            self.say_how_to_resume(ended.reason)
+        crashed = sum(entry.outcome is Outcome.CRASHED for entry in entries)
+        if crashed:
+            self._print(f"Once its cause is mended, what crashed ({crashed}) can run again, under the same numbers:")
+            print_command([*resume_command(self.config, self.command), f"retry={CRASHED}"], self.console)
+        return ended.end.exit_code if is_success else End.FAILED.exit_code
+
+    def say_how_to_resume(self, why: str) -> None:
+        """Print why the sweep ended early, and the command that goes on with it."""
+        self._print(f"The sweep ended early: {why}. What had run is on record. Go on with it:")
+        print_command(resume_command(self.config, self.command), self.console)
+
+    def make_forced_exit(self, is_asked: Callable[[], bool]) -> Callable[[str], None]:
+        """Return the call that closes the records and ends the process, without waiting for Ray."""
+
+        def leave(why: str) -> None:
+            ended = Ended(End.BY_USER) if is_asked() else Ended(End.FAILED, why)
+            self.driver.interrupt(ended.reason)
+            self.close(ended)
+            self.console.show_cursor(True)
+            self.say_how_to_resume(f"{ended.reason}, and {why}" if is_asked() else why)
+            os._exit(ended.end.exit_code)
+
+        return leave
+
+    def _print(self, text: str) -> None:
+        print_text(text, self.console)

@@ -1,0 +1,222 @@
+"""Opens what a sweep is recorded in: its folder, its study, its parent run in MLflow; new ones, or its own."""
+
+import fcntl
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from unstuck.records.errors import LedgerError, SweepError, TrackingError
+from unstuck.records.files import config_file, lock_file, replace_text, scratch_file, trials_folder
+from unstuck.records.ledger import Ledger
+from unstuck.records.lock import running
+from unstuck.records.mlflow.runs import adopt_runs, delete_runs, read_runs
+from unstuck.records.names import FORMAT, FORMAT_TAG, ID
+from unstuck.records.redact import redact_error
+from unstuck.records.tracker import Tracker
+from unstuck.rl.errors import ConfigError
+from unstuck.sweeps.config.flows import DATA
+from unstuck.sweeps.config.identity import as_recorded, identify
+from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.mirror import make_tracker
+from unstuck.sweeps.run.resume import CONFIG, PROVENANCE, differences
+from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is open while a sweep runs.
+
+    Attributes:
+        config: The sweep, with its id.
+        ledger: Its study.
+        tracker: Its parent run is open.
+        reopen: Opens it again, after the tracker has failed.
+        differences: What the user should know about it, a line each: how it goes on otherwise than it was recorded.
+    """
+
+    config: SweepConfig
+    ledger: Ledger
+    tracker: Tracker
+    reopen: Callable[[], None]
+    differences: Sequence[str]
+
+
+@contextmanager
+def open_records(
+    config: SweepConfig, fingerprint: str | None, versions: Mapping[str, str], resuming: bool
+) -> Iterator[Records]:
+    """Open a sweep's records for the time that this process runs it. Of new ones all are made, or none.
+
+    Args:
+        config: The sweep; one on record as `as_recorded` has it.
+        fingerprint: Of its data; None for an environment without.
+        versions: Which code runs where: `records.provenance.provenance()`.
+        resuming: Whether the sweep is to be on record already; else its name must be new in its folder.
+
+    Raises:
+        SweepError: The name is taken, or unknown; another process runs the sweep; it cannot be gone on with like this;
+            a folder or a database cannot be written.
+        TrackingError: MLflow cannot be written.
+    """
+    folder = _folder(config, resuming)
+    about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions)}
+    with running(folder):
+        with _one_line(config), _alone(folder.parent):
+            records = _find(config, about) if resuming else _make(config, about, folder)
+        if resuming:
+            yield records
+            return
+        with _taken_back(records.config, lambda: _has_begun(records)):
+            yield records
+
+
+def _folder(config: SweepConfig, resuming: bool) -> Path:
+    """The sweep's folder, made if it has to be."""
+    folder = config.own_folder
+    if resuming and not folder.is_dir():
+        beside = sorted(file.parent.name for file in folder.parent.glob(f"*/{config_file(folder).name}"))
+        there_are = ", ".join(beside) or "none"
+        raise SweepError(f"resume must name a sweep in {folder.parent}, got {folder.name!r}; there are: {there_are}")
+    with _one_line(config):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _make(config: SweepConfig, about: Mapping[str, Any], folder: Path) -> Records:
+    """Make a sweep's records, in this order: its folder says its id, then the ledger, then MLflow, then trials/."""
+    config = replace(config, id=_id_of_a_start_that_died(config, folder) or secrets.token_hex(16))
+    about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
+    with _taken_back(config, lambda: False):
+        replace_text(config_file(folder), about[CONFIG])
+        ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, about)
+        tracker = _track(config, about)
+        trials_folder(folder).mkdir()
+    notes = []
+    if ledger.name != config.sweep.name:
+        notes = [f"the ledger holds another sweep named {config.sweep.name}; there this one is {ledger.name!r}"]
+    return Records(config, ledger, tracker, lambda: _reopen(tracker, config, about), notes)
+
+
+def _id_of_a_start_that_died(config: SweepConfig, folder: Path) -> str | None:
+    """The id that a process left behind which was killed before the sweep had begun; None if it had not come so far.
+
+    Raises:
+        SweepError: The folder holds a sweep, or anything else.
+    """
+    config_name = config_file(folder).name
+    harmless = {lock_file(folder).name, scratch_file(folder).name, config_name}
+    found = {file.name for file in folder.iterdir() if not file.name.startswith(f"{config_name}.")} - harmless
+    dead = as_recorded(config)
+    if found or (dead.id is None and config_file(folder).exists()) or not _forgotten(dead):
+        raise SweepError(
+            f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name, or go on with "
+            f"it by resume={config.sweep.name}"
+        )
+    return dead.id
+
+
+def _forgotten(config: SweepConfig) -> bool:
+    """Delete the study of a sweep that has an id, unless it has trials; returns whether there is none any more."""
+    try:
+        ledger = Ledger.of(config.reference) if config.id else None
+    except SweepError:  # there is none
+        return True
+    if ledger and ledger.entries():
+        return False
+    if ledger:
+        ledger.discard()
+    return True
+
+
+def _has_begun(records: Records) -> bool:
+    """Whether a sweep may have trials on record."""
+    try:
+        return bool(records.ledger.entries())
+    except LedgerError:
+        return True
+
+
+@contextmanager
+def _taken_back(config: SweepConfig, has_begun: Callable[[], bool]) -> Iterator[None]:
+    """Leave nothing of a new sweep behind if it fails before it has begun, whatever is raised."""
+    try:
+        yield
+    except BaseException:
+        if not has_begun():
+            with suppress(SweepError):
+                _forgotten(config)
+            if config.tracking.name == "mlflow":
+                with suppress(TrackingError):
+                    delete_runs(config.reference, [run.id for run in read_runs(config.reference, ())])
+            shutil.rmtree(config.own_folder, ignore_errors=True)  # or the name would be taken by what never was
+        raise
+
+
+def _find(config: SweepConfig, about: Mapping[str, Any]) -> Records:
+    ledger, folder = reopen_ledger(config), config.own_folder
+    entries = ledger.entries()
+    about = {**about, CONFIG: to_yaml(config)}
+    differing = differences(ledger.attributes, config, about, entries)
+    former, config = config.id, identify(config, ledger)
+    if former not in (None, config.id):
+        differing.append("its folder is a copy, and the original is there: MLflow gets runs of its own for it")
+    about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
+    if config.format == 1 and config.tracking.name == "mlflow":
+        adopt_runs(config.reference, {entry.run_id for entry in entries})
+    tracker = _track(config, about)
+    ledger.describe(about)
+    trials_folder(folder).mkdir(exist_ok=True)
+    replace_text(config_file(folder), about[CONFIG])
+    return Records(config, ledger, tracker, lambda: _reopen(tracker, config, about), differing)
+
+
+def _track(config: SweepConfig, about: Mapping[str, Any]) -> Tracker:
+    tracker = make_tracker(config.tracking, Path(config.sweep.folder))
+    _start(tracker, config, about)
+    return tracker
+
+
+def _start(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
+    tags = {**about[PROVENANCE], FORMAT_TAG: str(config.format)}
+    tracker.start_sweep(str(config.sweep.name), str(config.id), about[CONFIG], tags)
+
+
+def _reopen(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
+    try:
+        with _alone(Path(config.sweep.folder)):
+            _start(tracker, config, about)
+    except OSError as error:
+        raise TrackingError(f"cannot write to {config.sweep.folder}: {error.strerror}") from error
+
+
+@contextmanager
+def _one_line(config: SweepConfig) -> Iterator[None]:
+    """Whatever a library raises while records are opened is told in one line."""
+    try:
+        yield
+    except (ConfigError, SweepError, TrackingError):
+        raise
+    except OSError as error:
+        raise SweepError(
+            f"sweep.folder must be a folder that can be written to, got {config.sweep.folder}: {error.strerror}"
+        ) from error
+    except Exception as error:
+        urls = filter(None, (config.tracking.optuna_url, config.tracking.mlflow_url))
+        reason = redact_error(str(error), *urls).partition("\n")[0]
+        raise SweepError(
+            f"the records of sweep {config.sweep.name} cannot be opened: {type(error).__name__}: {reason}; "
+            "check tracking.optuna_url and tracking.mlflow_url, or run with tracking=none"
+        ) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Sweeps that start at once make the databases' tables one after the other, since two at once fail."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,134 @@
+"""The points that a sweep tries before any is proposed: the control, and those that were given.
+
+They are put into the ledger once. A resume adds those that are new; what it takes out or moves has no effect.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unstuck.analysis.words import counted
+from unstuck.records.errors import SweepError
+from unstuck.records.files import config_file
+from unstuck.records.ledger import Ledger
+from unstuck.sweeps.config.effects import shown
+from unstuck.sweeps.config.schema import from_yaml
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.search.space import Space, given_points, search_space
+
+Raw = Mapping[str, Any]
+"""A point in the study's own parameters."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is tried first.
+
+    Attributes:
+        config: The sweep, all points on record among its own.
+        space: What is searched.
+        known: All that were given when it was started; of a new sweep, all there are.
+        added: Those that a resume gives.
+        without_effect: What it changed in vain, a line each.
+    """
+
+    config: SweepConfig
+    space: Space
+    known: Sequence[Raw]
+    added: Sequence[Raw] = ()
+    without_effect: Sequence[str] = ()
+
+    @property
+    def num_trials(self) -> int:
+        """Trials to run, those that are infeasible not counted."""
+        most = self.config.sweep.num_trials
+        if self.config.sampler.name != "points":
+            return most or 0
+        every = len(self.known) + len(self.added)
+        return every if most is None else min(every, most)
+
+    def enqueue(self, ledger: Ledger) -> list[str]:
+        """Put into the ledger what no trial holds yet; returns what comes of what a resume changed, a line each."""
+        held = ledger.held()
+        late = [raw for raw in self.known if raw not in held.values()]
+        new = [raw for raw in self.added if raw not in held.values()]
+        room = max(0, self.num_trials - ledger.counted())
+        for raw in [*late, *new][:room]:
+            ledger.enqueue(raw)
+        fitting = min(len(new), max(0, room - len(late)))
+        said = list(self.without_effect)
+        if fitting:
+            said.append(f"{_new(fitting)} tried first")
+        for raw in self.added:
+            holders = [number for number, its in held.items() if its == raw]
+            said += [f"1 new point is not tried again: trial {number} holds it" for number in holders[:1]]
+        if missing := len(new) - fitting:
+            enough = self.num_trials + len(late) + len(new) - room
+            said.append(
+                f"{_new(missing)} not tried, since sweep.num_trials={self.num_trials} leaves no room; "
+                f"sweep.num_trials={enough} does"
+            )
+        return said
+
+
+def plan_points(config: SweepConfig) -> Plan:
+    """What a sweep tries first; of one that goes on (`resume`), in the light of what is on record.
+
+    Raises:
+        SweepError: For a space, or points, that cannot be searched.
+    """
+    before = _on_record(config)
+    if before is None or (before.sampler.name == "points") != (config.sampler.name == "points"):
+        space, points = _all_points(config)
+        return Plan(config, space, [space.encode(point) for point in points])
+    had, has = given_points(before), given_points(config)
+    new = [point for point, given in zip(config.sampler.points, has, strict=True) if given not in had]
+    config = replace(config, sampler=replace(config.sampler, points=(*before.sampler.points, *new)))
+    space, points = _all_points(config)
+    # Completed by what the configuration was when they were given, the control included.
+    known = [space.encode(point) for point in _all_points(before)[1]]
+    added = [space.encode(point) for point in search_space(config)[1][len(had) :]]
+    return Plan(config, space, known, added, _without_effect(had, has))
+
+
+def _on_record(config: SweepConfig) -> SweepConfig | None:
+    """The configuration of a sweep that goes on as it was; None of a new one."""
+    file = config_file(config.own_folder)
+    return from_yaml(file.read_text()) if config.resume is not None and file.is_file() else None
+
+
+def _all_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
+    """What is searched, and all that is tried first (all there is, with sampler=points)."""
+    space, points = search_space(config)
+    if config.sampler.name != "points" and config.sweep.control:
+        control = space.base(config)
+        outside = [path for path, kind in space.kinds.items() if not kind.contains(control[path])]
+        if outside:
+            got = ", ".join(f"{path}={shown(control[path])}" for path in outside)
+            raise SweepError(
+                f"the control, trial 0, must lie inside the space, got {got}; widen the space, or set "
+                "sweep.control=false"
+            )
+        points = [control, *(point for point in points if point != control)]
+    return space, points
+
+
+def _without_effect(had: Sequence[Raw], has: Sequence[Raw]) -> list[str]:
+    said = []
+    gone = [point for point in had if point not in has]
+    if gone:
+        is_no_longer = "is no longer" if len(gone) == 1 else "are no longer"
+        said.append(
+            f"{counted(len(gone), 'point')} {is_no_longer} in sampler.points: that has no effect, since what was given "
+            "before stays on record, tried or to be tried"
+        )
+    if [point for point in had if point in has] != [point for point in has if point in had]:
+        said.append(
+            "sampler.points has another order: that has no effect, since points are tried in the order in which they "
+            "were given first"
+        )
+    return said
+
+
+def _new(count: int) -> str:
+    return f"{counted(count, 'new point')} {'is' if count == 1 else 'are'}"

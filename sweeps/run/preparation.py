@@ -1,0 +1,111 @@
+"""Check a sweep before anything is on record, and work out what it runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from rich.console import Console
+from unstuck.records.errors import SweepError
+from unstuck.records.machine import Cores, granted_cores
+from unstuck.rl import metrics
+from unstuck.rl.config import TRIAGE
+from unstuck.rl.data import FlowData
+from unstuck.rl.envs import make_vec
+from unstuck.rl.machine import require_machine
+from unstuck.sweeps.config.effects import Idle, refuse_idle
+from unstuck.sweeps.config.flows import load_data, loaded, name_flows
+from unstuck.sweeps.config.identity import as_recorded
+from unstuck.sweeps.config.settings import ResourcesConfig, SweepConfig
+from unstuck.sweeps.ray_tune.cluster import join_cluster
+from unstuck.sweeps.run.points import Plan, plan_points
+from unstuck.sweeps.screen.summary import print_text
+from unstuck.sweeps.worker.memory import require_memory
+
+
+@dataclass(frozen=True)
+class PreparedSweep:
+    """A sweep that has passed all checks.
+
+    Attributes:
+        config: Configuration of the sweep, without `resume` and `retry`.
+        plan: Space, and points that are tried first.
+        data: Flows to train on; None for an environment without.
+        flows: Fingerprint of the flows.
+        slots: Trials that run at the same time.
+        granted: Cores that were granted.
+        is_resume: True for a sweep that is on record already.
+        is_retry: True to run crashed trials again.
+    """
+
+    config: SweepConfig
+    plan: Plan
+    data: FlowData | None
+    flows: str | None
+    slots: int
+    granted: Cores
+    is_resume: bool
+    is_retry: bool
+
+
+def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -> PreparedSweep:
+    """Check everything that can be checked before anything is on record.
+
+    Args:
+        config: The composed configuration; its name is set.
+        idle: Settings of a sweep on record that nothing reads.
+        console: Where to print notes.
+
+    Raises:
+        ConfigError, DataError, SweepError: What is wrong.
+    """
+    is_resume, is_retry = config.resume is not None, config.retry is not None
+    if is_resume:
+        config = as_recorded(config)
+        _allow_idle(idle, config.format, console)
+    _check_metric(config)
+    plan = plan_points(config)
+    data, flows = load_data(plan.config)
+    config = replace(name_flows(plan.config, flows), resume=None, retry=None)
+    for line in loaded(data):
+        print_text(line, console)
+    make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
+    granted = join_cluster(config.resources) or granted_cores()
+    slots = _slots(config.resources, granted)
+    if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks
+        require_machine(config.ppo)
+        require_memory(config, data, config.sweep.seeds, slots)
+    return PreparedSweep(config, plan, data, flows, slots, granted, is_resume, is_retry)
+
+
+def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:
+    """Say what nothing reads in a sweep that was started before that was refused."""
+    if recorded > 1:
+        refuse_idle(idle)
+    for one in idle:
+        console.print(f"note: {one}; the sweep goes on without it", markup=False, highlight=False)
+
+
+def _check_metric(config: SweepConfig) -> None:
+    metric, mode = config.sweep.metric, config.sweep.mode
+    known = (*metrics.EVAL,) if config.env.id == TRIAGE else (metrics.EVAL_RETURN,)
+    if metric not in known:
+        raise SweepError(
+            f"sweep.metric must be one that {config.env.id} is evaluated by ({', '.join(known)}), got {metric!r}; "
+            f"write sweep.metric={get_close_matches(metric, known, 1, 0)[0]}"
+        )
+    sensible = "min" if metric in metrics.ERRORS else "max"
+    if mode != sensible and config.format > 1:
+        what = "which counts errors" if metric in metrics.ERRORS else "of which more is better"
+        raise SweepError(f"sweep.mode must be {sensible} for {metric}, {what}, got {mode}")
+
+
+def _slots(resources: ResourcesConfig, granted: Cores) -> int:
+    """Trials that run at the same time."""
+    for name in ("cpus", "cpus_per_trial"):
+        asked = getattr(resources, name)
+        if asked is not None and asked > granted.count:
+            raise SweepError(
+                f"resources.{name} must not exceed the cores that there are for this sweep, {granted}, got {asked}; "
+                + ("leave it out to use them all" if name == "cpus" else "lower it")
+            )
+    return (resources.cpus or granted.count) // resources.cpus_per_trial

@@ -1,0 +1,141 @@
+"""Whether a sweep can be gone on with: what differs from how it was recorded, and what that means.
+
+A result means something as long as trials compare: same objective, same members, same training, same data. How far the
+sweep goes, on what machine, and who proposes and stops trials may change.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from unstuck.records.axis import BATCH
+from unstuck.records.errors import SweepError
+from unstuck.records.ledger import Entry
+from unstuck.records.names import flatten
+from unstuck.sweeps.config.flows import DATA, require_same_flows
+from unstuck.sweeps.config.schema import from_yaml
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.search.space import Choice, Space, search_space
+from unstuck.sweeps.stopping.asha import Asha
+
+CONFIG, PROVENANCE = "config", "provenance"
+"""Attributes of a sweep in the ledger: its configuration in YAML, and which code ran where."""
+
+_FREE = (
+    *("sweep.num_trials", "sweep.max_hours", "sweep.folder", "resources.", "tracking.", "data.fingerprint"),
+    "sampler.points",  # `sweeps.run.points` says it
+)
+"""May differ, and need no word here; a dot at the end stands for the whole group."""
+
+_MEANING = {
+    "sweep.control": "that has no effect: trial 0 is what it was, and no control is added",
+    "sampler.num_startup_trials": "random draws end after so many trials, those on record included",
+    "sampler.": "proposals are drawn by it from here on",
+    "scheduler.spared_share": "it decides who is spared at the rungs that are still to come",
+    "scheduler.": "trials are stopped by it from here on; those that have ended were not",
+    "health.": "trials are stopped by it from here on; those that have ended were not",
+}
+"""May differ, and what that means."""
+
+_SWITCHED = {
+    ("sampler.name", "points"): "nothing is proposed any more",
+    ("scheduler.name", "none"): "no trial is stopped by comparison from here on; those that were stay so",
+    ("scheduler.name", "asha"): "trials are stopped by it from here on, and compared with those alone that it judged",
+    ("health.enabled", False): "only numbers that are not finite end a trial from here on; those that ended stay so",
+}
+"""The same of a switch, by what it is now."""
+
+
+def differences(
+    recorded: Mapping[str, Any], config: SweepConfig, now: Mapping[str, Any], entries: Sequence[Entry]
+) -> list[str]:
+    """What differs between a sweep on record and how it is to go on, a line each, with what that means.
+
+    Args:
+        recorded: The sweep's attributes in the ledger.
+        config: How it is to go on.
+        now: The attributes that a sweep started now would have.
+        entries: Its trials so far.
+
+    Raises:
+        SweepError: With such a difference the result would mean nothing.
+    """
+    if CONFIG not in recorded:  # its process died before it had asked for anything
+        return []
+    before = from_yaml(str(recorded[CONFIG]))
+    same_data = recorded.get(DATA, now.get(DATA)) == now.get(DATA)
+    found = [*_settings(before, config, same_data), *_space(before, config, entries)]
+    if (old := _rungs(before)) != (new := _rungs(config)) and old and new:
+        raise _refusal("the scheduler's rungs", old, new, "results at other iterations do not compare")
+    require_same_flows(config, recorded, now.get(DATA))
+    return found + list(_provenance(recorded.get(PROVENANCE, {}), now.get(PROVENANCE, {})))
+
+
+def _rungs(config: SweepConfig) -> tuple[int, ...]:
+    """Where trials are compared with others; nowhere without a scheduler that does."""
+    if config.scheduler.name != "asha":
+        return ()
+    return Asha(config, search_space(config)[0].axis(config)).rungs
+
+
+def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:
+    """Differing settings; the space is another matter."""
+    old, new = (flatten({**asdict(config), "space": None, "resume": None, "id": None}) for config in (before, after))
+    space = search_space(after)[0]
+    searched, counts_env_steps = space.paths, space.axis(after).in_env_steps
+    for key in sorted(old.keys() | new.keys()):
+        was, is_now = old.get(key), new.get(key)
+        if was == is_now or key.startswith(_FREE):
+            continue
+        meaning = next((text for start, text in _MEANING.items() if key.startswith(start)), None)
+        if key == "data.path" and same_data:
+            meaning = "it holds the same flows"
+        if key in searched and not (key in BATCH and counts_env_steps):
+            meaning = (
+                "it is searched, so only the control differs, and the one on record had the former value; new points "
+                "are completed by it"
+            )
+        if meaning is None:
+            raise _refusal(key, was, is_now, "trials with another one do not compare")
+        yield f"{key} was {was}, is now {is_now}: {_SWITCHED.get((key, is_now), meaning)}"
+
+
+def _space(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
+    """A space may be widened as long as the study can hold both, and the trials so far lie inside."""
+    (old, _), (new, _) = search_space(before), search_space(after)
+    if old == new:
+        return
+    if old.paths != new.paths:
+        raise _refusal("the space", ", ".join(old.paths), ", ".join(new.paths), "trials so far lack what is new in it")
+    for path, kind in new.kinds.items():
+        was = old.kinds[path]
+        if type(was) is not type(kind) or (isinstance(kind, Choice) and kind != was):
+            where, why = f"space.{path}", "the ledger cannot hold both: only bounds can be moved"
+            if after.sampler.name == "points":
+                where, why = f"what sampler.points give {path}", "the ledger cannot hold a value that is new to it"
+            raise _refusal(where, was, kind, why)
+    outside = [entry.number for entry in entries if entry.values and not new.contains(entry.values)]
+    if outside:
+        numbers = ", ".join(map(str, outside))
+        raise _refusal("the space", _words(old), _words(new), f"trials so far must lie inside, and {numbers} do not")
+    yield f"the space was {_words(old)}, is now {_words(new)}: trials are drawn from it from here on"
+
+
+def _provenance(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key) and not key.startswith("host."):
+            yield (
+                f"{key} was {before.get(key, 'unknown')}, is now {after.get(key, 'unknown')}: the same configuration "
+                "may give other numbers from here on"
+            )
+
+
+def _refusal(what: str, was: object, is_now: object, why: str) -> SweepError:
+    return SweepError(
+        f"{what} must be what the sweep was started with, {was}, got {is_now}: {why}; resume it as it was, or start a "
+        "new sweep"
+    )
+
+
+def _words(space: Space) -> str:
+    return ", ".join(f"{path}: {kind}" for path, kind in space.kinds.items())

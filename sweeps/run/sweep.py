@@ -1,0 +1,149 @@
+"""One sweep from start to end: open the records, let Ray Tune run the trials, close the records."""
+
+import math
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from unstuck.analysis.words import counted
+from unstuck.records.errors import LedgerError, StartupError, SweepError
+from unstuck.records.outcome import Outcome
+from unstuck.records.provenance import provenance
+from unstuck.sweeps.config.effects import Idle
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.explain.reports import write_reports
+from unstuck.sweeps.mirror import Outbox, RecordedTrials
+from unstuck.sweeps.ray_tune.stop import StopRequest
+from unstuck.sweeps.ray_tune.tuning import tune_trials
+from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.run.ending import End, Ended, OpenSweep
+from unstuck.sweeps.run.opening import Records, open_records
+from unstuck.sweeps.run.preparation import PreparedSweep, prepare_sweep
+from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.stopping.asha import Asha
+
+_PLAIN_WIDTH = 140
+"""Width of the leaderboard in a file or a pipe, where nobody's screen is too narrow."""
+
+
+def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] = ()) -> int:
+    """Run a sweep and print what came of it.
+
+    Args:
+        config: The composed configuration; its name is set.
+        command: The words that the sweep was called with, for the command that reruns the best trial.
+        idle: Settings of a sweep on record that nothing reads.
+
+    Returns:
+        The process's exit code: 0, 1 if no trial completed, the ledger failed, the disk is full or Ray died, or 130
+        after Ctrl-C.
+
+    Raises:
+        ConfigError, DataError, SweepError, TrackingError: What is wrong, before any worker starts.
+    """
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PLAIN_WIDTH)
+    prepared = prepare_sweep(config, idle, console)
+    with StopRequest() as stop:
+        with open_records(prepared.config, prepared.flows, provenance(), prepared.is_resume) as records:
+            if prepared.is_retry:
+                records.ledger.reopen_crashed()
+            about_points = prepared.plan.enqueue(records.ledger)
+            _announce(prepared, records, [*records.differences, *about_points], console)
+            sweep = _open_sweep(prepared, records, command, console)
+            try:
+                with sweep.progress:
+                    sweep.catch_up()
+                    stop.arm_forced_exit(sweep.make_forced_exit(lambda: stop.is_asked))
+                    ended = _run_trials(prepared, sweep, stop)
+                    stop.disarm_forced_exit()
+                sweep.close(ended)
+                report = _report(prepared, sweep, ended, records, stop)
+            except KeyboardInterrupt:  # a second Ctrl-C, while records were being closed: the resume closes them
+                stop.shield()
+                sweep.say_how_to_resume(End.BY_USER.text)
+                return End.BY_USER.exit_code
+            stop.shield()  # what is left takes a moment
+        return sweep.conclude(ended, records.ledger, report)
+
+
+def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str], console: Console) -> OpenSweep:
+    """Connect driver, outbox and screen of a sweep whose records are open."""
+    config = records.config
+    progress = Progress(config, prepared.plan.num_trials, console, prepared.plan.space.axis(config))
+    trials = RecordedTrials(config, prepared.plan.space, records.ledger, progress.warn)
+    outbox = Outbox(records.tracker, trials, records.reopen, progress.warn)
+    driver = Driver(config, prepared.plan.num_trials, prepared.plan.space, records.ledger, outbox, progress)
+    return OpenSweep(config, command, driver, outbox, progress, console)
+
+
+def _report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:
+    """Write the reports, unless the user waits or the ledger is gone; returns what they say."""
+    if ended.end is End.BY_USER or isinstance(sweep.driver.failure, LedgerError):
+        return ""
+    sweep.console.print("Writing the report", highlight=False)
+    return write_reports((sweep.config, prepared.plan.space), records.ledger, records.tracker, lambda: stop.is_asked)
+
+
+def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], console: Console) -> None:
+    """Say what is about to be run; of a sweep that goes on, what there is already, and what differs."""
+    config, plan, entries = records.config, prepared.plan, records.ledger.entries()
+    num_trials, granted = plan.num_trials, prepared.granted
+    size = f"{counted(num_trials, 'trial')} x {counted(config.sweep.seeds, 'seed')}, {prepared.slots} at a time"
+    size += f" on {granted}" if granted.limit else ""
+    console.print(f"Sweep {config.sweep.name}: {size}", highlight=False)
+    for difference in differences:
+        console.print(f"  {difference}", markup=False, highlight=False)
+    axis = plan.space.axis(config)
+    if config.scheduler.name == "asha" and not Asha(config, axis).rungs:
+        text = (
+            f"  asha stops nobody: its first rung, {axis.at(config.scheduler.grace_iterations * axis.scale)}, does not "
+            "lie before a trial's last three evaluations; lower scheduler.grace_iterations or ppo.eval_every"
+        )
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if text := plan.space.about_rollouts(config):
+        console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+    ended = sum(not entry.is_open and entry.outcome is not Outcome.INFEASIBLE for entry in entries)
+    unfinished = [entry.number for entry in entries if entry.is_open]
+    if unfinished:
+        console.print(f"  {ended} trials have ended; trials {', '.join(map(str, unfinished))} go on", highlight=False)
+    elif ended >= num_trials:
+        extend = "" if config.sampler.name == "points" else f" sweep.num_trials={2 * ended} extends the sweep."
+        console.print(f"Nothing left to do: all {ended} trials have ended.{extend}", highlight=False)
+    elif ended:
+        console.print(f"  {ended} trials have ended, {num_trials - ended} are to come", highlight=False)
+
+
+def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) -> Ended:
+    """Run trials until none is left, or the sweep has to end; no trial is left open on record."""
+    driver, hours = sweep.driver, sweep.config.sweep.max_hours
+    deadline = time.monotonic() + hours * 3600 if hours is not None else math.inf
+    ended = Ended(End.FAILED)
+    if driver.is_finished:
+        return Ended(End.FINISHED)
+
+    def is_over() -> bool:
+        failed = isinstance(driver.failure, LedgerError | StartupError)  # else running trials may run to their end
+        return stop.is_asked or time.monotonic() >= deadline or failed
+
+    try:
+        tune_trials(sweep.config, prepared.data, prepared.slots, driver, stop, is_over)
+        ended = Ended(End.FINISHED) if driver.is_finished else _why_ended(driver, stop, hours)
+    except SweepError as error:
+        driver.failure, ended = error, Ended(End.FAILED, str(error))
+    except KeyboardInterrupt:
+        ended = Ended(End.BY_USER)
+    except Exception:
+        if not stop.is_asked:
+            raise
+        ended = Ended(End.BY_USER)  # Ray raises when its workers end
+    finally:
+        stop.guarded(driver.interrupt)(ended.reason)
+    return ended
+
+
+def _why_ended(driver: Driver, stop: StopRequest, hours: float | None) -> Ended:
+    if driver.failure:
+        return Ended(End.FAILED, str(driver.failure))
+    return Ended(End.BY_USER) if stop.is_asked else Ended(End.TIME_UP, f"the time budget of {hours:g} h is used up")

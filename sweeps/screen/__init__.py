@@ -1,0 +1,1 @@
+"""Show what the user sees of a sweep, and what to type next."""

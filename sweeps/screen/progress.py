@@ -1,0 +1,201 @@
+"""Show a running sweep: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from unstuck.records.axis import ITERATION, Axis
+from unstuck.records.names import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.stopping.live_trial import LiveTrial
+
+_HEARTBEAT_S = 30.0
+"""Plain lines: the longest silence while trials run."""
+
+_RECENT = 6
+"""Live table: ended trials shown."""
+
+_NOT_DONE = (Outcome.INFEASIBLE, Outcome.INTERRUPTED)
+"""Outcomes that do not count as one of the trials to run."""
+
+
+@dataclass(frozen=True)
+class _Best:
+    number: int
+    value: float
+    spread: float | None
+
+
+class Progress:
+    """Told by the driver what happens; a context manager that draws while it is open.
+
+    Args:
+        config: The sweep.
+        num_trials: Trials to run.
+        console: Where to draw.
+        axis: What trials are counted by; None: iterations.
+    """
+
+    def __init__(self, config: SweepConfig, num_trials: int, console: Console, axis: Axis | None = None) -> None:
+        self._config, self._num_trials, self._console = config, num_trials, console
+        self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
+        self._started = time.monotonic()
+        self._running: dict[int, LiveTrial] = {}
+        # All there are from the start: the thread that draws must not meet a counter that grows.
+        self._outcomes = dict.fromkeys(Outcome, 0)
+        self._earlier = 0
+        self._best: _Best | None = None
+        self._recent: deque[Text] = deque(maxlen=_RECENT)
+        self._warnings: list[str] = []
+        self._last_line = self._started
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4) if self._animated else None
+
+    @property
+    def _animated(self) -> bool:
+        return self._console.is_terminal and not self._console.is_dumb_terminal
+
+    def __enter__(self) -> "Progress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def recall(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
+        """A trial had ended before this process began."""
+        self._outcomes[outcome] += 1
+        self._earlier += outcome not in _NOT_DONE
+        self._compare(number, outcome, value, spread)
+
+    def started(self, trial: LiveTrial) -> None:
+        """Show a trial that was handed to a worker."""
+        self._running[trial.number] = trial
+
+    def evaluated(self, trial: LiveTrial) -> None:
+        """Show how far a running trial is; a plain line, after a long silence."""
+        if time.monotonic() - self._last_line > _HEARTBEAT_S:
+            at = ", ".join(self._at(running) for running in self._running.values() if running.last_step)
+            self._line(f"running: {at}; {self._status()}")
+
+    def ended(self, trial: LiveTrial, verdict: Verdict) -> None:
+        """Show how a trial ended."""
+        self._running.pop(trial.number, None)
+        value, spread = trial.score()
+        self._outcomes[verdict.outcome] += 1
+        self._compare(trial.number, verdict.outcome, value, spread)
+        shown = "" if value is None else f" {_value(value, spread)}"
+        text = f"trial {trial.number} {verdict.outcome}{shown}: {verdict.reason}"
+        if trial.title and verdict.outcome is not Outcome.STUCK:  # whose reason is its diagnosis
+            text += f" ({trial.title})"
+        self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
+        self._line(f"{text}; {self._status()}")
+
+    def noted(self, number: int, notes: Mapping[str, str]) -> None:
+        """A worker says what happened to a trial's checkpoint."""
+        if CHECKPOINT in notes:
+            self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")
+        if RESUMED_FROM in notes:
+            exactly = "" if RESUMED_EXACTLY not in notes else ", not bit for bit: see docs/resume.md"
+            self._line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
+
+    def warn(self, message: str) -> None:
+        """Something went wrong that does not end the sweep. Each message is shown once."""
+        if message not in self._warnings:
+            self._warnings.append(message)
+            self._line(f"warning: {message}")
+
+    def _compare(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
+        if outcome is Outcome.COMPLETED and value is not None and self._improves(number, value):
+            self._best = _Best(number, value, spread)
+
+    def _improves(self, number: int, value: float) -> bool:
+        """Whether a trial is the best so far; of equal ones, which are frequent while F1 is 0, the lowest number is."""
+        if self._best is None:
+            return True
+        if value == self._best.value:
+            return number < self._best.number
+        return value > self._best.value if self._config.sweep.mode == "max" else value < self._best.value
+
+    def _line(self, text: str) -> None:
+        if not self._live:
+            self._last_line = time.monotonic()
+            print(f"[{_duration(self._last_line - self._started)}] {text}", file=self._console.file, flush=True)
+
+    def _status(self) -> str:
+        done = f"{self._done} of {self._num_trials} done{self._time_left()}"
+        if self._best is None:
+            return done
+        return f"best {_value(self._best.value, self._best.spread)} (trial {self._best.number}); {done}"
+
+    @property
+    def _done(self) -> int:
+        return sum(count for outcome, count in self._outcomes.items() if outcome not in _NOT_DONE)
+
+    def _time_left(self) -> str:
+        """Estimate the time left by the pace so far; running trials count as half done.
+
+        Empty before the first trial has ended, and after the last.
+        """
+        done_here = self._done - self._earlier
+        if not done_here or self._done >= self._num_trials or self._outcomes[Outcome.INTERRUPTED]:
+            return ""
+        elapsed = time.monotonic() - self._started
+        pace = (done_here + len(self._running) / 2) / elapsed
+        left = (self._num_trials - self._done - len(self._running) / 2) / pace
+        if self._config.sweep.max_hours is not None:
+            left = min(left, self._config.sweep.max_hours * 3600 - elapsed)
+        return f", about {_duration(max(left, 0))} left"
+
+    def _at(self, trial: LiveTrial) -> str:
+        """Describe how far a running trial is, and its diagnosis."""
+        at = self._axis.at(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
+        return f"trial {trial.number} at {at}" + (f" ({trial.title})" if trial.title else "")
+
+    def _draw(self) -> Group:
+        elapsed = _duration(time.monotonic() - self._started)
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items() if count)
+        head = Text(f"{self._config.sweep.name}  {elapsed}  {self._status()}", style="bold")
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in ("running", self._axis.unit, self._config.sweep.metric, "diagnosis", "configuration"):
+            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        for number, trial in sorted(self._running.items()):
+            value, spread = trial.score()
+            shown = "" if value is None else _value(value, spread)
+            reached = f"{trial.last_step}/{self._axis.length}"
+            table.add_row(str(number), reached, shown, trial.title, describe(trial.values))
+        warnings = [Text(f"warning: {message}", style="yellow") for message in self._warnings[-2:]]
+        return Group(head, Text(counts or "no trial has ended yet", style="dim"), table, *self._recent, *warnings)
+
+
+def _value(value: float, spread: float | None) -> str:
+    """A trial's value, with the spread of its members if there are several."""
+    return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
+
+
+def describe(values: Mapping[str, Any]) -> str:
+    """Format searched settings on one line, without their group: `lr=0.0003 gamma=0.99`."""
+    return " ".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in values.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

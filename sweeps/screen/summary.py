@@ -1,0 +1,234 @@
+"""What the user reads when a sweep has ended: who won, how trials ended, and what to type next."""
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from unstuck.analysis.overrides import literal, point
+from unstuck.analysis.programs import module_program, sweep_program, sweep_words, tool
+from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
+from unstuck.analysis.words import counted
+from unstuck.records.axis import BATCH
+from unstuck.records.ledger import Entry, best
+from unstuck.records.mlflow.connection import NO_TELEMETRY
+from unstuck.records.outcome import Outcome
+from unstuck.records.redact import redact_value
+from unstuck.rl import metrics
+from unstuck.sweeps.config.effects import idle_settings
+from unstuck.sweeps.config.flows import fingerprint_words
+from unstuck.sweeps.config.schema import settings
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.search.space import search_space
+
+_TOP = 10
+"""Rows of the leaderboard."""
+
+_NAME_LENGTH = 88
+"""Of the sweep's name, in the name of a rerun: names have at most 100 characters."""
+
+NONE_COMPLETED = "no trial completed"
+"""Why a sweep that ran to its end has failed."""
+
+_NUMBER = re.compile(r"\d+")
+"""Left out where reasons are compared: `0.31 < 0.44` is the same one as `0.29 < 0.44`."""
+
+_NOT_RERUN = (
+    "resume",
+    "retry",
+    "sweep.name",
+    "sweep.num_trials",
+    "sweep.max_hours",
+    "sweep.control",
+    "data.fingerprint",
+)
+_NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
+
+
+def show_summary(
+    config: SweepConfig, command: Sequence[str], entries: Sequence[Entry], report: str, console: Console
+) -> None:
+    """Print the leaderboard, how trials ended, what the report says, what to type next, and how to open the two UIs."""
+    console.print(leaderboard(config, entries))
+    if any(entry.outcome is Outcome.PRUNED for entry in entries):
+        console.print(VALUE_AND_RUNG, soft_wrap=True, highlight=False)
+    counts = Counter(entry.outcome for entry in entries if entry.outcome)
+    could_not_run = counts.pop(Outcome.INFEASIBLE, 0)
+    ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    console.print(
+        f"{sum(counts.values())} trials: {ended}"
+        + (f"; {could_not_run} more could not run and do not count (infeasible)" if could_not_run else "")
+    )
+    if report:
+        console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
+    winner = best(entries, config.sweep.mode)
+    if winner is None:
+        console.print("No trial completed, so there is no best one: the reasons are in the table.")
+    else:
+        console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
+        print_command(rerun_command(config, command, winner), console)
+        console.print("Judge it on fresh seeds and on test flows that the search never saw:")
+        print_command(champion_command(config), console)
+    if (server := tracking_server(config)) is not None:
+        console.print(f"MLflow shows what was recorded: {server}", soft_wrap=True, markup=False, highlight=False)
+    uis = (
+        "the Optuna dashboard on port 8080" if server else "MLflow on http://127.0.0.1:5000, the dashboard on port 8080"
+    )
+    console.print(f"Open what was recorded ({uis}):", highlight=False)
+    for line in ui_commands(config):
+        print_command(line, console)
+
+
+def no_success(entries: Sequence[Entry]) -> str:
+    """What there is to say of a sweep in which no trial completed: how most ended, and their commonest reason."""
+    text = f"{NONE_COMPLETED[0].upper()}{NONE_COMPLETED[1:]}, so this sweep is no success"
+    if not entries:
+        return f"{text}: none was started"
+    outcome = _commonest([str(entry.outcome or "open") for entry in entries])
+    reasons = [entry.reason for entry in entries if str(entry.outcome or "open") == outcome]
+    alike = _commonest([_NUMBER.sub("", reason) for reason in reasons])
+    often = [reason for reason in reasons if _NUMBER.sub("", reason) == alike]
+    share = f", {len(often)} of them since" if len(often) < len(reasons) else ""
+    return f"{text}. {len(reasons)} of {len(entries)} {outcome}{share}: {often[0] or 'no reason is on record'}"
+
+
+def _commonest(words: Sequence[str]) -> str:
+    return Counter(words).most_common(1)[0][0]
+
+
+def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
+    """The best trials by their value; those that were stopped stand below the completed ones."""
+    table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {counted(config.sweep.seeds, 'seed')}")
+    is_spread = config.sweep.seeds > 1
+    for name in ("trial", "value", *["± seeds"] * is_spread):
+        table.add_column(name, justify="right", no_wrap=True)
+    paths = list(dict.fromkeys(path for entry in entries for path in entry.values))
+    for path in paths:
+        table.add_column(path.rpartition(".")[2], justify="right", no_wrap=True)
+    table.add_column("ended", max_width=60)
+    ranked = sorted(entries, key=lambda entry: _rank(entry, config.sweep.mode))
+    for entry in ranked[:_TOP]:
+        spread = entry.summary.get(metrics.FINAL_SPREAD)
+        table.add_row(
+            str(entry.number),
+            "" if entry.value is None else f"{entry.value:.4f}",
+            *["" if spread is None else f"{spread:.4f}"] * is_spread,
+            *(_number(entry.values.get(path)) for path in paths),
+            Text("completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"),
+        )
+    return table
+
+
+def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
+    """The command that trains one trial's configuration again, on the same seeds and to the end.
+
+    Args:
+        config: The sweep.
+        command: The words that the sweep was called with: overrides, and options such as `--config-dir X`.
+        entry: The trial.
+
+    Returns:
+        The command's words, with `***` for passwords.
+    """
+    in_env_steps = search_space(config)[0].axis(config).in_env_steps
+    # What sets the budget in environment steps stays as it was; the trial's own values are a point beside it.
+    idle = {one.setting for one in idle_settings(config, settings())}
+    left_out = idle | (entry.values.keys() - set(BATCH if in_env_steps else ()))
+    kept = [
+        redact_value(word)
+        for before, word in zip(("", *command), command, strict=False)
+        if _is_option(before) or _is_kept(word, left_out)
+    ]
+    values = [f"{path}={literal(value)}" for path, value in entry.values.items()]
+    if in_env_steps:
+        values = []
+    return [
+        *sweep_program(),
+        *kept,
+        # Values, not groups: what an experiment sets itself would win over the choice of a group.
+        "sampler.name=points",
+        f"sampler.points=[{point(entry.values if in_env_steps else {})}]",
+        "scheduler.name=none",
+        "health.enabled=false",
+        "sweep.num_trials=null",
+        "sweep.max_hours=null",
+        *fingerprint_words(config),
+        f"sweep.name={str(config.sweep.name)[:_NAME_LENGTH]}-trial{entry.number}",
+        *values,
+    ]
+
+
+def resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
+    """The command that goes on with a sweep, from the words that it was called with; `***` for passwords."""
+    kept = [
+        redact_value(word)
+        for before, word in zip(("", *command), command, strict=False)
+        if _is_option(before) or word.partition("=")[0].lstrip("+~") not in ("sweep.name", "resume", "retry")
+    ]
+    return [*sweep_program(), *kept, f"resume={config.sweep.name}"]
+
+
+def champion_command(config: SweepConfig) -> list[str]:
+    """The command that judges the best trial; it asks for the ledger's URL where that holds a password."""
+    words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
+    command = [*module_program("sweeps"), "champion", *words]
+    url = redact_value(config.tracking.optuna_url or "")
+    return command if url == (config.tracking.optuna_url or "") else [*command, "--optuna-url", url]
+
+
+def ui_commands(config: SweepConfig) -> list[list[str]]:
+    """Commands that open MLflow and the Optuna dashboard on what was recorded."""
+    commands = []
+    if config.tracking.name == "mlflow" and tracking_server(config) is None:
+        runs_url = redact_value(config.reference.mlflow_url)
+        quiet = [f"{name}={value}" for name, value in NO_TELEMETRY.items()]
+        commands.append([*quiet, tool("mlflow"), "ui", "--backend-store-uri", runs_url])
+    optuna_url = redact_value(config.reference.ledger_url)
+    commands.append([tool("optuna-dashboard"), optuna_url])
+    return commands
+
+
+def tracking_server(config: SweepConfig) -> str | None:
+    """Where a tracking server shows the runs; None for a database, which a server of the user's own has to open."""
+    url = config.reference.mlflow_url
+    return redact_value(url) if config.tracking.name == "mlflow" and url.startswith(("http://", "https://")) else None
+
+
+def _rank(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:
+    value = 0.0 if entry.value is None else entry.value
+    return (
+        entry.outcome is not Outcome.COMPLETED,
+        entry.value is None,
+        -value if mode == "max" else value,
+        entry.number,
+    )
+
+
+def _is_option(word: str) -> bool:
+    """Whether the word after it is its value, whatever that looks like: `--config-dir X`."""
+    return word.startswith("-") and "=" not in word
+
+
+def _is_kept(override: str, left_out: Collection[str]) -> bool:
+    key = override.partition("=")[0].lstrip("+~")
+    return key not in (*_NOT_RERUN, *left_out) and key.partition(".")[0] not in _NOT_RERUN_GROUPS
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def print_text(text: str, console: Console) -> None:
+    """Print a text as it is, on one line."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def print_command(words: Sequence[str], console: Console) -> None:
+    """Print a command to type next."""
+    # Not wrapped, so that it can be copied.
+    console.print("  " + shlex.join(words), soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,1 @@
+"""Define what is searched, and who proposes."""

@@ -1,0 +1,35 @@
+"""Samplers: who proposes configurations, one sampler for each trial."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from unstuck.records.ledger import Ledger
+from unstuck.rl.seeding import as_int
+from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig
+
+
+def make_sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
+    """Make the sampler that proposes the trial of this number, the same in every process."""
+    own_seed = as_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), number)))
+    if config.name == "tpe":
+        return TPESampler(n_startup_trials=config.num_startup_trials, seed=own_seed)
+    return RandomSampler(seed=own_seed)
+
+
+def sampler_maker(sampler: SamplerConfig, seed: int) -> Callable[[int], BaseSampler]:
+    """Return the call that makes the sampler of a trial from the trial's number."""
+    return partial(make_sampler, sampler, seed)
+
+
+def create_ledger(url: str, sweep: StudyConfig, sampler: SamplerConfig, attributes: Mapping[str, Any]) -> Ledger:
+    """Make the ledger of a new sweep, with the sampler that the settings name; see `Ledger.create`."""
+    objective = (sweep.metric, sweep.mode)
+    return Ledger.create(url, str(sweep.name), objective, attributes, sampler_maker(sampler, sweep.seed))
+
+
+def reopen_ledger(config: SweepConfig) -> Ledger:
+    """Open the ledger of a sweep that goes on, with the sampler that the settings name; see `Ledger.of`."""
+    return Ledger.of(config.reference, sampler_maker(config.sampler, config.sweep.seed))

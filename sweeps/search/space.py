@@ -1,0 +1,557 @@
+"""What a sweep searches: a kind of range for each setting, and how optuna sees it.
+
+A space is nested like the configuration, with exactly one kind at each leaf: `ppo: {lr: {log: [1e-5, 1e-2]}}`.
+Optuna samples *raw* parameters, named by their dotted path; a kind turns them into values of the setting and back.
+"""
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from unstuck.records.axis import BATCH, Axis
+from unstuck.records.errors import SweepError
+from unstuck.rl.budget import Budget
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.errors import ConfigError
+from unstuck.sweeps.config.kinds import kind_missing
+from unstuck.sweeps.config.schema import GROUPS, nearest, settings, typed
+from unstuck.sweeps.config.settings import SweepConfig
+
+_OBJECTIVE = "it defines what trials are compared by"
+_BUDGET = "it is the budget that trials are compared at"
+_MACHINE = "it is about the machine, and no result must depend on that"
+
+NEVER_SEARCHED: Mapping[str, str] = MappingProxyType(
+    {
+        "env.id": _OBJECTIVE,
+        "env.flows_per_episode": _OBJECTIVE,
+        "env.reward_benign": _OBJECTIVE,
+        "env.reward_threat": _OBJECTIVE,
+        "env.eval_episodes": _OBJECTIVE,
+        "env.vectorization": _MACHINE,
+        "ppo.num_iterations": _BUDGET,
+        "ppo.eval_every": _OBJECTIVE,
+        "ppo.device": _MACHINE,
+        "ppo.compile": _MACHINE,
+    }
+)
+"""Settings of these groups that must be the same for all trials of a sweep, and why."""
+
+_FORMAT = 2
+"""Sweeps whose records are of an earlier format may have searched them, or what can never run, and go on."""
+
+DRAWS = 1000
+"""Random draws of which at least one must be able to run."""
+
+
+class Kind(ABC):
+    """A range of one setting, with its scale."""
+
+    name: ClassVar[str]
+    """What it is called in YAML."""
+
+    @abstractmethod
+    def distribution(self) -> BaseDistribution:
+        """What optuna samples raw parameters from."""
+
+    @abstractmethod
+    def contains(self, value: Any) -> bool:
+        """Whether the range holds this value of the setting."""
+
+    def to_raw(self, value: Any) -> Any:
+        """What optuna stores for a value of the setting: None, bool, int, float or str."""
+        return value
+
+    def from_raw(self, raw: Any) -> Any:
+        """Value of the setting for what optuna stored. Inverse of `to_raw`."""
+        return raw
+
+    def to_unit(self, value: Any) -> float:
+        """Position in 0..1 on the raw scale; of a value among finitely many, the middle of its share."""
+        raw, over = self.to_raw(value), self.distribution()
+        if isinstance(over, FloatDistribution):
+            scale = math.log if over.log else float
+            return (scale(raw) - scale(over.low)) / (scale(over.high) - scale(over.low))
+        values = _values(over)
+        return (values.index(raw) + 0.5) / len(values)
+
+    def from_unit(self, unit: float) -> Any:
+        """Value at a position in 0..1. Inverse of `to_unit`."""
+        over = self.distribution()
+        if isinstance(over, FloatDistribution):
+            scale, unscale = (math.log, math.exp) if over.log else (float, float)
+            raw = unscale(scale(over.low) + unit * (scale(over.high) - scale(over.low)))
+            return self.from_raw(min(max(raw, over.low), over.high))  # rounding must not leave the range
+        values = _values(over)
+        return self.from_raw(values[min(int(unit * len(values)), len(values) - 1)])
+
+
+def _values(over: Any) -> Sequence[Any]:
+    return over.choices if isinstance(over, CategoricalDistribution) else range(over.low, over.high + 1)
+
+
+@dataclass(frozen=True)
+class Float(Kind):
+    """Uniform between two numbers."""
+
+    name: ClassVar[str] = "float"
+    holds: ClassVar[type] = float
+    above: ClassVar[float] = -math.inf
+    below: ClassVar[float] = math.inf
+    rule: ClassVar[str] = "low < high"
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.above < self.low < self.high < self.below:
+            raise SweepError(f"must be [low, high] with {self.rule}, got {[self.low, self.high]}")
+
+    def distribution(self) -> BaseDistribution:
+        """A float range."""
+        return FloatDistribution(self.low, self.high)
+
+    def contains(self, value: Any) -> bool:
+        """Whether it is a number within the bounds, both included."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Log(Float):
+    """Log-uniform between two positive numbers: for what matters by its order of magnitude."""
+
+    name: ClassVar[str] = "log"
+    above: ClassVar[float] = 0
+    rule: ClassVar[str] = "0 < low < high (float and choice can hold 0)"
+
+    def distribution(self) -> BaseDistribution:
+        """A float range on a log scale."""
+        return FloatDistribution(self.low, self.high, log=True)
+
+
+@dataclass(frozen=True)
+class OneMinusLog(Float):
+    """`1 - x` is log-uniform: for a discount near 1. Raw is `1 - x`; the bounds are values of the setting."""
+
+    name: ClassVar[str] = "one_minus_log"
+    below: ClassVar[float] = 1
+    rule: ClassVar[str] = "low < high < 1 (float and choice can hold 1)"
+
+    def distribution(self) -> BaseDistribution:
+        """A range of distances to 1, on a log scale."""
+        return FloatDistribution(1 - self.high, 1 - self.low, log=True)
+
+    def to_raw(self, value: float) -> float:
+        """Distance to 1."""
+        return 1 - value
+
+    def from_raw(self, raw: float) -> float:
+        """Value at that distance, within the bounds whatever the rounding."""
+        return min(max(1 - raw, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Int(Float):
+    """Uniform over whole numbers, both bounds included."""
+
+    name: ClassVar[str] = "int"
+    holds: ClassVar[type] = int
+    low: int
+    high: int
+
+    def distribution(self) -> BaseDistribution:
+        """An integer range."""
+        return IntDistribution(self.low, self.high)
+
+    def contains(self, value: Any) -> bool:
+        """Whether it is a whole number within the bounds, both included."""
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Pow2(Int):
+    """Uniform over the powers of two between two of them. Raw is the exponent, the value the power itself."""
+
+    name: ClassVar[str] = "pow2"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for bound in (self.low, self.high):
+            if not _is_power(bound):
+                below = 2 ** (max(bound, 1).bit_length() - 1)
+                raise SweepError(f"must have powers of two as bounds, got {bound}; try {below} or {2 * below}")
+
+    def distribution(self) -> BaseDistribution:
+        """A range of exponents."""
+        return IntDistribution(self.to_raw(self.low), self.to_raw(self.high))
+
+    def contains(self, value: Any) -> bool:
+        """Whether it is a power of two within the bounds, both included."""
+        return super().contains(value) and _is_power(value)
+
+    def to_raw(self, value: int) -> int:
+        """Exponent."""
+        return value.bit_length() - 1
+
+    def from_raw(self, raw: int) -> int:
+        """Power."""
+        return 2**raw  # type: ignore[no-any-return]
+
+
+def _is_power(number: int) -> bool:
+    return number >= 1 and number & (number - 1) == 0
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of several values, in no order. Raw is the value, or its JSON where it is a list (which optuna lacks)."""
+
+    name: ClassVar[str] = "choice"
+    options: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options or len(set(self.options)) < len(self.options):
+            raise SweepError(f"must list at least one value, and none twice, got {list(self.options)}")
+
+    def distribution(self) -> BaseDistribution:
+        """A category for each option."""
+        return CategoricalDistribution([self.to_raw(option) for option in self.options])
+
+    def contains(self, value: Any) -> bool:
+        """Whether it is one of the options."""
+        return value in self.options
+
+    def to_raw(self, value: Any) -> Any:
+        """The value itself, or JSON for a list."""
+        return json.dumps(value) if isinstance(value, tuple) else value
+
+    def from_raw(self, raw: Any) -> Any:
+        """The option stored so."""
+        return {self.to_raw(option): option for option in self.options}[raw]
+
+
+KINDS: Mapping[str, type[Float] | type[Choice]] = MappingProxyType(
+    {kind.name: kind for kind in (Float, Log, Int, Pow2, OneMinusLog, Choice)}
+)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a sweep searches.
+
+    Attributes:
+        kinds: The range of each setting, by its dotted path.
+    """
+
+    kinds: Mapping[str, Kind]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Dotted paths of the settings that are searched, e.g. `("ppo.lr", "ppo.value_coef")`."""
+        return tuple(self.kinds)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """What optuna samples, by dotted path."""
+        return {path: kind.distribution() for path, kind in self.kinds.items()}
+
+    def decode(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of the settings for optuna's raw parameters."""
+        return {path: kind.from_raw(raw[path]) for path, kind in self.kinds.items()}
+
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Raw parameters for values of all the settings, to enqueue a given point.
+
+        Raises:
+            SweepError: For a value that its range does not hold.
+        """
+        for path, kind in self.kinds.items():
+            if not kind.contains(values[path]):
+                raise SweepError(f"{path} must lie in {kind} of the space, got {values[path]!r}; widen space.{path}")
+        return {path: kind.to_raw(values[path]) for path, kind in self.kinds.items()}
+
+    def contains(self, values: Mapping[str, Any]) -> bool:
+        """Whether the values are a point of the space: each setting given, and within its range."""
+        return values.keys() == self.kinds.keys() and all(
+            kind.contains(values[path]) for path, kind in self.kinds.items()
+        )
+
+    def base(self, config: SweepConfig) -> dict[str, Any]:
+        """The control: the configuration's own values of the settings that are searched."""
+        return {path: _value(config, path) for path in self.kinds}
+
+    def is_control(self, config: SweepConfig, number: int, values: Mapping[str, Any]) -> bool:
+        """Whether a trial that starts is the control, the unchanged configuration that all others are compared with.
+
+        Among points it is the one that changes nothing; else it is trial 0, with `sweep.control`.
+
+        Args:
+            config: The sweep's.
+            number: The trial's.
+            values: Its settings by dotted path, as `decode` gives them.
+        """
+        if config.sampler.name != "points" and not (config.sweep.control and number == 0):
+            return False
+        base = self.base(config)
+        return self.contains(base) and self.encode(values) == self.encode(base)
+
+    def axis(self, config: SweepConfig) -> Axis:
+        """What the sweep counts its trials by."""
+        return Axis.of(self.paths, config.ppo.num_iterations, config.ppo.batch_size, config.format)
+
+    def budget(self, config: SweepConfig) -> Budget | None:
+        """What trials share whose rollouts differ in size: the budget of the configuration itself.
+
+        None where the sweep counts iterations: there a trial's own settings say it.
+        """
+        return Budget.of(config.ppo) if self.axis(config).in_env_steps else None
+
+    def about_rollouts(self, config: SweepConfig) -> str:
+        """What to say of a space that holds rollouts longer than the steps between evaluations; mostly nothing.
+
+        Trials with such rollouts are evaluated less often than the others, so their values average another stretch.
+        """
+        budget = self.budget(config)
+        if budget is None:
+            return ""
+        largest = math.prod(self._largest(config, path) for path in BATCH)
+        if largest <= budget.eval_every:
+            return ""
+        often = -(-largest // config.ppo.batch_size)
+        fits = often <= config.ppo.num_iterations
+        remedy = f"ppo.eval_every={often} treats all alike" if fits else "search smaller ones"
+        return (
+            f"rollouts of up to {largest:,} steps are longer than the {budget.eval_every:,} between evaluations, so "
+            f"trials with them are evaluated less often than others; {remedy}"
+        )
+
+    def _largest(self, config: SweepConfig, path: str) -> int:
+        kind = self.kinds.get(path)
+        if kind is None:
+            return int(_value(config, path))
+        return max(kind.options) if isinstance(kind, Choice) else int(kind.from_unit(1.0))
+
+    def apply(self, config: SweepConfig, values: Mapping[str, Any]) -> SweepConfig:
+        """The configuration with other values, given by dotted path and set all at once.
+
+        In a sweep that counts environment steps its `num_iterations` are those that use up the budget, and its
+        `eval_every` is the nearest to the budget's; how long it trains is for the budget alone to say.
+
+        Raises:
+            ConfigError: For a combination that cannot run.
+        """
+        groups: dict[str, dict[str, Any]] = {}
+        for path, value in values.items():
+            group, _, name = path.partition(".")
+            groups.setdefault(group, {})[name] = value
+        if (budget := self.budget(config)) and "ppo" in groups:
+            num_envs, num_steps = (values.get(path, _value(config, path)) for path in BATCH)
+            batch = max(1, num_envs * num_steps)  # refused below, if it is less
+            iterations = budget.iterations(batch)
+            often = min(max(1, round(budget.eval_every / batch)), iterations)
+            groups["ppo"] |= {"num_iterations": iterations, "eval_every": often}
+        return replace(config, **{group: replace(getattr(config, group), **body) for group, body in groups.items()})
+
+
+def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
+    """The space of a sweep, and the points that it tries first, complete.
+
+    `sampler=points` tries nothing else: its points span their own space, and `space` is not read.
+
+    Raises:
+        SweepError: For a space, or points, that cannot be searched.
+    """
+    if config.sampler.name == "points":
+        return points_space(config.sampler.points, config)
+    if config.sweep.num_trials is None:
+        raise SweepError(f"sweep.num_trials must be a number for sampler={config.sampler.name}, got null; try 48")
+    space = parse_space(config.space, config)
+    changes = _changes(config.sampler.points, config)
+    if config.format >= _FORMAT:  # what was started before goes on, and is refused trial by trial
+        _require_runnable(space, config)
+        _require_points(changes, space, config)
+    for index, point in enumerate(changes):
+        if foreign := sorted(point.keys() - space.kinds.keys()):
+            raise SweepError(
+                f"sampler.points[{index}] may set what is searched ({', '.join(space.paths)}), got {foreign[0]}; "
+                f"add it to space, or take sampler=points"
+            )
+    return space, [space.base(config) | point for point in changes]
+
+
+def given_points(config: SweepConfig) -> list[dict[str, Any]]:
+    """The changes that `sampler.points` lists, by dotted path."""
+    return _changes(config.sampler.points, config)
+
+
+def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
+    """Read a space, nested by path with one kind at each leaf, and check that `config` runs with its values.
+
+    Raises:
+        SweepError: For an unknown path or kind, bounds or values that do not fit, or nothing that can run.
+    """
+    space = Space({path: _kind(path, leaf) for path, leaf in _by_path(spec, "space", config)})
+    if not space.kinds:
+        raise SweepError("space must hold at least one setting, got none; add space=coefficients")
+    _require_feasible(space, config)
+    return space
+
+
+def points_space(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
+    """The space that a list of points spans: for each setting the values that occur, the configuration's own first.
+
+    A point holds changes to the configuration, nested as it is; `{}` is the control. The points come back with the
+    settings that they do not change filled in.
+
+    Raises:
+        SweepError: For an unknown setting, a value that does not fit, or a point that is listed twice.
+        ConfigError: For a point that cannot run.
+    """
+    changes = _changes(points, config)
+    base = {path: _value(config, path) for point in changes for path in point}
+    full = [base | point for point in changes]
+    space = Space({path: Choice(tuple(dict.fromkeys([base[path], *(p[path] for p in full)]))) for path in base})
+    for index, point in enumerate(full):
+        if (first := full.index(point)) < index:
+            raise SweepError(f"sampler.points must differ, got the same at {first} and {index}; leave one out")
+    _require_points(full, space, config)
+    return space, full
+
+
+def _require_points(points: Sequence[Mapping[str, Any]], space: Space, config: SweepConfig) -> None:
+    """Refuse a point that cannot run."""
+    for index, point in enumerate(points):
+        try:
+            space.apply(config, point)
+        except ConfigError as error:
+            raise ConfigError(f"sampler.points[{index}] cannot run: {error}") from error
+
+
+def _changes(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[dict[str, Any]]:
+    """Points by dotted path, their values as the settings hold them."""
+    return [
+        {path: typed(path, value, where) for path, value in _by_path(point, where, config)}
+        for where, point in ((f"sampler.points[{index}]", point) for index, point in enumerate(points))
+    ]
+
+
+def _by_path(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, Any]]:
+    """Leaves of a tree nested as group and setting, with their dotted paths."""
+    for group, body in _mapping(tree, where).items():
+        if group not in GROUPS:
+            meant = nearest(str(group))
+            remedy = "the rest is the same for all trials"
+            if meant.partition(".")[0] in GROUPS:
+                remedy = f"did you mean {'{' + meant.replace('.', ': {') + ': ...}}' if '.' in meant else meant}?"
+            raise SweepError(f"{where} may hold settings of {' and '.join(GROUPS)} only, got {group}; {remedy}")
+        for name, leaf in _mapping(body, f"{where}.{group}").items():
+            path = f"{group}.{name}"
+            if path not in settings():
+                raise SweepError(f"unknown setting {path} in {where}; did you mean {nearest(path)}?")
+            if path in NEVER_SEARCHED and config.format >= _FORMAT:
+                raise SweepError(
+                    f"{path} must be the same for all trials, since {NEVER_SEARCHED[path]}, got {leaf} in {where}; "
+                    f"take it out there, and set {path}=VALUE for the whole sweep (now {_value(config, path)})"
+                )
+            yield path, leaf
+
+
+def _mapping(node: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(node, Mapping):
+        raise SweepError(f"{where} must be nested as group and setting, e.g. {{ppo: {{lr: ...}}}}, got {node!r}")
+    return node
+
+
+def _kind(path: str, leaf: Any) -> Kind:
+    where = f"space.{path}"
+    if not isinstance(leaf, Mapping | None):
+        raise SweepError(kind_missing(where, leaf))
+    leaf = leaf or {}
+    for name in leaf:
+        if name not in KINDS:
+            close = _ALIKE.get(str(name)) or get_close_matches(str(name), KINDS, n=1, cutoff=0)[0]
+            listed = ", ".join(KINDS)
+            raise SweepError(f"{where} has the unknown kind {name}; did you mean {close}? There are: {listed}")
+    if len(leaf) != 1:
+        got = " and ".join(map(str, leaf)) or "none"
+        raise SweepError(f"{where} must have exactly one kind, got {got}; ~{where}.KIND takes one out")
+    name, body = next(iter(leaf.items()))
+    where = f"{where}.{name}"
+    if not isinstance(body, list | tuple):
+        raise SweepError(f"{where} must be a list, got {body!r}; write [low, high], or the values of a choice")
+    values = tuple(typed(path, value, where) for value in body)
+    kind = KINDS[name]
+    try:
+        return kind(values) if kind is Choice else _bounded(kind, values)
+    except SweepError as error:
+        raise SweepError(f"{where} {error}") from None
+
+
+_ALIKE = {
+    **dict.fromkeys(("uniform", "low", "high", "min", "max"), "float"),
+    **dict.fromkeys(("loguniform", "log_uniform"), "log"),
+    **dict.fromkeys(("categorical", "values"), "choice"),
+}
+"""Kinds by the names that other programs have for them."""
+
+
+def _bounded(kind: Any, values: tuple[Any, ...]) -> Kind:
+    if len(values) != 2:
+        raise SweepError(f"must be two bounds, [low, high], got {list(values)}; use choice for a list of values")
+    if any(type(value) is not kind.holds for value in values):
+        other = "float or log" if kind.holds is int else "int or pow2"
+        raise SweepError(f"must have bounds of type {kind.holds.__name__}, got {list(values)}; use {other}, or choice")
+    return kind(*values)  # type: ignore[no-any-return]
+
+
+def _require_feasible(space: Space, config: SweepConfig) -> None:
+    if reason := _refusal(space, config, {}):
+        raise SweepError(f"space must hold configurations that can run, but {DRAWS:,} draws held none: {reason}")
+
+
+def _refusal(space: Space, config: SweepConfig, fixed: Mapping[str, Any]) -> ConfigError | None:
+    """Why no draw of a space can run beside fixed values; None if one can."""
+    generator = np.random.default_rng(np.random.SeedSequence(0))
+    reason = None
+    for _ in range(DRAWS):
+        drawn = {path: kind.from_unit(generator.random()) for path, kind in space.kinds.items()}
+        try:
+            space.apply(config, {**drawn, **fixed})
+            return None
+        except ConfigError as error:
+            reason = error
+    return reason
+
+
+def _require_runnable(space: Space, config: SweepConfig) -> None:
+    """Refuse a bound that breaks its setting's own rule, and a choice that can run with no value of the others."""
+    for path, kind in space.kinds.items():
+        group, _, name = path.partition(".")
+        try:
+            if isinstance(kind, Choice):
+                for option in kind.options:
+                    _require_option(space, config, path, option)
+            elif isinstance(kind, Float) and group == "ppo":
+                for bound in (kind.low, kind.high):
+                    PPOConfig.check_alone(name, bound)
+        except ConfigError as error:
+            raise SweepError(f"space.{path}.{kind.name} must hold what can run: {error}") from error
+
+
+def _require_option(space: Space, config: SweepConfig, path: str, option: Any) -> None:
+    """Raise `ConfigError` if it can run neither in the configuration as it is nor with any draw of the others."""
+    try:
+        space.apply(config, {path: option})
+    except ConfigError:
+        if _refusal(space, config, {path: option}):
+            raise
+
+
+def _value(config: SweepConfig, path: str) -> Any:
+    group, _, name = path.partition(".")
+    return getattr(getattr(config, group), name)

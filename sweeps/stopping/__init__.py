@@ -1,0 +1,1 @@
+"""Decide which trials to stop early, and why."""

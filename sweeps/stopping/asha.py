@@ -1,0 +1,184 @@
+"""Who stops the hopeless: asynchronous successive halving, the stopping variant, with a tie-breaker.
+
+Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning (arXiv 1810.05934). Unlike in Ray's, a trial
+counts in the rung that it is judged by, a non-finite value is the worst instead of passing unseen (ray#8671), and ties
+are broken, because early on F1 is 0 for almost every trial. In words: `docs/early_stopping.md`.
+"""
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+
+from unstuck.records.axis import ITERATION, Axis
+from unstuck.records.errors import SweepError
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.rl import metrics
+from unstuck.rl.config import PPOConfig
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.stopping.live_trial import LiveTrial
+
+
+@dataclass(frozen=True)
+class RungEntry:
+    """A trial's result at a rung: all that a fresh process needs to judge the trials that follow.
+
+    Attributes:
+        trial: The trial's number.
+        rung: Which rung, counted from 1.
+        iteration: The evaluation that was recorded, on the sweep's axis: the first at or beyond the rung.
+        value: The objective there, mean over members; may be non-finite.
+        tie_breaker: The undiscounted episode return there, mean over members; higher is better.
+        spared: Whether the trial is exempt from pruning.
+        would_stop: Whether it lost at this rung, and had to stop unless it is spared or at its end; None: not on
+            record, in a sweep of format 1.
+    """
+
+    trial: int
+    rung: int
+    iteration: int
+    value: float
+    tie_breaker: float
+    spared: bool
+    would_stop: bool | None = None
+
+
+class Asha:
+    """Judges a trial at each rung against those that came there before it.
+
+    Decisions depend on the order of arrival: the first `reduction_factor - 1` trials at a rung always continue, and
+    so does whoever is the best so far. That is the price of never waiting for others. The order of entries already
+    recorded does not matter.
+
+    Attributes:
+        rungs: `grace, grace * eta, grace * eta^2, ...` on the sweep's axis, as long as none of them is judged by one of
+            the evaluations that a trial's final value averages: else their ranks would agree by construction. Those of
+            a sweep of format 1 go on to the iteration before the last.
+    """
+
+    def __init__(self, config: SweepConfig, axis: Axis | None = None) -> None:
+        """Lay out the rungs.
+
+        Args:
+            config: Holds the scheduler's settings, and how values compare. The tie-breaker is always maximised.
+            axis: What trials are counted by, and their full length, where nothing is pruned; None: iterations.
+        """
+        self._config = config.scheduler
+        self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
+        self._mode, self._metric = config.sweep.mode, config.sweep.metric
+        self._seed = config.sweep.seed
+        self._is_old = config.format < 2
+        last = config.ppo.num_iterations - 1 if self._is_old else _last_before_final(config.ppo, self._axis)
+        rungs = []
+        rung = config.scheduler.grace_iterations
+        while rung <= last:
+            rungs.append(rung * self._axis.scale)
+            rung *= config.scheduler.reduction_factor
+        self.rungs: tuple[int, ...] = tuple(rungs)
+        self._entries: dict[int, dict[int, RungEntry]] = {}
+        self.restore(())
+
+    def is_spared(self, trial: int) -> bool:
+        """Whether this trial is never pruned, to measure what pruning costs. The same in every process.
+
+        With a share of 1 / k it is the middle one of every k trials, trial 0 not counted: no draw can make them few.
+        """
+        share = self._config.spared_share
+        if self._is_old:
+            return random.Random(f"spared {self._seed} {trial}").random() < share
+        spared_up_to = [math.floor(number * Fraction(str(share)) + Fraction(1, 2)) for number in (trial - 1, trial)]
+        return trial > 0 and spared_up_to[0] < spared_up_to[1]
+
+    def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+        """Judge the evaluation that ends a period, and add its results at rungs to `trial.rungs`; see `Judge.judge`."""
+        last = period[-1]
+        if (value := last.metrics.get(self._metric)) is None:
+            return None
+        tie_breaker = last.metrics[metrics.EVAL_RETURN]
+        entries, verdict = self.judge_rungs(trial.number, last.step, value, tie_breaker, trial.is_control)
+        trial.rungs += [asdict(entry) for entry in entries]
+        return verdict
+
+    def judge_rungs(
+        self, trial: int, iteration: int, value: float, tie_breaker: float, is_control: bool = False
+    ) -> tuple[list[RungEntry], Verdict | None]:
+        """Record an evaluation at every rung that the trial has newly reached, and judge it there.
+
+        Args:
+            trial: The trial's number.
+            iteration: That of the evaluation, counted from 1, on the sweep's axis.
+            value: The objective, mean over members.
+            tie_breaker: The undiscounted episode return, mean over members.
+            is_control: Whether the trial is what all others are compared with at the end: it is spared.
+
+        Returns:
+            The new entries, to be stored before the verdict acts, and why the trial must end, or None. Entries of a
+            trial that ends stay. At its full length a trial is recorded and never stopped: nothing is left to save.
+        """
+        spared = is_control or self.is_spared(trial)
+        entries, verdicts = [], []
+        for rung, reached in zip(self._entries, self.rungs, strict=True):
+            if iteration >= reached and trial not in self._entries[rung]:
+                entry = RungEntry(trial, rung, iteration, value, tie_breaker, spared)
+                self._entries[rung][trial] = entry
+                verdicts.append(self._verdict(entry))
+                self._entries[rung][trial] = replace(entry, would_stop=verdicts[-1] is not None)
+                entries.append(self._entries[rung][trial])
+        if spared or iteration >= self._axis.length:
+            return entries, None
+        return entries, next(filter(None, verdicts), None)
+
+    def restore(self, entries: Iterable[RungEntry]) -> None:
+        """Rebuild the rungs from entries recorded earlier, in place of what is there.
+
+        Raises:
+            SweepError: If an entry does not fit the rungs: they were laid out by other settings.
+        """
+        self._entries = {rung: {} for rung in range(1, len(self.rungs) + 1)}
+        for entry in entries:
+            if entry.rung not in self._entries or entry.iteration < self.rungs[entry.rung - 1]:
+                raise SweepError(
+                    f"recorded rungs must fit the present ones, at {self._axis.units} {list(self.rungs)}; "
+                    f"got rung {entry.rung} at {self._axis.unit} {entry.iteration} from trial {entry.trial}; "
+                    "resume with the scheduler.*, ppo.num_iterations and ppo.eval_every that the sweep was started with"
+                )
+            self._entries[entry.rung][entry.trial] = entry
+
+    def _verdict(self, entry: RungEntry) -> Verdict | None:
+        """Stop unless fewer than `max(1, n // eta)` of the rung's n entries, this one included, are better."""
+        ranked = sorted(self._entries[entry.rung].values(), key=self._rank, reverse=True)
+        if len(ranked) < self._config.reduction_factor:
+            return None
+        cutoff = ranked[max(1, len(ranked) // self._config.reduction_factor) - 1]
+        if self._rank(cutoff) <= self._rank(entry):
+            return None
+        return Verdict(Outcome.PRUNED, f"asha rung {entry.rung}: {self._comparison(entry, cutoff)}")
+
+    def _rank(self, entry: RungEntry) -> tuple[float, float]:
+        """Higher is better. A non-finite value is the worst whatever the return; a non-finite return loses all ties."""
+        if not math.isfinite(entry.value):
+            return -math.inf, -math.inf
+        value = entry.value if self._mode == "max" else -entry.value
+        return value, entry.tie_breaker if math.isfinite(entry.tie_breaker) else -math.inf
+
+    def _comparison(self, entry: RungEntry, cutoff: RungEntry) -> str:
+        if entry.value == cutoff.value:
+            returns = _apart(entry.tie_breaker, "<", cutoff.tie_breaker)
+            return f"{entry.value:.4g} = {cutoff.value:.4g}, return {returns}"
+        return _apart(entry.value, "<" if self._mode == "max" else ">", cutoff.value)
+
+
+def _last_before_final(config: PPOConfig, axis: Axis) -> int:
+    """The last evaluation that a trial's final value does not average; 0 where it averages all."""
+    before_the_end = (config.num_iterations - 1) // config.eval_every
+    if axis.in_env_steps:  # with large rollouts the last of them is the one at the end
+        before_the_end = config.num_iterations // config.eval_every - 1
+    return max(0, before_the_end + 1 - metrics.FINAL_EVALUATIONS) * config.eval_every
+
+
+def _apart(ours: float, sign: str, theirs: float) -> str:
+    """Both numbers to 4 significant digits, or to as many as tell them apart (17 tell any two floats apart)."""
+    digits = next(digits for digits in range(4, 18) if f"{ours:.{digits}g}" != f"{theirs:.{digits}g}")
+    return f"{ours:.{digits}g} {sign} {theirs:.{digits}g}"

@@ -1,0 +1,111 @@
+"""Who stops the sick: rules that judge a trial by its own losses, whatever the other trials do.
+
+Values are means over a trial's members, as the learner reports them. The rules in words: `docs/early_stopping.md`.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from unstuck.records.axis import ITERATIONS, Axis
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.rl import metrics
+from unstuck.sweeps.config.settings import HealthConfig
+from unstuck.sweeps.stopping.live_trial import LiveTrial
+
+Metrics = Mapping[str, float]
+"""One iteration's metrics, under the names of `rl.metrics`. What was not measured is absent."""
+
+EXPLOSION_FLOOR = 1.0
+"""Explosions are measured from at least this value loss. Normalised returns start near 1.0 anyway; a trial on raw
+returns whose rewards are rare starts near 0, and its first reward must not look like an explosion."""
+
+MUST_BE_FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, metrics.F1, metrics.EVAL_RETURN)
+"""Not all metrics: some have no value at times, such as the episode return of a rollout in which no episode ended."""
+
+
+class HealthRules:
+    """Judge of a trial's own losses, against the trial's own start (see `sweeps.stopping.judge.Judge`)."""
+
+    def __init__(self, config: HealthConfig, objective: str = metrics.F1, axis: Axis = ITERATIONS) -> None:
+        """Set the thresholds.
+
+        Args:
+            config: When a trial counts as exploding or stuck.
+            objective: What the sweep compares trials by; it must be finite, like the losses.
+            axis: Counts the sweep's budgets: the grace period is in iterations of the unchanged configuration.
+        """
+        self._config, self._axis = config, axis
+        self._must_be_finite = tuple(dict.fromkeys((*MUST_BE_FINITE, objective)))
+
+    def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+        """Judge one evaluation period; see `Judge.judge`.
+
+        Only numbers that are not finite end the control, since a control that was stopped would be compared by where it
+        was stopped; so it is with a trial that has no start to be compared with.
+        """
+        if (verdict := self._not_finite(period)) is not None:
+            return verdict
+        start = trial.start_value_loss
+        losses = [record.metrics[metrics.VALUE_LOSS] for record in period if metrics.VALUE_LOSS in record.metrics]
+        if trial.is_control or not self._config.enabled or start is None or not losses:
+            return None
+        level = _mean(losses)
+        if (verdict := self._exploded(start, level, period[-1].iteration)) is not None:
+            return verdict
+        reached = period[-1].step // self._axis.scale
+        return None if reached < self._config.stuck_grace_iterations else self._stuck(start, level, period)
+
+    def _not_finite(self, period: Sequence[Record]) -> Verdict | None:
+        for record in period:
+            for name in self._must_be_finite:
+                for whose, value in _own_and_members(record.metrics, name):
+                    if not math.isfinite(value):
+                        return Verdict(Outcome.DIVERGED, f"{name}{whose} is {value} at iteration {record.iteration}")
+        return None
+
+    def _exploded(self, start: float, level: float, iteration: int) -> Verdict | None:
+        factor = self._config.explosion_factor
+        if level <= factor * max(start, EXPLOSION_FLOOR):
+            return None
+        base = f"its start {_show(start)}"
+        if start < EXPLOSION_FLOOR:
+            base = f"{EXPLOSION_FLOOR:g} ({base} raised to this floor)"
+        return Verdict(Outcome.DIVERGED, f"value loss {_show(level)} > {factor:g} x {base} at iteration {iteration}")
+
+    def _stuck(self, start: float, level: float, period: Sequence[Record]) -> Verdict | None:
+        config, iteration = self._config, period[-1].iteration
+        evaluation = next((record.metrics for record in reversed(period) if metrics.F1 in record.metrics), {})
+        trivial = {name: evaluation[name] for name in metrics.TRIVIAL if name in evaluation}
+        if not trivial or level < config.stuck_value_loss * start:
+            return None
+        # A value loss at its start is no sign by itself: with independent flows no critic can do much better.
+        best = max(trivial, key=trivial.__getitem__)
+        f1, bar = evaluation[metrics.F1], trivial[best] + config.stuck_f1_margin
+        if f1 > bar:
+            return None
+        policy = best.removeprefix(f"{metrics.F1}_").replace("_", " ")
+        return Verdict(
+            Outcome.STUCK,
+            f"value loss {_show(level)} >= {config.stuck_value_loss:g} x its start {_show(start)} and "
+            f"F1 {f1:.3f} <= {bar:.3f} ({policy} {trivial[best]:.3f} + {config.stuck_f1_margin:g}) "
+            f"at iteration {iteration}",
+        )
+
+
+def _own_and_members(values: Metrics, name: str) -> Iterator[tuple[str, float]]:
+    """Whose value and the value: each member's where recorded, since it says more, then the mean's."""
+    member = 0
+    while (value := values.get(metrics.seed_metric(name, member))) is not None:
+        yield f" of member {member}", value
+        member += 1
+    if name in values:
+        yield "", values[name]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)  # not statistics.fmean, which raises where this is inf, and inf has exploded
+
+
+def _show(value: float) -> str:
+    return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"

@@ -1,0 +1,46 @@
+"""Judges: each looks at a running trial after an evaluation, and may end the trial."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from unstuck.records.axis import Axis
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.sweeps.stopping.live_trial import LiveTrial
+
+
+class Judge(Protocol):
+    """Decides if a running trial has to end. Others add judges by the entry point `unstuck.judges`."""
+
+    def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+        """Judge one evaluation period.
+
+        Args:
+            trial: The trial; `trial.records` holds the period already.
+            period: Iterations since the last call, oldest first, at least one. The last one normally holds an
+                evaluation.
+
+        Returns:
+            Outcome and reason of a trial that has to end; None for one that goes on.
+        """
+
+
+class LastStep:
+    """Ends a trial that has used up its budget.
+
+    Args:
+        axis: Counts the sweep's budgets.
+    """
+
+    def __init__(self, axis: Axis) -> None:
+        self._axis = axis
+
+    def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+        """Complete the trial at the end of its budget; see `Judge.judge`."""
+        step = period[-1].step
+        return Verdict(Outcome.COMPLETED, f"reached {self._axis.at(step)}") if step >= self._axis.length else None
+
+
+def first_verdict(judges: Iterable[Judge], trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
+    """Ask the judges one after the other; return the first verdict, or None."""
+    return next(filter(None, (judge.judge(trial, period) for judge in judges)), None)

@@ -1,0 +1,121 @@
+"""A trial while it runs: its settings, its measurements, and the verdicts of earlier processes."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+from unstuck.records.axis import Axis
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Verdict
+from unstuck.records.score import standing, summary
+from unstuck.rl import metrics
+from unstuck.sweeps.config.settings import SweepConfig
+
+START_ITERATIONS = 3
+"""The start of a trial is the median value loss over this many first iterations: one alone is noise, and a mean would
+take an explosion in the third for the level to compare with."""
+
+
+@dataclass(frozen=True)
+class TrialDiagnosis:
+    """A trial's diagnosis in few words.
+
+    Attributes:
+        title: The first finding in two or three words, a doubt with a question mark; empty if nothing was found.
+        headline: The first finding in one sentence with its numbers; empty if nothing was found.
+        notes: Text that ledger and MLflow keep, by name.
+    """
+
+    title: str
+    headline: str
+    notes: Mapping[str, str]
+
+    def explain(self, verdict: Verdict) -> Verdict:
+        """Return the verdict on a stuck trial with the cause in front of its reason."""
+        return replace(verdict, reason=f"{self.headline or 'no rule says why'}; {verdict.reason}")
+
+
+@dataclass
+class LiveTrial:
+    """A trial that runs. The driver holds one for each; judges, diagnosis and screen read it.
+
+    Attributes:
+        number: Number of the trial.
+        config: Complete configuration of the trial.
+        values: Searched settings by dotted path.
+        is_control: True for the trial that others are compared with; only numbers that are not finite stop it.
+        summary_before: Numbers that an earlier process wrote when the trial was interrupted.
+        last_judged_before_resume: Last step that an earlier process judged; records up to it are replayed, not judged
+            again.
+        decision: Step and verdict of an earlier process that died before it recorded the end.
+        rungs: Results at the scheduler's rungs, as `sweeps.stopping.asha.RungEntry` has them.
+        records: All iterations that this process has received, oldest first.
+        diagnosis: The latest diagnosis; None before the first.
+        diagnosed_at: Iteration of the latest diagnosis.
+        notes_on_record: Notes that ledger and tracker hold.
+        started: Time of the start by the monotonic clock, in seconds.
+    """
+
+    number: int
+    config: SweepConfig
+    values: Mapping[str, Any] = field(default_factory=dict)
+    is_control: bool = False
+    summary_before: Mapping[str, float] = field(default_factory=dict)
+    last_judged_before_resume: int = 0
+    decision: tuple[int, Verdict] | None = None
+    rungs: list[Mapping[str, Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    diagnosis: TrialDiagnosis | None = None
+    diagnosed_at: int = 0
+    notes_on_record: Mapping[str, str] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def iteration(self) -> int:
+        """Last iteration received; 0 before the first."""
+        return self.records[-1].iteration if self.records else 0
+
+    @property
+    def last_step(self) -> int:
+        """Last step received, on the sweep's axis; 0 before the first."""
+        return self.records[-1].step if self.records else 0
+
+    @property
+    def evaluations(self) -> list[Mapping[str, float]]:
+        """Metrics of the evaluations, oldest first."""
+        return [record.metrics for record in self.records if self.config.sweep.metric in record.metrics]
+
+    @property
+    def start_value_loss(self) -> float | None:
+        """Median value loss of the first iterations; None without one."""
+        first = [record.metrics for record in self.records if record.iteration <= START_ITERATIONS]
+        losses = [measured[metrics.VALUE_LOSS] for measured in first if metrics.VALUE_LOSS in measured]
+        return median(losses) if losses else None
+
+    @property
+    def title(self) -> str:
+        """Title of the latest diagnosis; empty before the first, and if nothing was found."""
+        return self.diagnosis.title if self.diagnosis else ""
+
+    def score(self) -> tuple[float | None, float | None]:
+        """Return the trial's value so far and its spread over members; None before the first evaluation."""
+        sweep = self.config.sweep
+        return standing(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
+
+    def summary(self, axis: Axis) -> dict[str, float]:
+        """Return the numbers that are written at the trial's end, under the names of `rl.metrics`."""
+        sweep, seconds = self.config.sweep, time.monotonic() - self.started
+        last = max(self.last_step, self.last_judged_before_resume)
+        return {
+            **self.summary_before,
+            metrics.FINAL_ITERATIONS: float(last // self.config.ppo.batch_size if axis.in_env_steps else last),
+            **({metrics.FINAL_ENV_STEPS: float(last)} if axis.in_env_steps else {}),
+            metrics.FINAL_SECONDS: self.summary_before.get(metrics.FINAL_SECONDS, 0.0) + seconds,
+            **summary(self.evaluations, sweep.metric, sweep.seeds),
+        }
+
+    def add(self, period: Sequence[Record]) -> None:
+        """Add the iterations of one evaluation period."""
+        self.records += period

@@ -1,0 +1,52 @@
+"""Whether the memory that is free holds what is to be trained at the same time."""
+
+from unstuck.records.errors import SweepError
+from unstuck.records.machine import free_memory
+from unstuck.rl.data import FlowData
+from unstuck.rl.envs import make_vec
+from unstuck.rl.memory import learner_bytes
+from unstuck.sweeps.config.settings import SweepConfig
+
+PROCESS_BYTES = 230 * 2**20
+"""A worker's own, before it trains anything: what it does not share with the others."""
+
+
+def require_memory(
+    config: SweepConfig, data: FlowData | None, seeds: int, processes: int = 1, setting: str = "sweep.seeds"
+) -> None:
+    """Refuse more members than fit into memory.
+
+    Args:
+        config: The sweep.
+        data: Its flows, if it has any.
+        seeds: Members that train together.
+        processes: How many of such train at the same time.
+        setting: What the seeds are set by.
+
+    Raises:
+        SweepError: With the largest number that fits.
+    """
+    vector = make_vec(config.env, [0], data, config.data.order)
+    vector.close()
+    evaluated = len(data.validation) if data else config.env.eval_episodes
+
+    def needed(members: int) -> int:
+        return processes * (PROCESS_BYTES + learner_bytes(config.ppo, vector, members, evaluated))
+
+    free, takes = free_memory(), needed(seeds)
+    if takes <= free:
+        return
+    most = seeds + (free - takes) // (takes - needed(seeds - 1))
+    while most > 0 and needed(most) > free:
+        most -= 1
+    holds = f"{_gb(free)} of memory are free" + (f" for {processes} trials at a time" if processes > 1 else "")
+    rule = f"{setting} must be at most {most}" if most > 0 else "the memory that is free must hold what trains"
+    remedy = f"lower {setting}" if most > 0 else "make room"
+    raise SweepError(
+        f"{rule}, got {seeds}, for which {_gb(takes)} are needed: {holds}; {remedy}"
+        + (" or resources.cpus" if processes > 1 else "")
+    )
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB"

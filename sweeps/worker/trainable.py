@@ -1,0 +1,44 @@
+"""The worker of a trial, as Ray Tune calls it; `sweeps.training` does the work."""
+
+from typing import Any
+
+from ray.tune import Trainable
+from unstuck.records.errors import DiskFullError
+from unstuck.rl.data.types import FlowData
+from unstuck.sweeps.worker.assignment import ASSIGNMENT, DELIVERY, DISK_FULL, Assignment, Delivery
+from unstuck.sweeps.worker.training import Training
+
+
+class TrialTrainable(Trainable):
+    """Trainable whose step is one evaluation period: trials are judged at evaluations, so earlier reports gain nothing.
+
+    Setting up writes nothing, since Tune may set up a trial on two actors. Tune keeps no checkpoints of its own: a
+    worker that took over from a dead one, or from another process, finds the trial's checkpoint in the sweep's folder.
+    """
+
+    def setup(self, config: dict[str, Any], data: FlowData | None = None) -> None:
+        """Start the trial; see `Trainable.setup`.
+
+        Args:
+            config: Holds the `Assignment`.
+            data: The flows, read once by the driver: the same for all trials.
+        """
+        self._data = data
+        self._start(config[ASSIGNMENT])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Start another trial in this process, which saves 2 s of importing (`reuse_actors`)."""
+        del self._training  # or its learner would stay in memory beside the next one's
+        self._start(new_config[ASSIGNMENT])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train to the next evaluation, or to the first metric that is not finite, or to a full disk."""
+        try:
+            delivery = Delivery(self._training.next_period(), self._training.take_notes())
+        except DiskFullError as error:
+            delivery = Delivery([], {DISK_FULL: str(error)})
+        return {"training_iteration": self._training.learner.iteration, DELIVERY: delivery}
+
+    def _start(self, assignment: Assignment) -> None:
+        self._training = Training(assignment, self._data)

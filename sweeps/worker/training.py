@@ -1,0 +1,194 @@
+"""Train one trial in its worker: all members of one configuration, from a checkpoint if there is one.
+
+Imports neither Ray nor the records. The caller delivers what `Training.next_period` returns.
+"""
+
+import errno
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from unstuck.records.errors import DiskFullError, SweepError
+from unstuck.records.files import checkpoint_file, read_records
+from unstuck.records.lock import owner
+from unstuck.records.measurement import Record
+from unstuck.records.names import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
+from unstuck.rl import checkpoint, metrics
+from unstuck.rl.budget import Budget
+from unstuck.rl.data.types import FlowData
+from unstuck.rl.errors import CheckpointError
+from unstuck.rl.learner import Learner, Metrics
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.worker.assignment import Assignment
+
+PATIENCE_S = 40.0
+"""How long a full disk is waited for, once."""
+
+_PAUSE_S = 0.5
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Training:
+    """One trial, from its checkpoint if there is one, else from its start.
+
+    A checkpoint that cannot be used ends nothing: the trial starts anew, equal seeds give equal numbers, and the driver
+    skips records that it has. The constructor writes nothing.
+
+    Attributes:
+        learner: Trains the members.
+    """
+
+    def __init__(self, assignment: Assignment, data: FlowData | None) -> None:
+        self._config, self._data, self._budget = assignment.config, data, assignment.budget
+        self._folder, self._number, self._owner = assignment.folder, assignment.number, assignment.owner
+        self._notes: dict[str, str] = {}
+        self._is_saved = True
+        self._patience_s = PATIENCE_S
+        self._unsaved: list[Record] = []
+        self.learner = learner_of(self._config, data, self._budget)
+        # Whether the driver has them is unknown here: so they come first, and it skips what it has.
+        self._undelivered = self._go_on()
+        self._history: list[Any] = [record.to_json() for record in self._undelivered]
+        self._in_force = in_force(self.learner)
+
+    def next_period(self) -> list[Record]:
+        """Return the iterations to deliver next: those of the checkpoint, else newly trained ones, saved before.
+
+        Saved first, so that any record elsewhere can always be written again from the checkpoint.
+
+        Raises:
+            DiskFullError: The checkpoint cannot be saved. The next call delivers the same iterations.
+        """
+        if self._undelivered:
+            records, self._undelivered = self._undelivered, []
+            return records
+        if not self._unsaved:
+            records = train_period(self.learner, self._config.sweep.metric, self._budget is not None)
+            records[0] = replace(records[0], metrics={**records[0].metrics, **self._in_force})
+            self._in_force = {}
+            self._history += [record.to_json() for record in records]
+            self._unsaved = records
+        self._save()
+        records, self._unsaved = self._unsaved, []
+        return records
+
+    def take_notes(self) -> dict[str, str]:
+        """Return the notes since the last call, by name."""
+        notes, self._notes = self._notes, {}
+        return notes
+
+    def _go_on(self) -> list[Record]:
+        """Restore the checkpoint; returns its records."""
+        file = checkpoint_file(self._folder, self._number)
+        try:
+            records = read_records(self._folder, self._number)
+            if not file.exists():
+                return []
+            checkpoint.load(file, self.learner)
+            if [record.iteration for record in records] != list(range(1, self.learner.iteration + 1)):
+                self.learner = learner_of(self._config, self._data, self._budget)
+                raise CheckpointError(f"{file} must hold the records of all iterations, got {len(records)}")
+        except CheckpointError as error:
+            self._notes[CHECKPOINT] = f"started anew: {error}"
+            return []
+        self._notes[RESUMED_FROM] = str(self.learner.iteration)
+        if not self.learner.resumed_exactly:
+            self._notes[RESUMED_EXACTLY] = "false"
+        return records
+
+    def _save(self) -> None:
+        """Replace the checkpoint. Wait for room on a full disk.
+
+        Where no checkpoint can be written at all, training goes on.
+        """
+        file = checkpoint_file(self._folder, self._number)
+        if owner(self._folder) not in (None, self._owner):
+            raise SweepError(f"{file} must be written by whoever runs the sweep, and that is another process by now")
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                self._replace(file)
+                self._is_saved, self._patience_s = True, PATIENCE_S
+                return
+            except OSError as error:
+                if error.errno not in _FULL:
+                    if self._is_saved:  # once: what fails will fail again
+                        self._notes[CHECKPOINT] = f"not saved from iteration {self.learner.iteration} on: {error}"
+                    self._is_saved = False
+                    return
+                if time.monotonic() >= deadline:
+                    self._patience_s = 0.0  # whoever asks again gets the same answer at once
+                    raise DiskFullError(
+                        f"{self._folder} must have room for checkpoints, and had none for {PATIENCE_S:g} s "
+                        f"({error.strerror}); make room"
+                    ) from error
+            time.sleep(_PAUSE_S)
+
+    def _replace(self, file: Path) -> None:
+        file.parent.mkdir(exist_ok=True)  # not the folders above: where they are missing, none is shared
+        for left in file.parent.glob(f"{file.name}.*.tmp"):  # by a worker that died while it wrote
+            left.unlink()
+        checkpoint.save(file, self.learner, self._history)
+
+
+def learner_of(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
+    """The learner that a trial of this configuration trains, as long as `budget` says: same of these, same numbers."""
+    return make_learner(
+        config.ppo,
+        config.env,
+        member_seeds(config.sweep.seed, config.sweep.seeds),
+        evaluation_seed(config.sweep.seed),
+        data,
+        order=config.data.order,
+        budget=budget,
+    )
+
+
+def in_force(learner: Learner) -> dict[str, float]:
+    """The settings that the next update uses, read back from the learner, under the names of `effective/` metrics.
+
+    Those that are off are left out. NaN: members of the trial differ, which they must not.
+    """
+    found = {
+        name: values[0] if (values == values[0]).all() else math.nan for name, values in learner.effective().items()
+    }
+    return {metrics.effective_metric(name): float(value) for name, value in found.items() if not math.isinf(value)}
+
+
+def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> list[Record]:
+    """Iterations up to and including the next evaluation; fewer if a metric is not finite.
+
+    Args:
+        learner: Trains them.
+        metric: The objective.
+        in_env_steps: Whether the sweep counts environment steps.
+    """
+    records = []
+    evaluated = False
+    while not evaluated:
+        measured = learner.iterate()
+        evaluated = metrics.EVAL_RETURN in measured
+        means = summarise(measured, (*metrics.PER_SEED, metric))
+        env_steps = learner.iteration * learner.config.batch_size if in_env_steps else None
+        records.append(Record(learner.iteration, time.time_ns() // 1_000_000, means, env_steps))
+        if not all(map(math.isfinite, means.values())):
+            break
+    return records
+
+
+def summarise(measured: Metrics, per_seed: Sequence[str]) -> dict[str, float]:
+    """Average metrics over members, and keep some members' own values.
+
+    Values that are not finite count as well (never a nanmean).
+    """
+    result = {name: float(np.mean(values)) for name, values in measured.items()}
+    for name in per_seed:
+        for member, value in enumerate(measured.get(name, ())):
+            result[metrics.seed_metric(name, member)] = float(value)
+    return result

@@ -1,0 +1,245 @@
+"""From a remedy to the command that tries it: which arms, as which words."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Diagnosis,
+    Finding,
+    Kind,
+    Ranked,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history import History
+from unstuck.analysis.report.arms import MOST_ARMS, Arm, arms_of, change_text, command, command_apart, shown
+
+from tests.analysis_tests.runs import healthy, untaught
+
+FOLDER = Path("/runs")
+
+
+def finding(kind: Kind, *changes: dict[str, Any], unsupported: tuple[Cause, ...] = ()) -> Ranked:
+    rule = Rule(f"rule_{kind}", "Rule", Stage.STEP, (), "nowhere", lambda run: None)
+    remedies = tuple(Remedy(change, f"why {kind}", f"watch {kind}") for change in changes)
+    return Ranked(rule, Finding("headline", kind, Sureness.SURE, remedies=remedies, unsupported=unsupported))
+
+
+def blamed(change: dict[str, Any], support: Support = Support.OPEN) -> Cause:
+    return Cause("lr too low", "branch", support, "", change)
+
+
+def arms(*findings: Ranked, **settings: Any) -> list[Arm]:
+    return arms_of(Diagnosis(Signals(healthy(settings=settings)), findings, ()))
+
+
+def changes(*findings: Ranked, **settings: Any) -> list[dict[str, Any]]:
+    return [dict(arm.change) for arm in arms(*findings, **settings)]
+
+
+def trial(**tags: str) -> History:
+    """A trial of a sweep that searched lr and gamma."""
+    named = {"sweep": "horizon", "trial": "7", "searched": "ppo.lr, ppo.gamma", **tags}
+    return replace(healthy(), name="horizon/7", tags=named)
+
+
+def arm(**change: Any) -> Arm:
+    return Arm({path.replace("__", "."): value for path, value in change.items()}, "why", "watch", "rule")
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """What Hydra reads from a command's overrides."""
+    overrides = [word for word in words if "=" in word]
+    found = OverridesParser.create().parse_overrides(overrides)
+    return {one.key_or_group: one.value() for one in found}
+
+
+def test_faults_come_before_suspects_and_these_before_limits() -> None:
+    found = arms(
+        finding(Kind.LIMIT, {"ppo.gamma": 0.5}), finding(Kind.SUSPECT, {"ppo.lr": 1e-3}), finding(Kind.FAULT, {"a": 1})
+    )
+    assert [dict(one.change) for one in found] == [{"a": 1}, {"ppo.lr": 1e-3}, {"ppo.gamma": 0.5}]
+    assert (found[0].why, found[0].watch, found[0].rule) == ("why fault", "watch fault", "rule_fault")
+    assert changes(finding(Kind.FINE, {"ppo.lr": 1e-3})) == []
+
+
+def test_several_values_are_arms_of_their_own_in_all_combinations() -> None:
+    assert changes(finding(Kind.FAULT, {"ppo.lr": [1e-3, 1e-2], "ppo.gamma": [0.5, 0.0]})) == [
+        {"ppo.lr": 1e-3, "ppo.gamma": 0.5},
+        {"ppo.lr": 1e-3, "ppo.gamma": 0.0},
+        {"ppo.lr": 1e-2, "ppo.gamma": 0.5},
+        {"ppo.lr": 1e-2, "ppo.gamma": 0.0},
+    ]
+    assert changes(finding(Kind.FAULT, {"ppo.hidden_sizes": (16, 16)})) == [{"ppo.hidden_sizes": (16, 16)}]
+
+
+def test_what_the_run_has_already_and_what_was_proposed_before_is_left_out() -> None:
+    proposed = finding(Kind.FAULT, {"ppo.lr": [3e-4, 1e-3]}, {"ppo.lr": 1e-3}, {"ppo.shared_trunk": 1})
+    assert changes(proposed) == [{"ppo.lr": 1e-3}, {"ppo.shared_trunk": 1}]  # lr is 3e-4; 1 is not True
+    assert changes(finding(Kind.FAULT, {"ppo.target_kl": None})) == []
+    assert changes(finding(Kind.FAULT, {"ppo.target_kl": None}), **{"ppo.target_kl": 0.01}) == [{"ppo.target_kl": None}]
+    assert changes(finding(Kind.FAULT, {"ppo.lr": 3e-4, "ppo.gamma": 0.5})) == [{"ppo.lr": 3e-4, "ppo.gamma": 0.5}]
+
+
+def test_so_many_arms_and_no_more() -> None:
+    assert len(changes(finding(Kind.FAULT, {"ppo.lr": [i / 100 for i in range(1, 20)]}))) == MOST_ARMS
+
+
+def test_what_is_blamed_without_support_is_tried_where_no_fault_has_a_remedy() -> None:
+    limit = finding(Kind.LIMIT, {"ppo.gamma": 0.5}, unsupported=(blamed({"ppo.lr": [1e-3]}),))
+    found = arms(limit)
+    assert [dict(one.change) for one in found] == [{"ppo.gamma": 0.5}, {"ppo.lr": 1e-3}]
+    assert (found[1].why, found[1].watch) == (
+        "lr too low: not supported so far",
+        "the control beaten at equal iterations",
+    )
+    assert changes(limit, finding(Kind.FAULT, {"ppo.clip_range": 0.1})) == [
+        {"ppo.clip_range": 0.1},
+        {"ppo.gamma": 0.5},
+    ]
+    assert {"ppo.lr": 1e-3} in changes(limit, finding(Kind.FAULT))  # a fault that no setting mends
+    assert changes(finding(Kind.LIMIT, unsupported=(blamed({"ppo.lr": 1e-3}, Support.RULED_OUT),))) == []
+    assert changes(finding(Kind.LIMIT, unsupported=(blamed({}),))) == []
+
+
+def test_an_arm_that_changes_the_rewards_runs_apart() -> None:
+    assert arm(env__reward_threat=(1, 2, 3, 4)).is_apart
+    assert not arm(ppo__lr=1e-3).is_apart
+    assert arm(ppo__lr=1e-3, env__reward_threat=(1, 2, 3, 4)).is_apart
+
+
+def test_a_trials_arms_start_from_what_it_had_of_the_search() -> None:
+    words = command(trial(), [arm(ppo__lr=1e-3), arm(ppo__hidden_sizes=(16, 16))], FOLDER)
+    assert words[:4] == ["python", "sweep.py", "--config-path", "/runs/horizon"]
+    read = parsed(words)
+    assert read["sampler.points"] == [
+        {"ppo": {"lr": 3e-4, "gamma": 0.99}},
+        {"ppo": {"lr": 1e-3, "gamma": 0.99}},
+        {"ppo": {"lr": 3e-4, "gamma": 0.99, "hidden_sizes": [16, 16]}},
+    ]
+    assert read["sampler.name"] == "points"
+    assert read["scheduler.name"] == "none"
+    assert read["sweep.name"] == "horizon-7-arms"
+    assert read["sweep.num_trials"] is None
+    assert read["hydra.output_subdir"] is None
+
+
+def test_a_run_that_only_names_a_sweep_is_no_trial_of_it() -> None:
+    run = replace(foreign(), tags={"sweep": "horizon"})
+    assert command(run, [arm(ppo__gamma=0.9)], FOLDER)[2] == "env=cartpole"
+
+
+def test_without_a_search_the_control_is_the_configuration_itself() -> None:
+    read = parsed(command(trial(searched=""), [arm(ppo__lr=1e-3)], FOLDER))
+    assert read["sampler.points"] == [{}, {"ppo": {"lr": 1e-3}}]
+
+
+def test_arms_that_run_apart_are_not_beside_the_others() -> None:
+    apart = arm(env__reward_threat=(-10.0, 8.0, 5.0, 2.0))
+    assert command(trial(), [apart], FOLDER) == []
+    assert command(trial(), [], FOLDER) == []
+    assert parsed(command(trial(), [apart, arm(ppo__lr=1e-3)], FOLDER))["sampler.points"][1:] == [
+        {"ppo": {"lr": 1e-3, "gamma": 0.99}}
+    ]
+    alone = parsed(command_apart(trial(), apart, FOLDER))
+    assert alone["env.reward_threat"] == [-10.0, 8.0, 5.0, 2.0]
+    assert alone["sampler.points"] == [{"ppo": {"lr": 3e-4, "gamma": 0.99}}]
+    assert alone["sweep.name"] == "horizon-7-apart"
+
+
+def foreign(**settings: Any) -> History:
+    """Another program's run of CartPole."""
+    return History("ppo 1.csv", "a file", healthy().table.iloc[:, :4], {"env.id": "CartPole-v1", **settings})
+
+
+def test_another_programs_run_is_set_up_by_what_it_recorded() -> None:
+    run = foreign(
+        **{"ppo.lr": 1e-3, "ppo.target_kl": None, "ppo.normalize_advantage": True, "ppo.normalize_returns": True},
+        **{"ppo.hidden_sizes": [64, 64], "ppo.unknown": 3, "seed": 1},
+    )
+    words = command(run, [arm(ppo__gamma=0.9)], FOLDER)
+    assert words[2:5] == ["env=cartpole", "env.id=CartPole-v1", "sweep.metric=eval/episode_return"]
+    read = parsed(words)
+    assert read["ppo.lr"] == 1e-3
+    assert read["ppo.target_kl"] is None
+    assert read["ppo.normalize_advantage"] is True
+    assert read["ppo.normalize_returns"] == "batch"  # there it is on or off
+    assert read["ppo.hidden_sizes"] == [64, 64]
+    assert "ppo.unknown" not in read
+    assert "ppo.gamma" not in read  # it was not recorded: ours holds, but for the arm
+    assert read["sampler.points"] == [{}, {"ppo": {"gamma": 0.9}}]
+    assert read["sweep.name"] == "ppo-1-arms"
+
+
+def test_another_programs_triage_asks_for_its_flows() -> None:
+    run = History("stuck", "a folder", healthy().table, {"data.threat_share": 0.125})
+    words = command(run, [arm(ppo__gamma=0.9)], FOLDER)
+    assert words[2:7] == [
+        "data=csv",
+        "data.path=FLOWS.csv",
+        "data.label=LABEL",
+        "data.benign=[BENIGN]",
+        "data.threat_share=0.125",
+    ]
+    bare = History("stuck", "a folder", healthy().table, {})
+    assert not any(word.startswith("data.threat_share") for word in command(bare, [arm(ppo__gamma=0.9)], FOLDER))
+    worded = History("stuck", "a folder", healthy().table, {"data.threat_share": "a tenth"})
+    assert not any(word.startswith("data.threat_share") for word in command(worded, [arm(ppo__gamma=0.9)], FOLDER))
+    listed = History("stuck", "a folder", healthy().table.iloc[:, :4], {"env.actions": ["allow", "block"]})
+    assert command(listed, [arm(ppo__gamma=0.9)], FOLDER) == []  # neither triage nor an environment's id
+
+
+def test_a_task_that_is_not_known_has_no_command() -> None:
+    run = History("stuck", "a folder", healthy().table.iloc[:, :4], {})
+    assert command(run, [arm(ppo__gamma=0.9)], FOLDER) == []
+    assert command_apart(run, arm(env__reward_threat=(1, 2, 3, 4)), FOLDER) == []
+
+
+def test_names_keep_to_what_a_sweep_may_be_named() -> None:
+    def named(name: str) -> str:
+        return str(parsed(command(replace(foreign(), name=name), [arm(ppo__gamma=0.9)], FOLDER))["sweep.name"])
+
+    assert named("a b/c:1.csv") == "a-b-c-1-arms"
+    assert named("Prüfung.csv") == "Pr-fung-arms"
+    assert named(".hidden") == "arms"
+    assert named("_run.csv") == "run-arms"
+    assert len(named("x" * 200)) == 88
+
+
+def test_a_command_survives_a_shell() -> None:
+    words = command(trial(), [arm(ppo__lr=1e-3)], Path("/runs of mine"))
+    assert "'/runs of mine/horizon'" in shown(words)
+    assert shlex.split(shown(words)) == words
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"ppo.gamma": 0.5, "ppo.lr": 1e-3}, "gamma 0.5, lr 0.001"),
+        ({"ppo.target_kl": None}, "target_kl off"),
+        ({"ppo.hidden_sizes": (16, 16)}, "hidden_sizes (16, 16)"),
+        ({"ppo.normalize_returns": "batch"}, "normalize_returns batch"),
+    ],
+)
+def test_a_change_in_words(change: dict[str, Any], text: str) -> None:
+    assert change_text(change) == text
+
+
+def test_the_arms_of_a_real_diagnosis_can_be_run_as_they_are_shown() -> None:
+    for run in (healthy(), untaught(approx_kl=0.2), untaught(value_loss=1.0, grad_norm_value=900.0)):
+        found = arms_of(diagnose(run))
+        assert found
+        points = parsed(command(replace(run, tags=trial().tags), found, FOLDER))["sampler.points"]
+        assert len(points) == 1 + sum(not one.is_apart for one in found)
+        assert points[0] == {"ppo": {"lr": 3e-4, "gamma": 0.99}}
+        assert all(one != points[0] for one in points[1:])

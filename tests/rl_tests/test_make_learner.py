@@ -1,0 +1,49 @@
+"""From a file to a policy, on the real data sets."""
+
+import pytest
+from unstuck.rl import metrics
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.make_learner import make_learner
+from unstuck.rl.seeding import evaluation_seed, member_seeds
+
+QUICK = PPOConfig(num_iterations=12, eval_every=12, lr=3e-3, gamma=0.0, normalize_returns="batch", shared_trunk=True)
+
+
+def _f1(data_config, **settings):
+    data = load_flows(data_config)
+    learner = make_learner(
+        QUICK, EnvConfig(**settings), member_seeds(0, 2), evaluation_seed(0), data, order=data_config.order
+    )
+    measured = [learner.iterate() for _ in range(QUICK.num_iterations)][-1]
+    trivial = max(measured[name].max() for name in metrics.TRIVIAL)
+    return measured[metrics.F1].min(), trivial
+
+
+@pytest.mark.parametrize("order", ["shuffled", "stream"])
+def test_learns_from_nsl_kdd(real_data, order):
+    path = str(real_data / "nsl-kdd" / "KDDTrain+_20Percent.txt")
+    f1, trivial = _f1(DataConfig(source="nsl_kdd", path=path, order=order))
+    assert f1 > 0.8
+    assert trivial < 0.25
+
+
+def test_learns_from_a_csv(real_data):
+    path = str(real_data / "website-phishing" / "phishing.csv")
+    f1, trivial = _f1(
+        DataConfig(source="csv", path=path, label="is_phishing", benign=("0",), threat_share=None),
+        flows_per_episode=200,
+    )
+    assert f1 > 0.8
+    assert f1 > trivial + 0.1
+
+
+def test_is_judged_by_the_part_that_is_given():
+    data = load_flows(DataConfig(num_flows=1000))
+    last = []
+    for part in (None, data.validation, data.test):
+        learner = make_learner(QUICK, EnvConfig(), member_seeds(0, 1), evaluation_seed(0), data, judged_by=part)
+        last.append([learner.iterate() for _ in range(QUICK.num_iterations)][-1])
+    default, validation, test = last
+    assert default[metrics.F1] == validation[metrics.F1]
+    assert test[metrics.TRUE_POSITIVES] + test[metrics.FALSE_NEGATIVES] == data.test.threat.sum()

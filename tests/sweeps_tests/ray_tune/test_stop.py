@@ -1,0 +1,88 @@
+"""What signals do while a sweep runs."""
+
+import signal
+import threading
+
+import pytest
+from unstuck.sweeps.ray_tune import stop as stop_module
+from unstuck.sweeps.ray_tune.stop import NO_ANSWER, StopRequest
+
+
+def test_first_signal_is_noted_and_a_second_raises() -> None:
+    with StopRequest() as stop:
+        assert not stop.is_asked
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.is_asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_what_is_shielded_runs_to_its_end() -> None:
+    with StopRequest() as stop:
+        with stop.shielded():
+            for _ in range(3):
+                signal.raise_signal(signal.SIGINT)
+        assert stop.is_asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with StopRequest() as stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as a library may
+        stop.rearm()
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.is_asked
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_last_resort_comes_where_a_signal_had_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop_module, "PATIENCE_S", 0.01)
+    reasons: list[str] = []
+    came = threading.Event()
+    with StopRequest() as stop:
+        stop.arm_forced_exit(lambda why: (reasons.append(why), came.set())[0])
+        signal.raise_signal(signal.SIGTERM)
+        assert came.wait(4)
+        stop.force_exit("again")
+    assert reasons == [NO_ANSWER]
+
+
+def test_nobody_gives_up_what_has_ended() -> None:
+    reasons: list[str] = []
+    with StopRequest() as stop:
+        stop.arm_forced_exit(reasons.append)
+        stop.disarm_forced_exit()
+        stop.force_exit("too late")
+        assert stop.guarded(lambda number: number + 1)(2) == 3
+    assert reasons == []
+
+
+def test_a_call_ends_before_the_last_resort_and_none_begins_after_it() -> None:
+    """The driver and the last resort write to the same records."""
+    happened: list[str] = []
+    in_call, go_on, resorted = threading.Event(), threading.Event(), threading.Event()
+
+    def call() -> None:
+        happened.append("call begins")
+        in_call.set()
+        assert go_on.wait(4)
+        happened.append("call ends")
+
+    def last_resort(why: str) -> None:
+        happened.append(why)
+        resorted.set()
+        threading.Event().wait()  # in a sweep, the process ends here
+
+    with StopRequest() as stop:
+        stop.arm_forced_exit(last_resort)
+        guarded = stop.guarded(call)
+        threading.Thread(target=lambda: (guarded(), guarded(), stop.disarm_forced_exit()), daemon=True).start()
+        assert in_call.wait(4)
+        threading.Thread(target=stop.force_exit, args=("gives up",), daemon=True).start()
+        assert not resorted.wait(0.1)
+        go_on.set()
+        assert resorted.wait(4)
+    assert happened[-1] == "gives up"
+    assert happened.count("call begins") == happened.count("call ends")

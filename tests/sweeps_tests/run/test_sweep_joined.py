@@ -1,0 +1,72 @@
+"""A sweep on a Ray cluster that somebody else has started: it is used, and left as it was."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.sweeps_tests.run.test_sweep import SMALL, _command, _environment, _study
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Its address and its process; on loopback, and with a token."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    folder = tempfile.mkdtemp(prefix="joined-", dir="/tmp")  # a socket's path must be short
+    ray = Path(sys.executable).with_name("ray")
+    head = ("--head", "--block", "--port", address.partition(":")[2], "--node-ip-address", "127.0.0.1")
+    process = subprocess.Popen(
+        (ray, "start", *head, "--include-dashboard", "false", "--num-cpus", "2", "--temp-dir", folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        while not list(Path(folder).glob("session_latest/sockets/raylet*")):
+            assert process.poll() is None, "Ray did not start"
+            time.sleep(0.2)
+        yield address, process
+    finally:
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        for child in psutil.wait_procs(started, timeout=10)[1]:
+            child.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_an_existing_cluster_runs_the_trials_and_stays(
+    cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    address, ray = cluster
+    overrides = ("sweep.num_trials=2", "sweep.name=joined", f"resources.ray_address={address}")
+    done = subprocess.run(
+        _command(*SMALL, *overrides), cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=150
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [trial.user_attrs["outcome"] for trial in _study(tmp_path, "joined").trials] == ["completed"] * 2
+    raylets = [child for child in psutil.Process(ray.pid).children(recursive=True) if child.name() == "raylet"]
+    assert len(raylets) == 1
+    assert os.environ["RAY_AUTH_TOKEN"] not in done.stdout + done.stderr

@@ -1,0 +1,242 @@
+import io
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.rl.metrics import F1, seed_metric
+from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
+from unstuck.sweeps.screen import progress as progress_module
+from unstuck.sweeps.screen.progress import Progress, describe
+from unstuck.sweeps.stopping.live_trial import LiveTrial
+
+DONE = Verdict(Outcome.COMPLETED, "reached iteration 200")
+PRUNED = Verdict(Outcome.PRUNED, "asha rung 1: 0.2 < 0.8")
+
+
+def running(
+    number: int, value: float | None = None, spread: float = 0.0, step: int = 20, values: dict[str, Any] | None = None
+) -> LiveTrial:
+    """A trial of two seeds with this value and spread at its last evaluation."""
+    config = SweepConfig(sweep=StudyConfig(name="mine", seeds=2))
+    trial = LiveTrial(number, config, values or {})
+    if value is not None:
+        offset = spread / 2**0.5  # the standard deviation of two values is their distance by the root of 2
+        of_seeds = {seed_metric(F1, seed): value + sign * offset for seed, sign in enumerate((-1, 1))}
+        trial.add([Record(step, 0, {F1: value, **of_seeds})])
+    return trial
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+class Plain:
+    """A progress that prints lines, and those lines."""
+
+    def __init__(self, num_trials: int = 4, mode: str = "max", max_hours: float | None = None) -> None:
+        self._file = io.StringIO()
+        config = SweepConfig(sweep=StudyConfig(name="mine", mode=mode, max_hours=max_hours))
+        self.progress = Progress(config, num_trials, Console(file=self._file))
+
+    def run(self, number: int, verdict: Verdict, value: float | None, spread: float = 0.0) -> str:
+        """Start and end one trial; returns the line that this prints."""
+        self.progress.started(running(number))
+        return self.end(number, verdict, value, spread)
+
+    def end(self, number: int, verdict: Verdict, value: float | None, spread: float = 0.0) -> str:
+        before = len(self.lines)
+        self.progress.ended(running(number, value, spread), verdict)
+        (line,) = self.lines[before:]
+        return line
+
+    @property
+    def lines(self) -> list[str]:
+        return self._file.getvalue().splitlines()
+
+
+def test_a_line_for_each_trial_that_ends(clock: Clock) -> None:
+    plain = Plain(num_trials=2)
+    with plain.progress:
+        assert plain.lines == []
+        clock.now += 61
+        infeasible = Verdict(Outcome.INFEASIBLE, "minibatch_size must divide 1024, got 48")
+        assert (
+            plain.end(0, infeasible, None)
+            == "[1 min 01 s] trial 0 infeasible: minibatch_size must divide 1024, got 48; 0 of 2 done"
+        )
+        assert plain.run(1, PRUNED, 0.2, 0.1).startswith(
+            "[1 min 01 s] trial 1 pruned 0.200 ± 0.100: asha rung 1: 0.2 < 0.8; 1 of 2 done"
+        )
+        clock.now += 7200
+        assert plain.run(2, DONE, 0.75, 0.05) == (
+            "[2 h 01 min] trial 2 completed 0.750 ± 0.050: reached iteration 200; "
+            "best 0.750 ± 0.050 (trial 2); 2 of 2 done"
+        )
+    assert len(plain.lines) == 3
+
+
+@pytest.mark.parametrize(("mode", "bests"), [("max", [0, 1, 1]), ("min", [0, 0, 2])])
+def test_the_best_is_a_completed_trial_by_mode(mode: str, bests: list[int]) -> None:
+    plain = Plain(num_trials=9, mode=mode)
+    for number, value in enumerate((0.5, 0.6, 0.4)):
+        line = plain.run(number, DONE, value)
+        assert f"(trial {bests[number]})" in line
+    extreme = 0.9 if mode == "max" else 0.1
+    assert f"(trial {bests[-1]})" in plain.run(3, PRUNED, extreme)
+
+
+def test_of_equal_trials_the_lowest_number_is_the_best_as_in_the_table() -> None:
+    """F1 is 0 for many; with several workers, they do not end in the order of their numbers."""
+    plain = Plain(num_trials=9)
+    assert "best 0.000 ± 0.000 (trial 2)" in plain.run(2, DONE, 0.0)
+    assert "best 0.000 ± 0.000 (trial 1)" in plain.run(1, DONE, 0.0)
+    assert "best 0.000 ± 0.000 (trial 1)" in plain.run(3, DONE, 0.0)
+
+
+def test_time_left_by_the_pace_so_far(clock: Clock) -> None:
+    plain = Plain(num_trials=4)
+    plain.progress.started(running(0))
+    plain.progress.started(running(1))
+    clock.now += 120
+    # 1 ended and 1 running, which counts as half, in 120 s: 80 s each. 2.5 are left.
+    assert plain.end(0, DONE, 0.5).endswith("1 of 4 done, about 3 min 20 s left")
+
+
+def test_time_left_is_never_more_than_the_budget(clock: Clock) -> None:
+    plain = Plain(num_trials=100, max_hours=0.05)
+    clock.now += 120
+    assert plain.run(0, DONE, 0.5).endswith("1 of 100 done, about 1 min 00 s left")
+    clock.now += 120  # trials end a little after it
+    assert plain.run(1, DONE, 0.5).endswith("2 of 100 done, about 0 s left")
+
+
+def test_no_time_left_where_there_is_nothing_to_tell_it_by(clock: Clock) -> None:
+    plain = Plain(num_trials=3)
+    clock.now += 60
+    assert "left" not in plain.end(0, Verdict(Outcome.INFEASIBLE, "no"), None)  # none of the trials yet
+    assert "left" in plain.run(1, DONE, 0.5)
+    plain.progress.started(running(2))
+    plain.progress.started(running(3))
+    # The sweep ends: these will not be done in this call.
+    interrupted = plain.end(2, Verdict(Outcome.INTERRUPTED, "stopped by the user"), 0.5)
+    assert interrupted.endswith(
+        "trial 2 interrupted 0.500 ± 0.000: stopped by the user; best 0.500 ± 0.000 (trial 1); 1 of 3 done"
+    )
+
+
+def test_running_trials_are_told_of_after_half_a_minute_of_silence(clock: Clock) -> None:
+    plain = Plain()
+    trials = [running(0, 0.1, step=20), running(1, 0.1, step=40), running(2)]
+    for trial in trials:
+        plain.progress.started(trial)
+    clock.now += 20
+    plain.progress.evaluated(trials[0])
+    assert plain.lines == []
+    clock.now += 11
+    plain.progress.evaluated(trials[1])
+    assert plain.lines == ["[31 s] running: trial 0 at 20, trial 1 at 40; 0 of 4 done"]
+    clock.now += 11
+    plain.progress.evaluated(trials[0])
+    assert len(plain.lines) == 1
+
+
+def test_a_warning_is_shown_once(clock: Clock) -> None:
+    plain = Plain()
+    for message in ("no store", "no disk", "no store"):
+        plain.progress.warn(message)
+    assert plain.lines == ["[0 s] warning: no store", "[0 s] warning: no disk"]
+
+
+def live(term: str = "xterm") -> tuple[Progress, io.StringIO]:
+    file = io.StringIO()
+    console = Console(force_terminal=True, file=file, width=100, height=30, _environ={"TERM": term})
+    return Progress(SweepConfig(sweep=StudyConfig(name="mine")), 12, console), file
+
+
+def last_frame(file: io.StringIO) -> str:
+    """What stands on the screen in the end, without colours."""
+    printed = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\v", file.getvalue())
+    return re.sub(r"\v+", "", printed[printed.rindex("mine  ") :])
+
+
+def test_a_terminal_shows_running_ended_and_warned() -> None:
+    progress, file = live()
+    with progress:
+        values = {"ppo.lr": 3e-4, "ppo.hidden_sizes": (64, 64)}
+        progress.started(running(0, 0.25, 0.125, step=40, values=values))
+        for number in range(1, 10):
+            progress.started(running(number, values=values))
+        for number in range(1, 8):
+            progress.ended(running(number, 0.2, 0.1), PRUNED)
+        progress.ended(running(8, 0.75, 0.05), DONE)
+        progress.ended(running(11), Verdict(Outcome.CRASHED, "OSError: [/dev/x] [bold]" + "long " * 40))
+        progress.warn("no store [/y]")
+    frame = last_frame(file)
+    assert "best 0.750 ± 0.050 (trial 8); 9 of 12 done, about " in frame
+    assert "1 completed, 7 pruned, 1 crashed" in frame
+    assert re.search(r"^0 +40/200 +0\.250 ± 0\.125 +lr=0\.0003 hidden_sizes=\(64, 64\)", frame, re.M)
+    assert re.search(r"^9 +0/200 +lr=", frame, re.M)
+    assert "trial 7 pruned 0.200 ± 0.100: asha rung 1: 0.2 < 0.8" in frame
+    assert "trial 3 " not in frame  # the last six only
+    assert "OSError: [/dev/x] [bold]long" in frame  # nothing is taken for markup
+    assert "…" in frame  # one line, however long the reason
+    assert "warning: no store [/y]" in frame
+    assert not re.search(r"^\[\d+ s\]", frame, re.M)  # no plain lines between
+
+
+def test_a_terminal_shows_a_sweep_that_has_just_begun() -> None:
+    progress, file = live()
+    with progress:
+        progress.started(running(0))
+    frame = last_frame(file)
+    assert "0 of 12 done\n" in re.sub(r" +\n", "\n", frame)
+    assert "no trial has ended yet" in frame
+    assert re.search(r"^0 +0/200 *$", frame, re.M)
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines() -> None:
+    progress, file = live("dumb")
+    with progress:
+        progress.ended(running(0, 0.5), DONE)
+    assert file.getvalue().startswith("[0 s] trial 0 completed 0.500 ± 0.000: reached iteration 200; best")
+
+
+def test_describe_is_short_and_without_groups() -> None:
+    values = {"ppo.lr": 0.00031415, "ppo.gamma": 0.99, "ppo.hidden_sizes": (64, 64), "ppo.target_kl": None}
+    assert describe(values) == "lr=0.000314 gamma=0.99 hidden_sizes=(64, 64) target_kl=None"
+    assert describe({}) == ""
+
+
+def test_what_earlier_processes_did_counts_and_says_nothing_of_the_pace(clock: Clock) -> None:
+    plain = Plain(num_trials=4)
+    plain.progress.recall(0, Outcome.COMPLETED, 0.9, 0.1)
+    plain.progress.recall(1, Outcome.INFEASIBLE, None, 0.0)
+    assert plain.lines == []
+    clock.now += 60
+    line = plain.run(2, DONE, 0.5)
+    assert "best 0.900 ± 0.100 (trial 0); 2 of 4 done, about 2 min 00 s left" in line  # one a minute, not two
+
+
+def test_what_happened_to_a_checkpoint_is_told(clock: Clock) -> None:
+    plain = Plain()
+    plain.progress.noted(3, {"resumed_from": "40"})
+    plain.progress.noted(4, {"resumed_from": "20", "resumed_exactly": "false"})
+    plain.progress.noted(5, {"checkpoint": "started anew: cut short"})
+    assert [line.partition("] ")[2] for line in plain.lines] == [
+        "trial 3 goes on from iteration 40",
+        "trial 4 goes on from iteration 20, not bit for bit: see docs/resume.md",
+        "warning: trial 5's checkpoint: started anew: cut short",
+    ]

@@ -1,4 +1,5 @@
 import os
+import secrets
 import sys
 import tarfile
 from collections.abc import Callable
@@ -9,6 +10,10 @@ import pytest
 
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 """As in an environment that is in force: commands are printed with `python` then."""
+
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+"""One for all sweeps of this process: Ray's core reads the token once and keeps it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -87,10 +92,14 @@ class Command:
         self._monkeypatch.chdir(self.folder)
         self._monkeypatch.setenv("COLUMNS", "200")
         self._capfd.readouterr()
+        before = dict(os.environ)
         try:
             code = main() or 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
+        finally:  # a process of its own would take what it sets along: HYDRA_FULL_ERROR, RAY_..., NO_PROXY
+            os.environ.clear()
+            os.environ.update(before)
         return Done(code, *self._capfd.readouterr())
 
 

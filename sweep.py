@@ -13,13 +13,13 @@ from unstuck.records.machine import limit_threads
 from unstuck.records.redact import redact_error
 from unstuck.rl.errors import ConfigError, DataError
 from unstuck.sweeps.config.command import read_arguments
-from unstuck.sweeps.config.schema import Checked, checked, readable_errors
+from unstuck.sweeps.config.schema import Checked, check_and_freeze, readable_errors
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 @contextmanager
-def one_line(arguments: Sequence[str]) -> Iterator[None]:
+def exit_with_one_line(arguments: Sequence[str]) -> Iterator[None]:
     """Print what the user can mend as one line, without the arguments' secrets, and exit with status 2."""
     try:
         yield
@@ -39,11 +39,12 @@ def main() -> int:
 
     @hydra.main(version_base="1.3", config_path="conf", config_name="config")
     def compose(cfg: DictConfig) -> None:
-        with one_line(arguments):  # here, since a setting may refer to Hydra's choices, which are gone afterwards
-            composed.append(checked(cfg, line.given))
+        # Here, since a setting may refer to Hydra's choices, which are gone afterwards.
+        with exit_with_one_line(arguments):
+            composed.append(check_and_freeze(cfg, line.given))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
-    with one_line(arguments):
+    with exit_with_one_line(arguments):
         with readable_errors():
             line = read_arguments(arguments)
             sys.argv[1:] = line.words  # where Hydra reads them

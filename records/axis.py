@@ -29,7 +29,7 @@ class Axis:
     length: int
 
     @classmethod
-    def of(cls, searched: Collection[str], iterations: int, batch: int, format: int) -> "Axis":
+    def choose(cls, searched: Collection[str], iterations: int, batch: int, format: int) -> "Axis":
         """The axis of a sweep.
 
         Args:
@@ -52,11 +52,11 @@ class Axis:
         """The unit's plural."""
         return f"{self.unit}s"
 
-    def at(self, step: int) -> str:
+    def describe_step(self, step: int) -> str:
         """A place on it: `iteration 20`, `environment step 1,280`."""
         return f"{self.unit} {step:,}" if self.in_env_steps else f"{self.unit} {step}"
 
-    def amount(self, steps: int) -> str:
+    def describe_length(self, steps: int) -> str:
         """So much of it: `20 iterations`, `1,280 environment steps`."""
         return f"{steps:,} {self.unit if steps == 1 else self.units}"
 
@@ -65,6 +65,6 @@ ITERATIONS = Axis(ITERATION, 1, 0)
 """Where nothing is known of a trial's length."""
 
 
-def reached(summary: Mapping[str, float], otherwise: int) -> int:
+def read_last_step(summary: Mapping[str, float], otherwise: int) -> int:
     """How far a trial came on its sweep's axis by the numbers written at its end; `otherwise` without them."""
     return int(summary.get(metrics.FINAL_ENV_STEPS, summary.get(metrics.FINAL_ITERATIONS, otherwise)))

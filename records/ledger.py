@@ -160,7 +160,7 @@ class Ledger:
         return ledger
 
     @classmethod
-    def of(cls, sweep: SweepReference, make_sampler: Callable[[int], BaseSampler] | None = None) -> "Ledger":
+    def open_sweep(cls, sweep: SweepReference, make_sampler: Callable[[int], BaseSampler] | None = None) -> "Ledger":
         """Open a sweep's existing study, known by its id, or by its name if nobody has given it an id yet.
 
         Args:
@@ -229,12 +229,12 @@ class Ledger:
 
         save_note(self._study, markdown)
 
-    def held(self) -> dict[int, Mapping[str, Any]]:
+    def raw_parameters(self) -> dict[int, Mapping[str, Any]]:
         """The study's own parameters of each trial, by number: those enqueued and not yet asked for included."""
         trials = self._study.get_trials(deepcopy=False)
         return {trial.number: trial.system_attrs.get(_FIXED, trial.params) for trial in trials}
 
-    def counted(self) -> int:
+    def count_trials(self) -> int:
         """Trials that there are, or that wait to be asked for; those that are infeasible do not count."""
         waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         return waiting + sum(entry.outcome is not Outcome.INFEASIBLE for entry in self.entries())
@@ -249,7 +249,7 @@ class Ledger:
         trial = self._study.ask()
         return trial.number, self._parameters(trial, distributions)
 
-    def take_up(self, number: int, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    def reopen_trial(self, number: int, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         """Open a trial again that an earlier process asked for and did not end.
 
         Returns:

@@ -17,7 +17,7 @@ from unstuck.records.files import lock_file
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[None]:
+def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a sweep inside the block.
 
     Args:

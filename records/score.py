@@ -20,7 +20,7 @@ def value_of(evaluations: Sequence[float]) -> float:
         return float(np.mean(evaluations[-FINAL_EVALUATIONS:]))
 
 
-def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
+def value_and_spread(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
     """A trial's value so far, and its spread: the standard deviation of the members' own values; None of a single one.
 
     Args:
@@ -32,14 +32,14 @@ def standing(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tupl
     return _value(evaluations, metric), _spread(members)
 
 
-def summary(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
+def summarize(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
     """Value and each member's own, and their spread if there is one, under the names of `rl.metrics`.
 
     Empty without an evaluation.
     """
     if not evaluations:
         return {}
-    value, spread = standing(evaluations, metric, seeds)
+    value, spread = value_and_spread(evaluations, metric, seeds)
     members = {
         metrics.seed_metric(metrics.FINAL_VALUE, member): _value(evaluations, metrics.seed_metric(metric, member))
         for member in range(seeds)

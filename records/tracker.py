@@ -45,7 +45,7 @@ class Tracker(Protocol):
             The run's id; empty where nothing is tracked.
         """
 
-    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+    def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
         """Which trials, given with their outcomes, have no run that says so too; nothing is read for it.
 
         Args:
@@ -103,7 +103,7 @@ class NullTracker:
         """Returns an empty run id."""
         return ""
 
-    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+    def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
         """None."""
         return []
 

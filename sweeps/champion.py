@@ -20,8 +20,8 @@ from unstuck.rl.data import FlowData
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.metrics import FINAL_EVALUATIONS
 from unstuck.rl.seeding import evaluation_seed, member_seeds
-from unstuck.sweeps.config.flows import load_same_data, loaded
-from unstuck.sweeps.config.identity import settle
+from unstuck.sweeps.config.flows import describe_data, load_same_data
+from unstuck.sweeps.config.identity import settle_records
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.space import Space, search_space
 from unstuck.sweeps.worker.memory import require_memory
@@ -44,18 +44,18 @@ def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgemen
         SweepError: There is no such trial, or none completed, or the flows are not those that it was run on.
     """
     report = config.own_folder / "report"
-    ledger = Ledger.of(settle(config).reference)
+    ledger = Ledger.open_sweep(settle_records(config).reference)
     entries = ledger.entries()
     entry = _entry(entries, trial, config.sweep.mode)
     space, _ = search_space(config)
     data, fingerprint = load_same_data(config, ledger.attributes)
     require_memory(config, data, seeds, setting="--seeds")
-    for line in [*loaded(data), *_earlier(read_judgements(report), entry)]:
+    for line in [*describe_data(data), *_earlier(read_judgements(report), entry)]:
         print(line, flush=True)
     print(f"training trial {entry.number} on {counted(seeds, 'fresh seed')}", flush=True)
     champion = _train(space.apply(config, entry.values), data, seeds, space.budget(config))
     control: Sequence[float] = ()
-    if _has_control(entries, space, config) and dict(entry.values) != space.base(config):
+    if _has_control(entries, space, config) and dict(entry.values) != space.control_values(config):
         print(f"training the control on the same {counted(seeds, 'fresh seed')}", flush=True)
         control = _train(config, data, seeds)
     judgement = Judgement(
@@ -84,7 +84,9 @@ def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
 def _has_control(entries: Sequence[Entry], space: Space, config: SweepConfig) -> bool:
     """Whether the sweep ran its unchanged configuration; without it there is none to judge against."""
     unmarked = config.format == 1  # when no trial was on record as the control
-    return any(entry.is_control or (unmarked and dict(entry.values) == space.base(config)) for entry in entries)
+    return any(
+        entry.is_control or (unmarked and dict(entry.values) == space.control_values(config)) for entry in entries
+    )
 
 
 def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from unstuck.records.axis import reached
+from unstuck.records.axis import read_last_step
 from unstuck.records.errors import TrackingError
 from unstuck.records.files import read_records
 from unstuck.records.ledger import Entry, Ledger
@@ -84,9 +84,9 @@ class Outbox:
         self._write(number, lambda: ids.append(self._tracker.start_trial(number, searched, fixed, tags, config_yaml)))
         return ids[0] if ids else ""
 
-    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """See `Tracker.incomplete`."""
-        return self._tracker.incomplete(outcomes)
+    def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+        """See `Tracker.find_incomplete`."""
+        return self._tracker.find_incomplete(outcomes)
 
     def log(self, number: int, records: Sequence[Record]) -> None:
         """Write a trial's iterations, now or later; see `Tracker.log`."""
@@ -119,7 +119,7 @@ class Outbox:
                 self._reopen()
                 # It may not be the store that it was, nor the one that took what was written last.
                 self.owed |= self._last_step_of.keys()
-            for number in sorted({*self.owed, *self._tracker.incomplete(outcomes)}):
+            for number in sorted({*self.owed, *self._tracker.find_incomplete(outcomes)}):
                 self._source.write(self._tracker, number, self._last_step_of.get(number))
                 self.owed.discard(number)
         except TrackingError as error:
@@ -170,7 +170,7 @@ class RecordedTrials:
         """Write a trial as far as ledger, checkpoint and this process know of it; see `TrialSource.write`."""
         entry = next(entry for entry in self._ledger.entries() if entry.number == number)
         runs = last_step is not None
-        last = last_step if runs else reached(entry.summary, entry.last_step)
+        last = last_step if runs else read_last_step(entry.summary, entry.last_step)
         try:
             records = read_records(self._config.own_folder, number)
         except CheckpointError as error:

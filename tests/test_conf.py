@@ -102,7 +102,7 @@ def test_the_stuck_run_has_the_settings_on_record() -> None:
 def test_every_experiment_composes_and_can_be_searched(name: str) -> None:
     config = config_of(name)
     space, points = search_space(config)
-    assert space.contains(space.base(config)), "the control must be a point of the space"
+    assert space.contains(space.control_values(config)), "the control must be a point of the space"
     assert config.sweep.name is not None
     assert config.sweep.name.startswith(f"{name}-")
     assert all(space.contains(point) for point in points)
@@ -188,7 +188,7 @@ def test_the_horizon_reaches_zero() -> None:
 def test_the_owners_options_change_one_thing_each_beside_a_control() -> None:
     config = config_of("owner_options")
     space, points = search_space(config)
-    control = space.base(config)
+    control = space.control_values(config)
     changes = [{path: value for path, value in point.items() if value != control[path]} for point in points]
     assert changes == [
         {},

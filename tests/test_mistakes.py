@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from unstuck.records.score import summary
+from unstuck.records.score import summarize
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.errors import ConfigError
 
@@ -162,7 +162,7 @@ def test_a_rule_of_one_setting_holds_alone(name: str, wrong: object, right: obje
 
 
 def test_one_seed_has_no_spread_on_record() -> None:
-    numbers = summary([{"eval/f1": 0.5, "eval/f1/seed_0": 0.5}], "eval/f1", 1)
+    numbers = summarize([{"eval/f1": 0.5, "eval/f1/seed_0": 0.5}], "eval/f1", 1)
     assert numbers == {"final/value": 0.5, "final/value/seed_0": 0.5}
 
 

@@ -18,7 +18,7 @@ def pruning_blocks(sweep: Sweep) -> list[Block]:
     if found is None:
         return []
     text = (
-        f"Stopping trials early saved {percent(found.saved)} of the budget: {sweep.axis.amount(found.done)} "
+        f"Stopping trials early saved {percent(found.saved)} of the budget: {sweep.axis.describe_length(found.done)} "
         f"instead of {found.planned:,}."
     )
     if sweep.control and sweep.control.is_control:

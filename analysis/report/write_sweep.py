@@ -71,7 +71,7 @@ def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
     reached = {trial.number: trial.at(rung) for trial in sweep.trials} if rung else {}
     judged = {number: value for number, value in reached.items() if value is not None and math.isfinite(value)}
     if len(completed) < ENOUGH_COMPLETED * len(judged):
-        return judged, f"{sweep.metric} at {sweep.axis.at(rung)}, which all of them reached"
+        return judged, f"{sweep.metric} at {sweep.axis.describe_step(rung)}, which all of them reached"
     return completed, f"the final {sweep.metric} of completed trials"
 
 

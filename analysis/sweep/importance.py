@@ -23,7 +23,7 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.settings import flatten
 from unstuck.analysis.sweep.judgements import read_judgements
 from unstuck.analysis.sweep.trials import RungEntry, Sweep, Trial
-from unstuck.records.axis import reached
+from unstuck.records.axis import read_last_step
 from unstuck.records.drivers import missing_driver
 from unstuck.records.identity import identity, study_names
 from unstuck.records.redact import redact_error, redact_value
@@ -230,7 +230,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         value=trial.value if trial.state == TrialState.COMPLETE else value_of(list(curve.values())) if curve else None,
         seeds=tuple(summary[name] for name in sorted(summary) if name.startswith(prefix)),
         curve=curve,
-        iterations=reached(summary, max(curve, default=0)),
+        iterations=read_last_step(summary, max(curve, default=0)),
         seconds=float(summary.get(metrics.FINAL_SECONDS, 0.0)),
         rungs=tuple(
             RungEntry(entry["rung"], entry["iteration"], entry["value"], entry["spared"], entry.get("would_stop"))

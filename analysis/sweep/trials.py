@@ -116,7 +116,9 @@ class Sweep:
         """What its trials are counted by."""
         settings = self.settings
         batch = math.prod(int(settings.get(path, 1)) for path in BATCH)
-        return Axis.of(self.searched, int(settings.get("ppo.num_iterations", 0)), batch, int(settings.get("format", 1)))
+        return Axis.choose(
+            self.searched, int(settings.get("ppo.num_iterations", 0)), batch, int(settings.get("format", 1))
+        )
 
     @property
     def length(self) -> int:

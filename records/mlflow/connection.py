@@ -66,7 +66,7 @@ def _make_tables(file: Path) -> None:
 
 
 @contextmanager
-def translated(action: str, url: str = "") -> Iterator[None]:
+def translate_errors(action: str, url: str = "") -> Iterator[None]:
     """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped.
 
     Args:

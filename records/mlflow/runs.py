@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from unstuck.records.mlflow.connection import connect, translated
+from unstuck.records.mlflow.connection import connect, translate_errors
 from unstuck.records.mlflow.place import settle_artifacts
 from unstuck.records.mlflow.tracker import TAG_LENGTH, search, storable
 from unstuck.records.names import FORMAT_TAG, ID_TAG, NOTE_TAG, PARENT_TAG, REPORT, SWEEP_TAG, TRIAL_TAG
@@ -119,7 +119,7 @@ def settle_runs(sweep: SweepReference) -> None:
         TrackingError: The store cannot be written.
     """
     if sweep.is_tracked:
-        with translated("settle artifacts", sweep.mlflow_url):
+        with translate_errors("settle artifacts", sweep.mlflow_url):
             settle_artifacts(sweep.mlflow_url, sweep.artifacts_folder)
 
 
@@ -143,7 +143,7 @@ def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, 
     if file is not None and not file.exists():  # sqlite would make it
         yield None
         return
-    with translated(action, url):
+    with translate_errors(action, url):
         client = connect(url)
         experiment = client.get_experiment_by_name(sweep.mlflow_experiment)
         yield (client, experiment.experiment_id) if experiment else None

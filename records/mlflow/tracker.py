@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from unstuck.records.errors import TrackingError
 from unstuck.records.measurement import Record
-from unstuck.records.mlflow.connection import DATABASES, connect, renew, translated
+from unstuck.records.mlflow.connection import DATABASES, connect, renew, translate_errors
 from unstuck.records.mlflow.place import settle_artifacts
 from unstuck.records.names import (
     COMMON_TAGS,
@@ -59,7 +59,7 @@ class _OpenSweep:
     runs: dict[int, str]
     common: dict[str, str]
     last: dict[int, tuple[int, int]] = field(default_factory=dict)
-    there: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
+    already_logged: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
     outcomes: dict[int, str] = field(default_factory=dict)
 
 
@@ -87,7 +87,7 @@ class MlflowTracker:
         Called again, it connects anew: a database that was taken away or replaced would else be written to for ever.
         """
         tags = {**tags, SWEEP_TAG: name, ID_TAG: sweep_id}
-        with translated(f"start sweep {name}", self._url):
+        with translate_errors(f"start sweep {name}", self._url):
             if self._url.startswith(DATABASES):
                 self._artifacts.mkdir(parents=True, exist_ok=True)
             if self._sweep is not None:
@@ -122,9 +122,9 @@ class MlflowTracker:
         sweep, chosen, others = self._opened(), flatten(searched), flatten(fixed)
         tags = {**sweep.common, **tags}
         own = {PARENT_TAG: sweep.parent, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
-        with translated(f"start trial {number}"):
+        with translate_errors(f"start trial {number}"):
             if number in sweep.runs:
-                had, sweep.there[number] = _reopen(sweep.client, sweep.runs[number], {**tags, **own})
+                had, sweep.already_logged[number] = _reopen(sweep.client, sweep.runs[number], {**tags, **own})
                 others = {name: value for name, value in others.items() if name not in had}
             else:
                 run_name = f"{sweep.name}/{number:04d}"
@@ -135,7 +135,7 @@ class MlflowTracker:
             sweep.client.log_text(sweep.runs[number], redact_url(config_yaml), CONFIG_FILE)
         return sweep.runs[number]
 
-    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+    def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
         """See `Tracker`. An outcome is the last that is written, so a run that has one is whole."""
         said = self._opened().outcomes
         return [number for number, outcome in outcomes.items() if said.get(number) != outcome]
@@ -143,8 +143,8 @@ class MlflowTracker:
     def log(self, number: int, records: Sequence[Record]) -> None:
         """See `Tracker`. A value that is not finite is kept: MLflow shows NaN as NaN, infinity as 1.8e308."""
         sweep, run = self._opened(), self._run_of(number)
-        with translated(f"log trial {number}"):
-            _log_metrics(sweep.client, run, records, sweep.there.get(number, ()))
+        with translate_errors(f"log trial {number}"):
+            _log_metrics(sweep.client, run, records, sweep.already_logged.get(number, ()))
         for record in records:
             reached = record.step, record.timestamp_ms
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
@@ -152,7 +152,7 @@ class MlflowTracker:
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
         """See `Tracker`."""
         sweep, run = self._opened(), self._run_of(number)
-        with translated(f"tag trial {number}"):
+        with translate_errors(f"tag trial {number}"):
             _set_tags(sweep.client, run, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
@@ -160,8 +160,8 @@ class MlflowTracker:
         sweep, run = self._opened(), self._run_of(number)
         # At the last step and its time, not now: so that ending a trial again adds no second point.
         step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
-        with translated(f"end trial {number}"):
-            _log_metrics(sweep.client, run, [Record(step, timestamp_ms, summary)], sweep.there.get(number, ()))
+        with translate_errors(f"end trial {number}"):
+            _log_metrics(sweep.client, run, [Record(step, timestamp_ms, summary)], sweep.already_logged.get(number, ()))
             sweep.client.set_terminated(run, STATUS[verdict.outcome])
             # Last: a run that has an outcome is whole.
             _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
@@ -170,7 +170,7 @@ class MlflowTracker:
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """See `Tracker`."""
         sweep = self._opened()
-        with translated(f"end sweep {sweep.name}"):
+        with translate_errors(f"end sweep {sweep.name}"):
             _set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
             sweep.client.set_terminated(sweep.parent, STATUS[outcome])
 
@@ -178,7 +178,7 @@ class MlflowTracker:
         """See `Tracker`."""
         sweep = self._opened()
         run = sweep.parent if number is None else self._run_of(number)
-        with translated(f"attach a report to {sweep.name if number is None else f'trial {number}'}"):
+        with translate_errors(f"attach a report to {sweep.name if number is None else f'trial {number}'}"):
             for path in files:
                 sweep.client.log_artifact(run, str(path), REPORT)
             _set_tags(sweep.client, run, {NOTE_TAG: note})
@@ -258,7 +258,7 @@ def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> 
 
 
 def _log_metrics(
-    client: "MlflowClient", run: str, records: Sequence[Record], there: Container[tuple[str, int]] = ()
+    client: "MlflowClient", run: str, records: Sequence[Record], already_logged: Container[tuple[str, int]] = ()
 ) -> None:
     from mlflow.entities import Metric
 
@@ -266,7 +266,7 @@ def _log_metrics(
         Metric(name, float(value), record.timestamp_ms, record.step)
         for record in records
         for name, value in record.metrics.items()
-        if (name, record.step) not in there
+        if (name, record.step) not in already_logged
     ]
     for start in range(0, len(rows), METRICS_PER_BATCH):
         client.log_batch(run, metrics=rows[start : start + METRICS_PER_BATCH])

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from unstuck.records.ledger import Entry, Ledger
-from unstuck.records.lock import is_running
-from unstuck.records.lock import running as held
+from unstuck.records.lock import hold_lock, is_running
 from unstuck.records.mlflow.runs import adopt_runs, settle_runs
 from unstuck.sweeps.audit.compare import Finding, compare
 from unstuck.sweeps.audit.repair import repair
@@ -45,7 +44,7 @@ class Audit:
         """In words: a line for each difference and for each open trial, then all in one line."""
         yield from map(str, self.findings)
         for entry in self._open():
-            at = self.snapshot.axis.at(entry.last_step) if entry.curve else "its start"
+            at = self.snapshot.axis.describe_step(entry.last_step) if entry.curve else "its start"
             how = "running" if self.is_running else f"open; resume={self.name} goes on with it"
             yield f"trial {entry.number}: at {at}, {how}"
         outcomes = Counter(str(entry.outcome) for entry in self.snapshot.entries if not entry.is_open)
@@ -103,8 +102,8 @@ def mend(config: SweepConfig) -> list[str]:
         SweepError: A process runs the sweep; a record cannot be read.
         TrackingError: MLflow cannot be written.
     """
-    with held(config.own_folder):
-        ledger = Ledger.of(config.reference)
+    with hold_lock(config.own_folder):
+        ledger = Ledger.open_sweep(config.reference)
         config = identify(config, ledger)
         if config.format == 1 and config.tracking.name == "mlflow":
             adopt_runs(config.reference, {entry.run_id for entry in ledger.entries()})

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from unstuck.records.axis import Axis, reached
+from unstuck.records.axis import Axis, read_last_step
 from unstuck.records.ledger import STATES, Entry
 from unstuck.records.mlflow.runs import TrackedRun
 from unstuck.records.mlflow.tracker import PARAM_LENGTH, TAG_LENGTH, storable
@@ -256,7 +256,7 @@ def _in_folder(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> Iterator[
     if entry.is_open or entry.outcome is Outcome.CRASHED:
         theirs = {step: value for step, value in theirs.items() if step <= last_step(entry)}
     elif steps and steps[-1] != last_step(entry):
-        what = f"its checkpoint stands at {axis.at(steps[-1])}, by the ledger it ended at {last_step(entry)}"
+        what = f"its checkpoint stands at {axis.describe_step(steps[-1])}, by the ledger it ended at {last_step(entry)}"
         yield Finding(number, Kind.DISAGREEMENT, what, _remedy(entry))
     yield from _differences(entry, (metric, axis), ("its checkpoint", theirs), ("the ledger", entry.curve))
 
@@ -271,7 +271,7 @@ def _remedy(entry: Entry) -> str:
 def last_step(entry: Entry) -> int:
     """The last step of the sweep's axis that the ledger knows of."""
     last = max(entry.curve, default=0)
-    return last if entry.is_open else reached(entry.summary, last)
+    return last if entry.is_open else read_last_step(entry.summary, last)
 
 
 Curve = Mapping[int, float]

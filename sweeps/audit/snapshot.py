@@ -59,7 +59,7 @@ def take(config: SweepConfig) -> Snapshot:
         SweepError: The ledger cannot be read, or holds no such sweep.
         TrackingError: MLflow's store cannot be read.
     """
-    ledger = Ledger.of(config.reference)
+    ledger = Ledger.open_sweep(config.reference)
     runs = None
     if config.tracking.name == "mlflow":
         runs = read_runs(config.reference, {entry.run_id for entry in ledger.entries()})

@@ -12,8 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep, ValueType
 from hydra.errors import HydraException, OverrideParseException
 from unstuck.records.errors import SweepError
-from unstuck.sweeps.config.effects import shown
-from unstuck.sweeps.config.kinds import kind_missing
+from unstuck.sweeps.config.effects import format_value
+from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.schema import (
     EXPERIMENT,
     GROUPS,
@@ -82,7 +82,7 @@ def _check_twice(overrides: Sequence[Override]) -> None:
     for first, second in combinations(overrides, 2):
         key = first.key_or_group
         if key in _CHOSEN and key == second.key_or_group and first.value() != second.value():
-            got = " and ".join(shown(one.value()) for one in (first, second))
+            got = " and ".join(format_value(one.value()) for one in (first, second))
             raise SweepError(f"{key} takes one option, got {got}; leave one out")
 
 
@@ -162,7 +162,7 @@ def _check_override(override: Override) -> None:
         raise SweepError(_several(override))
     _check_list(key, override.value())
     if key.removeprefix(f"{SPACE}.") in settings() and key not in settings() and not isinstance(override.value(), dict):
-        raise SweepError(kind_missing(key, override.value()))
+        raise SweepError(explain_missing_kind(key, override.value()))
     if key in _CHOSEN and not isinstance(override.value(), str | list if key == EXPERIMENT else str):
         raise SweepError(_group_written_as_a_setting(override))
 
@@ -172,11 +172,11 @@ def _check_list(key: str, value: Any) -> None:
     if get_origin(settings().get(key)) is not tuple:
         return
     if not isinstance(value, list) and not str(value).startswith(("${", "???")):
-        listed = str(value) if str(value).startswith("[") else f"[{shown(value)}]"
-        raise SweepError(f"{key} takes a list, got {shown(value)}; write {key}={listed}")
+        listed = str(value) if str(value).startswith("[") else f"[{format_value(value)}]"
+        raise SweepError(f"{key} takes a list, got {format_value(value)}; write {key}={listed}")
     for item in value if key == "sampler.points" else ():
         if not isinstance(item, dict) and not isinstance(value, str):
-            raise SweepError(f"{key} lists changes, such as {{ppo: {{lr: 1e-3}}}}, got {shown(item)}")
+            raise SweepError(f"{key} lists changes, such as {{ppo: {{lr: 1e-3}}}}, got {format_value(item)}")
 
 
 def _group_written_as_a_setting(override: Override) -> str:

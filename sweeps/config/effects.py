@@ -83,7 +83,7 @@ class Idle:
     condition: Condition
 
     def __str__(self) -> str:
-        got = "" if isinstance(self.value, dict) else f", got {shown(self.value)}"
+        got = "" if isinstance(self.value, dict) else f", got {format_value(self.value)}"
         return f"{self.setting} has no effect with {self.cause}{got}"
 
 
@@ -103,7 +103,7 @@ def idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
         for key in filter(condition.is_about, keys):
             value = attrgetter(key)(config)
             if value != attrgetter(key)(default):
-                found.setdefault(key, Idle(key, value, f"{condition.cause}={shown(decides)}", condition))
+                found.setdefault(key, Idle(key, value, f"{condition.cause}={format_value(decides)}", condition))
     return list(found.values())
 
 
@@ -134,7 +134,7 @@ def refuse_idle(idle: Sequence[Idle]) -> None:
         raise SweepError(f"{one}; {one.condition.remedy}, or leave {one.setting} out")
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as one types it."""
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")

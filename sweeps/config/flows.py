@@ -31,11 +31,11 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
     data = load_flows(config.data, AS_THEY_FIT if config.format == 1 else BY_SIZE)
     now, wanted = fingerprint(data), config.data.fingerprint
     if wanted is not None and not now.startswith(wanted):
-        raise other_flows(config, f"those that data.fingerprint names, {short(wanted)}", now)
+        raise other_flows_error(config, f"those that data.fingerprint names, {shorten_fingerprint(wanted)}", now)
     return data, now
 
 
-def loaded(data: FlowData | None) -> list[str]:
+def describe_data(data: FlowData | None) -> list[str]:
     """What a user should know of flows that were loaded, a line each; nothing for an environment without."""
     return data.report.lines() if data and data.report else []
 
@@ -66,7 +66,7 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
     """
     before = recorded.get(DATA, now)
     if before != now:
-        raise other_flows(config, f"those that the sweep was started with, {short(before)}", now)
+        raise other_flows_error(config, f"those that the sweep was started with, {shorten_fingerprint(before)}", now)
 
 
 def name_flows(config: SweepConfig, now: str | None) -> SweepConfig:
@@ -86,15 +86,15 @@ def fingerprint_words(config: SweepConfig) -> list[str]:
     return [f"data.fingerprint={named[0]}"] if named else []
 
 
-def short(fingerprint: object) -> str:
+def shorten_fingerprint(fingerprint: object) -> str:
     """A fingerprint in words."""
     return f"fingerprint {str(fingerprint)[:SHOWN_DIGITS]}" if fingerprint else "none"
 
 
-def other_flows(config: SweepConfig, wanted: str, now: str | None) -> SweepError:
+def other_flows_error(config: SweepConfig, wanted: str, now: str | None) -> SweepError:
     """The refusal of flows that are not the wanted ones."""
     where = config.data.path or f"data.source={config.data.source}"
     return SweepError(
-        f"the data ({where}) must be {wanted}, got {short(now)}: results on other flows do not compare; put the data "
-        "back as it was, or start a new sweep on these flows (with data.fingerprint=null, if that is set)"
+        f"the data ({where}) must be {wanted}, got {shorten_fingerprint(now)}: results on other flows do not compare; "
+        "put the data back as it was, or start a new sweep on these flows (with data.fingerprint=null, if that is set)"
     )

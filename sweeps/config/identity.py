@@ -8,14 +8,14 @@ from pathlib import Path
 from unstuck.records.errors import SweepError, TrackingError
 from unstuck.records.files import config_file, replace_text
 from unstuck.records.ledger import Ledger
-from unstuck.records.lock import running
+from unstuck.records.lock import hold_lock
 from unstuck.records.mlflow.runs import settle_runs
 from unstuck.records.names import COPY_OF, FORMAT, ID
 from unstuck.sweeps.config.schema import from_yaml, to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 
 
-def as_recorded(config: SweepConfig) -> SweepConfig:
+def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
     """A sweep with the id and the format that its folder says; as it is, where the folder says nothing."""
     file = config_file(config.own_folder)
     if not file.is_file():
@@ -74,12 +74,12 @@ def _original(config: SweepConfig) -> Path | None:
         return None
     original = replace(config, sweep=from_yaml(file.read_text()).sweep)
     there = config_file(original.own_folder)
-    if not there.is_file() or there.samefile(file) or as_recorded(original).id != config.id:
+    if not there.is_file() or there.samefile(file) or adopt_recorded_id(original).id != config.id:
         return None
     return there.parent
 
 
-def settle(config: SweepConfig) -> SweepConfig:
+def settle_records(config: SweepConfig) -> SweepConfig:
     """Bring a sweep's records in line with where its folder lies, and give it an id if it has none: see `identify`.
 
     Raises:
@@ -89,5 +89,5 @@ def settle(config: SweepConfig) -> SweepConfig:
         settle_runs(config.reference)
     if config.id is not None:
         return config
-    with running(config.own_folder):
-        return identify(config, Ledger.of(config.reference))
+    with hold_lock(config.own_folder):
+        return identify(config, Ledger.open_sweep(config.reference))

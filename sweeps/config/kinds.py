@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from unstuck.sweeps.config.effects import shown
+from unstuck.sweeps.config.effects import format_value
 
 KIND_NAMES = ("float", "log", "int", "pow2", "one_minus_log", "choice")
 
 
-def kind_missing(where: str, values: Any) -> str:
+def explain_missing_kind(where: str, values: Any) -> str:
     """What to write instead of values without a kind."""
     if values is None:
         return f"{where} must have a kind, got null; ~{where} takes it out of the space"
     listed = list(values) if isinstance(values, list | tuple) else [values]
     numbers = [value for value in listed if isinstance(value, float)]
     likely = "choice" if len(numbers) != 2 else "log" if 0 < 10 * numbers[0] <= numbers[1] else "float"
-    body = f"[{','.join(map(shown, listed))}]"
+    body = f"[{','.join(map(format_value, listed))}]"
     others = ", ".join(kind for kind in KIND_NAMES if kind != likely)
-    return f"{where} must have a kind, got {shown(values)}; write {where}.{likely}={body}, or one of {others}"
+    return f"{where} must have a kind, got {format_value(values)}; write {where}.{likely}={body}, or one of {others}"

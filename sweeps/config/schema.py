@@ -71,7 +71,7 @@ def _is_group(hint: Any) -> bool:
     return is_dataclass(hint)
 
 
-def nearest(key: str) -> str:
+def nearest_setting(key: str) -> str:
     """The setting or group that `key` was most likely meant to be: what another library calls so, or the most alike.
 
     A matching last part counts as much as the whole.
@@ -94,7 +94,7 @@ def nearest(key: str) -> str:
     return max(candidates, key=closeness)
 
 
-def typed(key: str, value: Any, where: str) -> Any:
+def convert_value(key: str, value: Any, where: str) -> Any:
     """A value as the setting `key` holds it: lists as tuples, whole numbers as floats where it holds floats.
 
     Args:
@@ -252,7 +252,7 @@ def _unknown(key: str) -> str:
         return f"{key} must be nested in a file: {{{key.replace('.', ': {', 1)}: VALUE}}}}"
     if key.startswith((HYDRA, "hydra/")):
         return f"{key} must stay as it is: {_STAYS}; leave it out"
-    return f"unknown setting {key}; did you mean {nearest(key)}?"
+    return f"unknown setting {key}; did you mean {nearest_setting(key)}?"
 
 
 def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:
@@ -299,7 +299,7 @@ Checked = tuple[SweepConfig, list[Idle]]
 """A configuration, and what the user set in it though nothing reads it."""
 
 
-def checked(cfg: DictConfig, given: Collection[str]) -> Checked:
+def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
     """Check and freeze what Hydra composed, while it runs.
 
     Args:

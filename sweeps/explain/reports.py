@@ -66,7 +66,7 @@ def rewrite_reports(config: SweepConfig) -> str:
         As `write_reports`.
     """
     space, _ = search_space(config)
-    ledger = Ledger.of(config.reference)
+    ledger = Ledger.open_sweep(config.reference)
     return write_reports((config, space), ledger, _OwnRun(config, ledger), lambda: False)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from unstuck.records.errors import SweepError
 from unstuck.records.files import scratch_file
-from unstuck.records.lock import is_running, running
+from unstuck.records.lock import hold_lock, is_running
 
 _NAME = re.compile(r"unstuck-[0-9a-f]{8}")
 
@@ -44,7 +44,7 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         where = f"{folder} and {path.parent}"
         raise SweepError(f"{where} must be folders that can be written to: {error.strerror}; check the disk") from error
     try:
-        with running(path):
+        with hold_lock(path):
             yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)

@@ -105,7 +105,7 @@ class Driver:
     def _propose(self) -> Assignment | None:
         while self._unfinished:
             entry = self._unfinished.popleft()
-            raw = self._ledger.take_up(entry.number, self._space.distributions())
+            raw = self._ledger.reopen_trial(entry.number, self._space.distributions())
             assignment, _ = self._start(entry.number, raw, entry)
             if assignment:
                 return assignment

@@ -12,14 +12,14 @@ from typing import Any
 from unstuck.records.errors import LedgerError, SweepError, TrackingError
 from unstuck.records.files import config_file, lock_file, replace_text, scratch_file, trials_folder
 from unstuck.records.ledger import Ledger
-from unstuck.records.lock import running
+from unstuck.records.lock import hold_lock
 from unstuck.records.mlflow.runs import adopt_runs, delete_runs, read_runs
 from unstuck.records.names import FORMAT, FORMAT_TAG, ID
 from unstuck.records.redact import redact_error
 from unstuck.records.tracker import Tracker
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.flows import DATA
-from unstuck.sweeps.config.identity import as_recorded, identify
+from unstuck.sweeps.config.identity import adopt_recorded_id, identify
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import make_tracker
@@ -53,7 +53,7 @@ def open_records(
     """Open a sweep's records for the time that this process runs it. Of new ones all are made, or none.
 
     Args:
-        config: The sweep; one on record as `as_recorded` has it.
+        config: The sweep; one on record as `adopt_recorded_id` has it.
         fingerprint: Of its data; None for an environment without.
         versions: Which code runs where: `records.provenance.provenance()`.
         resuming: Whether the sweep is to be on record already; else its name must be new in its folder.
@@ -65,7 +65,7 @@ def open_records(
     """
     folder = _folder(config, resuming)
     about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions)}
-    with running(folder):
+    with hold_lock(folder):
         with _one_line(config), _alone(folder.parent):
             records = _find(config, about) if resuming else _make(config, about, folder)
         if resuming:
@@ -111,7 +111,7 @@ def _id_of_a_start_that_died(config: SweepConfig, folder: Path) -> str | None:
     config_name = config_file(folder).name
     harmless = {lock_file(folder).name, scratch_file(folder).name, config_name}
     found = {file.name for file in folder.iterdir() if not file.name.startswith(f"{config_name}.")} - harmless
-    dead = as_recorded(config)
+    dead = adopt_recorded_id(config)
     if found or (dead.id is None and config_file(folder).exists()) or not _forgotten(dead):
         raise SweepError(
             f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name, or go on with "
@@ -123,7 +123,7 @@ def _id_of_a_start_that_died(config: SweepConfig, folder: Path) -> str | None:
 def _forgotten(config: SweepConfig) -> bool:
     """Delete the study of a sweep that has an id, unless it has trials; returns whether there is none any more."""
     try:
-        ledger = Ledger.of(config.reference) if config.id else None
+        ledger = Ledger.open_sweep(config.reference) if config.id else None
     except SweepError:  # there is none
         return True
     if ledger and ledger.entries():

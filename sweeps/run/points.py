@@ -11,7 +11,7 @@ from unstuck.analysis.words import counted
 from unstuck.records.errors import SweepError
 from unstuck.records.files import config_file
 from unstuck.records.ledger import Ledger
-from unstuck.sweeps.config.effects import shown
+from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.schema import from_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.space import Space, given_points, search_space
@@ -49,10 +49,10 @@ class Plan:
 
     def enqueue(self, ledger: Ledger) -> list[str]:
         """Put into the ledger what no trial holds yet; returns what comes of what a resume changed, a line each."""
-        held = ledger.held()
+        held = ledger.raw_parameters()
         late = [raw for raw in self.known if raw not in held.values()]
         new = [raw for raw in self.added if raw not in held.values()]
-        room = max(0, self.num_trials - ledger.counted())
+        room = max(0, self.num_trials - ledger.count_trials())
         for raw in [*late, *new][:room]:
             ledger.enqueue(raw)
         fitting = min(len(new), max(0, room - len(late)))
@@ -101,10 +101,10 @@ def _all_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
     """What is searched, and all that is tried first (all there is, with sampler=points)."""
     space, points = search_space(config)
     if config.sampler.name != "points" and config.sweep.control:
-        control = space.base(config)
+        control = space.control_values(config)
         outside = [path for path, kind in space.kinds.items() if not kind.contains(control[path])]
         if outside:
-            got = ", ".join(f"{path}={shown(control[path])}" for path in outside)
+            got = ", ".join(f"{path}={format_value(control[path])}" for path in outside)
             raise SweepError(
                 f"the control, trial 0, must lie inside the space, got {got}; widen the space, or set "
                 "sweep.control=false"

@@ -13,8 +13,8 @@ from unstuck.rl.data import FlowData
 from unstuck.rl.envs import make_vec
 from unstuck.rl.machine import require_machine
 from unstuck.sweeps.config.effects import Idle, refuse_idle
-from unstuck.sweeps.config.flows import load_data, loaded, name_flows
-from unstuck.sweeps.config.identity import as_recorded
+from unstuck.sweeps.config.flows import describe_data, load_data, name_flows
+from unstuck.sweeps.config.identity import adopt_recorded_id
 from unstuck.sweeps.config.settings import ResourcesConfig, SweepConfig
 from unstuck.sweeps.ray_tune.cluster import join_cluster
 from unstuck.sweeps.run.points import Plan, plan_points
@@ -60,13 +60,13 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     """
     is_resume, is_retry = config.resume is not None, config.retry is not None
     if is_resume:
-        config = as_recorded(config)
+        config = adopt_recorded_id(config)
         _allow_idle(idle, config.format, console)
     _check_metric(config)
     plan = plan_points(config)
     data, flows = load_data(plan.config)
     config = replace(name_flows(plan.config, flows), resume=None, retry=None)
-    for line in loaded(data):
+    for line in describe_data(data):
         print_text(line, console)
     make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
     granted = join_cluster(config.resources) or granted_cores()

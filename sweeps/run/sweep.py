@@ -98,11 +98,12 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
     axis = plan.space.axis(config)
     if config.scheduler.name == "asha" and not Asha(config, axis).rungs:
         text = (
-            f"  asha stops nobody: its first rung, {axis.at(config.scheduler.grace_iterations * axis.scale)}, does not "
+            "  asha stops nobody: its first rung, "
+            f"{axis.describe_step(config.scheduler.grace_iterations * axis.scale)}, does not "
             "lie before a trial's last three evaluations; lower scheduler.grace_iterations or ppo.eval_every"
         )
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-    if text := plan.space.about_rollouts(config):
+    if text := plan.space.describe_long_rollouts(config):
         console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
     ended = sum(not entry.is_open and entry.outcome is not Outcome.INFEASIBLE for entry in entries)
     unfinished = [entry.number for entry in entries if entry.is_open]

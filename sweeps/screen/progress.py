@@ -160,7 +160,7 @@ class Progress:
 
     def _at(self, trial: LiveTrial) -> str:
         """Describe how far a running trial is, and its diagnosis."""
-        at = self._axis.at(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
+        at = self._axis.describe_step(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
         return f"trial {trial.number} at {at}" + (f" ({trial.title})" if trial.title else "")
 
     def _draw(self) -> Group:

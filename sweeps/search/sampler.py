@@ -31,5 +31,5 @@ def create_ledger(url: str, sweep: StudyConfig, sampler: SamplerConfig, attribut
 
 
 def reopen_ledger(config: SweepConfig) -> Ledger:
-    """Open the ledger of a sweep that goes on, with the sampler that the settings name; see `Ledger.of`."""
-    return Ledger.of(config.reference, sampler_maker(config.sampler, config.sweep.seed))
+    """Open the ledger of a sweep that goes on, with the sampler that the settings name; see `Ledger.open_sweep`."""
+    return Ledger.open_sweep(config.reference, sampler_maker(config.sampler, config.sweep.seed))

@@ -20,8 +20,8 @@ from unstuck.records.errors import SweepError
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.errors import ConfigError
-from unstuck.sweeps.config.kinds import kind_missing
-from unstuck.sweeps.config.schema import GROUPS, nearest, settings, typed
+from unstuck.sweeps.config.kinds import explain_missing_kind
+from unstuck.sweeps.config.schema import GROUPS, convert_value, nearest_setting, settings
 from unstuck.sweeps.config.settings import SweepConfig
 
 _OBJECTIVE = "it defines what trials are compared by"
@@ -102,15 +102,15 @@ class Float(Kind):
     """Uniform between two numbers."""
 
     name: ClassVar[str] = "float"
-    holds: ClassVar[type] = float
-    above: ClassVar[float] = -math.inf
-    below: ClassVar[float] = math.inf
+    number_type: ClassVar[type] = float
+    lower_limit: ClassVar[float] = -math.inf
+    upper_limit: ClassVar[float] = math.inf
     rule: ClassVar[str] = "low < high"
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        if not self.above < self.low < self.high < self.below:
+        if not self.lower_limit < self.low < self.high < self.upper_limit:
             raise SweepError(f"must be [low, high] with {self.rule}, got {[self.low, self.high]}")
 
     def distribution(self) -> BaseDistribution:
@@ -127,7 +127,7 @@ class Log(Float):
     """Log-uniform between two positive numbers: for what matters by its order of magnitude."""
 
     name: ClassVar[str] = "log"
-    above: ClassVar[float] = 0
+    lower_limit: ClassVar[float] = 0
     rule: ClassVar[str] = "0 < low < high (float and choice can hold 0)"
 
     def distribution(self) -> BaseDistribution:
@@ -140,7 +140,7 @@ class OneMinusLog(Float):
     """`1 - x` is log-uniform: for a discount near 1. Raw is `1 - x`; the bounds are values of the setting."""
 
     name: ClassVar[str] = "one_minus_log"
-    below: ClassVar[float] = 1
+    upper_limit: ClassVar[float] = 1
     rule: ClassVar[str] = "low < high < 1 (float and choice can hold 1)"
 
     def distribution(self) -> BaseDistribution:
@@ -161,7 +161,7 @@ class Int(Float):
     """Uniform over whole numbers, both bounds included."""
 
     name: ClassVar[str] = "int"
-    holds: ClassVar[type] = int
+    number_type: ClassVar[type] = int
     low: int
     high: int
 
@@ -281,7 +281,7 @@ class Space:
             kind.contains(values[path]) for path, kind in self.kinds.items()
         )
 
-    def base(self, config: SweepConfig) -> dict[str, Any]:
+    def control_values(self, config: SweepConfig) -> dict[str, Any]:
         """The control: the configuration's own values of the settings that are searched."""
         return {path: _value(config, path) for path in self.kinds}
 
@@ -297,12 +297,12 @@ class Space:
         """
         if config.sampler.name != "points" and not (config.sweep.control and number == 0):
             return False
-        base = self.base(config)
+        base = self.control_values(config)
         return self.contains(base) and self.encode(values) == self.encode(base)
 
     def axis(self, config: SweepConfig) -> Axis:
         """What the sweep counts its trials by."""
-        return Axis.of(self.paths, config.ppo.num_iterations, config.ppo.batch_size, config.format)
+        return Axis.choose(self.paths, config.ppo.num_iterations, config.ppo.batch_size, config.format)
 
     def budget(self, config: SweepConfig) -> Budget | None:
         """What trials share whose rollouts differ in size: the budget of the configuration itself.
@@ -311,7 +311,7 @@ class Space:
         """
         return Budget.of(config.ppo) if self.axis(config).in_env_steps else None
 
-    def about_rollouts(self, config: SweepConfig) -> str:
+    def describe_long_rollouts(self, config: SweepConfig) -> str:
         """What to say of a space that holds rollouts longer than the steps between evaluations; mostly nothing.
 
         Trials with such rollouts are evaluated less often than the others, so their values average another stretch.
@@ -381,7 +381,7 @@ def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
                 f"sampler.points[{index}] may set what is searched ({', '.join(space.paths)}), got {foreign[0]}; "
                 f"add it to space, or take sampler=points"
             )
-    return space, [space.base(config) | point for point in changes]
+    return space, [space.control_values(config) | point for point in changes]
 
 
 def given_points(config: SweepConfig) -> list[dict[str, Any]]:
@@ -435,7 +435,7 @@ def _require_points(points: Sequence[Mapping[str, Any]], space: Space, config: S
 def _changes(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[dict[str, Any]]:
     """Points by dotted path, their values as the settings hold them."""
     return [
-        {path: typed(path, value, where) for path, value in _by_path(point, where, config)}
+        {path: convert_value(path, value, where) for path, value in _by_path(point, where, config)}
         for where, point in ((f"sampler.points[{index}]", point) for index, point in enumerate(points))
     ]
 
@@ -444,7 +444,7 @@ def _by_path(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, 
     """Leaves of a tree nested as group and setting, with their dotted paths."""
     for group, body in _mapping(tree, where).items():
         if group not in GROUPS:
-            meant = nearest(str(group))
+            meant = nearest_setting(str(group))
             remedy = "the rest is the same for all trials"
             if meant.partition(".")[0] in GROUPS:
                 remedy = f"did you mean {'{' + meant.replace('.', ': {') + ': ...}}' if '.' in meant else meant}?"
@@ -452,7 +452,7 @@ def _by_path(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, 
         for name, leaf in _mapping(body, f"{where}.{group}").items():
             path = f"{group}.{name}"
             if path not in settings():
-                raise SweepError(f"unknown setting {path} in {where}; did you mean {nearest(path)}?")
+                raise SweepError(f"unknown setting {path} in {where}; did you mean {nearest_setting(path)}?")
             if path in NEVER_SEARCHED and config.format >= _FORMAT:
                 raise SweepError(
                     f"{path} must be the same for all trials, since {NEVER_SEARCHED[path]}, got {leaf} in {where}; "
@@ -470,7 +470,7 @@ def _mapping(node: Any, where: str) -> Mapping[str, Any]:
 def _kind(path: str, leaf: Any) -> Kind:
     where = f"space.{path}"
     if not isinstance(leaf, Mapping | None):
-        raise SweepError(kind_missing(where, leaf))
+        raise SweepError(explain_missing_kind(where, leaf))
     leaf = leaf or {}
     for name in leaf:
         if name not in KINDS:
@@ -484,7 +484,7 @@ def _kind(path: str, leaf: Any) -> Kind:
     where = f"{where}.{name}"
     if not isinstance(body, list | tuple):
         raise SweepError(f"{where} must be a list, got {body!r}; write [low, high], or the values of a choice")
-    values = tuple(typed(path, value, where) for value in body)
+    values = tuple(convert_value(path, value, where) for value in body)
     kind = KINDS[name]
     try:
         return kind(values) if kind is Choice else _bounded(kind, values)
@@ -503,9 +503,11 @@ _ALIKE = {
 def _bounded(kind: Any, values: tuple[Any, ...]) -> Kind:
     if len(values) != 2:
         raise SweepError(f"must be two bounds, [low, high], got {list(values)}; use choice for a list of values")
-    if any(type(value) is not kind.holds for value in values):
-        other = "float or log" if kind.holds is int else "int or pow2"
-        raise SweepError(f"must have bounds of type {kind.holds.__name__}, got {list(values)}; use {other}, or choice")
+    if any(type(value) is not kind.number_type for value in values):
+        other = "float or log" if kind.number_type is int else "int or pow2"
+        raise SweepError(
+            f"must have bounds of type {kind.number_type.__name__}, got {list(values)}; use {other}, or choice"
+        )
     return kind(*values)  # type: ignore[no-any-return]
 
 

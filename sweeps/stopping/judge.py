@@ -38,7 +38,9 @@ class LastStep:
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Complete the trial at the end of its budget; see `Judge.judge`."""
         step = period[-1].step
-        return Verdict(Outcome.COMPLETED, f"reached {self._axis.at(step)}") if step >= self._axis.length else None
+        if step < self._axis.length:
+            return None
+        return Verdict(Outcome.COMPLETED, f"reached {self._axis.describe_step(step)}")
 
 
 def first_verdict(judges: Iterable[Judge], trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:

@@ -9,7 +9,7 @@ from typing import Any
 from unstuck.records.axis import Axis
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Verdict
-from unstuck.records.score import standing, summary
+from unstuck.records.score import summarize, value_and_spread
 from unstuck.rl import metrics
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -102,7 +102,7 @@ class LiveTrial:
     def score(self) -> tuple[float | None, float | None]:
         """Return the trial's value so far and its spread over members; None before the first evaluation."""
         sweep = self.config.sweep
-        return standing(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
+        return value_and_spread(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
 
     def summary(self, axis: Axis) -> dict[str, float]:
         """Return the numbers that are written at the trial's end, under the names of `rl.metrics`."""
@@ -113,7 +113,7 @@ class LiveTrial:
             metrics.FINAL_ITERATIONS: float(last // self.config.ppo.batch_size if axis.in_env_steps else last),
             **({metrics.FINAL_ENV_STEPS: float(last)} if axis.in_env_steps else {}),
             metrics.FINAL_SECONDS: self.summary_before.get(metrics.FINAL_SECONDS, 0.0) + seconds,
-            **summary(self.evaluations, sweep.metric, sweep.seeds),
+            **summarize(self.evaluations, sweep.metric, sweep.seeds),
         }
 
     def add(self, period: Sequence[Record]) -> None:

@@ -79,7 +79,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     ledger = create_ledger(
         config.reference.ledger_url, config.sweep, config.sampler, {"id": "made", "config": to_yaml(config)}
     )
-    ledger.enqueue(space.encode(space.base(config)))
+    ledger.enqueue(space.encode(space.control_values(config)))
     tracker = make_tracker(config.tracking, folder)
     tracker.start_sweep("made", "made", to_yaml(config), {})
     driver = Driver(config, TRIALS, space, ledger, tracker, _Silent())  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """What a sweep counts its trials by, and how it says so."""
 
 import pytest
-from unstuck.records.axis import ITERATIONS, Axis, reached
+from unstuck.records.axis import ITERATIONS, Axis, read_last_step
 from unstuck.rl import metrics
 
 
@@ -18,19 +18,19 @@ from unstuck.rl import metrics
 def test_trials_whose_iterations_differ_in_size_are_counted_in_steps(
     searched: tuple[str, ...], format: int, expected: Axis
 ) -> None:
-    assert Axis.of(searched, 20, 128, format) == expected
+    assert Axis.choose(searched, 20, 128, format) == expected
 
 
 def test_places_and_amounts_in_words() -> None:
     iterations, steps = Axis("iteration", 1, 2000), Axis("environment step", 128, 2560)
-    assert (iterations.at(1280), steps.at(1280)) == ("iteration 1280", "environment step 1,280")
-    assert (iterations.amount(1), steps.amount(1280)) == ("1 iteration", "1,280 environment steps")
+    assert (iterations.describe_step(1280), steps.describe_step(1280)) == ("iteration 1280", "environment step 1,280")
+    assert (iterations.describe_length(1), steps.describe_length(1280)) == ("1 iteration", "1,280 environment steps")
     assert (iterations.units, steps.units) == ("iterations", "environment steps")
     assert (iterations.in_env_steps, steps.in_env_steps, ITERATIONS.in_env_steps) == (False, True, False)
 
 
 def test_how_far_a_trial_came_is_what_was_written_at_its_end() -> None:
     both = {metrics.FINAL_ENV_STEPS: 2560.0, metrics.FINAL_ITERATIONS: 20.0}
-    assert reached(both, 7) == 2560
-    assert reached({metrics.FINAL_ITERATIONS: 20.0}, 7) == 20
-    assert reached({}, 7) == 7
+    assert read_last_step(both, 7) == 2560
+    assert read_last_step({metrics.FINAL_ITERATIONS: 20.0}, 7) == 20
+    assert read_last_step({}, 7) == 7

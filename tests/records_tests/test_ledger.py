@@ -290,7 +290,7 @@ def test_a_crashed_trial_is_set_running_again(url: str, ledger: Ledger, name: st
             entries[1].curve,
             entries[1].started,
         )
-    ledger.take_up(1, LR)
+    ledger.reopen_trial(1, LR)
     ledger.report(1, 4, 0.75)
     ledger.finish(1, Verdict(Outcome.COMPLETED, "reached iteration 4"), 0.75)
     ended = study(url, name).trials[1]

@@ -13,7 +13,7 @@ import pytest
 from unstuck.records import lock as lock_module
 from unstuck.records.errors import SweepError
 from unstuck.records.files import lock_file, scratch_file
-from unstuck.records.lock import is_running, owner, running
+from unstuck.records.lock import hold_lock, is_running, owner
 from unstuck.sweeps.ray_tune import scratch
 from unstuck.sweeps.ray_tune.scratch import remove_left_behind, scratch_folder
 
@@ -22,10 +22,10 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from unstuck.sweeps.ray_tune import scratch
-from unstuck.records.lock import running
+from unstuck.records.lock import hold_lock
 from unstuck.sweeps.ray_tune.scratch import scratch_folder
 scratch._LONGEST_PARENT = 1000
-with running(Path(sys.argv[1])), scratch_folder(Path(sys.argv[1])) as folder:
+with hold_lock(Path(sys.argv[1])), scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "big").write_text("x")
     print("holds", flush=True)
     time.sleep(60)
@@ -66,16 +66,16 @@ def test_a_sweep_that_runs_is_refused_until_its_process_is_gone_however(folder: 
     process = start(folder)
     try:
         assert is_running(folder)
-        with pytest.raises(SweepError, match=f"process {process.pid} on .* runs mine"), running(folder):
+        with pytest.raises(SweepError, match=f"process {process.pid} on .* runs mine"), hold_lock(folder):
             pass
         first = owner(folder)
     finally:
         kill(process)
     assert not is_running(folder)
-    with running(folder):
+    with hold_lock(folder):
         assert is_running(folder)
         assert owner(folder) not in (None, first)
-        with pytest.raises(SweepError, match=f"process {os.getpid()} "), running(folder):
+        with pytest.raises(SweepError, match=f"process {os.getpid()} "), hold_lock(folder):
             pass
     assert not is_running(folder)
 
@@ -84,7 +84,7 @@ def test_nobody_owned_what_says_nothing(folder: Path) -> None:
     assert owner(folder) is None
     lock_file(folder).write_text("half a li")
     assert owner(folder) is None
-    with running(folder):
+    with hold_lock(folder):
         assert owner(folder) is not None
 
 
@@ -102,7 +102,7 @@ def test_what_a_killed_process_left_is_removed_by_its_own_resume_and_by_a_sweep_
         kill(start(folder))
         (left,) = left_behind(folder)
         successor.mkdir(exist_ok=True)
-        with running(successor), scratch_folder(successor) as own:
+        with hold_lock(successor), scratch_folder(successor) as own:
             assert left_behind(folder) == [own] != [left]
         assert left_behind(folder) == []
 
@@ -147,7 +147,7 @@ def full(*args: object, **kwargs: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("opened", [running, scratch_folder])
+@pytest.mark.parametrize("opened", [hold_lock, scratch_folder])
 def test_a_disk_that_takes_nothing_is_told_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[Path], AbstractContextManager[object]]
 ) -> None:

@@ -118,8 +118,8 @@ def test_health_waits_for_steps_and_compares_with_the_first_three_iterations() -
 
 def test_rollouts_longer_than_the_steps_between_evaluations_are_named() -> None:
     space, _ = search_space(STEPS)
-    assert space.about_rollouts(STEPS) == (
+    assert space.describe_long_rollouts(STEPS) == (
         "rollouts of up to 512 steps are longer than the 384 between evaluations, so trials with them are evaluated "
         "less often than others; ppo.eval_every=4 treats all alike"
     )
-    assert space.about_rollouts(replace(STEPS, ppo=replace(SMALL, eval_every=4))) == ""
+    assert space.describe_long_rollouts(replace(STEPS, ppo=replace(SMALL, eval_every=4))) == ""

@@ -61,7 +61,7 @@ class Store:
     def reopen(self) -> None:
         self.write(-1, "opened")
 
-    def incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+    def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
         return [number for number in outcomes if number not in self.has]
 
     # As a tracker:

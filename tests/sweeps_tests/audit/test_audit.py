@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from unstuck.records.files import checkpoint_file, config_file
 from unstuck.records.ledger import Ledger
-from unstuck.records.lock import running
+from unstuck.records.lock import hold_lock
 from unstuck.records.measurement import Record
 from unstuck.records.names import ID, VALUES
 from unstuck.records.outcome import Outcome, Verdict
@@ -258,7 +258,7 @@ def test_what_is_lost_for_good_is_still_named_after_a_repair(folder: Path, capsy
 
 
 def test_a_sweep_that_runs_is_audited_but_not_repaired(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with running(folder / "whole"):
+    with hold_lock(folder / "whole"):
         assert main(["audit", "whole", "--folder", str(folder)]) == 0
         assert "trial 2: at iteration 4, running" in capsys.readouterr().out
         assert main(["audit", "whole", "--folder", str(folder), "--repair"]) == 2

@@ -14,14 +14,14 @@ from unstuck.rl.config import PPOConfig
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.schema import (
     check_keys,
+    convert_value,
     from_yaml,
-    nearest,
+    nearest_setting,
     readable_errors,
     settings,
     to_config,
     to_yaml,
     twin,
-    typed,
 )
 from unstuck.sweeps.config.settings import HealthConfig, SamplerConfig, SweepConfig, TrackingConfig
 
@@ -93,7 +93,7 @@ def test_settings_are_dotted_keys_with_types() -> None:
     ],
 )
 def test_nearest(key: str, expected: str) -> None:
-    assert nearest(key) == expected
+    assert nearest_setting(key) == expected
 
 
 def test_the_composed_default_is_the_dataclass_default_but_for_the_space_and_the_paths() -> None:
@@ -302,7 +302,7 @@ def test_yaml_keeps_the_points() -> None:
     ],
 )
 def test_typed(key: str, value: object, expected: object) -> None:
-    result = typed(key, value, "here")
+    result = convert_value(key, value, "here")
     assert result == expected
     assert type(result) is type(expected)
 
@@ -323,4 +323,4 @@ def test_typed(key: str, value: object, expected: object) -> None:
 )
 def test_typed_refuses_another_type(key: str, value: object) -> None:
     with pytest.raises(SweepError, match=rf"^here must hold .* for {key}, got "):
-        typed(key, value, "here")
+        convert_value(key, value, "here")

@@ -121,7 +121,7 @@ def test_live_and_from_the_tracker_the_rules_say_the_same(tmp_path: Path) -> Non
     ledger = create_ledger(f"sqlite:///{tmp_path / 'optuna.db'}", CONFIG.sweep, SamplerConfig(name="random"), {})
     tracker = make_tracker(TrackingConfig(), tmp_path)
     tracker.start_sweep("mine", "mine", "", {})
-    ledger.enqueue(space.encode(space.base(CONFIG)))
+    ledger.enqueue(space.encode(space.control_values(CONFIG)))
     number, _ = ledger.ask(space.distributions())
     ledger.annotate(number, found.notes)
     write_run(tracker, (CONFIG, space), ledger.entries()[0], records, None)

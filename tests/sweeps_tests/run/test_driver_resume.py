@@ -86,7 +86,7 @@ class World:
         study = optuna.load_study(storage=self.storage, study_name=CONFIG.sweep.name)
         ledger = Ledger(study, sampler_module.sampler_maker(CONFIG.sampler, CONFIG.sweep.seed))
         control = SPACE.encode({"ppo.lr": 1e-3, "ppo.minibatch_size": 64})
-        if control not in ledger.held().values():
+        if control not in ledger.raw_parameters().values():
             ledger.enqueue(control)
         progress = Progress(CONFIG, self.num_trials, Console(file=io.StringIO()))
         trials = RecordedTrials(CONFIG, SPACE, ledger, progress.warn)

@@ -11,9 +11,9 @@ import pytest
 from unstuck.records.errors import SweepError, TrackingError
 from unstuck.records.files import config_file, lock_file, trials_folder
 from unstuck.records.ledger import Ledger
-from unstuck.records.lock import owner, running
+from unstuck.records.lock import hold_lock, owner
 from unstuck.records.mlflow.runs import read_runs
-from unstuck.sweeps.config.identity import as_recorded
+from unstuck.sweeps.config.identity import adopt_recorded_id
 from unstuck.sweeps.config.schema import from_yaml
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig, TrackingConfig
 from unstuck.sweeps.ray_tune.scratch import scratch_folder
@@ -31,7 +31,7 @@ def config_of(folder: Path, **values: object) -> SweepConfig:
 
 
 def open_once(config: SweepConfig, resuming: bool = False) -> list[str]:
-    with open_records(as_recorded(config) if resuming else config, "ab", VERSIONS, resuming) as records:
+    with open_records(adopt_recorded_id(config) if resuming else config, "ab", VERSIONS, resuming) as records:
         return list(records.differences)
 
 
@@ -196,13 +196,13 @@ def test_a_copy_gets_runs_of_its_own_on_a_server_and_a_moved_folder_keeps_its(tm
     (difference,) = open_once(copy, resuming=True)
     assert difference == "its folder is a copy, and the original is there: MLflow gets runs of its own for it"
     assert open_once(copy, resuming=True) == []
-    ids = [as_recorded(of).id for of in (config, copy)]
+    ids = [adopt_recorded_id(of).id for of in (config, copy)]
     assert ids[0] != ids[1]
     shutil.move(tmp_path / "runs", tmp_path / "moved")
     moved = replace(config, sweep=replace(config.sweep, folder=str(tmp_path / "moved")))
     assert open_once(moved, resuming=True) == []
-    assert as_recorded(moved).id == ids[0]
-    parents = [read_runs(as_recorded(of), ()) for of in (moved, copy)]
+    assert adopt_recorded_id(moved).id == ids[0]
+    parents = [read_runs(adopt_recorded_id(of), ()) for of in (moved, copy)]
     assert [len(runs) for runs in parents] == [1, 1]
     assert parents[0] != parents[1]
 
@@ -210,9 +210,9 @@ def test_a_copy_gets_runs_of_its_own_on_a_server_and_a_moved_folder_keeps_its(tm
 def test_a_copy_does_not_remove_the_temporary_files_of_its_original_that_runs(tmp_path: Path) -> None:
     original, copy = tmp_path / "runs" / "mine", tmp_path / "copy" / "mine"
     original.mkdir(parents=True)
-    with running(original), scratch_folder(original) as scratch:
+    with hold_lock(original), scratch_folder(original) as scratch:
         shutil.copytree(original, copy)
-        with running(copy), scratch_folder(copy):
+        with hold_lock(copy), scratch_folder(copy):
             assert scratch.is_dir()
     assert not scratch.exists()
 

@@ -63,7 +63,7 @@ def test_a_new_sweep_tries_the_control_and_then_its_points(tmp_path: Path) -> No
 def test_no_more_points_are_tried_than_there_are_trials_and_more_trials_try_the_rest(tmp_path: Path) -> None:
     points = ({"ppo": {"gamma": 0.0}}, {"ppo": {"gamma": 0.5}})
     sweep = Sweep(tmp_path, *points, num_trials=2)
-    assert len(sweep.ledger.held()) == 2
+    assert len(sweep.ledger.raw_parameters()) == 2
     assert sweep.resume(*points, num_trials=3) == []
     assert sweep.run(3)[2]["ppo.gamma"] == 0.5
 
@@ -75,7 +75,7 @@ def test_a_resume_tries_what_is_new_first_and_nothing_twice(tmp_path: Path) -> N
     assert sweep.resume(old, *new) == ["2 new points are tried first"]
     assert sweep.resume(old, *new) == []  # on record by now
     assert [raw["ppo.lr"] for raw in sweep.run(2)] == [1e-3, 2e-3]
-    assert len(sweep.ledger.held()) == 4
+    assert len(sweep.ledger.raw_parameters()) == 4
 
 
 def test_a_new_point_that_a_trial_holds_is_not_repeated(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_points_on_record_keep_the_base_that_completed_them(tmp_path: Path) -> N
     other = replace(sweep.config.ppo, lr=1e-3)
     assert sweep.resume(old, {"ppo": {"gamma": 0.5}}, ppo=other) == ["1 new point is tried first"]
     assert sweep.run() == [{"ppo.lr": 1e-3, "ppo.gamma": 0.5}]
-    assert len(sweep.ledger.held()) == 3  # neither another control nor the old point once more
+    assert len(sweep.ledger.raw_parameters()) == 3  # neither another control nor the old point once more
 
 
 def test_a_sweep_of_points_goes_on_with_more_of_them(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_optuna_samples_on_the_scale_and_decode_gives_values() -> None:
 
 def test_a_point_given_is_the_point_that_optuna_gives_back() -> None:
     space = parse_space(SPEC, CONFIG)
-    values = space.base(CONFIG)
+    values = space.control_values(CONFIG)
     assert values["ppo.hidden_sizes"] == (64, 64)
     raw = space.encode(values)
     assert raw["ppo.num_steps"] == 7
@@ -109,9 +109,9 @@ def test_a_point_given_is_the_point_that_optuna_gives_back() -> None:
 
 def test_a_point_outside_is_refused() -> None:
     space = parse_space({"ppo": {"lr": {"log": [1e-3, 1e-2]}}}, CONFIG)
-    assert not space.contains(space.base(CONFIG))
+    assert not space.contains(space.control_values(CONFIG))
     with pytest.raises(SweepError, match=r"^ppo\.lr must lie in Log\(low=0\.001.*got 0\.0003; widen space\.ppo\.lr$"):
-        space.encode(space.base(CONFIG))
+        space.encode(space.control_values(CONFIG))
 
 
 def test_contains_wants_every_setting_and_no_other() -> None:
@@ -263,7 +263,7 @@ def test_the_control_is_trial_0_or_the_point_that_changes_nothing() -> None:
     base = SweepConfig(space={"ppo": {"lr": {"choice": [1e-3, 3e-4]}, "gamma": {"one_minus_log": [0.3, 0.999]}}})
     base = replace(base, ppo=replace(base.ppo, gamma=0.35))  # which 1 - (1 - x) need not give back
     space, _ = search_space(base)
-    unchanged = space.decode(space.encode(space.base(base)))
+    unchanged = space.decode(space.encode(space.control_values(base)))
     assert space.is_control(base, 0, unchanged)
     assert not space.is_control(base, 7, unchanged)  # drawn by chance
     assert not space.is_control(base, 0, unchanged | {"ppo.lr": 1e-3})  # drawn, where nothing is enqueued

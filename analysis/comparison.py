@@ -7,12 +7,12 @@ ENOUGH_SEEDS = 8
 """Of each side, with which effects of about two spreads are usually told."""
 
 
-def size(found: Difference, digits: int = 3) -> str:
+def describe_difference(found: Difference, digits: int = 3) -> str:
     """How large a difference is and how sure, such as `+0.25 (95 % interval 0.1 to 0.4)`."""
-    return f"{found.mean:+.{digits}g} ({interval(found, digits)})"
+    return f"{found.mean:+.{digits}g} ({describe_interval(found, digits)})"
 
 
-def interval(found: Difference, digits: int = 3) -> str:
+def describe_interval(found: Difference, digits: int = 3) -> str:
     """An interval, and what it pays for; or why there is none."""
     if not isinstance(found.interval, Interval):
         return f"{found.interval}: no interval"
@@ -20,7 +20,7 @@ def interval(found: Difference, digits: int = 3) -> str:
     return f"95 % interval{of} {number(found.interval.low, digits)} to {number(found.interval.high, digits)}"
 
 
-def judged(found: Difference, sign: int) -> str:
+def judge_difference(found: Difference, sign: int) -> str:
     """The verdict on fresh seeds, to stand behind a name: `beats the control`.
 
     Args:
@@ -34,10 +34,10 @@ def judged(found: Difference, sign: int) -> str:
     return "beats the control" if found.side == sign else "is worse than the control"
 
 
-def searched(found: Difference) -> str:
+def describe_lead(found: Difference) -> str:
     """What a search says of its best trial against the control: never that it beats it, since it was chosen by this."""
     told = "more than noise and the choice of the best explain" if found.side else "which cannot be told from noise"
-    return f"{size(found)} against the control, {told}, not yet judged on fresh seeds"
+    return f"{describe_difference(found)} against the control, {told}, not yet judged on fresh seeds"
 
 
 def remedy(found: Difference) -> str:

@@ -72,7 +72,7 @@ class Difference:
     comparisons: int = 1
 
 
-def over_seeds(values: Sequence[float]) -> Estimate:
+def estimate_over_seeds(values: Sequence[float]) -> Estimate:
     """Mean and spread of one value a seed, at least one."""
     data = np.asarray(values, dtype=np.float64)
     with np.errstate(invalid="ignore"):

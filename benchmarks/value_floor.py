@@ -171,12 +171,12 @@ def _clocked(learner: Learner, of_floor: _Clock, of_all: _Clock) -> Iterator[Non
     floor = learner.value_floor
     with (
         of_floor.on(floor, "update"),
-        of_floor.on(floor, "under"),
+        of_floor.on(floor, "floor_metrics"),
         of_all.on(learner, "_critic_metrics"),
-        of_all.on(diagnostics, "before_update"),
-        of_all.on(diagnostics, "after_update"),
-        of_all.on(diagnostics, "repeats"),
-        of_all.on(diagnostics, "of_rollout"),
+        of_all.on(diagnostics, "measure_before_update"),
+        of_all.on(diagnostics, "measure_after_update"),
+        of_all.on(diagnostics, "share_of_repeats"),
+        of_all.on(diagnostics, "measure_rollout"),
     ):
         yield
 

@@ -50,7 +50,7 @@ class Adam:
         denominator = self.exp_avg_sq.sqrt().add_(self.eps * correction2)
         self.parameters.sub_(self.exp_avg.div(denominator).mul_(moves * lr * correction2 / correction1))
 
-    def only(self, members: slice, parameters: Tensor) -> "Adam":
+    def select_members(self, members: slice, parameters: Tensor) -> "Adam":
         """Return an optimiser over some members that shares moments and step counts with this one.
 
         Args:
@@ -58,9 +58,11 @@ class Adam:
             parameters: Parameters of these members, `[len(members), n]`, changed in place.
         """
         moments = (tensor[members] for tensor in (self.exp_avg, self.exp_avg_sq, self.steps))
-        return self.over(parameters, self.eps[members], *moments)
+        return self.with_tensors(parameters, self.eps[members], *moments)
 
-    def over(self, parameters: Tensor, eps: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, steps: Tensor) -> "Adam":
+    def with_tensors(
+        self, parameters: Tensor, eps: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, steps: Tensor
+    ) -> "Adam":
         """Return an optimiser that works on the tensors given, instead of copies of its own."""
         other = copy(self)
         other.parameters, other.eps = parameters, eps

@@ -19,7 +19,7 @@ class Budget:
     eval_every: int
 
     @classmethod
-    def of(cls, config: PPOConfig) -> "Budget":
+    def from_config(cls, config: PPOConfig) -> "Budget":
         """The budget that a configuration has by itself."""
         return cls(config.num_iterations * config.batch_size, config.eval_every * config.batch_size)
 

@@ -56,8 +56,8 @@ def _flat(
     ) -> Any:
         size = len(vars(hyper))
         of_hyper, of_batch = type(hyper)(*others[:size]), type(batch)(*others[size:])
-        of_adam = adam.over(parameters, eps, m, v, steps)
-        return step(networks.over(parameters, _tanh), of_adam, of_hyper, of_batch, active, *switches)
+        of_adam = adam.with_tensors(parameters, eps, m, v, steps)
+        return step(networks.with_parameters(parameters, _tanh), of_adam, of_hyper, of_batch, active, *switches)
 
     return flat
 

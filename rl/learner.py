@@ -87,11 +87,11 @@ class Learner:
     ) -> None:
         self.members, self.env, self.evaluator, self.actions = list(members), env, evaluator, tuple(actions)
         self.config = _shared_config([member.config for member in members])
-        self.budget = budget or Budget.of(self.config)
+        self.budget = budget or Budget.from_config(self.config)
         self.last_iteration = self.budget.iterations(self.config.batch_size)
         require_machine(self.config)
         self.device = torch_device(self.config.device)
-        self.hyper = Hyperparameters.of([member.config for member in members]).on(self.device)
+        self.hyper = Hyperparameters.stack_settings([member.config for member in members]).to_device(self.device)
         self.iteration, self.resumed_exactly = 0, True
         count, features = len(self.members), int(np.prod(env.single_observation_space.shape or (1,)))
         distribution = distribution_over(env.single_action_space)
@@ -137,12 +137,12 @@ class Learner:
         batch, advantages, measured = self._batch()
         if self._evaluates_after(self.iteration + 1):
             some = batch.minibatches(self.config.minibatch_size)[0]
-            measured |= diagnostics.before_update(self.networks, some, hyper)
+            measured |= diagnostics.measure_before_update(self.networks, some, hyper)
         before = self.networks.parameters.clone()
         measured |= ppo.update(self.networks, self.adam, batch, hyper, self.config, self.shuffle_generators)
         measured[metrics.UPDATE_NORM] = (self.networks.parameters - before).norm(dim=1) / before.norm(dim=1)
         if self._evaluates_after(self.iteration + 1):
-            measured |= diagnostics.after_update(self.networks, batch, advantages)
+            measured |= diagnostics.measure_after_update(self.networks, batch, advantages)
         if self.observation_normalizer:
             seen = self.rollout.raw_observations[:, :-1].flatten(1, 2)
             self.observation_normalizer.moments.update(seen.to(self.device))
@@ -154,11 +154,11 @@ class Learner:
         result |= self._rollout_metrics()
         if self._evaluates_after(self.iteration):
             trained_on = self.rollout.raw_observations[:, :-1].flatten(1, 2).numpy()
-            shown = diagnostics.Compared(self.greedy_actions, trained_on)
+            shown = diagnostics.ObservationComparer(self.greedy_actions, trained_on)
             result |= self.evaluator.evaluate(shown, len(self.members))
             if metrics.F1 in result:  # elsewhere what is shown depends on what was done
                 result[metrics.OBSERVATION_SHIFT] = shown.shift()
-            result[metrics.OBSERVATION_REPEATS] = diagnostics.repeats(trained_on)
+            result[metrics.OBSERVATION_REPEATS] = diagnostics.share_of_repeats(trained_on)
         return result
 
     @torch.inference_mode()
@@ -257,7 +257,7 @@ class Learner:
     @torch.no_grad()
     def _batch(self) -> tuple[Batch, Tensor, dict[str, Tensor]]:
         """The rollout for the update, its advantages once more `[P, B]`, and metrics of the networks that acted."""
-        rollout, normalizer = self.rollout.on(self.device), self.observation_normalizer
+        rollout, normalizer = self.rollout.to_device(self.device), self.observation_normalizer
         members, steps, lanes = rollout.rewards.shape
         flat = rollout.raw_observations.flatten(1, 2)
         inputs = normalizer(flat) if normalizer else flat
@@ -288,7 +288,7 @@ class Learner:
             targets=self.return_normalizer.to_targets(returns),
             predictions=predictions[:, :samples],
         )
-        measured = diagnostics.of_rollout(batch, returns)
+        measured = diagnostics.measure_rollout(batch, returns)
         measured |= self._critic_metrics(rollout, batch.observations, values, next_values, returns)
         return batch, batch.advantages, measured
 
@@ -304,7 +304,7 @@ class Learner:
             result[metrics.EXPLAINED_VARIANCE_MC] = _explained_variance(values.flatten(1), monte_carlo.flatten(1))
             targets = torch.stack([returns.view_as(values), monte_carlo, rollout.rewards], dim=-1)
             self.value_floor.update(self.iteration + 1, inputs.view(*values.shape, -1), targets)
-            result |= self.value_floor.under(values, targets[..., 0], self.return_normalizer.std)
+            result |= self.value_floor.floor_metrics(values, targets[..., 0], self.return_normalizer.std)
         return result
 
     def _rollout_metrics(self) -> Metrics:

@@ -39,7 +39,7 @@ def make_learner(
     flows, trained_on = None, None
     if env.id == TRIAGE and data is not None:
         flows = data.validation if judged_by is None else judged_by
-        trained_on = data.train.evenly(len(flows))
+        trained_on = data.train.select_evenly(len(flows))
     episodes = [as_int(child(evaluation_seed, episode)) for episode in range(env.eval_episodes)]
     evaluator = make_evaluator(env, flows, episodes, trained_on)
     return Learner(members, vector, evaluator, action_names(env, vector.single_action_space), budget)

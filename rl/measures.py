@@ -30,7 +30,7 @@ _COMPARED = 256
 """Observations of a member that are looked at, of a rollout and of what an evaluation shows."""
 
 
-def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
+def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
     """Measure the networks that acted, on samples of their rollout.
 
     Before an update each probability ratio must be 1, so PPO's objective has the plain policy gradient. This gradient
@@ -68,7 +68,7 @@ def before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -
         }
 
 
-def of_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
+def measure_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
     """Compute mean and spread of the critic's targets, returns `[P, B]`, and of the advantages; each `[P]`."""
     return {
         metrics.TARGET_MEAN: returns.mean(-1),
@@ -79,7 +79,7 @@ def of_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dict[str, Tensor]:
+def measure_after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dict[str, Tensor]:
     """Measure whether the update raised the probability of actions with positive advantage.
 
     A wrong sign, or advantages that lost their samples by a shuffle, show here.
@@ -93,7 +93,7 @@ def after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dic
         `metrics.ADVANTAGE_FOLLOWED` `[P]`: over some samples the correlation of the advantage with the change of the
         log-probability of the action taken; 0 where either is constant.
     """
-    rows = torch.from_numpy(_some(advantages.shape[1], _FOLLOWED)).to(advantages.device)
+    rows = torch.from_numpy(_draw_rows(advantages.shape[1], _FOLLOWED)).to(advantages.device)
     observations, actions, before, wanted = (
         part.index_select(1, rows) for part in (batch.observations, batch.actions, batch.log_probs, advantages)
     )
@@ -112,9 +112,9 @@ def _correlations(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(spread > 0, (first * second).sum(-1) / spread, torch.zeros_like(spread))
 
 
-def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def share_of_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Compute the share of sampled observations `[P, B, F]` that repeat another one of the sample, `[P]`."""
-    some = rollout[:, _some(rollout.shape[1], _COUNTED)]
+    some = rollout[:, _draw_rows(rollout.shape[1], _COUNTED)]
     directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
     marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
     distinct = np.array([len(np.unique(member)) for member in marks])
@@ -122,7 +122,7 @@ def repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return shares
 
 
-class Compared:
+class ObservationComparer:
     """Greedy policy that keeps the first observations of an evaluation, to compare them with the rollout before.
 
     Only the first: later observations depend on the policy, and on the length of other members' episodes.
@@ -139,12 +139,12 @@ class Compared:
     def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
         """Act."""
         if self._shown is None:
-            self._shown = observations[:, _some(observations.shape[1], _COMPARED)]
+            self._shown = observations[:, _draw_rows(observations.shape[1], _COMPARED)]
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
         """Compute `metrics.OBSERVATION_SHIFT` `[P]`: distance of a column's mean and spread from the rollout."""
-        trained_on = self._rollout[:, _some(self._rollout.shape[1], _COMPARED)]
+        trained_on = self._rollout[:, _draw_rows(self._rollout.shape[1], _COMPARED)]
         shown = trained_on if self._shown is None else self._shown
         (mean, spread), (other_mean, other_spread) = (
             (part.mean(axis=1, dtype=np.float64), part.std(axis=1, dtype=np.float64)) for part in (trained_on, shown)
@@ -156,6 +156,6 @@ class Compared:
 
 
 @lru_cache
-def _some(size: int, most: int) -> npt.NDArray[np.int64]:
+def _draw_rows(size: int, most: int) -> npt.NDArray[np.int64]:
     """Draw rows of at most `size` samples, the same each time; each nth sample would come from the same few lanes."""
     return np.sort(np.random.default_rng(SeedSequence(size)).permutation(size)[:most])

@@ -118,7 +118,7 @@ class ActorCritic:
         if self.num_members <= size:
             return self.forward(observations)[:2]
         blocks = [slice(first, first + size) for first in range(0, self.num_members, size)]
-        heads = [self.only(block).forward(observations[block])[:2] for block in blocks]
+        heads = [self.select_members(block).forward(observations[block])[:2] for block in blocks]
         outputs, values = (torch.cat(parts) for parts in zip(*heads, strict=True))
         return outputs, values
 
@@ -182,11 +182,11 @@ class ActorCritic:
         distribution = self.distribution
         return (*self.sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
 
-    def only(self, members: slice) -> "ActorCritic":
+    def select_members(self, members: slice) -> "ActorCritic":
         """Return the networks of some members, which share these parameters."""
-        return self.over(self.parameters[members], self._tanh)
+        return self.with_parameters(self.parameters[members], self._tanh)
 
-    def over(self, parameters: Tensor, tanh: Callable[[Tensor], Tensor]) -> "ActorCritic":
+    def with_parameters(self, parameters: Tensor, tanh: Callable[[Tensor], Tensor]) -> "ActorCritic":
         """Return networks of this layout on given parameters `[P, n]`, with a given tanh, which may work in place."""
         other = copy(self)
         other._tanh = tanh

@@ -48,7 +48,7 @@ class Hyperparameters:
     target_kl: Tensor
 
     @classmethod
-    def of(cls, configs: Sequence[PPOConfig]) -> "Hyperparameters":
+    def stack_settings(cls, configs: Sequence[PPOConfig]) -> "Hyperparameters":
         """Stack the settings of the members."""
 
         def column(name: str) -> Tensor:
@@ -57,13 +57,13 @@ class Hyperparameters:
 
         return cls(**{field.name: column(field.name) for field in fields(cls)})
 
-    def on(self, device: torch.device) -> "Hyperparameters":
+    def to_device(self, device: torch.device) -> "Hyperparameters":
         """Return the settings on a device."""
         return Hyperparameters(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
-    def only(self, members: slice) -> "Hyperparameters":
+    def select_members(self, members: slice) -> "Hyperparameters":
         """Return the settings of some members."""
-        return _only(self, members)
+        return _select_members(self, members)
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ class Batch:
 
         return Batch(**{field.name: reordered(getattr(self, field.name)) for field in fields(self)})
 
-    def only(self, members: slice) -> "Batch":
+    def select_members(self, members: slice) -> "Batch":
         """Return the samples of some members."""
-        return _only(self, members)
+        return _select_members(self, members)
 
     def minibatches(self, size: int) -> list["Batch"]:
         """Cut into consecutive parts of `size` samples."""
@@ -110,7 +110,7 @@ class Batch:
 _Columns = TypeVar("_Columns", Hyperparameters, Batch)
 
 
-def _only(columns: _Columns, members: slice) -> _Columns:
+def _select_members(columns: _Columns, members: slice) -> _Columns:
     return replace(columns, **{field.name: getattr(columns, field.name)[members] for field in fields(columns)})
 
 
@@ -143,9 +143,11 @@ def update(
     step, each = compiled(minibatch_step), []
     for member, generator in enumerate(generators):
         one = slice(member, member + 1)
-        own = networks.only(one)
-        own_adam = adam.only(one, own.parameters)
-        each.append(_epochs(step, own, own_adam, batch.only(one), hyper.only(one), config, [generator]))
+        own = networks.select_members(one)
+        own_adam = adam.select_members(one, own.parameters)
+        each.append(
+            _epochs(step, own, own_adam, batch.select_members(one), hyper.select_members(one), config, [generator])
+        )
     return {name: torch.cat([measured[name] for measured in each]) for name in MEASURED}
 
 

@@ -61,7 +61,7 @@ class Rollout:
         """Undiscounted return so far of the current episode of each lane, float64 `[P, N]`."""
         return self._running_returns
 
-    def on(self, device: torch.device) -> Steps:
+    def to_device(self, device: torch.device) -> Steps:
         """Return the buffers on a device; on the CPU the buffers themselves."""
         return Steps(**{field.name: getattr(self, field.name).to(device) for field in fields(Steps)})
 

@@ -64,14 +64,14 @@ class ValueFloor:
             targets: `[P, T, N, 3]`: the critic's targets, Monte Carlo returns (discounted rewards to the end of the
                 episode, or to the end of the rollout and then the value) and rewards.
         """
-        if iteration - float(self.measured_at) >= rest(observations.shape[-1]):
+        if iteration - float(self.measured_at) >= iterations_between(observations.shape[-1]):
             for first in range(0, len(targets), _MEMBERS_AT_ONCE):
                 some = slice(first, first + _MEMBERS_AT_ONCE)
                 self.unforeseen[some] = unforeseen_shares(observations[some], targets[some])
             self.measured_at.fill_(iteration)
 
     @torch.no_grad()
-    def under(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
+    def floor_metrics(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
         """The floor under a rollout, for each member.
 
         Args:
@@ -93,7 +93,7 @@ class ValueFloor:
         }
 
 
-def rest(num_columns: int) -> int:
+def iterations_between(num_columns: int) -> int:
     """Iterations for which an answer is in force, with so many columns in an observation."""
     return max(EVERY, num_columns // COLUMNS_AN_ITERATION)
 

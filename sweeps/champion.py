@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
-from unstuck.analysis.comparison import judged, remedy, size
-from unstuck.analysis.statistics import Estimate, over_seeds
+from unstuck.analysis.comparison import describe_difference, judge_difference, remedy
+from unstuck.analysis.statistics import Estimate, estimate_over_seeds
 from unstuck.analysis.sweep.judgements import Judgement, Judgements, add_judgement, moment, read_again, read_judgements
 from unstuck.analysis.words import counted
 from unstuck.records.errors import SweepError
@@ -131,9 +131,11 @@ def describe(judgements: Judgements, metric: str, mode: str) -> list[str]:
     ]
     found = judgements.difference(last)
     if found:
-        lines.append(f"control: {metric} {_over(over_seeds(last.control))}")
-        verdict = f"trial {last.trial} {judged(found, 1 if mode == 'max' else -1)}"
-        lines.append("; ".join(filter(None, [f"difference: {size(found, 4)}: {verdict}", remedy(found)])))
+        lines.append(f"control: {metric} {_over(estimate_over_seeds(last.control))}")
+        verdict = f"trial {last.trial} {judge_difference(found, 1 if mode == 'max' else -1)}"
+        lines.append(
+            "; ".join(filter(None, [f"difference: {describe_difference(found, 4)}: {verdict}", remedy(found)]))
+        )
     return [*lines, *filter(None, [read_again(judgements)])]
 
 

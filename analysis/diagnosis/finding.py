@@ -204,6 +204,6 @@ class Diagnosis:
     unexamined: tuple[Unexamined, ...]
     questions: Mapping[str, str] = field(default_factory=dict)
 
-    def of(self, *kinds: Kind) -> Sequence[Ranked]:
+    def findings_of(self, *kinds: Kind) -> Sequence[Ranked]:
         """Return the findings of the given kinds, in their order."""
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]

@@ -30,7 +30,7 @@ POINTS = 8
 """Evaluations, or returns, before anything is said."""
 
 
-def past_their_actions(run: Signals) -> Evidence | None:
+def updates_ignore_advantages(run: Signals) -> Evidence | None:
     """Return evidence that updates do not raise the probability of actions with positive advantage; None if they do."""
     followed, bonus = _while_undecided(run), run.figure("ppo.entropy_coef")
     if followed is None or len(followed.values) < ENOUGH or (bonus is not None and bonus >= HEAVY):

@@ -55,7 +55,7 @@ class Arm:
     rule: str
 
     @property
-    def is_apart(self) -> bool:
+    def changes_objective(self) -> bool:
         """Whether it changes what trials are compared by, so that it cannot run beside others."""
         return any(path.startswith("env.") for path in self.change)
 
@@ -64,10 +64,10 @@ def arms_of(diagnosis: Diagnosis) -> list[Arm]:
     """Choose changes to try: remedies; where no fault has a remedy, popular explanations without support."""
     arms: list[Arm] = []
     for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
-        for ranked in diagnosis.of(*kinds):
+        for ranked in diagnosis.findings_of(*kinds):
             for remedy in ranked.finding.remedies:
                 arms += [Arm(c, remedy.why, remedy.watch, ranked.rule.name) for c in _each(remedy.change)]
-    mended = any(ranked.finding.remedies for ranked in diagnosis.of(Kind.FAULT))
+    mended = any(ranked.finding.remedies for ranked in diagnosis.findings_of(Kind.FAULT))
     for ranked in diagnosis.findings:
         for cause in ranked.finding.unsupported:
             if cause.change and cause.support is not Support.RULED_OUT and not mended:
@@ -92,7 +92,7 @@ def arms_of(diagnosis: Diagnosis) -> list[Arm]:
 def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
     """The words of the command that runs arms beside a control; empty without any, or if the task is not known here.
 
-    Arms that change the objective are left out: see `command_apart`.
+    Arms that change the objective are left out: see `own_sweep_command`.
 
     Args:
         history: The run.
@@ -100,7 +100,7 @@ def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
         folder: Of the sweeps, where the run's own configuration lies if it is a trial.
     """
     words, base, name = _task(history, folder)
-    beside = [arm for arm in arms if not arm.is_apart]
+    beside = [arm for arm in arms if not arm.changes_objective]
     if not words or not beside:
         return []
     points = ", ".join(point({**base, **change}) for change in ({}, *(arm.change for arm in beside)))
@@ -110,7 +110,7 @@ def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
     ]
 
 
-def command_apart(history: History, arm: Arm, folder: Path) -> list[str]:
+def own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
     """Likewise of the command that runs one arm as a sweep of its own, with no control beside it."""
     words, base, name = _task(history, folder)
     if not words:

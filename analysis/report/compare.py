@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from unstuck.analysis.comparison import size
+from unstuck.analysis.comparison import describe_difference
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED
@@ -12,7 +12,7 @@ from unstuck.analysis.document import Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.report.verdict import verdict
-from unstuck.analysis.statistics import Difference, Estimate, Interval, NoInterval, difference, over_seeds
+from unstuck.analysis.statistics import Difference, Estimate, Interval, NoInterval, difference, estimate_over_seeds
 from unstuck.analysis.sweep.trials import same
 from unstuck.analysis.words import counted, give_or_take, number, span
 from unstuck.rl import metrics
@@ -82,9 +82,9 @@ def _estimate(diagnosis: Diagnosis, score: str) -> Estimate:
     """The last evaluations' mean: over seeds, or of the one curve there is."""
     seeds = list(diagnosis.signals.seeds(score).values())
     if seeds:
-        return over_seeds(seeds)
+        return estimate_over_seeds(seeds)
     window = diagnosis.signals.late(score, share=0.0, least=FINAL_EVALUATIONS)
-    return over_seeds([window.mean if window else 0.0])
+    return estimate_over_seeds([window.mean if window else 0.0])
 
 
 def _difference(estimates: Sequence[Estimate], place: int) -> Difference | None:
@@ -112,7 +112,7 @@ def _verdict(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], scor
     if found is None or found.interval is NoInterval.ONE_SEED:
         return f"{text}; one seed each, or none on record, so noise is not ruled out."
     sure = "clear of 0" if found.side else "noise is not ruled out"
-    return f"{text}, a difference of {size(found)}: {sure}."
+    return f"{text}, a difference of {describe_difference(found)}: {sure}."
 
 
 def _scores(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], score: str) -> Table:
@@ -124,7 +124,7 @@ def _scores(diagnoses: Sequence[Diagnosis], estimates: Sequence[Estimate], score
                 one.signals.history.name,
                 give_or_take(estimate.mean, estimate.spread),
                 span(estimate.values) if len(estimate.values) > 1 else "one seed",
-                size(found) if found else "",
+                describe_difference(found) if found else "",
                 str(one.signals.history.last_iteration),
             )
         )
@@ -171,7 +171,7 @@ def _ends(diagnoses: Sequence[Diagnosis]) -> Table:
 def _findings(diagnoses: Sequence[Diagnosis]) -> list[Block]:
     table: dict[str, dict[int, str]] = {}
     for place, one in enumerate(diagnoses):
-        for ranked in one.of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT):
+        for ranked in one.findings_of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT):
             table.setdefault(ranked.rule.title, {})[place] = str(ranked.finding.kind)
     blocks: list[Block] = []
     if table:

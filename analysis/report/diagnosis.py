@@ -7,7 +7,7 @@ from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
-from unstuck.analysis.report.arms import Arm, arms_of, change_text, command, command_apart, shown
+from unstuck.analysis.report.arms import Arm, arms_of, change_text, command, own_sweep_command, shown
 from unstuck.analysis.report.verdict import SURENESS, verdict
 from unstuck.analysis.words import counted, listed
 
@@ -30,7 +30,7 @@ def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
 
 def wrong(diagnosis: Diagnosis) -> list[Block]:
     """Describe faults, the most basic cause first."""
-    found = diagnosis.of(Kind.FAULT, Kind.SUSPECT)
+    found = diagnosis.findings_of(Kind.FAULT, Kind.SUSPECT)
     if not found:
         return []
     blocks: list[Block] = [Heading("What is wrong")]
@@ -41,7 +41,7 @@ def wrong(diagnosis: Diagnosis) -> list[Block]:
 
 def limits(diagnosis: Diagnosis) -> list[Block]:
     """Describe limits of the run that are no faults, and popular explanations without support."""
-    found = diagnosis.of(Kind.LIMIT)
+    found = diagnosis.findings_of(Kind.LIMIT)
     blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
     for ranked in found:
         blocks += _finding(ranked, ranked.rule.title, {})
@@ -50,7 +50,7 @@ def limits(diagnosis: Diagnosis) -> list[Block]:
 
 def works(diagnosis: Diagnosis) -> list[Block]:
     """List checks that are fine."""
-    fine = [ranked.finding.headline for ranked in diagnosis.of(Kind.FINE)]
+    fine = [ranked.finding.headline for ranked in diagnosis.findings_of(Kind.FINE)]
     return [Heading("What works"), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
 
 
@@ -82,16 +82,16 @@ def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
         before = len(blocks)
         words = command(diagnosis.signals.history, arms, folder)
         blocks += [Commands((shown(words),))] if words else []
-        blocks += apart_blocks(diagnosis, arms, folder)
+        blocks += own_sweep_blocks(diagnosis, arms, folder)
         if len(blocks) == before:
             blocks.append(Paragraph("Run each beside an unchanged control."))
     return blocks
 
 
-def apart_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
+def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
     """Commands for arms that cannot run beside others."""
     history = diagnosis.signals.history
-    words = [command_apart(history, arm, folder) for arm in arms if arm.is_apart]
+    words = [own_sweep_command(history, arm, folder) for arm in arms if arm.changes_objective]
     if not any(words):
         return []
     text = "What changes the rewards changes what trials are compared by, so it runs as a sweep of its own:"
@@ -108,7 +108,7 @@ def _rows(arms: Sequence[Arm]) -> tuple[tuple[str, ...], ...]:
 
 def _tests(diagnosis: Diagnosis) -> tuple[str, ...]:
     """List tests of the first fault's open causes, where the fault has no remedy: a bug rather than a setting."""
-    for ranked in diagnosis.of(Kind.FAULT):
+    for ranked in diagnosis.findings_of(Kind.FAULT):
         if ranked.finding.remedies or ranked.follows_from:
             continue
         causes = [cause for cause in ranked.finding.causes if cause.support is not Support.RULED_OUT]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unstuck.analysis.comparison import judged, size
+from unstuck.analysis.comparison import describe_difference, judge_difference
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.document import Bullets, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
@@ -14,7 +14,7 @@ from unstuck.analysis.report.pruned import pruning_blocks
 from unstuck.analysis.report.sweep_next import next_blocks
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
 from unstuck.analysis.report.verdict import verdict
-from unstuck.analysis.statistics import over_seeds
+from unstuck.analysis.statistics import estimate_over_seeds
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.analysis.sweep.judgements import moment, read_again
 from unstuck.analysis.sweep.trials import COMPLETED, PRUNED, VALUE_AND_RUNG, Sweep, Trial, counts
@@ -177,7 +177,7 @@ def _judged(sweep: Sweep) -> list[Block]:
     rows = []
     for reading in readings:
         found = sweep.judgements.difference(reading)
-        control = over_seeds(reading.control) if reading.control else None
+        control = estimate_over_seeds(reading.control) if reading.control else None
         rows.append(
             (
                 f"trial {reading.trial}",
@@ -186,8 +186,8 @@ def _judged(sweep: Sweep) -> list[Block]:
                 number(reading.searched),
                 give_or_take(reading.estimate.mean, reading.estimate.spread),
                 give_or_take(control.mean, control.spread) if control else "",
-                size(found) if found else "",
-                judged(found, sweep.sign) if found else "",
+                describe_difference(found) if found else "",
+                judge_difference(found, sweep.sign) if found else "",
             )
         )
     header = ("", "when", "seeds", "in the search", "judged ± seeds", "control", "difference", "verdict")

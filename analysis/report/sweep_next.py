@@ -8,7 +8,7 @@ from unstuck.analysis.document import Commands, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words
 from unstuck.analysis.report.arms import arms_of, change_text, command, recorded_words, shown
-from unstuck.analysis.report.diagnosis import apart_blocks
+from unstuck.analysis.report.diagnosis import own_sweep_blocks
 from unstuck.analysis.sweep.trials import COMPLETED, Sweep
 
 FEW = 10
@@ -48,7 +48,7 @@ def _arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> lis
     diagnosis = diagnoses[trial.number]
     arms = arms_of(diagnosis)
     words = command(diagnosis.signals.history, arms, folder)
-    apart = apart_blocks(diagnosis, arms, folder)
+    apart = own_sweep_blocks(diagnosis, arms, folder)
     if not words and not apart:
         return []
     rows = tuple((change_text(arm.change), arm.why, arm.watch) for arm in arms)

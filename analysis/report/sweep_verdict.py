@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from unstuck.analysis.comparison import judged, remedy, searched, size
+from unstuck.analysis.comparison import describe_difference, describe_lead, judge_difference, remedy
 from unstuck.analysis.report.searched import what_matters
 from unstuck.analysis.statistics import difference
 from unstuck.analysis.sweep.importance import Importance
@@ -35,7 +35,8 @@ def judgement_text(sweep: Sweep, reading: Judgement) -> str:
         own = sweep.control is not None and reading.trial == sweep.control.number
         beside = "it is the control itself" if own else "with no control beside it"
         return f"Trial {reading.trial}: {on} and unseen data; {beside}"
-    text = f"Trial {reading.trial} {judged(found, sweep.sign)}: {on} and unseen data, {size(found)} against the control"
+    verdict, lead = judge_difference(found, sweep.sign), describe_difference(found)
+    text = f"Trial {reading.trial} {verdict}: {on} and unseen data, {lead} against the control"
     return f"{text}; {more}" if (more := remedy(found)) else text
 
 
@@ -55,7 +56,7 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
         return f"; no verdict against the control, which did not run to its end ({ended})"
     if not control.seeds or not best.seeds:
         return ""
-    return f"; {searched(difference(best.seeds, control.seeds, choices(sweep)))}"
+    return f"; {describe_lead(difference(best.seeds, control.seeds, choices(sweep)))}"
 
 
 def choices(sweep: Sweep) -> int:

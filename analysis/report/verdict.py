@@ -9,11 +9,11 @@ SURENESS = {Sureness.SURE: "sure", Sureness.LIKELY: "likely", Sureness.POSSIBLE:
 def verdict(diagnosis: Diagnosis) -> str:
     """Write one sentence, with the score and the most basic fault."""
     standing = standing_of(diagnosis.signals)
-    faults = diagnosis.of(Kind.FAULT)
+    faults = diagnosis.findings_of(Kind.FAULT)
     if faults:
         state = "Stuck" if standing.is_poor else "Getting worse" if standing.state is State.FALLING else "Held back"
         return f"{state}: {lower(brief(faults[0]))} ({SURENESS[faults[0].finding.sureness]}); {standing.text}."
-    suspects = diagnosis.of(Kind.SUSPECT)
+    suspects = diagnosis.findings_of(Kind.SUSPECT)
     if standing.state is State.UNKNOWN and standing.level is None:
         return f"Nothing can be said of learning: {standing.text}."
     if suspects:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.statistics import Difference, Estimate, difference, over_seeds
+from unstuck.analysis.statistics import Difference, Estimate, difference, estimate_over_seeds
 from unstuck.analysis.words import listed
 
 FILE = "champions.json"
@@ -44,7 +44,7 @@ class Judgement:
     @property
     def estimate(self) -> Estimate:
         """The trial's value over the fresh seeds."""
-        return over_seeds(self.champion)
+        return estimate_over_seeds(self.champion)
 
     def is_about(self, trial: int, values: Mapping[str, Any], searched: float | None) -> bool:
         """Whether it judged this trial, by its number and its configuration (in an old record, by its value)."""
@@ -52,7 +52,7 @@ class Judgement:
             return self.trial == trial and searched is not None and math.isclose(self.searched, searched, rel_tol=1e-9)
         return self.trial == trial and self.values == values
 
-    def is_of(self, other: "Judgement") -> bool:
+    def has_configuration_of(self, other: "Judgement") -> bool:
         """Whether both are about one configuration."""
         return self.trial == other.trial and (None in (self.values, other.values) or self.values == other.values)
 
@@ -72,11 +72,11 @@ class Judgements:
         """One of each configuration: of several the one on the most seeds, since fewer are a part of them."""
         kept: list[Judgement] = []
         for reading in sorted(self.readings, key=lambda reading: -len(reading.champion)):
-            if not any(reading.is_of(other) for other in kept):
+            if not any(reading.has_configuration_of(other) for other in kept):
                 kept.append(reading)
         return sorted(kept, key=self.readings.index)
 
-    def of(self, trial: int, values: Mapping[str, Any], searched: float | None) -> Judgement | None:
+    def find_judgement(self, trial: int, values: Mapping[str, Any], searched: float | None) -> Judgement | None:
         """The judgement of a trial; None if it has not been judged."""
         return next((reading for reading in self.distinct if reading.is_about(trial, values, searched)), None)
 

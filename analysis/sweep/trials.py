@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from unstuck.analysis.statistics import Estimate, over_seeds
+from unstuck.analysis.statistics import Estimate, estimate_over_seeds
 from unstuck.analysis.sweep.judgements import Judgement, Judgements
 from unstuck.records.axis import BATCH, Axis
 from unstuck.rl import metrics
@@ -72,7 +72,7 @@ class Trial:
     @property
     def estimate(self) -> Estimate | None:
         """Its final value over seeds; None without one."""
-        return over_seeds(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
+        return estimate_over_seeds(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
 
     def at(self, iteration: int) -> float | None:
         """The objective at the first evaluation from a point of the axis on; None if it did not come so far."""
@@ -153,7 +153,7 @@ class Sweep:
     def judgement(self) -> Judgement | None:
         """What fresh seeds say of the best trial; None if they have not been asked about this one."""
         best = self.best
-        return self.judgements.of(best.number, best.values, best.value) if best else None
+        return self.judgements.find_judgement(best.number, best.values, best.value) if best else None
 
     @property
     def control(self) -> Trial | None:

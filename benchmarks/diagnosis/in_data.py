@@ -30,4 +30,4 @@ class FewFlows:
 
     def __call__(self, data: FlowData) -> FlowData:
         """Plant it."""
-        return replace(data, train=data.train.evenly(self.flows))
+        return replace(data, train=data.train.select_evenly(self.flows))

@@ -62,7 +62,7 @@ def verdict(run: Run, whole: bool) -> Verdict:
 def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
     """Names of the rules that find a fault in the run as it stood then, first the first ranked."""
     history = replace(run.history, table=run.history.table.loc[:iteration])
-    return tuple(one.rule.name for one in diagnose(history).of(Kind.FAULT))
+    return tuple(one.rule.name for one in diagnose(history).findings_of(Kind.FAULT))
 
 
 def verdicts(

@@ -54,8 +54,8 @@ def load_flows(config: DataConfig, split: str = BY_SIZE) -> FlowData:
         else:
             vectors = row_ids(encode(fit_features(raw), raw))  # as the agent sees them: rare names are one
             rows, alone = split_by_size(raw.threat, vectors, share, config.eval_flows, split_rng)
-        features = fit_features(raw.take(rows.train))
-        parts = tuple(Flows(encode(features, raw.take(part)), raw.threat[part]) for part in rows)
+        features = fit_features(raw.select_rows(rows.train))
+        parts = tuple(Flows(encode(features, raw.select_rows(part)), raw.threat[part]) for part in rows)
         train, validation, test = parts if config.order == "stream" else leave_out_shared(*parts)
         check_parts(train, validation, test)
     except LittleLeftError as error:

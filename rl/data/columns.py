@@ -40,7 +40,7 @@ def read_column(
         others = guess([cells[position] for position in junk], notation)
         how = f", set {others[0].settings(notation)}" if others else ""
         raise DataError(_junk_message(name, cells, junk, row_numbers, path) + f"{how}, or add {name} to data.drop")
-    return Categorical.of(MISSING_NAME if is_missing(cell) else cell.strip() for cell in cells)
+    return Categorical.from_cells(MISSING_NAME if is_missing(cell) else cell.strip() for cell in cells)
 
 
 def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], path: Path) -> npt.NDArray[np.float64]:

@@ -78,7 +78,9 @@ def read_nsl_kdd(config: DataConfig) -> RawFlows:
     numbers, categories = {}, {}
     for name, cells in zip(FEATURES, columns[: len(FEATURES)], strict=True):
         if name in CATEGORICAL:
-            categories[name] = Categorical.of(MISSING_NAME if is_missing(cell) else cell.strip() for cell in cells)
+            categories[name] = Categorical.from_cells(
+                MISSING_NAME if is_missing(cell) else cell.strip() for cell in cells
+            )
         else:
             numbers[name] = read_numbers(name, cells, sheet.row_numbers, sheet.path)
     labels = [label.strip().rstrip(".") for label in columns[len(FEATURES)]]  # KDD Cup 99 writes "normal."

@@ -20,7 +20,7 @@ class Categorical:
     codes: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, cells: Iterable[str]) -> "Categorical":
+    def from_cells(cls, cells: Iterable[str]) -> "Categorical":
         """The column that holds these names."""
         positions: dict[str, int] = {}
         codes = [positions.setdefault(cell, len(positions)) for cell in cells]
@@ -43,7 +43,7 @@ class RawFlows:
     threat: npt.NDArray[np.bool_]
     infinite: Mapping[str, int] = field(default_factory=dict)
 
-    def take(self, rows: npt.NDArray[np.intp]) -> "RawFlows":
+    def select_rows(self, rows: npt.NDArray[np.intp]) -> "RawFlows":
         """The flows at these positions, in that order."""
         numbers = {name: values[rows] for name, values in self.numbers.items()}
         categories = {name: Categorical(c.values, c.codes[rows]) for name, c in self.categories.items()}

@@ -22,7 +22,7 @@ class Flows:
     def __len__(self) -> int:
         return len(self.threat)
 
-    def evenly(self, count: int) -> "Flows":
+    def select_evenly(self, count: int) -> "Flows":
         """`count` of them from all over, or all if there are fewer."""
         rows = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64)
         return Flows(self.features[rows], self.threat[rows])

@@ -106,7 +106,7 @@ def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import lower
 
-    found = diagnosis.of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
+    found = diagnosis.findings_of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
     if not found:
         return _NOTHING
     first = found[0]

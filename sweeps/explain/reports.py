@@ -165,6 +165,6 @@ def _note(diagnosis: "Diagnosis") -> str:
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import verdict
 
-    found = [ranked.finding for ranked in diagnosis.of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)]
+    found = [ranked.finding for ranked in diagnosis.findings_of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)]
     lines = [f"- {finding.kind}: {finding.headline}" for finding in found]
     return "\n".join([f"**{verdict(diagnosis)}**", "", *lines, "", "The whole report is among the artifacts."])

@@ -309,7 +309,7 @@ class Space:
 
         None where the sweep counts iterations: there a trial's own settings say it.
         """
-        return Budget.of(config.ppo) if self.axis(config).in_env_steps else None
+        return Budget.from_config(config.ppo) if self.axis(config).in_env_steps else None
 
     def describe_long_rollouts(self, config: SweepConfig) -> str:
         """What to say of a space that holds rollouts longer than the steps between evaluations; mostly nothing.

@@ -12,7 +12,7 @@ import pytest
 from unstuck.analysis.__main__ import main
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.history import History
-from unstuck.analysis.report.arms import Arm, arms_of, command, command_apart
+from unstuck.analysis.report.arms import Arm, arms_of, command, own_sweep_command
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 
 from tests.analysis_tests.runs import healthy, untaught
@@ -237,7 +237,7 @@ def test_an_arm_that_changes_the_rewards_runs_as_a_sweep_of_its_own() -> None:
     rewards = Arm({"env.reward_threat": (-10.0, 8.0, 5.0, 2.0)}, "", "", "")
     beside, apart = (
         command(healthy(), [*ARMS, rewards], Path("runs")),
-        command_apart(healthy(), rewards, Path("runs")),
+        own_sweep_command(healthy(), rewards, Path("runs")),
     )
     assert beside == command(healthy(), ARMS, Path("runs"))
     assert command(healthy(), [rewards], Path("runs")) == []

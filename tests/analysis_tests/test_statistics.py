@@ -4,15 +4,15 @@ from functools import partial
 import numpy as np
 import pytest
 from scipy import stats
-from unstuck.analysis.comparison import judged, searched
+from unstuck.analysis.comparison import describe_lead, judge_difference
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
 from unstuck.analysis.statistics import (
     INTERQUARTILE,
     Interval,
     NoInterval,
     difference,
+    estimate_over_seeds,
     interquartile_mean,
-    over_seeds,
     paired_difference,
     rank_correlation,
     trend,
@@ -35,18 +35,20 @@ from benchmarks.intervals import (
 
 
 def test_a_mean_over_seeds_by_hand() -> None:
-    estimate = over_seeds([1.0, 2.0, 6.0])
+    estimate = estimate_over_seeds([1.0, 2.0, 6.0])
     assert estimate.mean == 3.0
     assert estimate.spread == pytest.approx(7**0.5)  # (4 + 1 + 9) / 2
     assert estimate.values == (1.0, 2.0, 6.0)
 
 
 def test_one_seed_has_no_spread() -> None:
-    assert over_seeds([0.5]).spread is None
+    assert estimate_over_seeds([0.5]).spread is None
 
 
 def test_a_value_that_is_not_finite_is_not_hidden() -> None:
-    assert np.isnan([over_seeds([0.5, math.nan]).mean, over_seeds([0.5, math.inf, -math.inf]).mean]).all()
+    assert np.isnan(
+        [estimate_over_seeds([0.5, math.nan]).mean, estimate_over_seeds([0.5, math.inf, -math.inf]).mean]
+    ).all()
     found = difference([0.5, math.nan], [0.5, 0.6])
     assert (found.interval, found.side) == (NoInterval.NOT_FINITE, 0)
     assert math.isnan(found.mean)
@@ -84,7 +86,7 @@ def test_a_choice_among_many_is_paid_for() -> None:
 def test_one_seed_has_no_interval_and_beats_nothing(ours: list[float], theirs: list[float]) -> None:
     found = difference(ours, theirs)
     assert (found.interval, found.side) == (NoInterval.ONE_SEED, 0)
-    assert judged(found, 1) == "cannot be judged against the control by one seed"
+    assert judge_difference(found, 1) == "cannot be judged against the control by one seed"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_a_search_finds_what_is_far_better_and_still_does_not_say_beats() -> Non
     assert "Trial 5 is the best of 12 trials" in verdict
     assert "for 11 comparisons at once" in verdict
     assert "more than noise and the choice of the best explain, not yet judged on fresh seeds" in verdict
-    assert "beats" not in searched(difference([9.0, 9.1, 9.2], [0.0, 0.1, 0.2]))
+    assert "beats" not in describe_lead(difference([9.0, 9.1, 9.2], [0.0, 0.1, 0.2]))
 
 
 def sweep_of(values: np.ndarray) -> Sweep:

@@ -68,6 +68,6 @@ def test_some_members_share_the_moments_of_all():
     whole, part = _run([1e-2] * 3, gradients[:0]), _run([1e-2] * 3, gradients[:0])
     whole.step(gradients[0], lr)
     for some in (slice(0, 1), slice(1, 3)):
-        part.only(some, part.parameters[some]).step(gradients[0, some], lr[some])
+        part.select_members(some, part.parameters[some]).step(gradients[0, some], lr[some])
     for ours, theirs in zip(part.state().values(), whole.state().values(), strict=True):
         assert torch.equal(ours, theirs)

@@ -31,7 +31,7 @@ def learner_of(config: PPOConfig, budget: Budget | None = None) -> Learner:
 
 
 def test_a_configuration_has_a_budget_by_itself() -> None:
-    assert Budget.of(BASE) == BUDGET
+    assert Budget.from_config(BASE) == BUDGET
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_end_is_evaluated_where_no_multiple_lies() -> None:
 @pytest.mark.parametrize("iterations", [7, 30, 200])
 def test_iterations_say_what_their_steps_say_bit_for_bit(iterations: int) -> None:
     config = replace(BASE, num_iterations=iterations, eval_every=3)
-    budget, batch = Budget.of(config), config.batch_size
+    budget, batch = Budget.from_config(config), config.batch_size
     for done in range(iterations + 1):
         assert budget.left(done, batch) == 1 - done / iterations
         assert budget.evaluates_after(done + 1, batch) == ((done + 1) % 3 == 0 or done + 1 == iterations)

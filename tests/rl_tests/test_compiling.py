@@ -41,7 +41,7 @@ def _update(config, distribution, members=2):
     log_probs, _ = distribution.log_probs(outputs, actions)
     advantages, targets = torch.randn(2, members, SAMPLES, generator=generator)
     batch = Batch(observations, actions, log_probs, advantages, targets, predictions)
-    hyper = Hyperparameters.of([config] + [dataclasses.replace(config, lr=1e-3)] * (members - 1))
+    hyper = Hyperparameters.stack_settings([config] + [dataclasses.replace(config, lr=1e-3)] * (members - 1))
     adam = Adam(networks.parameters, hyper.adam_eps)
     generators = [np.random.default_rng(m) for m in range(members)]
     return ppo.update(networks, adam, batch, hyper, config, generators), networks, adam

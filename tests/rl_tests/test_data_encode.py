@@ -7,7 +7,7 @@ from unstuck.rl.errors import DataError
 
 def _raw(numbers: dict[str, list[float]] | None = None, categories: dict[str, list[str]] | None = None) -> RawFlows:
     columns = {name: np.array(values, dtype=np.float64) for name, values in (numbers or {}).items()}
-    names = {name: Categorical.of(cells) for name, cells in (categories or {}).items()}
+    names = {name: Categorical.from_cells(cells) for name, cells in (categories or {}).items()}
     rows = len(next(iter([*(numbers or {}).values(), *(categories or {}).values()])))
     return RawFlows(columns, names, np.zeros(rows, dtype=bool))
 

@@ -23,7 +23,7 @@ def _hints(
     numbers: dict[str, np.ndarray] | None = None, names: dict[str, list[str]] | None = None, **threat
 ) -> list[str]:
     labels = threat.get("threat", np.arange(ROWS) % 4 == 0)
-    columns = {name: Categorical.of(values) for name, values in (names or {}).items()}
+    columns = {name: Categorical.from_cells(values) for name, values in (names or {}).items()}
     return list(hints(RawFlows(numbers or {}, columns, labels), PLAIN, _rng()))
 
 

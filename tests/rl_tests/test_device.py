@@ -58,19 +58,21 @@ def test_networks_and_their_gradients_stay_on_their_device(strict, distribution,
     log_probs, _ = distribution.log_probs(outputs, actions)
     batch = Batch(observations, actions, log_probs, *(torch.zeros(2, 8, device=META) for _ in range(2)), predictions)
     batch = batch.shuffled(torch.zeros(2, 8, dtype=torch.int64, device=META)).minibatches(4)[0]
-    measured = diagnostics.before_update(networks, batch, Hyperparameters.of([CONFIG] * 2).on(META))
+    measured = diagnostics.measure_before_update(
+        networks, batch, Hyperparameters.stack_settings([CONFIG] * 2).to_device(META)
+    )
     assert {value.device for value in measured.values()} == {META}
 
 
 def test_statistics_stay_on_their_device(strict):
-    hyper = Hyperparameters.of([CONFIG] * 2).on(META)
+    hyper = Hyperparameters.stack_settings([CONFIG] * 2).to_device(META)
     rows = torch.zeros(2, 6, 4, 5, device=META)
     values, ends = rows[..., 0], rows[..., 0].bool()
     advantages = generalized_advantages(values, values, values, ends, ends, (hyper.gamma, hyper.gae_lambda))
     normalizer, returns = ObservationNormalizer(2, 5, META), ReturnNormalizer("running", 2, META)
     normalizer.moments.update(rows.flatten(1, 2))
     returns.update(advantages.flatten(1))
-    floor = ValueFloor(2).under(returns.to_targets(values.flatten(1)).view_as(values), advantages, returns.std)
+    floor = ValueFloor(2).floor_metrics(returns.to_targets(values.flatten(1)).view_as(values), advantages, returns.std)
     assert {normalizer(rows.flatten(1, 2)).device, *(value.device for value in floor.values())} == {META}
 
 

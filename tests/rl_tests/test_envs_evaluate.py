@@ -59,7 +59,7 @@ def test_triage_is_scored_by_hand() -> None:
 
 def test_flows_trained_on_are_judged_beside_the_others() -> None:
     flows = small_flows()
-    seen = flows.evenly(4)
+    seen = flows.select_evenly(4)
     assert seen.features.tolist() == flows.features[[0, 3, 6, 9]].tolist()
 
     def act(observations: np.ndarray) -> np.ndarray:

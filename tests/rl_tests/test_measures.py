@@ -28,8 +28,8 @@ def _batch(networks, scale=1.0):
 
 
 def _measured(networks, batch, **settings):
-    hyper = Hyperparameters.of([PPOConfig(**settings)] * MEMBERS)
-    return diagnostics.before_update(networks, batch, hyper)
+    hyper = Hyperparameters.stack_settings([PPOConfig(**settings)] * MEMBERS)
+    return diagnostics.measure_before_update(networks, batch, hyper)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -92,7 +92,7 @@ def test_padding_does_not_count_as_units_at_rest():
 def test_scales_of_a_rollout():
     batch = _batch(_networks())
     returns = torch.tensor([[1.0, 3.0], [2.0, 2.0]])
-    measured = diagnostics.of_rollout(dataclasses.replace(batch, advantages=-returns), returns)
+    measured = diagnostics.measure_rollout(dataclasses.replace(batch, advantages=-returns), returns)
     assert measured[metrics.TARGET_MEAN].tolist() == [2.0, 2.0]
     assert measured[metrics.TARGET_STD].tolist() == [1.0, 0.0]
     assert measured[metrics.ADVANTAGE_MEAN].tolist() == [-2.0, -2.0]
@@ -107,7 +107,7 @@ def _followed(towards):
     log_probs, _ = networks.distribution.log_probs(outputs, batch.actions)
     gradients = torch.autograd.grad(-(log_probs * towards(batch)).mean(), (outputs,))
     networks.parameters -= 0.1 * networks.backward(inputs, gradients[0], torch.zeros_like(values))
-    return diagnostics.after_update(networks, batch, batch.advantages)[metrics.ADVANTAGE_FOLLOWED]
+    return diagnostics.measure_after_update(networks, batch, batch.advantages)[metrics.ADVANTAGE_FOLLOWED]
 
 
 def test_an_update_that_follows_advantages_is_told_from_one_against_them_and_from_one_past_them():
@@ -122,7 +122,7 @@ def test_what_is_followed_is_the_correlation_by_hand():
     networks.parameters *= 1.5
     outputs, _ = networks(batch.observations)
     changes = networks.distribution.log_probs(outputs, batch.actions)[0] - batch.log_probs
-    measured = diagnostics.after_update(networks, batch, batch.advantages)[metrics.ADVANTAGE_FOLLOWED]
+    measured = diagnostics.measure_after_update(networks, batch, batch.advantages)[metrics.ADVANTAGE_FOLLOWED]
     for member in range(MEMBERS):
         expected = np.corrcoef(changes[member].numpy(), batch.advantages[member].numpy())[0, 1]
         assert measured[member].item() == pytest.approx(expected, abs=1e-5)
@@ -131,13 +131,13 @@ def test_what_is_followed_is_the_correlation_by_hand():
 def test_advantages_that_are_all_alike_are_not_followed():
     networks = _networks()
     batch = _batch(networks)
-    measured = diagnostics.after_update(networks, batch, torch.ones(MEMBERS, SAMPLES))
+    measured = diagnostics.measure_after_update(networks, batch, torch.ones(MEMBERS, SAMPLES))
     assert measured[metrics.ADVANTAGE_FOLLOWED].tolist() == [0.0] * MEMBERS
 
 
 def _shift(shown, trained_on):
     """What is shown later does not count: it depends on the policy, and on others' episodes."""
-    compared = diagnostics.Compared(lambda observations: observations[..., 0], trained_on)
+    compared = diagnostics.ObservationComparer(lambda observations: observations[..., 0], trained_on)
     for part in (shown, shown + 1e9):
         assert compared(part).shape == part.shape[:2]
     return compared.shift()
@@ -163,9 +163,9 @@ def test_columns_that_do_not_vary_have_no_shift():
 def test_repeats_are_counted_for_each_member():
     rollout = np.arange(24, dtype=np.float32).reshape(2, 6, 2)
     rollout[1, 3:] = rollout[1, 0]
-    assert diagnostics.repeats(rollout).tolist() == [0.0, 0.5]
+    assert diagnostics.share_of_repeats(rollout).tolist() == [0.0, 0.5]
 
 
 def test_of_few_flows_many_repeat():
     rows = np.random.default_rng(0).integers(200, size=(1, 5000, 1)).astype(np.float32)
-    assert diagnostics.repeats(rows)[0] == pytest.approx(1 - 200 * (1 - np.exp(-500 / 200)) / 500, abs=0.03)
+    assert diagnostics.share_of_repeats(rows)[0] == pytest.approx(1 - 200 * (1 - np.exp(-500 / 200)) / 500, abs=0.03)

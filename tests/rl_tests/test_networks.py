@@ -130,7 +130,7 @@ def test_initial_weights_are_orthogonal_with_the_usual_gains():
 @pytest.mark.parametrize("shared", [True, False])
 def test_some_members_share_the_parameters_of_all(shared):
     networks, observations = _networks(shared=shared), _observations()
-    some = networks.only(slice(1, 3))
+    some = networks.select_members(slice(1, 3))
     assert some.num_members == 2
     assert torch.equal(some.policy(observations[1:]), networks.policy(observations)[1:])
     some.parameters.mul_(0.5)

@@ -37,7 +37,7 @@ def _batch(networks, samples=32, seed=0):
 def _update(configs, batch=None, networks=None):
     networks = networks or _networks(len(configs))
     batch = batch or _batch(networks)
-    hyper = Hyperparameters.of(configs)
+    hyper = Hyperparameters.stack_settings(configs)
     adam = Adam(networks.parameters, hyper.adam_eps)
     generators = [np.random.default_rng(seed) for seed in range(len(configs))]
     measured = ppo.update(networks, adam, batch, hyper, configs[0], generators)

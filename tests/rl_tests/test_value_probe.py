@@ -32,7 +32,7 @@ def _measure(observations, values, returns, rewards, unit=None, monte_carlo=None
     unit = torch.ones(len(returns), 1) if unit is None else unit
     floor = ValueFloor(len(returns))
     floor.update(1, observations, torch.stack([returns, monte_carlo, rewards], dim=-1))
-    return floor.under(values, returns, unit)
+    return floor.floor_metrics(values, returns, unit)
 
 
 def _floor(*arguments, **named):
@@ -198,10 +198,12 @@ def test_between_two_questions_the_floor_follows_the_returns_and_the_critic():
     returns += observations[..., 0]
     floor, unit, blind = ValueFloor(2), torch.ones(2, 1), torch.zeros(2, 64, 8)
     floor.update(1, observations, torch.stack([returns, returns, returns], dim=-1))
-    first = floor.under(blind, returns, unit)[metrics.VALUE_FLOOR]
+    first = floor.floor_metrics(blind, returns, unit)[metrics.VALUE_FLOOR]
     floor.update(2, -observations, torch.zeros(2, 64, 8, 3))
-    np.testing.assert_allclose(floor.under(blind, 10 * returns + 3, unit)[metrics.VALUE_FLOOR], 100 * first, rtol=1e-5)
-    np.testing.assert_allclose(floor.under(returns, returns, unit)[metrics.VALUE_FLOOR], 0, atol=1e-10)
+    np.testing.assert_allclose(
+        floor.floor_metrics(blind, 10 * returns + 3, unit)[metrics.VALUE_FLOOR], 100 * first, rtol=1e-5
+    )
+    np.testing.assert_allclose(floor.floor_metrics(returns, returns, unit)[metrics.VALUE_FLOOR], 0, atol=1e-10)
 
 
 def test_the_rhythm_is_part_of_the_state():

@@ -17,8 +17,8 @@ from unstuck.analysis.diagnosis.signal_signs import (
     chance,
     is_followed,
     other_labels,
-    past_their_actions,
     unrelated,
+    updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN
@@ -60,7 +60,7 @@ def examine(run: Signals) -> Finding | None:
     orderly = SMALL_KL < lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
     if not orderly or run.done(run.history.last_iteration) < GRACE:
         return None
-    direct = [fact for fact in (past_their_actions(run), unrelated(run), other_labels(run)) if fact]
+    direct = [fact for fact in (updates_ignore_advantages(run), unrelated(run), other_labels(run)) if fact]
     far = kl.mean > LEAST_KL and moved > MOVED
     seen = _unlearned(run, moved) if far and not (direct or _collapsed(run) or is_followed(run)) else None
     found = direct or ([seen] if seen else [])

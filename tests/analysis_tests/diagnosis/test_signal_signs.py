@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import signal_signs
-from unstuck.analysis.diagnosis.signal_signs import chance, is_followed, other_labels, past_their_actions, unrelated
+from unstuck.analysis.diagnosis.signal_signs import (
+    chance,
+    is_followed,
+    other_labels,
+    unrelated,
+    updates_ignore_advantages,
+)
 from unstuck.analysis.diagnosis.signals import Signals
 
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
@@ -48,11 +54,11 @@ def spread_by(spread: float) -> Any:
     ],
 )
 def test_updates_that_hardly_follow_their_advantages(run: Signals, fires: bool) -> None:
-    assert (past_their_actions(run) is not None) == fires
+    assert (updates_ignore_advantages(run) is not None) == fires
 
 
 def test_the_correlation_is_shown_with_what_is_usual() -> None:
-    fact = past_their_actions(undecided(0.03))
+    fact = updates_ignore_advantages(undecided(0.03))
     assert fact is not None
     assert fact.text == (
         "what paid hardly becomes more likely: the correlation of advantages with the change of their actions' "
@@ -69,8 +75,8 @@ def test_elsewhere_than_in_triage_correlations_may_vary() -> None:
         action_alert=None,
         settings={"env.id": "CartPole-v1"},
     )
-    assert past_their_actions(Signals(cartpole)) is None
-    assert past_their_actions(undecided(spread_by(0.15))) is not None
+    assert updates_ignore_advantages(Signals(cartpole)) is None
+    assert updates_ignore_advantages(undecided(spread_by(0.15))) is not None
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_chance_is_two_errors_of_a_share_of_the_threats() -> None:
 
 def test_its_signs_name_the_metrics_that_they_rest_on() -> None:
     run = Signals(healthy(advantage_followed=0.03, reward_foreseen=0.002))
-    assert [fact.metrics for fact in (past_their_actions(run), unrelated(run)) if fact] == [
+    assert [fact.metrics for fact in (updates_ignore_advantages(run), unrelated(run)) if fact] == [
         ("train/advantage_followed",),
         ("train/reward_foreseen", "eval/f1"),
     ]

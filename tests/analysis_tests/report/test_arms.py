@@ -22,7 +22,7 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
-from unstuck.analysis.report.arms import MOST_ARMS, Arm, arms_of, change_text, command, command_apart, shown
+from unstuck.analysis.report.arms import MOST_ARMS, Arm, arms_of, change_text, command, own_sweep_command, shown
 
 from tests.analysis_tests.runs import healthy, untaught
 
@@ -113,9 +113,9 @@ def test_what_is_blamed_without_support_is_tried_where_no_fault_has_a_remedy() -
 
 
 def test_an_arm_that_changes_the_rewards_runs_apart() -> None:
-    assert arm(env__reward_threat=(1, 2, 3, 4)).is_apart
-    assert not arm(ppo__lr=1e-3).is_apart
-    assert arm(ppo__lr=1e-3, env__reward_threat=(1, 2, 3, 4)).is_apart
+    assert arm(env__reward_threat=(1, 2, 3, 4)).changes_objective
+    assert not arm(ppo__lr=1e-3).changes_objective
+    assert arm(ppo__lr=1e-3, env__reward_threat=(1, 2, 3, 4)).changes_objective
 
 
 def test_a_trials_arms_start_from_what_it_had_of_the_search() -> None:
@@ -151,7 +151,7 @@ def test_arms_that_run_apart_are_not_beside_the_others() -> None:
     assert parsed(command(trial(), [apart, arm(ppo__lr=1e-3)], FOLDER))["sampler.points"][1:] == [
         {"ppo": {"lr": 1e-3, "gamma": 0.99}}
     ]
-    alone = parsed(command_apart(trial(), apart, FOLDER))
+    alone = parsed(own_sweep_command(trial(), apart, FOLDER))
     assert alone["env.reward_threat"] == [-10.0, 8.0, 5.0, 2.0]
     assert alone["sampler.points"] == [{"ppo": {"lr": 3e-4, "gamma": 0.99}}]
     assert alone["sweep.name"] == "horizon-7-apart"
@@ -202,7 +202,7 @@ def test_another_programs_triage_asks_for_its_flows() -> None:
 def test_a_task_that_is_not_known_has_no_command() -> None:
     run = History("stuck", "a folder", healthy().table.iloc[:, :4], {})
     assert command(run, [arm(ppo__gamma=0.9)], FOLDER) == []
-    assert command_apart(run, arm(env__reward_threat=(1, 2, 3, 4)), FOLDER) == []
+    assert own_sweep_command(run, arm(env__reward_threat=(1, 2, 3, 4)), FOLDER) == []
 
 
 def test_names_keep_to_what_a_sweep_may_be_named() -> None:
@@ -240,6 +240,6 @@ def test_the_arms_of_a_real_diagnosis_can_be_run_as_they_are_shown() -> None:
         found = arms_of(diagnose(run))
         assert found
         points = parsed(command(replace(run, tags=trial().tags), found, FOLDER))["sampler.points"]
-        assert len(points) == 1 + sum(not one.is_apart for one in found)
+        assert len(points) == 1 + sum(not one.changes_objective for one in found)
         assert points[0] == {"ppo": {"lr": 3e-4, "gamma": 0.99}}
         assert all(one != points[0] for one in points[1:])

@@ -70,8 +70,8 @@ class Categorical(Distribution):
         >>> import torch
         >>> policy = Categorical(3)
         >>> log_probs, entropy = policy.log_probs(torch.zeros(1, 3, 2), torch.tensor([[0, 2]]))
-        >>> log_probs.exp().round(decimals=3).tolist(), entropy.round(decimals=3).tolist()
-        ([[0.333, 0.333]], [[1.099, 1.099]])
+        >>> [round(p, 3) for p in log_probs.exp()[0].tolist()], round(entropy[0, 0].item(), 3)
+        ([0.333, 0.333], 1.099)
     """
 
     def __init__(self, num_actions: int) -> None:

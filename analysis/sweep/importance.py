@@ -22,11 +22,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.settings import flatten
 from unstuck.analysis.sweep.judgements import read_judgements
-from unstuck.analysis.sweep.trials import RungEntry, Sweep, Trial
+from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.records.axis import read_last_step
 from unstuck.records.drivers import missing_driver
 from unstuck.records.identity import identity, study_names
 from unstuck.records.redact import redact_error, redact_value
+from unstuck.records.rungs import RungEntry
 from unstuck.records.score import value_of
 from unstuck.rl import metrics
 
@@ -232,10 +233,7 @@ def _trial(trial: FrozenTrial) -> Trial:
         curve=curve,
         iterations=read_last_step(summary, max(curve, default=0)),
         seconds=float(summary.get(metrics.FINAL_SECONDS, 0.0)),
-        rungs=tuple(
-            RungEntry(entry["rung"], entry["iteration"], entry["value"], entry["spared"], entry.get("would_stop"))
-            for entry in attributes.get("rungs", ())
-        ),
+        rungs=tuple(RungEntry(**entry) for entry in attributes.get("rungs", ())),
         run_id=attributes.get("mlflow_run", ""),
         is_control=attributes.get("control", False),
     )

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unstuck.analysis.statistics import rank_correlation
-from unstuck.analysis.sweep.trials import COMPLETED, PRUNED, RungEntry, Sweep, Trial
+from unstuck.analysis.sweep.trials import COMPLETED, PRUNED, Sweep, Trial
+from unstuck.records.rungs import RungEntry
 from unstuck.rl.metrics import FINAL_EVALUATIONS
 
 STOPPED = (PRUNED, "stuck", "diverged")

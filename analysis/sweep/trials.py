@@ -8,31 +8,13 @@ from typing import Any
 from unstuck.analysis.statistics import Estimate, estimate_over_seeds
 from unstuck.analysis.sweep.judgements import Judgement, Judgements
 from unstuck.records.axis import BATCH, Axis
+from unstuck.records.rungs import RungEntry
 from unstuck.rl import metrics
 
 COMPLETED, PRUNED, INFEASIBLE = "completed", "pruned", "infeasible"
 
 VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the evaluation at the rung alone"
 """Why a pruned trial's value is another number than those in its reason."""
-
-
-@dataclass(frozen=True)
-class RungEntry:
-    """A trial's objective at a rung, as the scheduler judged it.
-
-    Attributes:
-        rung: Which one, from 1.
-        iteration: Of the evaluation, on the sweep's axis.
-        value: The objective there.
-        spared: Whether the trial was exempt from being stopped.
-        would_stop: Whether it lost there; None: not on record, in a sweep of format 1.
-    """
-
-    rung: int
-    iteration: int
-    value: float
-    spared: bool
-    would_stop: bool | None = None
 
 
 @dataclass(frozen=True)

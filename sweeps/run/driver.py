@@ -18,6 +18,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.names import CONTROL, DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, TRACEBACK, VALUES
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url
+from unstuck.records.rungs import RungEntry
 from unstuck.records.tracker import Tracker
 from unstuck.rl import metrics
 from unstuck.rl.errors import ConfigError
@@ -28,7 +29,7 @@ from unstuck.sweeps.run.settings_in_force import SettingsInForce
 from unstuck.sweeps.run.startup import Startup
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.search.space import Space
-from unstuck.sweeps.stopping.asha import Asha, RungEntry
+from unstuck.sweeps.stopping.asha import Asha
 from unstuck.sweeps.stopping.health import HealthRules
 from unstuck.sweeps.stopping.judge import Judge, LastStep, first_verdict
 from unstuck.sweeps.stopping.live_trial import LiveTrial

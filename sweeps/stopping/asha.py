@@ -8,41 +8,18 @@ are broken, because early on F1 is 0 for almost every trial. In words: `docs/ear
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 
 from unstuck.records.axis import ITERATION, Axis
 from unstuck.records.errors import SweepError
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.rungs import RungEntry
 from unstuck.rl import metrics
 from unstuck.rl.config import PPOConfig
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.stopping.live_trial import LiveTrial
-
-
-@dataclass(frozen=True)
-class RungEntry:
-    """A trial's result at a rung: all that a fresh process needs to judge the trials that follow.
-
-    Attributes:
-        trial: The trial's number.
-        rung: Which rung, counted from 1.
-        iteration: The evaluation that was recorded, on the sweep's axis: the first at or beyond the rung.
-        value: The objective there, mean over members; may be non-finite.
-        tie_breaker: The undiscounted episode return there, mean over members; higher is better.
-        spared: Whether the trial is exempt from pruning.
-        would_stop: Whether it lost at this rung, and had to stop unless it is spared or at its end; None: not on
-            record, in a sweep of format 1.
-    """
-
-    trial: int
-    rung: int
-    iteration: int
-    value: float
-    tie_breaker: float
-    spared: bool
-    would_stop: bool | None = None
 
 
 class Asha:

@@ -24,7 +24,8 @@ from unstuck.analysis.report.sweep_next import FEW, next_blocks
 from unstuck.analysis.report.write_sweep import values_of
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.analysis.sweep.judgements import Judgement, Judgements
-from unstuck.analysis.sweep.trials import RungEntry, Sweep, Trial
+from unstuck.analysis.sweep.trials import Sweep, Trial
+from unstuck.records.rungs import RungEntry
 
 from tests.analysis_tests.report.made import (
     bullets,
@@ -68,8 +69,8 @@ def test_a_control_that_is_the_best_is_drawn_once() -> None:
 
 
 def test_rungs_are_marked_where_they_first_were_judged() -> None:
-    rungs = (RungEntry(1, 30, 0.3, False), RungEntry(2, 60, 0.4, False))
-    late = (RungEntry(1, 32, 0.3, False),)
+    rungs = (RungEntry(0, 1, 30, 0.3, 0.0, False), RungEntry(0, 2, 60, 0.4, 0.0, False))
+    late = (RungEntry(0, 1, 32, 0.3, 0.0, False),)
     svg = curves_of(sweep(trial(0, 0.5, rungs=rungs), trial(1, 0.9, rungs=late))).svg
     at = {name: next(part for part in svg.split("<text ") if f">{name}<" in part) for name in ("rung 1", "rung 2")}
     assert 'x="219.6"' in at["rung 1"]  # 74 + 472 * 30 / 100, and 4 beside it
@@ -184,7 +185,7 @@ def test_importances_are_about_final_values_where_most_trials_came_to_one_and_el
     """Two of three completed are enough, two of four are not; a trial that is no number there does not count."""
 
     def judged(number: int, at_rung: float, outcome: str = "pruned", value: float | None = None) -> Trial:
-        rungs = (RungEntry(1, 30, at_rung, False), RungEntry(2, 60, at_rung, False))
+        rungs = (RungEntry(0, 1, 30, at_rung, 0.0, False), RungEntry(0, 2, 60, at_rung, 0.0, False))
         return trial(number, value, outcome, curve={10: 0.1, 30: at_rung}, rungs=rungs)
 
     two = (judged(0, 0.5, "completed", 0.8), judged(1, 0.6, "completed", 0.9))

@@ -9,7 +9,8 @@ from unstuck.analysis.document.markdown import to_markdown
 from unstuck.analysis.report.sweep import Findings, sweep_document
 from unstuck.analysis.sweep.interactions import interactions
 from unstuck.analysis.sweep.pruning import pruning_of
-from unstuck.analysis.sweep.trials import RungEntry, Sweep, Trial, counts
+from unstuck.analysis.sweep.trials import Sweep, Trial, counts
+from unstuck.records.rungs import RungEntry
 
 
 def trial(number: int, value: float | None, outcome: str = "completed", **changed: Any) -> Trial:
@@ -69,7 +70,7 @@ def test_less_can_be_better_and_what_is_not_finite_is_not_ranked() -> None:
 def rung(
     value: float, spared: bool = False, would_stop: bool | None = False, iteration: int = 30
 ) -> tuple[RungEntry, ...]:
-    return (RungEntry(1, iteration, value, spared, would_stop),)
+    return (RungEntry(0, 1, iteration, value, 0.0, spared, would_stop),)
 
 
 def test_what_pruning_saved_is_iterations_not_spent() -> None:

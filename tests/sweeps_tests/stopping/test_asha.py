@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from unstuck.analysis.statistics import rank_correlation
 from unstuck.records.errors import SweepError
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.rungs import RungEntry
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.metrics import FINAL_EVALUATIONS
 from unstuck.sweeps.config.settings import SchedulerConfig, StudyConfig, SweepConfig
-from unstuck.sweeps.stopping.asha import Asha, RungEntry
+from unstuck.sweeps.stopping.asha import Asha
 
 NOBODY_SPARED = SchedulerConfig(grace_iterations=40, reduction_factor=3, spared_share=0.0)
 

@@ -113,12 +113,12 @@ def _compare(options: argparse.Namespace) -> str:
     from unstuck.analysis.diagnosis import diagnose
     from unstuck.analysis.document import to_text
     from unstuck.analysis.report.compare import compare_document, compare_json
+    from unstuck.analysis.side_by_side import compare_runs, require_several
 
-    if len(options.runs) < 2:
-        raise AnalysisError(f"compare takes two runs or more, got {len(options.runs)}; `diagnose` looks at one")
+    require_several(options.runs)
     _check_stores(options, options.runs)
-    diagnoses = [diagnose(_history(options, run)) for run in options.runs]
-    return _json(compare_json(diagnoses)) if options.json else to_text(compare_document(diagnoses))
+    compared = compare_runs([diagnose(_history(options, run)) for run in options.runs])
+    return _json(compare_json(compared)) if options.json else to_text(compare_document(compared))
 
 
 def _report(options: argparse.Namespace) -> str:

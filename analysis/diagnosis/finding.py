@@ -207,3 +207,14 @@ class Diagnosis:
     def findings_of(self, *kinds: Kind) -> Sequence[Ranked]:
         """Return the findings of the given kinds, in their order."""
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]
+
+    def __str__(self) -> str:
+        """A line for each finding, and one on the rules that could not judge."""
+        lines = [
+            f"{one.finding.kind} ({one.finding.sureness.name.lower()}): {one.finding.headline}" for one in self.findings
+        ]
+        if self.unexamined:
+            lines.append(
+                f"not judged, since metrics are missing: {', '.join(one.rule.name for one in self.unexamined)}"
+            )
+        return "\n".join([f"{self.signals.history.name}:", *lines])

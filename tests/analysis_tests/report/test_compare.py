@@ -1,14 +1,17 @@
 """Runs side by side: by which score, which settings differ, and how sure a difference is."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Kind, Ranked
+from unstuck.analysis.document import Document
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import History
-from unstuck.analysis.report.compare import compare_document, compare_json, score_of
+from unstuck.analysis.report import compare
+from unstuck.analysis.side_by_side import compare_runs, score_of
 from unstuck.rl import metrics
 
 from tests.analysis_tests.report.made import diagnosed, headings, paragraphs, ranked, tables
@@ -25,6 +28,14 @@ def named(name: str, own: tuple[float, ...] = (), *findings: Ranked, **changed: 
         columns["f1"] = sum(own) / len(own)
     run: History = healthy(**{"seeds": len(own), **columns, **changed})
     return diagnosed(*findings, run=replace(run, name=name))
+
+
+def compare_document(diagnoses: Sequence[Diagnosis]) -> Document:
+    return compare.compare_document(compare_runs(diagnoses))
+
+
+def compare_json(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
+    return compare.compare_json(compare_runs(diagnoses))
 
 
 GOOD = (0.88, 0.90, 0.92)

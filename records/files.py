@@ -75,5 +75,5 @@ def read_records(folder: Path, number: int) -> list[Record]:
 def replace_text(file: Path, text: str) -> None:
     """Whoever reads it finds the old text or the new one, whole."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.names import PLAIN, Dialect
+from unstuck.records.names import flatten
 
 _LINEAR = "lin_"
 _COMMENTED = re.compile(r"^\s*([\w.]+):[^#\n]*\s#\s*(.+?)\s*$", re.MULTILINE)
@@ -45,17 +46,6 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     if not isinstance(tree, Mapping):
         raise AnalysisError(f"{file} must hold settings by name, got {type(tree).__name__}")
     return flatten(tree), dict(_COMMENTED.findall(text))
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested settings to dotted paths; lists stay values."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def from_text(table: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import Stores
 from unstuck.analysis.plots.canvas import STYLE
 from unstuck.analysis.report.run import run_document
+from unstuck.records.files import replace_text
 from unstuck.records.identity import identity
 
 FIGURES = "figures"
@@ -34,21 +35,17 @@ def write_document(document: Document, folder: Path, stem: str) -> list[Path]:
         if drawn:
             figures.mkdir()
         for block in drawn:
-            _write(figures / f"{block.name}.svg", block.svg.replace("</desc>", f"</desc><style>{STYLE}</style>", 1))
+            replace_text(
+                figures / f"{block.name}.svg", block.svg.replace("</desc>", f"</desc><style>{STYLE}</style>", 1)
+            )
         markdown, page = folder / f"{stem}.md", folder / f"{stem}.html"
-        _write(markdown, to_markdown(document, figures.name))
-        _write(page, to_html(document))
+        replace_text(markdown, to_markdown(document, figures.name))
+        replace_text(page, to_html(document))
     except OSError as error:
         raise AnalysisError(
             f"the report's folder must be one that can be written to, got {folder}: {error.strerror}"
         ) from None
     return [markdown, page, *([figures] if drawn else [])]
-
-
-def _write(file: Path, text: str) -> None:
-    temporary = file.with_name(f"{file.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
 
 
 def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None) -> list[Path]:

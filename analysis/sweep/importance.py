@@ -20,12 +20,12 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.settings import flatten
 from unstuck.analysis.sweep.judgements import read_judgements
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.records.axis import read_last_step
 from unstuck.records.drivers import missing_driver
 from unstuck.records.identity import identity, study_names
+from unstuck.records.names import flatten
 from unstuck.records.redact import redact_error, redact_value
 from unstuck.records.rungs import RungEntry
 from unstuck.records.score import value_of

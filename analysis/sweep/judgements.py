@@ -11,6 +11,7 @@ from typing import Any
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.statistics import Difference, Estimate, difference, estimate_over_seeds
 from unstuck.analysis.words import listed
+from unstuck.records.files import replace_text
 
 FILE = "champions.json"
 """In a sweep's `report/`: a list of judgements, the oldest first."""
@@ -113,9 +114,7 @@ def add_judgement(report: Path, judgement: Judgement) -> Judgements:
     report.mkdir(parents=True, exist_ok=True)
     file = report / FILE
     kept = _parsed(file, list) if file.exists() else []
-    temporary = report / f"{FILE}.tmp"
-    temporary.write_text(json.dumps([*kept, asdict(judgement)], indent=2) + "\n")
-    temporary.replace(file)
+    replace_text(file, json.dumps([*kept, asdict(judgement)], indent=2) + "\n")
     return read_judgements(report)
 
 

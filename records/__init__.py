@@ -1,1 +1,1 @@
-"""Keep what is on record of a sweep: where the records are, under which names, and how they are written and read."""
+"""Keep the records of a sweep: places, names, writing and reading."""

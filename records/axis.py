@@ -1,4 +1,4 @@
-"""What a sweep counts its trials by: iterations, or environment steps where these differ in size between trials."""
+"""Count a sweep's trials by iterations, or by environment steps where iterations differ in size between trials."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -8,20 +8,25 @@ from unstuck.rl import metrics
 ITERATION, ENV_STEP = "iteration", "environment step"
 
 BATCH = ("ppo.num_envs", "ppo.num_steps")
-"""Settings whose product is how many steps an iteration is."""
+"""Settings whose product is the number of environment steps in an iteration."""
 
 _FORMAT = 2
-"""Sweeps whose records are of an earlier format count iterations, whatever they search."""
+"""First format of records whose sweeps may count environment steps; sweeps of an earlier format count iterations."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What a sweep's curves, rungs and MLflow's steps are counted by.
+    """Unit in which a sweep's curves, rungs and MLflow's steps are counted.
 
     Attributes:
-        unit: `ITERATION` or `ENV_STEP`, these of one member.
-        scale: How many of these an iteration of the unchanged configuration is.
-        length: How many of these a trial takes that is not stopped; in environment steps the last update overshoots it.
+        unit: `ITERATION` or `ENV_STEP`; environment steps are those of one member.
+        scale: Units in an iteration of the unchanged configuration.
+        length: Units in a trial that nothing stops; the last update may go beyond a length in environment steps.
+
+    Example:
+        >>> axis = Axis.choose(["ppo.num_envs"], iterations=20, batch=128, format=2)
+        >>> axis.describe_step(axis.length), axis.describe_length(20 * 64)
+        ('environment step 2,560', '1,280 environment steps')
     """
 
     unit: str
@@ -30,13 +35,13 @@ class Axis:
 
     @classmethod
     def choose(cls, searched: Collection[str], iterations: int, batch: int, format: int) -> "Axis":
-        """The axis of a sweep.
+        """Choose the axis of a sweep: environment steps if the sweep searches the size of an iteration.
 
         Args:
-            searched: Dotted paths of what is searched.
-            iterations: Of the unchanged configuration.
-            batch: Steps of an iteration of the unchanged configuration.
-            format: Version of the sweep's records.
+            searched: Dotted paths of the searched settings.
+            iterations: Number of iterations of the unchanged configuration.
+            batch: Environment steps in an iteration of the unchanged configuration.
+            format: Version of the sweep's records; sweeps of format 1 count iterations in any case.
         """
         if format >= _FORMAT and any(path in searched for path in BATCH):
             return cls(ENV_STEP, batch, iterations * batch)
@@ -44,27 +49,27 @@ class Axis:
 
     @property
     def in_env_steps(self) -> bool:
-        """Whether it counts environment steps."""
+        """True if the axis counts environment steps."""
         return self.unit == ENV_STEP
 
     @property
     def units(self) -> str:
-        """The unit's plural."""
+        """Plural of the unit."""
         return f"{self.unit}s"
 
     def describe_step(self, step: int) -> str:
-        """A place on it: `iteration 20`, `environment step 1,280`."""
+        """Describe a step on the axis: `iteration 20`, `environment step 1,280`."""
         return f"{self.unit} {step:,}" if self.in_env_steps else f"{self.unit} {step}"
 
     def describe_length(self, steps: int) -> str:
-        """So much of it: `20 iterations`, `1,280 environment steps`."""
+        """Describe a number of steps: `20 iterations`, `1,280 environment steps`."""
         return f"{steps:,} {self.unit if steps == 1 else self.units}"
 
 
 ITERATIONS = Axis(ITERATION, 1, 0)
-"""Where nothing is known of a trial's length."""
+"""Axis for a trial of unknown length."""
 
 
 def read_last_step(summary: Mapping[str, float], otherwise: int) -> int:
-    """How far a trial came on its sweep's axis by the numbers written at its end; `otherwise` without them."""
+    """Read the last step of an ended trial from the numbers written at the end; `otherwise` if no step is there."""
     return int(summary.get(metrics.FINAL_ENV_STEPS, summary.get(metrics.FINAL_ITERATIONS, otherwise)))

@@ -1,11 +1,11 @@
-"""Databases whose driver is not installed: which one, and how to get it."""
+"""Explain which database driver is missing, and how to install the driver."""
 
 _INSTALL = {"psycopg": "'unstuck[postgres]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
-"""What pip installs a driver by, unless it is called like its module."""
+"""Package that pip installs for a driver's module, if the two names differ."""
 
 
 def missing_driver(error: BaseException) -> str:
-    """Say which driver a library has not found, and how to install it; empty if it failed on something else."""
+    """Explain which database driver an error lacks, and how to install the driver; empty for any other error."""
     driver = ""
     cause: BaseException | None = error
     while cause is not None:  # Optuna and SQLAlchemy wrap what Python says

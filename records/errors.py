@@ -1,21 +1,21 @@
-"""What a sweep refuses, beside `rl.errors`. Every message states the rule, the value it got and the remedy."""
+"""Define the errors that sweeps raise, beside `rl.errors`. Every message states the rule, the value and the remedy."""
 
 
 class SweepError(Exception):
-    """A sweep that cannot start or go on: a name taken, an unknown key, a space that holds nothing feasible."""
+    """Error: a sweep cannot start or go on, e.g. a name is taken, a key is unknown, or nothing in the space can run."""
 
 
 class LedgerError(SweepError):
-    """The ledger cannot be read or written any more. The sweep must end: what is not on record there did not happen."""
+    """Error: the ledger can no longer be read or written. The sweep must end: what is not on record did not happen."""
 
 
 class DiskFullError(LedgerError):
-    """A checkpoint cannot be written, and the records must not get ahead of it: the sweep must end just the same."""
+    """Error: a checkpoint cannot be written. The sweep must end, since no record may get ahead of a checkpoint."""
 
 
 class StartupError(SweepError):
-    """The first trials crashed alike before a first result: the rest would as well."""
+    """Error: the first trials crashed alike before a first result, as all the others would."""
 
 
 class TrackingError(Exception):
-    """A record that could not be written. The ledger stays the truth: a sweep can go on and write it again later."""
+    """Error: the tracker cannot be written. The sweep can go on, and write missing records later from the ledger."""

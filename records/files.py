@@ -1,16 +1,14 @@
-"""Where a sweep keeps its files. Below the sweep's folder, `runs/NAME`:
+"""Name the files that a sweep keeps. In the sweep's folder, `runs/NAME`:
 
-```
-config.yaml                  the composed configuration, with the sweep's id and the format of its records
-lock                         held by the process that runs the sweep (records/lock.py)
-scratch                      where that process keeps its temporary files (sweeps/ray_tune/scratch.py); gone with them
-trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
-trials/0007/report.html      the trial's diagnosis, as report.md and its figures too; written when the sweep has ended
-report/                      likewise of the sweep as a whole: report.html, report.md, champions.json
-```
+``` config.yaml                  the composed configuration, with the sweep's id and the format of its records lock
+held by the process that runs the sweep (records/lock.py) scratch                      names that process's folder of
+temporary files, and goes with it (sweeps/ray_tune/scratch.py) trials/0007/checkpoint.npz   trial 7 at its last
+evaluation: training state, and the records of all its iterations trials/0007/report.html      diagnosis of trial 7,
+with report.md and figures; written when the sweep has ended report/                      report of the whole sweep:
+report.html, report.md, champions.json ```
 
-A worker writes a trial's checkpoint before it reports the evaluation, so a checkpoint is never behind the ledger, nor
-the ledger behind MLflow: whatever dies, what is behind can be written again from what is ahead.
+A worker writes a trial's checkpoint before the evaluation is reported, so a checkpoint is never behind the ledger, nor
+the ledger behind MLflow. After a crash, the record that is behind can be written again from the one that is ahead.
 """
 
 import os
@@ -38,7 +36,7 @@ def scratch_file(folder: Path) -> Path:
 def trials_folder(folder: Path) -> Path:
     """Return the folder of the trials' folders.
 
-    The driver makes the folder: a worker that does not find it shares no folder with the driver.
+    The driver makes the folder: a worker that does not find the folder shares no folder with the driver.
     """
     return folder / "trials"
 
@@ -54,7 +52,7 @@ def checkpoint_file(folder: Path, number: int) -> Path:
 
 
 def read_records(folder: Path, number: int) -> list[Record]:
-    """Read all records of a trial up to its checkpoint, oldest first; none before the first evaluation.
+    """Read all records of a trial up to the checkpoint, oldest first; none before the first evaluation.
 
     Raises:
         CheckpointError: If there is a checkpoint that cannot be read.
@@ -73,7 +71,7 @@ def read_records(folder: Path, number: int) -> list[Record]:
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Whoever reads it finds the old text or the new one, whole."""
+    """Replace a file's text at once: a reader finds the old text or the new one, whole."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)

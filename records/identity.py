@@ -1,4 +1,4 @@
-"""Which sweep a record belongs to: its folder says its id. A name is nobody's own, and a path is where it lies now."""
+"""Tell which sweep a record belongs to, by the id in the sweep's folder. Names may be shared, and folders may move."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,23 +8,29 @@ import yaml  # type: ignore[import-untyped]
 
 @dataclass(frozen=True)
 class Identity:
-    """What a sweep's folder says it is.
+    """Id and format of a sweep, read from the sweep's folder.
 
     Attributes:
-        id: What its records are known by; None: it was started before sweeps had ids.
-        format: Version of its records; those of 1 may lack the id.
+        id: Id that the sweep's records carry; None for a sweep that was started before sweeps had ids.
+        format: Version of the records; records of format 1 may lack the id.
+
+    Example:
+        >>> Identity("ab12", format=2).owns("ab12"), Identity("ab12", format=2).owns(None)
+        (True, False)
+        >>> Identity(format=1).owns(None)
+        True
     """
 
     id: str | None = None
     format: int = 1
 
     def owns(self, recorded: str | None) -> bool:
-        """Whether a record of the sweep's name is this sweep's, by the id that it says, if it says one."""
+        """Return True if a record under the sweep's name, with the id `recorded` or none, is the sweep's own."""
         return recorded == self.id or (recorded is None and self.format == 1)
 
 
 def identity(folder: Path) -> Identity | None:
-    """Read what a sweep's folder says; None where it holds no sweep."""
+    """Read the identity of the sweep in a folder; None if the folder holds no sweep."""
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text())
     except (OSError, ValueError, yaml.YAMLError):
@@ -35,5 +41,10 @@ def identity(folder: Path) -> Identity | None:
 
 
 def study_names(sweep: str, sweep_id: str) -> tuple[str, str]:
-    """The names that a sweep's study may have: the sweep's, or, where that was taken, one that nobody else has."""
+    """Return the names that a sweep's study may have: the sweep's, and a unique one in case the first is taken.
+
+    Example:
+        >>> study_names("quick", "0123456789abcdef")
+        ('quick', 'quick (01234567)')
+    """
     return sweep, f"{sweep} ({sweep_id[:8]})"

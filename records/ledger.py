@@ -1,7 +1,7 @@
-"""The ledger: an Optuna study, the one truth about which trials exist and how they ended.
+"""Keep the ledger: an Optuna study that says which trials exist and how each one ended.
 
-Only the driver writes to it. A finished trial is immutable in Optuna, so whatever belongs to it (reason, curve,
-attributes) is written before the `tell`; MLflow comes after and can be derived again.
+Only the driver writes to the ledger. A finished trial is immutable in Optuna, so reason, curve and attributes are
+written before the `tell`; MLflow is written afterwards and can be derived from the ledger again.
 """
 
 import warnings
@@ -44,7 +44,7 @@ from unstuck.records.score import value_of
 from unstuck.records.urls import sqlite_file
 
 _FIXED = "fixed_params"
-"""Under which Optuna keeps what was enqueued."""
+"""Name of Optuna's system attribute for enqueued parameters."""
 
 _FEASIBLE = "feasible"
 """Name of the constraint: 0 for a configuration that can run, 1 for one that cannot."""
@@ -54,7 +54,7 @@ STATES = {
     Outcome.PRUNED: TrialState.PRUNED,
     Outcome.STUCK: TrialState.PRUNED,
     Outcome.DIVERGED: TrialState.PRUNED,
-    # As FAIL the sampler would never learn from it.
+    # The sampler would never learn from a trial of state FAIL.
     Outcome.INFEASIBLE: TrialState.PRUNED,
     Outcome.CRASHED: TrialState.FAIL,
 }
@@ -62,23 +62,23 @@ STATES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """What the ledger knows of one trial.
+    """The ledger's record of one trial.
 
     Attributes:
-        number: The trial's number, the same in Ray Tune's name and in MLflow.
-        outcome: None while it runs.
-        reason: Why it ended as it did.
+        number: Number of the trial, the same in Ray Tune's name and in MLflow.
+        outcome: Outcome of the trial; None while the trial runs.
+        reason: Reason for the outcome, in words.
         values: Searched settings by dotted path, as the learner sees them.
-        value: The objective: the mean of its last evaluations, however it ended; None before the first.
-        curve: The objective by iteration, or by environment step (`records.axis`).
-        summary: Numbers written at its end, such as the spread over members and the wall time.
-        started: When it was asked for.
-        state: Optuna's word for how it stands.
-        rungs: Its results at the scheduler's rungs, as `sweeps.stopping.asha.RungEntry` has them.
-        notes: What was said of it, by name: of its checkpoint by workers, of its curves by the rules of diagnosis.
-        is_control: Whether it is what all others are compared with; not on record in a sweep of format 1.
-        run_id: MLflow's; empty where nothing is tracked.
-        decision: How it ended, or has to end once its records are there, and at which iteration.
+        value: Objective: the mean of the last evaluations, for any outcome; None before the first evaluation.
+        curve: Objective by iteration, or by environment step (`records.axis`).
+        summary: Numbers written at the end, such as the spread over members and the wall time.
+        started: Time at which the trial was asked for.
+        state: Optuna's name for the trial's state.
+        rungs: Results at the scheduler's rungs, as `sweeps.stopping.asha.RungEntry` has them.
+        notes: Notes by name: on the checkpoint by workers, on the curves by the rules of diagnosis.
+        is_control: True for the trial that all others are compared with; not on record in a sweep of format 1.
+        run_id: Id of the MLflow run; empty if nothing is tracked.
+        decision: Iteration and verdict with which the trial ends, on record before the end itself.
     """
 
     number: int
@@ -98,17 +98,17 @@ class Entry:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not ended: it runs, or it was interrupted and a resume goes on with it."""
+        """True if the trial has not ended: the trial runs, or was interrupted and a resume goes on with the trial."""
         return self.state == TrialState.RUNNING.name
 
     @property
     def last_step(self) -> int:
-        """The last one on its curve; 0 before the first."""
+        """Last step on the trial's curve; 0 before the first."""
         return max(self.curve, default=0)
 
 
 class Ledger:
-    """One study. See `Ledger.create`, `Ledger.go_on` and, for reading alone, `Ledger.open`."""
+    """One sweep's study. See `Ledger.create`, `Ledger.open_sweep` and, for reading alone, `Ledger.open`."""
 
     def __init__(self, study: optuna.Study, make_sampler: Callable[[int], BaseSampler] | None = None) -> None:
         self._study = study
@@ -126,17 +126,18 @@ class Ledger:
     ) -> "Ledger":
         """Make a study in the database at `url`, named after the sweep.
 
-        Where another sweep's study has the name, which may be somebody else's, a part of the id is added to it.
+        If another study has the name, perhaps somebody else's, a part of the sweep's id is added to the new study's
+        name.
 
         Args:
-            url: The database.
+            url: URL of the database.
             name: Name of the sweep.
             objective: Metric, and `max` or `min`.
-            attributes: Attributes of the sweep; its id (`ID`) among them, or its name must be new.
-            make_sampler: Returns the sampler that proposes the trial of a number.
+            attributes: Attributes of the sweep. Without an id (`ID`) among them, the name must be new.
+            make_sampler: Function that returns the sampler for a trial's number.
 
         Raises:
-            SweepError: The database cannot be opened, or holds a study of the name, and there is no id.
+            SweepError: The database cannot be opened, or holds a study of the name while `attributes` has no id.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         metric, mode = objective
@@ -161,11 +162,11 @@ class Ledger:
 
     @classmethod
     def open_sweep(cls, sweep: SweepReference, make_sampler: Callable[[int], BaseSampler] | None = None) -> "Ledger":
-        """Open a sweep's existing study, known by its id, or by its name if nobody has given it an id yet.
+        """Open a sweep's existing study, known by the sweep's id, or by the name before an old sweep has an id.
 
         Args:
-            sweep: The sweep.
-            make_sampler: Returns the sampler that proposes the trial of a number; None: the ledger is only read.
+            sweep: Reference to the sweep.
+            make_sampler: Function that returns the sampler for a trial's number; None for a ledger that is only read.
 
         Raises:
             SweepError: The database cannot be opened, or holds no such study.
@@ -179,13 +180,13 @@ class Ledger:
         url, name = sweep.ledger_url, sweep.name
         if sweep.id is None:
             ledger = cls.open(url, name)
-            if ledger.attributes.get(FORMAT, 1) != 1:  # made when sweeps had ids, so the folder would have it too
+            if ledger.attributes.get(FORMAT, 1) != 1:  # made when sweeps had ids, so the folder would have the id too
                 raise SweepError(f"the ledger holds another sweep named {name!r}, not that in {sweep.folder / name}")
             return ledger
         for candidate in study_names(name, sweep.id):
             with suppress(_NoStudyError):
                 ledger = cls.open(url, candidate)
-                # The latter where a process died that gave a copy an id of its own.
+                # COPY_OF matches if a process died while giving a copy an id of its own.
                 if sweep.id in (ledger.attributes.get(ID), ledger.attributes.get(COPY_OF)):
                     return ledger
         raise SweepError(
@@ -194,14 +195,15 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str, name: str) -> "Ledger":
-        """An existing study, for reading.
+        """Open an existing study for reading.
 
         Raises:
-            SweepError: The database cannot be opened, or holds none of this name; the message lists those it holds.
+            SweepError: The database cannot be opened, or holds no study of this name; the message lists the names
+                there.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         file = sqlite_file(url)
-        if file is not None and not file.exists():  # sqlite would make it
+        if file is not None and not file.exists():  # sqlite would make the file
             raise SweepError(f"the ledger must be a database that exists, got {file}; check sweep.folder")
         storage = _storage(url)
         try:
@@ -215,7 +217,7 @@ class Ledger:
         optuna.delete_study(study_name=self._study.study_name, storage=self._study._storage)
 
     def enqueue(self, raw: Mapping[str, Any]) -> None:
-        """Have a given point, in the study's own parameters, asked for before the sampler proposes any."""
+        """Enqueue a point, in the study's raw parameters, to be asked for before the sampler proposes any."""
         self._study.enqueue_trial(dict(raw))
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
@@ -224,18 +226,18 @@ class Ledger:
             self._study.set_user_attr(name, value)
 
     def write_note(self, markdown: str) -> None:
-        """Write what Optuna's dashboard shows as the study's note, in place of what is there."""
+        """Write the study's note, which Optuna's dashboard shows, in place of the former one."""
         from optuna_dashboard import save_note  # 1 s to import
 
         save_note(self._study, markdown)
 
     def raw_parameters(self) -> dict[int, Mapping[str, Any]]:
-        """The study's own parameters of each trial, by number: those enqueued and not yet asked for included."""
+        """Return each trial's raw parameters by number, with trials that are enqueued and not yet asked for."""
         trials = self._study.get_trials(deepcopy=False)
         return {trial.number: trial.system_attrs.get(_FIXED, trial.params) for trial in trials}
 
     def count_trials(self) -> int:
-        """Trials that there are, or that wait to be asked for; those that are infeasible do not count."""
+        """Count the trials on record and the enqueued ones, but for infeasible trials."""
         waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         return waiting + sum(entry.outcome is not Outcome.INFEASIBLE for entry in self.entries())
 
@@ -243,9 +245,11 @@ class Ledger:
         """Open a new trial.
 
         Returns:
-            Its number and its parameters as the study holds them; `Space.decode` turns them into settings.
+            Number of the trial, and its raw parameters; `Space.decode` turns raw parameters into settings.
         """
-        self._seed(len(self._study.get_trials(deepcopy=False)))  # its number, unless it is an enqueued one
+        self._seed(
+            len(self._study.get_trials(deepcopy=False))
+        )  # the number of the trial, unless the trial is an enqueued one
         trial = self._study.ask()
         return trial.number, self._parameters(trial, distributions)
 
@@ -253,16 +257,17 @@ class Ledger:
         """Open a trial again that an earlier process asked for and did not end.
 
         Returns:
-            Its parameters, as `ask`. Those that the process had not come to draw are drawn now, as it would have.
+            Raw parameters, as `ask` returns them. Parameters that the earlier process did not draw are drawn now, to
+            the same values.
         """
         self._seed(number)
         trial = Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
         raw = self._parameters(trial, distributions)
-        self.annotate(number, {OUTCOME: "", REASON: ""})  # how it was interrupted no longer holds
+        self.annotate(number, {OUTCOME: "", REASON: ""})  # the words on the interruption no longer hold
         return raw
 
     def reopen_crashed(self) -> list[int]:
-        """Set trials that crashed running again, as if they had been interrupted; returns their numbers."""
+        """Set crashed trials running again, as if a stop had interrupted each; return the numbers of the trials."""
         crashed = [entry for entry in self.entries() if entry.outcome is Outcome.CRASHED and not entry.is_open]
         said = {OUTCOME: str(Outcome.INTERRUPTED), REASON: "it crashed, and is to run again"}
         gone = dict.fromkeys((DECISION, TRACEBACK))
@@ -271,13 +276,13 @@ class Ledger:
         return list(changes)
 
     def _seed(self, number: int) -> None:
-        """A sampler of each trial's own: one that went on would draw other points after a resume than without."""
+        """Set a new sampler for a trial: one sampler for all trials would draw other points after a resume."""
         if self._make_sampler is None:
             raise SweepError("a ledger opened for reading must not be asked for trials; open it by go_on")
         self._study.sampler = self._make_sampler(number)
 
     def _draw(self, trial: Trial, name: str, over: BaseDistribution) -> None:
-        """Have the sampler draw a parameter once more that the trial has, for nothing."""
+        """Draw a known parameter once more and drop the result, so that the sampler's generator moves on."""
         is_drawn = not over.single() and not trial._is_fixed_param(name, over)
         if is_drawn and not trial._is_relative_param(name, over):
             self._study.sampler.sample_independent(self._study, trial._get_latest_trial(), name, over)
@@ -286,7 +291,7 @@ class Ledger:
         self._running[trial.number] = trial
         raw = {}
         for name, over in distributions.items():
-            if name in trial.distributions:  # by a process that died in between: the generator moves on as it did there
+            if name in trial.distributions:  # drawn by a process that died: the generator moves on alike
                 self._draw(trial, name, over)
             raw[name] = trial._suggest(name, over)
         return raw
@@ -306,38 +311,38 @@ class Ledger:
         """End a trial. Interrupted trials stay RUNNING in Optuna, so that a resume can continue them.
 
         Args:
-            number: The trial.
-            verdict: Its outcome and why.
-            value: The objective of a completed trial, finite; None for the others.
-            summary: Numbers worth keeping beside the verdict.
+            number: Number of the trial.
+            verdict: Outcome and reason.
+            value: Objective of a completed trial, finite; None for other outcomes.
+            summary: Numbers to keep beside the verdict.
         """
         trial = self._running[number]
         trial.set_user_attr(OUTCOME, str(verdict.outcome))
         trial.set_user_attr(REASON, verdict.reason)
         trial.set_user_attr(SUMMARY, dict(summary or {}))
         if verdict.outcome is not Outcome.INTERRUPTED:
-            if _FEASIBLE not in trial.constraints:  # a process that died may have come to here
+            if _FEASIBLE not in trial.constraints:  # a process that died may have set the constraint
                 trial.set_constraint(_FEASIBLE, 1.0 if verdict.outcome is Outcome.INFEASIBLE else 0.0)
             self._study.tell(trial, values=value, state=STATES[verdict.outcome])
         del self._running[number]
 
     def entries(self) -> list[Entry]:
-        """All trials, in the order of their numbers."""
+        """Return all trials that have started, in the order of numbers."""
         return [_entry(trial) for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """What `create` was given."""
+        """Attributes of the sweep as a whole."""
         return self._study.user_attrs
 
     @property
     def name(self) -> str:
-        """The study's."""
+        """Name of the study."""
         return str(self._study.study_name)
 
 
 class _NoStudyError(SweepError):
-    """The database holds no study of a name."""
+    """Error: the database holds no study of a name."""
 
 
 def _storage(url: str) -> PatientStorage:
@@ -377,12 +382,12 @@ def _entry(trial: FrozenTrial) -> Entry:
 
 
 def _setting(value: Any) -> Any:
-    """As settings hold it: JSON, in which attributes are kept, has made a list of a tuple."""
+    """Turn a list into a tuple, as settings hold lists; attributes are kept as JSON, which has no tuples."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def best(entries: Sequence[Entry], mode: str) -> Entry | None:
-    """The completed trial with the best value; None if none completed."""
+    """Return the completed trial with the best value; None if no trial completed."""
     completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
     sign = 1 if mode == "max" else -1
     return max(completed, key=lambda entry: sign * (entry.value or 0.0), default=None)

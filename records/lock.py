@@ -1,6 +1,6 @@
 """Allow one process a sweep, by a lock on a file in the sweep's folder.
 
-The system frees the lock however the process ends.
+The system frees the lock when the process ends, also after a crash.
 """
 
 import contextlib
@@ -52,10 +52,10 @@ def is_running(folder: Path) -> bool:
 
 
 def owner(folder: Path) -> str | None:
-    """Return the word by which the last process that ran the sweep differs from earlier ones; None if unreadable.
+    """Return the token of the last process that ran the sweep; None if unreadable.
 
-    A worker of a dead process may live on for seconds, while another process continues the sweep: the worker looks here
-    before it writes.
+    Each process writes a token of its own. A worker of a dead process may live on for seconds, while another process
+    continues the sweep. The worker compares the token before writing anything.
     """
     try:
         return str(json.loads(lock_file(folder).read_text())["owner"])

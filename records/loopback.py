@@ -1,13 +1,13 @@
-"""Servers on this machine are asked directly, whatever proxy the environment names: no proxy could reach them."""
+"""Ask servers on the same machine directly, since no proxy that the environment names could reach one."""
 
 import os
 
 _HERE = ("localhost", "127.0.0.0/8", "::1")
-"""As `requests` reads NO_PROXY, by which MLflow asks."""
+"""Hosts in the form in which `requests`, the library that MLflow asks by, reads NO_PROXY."""
 
 
 def spare_loopback() -> None:
-    """Exempt this machine from this process's proxies, and its children's; what is exempt already stays so."""
+    """Exempt the machine itself from the proxies of the process and all children; earlier exemptions stay."""
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if exempt.strip() != "*":
         hosts = dict.fromkeys([*filter(None, (host.strip() for host in exempt.split(","))), *_HERE])

@@ -1,4 +1,4 @@
-"""What of this machine was granted to this process: cores and memory, whatever else the machine has."""
+"""Read which cores and how much memory the process was granted, out of all that the machine has."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import psutil
 SLURM = "SLURM_CPUS_PER_TASK"
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Read by the libraries below numpy and torch when they are loaded."""
+"""Variables that the libraries below numpy and torch read on loading."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,12 @@ class Cores:
     """Cores that were granted.
 
     Attributes:
-        count: At least 1.
-        limit: What sets it; empty: they are all that there are.
+        count: Number of cores, at least 1.
+        limit: Name of the limit that sets the number; empty if the process may use all cores of the machine.
+
+    Example:
+        >>> print(Cores(2, "cgroup quota"))
+        2 cores (cgroup quota)
     """
 
     count: int
@@ -30,10 +34,10 @@ class Cores:
 
 
 def granted_cores(root: Path = Path("/")) -> Cores:
-    """The fewest cores that anything grants: the machine, the affinity, a cgroup's quota, Slurm.
+    """Return the fewest cores that the machine, the affinity, a cgroup's quota or Slurm grants.
 
     Args:
-        root: Where `proc` and `sys` are.
+        root: Folder that holds `proc` and `sys`.
     """
     found = [Cores(os.cpu_count() or 1)]
     if hasattr(os, "sched_getaffinity"):  # Linux
@@ -46,18 +50,18 @@ def granted_cores(root: Path = Path("/")) -> Cores:
 
 
 def free_memory(root: Path = Path("/")) -> int:
-    """Bytes that this process and its children may still take: the machine's, or what is left to a cgroup.
+    """Return the bytes that the process and all children may still take, by the machine and by each cgroup.
 
     Args:
-        root: Where `proc` and `sys` are.
+        root: Folder that holds `proc` and `sys`.
     """
     return min([int(psutil.virtual_memory().available), *_memory_left(root)])
 
 
 def limit_threads() -> None:
-    """Have numerical libraries that are loaded from here on take no more threads than cores were granted."""
+    """Limit numerical libraries that are loaded later to as many threads as cores were granted."""
     cores = granted_cores()
-    if cores.limit:  # else they find out by themselves
+    if cores.limit:  # without a limit the libraries count cores by themselves
         for name in THREADS:
             os.environ.setdefault(name, str(cores.count))
 
@@ -83,7 +87,7 @@ def _memory_left(root: Path) -> Iterator[int]:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """Folders of the cgroups that this process is in, from its own up: each sets a limit, in version 1 or 2."""
+    """Yield the folders of the process's cgroups, from the innermost up: each sets a limit, in version 1 or 2."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # no Linux

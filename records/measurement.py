@@ -1,4 +1,4 @@
-"""Measurements of one iteration: the unit in which metrics travel from a trial to the ledger and the tracker."""
+"""Define the record of one iteration, in which metrics travel from a trial to the ledger and the tracker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,14 +7,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Record:
-    """One iteration's metrics of one trial.
+    """Metrics of one iteration of one trial.
 
     Attributes:
-        iteration: Which one, from 1.
-        timestamp_ms: When it was measured, in ms since 1970. It stays with the record, so that writing it again
-            after a resume adds nothing.
-        metrics: Means over the trial's members, and each member's own, under the names of `rl.metrics`.
-        env_steps: Environment steps of a member by its end; None in a sweep that counts iterations.
+        iteration: Number of the iteration, from 1.
+        timestamp_ms: Time of the measurement, in ms since 1970. The time stays with the record, so that writing the
+            record again after a resume adds nothing.
+        metrics: Means over the trial's members, and each member's own value, under the names of `rl.metrics`.
+        env_steps: Environment steps of a member by the end of the iteration; None in a sweep that counts iterations.
+
+    Example:
+        >>> record = Record(20, 1_700_000_000_000, {"eval/f1": 0.5}, env_steps=2560)
+        >>> record.step
+        2560
+        >>> Record.from_json(record.to_json()) == record
+        True
     """
 
     iteration: int
@@ -24,15 +31,15 @@ class Record:
 
     @property
     def step(self) -> int:
-        """Where it stands on the sweep's axis (`records.axis`): MLflow's step, and the ledger's."""
+        """Position on the sweep's axis (`records.axis`): the step in MLflow and in the ledger."""
         return self.iteration if self.env_steps is None else self.env_steps
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as a checkpoint's history holds it; JSON here has NaN and infinity."""
+        """Return the record as JSON for a checkpoint's history, with NaN and infinity as numbers."""
         kept = {"iteration": self.iteration, "timestamp_ms": self.timestamp_ms, "metrics": dict(self.metrics)}
         return kept if self.env_steps is None else {**kept, "env_steps": self.env_steps}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Record":
-        """Read what `to_json` returned."""
+        """Read a record from the JSON that `to_json` returned."""
         return cls(int(kept["iteration"]), int(kept["timestamp_ms"]), dict(kept["metrics"]), kept.get("env_steps"))

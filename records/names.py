@@ -1,4 +1,4 @@
-"""Names under which records hold what is known of a sweep: attributes in the ledger, tags and statuses in MLflow."""
+"""Name the records' fields: attributes in the ledger, tags and statuses in MLflow."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,27 +6,26 @@ from typing import Any
 from unstuck.records.outcome import Outcome
 
 CHECKPOINT, RESUMED_FROM, RESUMED_EXACTLY = WORKER_NOTES = "checkpoint", "resumed_from", "resumed_exactly"
-"""Names of a worker's notes: what went wrong with the checkpoint; after which iteration it went on; `false` if not bit
-for bit, since lanes had to start anew or libraries are of other versions."""
+"""Names of a worker's notes: the fault of the checkpoint; the iteration after which the worker went on; `false` if the
+worker went on not bit for bit, since lanes had to start anew or libraries are of other versions."""
 
 OUTCOME, REASON, VALUES, SUMMARY, MLFLOW_RUN = "outcome", "reason", "values", "summary", "mlflow_run"
 RUNGS, DECISION, CONTROL = "rungs", "decision", "control"
 """Names of user attributes; `VALUES` holds the searched settings as the learner sees them, `RUNGS` the results that the
 scheduler compares by, `DECISION` how the trial ends, written before the curve's last point and the `tell`, `CONTROL`
-whether the trial is what all others are compared with."""
+True for the trial that all others are compared with."""
 
 ID, COPY_OF, FORMAT = "id", "copy_of", "format"
-"""Names of attributes of the study: what tells the sweep from every other, what it had from its original if it was
-copied, and the version of its records."""
+"""Names of attributes of the study: the sweep's own id, the original's id in a copy, and the version of the records."""
 
 DIAGNOSIS, FINDINGS = "diagnosis", "findings"
-"""Attributes of a trial: the first finding of its diagnosis in words, and the names of all findings."""
+"""Attributes of a trial: the first finding of the diagnosis in words, and the names of all findings."""
 
 TRACEBACK = "traceback"
 """Attribute of a trial that crashed."""
 
 CRASHED_BEFORE = "crashed_before"
-"""Attribute: the reason of a trial's crash, after which it was run again."""
+"""Attribute: the reason of an earlier crash of a trial that was run again."""
 
 NOTES = (*WORKER_NOTES, DIAGNOSIS, FINDINGS, CRASHED_BEFORE)
 """Attributes that the tracker shows as tags."""
@@ -35,7 +34,7 @@ SWEEP_TAG, TRIAL_TAG, SEARCHED_TAG, OUTCOME_TAG, REASON_TAG = "sweep", "trial", 
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
 ID_TAG, FORMAT_TAG = "sweep_id", "sweep_format"
 COMMON_TAGS = ("git.", SWEEP_TAG)
-"""How the names of tags begin that a sweep's run and all its trials' runs have alike."""
+"""Prefixes of the tags that a sweep's run and all trials' runs have alike."""
 CONFIG_FILE, REPORT = "config.yaml", "report"
 STATUS = {
     Outcome.COMPLETED: "FINISHED",
@@ -49,7 +48,12 @@ STATUS = {
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted path: `{"ppo": {"lr": 1}}` becomes `{"ppo.lr": 1}`. Lists stay values."""
+    """Flatten nested settings to dotted paths; lists stay values.
+
+    Example:
+        >>> flatten({"ppo": {"lr": 1, "hidden_sizes": [64, 64]}, "seed": 0})
+        {'ppo.lr': 1, 'ppo.hidden_sizes': [64, 64], 'seed': 0}
+    """
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:

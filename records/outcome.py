@@ -1,18 +1,20 @@
-"""Outcomes of trials: one word and one reason, the same in Optuna, in MLflow and on the screen (docs/design.md, D5)."""
+"""Define the outcomes of trials: one word and one reason, alike in Optuna, MLflow and logs (docs/design.md, D5)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """Attributes:
-    COMPLETED: Reached its last iteration.
-    PRUNED: The scheduler stopped the trial: others did better at the same rung.
-    STUCK: A health rule stopped the trial: value loss at its starting level and F1 no better than trivial.
-    DIVERGED: A health rule stopped the trial: a loss not finite, or the value loss exploding.
-    INFEASIBLE: The configuration cannot run; refused before training and not counted as a trial.
-    CRASHED: The worker died more often than allowed, or the trainable raised.
-    INTERRUPTED: The driver died, or the user or the time budget ended the sweep.
+    """Outcome of a trial, in one word.
+
+    Attributes:
+        COMPLETED: Trial reached the last iteration.
+        PRUNED: Scheduler stopped the trial: others did better at the same rung.
+        STUCK: Health rule stopped the trial: value loss at its starting level and F1 no better than trivial.
+        DIVERGED: Health rule stopped the trial: a loss not finite, or the value loss exploding.
+        INFEASIBLE: Configuration cannot run; refused before training and not counted as a trial.
+        CRASHED: Worker died more often than allowed, or the trainable raised.
+        INTERRUPTED: Driver died, or the user or the time budget ended the sweep.
     """
 
     COMPLETED = "completed"
@@ -26,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An outcome and its reason.
+    """Outcome of a trial and the reason.
 
     Example:
         >>> verdict = Verdict(Outcome.PRUNED, "asha rung 2: 0.31 < 0.44")

@@ -1,4 +1,4 @@
-"""Collect what a number needs beside it to be made again: code, versions and machine."""
+"""Collect the provenance of a number, to reproduce the number later: code, versions and machine."""
 
 import platform
 import subprocess
@@ -12,10 +12,10 @@ GIT_TIMEOUT_S = 10.0
 
 
 def provenance(source: Path = Path(__file__)) -> dict[str, str]:
-    """Collects it as MLflow tags.
+    """Collect code, versions and machine as MLflow tags.
 
     Args:
-        source: A file of the code that runs; the commit is that of the repository which holds it.
+        source: File of the code that runs; the commit is that of the repository which holds the file.
 
     Returns:
         `git.commit` (40 hex digits) and `git.dirty` (`true` or `false`), both left out where `source` is in no
@@ -29,7 +29,7 @@ def git_state(source: Path) -> dict[str, str]:
     """Return the commit that `source` was taken from, and if anything beside is not committed (untracked counts).
 
     Args:
-        source: A file. One that its repository does not track gets no answer: an environment inside somebody's
+        source: File. A file that its repository does not track gets no answer: an environment inside somebody's
             repository must not be taken for that repository's code.
     """
     file = source.resolve()
@@ -41,7 +41,7 @@ def git_state(source: Path) -> dict[str, str]:
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return `version.python`, and `version.<package>` for each installed package, loading none of them."""
+    """Return `version.python`, and `version.<package>` for each installed package; no package is loaded."""
     found = {"version.python": platform.python_version()}
     for package in packages:
         try:
@@ -52,7 +52,7 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return git's answer; None where there is no git, no repository or no answer in time."""
+    """Return git's answer; None for no git, no repository or no answer in time."""
     # Without optional locks a status never gets in the way of a commit that the user makes meanwhile.
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:

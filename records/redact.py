@@ -1,7 +1,7 @@
-"""What may be shown of a URL; everything else in it has `***` in its place. Never too little, at times too much.
+"""Mask secrets in URLs: every part that may be secret becomes `***`. In doubt, a part is masked.
 
-Shown are scheme, host, port and path, or a database's name, and the parameters in `_HARMLESS`. A user's name is not: a
-token may stand there.
+Shown are scheme, host, port and path, or a database's name, and the parameters in `_HARMLESS`. A user's name is masked,
+since a token may stand in its place.
 """
 
 import re
@@ -24,26 +24,26 @@ _NAMES = re.compile(
     r"code|odbc_connect|host|port|dbname|database|driver",
     re.IGNORECASE,
 )
-"""Parameters whose names may be shown, though not their values."""
+"""Parameters of which the name may be shown, though not the value."""
 
 _OPTION = re.compile(
     r"(?<!\w)\w*(?:pass|pwd|secret|token|credential|access_?key|api_?key|odbc_connect)\w*=([^&\s]*)", re.IGNORECASE
 )
-"""Outside of URLs, as in what a database's driver says: all that can be known there is how secrets are called."""
+"""Options outside of URLs, as in a database driver's message: a secret is known by the option's name alone."""
 
 _LOCAL = re.compile(r"(?:sqlite|file)(?:\+\w+)?:///", re.IGNORECASE)
-"""Files of this machine: there is nobody to say one's name to, so `@` and `#` are theirs."""
+"""URLs of local files, which name no user: `@` and `#` belong to the path."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _URL = re.compile(rf"{_SCHEME.pattern}\S*|(?<=\S)\?[\w.%-]+=\S*")
-"""A URL in a text, or the end of one that lost its start."""
+"""Pattern of a URL in a text, or of the end of one without its start."""
 
 _BREAKS = re.compile(r"[@:/?#&=;\s]+")
-"""Where whoever reads a URL wrongly takes it apart."""
+"""Characters at which a library that misreads a URL may split the URL."""
 
 
 def redact_url(text: str) -> str:
-    """Mask what is not to be shown of each URL in a text.
+    """Mask the secrets of each URL in a text.
 
     >>> redact_url("cannot reach postgresql://me:secret@db/mlflow?sslmode=require")
     'cannot reach postgresql://***@db/mlflow?sslmode=require'
@@ -53,7 +53,7 @@ def redact_url(text: str) -> str:
 
 
 def redact_value(value: str) -> str:
-    """Mask what is not to be shown of a value, or of a word of a command, that holds one URL and nothing else.
+    """Mask the secrets of a value, or of a word of a command, that holds one URL and nothing else.
 
     >>> redact_value("tracking.optuna_url=postgresql://me:my secret@db/runs")
     'tracking.optuna_url=postgresql://***@db/runs'
@@ -65,11 +65,11 @@ def redact_value(value: str) -> str:
 
 
 def redact_error(text: str, *values: str) -> str:
-    """Mask secrets in what a library says of a URL, which may be a part of it: `no such host 'cret@db'`.
+    """Mask secrets in a library's message about a URL; the message may quote a part: `no such host 'cret@db'`.
 
     Args:
-        text: Is also searched for other URLs.
-        values: URLs, or words that hold one; what is masked of them, and parts of it, are masked wherever they stand.
+        text: Message, in which other URLs are masked too.
+        values: URLs, or words that hold one; their secrets, and parts of these secrets, are masked wherever they stand.
     """
     for value in values:
         text = text.replace(value, redact_value(value))
@@ -79,13 +79,18 @@ def redact_error(text: str, *values: str) -> str:
 
 
 def refuse_masked(option: str, url: str | None) -> None:
-    """Raise `SweepError` for a URL from a sweep's folder whose secrets are gone; `option` is where to give it."""
+    """Raise `SweepError` for a URL from a sweep's folder whose secrets were masked.
+
+    Args:
+        option: Name of the option by which to give the URL.
+        url: URL from the folder; None is accepted.
+    """
     if url and MASK in url:
         raise SweepError(f"{option} must be given, since the sweep's folder keeps no password: {url}")
 
 
 def _shown(url: str) -> str:
-    """A URL, or its end from the query on, with one mask for each run of secrets that touch or overlap."""
+    """Return a URL, or the end of one from the query on, with one mask for each run of touching secrets."""
     kept, reached = "", 0
     for start, end in _spans(url):
         if start > reached or not kept:
@@ -95,7 +100,7 @@ def _shown(url: str) -> str:
 
 
 def _spans(url: str) -> list[tuple[int, int]]:
-    """Where the secrets of a URL are, read by the standard or up to its last @, which a password may hold."""
+    """Return the start and end of each secret in a URL, also for a password that holds an @ against the standard."""
     scheme, found = _SCHEME.match(url), []
     start, fragment = scheme.end() if scheme else 0, len(url)
     if not _LOCAL.match(url):
@@ -111,13 +116,13 @@ def _spans(url: str) -> list[tuple[int, int]]:
 
 
 def _login_end(url: str, start: int) -> int:
-    """Of what stands before the host, by the standard; -1 if nothing does."""
+    """Return the end of the login before the host, read by the standard; -1 for no login."""
     host = re.compile(r"[^/?#]*").match(url, start)
     return url.rfind("@", start, host.end() if host else start)
 
 
 def _value_start(url: str, start: int, end: int) -> int:
-    """Where the secret of a parameter begins: at its end if it has none."""
+    """Return the start of a parameter's secret; the parameter's end if no part is secret."""
     name, equals, value = url[start:end].partition("=")
     harmless = _HARMLESS.get(name.lower())
     if equals and harmless and re.fullmatch(harmless, value, re.IGNORECASE):
@@ -126,7 +131,7 @@ def _value_start(url: str, start: int, end: int) -> int:
 
 
 def _secrets(value: str) -> set[str]:
-    """The secrets in a value, as they stand, decoded and quoted, and the parts of each."""
+    """Return the secrets in a value as written, decoded and quoted, and the parts of each."""
     scheme = _SCHEME.search(value)
     if scheme:
         url = value[scheme.start() :]

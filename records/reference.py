@@ -1,4 +1,4 @@
-"""Where the records of one sweep are, and by what they are known."""
+"""Refer to one sweep's records by name, id and places."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class SweepReference:
-    """A sweep as its records name it, and the places that hold the records.
+    """Name and id of a sweep, and the places that hold the records.
 
     Attributes:
         name: Name of the sweep, which other sweeps may have as well.
@@ -17,7 +17,7 @@ class SweepReference:
         mlflow_url: MLflow's database or server.
         mlflow_experiment: MLflow experiment that holds the sweep's runs.
         is_tracked: True if MLflow tracks the sweep.
-        owns_store: True if MLflow's store is the folder's own, so that nobody else's sweeps are in it.
+        owns_store: True if MLflow's store is the folder's own, so that it holds no other person's sweeps.
     """
 
     name: str

@@ -18,7 +18,7 @@ from unstuck.records.errors import LedgerError
 from unstuck.records.redact import redact_error
 
 PATIENCE_S = 40.0
-"""How long a call is tried again. Then the ledger is given up: the truth is not on record, so the sweep must end."""
+"""Seconds for which a call is tried again. Then the sweep must end, since the ledger cannot record the truth."""
 
 _PAUSE_S = 0.5
 
@@ -29,14 +29,14 @@ _CALLS = (
     *("_create_new_trial", "_set_trial_param", "_get_trials"),  # as Optuna's cache calls them
     "reopen_trials",
 )
-"""Each is one transaction: one that failed has changed nothing."""
+"""Calls that are tried again. Each is one transaction: a failed call has changed nothing."""
 
 
 class PatientStorage(RDBStorage):
-    """A database whose calls are tried again for `PATIENCE_S`; once that was in vain, each further call only once.
+    """Database whose failed calls are tried again for `PATIENCE_S`; once that was in vain, each later call only once.
 
     Raises:
-        LedgerError: From every call, if it fails all the same.
+        LedgerError: By every call that still fails.
     """
 
     given_up = False
@@ -44,7 +44,8 @@ class PatientStorage(RDBStorage):
     def reopen_trials(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
         """Set trials running again, by Optuna's ids, in one transaction; see `reopen`.
 
-        Optuna has no way to: an ended trial is final there. Its tables are those of 4.0 to 5.0, which a test holds.
+        Optuna has no call for that, since an ended trial is final there. The tables are those of Optuna 4.0 to 5.0,
+        which a test holds.
         """
         from optuna.storages._rdb import models
 
@@ -85,11 +86,11 @@ def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
     """Set trials that have ended running again, all or none.
 
     Args:
-        study: In a `PatientStorage`.
-        changes: By the trial's number: user attributes to set, or with None to take away.
+        study: Study in a `PatientStorage`.
+        changes: User attributes to set, or with None to delete, by the trial's number.
 
     Returns:
-        The study, read anew: Optuna keeps ended trials in memory.
+        Study, read anew, since Optuna keeps ended trials in memory.
     """
     cached: Any = study._storage
     storage: PatientStorage = cached._backend

@@ -1,4 +1,4 @@
-"""Compute a trial's value, its spread over members, and the numbers written at its end."""
+"""Compute a trial's value, the spread over members, and the numbers written at the end."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,29 +11,33 @@ Evaluation = Mapping[str, float]
 
 
 def value_of(evaluations: Sequence[float]) -> float:
-    """A trial's value: the mean of its last evaluations, wherever it ended.
+    """Compute a trial's value: the mean of the last evaluations, for any outcome.
 
     Args:
-        evaluations: The objective's, the oldest first; at least one, not all need be finite.
+        evaluations: Values of the objective, oldest first; at least one, not all need be finite.
+
+    Example:
+        >>> value_of([0.0, 0.25, 0.5, 0.75])
+        0.5
     """
     with np.errstate(invalid="ignore"):
         return float(np.mean(evaluations[-FINAL_EVALUATIONS:]))
 
 
 def value_and_spread(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
-    """A trial's value so far, and its spread: the standard deviation of the members' own values; None of a single one.
+    """Compute a trial's value, and the standard deviation over the members' values; None for a single member.
 
     Args:
-        evaluations: All of the trial's, oldest first; at least one.
-        metric: The objective.
-        seeds: Members of the trial.
+        evaluations: Evaluations of the trial, oldest first; at least one.
+        metric: Name of the objective.
+        seeds: Number of members.
     """
     members = [_value(evaluations, metrics.seed_metric(metric, member)) for member in range(seeds)]
     return _value(evaluations, metric), _spread(members)
 
 
 def summarize(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
-    """Value and each member's own, and their spread if there is one, under the names of `rl.metrics`.
+    """Compute a trial's value, each member's value, and the spread if any, under the names of `rl.metrics`.
 
     Empty without an evaluation.
     """

@@ -1,6 +1,6 @@
-"""What shows a sweep: the protocol that MLflow's tracker follows, and a tracker that shows nothing.
+"""Protocol of a tracker, which shows a sweep, and a tracker that shows nothing.
 
-A tracker's records are derived: the ledger is the truth, and writing anything again leaves no duplicate behind.
+A tracker's records are derived from the ledger, and writing any of them again leaves no duplicate behind.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,16 @@ from unstuck.records.outcome import Outcome, Verdict
 
 
 class Tracker(Protocol):
-    """Shows a sweep. Every method raises `TrackingError` where the store fails, and can be called again."""
+    """Protocol of a tracker. Every method raises `TrackingError` if the store fails, and can be called again."""
 
     def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Opens the sweep's parent run, or reopens the one that has its id.
+        """Open the sweep's parent run, or reopen the run that has the sweep's id.
 
         Args:
-            name: The sweep's name, which other sweeps in the store may have as well.
-            sweep_id: What tells it from every other sweep.
-            config_yaml: The composed configuration.
-            tags: What else to know about it, e.g. `records.provenance.provenance()`.
+            name: Name of the sweep, which other sweeps in the store may have as well.
+            sweep_id: Id of the sweep, which no other sweep has.
+            config_yaml: Composed configuration.
+            tags: Further facts on the sweep, e.g. `records.provenance.provenance()`.
         """
 
     def start_trial(
@@ -32,65 +32,65 @@ class Tracker(Protocol):
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Opens a trial's run, or reopens the one that has its number in this sweep.
+        """Open a trial's run, or reopen the sweep's run that has the trial's number.
 
         Args:
-            number: The trial's number in the ledger.
-            searched: What the sampler chose, by dotted path or nested.
-            fixed: The rest of the trial's configuration, likewise; where both name a setting, `searched` holds.
-            tags: What else to know about it, e.g. `seeds`.
-            config_yaml: The trial's own configuration.
+            number: Number of the trial in the ledger.
+            searched: Settings that the sampler chose, by dotted path or nested.
+            fixed: Other settings of the trial, by dotted path or nested; where both name a setting, `searched` holds.
+            tags: Further facts on the trial, e.g. `seeds`.
+            config_yaml: Configuration of the trial.
 
         Returns:
-            The run's id; empty where nothing is tracked.
+            Id of the run; empty if nothing is tracked.
         """
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Which trials, given with their outcomes, have no run that says so too; nothing is read for it.
+        """Find the trials whose run does not say the given outcome; reads nothing from the store.
 
         Args:
-            outcomes: By number; an empty outcome is that of a trial that runs.
+            outcomes: Outcomes by trial number; empty for a trial that runs.
         """
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Writes all metrics of a started trial's iterations; what is there already is not written twice."""
+        """Write all metrics of a started trial's iterations; a point that exists is not written twice."""
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Sets tags of a started trial."""
+        """Set tags of a started trial."""
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Closes a started trial's run.
+        """Close a started trial's run.
 
         Args:
-            number: The trial's number.
-            verdict: How it ended and why.
-            summary: Metrics of the whole trial, under names that its records do not use; they stand at its last
+            number: Number of the trial.
+            verdict: Outcome and reason.
+            summary: Metrics of the whole trial, under names that the trial's records do not use; they stand at its last
                 iteration.
         """
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Closes the parent run.
+        """Close the parent run.
 
         Args:
-            outcome: How the sweep ended.
-            tags: What else to say of that, e.g. why.
+            outcome: Outcome of the sweep.
+            tags: Further facts on the end, e.g. the reason.
         """
 
     def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """Keeps a report with a run, whether it has ended or not.
+        """Attach a report to a run, whether the run has ended or not.
 
         Args:
-            number: The trial's; None: the sweep's own run.
-            files: Files and folders; of the same names as before, they replace those.
-            note: What to show on top of the run's page, in Markdown.
+            number: Number of the trial; None for the sweep's own run.
+            files: Files and folders, which replace files of the same names.
+            note: Markdown to show on top of the run's page.
         """
 
 
 class NullTracker:
-    """Shows nothing (`tracking=none`)."""
+    """Tracker that shows nothing (`tracking=none`)."""
 
     def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def start_trial(
         self,
@@ -100,24 +100,24 @@ class NullTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Returns an empty run id."""
+        """Return an empty run id."""
         return ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """None."""
+        """Return an empty list."""
         return []
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """Does nothing."""
+        """Do nothing."""

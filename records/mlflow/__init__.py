@@ -1,1 +1,1 @@
-"""Write a sweep to MLflow, and read it back."""
+"""Write a sweep to MLflow, and read the runs back."""

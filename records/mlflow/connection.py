@@ -1,4 +1,4 @@
-"""The way to MLflow's store: connecting to it, and telling in one line what is wrong with it."""
+"""Connect to MLflow's store, and explain in one line what is wrong with the store."""
 
 import logging
 import os
@@ -17,15 +17,15 @@ if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
 
 NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
-"""For MLflow, which reads it at its import, and for its server, which asks what to report as soon as it starts."""
+"""Variables for MLflow, read on import, and for MLflow's server, which asks what to report as soon as it starts."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 _NO_ARTIFACTS = "/nonexistent"
-"""Where a store of ours would keep artifacts; nothing is ever written through it."""
+"""Folder of artifacts that MLflow asks for; nothing is ever written to the folder."""
 
 
 def connect(url: str) -> "MlflowClient":
-    """Opens the store, with its tables. Quietly: what goes wrong is raised, so nothing has to be printed."""
+    """Open the store at `url` and make missing tables; errors are raised, nothing is printed."""
     os.environ.update(NO_TELEMETRY)
     spare_loopback()
     # MLflow's own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
@@ -45,10 +45,9 @@ def connect(url: str) -> "MlflowClient":
 
 
 def renew(url: str) -> None:
-    """Connects to what a sqlite URL names now, and makes the tables that it lacks.
+    """Connect anew to the file that a sqlite URL names, and make the tables that the file lacks.
 
-    MLflow keeps its connections for as long as the process lives. To a file that was taken away or replaced they would
-    stay connected for ever.
+    MLflow keeps connections for as long as the process lives, even to a file that was deleted or replaced.
     """
     if sqlite_file(url):
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -58,7 +57,7 @@ def renew(url: str) -> None:
 
 
 def _make_tables(file: Path) -> None:
-    """Makes a database, under another name until it is whole: one that a kill left half made could never be opened."""
+    """Make a database under a temporary name, and rename the whole one: MLflow cannot open a half-made database."""
     temporary = file.with_name(f"{file.name}.tmp")
     temporary.unlink(missing_ok=True)
     renew(f"sqlite:///{temporary}")
@@ -67,17 +66,17 @@ def _make_tables(file: Path) -> None:
 
 @contextmanager
 def translate_errors(action: str, url: str = "") -> Iterator[None]:
-    """Makes one `TrackingError` of whatever the store raises: told in one line, the traceback dropped.
+    """Turn any error of the store into one `TrackingError`, told in one line, with the traceback dropped.
 
     Args:
-        action: What was being done.
-        url: The store, where it is being opened: what is wrong with it may be quoted, a password's part included.
+        action: Action under way, for the message.
+        url: URL of the store, if the action opens the store: errors may quote the URL, a password's part included.
     """
     try:
         yield
     except TrackingError:
         raise
-    except Exception as error:  # MLflow, its database, the driver, the disk, and whatever else these come upon
+    except Exception as error:  # errors of MLflow, its database, the driver or the disk
         if missing := missing_driver(error):
             raise TrackingError(f"cannot {action} in MLflow: {missing}") from None
         cause: BaseException = error

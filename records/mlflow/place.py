@@ -1,7 +1,7 @@
-"""Where a folder's own MLflow store says that its artifacts lie: where the folder lies now, whoever moved or copied it.
+"""Make MLflow's own store in a sweep folder name the artifacts where the folder lies now, after a move or a copy.
 
-MLflow writes down absolute paths, for an experiment and for each of its runs, and has no call to change them. So its
-tables are written here, by its own models, and nowhere else.
+MLflow writes down absolute paths, for an experiment and for each run, and has no call to change a path. So this
+module, and no other, writes MLflow's tables by MLflow's own models.
 """
 
 from pathlib import Path
@@ -10,11 +10,11 @@ from unstuck.records.urls import sqlite_file
 
 
 def settle_artifacts(url: str, artifacts: Path) -> None:
-    """Have a store name its artifacts where they lie; does nothing where it does, or where the store is elsewhere.
+    """Update the artifact paths of a store that has moved; do nothing for a right path or a store elsewhere.
 
     Args:
-        url: MLflow's database, with its tables if it is there; or a server.
-        artifacts: Absolute folder of the artifacts. Runs that keep theirs in a folder of another name keep them there.
+        url: URL of MLflow's database, with tables if the file exists; or a server.
+        artifacts: Absolute folder of the artifacts. Runs with a folder of another name are left alone.
     """
     file = sqlite_file(url)
     if file is None or not file.exists() or file.absolute().parent != artifacts.parent:
@@ -42,5 +42,5 @@ def settle_artifacts(url: str, artifacts: Path) -> None:
 
 
 def _is_of(location: str | None, artifacts: Path) -> bool:
-    """Whether a location is that of a folder such as ours, wherever it lay."""
+    """Return True if a location is a file path that ends in the artifacts folder's name."""
     return str(location).startswith("file://") and str(location).endswith(f"/{artifacts.name}")

@@ -1,4 +1,4 @@
-"""What MLflow holds of a sweep, read back whole: every run, and every point that was ever written to it.
+"""Read a sweep back from MLflow, whole: every run, and every point that was ever written.
 
 For the audit, which must see what MLflow's own pages hide: a second run of the same trial, a step written twice.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """One row of a metric: its step, its value, and when it was measured, in ms since 1970."""
+    """One row of a metric: step, value, and time of the measurement in ms since 1970."""
 
     step: int
     value: float
@@ -31,16 +31,16 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """One run.
+    """Run of a sweep or a trial, as MLflow keeps it.
 
     Attributes:
-        id: MLflow's own.
-        trial: The number that it is tagged with; None for the sweep's own run.
-        parent: Id of the run above it.
-        status: MLflow's word, such as FINISHED.
-        tags: All of them.
-        params: As MLflow keeps them, in text.
-        curves: Every point of every metric, in the order of steps. A step may be there twice.
+        id: Id of the run in MLflow.
+        trial: Number of the trial in the run's tags; None for the sweep's own run.
+        parent: Id of the run above; None for the sweep's own run.
+        status: MLflow's name for the status, such as FINISHED.
+        tags: Tags of the run by name.
+        params: Parameters by name, as text.
+        curves: Points of every metric, in the order of steps. A step may occur twice.
     """
 
     id: str
@@ -53,11 +53,11 @@ class TrackedRun:
 
 
 def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRun]:
-    """All runs of a sweep, the oldest first, deleted ones left out; empty where MLflow knows nothing of it.
+    """Read all runs of a sweep, oldest first, without deleted ones; empty if MLflow lacks the experiment.
 
     Args:
-        sweep: The sweep.
-        run_ids: Those of its trials that the ledger knows.
+        sweep: Reference to the sweep.
+        run_ids: Ids of the runs of those trials that the ledger knows.
 
     Raises:
         TrackingError: The store cannot be read.
@@ -70,11 +70,11 @@ def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRu
 
 
 def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
-    """Tag the runs of a sweep that was started before sweeps had ids; does nothing where none lacks its tags.
+    """Tag the runs of a sweep that was started before sweeps had ids; leave runs with an id alone.
 
     Args:
-        sweep: The sweep, with its id.
-        run_ids: Those of its trials that the ledger knows.
+        sweep: Reference to the sweep, with its id.
+        run_ids: Ids of the runs of those trials that the ledger knows.
 
     Raises:
         TrackingError: The store cannot be written.
@@ -90,13 +90,13 @@ def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
 
 
 def attach_report(sweep: SweepReference, run_ids: Collection[str], files: Sequence[Path], note: str) -> None:
-    """Keep a report with a sweep's own run, which may have ended; does nothing where MLflow knows nothing of it.
+    """Attach a report to a sweep's own run, ended or not; do nothing if MLflow lacks the run.
 
     Args:
-        sweep: The sweep.
-        run_ids: Those of its trials that the ledger knows.
-        files: Files and folders; of the same names as before, they replace those.
-        note: What to show on top of the run's page, in Markdown.
+        sweep: Reference to the sweep.
+        run_ids: Ids of the runs of those trials that the ledger knows.
+        files: Files and folders, which replace files of the same names.
+        note: Markdown to show on top of the run's page.
 
     Raises:
         TrackingError: The store cannot be written.
@@ -113,7 +113,7 @@ def attach_report(sweep: SweepReference, run_ids: Collection[str], files: Sequen
 
 
 def settle_runs(sweep: SweepReference) -> None:
-    """Have the store in a sweep's folder name artifacts where they lie now, if it does not: see `settle_artifacts`.
+    """Update the artifact paths in the store of a sweep's folder after a move; see `settle_artifacts`.
 
     Raises:
         TrackingError: The store cannot be written.
@@ -124,7 +124,7 @@ def settle_runs(sweep: SweepReference) -> None:
 
 
 def delete_runs(sweep: SweepReference, ids: Sequence[str]) -> None:
-    """Take runs out of sight; `mlflow runs restore` brings one back, `mlflow gc` removes them for good.
+    """Delete runs in MLflow; `mlflow runs restore` brings one back, `mlflow gc` removes deleted runs for good.
 
     Raises:
         TrackingError: The store cannot be written.
@@ -137,10 +137,10 @@ def delete_runs(sweep: SweepReference, ids: Sequence[str]) -> None:
 
 @contextmanager
 def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, str] | None]":
-    """A sweep's store and the id of its experiment there; None where it is not there, which asking does not change."""
+    """Yield a client for a sweep's store and the id of the sweep's experiment; None if either is absent."""
     url = sweep.mlflow_url
     file = sqlite_file(url)
-    if file is not None and not file.exists():  # sqlite would make it
+    if file is not None and not file.exists():  # sqlite would make the file
         yield None
         return
     with translate_errors(action, url):
@@ -150,7 +150,7 @@ def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, 
 
 
 def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids: Collection[str]) -> "list[Run]":
-    """Runs of a sweep: those with its id; of one that was started before sweeps had ids, also what it wrote then."""
+    """Return the runs of a sweep: all with the sweep's id; for an old sweep also runs from before sweeps had ids."""
     if sweep.id is not None and sweep.format > 1:
         return search(client, experiment, ID_TAG, sweep.id)
     found = search(client, experiment, SWEEP_TAG, sweep.name)

@@ -1,6 +1,6 @@
 """Write a sweep to MLflow, in batches, by the driver alone (docs/design.md, D5, D6, D10).
 
-What is here is derived: the ledger is the truth, and writing anything again leaves no duplicate behind.
+MLflow's records are derived from the ledger, and writing any of them again leaves no duplicate behind.
 """
 
 import shlex
@@ -41,15 +41,24 @@ METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are t
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000
 
 _PAGE = 1000
-"""Runs asked for at once."""
+"""Runs in one page of an answer."""
 
 
 @dataclass
 class _OpenSweep:
-    """Where an open sweep's runs are: `runs` by trial number, `last` the (step, ms) logged last of each.
+    """State of an open sweep in MLflow.
 
-    `common` are the tags that every trial gets too: whose it is, and which code ran. `there` are the metrics and
-    steps that a reopened run had already, `outcomes` those that the runs say.
+    Attributes:
+        client: Client for the store.
+        experiment: Id of the MLflow experiment.
+        name: Name of the sweep.
+        parent: Id of the sweep's own run.
+        runs: Run ids by trial number.
+        common: Tags that every trial's run gets too: the sweep's id and name, and the code that ran.
+        last: Step and time in ms of the point logged last, by trial number.
+        already_logged: (metric, step) pairs that a reopened run held before the resume, by trial number; not logged
+            again.
+        outcomes: Outcomes that the runs say, by trial number.
     """
 
     client: "MlflowClient"
@@ -64,11 +73,11 @@ class _OpenSweep:
 
 
 class MlflowTracker:
-    """One parent run a sweep, one child run a trial; see `Tracker` for the methods.
+    """Tracker with one parent run a sweep and one child run a trial; see `Tracker` for the methods.
 
     Args:
-        url: A database or a tracking server.
-        experiment: The MLflow experiment that holds the sweeps; made where missing.
+        url: URL of a database or of a tracking server.
+        experiment: Name of the MLflow experiment that holds the sweeps; made if missing.
         artifacts: Absolute folder of a new experiment's artifacts; a tracking server chooses its own.
     """
 
@@ -82,9 +91,9 @@ class MlflowTracker:
         raise TypeError("a tracker must not be pickled, since its URL may hold a password; keep it in the driver")
 
     def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """See `Tracker`. Makes the database's tables where missing, before anybody else opens it (2 s).
+        """Open or reopen the sweep's run; makes a missing database's tables first (2 s). See `Tracker.start_sweep`.
 
-        Called again, it connects anew: a database that was taken away or replaced would else be written to for ever.
+        A second call connects anew, since MLflow would go on writing to a database that was deleted or replaced.
         """
         tags = {**tags, SWEEP_TAG: name, ID_TAG: sweep_id}
         with translate_errors(f"start sweep {name}", self._url):
@@ -95,7 +104,7 @@ class MlflowTracker:
             client = connect(self._url)
             settle_artifacts(self._url, self._artifacts)
             experiment = self._find_experiment(client)
-            # One search finds a whole earlier call of this sweep; in a new sweep no trial searches any more.
+            # One search finds all runs of earlier calls of this sweep, so that no trial needs to search.
             found = {run.info.run_id: run.data.tags for run in search(client, experiment, ID_TAG, sweep_id)}
             parents = [run for run, its in found.items() if PARENT_TAG not in its]
             if parents:
@@ -118,7 +127,10 @@ class MlflowTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """See `Tracker`. A reopened trial must have the searched parameters that it had, and keeps the others."""
+        """Open or reopen a trial's run; see `Tracker.start_trial`.
+
+        A reopened run must have the same searched parameters as before, and keeps the other parameters.
+        """
         sweep, chosen, others = self._opened(), flatten(searched), flatten(fixed)
         tags = {**sweep.common, **tags}
         own = {PARENT_TAG: sweep.parent, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
@@ -136,12 +148,12 @@ class MlflowTracker:
         return sweep.runs[number]
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """See `Tracker`. An outcome is the last that is written, so a run that has one is whole."""
+        """Find trials whose run lacks the outcome, which is written last; see `Tracker.find_incomplete`."""
         said = self._opened().outcomes
         return [number for number, outcome in outcomes.items() if said.get(number) != outcome]
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """See `Tracker`. A value that is not finite is kept: MLflow shows NaN as NaN, infinity as 1.8e308."""
+        """Write a trial's iterations; see `Tracker.log`. MLflow shows NaN as NaN, and infinity as 1.8e308."""
         sweep, run = self._opened(), self._run_of(number)
         with translate_errors(f"log trial {number}"):
             _log_metrics(sweep.client, run, records, sweep.already_logged.get(number, ()))
@@ -150,32 +162,32 @@ class MlflowTracker:
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """See `Tracker`."""
+        """Set a trial's tags; see `Tracker.tag_trial`."""
         sweep, run = self._opened(), self._run_of(number)
         with translate_errors(f"tag trial {number}"):
             _set_tags(sweep.client, run, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """See `Tracker`."""
+        """Close a trial's run; see `Tracker.end_trial`."""
         sweep, run = self._opened(), self._run_of(number)
-        # At the last step and its time, not now: so that ending a trial again adds no second point.
+        # The last step and its time, instead of now: ending a trial again then adds no second point.
         step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
         with translate_errors(f"end trial {number}"):
             _log_metrics(sweep.client, run, [Record(step, timestamp_ms, summary)], sweep.already_logged.get(number, ()))
             sweep.client.set_terminated(run, STATUS[verdict.outcome])
-            # Last: a run that has an outcome is whole.
+            # Written last, so that a run with an outcome is whole.
             _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
         sweep.outcomes[number] = verdict.outcome
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """See `Tracker`."""
+        """Close the sweep's run; see `Tracker.end_sweep`."""
         sweep = self._opened()
         with translate_errors(f"end sweep {sweep.name}"):
             _set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
             sweep.client.set_terminated(sweep.parent, STATUS[outcome])
 
     def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """See `Tracker`."""
+        """Attach a report to a run; see `Tracker.attach`."""
         sweep = self._opened()
         run = sweep.parent if number is None else self._run_of(number)
         with translate_errors(f"attach a report to {sweep.name if number is None else f'trial {number}'}"):
@@ -184,7 +196,7 @@ class MlflowTracker:
             _set_tags(sweep.client, run, {NOTE_TAG: note})
 
     def _find_experiment(self, client: "MlflowClient") -> str:
-        """Id of the experiment, made where missing."""
+        """Find the experiment, or make a missing one; return the id."""
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
             location = self._artifacts.as_uri() if self._url.startswith(DATABASES) else None
@@ -214,7 +226,7 @@ class MlflowTracker:
 
 
 def search(client: "MlflowClient", experiment: str, tag: str, value: str) -> list["Run"]:
-    """Runs of an experiment that have a tag, the oldest first, deleted ones left out."""
+    """Return the runs of an experiment that have a tag, oldest first, without deleted ones."""
     found: list[Run] = []
     token: str | None = None
     while token != "":
@@ -233,11 +245,11 @@ def search(client: "MlflowClient", experiment: str, tag: str, value: str) -> lis
 def _reopen(
     client: "MlflowClient", run: str, tags: Mapping[str, str]
 ) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
-    """Sets an ended run going again: what was said about its end no longer holds.
+    """Set an ended run going again: delete the tags that say how the run ended.
 
     Returns:
-        Its parameters, and each metric that it has with each step: a worker that had to start anew repeats them later,
-        which MLflow would keep beside the first. Not those of the whole trial, of which the last point holds.
+        Parameters of the run, and its (metric, step) pairs: a worker that starts anew repeats these points later, and
+        MLflow would keep both. Metrics of the whole trial are left out, since MLflow's last point of them holds.
     """
     had = client.get_run(run).data
     for key in (OUTCOME_TAG, REASON_TAG):
@@ -283,6 +295,6 @@ def _texts(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def storable(value: object, limit: int) -> str:
-    """As MLflow may keep it: no password, and at most `limit` characters."""
+    """Return a value as text that MLflow may keep: no password, and at most `limit` characters."""
     text = redact_url(str(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"

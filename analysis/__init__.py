@@ -1,1 +1,1 @@
-"""Read runs and say what they mean; never train. Importing this package loads neither torch nor ray."""
+"""Read runs and diagnose them; never train. Importing the package loads neither torch nor ray."""

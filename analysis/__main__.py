@@ -156,7 +156,7 @@ def _history(options: argparse.Namespace, run: str) -> Any:
 
 
 def _setting(word: str) -> tuple[str, Any]:
-    """What one `--set` says."""
+    """Read one `--set SETTING=VALUE`: return the setting's path and its value."""
     from unstuck.analysis.history.known import check_setting
     from unstuck.analysis.history.settings import literal
 

@@ -1,4 +1,4 @@
-"""What a difference says, in words: one place for every verdict, so that all of them hold to the same rules."""
+"""Put differences into words: one place for all verdicts, so that every verdict follows the same rules."""
 
 from unstuck.analysis.statistics import LEAST_SEEDS, Difference, Interval, NoInterval
 from unstuck.analysis.words import number
@@ -8,12 +8,19 @@ ENOUGH_SEEDS = 8
 
 
 def describe_difference(found: Difference, digits: int = 3) -> str:
-    """How large a difference is and how sure, such as `+0.25 (95 % interval 0.1 to 0.4)`."""
+    """Describe a difference and its interval, such as `+0.25 (95 % interval 0.1 to 0.4)`.
+
+    Example:
+        >>> describe_difference(Difference(0.25, Interval(0.1, 0.4), side=1))
+        '+0.25 (95 % interval 0.1 to 0.4)'
+        >>> describe_difference(Difference(0.25, NoInterval.ONE_SEED, side=0))
+        '+0.25 (one seed: no interval)'
+    """
     return f"{found.mean:+.{digits}g} ({describe_interval(found, digits)})"
 
 
 def describe_interval(found: Difference, digits: int = 3) -> str:
-    """An interval, and what it pays for; or why there is none."""
+    """Describe the interval and the number of comparisons covered, or the reason why there is no interval."""
     if not isinstance(found.interval, Interval):
         return f"{found.interval}: no interval"
     of = "" if found.comparisons == 1 else f" for {found.comparisons} comparisons at once"
@@ -21,7 +28,7 @@ def describe_interval(found: Difference, digits: int = 3) -> str:
 
 
 def judge_difference(found: Difference, sign: int) -> str:
-    """The verdict on fresh seeds, to stand behind a name: `beats the control`.
+    """Judge a trial by fresh seeds, in words to follow the trial's name: `beats the control`.
 
     Args:
         found: The trial minus the control, both on fresh seeds.
@@ -35,13 +42,13 @@ def judge_difference(found: Difference, sign: int) -> str:
 
 
 def describe_lead(found: Difference) -> str:
-    """What a search says of its best trial against the control: never that it beats it, since it was chosen by this."""
+    """Describe the lead of a search's best trial over the control: no verdict, since the search chose the trial."""
     told = "more than noise and the choice of the best explain" if found.side else "which cannot be told from noise"
     return f"{describe_difference(found)} against the control, {told}, not yet judged on fresh seeds"
 
 
 def remedy(found: Difference) -> str:
-    """How to get a verdict where there was one seed; else empty."""
+    """Name the number of seeds that allows a verdict, if one seed allowed none; else return an empty text."""
     if found.interval is not NoInterval.ONE_SEED:
         return ""
     return f"take at least {LEAST_SEEDS} seeds of each, better {ENOUGH_SEEDS}: --seeds {ENOUGH_SEEDS}"

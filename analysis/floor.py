@@ -1,22 +1,29 @@
-"""The lowest value loss where steps are independent of each other: the formula behind the measured floor.
+"""Lowest value loss where steps are independent: the formula behind the measured floor.
 
-Let r be a step's reward and rho = Var(E[r|s]) / Var(r) the share of its variance that follows from the observation. If
-observations are independent draws, a perfect critic of lambda-returns explains
+Let r be a step's reward and rho = Var(E[r|s]) / Var(r) the share of the reward's variance that follows from the
+observation. If observations are independent draws, a perfect critic of lambda-returns explains
 
     EV_max = rho / (rho + ((1 - rho) + gamma^2 rho) / (1 - (gamma lambda)^2))
 
-of their variance. With targets of spread 1 its squared error is 1 - EV_max, for any learning rate and any weight of the
-loss. At lambda = 1, EV_max = (1 - gamma^2) rho. The rest is the future: rewards of steps that nobody has seen.
+of the returns' variance. With targets of spread 1 the critic's squared error is 1 - EV_max, for any learning rate and
+any weight of the loss. At lambda = 1, EV_max = (1 - gamma^2) rho. The rest is the future: rewards of steps that nobody
+has seen.
 """
 
 
 def explainable(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
-    """EV_max: the variance of lambda-returns that a perfect critic explains where steps are independent.
+    """Compute EV_max: the share of lambda-returns' variance that a perfect critic explains where steps are independent.
 
     Args:
         gamma: Discount, 0 to 1.
-        gae_lambda: 0 to 1.
+        gae_lambda: Weight of later steps in a lambda-return, 0 to 1.
         rho: Share of the reward's variance that follows from the observation, 0 to 1.
+
+    Example:
+        >>> round(explainable(gamma=0.5, gae_lambda=1.0), 3)
+        0.75
+        >>> round(explainable(gamma=0.99, gae_lambda=0.95), 2)
+        0.11
     """
     horizon = 1 - (gamma * gae_lambda) ** 2
     if rho <= 0 or horizon <= 0:

@@ -1,4 +1,4 @@
-"""Settings as a command line of `sweep.py` takes them."""
+"""Write settings for the command line of `sweep.py`."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,12 @@ _PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./+-]*", re.IG
 
 
 def literal(value: Any) -> str:
-    """A value as Hydra's command line reads it back, every digit included."""
+    """Format a value so that Hydra's command line reads the same value back, every digit included.
+
+    Example:
+        >>> literal([0.1, True, None]), literal("a b")
+        ('[0.1,true,null]', "'a b'")
+    """
     if isinstance(value, list | tuple):
         return "[" + ",".join(literal(item) for item in value) + "]"
     if isinstance(value, str) and not _PLAIN.fullmatch(value):
@@ -18,7 +23,12 @@ def literal(value: Any) -> str:
 
 
 def point(values: Mapping[str, Any]) -> str:
-    """Settings by dotted path as `sampler.points` holds them: `{ppo: {lr: 0.001}}`."""
+    """Format settings by dotted path for `sampler.points`: `{ppo: {lr: 0.001}}`.
+
+    Example:
+        >>> point({"ppo.lr": 0.001, "ppo.gamma": 0.5})
+        '{ppo: {lr: 0.001, gamma: 0.5}}'
+    """
     groups: dict[str, list[str]] = {}
     for path, value in values.items():
         group, _, name = path.partition(".")

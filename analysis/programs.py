@@ -1,4 +1,4 @@
-"""The project's programs as they are typed where the user stands: any folder, with any environment in force."""
+"""Commands of the project's programs, in words that a user can type from any folder, in any environment."""
 
 import os
 import shutil
@@ -11,24 +11,24 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def python() -> str:
-    """This process's Python: `python` where that is it, as in an environment that is in force."""
+    """Name the Python of the process: `python` where PATH finds the same one, as in an active environment."""
     return _here("python", Path(sys.executable))
 
 
 def tool(name: str) -> str:
-    """A program that was installed beside this process's Python, such as `mlflow`."""
+    """Name a program that was installed beside the process's Python, such as `mlflow`."""
     return _here(name, Path(sys.executable).with_name(name))
 
 
 def sweep_program() -> list[str]:
-    """The words that call `sweep.py`, as this process was called if it is one."""
+    """Build the words that call `sweep.py`: the script's path as called, if the process runs the script."""
     script = ROOT / "sweep.py"
     called = Path(sys.argv[0])
     return [python(), str(called) if called.is_file() and called.samefile(script) else _relative(script)]
 
 
 def module_program(room: str) -> list[str]:
-    """Return the words that call a package of ours: by its name where Python finds it from here, else by its path."""
+    """Build the words that call a package of ours: by name where Python finds the package, else by path."""
     installed = ROOT.parent in {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
     hidden = any(Path(entry).exists() for entry in ("unstuck", "unstuck.py"))  # by the folder's own, which comes first
     if Path.cwd() == ROOT or (installed and not hidden):
@@ -37,7 +37,7 @@ def module_program(room: str) -> list[str]:
 
 
 def sweep_words(name: str, folder: Path) -> list[str]:
-    """The words by which `champion`, `audit` and `report` find a sweep; `folder` is its `sweep.folder`."""
+    """Build the words by which `champion`, `audit` and `report` find a sweep; `folder` is `sweep.folder`."""
     return [name] if folder.absolute() == Path("runs").absolute() else [name, "--folder", str(folder.absolute())]
 
 
@@ -48,6 +48,6 @@ def _here(name: str, file: Path) -> str:
 
 
 def _relative(file: Path) -> str:
-    """The path as short as it can be said from here, without going up."""
+    """Shorten a path relative to the current folder, if the file lies below the folder."""
     here = Path.cwd()
     return os.path.relpath(file, here) if file.is_relative_to(here) else str(file)

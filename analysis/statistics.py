@@ -26,12 +26,12 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds. It has no interval, since one for a single mean does not hold under skew or a ceiling.
+    """Mean over seeds, without an interval: an interval for a single mean does not hold under skew or a ceiling.
 
     Attributes:
-        mean: Of the values.
+        mean: Mean of the values.
         spread: Standard deviation of the values (n - 1); None for a single one.
-        values: One a seed.
+        values: Value of each seed.
     """
 
     mean: float
@@ -41,14 +41,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a difference lies, at 95 %."""
+    """95 % interval of a difference."""
 
     low: float
     high: float
 
 
 class NoInterval(StrEnum):
-    """Why there is no interval: its width would be 0, or not a number."""
+    """Reason why there is no interval: the width would be 0, or not a number."""
 
     ONE_SEED = "one seed"
     NO_SPREAD = "seeds all equal"
@@ -57,13 +57,13 @@ class NoInterval(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two means lie apart, and how sure that is.
+    """Distance of two means, with its interval.
 
     Attributes:
-        mean: Ours minus theirs; of trimmed means where trimmed.
-        interval: Its 95 % interval, or why there is none.
-        side: 1 if it is told from noise and lies above 0, -1 below, 0 if it cannot be told.
-        comparisons: Among how many it was chosen; the interval holds for all of them at once.
+        mean: Our mean minus their mean; of trimmed means where trimmed.
+        interval: 95 % interval of the difference, or the reason why there is none.
+        side: Direction: 1 if told from noise and above 0, -1 if below, 0 if the sides cannot be told apart.
+        comparisons: Number of comparisons that the difference was chosen among; the interval holds for all at once.
     """
 
     mean: float
@@ -73,7 +73,12 @@ class Difference:
 
 
 def estimate_over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean and spread of one value a seed, at least one."""
+    """Compute mean and spread of values, one for each seed, at least one.
+
+    Example:
+        >>> estimate_over_seeds([1.0, 2.0, 3.0])
+        Estimate(mean=2.0, spread=1.0, values=(1.0, 2.0, 3.0))
+    """
     data = np.asarray(values, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         spread = float(data.std(ddof=1)) if len(data) > 1 else None
@@ -81,24 +86,28 @@ def estimate_over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def interquartile_mean(values: npt.ArrayLike) -> Array:
-    """Mean of the middle half of each row: of N values the N // 4 lowest and highest are left out.
+    """Compute the mean of the middle half of each row: of N values the N // 4 lowest and highest are left out.
 
-    It heeds outliers less than a mean and wastes less than a median (Agarwal et al. 2021).
+    An interquartile mean heeds outliers less than a mean and wastes less than a median (Agarwal et al. 2021).
+
+    Example:
+        >>> float(interquartile_mean([0.0, 1.0, 2.0, 100.0]))
+        1.5
     """
     return _trimmed(np.asarray(values, dtype=np.float64), INTERQUARTILE)[0]
 
 
 def difference(ours: Sequence[float], theirs: Sequence[float], comparisons: int = 1, trim: float = 0.0) -> Difference:
-    """Difference of two means with its 95 % interval (Welch 1947; of trimmed means: Yuen 1974).
+    """Compute the difference of two means with a 95 % interval (Welch 1947; of trimmed means: Yuen 1974).
 
     Seeds need not match: members decorrelate after a few updates. Two sides without any spread have no interval; they
     differ if a permutation of all seeds would seldom part them so (Fisher 1935).
 
     Args:
-        ours: One value a seed, at least one.
-        theirs: Likewise.
-        comparisons: Among how many differences this one was chosen, such as all trials against the control; the
-            interval is widened so that it holds for all of them at once (Bonferroni).
+        ours: Our values, one a seed, at least one.
+        theirs: Their values, one a seed, at least one.
+        comparisons: Number of differences that the difference was chosen among, such as all trials against the control;
+            the interval is widened so that it holds for all of them at once (Bonferroni).
         trim: Share left out at either end; `INTERQUARTILE` for interquartile means.
     """
     one, other = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
@@ -118,11 +127,11 @@ def difference(ours: Sequence[float], theirs: Sequence[float], comparisons: int 
 
 
 def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
-    """Mean difference of the same seeds with its 95 % interval (Student 1908).
+    """Compute the mean difference of the same seeds with a 95 % interval (Student 1908).
 
     Args:
-        ours: One value a seed.
-        theirs: Of the same seeds, in the same order.
+        ours: Our values, one a seed.
+        theirs: Their values of the same seeds, in the same order.
     """
     gaps = np.subtract(ours, theirs, dtype=np.float64)
     if not np.isfinite(gaps).all():
@@ -136,7 +145,9 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Differe
 
 
 def welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, Array]:
-    """Difference of each row's means, its standard error, and the error's degrees of freedom (Welch 1947, Yuen 1974).
+    """Compute for each row the difference of means, the standard error and its degrees of freedom.
+
+    Without trimming by Welch (1947), of trimmed means by Yuen (1974).
 
     Args:
         ours: `[..., N]`, N at least 2.
@@ -144,7 +155,7 @@ def welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, 
         trim: Share left out at either end.
 
     Returns:
-        Three of shape `[...]`; degrees of freedom are NaN where no row has any spread.
+        Three arrays of shape `[...]`; degrees of freedom are NaN where no row has any spread.
     """
     one, its_square, its_freedom = _trimmed(ours, trim)
     other, other_square, other_freedom = _trimmed(theirs, trim)
@@ -154,7 +165,7 @@ def welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, 
 
 
 def margin(error: npt.ArrayLike, freedom: npt.ArrayLike, comparisons: int = 1) -> Array:
-    """Half the width of a 95 % interval that holds for so many comparisons at once."""
+    """Compute half the width of a 95 % interval that holds for `comparisons` comparisons at once."""
     tail = (1 - LEVEL) / 2 / comparisons
     return np.asarray(stdtrit(freedom, 1 - tail) * np.asarray(error), dtype=np.float64)
 
@@ -165,7 +176,7 @@ def _within(mean: float, half: float, comparisons: int) -> Difference:
 
 
 def _trimmed(values: Array, trim: float) -> tuple[Array, Array, int]:
-    """Trimmed mean of each row, its squared standard error by the winsorised values, and that one's freedom."""
+    """Compute the trimmed mean of each row, the squared standard error (winsorised) and the degrees of freedom."""
     ordered = np.sort(values, axis=-1)
     count = ordered.shape[-1]
     out = int(count * trim)
@@ -183,12 +194,12 @@ def _trimmed(values: Array, trim: float) -> tuple[Array, Array, int]:
 
 @dataclass(frozen=True)
 class Trend:
-    """Whether a curve rises or falls, told from its noise.
+    """Trend of a curve, told from the curve's noise.
 
     Attributes:
         slope: Median change per step of x (Theil-Sen: the median slope of all pairs of points).
-        change: The slope times the curve's length: what it amounts to from the first point to the last.
-        p: Two-sided, of the Mann-Kendall test against no trend; 1 with fewer than four points.
+        change: Slope times the curve's length: the change from the first point to the last.
+        p: Two-sided p-value of the Mann-Kendall test against no trend; 1 with fewer than four points.
         noise: Spread of the points around the trend, robust: 1.48 times the median absolute deviation.
     """
 
@@ -199,25 +210,30 @@ class Trend:
 
     @property
     def rises(self) -> bool:
-        """Clearly upwards, at the 5 % level."""
+        """True if the curve rises, at the 5 % level."""
         return self.p < 0.05 and self.slope > 0
 
     @property
     def falls(self) -> bool:
-        """Clearly downwards, at the 5 % level."""
+        """True if the curve falls, at the 5 % level."""
         return self.p < 0.05 and self.slope < 0
 
 
 def trend(x: Sequence[float], y: Sequence[float]) -> Trend:
-    """The trend of a curve (Theil 1950, Sen 1968; Mann 1945, Kendall 1975).
+    """Test a curve for a trend (Theil 1950, Sen 1968; Mann 1945, Kendall 1975).
 
     Neighbouring points of a training curve are not independent, which makes plain tests too sure; the test's variance
-    is widened by (1 + r) / (1 - r), r the correlation of neighbouring residuals where it is positive (Bayley and
+    is widened by (1 + r) / (1 - r), where r is the correlation of neighbouring residuals if positive (Bayley and
     Hammersley 1946).
 
     Args:
-        x: Ascending, e.g. iterations.
-        y: Finite, as many.
+        x: Positions, ascending, e.g. iterations.
+        y: Values, finite, as many as positions.
+
+    Example:
+        >>> rising = trend(range(10), [float(value) for value in range(10)])
+        >>> rising.slope, rising.rises
+        (1.0, True)
     """
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if len(ys) < 2:
@@ -232,7 +248,7 @@ def trend(x: Sequence[float], y: Sequence[float]) -> Trend:
 
 
 def _mann_kendall(ys: npt.NDArray[np.float64], score: float, residuals: npt.NDArray[np.float64]) -> float:
-    """The test's p by its normal approximation, with ties and autocorrelation taken into account."""
+    """Compute the p-value of the Mann-Kendall test by the normal approximation, for ties and autocorrelation."""
     n = len(ys)
     _, ties = np.unique(ys, return_counts=True)
     variance = (n * (n - 1) * (2 * n + 5) - (ties * (ties - 1) * (2 * ties + 5)).sum()) / 18
@@ -246,7 +262,14 @@ def _mann_kendall(ys: npt.NDArray[np.float64], score: float, residuals: npt.NDAr
 
 
 def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Spearman's: of the ranks, ties sharing theirs; NaN with fewer than three pairs or where one side is constant."""
+    """Compute Spearman's rank correlation; NaN with fewer than three pairs or where one side is constant.
+
+    Tied values share the mean of their ranks.
+
+    Example:
+        >>> rank_correlation([1, 2, 3], [10, 20, 15])
+        0.5
+    """
     if len(ours) < 3:
         return math.nan
     one, other = (_ranks(np.asarray(values, dtype=np.float64)) for values in (ours, theirs))

@@ -1,4 +1,4 @@
-"""Format numbers as people write them: enough digits to tell values apart, and no more."""
+"""Format numbers for readers: enough digits to tell values apart, and no more."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def give_or_take(value: float, spread: float | None) -> str:
-    """A number and its uncertainty, both to the uncertainty's leading digits; the number alone without one.
+    """Format a number with an uncertainty, both to the uncertainty's leading digits; the number alone without one.
 
     >>> give_or_take(0.9412, 0.0183), give_or_take(-1757.0, 230.0), give_or_take(0.5, 0.0)
     ('0.94 ± 0.02', '-1,757 ± 230', '0.5')

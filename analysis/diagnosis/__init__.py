@@ -28,14 +28,14 @@ def diagnose(history: History) -> Diagnosis:
 
 
 def _recorded(run: Signals, name: str) -> bool:
-    """True if the run recorded a metric, or one of its family: `train/action/<action>`, `eval/f1/seed_<member>`."""
+    """True if the run recorded a metric, or one of the family: `train/action/<action>`, `eval/f1/seed_<member>`."""
     if name.endswith("/seed_<member>"):
         return bool(run.history.seeds(name.removesuffix("/seed_<member>")))
     return bool(run.history.family(name.removesuffix("<action>"))) if name.endswith("<action>") else run.has(name)
 
 
 def _ranked(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    """Order findings: faults first, by stage; a finding stands above those that it explains, and is named there."""
+    """Order findings: faults first, by stage; a finding follows the findings that explain it, and names their rules."""
     left = sorted(found, key=lambda one: (_ORDER[one.finding.kind], one.rule.stage, -one.finding.sureness))
     result: list[Ranked] = []
     while left:
@@ -46,7 +46,7 @@ def _ranked(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
 
 
 def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
-    """Name the other findings, of no weaker kind, that may cause this finding."""
+    """List the other findings, of no weaker kind, that may cause the given finding."""
     wrong = (Kind.FAULT, Kind.SUSPECT)
     if one.finding.kind not in wrong:
         return []

@@ -1,6 +1,6 @@
-"""The parts of a diagnosis. A rule examines one run and returns a finding, or nothing.
+"""Parts of a diagnosis: a rule examines one run and returns a finding, or nothing.
 
-A finding never names a cause without the test that tells this cause from its rivals, and always shows the numbers
+A finding always shows the numbers, and never names a cause without the test that tells the cause from its rivals
 (docs/design.md, D9).
 """
 
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 class Stage(IntEnum):
-    """Order in which findings are listed: causes before their consequences (`source` of each rule).
+    """Order in which findings are listed: causes before consequences (`source` of each rule).
 
     Bugs come first, since tuning makes no sense beside a bug; then limits of the task; then scales, the size of
     updates, exploration and the critic; behaviour comes last, as a consequence.
@@ -55,7 +55,7 @@ class Support(StrEnum):
 
 
 class Sureness(IntEnum):
-    """How sure a finding is; `Finding.why` gives the reason."""
+    """Degree of certainty of a finding; `Finding.why` gives the reason."""
 
     POSSIBLE = 1
     LIKELY = 2
@@ -82,11 +82,15 @@ class Cause:
     """A possible cause of a finding.
 
     Attributes:
-        what: The cause.
-        test: A test that tells this cause from its rivals.
-        support: What the run's own numbers say of the cause.
-        why: These numbers; empty while the cause is open.
+        what: The cause in words.
+        test: Test that tells the cause from its rivals.
+        support: Verdict of the run's own numbers on the cause.
+        why: Numbers behind the verdict; empty while the cause is open.
         change: Settings that would settle the cause beside a control, as in `Remedy`.
+
+    Example:
+        >>> Cause("lr too low", "branch with lr x3 beside a control", change={"ppo.lr": [1e-3]}).support.name
+        'OPEN'
     """
 
     what: str
@@ -118,12 +122,12 @@ class Finding:
     Attributes:
         headline: One sentence, with the numbers that matter most.
         kind: Fault, suspect, limit or fine.
-        sureness: How sure the finding is.
-        why: Reason for this sureness.
-        evidence: Facts that the finding rests on.
+        sureness: Certainty of the finding.
+        why: Reason for the certainty.
+        evidence: Facts that support the finding.
         causes: Possible causes, each with its test.
         remedies: Changes to try.
-        unsupported: Popular explanations that this run does not support, with what would support them.
+        unsupported: Popular explanations that the run does not support, with what would support them.
         since: First iteration at which the finding could be made.
         missing: Metrics that were not recorded and would have told more.
     """
@@ -150,8 +154,8 @@ class Rule:
         stage: Place in the order of findings.
         needs: Groups of metrics; without at least one of each group the rule cannot judge.
         helps: Metrics that sharpen the finding.
-        explains: Names of rules whose findings may follow from this finding.
-        source: Where symptom and thresholds come from.
+        explains: Names of rules whose findings may follow from the rule's finding.
+        source: Origin of symptom and thresholds.
         examine: Function that examines a run; returns None where the rule does not apply.
     """
 
@@ -167,7 +171,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A finding in its place.
+    """A finding with the rule that made it and the findings that may explain it.
 
     Attributes:
         rule: Rule that made the finding.
@@ -205,7 +209,7 @@ class Diagnosis:
     questions: Mapping[str, str] = field(default_factory=dict)
 
     def findings_of(self, *kinds: Kind) -> Sequence[Ranked]:
-        """Return the findings of the given kinds, in their order."""
+        """Return the findings of the given kinds, in the order of the diagnosis."""
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Text for each metric that may be missing: the answer it would have given, shown where the metric lacks."""
+"""Answers that missing metrics would have given, one text for each metric."""
 
 from unstuck.rl import metrics
 

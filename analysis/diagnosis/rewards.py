@@ -20,7 +20,7 @@ class Rewards:
         best_benign: Name of the best action for benign flows.
         best_threat: Name of the best action for threats.
         certainty: Probability of a threat above which the best action for threats pays more than the one for benign
-            flows; above 1 if it never does.
+            flows; above 1 if that never happens.
     """
 
     constant: dict[str, float]
@@ -32,16 +32,16 @@ class Rewards:
 
     @property
     def best_constant(self) -> float:
-        """Of the best policy that does not look at flows."""
+        """Mean reward of the best policy that does not look at flows."""
         return max(self.constant.values())
 
     def share_of_way(self, reward: float, start: float) -> float | None:
-        """How far a policy with this mean reward has come from `start` to a perfect one; None: there is no way."""
+        """Compute the share of the way from `start` to a perfect policy's reward; None if there is no way to go."""
         return (reward - start) / (self.perfect - start) if self.perfect > start else None
 
 
 def rewards_of(run: Signals) -> Rewards | None:
-    """Compute the mean rewards of the run's table, weighted by its share of threats; None if one was not recorded."""
+    """Compute the mean rewards of the run's table at the run's share of threats; None if either is not recorded."""
     benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
     share = threat_share(run)
     rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(_ACTIONS)]

@@ -31,7 +31,7 @@ POINTS = 8
 
 
 def updates_ignore_advantages(run: Signals) -> Evidence | None:
-    """Return evidence that updates do not raise the probability of actions with positive advantage; None if they do."""
+    """Return evidence that updates do not raise the probability of actions with positive advantage; None if not."""
     followed, bonus = _while_undecided(run), run.figure("ppo.entropy_coef")
     if followed is None or len(followed.values) < ENOUGH or (bonus is not None and bonus >= HEAVY):
         return None  # a heavy bonus moves the policy elsewhere
@@ -57,7 +57,7 @@ def _while_undecided(run: Signals) -> Window | None:
 
 
 def unrelated(run: Signals) -> Evidence | None:
-    """Triage: return evidence that rewards do not depend on observations, though labels of others can be predicted."""
+    """Return evidence, for triage, that rewards do not depend on observations, though evaluation tells threats."""
     foreseen, level = run.whole(metrics.REWARD_FORESEEN), run.late(metrics.F1, share=0.0)
     if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
         return None
@@ -88,7 +88,7 @@ def _foreseen(run: Signals) -> float:
 
 
 def other_labels(run: Signals) -> Evidence | None:
-    """True if F1 on training flows is far below F1 on other flows, which no learner can do with its own labels."""
+    """Return evidence that F1 on training flows is far below F1 on other flows, a sign of wrong labels; None if not."""
     ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
     if ours is None or theirs is None or not run.is_triage or len(run.finite(metrics.F1_TRAIN)) < POINTS:
         return None
@@ -103,7 +103,10 @@ def other_labels(run: Signals) -> Evidence | None:
 
 
 def chance(run: Signals, f1: float) -> float:
-    """Two standard errors of an F1 by the choice of flows: it is a share of some threats; 0 of what is no share."""
+    """Compute two standard errors of an F1 by the choice of flows: F1 is a share of some threats.
+
+    0 for an F1 of 0 or 1, and without confusion counts.
+    """
     counts = run.confusion
     if counts.empty or not 0 < f1 < 1:
         return 0.0

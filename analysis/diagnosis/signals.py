@@ -76,7 +76,7 @@ class Window:
 
 
 class Signals:
-    """Curves of a run, cut and measured as rules need them.
+    """Curves of a run, cut and measured for the rules.
 
     Args:
         history: The run so far; rules judge a running run by the same code.
@@ -95,7 +95,7 @@ class Signals:
     # Curves
 
     def has(self, *names: str) -> bool:
-        """True if each of these metrics was recorded."""
+        """True if each of the named metrics was recorded."""
         return self.history.has(*names)
 
     def whole(self, name: str) -> Window | None:
@@ -191,7 +191,7 @@ class Signals:
         return whole if abs(start.mean - whole) < 0.02 * whole else None
 
     def shares(self, prefix: str) -> pd.DataFrame:
-        """Shares of the actions by iteration, one column each, where all were recorded."""
+        """Return the shares of the actions by iteration, one column each, where all were recorded."""
         found = self._shares.get(prefix)
         if found is None:
             found = self._shares[prefix] = _complete(pd.DataFrame(self.history.family(prefix)))
@@ -234,7 +234,7 @@ class Signals:
 
 
 def _complete(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of which every value is finite."""
+    """Return the rows whose values are all finite."""
     whole: pd.DataFrame = table.loc[np.isfinite(table.to_numpy(dtype=np.float64)).all(axis=1)]
     return whole
 
@@ -249,5 +249,5 @@ def shown(shares: Sequence[float]) -> str:
 
 
 def setting_text(value: Any) -> str:
-    """Format a setting's value as people write it."""
+    """Format a setting's value for readers."""
     return number(value) if isinstance(value, float) else str(value)

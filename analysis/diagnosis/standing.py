@@ -1,4 +1,4 @@
-"""Judge if a run is learning: most rules ask this before they call anything a fault."""
+"""Judge if a run is learning: most rules need the answer before a fault counts as one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,7 +27,7 @@ class State(StrEnum):
     RISING: The score is getting better.
     HOLDING: The score has got better, and stays there.
     FALLING: The score had been better.
-    FLAT: The score is where it started.
+    FLAT: The score is near its start.
     UNKNOWN: Neither returns nor F1 were recorded often enough.
     """
 
@@ -40,12 +40,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """How well a run does.
+    """Level and direction of a run's score.
 
     Attributes:
-        score: Metric that the standing is read from: F1, else the return of greedy evaluations, else of training
-            episodes.
-        level: The last evaluations; None if the score was never recorded.
+        score: Metric of the standing: F1, else the return of greedy evaluations, else of training episodes.
+        level: Last evaluations; None if the score was never recorded.
         state: Direction of the score.
         trivial: True if F1 is no better than the best policy that has learned nothing; None without F1.
         text: The standing in words, with numbers.
@@ -61,14 +60,14 @@ class Standing:
 
     @property
     def brief(self) -> str:
-        """In a few words, for use within a sentence."""
+        """The standing in a few words, for use within a sentence."""
         if self.is_poor:
             return "the run has nothing to show for it"
         return _BRIEFLY[self.state]
 
     @property
     def is_poor(self) -> bool:
-        """Whether there is nothing to show: no better than trivial, or no better than at the start."""
+        """True if the run has nothing to show: no better than trivial, or no better than at the start."""
         if self.trivial is not None:
             return self.trivial and self.state is not State.RISING
         return self.state is State.FLAT or (self.state is State.FALLING and self.lost > LOST)
@@ -98,7 +97,7 @@ def standing_of(run: Signals) -> Standing:
 
 
 def _state(run: Signals, name: str) -> State:
-    """Tell the direction of a metric, higher being better, from its start, best stretch, end and noise."""
+    """Tell the direction of a metric, where higher is better, from start, best stretch, end and noise of the curve."""
     curve = run.finite(name)
     if len(curve) < 4:
         return State.UNKNOWN

@@ -48,7 +48,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def to_html(document: Document) -> str:
-    """Render the document, its figures inlined."""
+    """Render a document with inlined figures."""
     body = "\n".join(_block(block) for block in document.blocks)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -1,10 +1,10 @@
-"""Render a document as Markdown, with figures in files of their own."""
+"""Render a document as Markdown, with figures in separate files."""
 
 from unstuck.analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
 
 
 def to_markdown(document: Document, figures: str = "figures") -> str:
-    """Render the document, with links to its figures.
+    """Render a document, with links to the figures.
 
     Args:
         document: The document.

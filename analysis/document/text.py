@@ -42,7 +42,7 @@ def _fold(text: str, mark: str, width: int) -> list[str]:
 
 
 def _table(table: Table, width: int) -> list[str]:
-    """Set columns side by side where they fit; else write each row as a list of its cells."""
+    """Set columns side by side if the table fits the width; else write each row as a list of cells."""
     rows = [table.header, *table.rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
     if sum(widths) + 2 * len(widths) <= width:
@@ -60,7 +60,7 @@ def _table(table: Table, width: int) -> list[str]:
 
 
 def _row(header: tuple[str, ...], row: tuple[str, ...], width: int) -> list[str]:
-    """Write a row that is too wide for a line: the first cell, and below it the others under their column's name."""
+    """Write a row too wide for a line: the first cell, and below it the others under the names of the columns."""
     if len(row) == 2:
         return _fold(f"{row[0]}: {row[1]}", "- ", width)
     cells = [f"{name}: {cell}" for name, cell in zip(header[1:], row[1:], strict=True) if cell]

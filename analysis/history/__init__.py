@@ -1,6 +1,6 @@
-"""Load any run as one table: an MLflow run, a sweep's trial, a CSV, TensorBoard's event files, a folder of these files.
+"""Load any run as one table: an MLflow run, a sweep's trial, a CSV, TensorBoard's event files, a folder of files.
 
-`load` detects the form. The only package of the analysis that may read MLflow.
+`load` detects the form. No other package of the analysis may read MLflow.
 """
 
 import re
@@ -40,7 +40,7 @@ class Stores:
 
 
 def load(run: str, stores: Stores | None = None) -> History:
-    """Load a run by its name.
+    """Load any run by name.
 
     Args:
         run: A file or folder, a sweep's trial (`horizon/7`), or an MLflow run id.
@@ -58,7 +58,7 @@ def load(run: str, stores: Stores | None = None) -> History:
 
 
 def is_file(run: str) -> bool:
-    """Whether a run is named by its file or folder, not by what MLflow calls it."""
+    """True if a run is named by a file or folder, not by a name in MLflow."""
     try:
         return run != "" and Path(run).expanduser().exists()
     except (OSError, RuntimeError, ValueError):  # a name too long, a user who is not known, a zero byte

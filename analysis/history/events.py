@@ -1,4 +1,4 @@
-"""Read TensorBoard's event files: scalars, and texts such as CleanRL's table of settings.
+"""Read TensorBoard's event files: scalars, and texts like CleanRL's table of settings.
 
 An event file is a row of records, each framed by its length and two checksums, and each a protocol buffer of the kind
 `tensorflow.Event`. The few fields needed are read by number, so no library of TensorBoard's is needed (tensorboardX
@@ -91,7 +91,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """Decode the number at a position, 7 bits in each byte, the lowest first; return it and the next position."""
+    """Decode the number at a position, 7 bits in each byte, the lowest first; return number and next position."""
     value = shift = 0
     while True:
         byte = message[position]

@@ -1,4 +1,4 @@
-"""Read runs in files: a CSV, a TensorBoard event file, or a folder with these and settings files."""
+"""Read runs in files: a CSV, a TensorBoard event file, or a folder with both and settings files."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class _Found:
 
 
 def read_files(path: Path, names: Path | None = None) -> History:
-    """Read a run from its file or folder.
+    """Read a run from a file or folder.
 
     Args:
         path: An existing file or folder.
@@ -98,7 +98,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
 
 
 def _read(file: Path, found: _Found, alone: bool) -> None:
-    """Add the contents of one file; a file that is no run's record is skipped, unless the user named this file."""
+    """Add the contents of one file; skip a file that is no run's record, unless the user named the file."""
     if file.name.startswith(_EVENTS):
         scalars, texts = read_events(file)
         found.columns[file], found.scalars[file] = list(scalars), scalars

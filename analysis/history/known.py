@@ -1,6 +1,6 @@
-"""Settings that a diagnosis or the command of its arms reads, and which values they may have.
+"""Settings that a diagnosis or the command of its arms reads, with the values allowed.
 
-What a user says of a run by hand is checked by this, since a mistyped name or value would be passed over in silence.
+Settings given by hand are checked here, since a mistyped name or value would be passed over in silence.
 """
 
 import math
@@ -20,7 +20,7 @@ class Kind:
     holds: Callable[[Any], bool]
 
     def or_null(self) -> "Kind":
-        """The same, or null for off."""
+        """Return the kind that also allows null for off."""
         return Kind(f"{self.words}, or null", lambda value: value is None or self.holds(value))
 
 
@@ -73,12 +73,12 @@ KNOWN: Mapping[str, Kind] = {
 
 
 def check_setting(where: str, path: str, value: Any) -> None:
-    """Raise `AnalysisError` for a setting that no diagnosis reads, or a value that it cannot have.
+    """Raise `AnalysisError` for a setting that no diagnosis reads, or a value that the setting cannot have.
 
     Args:
-        where: What says so, for the message: `--set`, or a file.
-        path: Of the setting, dotted.
-        value: As read.
+        where: Source of the setting, for the message: `--set`, or a file.
+        path: Dotted path of the setting.
+        value: Value as read.
     """
     kind = KNOWN.get(path)
     if kind is None:

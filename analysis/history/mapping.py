@@ -1,4 +1,4 @@
-"""The mapping file: names of another program for the metrics that Unstuck knows.
+"""Mapping file: names of other programs' metrics and settings for those that Unstuck knows.
 
 The file is YAML (or JSON), and each part may be left out:
 

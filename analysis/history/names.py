@@ -225,13 +225,18 @@ _OURS = frozenset(value for name, value in vars(metrics).items() if name.isupper
 
 
 def is_ours(name: str) -> bool:
-    """True if `rl.metrics` has a metric of this name, metrics of one seed and shares of actions included."""
+    """True if `rl.metrics` has a metric of the given name, metrics of one seed and shares of actions included."""
     whole = name.rpartition("/seed_")[0] or name
     return whole in _OURS or whole.startswith(_FAMILIES)
 
 
 def our_setting(name: str) -> str | None:
-    """What sets the same as another program's setting, whatever its unit; None if it is not known."""
+    """Return our path for a setting of another program, in any unit; None if the setting is not known.
+
+    Example:
+        >>> our_setting("learning_rate"), our_setting("nonsense")
+        ('ppo.lr', None)
+    """
     theirs = name.lower().replace("-", "_")
     alike = next((ours for ours, names in _ALIKE.items() if theirs in names.split()), None)
     exact = next((dialect.settings[theirs][0] for dialect in DIALECTS.values() if theirs in dialect.settings), None)

@@ -1,4 +1,4 @@
-"""A run as the analysis sees it, from any program."""
+"""A run in the form that the analysis reads, from any program."""
 
 import re
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ _SEED = re.compile(r"/seed_(\d+)$")
 
 @dataclass(frozen=True)
 class History:
-    """One run: curves, settings, and where they were read.
+    """Curves and settings of one run, and the place of origin.
 
     Attributes:
         name: Name of the run, e.g. `horizon/7`.
         source: Place where the run was read, in words, so that each figure can be traced.
-        table: One row an iteration (index, from 1, ascending), one column a metric by the names of `rl.metrics`,
+        table: Row for each iteration (index, from 1, ascending), a column for each metric by the names of `rl.metrics`,
             float64; NaN where not recorded.
         settings: Recorded settings by dotted path, e.g. `ppo.lr`.
         tags: MLflow's tags: `outcome`, `reason`, `sweep`, `trial`; empty for files.
@@ -41,7 +41,7 @@ class History:
     dialect: str = "unstuck"
 
     def has(self, *names: str) -> bool:
-        """True if each of these metrics was recorded at least once."""
+        """True if each of the named metrics was recorded at least once."""
         return all(name in self._recorded for name in names)
 
     def curve(self, name: str) -> "pd.Series[float]":

@@ -1,4 +1,4 @@
-"""Read settings of a run from files beside its curves: YAML, JSON, or the table that CleanRL logs as a text."""
+"""Read settings of a run from files beside the curves: YAML, JSON, or the table that CleanRL logs as a text."""
 
 import ast
 import json
@@ -30,7 +30,7 @@ _Loader.add_constructor("tag:yaml.org,2002:python/object/apply:collections.Order
 
 
 def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read a settings file, flattened, with the comments behind its settings.
+    """Read and flatten a settings file, with the comments behind the settings.
 
     Raises:
         AnalysisError: The file is neither YAML nor JSON, or holds no settings by name.
@@ -49,7 +49,7 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def from_text(table: str) -> dict[str, Any]:
-    """Read settings from a Markdown table of names and values, as CleanRL logs it."""
+    """Read settings from a Markdown table of names and values, the form of CleanRL's logs."""
     rows = {name.strip(): value.strip() for name, value in _TEXT_ROW.findall(table)}
     return {name: literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
 
@@ -63,7 +63,7 @@ def literal(text: str) -> Any:
 
 
 def translate(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
-    """Translate settings to our names and units; unknown settings keep their names."""
+    """Translate settings to our names and units; unknown settings keep the names given."""
     names = {**PLAIN.settings, **dialect.settings}
     ours: dict[str, Any] = {}
     for name, value in settings.items():
@@ -78,7 +78,7 @@ def translate(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
 
 
 def is_sweep(settings: Mapping[str, Any]) -> bool:
-    """True for the settings of one of this project's sweeps."""
+    """True for the settings of a sweep of Unstuck."""
     return {path.partition(".")[0] for path in settings} >= {"sweep", "ppo", "env"}
 
 

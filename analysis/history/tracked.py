@@ -1,4 +1,4 @@
-"""Read runs in MLflow: a sweep's trials, or any run by its id."""
+"""Read runs in MLflow: a sweep's trials, or any run by id."""
 
 import logging
 import math
@@ -47,7 +47,7 @@ class TrackedRuns:
         self._client = self._ask(_connect, url)
 
     def run(self, run_id: str) -> History:
-        """Load any run by its id.
+        """Load any run by id.
 
         Raises:
             AnalysisError: There is none.
@@ -69,10 +69,10 @@ class TrackedRuns:
         return self._history(run)
 
     def trial(self, sweep: str, number: int, own: Identity | None = None) -> History:
-        """A sweep's trial; see `trials`.
+        """Load a sweep's trial; see `trials`.
 
         Raises:
-            AnalysisError: There is none of this number; the message says which there are.
+            AnalysisError: There is no trial of the number; the message says which there are.
         """
         runs = self.trials(sweep, own)
         if number not in runs:
@@ -81,11 +81,11 @@ class TrackedRuns:
         return self._history(runs[number])
 
     def trials(self, sweep: str, own: Identity | None = None) -> dict[int, "Run"]:
-        """MLflow's runs of a sweep's trials, by number; the latest where one was logged twice.
+        """Find MLflow's runs of a sweep's trials, by number; the latest where a trial was logged twice.
 
         Args:
-            sweep: Its name.
-            own: What its folder says it is; None: there is no folder, so nobody else may have the name.
+            sweep: Name of the sweep.
+            own: Identity in the sweep's folder; None: there is no folder, so no other sweep may have the name.
 
         Raises:
             AnalysisError: Several sweeps have the name, and there is no folder to tell which is meant.
@@ -115,7 +115,7 @@ class TrackedRuns:
         return dict(sorted(runs.items()))
 
     def histories(self, sweep: str, own: Identity | None = None) -> dict[int, History]:
-        """All of a sweep's trials, read whole; see `trials`."""
+        """Load all of a sweep's trials, whole; see `trials`."""
         return {number: self._history(run) for number, run in self.trials(sweep, own).items()}
 
     def _history(self, run: "Run") -> History:
@@ -145,13 +145,13 @@ class TrackedRuns:
         )
 
     def _points(self, run_id: str, metric: str, times: float, batch: int) -> list[tuple[int, float]]:
-        """A metric's points, the last one where a step was logged twice; an iteration is so many steps."""
+        """Read a metric's points, the last one where a step was logged twice; `batch` steps are an iteration."""
         logged = self._ask(self._client.get_metric_history, run_id, metric)
         points = {point.step // batch: point.value for point in logged}
         return [(step, _value(value) * times) for step, value in sorted(points.items())]
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """What MLflow answers; one `AnalysisError` of whatever it raises instead."""
+        """Call MLflow and return the answer; raise one `AnalysisError` for any failure."""
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 

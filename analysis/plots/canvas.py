@@ -1,8 +1,8 @@
 """Draw SVG by hand: small, sharp, readable without a script, in light and in dark.
 
 By hand, since no plotting library in the lock gives dark mode, alternative text and no script. Colours are CSS
-variables that a page sets once; a figure in a file of its own carries its colours (`STYLE`). All text is real text, and
-each figure has a title and a description for readers who do not see it.
+variables that a page sets once; a figure in a separate file carries the colours (`STYLE`). All text is real text, and
+each figure has a title and a description for readers who do not see the picture.
 """
 
 import math
@@ -94,7 +94,12 @@ class Scale:
 
 
 def nice_step(least: float) -> float:
-    """Round up to 1, 2 or 5 times a power of ten."""
+    """Round up to 1, 2 or 5 times a power of ten.
+
+    Example:
+        >>> nice_step(0.13), nice_step(30)
+        (0.2, 50.0)
+    """
     if least <= 0 or not math.isfinite(least):
         return 1.0
     power = 10.0 ** math.floor(math.log10(least))
@@ -190,7 +195,7 @@ class Canvas:
         self.text(14, (y.start + y.end) / 2, y_label, "middle", turned=True)
 
     def legend(self, entries: Sequence[tuple[str, str, str]], y: float | None = None) -> None:
-        """Draw names of lines, as (name, colour, dash), in rows below the figure; the figure grows by these rows."""
+        """Draw names of lines, as (name, colour, dash), in rows below the figure, which grows by the rows."""
         x, row = float(LEFT), self.height if y is None else y
         for name, colour, dash in entries:
             wide = 34 + 7.2 * len(name)

@@ -1,4 +1,4 @@
-"""Plot curves by iteration: a metric with the spread of its seeds, several metrics, all trials of a sweep."""
+"""Plot curves by iteration: a metric with the spread of seeds, several metrics, all trials of a sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,16 +53,16 @@ def curves(
     marks: Sequence[Mark] = (),
     unit: str = ITERATION,
 ) -> Canvas:
-    """Lines over iterations, or over what else a sweep counts.
+    """Plot lines over iterations, or over the sweep's other axis.
 
     Args:
-        lines: At least one with a point.
-        y_label: Of the vertical axis.
-        levels: To compare with.
-        log: Whether the vertical axis is logarithmic; values that are not positive are left out.
+        lines: Lines, at least one with a point.
+        y_label: Label of the vertical axis.
+        levels: Horizontal lines to compare with.
+        log: True for a logarithmic vertical axis; values that are not positive are left out.
         limits: Values that the axis must hold, such as 0 and 1.
         marks: Iterations to point out.
-        unit: What the horizontal axis counts.
+        unit: Unit of the horizontal axis.
     """
     canvas = Canvas()
     if log:

@@ -9,7 +9,7 @@ from unstuck.analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Canva
 
 @dataclass(frozen=True)
 class Bar:
-    """A value and its interval; `index` is the colour."""
+    """A value with an interval; `index` is the colour."""
 
     value: float
     low: float
@@ -23,7 +23,7 @@ class Axis:
 
     Attributes:
         name: Short name.
-        values: One for each trial: numbers, or positions of values that are no numbers.
+        values: Numbers, or positions of values that are no numbers; one for each trial.
         log: True if values span orders of magnitude.
         names: Names of the positions, where values are no numbers.
     """
@@ -46,7 +46,7 @@ class Axis:
 
 
 def bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_label: str) -> Canvas:
-    """Plot horizontal bars in groups, each with its interval.
+    """Plot horizontal bars in groups, each with an interval.
 
     Args:
         rows: Name of the group and its bars, from the top.
@@ -80,11 +80,11 @@ def bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_labe
 
 
 def parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
-    """Plot one line for each trial across its settings: where do the good trials lie?
+    """Plot one line for each trial across the settings: where do the good trials lie?
 
     Args:
         axes: Settings, and the objective as the last.
-        scores: One for each trial, higher is better; a better trial's line is more solid.
+        scores: Scores of the trials, higher is better; a better trial's line is more solid.
         best: Positions of the trials to highlight.
         tips: Text for each line, shown on hovering.
     """

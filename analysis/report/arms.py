@@ -47,6 +47,10 @@ class Arm:
         why: Reason for the change, or that somebody asked for it.
         watch: Metric and deadline by which the change must show an effect.
         rule: Name of the rule whose finding proposes the change.
+
+    Example:
+        >>> Arm({"env.id": "Acrobot-v1"}, "a user asked", "eval/episode_return", "").changes_objective
+        True
     """
 
     change: Mapping[str, Any]
@@ -56,7 +60,7 @@ class Arm:
 
     @property
     def changes_objective(self) -> bool:
-        """Whether it changes what trials are compared by, so that it cannot run beside others."""
+        """True if the arm changes the objective that trials are compared by, and so cannot run beside other arms."""
         return any(path.startswith("env.") for path in self.change)
 
 
@@ -90,14 +94,14 @@ def arms_of(diagnosis: Diagnosis) -> list[Arm]:
 
 
 def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
-    """The words of the command that runs arms beside a control; empty without any, or if the task is not known here.
+    """Build the command that runs arms beside a control; empty without any arm, or if the task is not known here.
 
-    Arms that change the objective are left out: see `own_sweep_command`.
+    Arms that change the objective are left out: `own_sweep_command` has them.
 
     Args:
         history: The run.
-        arms: What to try.
-        folder: Of the sweeps, where the run's own configuration lies if it is a trial.
+        arms: Changes to try.
+        folder: Folder of the sweeps, where the run's own configuration lies if the run is a trial.
     """
     words, base, name = _task(history, folder)
     beside = [arm for arm in arms if not arm.changes_objective]
@@ -111,7 +115,7 @@ def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
 
 
 def own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
-    """Likewise of the command that runs one arm as a sweep of its own, with no control beside it."""
+    """Build the command that runs one arm as a sweep of its own, without a control."""
     words, base, name = _task(history, folder)
     if not words:
         return []
@@ -123,7 +127,7 @@ def own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
 
 
 def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], str]:
-    """The words that set up what a run did (empty if not known here), what else it had as a point, and its name."""
+    """Build the words that set up a run (empty if unknown here), the other settings as a point, and the run's name."""
     sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
     base: dict[str, Any] = {}
     if sweep and trial:
@@ -138,12 +142,12 @@ def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], st
 
 
 def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> list[str]:
-    """The words that set up a sweep as it is on record, wherever it lies now; `***` where a password is asked for.
+    """Build the words that set up a sweep on record, in its present folder; `***` stands for a password.
 
     Args:
-        settings: The sweep's, by dotted path.
-        sweep: Its name.
-        folder: Of the sweeps.
+        settings: Settings of the sweep by dotted path.
+        sweep: Name of the sweep.
+        folder: Folder of the sweeps.
     """
     masked = [f"{path}={value}" for path in _URLS if "***" in (value := str(settings.get(path)))]
     return ["--config-path", str((folder / sweep).absolute()), *_QUIET, f"sweep.folder={folder.absolute()}", *masked]
@@ -165,7 +169,7 @@ def change_text(change: Mapping[str, Any]) -> str:
 
 
 def _foreign(history: History) -> list[str]:
-    """Build the words that set our learner up like a run of another program, from its recorded settings."""
+    """Build the words that set our learner up like a run of another program, from the recorded settings."""
     environment = str(history.setting("env.id") or "")
     actions = {name for name in history.family("train/action/")} | set(history.setting("env.actions") or ())
     if actions >= _TRIAGE_ACTIONS:

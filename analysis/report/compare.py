@@ -56,7 +56,7 @@ def compare_json(compared: Comparison) -> dict[str, Any]:
 
 
 def _json(found: Difference | None) -> list[float] | None:
-    """Mean and interval; None without an interval."""
+    """Return mean and interval; None without an interval."""
     if found is None or not isinstance(found.interval, Interval):
         return None
     return [found.mean, found.interval.low, found.interval.high]

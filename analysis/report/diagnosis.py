@@ -13,7 +13,7 @@ from unstuck.analysis.words import counted, listed
 
 
 def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
-    """Build the diagnosis of a run, without figures, as `python -m unstuck.analysis diagnose` prints it."""
+    """Build the diagnosis of a run, without figures, for `python -m unstuck.analysis diagnose`."""
     history = diagnosis.signals.history
     blocks: list[Block] = [
         Paragraph(verdict(diagnosis), lead=True),
@@ -89,7 +89,7 @@ def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
 
 
 def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
-    """Commands for arms that cannot run beside others."""
+    """Write the commands for arms that cannot run beside others."""
     history = diagnosis.signals.history
     words = [own_sweep_command(history, arm, folder) for arm in arms if arm.changes_objective]
     if not any(words):
@@ -142,7 +142,7 @@ def _finding(ranked: Ranked, title: str, titles: dict[str, str]) -> list[Block]:
 
 
 def _fact(fact: Evidence) -> str:
-    """Format evidence with its source, so that a reader can look the numbers up."""
+    """Format evidence with the metrics behind the numbers, so that a reader can look the numbers up."""
     if not fact.metrics:
         return fact.text
     names = ", ".join(f"`{name}`" for name in fact.metrics[:4]) + (", ..." if len(fact.metrics) > 4 else "")

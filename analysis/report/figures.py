@@ -15,7 +15,7 @@ from unstuck.rl import metrics
 
 
 def figures_of(run: Signals) -> list[Block]:
-    """Draw score, value loss beside its floor, actions, updates and a confusion table, as far as recorded."""
+    """Draw score, value loss beside the floor, actions, updates and a confusion table, as far as recorded."""
     drawn = [_score(run), _returns(run), _value_loss(run), _actions(run), _updates(run), _entropy(run)]
     return [figure for figure in drawn if figure] + confusion(run)
 
@@ -26,7 +26,7 @@ def figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
 
 
 def line_of(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
-    """Make a line of a metric, with the lowest and the highest seed as its band where seeds were recorded."""
+    """Make a line of a metric, with the lowest and the highest seed as a band where seeds were recorded."""
     curve = run.finite(name)
     seeds = [seed for seed in run.history.seeds(name).values() if len(seed)]
     band = []

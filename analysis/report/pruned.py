@@ -50,7 +50,7 @@ def _told(correlation: float, count: int, overlaps: bool) -> str:
 
 
 def _brackets(found: Pruning) -> str:
-    """What the correlations are, and how far chance alone takes them."""
+    """Explain the correlations in brackets, and the size that chance alone gives them."""
     words = (
         "In brackets, how many trials a rank correlation rests on; none is told of fewer than "
         f"{LEAST}. Those that completed were chosen by their rank at the rungs, which hides what was lost; spared "
@@ -65,12 +65,12 @@ def _brackets(found: Pruning) -> str:
 
 
 def _chance(trials: int) -> float:
-    """What Spearman's correlation of so many independent pairs exceeds in one of 40 cases (normal approximation)."""
+    """Compute the size that Spearman's correlation exceeds by chance in one of 40 cases (normal approximation)."""
     return min(1.0, 1.96 / math.sqrt(trials - 1))
 
 
 def _risk(sweep: Sweep, found: Pruning) -> str:
-    """What is known of good trials stopped: only spared ones tell, as the others never got to show it."""
+    """Describe the risk that good trials were stopped: only spared trials tell, since stopped ones never finished."""
     among = " (the control among them)" if sweep.control in found.spared else ""
     who = f"{counted(len(found.spared), 'spared trial')}{among}"
     facts = f"Of {who} that completed, {_would_stop(found)}"
@@ -97,7 +97,7 @@ def _risk(sweep: Sweep, found: Pruning) -> str:
 
 
 def _would_stop(found: Pruning) -> str:
-    """How many spared trials a rung would have stopped, and how these ended."""
+    """Count the spared trials that a rung would have stopped, and name the places where the trials ended."""
     if not found.is_recorded:
         return "it is not on record which ones would have been stopped"
     if not found.doomed:

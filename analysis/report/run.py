@@ -1,4 +1,4 @@
-"""The report of one run: its diagnosis, with figures."""
+"""Report of one run: the diagnosis, with figures."""
 
 from pathlib import Path
 

@@ -56,7 +56,7 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
 
 
 def _range(sweep: Sweep, path: str) -> str:
-    """Format a range as the space states it, or the values of a list of points."""
+    """Format the range that the space states, or the values of a list of points."""
     prefix = f"{_SPACE}{path}."
     kinds = {name.removeprefix(prefix): value for name, value in sweep.settings.items() if name.startswith(prefix)}
     if kinds:
@@ -66,12 +66,12 @@ def _range(sweep: Sweep, path: str) -> str:
 
 
 def what_matters(found: Sequence[Importance]) -> str:
-    """Which setting stands out by PED-ANOVA, the same in the verdict and above the chart.
+    """Name the setting that stands out by PED-ANOVA, in words for the verdict and for the chart.
 
-    It does if its interval lies above all others'.
+    A setting stands out if its interval lies above all others'.
 
     Args:
-        found: The most important first.
+        found: Importances, the most important first.
 
     Returns:
         Empty with fewer than two settings.
@@ -90,13 +90,13 @@ def what_matters(found: Sequence[Importance]) -> str:
 
 
 def beside_the_dashboard(sweep: Sweep, shown: Mapping[str, float], about: str, trials: int) -> str:
-    """What Optuna's dashboard shows as importances, and why they are other numbers than the report's.
+    """Explain why the importances on Optuna's dashboard differ from the report's.
 
     Args:
         sweep: The sweep.
-        shown: The dashboard's, by setting, the most important first.
-        about: What the report's are about, in words.
-        trials: How many these rest on; 0 where the report has none.
+        shown: Importances on the dashboard, by setting, the most important first.
+        about: Subject of the report's importances, in words.
+        trials: Number of trials behind the report's importances; 0 where the report has none.
 
     Returns:
         Empty where the dashboard shows none.
@@ -118,21 +118,21 @@ def beside_the_dashboard(sweep: Sweep, shown: Mapping[str, float], about: str, t
 
 
 def _best_of(share: float, trials: int, noun: str) -> str:
-    """Which trials PED-ANOVA sets apart from which."""
+    """Describe the trials that PED-ANOVA sets apart from all trials."""
     return f"the best {math.ceil(share * trials)} of {counted(trials, noun)}"
 
 
 def importance_blocks(
     sweep: Sweep, found: Sequence[Importance], about: str, trials: int, elsewhere: str
 ) -> list[Block]:
-    """What matters: importances with their uncertainty, interactions, and where good trials lie.
+    """Show importances with their uncertainty, interactions, and where good trials lie.
 
     Args:
         sweep: The sweep.
-        found: The most important first.
-        about: What they are about, in words.
-        trials: How many they rest on.
-        elsewhere: What is said of the same in another place, and why it differs; may be empty.
+        found: Importances, the most important first.
+        about: Subject of the importances, in words.
+        trials: Number of trials behind the importances.
+        elsewhere: Text on the importances shown in another place, and the reason for the difference; may be empty.
     """
     blocks: list[Block] = [Heading("What matters")]
     if not found:
@@ -209,7 +209,7 @@ def _lines(sweep: Sweep) -> list[Block]:
 
 
 def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
-    """Plot the two most important settings against each other, and list how much pairs explain beyond their parts."""
+    """Plot the two most important settings against each other, and list what pairs explain beyond both parts."""
     trials = sweep.ranked()
     paths = [one.path for one in found]
     if len(paths) < 2 or len(trials) < 5:
@@ -237,7 +237,7 @@ def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
 
 
 def axis_of(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
-    """Make an axis of a searched setting: numbers as they are, other values by their position among the values seen."""
+    """Make an axis of a searched setting: numbers as numbers, other values by position among the values seen."""
     values = [trial.values.get(path) for trial in trials]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         numbers = [float(value) for value in values]  # type: ignore[arg-type]
@@ -298,7 +298,12 @@ def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple
 
 
 def short(path: str) -> str:
-    """Return a setting's name without its group."""
+    """Strip the group from a setting's path: return the name alone.
+
+    Example:
+        >>> short("ppo.lr")
+        'lr'
+    """
     return path.rpartition(".")[2]
 
 

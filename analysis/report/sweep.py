@@ -1,4 +1,4 @@
-"""The report of a sweep: the best trial and its lead, the search, how trials ended, what matters, what to run next."""
+"""Report of a sweep: the best trial and its lead, the search, how trials ended, what matters, what to run next."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,16 +28,16 @@ TOP = 10
 
 @dataclass(frozen=True)
 class Findings:
-    """What a sweep's report is made from.
+    """Contents of a sweep's report.
 
     Attributes:
-        sweep: The ledger's record.
-        diagnoses: Of the trials whose curves MLflow holds, by number.
-        importances: Of the searched settings, the most important first; empty where too little is known.
-        importance_at: What they are about, in words.
-        importance_trials: How many trials they rest on.
-        dashboard: The importances that Optuna's dashboard shows, by setting, the most important first.
-        folder: Of all sweeps, for commands.
+        sweep: Record of the sweep in the ledger.
+        diagnoses: Diagnoses of the trials whose curves MLflow holds, by number.
+        importances: Importances of the searched settings, the most important first; empty where too little is known.
+        importance_at: Subject of the importances, in words.
+        importance_trials: Number of trials behind the importances.
+        dashboard: Importances on Optuna's dashboard, by setting, the most important first.
+        folder: Folder of all sweeps, for commands.
     """
 
     sweep: Sweep
@@ -76,7 +76,7 @@ def sweep_document(found: Findings) -> Document:
 
 
 def elsewhere(found: Findings) -> str:
-    """What Optuna's dashboard says matters, and why the report says otherwise; empty where it says nothing."""
+    """Explain why Optuna's dashboard shows other importances than the report; empty where the dashboard shows none."""
     trials = found.importance_trials if found.importances else 0
     return searched.beside_the_dashboard(found.sweep, found.dashboard, found.importance_at, trials)
 
@@ -96,7 +96,7 @@ def _works(found: Findings) -> list[Block]:
 
 
 def could_not_run(sweep: Sweep) -> str:
-    """How many configurations could not run, which are no trials; empty for none."""
+    """Count the configurations that could not run, which are no trials; empty for none."""
     count = len(sweep.trials) - len(sweep.counting)
     return f"; {count} more could not run and do not count" if count else ""
 
@@ -170,7 +170,7 @@ def _best(sweep: Sweep) -> list[Block]:
 
 
 def _judged(sweep: Sweep) -> list[Block]:
-    """All readings of the test part, the verdict of each, and what more than one of them means."""
+    """Tabulate all readings of the test part, each with a verdict, and explain what several readings mean."""
     readings = sweep.judgements.readings
     if not readings:
         return []
@@ -270,7 +270,7 @@ def _all(sweep: Sweep) -> list[Block]:
 
 
 def _value(seeds: int) -> str:
-    """A column's title: a value of one seed has no spread."""
+    """Title a column of values: a value of one seed has no spread."""
     return "value ± seeds" if seeds > 1 else "value"
 
 

@@ -1,4 +1,4 @@
-"""Figures of a sweep: curves of its trials."""
+"""Figures of a sweep: curves of the trials."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from unstuck.rl import metrics
 
 
 def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block]:
-    """Plot the objective of all trials, the best one and the control in colour, and the value loss of these two."""
+    """Plot the objective of all trials, the best one and the control in colour, and the value loss of both."""
     trials = [trial for trial in sweep.trials if len(_points(trial)) > 1]
     if not trials:
         return []
@@ -36,12 +36,12 @@ def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block
 
 
 def _points(trial: Trial) -> list[tuple[float, float]]:
-    """A trial's curve where it is a number."""
+    """Return the finite points of a trial's curve."""
     return [(step, value) for step, value in sorted(trial.curve.items()) if math.isfinite(value)]
 
 
 def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:
-    """The objective's curve with its seeds, by the sweep's axis; a run's own history counts its iterations."""
+    """Make the line of the objective with its seeds on the sweep's axis; a run's own history counts iterations."""
     line = line_of(run, sweep.metric, name, index)
     stride = math.prod(int(run.figure(path) or 1) for path in BATCH) if sweep.axis.in_env_steps else 1
     points = [(step * stride, value) for step, value in line.points]

@@ -12,7 +12,7 @@ from unstuck.analysis.words import counted, give_or_take, listed, number
 
 
 def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
-    """Who won, by how much and how sure; and which setting did it, where one stands out."""
+    """Write the verdict on a sweep: the best trial, the lead and its certainty, and the setting that stands out."""
     best = sweep.best
     if best is None:
         ended = listed([f"{count} {outcome}" for outcome, count in counts(sweep.trials).items()])
@@ -28,7 +28,7 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
 
 
 def judgement_text(sweep: Sweep, reading: Judgement) -> str:
-    """What fresh seeds say of a trial: in the report, in MLflow and where the champion was judged."""
+    """Describe a trial's result on fresh seeds, for the report, for MLflow and for the champion command."""
     on = f"{sweep.metric} {number(reading.estimate.mean)} on {counted(len(reading.champion), 'fresh seed')}"
     found = sweep.judgements.difference(reading)
     if found is None:
@@ -60,11 +60,11 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
 
 
 def choices(sweep: Sweep) -> int:
-    """How many trials the best was chosen among, beside the control: stopped ones too, which lost on the way."""
+    """Count the trials that the best was chosen from, the control left out; stopped trials count as well."""
     return max(1, len(sweep.ranked()) - 1)
 
 
 def _others(sweep: Sweep, best: Trial) -> str:
-    """What was judged on fresh seeds, where it is not the present best."""
+    """Describe the trials judged on fresh seeds when the present best is not one of them."""
     texts = [judgement_text(sweep, reading) for reading in sweep.judgements.distinct]
     return f"; trial {best.number} has not been judged, others have: {'; '.join(texts)}" if texts else ""

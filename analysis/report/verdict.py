@@ -1,4 +1,4 @@
-"""The first sentence on a run: its most basic fault, and how well the run does."""
+"""First sentence on a run: the most basic fault, and how well the run does."""
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
 from unstuck.analysis.diagnosis.standing import State, standing_of
@@ -25,11 +25,16 @@ def verdict(diagnosis: Diagnosis) -> str:
 
 
 def brief(ranked: Ranked) -> str:
-    """Return what a finding claims, without its numbers."""
+    """Return the claim of a finding, without the numbers."""
     return ranked.finding.headline.partition(": ")[0]
 
 
 def lower(text: str) -> str:
-    """Lower the first letter for use within a sentence; names such as F1 and KL keep their capitals."""
+    """Write the first letter in lower case for use within a sentence; names such as F1 and KL keep their capitals.
+
+    Example:
+        >>> lower("Entropy fell"), lower("KL is large"), lower("F1 is low")
+        ('entropy fell', 'KL is large', 'F1 is low')
+    """
     named = text[1:2].isupper() or text[1:2].isdigit()
     return text if named else text[:1].lower() + text[1:]

@@ -1,4 +1,4 @@
-"""Write reports: Markdown with its figures beside, and one HTML page that needs no other file."""
+"""Write reports: Markdown with the figures beside, and one HTML page that needs no other file."""
 
 import shutil
 from pathlib import Path

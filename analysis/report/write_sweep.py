@@ -20,16 +20,16 @@ rung, which all trials reached alike."""
 
 
 def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folder: Path | None = None) -> list[Path]:
-    """Write the report of a sweep into its folder, `report/`.
+    """Write the report of a sweep into the sweep's folder, `report/`.
 
     Args:
         name: Name of the sweep.
         stores: Places of its folder and of MLflow's records.
-        optuna_url: The ledger's URL; None: `optuna.db` in the sweeps' folder.
-        folder: Another folder to write to.
+        optuna_url: URL of the ledger; None: `optuna.db` in the sweeps' folder.
+        folder: Folder to write to instead.
 
     Returns:
-        The files and folders written, to be kept as artifacts of the sweep's MLflow run.
+        Files and folders written, to be kept as artifacts of the sweep's MLflow run.
 
     Raises:
         AnalysisError: There is no such sweep, or the report cannot be written.
@@ -46,7 +46,7 @@ def findings_of(
     Args:
         name: Name of the sweep.
         stores: Places of its folder and of MLflow's records.
-        optuna_url: The ledger's URL, as for `report_sweep`.
+        optuna_url: URL of the ledger, as for `report_sweep`.
         diagnoses: Diagnoses of its trials; None for those that MLflow holds.
     """
     sweep = read_sweep(name, stores.folder, optuna_url)
@@ -62,9 +62,9 @@ def findings_of(
 
 
 def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
-    """What importances are about: values by trial, finite and at one point of all; and what they are, in words.
+    """Choose the values that importances explain, by trial, finite and at one point of all trials; name them in words.
 
-    Of final values the best comes first.
+    Final values are ordered, the best first.
     """
     completed = {trial.number: trial.value or 0.0 for trial in sweep.ranked(COMPLETED)}
     rung = min((entry.iteration for trial in sweep.trials for entry in trial.rungs), default=0)

@@ -1,1 +1,1 @@
-"""Analyse a whole sweep: its trials, importances, interactions, pruning and judgements."""
+"""Analyse a whole sweep: trials, importances, interactions, pruning and judgements."""

@@ -70,12 +70,12 @@ class Importance:
 
 
 def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
-    """A sweep from its ledger, and the judgements of its champions from its folder.
+    """Read a sweep from the ledger, and the judgements of the champions from the sweep's folder.
 
     Args:
-        name: Of the sweep.
-        folder: Of all sweeps; holds `optuna.db` unless a URL is given.
-        url: The ledger's.
+        name: Name of the sweep.
+        folder: Folder of all sweeps; holds `optuna.db` unless a URL is given.
+        url: URL of the ledger.
 
     Raises:
         AnalysisError: There is no such sweep; the message lists those there are.
@@ -87,7 +87,7 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
 
 
 def distributions(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:
-    """Return the ranges of the searched settings, as the sampler draws from them."""
+    """Return the ranges of the searched settings, the sampler's own distributions."""
     study = _study(name, folder, url)
     found: dict[str, BaseDistribution] = {}
     for trial in study.trials:
@@ -107,7 +107,7 @@ def importances(
 
     Args:
         trials: Trials to learn from.
-        values: One value for each trial, taken at the same point of all trials; finite.
+        values: Values of the trials, one each, taken at the same point of all trials; finite.
         ranges: Ranges of the settings.
         sign: 1 where more is better, -1 where less is.
         seed: Seed of resampling and of the forest.
@@ -138,11 +138,11 @@ def importances(
 def dashboard_importances(
     completed: Sequence[Trial], ranges: Mapping[str, BaseDistribution], sign: int = 1
 ) -> dict[str, float]:
-    """The importances that Optuna's dashboard shows, the most important first; empty with fewer than two trials.
+    """Compute the importances on Optuna's dashboard, the most important first; empty with fewer than two trials.
 
     Args:
-        completed: The completed trials, which it takes alone.
-        ranges: Of the settings.
+        completed: Completed trials; the dashboard reads no others.
+        ranges: Ranges of the settings.
         sign: 1 where more is better, -1 where less is.
     """
     if len(completed) < 2:
@@ -165,7 +165,7 @@ def _shares(
 def _study_of(
     trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int
 ) -> optuna.Study:
-    """A study in memory that holds the trials, with a value each, the more the better."""
+    """Make a study in memory that holds the trials, with a value each, the more the better."""
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         [
@@ -191,7 +191,7 @@ def _middle(draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: i
 
 
 def _study(name: str, folder: Path, url: str | None) -> optuna.Study:
-    """The study of a sweep, as its folder knows it; by its name alone where there is no folder."""
+    """Find the study of a sweep by the identity in the sweep's folder; by the name alone where there is no folder."""
     url = url or f"sqlite:///{folder.absolute() / 'optuna.db'}"
     own = identity(folder / name)
     names = study_names(name, own.id) if own and own.id else (name,)

@@ -1,4 +1,4 @@
-"""Interactions of two settings: the variance that a pair explains beyond its parts."""
+"""Interactions of two settings: the variance that a pair explains beyond both parts."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -11,15 +11,15 @@ PER_TERM = 3
 
 
 def interactions(settings: Mapping[str, Sequence[float]], scores: Sequence[float]) -> list[tuple[str, str, float]]:
-    """Pairs of settings, those that explain most beyond their parts first.
+    """Rank pairs of settings by the variance that a pair explains beyond both parts, the most first.
 
     Settings and scores are taken by rank, since objectives are skewed and ranges span orders of magnitude. A quadratic
     of each setting is fitted with and without the pair's product; what counts is the variance explained of each trial
-    by a fit without it (leave one out), so that a term which explains nothing comes out at or below 0.
+    by a fit without the trial (leave one out), so that a term which explains nothing comes out at or below 0.
 
     Args:
         settings: Values by name, one a trial.
-        scores: One a trial.
+        scores: Scores of the trials, one each.
 
     Returns:
         (one, other, gain in the share of variance explained); empty with too few trials for the model, or where all

@@ -1,4 +1,4 @@
-"""What fresh seeds and unseen flows said of a sweep's trials: each reading of the test part, kept in the order made."""
+"""Judgements of trials by fresh seeds and unseen flows: each reading of the test part, in the order made."""
 
 import json
 import math
@@ -26,12 +26,17 @@ class Judgement:
 
     Attributes:
         trial: Number of the trial whose configuration was trained again.
-        searched: Its value in the search.
-        champion: Its value here, one a fresh seed.
-        control: Likewise of the unchanged configuration; empty if that is the trial's own, or if the sweep had none.
-        values: The trial's searched settings by dotted path; None where an old record does not say.
-        at: When, as ISO 8601; empty where an old record does not say.
+        searched: Value of the trial in the search.
+        champion: Values on fresh seeds, one a seed.
+        control: Values of the unchanged configuration on fresh seeds; empty if the trial is the control, or if the
+            sweep had no control.
+        values: Searched settings of the trial by dotted path; None where an old record does not say.
+        at: Time of the reading, as ISO 8601; empty where an old record does not say.
         data: Fingerprint of the flows; None without flows, or where an old record does not say.
+
+    Example:
+        >>> Judgement(trial=3, searched=0.9, champion=(0.8, 0.84)).estimate.mean
+        0.82
     """
 
     trial: int
@@ -44,33 +49,33 @@ class Judgement:
 
     @property
     def estimate(self) -> Estimate:
-        """The trial's value over the fresh seeds."""
+        """Estimate of the trial's value over the fresh seeds."""
         return estimate_over_seeds(self.champion)
 
     def is_about(self, trial: int, values: Mapping[str, Any], searched: float | None) -> bool:
-        """Whether it judged this trial, by its number and its configuration (in an old record, by its value)."""
+        """True if the trial was judged, by number and configuration (in an old record, by number and value)."""
         if self.values is None:
             return self.trial == trial and searched is not None and math.isclose(self.searched, searched, rel_tol=1e-9)
         return self.trial == trial and self.values == values
 
     def has_configuration_of(self, other: "Judgement") -> bool:
-        """Whether both are about one configuration."""
+        """True if both judgements are about one configuration."""
         return self.trial == other.trial and (None in (self.values, other.values) or self.values == other.values)
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """All readings of a sweep's test part.
+    """Every reading of a sweep's test part.
 
     Attributes:
-        readings: The oldest first.
+        readings: Judgements, the oldest first.
     """
 
     readings: Sequence[Judgement] = field(default=())
 
     @property
     def distinct(self) -> list[Judgement]:
-        """One of each configuration: of several the one on the most seeds, since fewer are a part of them."""
+        """Judgements, one for each configuration: the one on the most seeds, since fewer seeds are a part of more."""
         kept: list[Judgement] = []
         for reading in sorted(self.readings, key=lambda reading: -len(reading.champion)):
             if not any(reading.has_configuration_of(other) for other in kept):
@@ -78,11 +83,11 @@ class Judgements:
         return sorted(kept, key=self.readings.index)
 
     def find_judgement(self, trial: int, values: Mapping[str, Any], searched: float | None) -> Judgement | None:
-        """The judgement of a trial; None if it has not been judged."""
+        """Find the judgement of a trial; None if the trial has not been judged."""
         return next((reading for reading in self.distinct if reading.is_about(trial, values, searched)), None)
 
     def difference(self, reading: Judgement) -> Difference | None:
-        """Its trial minus its control, at once with all that were judged so; None where it has no control."""
+        """Compute a trial minus the control, for all judged trials at once; None where the reading has no control."""
         return difference(reading.champion, reading.control, self.comparisons) if reading.control else None
 
     @property
@@ -92,7 +97,7 @@ class Judgements:
 
 
 def read_judgements(report: Path) -> Judgements:
-    """All judgements in a sweep's `report/`, one in the old file included.
+    """Read all judgements in a sweep's `report/`, one in the old file included.
 
     Raises:
         AnalysisError: A file holds something else.
@@ -119,7 +124,7 @@ def add_judgement(report: Path, judgement: Judgement) -> Judgements:
 
 
 def read_again(judgements: Judgements) -> str:
-    """What it means that the test part was read more than once; empty if it was not."""
+    """Warn that the test part was read more than once; empty for a single reading."""
     count, kinds = len(judgements.readings), len(judgements.distinct)
     if count < 2:
         return ""
@@ -132,7 +137,7 @@ def read_again(judgements: Judgements) -> str:
 
 
 def moment(judgement: Judgement) -> str:
-    """When it was made, to the minute."""
+    """Format the time of a judgement, to the minute."""
     return f"{datetime.fromisoformat(judgement.at):%Y-%m-%d %H:%M}" if judgement.at else "not recorded"
 
 

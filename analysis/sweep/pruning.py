@@ -1,4 +1,4 @@
-"""What stopping trials early saved, and what it risked: told by the trials that were not allowed to be stopped."""
+"""Gain and risk of stopping trials early, told by the trials that were not allowed to be stopped."""
 
 import math
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ LEAST = 5
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung.
+    """One rung: the iteration at which trials are judged.
 
     Attributes:
-        number: From 1.
-        iteration: Where the first trial was judged at it.
-        reached: Trials judged at it.
-        stopped: Trials that it stopped.
-        correlation: Spearman's, of the objective here and at the end, over completed trials; NaN with fewer than
-            `LEAST` of them.
-        completed: How many these were.
-        unselected: The same over spared trials alone, which nobody chose by their value here.
-        spared: How many these were.
-        overlaps: Whether the final value averages the evaluation here, as in sweeps of format 1: then the two agree
-            even where all is noise, and neither correlation is told.
+        number: Number of the rung, from 1.
+        iteration: Iteration at which the first trial was judged.
+        reached: Trials judged at the rung.
+        stopped: Trials stopped by the rung.
+        correlation: Spearman's correlation of the objective at the rung and at the end, over completed trials; NaN with
+            fewer than `LEAST` of them.
+        completed: Number of completed trials in the correlation.
+        unselected: Correlation over spared trials alone, which nobody chose by their value at the rung.
+        spared: Number of spared trials in the correlation.
+        overlaps: True if the final value averages the evaluation at the rung, as in sweeps of format 1: then the two
+            agree even where all is noise, and neither correlation is told.
     """
 
     number: int
@@ -46,16 +46,16 @@ class Rung:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What pruning did.
+    """Gain and risk of a sweep's pruning.
 
     Attributes:
         planned: Iterations that all trials together would have had.
-        done: Iterations that they had.
-        rungs: The lowest first.
+        done: Iterations that all trials together had.
+        rungs: Rungs, the lowest first.
         spared: Spared trials that completed, the best first; the control is one of them.
-        doomed: Those of them that a rung would have stopped, each with its place among completed ones, from 1.
-        is_recorded: Whether it is on record which spared trials would have been stopped.
-        finals: How many completed trials there are.
+        doomed: Spared trials that a rung would have stopped, each with its place among completed ones, from 1.
+        is_recorded: True if it is on record which spared trials would have been stopped.
+        finals: Number of completed trials.
     """
 
     planned: int
@@ -73,7 +73,7 @@ class Pruning:
 
 
 def pruning_of(sweep: Sweep) -> Pruning | None:
-    """What pruning did; None in a sweep that stopped nothing and had no rungs."""
+    """Sum up a sweep's pruning; None in a sweep that stopped nothing and had no rungs."""
     trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, COMPLETED)]
     rungs = tuple(_rungs(sweep))
     if not rungs and not any(trial.outcome in STOPPED for trial in trials):
@@ -94,7 +94,7 @@ def pruning_of(sweep: Sweep) -> Pruning | None:
 
 
 def _rungs(sweep: Sweep) -> Iterator[Rung]:
-    """Each rung at which somebody was judged."""
+    """Yield each rung at which a trial was judged."""
     entries = [(trial, entry) for trial in sweep.trials for entry in trial.rungs]
     for number in sorted({entry.rung for _, entry in entries}):
         here = [(trial, entry) for trial, entry in entries if entry.rung == number]
@@ -115,7 +115,7 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
 
 
 def _stopped_at(pruned: Trial) -> int:
-    """The lowest rung that a pruned trial lost at; where that is not on record, the last that it was judged at."""
+    """Find the lowest rung that a pruned trial lost at; if not on record, the last rung that judged the trial."""
     return next((entry.rung for entry in pruned.rungs if entry.would_stop), pruned.rungs[-1].rung)
 
 

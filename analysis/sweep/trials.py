@@ -1,4 +1,4 @@
-"""A sweep's trials as the ledger holds them: what was tried, how each ended, and how it was doing on the way."""
+"""Trials of a sweep in the ledger: the settings tried, the outcome, and the curve until then."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,22 +19,22 @@ VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration with all its seeds.
+    """One configuration with all seeds.
 
     Attributes:
-        number: In the ledger, in MLflow and on the screen.
-        outcome: How it ended; empty while it runs.
-        reason: Why.
+        number: Number of the trial in the ledger, in MLflow and on the screen.
+        outcome: Outcome of the trial; empty while it runs.
+        reason: Reason for the outcome.
         values: Searched settings by dotted path.
-        raw: The same as the sampler saw them, which for some kinds of range is another number.
-        value: Its final value: the mean of its last evaluations; None before the first.
-        seeds: Each seed's own.
-        curve: The objective by the sweep's axis.
-        iterations: How far it came on that axis.
-        seconds: From proposing it to its end.
-        rungs: At which it was judged.
-        run_id: MLflow's; empty where nothing was tracked.
-        is_control: Whether it is on record as the control.
+        raw: Searched settings as the sampler saw them, which for some kinds of range are other numbers.
+        value: Final value: the mean of the last evaluations; None before the first.
+        seeds: Final value of each seed.
+        curve: Objective by the sweep's axis.
+        iterations: Length of the trial on that axis.
+        seconds: Time from proposing the trial to its end.
+        rungs: Entries of the rungs that judged the trial.
+        run_id: Id of the run in MLflow; empty where nothing was tracked.
+        is_control: True if the trial is on record as the control.
     """
 
     number: int
@@ -53,28 +53,28 @@ class Trial:
 
     @property
     def estimate(self) -> Estimate | None:
-        """Its final value over seeds; None without one."""
+        """Estimate of the final value over seeds; None without one."""
         return estimate_over_seeds(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
 
     def at(self, iteration: int) -> float | None:
-        """The objective at the first evaluation from a point of the axis on; None if it did not come so far."""
+        """Return the objective at the first evaluation from a point of the axis on; None if the trial ended before."""
         return next((value for step, value in sorted(self.curve.items()) if step >= iteration), None)
 
     @property
     def spared(self) -> bool:
-        """Whether the scheduler was not allowed to stop it."""
+        """True if the scheduler was not allowed to stop the trial."""
         return any(entry.spared for entry in self.rungs)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep's record.
+    """Record of a sweep.
 
     Attributes:
-        name: Of the sweep, its folder, study and parent run.
-        settings: The composed configuration by dotted path; `space.*` holds what was searched.
-        trials: In the order of their numbers.
-        judgements: What `python -m unstuck.sweeps champion` found, whenever it was asked.
+        name: Name of the sweep, its folder, study and parent run.
+        settings: Composed configuration by dotted path; `space.*` holds what was searched.
+        trials: Trials in the order of their numbers.
+        judgements: Results of `python -m unstuck.sweeps champion`, from every call.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Sweep:
 
     @property
     def metric(self) -> str:
-        """What trials are compared by."""
+        """Metric that trials are compared by."""
         return str(self.settings.get("sweep.metric", metrics.F1))
 
     @property
@@ -95,7 +95,7 @@ class Sweep:
 
     @property
     def axis(self) -> Axis:
-        """What its trials are counted by."""
+        """Axis that counts the progress of trials: iterations or environment steps."""
         settings = self.settings
         batch = math.prod(int(settings.get(path, 1)) for path in BATCH)
         return Axis.choose(
@@ -104,7 +104,7 @@ class Sweep:
 
     @property
     def length(self) -> int:
-        """How far a trial comes on the axis that is not stopped."""
+        """Length on the axis of a trial that is not stopped."""
         return self.axis.length or max((trial.iterations for trial in self.trials), default=0)
 
     @property
@@ -113,7 +113,7 @@ class Sweep:
         return tuple(dict.fromkeys(path for trial in self.trials for path in trial.values))
 
     def ranked(self, *outcomes: str) -> list[Trial]:
-        """Trials that ended so (any, if none is named) and have a finite value, the best first."""
+        """List trials with a finite value and one of the outcomes (any, if none is named), the best first."""
         chosen = [
             trial
             for trial in self.trials
@@ -123,7 +123,7 @@ class Sweep:
 
     @property
     def counting(self) -> list[Trial]:
-        """Trials that count as such: all but those whose configuration could not run."""
+        """Trials that count: all but those whose configuration could not run."""
         return [trial for trial in self.trials if trial.outcome != INFEASIBLE]
 
     @property
@@ -133,13 +133,13 @@ class Sweep:
 
     @property
     def judgement(self) -> Judgement | None:
-        """What fresh seeds say of the best trial; None if they have not been asked about this one."""
+        """Judgement of the best trial on fresh seeds; None if that trial has not been judged."""
         best = self.best
         return self.judgements.find_judgement(best.number, best.values, best.value) if best else None
 
     @property
     def control(self) -> Trial | None:
-        """The trial on record as the control; in a sweep of format 1 trial 0, where it changed nothing."""
+        """Trial on record as the control; in a sweep of format 1 trial 0, if no setting was changed there."""
         marked = next((trial for trial in self.trials if trial.is_control), None)
         if marked or int(self.settings.get("format", 1)) > 1:
             return marked
@@ -151,7 +151,7 @@ class Sweep:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two settings are equal, lists and tuples alike."""
+    """True if two settings are equal, lists and tuples alike."""
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, float) and isinstance(other, float):
@@ -160,7 +160,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def counts(trials: Sequence[Trial]) -> dict[str, int]:
-    """How many trials ended how, the most frequent first."""
+    """Count the trials by outcome, the most frequent first."""
     found: dict[str, int] = {}
     for trial in trials:
         found[trial.outcome or "running"] = found.get(trial.outcome or "running", 0) + 1

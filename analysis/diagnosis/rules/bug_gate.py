@@ -1,4 +1,4 @@
-"""Numbers that a correct PPO cannot show: before anything is tuned, these must be gone.
+"""Numbers that a correct PPO cannot show: a bug to mend before anything is tuned.
 
 On the first minibatch of the first epoch the policy is still the one that acted, so every probability ratio is 1; KL
 divergences are never negative; shares, entropies and explained variances have bounds; and the learning rate in force
@@ -107,13 +107,13 @@ def _learning_rate(run: Signals) -> list[Evidence]:
 
 
 def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:
-    """Whether a rate is the one set, or what a linear schedule has left of it when its rollout is done."""
+    """True if a rate equals the setting, or the part that a linear schedule has left after the rollout."""
     left = 1 - run.done(rate.iterations[0]) if run.setting("ppo.lr_schedule") == "linear" else 1.0
     return (left - 0.05) * wanted <= rate.mean <= 1.05 * wanted
 
 
 def _targets(run: Signals) -> list[Evidence]:
-    """Targets beyond returns, where what is left of an episode cannot be more than all of it."""
+    """Find targets beyond returns, in environments where the rest of an episode is never more than the whole."""
     fact = beyond(run) if run.setting("env.id") in NEVER_BEYOND else None
     return [fact] if fact else []
 

@@ -1,4 +1,4 @@
-"""The critic underfits: the returns could be predicted from the observation, and the critic does not predict them.
+"""The critic underfits: the observation predicts the returns, and the critic does not.
 
 The counterpart of `value_floor`: the part of the loss above the floor is the critic's own, and can be removed.
 """
@@ -79,7 +79,7 @@ def _facts(*windows: Window | None) -> list[Evidence]:
 
 
 def _below(window: Window) -> str:
-    """Why an excess is below 0, where it is."""
+    """Explain an excess below 0; empty for an excess above 0."""
     return f" (below 0, {FITTED})" if window.metric == metrics.VALUE_LOSS_EXCESS and window.mean < 0 else ""
 
 

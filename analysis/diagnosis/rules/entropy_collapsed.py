@@ -1,4 +1,4 @@
-"""Entropy collapsed early: the policy stopped exploring before it had learned which actions pay."""
+"""Entropy collapsed early: the policy stopped exploring before the policy had learned which actions pay."""
 
 import math
 
@@ -80,7 +80,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _gone(run: Signals, when: int) -> tuple[float, int] | None:
-    """Triage: compute the share of the way to a perfect return that the greedy policy had made, and when.
+    """Compute, for triage, the greedy policy's share of the way to a perfect return, and the iteration.
 
     The return of the sampled policy lags behind: an episode may take many iterations, of policies that were worse.
 

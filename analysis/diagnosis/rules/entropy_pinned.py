@@ -1,4 +1,4 @@
-"""Entropy pinned at its maximum: the entropy bonus outweighs the advantages, or the advantages hold no signal."""
+"""Entropy pinned at the maximum: the entropy bonus outweighs the advantages, or the advantages hold no signal."""
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules import policy_frozen
@@ -20,7 +20,7 @@ better, if its updates are large enough to move a policy. Under a heavy bonus th
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check if entropy has left its maximum."""
+    """Check if entropy has left the maximum."""
     most = run.entropy_range
     entropy = run.late(metrics.ENTROPY)
     if entropy is None or most is None or run.done(run.history.last_iteration) < GRACE:

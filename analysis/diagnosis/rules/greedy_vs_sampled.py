@@ -72,7 +72,10 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _shifted(run: Signals) -> Evidence | None:
-    """Triage: compare observations in evaluation with those in training. Elsewhere they depend on the policy."""
+    """Compare, for triage, observations in evaluation with those in training.
+
+    Elsewhere observations depend on the policy.
+    """
     shift = run.whole(metrics.OBSERVATION_SHIFT)
     if shift is None or not run.is_triage or len(shift.values) < LASTS or shift.median < SHIFTED:
         return None
@@ -89,7 +92,7 @@ def _near_uniform(share: float | None) -> tuple[Support, str]:
 
 
 def _flagged(run: Signals) -> list[tuple[Evidence, float]]:
-    """Triage: compare by counts what the sampled and the greedy policy let through."""
+    """Compare, for triage, the shares of flows that the sampled and the greedy policy allow."""
     counts, shares = run.confusion, run.shares(metrics.ACTION_PREFIX)
     if counts.empty or "allow" not in shares:
         return []
@@ -132,7 +135,7 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
 def _noise(curve: "pd.Series[float]") -> float:
     """Estimate the noise of a curve from differences of neighbouring values, so that a trend does not count as noise.
 
-    The median of the absolute difference of two normal values is 0.6745 * sqrt(2) of their spread.
+    The median absolute difference of two normal values is 0.6745 * sqrt(2) times the spread of one value.
     """
     return float(np.median(np.abs(np.diff(curve.to_numpy())))) / 0.954 if len(curve) > 1 else 0.0
 

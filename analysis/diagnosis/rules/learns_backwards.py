@@ -1,8 +1,8 @@
-"""The policy gets worse: updates go against their advantages, or the return falls from the start.
+"""The policy gets worse: updates go against the advantages, or the return falls from the start.
 
-Where a learner records whether its updates follow the advantages, a wrong sign shows at once. Elsewhere the return
-tells: noise leaves the return where it was, and steps that are too large throw it about; a return that falls steadily
-below the untrained policy's means that the wrong thing is optimised.
+Where a learner records whether updates follow the advantages, a wrong sign shows at once. Elsewhere the return tells:
+noise leaves the return at the same level, and steps that are too large throw the return about; a return that falls
+steadily below the untrained policy's means that the wrong thing is optimised.
 """
 
 import math

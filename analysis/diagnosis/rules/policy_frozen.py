@@ -1,7 +1,7 @@
 """The policy does not move: not a lack of exploration, but updates that do not arrive.
 
 A policy in training leaves its first, nearly uniform, behaviour within tens of iterations. A policy whose action
-shares, entropy and greedy decisions stay the same through a whole run is not updated, whatever the losses say.
+shares, entropy and greedy decisions stay the same through a whole run is not updated, even if the losses change.
 """
 
 from functools import lru_cache
@@ -59,7 +59,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _has_settled(run: Signals) -> bool:
-    """True if the policy had a decision to make, and has made it."""
+    """True if entropy is so low that the policy has made its decision."""
     entropy, most = run.late(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_range
     return entropy is not None and most is not None and entropy.mean < SETTLED * most
 

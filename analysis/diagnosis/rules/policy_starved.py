@@ -1,7 +1,8 @@
-"""The value loss starves the policy: it directs a shared trunk, or uses up a shared gradient clip.
+"""The value loss starves the policy: the value loss directs a shared trunk, or uses up a shared gradient clip.
 
-Adam cancels a constant factor of a loss, so value_coef hardly acts in a critic with a network of its own. It acts
-through what both losses share: the trunk, and the gradient clip, which with a large adam_eps leaves the policy no step.
+Adam cancels a constant factor of a loss, so value_coef hardly acts in a critic with a network of its own. The factor
+acts through what both losses share: the trunk, and the gradient clip, which with a large adam_eps leaves the policy no
+step.
 """
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness

@@ -1,4 +1,4 @@
-"""No reward has been found: all episodes return the same, so nothing tells one action from another."""
+"""No reward has been found: all episodes return the same, so nothing tells one action from the next."""
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals, Window

@@ -1,9 +1,9 @@
-"""The signal is lost: advantages tell the policy little or nothing about its actions.
+"""The signal is lost: advantages tell the policy little or nothing about the actions taken.
 
-Measured where a learner records it: do updates follow their advantages, do rewards depend on observations. Elsewhere
-the result tells: a policy moved by a signal gets better within few updates; a policy moved as far by noise walks at
-random, or settles on the action that pays best on average, blind to observations. Reported only where sizes and scales
-are in order, since all other causes show there.
+Measured where a learner records the signal: do updates follow the advantages, do rewards depend on observations.
+Elsewhere the result tells: a policy moved by a signal gets better within few updates; a policy moved as far by noise
+walks at random, or settles on the action that pays best on average, blind to observations. Reported only where sizes
+and scales are in order, since all other causes show there.
 """
 
 import math
@@ -50,7 +50,7 @@ FORESEEN = 0.05
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare how far the policy has been moved with what came of it."""
+    """Compare the distance that the policy has moved with the improvement of the run."""
     kl, lately = run.whole(metrics.APPROX_KL), run.late(metrics.APPROX_KL)
     returns = run.whole(metrics.TRAIN_RETURN)
     if kl is None or lately is None or returns is None or len(returns.values) < POINTS:
@@ -81,7 +81,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _unlearned(run: Signals, moved: float) -> Evidence | None:
-    """True if nothing was learned from updates that moved the policy this far."""
+    """Return evidence that updates moved the policy and nothing was learned; None if something was."""
     return _blind(run, moved) if run.is_triage and run.has(metrics.F1) else _flat(run)
 
 
@@ -95,7 +95,7 @@ def _collapsed(run: Signals) -> bool:
 
 
 def _blind(run: Signals, moved: float) -> Evidence | None:
-    """Triage: check if F1 and return are hardly better than those of the best policy that does not look at flows."""
+    """Check, for triage, if F1 and return are hardly better than the best of policies that do not look at flows."""
     level, returns = run.late(metrics.F1, share=0.0), run.late(metrics.TRAIN_RETURN)
     if level is None or returns is None or not run.trivial_f1:
         return None
@@ -117,7 +117,7 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
 
 
 def _flat(run: Signals) -> Evidence | None:
-    """Elsewhere: check if neither the sampled nor the greedy return has risen since the start."""
+    """Check, outside triage, if neither the sampled nor the greedy return has risen since the start."""
     returns = run.whole(metrics.TRAIN_RETURN)
     for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
         start, late, curve = run.early(name, 4), run.late(name), run.trend(name)

@@ -1,8 +1,8 @@
-"""Targets beyond what episodes return: a sign of values that go on where an episode has ended, and seldom a proof.
+"""Targets beyond the returns of episodes: a sign of values that go on after an episode has ended, and seldom a proof.
 
-A correct PPO shows it as well. Where an episode is cut off, its value goes on by right (bootstrapping). Where steps
-cost and the end pays, what is left of an episode is more than all of it. Where those episodes are long that return
-much, most steps lie in them, and the mean over episodes is less than the mean over steps. And returns that rise lag
+A correct PPO may show the same. Where an episode is cut off, the value goes on by right (bootstrapping). Where steps
+cost and the end pays, the rest of an episode is more than the whole. Where the episodes that return much are long, most
+steps lie in long episodes, and the mean over episodes is less than the mean over steps. And returns that rise lag
 behind targets.
 """
 
@@ -29,7 +29,7 @@ IN_A_ROW = 5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Look for targets beyond returns, where a correct PPO may show them."""
+    """Look for targets beyond returns, in environments where a correct PPO may have some."""
     fact = None if run.setting("env.id") in NEVER_BEYOND else beyond(run)
     if fact is None:
         return None
@@ -55,7 +55,10 @@ def examine(run: Signals) -> Finding | None:
 
 
 def beyond(run: Signals) -> Evidence | None:
-    """Targets beyond returns in the last iterations; None where they are not, or where rising returns explain it."""
+    """Return evidence that targets exceed returns in the last iterations; None if rising returns explain the excess.
+
+    None as well where targets do not exceed returns.
+    """
     targets, returns = run.finite(metrics.TARGET_MEAN), run.finite(metrics.TRAIN_RETURN)
     gamma = run.figure("ppo.gamma")
     saturated = run.late(metrics.SATURATED_SHARE)

@@ -1,4 +1,4 @@
-"""Units saturated, or died, during training: their weights hardly learn any more."""
+"""Units saturated, or died, during training: the weights of dead units hardly learn any more."""
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules import critic_underfits, inputs_unscaled

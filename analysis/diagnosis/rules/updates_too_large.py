@@ -25,7 +25,7 @@ MEMORISED = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check the size of the run's updates, and if the run suffers from them."""
+    """Check the size of the run's updates, and if large updates harm the run."""
     kl, clipped, change = (
         _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
     )
@@ -71,7 +71,7 @@ def _size(part: Window) -> str:
 
 
 def _memorised(run: Signals) -> list[Evidence]:
-    """Describe a value loss below its floor: the critic has learned the rollout by heart."""
+    """Describe a value loss below the floor: the critic has learned the rollout by heart."""
     excess = run.late(metrics.VALUE_LOSS_EXCESS)
     if excess is None or not run.returns_normalised or excess.mean > -MEMORISED:
         return []

@@ -1,7 +1,7 @@
-"""Updates are too small: the policy improves far slower than its data allow, if at all.
+"""Updates are too small: the policy improves far slower than the data allow, if at all.
 
 Two sizes tell: how far an update moves the parameters, and how far it moves the policy. Both small: steps are small.
-Only the second small: the steps serve another loss, as where the value loss has the whole gradient.
+Only the second small: the steps serve the other loss, as where the value loss has the whole gradient.
 """
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
@@ -39,7 +39,7 @@ GRACE = 8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check the size of updates while the policy has not decided, or where target_kl ends them."""
+    """Check the size of updates while the policy has not decided, or where target_kl ends updates early."""
     entropy, most = run.late(metrics.ENTROPY), run.entropy_range
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.late(metrics.APPROX_KL), run.late(metrics.UPDATE_NORM)
@@ -76,7 +76,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _held(run: Signals, kl: Window, most: float) -> bool:
-    """True if a target_kl ends updates that is lower than their usual size, and than `most`."""
+    """True if target_kl, at most `most`, ends more than half of the updates."""
     limit = run.figure("ppo.target_kl")
     if limit is None or limit > most:
         return False

@@ -1,4 +1,4 @@
-"""The value loss explodes or is not finite; or it did, and normalising returns ended the explosion."""
+"""The value loss explodes or is not finite; or the loss did explode, and normalised returns ended the explosion."""
 
 import math
 
@@ -22,7 +22,7 @@ STEADY = 2.0
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the value loss with its own start."""
+    """Compare the value loss with the loss at the start of the run."""
     for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM):
         curve = run.history.curve(name)
         broken = curve[~(curve.abs() < math.inf)]

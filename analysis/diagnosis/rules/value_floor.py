@@ -1,7 +1,7 @@
-"""The value loss is at its floor: the rest is the future, which no critic can predict.
+"""The value loss is at the floor: the rest is the future, which no critic can predict.
 
-A probe measures the floor where the run has one (`train/value_floor`); else the formula in `analysis.floor` bounds it,
-if returns are normalised. At the floor neither value_coef nor the learning rate can lower the loss. Gamma can.
+A probe measures the floor where the run has one (`train/value_floor`); else the formula in `analysis.floor` bounds the
+floor, if returns are normalised. At the floor neither value_coef nor the learning rate can lower the loss. Gamma can.
 """
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
@@ -24,7 +24,7 @@ USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the value loss with its floor."""
+    """Compare the value loss with the floor."""
     loss = run.late(metrics.VALUE_LOSS)
     if loss is None:
         return None
@@ -58,7 +58,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def beside_the_floor(loss: Window, floor: Window) -> str:
-    """A value loss and its floor in words, and where it lies below, why it can."""
+    """Describe a value loss beside the floor, with the reason where the loss lies below the floor."""
     text = f"value loss {number(loss.mean, 3)}, floor {give_or_take(floor.mean, floor.spread)}"
     return f"{text} (below it, {FITTED})" if loss.mean < floor.mean else text
 
@@ -122,7 +122,7 @@ def _explained(run: Signals) -> list[Evidence]:
 
 
 def _because(run: Signals, explained: float) -> str:
-    """Say what makes the floor, and where the floor would be at another gamma."""
+    """Name the cause of the floor, and the floor at a lower gamma."""
     gamma, gae_lambda = run.figure("ppo.gamma"), run.figure("ppo.gae_lambda")
     if gamma is None or gae_lambda is None or not run.steps_are_independent:
         return ""
@@ -173,7 +173,7 @@ def _remedies(run: Signals) -> tuple[Remedy, ...]:
 
 
 def _blamed(run: Signals, why: str) -> tuple[Cause, ...]:
-    """List the usual explanations of such a value loss."""
+    """List the usual explanations of a high value loss, value_coef and learning rate, as open causes."""
     return tuple(
         Cause(
             f"{name} too low{'' if value is None else f' ({number(value)})'}",

@@ -94,7 +94,7 @@ def _audit(options: argparse.Namespace) -> int:
         for line in mend(find_sweep(*where)):
             print(f"repaired: {line}", file=sys.stderr if options.json else sys.stdout)
     found = audit(find_sweep(*where))  # anew: a repair gives an old sweep its id
-    print(found.as_json() if options.json else "\n".join(found.describe()))
+    print(found.to_json() if options.json else "\n".join(found.describe()))
     return 0 if found.is_clean else 1
 
 

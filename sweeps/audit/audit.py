@@ -11,7 +11,7 @@ from unstuck.records.lock import hold_lock, is_running
 from unstuck.records.mlflow.runs import adopt_runs, settle_runs
 from unstuck.sweeps.audit.compare import Finding, compare
 from unstuck.sweeps.audit.repair import repair
-from unstuck.sweeps.audit.snapshot import Snapshot, take
+from unstuck.sweeps.audit.snapshot import Snapshot, read_snapshot
 from unstuck.sweeps.config.identity import identify
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -43,13 +43,13 @@ class Audit:
     def describe(self) -> Iterator[str]:
         """In words: a line for each difference and for each open trial, then all in one line."""
         yield from map(str, self.findings)
-        for entry in self._open():
+        for entry in self._list_open():
             at = self.snapshot.axis.describe_step(entry.last_step) if entry.curve else "its start"
             how = "running" if self.is_running else f"open; resume={self.name} goes on with it"
             yield f"trial {entry.number}: at {at}, {how}"
         outcomes = Counter(str(entry.outcome) for entry in self.snapshot.entries if not entry.is_open)
         counts = [f"{count} {outcome}" for outcome, count in outcomes.most_common()]
-        counts += [f"{count} open"] if (count := len(self._open())) else []
+        counts += [f"{count} open"] if (count := len(self._list_open())) else []
         trials = f"{self.name}: {len(self.snapshot.entries)} trials ({', '.join(counts) or 'none'})"
         compared = (
             "the ledger, MLflow and the checkpoints"
@@ -60,19 +60,19 @@ class Audit:
         verdict = f"{compared} agree" if self.is_clean else f"{number} difference{'s' if number > 1 else ''}"
         yield f"{trials}: {verdict}"
 
-    def as_json(self) -> str:
+    def to_json(self) -> str:
         """The same for a program."""
         return json.dumps(
             {
                 "sweep": self.name,
                 "trials": len(self.snapshot.entries),
-                "open": [entry.number for entry in self._open()],
+                "open": [entry.number for entry in self._list_open()],
                 "findings": [asdict(finding) for finding in self.findings],
             },
             indent=2,
         )
 
-    def _open(self) -> list[Entry]:
+    def _list_open(self) -> list[Entry]:
         return [entry for entry in self.snapshot.entries if entry.is_open]
 
 
@@ -85,12 +85,12 @@ def audit(config: SweepConfig) -> Audit:
     Raises:
         SweepError, TrackingError: A record cannot be read.
     """
-    snapshot = take(config)
+    snapshot = read_snapshot(config)
     findings = compare(snapshot)
     running = is_running(config.own_folder)
     if findings and running:  # a trial may have ended while its records were read: what differs still, differs
         time.sleep(SETTLES_S)
-        snapshot = take(config)
+        snapshot = read_snapshot(config)
         findings = [finding for finding in compare(snapshot) if finding in findings]
     return Audit(str(config.sweep.name), snapshot, findings, running)
 
@@ -108,5 +108,5 @@ def mend(config: SweepConfig) -> list[str]:
         if config.format == 1 and config.tracking.name == "mlflow":
             adopt_runs(config.reference, {entry.run_id for entry in ledger.entries()})
         settle_runs(config.reference)
-        snapshot = take(config)
+        snapshot = read_snapshot(config)
         return repair(config, snapshot, compare(snapshot))

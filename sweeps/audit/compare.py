@@ -75,20 +75,20 @@ def compare(snapshot: Snapshot) -> list[Finding]:
     An open trial, which a resume continues, is compared as far as it went: MLflow may be behind the ledger, and may
     show the trial as running.
     """
-    found = [*_own_run(snapshot), *_orphans(snapshot)]
+    found = [*_check_own_run(snapshot), *_list_orphans(snapshot)]
     for number, times in Counter(entry.number for entry in snapshot.entries).items():
         if times > 1:
             found.append(Finding(number, Kind.DUPLICATE, f"the ledger has it {times} times", RESTORE))
     for entry in snapshot.entries:
-        found += _in_ledger(entry)
+        found += _check_ledger(entry)
         if snapshot.runs is not None:
-            found += _in_mlflow(snapshot, entry, snapshot.runs)
+            found += _check_mlflow(snapshot, entry, snapshot.runs)
         if snapshot.saved is not None:
-            found += _in_folder(snapshot, entry, snapshot.saved.get(entry.number, SavedTrial()))
+            found += _check_checkpoint(snapshot, entry, snapshot.saved.get(entry.number, SavedTrial()))
     return found
 
 
-def _own_run(snapshot: Snapshot) -> Iterator[Finding]:
+def _check_own_run(snapshot: Snapshot) -> Iterator[Finding]:
     """Check the sweep's own run in MLflow: there is one, and the runs of all trials lie below it."""
     if snapshot.runs is None:
         return
@@ -105,7 +105,7 @@ def _own_run(snapshot: Snapshot) -> Iterator[Finding]:
             yield Finding(run.trial, Kind.DISAGREEMENT, what, REWRITE)
 
 
-def _orphans(snapshot: Snapshot) -> Iterator[Finding]:
+def _list_orphans(snapshot: Snapshot) -> Iterator[Finding]:
     """List trials that MLflow or the folder has and the ledger lacks.
 
     They are never mended: the orphan may be all that is left of a trial.
@@ -121,7 +121,7 @@ def _orphans(snapshot: Snapshot) -> Iterator[Finding]:
         yield Finding(number, Kind.LOST, what, "restore the ledger from a copy, or delete the folder")
 
 
-def _in_ledger(entry: Entry) -> Iterator[Finding]:
+def _check_ledger(entry: Entry) -> Iterator[Finding]:
     """Check that the ledger's record of a trial is consistent."""
     if entry.is_open:
         return
@@ -133,7 +133,7 @@ def _in_ledger(entry: Entry) -> Iterator[Finding]:
         yield Finding(entry.number, Kind.DISAGREEMENT, what, RESTORE)
 
 
-def _in_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> Iterator[Finding]:
+def _check_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> Iterator[Finding]:
     """Check that MLflow's record of a trial equals the records of ledger and checkpoint."""
     own = [run for run in runs if run.trial == entry.number]
     if not own:
@@ -146,16 +146,18 @@ def _in_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> 
         yield Finding(entry.number, Kind.DUPLICATE, f"MLflow has {len(own)} runs of it: {listed}", remedy)
         return
     run = own[0]
-    yield from _end(entry, run)
-    yield from _parameters(entry, run)
-    yield from _repeated_steps(entry, run, snapshot.axis)
-    yield from _gaps(entry, run, snapshot)
-    objective = _by_step(run, snapshot.metric)
-    yield from _differences(entry, (snapshot.metric, snapshot.axis), (MLFLOW, objective), ("the ledger", entry.curve))
-    yield from _history(entry, run, (snapshot.saved or {}).get(entry.number, SavedTrial()), snapshot.axis)
+    yield from _compare_ends(entry, run)
+    yield from _compare_parameters(entry, run)
+    yield from _find_repeated_steps(entry, run, snapshot.axis)
+    yield from _find_gaps(entry, run, snapshot)
+    objective = _map_by_step(run, snapshot.metric)
+    yield from _compare_curves(
+        entry, (snapshot.metric, snapshot.axis), (MLFLOW, objective), ("the ledger", entry.curve)
+    )
+    yield from _compare_history(entry, run, (snapshot.saved or {}).get(entry.number, SavedTrial()), snapshot.axis)
 
 
-def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     """Compare status, outcome, reason and summary."""
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
     if entry.is_open:
@@ -175,13 +177,13 @@ def _end(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
         *((name, run.curves[name][-1].value if name in run.curves else None, v) for name, v in entry.summary.items()),
     ]
     for name, theirs, ours in pairs:
-        if as_kept(theirs) != as_kept(ours):
+        if convert_to_stored(theirs) != convert_to_stored(ours):
             yield Finding(
                 entry.number, Kind.DISAGREEMENT, f"MLflow's {name} is {theirs!r}, the ledger's {ours!r}", REWRITE
             )
 
 
-def _parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
+def _compare_parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     for name, value in flatten(entry.values).items():
         theirs, ours = run.params.get(name), storable(value, PARAM_LENGTH)
         if theirs != ours and not (theirs is None and entry.is_open):
@@ -189,44 +191,46 @@ def _parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
 
 
-def _repeated_steps(entry: Entry, run: TrackedRun, axis: Axis) -> Iterator[Finding]:
+def _find_repeated_steps(entry: Entry, run: TrackedRun, axis: Axis) -> Iterator[Finding]:
     for name, points in run.curves.items():
         times = Counter(point.step for point in points)
         twice = sorted(step for step, count in times.items() if count > 1)
         if twice and not is_summary(name):
-            yield Finding(entry.number, Kind.CURVE, f"MLflow's {name} has {_some(twice, axis)} more than once", REWRITE)
+            yield Finding(
+                entry.number, Kind.CURVE, f"MLflow's {name} has {_list_steps(twice, axis)} more than once", REWRITE
+            )
             return  # one is enough: what is written twice is written twice under every name
 
 
-def _gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Finding]:
+def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Finding]:
     """Check that the value loss is there at each iteration, from the first to the trial's last."""
     axis, stride = snapshot.axis, snapshot.strides.get(entry.number, 1)
-    steps = _by_step(run, metrics.VALUE_LOSS).keys()
-    last = max(steps, default=0) if entry.is_open else last_step(entry)
+    steps = _map_by_step(run, metrics.VALUE_LOSS).keys()
+    last = max(steps, default=0) if entry.is_open else find_last_step(entry)
     whole = range(stride, last + 1, stride)
     if missing := sorted(set(whole) - steps):
-        what = f"MLflow's {metrics.VALUE_LOSS} lacks {_some(missing, axis)} of {last}"
+        what = f"MLflow's {metrics.VALUE_LOSS} lacks {_list_steps(missing, axis)} of {last}"
         yield Finding(entry.number, Kind.CURVE, what, REWRITE)
     if beyond := sorted(steps - set(whole)):
-        what = f"MLflow's {metrics.VALUE_LOSS} has {_some(beyond, axis)}, but the trial ended at {last}"
+        what = f"MLflow's {metrics.VALUE_LOSS} has {_list_steps(beyond, axis)}, but the trial ended at {last}"
         yield Finding(entry.number, Kind.CURVE, what, REWRITE)
 
 
-def _history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axis) -> Iterator[Finding]:
+def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axis) -> Iterator[Finding]:
     """Compare each metric in MLflow with the checkpoint's history, as far as the history goes."""
     if not is_whole(saved):
         return  # said of the checkpoint itself
-    records = [record for record in saved.records if entry.is_open or record.step <= last_step(entry)]
+    records = [record for record in saved.records if entry.is_open or record.step <= find_last_step(entry)]
     reaches = max((record.step for record in records), default=0)
     history: dict[str, dict[int, float]] = {}
     for record in records:
         for name, value in record.metrics.items():
             history.setdefault(name, {})[record.step] = value
     for name, ours in history.items():
-        if is_own_word(name):
+        if is_logged_per_process(name):
             continue
-        theirs = {step: value for step, value in _by_step(run, name).items() if step <= reaches}
-        found = list(_differences(entry, (name, axis), (MLFLOW, theirs), ("its checkpoint", ours)))
+        theirs = {step: value for step, value in _map_by_step(run, name).items() if step <= reaches}
+        found = list(_compare_curves(entry, (name, axis), (MLFLOW, theirs), ("its checkpoint", ours)))
         if found:
             yield from found
             return  # one metric is enough: others lack the same steps
@@ -237,38 +241,45 @@ def is_whole(saved: SavedTrial) -> bool:
     return all(record.iteration == place for place, record in enumerate(saved.records, start=1))
 
 
-def _in_folder(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
+def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
     """Check that the checkpoint's history is consistent and equals the ledger's record."""
     number, metric, axis = entry.number, snapshot.metric, snapshot.axis
     steps = [record.step for record in saved.records]
     if saved.error:
-        yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", _remedy(entry))
+        yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", _choose_remedy(entry))
         return
     if not steps and not entry.is_open:
         return  # an ended trial's folder may have been deleted, for the space
     if not steps and entry.curve:
-        yield Finding(number, Kind.LOST, f"its checkpoint is gone, the ledger is at {last_step(entry)}", _remedy(entry))
+        yield Finding(
+            number,
+            Kind.LOST,
+            f"its checkpoint is gone, the ledger is at {find_last_step(entry)}",
+            _choose_remedy(entry),
+        )
         return
     if not is_whole(saved):
-        yield Finding(number, Kind.CURVE, f"its checkpoint has a history of {_some(steps, axis)}", _remedy(entry))
+        yield Finding(
+            number, Kind.CURVE, f"its checkpoint has a history of {_list_steps(steps, axis)}", _choose_remedy(entry)
+        )
     theirs = {record.step: record.metrics[metric] for record in saved.records if metric in record.metrics}
     # Saved before it is reported: where a worker or the driver died in between, the checkpoint is ahead.
     if entry.is_open or entry.outcome is Outcome.CRASHED:
-        theirs = {step: value for step, value in theirs.items() if step <= last_step(entry)}
-    elif steps and steps[-1] != last_step(entry):
-        what = f"its checkpoint stands at {axis.describe_step(steps[-1])}, by the ledger it ended at {last_step(entry)}"
-        yield Finding(number, Kind.DISAGREEMENT, what, _remedy(entry))
-    yield from _differences(entry, (metric, axis), ("its checkpoint", theirs), ("the ledger", entry.curve))
+        theirs = {step: value for step, value in theirs.items() if step <= find_last_step(entry)}
+    elif steps and steps[-1] != find_last_step(entry):
+        what = f"its checkpoint stands at {axis.describe_step(steps[-1])}, by the ledger it ended at {find_last_step(entry)}"
+        yield Finding(number, Kind.DISAGREEMENT, what, _choose_remedy(entry))
+    yield from _compare_curves(entry, (metric, axis), ("its checkpoint", theirs), ("the ledger", entry.curve))
 
 
-def _remedy(entry: Entry) -> str:
+def _choose_remedy(entry: Entry) -> str:
     """Return the remedy for a checkpoint that cannot be used."""
     if entry.is_open:
         return "a resume trains it from its start"
     return f"delete trials/{entry.number:04d}: ledger and MLflow have all but its weights"
 
 
-def last_step(entry: Entry) -> int:
+def find_last_step(entry: Entry) -> int:
     """The last step of the sweep's axis that the ledger knows of."""
     last = max(entry.curve, default=0)
     return last if entry.is_open else read_last_step(entry.summary, last)
@@ -277,7 +288,7 @@ def last_step(entry: Entry) -> int:
 Curve = Mapping[int, float]
 
 
-def _differences(
+def _compare_curves(
     entry: Entry, metric: tuple[str, Axis], one: tuple[str, Curve], truth: tuple[str, Curve]
 ) -> Iterator[Finding]:
     """List differences between two records' curves of a metric.
@@ -286,26 +297,34 @@ def _differences(
     """
     (name, axis), (whose, theirs), (who, ours) = metric, one, truth
     in_mlflow = whose == MLFLOW
-    remedy = REWRITE if in_mlflow else _remedy(entry)
+    remedy = REWRITE if in_mlflow else _choose_remedy(entry)
     upto = max(theirs, default=0) if in_mlflow and entry.is_open else math.inf
     if missing := sorted(step for step in ours.keys() - theirs.keys() if step <= upto):
-        yield Finding(entry.number, Kind.CURVE, f"{name} lacks {_some(missing, axis)} in {whose}, not in {who}", remedy)
+        yield Finding(
+            entry.number, Kind.CURVE, f"{name} lacks {_list_steps(missing, axis)} in {whose}, not in {who}", remedy
+        )
     if extra := sorted(theirs.keys() - ours.keys()):
-        yield Finding(entry.number, Kind.CURVE, f"{name} has {_some(extra, axis)} in {whose}, not in {who}", remedy)
-    differing = [step for step in sorted(theirs.keys() & ours.keys()) if as_kept(theirs[step]) != as_kept(ours[step])]
+        yield Finding(
+            entry.number, Kind.CURVE, f"{name} has {_list_steps(extra, axis)} in {whose}, not in {who}", remedy
+        )
+    differing = [
+        step
+        for step in sorted(theirs.keys() & ours.keys())
+        if convert_to_stored(theirs[step]) != convert_to_stored(ours[step])
+    ]
     if differing:
         step = differing[0]
-        what = f"{name} is {theirs[step]} at {_some(differing[:1], axis)} in {whose}, {ours[step]} in {who}"
+        what = f"{name} is {theirs[step]} at {_list_steps(differing[:1], axis)} in {whose}, {ours[step]} in {who}"
         if others := len(differing) - 1:
             what += f", and differs at {others} more"
         yield Finding(entry.number, Kind.DISAGREEMENT, what, remedy)
 
 
-def _by_step(run: TrackedRun, name: str) -> dict[int, float]:
+def _map_by_step(run: TrackedRun, name: str) -> dict[int, float]:
     return {point.step: point.value for point in run.curves.get(name, ())}
 
 
-def as_kept(value: object) -> object:
+def convert_to_stored(value: object) -> object:
     """Return a number as MLflow stores it: the largest float for infinity; NaN in a form that equals itself."""
     if not isinstance(value, float):
         return value
@@ -318,12 +337,12 @@ def is_summary(name: str) -> bool:
     return name.startswith(metrics.FINAL_PREFIX)
 
 
-def is_own_word(name: str) -> bool:
+def is_logged_per_process(name: str) -> bool:
     """Whether a metric is each process's own, read back where it went on, and no part of the trial's course."""
     return name.startswith(metrics.EFFECTIVE_PREFIX)
 
 
-def _some(steps: Sequence[int], axis: Axis) -> str:
+def _list_steps(steps: Sequence[int], axis: Axis) -> str:
     """List steps in words, all of them if they are few."""
     if not steps:
         return f"no {axis.unit}"

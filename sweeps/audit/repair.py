@@ -15,7 +15,15 @@ from unstuck.records.mlflow.tracker import PARAM_LENGTH, storable
 from unstuck.records.names import FORMAT_TAG, OUTCOME_TAG, REASON_TAG, flatten
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.tracker import Tracker
-from unstuck.sweeps.audit.compare import RUNNING, Finding, as_kept, is_own_word, is_summary, is_whole, last_step
+from unstuck.sweeps.audit.compare import (
+    RUNNING,
+    Finding,
+    convert_to_stored,
+    find_last_step,
+    is_logged_per_process,
+    is_summary,
+    is_whole,
+)
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
@@ -66,7 +74,7 @@ def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding])
     own = [run for run in runs if run.trial is None and run.parent is None]
     mendable = {finding.trial for finding in findings if finding.is_mendable}
     plans = [
-        _plan(entry, snapshot, own)
+        _plan_trial(entry, snapshot, own)
         for entry in snapshot.entries
         if entry.number in mendable or (entry.is_open and not _is_closed(entry, runs))
     ]
@@ -75,16 +83,16 @@ def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding])
     doomed = [*own[1:], *(run for plan in plans for run in plan.doomed)]
     delete_runs(config.reference, [run.id for run in doomed])
     tracker = make_tracker(config.tracking, Path(config.sweep.folder))
-    tags = {**_tags(own or runs), FORMAT_TAG: str(config.format)}
+    tags = {**_copy_tags(own or runs), FORMAT_TAG: str(config.format)}
     tracker.start_sweep(str(config.sweep.name), str(config.id), to_yaml(config), tags)
-    done = [f"deleted MLflow's run {run.id} of {_whose(run)}" for run in doomed]
+    done = [f"deleted MLflow's run {run.id} of {_name_owner(run)}" for run in doomed]
     space, _ = search_space(config)
-    done += [_write(tracker, config, space, plan) for plan in plans]
-    done.append(_close(tracker, config, snapshot, own))
+    done += [_write_trial(tracker, config, space, plan) for plan in plans]
+    done.append(_end_sweep_run(tracker, config, snapshot, own))
     return done
 
 
-def _whose(run: TrackedRun) -> str:
+def _name_owner(run: TrackedRun) -> str:
     return "the sweep itself" if run.trial is None else f"trial {run.trial}"
 
 
@@ -92,17 +100,21 @@ def _is_closed(entry: Entry, runs: Sequence[TrackedRun]) -> bool:
     return any(run.trial == entry.number and run.status != RUNNING for run in runs)
 
 
-def _plan(entry: Entry, snapshot: Snapshot, own: Sequence[TrackedRun]) -> _Plan:
+def _plan_trial(entry: Entry, snapshot: Snapshot, own: Sequence[TrackedRun]) -> _Plan:
     runs = [run for run in snapshot.runs or () if run.trial == entry.number]
-    records, source = _records(entry, (snapshot.saved or {}).get(entry.number, SavedTrial()), runs, snapshot.metric)
-    true = [run for run in runs if own and run.parent == own[0].id and _is_true(run, entry, records)]
+    records, source = _collect_records(
+        entry, (snapshot.saved or {}).get(entry.number, SavedTrial()), runs, snapshot.metric
+    )
+    true = [run for run in runs if own and run.parent == own[0].id and _is_correct(run, entry, records)]
     keep = true[0] if true else None
     return _Plan(entry, records, source, keep, [run for run in runs if run is not keep])
 
 
-def _records(entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric: str) -> tuple[Sequence[Record], str]:
+def _collect_records(
+    entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric: str
+) -> tuple[Sequence[Record], str]:
     """All that is known of a trial's iterations, up to the last that the ledger knows of, and where it was found."""
-    last = last_step(entry)
+    last = find_last_step(entry)
     if is_whole(saved) and (not last or (saved.records and saved.records[-1].step >= last)):
         return [record for record in saved.records if record.step <= last], "its checkpoint"
     measured: dict[int, dict[str, float]] = {}
@@ -121,7 +133,7 @@ def _records(entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric
     return [Record(step, times[step], measured[step]) for step in sorted(measured)], source
 
 
-def _is_true(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
+def _is_correct(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
     """Whether nothing has to be taken back: every setting, every number at the end, and every point, once."""
     values = flatten(entry.values)
     if any(run.params.get(name) not in (None, storable(value, PARAM_LENGTH)) for name, value in values.items()):
@@ -129,11 +141,12 @@ def _is_true(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
     known = {(name, record.step): value for record in records for name, value in record.metrics.items()}
     for name, points in run.curves.items():
         if is_summary(name):
-            true = points[-1].step < last_step(entry) or _equal(points[-1].value, entry.summary.get(name))
+            true = points[-1].step < find_last_step(entry) or _equal(points[-1].value, entry.summary.get(name))
         else:
             once = len({point.step for point in points}) == len(points)
             true = once and (
-                is_own_word(name) or all(_equal(point.value, known.get((name, point.step))) for point in points)
+                is_logged_per_process(name)
+                or all(_equal(point.value, known.get((name, point.step))) for point in points)
             )
         if not true:
             return False
@@ -141,16 +154,16 @@ def _is_true(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
 
 
 def _equal(kept: float, value: float | None) -> bool:
-    return as_kept(kept) == as_kept(value)
+    return convert_to_stored(kept) == convert_to_stored(value)
 
 
-def _tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
+def _copy_tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
     """What an earlier run says about code and machine."""
     known = runs[0].tags if runs else {}
     return {name: value for name, value in known.items() if name.partition(".")[0] in ("git", "version", "host")}
 
 
-def _write(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:
+def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:
     """Write a trial's run, whole."""
     entry = plan.entry
     verdict = Verdict(entry.outcome or Outcome.INTERRUPTED, entry.reason or DIED)
@@ -161,7 +174,7 @@ def _write(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> 
     return f"trial {entry.number}: MLflow's run {how} from {plan.source}, {verdict.outcome}"
 
 
-def _close(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Sequence[TrackedRun]) -> str:
+def _end_sweep_run(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Sequence[TrackedRun]) -> str:
     """End the sweep's own run as it had ended, or as the ledger has it."""
     ended = [entry for entry in snapshot.entries if not entry.is_open]
     outcome, reason = Outcome.INTERRUPTED, DIED

@@ -49,7 +49,7 @@ class Snapshot:
     strides: Mapping[int, int] = field(default_factory=dict)
 
 
-def take(config: SweepConfig) -> Snapshot:
+def read_snapshot(config: SweepConfig) -> Snapshot:
     """Read all records of a sweep, those that are written last first: of one that runs, none is ahead of the next.
 
     Args:
@@ -65,11 +65,11 @@ def take(config: SweepConfig) -> Snapshot:
         runs = read_runs(config.reference, {entry.run_id for entry in ledger.entries()})
     entries = ledger.entries()
     space, _ = search_space(config)
-    saved, strides = _saved(config.own_folder), _strides(config, space, entries)
+    saved, strides = _read_folders(config.own_folder), _compute_strides(config, space, entries)
     return Snapshot(config.sweep.metric, entries, runs, saved, space.axis(config), strides)
 
 
-def _strides(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> dict[int, int]:
+def _compute_strides(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> dict[int, int]:
     """How much of the sweep's axis an iteration of each trial is; a trial that cannot run has none."""
     strides = {}
     for entry in entries:
@@ -79,15 +79,15 @@ def _strides(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> dic
     return strides
 
 
-def _saved(folder: Path) -> dict[int, SavedTrial] | None:
+def _read_folders(folder: Path) -> dict[int, SavedTrial] | None:
     trials = trial_folder(folder, 0).parent
     if not trials.exists():
         return None
     numbers = [int(path.name) for path in trials.iterdir() if path.is_dir() and path.name.isdigit()]
-    return {number: _saved_trial(folder, number) for number in sorted(numbers)}
+    return {number: _read_folder(folder, number) for number in sorted(numbers)}
 
 
-def _saved_trial(folder: Path, number: int) -> SavedTrial:
+def _read_folder(folder: Path, number: int) -> SavedTrial:
     try:
         return SavedTrial(read_records(folder, number))
     except CheckpointError as error:

@@ -43,7 +43,7 @@ class Diagnoses:
             trial.diagnosis, trial.diagnosed_at = self._diagnose(trial), trial.iteration
         return trial.diagnosis
 
-    def news(self, trial: LiveTrial, ended: bool) -> TrialDiagnosis | None:
+    def refresh_if_due(self, trial: LiveTrial, ended: bool) -> TrialDiagnosis | None:
         """Return the diagnosis of a trial, if one is due and differs from the notes on record.
 
         Args:
@@ -63,13 +63,13 @@ class Diagnoses:
         from unstuck.analysis.diagnosis import diagnose
 
         try:
-            return summarise(diagnose(history_of(trial.number, trial.config, trial.records, {}, self._budget)))
+            return summarise(diagnose(make_history(trial.number, trial.config, trial.records, {}, self._budget)))
         except Exception as error:  # whatever it is: only the diagnosis is lost
             self._warn(f"trial {trial.number} could not be diagnosed: {error!r}")
             return _NOTHING
 
 
-def history_of(
+def make_history(
     number: int,
     config: SweepConfig,
     records: Sequence[Record],
@@ -111,11 +111,11 @@ def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
         return _NOTHING
     first = found[0]
     headline = first.finding.headline
-    names = ", ".join(_named(ranked) for ranked in found)
+    names = ", ".join(_name_finding(ranked) for ranked in found)
     title = lower(first.rule.title) + ("?" if first.finding.kind is Kind.SUSPECT else "")
     return TrialDiagnosis(title, headline, {DIAGNOSIS: f"{first.finding.kind}: {headline}", FINDINGS: names})
 
 
-def _named(ranked: "Ranked") -> str:
+def _name_finding(ranked: "Ranked") -> str:
     kind = ranked.finding.kind
     return ranked.rule.name if kind == "fault" else f"{ranked.rule.name} ({kind})"

@@ -20,7 +20,7 @@ from unstuck.records.redact import redact_error
 from unstuck.records.tracker import NullTracker, Tracker
 from unstuck.rl.errors import CheckpointError
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.explain.diagnoses import history_of
+from unstuck.sweeps.explain.diagnoses import make_history
 from unstuck.sweeps.search.space import Space, search_space
 
 if TYPE_CHECKING:  # imported where first needed: it brings pandas and Optuna's evaluators
@@ -99,11 +99,11 @@ def _write(
     stores = Stores(Path(config.sweep.folder))
     attach = _Attaching(tracker)
     diagnoses: dict[int, Diagnosis] = {}
-    for number, diagnosis in _diagnoses(sweep, ledger.entries()):
+    for number, diagnosis in _diagnose_trials(sweep, ledger.entries()):
         if is_over():
             return None
         diagnoses[number] = diagnosis
-        attach(number, report_run(diagnosis, stores), _note(diagnosis))
+        attach(number, report_run(diagnosis, stores), _format_note(diagnosis))
     found = findings_of(str(config.sweep.name), stores, config.reference.ledger_url, diagnoses)
     document = sweep_document(found)
     markdown, page, *figures = write_document(document, stores.folder / str(config.sweep.name) / "report", "report")
@@ -136,7 +136,7 @@ class _Attaching:
             self.failures.append(f"warning: {error}; the reports are in the sweep's folder alone")
 
 
-def _diagnoses(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry]) -> "Iterator[tuple[int, Diagnosis]]":
+def _diagnose_trials(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry]) -> "Iterator[tuple[int, Diagnosis]]":
     """Of every trial that was evaluated; one whose checkpoint cannot be read has none."""
     from unstuck.analysis.diagnosis import diagnose
 
@@ -150,17 +150,17 @@ def _diagnoses(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry]) -> "I
             continue
         if records:
             own = space.apply(config, entry.values)
-            history = history_of(entry.number, own, records, _tags(entry), space.budget(config))
+            history = make_history(entry.number, own, records, _make_tags(entry), space.budget(config))
             yield entry.number, diagnose(history)
 
 
-def _tags(entry: Entry) -> Mapping[str, str]:
+def _make_tags(entry: Entry) -> Mapping[str, str]:
     ended = {OUTCOME: str(entry.outcome), REASON: entry.reason} if entry.outcome else {}
     searched = {SEARCHED_TAG: ", ".join(entry.values)}
     return {**ended, **searched, **({"run_id": entry.run_id} if entry.run_id else {})}
 
 
-def _note(diagnosis: "Diagnosis") -> str:
+def _format_note(diagnosis: "Diagnosis") -> str:
     """What MLflow shows on top of a trial's page, in Markdown."""
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import verdict

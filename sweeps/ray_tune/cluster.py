@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import THREADS, Cores
 from unstuck.sweeps.config.settings import ResourcesConfig
-from unstuck.sweeps.ray_tune.processes import Daemons, signals_blocked
+from unstuck.sweeps.ray_tune.processes import Daemons, block_signals
 from unstuck.sweeps.ray_tune.scratch import scratch_folder
 from unstuck.sweeps.ray_tune.stop import StopRequest
 
@@ -66,7 +66,7 @@ def prepare_environment(resources: ResourcesConfig) -> None:
             os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
-def import_path() -> list[str]:
+def find_import_path() -> list[str]:
     """Where this process looks for modules before it looks in Python's own library, absolute, in its order."""
     library = Path(sysconfig.get_path("stdlib"))
     zipped = library.parent / f"python{sys.version_info.major}{sys.version_info.minor}.zip"
@@ -74,12 +74,12 @@ def import_path() -> list[str]:
     return [os.path.abspath(entry) for entry in own]
 
 
-def _job() -> "JobConfig":
+def _make_job_config() -> "JobConfig":
     """What workers are told of this process: they import what it imports."""
     from ray.job_config import JobConfig
 
     # Ray puts each in front of those before.
-    job = JobConfig(_py_driver_sys_path=import_path()[::-1])
+    job = JobConfig(_py_driver_sys_path=find_import_path()[::-1])
     # Else Ray puts the working directory in front of all, and a `rl/` or a `sweeps.py` there would hide ours.
     job._runtime_env_has_working_dir = lambda: True  # type: ignore[method-assign]
     return job
@@ -107,23 +107,23 @@ def join_cluster(resources: ResourcesConfig) -> Cores | None:
         try:
             socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN_S).close()
         except OSError as error:
-            raise _no_cluster(resources, error.strerror or str(error)) from error
+            raise _make_cluster_error(resources, error.strerror or str(error)) from error
     prepare_environment(resources)
     import ray
 
     try:
-        with _without_stderr():  # each of Ray's attempts is a line on the screen, whatever its log level
-            ray.init(address=resources.ray_address, job_config=_job(), **_QUIET)
+        with _silence_stderr():  # each of Ray's attempts is a line on the screen, whatever its log level
+            ray.init(address=resources.ray_address, job_config=_make_job_config(), **_QUIET)
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         cause = error.__cause__ or error.__context__ or error
         reason = str(cause).strip().splitlines()[-1].rpartition("RpcError: ")[2].rstrip(".")
-        raise _no_cluster(resources, reason) from None
+        raise _make_cluster_error(resources, reason) from None
     known: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Cores(int(known.get("CPU", 1)), "all of the cluster's")
 
 
 @contextmanager
-def _without_stderr() -> Iterator[None]:
+def _silence_stderr() -> Iterator[None]:
     """Drop writes to the descriptor 2, also those from outside Python."""
     sys.stderr.flush()
     kept = os.dup(2)
@@ -137,7 +137,7 @@ def _without_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-def _no_cluster(resources: ResourcesConfig, reason: str) -> SweepError:
+def _make_cluster_error(resources: ResourcesConfig, reason: str) -> SweepError:
     return SweepError(
         f"resources.ray_address must be a Ray cluster that lets us in, got {resources.ray_address}: {reason}; "
         "`ray start --head` starts one, and RAY_AUTH_TOKEN is its token"
@@ -172,7 +172,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
                 end = Daemons(when_dead=lambda: stop.force_exit(RAY_DIED)).end
             yield f"{scratch}/tune"
         finally:
-            with stop.shielded():
+            with stop.ignore_signals():
                 end()
 
 
@@ -180,13 +180,13 @@ def _start(cpus: int, folder: str) -> None:
     import ray
 
     try:
-        with signals_blocked():
+        with block_signals():
             ray.init(
                 address="local",
                 num_cpus=cpus,
                 _temp_dir=folder,
                 include_dashboard=False,
-                job_config=_job(),
+                job_config=_make_job_config(),
                 **_QUIET,
             )
     except Exception as error:  # Ray raises no other, where its processes take more than 30 s to answer

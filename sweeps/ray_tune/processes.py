@@ -14,7 +14,7 @@ _VITAL = ("gcs_server", "raylet")
 
 
 @contextmanager
-def signals_blocked() -> Iterator[None]:
+def block_signals() -> Iterator[None]:
     """Block SIGTERM and SIGHUP in processes started inside the block, and in their children.
 
     A closed terminal, systemd and Slurm send their signal to all processes. Without its raylet, however, the driver
@@ -29,7 +29,7 @@ def signals_blocked() -> Iterator[None]:
 
 
 class Daemons:
-    """The processes that `ray.init` has just started, with `signals_blocked`.
+    """The processes that `ray.init` has just started, with `block_signals`.
 
     Args:
         when_dead: Called once, from a thread of its own, if a vital process ends before `end` is called: Ray's core
@@ -43,10 +43,10 @@ class Daemons:
         self._processes = [info.process for infos in started.values() for info in infos]
         self._vital = [info.process for name in _VITAL for info in started[name]]
         self._over = threading.Event()
-        self._watch = threading.Thread(target=self._look, args=(when_dead,), daemon=True)
+        self._watch = threading.Thread(target=self._watch_vital, args=(when_dead,), daemon=True)
         self._watch.start()
 
-    def _look(self, when_dead: Callable[[], None]) -> None:
+    def _watch_vital(self, when_dead: Callable[[], None]) -> None:
         while not self._over.wait(_LOOKS_EVERY_S):
             if any(process.poll() is not None for process in self._vital):
                 when_dead()

@@ -107,7 +107,7 @@ class StopRequest:
             self._timer.cancel()
 
     def force_exit(self, why: str) -> None:
-        """Begin the forced exit, once, if armed; after the `guarded` call that is under way."""
+        """Begin the forced exit, once, if armed; after the `guard` call that is under way."""
         with self._choosing:
             leave, self._forced_exit = self._forced_exit, None
             if leave is not None:
@@ -116,7 +116,7 @@ class StopRequest:
             self._call_under_way.acquire(timeout=_A_CALL_TAKES_S)  # it may hang as well
             leave(why)
 
-    def guarded(self, call: Callable[P, R]) -> Callable[P, R]:
+    def guard(self, call: Callable[P, R]) -> Callable[P, R]:
         """Wrap a call so that it ends before the forced exit begins, and never begins after that."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -132,7 +132,7 @@ class StopRequest:
         self._is_shielded = True
 
     @contextmanager
-    def shielded(self) -> Iterator[None]:
+    def ignore_signals(self) -> Iterator[None]:
         """Ignore further signals inside the block, which must not be left half done.
 
         Ray's shutdown is such a block: once Ray's core is gone, releasing one of its objects ends the process.

@@ -53,7 +53,7 @@ def tune_trials(
     from unstuck.sweeps.ray_tune.search import LedgerSearch
     from unstuck.sweeps.worker.trainable import TrialTrainable
 
-    search = LedgerSearch(stop.guarded(driver.propose))
+    search = LedgerSearch(stop.guard(driver.propose))
     with ray_cluster(config.resources, slots, config.own_folder, stop) as scratch:
         stop.rearm()
         if is_over():
@@ -64,7 +64,7 @@ def tune_trials(
             ),
             tune_config=tune.TuneConfig(
                 search_alg=search,
-                scheduler=JudgingScheduler(stop.guarded(driver.receive), search.numbers),
+                scheduler=JudgingScheduler(stop.guard(driver.receive), search.numbers),
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
@@ -77,7 +77,7 @@ def tune_trials(
                 stop=EndStopper(is_over),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=config.resources.max_failures),
-                callbacks=[CrashCallback(stop.guarded(driver.crash), search.numbers)],
+                callbacks=[CrashCallback(stop.guard(driver.crash), search.numbers)],
             ),
         )
         tuner.fit()

@@ -143,12 +143,12 @@ class Driver:
             return None
         if records:
             self._startup.deliver()
-        with self.noting_failure():
+        with self.note_failure():
             if notes:
                 self._ledger.annotate(number, notes)
                 self._tracker.tag_trial(number, notes)
-                self._progress.noted(number, notes)
-            for period in _periods(record for record in records if record.step > trial.last_step):
+                self._progress.show_notes(number, notes)
+            for period in _split_into_periods(record for record in records if record.step > trial.last_step):
                 verdict = self._record(trial, period)
                 if verdict:
                     return verdict
@@ -166,7 +166,7 @@ class Driver:
             return
         error = redact_url(error)
         reason = error.strip().rpartition("\n")[2] or "the worker died"
-        with self.noting_failure():
+        with self.note_failure():
             self._ledger.annotate(number, {TRACEBACK: error})
             self._finish(trial, Verdict(Outcome.CRASHED, reason))
             self.failure = self.failure or self._startup.crash(number, reason, self._running)
@@ -175,13 +175,13 @@ class Driver:
         """Record all trials that still run as interrupted; in the tracker alone, if the ledger is gone."""
         verdict = Verdict(Outcome.INTERRUPTED, reason)
         for trial in list(self._running.values()):
-            with self.noting_failure():
+            with self.note_failure():
                 self._finish(trial, verdict)
             if self._running.pop(trial.number, None):
                 self._tracker.end_trial(trial.number, verdict, {})
 
     @contextmanager
-    def noting_failure(self) -> Iterator[None]:
+    def note_failure(self) -> Iterator[None]:
         """Note a failure of the ledger as that of the sweep: a resume does again what the ledger lacks."""
         try:
             yield
@@ -204,7 +204,7 @@ class Driver:
                 spread = entry.summary.get(metrics.FINAL_SPREAD) if self._config.sweep.seeds > 1 else None
                 self._progress.recall(entry.number, entry.outcome, entry.value, spread)
         if self._asha:
-            self._asha.restore(RungEntry(**rung) for entry in entries for rung in _judged_rungs(entry))
+            self._asha.restore(RungEntry(**rung) for entry in entries for rung in _select_judged_rungs(entry))
 
     def _start(self, number: int, raw: Mapping[str, Any], entry: Entry | None = None) -> tuple[Assignment | None, str]:
         """Put a trial on record as running, or as infeasible: then there is no assignment, but a reason.
@@ -227,12 +227,12 @@ class Driver:
         if entry:
             trial.summary_before, trial.notes_on_record = entry.summary, entry.notes
             trial.last_judged_before_resume, trial.decision = entry.last_step, entry.decision
-            trial.rungs = _judged_rungs(entry)
+            trial.rungs = _select_judged_rungs(entry)
         self._start_run(number, values, config)
         if entry and entry.notes:  # whoever wrote them may have died before MLflow had them
             self._tracker.tag_trial(number, entry.notes)
-        self._progress.started(trial)
-        return Assignment(number, _for_worker(config), self._folder, self._owner, self._budget), ""
+        self._progress.show_start(trial)
+        return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget), ""
 
     def _record(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Judge and record one evaluation period."""
@@ -248,7 +248,7 @@ class Driver:
             self._finish(trial, verdict, period)
         else:
             self._tracker.log(trial.number, period)
-            self._progress.evaluated(trial)
+            self._progress.show_evaluation(trial)
         return verdict
 
     def _judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
@@ -270,7 +270,7 @@ class Driver:
 
     def _diagnose(self, trial: LiveTrial, ended: bool) -> None:
         """Show the trial's diagnosis; it is on record before the trial ends."""
-        found = self._diagnoses.news(trial, ended)
+        found = self._diagnoses.refresh_if_due(trial, ended)
         if found:
             self._ledger.annotate(trial.number, found.notes)
             self._tracker.tag_trial(trial.number, found.notes)
@@ -284,14 +284,14 @@ class Driver:
         self._tracker.log(number, records)
         # Numbers of the whole trial are written when the trial ends, once.
         self._tracker.end_trial(number, verdict, {} if verdict.outcome is Outcome.INTERRUPTED else numbers)
-        self._progress.ended(trial, verdict)
+        self._progress.show_end(trial, verdict)
 
     def _refuse(self, number: int, values: Mapping[str, Any], reason: str) -> None:
         verdict = Verdict(Outcome.INFEASIBLE, reason)
         self._start_run(number, values, self._config)
         self._ledger.finish(number, verdict)
         self._tracker.end_trial(number, verdict, {})
-        self._progress.ended(LiveTrial(number, self._config, values), verdict)
+        self._progress.show_end(LiveTrial(number, self._config, values), verdict)
 
     def _start_run(self, number: int, values: Mapping[str, Any], config: SweepConfig) -> None:
         run = open_run(self._tracker, number, values, config, self._budget)
@@ -299,7 +299,7 @@ class Driver:
             self._ledger.annotate(number, {MLFLOW_RUN: run})
 
 
-def _periods(records: Iterable[Record]) -> Iterator[list[Record]]:
+def _split_into_periods(records: Iterable[Record]) -> Iterator[list[Record]]:
     """Cut where trials are judged: after each evaluation, and at the end."""
     period: list[Record] = []
     for record in records:
@@ -311,11 +311,11 @@ def _periods(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield period
 
 
-def _for_worker(config: SweepConfig) -> SweepConfig:
+def _drop_urls(config: SweepConfig) -> SweepConfig:
     """Without database URLs: a worker needs none, and Tune writes down what it gives to one."""
     return dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, mlflow_url=None, optuna_url=None))
 
 
-def _judged_rungs(entry: Entry) -> list[Mapping[str, Any]]:
+def _select_judged_rungs(entry: Entry) -> list[Mapping[str, Any]]:
     """Results at rungs that were acted on. One beyond the curve was not, unless the trial's end was decided there."""
     return [rung for rung in entry.rungs if entry.decision or rung["iteration"] <= entry.last_step]

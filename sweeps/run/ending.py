@@ -16,7 +16,7 @@ from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.screen.summary import (
     NONE_COMPLETED,
-    no_success,
+    explain_failure,
     print_command,
     print_text,
     resume_command,
@@ -82,7 +82,7 @@ class OpenSweep:
 
     def catch_up(self) -> None:
         """Write to MLflow what it lacks, if it is there; say which trials it still lacks, if any."""
-        with self.driver.noting_failure():
+        with self.driver.note_failure():
             self.outbox.catch_up()
 
     def close(self, ended: Ended) -> None:
@@ -118,7 +118,7 @@ class OpenSweep:
         if isinstance(failure, StartupError):
             self._print(f"error: {failure}")
         elif not is_success:
-            self._print(no_success(entries))
+            self._print(explain_failure(entries))
         show_summary(self.config, self.command, entries, report, self.console)
         if failure and not isinstance(failure, StartupError):
             raise failure

@@ -23,7 +23,7 @@ from unstuck.sweeps.config.identity import adopt_recorded_id, identify
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import make_tracker
-from unstuck.sweeps.run.resume import CONFIG, PROVENANCE, differences
+from unstuck.sweeps.run.resume import CONFIG, PROVENANCE, find_differences
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 
 
@@ -63,46 +63,46 @@ def open_records(
             a folder or a database cannot be written.
         TrackingError: MLflow cannot be written.
     """
-    folder = _folder(config, resuming)
+    folder = _make_folder(config, resuming)
     about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions)}
     with hold_lock(folder):
-        with _one_line(config), _alone(folder.parent):
-            records = _find(config, about) if resuming else _make(config, about, folder)
+        with _shorten_errors(config), _lock_folder(folder.parent):
+            records = _reopen_records(config, about) if resuming else _make_records(config, about, folder)
         if resuming:
             yield records
             return
-        with _taken_back(records.config, lambda: _has_begun(records)):
+        with _undo_on_failure(records.config, lambda: _has_begun(records)):
             yield records
 
 
-def _folder(config: SweepConfig, resuming: bool) -> Path:
+def _make_folder(config: SweepConfig, resuming: bool) -> Path:
     """The sweep's folder, made if it has to be."""
     folder = config.own_folder
     if resuming and not folder.is_dir():
         beside = sorted(file.parent.name for file in folder.parent.glob(f"*/{config_file(folder).name}"))
         there_are = ", ".join(beside) or "none"
         raise SweepError(f"resume must name a sweep in {folder.parent}, got {folder.name!r}; there are: {there_are}")
-    with _one_line(config):
+    with _shorten_errors(config):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _make(config: SweepConfig, about: Mapping[str, Any], folder: Path) -> Records:
+def _make_records(config: SweepConfig, about: Mapping[str, Any], folder: Path) -> Records:
     """Make a sweep's records, in this order: its folder says its id, then the ledger, then MLflow, then trials/."""
-    config = replace(config, id=_id_of_a_start_that_died(config, folder) or secrets.token_hex(16))
+    config = replace(config, id=_recover_id(config, folder) or secrets.token_hex(16))
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
-    with _taken_back(config, lambda: False):
+    with _undo_on_failure(config, lambda: False):
         replace_text(config_file(folder), about[CONFIG])
         ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, about)
-        tracker = _track(config, about)
+        tracker = _open_tracker(config, about)
         trials_folder(folder).mkdir()
     notes = []
     if ledger.name != config.sweep.name:
         notes = [f"the ledger holds another sweep named {config.sweep.name}; there this one is {ledger.name!r}"]
-    return Records(config, ledger, tracker, lambda: _reopen(tracker, config, about), notes)
+    return Records(config, ledger, tracker, lambda: _reopen_tracker(tracker, config, about), notes)
 
 
-def _id_of_a_start_that_died(config: SweepConfig, folder: Path) -> str | None:
+def _recover_id(config: SweepConfig, folder: Path) -> str | None:
     """The id that a process left behind which was killed before the sweep had begun; None if it had not come so far.
 
     Raises:
@@ -112,7 +112,7 @@ def _id_of_a_start_that_died(config: SweepConfig, folder: Path) -> str | None:
     harmless = {lock_file(folder).name, scratch_file(folder).name, config_name}
     found = {file.name for file in folder.iterdir() if not file.name.startswith(f"{config_name}.")} - harmless
     dead = adopt_recorded_id(config)
-    if found or (dead.id is None and config_file(folder).exists()) or not _forgotten(dead):
+    if found or (dead.id is None and config_file(folder).exists()) or not _delete_empty_study(dead):
         raise SweepError(
             f"sweep.name must be new, got {config.sweep.name!r}: {folder} exists; choose another name, or go on with "
             f"it by resume={config.sweep.name}"
@@ -120,7 +120,7 @@ def _id_of_a_start_that_died(config: SweepConfig, folder: Path) -> str | None:
     return dead.id
 
 
-def _forgotten(config: SweepConfig) -> bool:
+def _delete_empty_study(config: SweepConfig) -> bool:
     """Delete the study of a sweep that has an id, unless it has trials; returns whether there is none any more."""
     try:
         ledger = Ledger.open_sweep(config.reference) if config.id else None
@@ -142,14 +142,14 @@ def _has_begun(records: Records) -> bool:
 
 
 @contextmanager
-def _taken_back(config: SweepConfig, has_begun: Callable[[], bool]) -> Iterator[None]:
+def _undo_on_failure(config: SweepConfig, has_begun: Callable[[], bool]) -> Iterator[None]:
     """Leave nothing of a new sweep behind if it fails before it has begun, whatever is raised."""
     try:
         yield
     except BaseException:
         if not has_begun():
             with suppress(SweepError):
-                _forgotten(config)
+                _delete_empty_study(config)
             if config.tracking.name == "mlflow":
                 with suppress(TrackingError):
                     delete_runs(config.reference, [run.id for run in read_runs(config.reference, ())])
@@ -157,45 +157,45 @@ def _taken_back(config: SweepConfig, has_begun: Callable[[], bool]) -> Iterator[
         raise
 
 
-def _find(config: SweepConfig, about: Mapping[str, Any]) -> Records:
+def _reopen_records(config: SweepConfig, about: Mapping[str, Any]) -> Records:
     ledger, folder = reopen_ledger(config), config.own_folder
     entries = ledger.entries()
     about = {**about, CONFIG: to_yaml(config)}
-    differing = differences(ledger.attributes, config, about, entries)
+    differing = find_differences(ledger.attributes, config, about, entries)
     former, config = config.id, identify(config, ledger)
     if former not in (None, config.id):
         differing.append("its folder is a copy, and the original is there: MLflow gets runs of its own for it")
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
     if config.format == 1 and config.tracking.name == "mlflow":
         adopt_runs(config.reference, {entry.run_id for entry in entries})
-    tracker = _track(config, about)
+    tracker = _open_tracker(config, about)
     ledger.describe(about)
     trials_folder(folder).mkdir(exist_ok=True)
     replace_text(config_file(folder), about[CONFIG])
-    return Records(config, ledger, tracker, lambda: _reopen(tracker, config, about), differing)
+    return Records(config, ledger, tracker, lambda: _reopen_tracker(tracker, config, about), differing)
 
 
-def _track(config: SweepConfig, about: Mapping[str, Any]) -> Tracker:
+def _open_tracker(config: SweepConfig, about: Mapping[str, Any]) -> Tracker:
     tracker = make_tracker(config.tracking, Path(config.sweep.folder))
-    _start(tracker, config, about)
+    _start_run(tracker, config, about)
     return tracker
 
 
-def _start(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
+def _start_run(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
     tags = {**about[PROVENANCE], FORMAT_TAG: str(config.format)}
     tracker.start_sweep(str(config.sweep.name), str(config.id), about[CONFIG], tags)
 
 
-def _reopen(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
+def _reopen_tracker(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
     try:
-        with _alone(Path(config.sweep.folder)):
-            _start(tracker, config, about)
+        with _lock_folder(Path(config.sweep.folder)):
+            _start_run(tracker, config, about)
     except OSError as error:
         raise TrackingError(f"cannot write to {config.sweep.folder}: {error.strerror}") from error
 
 
 @contextmanager
-def _one_line(config: SweepConfig) -> Iterator[None]:
+def _shorten_errors(config: SweepConfig) -> Iterator[None]:
     """Whatever a library raises while records are opened is told in one line."""
     try:
         yield
@@ -215,7 +215,7 @@ def _one_line(config: SweepConfig) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _lock_folder(folder: Path) -> Iterator[None]:
     """Sweeps that start at once make the databases' tables one after the other, since two at once fail."""
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

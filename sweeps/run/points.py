@@ -58,14 +58,14 @@ class Plan:
         fitting = min(len(new), max(0, room - len(late)))
         said = list(self.without_effect)
         if fitting:
-            said.append(f"{_new(fitting)} tried first")
+            said.append(f"{_count_new(fitting)} tried first")
         for raw in self.added:
             holders = [number for number, its in held.items() if its == raw]
             said += [f"1 new point is not tried again: trial {number} holds it" for number in holders[:1]]
         if missing := len(new) - fitting:
             enough = self.num_trials + len(late) + len(new) - room
             said.append(
-                f"{_new(missing)} not tried, since sweep.num_trials={self.num_trials} leaves no room; "
+                f"{_count_new(missing)} not tried, since sweep.num_trials={self.num_trials} leaves no room; "
                 f"sweep.num_trials={enough} does"
             )
         return said
@@ -77,27 +77,27 @@ def plan_points(config: SweepConfig) -> Plan:
     Raises:
         SweepError: For a space, or points, that cannot be searched.
     """
-    before = _on_record(config)
+    before = _read_recorded_config(config)
     if before is None or (before.sampler.name == "points") != (config.sampler.name == "points"):
-        space, points = _all_points(config)
+        space, points = _collect_points(config)
         return Plan(config, space, [space.encode(point) for point in points])
     had, has = given_points(before), given_points(config)
     new = [point for point, given in zip(config.sampler.points, has, strict=True) if given not in had]
     config = replace(config, sampler=replace(config.sampler, points=(*before.sampler.points, *new)))
-    space, points = _all_points(config)
+    space, points = _collect_points(config)
     # Completed by what the configuration was when they were given, the control included.
-    known = [space.encode(point) for point in _all_points(before)[1]]
+    known = [space.encode(point) for point in _collect_points(before)[1]]
     added = [space.encode(point) for point in search_space(config)[1][len(had) :]]
-    return Plan(config, space, known, added, _without_effect(had, has))
+    return Plan(config, space, known, added, _explain_ignored(had, has))
 
 
-def _on_record(config: SweepConfig) -> SweepConfig | None:
+def _read_recorded_config(config: SweepConfig) -> SweepConfig | None:
     """The configuration of a sweep that goes on as it was; None of a new one."""
     file = config_file(config.own_folder)
     return from_yaml(file.read_text()) if config.resume is not None and file.is_file() else None
 
 
-def _all_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
+def _collect_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
     """What is searched, and all that is tried first (all there is, with sampler=points)."""
     space, points = search_space(config)
     if config.sampler.name != "points" and config.sweep.control:
@@ -113,7 +113,7 @@ def _all_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
     return space, points
 
 
-def _without_effect(had: Sequence[Raw], has: Sequence[Raw]) -> list[str]:
+def _explain_ignored(had: Sequence[Raw], has: Sequence[Raw]) -> list[str]:
     said = []
     gone = [point for point in had if point not in has]
     if gone:
@@ -130,5 +130,5 @@ def _without_effect(had: Sequence[Raw], has: Sequence[Raw]) -> list[str]:
     return said
 
 
-def _new(count: int) -> str:
+def _count_new(count: int) -> str:
     return f"{counted(count, 'new point')} {'is' if count == 1 else 'are'}"

@@ -70,7 +70,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
         print_text(line, console)
     make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
     granted = join_cluster(config.resources) or granted_cores()
-    slots = _slots(config.resources, granted)
+    slots = _count_slots(config.resources, granted)
     if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks
         require_machine(config.ppo)
         require_memory(config, data, config.sweep.seeds, slots)
@@ -99,7 +99,7 @@ def _check_metric(config: SweepConfig) -> None:
         raise SweepError(f"sweep.mode must be {sensible} for {metric}, {what}, got {mode}")
 
 
-def _slots(resources: ResourcesConfig, granted: Cores) -> int:
+def _count_slots(resources: ResourcesConfig, granted: Cores) -> int:
     """Trials that run at the same time."""
     for name in ("cpus", "cpus_per_trial"):
         asked = getattr(resources, name)

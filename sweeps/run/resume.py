@@ -46,7 +46,7 @@ _SWITCHED = {
 """The same of a switch, by what it is now."""
 
 
-def differences(
+def find_differences(
     recorded: Mapping[str, Any], config: SweepConfig, now: Mapping[str, Any], entries: Sequence[Entry]
 ) -> list[str]:
     """What differs between a sweep on record and how it is to go on, a line each, with what that means.
@@ -64,21 +64,21 @@ def differences(
         return []
     before = from_yaml(str(recorded[CONFIG]))
     same_data = recorded.get(DATA, now.get(DATA)) == now.get(DATA)
-    found = [*_settings(before, config, same_data), *_space(before, config, entries)]
-    if (old := _rungs(before)) != (new := _rungs(config)) and old and new:
-        raise _refusal("the scheduler's rungs", old, new, "results at other iterations do not compare")
+    found = [*_compare_settings(before, config, same_data), *_compare_spaces(before, config, entries)]
+    if (old := _compute_rungs(before)) != (new := _compute_rungs(config)) and old and new:
+        raise _make_refusal("the scheduler's rungs", old, new, "results at other iterations do not compare")
     require_same_flows(config, recorded, now.get(DATA))
-    return found + list(_provenance(recorded.get(PROVENANCE, {}), now.get(PROVENANCE, {})))
+    return found + list(_compare_provenance(recorded.get(PROVENANCE, {}), now.get(PROVENANCE, {})))
 
 
-def _rungs(config: SweepConfig) -> tuple[int, ...]:
+def _compute_rungs(config: SweepConfig) -> tuple[int, ...]:
     """Where trials are compared with others; nowhere without a scheduler that does."""
     if config.scheduler.name != "asha":
         return ()
     return Asha(config, search_space(config)[0].axis(config)).rungs
 
 
-def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:
+def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:
     """Differing settings; the space is another matter."""
     old, new = (flatten({**asdict(config), "space": None, "resume": None, "id": None}) for config in (before, after))
     space = search_space(after)[0]
@@ -96,32 +96,39 @@ def _settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Itera
                 "are completed by it"
             )
         if meaning is None:
-            raise _refusal(key, was, is_now, "trials with another one do not compare")
+            raise _make_refusal(key, was, is_now, "trials with another one do not compare")
         yield f"{key} was {was}, is now {is_now}: {_SWITCHED.get((key, is_now), meaning)}"
 
 
-def _space(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
+def _compare_spaces(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
     """A space may be widened as long as the study can hold both, and the trials so far lie inside."""
     (old, _), (new, _) = search_space(before), search_space(after)
     if old == new:
         return
     if old.paths != new.paths:
-        raise _refusal("the space", ", ".join(old.paths), ", ".join(new.paths), "trials so far lack what is new in it")
+        raise _make_refusal(
+            "the space", ", ".join(old.paths), ", ".join(new.paths), "trials so far lack what is new in it"
+        )
     for path, kind in new.kinds.items():
         was = old.kinds[path]
         if type(was) is not type(kind) or (isinstance(kind, Choice) and kind != was):
             where, why = f"space.{path}", "the ledger cannot hold both: only bounds can be moved"
             if after.sampler.name == "points":
                 where, why = f"what sampler.points give {path}", "the ledger cannot hold a value that is new to it"
-            raise _refusal(where, was, kind, why)
+            raise _make_refusal(where, was, kind, why)
     outside = [entry.number for entry in entries if entry.values and not new.contains(entry.values)]
     if outside:
         numbers = ", ".join(map(str, outside))
-        raise _refusal("the space", _words(old), _words(new), f"trials so far must lie inside, and {numbers} do not")
-    yield f"the space was {_words(old)}, is now {_words(new)}: trials are drawn from it from here on"
+        raise _make_refusal(
+            "the space",
+            _describe_space(old),
+            _describe_space(new),
+            f"trials so far must lie inside, and {numbers} do not",
+        )
+    yield f"the space was {_describe_space(old)}, is now {_describe_space(new)}: trials are drawn from it from here on"
 
 
-def _provenance(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+def _compare_provenance(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key) and not key.startswith("host."):
             yield (
@@ -130,12 +137,12 @@ def _provenance(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator
             )
 
 
-def _refusal(what: str, was: object, is_now: object, why: str) -> SweepError:
+def _make_refusal(what: str, was: object, is_now: object, why: str) -> SweepError:
     return SweepError(
         f"{what} must be what the sweep was started with, {was}, got {is_now}: {why}; resume it as it was, or start a "
         "new sweep"
     )
 
 
-def _words(space: Space) -> str:
+def _describe_space(space: Space) -> str:
     return ", ".join(f"{path}: {kind}" for path, kind in space.kinds.items())

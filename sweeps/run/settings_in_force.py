@@ -34,12 +34,12 @@ class SettingsInForce:
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Crash the trial at the first difference; see `Judge.judge`."""
-        differences = (mismatch(record, trial.config.ppo, self._budget) for record in period)
+        differences = (describe_mismatch(record, trial.config.ppo, self._budget) for record in period)
         difference = next(filter(None, differences), "")
         return Verdict(Outcome.CRASHED, difference) if difference else None
 
 
-def mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) -> str:
+def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) -> str:
     """What differs between the settings in force and the configuration; empty if nothing does, or none were read back.
 
     Args:
@@ -51,7 +51,7 @@ def mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) ->
         return ""
     left = (budget or Budget.from_config(config)).left(record.iteration - 1, config.batch_size)
     for field in fields(Hyperparameters):
-        meant = _meant(field.name, config, left)
+        meant = _compute_setting(field.name, config, left)
         found = record.metrics.get(metrics.effective_metric(field.name), math.inf)
         if not math.isclose(found, meant, rel_tol=_TOLERANCE):
             return (
@@ -61,7 +61,7 @@ def mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) ->
     return ""
 
 
-def _meant(name: str, config: PPOConfig, left: float) -> float:
+def _compute_setting(name: str, config: PPOConfig, left: float) -> float:
     """A setting where this share of the budget is left, in float32; infinite where it is off."""
     value = getattr(config, name)
     if value is None:

@@ -8,7 +8,7 @@ from unstuck.records.errors import StartupError
 FEWEST = 2
 """Crashes that say so; one may be the trial's own."""
 
-_OF_THE_PROCESS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
+_PROCESS_NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
 """Process ids, addresses: what differs between two workers that died of the same cause."""
 
 
@@ -41,7 +41,7 @@ class Startup:
             self._beside = set(running)
         self._beside.discard(number)
         self._reasons.append(reason)
-        self._is_over = len({_OF_THE_PROCESS.sub("", reason) for reason in self._reasons}) > 1
+        self._is_over = len({_PROCESS_NUMBERS.sub("", reason) for reason in self._reasons}) > 1
         if self._is_over or self._beside or len(self._reasons) < FEWEST:
             return None
         return StartupError(

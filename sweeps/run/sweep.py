@@ -140,7 +140,7 @@ def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) ->
             raise
         ended = Ended(End.BY_USER)  # Ray raises when its workers end
     finally:
-        stop.guarded(driver.interrupt)(ended.reason)
+        stop.guard(driver.interrupt)(ended.reason)
     return ended
 
 

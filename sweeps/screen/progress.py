@@ -79,17 +79,17 @@ class Progress:
         self._earlier += outcome not in _NOT_DONE
         self._compare(number, outcome, value, spread)
 
-    def started(self, trial: LiveTrial) -> None:
+    def show_start(self, trial: LiveTrial) -> None:
         """Show a trial that was handed to a worker."""
         self._running[trial.number] = trial
 
-    def evaluated(self, trial: LiveTrial) -> None:
+    def show_evaluation(self, trial: LiveTrial) -> None:
         """Show how far a running trial is; a plain line, after a long silence."""
         if time.monotonic() - self._last_line > _HEARTBEAT_S:
             at = ", ".join(self._at(running) for running in self._running.values() if running.last_step)
             self._line(f"running: {at}; {self._status()}")
 
-    def ended(self, trial: LiveTrial, verdict: Verdict) -> None:
+    def show_end(self, trial: LiveTrial, verdict: Verdict) -> None:
         """Show how a trial ended."""
         self._running.pop(trial.number, None)
         value, spread = trial.score()
@@ -102,7 +102,7 @@ class Progress:
         self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
         self._line(f"{text}; {self._status()}")
 
-    def noted(self, number: int, notes: Mapping[str, str]) -> None:
+    def show_notes(self, number: int, notes: Mapping[str, str]) -> None:
         """A worker says what happened to a trial's checkpoint."""
         if CHECKPOINT in notes:
             self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")

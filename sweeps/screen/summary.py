@@ -54,7 +54,7 @@ def show_summary(
     config: SweepConfig, command: Sequence[str], entries: Sequence[Entry], report: str, console: Console
 ) -> None:
     """Print the leaderboard, how trials ended, what the report says, what to type next, and how to open the two UIs."""
-    console.print(leaderboard(config, entries))
+    console.print(make_leaderboard(config, entries))
     if any(entry.outcome is Outcome.PRUNED for entry in entries):
         console.print(VALUE_AND_RUNG, soft_wrap=True, highlight=False)
     counts = Counter(entry.outcome for entry in entries if entry.outcome)
@@ -74,7 +74,7 @@ def show_summary(
         print_command(rerun_command(config, command, winner), console)
         console.print("Judge it on fresh seeds and on test flows that the search never saw:")
         print_command(champion_command(config), console)
-    if (server := tracking_server(config)) is not None:
+    if (server := find_tracking_server(config)) is not None:
         console.print(f"MLflow shows what was recorded: {server}", soft_wrap=True, markup=False, highlight=False)
     uis = (
         "the Optuna dashboard on port 8080" if server else "MLflow on http://127.0.0.1:5000, the dashboard on port 8080"
@@ -84,7 +84,7 @@ def show_summary(
         print_command(line, console)
 
 
-def no_success(entries: Sequence[Entry]) -> str:
+def explain_failure(entries: Sequence[Entry]) -> str:
     """What there is to say of a sweep in which no trial completed: how most ended, and their commonest reason."""
     text = f"{NONE_COMPLETED[0].upper()}{NONE_COMPLETED[1:]}, so this sweep is no success"
     if not entries:
@@ -101,7 +101,7 @@ def _commonest(words: Sequence[str]) -> str:
     return Counter(words).most_common(1)[0][0]
 
 
-def leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
+def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
     """The best trials by their value; those that were stopped stand below the completed ones."""
     table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {counted(config.sweep.seeds, 'seed')}")
     is_spread = config.sweep.seeds > 1
@@ -184,7 +184,7 @@ def champion_command(config: SweepConfig) -> list[str]:
 def ui_commands(config: SweepConfig) -> list[list[str]]:
     """Commands that open MLflow and the Optuna dashboard on what was recorded."""
     commands = []
-    if config.tracking.name == "mlflow" and tracking_server(config) is None:
+    if config.tracking.name == "mlflow" and find_tracking_server(config) is None:
         runs_url = redact_value(config.reference.mlflow_url)
         quiet = [f"{name}={value}" for name, value in NO_TELEMETRY.items()]
         commands.append([*quiet, tool("mlflow"), "ui", "--backend-store-uri", runs_url])
@@ -193,7 +193,7 @@ def ui_commands(config: SweepConfig) -> list[list[str]]:
     return commands
 
 
-def tracking_server(config: SweepConfig) -> str | None:
+def find_tracking_server(config: SweepConfig) -> str | None:
     """Where a tracking server shows the runs; None for a database, which a server of the user's own has to open."""
     url = config.reference.mlflow_url
     return redact_value(url) if config.tracking.name == "mlflow" and url.startswith(("http://", "https://")) else None

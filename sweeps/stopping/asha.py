@@ -131,7 +131,7 @@ class Asha:
         cutoff = ranked[max(1, len(ranked) // self._config.reduction_factor) - 1]
         if self._rank(cutoff) <= self._rank(entry):
             return None
-        return Verdict(Outcome.PRUNED, f"asha rung {entry.rung}: {self._comparison(entry, cutoff)}")
+        return Verdict(Outcome.PRUNED, f"asha rung {entry.rung}: {self._describe_comparison(entry, cutoff)}")
 
     def _rank(self, entry: RungEntry) -> tuple[float, float]:
         """Higher is better. A non-finite value is the worst whatever the return; a non-finite return loses all ties."""
@@ -140,11 +140,11 @@ class Asha:
         value = entry.value if self._mode == "max" else -entry.value
         return value, entry.tie_breaker if math.isfinite(entry.tie_breaker) else -math.inf
 
-    def _comparison(self, entry: RungEntry, cutoff: RungEntry) -> str:
+    def _describe_comparison(self, entry: RungEntry, cutoff: RungEntry) -> str:
         if entry.value == cutoff.value:
-            returns = _apart(entry.tie_breaker, "<", cutoff.tie_breaker)
+            returns = _format_comparison(entry.tie_breaker, "<", cutoff.tie_breaker)
             return f"{entry.value:.4g} = {cutoff.value:.4g}, return {returns}"
-        return _apart(entry.value, "<" if self._mode == "max" else ">", cutoff.value)
+        return _format_comparison(entry.value, "<" if self._mode == "max" else ">", cutoff.value)
 
 
 def _last_before_final(config: PPOConfig, axis: Axis) -> int:
@@ -155,7 +155,7 @@ def _last_before_final(config: PPOConfig, axis: Axis) -> int:
     return max(0, before_the_end + 1 - metrics.FINAL_EVALUATIONS) * config.eval_every
 
 
-def _apart(ours: float, sign: str, theirs: float) -> str:
+def _format_comparison(ours: float, sign: str, theirs: float) -> str:
     """Both numbers to 4 significant digits, or to as many as tell them apart (17 tell any two floats apart)."""
     digits = next(digits for digits in range(4, 18) if f"{ours:.{digits}g}" != f"{theirs:.{digits}g}")
     return f"{ours:.{digits}g} {sign} {theirs:.{digits}g}"

@@ -59,7 +59,7 @@ class HealthRules:
     def _not_finite(self, period: Sequence[Record]) -> Verdict | None:
         for record in period:
             for name in self._must_be_finite:
-                for whose, value in _own_and_members(record.metrics, name):
+                for whose, value in _list_member_values(record.metrics, name):
                     if not math.isfinite(value):
                         return Verdict(Outcome.DIVERGED, f"{name}{whose} is {value} at iteration {record.iteration}")
         return None
@@ -93,7 +93,7 @@ class HealthRules:
         )
 
 
-def _own_and_members(values: Metrics, name: str) -> Iterator[tuple[str, float]]:
+def _list_member_values(values: Metrics, name: str) -> Iterator[tuple[str, float]]:
     """Whose value and the value: each member's where recorded, since it says more, then the mean's."""
     member = 0
     while (value := values.get(metrics.seed_metric(name, member))) is not None:

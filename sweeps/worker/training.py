@@ -51,11 +51,11 @@ class Training:
         self._is_saved = True
         self._patience_s = PATIENCE_S
         self._unsaved: list[Record] = []
-        self.learner = learner_of(self._config, data, self._budget)
+        self.learner = make_trial_learner(self._config, data, self._budget)
         # Whether the driver has them is unknown here: so they come first, and it skips what it has.
-        self._undelivered = self._go_on()
+        self._undelivered = self._restore_checkpoint()
         self._history: list[Any] = [record.to_json() for record in self._undelivered]
-        self._in_force = in_force(self.learner)
+        self._in_force = read_settings_in_force(self.learner)
 
     def next_period(self) -> list[Record]:
         """Return the iterations to deliver next: those of the checkpoint, else newly trained ones, saved before.
@@ -83,7 +83,7 @@ class Training:
         notes, self._notes = self._notes, {}
         return notes
 
-    def _go_on(self) -> list[Record]:
+    def _restore_checkpoint(self) -> list[Record]:
         """Restore the checkpoint; returns its records."""
         file = checkpoint_file(self._folder, self._number)
         try:
@@ -92,7 +92,7 @@ class Training:
                 return []
             checkpoint.load(file, self.learner)
             if [record.iteration for record in records] != list(range(1, self.learner.iteration + 1)):
-                self.learner = learner_of(self._config, self._data, self._budget)
+                self.learner = make_trial_learner(self._config, self._data, self._budget)
                 raise CheckpointError(f"{file} must hold the records of all iterations, got {len(records)}")
         except CheckpointError as error:
             self._notes[CHECKPOINT] = f"started anew: {error}"
@@ -137,7 +137,7 @@ class Training:
         checkpoint.save(file, self.learner, self._history)
 
 
-def learner_of(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
+def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
     """The learner that a trial of this configuration trains, as long as `budget` says: same of these, same numbers."""
     return make_learner(
         config.ppo,
@@ -150,7 +150,7 @@ def learner_of(config: SweepConfig, data: FlowData | None, budget: Budget | None
     )
 
 
-def in_force(learner: Learner) -> dict[str, float]:
+def read_settings_in_force(learner: Learner) -> dict[str, float]:
     """The settings that the next update uses, read back from the learner, under the names of `effective/` metrics.
 
     Those that are off are left out. NaN: members of the trial differ, which they must not.

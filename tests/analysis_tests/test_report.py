@@ -45,10 +45,10 @@ TRIALS, LENGTH = 16, 30
 
 
 class _Silent:
-    def started(self, *_: Any) -> None:
+    def show_start(self, *_: Any) -> None:
         pass
 
-    evaluated = ended = warn = diagnosed = started
+    show_evaluation = show_end = warn = show_notes = recall = show_start
 
 
 def measured(iteration: int, lr: float) -> dict[str, float]:

@@ -32,7 +32,7 @@ from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.search.sampler import create_ledger
 from unstuck.sweeps.search.space import search_space
-from unstuck.sweeps.worker.training import learner_of, train_period
+from unstuck.sweeps.worker.training import make_trial_learner, train_period
 
 # The first test waits for a sweep to run (3 s), which is no fault of its own.
 
@@ -78,7 +78,7 @@ def finish(config: SweepConfig, data: FlowData | None, num_completed: int) -> Pa
     progress = Progress(config, 4, Console(file=io.StringIO()))
     driver = Driver(config, num_completed + 1, space, ledger, NullTracker(), progress)
     while assignment := driver.propose():
-        learner = learner_of(assignment.config, data)
+        learner = make_trial_learner(assignment.config, data)
         while assignment.number < num_completed and not driver.receive(
             assignment.number, train_period(learner, config.sweep.metric)
         ):

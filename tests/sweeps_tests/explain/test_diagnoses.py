@@ -48,7 +48,7 @@ def trial_of(records: list[Record], on_record: Mapping[str, str] | None = None) 
 
 
 def test_a_policy_that_does_not_move_is_found_and_named() -> None:
-    found = DIAGNOSES.news(trial_of([record(i) for i in range(1, 25)]), ended=False)
+    found = DIAGNOSES.refresh_if_due(trial_of([record(i) for i in range(1, 25)]), ended=False)
     assert found is not None
     assert found.title == "policy not moving"
     assert found.notes[DIAGNOSIS].startswith("fault: The policy is not being updated: KL")
@@ -56,7 +56,7 @@ def test_a_policy_that_does_not_move_is_found_and_named() -> None:
 
 
 def test_a_run_without_a_fault_is_said_to_have_none() -> None:
-    found = DIAGNOSES.news(trial_of([Record(1, 0, {metrics.EVAL_RETURN: 1.0})]), ended=True)
+    found = DIAGNOSES.refresh_if_due(trial_of([Record(1, 0, {metrics.EVAL_RETURN: 1.0})]), ended=True)
     assert found is not None
     assert (found.title, found.headline) == ("", "")
     assert found.notes == {DIAGNOSIS: "no fault found", FINDINGS: ""}
@@ -64,11 +64,11 @@ def test_a_run_without_a_fault_is_said_to_have_none() -> None:
 
 def test_a_trial_taken_up_again_has_its_title_though_nothing_is_new() -> None:
     records = [record(i) for i in range(1, 25)]
-    found = DIAGNOSES.news(trial_of(records), ended=False)
+    found = DIAGNOSES.refresh_if_due(trial_of(records), ended=False)
     assert found is not None
     again = trial_of(records, found.notes)
     assert again.title == ""
-    assert DIAGNOSES.news(again, ended=False) is None
+    assert DIAGNOSES.refresh_if_due(again, ended=False) is None
     assert again.title == "policy not moving"
 
 
@@ -81,15 +81,15 @@ def test_it_looks_again_after_a_tenth_of_the_run_and_tells_only_what_is_new(monk
     trial, told = trial_of([]), []
     for last in range(2, 23, 2):
         trial.add([record(last - 1), record(last)])
-        if DIAGNOSES.news(trial, ended=False):
+        if DIAGNOSES.refresh_if_due(trial, ended=False):
             told.append(last)
     assert looked == [4, 8, 12, 16, 20]  # 22 iterations in steps of STEP * 40
     assert STEP * CONFIG.ppo.num_iterations == 4
     assert len(told) < len(looked)
-    last = DIAGNOSES.news(trial, ended=True)
+    last = DIAGNOSES.refresh_if_due(trial, ended=True)
     assert last is not None  # the last word on a trial is said again, with its last numbers
     assert looked[-1] == 22
-    assert DIAGNOSES.news(trial_of(trial.records, last.notes), ended=True) is None  # on record already
+    assert DIAGNOSES.refresh_if_due(trial_of(trial.records, last.notes), ended=True) is None  # on record already
 
 
 def test_why_it_stands_still_comes_before_that_it_does() -> None:
@@ -105,7 +105,7 @@ def test_why_it_stands_still_comes_before_that_it_does() -> None:
 def test_a_rule_that_fails_is_told_of_and_costs_the_diagnosis_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "diagnose", lambda _: {}["no such key"])
     warnings: list[str] = []
-    found = Diagnoses(warnings.append).news(trial_of([record(1)]), ended=True)
+    found = Diagnoses(warnings.append).refresh_if_due(trial_of([record(1)]), ended=True)
     assert warnings == ["trial 7 could not be diagnosed: KeyError('no such key')"]
     assert found is not None
     assert found.notes[FINDINGS] == ""

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from unstuck.sweeps.ray_tune.processes import signals_blocked
+from unstuck.sweeps.ray_tune.processes import block_signals
 
 # A process, which starts one of its own, and says when both are there.
 NESTED = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
@@ -28,7 +28,7 @@ def started() -> "subprocess.Popen[str]":
 def test_a_blocked_signal_does_not_end_what_is_started(number: signal.Signals) -> None:
     hearing = started()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with signals_blocked():
+    with block_signals():
         process = started()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
     for each in (hearing, process):
@@ -43,7 +43,7 @@ def test_a_blocked_signal_does_not_end_what_is_started(number: signal.Signals) -
 
 
 def test_its_own_children_do_not_hear_either() -> None:
-    with signals_blocked():
+    with block_signals():
         process = subprocess.Popen((sys.executable, "-c", NESTED), stdout=subprocess.PIPE, text=True)
     assert process.stdout
     child = int(process.stdout.readline())

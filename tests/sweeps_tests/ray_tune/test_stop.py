@@ -19,7 +19,7 @@ def test_first_signal_is_noted_and_a_second_raises() -> None:
 
 def test_what_is_shielded_runs_to_its_end() -> None:
     with StopRequest() as stop:
-        with stop.shielded():
+        with stop.ignore_signals():
             for _ in range(3):
                 signal.raise_signal(signal.SIGINT)
         assert stop.is_asked
@@ -55,7 +55,7 @@ def test_nobody_gives_up_what_has_ended() -> None:
         stop.arm_forced_exit(reasons.append)
         stop.disarm_forced_exit()
         stop.force_exit("too late")
-        assert stop.guarded(lambda number: number + 1)(2) == 3
+        assert stop.guard(lambda number: number + 1)(2) == 3
     assert reasons == []
 
 
@@ -77,7 +77,7 @@ def test_a_call_ends_before_the_last_resort_and_none_begins_after_it() -> None:
 
     with StopRequest() as stop:
         stop.arm_forced_exit(last_resort)
-        guarded = stop.guarded(call)
+        guarded = stop.guard(call)
         threading.Thread(target=lambda: (guarded(), guarded(), stop.disarm_forced_exit()), daemon=True).start()
         assert in_call.wait(4)
         threading.Thread(target=stop.force_exit, args=("gives up",), daemon=True).start()

@@ -12,7 +12,7 @@ from unstuck.rl.config import DataConfig
 from unstuck.sweeps.config.flows import DATA
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
-from unstuck.sweeps.run.resume import CONFIG, PROVENANCE, differences
+from unstuck.sweeps.run.resume import CONFIG, PROVENANCE, find_differences
 
 SPACE = {"ppo": {"lr": {"log": [1e-5, 1e-2]}, "gamma": {"choice": [0.9, 0.99]}}}
 STUDY = StudyConfig(name="mine", folder="/runs")
@@ -28,7 +28,7 @@ def entry(**values: Any) -> Entry:
 
 def found(config: SweepConfig, now: Mapping[str, Any] = NOW, entries: tuple[Entry, ...] = ()) -> list[str]:
     """Differences from a sweep recorded as `CONFIG_BEFORE`."""
-    return differences({**NOW, CONFIG: to_yaml(CONFIG_BEFORE)}, config, now, entries)
+    return find_differences({**NOW, CONFIG: to_yaml(CONFIG_BEFORE)}, config, now, entries)
 
 
 def changed(group: str, **values: Any) -> SweepConfig:
@@ -152,4 +152,4 @@ def test_other_flows_are_refused_whatever_their_path() -> None:
 
 
 def test_a_sweep_that_died_before_it_had_recorded_anything_is_begun() -> None:
-    assert differences({}, CONFIG_BEFORE, NOW, ()) == []
+    assert find_differences({}, CONFIG_BEFORE, NOW, ()) == []

@@ -12,8 +12,8 @@ from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.ppo import Hyperparameters
 from unstuck.rl.seeding import evaluation_seed, member_seeds
-from unstuck.sweeps.run.settings_in_force import mismatch
-from unstuck.sweeps.worker.training import in_force
+from unstuck.sweeps.run.settings_in_force import describe_mismatch
+from unstuck.sweeps.worker.training import read_settings_in_force
 
 PPO = PPOConfig(
     num_iterations=10, eval_every=5, num_envs=1, num_steps=16, minibatch_size=16, hidden_sizes=(4,), lr=1e-3
@@ -36,31 +36,31 @@ def first_record(config: PPOConfig, done: int = 0) -> Record:
     """Of a worker that goes on with this configuration after so many iterations."""
     learner = make_learner(config, EnvConfig(id="CartPole-v1"), member_seeds(0, 2), evaluation_seed(0))
     learner.iteration = done
-    return Record(done + 1, 0, {metrics.VALUE_LOSS: 1.0, **in_force(learner)})
+    return Record(done + 1, 0, {metrics.VALUE_LOSS: 1.0, **read_settings_in_force(learner)})
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear"])
 @pytest.mark.parametrize("done", [0, 3, 9])
 def test_what_trains_with_its_own_configuration_passes(schedule: str, done: int) -> None:
     config = replace(PPO, lr_schedule=schedule, clip_range_schedule=schedule, target_kl=0.01)
-    assert mismatch(first_record(config, done), config) == ""
+    assert describe_mismatch(first_record(config, done), config) == ""
 
 
 def test_a_record_without_settings_says_nothing() -> None:
-    assert mismatch(Record(2, 0, {metrics.VALUE_LOSS: 1.0}), PPO) == ""
+    assert describe_mismatch(Record(2, 0, {metrics.VALUE_LOSS: 1.0}), PPO) == ""
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Hyperparameters)])
 def test_every_setting_that_differs_is_found_either_way(name: str) -> None:
     changed = replace(PPO, **{name: OTHER[name]})
-    assert f"ppo.{name} in force must be" in mismatch(first_record(changed), PPO)
-    assert f"ppo.{name} in force must be" in mismatch(first_record(PPO), changed)
+    assert f"ppo.{name} in force must be" in describe_mismatch(first_record(changed), PPO)
+    assert f"ppo.{name} in force must be" in describe_mismatch(first_record(PPO), changed)
 
 
 def test_a_schedule_that_did_not_move_on_is_found() -> None:
     config = replace(PPO, lr_schedule="linear")
     started_again = Record(4, 0, first_record(config).metrics)
-    assert mismatch(started_again, config) == (
+    assert describe_mismatch(started_again, config) == (
         "ppo.lr in force must be 0.0007, as recorded, got 0.001 at iteration 4: what was trained is another "
         "configuration"
     )
@@ -69,7 +69,7 @@ def test_a_schedule_that_did_not_move_on_is_found() -> None:
 def test_members_that_differ_are_found() -> None:
     record = first_record(PPO)
     differing = replace(record, metrics={**record.metrics, "effective/lr": np.nan})
-    assert "got nan" in mismatch(differing, PPO)
+    assert "got nan" in describe_mismatch(differing, PPO)
 
 
 def test_a_restore_that_brings_back_the_old_learning_rate_is_found(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_a_restore_that_brings_back_the_old_learning_rate_is_found(tmp_path: Pat
     saved.iterate()
     checkpoint.save(tmp_path / "c", saved)
     checkpoint.load(tmp_path / "c", branch)
-    record = Record(2, 0, in_force(branch))
-    assert mismatch(record, branch.config) == ""
+    record = Record(2, 0, read_settings_in_force(branch))
+    assert describe_mismatch(record, branch.config) == ""
     branch.hyper.lr.copy_(saved.hyper.lr)  # the bug
-    assert "ppo.lr in force must be 0.005, as recorded, got 0.001 at iteration 2" in mismatch(
-        Record(2, 0, in_force(branch)), branch.config
+    assert "ppo.lr in force must be 0.005, as recorded, got 0.001 at iteration 2" in describe_mismatch(
+        Record(2, 0, read_settings_in_force(branch)), branch.config
     )

@@ -53,12 +53,12 @@ class Plain:
 
     def run(self, number: int, verdict: Verdict, value: float | None, spread: float = 0.0) -> str:
         """Start and end one trial; returns the line that this prints."""
-        self.progress.started(running(number))
+        self.progress.show_start(running(number))
         return self.end(number, verdict, value, spread)
 
     def end(self, number: int, verdict: Verdict, value: float | None, spread: float = 0.0) -> str:
         before = len(self.lines)
-        self.progress.ended(running(number, value, spread), verdict)
+        self.progress.show_end(running(number, value, spread), verdict)
         (line,) = self.lines[before:]
         return line
 
@@ -108,8 +108,8 @@ def test_of_equal_trials_the_lowest_number_is_the_best_as_in_the_table() -> None
 
 def test_time_left_by_the_pace_so_far(clock: Clock) -> None:
     plain = Plain(num_trials=4)
-    plain.progress.started(running(0))
-    plain.progress.started(running(1))
+    plain.progress.show_start(running(0))
+    plain.progress.show_start(running(1))
     clock.now += 120
     # 1 ended and 1 running, which counts as half, in 120 s: 80 s each. 2.5 are left.
     assert plain.end(0, DONE, 0.5).endswith("1 of 4 done, about 3 min 20 s left")
@@ -128,8 +128,8 @@ def test_no_time_left_where_there_is_nothing_to_tell_it_by(clock: Clock) -> None
     clock.now += 60
     assert "left" not in plain.end(0, Verdict(Outcome.INFEASIBLE, "no"), None)  # none of the trials yet
     assert "left" in plain.run(1, DONE, 0.5)
-    plain.progress.started(running(2))
-    plain.progress.started(running(3))
+    plain.progress.show_start(running(2))
+    plain.progress.show_start(running(3))
     # The sweep ends: these will not be done in this call.
     interrupted = plain.end(2, Verdict(Outcome.INTERRUPTED, "stopped by the user"), 0.5)
     assert interrupted.endswith(
@@ -141,15 +141,15 @@ def test_running_trials_are_told_of_after_half_a_minute_of_silence(clock: Clock)
     plain = Plain()
     trials = [running(0, 0.1, step=20), running(1, 0.1, step=40), running(2)]
     for trial in trials:
-        plain.progress.started(trial)
+        plain.progress.show_start(trial)
     clock.now += 20
-    plain.progress.evaluated(trials[0])
+    plain.progress.show_evaluation(trials[0])
     assert plain.lines == []
     clock.now += 11
-    plain.progress.evaluated(trials[1])
+    plain.progress.show_evaluation(trials[1])
     assert plain.lines == ["[31 s] running: trial 0 at 20, trial 1 at 40; 0 of 4 done"]
     clock.now += 11
-    plain.progress.evaluated(trials[0])
+    plain.progress.show_evaluation(trials[0])
     assert len(plain.lines) == 1
 
 
@@ -176,13 +176,13 @@ def test_a_terminal_shows_running_ended_and_warned() -> None:
     progress, file = live()
     with progress:
         values = {"ppo.lr": 3e-4, "ppo.hidden_sizes": (64, 64)}
-        progress.started(running(0, 0.25, 0.125, step=40, values=values))
+        progress.show_start(running(0, 0.25, 0.125, step=40, values=values))
         for number in range(1, 10):
-            progress.started(running(number, values=values))
+            progress.show_start(running(number, values=values))
         for number in range(1, 8):
-            progress.ended(running(number, 0.2, 0.1), PRUNED)
-        progress.ended(running(8, 0.75, 0.05), DONE)
-        progress.ended(running(11), Verdict(Outcome.CRASHED, "OSError: [/dev/x] [bold]" + "long " * 40))
+            progress.show_end(running(number, 0.2, 0.1), PRUNED)
+        progress.show_end(running(8, 0.75, 0.05), DONE)
+        progress.show_end(running(11), Verdict(Outcome.CRASHED, "OSError: [/dev/x] [bold]" + "long " * 40))
         progress.warn("no store [/y]")
     frame = last_frame(file)
     assert "best 0.750 ± 0.050 (trial 8); 9 of 12 done, about " in frame
@@ -200,7 +200,7 @@ def test_a_terminal_shows_running_ended_and_warned() -> None:
 def test_a_terminal_shows_a_sweep_that_has_just_begun() -> None:
     progress, file = live()
     with progress:
-        progress.started(running(0))
+        progress.show_start(running(0))
     frame = last_frame(file)
     assert "0 of 12 done\n" in re.sub(r" +\n", "\n", frame)
     assert "no trial has ended yet" in frame
@@ -210,7 +210,7 @@ def test_a_terminal_shows_a_sweep_that_has_just_begun() -> None:
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines() -> None:
     progress, file = live("dumb")
     with progress:
-        progress.ended(running(0, 0.5), DONE)
+        progress.show_end(running(0, 0.5), DONE)
     assert file.getvalue().startswith("[0 s] trial 0 completed 0.500 ± 0.000: reached iteration 200; best")
 
 
@@ -232,9 +232,9 @@ def test_what_earlier_processes_did_counts_and_says_nothing_of_the_pace(clock: C
 
 def test_what_happened_to_a_checkpoint_is_told(clock: Clock) -> None:
     plain = Plain()
-    plain.progress.noted(3, {"resumed_from": "40"})
-    plain.progress.noted(4, {"resumed_from": "20", "resumed_exactly": "false"})
-    plain.progress.noted(5, {"checkpoint": "started anew: cut short"})
+    plain.progress.show_notes(3, {"resumed_from": "40"})
+    plain.progress.show_notes(4, {"resumed_from": "20", "resumed_exactly": "false"})
+    plain.progress.show_notes(5, {"checkpoint": "started anew: cut short"})
     assert [line.partition("] ")[2] for line in plain.lines] == [
         "trial 3 goes on from iteration 40",
         "trial 4 goes on from iteration 20, not bit for bit: see docs/resume.md",

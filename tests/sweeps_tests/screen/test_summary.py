@@ -13,7 +13,7 @@ from unstuck.sweeps.config.schema import to_config
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.screen.summary import (
     champion_command,
-    leaderboard,
+    make_leaderboard,
     rerun_command,
     resume_command,
     show_summary,
@@ -51,7 +51,7 @@ def printed(
 
 def rows(config: SweepConfig, entries: list[Entry]) -> list[list[str]]:
     console = Console(file=io.StringIO(), width=200)
-    console.print(leaderboard(config, entries))
+    console.print(make_leaderboard(config, entries))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]

@@ -20,7 +20,7 @@ from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 from unstuck.sweeps.worker import training
 from unstuck.sweeps.worker.assignment import Assignment
-from unstuck.sweeps.worker.training import Training, learner_of, summarise, train_period
+from unstuck.sweeps.worker.training import Training, make_trial_learner, summarise, train_period
 
 TINY = PPOConfig(
     num_iterations=5, eval_every=2, num_envs=2, num_steps=16, minibatch_size=32, num_epochs=1, hidden_sizes=(8,)
@@ -43,7 +43,7 @@ def data() -> FlowData:
 
 def run(config: SweepConfig, data: FlowData | None) -> list[list[Record]]:
     """All periods of a trial."""
-    learner = learner_of(config, data)
+    learner = make_trial_learner(config, data)
     periods = []
     while learner.iteration < config.ppo.num_iterations:
         periods.append(train_period(learner, config.sweep.metric))
@@ -99,7 +99,7 @@ def test_a_record_holds_every_metric_of_members_and_mean(data: FlowData) -> None
 
 
 def test_the_objective_is_recorded_for_each_member_whichever_it_is(data: FlowData) -> None:
-    records = train_period(learner_of(config_of(), data), metrics.RECALL)
+    records = train_period(make_trial_learner(config_of(), data), metrics.RECALL)
     assert records[-1].metrics["eval/recall"] == pytest.approx(
         (records[-1].metrics["eval/recall/seed_0"] + records[-1].metrics["eval/recall/seed_1"]) / 2
     )
@@ -108,7 +108,7 @@ def test_the_objective_is_recorded_for_each_member_whichever_it_is(data: FlowDat
 def test_a_period_ends_at_the_first_metric_that_is_not_finite(data: FlowData) -> None:
     # Rewards whose squares float32 cannot hold.
     env = EnvConfig(flows_per_episode=20, reward_benign=(1e30, -1e30, 1e30, -1e30))
-    (record,) = train_period(learner_of(config_of(env), data), metrics.F1)
+    (record,) = train_period(make_trial_learner(config_of(env), data), metrics.F1)
     assert record.iteration == 1  # not 2, where it would have been evaluated
     assert record.metrics["train/value_loss"] == math.inf
 
@@ -214,7 +214,7 @@ def _truncate(file: Path) -> None:
 
 
 def _forget_records(file: Path) -> None:
-    learner = learner_of(config_of(), load_flows(config_of().data))
+    learner = make_trial_learner(config_of(), load_flows(config_of().data))
     history = checkpoint.load(file, learner)
     checkpoint.save(file, learner, history[:1])
 
@@ -325,6 +325,6 @@ def test_what_is_in_force_is_read_back_once_a_start(folder: Path, data: FlowData
 
 
 def test_members_that_differ_are_not_averaged_away(data: FlowData) -> None:
-    learner = learner_of(config_of(), data)
+    learner = make_trial_learner(config_of(), data)
     learner.hyper.gamma[1] = 0.5
-    assert math.isnan(training.in_force(learner)["effective/gamma"])
+    assert math.isnan(training.read_settings_in_force(learner)["effective/gamma"])

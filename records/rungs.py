@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RungEntry:
-    """A trial's result at a rung: all that a fresh process needs to judge the trials that follow.
+    """Result of a trial at a rung; all entries together let a fresh process judge the trials that follow.
 
     Attributes:
-        trial: The trial's number.
-        rung: Which rung, counted from 1.
-        iteration: The evaluation that was recorded, on the sweep's axis: the first at or beyond the rung.
-        value: The objective there, mean over members; may be non-finite.
-        tie_breaker: The undiscounted episode return there, mean over members; higher is better.
-        spared: Whether the trial is exempt from pruning.
-        would_stop: Whether it lost at this rung, and had to stop unless it is spared or at its end; None: not on
+        trial: Number of the trial.
+        rung: Number of the rung, counted from 1.
+        iteration: Step of the recorded evaluation on the sweep's axis, the first at or beyond the rung.
+        value: Value of the objective at the step, mean over members; may be non-finite.
+        tie_breaker: Undiscounted episode return at the step, mean over members; higher is better.
+        spared: True if the trial is exempt from pruning.
+        would_stop: True if the trial lost at the rung, and had to stop unless spared or at full length; None: not on
             record, in a sweep of format 1.
     """
 

@@ -1,4 +1,4 @@
-"""Whether a sweep's records agree, and what to do where they do not: `python -m unstuck.sweeps audit NAME`."""
+"""Compare and mend a sweep's records: `python -m unstuck.sweeps audit NAME`."""
 
 import json
 import time
@@ -16,18 +16,18 @@ from unstuck.sweeps.config.identity import identify
 from unstuck.sweeps.config.settings import SweepConfig
 
 SETTLES_S = 2.0
-"""For a trial of a running sweep to be written everywhere."""
+"""Seconds after which a trial of a running sweep is written everywhere."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """Result of an audit.
 
     Attributes:
-        name: The sweep.
-        snapshot: What was compared.
-        findings: What differs.
-        is_running: Whether a process runs the sweep.
+        name: Name of the sweep.
+        snapshot: Records that were compared.
+        findings: Differences between the records.
+        is_running: True if a process runs the sweep.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing differs. Open trials are no difference: a resume goes on with them."""
+        """True if no records differ. Open trials are no difference: a resume goes on with them."""
         return not self.findings
 
     def describe(self) -> Iterator[str]:
-        """In words: a line for each difference and for each open trial, then all in one line."""
+        """Describe the audit: a line for each difference, a line for each open trial, and a last line for the whole."""
         yield from map(str, self.findings)
         for entry in self._list_open():
             at = self.snapshot.axis.describe_step(entry.last_step) if entry.curve else "its start"
@@ -61,7 +61,7 @@ class Audit:
         yield f"{trials}: {verdict}"
 
     def to_json(self) -> str:
-        """The same for a program."""
+        """Return the audit as JSON, for a program."""
         return json.dumps(
             {
                 "sweep": self.name,
@@ -80,7 +80,7 @@ def audit(config: SweepConfig) -> Audit:
     """Compare all records of a sweep.
 
     Args:
-        config: The sweep's.
+        config: Settings of the sweep.
 
     Raises:
         SweepError, TrackingError: A record cannot be read.
@@ -88,7 +88,7 @@ def audit(config: SweepConfig) -> Audit:
     snapshot = read_snapshot(config)
     findings = compare(snapshot)
     running = is_running(config.own_folder)
-    if findings and running:  # a trial may have ended while its records were read: what differs still, differs
+    if findings and running:  # a trial may have ended while the records were read, so only differences that last count
         time.sleep(SETTLES_S)
         snapshot = read_snapshot(config)
         findings = [finding for finding in compare(snapshot) if finding in findings]
@@ -96,7 +96,7 @@ def audit(config: SweepConfig) -> Audit:
 
 
 def mend(config: SweepConfig) -> list[str]:
-    """Repair a sweep's records; returns what was done, a line each.
+    """Repair a sweep's records; return what was done, a line each.
 
     Raises:
         SweepError: A process runs the sweep; a record cannot be read.

@@ -1,6 +1,6 @@
-"""Compare ledger, MLflow and checkpoints of a sweep. Pure: a snapshot in, differences out.
+"""Compare ledger, MLflow and checkpoints of a sweep: a pure function from a snapshot to a list of differences.
 
-What counts as a difference, in words: `docs/audit.md`.
+`docs/audit.md` says in words what counts as a difference.
 """
 
 import math
@@ -20,7 +20,7 @@ from unstuck.rl import metrics
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 
 RUNNING = "RUNNING"
-"""The state of an open trial in Optuna, and the status of an open run in MLflow."""
+"""State of an open trial in Optuna, and status of an open run in MLflow."""
 
 MLFLOW = "MLflow"
 
@@ -30,11 +30,13 @@ RESTORE = "the ledger is the truth and cannot be derived: restore it from a copy
 
 
 class Kind(StrEnum):
-    """Attributes:
-    LOST: One record lacks a trial that another has.
-    DUPLICATE: One record has a trial twice.
-    CURVE: A curve with a gap, or with a step twice.
-    DISAGREEMENT: Two records say different things of a trial.
+    """Sort of a difference.
+
+    Attributes:
+        LOST: One record lacks a trial that another has.
+        DUPLICATE: One record has a trial twice.
+        CURVE: A curve with a gap, or with a step twice.
+        DISAGREEMENT: Two records say different things of a trial.
     """
 
     LOST = "lost"
@@ -45,13 +47,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference.
+    """One difference between the records of a sweep.
 
     Attributes:
         trial: Number of the trial; None for the sweep's own run.
         kind: Sort of the difference.
-        what: What differs, with both sides.
-        remedy: What to do about the difference.
+        what: Text that says what differs, with both sides.
+        remedy: Text that says what to do about the difference.
+
+    Example:
+        >>> finding = Finding(7, Kind.LOST, "MLflow has no run of it, the ledger says completed", REWRITE)
+        >>> str(finding)
+        'trial 7: lost: MLflow has no run of it, the ledger says completed; --repair writes it again'
+        >>> finding.is_mendable
+        True
     """
 
     trial: int | None
@@ -89,7 +98,7 @@ def compare(snapshot: Snapshot) -> list[Finding]:
 
 
 def _check_own_run(snapshot: Snapshot) -> Iterator[Finding]:
-    """Check the sweep's own run in MLflow: there is one, and the runs of all trials lie below it."""
+    """Check that MLflow has one run of the sweep itself, and the runs of all trials below that run."""
     if snapshot.runs is None:
         return
     own = [run for run in snapshot.runs if run.trial is None and run.parent is None]
@@ -108,7 +117,7 @@ def _check_own_run(snapshot: Snapshot) -> Iterator[Finding]:
 def _list_orphans(snapshot: Snapshot) -> Iterator[Finding]:
     """List trials that MLflow or the folder has and the ledger lacks.
 
-    They are never mended: the orphan may be all that is left of a trial.
+    Orphans are never mended: an orphan may be all that is left of a trial.
     """
     known = {entry.number for entry in snapshot.entries}
     for run in snapshot.runs or ():
@@ -161,7 +170,7 @@ def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     """Compare status, outcome, reason and summary."""
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
     if entry.is_open:
-        # MLflow comes last, so the end of a call may be missing there.
+        # MLflow is written last, so MLflow may lack the end of the trial.
         allowed = [Outcome.INTERRUPTED] + [Outcome.CRASHED] * (CRASHED_BEFORE in entry.notes)
         if status not in (RUNNING, *(STATUS[each] for each in allowed)) or outcome not in (None, *allowed):
             what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
@@ -199,7 +208,7 @@ def _find_repeated_steps(entry: Entry, run: TrackedRun, axis: Axis) -> Iterator[
             yield Finding(
                 entry.number, Kind.CURVE, f"MLflow's {name} has {_list_steps(twice, axis)} more than once", REWRITE
             )
-            return  # one is enough: what is written twice is written twice under every name
+            return  # one metric is enough: a step written twice is written twice for every metric
 
 
 def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Finding]:
@@ -219,7 +228,7 @@ def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Fi
 def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axis) -> Iterator[Finding]:
     """Compare each metric in MLflow with the checkpoint's history, as far as the history goes."""
     if not is_whole(saved):
-        return  # said of the checkpoint itself
+        return  # `_check_checkpoint` reports the history
     records = [record for record in saved.records if entry.is_open or record.step <= find_last_step(entry)]
     reaches = max((record.step for record in records), default=0)
     history: dict[str, dict[int, float]] = {}
@@ -249,7 +258,7 @@ def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> It
         yield Finding(number, Kind.LOST, f"its checkpoint cannot be read: {saved.error}", _choose_remedy(entry))
         return
     if not steps and not entry.is_open:
-        return  # an ended trial's folder may have been deleted, for the space
+        return  # the user may have deleted an ended trial's folder to free space
     if not steps and entry.curve:
         yield Finding(
             number,
@@ -263,11 +272,12 @@ def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> It
             number, Kind.CURVE, f"its checkpoint has a history of {_list_steps(steps, axis)}", _choose_remedy(entry)
         )
     theirs = {record.step: record.metrics[metric] for record in saved.records if metric in record.metrics}
-    # Saved before it is reported: where a worker or the driver died in between, the checkpoint is ahead.
+    # A record is saved before it is reported: if worker or driver died in between, the checkpoint is ahead.
     if entry.is_open or entry.outcome is Outcome.CRASHED:
         theirs = {step: value for step, value in theirs.items() if step <= find_last_step(entry)}
     elif steps and steps[-1] != find_last_step(entry):
-        what = f"its checkpoint stands at {axis.describe_step(steps[-1])}, by the ledger it ended at {find_last_step(entry)}"
+        stands_at, ended_at = axis.describe_step(steps[-1]), find_last_step(entry)
+        what = f"its checkpoint stands at {stands_at}, by the ledger it ended at {ended_at}"
         yield Finding(number, Kind.DISAGREEMENT, what, _choose_remedy(entry))
     yield from _compare_curves(entry, (metric, axis), ("its checkpoint", theirs), ("the ledger", entry.curve))
 
@@ -280,7 +290,7 @@ def _choose_remedy(entry: Entry) -> str:
 
 
 def find_last_step(entry: Entry) -> int:
-    """The last step of the sweep's axis that the ledger knows of."""
+    """Return the last step of the sweep's axis that the ledger knows of a trial."""
     last = max(entry.curve, default=0)
     return last if entry.is_open else read_last_step(entry.summary, last)
 
@@ -325,7 +335,16 @@ def _map_by_step(run: TrackedRun, name: str) -> dict[int, float]:
 
 
 def convert_to_stored(value: object) -> object:
-    """Return a number as MLflow stores it: the largest float for infinity; NaN in a form that equals itself."""
+    """Convert a number to the form that MLflow stores: the largest float for infinity, "NaN" for NaN.
+
+    NaN becomes text, which equals itself; other values stay as they are.
+
+    Example:
+        >>> convert_to_stored(float("inf"))
+        1.7976931348623157e+308
+        >>> convert_to_stored(float("nan")) == convert_to_stored(float("nan"))
+        True
+    """
     if not isinstance(value, float):
         return value
     largest = sys.float_info.max
@@ -333,17 +352,22 @@ def convert_to_stored(value: object) -> object:
 
 
 def is_summary(name: str) -> bool:
-    """True for a metric of a whole trial, which an interrupted trial has a second time at its end."""
+    """True for a metric of a whole trial, which an interrupted trial has a second time at the end."""
     return name.startswith(metrics.FINAL_PREFIX)
 
 
 def is_logged_per_process(name: str) -> bool:
-    """Whether a metric is each process's own, read back where it went on, and no part of the trial's course."""
+    """True for `effective/*` metrics, which every process logs once when a trial starts or resumes.
+
+    Example:
+        >>> is_logged_per_process("effective/lr"), is_logged_per_process("train/value_loss")
+        (True, False)
+    """
     return name.startswith(metrics.EFFECTIVE_PREFIX)
 
 
 def _list_steps(steps: Sequence[int], axis: Axis) -> str:
-    """List steps in words, all of them if they are few."""
+    """List a few steps in words; of more than four, name number, first and last."""
     if not steps:
         return f"no {axis.unit}"
     if len(steps) == 1:

@@ -1,6 +1,6 @@
-"""Mends what an audit found: writes MLflow again from ledger and checkpoints. The ledger is never touched.
+"""Rewrite MLflow's runs from ledger and checkpoints where an audit found differences; never touch the ledger.
 
-A run is kept where what it lacks can be added. MLflow can neither take a point back nor change a parameter, so a run
+A run is kept if what is missing can be added. MLflow can neither take a point back nor change a parameter, so a run
 that holds something untrue is deleted and written anew.
 """
 
@@ -32,18 +32,18 @@ from unstuck.sweeps.screen.summary import NONE_COMPLETED
 from unstuck.sweeps.search.space import Space, search_space
 
 DIED = "the driver died"
-"""Reason of an open trial that nobody runs any more, unless the ledger has one."""
+"""Reason of an open trial that no process runs any more, unless the ledger has a reason."""
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How to mend one trial.
+    """Plan to mend one trial.
 
     Attributes:
-        entry: What the ledger says of it.
-        records: Its iterations, as far as they are known.
-        source: Where they come from.
-        keep: The run to add to; None: a new one.
+        entry: Ledger entry of the trial.
+        records: Iterations of the trial, as far as known.
+        source: Words that name the place where the records were found.
+        keep: Run to add to; None to write a new one.
         doomed: Runs to delete.
     """
 
@@ -55,15 +55,15 @@ class _Plan:
 
 
 def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
-    """Mend what can be mended, while nobody runs the sweep.
+    """Mend what can be mended, while no process runs the sweep.
 
     Args:
-        config: The sweep's.
-        snapshot: What was compared.
-        findings: What differed.
+        config: Settings of the sweep.
+        snapshot: Records that were compared.
+        findings: Differences that were found.
 
     Returns:
-        What was done, a line each; nothing where there was nothing to mend.
+        Lines that say what was done; empty if there was nothing to mend.
 
     Raises:
         SweepError, TrackingError: MLflow cannot be written.
@@ -113,7 +113,7 @@ def _plan_trial(entry: Entry, snapshot: Snapshot, own: Sequence[TrackedRun]) -> 
 def _collect_records(
     entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric: str
 ) -> tuple[Sequence[Record], str]:
-    """All that is known of a trial's iterations, up to the last that the ledger knows of, and where it was found."""
+    """Collect all known iterations of a trial up to the last step in the ledger, and name the place of the find."""
     last = find_last_step(entry)
     if is_whole(saved) and (not last or (saved.records and saved.records[-1].step >= last)):
         return [record for record in saved.records if record.step <= last], "its checkpoint"
@@ -134,7 +134,7 @@ def _collect_records(
 
 
 def _is_correct(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
-    """Whether nothing has to be taken back: every setting, every number at the end, and every point, once."""
+    """True if a run holds nothing untrue: settings and final numbers equal the ledger's, and each step appears once."""
     values = flatten(entry.values)
     if any(run.params.get(name) not in (None, storable(value, PARAM_LENGTH)) for name, value in values.items()):
         return False
@@ -158,16 +158,16 @@ def _equal(kept: float, value: float | None) -> bool:
 
 
 def _copy_tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
-    """What an earlier run says about code and machine."""
+    """Return the tags about code and machine that an earlier run of the sweep has."""
     known = runs[0].tags if runs else {}
     return {name: value for name, value in known.items() if name.partition(".")[0] in ("git", "version", "host")}
 
 
 def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:
-    """Write a trial's run, whole."""
+    """Write a trial's run in MLflow, whole, and return a line that says so."""
     entry = plan.entry
     verdict = Verdict(entry.outcome or Outcome.INTERRUPTED, entry.reason or DIED)
-    if entry.is_open:  # its end may be half recorded
+    if entry.is_open:  # the end of an open trial may be half recorded
         verdict = Verdict(Outcome.INTERRUPTED, DIED)
     write_run(tracker, (config, space), entry, plan.records, verdict)
     how = "completed" if plan.keep else "written anew"
@@ -175,7 +175,7 @@ def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Pla
 
 
 def _end_sweep_run(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Sequence[TrackedRun]) -> str:
-    """End the sweep's own run as it had ended, or as the ledger has it."""
+    """End the sweep's own run with the recorded outcome, or with the outcome that follows from the ledger."""
     ended = [entry for entry in snapshot.entries if not entry.is_open]
     outcome, reason = Outcome.INTERRUPTED, DIED
     if own and own[0].status != RUNNING and OUTCOME_TAG in own[0].tags:

@@ -1,4 +1,4 @@
-"""All that is on record of one sweep, read at one moment: what `sweeps.audit.audit` compares."""
+"""Read all records of a sweep at one moment, for `sweeps.audit.audit` to compare."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,15 +30,15 @@ class SavedTrial:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One sweep.
+    """Records of one sweep, read at one moment.
 
     Attributes:
-        metric: The objective's name.
-        axis: What the sweep counts its trials by.
-        strides: How much of it an iteration of a trial is, by the trial's number.
-        entries: The ledger's trials.
-        runs: MLflow's runs of the sweep, its own included; None where MLflow does not track it.
-        saved: Folders by trial; None where the sweep has none at all.
+        metric: Name of the objective.
+        axis: Axis that the sweep counts trials by.
+        strides: Length of one iteration on the axis, by the trial's number.
+        entries: Trials in the ledger.
+        runs: Runs of the sweep in MLflow, the sweep's own included; None if MLflow does not track the sweep.
+        saved: Contents of the trials' folders by number; None if the sweep has no such folder at all.
     """
 
     metric: str
@@ -50,10 +50,10 @@ class Snapshot:
 
 
 def read_snapshot(config: SweepConfig) -> Snapshot:
-    """Read all records of a sweep, those that are written last first: of one that runs, none is ahead of the next.
+    """Read all records of a sweep, the last written first, so that no record of a running sweep is ahead of the next.
 
     Args:
-        config: The sweep's, its databases' passwords included.
+        config: Settings of the sweep, with the passwords of the databases.
 
     Raises:
         SweepError: The ledger cannot be read, or holds no such sweep.
@@ -70,7 +70,7 @@ def read_snapshot(config: SweepConfig) -> Snapshot:
 
 
 def _compute_strides(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> dict[int, int]:
-    """How much of the sweep's axis an iteration of each trial is; a trial that cannot run has none."""
+    """Compute the length of one iteration of each trial on the sweep's axis; a trial that cannot run has none."""
     strides = {}
     for entry in entries:
         with suppress(ConfigError):

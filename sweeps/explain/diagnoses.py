@@ -1,6 +1,6 @@
 """Diagnose trials while they run, so that nobody waits for a sweep's end to read why a trial is stuck.
 
-The rules are those of `python -m unstuck.analysis diagnose` (docs/diagnosis.md), on the same numbers: the driver
+The rules are the rules of `python -m unstuck.analysis diagnose` (docs/diagnosis.md), on the same numbers: the driver
 receives what MLflow holds.
 """
 
@@ -14,23 +14,23 @@ from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import recorded_settings
 from unstuck.sweeps.stopping.live_trial import LiveTrial, TrialDiagnosis
 
-if TYPE_CHECKING:  # imported where first needed: it brings pandas
+if TYPE_CHECKING:  # imported where first needed, since the analysis loads pandas
     from unstuck.analysis.diagnosis import Diagnosis
     from unstuck.analysis.diagnosis.finding import Ranked
     from unstuck.analysis.history import History
 
 STEP = 0.1
-"""Share of a trial's planned length after which it is diagnosed again; one diagnosis takes 15 to 30 ms."""
+"""Share of a trial's planned length after which a trial is diagnosed again; one diagnosis takes 15 to 30 ms."""
 
 
 _NOTHING = TrialDiagnosis("", "", {DIAGNOSIS: "no fault found", FINDINGS: ""})
 
 
 class Diagnoses:
-    """Diagnoses running trials. A trial's iterations alone decide when the trial is diagnosed again.
+    """Diagnostician of running trials; the number of iterations alone decides when a trial is diagnosed again.
 
     Args:
-        warn: Tells the user of a rule that fails, which must not end a sweep.
+        warn: Function that tells the user of a failing rule, which must not end a sweep.
         budget: Budget that trials share in a sweep that counts environment steps.
     """
 
@@ -38,22 +38,22 @@ class Diagnoses:
         self._warn, self._budget = warn, budget
 
     def refresh(self, trial: LiveTrial) -> TrialDiagnosis:
-        """Return the diagnosis of a trial as it stands."""
+        """Return the trial's diagnosis as of the last iteration received."""
         if trial.diagnosis is None or trial.diagnosed_at < trial.iteration:
             trial.diagnosis, trial.diagnosed_at = self._diagnose(trial), trial.iteration
         return trial.diagnosis
 
     def refresh_if_due(self, trial: LiveTrial, ended: bool) -> TrialDiagnosis | None:
-        """Return the diagnosis of a trial, if one is due and differs from the notes on record.
+        """Return the trial's diagnosis if one is due and differs from the notes on record; else None.
 
         Args:
-            trial: The trial.
+            trial: Running trial.
             ended: True for a trial that has ended, which is diagnosed in any case.
         """
         if not ended and trial.iteration < trial.diagnosed_at + STEP * trial.config.ppo.num_iterations:
             return None
         found = self.refresh(trial)
-        compared = (DIAGNOSIS, FINDINGS) if ended else (FINDINGS,)  # numbers move all the time
+        compared = (DIAGNOSIS, FINDINGS) if ended else (FINDINGS,)  # numbers in headlines change all the time
         if all(found.notes[name] == trial.notes_on_record.get(name) for name in compared):
             return None
         trial.notes_on_record = found.notes
@@ -64,7 +64,7 @@ class Diagnoses:
 
         try:
             return summarise(diagnose(make_history(trial.number, trial.config, trial.records, {}, self._budget)))
-        except Exception as error:  # whatever it is: only the diagnosis is lost
+        except Exception as error:  # an error in a rule costs the diagnosis, not the trial
             self._warn(f"trial {trial.number} could not be diagnosed: {error!r}")
             return _NOTHING
 
@@ -76,14 +76,14 @@ def make_history(
     tags: Mapping[str, str],
     budget: Budget | None = None,
 ) -> "History":
-    """A trial as the analysis reads runs.
+    """Make a trial's history in the form in which the analysis reads runs.
 
     Args:
-        number: The trial's.
-        config: The trial's.
-        records: Its iterations, oldest first.
-        tags: What else is known of it: `outcome` and `reason`, if it has ended, and `run_id`, if MLflow has it.
-        budget: What trials share in a sweep that counts environment steps.
+        number: Number of the trial.
+        config: Configuration of the trial.
+        records: Iterations of the trial, oldest first.
+        tags: Tags by name: `outcome` and `reason` of an ended trial, `run_id` of a trial that MLflow has.
+        budget: Budget that trials share in a sweep that counts environment steps.
     """
     import pandas as pd
     from unstuck.analysis.history import History
@@ -102,7 +102,7 @@ def make_history(
 
 
 def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
-    """A diagnosis in a few words."""
+    """Summarise a diagnosis in a title, a headline and notes."""
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import lower
 

@@ -1,7 +1,7 @@
-"""Writes the reports of a sweep when it has ended: into its folder, and beside its runs in MLflow.
+"""Write the reports of a sweep that has ended, into the sweep's folder and beside the runs in MLflow.
 
-What they are made from is what the driver has at hand, the ledger and the checkpoints. So they need no tracker, and say
-the same as `python -m unstuck.analysis report NAME`, which reads MLflow.
+Reports are made from the ledger and the checkpoints, which the driver has at hand. So no tracker is needed, and the
+reports say the same as `python -m unstuck.analysis report NAME`, which reads MLflow.
 """
 
 import shlex
@@ -23,7 +23,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.explain.diagnoses import make_history
 from unstuck.sweeps.search.space import Space, search_space
 
-if TYPE_CHECKING:  # imported where first needed: it brings pandas and Optuna's evaluators
+if TYPE_CHECKING:  # imported where first needed, since the analysis loads pandas and Optuna's evaluators
     from unstuck.analysis.diagnosis import Diagnosis
 
 
@@ -33,18 +33,18 @@ def write_reports(
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> str:
-    """Diagnose the trials, and write a report of each and of the sweep.
+    """Diagnose the trials, and write a report of each trial and of the sweep.
 
-    Nothing depends on a report: what goes wrong with it does not go wrong with the sweep.
+    Nothing depends on a report: an error in a report is no error of the sweep.
 
     Args:
-        sweep: Its configuration, and what it searches.
-        ledger: Holds its trials, and gets a note that its dashboard shows.
-        tracker: Its parent run has ended.
-        is_over: Whether the user will not wait any longer.
+        sweep: Settings and search space of the sweep.
+        ledger: Ledger of the sweep, which gets a note that the Optuna dashboard shows.
+        tracker: Tracker whose parent run has ended.
+        is_over: Function that returns True if the user does not wait any longer.
 
     Returns:
-        The verdict, and where the report lies; or why there is none, and how to write it.
+        Verdict and path of the report; or the reason why there is no report, and the command that writes one.
     """
     config, _ = sweep
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
@@ -53,17 +53,17 @@ def write_reports(
         written = _write(sweep, ledger, tracker, is_over)
     except KeyboardInterrupt:  # a second Ctrl-C
         written = None
-    except Exception as error:  # a rule, a plot, the disk: the sweep itself is on record
+    except Exception as error:  # a rule, a plot or the disk failed; the sweep itself is on record
         urls = filter(None, (config.tracking.optuna_url, config.tracking.mlflow_url))
         return f"warning: no report was written: {redact_error(str(error) or repr(error), *urls)}; {later}"
     return f"No report was written, since nobody waited for it; {later}" if written is None else "\n".join(written)
 
 
 def rewrite_reports(config: SweepConfig) -> str:
-    """Write the reports in a sweep's folder again, such as after a champion was judged, and the sweep's in MLflow.
+    """Write a sweep's reports again, e.g. after a champion was judged: in the folder, and the sweep's own in MLflow.
 
     Returns:
-        As `write_reports`.
+        Text of `write_reports`.
     """
     space, _ = search_space(config)
     ledger = Ledger.open_sweep(config.reference)
@@ -71,13 +71,13 @@ def rewrite_reports(config: SweepConfig) -> str:
 
 
 class _OwnRun(NullTracker):
-    """The run of a sweep that has ended, whose trials' reports are there already."""
+    """Tracker that attaches the sweep's own report alone, since the trials' reports are in MLflow already."""
 
     def __init__(self, config: SweepConfig, ledger: Ledger) -> None:
         self._config, self._ledger = config, ledger
 
     def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """See `Tracker`; of a trial it does nothing."""
+        """Attach the sweep's own report, and ignore reports of trials; see `Tracker.attach`."""
         if number is None:
             runs = {entry.run_id for entry in self._ledger.entries()}
             attach_report(self._config.reference, runs, files, note)
@@ -89,7 +89,7 @@ def _write(
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> list[str] | None:
-    """Write all reports; returns the verdict and where the report lies, or None if the user does not wait."""
+    """Write all reports; return the verdict and the report's path, or None if the user does not wait."""
     from unstuck.analysis.history import Stores
     from unstuck.analysis.report.sweep import elsewhere, sweep_document
     from unstuck.analysis.report.write import report_run, write_document
@@ -117,10 +117,10 @@ def _write(
 
 
 class _Attaching:
-    """Keeps reports with their runs; once the tracker has failed it is left alone.
+    """Function object that attaches reports to runs, until the tracker fails once.
 
     Attributes:
-        failures: What went wrong, in words.
+        failures: Warnings on what went wrong.
     """
 
     def __init__(self, tracker: Tracker) -> None:
@@ -137,7 +137,7 @@ class _Attaching:
 
 
 def _diagnose_trials(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry]) -> "Iterator[tuple[int, Diagnosis]]":
-    """Of every trial that was evaluated; one whose checkpoint cannot be read has none."""
+    """Yield number and diagnosis of every evaluated trial; skip trials whose checkpoint cannot be read."""
     from unstuck.analysis.diagnosis import diagnose
 
     config, space = sweep
@@ -146,7 +146,7 @@ def _diagnose_trials(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry])
             continue
         try:
             records = read_records(config.own_folder, entry.number)
-        except CheckpointError:  # the audit names it
+        except CheckpointError:  # the audit reports the checkpoint
             continue
         if records:
             own = space.apply(config, entry.values)
@@ -161,7 +161,7 @@ def _make_tags(entry: Entry) -> Mapping[str, str]:
 
 
 def _format_note(diagnosis: "Diagnosis") -> str:
-    """What MLflow shows on top of a trial's page, in Markdown."""
+    """Format the note that MLflow shows on top of a trial's page, in Markdown."""
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import verdict
 

@@ -25,5 +25,5 @@ class CrashCallback(Callback):
         self._crash(self._numbers[trial.trial_id], text)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks to disk; what this one holds leads to database URLs.
+        # Tune pickles callbacks to disk, and the driver behind `crash` holds database URLs.
         return {}

@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",  # even "usage reporting is off" is a report of Ray's
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9",  # Ray would report even that usage reporting is off
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # sweeps.stop has its own
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # a resume starts from the ledger, never from Tune's snapshots
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `sweeps.ray_tune.stop` handles signals
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # no snapshots: a resume starts from the ledger (ray#30838)
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 _CLOSED = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: Ray's ports listen on loopback only
     "RAY_AUTH_MODE": "token",
 }
-"""For a cluster of one's own; one that is there already has settings of its own."""
+"""Variables for a cluster that the sweep starts; an existing cluster keeps the settings it was started with."""
 
-_JOINING = {  # a cluster that does not let us in is asked once, for some 20 s in all; Ray's own patience is minutes
+_JOINING = {  # by default Ray asks a cluster that refuses the driver for minutes; so for some 20 s in all
     "RAY_NUM_REDIS_GET_RETRIES": "1",
     "RAY_py_gcs_connect_timeout_s": "10",
 }
@@ -53,21 +53,25 @@ _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR
 
 
 def prepare_environment(resources: ResourcesConfig) -> None:
-    """Set the variables that Ray and Tune read, some of them while they are imported."""
+    """Set the environment variables that Ray and Tune read, partly at import.
+
+    Args:
+        resources: Settings that name an existing cluster, or none.
+    """
     os.environ.update(_ENVIRONMENT)
     if resources.ray_address is None:
         os.environ.update(_CLOSED)
-        os.environ.update(dict.fromkeys(THREADS, "1"))  # of a worker: see `rl.threads`
-        # Made up, and known to the sweep's own processes alone: Ray's default would lie in ~/.ray, for all to read.
+        os.environ.update(dict.fromkeys(THREADS, "1"))  # threads of a worker; see `records.machine`
+        # A random token that only the sweep's processes know: Ray's default token lies in ~/.ray, for all to read.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     else:
         os.environ.update(_JOINING)
-        if _has_token():  # a cluster without tokens lets us in just the same
+        if _has_token():  # a cluster without tokens ignores the token
             os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def find_import_path() -> list[str]:
-    """Where this process looks for modules before it looks in Python's own library, absolute, in its order."""
+    """Return the absolute entries of `sys.path` that come before Python's own library, in order."""
     library = Path(sysconfig.get_path("stdlib"))
     zipped = library.parent / f"python{sys.version_info.major}{sys.version_info.minor}.zip"
     own = itertools.takewhile(lambda entry: Path(entry) not in (library, zipped), sys.path)
@@ -75,12 +79,12 @@ def find_import_path() -> list[str]:
 
 
 def _make_job_config() -> "JobConfig":
-    """What workers are told of this process: they import what it imports."""
+    """Make Ray's job configuration, by which workers import the same modules as the driver."""
     from ray.job_config import JobConfig
 
-    # Ray puts each in front of those before.
+    # Ray puts each entry in front of the entries before.
     job = JobConfig(_py_driver_sys_path=find_import_path()[::-1])
-    # Else Ray puts the working directory in front of all, and a `rl/` or a `sweeps.py` there would hide ours.
+    # Else Ray puts the working directory first, and a user's `rl/` or `sweeps.py` there would hide this project's.
     job._runtime_env_has_working_dir = lambda: True  # type: ignore[method-assign]
     return job
 
@@ -92,18 +96,21 @@ def _has_token() -> bool:
 
 
 def join_cluster(resources: ResourcesConfig) -> Cores | None:
-    """Join the existing cluster that the settings name, if they do: before anything is on record.
+    """Join the existing Ray cluster that the settings name, before anything is on record.
+
+    Args:
+        resources: Settings that name the cluster, or none.
 
     Returns:
-        Its cores; None where a sweep has a cluster of its own.
+        Cores of the cluster; None for a sweep that starts Ray itself.
 
     Raises:
-        SweepError: Nothing answers there, or it does not let us in.
+        SweepError: Nothing answers at the address, or the cluster does not let the driver in.
     """
     if resources.ray_address is None:
         return None
     host, _, port = resources.ray_address.rpartition(":")
-    if host:  # else auto: Ray knows by itself
+    if host:  # else `auto`: Ray finds the address
         try:
             socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_WITHIN_S).close()
         except OSError as error:
@@ -112,7 +119,7 @@ def join_cluster(resources: ResourcesConfig) -> Cores | None:
     import ray
 
     try:
-        with _silence_stderr():  # each of Ray's attempts is a line on the screen, whatever its log level
+        with _silence_stderr():  # Ray prints a line for each attempt, at any log level
             ray.init(address=resources.ray_address, job_config=_make_job_config(), **_QUIET)
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         cause = error.__cause__ or error.__context__ or error
@@ -124,7 +131,7 @@ def join_cluster(resources: ResourcesConfig) -> Cores | None:
 
 @contextmanager
 def _silence_stderr() -> Iterator[None]:
-    """Drop writes to the descriptor 2, also those from outside Python."""
+    """Drop writes to descriptor 2 inside the block, also writes from outside Python."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -146,24 +153,24 @@ def _make_cluster_error(resources: ResourcesConfig, reason: str) -> SweepError:
 
 @contextmanager
 def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: StopRequest) -> Iterator[str]:
-    """Ray, up; `join_cluster` and `prepare_environment` come first.
+    """Run Ray inside the block, after `join_cluster` and `prepare_environment`.
 
     Args:
-        resources: Names the cluster, or none.
-        slots: Trials that run at the same time.
-        folder: The sweep's.
-        stop: Keeps Ray's end from being interrupted; gives up if Ray's own processes die.
+        resources: Settings that name an existing cluster, or none.
+        slots: Number of trials that run at the same time.
+        folder: Folder of the sweep.
+        stop: Stop request, which shields Ray's shutdown from signals and forces the exit if Ray's processes die.
 
     Yields:
-        A folder for Tune's own files. It goes with the sweep.
+        Folder for Tune's own files, removed with the sweep.
 
     Raises:
-        SweepError: It does not start.
+        SweepError: Ray does not start.
     """
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # Nobody else gets into it. Ray opens its own folder, sockets and all, to every user: so it lies below this one.
+    # Ray opens its folder, sockets included, to every user; the scratch folder above is closed to other users.
     with scratch_folder(folder) as scratch:
         end = ray.shutdown
         try:
@@ -189,6 +196,6 @@ def _start(cpus: int, folder: str) -> None:
                 job_config=_make_job_config(),
                 **_QUIET,
             )
-    except Exception as error:  # Ray raises no other, where its processes take more than 30 s to answer
+    except Exception as error:  # Ray raises a plain Exception if its processes take more than 30 s to answer
         reason = str(error).partition("\n")[0].rstrip(".")
         raise SweepError(f"Ray must start, and did not: {reason}; leave the machine more room") from error

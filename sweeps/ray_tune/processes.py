@@ -1,4 +1,4 @@
-"""Manage Ray's own processes on this machine: block signals in them, watch them, end them with the sweep."""
+"""Manage Ray's processes on this machine: block signals, watch for deaths, end all processes with the sweep."""
 
 import signal
 import threading
@@ -10,16 +10,16 @@ import psutil
 _LOOKS_EVERY_S = 0.25
 
 _VITAL = ("gcs_server", "raylet")
-"""Ray's names of those that no sweep goes on without; its monitor and its dashboard's leftovers are not."""
+"""Ray's names of the processes that a sweep needs; the monitor and the rest of the dashboard are not needed."""
 
 
 @contextmanager
 def block_signals() -> Iterator[None]:
-    """Block SIGTERM and SIGHUP in processes started inside the block, and in their children.
+    """Block SIGTERM and SIGHUP in processes started inside the block, and in all of their children.
 
-    A closed terminal, systemd and Slurm send their signal to all processes. Without its raylet, however, the driver
-    cannot close the records in peace: when Ray's core cannot save an object, it calls `_Exit(1)`. Ray blocks SIGINT in
-    its processes in the same way.
+    A closed terminal, systemd and Slurm send a signal to all processes. Without a raylet, however, the driver cannot
+    close the records in peace: when Ray's core cannot save an object, Ray's core calls `_Exit(1)`. Ray blocks SIGINT in
+    the same way.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     try:
@@ -29,11 +29,11 @@ def block_signals() -> Iterator[None]:
 
 
 class Daemons:
-    """The processes that `ray.init` has just started, with `block_signals`.
+    """Ray's processes that `ray.init` has just started inside `block_signals`.
 
     Args:
-        when_dead: Called once, from a thread of its own, if a vital process ends before `end` is called: Ray's core
-            would wait for it for minutes, or end this process.
+        when_dead: Function called once, from a thread of its own, if a vital process ends before `end` is called: Ray's
+            core would wait for the process for minutes, or end the driver.
     """
 
     def __init__(self, when_dead: Callable[[], None]) -> None:
@@ -60,10 +60,12 @@ class Daemons:
         self._watch.join()
         below = []
         for process in self._processes:
-            process.terminate = process.kill  # Ray would wait a second for each to hear SIGTERM
+            process.terminate = (
+                process.kill
+            )  # else Ray waits a second for each process to obey SIGTERM, which is blocked
             with suppress(psutil.NoSuchProcess):
                 below += psutil.Process(process.pid).children(recursive=True)
         ray.shutdown()
-        for child in below:  # a raylet that is killed leaves its own behind
+        for child in below:  # a killed raylet leaves child processes behind
             with suppress(psutil.NoSuchProcess):
                 child.kill()

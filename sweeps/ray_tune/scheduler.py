@@ -1,4 +1,4 @@
-"""Pass each result of each trial to the driver, which judges and records; Tune then stops the trials with a verdict."""
+"""Pass each result to the driver, which judges and records, and let Tune stop the trials with a verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ class JudgingScheduler(FIFOScheduler):
         return self.STOP if verdict else self.CONTINUE
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its scheduler to disk; what this one holds leads to database URLs.
+        # Tune pickles the scheduler to disk, and the driver behind `receive` holds database URLs.
         return {}
 
 
@@ -56,5 +56,5 @@ class EndStopper(Stopper):
         return self._is_over()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its stopper to disk; what this one holds is of no use there.
+        # Tune pickles the stopper to disk, where `is_over` is of no use.
         return {}

@@ -57,7 +57,11 @@ def _parent() -> Path:
 
 
 def remove_left_behind(folder: Path) -> None:
-    """Remove folders that earlier processes of this sweep, or sweeps beside it that nobody runs, left behind."""
+    """Remove folders left behind by earlier processes of a sweep, or by neighbouring sweeps that no process runs.
+
+    Args:
+        folder: Folder of the sweep that this process runs.
+    """
     for note in folder.parent.glob(f"*/{scratch_file(folder).name}"):
         if note.parent == folder or not is_running(note.parent):
             with suppress(OSError, ValueError, KeyError, TypeError):
@@ -69,11 +73,11 @@ def _remove(note: Path) -> None:
     if known["host"] != socket.gethostname():
         return
     path = Path(known["path"])
-    # The note is only a file: it must not be able to name anything but such a folder of this user's.
+    # A note is only a file that anybody may have written: remove nothing but a scratch folder of the user.
     if path.parent == _parent() and _NAME.fullmatch(path.name) and not path.is_symlink() and path.is_dir():
         if path.stat().st_uid != os.getuid():
             return
-        if is_running(path):  # the note is a copy, made with the folder of a sweep that goes on
+        if is_running(path):  # the note was copied along with the folder of a sweep that still runs
             return
         shutil.rmtree(path, ignore_errors=True)
     note.unlink()

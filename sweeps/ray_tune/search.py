@@ -34,11 +34,11 @@ class LedgerSearch(Searcher):
         """Do nothing: the driver has recorded the end before Tune acts."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Save nothing: a resume starts from the ledger, never from Tune's own state."""
+        """Save nothing: a resume starts from the ledger, never from Tune's state, which lacks the rungs (ray#30838)."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Restore nothing; see `save`."""
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher to disk; what this one holds leads to database URLs.
+        # Tune pickles the searcher to disk, and the driver behind `propose` holds database URLs.
         return {}

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PATIENCE_S = 20.0
-"""How long an orderly end may take before the process is ended in any case."""
+"""Seconds that an orderly end may take before the forced exit."""
 
 NO_ANSWER = "Ray no longer answered"
 
@@ -23,10 +23,12 @@ R = TypeVar("R")
 
 
 class StopState(Enum):
-    """Attributes:
-    RUNNING: Nobody wants the sweep to end.
-    ASKED: A signal came; the sweep ends where its records can be closed.
-    LEAVING: The forced exit closes the records and ends the process.
+    """States of a stop request.
+
+    Attributes:
+        RUNNING: Nobody wants the sweep to end.
+        ASKED: A signal came; the sweep ends where its records can be closed.
+        LEAVING: The forced exit closes the records and ends the process.
     """
 
     RUNNING = auto()
@@ -35,7 +37,7 @@ class StopState(Enum):
 
 
 class StopRequest:
-    """Remembers, while entered, that somebody wants the sweep to end.
+    """Request to end the sweep, noted from signals while the context is open.
 
     A signal changes the state instead of raising: Python drops an exception raised inside a callback of the garbage
     collector, and an exception in the middle of a write leaves half of the write. A second Ctrl-C raises
@@ -78,7 +80,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def rearm(self) -> None:
-        """Install the signal handlers again after a library has put its own (Ray's for SIGTERM aborts)."""
+        """Install the signal handlers again after a library has replaced the handlers (Ray's for SIGTERM aborts)."""
         for number in _SIGNALS:
             signal.signal(number, self._note)
 
@@ -89,16 +91,16 @@ class StopRequest:
             self.state = StopState.ASKED
 
     def arm_forced_exit(self, leave: Callable[[str], None]) -> None:
-        """Set what ends the process without waiting for Ray.
+        """Set the function that ends the process without waiting for Ray.
 
         Args:
-            leave: Called with the reason, from a thread of its own, where Ray has died, or where the sweep has not
+            leave: Function called with the reason, from a thread of its own, if Ray has died, or if the sweep has not
                 ended `PATIENCE_S` after a signal.
         """
         self._forced_exit = leave
 
     def disarm_forced_exit(self) -> None:
-        """Cancel the forced exit, since Ray has shut down. If it has begun, block until the process ends."""
+        """Cancel the forced exit, since Ray has shut down. If the exit has begun, block until the process ends."""
         with self._choosing:
             self._forced_exit = None
         if self.state is StopState.LEAVING:
@@ -107,17 +109,17 @@ class StopRequest:
             self._timer.cancel()
 
     def force_exit(self, why: str) -> None:
-        """Begin the forced exit, once, if armed; after the `guard` call that is under way."""
+        """Begin the forced exit, once, if armed, after the running call of `guard`."""
         with self._choosing:
             leave, self._forced_exit = self._forced_exit, None
             if leave is not None:
                 self.state = StopState.LEAVING
         if leave:
-            self._call_under_way.acquire(timeout=_A_CALL_TAKES_S)  # it may hang as well
+            self._call_under_way.acquire(timeout=_A_CALL_TAKES_S)  # the call may hang as well
             leave(why)
 
     def guard(self, call: Callable[P, R]) -> Callable[P, R]:
-        """Wrap a call so that it ends before the forced exit begins, and never begins after that."""
+        """Wrap a call so that the forced exit waits for the call, and no call begins after the forced exit."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             with self._call_under_way:
@@ -128,14 +130,14 @@ class StopRequest:
         return guarded
 
     def shield(self) -> None:
-        """Ignore further signals from here on: the rest takes a moment and must not be left half done."""
+        """Ignore further signals from here on, for a short rest that must not be left half done."""
         self._is_shielded = True
 
     @contextmanager
     def ignore_signals(self) -> Iterator[None]:
-        """Ignore further signals inside the block, which must not be left half done.
+        """Ignore further signals inside the block, for work that must not be left half done.
 
-        Ray's shutdown is such a block: once Ray's core is gone, releasing one of its objects ends the process.
+        Ray's shutdown is such work: once Ray's core is gone, releasing one of its objects ends the process.
         """
         before, self._is_shielded = self._is_shielded, True
         try:

@@ -1,4 +1,4 @@
-"""Run the trials by Ray Tune: place them, hand results to the driver, stop trials with a verdict."""
+"""Run the trials by Ray Tune: place trials, hand results to the driver, stop trials with a verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ from unstuck.sweeps.worker.assignment import Assignment
 
 
 class TrialDriver(Protocol):
-    """Proposes, judges and records the trials that Ray Tune runs."""
+    """Interface of the driver that proposes, judges and records the trials that Ray Tune runs."""
 
     def propose(self) -> Assignment | None:
         """Return the next trial; None when there is none left."""
@@ -33,15 +33,15 @@ def tune_trials(
     stop: StopRequest,
     is_over: Callable[[], bool],
 ) -> None:
-    """Let Ray Tune run trials until none is left, or until `is_over`.
+    """Let Ray Tune run trials until none is left, or until `is_over` returns True.
 
     Args:
-        config: The sweep.
+        config: Settings of the sweep.
         data: Flows to train on; None for an environment without.
-        slots: Trials that run at the same time.
-        driver: Proposes, judges and records the trials.
+        slots: Number of trials that run at the same time.
+        driver: Driver that proposes, judges and records the trials.
         stop: Stop request of the sweep, whose signal handlers Ray replaces.
-        is_over: True when all trials have to end at once.
+        is_over: Function that returns True when all trials have to end at once.
 
     Raises:
         SweepError: Ray does not start.

@@ -1,8 +1,8 @@
-"""What the driver does with a trial: proposes it, judges it, records it. Knows no Ray, so it runs without.
+"""Propose, judge and record the trials of a sweep; the driver imports no Ray, and can run without Ray.
 
-The one place that writes to ledger and tracker, and always in this order: what was decided and why, the curve, `tell`,
-then MLflow, which is derived and can be replayed (docs/design.md, D6). A worker has saved its checkpoint before. So
-whatever dies when, a fresh driver on the same ledger finds out what comes next: see `docs/resume.md`.
+Nothing else writes to ledger and tracker. The order is always the same: decision and reason, the curve, `tell`, then
+MLflow, which is derived and can be replayed (docs/design.md, D6). A worker has saved the checkpoint before. So a fresh
+driver on the same ledger finds out what comes next, no matter which process dies when: see `docs/resume.md`.
 """
 
 import dataclasses
@@ -36,26 +36,26 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 from unstuck.sweeps.worker.assignment import DISK_FULL, Assignment
 
 MAX_INFEASIBLE_IN_A_ROW = 100
-"""Proposals refused one after the other before the space itself is."""
+"""Number of proposals refused in a row after which the space itself is refused."""
 
 
 class Driver:
-    """The life of every trial of one sweep.
+    """Driver of a sweep: takes each trial from proposal to recorded end.
 
     Args:
-        config: The sweep.
-        num_trials: Trials to run, those that are infeasible not counted; those that the ledger has are among them.
-        space: What is searched.
-        ledger: Fresh, or that of the sweep so far: its trials that have not ended go on first.
-        tracker: Its parent run is open; an `Outbox`, where a tracker may fail.
-        progress: Is told what happens.
+        config: Settings of the sweep.
+        num_trials: Number of trials to run, infeasible ones not counted; trials that the ledger has count.
+        space: The search space.
+        ledger: A fresh ledger, or the ledger of a sweep that goes on: trials that have not ended go on first.
+        tracker: Tracker whose parent run is open; an `Outbox` if the tracker may fail.
+        progress: Display that is told what happens.
 
     Attributes:
-        failure: Why the sweep cannot go on, if it cannot.
-        completed: Trials that have completed, by earlier processes too.
+        failure: Error because of which the sweep cannot go on; None as long as there is none.
+        completed: Number of trials that have completed, in earlier processes too.
 
     Raises:
-        SweepError: The ledger's rungs are not those of this configuration.
+        SweepError: The ledger's rungs do not fit the configuration.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class Driver:
         self._recall(entries)
 
     def propose(self) -> Assignment | None:
-        """The next trial, on record as running; None when there is nothing left to propose.
+        """Return the next trial, recorded as running; None if no trial is left to propose.
 
-        A configuration that cannot run is recorded as infeasible, and the sampler asked again.
+        A configuration that cannot run is recorded as infeasible, and the sampler is asked again.
         """
         if self.failure:
             return None
@@ -124,16 +124,16 @@ class Driver:
         return None
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record what a worker delivers of a trial.
+        """Judge and record a worker's delivery.
 
         Args:
-            number: The trial.
-            records: Iterations, oldest first. Those that this process has seen already are skipped; those that an
-                earlier one has judged are not judged again.
-            notes: What happened to the trial's checkpoint, by name.
+            number: Number of the trial.
+            records: Iterations, oldest first. Iterations that the driver has received already are skipped; iterations
+                that an earlier process judged are not judged again.
+            notes: Notes on the trial's checkpoint, by name.
 
         Returns:
-            How the trial ended; None: it goes on.
+            Outcome and reason of a trial that has ended; None for a trial that goes on.
         """
         trial = self._running.get(number)
         if trial is None:
@@ -155,11 +155,11 @@ class Driver:
         return None
 
     def crash(self, number: int, error: str) -> None:
-        """Record that a trial's worker died more often than allowed, or raised.
+        """Record that a trial's worker raised, or died more often than allowed.
 
         Args:
-            number: The trial.
-            error: Its traceback; the last line becomes the reason.
+            number: Number of the trial.
+            error: Traceback of the error; the last line becomes the reason.
         """
         trial = self._running.get(number)
         if trial is None:
@@ -172,7 +172,7 @@ class Driver:
             self.failure = self.failure or self._startup.crash(number, reason, self._running)
 
     def interrupt(self, reason: str) -> None:
-        """Record all trials that still run as interrupted; in the tracker alone, if the ledger is gone."""
+        """Record all running trials as interrupted; in the tracker alone if the ledger is gone."""
         verdict = Verdict(Outcome.INTERRUPTED, reason)
         for trial in list(self._running.values()):
             with self.note_failure():
@@ -182,7 +182,10 @@ class Driver:
 
     @contextmanager
     def note_failure(self) -> Iterator[None]:
-        """Note a failure of the ledger as that of the sweep: a resume does again what the ledger lacks."""
+        """Keep a ledger error raised inside the block as the failure of the sweep.
+
+        A resume repeats what the ledger lacks.
+        """
         try:
             yield
         except LedgerError as error:
@@ -190,12 +193,12 @@ class Driver:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all trials have been proposed and have ended, or none can be proposed."""
+        """True if no trial runs, and none is left to propose or can be proposed."""
         proposed_all = not self._unfinished and self._proposed >= self._num_trials
         return not self._running and (proposed_all or self.failure is not None)
 
     def _recall(self, entries: Sequence[Entry]) -> None:
-        """Take up what the ledger knows: trials that count, results at rungs, and how the ended ones did."""
+        """Restore from the ledger: the number of trials, the results at rungs, the scores of ended trials."""
         ended = [entry for entry in entries if not entry.is_open]
         self._proposed = sum(entry.outcome is not Outcome.INFEASIBLE for entry in ended)
         self.completed = sum(entry.outcome is Outcome.COMPLETED for entry in ended)
@@ -207,12 +210,12 @@ class Driver:
             self._asha.restore(RungEntry(**rung) for entry in entries for rung in _select_judged_rungs(entry))
 
     def _start(self, number: int, raw: Mapping[str, Any], entry: Entry | None = None) -> tuple[Assignment | None, str]:
-        """Put a trial on record as running, or as infeasible: then there is no assignment, but a reason.
+        """Record a trial as running and return the assignment; record an infeasible trial and return the reason.
 
         Args:
-            number: The trial's.
-            raw: Its parameters in the ledger.
-            entry: What the ledger knows of it from an earlier process.
+            number: Number of the trial.
+            raw: Parameters of the trial in the ledger.
+            entry: Ledger entry of a trial that an earlier process began; None for a new trial.
         """
         values = self._space.decode(raw)
         is_control = self._space.is_control(self._config, number, values) or (entry is not None and entry.is_control)
@@ -229,7 +232,7 @@ class Driver:
             trial.last_judged_before_resume, trial.decision = entry.last_step, entry.decision
             trial.rungs = _select_judged_rungs(entry)
         self._start_run(number, values, config)
-        if entry and entry.notes:  # whoever wrote them may have died before MLflow had them
+        if entry and entry.notes:  # the process that wrote the notes may have died before MLflow had them
             self._tracker.tag_trial(number, entry.notes)
         self._progress.show_start(trial)
         return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget), ""
@@ -252,11 +255,11 @@ class Driver:
         return verdict
 
     def _judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return how the trial ended with this period, or None; on record before anything acts on the verdict."""
+        """Return how the trial ended with the period, or None; the verdict is on record before any action follows."""
         step, num_rungs = period[-1].step, len(trial.rungs)
         if trial.decision and step >= trial.decision[0]:
             return trial.decision[1]
-        # A rung that others have reached since is not judged again.
+        # A rung is judged once: more trials may have reached the rung since.
         judged_before = step <= trial.last_judged_before_resume
         verdict = first_verdict([self._settings_in_force] if judged_before else self._judges, trial, period)
         if verdict and verdict.outcome is Outcome.STUCK:
@@ -269,7 +272,7 @@ class Driver:
         return verdict
 
     def _diagnose(self, trial: LiveTrial, ended: bool) -> None:
-        """Show the trial's diagnosis; it is on record before the trial ends."""
+        """Show and record a trial's diagnosis if one is due; the diagnosis is on record before the trial ends."""
         found = self._diagnoses.refresh_if_due(trial, ended)
         if found:
             self._ledger.annotate(trial.number, found.notes)
@@ -300,7 +303,7 @@ class Driver:
 
 
 def _split_into_periods(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Cut where trials are judged: after each evaluation, and at the end."""
+    """Split records into evaluation periods, after which trials are judged; the last period may lack an evaluation."""
     period: list[Record] = []
     for record in records:
         period.append(record)
@@ -312,10 +315,13 @@ def _split_into_periods(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def _drop_urls(config: SweepConfig) -> SweepConfig:
-    """Without database URLs: a worker needs none, and Tune writes down what it gives to one."""
+    """Return the configuration without database URLs, which no worker needs and which Tune would write to disk."""
     return dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, mlflow_url=None, optuna_url=None))
 
 
 def _select_judged_rungs(entry: Entry) -> list[Mapping[str, Any]]:
-    """Results at rungs that were acted on. One beyond the curve was not, unless the trial's end was decided there."""
+    """Return the results at rungs that the driver has acted on.
+
+    A result beyond the recorded curve was not acted on, unless the trial's end was decided there.
+    """
     return [rung for rung in entry.rungs if entry.decision or rung["iteration"] <= entry.last_step]

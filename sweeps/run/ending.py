@@ -1,4 +1,4 @@
-"""How a sweep ended: as a value, in the records, on the screen, and as the exit code."""
+"""Close a sweep: end the records, print the outcome, return the exit code."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from unstuck.sweeps.screen.summary import (
 
 
 class End(Enum):
-    """How a sweep ended, with its text and its exit code; a sweep without a completed trial exits with 1 in any case.
+    """Ways a sweep can end, each with text and exit code; without a completed trial the exit code is 1 in any case.
 
     Attributes:
         FINISHED: All trials have ended.
@@ -45,10 +45,13 @@ class End(Enum):
 
 @dataclass(frozen=True)
 class Ended:
-    """End of a sweep, with its reason in words; by default the end's own text.
+    """End of a sweep, with the reason in words; by default the end's own text.
 
-    >>> Ended(End.BY_USER).reason
-    'stopped by the user'
+    Example:
+        >>> Ended(End.BY_USER).reason
+        'stopped by the user'
+        >>> Ended(End.FAILED, "the disk is full").reason
+        'the disk is full'
     """
 
     end: End
@@ -62,15 +65,15 @@ class Ended:
 
 @dataclass(frozen=True)
 class OpenSweep:
-    """A sweep whose records are open: closes the records and says what came of the sweep.
+    """A sweep with open records: closes the records and prints the outcome.
 
     Attributes:
-        config: The sweep.
-        command: The words that the sweep was called with.
+        config: Settings of the sweep.
+        command: Words that the sweep was called with.
         driver: Driver of the sweep.
         outbox: Tracker of the sweep.
         progress: Display of the sweep while it runs.
-        console: Where to print.
+        console: Console to print on.
     """
 
     config: SweepConfig
@@ -81,12 +84,12 @@ class OpenSweep:
     console: Console
 
     def catch_up(self) -> None:
-        """Write to MLflow what it lacks, if it is there; say which trials it still lacks, if any."""
+        """Write to MLflow all trials that are owed, if the tracker is back."""
         with self.driver.note_failure():
             self.outbox.catch_up()
 
     def close(self, ended: Ended) -> None:
-        """End the sweep's run in MLflow, and say what MLflow lacks, if it does not come back."""
+        """End the sweep's run in MLflow; warn of the trials that MLflow still lacks."""
         self.catch_up()
         if self.outbox.owed:
             lacking = ", ".join(map(str, sorted(self.outbox.owed)))
@@ -104,7 +107,7 @@ class OpenSweep:
             self._print(f"warning: {error}")
 
     def conclude(self, ended: Ended, ledger: Ledger, report: str) -> int:
-        """Print what came of the sweep, and how to go on; returns the exit code.
+        """Print the outcome of the sweep and the commands that follow; return the exit code.
 
         Raises:
             SweepError: The sweep's own failure, for the caller to print.
@@ -131,12 +134,12 @@ class OpenSweep:
         return ended.end.exit_code if is_success else End.FAILED.exit_code
 
     def say_how_to_resume(self, why: str) -> None:
-        """Print why the sweep ended early, and the command that goes on with it."""
+        """Print the reason why the sweep ended early, and the command that resumes the sweep."""
         self._print(f"The sweep ended early: {why}. What had run is on record. Go on with it:")
         print_command(resume_command(self.config, self.command), self.console)
 
     def make_forced_exit(self, is_asked: Callable[[], bool]) -> Callable[[str], None]:
-        """Return the call that closes the records and ends the process, without waiting for Ray."""
+        """Return the function that closes the records and ends the process, without waiting for Ray."""
 
         def leave(why: str) -> None:
             ended = Ended(End.BY_USER) if is_asked() else Ended(End.FAILED, why)

@@ -1,4 +1,4 @@
-"""Opens what a sweep is recorded in: its folder, its study, its parent run in MLflow; new ones, or its own."""
+"""Open the records of a sweep: folder, study and MLflow's parent run; make new ones, or reopen recorded ones."""
 
 import fcntl
 import secrets
@@ -29,14 +29,14 @@ from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 
 @dataclass(frozen=True)
 class Records:
-    """What is open while a sweep runs.
+    """Open records of a running sweep.
 
     Attributes:
-        config: The sweep, with its id.
-        ledger: Its study.
-        tracker: Its parent run is open.
-        reopen: Opens it again, after the tracker has failed.
-        differences: What the user should know about it, a line each: how it goes on otherwise than it was recorded.
+        config: Settings of the sweep, with the sweep's id.
+        ledger: Study of the sweep.
+        tracker: Tracker whose parent run is open.
+        reopen: Function that opens the parent run again after the tracker has failed.
+        differences: Notes for the user on what differs from the sweep as it was recorded, a line each.
     """
 
     config: SweepConfig
@@ -50,17 +50,17 @@ class Records:
 def open_records(
     config: SweepConfig, fingerprint: str | None, versions: Mapping[str, str], resuming: bool
 ) -> Iterator[Records]:
-    """Open a sweep's records for the time that this process runs it. Of new ones all are made, or none.
+    """Open a sweep's records for the time of the block. All of a new sweep's records are made, or none.
 
     Args:
-        config: The sweep; one on record as `adopt_recorded_id` has it.
-        fingerprint: Of its data; None for an environment without.
-        versions: Which code runs where: `records.provenance.provenance()`.
-        resuming: Whether the sweep is to be on record already; else its name must be new in its folder.
+        config: Settings of the sweep; for a sweep on record as `adopt_recorded_id` returns them.
+        fingerprint: Fingerprint of the sweep's data; None for an environment without data.
+        versions: Versions of code and machine, as `records.provenance.provenance()` returns them.
+        resuming: True for a sweep that must be on record; False for a name that must be new in the folder.
 
     Raises:
-        SweepError: The name is taken, or unknown; another process runs the sweep; it cannot be gone on with like this;
-            a folder or a database cannot be written.
+        SweepError: The name is taken, or unknown; another process runs the sweep; the settings do not allow a resume; a
+            folder or a database cannot be written.
         TrackingError: MLflow cannot be written.
     """
     folder = _make_folder(config, resuming)
@@ -76,7 +76,7 @@ def open_records(
 
 
 def _make_folder(config: SweepConfig, resuming: bool) -> Path:
-    """The sweep's folder, made if it has to be."""
+    """Make the sweep's folder if there is none, and return the path; refuse to resume a sweep that has no folder."""
     folder = config.own_folder
     if resuming and not folder.is_dir():
         beside = sorted(file.parent.name for file in folder.parent.glob(f"*/{config_file(folder).name}"))
@@ -88,7 +88,7 @@ def _make_folder(config: SweepConfig, resuming: bool) -> Path:
 
 
 def _make_records(config: SweepConfig, about: Mapping[str, Any], folder: Path) -> Records:
-    """Make a sweep's records, in this order: its folder says its id, then the ledger, then MLflow, then trials/."""
+    """Make a sweep's records in order: id into the folder, ledger, MLflow's run, `trials/`."""
     config = replace(config, id=_recover_id(config, folder) or secrets.token_hex(16))
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
     with _undo_on_failure(config, lambda: False):
@@ -103,10 +103,10 @@ def _make_records(config: SweepConfig, about: Mapping[str, Any], folder: Path) -
 
 
 def _recover_id(config: SweepConfig, folder: Path) -> str | None:
-    """The id that a process left behind which was killed before the sweep had begun; None if it had not come so far.
+    """Return the id left by a process killed before the sweep had begun; None if the process had written none.
 
     Raises:
-        SweepError: The folder holds a sweep, or anything else.
+        SweepError: The folder holds a sweep, or other files.
     """
     config_name = config_file(folder).name
     harmless = {lock_file(folder).name, scratch_file(folder).name, config_name}
@@ -121,10 +121,10 @@ def _recover_id(config: SweepConfig, folder: Path) -> str | None:
 
 
 def _delete_empty_study(config: SweepConfig) -> bool:
-    """Delete the study of a sweep that has an id, unless it has trials; returns whether there is none any more."""
+    """Delete the study of a sweep that has an id, unless the study has trials; return True if no study is left."""
     try:
         ledger = Ledger.open_sweep(config.reference) if config.id else None
-    except SweepError:  # there is none
+    except SweepError:  # no study has the id
         return True
     if ledger and ledger.entries():
         return False
@@ -134,7 +134,7 @@ def _delete_empty_study(config: SweepConfig) -> bool:
 
 
 def _has_begun(records: Records) -> bool:
-    """Whether a sweep may have trials on record."""
+    """True if the sweep may have trials on record."""
     try:
         return bool(records.ledger.entries())
     except LedgerError:
@@ -143,7 +143,7 @@ def _has_begun(records: Records) -> bool:
 
 @contextmanager
 def _undo_on_failure(config: SweepConfig, has_begun: Callable[[], bool]) -> Iterator[None]:
-    """Leave nothing of a new sweep behind if it fails before it has begun, whatever is raised."""
+    """Remove all records of a new sweep if the block raises anything before the sweep has begun."""
     try:
         yield
     except BaseException:
@@ -153,7 +153,7 @@ def _undo_on_failure(config: SweepConfig, has_begun: Callable[[], bool]) -> Iter
             if config.tracking.name == "mlflow":
                 with suppress(TrackingError):
                     delete_runs(config.reference, [run.id for run in read_runs(config.reference, ())])
-            shutil.rmtree(config.own_folder, ignore_errors=True)  # or the name would be taken by what never was
+            shutil.rmtree(config.own_folder, ignore_errors=True)  # else a sweep that never began would take the name
         raise
 
 
@@ -196,7 +196,7 @@ def _reopen_tracker(tracker: Tracker, config: SweepConfig, about: Mapping[str, A
 
 @contextmanager
 def _shorten_errors(config: SweepConfig) -> Iterator[None]:
-    """Whatever a library raises while records are opened is told in one line."""
+    """Turn any error that a library raises while records are opened into one line."""
     try:
         yield
     except (ConfigError, SweepError, TrackingError):
@@ -216,7 +216,10 @@ def _shorten_errors(config: SweepConfig) -> Iterator[None]:
 
 @contextmanager
 def _lock_folder(folder: Path) -> Iterator[None]:
-    """Sweeps that start at once make the databases' tables one after the other, since two at once fail."""
+    """Hold a lock on the folder inside the block, so that no other process makes database tables at the same time.
+
+    Optuna and MLflow fail if two processes make the tables of one database at once.
+    """
     with (folder / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

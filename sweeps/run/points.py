@@ -1,6 +1,6 @@
-"""The points that a sweep tries before any is proposed: the control, and those that were given.
+"""Enqueue the points that a sweep tries first: the control, and the points in `sampler.points`.
 
-They are put into the ledger once. A resume adds those that are new; what it takes out or moves has no effect.
+The points enter the ledger once. A resume adds new points; removing or moving points in a resume has no effect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,19 +17,19 @@ from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.space import Space, given_points, search_space
 
 Raw = Mapping[str, Any]
-"""A point in the study's own parameters."""
+"""Point in the study's own parameters."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is tried first.
+    """Plan of the points that a sweep tries first.
 
     Attributes:
-        config: The sweep, all points on record among its own.
-        space: What is searched.
-        known: All that were given when it was started; of a new sweep, all there are.
-        added: Those that a resume gives.
-        without_effect: What it changed in vain, a line each.
+        config: Settings of the sweep, with all points on record in `sampler.points`.
+        space: The search space.
+        known: Points given when the sweep was started; of a new sweep, all points.
+        added: Points that a resume adds.
+        without_effect: Notes on changes of a resume that have no effect, a line each.
     """
 
     config: SweepConfig
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def num_trials(self) -> int:
-        """Trials to run, those that are infeasible not counted."""
+        """Number of trials to run, infeasible ones not counted."""
         most = self.config.sweep.num_trials
         if self.config.sampler.name != "points":
             return most or 0
@@ -48,7 +48,11 @@ class Plan:
         return every if most is None else min(every, most)
 
     def enqueue(self, ledger: Ledger) -> list[str]:
-        """Put into the ledger what no trial holds yet; returns what comes of what a resume changed, a line each."""
+        """Enqueue the points that no trial holds; return notes on the changes of a resume, a line each.
+
+        Args:
+            ledger: Ledger of the sweep.
+        """
         held = ledger.raw_parameters()
         late = [raw for raw in self.known if raw not in held.values()]
         new = [raw for raw in self.added if raw not in held.values()]
@@ -72,10 +76,10 @@ class Plan:
 
 
 def plan_points(config: SweepConfig) -> Plan:
-    """What a sweep tries first; of one that goes on (`resume`), in the light of what is on record.
+    """Plan the points that a sweep tries first; a resume is planned from the points on record.
 
     Raises:
-        SweepError: For a space, or points, that cannot be searched.
+        SweepError: The space or the points cannot be searched.
     """
     before = _read_recorded_config(config)
     if before is None or (before.sampler.name == "points") != (config.sampler.name == "points"):
@@ -85,20 +89,20 @@ def plan_points(config: SweepConfig) -> Plan:
     new = [point for point, given in zip(config.sampler.points, has, strict=True) if given not in had]
     config = replace(config, sampler=replace(config.sampler, points=(*before.sampler.points, *new)))
     space, points = _collect_points(config)
-    # Completed by what the configuration was when they were given, the control included.
+    # A point on record, the control included, is completed by the configuration on record.
     known = [space.encode(point) for point in _collect_points(before)[1]]
     added = [space.encode(point) for point in search_space(config)[1][len(had) :]]
     return Plan(config, space, known, added, _explain_ignored(had, has))
 
 
 def _read_recorded_config(config: SweepConfig) -> SweepConfig | None:
-    """The configuration of a sweep that goes on as it was; None of a new one."""
+    """Return the configuration on record of a sweep that goes on; None for a new sweep."""
     file = config_file(config.own_folder)
     return from_yaml(file.read_text()) if config.resume is not None and file.is_file() else None
 
 
 def _collect_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """What is searched, and all that is tried first (all there is, with sampler=points)."""
+    """Return the search space and all points to try first; with sampler=points, all points of the sweep."""
     space, points = search_space(config)
     if config.sampler.name != "points" and config.sweep.control:
         control = space.control_values(config)

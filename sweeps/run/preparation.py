@@ -1,4 +1,4 @@
-"""Check a sweep before anything is on record, and work out what it runs."""
+"""Check a sweep before anything is on record, and compute what the sweep runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class PreparedSweep:
         plan: Space, and points that are tried first.
         data: Flows to train on; None for an environment without.
         flows: Fingerprint of the flows.
-        slots: Trials that run at the same time.
+        slots: Number of trials that run at the same time.
         granted: Cores that were granted.
         is_resume: True for a sweep that is on record already.
         is_retry: True to run crashed trials again.
@@ -53,10 +53,10 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     Args:
         config: The composed configuration; its name is set.
         idle: Settings of a sweep on record that nothing reads.
-        console: Where to print notes.
+        console: Console to print notes on.
 
     Raises:
-        ConfigError, DataError, SweepError: What is wrong.
+        ConfigError, DataError, SweepError: A check failed; the message says which and what to do.
     """
     is_resume, is_retry = config.resume is not None, config.retry is not None
     if is_resume:
@@ -68,17 +68,17 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     config = replace(name_flows(plan.config, flows), resume=None, retry=None)
     for line in describe_data(data):
         print_text(line, console)
-    make_vec(config.env, [0], data, config.data.order).close()  # refuses what cannot be acted in
+    make_vec(config.env, [0], data, config.data.order).close()  # refuses an environment that no learner can act in
     granted = join_cluster(config.resources) or granted_cores()
     slots = _count_slots(config.resources, granted)
-    if config.resources.ray_address is None:  # on a cluster, other machines may have what this one lacks
+    if config.resources.ray_address is None:  # other machines of a cluster may have what the driver's machine lacks
         require_machine(config.ppo)
         require_memory(config, data, config.sweep.seeds, slots)
     return PreparedSweep(config, plan, data, flows, slots, granted, is_resume, is_retry)
 
 
 def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:
-    """Say what nothing reads in a sweep that was started before that was refused."""
+    """Print settings that nothing reads, which sweeps of format 1 allowed; refuse such settings in later formats."""
     if recorded > 1:
         refuse_idle(idle)
     for one in idle:
@@ -100,7 +100,7 @@ def _check_metric(config: SweepConfig) -> None:
 
 
 def _count_slots(resources: ResourcesConfig, granted: Cores) -> int:
-    """Trials that run at the same time."""
+    """Return the number of trials that run at the same time."""
     for name in ("cpus", "cpus_per_trial"):
         asked = getattr(resources, name)
         if asked is not None and asked > granted.count:

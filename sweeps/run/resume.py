@@ -1,7 +1,7 @@
-"""Whether a sweep can be gone on with: what differs from how it was recorded, and what that means.
+"""Compare a sweep on record with the settings of a resume, and refuse differences that make trials incomparable.
 
-A result means something as long as trials compare: same objective, same members, same training, same data. How far the
-sweep goes, on what machine, and who proposes and stops trials may change.
+A result means something as long as trials compare: same objective, same members, same training, same data. The length
+of the sweep, the machine, the sampler and the scheduler may change.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +23,9 @@ CONFIG, PROVENANCE = "config", "provenance"
 
 _FREE = (
     *("sweep.num_trials", "sweep.max_hours", "sweep.folder", "resources.", "tracking.", "data.fingerprint"),
-    "sampler.points",  # `sweeps.run.points` says it
+    "sampler.points",  # `sweeps.run.points` notes a difference
 )
-"""May differ, and need no word here; a dot at the end stands for the whole group."""
+"""Settings that may differ without a note from here; a dot at the end stands for the whole group."""
 
 _MEANING = {
     "sweep.control": "that has no effect: trial 0 is what it was, and no control is added",
@@ -35,7 +35,7 @@ _MEANING = {
     "scheduler.": "trials are stopped by it from here on; those that have ended were not",
     "health.": "trials are stopped by it from here on; those that have ended were not",
 }
-"""May differ, and what that means."""
+"""Consequence of a difference, by the start of the name of a setting that may differ."""
 
 _SWITCHED = {
     ("sampler.name", "points"): "nothing is proposed any more",
@@ -43,24 +43,24 @@ _SWITCHED = {
     ("scheduler.name", "asha"): "trials are stopped by it from here on, and compared with those alone that it judged",
     ("health.enabled", False): "only numbers that are not finite end a trial from here on; those that ended stay so",
 }
-"""The same of a switch, by what it is now."""
+"""Consequence of a difference in a switch, by the name and present value of the switch."""
 
 
 def find_differences(
     recorded: Mapping[str, Any], config: SweepConfig, now: Mapping[str, Any], entries: Sequence[Entry]
 ) -> list[str]:
-    """What differs between a sweep on record and how it is to go on, a line each, with what that means.
+    """List the differences between a sweep on record and a resume, a line each, with the consequence of each.
 
     Args:
-        recorded: The sweep's attributes in the ledger.
-        config: How it is to go on.
-        now: The attributes that a sweep started now would have.
-        entries: Its trials so far.
+        recorded: Attributes of the sweep in the ledger.
+        config: Settings of the resume.
+        now: Attributes that a sweep started now would have.
+        entries: Trials of the sweep so far.
 
     Raises:
-        SweepError: With such a difference the result would mean nothing.
+        SweepError: A difference would make the sweep's result meaningless.
     """
-    if CONFIG not in recorded:  # its process died before it had asked for anything
+    if CONFIG not in recorded:  # the process died before the sweep had a configuration on record
         return []
     before = from_yaml(str(recorded[CONFIG]))
     same_data = recorded.get(DATA, now.get(DATA)) == now.get(DATA)
@@ -72,14 +72,14 @@ def find_differences(
 
 
 def _compute_rungs(config: SweepConfig) -> tuple[int, ...]:
-    """Where trials are compared with others; nowhere without a scheduler that does."""
+    """Return the rungs at which trials are compared with others; empty without a scheduler that compares."""
     if config.scheduler.name != "asha":
         return ()
     return Asha(config, search_space(config)[0].axis(config)).rungs
 
 
 def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:
-    """Differing settings; the space is another matter."""
+    """Yield differing settings with the consequences; the search space is compared by `_compare_spaces`."""
     old, new = (flatten({**asdict(config), "space": None, "resume": None, "id": None}) for config in (before, after))
     space = search_space(after)[0]
     searched, counts_env_steps = space.paths, space.axis(after).in_env_steps
@@ -101,7 +101,7 @@ def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) 
 
 
 def _compare_spaces(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
-    """A space may be widened as long as the study can hold both, and the trials so far lie inside."""
+    """Yield the change of the search space; refuse one that the study cannot hold, or that excludes trials so far."""
     (old, _), (new, _) = search_space(before), search_space(after)
     if old == new:
         return

@@ -1,8 +1,9 @@
 """Check that the learner trains with the settings that the sampler recorded (docs/design.md, D7).
 
-Ray and Stable-Baselines3 both lose a changed learning rate when they restore a checkpoint, and nobody notices. Here a
-worker reads its settings back from optimiser and loss whenever it starts or continues a trial (`effective/` metrics of
-its first iteration), and the driver compares them with the configuration that it had asked for.
+Ray (ray#62173) and Stable-Baselines3 both lose a changed learning rate when a checkpoint is restored, and nobody
+notices. Here a worker reads the settings back from optimiser and loss whenever a trial starts or continues
+(`effective/` metrics of the first iteration), and the driver compares the settings read back with the configuration
+that was asked for.
 """
 
 import math
@@ -19,7 +20,7 @@ from unstuck.rl.ppo import Hyperparameters
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 _TOLERANCE = 1e-6
-"""Relative: a schedule multiplies in float32."""
+"""Relative tolerance, since a schedule multiplies in float32."""
 
 
 class SettingsInForce:
@@ -40,12 +41,18 @@ class SettingsInForce:
 
 
 def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) -> str:
-    """What differs between the settings in force and the configuration; empty if nothing does, or none were read back.
+    """Describe the first setting in force that differs from the configuration; empty if none differs or none was read.
 
     Args:
         record: An iteration of the trial.
-        config: What it is to be trained with.
-        budget: For how long; None: as `config` says.
+        config: Configuration that the trial is to be trained with.
+        budget: Length of the trial in environment steps; None for the length in `config`.
+
+    Example:
+        >>> describe_mismatch(Record(1, 0, {"train/value_loss": 0.9}), PPOConfig())
+        ''
+        >>> describe_mismatch(Record(1, 0, {"effective/lr": 0.1}), PPOConfig(lr=0.001)).partition(",")[0]
+        'ppo.lr in force must be 0.001'
     """
     if not any(name.startswith(metrics.EFFECTIVE_PREFIX) for name in record.metrics):
         return ""
@@ -62,7 +69,7 @@ def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None =
 
 
 def _compute_setting(name: str, config: PPOConfig, left: float) -> float:
-    """A setting where this share of the budget is left, in float32; infinite where it is off."""
+    """Compute the float32 value of a setting where the share `left` of the budget is left; infinity if switched off."""
     value = getattr(config, name)
     if value is None:
         return math.inf

@@ -1,4 +1,4 @@
-"""Whether the first trials crash at their start, all alike: those to come would crash as well."""
+"""Detect that the first trials all crash alike at the start, as all later trials would."""
 
 import re
 from collections.abc import Collection
@@ -6,14 +6,22 @@ from collections.abc import Collection
 from unstuck.records.errors import StartupError
 
 FEWEST = 2
-"""Crashes that say so; one may be the trial's own."""
+"""Number of equal crashes that end a sweep; a single crash may be due to the trial alone."""
 
 _PROCESS_NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
-"""Process ids, addresses: what differs between two workers that died of the same cause."""
+"""Process ids and addresses, which differ between two workers that died of the same cause."""
 
 
 class Startup:
-    """Watches the first trials, until one of them delivers something."""
+    """Watcher of the first trials, until a trial delivers a result.
+
+    Example:
+        >>> startup = Startup()
+        >>> startup.crash(0, "no memory for process 101", running={1}) is None
+        True
+        >>> print(startup.crash(1, "no memory for process 102", running={0}))
+        the first 2 trials crashed alike, before a first result, so the sweep was stopped: no memory for process 102
+    """
 
     def __init__(self) -> None:
         self._is_over = False
@@ -21,19 +29,20 @@ class Startup:
         self._beside: set[int] = set()
 
     def deliver(self) -> None:
-        """Take note of a first result: whatever crashes from here on, the sweep can run."""
+        """Note a first result: the sweep can run, and later crashes do not stop the sweep."""
         self._is_over = True
 
     def crash(self, number: int, reason: str, running: Collection[int]) -> StartupError | None:
-        """Take note of a crash.
+        """Note a crash, and return the error that ends the sweep once the first trials have all crashed alike.
 
         Args:
-            number: The trial.
-            reason: The last line of its traceback.
-            running: Numbers of the trials that run beside it.
+            number: Number of the trial.
+            reason: Last line of the trial's traceback.
+            running: Numbers of the trials that run beside the crashed one.
 
         Returns:
-            Why the sweep must end; None as long as a trial that was started with the first to crash may still live.
+            Error that ends the sweep; None as long as a trial that was started beside the first crashed one may still
+            live.
         """
         if self._is_over:
             return None

@@ -1,4 +1,4 @@
-"""One sweep from start to end: open the records, let Ray Tune run the trials, close the records."""
+"""Run one sweep from start to end: open the records, let Ray Tune run the trials, close the records."""
 
 import math
 import time
@@ -27,19 +27,19 @@ _PLAIN_WIDTH = 140
 
 
 def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] = ()) -> int:
-    """Run a sweep and print what came of it.
+    """Run a sweep and print the result.
 
     Args:
         config: The composed configuration; its name is set.
-        command: The words that the sweep was called with, for the command that reruns the best trial.
+        command: Words that the sweep was called with, for the command that reruns the best trial.
         idle: Settings of a sweep on record that nothing reads.
 
     Returns:
-        The process's exit code: 0, 1 if no trial completed, the ledger failed, the disk is full or Ray died, or 130
-        after Ctrl-C.
+        Exit code of the process: 0, 1 if no trial completed, the ledger failed, the disk is full or Ray died, or 130
+            after Ctrl-C.
 
     Raises:
-        ConfigError, DataError, SweepError, TrackingError: What is wrong, before any worker starts.
+        ConfigError, DataError, SweepError, TrackingError: A check failed, before any worker has started.
     """
     console = Console()
     if not console.is_terminal:
@@ -64,7 +64,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
                 stop.shield()
                 sweep.say_how_to_resume(End.BY_USER.text)
                 return End.BY_USER.exit_code
-            stop.shield()  # what is left takes a moment
+            stop.shield()  # the rest takes a moment
         return sweep.conclude(ended, records.ledger, report)
 
 
@@ -79,7 +79,7 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
 
 
 def _report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:
-    """Write the reports, unless the user waits or the ledger is gone; returns what they say."""
+    """Write the reports and return what to print, or an empty text if the user waits or the ledger is gone."""
     if ended.end is End.BY_USER or isinstance(sweep.driver.failure, LedgerError):
         return ""
     sweep.console.print("Writing the report", highlight=False)
@@ -87,7 +87,7 @@ def _report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Re
 
 
 def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], console: Console) -> None:
-    """Say what is about to be run; of a sweep that goes on, what there is already, and what differs."""
+    """Print what is about to be run; for a resumed sweep, also the trials so far and the differences."""
     config, plan, entries = records.config, prepared.plan, records.ledger.entries()
     num_trials, granted = plan.num_trials, prepared.granted
     size = f"{counted(num_trials, 'trial')} x {counted(config.sweep.seeds, 'seed')}, {prepared.slots} at a time"
@@ -117,7 +117,7 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
 
 
 def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) -> Ended:
-    """Run trials until none is left, or the sweep has to end; no trial is left open on record."""
+    """Run trials until none is left or the sweep has to end; leave no trial open on record."""
     driver, hours = sweep.driver, sweep.config.sweep.max_hours
     deadline = time.monotonic() + hours * 3600 if hours is not None else math.inf
     ended = Ended(End.FAILED)
@@ -138,7 +138,7 @@ def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) ->
     except Exception:
         if not stop.is_asked:
             raise
-        ended = Ended(End.BY_USER)  # Ray raises when its workers end
+        ended = Ended(End.BY_USER)  # Ray raises when workers end by a signal
     finally:
         stop.guard(driver.interrupt)(ended.reason)
     return ended

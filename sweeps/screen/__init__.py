@@ -1,1 +1,1 @@
-"""Show what the user sees of a sweep, and what to type next."""
+"""Show the progress and the result of a sweep, and the commands to type next."""

@@ -18,10 +18,10 @@ from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 _HEARTBEAT_S = 30.0
-"""Plain lines: the longest silence while trials run."""
+"""Seconds between plain lines at most, while trials run."""
 
 _RECENT = 6
-"""Live table: ended trials shown."""
+"""Number of ended trials in the live table."""
 
 _NOT_DONE = (Outcome.INFEASIBLE, Outcome.INTERRUPTED)
 """Outcomes that do not count as one of the trials to run."""
@@ -35,13 +35,13 @@ class _Best:
 
 
 class Progress:
-    """Told by the driver what happens; a context manager that draws while it is open.
+    """Display of a running sweep that the driver feeds; a context manager that draws while open.
 
     Args:
-        config: The sweep.
-        num_trials: Trials to run.
-        console: Where to draw.
-        axis: What trials are counted by; None: iterations.
+        config: Settings of the sweep.
+        num_trials: Number of trials to run.
+        console: Console to draw on.
+        axis: Axis that the sweep counts trials by; None: iterations.
     """
 
     def __init__(self, config: SweepConfig, num_trials: int, console: Console, axis: Axis | None = None) -> None:
@@ -49,7 +49,7 @@ class Progress:
         self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
         self._started = time.monotonic()
         self._running: dict[int, LiveTrial] = {}
-        # All there are from the start: the thread that draws must not meet a counter that grows.
+        # Holds every outcome from the start: the dictionary must not grow while a thread draws.
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._earlier = 0
         self._best: _Best | None = None
@@ -74,7 +74,14 @@ class Progress:
             self._live.stop()
 
     def recall(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
-        """A trial had ended before this process began."""
+        """Count a trial that had ended before the process began.
+
+        Args:
+            number: Number of the trial.
+            outcome: Outcome of the trial.
+            value: Final value of the trial, if there is one.
+            spread: Spread of the value over members, if there are several.
+        """
         self._outcomes[outcome] += 1
         self._earlier += outcome not in _NOT_DONE
         self._compare(number, outcome, value, spread)
@@ -97,13 +104,13 @@ class Progress:
         self._compare(trial.number, verdict.outcome, value, spread)
         shown = "" if value is None else f" {_value(value, spread)}"
         text = f"trial {trial.number} {verdict.outcome}{shown}: {verdict.reason}"
-        if trial.title and verdict.outcome is not Outcome.STUCK:  # whose reason is its diagnosis
+        if trial.title and verdict.outcome is not Outcome.STUCK:  # a stuck trial's reason begins with the diagnosis
             text += f" ({trial.title})"
         self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
         self._line(f"{text}; {self._status()}")
 
     def show_notes(self, number: int, notes: Mapping[str, str]) -> None:
-        """A worker says what happened to a trial's checkpoint."""
+        """Show a worker's notes on a trial's checkpoint."""
         if CHECKPOINT in notes:
             self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")
         if RESUMED_FROM in notes:
@@ -111,7 +118,7 @@ class Progress:
             self._line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
 
     def warn(self, message: str) -> None:
-        """Something went wrong that does not end the sweep. Each message is shown once."""
+        """Show a warning, once for each message; nothing that a warning tells of ends the sweep."""
         if message not in self._warnings:
             self._warnings.append(message)
             self._line(f"warning: {message}")
@@ -121,7 +128,7 @@ class Progress:
             self._best = _Best(number, value, spread)
 
     def _improves(self, number: int, value: float) -> bool:
-        """Whether a trial is the best so far; of equal ones, which are frequent while F1 is 0, the lowest number is."""
+        """True if a trial is the best so far; of equal trials, frequent while F1 is 0, the lowest number wins."""
         if self._best is None:
             return True
         if value == self._best.value:
@@ -159,7 +166,7 @@ class Progress:
         return f", about {_duration(max(left, 0))} left"
 
     def _at(self, trial: LiveTrial) -> str:
-        """Describe how far a running trial is, and its diagnosis."""
+        """Describe a running trial's place on the axis, and the diagnosis."""
         at = self._axis.describe_step(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
         return f"trial {trial.number} at {at}" + (f" ({trial.title})" if trial.title else "")
 
@@ -180,12 +187,17 @@ class Progress:
 
 
 def _value(value: float, spread: float | None) -> str:
-    """A trial's value, with the spread of its members if there are several."""
+    """Format a trial's value, with the spread of the members if there are several."""
     return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
 
 
 def describe(values: Mapping[str, Any]) -> str:
-    """Format searched settings on one line, without their group: `lr=0.0003 gamma=0.99`."""
+    """Format searched settings on one line, without the group of each setting.
+
+    Example:
+        >>> describe({"ppo.lr": 0.0003, "ppo.gamma": 0.99, "ppo.num_steps": 128})
+        'lr=0.0003 gamma=0.99 num_steps=128'
+    """
     return " ".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in values.items())
 
 

@@ -1,4 +1,4 @@
-"""What the user reads when a sweep has ended: who won, how trials ended, and what to type next."""
+"""Print the result of a sweep: the leaderboard, the outcomes of the trials, the commands to type next."""
 
 import re
 import shlex
@@ -27,16 +27,16 @@ from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.space import search_space
 
 _TOP = 10
-"""Rows of the leaderboard."""
+"""Number of rows in the leaderboard."""
 
 _NAME_LENGTH = 88
-"""Of the sweep's name, in the name of a rerun: names have at most 100 characters."""
+"""Number of characters of the sweep's name in the name of a rerun; names have at most 100."""
 
 NONE_COMPLETED = "no trial completed"
-"""Why a sweep that ran to its end has failed."""
+"""Reason of a sweep that ran to the end and failed."""
 
 _NUMBER = re.compile(r"\d+")
-"""Left out where reasons are compared: `0.31 < 0.44` is the same one as `0.29 < 0.44`."""
+"""Numbers, which are left out when reasons are compared: `0.31 < 0.44` equals `0.29 < 0.44`."""
 
 _NOT_RERUN = (
     "resume",
@@ -53,7 +53,15 @@ _NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
 def show_summary(
     config: SweepConfig, command: Sequence[str], entries: Sequence[Entry], report: str, console: Console
 ) -> None:
-    """Print the leaderboard, how trials ended, what the report says, what to type next, and how to open the two UIs."""
+    """Print leaderboard, outcomes, report, commands to type next, and how to open the two UIs.
+
+    Args:
+        config: Settings of the sweep.
+        command: Words that the sweep was called with.
+        entries: Trials in the ledger.
+        report: Text of the report; empty if none was written.
+        console: Console to print on.
+    """
     console.print(make_leaderboard(config, entries))
     if any(entry.outcome is Outcome.PRUNED for entry in entries):
         console.print(VALUE_AND_RUNG, soft_wrap=True, highlight=False)
@@ -85,7 +93,7 @@ def show_summary(
 
 
 def explain_failure(entries: Sequence[Entry]) -> str:
-    """What there is to say of a sweep in which no trial completed: how most ended, and their commonest reason."""
+    """Explain in a sentence that no trial completed: the outcome of most trials, and the commonest reason."""
     text = f"{NONE_COMPLETED[0].upper()}{NONE_COMPLETED[1:]}, so this sweep is no success"
     if not entries:
         return f"{text}: none was started"
@@ -102,7 +110,7 @@ def _commonest(words: Sequence[str]) -> str:
 
 
 def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
-    """The best trials by their value; those that were stopped stand below the completed ones."""
+    """Make the table of the best trials by value; stopped trials stand below completed ones."""
     table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {counted(config.sweep.seeds, 'seed')}")
     is_spread = config.sweep.seeds > 1
     for name in ("trial", "value", *["± seeds"] * is_spread):
@@ -125,18 +133,18 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
 
 
 def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
-    """The command that trains one trial's configuration again, on the same seeds and to the end.
+    """Return the command that trains one trial's configuration again, on the same seeds and to the end.
 
     Args:
-        config: The sweep.
-        command: The words that the sweep was called with: overrides, and options such as `--config-dir X`.
-        entry: The trial.
+        config: Settings of the sweep.
+        command: Words that the sweep was called with: overrides, and options such as `--config-dir X`.
+        entry: Ledger entry of the trial.
 
     Returns:
-        The command's words, with `***` for passwords.
+        Words of the command, with `***` for passwords.
     """
     in_env_steps = search_space(config)[0].axis(config).in_env_steps
-    # What sets the budget in environment steps stays as it was; the trial's own values are a point beside it.
+    # Settings of the budget in environment steps stay; the trial's values become a point in `sampler.points`.
     idle = {one.setting for one in idle_settings(config, settings())}
     left_out = idle | (entry.values.keys() - set(BATCH if in_env_steps else ()))
     kept = [
@@ -150,7 +158,7 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
     return [
         *sweep_program(),
         *kept,
-        # Values, not groups: what an experiment sets itself would win over the choice of a group.
+        # Values, not groups: a value set in an experiment would win over the choice of a group.
         "sampler.name=points",
         f"sampler.points=[{point(entry.values if in_env_steps else {})}]",
         "scheduler.name=none",
@@ -164,7 +172,7 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
 
 
 def resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
-    """The command that goes on with a sweep, from the words that it was called with; `***` for passwords."""
+    """Return the command that resumes a sweep, from the words that the sweep was called with; `***` for passwords."""
     kept = [
         redact_value(word)
         for before, word in zip(("", *command), command, strict=False)
@@ -174,7 +182,7 @@ def resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
 
 
 def champion_command(config: SweepConfig) -> list[str]:
-    """The command that judges the best trial; it asks for the ledger's URL where that holds a password."""
+    """Return the command that judges the best trial, with `--optuna-url`, masked, if the URL holds a password."""
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     command = [*module_program("sweeps"), "champion", *words]
     url = redact_value(config.tracking.optuna_url or "")
@@ -182,7 +190,7 @@ def champion_command(config: SweepConfig) -> list[str]:
 
 
 def ui_commands(config: SweepConfig) -> list[list[str]]:
-    """Commands that open MLflow and the Optuna dashboard on what was recorded."""
+    """Return the commands that open MLflow and the Optuna dashboard on the sweep's records."""
     commands = []
     if config.tracking.name == "mlflow" and find_tracking_server(config) is None:
         runs_url = redact_value(config.reference.mlflow_url)
@@ -194,7 +202,7 @@ def ui_commands(config: SweepConfig) -> list[list[str]]:
 
 
 def find_tracking_server(config: SweepConfig) -> str | None:
-    """Where a tracking server shows the runs; None for a database, which a server of the user's own has to open."""
+    """Return the URL of a tracking server that shows the runs; None for a database, which needs `mlflow ui`."""
     url = config.reference.mlflow_url
     return redact_value(url) if config.tracking.name == "mlflow" and url.startswith(("http://", "https://")) else None
 
@@ -210,7 +218,7 @@ def _rank(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:
 
 
 def _is_option(word: str) -> bool:
-    """Whether the word after it is its value, whatever that looks like: `--config-dir X`."""
+    """True if the next word is the option's value, no matter what the value looks like: `--config-dir X`."""
     return word.startswith("-") and "=" not in word
 
 
@@ -224,11 +232,11 @@ def _number(value: Any) -> str:
 
 
 def print_text(text: str, console: Console) -> None:
-    """Print a text as it is, on one line."""
+    """Print a text unchanged, on one line."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def print_command(words: Sequence[str], console: Console) -> None:
     """Print a command to type next."""
-    # Not wrapped, so that it can be copied.
+    # Not wrapped, so that the command can be copied.
     console.print("  " + shlex.join(words), soft_wrap=True, highlight=False, markup=False)

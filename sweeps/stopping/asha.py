@@ -1,4 +1,4 @@
-"""Who stops the hopeless: asynchronous successive halving, the stopping variant, with a tie-breaker.
+"""Stop hopeless trials by asynchronous successive halving (ASHA), the stopping variant, with a tie-breaker.
 
 Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning (arXiv 1810.05934). Unlike in Ray's, a trial
 counts in the rung that it is judged by, a non-finite value is the worst instead of passing unseen (ray#8671), and ties
@@ -23,24 +23,37 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Asha:
-    """Judges a trial at each rung against those that came there before it.
+    """Judge of a trial at each rung against the trials that came to the rung before.
 
-    Decisions depend on the order of arrival: the first `reduction_factor - 1` trials at a rung always continue, and
-    so does whoever is the best so far. That is the price of never waiting for others. The order of entries already
-    recorded does not matter.
+    Decisions depend on the order of arrival: the first `reduction_factor - 1` trials at a rung always continue, and so
+    does the best trial so far. That is the price of never waiting for others. The order of entries already recorded
+    does not matter.
 
     Attributes:
-        rungs: `grace, grace * eta, grace * eta^2, ...` on the sweep's axis, as long as none of them is judged by one of
-            the evaluations that a trial's final value averages: else their ranks would agree by construction. Those of
-            a sweep of format 1 go on to the iteration before the last.
+        rungs: Steps `grace, grace * eta, grace * eta^2, ...` on the sweep's axis, as long as no rung is judged by one
+            of the evaluations that a trial's final value averages: else ranks at the rung and at the end would agree by
+            construction. Rungs of a sweep of format 1 go on to the iteration before the last.
+
+    Example:
+        >>> from unstuck.sweeps.config.settings import SchedulerConfig, SweepConfig
+        >>> scheduler = SchedulerConfig(grace_iterations=40, reduction_factor=2, spared_share=0.0)
+        >>> asha = Asha(SweepConfig(scheduler=scheduler, ppo=PPOConfig(num_iterations=200, eval_every=20)))
+        >>> asha.rungs
+        (40, 80)
+        >>> asha.judge_rungs(trial=0, iteration=40, value=0.5, tie_breaker=0.0)[1] is None  # the first at the rung
+        True
+        >>> print(asha.judge_rungs(trial=1, iteration=40, value=0.3, tie_breaker=0.0)[1].reason)
+        asha rung 1: 0.3 < 0.5
     """
 
     def __init__(self, config: SweepConfig, axis: Axis | None = None) -> None:
-        """Lay out the rungs.
+        """Compute the rungs.
 
         Args:
-            config: Holds the scheduler's settings, and how values compare. The tie-breaker is always maximised.
-            axis: What trials are counted by, and their full length, where nothing is pruned; None: iterations.
+            config: Settings of the scheduler, and the mode in which values compare. The tie-breaker is always
+                maximised.
+            axis: Axis that trials are counted by, with the full length of a trial, at which nothing is pruned; None:
+                iterations.
         """
         self._config = config.scheduler
         self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
@@ -58,9 +71,10 @@ class Asha:
         self.restore(())
 
     def is_spared(self, trial: int) -> bool:
-        """Whether this trial is never pruned, to measure what pruning costs. The same in every process.
+        """True if the trial is never pruned, to measure what pruning costs; the same in every process.
 
-        With a share of 1 / k it is the middle one of every k trials, trial 0 not counted: no draw can make them few.
+        With a share of 1 / k the middle one of every k trials is spared, trial 0 not counted: no draw can make spared
+        trials few.
         """
         share = self._config.spared_share
         if self._is_old:
@@ -69,7 +83,7 @@ class Asha:
         return trial > 0 and spared_up_to[0] < spared_up_to[1]
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Judge the evaluation that ends a period, and add its results at rungs to `trial.rungs`; see `Judge.judge`."""
+        """Judge the evaluation that ends a period, and add the results at rungs to `trial.rungs`; see `Judge.judge`."""
         last = period[-1]
         if (value := last.metrics.get(self._metric)) is None:
             return None
@@ -81,18 +95,19 @@ class Asha:
     def judge_rungs(
         self, trial: int, iteration: int, value: float, tie_breaker: float, is_control: bool = False
     ) -> tuple[list[RungEntry], Verdict | None]:
-        """Record an evaluation at every rung that the trial has newly reached, and judge it there.
+        """Record an evaluation at every rung that the trial has newly reached, and judge the trial at each.
 
         Args:
-            trial: The trial's number.
-            iteration: That of the evaluation, counted from 1, on the sweep's axis.
-            value: The objective, mean over members.
-            tie_breaker: The undiscounted episode return, mean over members.
-            is_control: Whether the trial is what all others are compared with at the end: it is spared.
+            trial: Number of the trial.
+            iteration: Step of the evaluation, counted from 1, on the sweep's axis.
+            value: Value of the objective, mean over members.
+            tie_breaker: Undiscounted episode return, mean over members.
+            is_control: True for the control, which all others are compared with at the end: the control is spared.
 
         Returns:
-            The new entries, to be stored before the verdict acts, and why the trial must end, or None. Entries of a
-            trial that ends stay. At its full length a trial is recorded and never stopped: nothing is left to save.
+            New entries, to be stored before the verdict acts, and the verdict on a trial that must end, or None.
+                Entries of a trial that ends stay. At full length a trial is recorded and never stopped: nothing is left
+                to save.
         """
         spared = is_control or self.is_spared(trial)
         entries, verdicts = [], []
@@ -108,10 +123,10 @@ class Asha:
         return entries, next(filter(None, verdicts), None)
 
     def restore(self, entries: Iterable[RungEntry]) -> None:
-        """Rebuild the rungs from entries recorded earlier, in place of what is there.
+        """Replace all entries at the rungs by entries recorded earlier.
 
         Raises:
-            SweepError: If an entry does not fit the rungs: they were laid out by other settings.
+            SweepError: An entry does not fit the rungs, which were computed from other settings.
         """
         self._entries = {rung: {} for rung in range(1, len(self.rungs) + 1)}
         for entry in entries:
@@ -124,7 +139,7 @@ class Asha:
             self._entries[entry.rung][entry.trial] = entry
 
     def _verdict(self, entry: RungEntry) -> Verdict | None:
-        """Stop unless fewer than `max(1, n // eta)` of the rung's n entries, this one included, are better."""
+        """Prune the trial unless fewer than `max(1, n // eta)` of the n entries at the rung are better."""
         ranked = sorted(self._entries[entry.rung].values(), key=self._rank, reverse=True)
         if len(ranked) < self._config.reduction_factor:
             return None
@@ -134,7 +149,10 @@ class Asha:
         return Verdict(Outcome.PRUNED, f"asha rung {entry.rung}: {self._describe_comparison(entry, cutoff)}")
 
     def _rank(self, entry: RungEntry) -> tuple[float, float]:
-        """Higher is better. A non-finite value is the worst whatever the return; a non-finite return loses all ties."""
+        """Return the sort key of an entry, higher for better ones.
+
+        A non-finite value is the worst regardless of the return; a non-finite return loses all ties.
+        """
         if not math.isfinite(entry.value):
             return -math.inf, -math.inf
         value = entry.value if self._mode == "max" else -entry.value
@@ -148,14 +166,23 @@ class Asha:
 
 
 def _last_before_final(config: PPOConfig, axis: Axis) -> int:
-    """The last evaluation that a trial's final value does not average; 0 where it averages all."""
+    """Return the last evaluation that a trial's final value does not average; 0 if every evaluation is averaged."""
     before_the_end = (config.num_iterations - 1) // config.eval_every
-    if axis.in_env_steps:  # with large rollouts the last of them is the one at the end
+    if axis.in_env_steps:  # with large rollouts the last evaluation is the one at the end
         before_the_end = config.num_iterations // config.eval_every - 1
     return max(0, before_the_end + 1 - metrics.FINAL_EVALUATIONS) * config.eval_every
 
 
 def _format_comparison(ours: float, sign: str, theirs: float) -> str:
-    """Both numbers to 4 significant digits, or to as many as tell them apart (17 tell any two floats apart)."""
+    """Format a comparison of two numbers, to 4 significant digits or as many as are needed to see the difference.
+
+    17 digits tell any two floats apart.
+
+    Example:
+        >>> _format_comparison(0.3, "<", 0.5)
+        '0.3 < 0.5'
+        >>> _format_comparison(0.299999, "<", 0.3)
+        '0.299999 < 0.3'
+    """
     digits = next(digits for digits in range(4, 18) if f"{ours:.{digits}g}" != f"{theirs:.{digits}g}")
     return f"{ours:.{digits}g} {sign} {theirs:.{digits}g}"

@@ -1,4 +1,4 @@
-"""Who stops the sick: rules that judge a trial by its own losses, whatever the other trials do.
+"""Stop sick trials by rules on a trial's own losses, regardless of the other trials.
 
 Values are means over a trial's members, as the learner reports them. The rules in words: `docs/early_stopping.md`.
 """
@@ -14,14 +14,14 @@ from unstuck.sweeps.config.settings import HealthConfig
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 Metrics = Mapping[str, float]
-"""One iteration's metrics, under the names of `rl.metrics`. What was not measured is absent."""
+"""One iteration's metrics, under the names of `rl.metrics`. A metric that was not measured is absent."""
 
 EXPLOSION_FLOOR = 1.0
-"""Explosions are measured from at least this value loss. Normalised returns start near 1.0 anyway; a trial on raw
-returns whose rewards are rare starts near 0, and its first reward must not look like an explosion."""
+"""Lowest value loss that explosions are measured from. Normalised returns start near 1.0 anyway; a trial on raw returns
+with rare rewards starts near 0, and the first reward must not look like an explosion."""
 
 MUST_BE_FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, metrics.F1, metrics.EVAL_RETURN)
-"""Not all metrics: some have no value at times, such as the episode return of a rollout in which no episode ended."""
+"""Metrics that are always measured; e.g. a rollout in which no episode ended has no episode return."""
 
 
 class HealthRules:
@@ -31,9 +31,10 @@ class HealthRules:
         """Set the thresholds.
 
         Args:
-            config: When a trial counts as exploding or stuck.
-            objective: What the sweep compares trials by; it must be finite, like the losses.
-            axis: Counts the sweep's budgets: the grace period is in iterations of the unchanged configuration.
+            config: Thresholds beyond which a trial counts as exploding or stuck.
+            objective: Metric that the sweep compares trials by; the objective must be finite, like the losses.
+            axis: Axis that the sweep counts trials by: the grace period is in iterations of the unchanged
+                configuration.
         """
         self._config, self._axis = config, axis
         self._must_be_finite = tuple(dict.fromkeys((*MUST_BE_FINITE, objective)))
@@ -41,8 +42,8 @@ class HealthRules:
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Judge one evaluation period; see `Judge.judge`.
 
-        Only numbers that are not finite end the control, since a control that was stopped would be compared by where it
-        was stopped; so it is with a trial that has no start to be compared with.
+        Only numbers that are not finite end the control: a stopped control would be compared by where it was stopped.
+        The same holds for a trial that has no start to be compared with.
         """
         if (verdict := self._not_finite(period)) is not None:
             return verdict
@@ -79,7 +80,7 @@ class HealthRules:
         trivial = {name: evaluation[name] for name in metrics.TRIVIAL if name in evaluation}
         if not trivial or level < config.stuck_value_loss * start:
             return None
-        # A value loss at its start is no sign by itself: with independent flows no critic can do much better.
+        # A value loss at the starting level is no sign alone: with independent flows no critic does much better.
         best = max(trivial, key=trivial.__getitem__)
         f1, bar = evaluation[metrics.F1], trivial[best] + config.stuck_f1_margin
         if f1 > bar:
@@ -94,7 +95,7 @@ class HealthRules:
 
 
 def _list_member_values(values: Metrics, name: str) -> Iterator[tuple[str, float]]:
-    """Whose value and the value: each member's where recorded, since it says more, then the mean's."""
+    """Yield owner and value of a metric: each member's value where recorded, since members say more, then the mean."""
     member = 0
     while (value := values.get(metrics.seed_metric(name, member))) is not None:
         yield f" of member {member}", value
@@ -104,7 +105,8 @@ def _list_member_values(values: Metrics, name: str) -> Iterator[tuple[str, float
 
 
 def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)  # not statistics.fmean, which raises where this is inf, and inf has exploded
+    # Not statistics.fmean, which raises where the sum is inf; an infinite loss has exploded.
+    return sum(values) / len(values)
 
 
 def _show(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Judges: each looks at a running trial after an evaluation, and may end the trial."""
+"""Define the interface of judges: a judge looks at a running trial after an evaluation, and may end the trial."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -10,7 +10,10 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Judge(Protocol):
-    """Decides if a running trial has to end. Others add judges by the entry point `unstuck.judges`."""
+    """Interface of a judge, which decides if a running trial has to end.
+
+    Others add judges by the entry point `unstuck.judges`.
+    """
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Judge one evaluation period.
@@ -26,17 +29,26 @@ class Judge(Protocol):
 
 
 class LastStep:
-    """Ends a trial that has used up its budget.
+    """Judge that completes a trial at the end of the budget.
 
     Args:
-        axis: Counts the sweep's budgets.
+        axis: Axis that the sweep counts trials by.
+
+    Example:
+        >>> from unstuck.records.axis import ITERATION
+        >>> from unstuck.sweeps.config.settings import SweepConfig
+        >>> trial, period = LiveTrial(0, SweepConfig()), [Record(20, 0, {})]
+        >>> print(LastStep(Axis(ITERATION, 1, 40)).judge(trial, period))
+        None
+        >>> LastStep(Axis(ITERATION, 1, 20)).judge(trial, period).reason
+        'reached iteration 20'
     """
 
     def __init__(self, axis: Axis) -> None:
         self._axis = axis
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Complete the trial at the end of its budget; see `Judge.judge`."""
+        """Complete the trial at the end of the budget; see `Judge.judge`."""
         step = period[-1].step
         if step < self._axis.length:
             return None

@@ -1,4 +1,4 @@
-"""A trial while it runs: its settings, its measurements, and the verdicts of earlier processes."""
+"""Hold a trial while it runs: settings, measurements, and the verdicts of earlier processes."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,18 +14,25 @@ from unstuck.rl import metrics
 from unstuck.sweeps.config.settings import SweepConfig
 
 START_ITERATIONS = 3
-"""The start of a trial is the median value loss over this many first iterations: one alone is noise, and a mean would
-take an explosion in the third for the level to compare with."""
+"""Number of first iterations whose median value loss is the start of a trial. One iteration alone is noise, and a mean
+would take an explosion in the third iteration for the starting level."""
 
 
 @dataclass(frozen=True)
 class TrialDiagnosis:
-    """A trial's diagnosis in few words.
+    """Diagnosis of a trial in few words.
 
     Attributes:
-        title: The first finding in two or three words, a doubt with a question mark; empty if nothing was found.
-        headline: The first finding in one sentence with its numbers; empty if nothing was found.
+        title: Title of the first finding in two or three words, a doubt with a question mark; empty if nothing was
+            found.
+        headline: Sentence of the first finding with the numbers; empty if nothing was found.
         notes: Text that ledger and MLflow keep, by name.
+
+    Example:
+        >>> from unstuck.records.outcome import Outcome
+        >>> diagnosis = TrialDiagnosis("policy frozen", "the policy has stopped changing", {})
+        >>> diagnosis.explain(Verdict(Outcome.STUCK, "F1 0.210 <= 0.217")).reason
+        'the policy has stopped changing; F1 0.210 <= 0.217'
     """
 
     title: str
@@ -33,26 +40,26 @@ class TrialDiagnosis:
     notes: Mapping[str, str]
 
     def explain(self, verdict: Verdict) -> Verdict:
-        """Return the verdict on a stuck trial with the cause in front of its reason."""
+        """Return the verdict on a stuck trial with the cause in front of the reason."""
         return replace(verdict, reason=f"{self.headline or 'no rule says why'}; {verdict.reason}")
 
 
 @dataclass
 class LiveTrial:
-    """A trial that runs. The driver holds one for each; judges, diagnosis and screen read it.
+    """A running trial, one object for each in the driver; judges, diagnosis and screen read the object.
 
     Attributes:
         number: Number of the trial.
         config: Complete configuration of the trial.
         values: Searched settings by dotted path.
-        is_control: True for the trial that others are compared with; only numbers that are not finite stop it.
+        is_control: True for the trial that others are compared with; only numbers that are not finite stop the control.
         summary_before: Numbers that an earlier process wrote when the trial was interrupted.
-        last_judged_before_resume: Last step that an earlier process judged; records up to it are replayed, not judged
-            again.
-        decision: Step and verdict of an earlier process that died before it recorded the end.
+        last_judged_before_resume: Last step that an earlier process judged; records up to the step are replayed, not
+            judged again.
+        decision: Step and verdict of an earlier process that died before the end was recorded.
         rungs: Results at the scheduler's rungs, as `sweeps.stopping.asha.RungEntry` has them.
-        records: All iterations that this process has received, oldest first.
-        diagnosis: The latest diagnosis; None before the first.
+        records: Iterations that the driver has received, oldest first.
+        diagnosis: Latest diagnosis; None before the first.
         diagnosed_at: Iteration of the latest diagnosis.
         notes_on_record: Notes that ledger and tracker hold.
         started: Time of the start by the monotonic clock, in seconds.
@@ -100,7 +107,7 @@ class LiveTrial:
         return self.diagnosis.title if self.diagnosis else ""
 
     def score(self) -> tuple[float | None, float | None]:
-        """Return the trial's value so far and its spread over members; None before the first evaluation."""
+        """Return the trial's value so far and the spread over members; None before the first evaluation."""
         sweep = self.config.sweep
         return value_and_spread(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
 

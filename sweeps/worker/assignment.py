@@ -15,19 +15,21 @@ DELIVERY = "delivery"
 """Key of a Tune result under which a worker's `Delivery` is."""
 
 DISK_FULL = "disk_full"
-"""Name of a worker's word that it cannot go on: nothing comes with it, and the sweep has to end."""
+"""Name of the note that a worker cannot go on; the delivery has no records, and the sweep has to end."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker is given.
+    """Assignment of a trial to a worker.
 
     Attributes:
-        number: The trial's.
-        config: Its complete configuration.
-        folder: The sweep's, absolute: below it lies the trial's checkpoint. On a cluster all workers must reach it.
-        owner: Of the sweep (`records.lock.owner`) when it was given; once another process runs it, it no longer holds.
-        budget: What it shares with the other trials, in environment steps; None: iterations, as its configuration says.
+        number: Number of the trial.
+        config: Complete configuration of the trial.
+        folder: Absolute path of the sweep's folder, which holds the trial's checkpoint. On a cluster all workers must
+            reach the folder.
+        owner: Owner of the sweep (`records.lock.owner`) when the trial was assigned; a worker refuses to save once
+            another process owns the sweep.
+        budget: Budget in environment steps that trials share; None to train the number of iterations in `config`.
     """
 
     number: int

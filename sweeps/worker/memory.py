@@ -1,4 +1,4 @@
-"""Whether the memory that is free holds what is to be trained at the same time."""
+"""Check that free memory holds all learners that train at the same time."""
 
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import free_memory
@@ -8,7 +8,7 @@ from unstuck.rl.memory import learner_bytes
 from unstuck.sweeps.config.settings import SweepConfig
 
 PROCESS_BYTES = 230 * 2**20
-"""A worker's own, before it trains anything: what it does not share with the others."""
+"""Memory that a worker does not share with other processes before any training."""
 
 
 def require_memory(
@@ -17,14 +17,14 @@ def require_memory(
     """Refuse more members than fit into memory.
 
     Args:
-        config: The sweep.
-        data: Its flows, if it has any.
-        seeds: Members that train together.
-        processes: How many of such train at the same time.
-        setting: What the seeds are set by.
+        config: Settings of the sweep.
+        data: Flows to train on; None for an environment without.
+        seeds: Number of members that train together.
+        processes: Number of such groups of members that train at the same time.
+        setting: Name of the setting that sets the number of seeds.
 
     Raises:
-        SweepError: With the largest number that fits.
+        SweepError: The members do not fit; the message has the largest number that fits.
     """
     vector = make_vec(config.env, [0], data, config.data.order)
     vector.close()

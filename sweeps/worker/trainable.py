@@ -1,4 +1,4 @@
-"""The worker of a trial, as Ray Tune calls it; `sweeps.training` does the work."""
+"""Adapt the training of one trial to Ray Tune; `sweeps.worker.training` does the work."""
 
 from typing import Any
 
@@ -20,20 +20,20 @@ class TrialTrainable(Trainable):
         """Start the trial; see `Trainable.setup`.
 
         Args:
-            config: Holds the `Assignment`.
-            data: The flows, read once by the driver: the same for all trials.
+            config: Mapping that holds the `Assignment`.
+            data: Flows, read once by the driver and shared by all trials; None for an environment without.
         """
         self._data = data
         self._start(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Start another trial in this process, which saves 2 s of importing (`reuse_actors`)."""
-        del self._training  # or its learner would stay in memory beside the next one's
+        """Start a further trial in the same process, which saves 2 s of importing (`reuse_actors`)."""
+        del self._training  # else the old learner would stay in memory beside the new one
         self._start(new_config[ASSIGNMENT])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the next evaluation, or to the first metric that is not finite, or to a full disk."""
+        """Train to the next evaluation, to the first metric that is not finite, or to a full disk."""
         try:
             delivery = Delivery(self._training.next_period(), self._training.take_notes())
         except DiskFullError as error:

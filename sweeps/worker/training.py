@@ -1,4 +1,4 @@
-"""Train one trial in its worker: all members of one configuration, from a checkpoint if there is one.
+"""Train one trial in a worker: all members of one configuration, from a checkpoint if there is one.
 
 Imports neither Ray nor the records. The caller delivers what `Training.next_period` returns.
 """
@@ -28,20 +28,20 @@ from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.worker.assignment import Assignment
 
 PATIENCE_S = 40.0
-"""How long a full disk is waited for, once."""
+"""Seconds to wait for room on a full disk, once."""
 
 _PAUSE_S = 0.5
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Training:
-    """One trial, from its checkpoint if there is one, else from its start.
+    """Training of one trial, from a checkpoint if there is one, else from the start.
 
     A checkpoint that cannot be used ends nothing: the trial starts anew, equal seeds give equal numbers, and the driver
     skips records that it has. The constructor writes nothing.
 
     Attributes:
-        learner: Trains the members.
+        learner: Learner that trains the members.
     """
 
     def __init__(self, assignment: Assignment, data: FlowData | None) -> None:
@@ -52,15 +52,15 @@ class Training:
         self._patience_s = PATIENCE_S
         self._unsaved: list[Record] = []
         self.learner = make_trial_learner(self._config, data, self._budget)
-        # Whether the driver has them is unknown here: so they come first, and it skips what it has.
+        # The worker cannot know which records the driver has: deliver all, and the driver skips known ones.
         self._undelivered = self._restore_checkpoint()
         self._history: list[Any] = [record.to_json() for record in self._undelivered]
         self._in_force = read_settings_in_force(self.learner)
 
     def next_period(self) -> list[Record]:
-        """Return the iterations to deliver next: those of the checkpoint, else newly trained ones, saved before.
+        """Return the iterations to deliver next: the checkpoint's iterations first, then newly trained and saved ones.
 
-        Saved first, so that any record elsewhere can always be written again from the checkpoint.
+        New iterations are saved first, so that any record elsewhere can always be written again from the checkpoint.
 
         Raises:
             DiskFullError: The checkpoint cannot be saved. The next call delivers the same iterations.
@@ -84,7 +84,7 @@ class Training:
         return notes
 
     def _restore_checkpoint(self) -> list[Record]:
-        """Restore the checkpoint; returns its records."""
+        """Restore the checkpoint, if there is one, and return the checkpoint's records."""
         file = checkpoint_file(self._folder, self._number)
         try:
             records = read_records(self._folder, self._number)
@@ -103,9 +103,13 @@ class Training:
         return records
 
     def _save(self) -> None:
-        """Replace the checkpoint. Wait for room on a full disk.
+        """Replace the checkpoint; wait for room on a full disk.
 
-        Where no checkpoint can be written at all, training goes on.
+        Training goes on if no checkpoint can be written at all.
+
+        Raises:
+            SweepError: Another process runs the sweep by now.
+            DiskFullError: The disk stayed full for `PATIENCE_S`.
         """
         file = checkpoint_file(self._folder, self._number)
         if owner(self._folder) not in (None, self._owner):
@@ -118,12 +122,12 @@ class Training:
                 return
             except OSError as error:
                 if error.errno not in _FULL:
-                    if self._is_saved:  # once: what fails will fail again
+                    if self._is_saved:  # noted once, since saving fails again and again
                         self._notes[CHECKPOINT] = f"not saved from iteration {self.learner.iteration} on: {error}"
                     self._is_saved = False
                     return
                 if time.monotonic() >= deadline:
-                    self._patience_s = 0.0  # whoever asks again gets the same answer at once
+                    self._patience_s = 0.0  # the next call fails at once
                     raise DiskFullError(
                         f"{self._folder} must have room for checkpoints, and had none for {PATIENCE_S:g} s "
                         f"({error.strerror}); make room"
@@ -131,14 +135,20 @@ class Training:
             time.sleep(_PAUSE_S)
 
     def _replace(self, file: Path) -> None:
-        file.parent.mkdir(exist_ok=True)  # not the folders above: where they are missing, none is shared
-        for left in file.parent.glob(f"{file.name}.*.tmp"):  # by a worker that died while it wrote
+        file.parent.mkdir(exist_ok=True)  # not the folders above: if one is missing, the folder is not shared
+        for left in file.parent.glob(f"{file.name}.*.tmp"):  # left by a worker that died while writing
             left.unlink()
         checkpoint.save(file, self.learner, self._history)
 
 
 def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
-    """The learner that a trial of this configuration trains, as long as `budget` says: same of these, same numbers."""
+    """Make the learner of a trial; equal arguments give a learner that trains to equal numbers.
+
+    Args:
+        config: Configuration of the trial.
+        data: Flows to train on; None for an environment without.
+        budget: Length of the trial in environment steps; None for the length in `config`.
+    """
     return make_learner(
         config.ppo,
         config.env,
@@ -151,9 +161,9 @@ def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budge
 
 
 def read_settings_in_force(learner: Learner) -> dict[str, float]:
-    """The settings that the next update uses, read back from the learner, under the names of `effective/` metrics.
+    """Read the settings of the next update back from the learner, under the names of `effective/` metrics.
 
-    Those that are off are left out. NaN: members of the trial differ, which they must not.
+    Settings that are switched off are left out. NaN: members of the trial differ, which members must not.
     """
     found = {
         name: values[0] if (values == values[0]).all() else math.nan for name, values in learner.effective().items()
@@ -162,12 +172,12 @@ def read_settings_in_force(learner: Learner) -> dict[str, float]:
 
 
 def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> list[Record]:
-    """Iterations up to and including the next evaluation; fewer if a metric is not finite.
+    """Train up to and including the next evaluation, or to the first metric that is not finite; return the iterations.
 
     Args:
-        learner: Trains them.
-        metric: The objective.
-        in_env_steps: Whether the sweep counts environment steps.
+        learner: Learner to train.
+        metric: Name of the objective.
+        in_env_steps: True if the sweep counts environment steps.
     """
     records = []
     evaluated = False
@@ -183,9 +193,13 @@ def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> l
 
 
 def summarise(measured: Metrics, per_seed: Sequence[str]) -> dict[str, float]:
-    """Average metrics over members, and keep some members' own values.
+    """Average metrics over members, and keep each member's value of the metrics in `per_seed`.
 
     Values that are not finite count as well (never a nanmean).
+
+    Example:
+        >>> summarise({"eval/f1": np.array([0.25, 0.75])}, ["eval/f1"])
+        {'eval/f1': 0.5, 'eval/f1/seed_0': 0.25, 'eval/f1/seed_1': 0.75}
     """
     result = {name: float(np.mean(values)) for name, values in measured.items()}
     for name in per_seed:

@@ -1,4 +1,4 @@
-"""What may stand on the command line, checked and put in order before Hydra composes anything from it."""
+"""Check and order the words of a command line, before Hydra composes anything."""
 
 import re
 from argparse import ArgumentParser
@@ -45,10 +45,10 @@ class CommandLine:
 
 
 def read_arguments(arguments: Sequence[str]) -> CommandLine:
-    """Refuse what Hydra would answer with a page of its own, or would do though nobody can mean it.
+    """Check the arguments and prepare words for Hydra; refuse what Hydra would answer with a page of text.
 
     Raises:
-        SweepError: Naming the argument, and what to write instead.
+        SweepError: An argument is refused; the message names the argument, and what to write instead.
     """
     parser = get_args_parser()
     parser.error = _refuse_option  # type: ignore[method-assign]
@@ -78,7 +78,7 @@ def _parsed(word: str, typed: str) -> Override:
 
 
 def _check_twice(overrides: Sequence[Override]) -> None:
-    """Refuse two options of one group. Of two values for a setting the last one holds, as where a line is extended."""
+    """Refuse two options of one group. A setting may have two values, of which the last one holds."""
     for first, second in combinations(overrides, 2):
         key = first.key_or_group
         if key in _CHOSEN and key == second.key_or_group and first.value() != second.value():
@@ -91,7 +91,7 @@ def _refuse_option(message: str) -> NoReturn:
 
 
 def _split(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Options with their values, and overrides, each in their order; argparse wants them apart."""
+    """Split arguments into options with their values, and overrides, each in order; argparse wants both apart."""
     overrides = list(parser.parse_intermixed_args(arguments).overrides)
     options, left = [], list(overrides)
     for word in arguments:
@@ -103,7 +103,7 @@ def _split(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str],
 
 
 def _plussed(word: str) -> str:
-    """An override with the plus that Hydra wants before what is new, and without one before what is there."""
+    """Put a plus before an override that is new to Hydra, and none before an override of an existing setting."""
     key = word.partition("=")[0].lstrip("+")
     bare = word.lstrip("+")
     if key == EXPERIMENT:
@@ -114,7 +114,7 @@ def _plussed(word: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """An override with its text in quotes, where Hydra would read something else: `data.path=~/jörg/a=b.csv`."""
+    """Quote the text of an override that Hydra would read as something else: `data.path=~/jörg/a=b.csv`."""
     key, equals, value = word.partition("=")
     hint = settings().get(key.lstrip("+"))
     if not equals or not value or _reads_as_text(word, key):
@@ -131,7 +131,7 @@ def _in_quotes(text: str) -> str:
 
 
 def _reads_as_text(word: str, key: str) -> bool:
-    """Whether Hydra reads the text that is meant, or what can be told from text: null, a list, several values."""
+    """Return True if Hydra reads the text as meant, or as null, a list or several values, which differ from text."""
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -186,7 +186,7 @@ def _group_written_as_a_setting(override: Override) -> str:
 
 
 def _several(override: Override) -> str:
-    """What to write instead of several values, which only Hydra's --multirun could run."""
+    """Explain what to write instead of several values, which only Hydra's --multirun could run."""
     key, got = override.key_or_group, str(override.input_line).partition("=")[2]
     kind, values = _as_kind(override.value())
     group, *names = key.removeprefix(f"{SPACE}.").split(".")
@@ -202,7 +202,7 @@ def _several(override: Override) -> str:
 
 
 def _as_kind(value: Any) -> tuple[str, str]:
-    """Several values as a kind of range and its list."""
+    """Return several values as a kind of range and the list for the kind."""
     if isinstance(value, IntervalSweep):
         return "float", f"[{value.start},{value.end}]"
     if isinstance(value, RangeSweep):

@@ -1,4 +1,4 @@
-"""Which settings are read only under some choice of another one, so that nobody sets one that nothing reads."""
+"""Find and refuse settings that nothing reads, given the chosen value of another setting."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,23 @@ from unstuck.rl.config import TRIAGE
 from unstuck.sweeps.config.settings import SweepConfig
 
 CARTPOLE = "CartPole-v1"
-"""Steps as lanes of our own, whatever `env.vectorization` says."""
+"""Environment that always steps as lanes of our own; `env.vectorization` has no effect."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """When some settings are read.
+    """Condition under which some settings are read.
 
     Attributes:
-        settings: Dotted names; a group's name stands for all of it.
-        cause: The setting that decides.
-        holds: Whether they are read, by the value of the cause.
-        remedy: What makes them read.
+        settings: Dotted names; a group's name stands for all of its settings.
+        cause: Dotted name of the setting that decides.
+        holds: Function of the cause's value: True if the settings are read.
+        remedy: Choice that makes the settings read.
+
+    Example:
+        >>> condition = Condition(("data.path",), "data.source", lambda source: source != "synthetic", "take data=csv")
+        >>> condition.is_about("data.path"), condition.is_about("data.label"), condition.holds("synthetic")
+        (True, False, False)
     """
 
     settings: tuple[str, ...]
@@ -30,7 +35,7 @@ class Condition:
     remedy: str
 
     def is_about(self, key: str) -> bool:
-        """Whether a setting is among those that the cause decides on."""
+        """Return True if the cause decides on a setting."""
         return any(key == name or key.startswith(f"{name}.") for name in self.settings)
 
 
@@ -68,13 +73,13 @@ CONDITIONS = (
 
 @dataclass(frozen=True)
 class Idle:
-    """A setting that is not at its default, though nothing reads it.
+    """Setting that is not at its default value, though nothing reads the setting.
 
     Attributes:
-        setting: Its dotted name.
-        value: What it was set to.
-        cause: What decides that nothing reads it, as `data.source=synthetic`.
-        condition: When it would be read.
+        setting: Dotted name of the setting.
+        value: Value that was set.
+        cause: Choice by which nothing reads the setting, as `data.source=synthetic`.
+        condition: Condition under which the setting would be read.
     """
 
     setting: str
@@ -88,10 +93,10 @@ class Idle:
 
 
 def idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
-    """List what nothing reads, of settings that are not at their default.
+    """List the settings that differ from the default, though nothing reads a value.
 
     Args:
-        config: The whole configuration.
+        config: Whole configuration.
         keys: Dotted names of all settings.
     """
     default = SweepConfig()
@@ -108,12 +113,13 @@ def idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
 
 
 def set_by_user(idle: Sequence[Idle], given: Collection[str], in_file: Callable[[str], bool]) -> list[Idle]:
-    """Keep what the user set; what an experiment holds for a choice that the command line replaced is no mistake.
+    """Select the idle settings that the user set; drop those of an experiment whose choice the command line replaced.
 
     Args:
         idle: Settings that nothing reads.
         given: Keys on the command line: settings, groups, and what lies below `space`.
-        in_file: Whether the experiment sets this setting, by the options that it chooses itself.
+        in_file: Function of a dotted name: True if the experiment's file sets the setting, by the options that it
+            chooses.
     """
     return [one for one in idle if _is_given(one, given) or (not _is_chosen(one, given) and in_file(one.setting))]
 
@@ -123,19 +129,24 @@ def _is_given(one: Idle, given: Collection[str]) -> bool:
 
 
 def _is_chosen(one: Idle, given: Collection[str]) -> bool:
-    """Whether the command line itself says what makes the setting idle."""
+    """Return True if the command line itself makes the choice by which the setting is idle."""
     cause = one.condition.cause
     return cause in given or cause.partition(".")[0] in given
 
 
 def refuse_idle(idle: Sequence[Idle]) -> None:
-    """Raise `SweepError` for a setting that nothing reads, with what would make it read."""
+    """Raise `SweepError` for a setting that nothing reads; the message says which choice would read the setting."""
     for one in idle:
         raise SweepError(f"{one}; {one.condition.remedy}, or leave {one.setting} out")
 
 
 def format_value(value: Any) -> str:
-    """A value as one types it."""
+    """Write a value as users type it on the command line.
+
+    Example:
+        >>> format_value(None), format_value(True), format_value((64, 64))
+        ('null', 'true', '[64, 64]')
+    """
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
     return str(list(value) if isinstance(value, tuple) else value)

@@ -1,4 +1,4 @@
-"""Finds a sweep that has run, by its name or its folder."""
+"""Find a sweep that has run, by name or by folder."""
 
 import os
 from dataclasses import replace
@@ -12,13 +12,13 @@ from unstuck.sweeps.config.settings import SweepConfig, check_name
 
 
 def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> SweepConfig:
-    """The configuration of a sweep, with the URLs of its databases.
+    """Return the configuration of a sweep, with the URLs of the databases.
 
     Args:
-        name: Its name, or its folder.
-        folder: Where sweeps are, for a name.
-        optuna_url: The ledger, where its URL holds a password (which the sweep's folder does not keep).
-        mlflow_url: MLflow, likewise.
+        name: Name of the sweep, or its folder.
+        folder: Folder of all sweeps, for a name.
+        optuna_url: URL of the ledger, if it holds a password (which the sweep's folder does not keep).
+        mlflow_url: URL of MLflow, if it holds a password.
 
     Raises:
         ConfigError: No sweep can have this name.
@@ -39,13 +39,13 @@ def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_ur
 
 
 def load_sweep(folder: Path) -> SweepConfig:
-    """The configuration that a sweep ran with; `sweep.folder` is where the sweep lies now.
+    """Load the configuration that a sweep ran with; `sweep.folder` is set to where the sweep lies now.
 
     Args:
-        folder: The sweep's, absolute.
+        folder: Folder of the sweep, absolute.
 
     Raises:
-        SweepError: The folder holds no sweep; the message lists those beside it.
+        SweepError: The folder holds no sweep; the message lists the sweeps beside.
     """
     file = folder / "config.yaml"
     if not file.exists():

@@ -1,4 +1,4 @@
-"""The flows that a sweep trains on. Whoever trains loads them here, so that results on other flows are never mixed."""
+"""Load the flows that a sweep trains on, and check that they are the same as before: other flows give other results."""
 
 import re
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from unstuck.rl.data import AS_THEY_FIT, BY_SIZE, FlowData, fingerprint, load_fl
 from unstuck.sweeps.config.settings import FORMAT, SweepConfig
 
 DATA = "data"
-"""Attribute of a sweep in the ledger: its data's fingerprint."""
+"""Name of the sweep's attribute in the ledger that holds the fingerprint of the data."""
 
 SHOWN_DIGITS = 12
-"""Of a fingerprint."""
+"""Number of a fingerprint's digits that users see."""
 
 _DIGITS = re.compile(rf"[0-9a-f]{{{SHOWN_DIGITS - 1}}}[0-9a-f]*?[a-df]")
 
 
 def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
-    """A sweep's flows, split as when it began, and their fingerprint; None and None for an environment without.
+    """Load a sweep's flows, split by the rules of the sweep's format, and a fingerprint; both None for no flows.
 
     Raises:
         DataError, ConfigError: The data cannot be used as asked.
-        SweepError: They are not the flows that `data.fingerprint` names.
+        SweepError: The flows are not those that `data.fingerprint` names.
     """
     if config.env.id != TRIAGE:
         return None, None
@@ -36,20 +36,20 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
 
 
 def describe_data(data: FlowData | None) -> list[str]:
-    """What a user should know of flows that were loaded, a line each; nothing for an environment without."""
+    """Describe loaded flows for the user, a line each; empty for an environment without flows."""
     return data.report.lines() if data and data.report else []
 
 
 def load_same_data(config: SweepConfig, recorded: Mapping[str, Any]) -> tuple[FlowData | None, str | None]:
-    """A sweep's flows once more, to train on again.
+    """Load a sweep's flows and fingerprint once more, to train on the flows again.
 
     Args:
-        config: As the sweep was recorded.
-        recorded: The sweep's attributes in the ledger.
+        config: Configuration of the sweep, as recorded.
+        recorded: Attributes of the sweep in the ledger.
 
     Raises:
         DataError, ConfigError: The data cannot be used as asked.
-        SweepError: They are not the flows that the sweep was started with.
+        SweepError: The flows are not those that the sweep was started with.
     """
     data, now = load_data(config)
     require_same_flows(config, recorded, now)
@@ -60,9 +60,9 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
     """Raise `SweepError` unless the flows are those that the sweep was started with.
 
     Args:
-        config: It says where the flows are read now.
-        recorded: The sweep's attributes in the ledger.
-        now: Fingerprint of the flows as they are now.
+        config: Configuration that says where the flows are read now.
+        recorded: Attributes of the sweep in the ledger.
+        now: Fingerprint of the flows as read now.
     """
     before = recorded.get(DATA, now)
     if before != now:
@@ -70,9 +70,9 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
 
 
 def name_flows(config: SweepConfig, now: str | None) -> SweepConfig:
-    """The configuration with `data.fingerprint`: whoever trains by it gets these flows, or is refused.
+    """Set `data.fingerprint` in a configuration: training by the result gets the same flows, or is refused.
 
-    A sweep of an older format splits its flows as no new sweep does, so its fingerprint would name nothing.
+    A sweep of an older format splits flows by other rules than new sweeps do, so a fingerprint would match nothing.
     """
     if now is None or config.format != FORMAT:
         return config
@@ -80,19 +80,19 @@ def name_flows(config: SweepConfig, now: str | None) -> SweepConfig:
 
 
 def fingerprint_words(config: SweepConfig) -> list[str]:
-    """The word of a command that trains again by which it gets the same flows, or is refused; none without flows."""
+    """Return the word that pins the flows in a command that trains again; empty for no flows."""
     # Digits alone, or with an e among them, would be read as a number.
     named = _DIGITS.match(config.data.fingerprint or "")
     return [f"data.fingerprint={named[0]}"] if named else []
 
 
 def shorten_fingerprint(fingerprint: object) -> str:
-    """A fingerprint in words."""
+    """Shorten a fingerprint to the first `SHOWN_DIGITS` digits, in words; `none` for no flows."""
     return f"fingerprint {str(fingerprint)[:SHOWN_DIGITS]}" if fingerprint else "none"
 
 
 def other_flows_error(config: SweepConfig, wanted: str, now: str | None) -> SweepError:
-    """The refusal of flows that are not the wanted ones."""
+    """Make the error for flows that are not the wanted ones."""
     where = config.data.path or f"data.source={config.data.source}"
     return SweepError(
         f"the data ({where}) must be {wanted}, got {shorten_fingerprint(now)}: results on other flows do not compare; "

@@ -1,4 +1,4 @@
-"""Give a sweep its id, and bring its records in line with where its folder lies."""
+"""Give a sweep an id, and bring the records in line with the present place of the sweep's folder."""
 
 import secrets
 from contextlib import suppress
@@ -16,7 +16,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
-    """A sweep with the id and the format that its folder says; as it is, where the folder says nothing."""
+    """Return a configuration with the id and the format on record; unchanged if the sweep's folder has no record."""
     file = config_file(config.own_folder)
     if not file.is_file():
         return config
@@ -25,17 +25,17 @@ def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
 
 
 def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
-    """Give a sweep an id of its own, in its ledger and its folder, if it has none or shares its original's in MLflow.
+    """Give a sweep an id of its own, in ledger and folder, if none is on record or a copy shares its original's MLflow.
 
     Args:
-        config: The sweep's, which this process has locked.
-        ledger: The sweep's.
+        config: Configuration of the sweep, which this process has locked.
+        ledger: Ledger of the sweep.
 
     Returns:
-        The sweep with its id, which it may have had.
+        Configuration with the sweep's id, new or old.
 
     Raises:
-        SweepError: It is a copy, and its original is in the same ledger.
+        SweepError: The sweep is a copy, and its original is in the same ledger.
     """
     recorded, former = ledger.attributes.get(ID), config.id
     if _is_shared(config):
@@ -53,10 +53,10 @@ def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
 
 
 def _is_shared(config: SweepConfig) -> bool:
-    """Whether a sweep's folder is a copy, made by hand, whose original is there and writes to the same MLflow.
+    """Return True if a sweep's folder is a hand-made copy whose original exists and writes to the same MLflow.
 
     Raises:
-        SweepError: To the same ledger, too.
+        SweepError: Original and copy write to the same ledger.
     """
     original = _original(config)
     if original and config.tracking.optuna_url is not None:
@@ -68,7 +68,7 @@ def _is_shared(config: SweepConfig) -> bool:
 
 
 def _original(config: SweepConfig) -> Path | None:
-    """The folder that a sweep's folder is a copy of, if that is still there; None of one that was moved."""
+    """Return the folder that a sweep's folder was copied from, if the original still exists; None for a moved folder."""
     file = config_file(config.own_folder)
     if not file.is_file():
         return None
@@ -80,10 +80,10 @@ def _original(config: SweepConfig) -> Path | None:
 
 
 def settle_records(config: SweepConfig) -> SweepConfig:
-    """Bring a sweep's records in line with where its folder lies, and give it an id if it has none: see `identify`.
+    """Bring a sweep's records in line with the folder's present place, and give an old sweep an id; see `identify`.
 
     Raises:
-        SweepError: It has no id, and a process runs it, or its ledger cannot be opened.
+        SweepError: The sweep has no id, and a process runs the sweep, or the ledger cannot be opened.
     """
     with suppress(TrackingError):
         settle_runs(config.reference)

@@ -1,4 +1,4 @@
-"""Names of the kinds of range that a space may hold (`sweeps.search.space` has the ranges)."""
+"""Name the kinds of range that a space may hold (`sweeps.search.space` has the ranges)."""
 
 from typing import Any
 
@@ -8,7 +8,14 @@ KIND_NAMES = ("float", "log", "int", "pow2", "one_minus_log", "choice")
 
 
 def explain_missing_kind(where: str, values: Any) -> str:
-    """What to write instead of values without a kind."""
+    """Explain what to write instead of values without a kind.
+
+    Example:
+        >>> explain_missing_kind("space.ppo.lr", [1e-5, 1e-2]).partition(",")[0]
+        'space.ppo.lr must have a kind'
+        >>> "write space.ppo.lr.log=[1e-05,0.01]" in explain_missing_kind("space.ppo.lr", [1e-5, 1e-2])
+        True
+    """
     if values is None:
         return f"{where} must have a kind, got null; ~{where} takes it out of the space"
     listed = list(values) if isinstance(values, list | tuple) else [values]

@@ -1,7 +1,7 @@
-"""Between Hydra and the sweep: the schema that Hydra composes by, and the way from its result to `SweepConfig`.
+"""Translate between Hydra and `SweepConfig`, in both directions, and define the schema that Hydra composes by.
 
-The schema is derived from the frozen dataclasses, so fields, types and defaults are declared in one place. With
-`sweep.py` and `sweeps.config.command` this is all that sees Hydra; nobody else sees OmegaConf.
+The schema is derived from the frozen dataclasses, so fields, types and defaults are declared in one place. Besides
+`sweep.py` and `sweeps.config.command`, no other module sees Hydra; no other at all sees OmegaConf.
 """
 
 import math
@@ -38,18 +38,18 @@ SCHEMA = "schema"
 """Name under which `conf/config.yaml` lists the schema, first of its defaults."""
 
 HYDRA = "hydra."
-"""Where Hydra's own settings are."""
+"""Prefix of Hydra's own settings."""
 
 SPACE = "space"
-"""The part of `SweepConfig` that is free in form, and a config group."""
+"""Part of `SweepConfig` that is free in form, and a config group."""
 
 GROUPS = ("ppo", "env")
-"""Groups that a space or a point may name; all else is of the sweep as a whole."""
+"""Groups that a space or a point may name; all other settings belong to the sweep as a whole."""
 
 _EXPERIMENTS = Path(__file__).parents[2] / "conf" / "experiment"
 
 EXPERIMENT = "experiment"
-"""The one config group that fills no part of `SweepConfig` of its own."""
+"""Config group that fills no part of `SweepConfig` of its own, the only one."""
 
 
 NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` says what it searches"
@@ -57,7 +57,7 @@ NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` 
 
 @cache
 def settings() -> types.MappingProxyType[str, Any]:
-    """Every setting by its dotted key, with its type, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
+    """Return every setting by dotted key, with its type, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
     found: dict[str, Any] = {}
     for group, kind in get_type_hints(SweepConfig).items():
         if _is_group(kind):
@@ -72,7 +72,7 @@ def _is_group(hint: Any) -> bool:
 
 
 def nearest_setting(key: str) -> str:
-    """The setting or group that `key` was most likely meant to be: what another library calls so, or the most alike.
+    """Find the setting or group that `key` was most likely meant to be: one that another library calls so, or the most alike.
 
     A matching last part counts as much as the whole.
     """
@@ -95,15 +95,19 @@ def nearest_setting(key: str) -> str:
 
 
 def convert_value(key: str, value: Any, where: str) -> Any:
-    """A value as the setting `key` holds it: lists as tuples, whole numbers as floats where it holds floats.
+    """Convert a value to the type of the setting `key`: lists to tuples, whole numbers to floats for a float setting.
 
     Args:
         key: Dotted key of the setting.
-        value: What was written for it.
-        where: Where it was written, for the message.
+        value: Value as written.
+        where: Place where the value was written, for the message.
 
     Raises:
-        SweepError: For a value of another type, or a number that is not finite.
+        SweepError: The value has another type, or is a number that is not finite.
+
+    Example:
+        >>> convert_value("ppo.lr", 1, "here"), convert_value("ppo.hidden_sizes", [64, 64], "here")
+        (1.0, (64, 64))
     """
     try:
         return _fitted(value, settings()[key])
@@ -126,7 +130,7 @@ def _fitted(value: Any, hint: Any) -> Any:
 
 
 def _type_words(hint: Any) -> str:
-    """A type in words: `a whole number, or null`."""
+    """Describe a type in words: `a whole number, or null`."""
     if get_origin(hint) is types.UnionType:
         return ", or ".join("null" if option is types.NoneType else _type_words(option) for option in get_args(hint))
     if get_origin(hint) is tuple:
@@ -140,13 +144,14 @@ _PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 @cache
 def twin(frozen: Any) -> type:
-    """A mutable copy of a dataclass in OmegaConf's types (Hydra cannot compose into a frozen one).
+    """Make a mutable copy of a dataclass in OmegaConf's types (Hydra cannot compose into a frozen one).
 
     Args:
-        frozen: A dataclass whose fields hold scalars, `tuple[T, ...]`, `dict[str, Any]` or other such dataclasses.
+        frozen: Dataclass whose fields hold scalars, `tuple[T, ...]`, `dict[str, Any]` or other dataclasses of that
+            sort.
 
     Returns:
-        A dataclass of the same name, fields and defaults, with `list[T]` for tuples and twins for dataclasses.
+        Dataclass of the same name, fields and defaults, with `list[T]` for tuples and twins for dataclasses.
     """
     hints = get_type_hints(frozen)
     return make_dataclass(
@@ -176,12 +181,12 @@ ConfigStore.instance().store(name=SCHEMA, node=twin(SweepConfig))
 
 
 class _Nothing(Enum):
-    """No value: a field of this type can only be null."""
+    """Empty type: a field of type `_Nothing` can only be null."""
 
 
 @dataclass
 class _NoLogging:
-    """No handlers: Python's logging calls whatever they name."""
+    """Logging configuration without handlers: Python's logging calls any function that a handler names."""
 
     version: int = 1
     root: _Nothing | None = None
@@ -189,7 +194,7 @@ class _NoLogging:
 
 
 _Here = StrEnum("_Here", {".": "."})
-"""The folder that the command was called in, as a type: `hydra.run.dir` can be this alone."""
+"""Type with the calling folder as its only value, for `hydra.run.dir`."""
 
 
 @dataclass
@@ -199,7 +204,7 @@ class _Run:
 
 @dataclass
 class _Job(JobConf):
-    """A job that stays where it was called, and changes no variable of its environment."""
+    """Job that stays in the folder it was called in, and changes no variable of the environment."""
 
     chdir: _Nothing | None = None  # type: ignore[assignment]
     env_set: dict[str, _Nothing] = field(default_factory=dict)  # type: ignore[assignment]
@@ -207,7 +212,7 @@ class _Job(JobConf):
 
 @dataclass
 class _ComposeOnly(HydraConf):
-    """Hydra's own settings (`hydra.*`), without those by which a configuration runs code or writes anything."""
+    """Hydra's own settings (`hydra.*`), except those by which a configuration runs code or writes anything."""
 
     run: _Run = field(default_factory=_Run)  # type: ignore[assignment]
     job: _Job = field(default_factory=_Job)
@@ -224,17 +229,17 @@ ConfigStore.instance().store(group="hydra", name="config", node=_ComposeOnly, pr
 
 
 def check_keys(cfg: DictConfig) -> None:
-    """Refuse what the schema lacks: Hydra lets `+new=1` and `++ppo.zzz=1` through.
+    """Refuse keys that the schema lacks: Hydra lets `+new=1` and `++ppo.zzz=1` through.
 
     Raises:
-        SweepError: Naming the first unknown key and the setting nearest to it.
+        SweepError: A key is unknown; the message names the first one, and the setting nearest to the key.
     """
     for key in _dotted(OmegaConf.to_container(cfg, resolve=False), ""):
         check_key(key)
 
 
 def check_key(key: str) -> None:
-    """Raise `SweepError` for a setting that there is not, with the nearest one."""
+    """Raise `SweepError` for a setting that does not exist; the message names the nearest one."""
     if key not in settings() and not is_free_form(key):
         raise SweepError(_unknown(key))
 
@@ -256,19 +261,19 @@ def _unknown(key: str) -> str:
 
 
 def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:
-    """Check what Hydra composed and freeze it.
+    """Check what Hydra composed, and freeze the result into a `SweepConfig`.
 
     Args:
-        cfg: The composed configuration, without Hydra's own node.
-        experiment: Chosen option of the group `experiment`, for the default name.
-        now: Local time for the default name; by default that of the call.
+        cfg: Composed configuration, without Hydra's own node.
+        experiment: Option of the group `experiment`, for the default name.
+        now: Local time for the default name; by default the time of the call.
 
     Returns:
-        The configuration with `sweep.name` set, and `sweep.folder` and `data.path` absolute.
+        Configuration with `sweep.name` set, and `sweep.folder` and `data.path` absolute.
 
     Raises:
-        SweepError: For a key that the schema lacks.
-        ConfigError: For a value that is missing, cannot be resolved, or breaks a rule of its class.
+        SweepError: A key is not in the schema.
+        ConfigError: A value is missing, cannot be resolved, or breaks a rule of its class.
     """
     check_keys(cfg)
     try:
@@ -285,7 +290,7 @@ def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | No
 
 
 def _frozen(tree: dict[str, Any]) -> SweepConfig:
-    """The configuration of a tree of plain values, with absolute paths."""
+    """Freeze a tree of plain values into a configuration with absolute paths."""
     _check_text(tree, "")
     study, data = tree.get("sweep", {}), tree.get("data", {})
     study["folder"] = _absolute(study.get("folder", StudyConfig.folder))
@@ -296,21 +301,21 @@ def _frozen(tree: dict[str, Any]) -> SweepConfig:
 
 
 Checked = tuple[SweepConfig, list[Idle]]
-"""A configuration, and what the user set in it though nothing reads it."""
+"""Configuration, and the settings in it that the user set though nothing reads them."""
 
 
 def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
-    """Check and freeze what Hydra composed, while it runs.
+    """Check and freeze what Hydra composed, while Hydra runs.
 
     Args:
-        cfg: The composed configuration, without Hydra's own node.
+        cfg: Composed configuration, without Hydra's own node.
         given: Keys on the command line.
 
     Returns:
-        The configuration, and of a sweep on record, which goes on, what nothing reads.
+        Configuration, and for a resumed sweep the settings that nothing reads.
 
     Raises:
-        SweepError, ConfigError: As `to_config`, and for a new sweep with a setting that nothing reads.
+        SweepError, ConfigError: Errors of `to_config`, and one for a new sweep with a setting that nothing reads.
     """
     config = to_config(cfg, HydraConfig.get().runtime.choices.get(EXPERIMENT))
     idle = unread_settings(cfg, config, given)
@@ -320,11 +325,11 @@ def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
 
 
 def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
-    """List what the user set though nothing reads it; to be asked while Hydra runs.
+    """List settings that the user set though nothing reads a value; to be called while Hydra runs.
 
     Args:
-        cfg: What Hydra composed.
-        config: The same, frozen.
+        cfg: Configuration that Hydra composed.
+        config: Frozen form of `cfg`.
         given: Keys on the command line.
     """
 
@@ -349,7 +354,7 @@ def _groups() -> tuple[str, ...]:
 
 
 def _check_text(node: Any, key: str) -> None:
-    """Refuse what would be read as a reference, to a variable of the environment even, wherever it is read again."""
+    """Refuse text with `${`, which a later reader would take for a reference, even to an environment variable."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, child in children:
         _check_text(child, f"{key}.{name}".lstrip("."))
@@ -364,7 +369,7 @@ def _frozen_group(kind: Any, body: dict[str, Any]) -> Any:
 
 
 def _default_name(experiment: str | None, now: datetime) -> str:
-    """A name in the order of time that nobody else comes upon, in the same second either."""
+    """Make a name that sorts by time and that no other sweep of the same second has."""
     word = re.sub(r"[^A-Za-z0-9._-]+", "-", str(experiment or "sweep")).strip("._-")
     return f"{word}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
@@ -376,11 +381,12 @@ def _absolute(path: str | None) -> str | None:
 
 
 def to_yaml(config: SweepConfig, values: Mapping[str, Any] | None = None) -> str:
-    """The configuration as YAML that reads back, through Hydra or `to_config`, to an equal one but for passwords.
+    """Write a configuration as YAML that reads back, through Hydra or `to_config`, to an equal one but for passwords.
 
     Args:
-        config: The configuration.
-        values: Settings that differ from it, by dotted path `group.name`; such as it could not have, too.
+        config: Configuration to write.
+        values: Settings that differ from `config`, by dotted path `group.name`; values that `config` refuses are
+            allowed.
     """
     tree = asdict(config)
     for path, value in (values or {}).items():
@@ -400,7 +406,7 @@ def _without_secrets(node: Any, key: str = "") -> Any:
 
 
 def from_yaml(text: str) -> SweepConfig:
-    """The configuration that `to_yaml` wrote. It holds no references, so none is looked up."""
+    """Read the configuration that `to_yaml` wrote. The text holds no references, so none is looked up."""
     try:
         cfg = OmegaConf.create(text)
     except (yaml.YAMLError, OmegaConfBaseException) as error:
@@ -414,10 +420,11 @@ def from_yaml(text: str) -> SweepConfig:
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """Turn whatever Hydra raises while it composes into a `SweepError` of one line; wrap nothing else in it.
+    """Turn any error that Hydra raises while composing into a `SweepError` of one line; wrap only composing.
 
     Raises:
-        SweepError: Naming the key, option or file at fault, and the nearest one that exists.
+        SweepError: Hydra cannot compose; the message names the key, option or file at fault, and the nearest that
+            exists.
     """
     try:
         yield
@@ -427,7 +434,7 @@ def readable_errors() -> Iterator[None]:
 
 
 def explain(error: Exception) -> str:
-    """What Hydra could not compose, on one line, with a remedy where there is one."""
+    """Explain what Hydra could not compose, on one line, with a remedy if there is one."""
     if isinstance(error, MissingConfigException) and error.options:
         return _missing_option(str(error.missing_cfg_file), list(error.options))
     if isinstance(error, OverrideParseException):
@@ -466,11 +473,11 @@ _IN_OUR_WORDS = (
     (r"Could not override '[\w/]*?(\w+)@.*No match in the defaults list", "{0} is not chosen so; " + _CHOOSE),
     (r"^field '(\w+)' is not Optional", "{} takes settings, got null"),
 )
-"""What Hydra and OmegaConf say, and the same with a remedy."""
+"""Patterns of messages by Hydra and OmegaConf, and our messages, with a remedy."""
 
 
 def cannot_read(word: str) -> str:
-    """What to write instead of an argument that cannot be read."""
+    """Explain what to write instead of an argument that cannot be read."""
     key, equals, value = word.partition("=")
     hint = settings().get(key)
     if hint in _WORDS and hint is not str and value:
@@ -491,7 +498,12 @@ def _first_line(error: Exception) -> str:
 
 
 def is_free_form(key: str) -> bool:
-    """Whether this, or what it lies below, is in no schema."""
+    """Return True if a key is, or lies below, a part of the configuration without a schema.
+
+    Example:
+        >>> is_free_form("space.ppo.lr"), is_free_form("spacex")
+        (True, False)
+    """
     return any(key == free or key.startswith(f"{free}.") for free in (SPACE, "sampler.points"))
 
 
@@ -545,7 +557,7 @@ _WRONG_TYPE = re.compile(
 
 
 def _as_meant(hint: Any, value: str) -> str:
-    """A remedy: the value as it is written for this type."""
+    """Suggest the value as users write it for a type; empty for no suggestion."""
     if value.lower() in ("none", "off", "no", "nan", "all", "auto", "") and types.NoneType in get_args(hint):
         return "; write null"
     if re.fullmatch(r"[\d.]+ *[A-Za-z%]+", value) and hint is not str:

@@ -1,4 +1,4 @@
-"""What can be set about a sweep: frozen, checked when made, documented field by field (see also `rl.config`)."""
+"""Define the settings of a sweep: frozen, checked when made, documented field by field (see also `rl.config`)."""
 
 import math
 import re
@@ -26,7 +26,7 @@ FORMAT = 2
 
 
 def check_name(setting: str, name: str) -> None:
-    """Raise `ConfigError` unless a sweep may have this name: the name of a folder of its own below `sweep.folder`."""
+    """Raise `ConfigError` for a name that no sweep may have: the sweep's folder below `sweep.folder` bears the name."""
     require(
         NAME.fullmatch(name) is not None,
         f"{setting} must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or digit; got {name!r}",
@@ -36,7 +36,7 @@ def check_name(setting: str, name: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """The sweep itself (`sweep.*`)."""
+    """Settings of the sweep itself (`sweep.*`)."""
 
     name: str | None = None  # its folder, study and MLflow parent run; null: the experiment and the time
     metric: str = "eval/f1"  # what trials are compared by; eval/episode_return for most environments
@@ -67,7 +67,12 @@ class StudyConfig:
 
 
 def metric_meant(name: str) -> str:
-    """The metric of an evaluation that a wrong name was most likely meant to be."""
+    """Return the evaluation metric that a wrong name was most likely meant to be.
+
+    Example:
+        >>> metric_meant("train/f1"), metric_meant("reward")
+        ('eval/f1', 'eval/episode_return')
+    """
     if "reward" in name or "return" in name:
         return EVAL_RETURN
     return (*get_close_matches(f"eval/{name.rpartition('/')[2]}", EVAL, 1, 0.75), EVAL[0])[0]
@@ -75,7 +80,7 @@ def metric_meant(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
-    """Who proposes configurations (`sampler.*`)."""
+    """Settings of the sampler, which proposes configurations (`sampler.*`)."""
 
     name: str = "tpe"  # tpe | random | points
     num_startup_trials: int = 10  # tpe: random draws before the model; 5 to 20
@@ -96,7 +101,7 @@ class SamplerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulerConfig:
-    """Who stops the hopeless by comparison (`scheduler.*`)."""
+    """Settings of the scheduler, which stops trials that do worse than others (`scheduler.*`)."""
 
     name: str = "asha"  # asha | none
     grace_iterations: int = 60  # asha: the first rung; 20 to 40 % of ppo.num_iterations
@@ -118,7 +123,7 @@ class SchedulerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class HealthConfig:
-    """Who stops the sick, whatever the others do (`health.*`)."""
+    """Settings of the health rules, which stop a sick trial whatever other trials do (`health.*`)."""
 
     enabled: bool = True  # false: no rule stops a trial, but a loss that is not finite still ends it as diverged
     explosion_factor: float = 100.0  # diverged: value loss beyond this many times its own start; 10 to 1000
@@ -142,7 +147,7 @@ class HealthConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourcesConfig:
-    """What the sweep may use (`resources.*`)."""
+    """Settings of the resources that the sweep may use (`resources.*`)."""
 
     cpus: int | None = None  # cores for all trials together; null: all that were granted
     cpus_per_trial: int = 1  # cores kept for a trial; its training uses one of them
@@ -168,7 +173,7 @@ class ResourcesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
-    """Where runs are recorded (`tracking.*`)."""
+    """Settings of the databases in which runs are recorded (`tracking.*`)."""
 
     name: str = "mlflow"  # mlflow | none
     mlflow_url: str | None = None  # null: sqlite, mlflow.db in sweep.folder
@@ -181,7 +186,7 @@ class TrackingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """One call of `sweep.py`, complete. `space` is nested like the settings, with a kind at each leaf."""
+    """All settings of one call of `sweep.py`. `space` is nested like the settings, with a kind at each leaf."""
 
     sweep: StudyConfig = field(default_factory=StudyConfig)
     env: EnvConfig = field(default_factory=EnvConfig)
@@ -222,7 +227,7 @@ class SweepConfig:
 
     @property
     def reference(self) -> SweepReference:
-        """Where the records of the sweep are, and by what they are known; the sweep's name is set."""
+        """Reference to the sweep's records; requires that the sweep's name is set."""
         folder, tracking = Path(self.sweep.folder).absolute(), self.tracking
         return SweepReference(
             name=str(self.sweep.name),
@@ -238,12 +243,12 @@ class SweepConfig:
 
     @property
     def own_folder(self) -> Path:
-        """The sweep's own folder, absolute; the sweep's name is set."""
+        """Absolute folder of the sweep itself; requires that the sweep's name is set."""
         return Path(self.sweep.folder).absolute() / str(self.sweep.name)
 
 
 def _lies_in(module: str, folder: Path) -> bool:
-    """Whether a module would be imported from a folder. Imports nothing to find out."""
+    """Return True if a module would be imported from a folder; imports nothing."""
     top, *rest = module.split(".")
     spec = find_spec(top)
     places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []

@@ -1,4 +1,4 @@
-"""Run one sweep: compose the experiment, check it, run it. `python sweep.py --help` says how."""
+"""Run one sweep: compose the experiment, check the settings, train. `python sweep.py --help` says how."""
 
 import os
 import sys
@@ -20,7 +20,10 @@ WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 @contextmanager
 def exit_with_one_line(arguments: Sequence[str]) -> Iterator[None]:
-    """Print what the user can mend as one line, without the arguments' secrets, and exit with status 2."""
+    """Print an error that the user can mend as one line, with secrets of the arguments masked, and exit with status 2.
+
+    With HYDRA_FULL_ERROR=1, print the traceback instead, and exit with status 1; after Ctrl-C, exit with status 130.
+    """
     try:
         yield
     except (ConfigError, DataError, SweepError, TrackingError) as error:
@@ -33,7 +36,7 @@ def exit_with_one_line(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def main() -> int:
-    """Return the exit status: 0, 2 for a refusal, or what the sweep says."""
+    """Run one sweep by the command line; returns the exit status: 0, 2 for a refusal, or the sweep's own."""
     arguments = sys.argv[1:]
     composed: list[Checked] = []
 

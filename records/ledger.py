@@ -308,7 +308,7 @@ class Ledger:
     def finish(
         self, number: int, verdict: Verdict, value: float | None = None, summary: Mapping[str, float] | None = None
     ) -> None:
-        """End a trial. Interrupted trials stay RUNNING in Optuna, so that a resume can continue them.
+        """End a trial. Interrupted trials stay RUNNING in Optuna, so a resume can continue each.
 
         Args:
             number: Number of the trial.

@@ -21,7 +21,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a sweep inside the block.
 
     Args:
-        folder: The sweep's existing folder.
+        folder: Folder of the sweep; must exist.
 
     Raises:
         SweepError: Another process runs the sweep, or the folder cannot be written.

@@ -36,7 +36,7 @@ class PatientStorage(RDBStorage):
     """Database whose failed calls are tried again for `PATIENCE_S`; once that was in vain, each later call only once.
 
     Raises:
-        LedgerError: By every call that still fails.
+        LedgerError: A call still fails.
     """
 
     given_up = False

@@ -1,4 +1,4 @@
-"""Results of trials at the scheduler's rungs, as the ledger keeps them."""
+"""Record the results of trials at the scheduler's rungs, as the ledger keeps rung results."""
 
 from dataclasses import dataclass
 

@@ -16,9 +16,10 @@ from unstuck.rl.errors import ConfigError, DataError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code.
+    """Run one command on a sweep that has run.
 
-    0; 1 for records that differ; 2 for a refusal, said in one line; 130 after Ctrl-C.
+    Returns:
+        Exit code: 0; 1 for records that differ; 2 for a refusal, said in one line; 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     limit_threads()
@@ -81,7 +82,7 @@ def _champion(options: argparse.Namespace) -> int:
         config = replace(config, data=replace(config.data, path=options.data_path))
     judgements = judge(config, options.seeds, options.trial)
     print(*describe(judgements, config.sweep.metric, config.sweep.mode), sep="\n")
-    print(rewrite_reports(find_sweep(*where)))  # it may have an id by now
+    print(rewrite_reports(find_sweep(*where)))  # read anew, since judging gives an old sweep its id
     return 0
 
 

@@ -1,7 +1,7 @@
-"""Judges a sweep's best trial where the search could not flatter it: on fresh seeds, by flows that it never saw.
+"""Judge a sweep's best trial without the search's luck: on fresh seeds, by flows that no trial has seen.
 
-A sweep picks its best out of many noisy values, so that value is too good. Here the same configuration, and the
-control beside it, are trained again on seeds of another block and read the test part once (docs/design.md, D8).
+A sweep picks its best trial out of many noisy values, so the best value is too good. Here the best configuration and
+the control are trained again on seeds of another block, and read the test part once (docs/design.md, D8).
 """
 
 from collections.abc import Sequence
@@ -28,20 +28,20 @@ from unstuck.sweeps.worker.memory import require_memory
 
 
 def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
-    """Train a sweep's best trial and its control again, printing what it does; add to `report/champions.json`.
+    """Train a sweep's best trial and the control again, print the progress, and add to `report/champions.json`.
 
     Args:
-        config: The sweep's: see `find_sweep`.
-        seeds: Fresh members of each.
-        trial: Another trial than the best completed one.
+        config: Configuration of the sweep; see `find_sweep`.
+        seeds: Number of fresh members of each.
+        trial: Number of a trial to judge instead of the best completed one.
 
     Returns:
-        All judgements of the sweep, this one as the last.
+        Judgements of the sweep, the new one last.
 
     Raises:
-        AnalysisError: Its earlier judgements cannot be read.
+        AnalysisError: Earlier judgements cannot be read.
         DataError: The flows cannot be read.
-        SweepError: There is no such trial, or none completed, or the flows are not those that it was run on.
+        SweepError: There is no such trial, or none completed, or the flows are not those that the trial was run on.
     """
     report = config.own_folder / "report"
     ledger = Ledger.open_sweep(settle_records(config).reference)
@@ -71,7 +71,7 @@ def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgemen
 
 
 def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
-    """What was judged before by the test part, in a line: what is read twice is no longer unseen."""
+    """List in a line what was judged on the test part before: data that is read twice is no longer unseen."""
     before = [
         f"trial {one.trial} on {counted(len(one.champion), 'seed')} ({moment(one)})" for one in judgements.readings
     ]
@@ -82,7 +82,7 @@ def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
 
 
 def _has_control(entries: Sequence[Entry], space: Space, config: SweepConfig) -> bool:
-    """Whether the sweep ran its unchanged configuration; without it there is none to judge against."""
+    """Return True if the sweep ran the unchanged configuration, the control to judge against."""
     unmarked = config.format == 1  # when no trial was on record as the control
     return any(
         entry.is_control or (unmarked and dict(entry.values) == space.control_values(config)) for entry in entries
@@ -103,7 +103,7 @@ def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
 
 
 def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budget | None = None) -> list[float]:
-    """The sweep's metric of each fresh member: the mean of its last evaluations, on the test part."""
+    """Return the sweep's metric of each fresh member: the mean of the last evaluations, on the test part."""
     learner = make_learner(
         config.ppo,
         config.env,
@@ -124,7 +124,7 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
 
 
 def describe(judgements: Judgements, metric: str, mode: str) -> list[str]:
-    """The last judgement in words, a line each."""
+    """Describe the last judgement in words, a line each."""
     last = judgements.readings[-1]
     lines = [
         f"trial {last.trial}: {metric} {_over(last.estimate)}, by unseen data (the search had said {last.searched:.4f})"

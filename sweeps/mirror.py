@@ -1,8 +1,8 @@
 """Keep MLflow in step with the ledger: write now, later, or again from the records.
 
-A tracker may fail, and a sweep must not. Nothing is kept of a write that failed but the number of its trial: ledger and
-checkpoints hold all that MLflow shows, so the whole trial is written again once the tracker is back. A value that the
-trial's run has already is not written twice.
+A tracker may fail, and a sweep must not. Of a write that failed, only the trial's number is kept: ledger and
+checkpoints hold all that MLflow shows, so the whole trial is written again once the tracker is back. Values that the
+trial's run holds already are not written twice.
 """
 
 import time
@@ -35,23 +35,29 @@ RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class TrialSource(Protocol):
-    """Records from which a trial's run can be written at any time."""
+    """Source of records, from which a trial's run can be written at any time."""
 
     def outcomes(self) -> Mapping[int, str]:
         """Return the outcomes of the trials that have ended, by number."""
 
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
-        """Write all of a trial; `last_step` is the last one received of a trial that runs, None for an ended trial."""
+        """Write all of a trial to the tracker.
+
+        Args:
+            tracker: Tracker to write to.
+            number: Number of the trial.
+            last_step: Last step received of a trial that runs; None for an ended trial.
+        """
 
 
 class Outbox:
-    """Tracker that owes what it cannot write, and writes it once the tracker behind is back; see `Tracker`.
+    """Tracker that remembers failed writes, and repeats each once the tracker behind is back; see `Tracker`.
 
     Args:
-        tracker: The tracker behind.
+        tracker: Tracker behind the outbox.
         source: Records to write a trial again from.
-        reopen: Connects to the tracker anew.
-        say: Tells the user.
+        reopen: Function that connects to the tracker anew.
+        say: Function that tells the user.
 
     Attributes:
         owed: Numbers of the trials that are not, or not all, written.
@@ -85,7 +91,7 @@ class Outbox:
         return ids[0] if ids else ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """See `Tracker.find_incomplete`."""
+        """Find trials whose run lacks the outcome; see `Tracker.find_incomplete`."""
         return self._tracker.find_incomplete(outcomes)
 
     def log(self, number: int, records: Sequence[Record]) -> None:
@@ -108,16 +114,16 @@ class Outbox:
         self._tracker.end_sweep(outcome, tags)
 
     def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """Keep a report with a run at once; see `Tracker.attach`."""
+        """Attach a report to a run at once; see `Tracker.attach`."""
         self._tracker.attach(number, files, note)
 
     def catch_up(self) -> None:
-        """Write what is owed, what a former process left unwritten, and what a store that was replaced lacks."""
+        """Write what is owed, what a former process left unwritten, and what a replaced store lacks."""
         try:
             outcomes = {**self._source.outcomes(), **dict.fromkeys(self._last_step_of, "")}
             if self._failures:
                 self._reopen()
-                # It may not be the store that it was, nor the one that took what was written last.
+                # The store may have been replaced meanwhile, and then lacks the last writes of trials that run.
                 self.owed |= self._last_step_of.keys()
             for number in sorted({*self.owed, *self._tracker.find_incomplete(outcomes)}):
                 self._source.write(self._tracker, number, self._last_step_of.get(number))
@@ -130,7 +136,7 @@ class Outbox:
         self._failures = 0
 
     def _write(self, number: int, write: Callable[[], None]) -> None:
-        """Write something of a trial, if the tracker is there; else owe all of the trial."""
+        """Write a part of a trial if the tracker is there; else owe all of the trial."""
         if self._failures:
             self.owed.add(number)
             if time.monotonic() >= self._retry_at:
@@ -150,13 +156,13 @@ class Outbox:
 
 
 class RecordedTrials:
-    """Ledger and checkpoints of a sweep, as the source of its runs in MLflow (see `TrialSource`).
+    """Ledger and checkpoints of a sweep, as the source of the runs in MLflow (see `TrialSource`).
 
     Args:
-        config: The sweep.
-        space: What is searched.
+        config: Configuration of the sweep.
+        space: Search space of the sweep.
         ledger: Ledger of the sweep.
-        warn: Tells the user of a checkpoint that cannot be read.
+        warn: Function that tells the user of a checkpoint that cannot be read.
     """
 
     def __init__(self, config: SweepConfig, space: Space, ledger: Ledger, warn: Callable[[str], None]) -> None:
@@ -167,7 +173,7 @@ class RecordedTrials:
         return {entry.number: str(entry.outcome) for entry in self._ledger.entries() if not entry.is_open}
 
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
-        """Write a trial as far as ledger, checkpoint and this process know of it; see `TrialSource.write`."""
+        """Write a trial as far as ledger, checkpoint and process know; see `TrialSource.write`."""
         entry = next(entry for entry in self._ledger.entries() if entry.number == number)
         runs = last_step is not None
         last = last_step if runs else read_last_step(entry.summary, entry.last_step)
@@ -184,10 +190,10 @@ class RecordedTrials:
 
 
 def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
-    """Make the tracker that the settings name; the tracker opens nothing before `start_sweep`.
+    """Make the tracker that the settings name; opens nothing before `start_sweep`.
 
     Args:
-        config: The `tracking` settings.
+        config: Settings `tracking.*`.
         folder: Folder of all sweeps; holds `mlflow.db` unless a URL is set.
     """
     if config.name == "none":
@@ -199,13 +205,13 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
 def open_run(
     tracker: Tracker, number: int, values: Mapping[str, Any], config: SweepConfig, budget: Budget | None
 ) -> str:
-    """Open a trial's run, or reopen it; returns the run's id.
+    """Open or reopen a trial's run; returns the run's id.
 
     Args:
         tracker: Tracker of the sweep.
         number: Number of the trial.
         values: Values that the sampler chose.
-        config: The trial's configuration; the sweep's for an infeasible trial, which has none of its own.
+        config: Configuration of the trial; of the sweep for an infeasible trial, which has none of its own.
         budget: Budget that trials share in a sweep that counts environment steps.
     """
     tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
@@ -213,9 +219,10 @@ def open_run(
 
 
 def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
-    """Return the settings of a trial that are written down, by dotted path.
+    """Return the settings of a trial that MLflow shows, by dotted path.
 
-    With a budget in environment steps, `budget.env_steps` holds the budget, and marks MLflow's steps as such.
+    With a budget in environment steps, `budget.env_steps` holds the budget, and marks MLflow's steps as environment
+    steps.
     """
     settings = flatten({group: asdict(getattr(config, group)) for group in ("ppo", "env", "data")})
     if budget is None:
@@ -230,12 +237,12 @@ def write_run(
     records: Sequence[Record],
     verdict: Verdict | None,
 ) -> str:
-    """Write a trial's whole run; values that the run has already are not written twice. Returns the run's id.
+    """Write a trial's whole run, without values that the run holds already; returns the run's id.
 
     Args:
         tracker: Tracker of the sweep.
         sweep: Configuration of the sweep, and its space.
-        entry: The ledger's record of the trial.
+        entry: Record of the trial in the ledger.
         records: Iterations of the trial.
         verdict: Outcome and reason; None leaves the run open.
     """

@@ -1,6 +1,6 @@
-"""Unstuck finds out why a PPO agent does not learn, and sweeps its way out.
+"""Find out why a PPO agent does not learn, and sweep a way out.
 
-`diagnose`, `compare` and `load_run` are loaded when they are first used, and pandas with them.
+`diagnose`, `compare` and `load_run` are loaded on first use, and pandas with them.
 """
 
 from importlib import import_module

@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """Run of a sweep or a trial, as MLflow keeps it.
+    """Run of a sweep or of a trial, as kept by MLflow.
 
     Attributes:
         id: Id of the run in MLflow.

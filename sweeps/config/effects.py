@@ -73,7 +73,7 @@ CONDITIONS = (
 
 @dataclass(frozen=True)
 class Idle:
-    """Setting that is not at its default value, though nothing reads the setting.
+    """Setting that differs from the default, though nothing reads the setting.
 
     Attributes:
         setting: Dotted name of the setting.
@@ -141,7 +141,7 @@ def refuse_idle(idle: Sequence[Idle]) -> None:
 
 
 def format_value(value: Any) -> str:
-    """Write a value as users type it on the command line.
+    """Format a value as users type one on the command line.
 
     Example:
         >>> format_value(None), format_value(True), format_value((64, 64))

@@ -25,7 +25,7 @@ def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
 
 
 def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
-    """Give a sweep an id of its own, in ledger and folder, if none is on record or a copy shares its original's MLflow.
+    """Give a sweep an id of its own, in ledger and folder, if none is on record, or a copy writes to the same MLflow.
 
     Args:
         config: Configuration of the sweep, which this process has locked.
@@ -68,7 +68,7 @@ def _is_shared(config: SweepConfig) -> bool:
 
 
 def _original(config: SweepConfig) -> Path | None:
-    """Return the folder that a sweep's folder was copied from, if the original still exists; None for a moved folder."""
+    """Return the folder that a sweep's folder was copied from, if that folder still exists; None after a move."""
     file = config_file(config.own_folder)
     if not file.is_file():
         return None

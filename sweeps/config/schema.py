@@ -72,7 +72,7 @@ def _is_group(hint: Any) -> bool:
 
 
 def nearest_setting(key: str) -> str:
-    """Find the setting or group that `key` was most likely meant to be: one that another library calls so, or the most alike.
+    """Find the setting or group that `key` was most likely meant to be: by another library's name, or by likeness.
 
     A matching last part counts as much as the whole.
     """
@@ -204,7 +204,7 @@ class _Run:
 
 @dataclass
 class _Job(JobConf):
-    """Job that stays in the folder it was called in, and changes no variable of the environment."""
+    """Job that stays in the calling folder, and changes no variable of the environment."""
 
     chdir: _Nothing | None = None  # type: ignore[assignment]
     env_set: dict[str, _Nothing] = field(default_factory=dict)  # type: ignore[assignment]
@@ -212,7 +212,7 @@ class _Job(JobConf):
 
 @dataclass
 class _ComposeOnly(HydraConf):
-    """Hydra's own settings (`hydra.*`), except those by which a configuration runs code or writes anything."""
+    """Hydra's own settings (`hydra.*`), except all by which a configuration runs code or writes anything."""
 
     run: _Run = field(default_factory=_Run)  # type: ignore[assignment]
     job: _Job = field(default_factory=_Job)

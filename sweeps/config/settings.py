@@ -123,7 +123,7 @@ class SchedulerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class HealthConfig:
-    """Settings of the health rules, which stop a sick trial whatever other trials do (`health.*`)."""
+    """Settings of the health rules, which stop a sick trial whether other trials learn or not (`health.*`)."""
 
     enabled: bool = True  # false: no rule stops a trial, but a loss that is not finite still ends it as diverged
     explosion_factor: float = 100.0  # diverged: value loss beyond this many times its own start; 10 to 1000
@@ -186,7 +186,7 @@ class TrackingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """All settings of one call of `sweep.py`. `space` is nested like the settings, with a kind at each leaf."""
+    """Settings of one call of `sweep.py`, complete. `space` is nested like the settings, with a kind at each leaf."""
 
     sweep: StudyConfig = field(default_factory=StudyConfig)
     env: EnvConfig = field(default_factory=EnvConfig)

@@ -1,1 +1,1 @@
-"""Define what is searched, and who proposes."""
+"""Define what is searched, and make the sampler that proposes configurations."""

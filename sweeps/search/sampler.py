@@ -1,4 +1,4 @@
-"""Samplers: who proposes configurations, one sampler for each trial."""
+"""Make samplers, which propose configurations: one sampler for each trial."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,7 +12,7 @@ from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConf
 
 
 def make_sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
-    """Make the sampler that proposes the trial of this number, the same in every process."""
+    """Make the sampler that proposes the trial of a number; every process makes the same one."""
     own_seed = as_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), number)))
     if config.name == "tpe":
         return TPESampler(n_startup_trials=config.num_startup_trials, seed=own_seed)
@@ -20,7 +20,7 @@ def make_sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
 
 
 def sampler_maker(sampler: SamplerConfig, seed: int) -> Callable[[int], BaseSampler]:
-    """Return the call that makes the sampler of a trial from the trial's number."""
+    """Return the function that makes a trial's sampler, given the trial's number."""
     return partial(make_sampler, sampler, seed)
 
 

@@ -1,7 +1,7 @@
-"""What a sweep searches: a kind of range for each setting, and how optuna sees it.
+"""Define the search space: a kind of range for each searched setting, and the translation to optuna.
 
 A space is nested like the configuration, with exactly one kind at each leaf: `ppo: {lr: {log: [1e-5, 1e-2]}}`.
-Optuna samples *raw* parameters, named by their dotted path; a kind turns them into values of the setting and back.
+Optuna samples *raw* parameters, named by dotted path; a kind turns raw parameters into values of the setting and back.
 """
 
 import json
@@ -42,39 +42,39 @@ NEVER_SEARCHED: Mapping[str, str] = MappingProxyType(
         "ppo.compile": _MACHINE,
     }
 )
-"""Settings of these groups that must be the same for all trials of a sweep, and why."""
+"""Settings of the groups `ppo` and `env` that must be the same for all trials of a sweep, each with the reason."""
 
 _FORMAT = 2
-"""Sweeps whose records are of an earlier format may have searched them, or what can never run, and go on."""
+"""First format that refuses settings in `NEVER_SEARCHED` and spaces that cannot run; older sweeps go on as they are."""
 
 DRAWS = 1000
-"""Random draws of which at least one must be able to run."""
+"""Number of random draws, of which at least one must be able to run."""
 
 
 class Kind(ABC):
-    """A range of one setting, with its scale."""
+    """Range of one setting, with a scale."""
 
     name: ClassVar[str]
-    """What it is called in YAML."""
+    """Name of the kind in YAML."""
 
     @abstractmethod
     def distribution(self) -> BaseDistribution:
-        """What optuna samples raw parameters from."""
+        """Return the distribution that optuna samples raw parameters from."""
 
     @abstractmethod
     def contains(self, value: Any) -> bool:
-        """Whether the range holds this value of the setting."""
+        """Return True if the range holds a value of the setting."""
 
     def to_raw(self, value: Any) -> Any:
-        """What optuna stores for a value of the setting: None, bool, int, float or str."""
+        """Convert a value of the setting to what optuna stores: None, bool, int, float or str."""
         return value
 
     def from_raw(self, raw: Any) -> Any:
-        """Value of the setting for what optuna stored. Inverse of `to_raw`."""
+        """Convert what optuna stores to a value of the setting; inverse of `to_raw`."""
         return raw
 
     def to_unit(self, value: Any) -> float:
-        """Position in 0..1 on the raw scale; of a value among finitely many, the middle of its share."""
+        """Map a value to [0, 1] on the scale that optuna samples on; a discrete value maps to the centre of its bin."""
         raw, over = self.to_raw(value), self.distribution()
         if isinstance(over, FloatDistribution):
             scale = math.log if over.log else float
@@ -83,7 +83,7 @@ class Kind(ABC):
         return (values.index(raw) + 0.5) / len(values)
 
     def from_unit(self, unit: float) -> Any:
-        """Value at a position in 0..1. Inverse of `to_unit`."""
+        """Map a position in [0, 1] to a value; inverse of `to_unit`."""
         over = self.distribution()
         if isinstance(over, FloatDistribution):
             scale, unscale = (math.log, math.exp) if over.log else (float, float)
@@ -99,7 +99,12 @@ def _values(over: Any) -> Sequence[Any]:
 
 @dataclass(frozen=True)
 class Float(Kind):
-    """Uniform between two numbers."""
+    """Range of numbers, sampled uniformly.
+
+    Example:
+        >>> Float(1.0, 3.0).from_unit(0.25), Float(1.0, 3.0).to_unit(1.5)
+        (1.5, 0.25)
+    """
 
     name: ClassVar[str] = "float"
     number_type: ClassVar[type] = float
@@ -114,51 +119,59 @@ class Float(Kind):
             raise SweepError(f"must be [low, high] with {self.rule}, got {[self.low, self.high]}")
 
     def distribution(self) -> BaseDistribution:
-        """A float range."""
+        """Return a float range."""
         return FloatDistribution(self.low, self.high)
 
     def contains(self, value: Any) -> bool:
-        """Whether it is a number within the bounds, both included."""
+        """Return True for a number within the bounds, both included."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
 class Log(Float):
-    """Log-uniform between two positive numbers: for what matters by its order of magnitude."""
+    """Range of positive numbers, sampled log-uniformly: for a setting whose order of magnitude matters.
+
+    Example:
+        >>> round(Log(1e-4, 1e-2).from_unit(0.5), 6)
+        0.001
+    """
 
     name: ClassVar[str] = "log"
     lower_limit: ClassVar[float] = 0
     rule: ClassVar[str] = "0 < low < high (float and choice can hold 0)"
 
     def distribution(self) -> BaseDistribution:
-        """A float range on a log scale."""
+        """Return a float range on a log scale."""
         return FloatDistribution(self.low, self.high, log=True)
 
 
 @dataclass(frozen=True)
 class OneMinusLog(Float):
-    """`1 - x` is log-uniform: for a discount near 1. Raw is `1 - x`; the bounds are values of the setting."""
+    """Range of numbers below 1 whose distance to 1 is log-uniform, for a discount. Raw is the distance to 1.
+
+    The bounds are values of the setting.
+    """
 
     name: ClassVar[str] = "one_minus_log"
     upper_limit: ClassVar[float] = 1
     rule: ClassVar[str] = "low < high < 1 (float and choice can hold 1)"
 
     def distribution(self) -> BaseDistribution:
-        """A range of distances to 1, on a log scale."""
+        """Return a range of distances to 1, on a log scale."""
         return FloatDistribution(1 - self.high, 1 - self.low, log=True)
 
     def to_raw(self, value: float) -> float:
-        """Distance to 1."""
+        """Return the distance to 1."""
         return 1 - value
 
     def from_raw(self, raw: float) -> float:
-        """Value at that distance, within the bounds whatever the rounding."""
+        """Return the value at a distance to 1, clipped to the bounds against rounding."""
         return min(max(1 - raw, self.low), self.high)
 
 
 @dataclass(frozen=True)
 class Int(Float):
-    """Uniform over whole numbers, both bounds included."""
+    """Range of whole numbers, sampled uniformly, both bounds included."""
 
     name: ClassVar[str] = "int"
     number_type: ClassVar[type] = int
@@ -166,17 +179,24 @@ class Int(Float):
     high: int
 
     def distribution(self) -> BaseDistribution:
-        """An integer range."""
+        """Return an integer range."""
         return IntDistribution(self.low, self.high)
 
     def contains(self, value: Any) -> bool:
-        """Whether it is a whole number within the bounds, both included."""
+        """Return True for a whole number within the bounds, both included."""
         return isinstance(value, int) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
 class Pow2(Int):
-    """Uniform over the powers of two between two of them. Raw is the exponent, the value the power itself."""
+    """Range of powers of two, sampled uniformly. Raw is the exponent; the value is the power.
+
+    Example:
+        >>> Pow2(16, 64).to_raw(32), Pow2(16, 64).from_raw(6)
+        (5, 64)
+        >>> [Pow2(16, 64).to_unit(value) for value in (16, 32, 64)] == [0.5 / 3, 1.5 / 3, 2.5 / 3]
+        True
+    """
 
     name: ClassVar[str] = "pow2"
 
@@ -188,19 +208,19 @@ class Pow2(Int):
                 raise SweepError(f"must have powers of two as bounds, got {bound}; try {below} or {2 * below}")
 
     def distribution(self) -> BaseDistribution:
-        """A range of exponents."""
+        """Return a range of exponents."""
         return IntDistribution(self.to_raw(self.low), self.to_raw(self.high))
 
     def contains(self, value: Any) -> bool:
-        """Whether it is a power of two within the bounds, both included."""
+        """Return True for a power of two within the bounds, both included."""
         return super().contains(value) and _is_power(value)
 
     def to_raw(self, value: int) -> int:
-        """Exponent."""
+        """Return the exponent of a power of two."""
         return value.bit_length() - 1
 
     def from_raw(self, raw: int) -> int:
-        """Power."""
+        """Return the power of two with an exponent."""
         return 2**raw  # type: ignore[no-any-return]
 
 
@@ -210,7 +230,12 @@ def _is_power(number: int) -> bool:
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """One of several values, in no order. Raw is the value, or its JSON where it is a list (which optuna lacks)."""
+    """List of values in no order. Raw is the value, or JSON of a value that is a list (which optuna lacks).
+
+    Example:
+        >>> Choice(((64, 64), (128,))).to_raw((64, 64))
+        '[64, 64]'
+    """
 
     name: ClassVar[str] = "choice"
     options: tuple[Any, ...]
@@ -220,19 +245,19 @@ class Choice(Kind):
             raise SweepError(f"must list at least one value, and none twice, got {list(self.options)}")
 
     def distribution(self) -> BaseDistribution:
-        """A category for each option."""
+        """Return a category for each option."""
         return CategoricalDistribution([self.to_raw(option) for option in self.options])
 
     def contains(self, value: Any) -> bool:
-        """Whether it is one of the options."""
+        """Return True if a value is one of the options."""
         return value in self.options
 
     def to_raw(self, value: Any) -> Any:
-        """The value itself, or JSON for a list."""
+        """Return the value, or JSON for a list."""
         return json.dumps(value) if isinstance(value, tuple) else value
 
     def from_raw(self, raw: Any) -> Any:
-        """The option stored so."""
+        """Return the option that optuna stored as `raw`."""
         return {self.to_raw(option): option for option in self.options}[raw]
 
 
@@ -243,32 +268,39 @@ KINDS: Mapping[str, type[Float] | type[Choice]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Space:
-    """What a sweep searches.
+    """Search space of a sweep: a kind of range for each searched setting.
 
     Attributes:
-        kinds: The range of each setting, by its dotted path.
+        kinds: Range of each setting, by dotted path.
+
+    Example:
+        >>> space = Space({"ppo.lr": Log(1e-5, 1e-2), "ppo.minibatch_size": Pow2(16, 64)})
+        >>> space.encode({"ppo.lr": 0.001, "ppo.minibatch_size": 32})
+        {'ppo.lr': 0.001, 'ppo.minibatch_size': 5}
+        >>> space.decode({"ppo.lr": 0.001, "ppo.minibatch_size": 5})
+        {'ppo.lr': 0.001, 'ppo.minibatch_size': 32}
     """
 
     kinds: Mapping[str, Kind]
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Dotted paths of the settings that are searched, e.g. `("ppo.lr", "ppo.value_coef")`."""
+        """Dotted paths of the searched settings, e.g. `("ppo.lr", "ppo.value_coef")`."""
         return tuple(self.kinds)
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """What optuna samples, by dotted path."""
+        """Return optuna's distribution of each setting, by dotted path."""
         return {path: kind.distribution() for path, kind in self.kinds.items()}
 
     def decode(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the settings for optuna's raw parameters."""
+        """Convert optuna's raw parameters to values of the settings."""
         return {path: kind.from_raw(raw[path]) for path, kind in self.kinds.items()}
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Raw parameters for values of all the settings, to enqueue a given point.
+        """Convert values of all searched settings to raw parameters, to enqueue a given point.
 
         Raises:
-            SweepError: For a value that its range does not hold.
+            SweepError: A range does not hold its value.
         """
         for path, kind in self.kinds.items():
             if not kind.contains(values[path]):
@@ -276,24 +308,24 @@ class Space:
         return {path: kind.to_raw(values[path]) for path, kind in self.kinds.items()}
 
     def contains(self, values: Mapping[str, Any]) -> bool:
-        """Whether the values are a point of the space: each setting given, and within its range."""
+        """Return True if values are a point of the space: one for each setting, within the setting's range."""
         return values.keys() == self.kinds.keys() and all(
             kind.contains(values[path]) for path, kind in self.kinds.items()
         )
 
     def control_values(self, config: SweepConfig) -> dict[str, Any]:
-        """The control: the configuration's own values of the settings that are searched."""
+        """Return the configuration's own values of the searched settings, which the control trial runs with."""
         return {path: _value(config, path) for path in self.kinds}
 
     def is_control(self, config: SweepConfig, number: int, values: Mapping[str, Any]) -> bool:
-        """Whether a trial that starts is the control, the unchanged configuration that all others are compared with.
+        """Return True if a starting trial is the control: the unchanged configuration that others are compared with.
 
-        Among points it is the one that changes nothing; else it is trial 0, with `sweep.control`.
+        With `sampler=points` the control is the point that changes nothing; else trial 0, with `sweep.control`.
 
         Args:
-            config: The sweep's.
-            number: The trial's.
-            values: Its settings by dotted path, as `decode` gives them.
+            config: Configuration of the sweep.
+            number: Number of the trial.
+            values: Settings of the trial by dotted path, as `decode` returns them.
         """
         if config.sampler.name != "points" and not (config.sweep.control and number == 0):
             return False
@@ -301,20 +333,20 @@ class Space:
         return self.contains(base) and self.encode(values) == self.encode(base)
 
     def axis(self, config: SweepConfig) -> Axis:
-        """What the sweep counts its trials by."""
+        """Return the axis by which the sweep counts trials."""
         return Axis.choose(self.paths, config.ppo.num_iterations, config.ppo.batch_size, config.format)
 
     def budget(self, config: SweepConfig) -> Budget | None:
-        """What trials share whose rollouts differ in size: the budget of the configuration itself.
+        """Return the budget that trials with rollouts of different size share: that of the configuration itself.
 
-        None where the sweep counts iterations: there a trial's own settings say it.
+        None if the sweep counts iterations: a trial's own settings then say how long the trial trains.
         """
         return Budget.from_config(config.ppo) if self.axis(config).in_env_steps else None
 
     def describe_long_rollouts(self, config: SweepConfig) -> str:
-        """What to say of a space that holds rollouts longer than the steps between evaluations; mostly nothing.
+        """Warn of a space that holds rollouts longer than the steps between evaluations; empty for any other space.
 
-        Trials with such rollouts are evaluated less often than the others, so their values average another stretch.
+        Trials with long rollouts are evaluated less often than the others, so their values average another stretch.
         """
         budget = self.budget(config)
         if budget is None:
@@ -337,13 +369,13 @@ class Space:
         return max(kind.options) if isinstance(kind, Choice) else int(kind.from_unit(1.0))
 
     def apply(self, config: SweepConfig, values: Mapping[str, Any]) -> SweepConfig:
-        """The configuration with other values, given by dotted path and set all at once.
+        """Set values in a configuration, given by dotted path, all at once.
 
-        In a sweep that counts environment steps its `num_iterations` are those that use up the budget, and its
-        `eval_every` is the nearest to the budget's; how long it trains is for the budget alone to say.
+        In a sweep that counts environment steps, `num_iterations` becomes the number that uses up the budget, and
+        `eval_every` the nearest to the budget's; only the budget says how long a trial trains.
 
         Raises:
-            ConfigError: For a combination that cannot run.
+            ConfigError: The combination cannot run.
         """
         groups: dict[str, dict[str, Any]] = {}
         for path, value in values.items():
@@ -351,7 +383,7 @@ class Space:
             groups.setdefault(group, {})[name] = value
         if (budget := self.budget(config)) and "ppo" in groups:
             num_envs, num_steps = (values.get(path, _value(config, path)) for path in BATCH)
-            batch = max(1, num_envs * num_steps)  # refused below, if it is less
+            batch = max(1, num_envs * num_steps)  # a smaller product is refused below
             iterations = budget.iterations(batch)
             often = min(max(1, round(budget.eval_every / batch)), iterations)
             groups["ppo"] |= {"num_iterations": iterations, "eval_every": often}
@@ -359,12 +391,12 @@ class Space:
 
 
 def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """The space of a sweep, and the points that it tries first, complete.
+    """Return the space of a sweep, and the points that the sweep tries first, complete.
 
-    `sampler=points` tries nothing else: its points span their own space, and `space` is not read.
+    `sampler=points` tries nothing else: the points span their own space, and `space` is not read.
 
     Raises:
-        SweepError: For a space, or points, that cannot be searched.
+        SweepError: The space, or the points, cannot be searched.
     """
     if config.sampler.name == "points":
         return points_space(config.sampler.points, config)
@@ -372,7 +404,7 @@ def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
         raise SweepError(f"sweep.num_trials must be a number for sampler={config.sampler.name}, got null; try 48")
     space = parse_space(config.space, config)
     changes = _changes(config.sampler.points, config)
-    if config.format >= _FORMAT:  # what was started before goes on, and is refused trial by trial
+    if config.format >= _FORMAT:  # an older sweep goes on, and its bad points are refused trial by trial
         _require_runnable(space, config)
         _require_points(changes, space, config)
     for index, point in enumerate(changes):
@@ -385,15 +417,15 @@ def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
 
 
 def given_points(config: SweepConfig) -> list[dict[str, Any]]:
-    """The changes that `sampler.points` lists, by dotted path."""
+    """Return the changes that `sampler.points` lists, by dotted path."""
     return _changes(config.sampler.points, config)
 
 
 def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
-    """Read a space, nested by path with one kind at each leaf, and check that `config` runs with its values.
+    """Read a space, nested by path with one kind at each leaf, and check that `config` runs with some point.
 
     Raises:
-        SweepError: For an unknown path or kind, bounds or values that do not fit, or nothing that can run.
+        SweepError: A path or kind is unknown, bounds or values do not fit, or nothing in the space can run.
     """
     space = Space({path: _kind(path, leaf) for path, leaf in _by_path(spec, "space", config)})
     if not space.kinds:
@@ -403,14 +435,15 @@ def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
 
 
 def points_space(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """The space that a list of points spans: for each setting the values that occur, the configuration's own first.
+    """Return the space that a list of points spans, and the points, complete.
 
-    A point holds changes to the configuration, nested as it is; `{}` is the control. The points come back with the
-    settings that they do not change filled in.
+    For each setting the space holds the values that occur, the configuration's own value first. A point holds changes
+    to the configuration, nested in the same way; `{}` is the control. Settings that a point leaves unchanged are filled
+    in.
 
     Raises:
-        SweepError: For an unknown setting, a value that does not fit, or a point that is listed twice.
-        ConfigError: For a point that cannot run.
+        SweepError: A setting is unknown, a value does not fit, or a point is listed twice.
+        ConfigError: A point cannot run.
     """
     changes = _changes(points, config)
     base = {path: _value(config, path) for point in changes for path in point}
@@ -433,7 +466,7 @@ def _require_points(points: Sequence[Mapping[str, Any]], space: Space, config: S
 
 
 def _changes(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[dict[str, Any]]:
-    """Points by dotted path, their values as the settings hold them."""
+    """Return points by dotted path, with values as the settings hold them."""
     return [
         {path: convert_value(path, value, where) for path, value in _by_path(point, where, config)}
         for where, point in ((f"sampler.points[{index}]", point) for index, point in enumerate(points))
@@ -441,7 +474,7 @@ def _changes(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[d
 
 
 def _by_path(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, Any]]:
-    """Leaves of a tree nested as group and setting, with their dotted paths."""
+    """Yield the dotted path and the leaf of each setting in a tree nested as group and setting."""
     for group, body in _mapping(tree, where).items():
         if group not in GROUPS:
             meant = nearest_setting(str(group))
@@ -497,7 +530,7 @@ _ALIKE = {
     **dict.fromkeys(("loguniform", "log_uniform"), "log"),
     **dict.fromkeys(("categorical", "values"), "choice"),
 }
-"""Kinds by the names that other programs have for them."""
+"""Kinds by the names that other programs use."""
 
 
 def _bounded(kind: Any, values: tuple[Any, ...]) -> Kind:
@@ -517,7 +550,7 @@ def _require_feasible(space: Space, config: SweepConfig) -> None:
 
 
 def _refusal(space: Space, config: SweepConfig, fixed: Mapping[str, Any]) -> ConfigError | None:
-    """Why no draw of a space can run beside fixed values; None if one can."""
+    """Explain why no draw of a space can run beside fixed values; None if a draw can."""
     generator = np.random.default_rng(np.random.SeedSequence(0))
     reason = None
     for _ in range(DRAWS):
@@ -531,7 +564,7 @@ def _refusal(space: Space, config: SweepConfig, fixed: Mapping[str, Any]) -> Con
 
 
 def _require_runnable(space: Space, config: SweepConfig) -> None:
-    """Refuse a bound that breaks its setting's own rule, and a choice that can run with no value of the others."""
+    """Refuse a bound that breaks the setting's own rule, and a choice that can run with no value of the others."""
     for path, kind in space.kinds.items():
         group, _, name = path.partition(".")
         try:
@@ -546,7 +579,7 @@ def _require_runnable(space: Space, config: SweepConfig) -> None:
 
 
 def _require_option(space: Space, config: SweepConfig, path: str, option: Any) -> None:
-    """Raise `ConfigError` if it can run neither in the configuration as it is nor with any draw of the others."""
+    """Raise `ConfigError` if an option can run neither in the unchanged configuration nor with any draw of the rest."""
     try:
         space.apply(config, {path: option})
     except ConfigError:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RungEntry:
-    """Result of a trial at a rung; all entries together let a fresh process judge the trials that follow.
+    """Result of a trial at a rung: all that a fresh process needs to judge the trials that follow.
 
     Attributes:
         trial: Number of the trial.
-        rung: Number of the rung, counted from 1.
-        iteration: Step of the recorded evaluation on the sweep's axis, the first at or beyond the rung.
-        value: Value of the objective at the step, mean over members; may be non-finite.
-        tie_breaker: Undiscounted episode return at the step, mean over members; higher is better.
+        rung: Number of the rung, from 1.
+        iteration: Evaluation that was recorded, on the sweep's axis: the first at or beyond the rung.
+        value: Objective at that evaluation, mean over members; may be non-finite.
+        tie_breaker: Undiscounted episode return at that evaluation, mean over members; higher is better.
         spared: True if the trial is exempt from pruning.
-        would_stop: True if the trial lost at the rung, and had to stop unless spared or at full length; None: not on
+        would_stop: True if the trial lost at this rung, and had to stop unless spared or at its end; None if not on
             record, in a sweep of format 1.
     """
 

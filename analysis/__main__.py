@@ -156,7 +156,7 @@ def _history(options: argparse.Namespace, run: str) -> Any:
 
 
 def _setting(word: str) -> tuple[str, Any]:
-    """Read one `--set SETTING=VALUE`: return the setting's path and its value."""
+    """Read one `--set SETTING=VALUE`: return path and value."""
     from unstuck.analysis.history.known import check_setting
     from unstuck.analysis.history.settings import literal
 

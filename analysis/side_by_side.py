@@ -1,4 +1,4 @@
-"""Runs side by side, as values: the score of each, the difference from the first, which settings differ, findings."""
+"""Compare runs: the score of each, the difference from the first, the settings that differ, findings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class ComparedRun:
     """One run of a comparison.
 
     Attributes:
-        diagnosis: What the rules say of the run; `diagnosis.signals.history` holds the run's curves and settings.
+        diagnosis: Diagnosis of the run; `diagnosis.signals.history` holds the run's curves and settings.
         estimate: Mean of the last evaluations over seeds; of the one curve, where no seeds are on record.
-        difference: This run minus the control, with its interval or why there is none; None of the control.
-        settings: Settings that are not the same in all runs, as this run has them; None where not recorded.
+        difference: The run minus the control, with its interval or why there is none; None for the control.
+        settings: Settings that are not the same in all runs, with the run's values; None where not recorded.
     """
 
     diagnosis: Diagnosis
@@ -39,17 +39,17 @@ class ComparedRun:
 
     @property
     def findings(self) -> tuple[Ranked, ...]:
-        """What the rules found, the most basic cause first."""
+        """Findings of the rules, the most basic cause first."""
         return self.diagnosis.findings
 
     @property
     def verdict(self) -> str:
-        """One sentence on the run alone: its most basic fault, and how well it does."""
+        """Sentence on the run alone: the most basic fault, and how well the run does."""
         return verdict(self.diagnosis)
 
     @property
     def against_control(self) -> str:
-        """What the difference says: `better than the control`, `worse ...`, or that it cannot be told."""
+        """Verdict on the difference: `better than the control`, `worse ...`, or that the two cannot be told apart."""
         if self.difference is None:
             return "the control"
         if self.difference.side:
@@ -59,7 +59,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside the first of them, the control.
+    """Runs beside the first run, the control.
 
     Attributes:
         score: Metric that the runs are compared by: the best one that all of them have. More is better.
@@ -98,7 +98,7 @@ class Comparison:
         return f"{text}, a difference of {describe_difference(best.difference)}: {sure}."
 
     def __str__(self) -> str:
-        """The verdict, and a line for each run."""
+        """Write the verdict, and a line for each run."""
         return "\n".join([self.verdict, *(f"{one.name}: {self._line(one)}" for one in self.runs)])
 
     def _line(self, one: ComparedRun) -> str:

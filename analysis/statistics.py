@@ -57,7 +57,7 @@ class NoInterval(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """Distance of two means, with its interval.
+    """Distance of two means, with an interval.
 
     Attributes:
         mean: Our mean minus their mean; of trimmed means where trimmed.
@@ -145,7 +145,7 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Differe
 
 
 def welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, Array]:
-    """Compute for each row the difference of means, the standard error and its degrees of freedom.
+    """Compute for each row the difference of means, the standard error and the error's degrees of freedom.
 
     Without trimming by Welch (1947), of trimmed means by Yuen (1974).
 

@@ -68,7 +68,7 @@ def listed(items: Sequence[str], last: str = "and") -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Format a count and its noun, with an s for several.
+    """Format a count and a noun, with an s for several.
 
     >>> counted(1, "trial"), counted(11, "evaluation")
     ('1 trial', '11 evaluations')

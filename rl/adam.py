@@ -51,7 +51,7 @@ class Adam:
         self.parameters.sub_(self.exp_avg.div(denominator).mul_(moves * lr * correction2 / correction1))
 
     def select_members(self, members: slice, parameters: Tensor) -> "Adam":
-        """Return an optimiser over some members that shares moments and step counts with this one.
+        """Return an optimiser of some members that shares the moments and step counts.
 
         Args:
             members: Rows to keep.
@@ -63,7 +63,7 @@ class Adam:
     def with_tensors(
         self, parameters: Tensor, eps: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, steps: Tensor
     ) -> "Adam":
-        """Return an optimiser that works on the tensors given, instead of copies of its own."""
+        """Return an optimiser that works on the given tensors, without copies."""
         other = copy(self)
         other.parameters, other.eps = parameters, eps
         other.exp_avg, other.exp_avg_sq, other.steps = exp_avg, exp_avg_sq, steps

@@ -1,4 +1,4 @@
-"""How long a member trains, and when it is evaluated: in environment steps, so that rollouts of any size compare."""
+"""Budget of a member's training and evaluations, in environment steps, so that rollouts of any size compare."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,19 @@ from unstuck.rl.config import PPOConfig
 
 @dataclass(frozen=True)
 class Budget:
-    """A member's budget. It can be shared by configurations whose rollouts differ in size.
+    """Budget of a member, to be shared by configurations whose rollouts differ in size.
 
     Attributes:
         steps: Environment steps to train for, over all of the member's lanes. The last update overshoots them by less
             than one rollout.
         eval_every: Environment steps between evaluations; one is due when an update passes a multiple, and at the end.
+
+    Example:
+        >>> budget = Budget(steps=1000, eval_every=500)
+        >>> budget.iterations(batch=300), budget.left(iteration=2, batch=300)
+        (4, 0.4)
+        >>> [budget.evaluates_after(iteration, batch=300) for iteration in (1, 2, 3, 4)]
+        [False, True, False, True]
     """
 
     steps: int
@@ -20,19 +27,19 @@ class Budget:
 
     @classmethod
     def from_config(cls, config: PPOConfig) -> "Budget":
-        """The budget that a configuration has by itself."""
+        """Compute the budget that a configuration has by itself."""
         return cls(config.num_iterations * config.batch_size, config.eval_every * config.batch_size)
 
     def iterations(self, batch: int) -> int:
-        """Updates until it is used up, with rollouts of so many steps."""
+        """Compute the number of updates that use the budget up, with rollouts of `batch` steps."""
         return -(-self.steps // batch)
 
     def left(self, iteration: int, batch: int) -> float:
-        """Share that is left after so many updates, in 0..1; what is annealed is multiplied by it."""
+        """Compute the share of the budget left after `iteration` updates, in 0..1, the factor of annealed settings."""
         return max(0.0, 1 - iteration * batch / self.steps)
 
     def evaluates_after(self, iteration: int, batch: int) -> bool:
-        """Whether an evaluation is due after this update, counted from 1."""
+        """True if an evaluation is due after the given update, counted from 1."""
         done = iteration * batch
         passed = done // self.eval_every > (done - batch) // self.eval_every
         return passed or iteration == self.iterations(batch)

@@ -1,4 +1,4 @@
-"""Checkpoints: the training state of a learner in one file, to continue in another process, bit for bit.
+"""Checkpoints: the training state of a learner in one file, to continue in a new process, bit for bit.
 
 A file is a numpy archive (`.npz`) of numbers and of one JSON text; reading executes nothing. Settings are written down
 for the record and never read back: a learner continues with the settings it was made with (`Learner.effective`), so a
@@ -82,11 +82,11 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
 
     With the settings, libraries and kind of machine of the saved learner, training continues bit for bit. Otherwise
     `learner.resumed_exactly` is False: lanes of a Gymnasium environment other than triage and CartPole start new
-    episodes, from the member's own seeds for this iteration; or libraries have other versions.
+    episodes, from the member's own seeds for the iteration reached; or libraries have other versions.
 
     Args:
-        path: A file that `save` wrote.
-        learner: Has the members, environment and layers of the saved one; changed in place.
+        path: File that `save` wrote.
+        learner: Learner with the members, environment and layers of the saved one; changed in place.
 
     Returns:
         The history given to `save`; empty if there was none.
@@ -111,7 +111,7 @@ def read_history(path: str | os.PathLike[str]) -> list[Any]:
     """Read the history in a checkpoint, without a learner.
 
     Raises:
-        CheckpointError: If the file is not a whole checkpoint of this format.
+        CheckpointError: The file is not a whole checkpoint of this format.
     """
     path = Path(path)
     _, header = _read(path)
@@ -126,7 +126,7 @@ def _libraries() -> dict[str, str]:
 
 
 def _layout(learner: Learner) -> dict[str, Any]:
-    """Describe the layout that gives the arrays their meaning.
+    """Describe the layout of a learner, which gives the arrays a meaning.
 
     Shapes alone do not tell: layers of 20 and 24 units are padded alike.
     """
@@ -150,7 +150,7 @@ def _check_layout(saved: dict[str, Any], own: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Read the arrays and the header of a file, after checking that the file is a whole checkpoint of this format."""
+    """Read the arrays and the header of a file; refuse a file that is not a whole checkpoint of the format."""
     try:
         with path.open("rb") as file:
             begins_as_one = file.read(len(_ZIP)) == _ZIP

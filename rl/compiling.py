@@ -1,8 +1,8 @@
 """Compile the minibatch step of one member to C++, from the source that runs eagerly.
 
-The step is traced once for each layout of its arguments: the operations on tensors are recorded, the gradient of
+The step is traced once for each layout of the arguments: the operations on tensors are recorded, the gradient of
 autograd included, and handed to TorchInductor. A call then runs no Python between operations, and none of the hundred
-guards that `torch.compile` checks: a fifth of the time of a step this small.
+guards that `torch.compile` checks: a fifth of the time of so small a step.
 """
 
 import functools
@@ -72,5 +72,5 @@ def _program(function: Step, tensors: list[Tensor]) -> Step:
 
 
 def _tanh(tensor: Tensor) -> Tensor:
-    """Compute tanh by one exponential: its kernel is five times as fast as that of torch's tanh."""
+    """Compute tanh by one exponential: the kernel is five times as fast as torch's tanh."""
     return 2 * torch.sigmoid(2 * tensor) - 1

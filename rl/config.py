@@ -1,7 +1,7 @@
-"""What can be set about data, environment and PPO: frozen, checked when made, documented field by field.
+"""Settings of data, environment and PPO: frozen, checked when made, documented field by field.
 
-The comment behind each field gives its meaning and a typical range. Hydra's schema is derived from these classes
-(`sweeps.config.schema`), so this is the one place where a setting is declared.
+The comment behind each field gives its meaning and a typical range. Hydra's schema is derived from the classes here
+(`sweeps.config.schema`), so no setting is declared in a second place.
 """
 
 import math
@@ -33,7 +33,7 @@ def require(holds: bool, message: str) -> None:
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise `ConfigError` unless `value` is among the names allowed, with the one that it resembles."""
+    """Raise `ConfigError` unless `value` is an allowed name; the message suggests the most similar name."""
     plain = str(value).lower()
     close = [option for option in allowed if plain.startswith(option)] or get_close_matches(plain, allowed, 1, 0.7)
     hint = f"; did you mean {close[0]}?" if close else ""
@@ -42,7 +42,7 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where flows come from and how they are split. See `rl.data.load_flows`."""
+    """Source of the flows and the split into parts; see `rl.data.load_flows`."""
 
     source: str = "synthetic"  # synthetic | nsl_kdd | csv
     path: str | None = None  # the file, for nsl_kdd and csv; .gz is read as it is
@@ -98,7 +98,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvConfig:
-    """What the agent acts in: the triage of flows, or any Gymnasium id."""
+    """Environment that the agent acts in: the triage of flows, or any Gymnasium id."""
 
     id: str = TRIAGE  # unstuck/Triage-v0, or a Gymnasium id such as CartPole-v1
     flows_per_episode: int = 1000  # triage: flows judged in an episode
@@ -179,7 +179,7 @@ class PPOConfig:
 
     @staticmethod
     def check_alone(name: str, value: Any) -> None:
-        """Raise `ConfigError` for a value that breaks its setting's own rule, whatever the other settings are."""
+        """Raise `ConfigError` for a value that breaks the setting's own rule, whichever values other settings have."""
         setting = f"ppo.{name}"
         if name in ("num_iterations", "num_envs", "num_steps", "num_epochs", "eval_every"):
             require(value >= 1, f"{setting} must be at least 1, got {value}")

@@ -10,8 +10,8 @@ class DataError(ValueError):
 
 
 class LittleLeftError(DataError):
-    """A data set whose columns, as they were read, tell too few flows apart: how they were read may be the cause."""
+    """A data set whose columns, read as numbers or names, tell too few flows apart; the reading may be the cause."""
 
 
 class CheckpointError(ValueError):
-    """A file from which training cannot continue: no checkpoint, damaged, of another format, or of another learner."""
+    """A file from which training cannot continue: no checkpoint, damaged, of another format or another learner."""

@@ -52,24 +52,29 @@ class Member:
     seed: SeedSequence
 
     def lane_seeds(self, iteration: int = 0) -> list[int]:
-        """Seeds of the member's lanes, one each, where they start after so many iterations."""
+        """Return one seed for each lane.
+
+        Args:
+            iteration: Iterations done; above 0 after a resume, where lanes that cannot restore their state restart from
+                other seeds.
+        """
         lanes = child(child(self.seed, _LATER_LANES), iteration) if iteration else child(self.seed, _LANES)
         return [as_int(child(lanes, lane)) for lane in range(self.config.num_envs)]
 
     def generator(self, purpose: int) -> np.random.Generator:
-        """The member's own generator for one purpose."""
+        """Make the member's own generator for one purpose."""
         return np.random.default_rng(child(self.seed, purpose))
 
 
 class Learner:
-    """Trains members side by side in one batched computation; none of them notices the others.
+    """Learner that trains members side by side in one batched computation, independent of each other.
 
     Args:
-        members: Their settings may differ in `Hyperparameters` alone: shapes and switches are shared.
-        env: Has `len(members) * num_envs` lanes, a member's lanes side by side. The learner resets it.
-        evaluator: Judges the greedy policies whenever an evaluation is due.
+        members: Members, whose settings may differ in `Hyperparameters` alone: shapes and switches are shared.
+        env: Environment of `len(members) * num_envs` lanes, a member's lanes side by side. The learner resets it.
+        evaluator: Judge of the greedy policies whenever an evaluation is due.
         actions: Names of what may be chosen, for the metrics of their shares; none where actions are numbers.
-        budget: How long they train; None: `num_iterations` and `eval_every` of their own settings say it.
+        budget: Budget of the members; None: `num_iterations` and `eval_every` of their own settings say it.
 
     Attributes:
         iteration: Iterations done.
@@ -117,7 +122,7 @@ class Learner:
 
     @one_thread()
     def iterate(self) -> Metrics:
-        """One iteration: a rollout, its update, and an evaluation if one is due.
+        """Run one iteration: a rollout, an update, and an evaluation if one is due.
 
         Returns:
             The metrics of `rl.metrics` that apply, one value a member. `train/episode_return` is absent until every
@@ -163,7 +168,7 @@ class Learner:
 
     @torch.inference_mode()
     def greedy_actions(self, observations: npt.NDArray[np.float32]) -> Actions:
-        """The most probable actions `[P, B, *action_shape]`, for raw observations, float32 `[P, B, F]`."""
+        """Choose the most probable actions `[P, B, *action_shape]` for raw observations, float32 `[P, B, F]`."""
         parts = []
         for start in range(0, observations.shape[1], _EVALUATED_AT_ONCE):
             some = np.ascontiguousarray(observations[:, start : start + _EVALUATED_AT_ONCE])
@@ -175,17 +180,17 @@ class Learner:
         return actions
 
     def effective(self) -> Metrics:
-        """What the next update uses, read back from where it reads it: from the loss, the optimiser, the schedule.
+        """Read back the settings of the next update from the places of use: the loss, the optimiser, the schedule.
 
         Returns:
-            By the names of `Hyperparameters`, one value a member, in the float32 of the update; infinite where a limit
+            Values by the names of `Hyperparameters`, one a member, in the float32 of the update; infinite where a limit
             is off.
         """
         in_force = replace(self._in_force(), adam_eps=self.adam.eps)
         return {field.name: getattr(in_force, field.name)[:, 0].double().cpu().numpy() for field in fields(in_force)}
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        """All that training changes and goes on from: arrays by name, copied, and the rest, as JSON can hold it."""
+        """Copy the training state: arrays by name, and the rest in a form that JSON can hold."""
         arrays: Arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self._tensors().items()}
         if isinstance(self.env, LaneVectorEnv):
             arrays |= {_LANE + name: array for name, array in self.env.get_state().items()}
@@ -198,13 +203,13 @@ class Learner:
         return arrays, rest
 
     def load_state(self, arrays: Mapping[str, npt.NDArray[Any]], rest: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned. Settings stay those that this learner was made with.
+        """Restore a state from `state`; the learner's own settings stay.
 
-        Lanes whose state is not there start anew, from seeds of their own for this iteration; `resumed_exactly` is then
-        False.
+        Lanes whose state is missing start anew, from separate seeds for the iteration reached; `resumed_exactly` is
+        then False.
 
         Raises:
-            ValueError: If the state is not that of such a learner; this one is then as it was.
+            ValueError: The state is not that of such a learner; the learner is then unchanged.
         """
         lanes = {name.removeprefix(_LANE): array for name, array in arrays.items() if name.startswith(_LANE)}
         saved = {name: array for name, array in arrays.items() if not name.startswith(_LANE)}
@@ -230,7 +235,7 @@ class Learner:
             self._start_lanes()
 
     def _tensors(self) -> dict[str, Tensor]:
-        """What `state` holds beside the environment's, live: writing to them changes the learner."""
+        """Return the live tensors of `state`, without the environment's: writing to a tensor changes the learner."""
         parts = {"adam": self.adam.state(), "returns": self.return_normalizer.state(), "rollout": self.rollout.state()}
         parts["value_floor"] = self.value_floor.state()
         if self.observation_normalizer:
@@ -248,7 +253,7 @@ class Learner:
         return self.budget.evaluates_after(iteration, self.config.batch_size)
 
     def _in_force(self) -> Hyperparameters:
-        """The members' settings in the next iteration, after their schedules."""
+        """Return the members' settings in the next iteration, after the schedules."""
         left = self.budget.left(self.iteration, self.config.batch_size)
         schedules = {"lr": self.config.lr_schedule, "clip_range": self.config.clip_range_schedule}
         decayed = {name: getattr(self.hyper, name) * left for name, kind in schedules.items() if kind == "linear"}
@@ -256,7 +261,11 @@ class Learner:
 
     @torch.no_grad()
     def _batch(self) -> tuple[Batch, Tensor, dict[str, Tensor]]:
-        """The rollout for the update, its advantages once more `[P, B]`, and metrics of the networks that acted."""
+        """Prepare the rollout for the update.
+
+        Returns:
+            The batch, its advantages once more `[P, B]`, and metrics of the networks that acted.
+        """
         rollout, normalizer = self.rollout.to_device(self.device), self.observation_normalizer
         members, steps, lanes = rollout.rewards.shape
         flat = rollout.raw_observations.flatten(1, 2)
@@ -295,7 +304,10 @@ class Learner:
     def _critic_metrics(
         self, rollout: Steps, inputs: Tensor, values: Tensor, next_values: Tensor, returns: Tensor
     ) -> dict[str, Tensor]:
-        """How well the critic foresaw the returns `[P, B]`, and if an evaluation is due, how well one could."""
+        """Compute how well the critic foresaw the returns `[P, B]`.
+
+        If an evaluation is due, compute as well how well a critic could foresee them.
+        """
         result = {metrics.EXPLAINED_VARIANCE: _explained_variance(values.flatten(1), returns)}
         if self._evaluates_after(self.iteration + 1):
             ends = (rollout.terminated, rollout.truncated)
@@ -319,7 +331,7 @@ class Learner:
 
 
 def _shared_config(configs: Sequence[PPOConfig]) -> PPOConfig:
-    """The settings that members share; refuses those that differ in shape or switch."""
+    """Return the settings that members share; refuse settings that differ in shape or switch."""
     own = {field.name for field in fields(Hyperparameters)}
     first = configs[0]
     for field in fields(PPOConfig):
@@ -333,14 +345,14 @@ def _shared_config(configs: Sequence[PPOConfig]) -> PPOConfig:
 
 
 def _explained_variance(predictions: Tensor, returns: Tensor) -> Tensor:
-    """1 - Var(returns - predictions) / Var(returns) over `[P, B]`; 0 where the returns are constant."""
+    """Compute 1 - Var(returns - predictions) / Var(returns) over `[P, B]`; 0 where the returns are constant."""
     variance = returns.var(-1, correction=0)
     unexplained = (returns - predictions).var(-1, correction=0)
     return torch.where(variance > 0, 1 - unexplained / variance, torch.zeros_like(variance))
 
 
 def _require_alike(live: Arrays, saved: Arrays) -> None:
-    """Refuse arrays that are not those of the learner: by broadcasting, wrong shapes might go in unnoticed."""
+    """Refuse arrays of other shapes or types than the learner's: broadcasting might hide wrong shapes."""
     for name in sorted(live.keys() | saved.keys()):
         now, then = (
             f"{arrays[name].dtype} {list(arrays[name].shape)}" if name in arrays else "nothing"
@@ -356,7 +368,7 @@ def _generator(state: Mapping[str, Any]) -> np.random.Generator:
 
 
 def _resume_lanes(env: LaneEnv, lanes: Arrays, observations: npt.NDArray[np.float32]) -> bool:
-    """Let the lanes go on where they were, if they can write that down and did; returns whether."""
+    """Restore the lanes' state and return True; return False if the lanes cannot save a state or saved none."""
     if not lanes or not isinstance(env, LaneVectorEnv):
         return False
     before, alike = env.get_state(), False

@@ -1,4 +1,4 @@
-"""What settings ask of the machine that trains."""
+"""Check that the machine has what the settings need for training."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from unstuck.rl.device import torch_device
 
 
 def require_machine(config: PPOConfig) -> None:
-    """Raise `ConfigError` unless this machine has what the settings need."""
+    """Raise `ConfigError` unless the machine has what the settings need."""
     torch_device(config.device)
     if config.compile:
         _require_compiler()

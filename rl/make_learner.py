@@ -1,4 +1,4 @@
-"""From settings to a learner: what a trial, a champion's run and a benchmark have in common."""
+"""Make a learner from settings: the common part of a trial, a champion's run and a benchmark."""
 
 from collections.abc import Sequence
 
@@ -21,17 +21,17 @@ def make_learner(
     order: str = DataConfig.order,
     budget: Budget | None = None,
 ) -> Learner:
-    """A learner with one member per seed, all of one configuration.
+    """Make a learner with one member per seed, all of one configuration.
 
     Args:
-        config: PPO's settings.
+        config: Settings of PPO.
         env: The environment.
-        seeds: One for each member.
-        evaluation_seed: Of the episodes that evaluations play; triage judges given flows instead.
+        seeds: Seeds of the members, one each.
+        evaluation_seed: Seed of the episodes that evaluations play; triage judges given flows instead.
         data: Flows to train on, for triage.
         judged_by: Flows to evaluate on; None: the validation part.
-        order: In which the flows come, `DataConfig.order`.
-        budget: How long they train; None: as `config` says.
+        order: Order of the flows, `DataConfig.order`.
+        budget: Budget of the members; None: as `config` says.
     """
     members = [Member(config, seed) for seed in seeds]
     lanes = [seed for member in members for seed in member.lane_seeds()]

@@ -1,6 +1,6 @@
-"""Measurements that tell why a run does not learn, where no loss shows the cause.
+"""Measure why a run does not learn, where no loss shows the cause.
 
-Gradients by their origin, saturated units, inputs, the first probability ratio, the agreement of updates with
+Gradients by origin, saturated units, inputs, the first probability ratio, the agreement of updates with
 advantages, and the difference between observations in evaluation and in training.
 """
 
@@ -31,10 +31,10 @@ _COMPARED = 256
 
 
 def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
-    """Measure the networks that acted, on samples of their rollout.
+    """Measure the networks that acted, on samples of the rollout.
 
-    Before an update each probability ratio must be 1, so PPO's objective has the plain policy gradient. This gradient
-    is measured, the entropy bonus included, and the critic's gradient of the value loss times `value_coef`.
+    Before an update each probability ratio must be 1, so PPO's objective has the plain policy gradient. The plain
+    gradient is measured, the entropy bonus included, and the critic's gradient of the value loss times `value_coef`.
 
     Args:
         networks: Networks that acted.
@@ -113,7 +113,7 @@ def _correlations(first: Tensor, second: Tensor) -> Tensor:
 
 
 def share_of_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Compute the share of sampled observations `[P, B, F]` that repeat another one of the sample, `[P]`."""
+    """Compute the share of sampled observations `[P, B, F]` that repeat an earlier one of the sample, `[P]`."""
     some = rollout[:, _draw_rows(rollout.shape[1], _COUNTED)]
     directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
     marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
@@ -123,12 +123,12 @@ def share_of_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64
 
 
 class ObservationComparer:
-    """Greedy policy that keeps the first observations of an evaluation, to compare them with the rollout before.
+    """Greedy policy that keeps the first observations of an evaluation, to compare with the rollout before.
 
     Only the first: later observations depend on the policy, and on the length of other members' episodes.
 
     Args:
-        act: Greedy actions `[P, B, ...]` for observations float32 `[P, B, F]`.
+        act: Greedy policy: actions `[P, B, ...]` for observations float32 `[P, B, F]`.
         rollout: Observations of training, float32 `[P, B, F]`, as the environment gave them.
     """
 
@@ -137,7 +137,7 @@ class ObservationComparer:
         self._shown: npt.NDArray[np.float32] | None = None
 
     def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
-        """Act."""
+        """Act; keep a sample of the first observations."""
         if self._shown is None:
             self._shown = observations[:, _draw_rows(observations.shape[1], _COMPARED)]
         return self._act(observations)
@@ -157,5 +157,5 @@ class ObservationComparer:
 
 @lru_cache
 def _draw_rows(size: int, most: int) -> npt.NDArray[np.int64]:
-    """Draw rows of at most `size` samples, the same each time; each nth sample would come from the same few lanes."""
+    """Draw at most `most` of `size` rows, the same each time; each nth sample would come from the same few lanes."""
     return np.sort(np.random.default_rng(SeedSequence(size)).permutation(size)[:most])

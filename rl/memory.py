@@ -1,4 +1,4 @@
-"""What memory a learner takes, from its shapes alone: told before it is made, right within a factor of two."""
+"""Estimate the memory of a learner from shapes alone, before the learner is made, within a factor of two."""
 
 from itertools import pairwise
 from math import prod
@@ -27,12 +27,12 @@ _PROBED_AT_ONCE, _PROBE_COLUMNS, _PROBE_COPIES = 4, 64, 6
 
 
 def learner_bytes(config: PPOConfig, vector: LaneEnv, members: int, evaluated: int) -> int:
-    """Main memory of a learner at its peak, beside that of the process and the data.
+    """Estimate the main memory of a learner at the peak, beside the memory of the process and the data.
 
     Args:
-        config: PPO's settings. Where a device of its own holds the networks, they count nothing.
+        config: Settings of PPO. Where a device of its own holds the networks, they count nothing.
         vector: Lanes of the environment, for the shapes of what is observed and done.
-        members: P.
+        members: Number of members, P.
         evaluated: Observations that a member judges at once in an evaluation.
     """
     features = prod(vector.single_observation_space.shape or (1,))

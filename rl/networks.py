@@ -1,6 +1,6 @@
-"""Actor and critic of P members as one stack of matrices: one batched product per layer serves them all.
+"""Actor and critic of P members as one stack of matrices: one batched product per layer serves all members.
 
-Every tower (policy, and value unless the trunk is shared) has the same shape. Its last layer has a column for each
+Every tower (policy, and value unless the trunk is shared) has the same shape. The last layer has a column for each
 output of the policy (`rl.distributions` says what they mean) and one more for the value, so a shared trunk and separate
 networks are the same code: the policy is read from the first tower, the value from the last.
 """
@@ -34,7 +34,7 @@ def _padded(width: int) -> int:
 
 
 def _orthogonal(rows: int, columns: int, gain: float, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A matrix with orthonormal columns (or rows, whichever are fewer), times `gain`."""
+    """Draw a matrix with orthonormal columns (or rows, whichever are fewer), times `gain`."""
     normal = generator.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(normal)
     q *= np.sign(np.diag(r))
@@ -183,11 +183,11 @@ class ActorCritic:
         return (*self.sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
 
     def select_members(self, members: slice) -> "ActorCritic":
-        """Return the networks of some members, which share these parameters."""
+        """Return the networks of some members, which share the parameters."""
         return self.with_parameters(self.parameters[members], self._tanh)
 
     def with_parameters(self, parameters: Tensor, tanh: Callable[[Tensor], Tensor]) -> "ActorCritic":
-        """Return networks of this layout on given parameters `[P, n]`, with a given tanh, which may work in place."""
+        """Return networks of the same layout on given parameters `[P, n]`, with a given tanh, which may be in place."""
         other = copy(self)
         other._tanh = tanh
         other._use(parameters)

@@ -61,10 +61,10 @@ class ObservationNormalizer:
 
 
 class ReturnNormalizer:
-    """The critic's unit: target = mean + std * prediction, for each member.
+    """Normaliser of returns, the critic's unit: target = mean + std * prediction, for each member.
 
     `none` leaves returns unchanged, `batch` takes mean and spread of each rollout, `running` those of the run so far.
-    Predictions are turned into returns before they enter the advantages, by the statistics that the critic was last
+    Predictions are turned into returns before entering the advantages, by the statistics that the critic was last
     trained with, so rewards and advantages stay in real units (van Hasselt et al. 2016).
 
     Attributes:

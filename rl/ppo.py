@@ -68,7 +68,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of a rollout as the update reads them: `[P, B, ...]`, B samples a member, in any order.
+    """Samples of a rollout in the form that the update reads: `[P, B, ...]`, B samples a member, in any order.
 
     Attributes:
         observations: `[P, B, F]`, normalised.
@@ -128,12 +128,12 @@ def update(
     nothing then, the tensors of a step stay in the core's cache, and one program serves all members.
 
     Args:
-        networks: Changed in place.
+        networks: Networks, changed in place.
         adam: Optimiser of the networks' parameters.
         batch: The rollout.
         hyper: Per-member settings in force, after their schedules.
         config: Shared settings: shapes and switches.
-        generators: One for each member; draws the order of samples.
+        generators: Generators of the members, one each, that draw the order of samples.
 
     Returns:
         Metrics `[P]` by name, averaged over the minibatches that moved the member. `grad_norm` is before clipping.
@@ -188,7 +188,7 @@ def minibatch_step(
     """Take one gradient step on one minibatch: loss, gradient, clip, Adam.
 
     Args:
-        networks: Changed in place, but for members that have stopped.
+        networks: Networks, changed in place, but for members that have stopped.
         adam: Optimiser of the networks' parameters.
         hyper: Per-member settings in force.
         batch: The minibatch.
@@ -197,7 +197,7 @@ def minibatch_step(
         clips_values: True if a member has a finite `clip_range_vf`.
 
     Returns:
-        Members that took this step, bool `[P, 1]`, and measurements, `[len(MEASURED), P]`.
+        Members that took the step, bool `[P, 1]`, and measurements, `[len(MEASURED), P]`.
     """
     *heads, inputs = networks.forward(batch.observations)
     outputs, values = (head.detach().requires_grad_() for head in heads)

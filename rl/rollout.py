@@ -87,10 +87,10 @@ class Rollout:
         """Fill the buffers, continuing from `raw_observations[:, -1]`.
 
         Args:
-            env: Has P * N lanes; the lanes of a member are neighbours.
+            env: Environment of P * N lanes; the lanes of a member are neighbours.
             networks: The policy that acts.
             normalizer: Normaliser of observations; None to use raw observations.
-            generators: One for each member; draws the member's actions.
+            generators: Generators of the members, one each, that draw the actions.
         """
         members, steps, lanes = self.rewards.shape
         distribution = networks.distribution

@@ -7,12 +7,12 @@ BLOCKS = ("search", "rerank", "test", "evaluation", "test evaluation")
 
 
 def member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSequence]:
-    """Spawn the seeds of the members of one trial. All trials of a sweep share these seeds, so that trials are paired.
+    """Spawn the seeds of the members of one trial. All trials of a sweep share the seeds, so that trials are paired.
 
     Args:
-        seed: The sweep's seed.
+        seed: Seed of the sweep.
         count: Number of members.
-        block: One of `BLOCKS`. Blocks of one seed hold unrelated members.
+        block: Name from `BLOCKS`. Blocks of one seed hold unrelated members.
     """
     return [SeedSequence(seed, spawn_key=(BLOCKS.index(block), member)) for member in range(count)]
 
@@ -28,5 +28,5 @@ def child(parent: SeedSequence, index: int) -> SeedSequence:
 
 
 def as_int(sequence: SeedSequence) -> int:
-    """Turn a seed into an integer, for interfaces such as `Env.reset(seed=...)`."""
+    """Turn a seed into an integer, for interfaces like `Env.reset(seed=...)`."""
     return int(sequence.generate_state(1)[0])

@@ -72,13 +72,13 @@ class ValueFloor:
 
     @torch.no_grad()
     def floor_metrics(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
-        """The floor under a rollout, for each member.
+        """Compute the lowest value loss that the probe, or the critic itself, shows to be reachable on a rollout.
 
         Args:
-            values: `[P, T, N]`, of the critic that acted. It never saw this rollout, so it is a candidate like any
+            values: `[P, T, N]`, of the critic that acted. The critic never saw the rollout, so is a candidate like any
                 probe.
-            targets: `[P, T, N]`, the critic's.
-            unit: `[P, 1]`, the critic's own, in units of return.
+            targets: `[P, T, N]`, targets of the critic.
+            unit: `[P, 1]`, unit of the critic, in units of return.
 
         Returns:
             `VALUE_FLOOR`, `PROBE_EXPLAINED_VARIANCE_MC` and `REWARD_FORESEEN` of `rl.metrics`, float64 `[P]` each.
@@ -94,16 +94,16 @@ class ValueFloor:
 
 
 def iterations_between(num_columns: int) -> int:
-    """Iterations for which an answer is in force, with so many columns in an observation."""
+    """Compute the iterations for which a measurement is in force, by the number of columns in an observation."""
     return max(EVERY, num_columns // COLUMNS_AN_ITERATION)
 
 
 @torch.no_grad()
 def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
-    """Compute for each target the lowest mean squared error of all probes, on samples that the probe was not fitted on.
+    """Compute for each target the lowest mean squared error of all probes, on samples kept from the probe's fit.
 
     The probes are a constant and, for each set of features (linear; linear and random), each of `STRENGTHS` and each
-    target, a regression to this target. All probes compete for each target: where steps are independent, the best
+    target, a regression to the target. All probes compete for each target: where steps are independent, the best
     forecast of a return is a fit to the reward alone, which holds all that can be foreseen and less noise. The mean of
     a target is taken over both halves, since a critic knows the mean from earlier rollouts.
 

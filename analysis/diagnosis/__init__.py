@@ -35,7 +35,7 @@ def _recorded(run: Signals, name: str) -> bool:
 
 
 def _ranked(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    """Order findings: faults first, by stage; a finding follows the findings that explain it, and names their rules."""
+    """Order findings: faults first, by stage; a finding follows all findings that explain the symptom."""
     left = sorted(found, key=lambda one: (_ORDER[one.finding.kind], one.rule.stage, -one.finding.sureness))
     result: list[Ranked] = []
     while left:

@@ -171,7 +171,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A finding with the rule that made it and the findings that may explain it.
+    """A finding with the rule and the findings that may explain the symptom.
 
     Attributes:
         rule: Rule that made the finding.
@@ -213,7 +213,7 @@ class Diagnosis:
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]
 
     def __str__(self) -> str:
-        """A line for each finding, and one on the rules that could not judge."""
+        """Write a line for each finding, and one on the rules that could not judge."""
         lines = [
             f"{one.finding.kind} ({one.finding.sureness.name.lower()}): {one.finding.headline}" for one in self.findings
         ]

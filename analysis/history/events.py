@@ -49,7 +49,7 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
 
 
 def _take(value: dict[int, bytes], step: int, scalars: Scalars, texts: dict[str, str]) -> None:
-    """Store one summary value under its tag; leave out a value that is neither number nor text, as a histogram."""
+    """Store a summary value under the tag; leave out a value that is neither number nor text, as a histogram."""
     tag = value[_TAG].decode()
     tensor = dict(_fields(value.get(_TENSOR, b"")))
     number = value.get(_SIMPLE) or tensor.get(_FLOATS) or tensor.get(_DOUBLES) or tensor.get(_CONTENT) or b""

@@ -1,4 +1,4 @@
-"""Settings that a diagnosis or the command of its arms reads, with the values allowed.
+"""Settings that a diagnosis or the command of arms reads, with the values allowed.
 
 Settings given by hand are checked here, since a mistyped name or value would be passed over in silence.
 """

@@ -115,7 +115,7 @@ def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
 
 
 def own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
-    """Build the command that runs one arm as a sweep of its own, without a control."""
+    """Build the command that runs one arm as a separate sweep, without a control."""
     words, base, name = _task(history, folder)
     if not words:
         return []
@@ -142,7 +142,7 @@ def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], st
 
 
 def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> list[str]:
-    """Build the words that set up a sweep on record, in its present folder; `***` stands for a password.
+    """Build the words that set up a sweep on record, in the present folder; `***` stands for a password.
 
     Args:
         settings: Settings of the sweep by dotted path.

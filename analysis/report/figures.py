@@ -133,7 +133,10 @@ def _entropy(run: Signals) -> Figure | None:
 
 
 def confusion(run: Signals) -> list[Block]:
-    """Tabulate the last evaluation's counts beside those of policies that have learned nothing, on the same flows."""
+    """Tabulate the last evaluation's counts beside the counts of policies that have learned nothing.
+
+    All counts are of the same flows.
+    """
     counts = run.confusion
     if counts.empty:
         return []

@@ -50,7 +50,7 @@ def _told(correlation: float, count: int, overlaps: bool) -> str:
 
 
 def _brackets(found: Pruning) -> str:
-    """Explain the correlations in brackets, and the size that chance alone gives them."""
+    """Explain the correlations in brackets, and the size that correlations reach by chance alone."""
     words = (
         "In brackets, how many trials a rank correlation rests on; none is told of fewer than "
         f"{LEAST}. Those that completed were chosen by their rank at the rungs, which hides what was lost; spared "

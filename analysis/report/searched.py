@@ -125,7 +125,7 @@ def _best_of(share: float, trials: int, noun: str) -> str:
 def importance_blocks(
     sweep: Sweep, found: Sequence[Importance], about: str, trials: int, elsewhere: str
 ) -> list[Block]:
-    """Show importances with their uncertainty, interactions, and where good trials lie.
+    """Show importances with intervals, interactions, and the settings of good trials.
 
     Args:
         sweep: The sweep.

@@ -1,4 +1,4 @@
-"""Report of a sweep: the best trial and its lead, the search, how trials ended, what matters, what to run next."""
+"""Report of a sweep: the best trial and the lead, the search, how trials ended, what matters, what to run next."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -41,7 +41,7 @@ def _points(trial: Trial) -> list[tuple[float, float]]:
 
 
 def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:
-    """Make the line of the objective with its seeds on the sweep's axis; a run's own history counts iterations."""
+    """Make the line of the objective and seeds on the sweep's axis; a run's own history counts iterations."""
     line = line_of(run, sweep.metric, name, index)
     stride = math.prod(int(run.figure(path) or 1) for path in BATCH) if sweep.axis.in_env_steps else 1
     points = [(step * stride, value) for step, value in line.points]

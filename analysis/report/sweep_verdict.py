@@ -12,7 +12,7 @@ from unstuck.analysis.words import counted, give_or_take, listed, number
 
 
 def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
-    """Write the verdict on a sweep: the best trial, the lead and its certainty, and the setting that stands out."""
+    """Write the verdict on a sweep: the best trial, the lead with an interval, and the setting that stands out."""
     best = sweep.best
     if best is None:
         ended = listed([f"{count} {outcome}" for outcome, count in counts(sweep.trials).items()])
@@ -65,6 +65,6 @@ def choices(sweep: Sweep) -> int:
 
 
 def _others(sweep: Sweep, best: Trial) -> str:
-    """Describe the trials judged on fresh seeds when the present best is not one of them."""
+    """Describe the trials judged on fresh seeds when the present best has not been judged."""
     texts = [judgement_text(sweep, reading) for reading in sweep.judgements.distinct]
     return f"; trial {best.number} has not been judged, others have: {'; '.join(texts)}" if texts else ""

@@ -30,7 +30,7 @@ def brief(ranked: Ranked) -> str:
 
 
 def lower(text: str) -> str:
-    """Write the first letter in lower case for use within a sentence; names such as F1 and KL keep their capitals.
+    """Write the first letter in lower case for use within a sentence; names such as F1 and KL keep capitals.
 
     Example:
         >>> lower("Entropy fell"), lower("KL is large"), lower("F1 is low")

@@ -62,7 +62,7 @@ def findings_of(
 
 
 def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
-    """Choose the values that importances explain, by trial, finite and at one point of all trials; name them in words.
+    """Choose the values that importances explain, by trial, finite and at one point of all trials, with a description.
 
     Final values are ordered, the best first.
     """

@@ -35,8 +35,8 @@ class Judgement:
         data: Fingerprint of the flows; None without flows, or where an old record does not say.
 
     Example:
-        >>> Judgement(trial=3, searched=0.9, champion=(0.8, 0.84)).estimate.mean
-        0.82
+        >>> Judgement(trial=3, searched=0.9, champion=(0.75, 0.875)).estimate.mean
+        0.8125
     """
 
     trial: int

@@ -27,13 +27,13 @@ BY_SIZE, AS_THEY_FIT = "by_size", "as_they_fit"
 
 
 def load_flows(config: DataConfig, split: str = BY_SIZE) -> FlowData:
-    """Read or generate flows, split them three ways, and encode them by the statistics of the training part.
+    """Read or generate flows, split the flows three ways, and encode each part by statistics of the training part.
 
     The same configuration always gives the same flows.
 
     Args:
-        config: Where they come from, and how many are for evaluation.
-        split: How equal vectors are kept in one part, in shuffled order: `BY_SIZE`, or `AS_THEY_FIT` as in old sweeps.
+        config: Source of the flows, and their number for evaluation.
+        split: Way to keep equal vectors in one part, in shuffled order: `BY_SIZE`, or `AS_THEY_FIT` as in old sweeps.
 
     Raises:
         DataError: The data cannot be used as asked; the message states the rule, the value and the remedy.
@@ -67,7 +67,7 @@ def load_flows(config: DataConfig, split: str = BY_SIZE) -> FlowData:
 
 
 def fingerprint(data: FlowData) -> str:
-    """Of the flows as they are trained and judged on, 64 hex digits: whatever source, path or setting they came by."""
+    """Compute a fingerprint of the flows as encoded, 64 hex digits: equal for equal flows from any source or path."""
     digest = hashlib.sha256("\n".join(data.feature_names).encode())
     for part in (data.train, data.validation, data.test):
         for array in (part.features, part.threat):

@@ -1,4 +1,4 @@
-"""A column of text to numbers or to names: what it holds decides."""
+"""Read a column of text as numbers or as names, by the content."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ LARGEST = 1e100  # the encoder squares values: beyond this a square could overfl
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell stands for "not known"."""
+    """True if a cell stands for "not known"."""
     return cell.strip().lower() in MISSING
 
 
@@ -44,7 +44,7 @@ def read_column(
 
 
 def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], path: Path) -> npt.NDArray[np.float64]:
-    """A column that is known to hold numbers: float64 `[n]`, NaN where missing or infinite.
+    """Read a column that is known to hold numbers: float64 `[n]`, NaN where missing or infinite.
 
     Raises:
         DataError: A value is neither a number nor missing; the first is named.
@@ -56,12 +56,12 @@ def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], pa
 
 
 def count_infinite(values: npt.NDArray[np.float64], cells: Sequence[str]) -> int:
-    """How many cells of a column of numbers are infinite, and so stand for a missing value."""
+    """Count the cells of a column of numbers that are infinite, and so stand for a missing value."""
     return sum(not is_missing(cells[position]) for position in np.flatnonzero(np.isnan(values)).tolist())
 
 
 def _parse(cells: Sequence[str], notation: Notation) -> tuple[npt.NDArray[np.float64], list[int]]:
-    """The numbers, and the positions of what is neither a number nor missing."""
+    """Parse cells: return the numbers, and the positions of cells that are neither a number nor missing."""
     junk: list[int] = []
     read = float if notation == PLAIN else notation.read  # the same, and faster
     try:

@@ -19,7 +19,7 @@ Column = npt.NDArray[np.float64]
 
 
 class Feature(Protocol):
-    """One feature: its name, and how its values follow from the columns."""
+    """One feature: the name, and the way to compute values from the columns."""
 
     @property
     def name(self) -> str:
@@ -27,10 +27,10 @@ class Feature(Protocol):
 
     @property
     def column(self) -> str:
-        """The column that it is made of."""
+        """Column that the feature is made of."""
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.floating] | npt.NDArray[np.bool_]:
-        """The values, `[n]`."""
+        """Compute the values, `[n]`."""
 
 
 @dataclass(frozen=True)
@@ -45,34 +45,34 @@ class Scaled:
 
     @property
     def name(self) -> str:
-        """The column's name, in `log1p(...)` where that was applied."""
+        """Name of the column, in `log1p(...)` where that was applied."""
         return f"log1p({self.column})" if self.log else self.column
 
     def __call__(self, flows: RawFlows) -> Column:
-        """float64 `[n]`, within ±10."""
+        """Compute the values, float64 `[n]`, within ±10."""
         values = _shape(flows.numbers[self.column], self.median, self.log)
         return np.clip((values - self.mean) / self.std, -CLIP, CLIP)
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Whether a number is missing."""
+    """Feature that is true where a number is missing."""
 
     column: str
 
     @property
     def name(self) -> str:
-        """For example `duration=missing`."""
+        """Name, e.g. `duration=missing`."""
         return f"{self.column}=missing"
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.bool_]:
-        """Bool `[n]`."""
+        """Compute the values, bool `[n]`."""
         return np.isnan(flows.numbers[self.column])
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Whether a name is among `values`, or for `negated` whether it is none of them."""
+    """Feature that is true where a name is among `values`, or, if `negated`, where the name is not among them."""
 
     column: str
     values: tuple[str, ...]
@@ -80,18 +80,18 @@ class OneOf:
 
     @property
     def name(self) -> str:
-        """For example `service=http`, or `service=(rare)` for what has no feature of its own."""
+        """Name, e.g. `service=http`, or `service=(rare)` for all values without a separate feature."""
         return f"{self.column}={'(rare)' if self.negated else self.values[0]}"
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.bool_]:
-        """Bool `[n]`."""
+        """Compute the values, bool `[n]`."""
         column = flows.categories[self.column]
         member = np.array([(value in self.values) != self.negated for value in column.values])
         return member[column.codes]
 
 
 def fit_features(train: RawFlows) -> tuple[Feature, ...]:
-    """Choose and fit the features by the training part; those that are constant there are left out.
+    """Choose and fit the features by the training part; leave out features that are constant there.
 
     Raises:
         LittleLeftError: No column varies.
@@ -111,7 +111,10 @@ def fit_features(train: RawFlows) -> tuple[Feature, ...]:
 
 
 def encode(features: tuple[Feature, ...], flows: RawFlows) -> npt.NDArray[np.float32]:
-    """float32 `[n, len(features)]`, finite and within ±10. A name unseen in training counts as rare."""
+    """Compute the features, float32 `[n, len(features)]`, finite and within ±10.
+
+    A name unseen in training counts as rare.
+    """
     return np.stack([feature(flows).astype(np.float32) for feature in features], axis=1)
 
 
@@ -138,7 +141,7 @@ def _fit_categories(name: str, column: Categorical) -> list[Feature]:
 
 
 def _has_long_tail(known: Column) -> bool:
-    """Counts and bytes: nothing below 0, some values large, and a skewness (third standardised moment) above 1."""
+    """True for counts and bytes: nothing below 0, some values large, skewness (third standardised moment) above 1."""
     if known.min() < 0 or known.max() < LONG_TAIL_MAXIMUM:
         return False
     deviations = (known - known.mean()) / known.max()

@@ -21,9 +21,9 @@ class Sheet:
     """A file's rows, all equally long and none blank.
 
     Attributes:
-        path: Where they were read.
-        cells: `[rows][columns]`, as written.
-        row_numbers: Each row's place in the file; the first line is 1.
+        path: File that the rows were read from.
+        cells: Text of the cells, `[rows][columns]`.
+        row_numbers: Place of each row in the file; the first line is 1.
     """
 
     path: Path
@@ -35,8 +35,8 @@ def read_sheet(name: str, delimiter: str | None = None) -> Sheet:
     """Read a delimited text file, gzipped or not, UTF-8 or else Latin-1.
 
     Args:
-        name: The file. It is held in memory as text: about 60 bytes a cell.
-        delimiter: What separates cells; by default the most frequent of `,` `;` tab and `|` in the first line.
+        name: Path of the file. The file is held in memory as text: about 60 bytes a cell.
+        delimiter: Character between cells; by default the most frequent of `,` `;` tab and `|` in the first line.
 
     Raises:
         DataError: There is no such file, it is not text, it is empty, or its rows are not equally long.
@@ -60,7 +60,12 @@ def read_sheet(name: str, delimiter: str | None = None) -> Sheet:
 
 
 def suggest(wanted: str, names: Iterable[str]) -> str:
-    """The remedy for a name that does not exist: the nearest that does, if any is near, and the first few."""
+    """Suggest a remedy for a name that does not exist: the nearest name that does, if any is near, and the first few.
+
+    Example:
+        >>> suggest("lable", ["duration", "label"])
+        "did you mean 'label'? there are 'duration', 'label'"
+    """
     listed = list(names)
     lowered = {name.lower(): name for name in reversed(listed)}
     nearest = difflib.get_close_matches(wanted.lower(), lowered, n=1)

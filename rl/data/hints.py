@@ -1,4 +1,4 @@
-"""What a user should know of a table's columns before trusting a result: each hint names them, and the remedy.
+"""Hints on a table's columns before a result is trusted: each hint names columns and the remedy.
 
 Columns of numbers that were read as names, identifiers, columns that give the label away, names that are too rare.
 """
@@ -41,7 +41,7 @@ _PATTERNS = {looks: re.compile(pattern) for looks, pattern in LOOKS.items()}
 
 
 class Named(NamedTuple):
-    """A column, and a value of it to show."""
+    """A column, with a value to show."""
 
     column: str
     example: str = ""
@@ -51,12 +51,12 @@ class Named(NamedTuple):
 
 
 def hints(raw: RawFlows, notation: Notation, rng: np.random.Generator) -> tuple[str, ...]:
-    """All hints about a table's columns, a line each, those that cost most first.
+    """List the hints about a table's columns, a line each, the most costly first.
 
     Args:
         raw: The table.
-        notation: How its numbers were read.
-        rng: Halves the flows, to judge columns on others than they were fitted to.
+        notation: Notation in which the numbers were read.
+        rng: Generator that halves the flows, to judge columns on others than they were fitted to.
     """
     leaks = _leaks(raw, rng)
     names = {name: column for name, column in raw.categories.items() if name not in leaks}
@@ -88,7 +88,7 @@ def hints(raw: RawFlows, notation: Notation, rng: np.random.Generator) -> tuple[
 
 
 class _Quantity(NamedTuple):
-    """What most values of a column of names are, what to do, and one of them."""
+    """Kind of quantity in a column of names, the remedy, and an example."""
 
     what: str
     remedy: str
@@ -96,7 +96,7 @@ class _Quantity(NamedTuple):
 
 
 def _quantities(columns: Mapping[str, _Quantity]) -> Iterator[str]:
-    """A hint for each way in which numbers were written."""
+    """Yield a hint for each way in which numbers were written."""
     for what, remedy in dict.fromkeys((found.what, found.remedy) for found in columns.values()):
         named = [Named(name, found.example) for name, found in columns.items() if found[:2] == (what, remedy)]
         otherwise = f"write plain numbers, or set {_drop(each.column for each in named)}"
@@ -104,7 +104,7 @@ def _quantities(columns: Mapping[str, _Quantity]) -> Iterator[str]:
 
 
 def _numbers(columns: Mapping[str, Categorical], present: Notation) -> dict[str, _Quantity]:
-    """Columns that hold numbers by another notation: by one for all of them, if there is one."""
+    """Find columns that hold numbers by a second notation: one notation for all columns, if there is one."""
     found = {name: others for name, column in columns.items() if (others := guess(_known(column), present))}
     shared = [notation for notation in NOTATIONS if all(notation in others for others in found.values())]
     quantities = {}
@@ -118,7 +118,7 @@ def _numbers(columns: Mapping[str, Categorical], present: Notation) -> dict[str,
 
 
 def _quantity(values: list[str]) -> _Quantity | None:
-    """What kind of quantity most of a column's different values are; None for none."""
+    """Find the kind of quantity that most of a column's different values are; None for none."""
     for what, pattern in _PATTERNS.items():
         fitting = [value for value in values if pattern.fullmatch(value)]
         if values and len(fitting) >= ENOUGH * len(values):
@@ -127,7 +127,7 @@ def _quantity(values: list[str]) -> _Quantity | None:
 
 
 def _leaks(raw: RawFlows, rng: np.random.Generator) -> list[str]:
-    """Columns by which alone nearly every flow can be told, judged on one half of the flows, fitted to the other."""
+    """Find columns that by themselves tell nearly every flow, fitted on one half of the flows, judged on the other."""
     fit = rng.random(len(raw.threat)) < 0.5
     least = min(np.bincount(raw.threat[half], minlength=2).min() for half in (fit, ~fit))
     if least < FEWEST_OF_CLASS:
@@ -142,7 +142,7 @@ def _leaks(raw: RawFlows, rng: np.random.Generator) -> list[str]:
 
 
 def _by_threshold(values: npt.NDArray[np.float64], threat: npt.NDArray[np.bool_], fit: npt.NDArray[np.bool_]) -> float:
-    """Balanced accuracy of the best single threshold, missing values below all others."""
+    """Compute the balanced accuracy of the best single threshold, missing values below all others."""
     values = np.where(np.isnan(values), -np.inf, values)
     order = np.argsort(values[fit], kind="stable")
     ordered, labels = values[fit][order], threat[fit][order]
@@ -153,7 +153,7 @@ def _by_threshold(values: npt.NDArray[np.float64], threat: npt.NDArray[np.bool_]
 
 
 def _by_value(codes: npt.NDArray[np.intp], threat: npt.NDArray[np.bool_], fit: npt.NDArray[np.bool_]) -> float:
-    """Balanced accuracy of taking each value for the class in which it is more frequent."""
+    """Compute the balanced accuracy of assigning each value to the class that has the value more often."""
     most = int(codes.max()) + 1
     shares = [np.bincount(codes[fit & label], minlength=most) / (fit & label).sum() for label in (threat, ~threat)]
     return _balanced((shares[0] > shares[1])[codes], threat, ~fit)
@@ -164,7 +164,7 @@ def _balanced(said: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_], judged
 
 
 def _counts_up(values: npt.NDArray[np.float64]) -> bool:
-    """Whether numbers grow from each row to the next, or are whole and all of some range, in whatever order."""
+    """True if numbers grow from each row to the next, or are whole and all of some range, in any order."""
     if len(values) < FEWEST or np.isnan(values).any():
         return False
     steps = np.diff(values)
@@ -195,7 +195,7 @@ def _list(named: Sequence[Named | str]) -> str:
 
 
 def _drop(names: Iterable[str]) -> str:
-    """The word of a command that leaves columns out, as a shell takes it."""
+    """Write the setting that leaves columns out, quoted for a shell."""
     listed = list(names)
     if any(_SEPARATING.search(name) for name in listed):
         listed = ["'" + re.sub(r"(['\\])", r"\\\1", name) + "'" for name in listed]

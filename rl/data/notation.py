@@ -1,4 +1,4 @@
-"""How numbers are written: which sign stands before decimals, and which between thousands."""
+"""Notation of numbers: the sign before decimals, and the sign between thousands."""
 
 import re
 import shlex
@@ -15,18 +15,25 @@ class Notation:
     """A way to write numbers.
 
     Attributes:
-        decimal: `.` or `,`.
-        thousands: What may stand between groups of three digits; None: nothing.
+        decimal: Sign before decimals, `.` or `,`.
+        thousands: Sign allowed between groups of three digits; None: nothing.
+
+    Example:
+        >>> european = Notation(decimal=",", thousands=".")
+        >>> european.read("1.234,5"), european.reads("1,234.5")
+        (1234.5, False)
+        >>> european.settings(Notation())
+        'data.decimal=, data.thousands=.'
     """
 
     decimal: str = "."
     thousands: str | None = None
 
     def read(self, cell: str) -> float:
-        """The number that is written in a cell, as Python reads numbers where nothing else is set.
+        """Read the number in a cell; in the plain notation by Python's own rules.
 
         Raises:
-            ValueError: It is none, or is written in another way.
+            ValueError: The cell is no number, or is written in another way.
         """
         if self == Notation() or not any(character.isdigit() for character in cell):  # inf, nan
             return float(cell)
@@ -37,7 +44,7 @@ class Notation:
         return float(cell.replace(self.decimal, "."))
 
     def reads(self, cell: str) -> bool:
-        """Whether a cell is a number by this way of writing."""
+        """True if a cell is a number in the notation."""
         try:
             self.read(cell)
         except ValueError:
@@ -45,7 +52,7 @@ class Notation:
         return True
 
     def settings(self, present: "Notation") -> str:
-        """The words of a command that turn a notation into this one, as a shell takes them."""
+        """Write the settings that change a present notation to the new one, quoted for a shell."""
         quoted = {None: "null", " ": "' '", "'": '"\'"'}.get(self.thousands, self.thousands)
         words = [f"data.decimal={self.decimal}"] * (self.decimal != present.decimal)
         words += [f"data.thousands={quoted}"] * (self.thousands != present.thousands)
@@ -76,11 +83,11 @@ NOTATIONS = (
 
 
 def guess(cells: Sequence[str], present: Notation) -> list[Notation]:
-    """Notations by which cells are numbers that are none by the present one; empty where most are names.
+    """Guess notations that read the cells which the present notation cannot read; empty where most cells are names.
 
     Args:
         cells: Different values of a column, none missing.
-        present: How the column was read.
+        present: Notation in which the column was read.
     """
     odd = [cell for cell in cells if not present.reads(cell)]
     others = [notation for notation in NOTATIONS if notation != present and odd]

@@ -1,8 +1,8 @@
 """NSL-KDD as a source of flows (`data.source=nsl_kdd`), as published: text of 43 columns without a header.
 
 Source: M. Tavallaee, E. Bagheri, W. Lu, A. Ghorbani, "A Detailed Analysis of the KDD CUP 99 Data Set", IEEE CISDA
-2009. The last column, the difficulty, was derived from other learners' predictions of the label: it leaks the label
-and is never read. Files without it, such as KDD Cup 99 itself, have 42 columns.
+2009. The last column, the difficulty, was derived from other learners' predictions of the label: the difficulty leaks
+the label and is never read. Files without that column, such as KDD Cup 99 itself, have 42 columns.
 """
 
 import numpy as np
@@ -60,7 +60,7 @@ BENIGN = "normal"
 
 
 def read_nsl_kdd(config: DataConfig) -> RawFlows:
-    """Read `data.path`; a flow is a threat unless its 42nd column says `normal`.
+    """Read `data.path`; a flow is a threat unless the 42nd column says `normal`.
 
     Raises:
         DataError: The file does not exist, has another number of columns, or a column of numbers holds junk.

@@ -1,4 +1,4 @@
-"""Flows as a source delivers them: whole, unscaled, in the order of recording."""
+"""Flows from a source: whole, unscaled, in the order of recording."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Categorical:
 
     @classmethod
     def from_cells(cls, cells: Iterable[str]) -> "Categorical":
-        """The column that holds these names."""
+        """Make the column of the given names."""
         positions: dict[str, int] = {}
         codes = [positions.setdefault(cell, len(positions)) for cell in cells]
         return cls(tuple(positions), np.array(codes, dtype=np.int64))
@@ -29,13 +29,13 @@ class Categorical:
 
 @dataclass(frozen=True)
 class RawFlows:
-    """What every source returns and the split and the encoder read.
+    """Flows that every source returns and the split and the encoder read.
 
     Attributes:
         numbers: Column name to float64 `[n]`; NaN where a value is missing, never infinite.
         categories: Column name to its names.
         threat: bool `[n]`.
-        infinite: Column name to how many of its missing numbers were infinite in the source, where any were.
+        infinite: Column name to the count of missing numbers that were infinite in the source, where any were.
     """
 
     numbers: dict[str, npt.NDArray[np.float64]]
@@ -44,19 +44,26 @@ class RawFlows:
     infinite: Mapping[str, int] = field(default_factory=dict)
 
     def select_rows(self, rows: npt.NDArray[np.intp]) -> "RawFlows":
-        """The flows at these positions, in that order."""
+        """Return the flows at the given positions, in the order given."""
         numbers = {name: values[rows] for name, values in self.numbers.items()}
         categories = {name: Categorical(c.values, c.codes[rows]) for name, c in self.categories.items()}
         return RawFlows(numbers, categories, self.threat[rows])
 
     def vectors(self) -> npt.NDArray[np.int64]:
-        """int64 `[n]`: one number for each different feature vector, whatever its label."""
+        """Number the different feature vectors, int64 `[n]`: equal vectors have equal numbers, for any label."""
         columns = [*self.numbers.values(), *(c.codes.astype(np.float64) for c in self.categories.values())]
         return row_ids(np.column_stack(columns))
 
 
 def row_ids(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """int64 `[n]`: equal numbers where rows of `matrix` `[n, k]` are equal (0 and -0 are, NaN and NaN too)."""
+    """Number the rows of `matrix` `[n, k]`, int64 `[n]`: equal rows have equal numbers.
+
+    0 and -0 are equal, and so are NaN and NaN.
+
+    Example:
+        >>> row_ids(np.array([[1.0, 0.0], [2.0, np.nan], [1.0, -0.0]])).tolist()
+        [0, 1, 0]
+    """
     positions: dict[bytes, int] = {}
     rows = np.ascontiguousarray(matrix + 0.0)  # -0.0 + 0.0 is 0.0, so equal rows have equal bytes
     return np.array([positions.setdefault(row.tobytes(), len(positions)) for row in rows], dtype=np.int64)

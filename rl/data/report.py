@@ -1,4 +1,4 @@
-"""What became of a source's rows and columns, in fields and in the words that a user reads."""
+"""Report on loading: the fate of a source's rows and columns, in fields and in words for the user."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,21 +16,21 @@ WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was loaded.
+    """Rows and columns that were loaded.
 
     Attributes:
-        source: Of the flows: a file's name, or `synthetic`.
+        source: Source of the flows: a file's name, or `synthetic`.
         rows: Flows in the source.
-        flows: Those kept, in all three parts.
-        threats: Threats among them.
+        flows: Flows kept, in all three parts.
+        threats: Threats among the flows kept.
         numbers: Columns of numbers that became features.
-        names: Columns of names that did.
-        features: How many features they became.
-        left_out: Columns that became none, by the reason.
+        names: Columns of names that became features.
+        features: Number of features made of all columns.
+        left_out: Columns that became no feature, by the reason.
         infinite: Infinite values, which count as missing, by column.
         vectors: Different feature vectors among the flows kept; None where the split does not look at them.
         alone: Flows in training alone, because too few vectors are about as frequent as theirs.
-        hints: What else to know of the columns, a line each, with the remedy.
+        hints: Hints on the columns, a line each, with the remedy.
     """
 
     source: str
@@ -47,7 +47,7 @@ class LoadReport:
     hints: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """What was loaded, in one line, and a warning for each hint."""
+        """Describe the load in one line, with a warning for each hint."""
         of = f" of {self.rows:,}" if self.rows != self.flows else ""
         text = f"Data: {self.flows:,}{of} flows ({self.source}), {self.threats:,} of them threats: "
         text += " and ".join(
@@ -82,11 +82,11 @@ def report(
     """Sum up what was loaded.
 
     Args:
-        config: Where the flows came from.
-        raw: All of them.
-        features: What their columns became.
-        threats: Of each part, bool `[n]`.
-        hints: As `rl.data.hints` gives them.
+        config: Source of the flows.
+        raw: Flows of the source, all of them.
+        features: Features made of the columns.
+        threats: Labels of each part, bool `[n]`.
+        hints: Hints from `rl.data.hints`.
     """
     used = {feature.column for feature in features}
     return LoadReport(
@@ -104,7 +104,7 @@ def report(
 
 
 def _left_out(config: DataConfig, raw: RawFlows, used: set[str]) -> dict[str, tuple[str, ...]]:
-    """Columns that became no feature, by the reason."""
+    """Group the columns that became no feature by the reason."""
     reasons: dict[str, list[str]] = {"by data.drop": list(config.drop)}
     for name, values in raw.numbers.items():
         if name not in used:

@@ -1,7 +1,7 @@
-"""Three parts: training, validation (search and pruning) and test (read once). Nothing is judged on its own training.
+"""Split flows into training, validation (search and pruning) and test (read once); none is trained and judged on.
 
-Shuffled order: flows are drawn at random; equal feature vectors, whatever their labels, stay in one part, and the parts
-hold rare and frequent vectors alike. Stream order: the parts are stretches of time, training first.
+Shuffled order: flows are drawn at random; equal feature vectors, with equal labels or not, stay in one part, and the
+parts hold rare and frequent vectors alike. Stream order: the parts are stretches of time, training first.
 """
 
 from typing import NamedTuple
@@ -39,19 +39,21 @@ def split_by_size(
 ) -> tuple[Parts, int]:
     """Draw the parts at random, alike in threats and in how often vectors repeat; equal vectors stay in one part.
 
-    Groups of equal vectors form strata by their labels and size. Each part gets whole groups of every stratum, and its
-    share of the stratum's flows: some flows of a group are left out, or taken again, to make that exact. So a frequent
-    vector counts in each part as it does in the whole. Where none repeats, this is a plain draw from each class.
+    Groups of equal vectors form strata by labels and size. Each part gets whole groups of every stratum, and the part's
+    share of the stratum's flows: some flows of a group are left out, or taken again, to make the share exact. So a
+    frequent vector counts in each part as in the whole. Where no vector repeats, the split is a plain draw from each
+    class.
 
-    A vector without two others of a like size cannot be in three parts: it goes to training. If little else is left
-    of a class, validation and test shrink, at the same share, so that training keeps a third of it.
+    A vector without two others of a like size cannot be in three parts: all of the vector's flows go to training. If
+    little else is left of a class, validation and test shrink, at the same share, so that training keeps a third of the
+    class.
 
     Args:
         threat: bool `[n]`.
         vectors: int64 `[n]`, equal where feature vectors are equal.
         share: Threats among the flows kept, by leaving threats out; None keeps all.
         eval_flows: Flows of validation and of test, each.
-        rng: Draws the threats left out and the parts.
+        rng: Generator that draws the threats left out and the parts.
 
     Returns:
         The parts, and how many flows are in training alone because their vectors have no others of a like size.
@@ -82,10 +84,10 @@ def split_by_size(
 
 
 def _strata(counts: Counts) -> Counts:
-    """Sort groups of equal vectors into strata of at least three that are alike.
+    """Sort groups of equal vectors into strata of at least three groups alike.
 
     Alike are groups whose labels are the same, or mixed with the same majority, and whose sizes lie within a power of
-    two: within `WIDEST` of them where there are fewer than three.
+    two: within `WIDEST` powers where there are fewer than three.
 
     Args:
         counts: Benign flows and threats of each group, `[2, g]`.
@@ -107,7 +109,7 @@ def _strata(counts: Counts) -> Counts:
 
 
 def _alike(groups: Rows, octaves: Counts) -> list[Rows]:
-    """Groups of one kind by size, the largest first, at least three together; the others are in none."""
+    """Sort groups of one kind by size, the largest first, into sets of at least three; leave out the others."""
     found: list[Rows] = []
     together, largest = groups[:0], 0
     for octave in np.unique(octaves)[::-1]:
@@ -121,7 +123,7 @@ def _alike(groups: Rows, octaves: Counts) -> list[Rows]:
 
 
 def _apportion(total: int, have: Counts) -> Counts:
-    """Whole numbers that sum to `total`, in proportion to `have`; all 0 where there is nothing."""
+    """Apportion `total` in whole numbers that are in proportion to `have`; all 0 where there is nothing."""
     exact = total * have / max(1, have.sum())
     counts: Counts = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
@@ -129,7 +131,7 @@ def _apportion(total: int, have: Counts) -> Counts:
 
 
 def _enough(counts: Counts, due: Counts, leave: int) -> int:
-    """How many of the first groups hold the flows that are due of either label; at least one, if any are due.
+    """Count the first groups that hold the flows due of either label; at least one, if any are due.
 
     Args:
         counts: Benign flows and threats of each group, `[2, g]`.
@@ -142,12 +144,12 @@ def _enough(counts: Counts, due: Counts, leave: int) -> int:
 
 
 def _take(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due: Counts) -> Rows:
-    """As many rows of each stratum and label as are due, all equally often; all rows of no stratum. Ascending.
+    """Select the rows due of each stratum and label, all equally often, and all rows of no stratum; ascending.
 
     Args:
-        rows: `[n]`.
+        rows: Rows of the part, `[n]`.
         threat: Labels of the rows, bool `[n]`.
-        stratum: Of the rows, `[n]`; -1 for none.
+        stratum: Stratum of each row, `[n]`; -1 for none.
         due: Benign flows and threats that are due of each stratum, `[strata, 2]`.
     """
     taken = [rows[stratum < 0]]
@@ -161,10 +163,10 @@ def _take(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due: Count
 def split_stream(
     threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int, rng: np.random.Generator
 ) -> Parts:
-    """Cut by time: the last flows are the test, those before them the validation, all earlier ones training.
+    """Cut by time: the last flows are the test, the flows before the validation, all earlier flows training.
 
     With a `share`, the cuts count benign flows, all of which are kept, and each stretch is thinned to the share by
-    itself; a stretch with fewer threats than that keeps all that it has. Arguments and errors as for
+    itself; a stretch with too few threats keeps all threats. Arguments and errors as for
     `split_by_size`.
     """
     benign_wanted, threats_wanted = eval_counts(threat, share, eval_flows)
@@ -176,9 +178,9 @@ def split_stream(
 
 
 def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flows, Flows, Flows]:
-    """Leave out of each part what a later part also holds: encoding can make different vectors equal.
+    """Remove from each part the flows that a later part also holds: encoding can make different vectors equal.
 
-    Pooled rare categories and clipped extremes do so, for a few flows in ten thousand; the test part stays as it is.
+    Pooled rare categories and clipped extremes do so, for a few flows in ten thousand; the test part stays unchanged.
     """
     parts = (train, validation, test)
     ids = np.split(row_ids(np.concatenate([p.features for p in parts])), np.cumsum([len(train), len(validation)]))
@@ -200,7 +202,7 @@ def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
 
 
 def thin(threat: npt.NDArray[np.bool_], rows: Rows, share: float | None, rng: np.random.Generator) -> Rows:
-    """All benign rows, and as many threats drawn from `rows` as make the share."""
+    """Select all benign rows, and as many threats drawn from `rows` as make the share."""
     if share is None:
         return rows
     benign, threats = rows[~threat[rows]], rows[threat[rows]]
@@ -213,7 +215,7 @@ def _threats_for(benign: int, share: float) -> int:
 
 
 def eval_counts(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int) -> tuple[int, int]:
-    """Benign flows and threats wanted in validation and in test, each.
+    """Count the benign flows and the threats wanted in validation and in test, each.
 
     Raises:
         DataError: The file has fewer threats than the share needs, or too few flows to split.
@@ -240,6 +242,6 @@ def eval_counts(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: 
 
 
 def _round_down(share: float) -> float:
-    """To three significant digits, never up: a share that the file surely has threats enough for."""
+    """Round a share down to three significant digits: the file surely has threats enough for the result."""
     unit = 10.0 ** (np.floor(np.log10(share)) - 2) if share > 0 else 1.0
     return float(f"{np.floor(share / unit) * unit:.3g}")

@@ -1,7 +1,7 @@
-"""The split of sweeps of format 1: whole groups of equal vectors at a time, as they fit.
+"""Split of sweeps of format 1: whole groups of equal vectors at a time, in random order.
 
 Groups larger than a part, and most of the large ones, fall to training, so frequent vectors are hardly ever judged:
-`rl.data.split.split_by_size` mended that. Old sweeps go on as they began.
+`rl.data.split.split_by_size` mended that. Old sweeps go on as begun.
 """
 
 import numpy as np
@@ -20,16 +20,16 @@ def split_as_they_fit(
 ) -> Parts:
     """Draw validation and test at random, with the same share of threats; whole groups of equal vectors at a time.
 
-    Groups are taken in random order as long as they fit, so sizes are exact where no vector repeats, and never
+    Groups are taken in random order while the part has room, so sizes are exact where no vector repeats, and never
     exceeded. A group larger than a part goes to training; if little else is left of a class, validation and test
-    shrink, at the same share, so that training keeps a third of it.
+    shrink, at the same share, so that training keeps a third of the class.
 
     Args:
         threat: bool `[n]`.
         vectors: int64 `[n]`, equal where feature vectors are equal.
         share: Threats among the flows kept, by leaving threats out; None keeps all.
         eval_flows: Flows of validation and of test, each.
-        rng: Draws the threats left out and the parts.
+        rng: Generator that draws the threats left out and the parts.
 
     Raises:
         DataError: Too few flows or threats.
@@ -49,7 +49,7 @@ def split_as_they_fit(
 
 
 def _draw(groups: Rows, benign: Counts, threats: Counts, wanted: tuple[int, int], rng: np.random.Generator) -> Rows:
-    """Groups that together come near to the counts wanted of either class and never exceed them.
+    """Draw groups that together come near to the counts wanted of either class and never exceed a count.
 
     Where groups hold both classes, one class fills up and the rest fits no more: the best of some draws is taken.
     """

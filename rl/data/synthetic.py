@@ -1,7 +1,7 @@
 """Generated flows (`data.source=synthetic`, the default): no download, any size, as hard as asked.
 
-Every flow has a few hidden properties. Benign flows are normal in them; each kind of attack lies off to one side,
-with pairs of kinds on opposite sides, so that no straight cut separates them. What is observed are mixtures of the
+Every flow has a few hidden properties. Benign flows are normal in all of them; each kind of attack lies off to one
+side, with pairs of kinds on opposite sides, so that no straight cut separates attacks. Observed are mixtures of the
 hidden properties, some with long tails as byte counts have, and features of pure noise. Threats come in bursts of
 one kind. `data.difficulty` moves the attacks into the benign flows and lets some of either class look like the other.
 """
@@ -29,8 +29,9 @@ def generate(config: DataConfig, rng: np.random.Generator) -> RawFlows:
     """Generate `data.num_flows` flows, of which exactly the share `data.threat_share`, rounded, are threats.
 
     Args:
-        config: `num_flows`, `num_features`, `difficulty`, `burst_length` and `threat_share` are read.
-        rng: Draws everything.
+        config: Settings, of which `num_flows`, `num_features`, `difficulty`, `burst_length` and `threat_share` are
+            read.
+        rng: Generator that draws everything.
 
     Raises:
         ConfigError: Bursts this short would leave no benign flow between them.
@@ -50,7 +51,7 @@ def generate(config: DataConfig, rng: np.random.Generator) -> RawFlows:
 
 
 def _bursts(config: DataConfig, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """int64 `[num_flows]`: the number of the burst that a flow belongs to, -1 for benign flows.
+    """Lay out the bursts, int64 `[num_flows]`: the number of each flow's burst, -1 for benign flows.
 
     Laid out block by block, each with the whole's share of threats, so that no stretch of time is all quiet.
     """
@@ -79,13 +80,16 @@ def _bursts(config: DataConfig, rng: np.random.Generator) -> npt.NDArray[np.int6
 
 
 def _composition(total: int, parts: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Positive lengths that sum to `total`, all ways equally likely: geometric in the limit, exact in sum."""
+    """Draw positive lengths that sum to `total`, all ways equally likely: geometric in the limit, exact in sum."""
     cuts = np.sort(rng.choice(total - 1, parts - 1, replace=False)) + 1
     return np.diff(cuts, prepend=0, append=total)
 
 
 def _disguise(threat: npt.NDArray[np.bool_], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Bool `[n]`: which flows look like an attack. A share of the threats and as many benign flows are exchanged."""
+    """Choose the flows that look like an attack, bool `[n]`.
+
+    A share of the threats and as many benign flows are exchanged.
+    """
     looks = threat.copy()
     count = min(round(share * threat.sum()), len(threat) - int(threat.sum()))
     for rows in (np.flatnonzero(threat), np.flatnonzero(~threat)):
@@ -101,7 +105,7 @@ def _hidden(
     difficulty: float,
     rng: np.random.Generator,
 ) -> Matrix:
-    """float64 `[n, width]`: normal around 0, or around the centre of the flow's kind."""
+    """Draw the hidden properties, float64 `[n, width]`: normal around 0, or around the centre of the flow's kind."""
     distance = FARTHEST + (CLOSEST - FARTHEST) * difficulty
     centers = np.zeros((KINDS, width))
     for kind in range(KINDS):
@@ -113,7 +117,7 @@ def _hidden(
 
 
 def _observe(hidden: Matrix, num_features: int, rng: np.random.Generator) -> Matrix:
-    """float64 `[n, num_features]`: the hidden properties turned at random, then random mixtures of them."""
+    """Mix the hidden properties into features, float64 `[n, num_features]`: turned at random, then random mixtures."""
     width = hidden.shape[1]
     turned, _ = np.linalg.qr(rng.standard_normal((width, width)))
     mixtures = rng.standard_normal((width, num_features - width))

@@ -1,7 +1,7 @@
 """Any table with a header as a source of flows (`data.source=csv`).
 
-Identifiers and row numbers are features like any other to this reader: leave them out with `data.drop`. What looks like
-one is named by `rl.data.hints`.
+Identifiers and row numbers are read as features like any other: leave such columns out with `data.drop`.
+`rl.data.hints` names columns that look like identifiers.
 """
 
 from collections import Counter

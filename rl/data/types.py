@@ -1,4 +1,4 @@
-"""The form in which flows leave this package, whatever their source."""
+"""Types of the flows that leave the package, from any source."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,16 @@ from unstuck.rl.data.report import LoadReport
 
 @dataclass(frozen=True)
 class Flows:
-    """Flows in the order in which they were recorded.
+    """Flows in the order of recording.
 
     Attributes:
         features: float32 `[n, num_features]`, scaled by statistics of the training part alone.
         threat: bool `[n]`.
+
+    Example:
+        >>> flows = Flows(np.zeros((10, 2), dtype=np.float32), np.arange(10) % 5 == 0)
+        >>> len(flows), len(flows.select_evenly(3))
+        (10, 3)
     """
 
     features: npt.NDArray[np.float32]
@@ -23,7 +28,7 @@ class Flows:
         return len(self.threat)
 
     def select_evenly(self, count: int) -> "Flows":
-        """`count` of them from all over, or all if there are fewer."""
+        """Select `count` flows, evenly spread over all, or all if there are fewer."""
         rows = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64)
         return Flows(self.features[rows], self.threat[rows])
 
@@ -33,11 +38,11 @@ class FlowData:
     """Three parts that share no feature vector (shuffled order) or no stretch of time (stream order).
 
     Attributes:
-        train: What the agent is trained on.
-        validation: What search and pruning are judged by.
-        test: Read once, by the champion stage.
-        feature_names: One for each column of `features`.
-        report: What became of the source's rows and columns; None where the flows have none.
+        train: Flows that the agent is trained on.
+        validation: Flows that search and pruning judge by.
+        test: Flows read once, by the champion stage.
+        feature_names: Names of the columns of `features`.
+        report: Fate of the source's rows and columns; None where the flows have none.
     """
 
     train: Flows

@@ -22,16 +22,18 @@ gymnasium.register(TRIAGE, entry_point="unstuck.rl.envs.triage:TriageEnv")
 
 
 def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order: str = "shuffled") -> LaneEnv:
-    """Make lanes to train in; `reset(seed=list(seeds))` starts them. `rl.envs.lanes` describes the returned values.
+    """Make lanes to train in; `reset(seed=list(seeds))` starts the lanes.
+
+    `rl.envs.lanes` describes the returned values.
 
     Args:
         env: The environment.
-        seeds: One for each lane; all lanes of all members of a trial step together.
+        seeds: Seeds of the lanes, one each; all lanes of all members of a trial step together.
         data: Triage: the flows; episodes are drawn from the training part.
         order: Triage: `shuffled` or `stream`, from `DataConfig.order`.
 
     Raises:
-        ConfigError: If triage has no data or too little, or the environment is unknown or not supported.
+        ConfigError: Triage has no data or too little, or the environment is unknown or not supported.
     """
     if env.id != TRIAGE:
         return make_gym_vec(env.id, len(seeds), env.vectorization)

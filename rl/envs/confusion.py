@@ -31,17 +31,17 @@ def confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_]) -> 
 
 
 def precision(counts: Confusion) -> Numbers:
-    """Threats among the flows flagged, tp / (tp + fp); 0 if none was flagged."""
+    """Compute the share of threats among the flows flagged, tp / (tp + fp); 0 if none was flagged."""
     return _share(counts.tp, counts.tp + counts.fp)
 
 
 def recall(counts: Confusion) -> Numbers:
-    """Flagged among the threats, tp / (tp + fn); 0 if there are none."""
+    """Compute the share of flagged flows among the threats, tp / (tp + fn); 0 if there are none."""
     return _share(counts.tp, counts.tp + counts.fn)
 
 
 def f1(counts: Confusion) -> Numbers:
-    """Harmonic mean of the two, 2 tp / (2 tp + fp + fn); 0 if nothing was flagged and nothing was there."""
+    """Compute the harmonic mean of the two, 2 tp / (2 tp + fp + fn); 0 if nothing was flagged and nothing was there."""
     return _share(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 

@@ -47,7 +47,7 @@ def make_evaluator(
         trained_on: Triage: flows of the training part, to tell learning from memorising; None: not compared.
 
     Raises:
-        ConfigError: If triage has no flows, the seeds are not one an episode, or the environment is not supported.
+        ConfigError: Triage has no flows, the seeds are not one an episode, or the environment is not supported.
     """
     if env.id != TRIAGE:
         return EpisodeEvaluator(env, seeds)
@@ -93,7 +93,7 @@ class TriageEvaluator:
 
 
 def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusion]:
-    """Actions int64 `[P, n]` for all flows, and what they amount to."""
+    """Judge all flows: return the actions, int64 `[P, n]`, and the confusion counts."""
     actions = act(np.tile(flows.features, (num_members, 1, 1)))
     if actions.shape != (num_members, len(flows)):
         raise ValueError(f"act must return actions of shape {(num_members, len(flows))}, got {actions.shape}")

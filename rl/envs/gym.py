@@ -27,7 +27,7 @@ def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "L
         vectorization: `sync`, one after the other, or `async`, in processes of their own.
 
     Raises:
-        ConfigError: If the id is unknown, needs a package that is not installed, or has spaces that are not supported.
+        ConfigError: The id is unknown, needs a package that is not installed, or has spaces that are not supported.
     """
     if env_id == "CartPole-v1":
         return CartPoleVector(num_lanes)
@@ -58,7 +58,7 @@ class GymVector(
 ):
     """Gymnasium's vector of environments with the interface of `LaneVectorEnv`.
 
-    Observations are float32, final observations come in one array, and actions are those of
+    Observations are float32, final observations come in one array, and actions have the form of
     `rl.envs.spaces.lane_actions`. There is no `get_state`: Gymnasium has no way to save an arbitrary environment.
     """
 

@@ -1,6 +1,6 @@
-"""Lanes that step together, each with its own generator, so that a lane equals one single environment.
+"""Lanes that step together, each with a separate generator, so that a lane equals one single environment.
 
-Gymnasium's vectorised environments draw all resets from one generator, so that the episodes of a lane depend on its
+Gymnasium's vectorised environments draw all resets from one generator, so that the episodes of a lane depend on the
 neighbours. Here each lane draws by itself, and the whole state of a lane can be saved and restored.
 """
 
@@ -36,12 +36,12 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         action_space: gymnasium.spaces.Discrete,
         max_steps: int,
     ) -> None:
-        """Size the lanes; `reset` starts them.
+        """Set the number and the spaces of the lanes; `reset` starts all lanes.
 
         Args:
             num_envs: Lanes, L.
-            observation_space: Of one lane: float32 `[F]`.
-            action_space: Of one lane.
+            observation_space: Space of one lane's observations: float32 `[F]`.
+            action_space: Space of one lane's actions.
             max_steps: Steps after which an episode is truncated.
         """
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
@@ -77,15 +77,15 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         """Begin new episodes.
 
         Args:
-            seed: Of lane i: `seed + i`, or `seed[i]`; where it is None the lane's generator goes on.
+            seed: Seed of lane i: `seed + i`, or `seed[i]`; where it is None the lane's generator goes on.
             options: `{"reset_mask": bool [L]}` begins episodes in these lanes only; the others stay as they are.
 
         Returns:
             Observations, float32 `[L, F]`, of all lanes, and an empty dict.
 
         Raises:
-            ValueError: If there is not one seed a lane, or the mask is not bool `[L]`.
-            ResetNeeded: If the first reset leaves lanes out.
+            ValueError: There is not one seed a lane, or the mask is not bool `[L]`.
+            ResetNeeded: The first reset leaves lanes out.
         """
         mask = self._reset_mask(options)
         seeds = self._lane_seeds(seed)
@@ -115,7 +115,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
         Raises:
             ResetNeeded: Before the first reset.
-            InvalidAction: If an action is not in the action space.
+            InvalidAction: An action is not in the action space.
         """
         if not self._generators:
             raise ResetNeeded("the lanes have not been started; call reset() before step()")
@@ -147,7 +147,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         """Restore arrays from `get_state`, in an environment of the same size and settings.
 
         Raises:
-            ValueError: If an array is missing, unknown or of another shape; the lanes are then unchanged.
+            ValueError: An array is missing, unknown or of another shape; the lanes are then unchanged.
         """
         live = self._live()
         expected = {name: array.shape for name, array in live.items()} | {"generators": (self.num_envs, 6)}

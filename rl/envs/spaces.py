@@ -26,7 +26,7 @@ def flattened(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, A
     """Wrap an environment so that the observation is one row of numbers: parts side by side, a choice as one-hot.
 
     Raises:
-        ConfigError: If observations are images, have varying length, or hold too many numbers.
+        ConfigError: Observations are images, have varying length, or hold too many numbers.
     """
     space = env.observation_space
     for part in _parts(space):
@@ -53,7 +53,7 @@ def lane_actions(env_id: str, space: Space[Any]) -> tuple[Space[Any], Callable[[
     """Choose the form in which a learner acts, and the conversion to the environment's actions.
 
     Args:
-        env_id: For messages.
+        env_id: Name of the environment, for messages.
         space: Actions of one environment.
 
     Returns:
@@ -61,7 +61,7 @@ def lane_actions(env_id: str, space: Space[Any]) -> tuple[Space[Any], Callable[[
         actions of the environments. Numbers beyond the bounds of an environment are clipped.
 
     Raises:
-        ConfigError: If the space has no such form.
+        ConfigError: The space has no such form.
     """
     if isinstance(space, Discrete):
         _require_few(env_id, space, int(space.n))

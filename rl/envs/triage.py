@@ -1,4 +1,4 @@
-"""Triage of network flows: allow, block, quarantine or alert, one flow after another.
+"""Triage of network flows: allow, block, quarantine or alert, one flow after the other.
 
 An action neither chooses nor changes the next flow: an episode is a row of independent decisions.
 """
@@ -17,10 +17,10 @@ from unstuck.rl.envs.lanes import LaneVectorEnv, Observations, State
 def draw_episode(
     generator: np.random.Generator, num_flows: int, flows_per_episode: int, order: str
 ) -> npt.NDArray[np.int64]:
-    """Draw the flows of one episode, and the one that would have followed it.
+    """Draw the flows of one episode, and the one flow that would have followed.
 
     Args:
-        generator: Drawn from once.
+        generator: Generator, drawn from once.
         num_flows: Flows in the part, n.
         flows_per_episode: Flows judged, T.
         order: `shuffled`: uniform, with replacement; `stream`: consecutive from a uniform start in `[0, n - T - 1]`.
@@ -58,7 +58,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
             order: `shuffled` or `stream`, see `draw_episode`.
 
         Raises:
-            ConfigError: If the part is too short for an episode in stream order.
+            ConfigError: The part is too short for an episode in stream order.
         """
         self._flows = _default_flows() if flows is None else flows
         self._env = env or EnvConfig()
@@ -73,7 +73,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Draw an episode; returns its first flow, float32 `[F]`, and an empty dict. No options are known."""
+        """Draw an episode; return the first flow, float32 `[F]`, and an empty dict. No options are known."""
         super().reset(seed=seed, options=options)
         self._episode = draw_episode(self.np_random, len(self._flows), self._env.flows_per_episode, self._order)
         self._judged = 0
@@ -112,7 +112,7 @@ class TriageVectorEnv(LaneVectorEnv):
             order: `shuffled` or `stream`, see `draw_episode`.
 
         Raises:
-            ConfigError: If the part is too short for an episode in stream order.
+            ConfigError: The part is too short for an episode in stream order.
         """
         _check_part(flows, env, order)
         actions = gymnasium.spaces.Discrete(len(ACTIONS))
@@ -130,7 +130,7 @@ class TriageVectorEnv(LaneVectorEnv):
         self._episodes[lane] = draw_episode(generator, len(self._threat), self.max_steps, self._order)
 
     def _current(self) -> npt.NDArray[np.int64]:
-        """Row numbers `[L]` of the flows to be judged; a flat `take` costs half of indexing by two arrays."""
+        """Return the row numbers `[L]` of the flows to be judged; flat `take` costs half of indexing by two arrays."""
         return self._episodes.take(self._row_starts + self._elapsed)
 
     def _observe(self) -> Observations:

@@ -72,7 +72,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _shifted(run: Signals) -> Evidence | None:
-    """Compare, for triage, observations in evaluation with those in training.
+    """Compare, for triage, observations in evaluation with observations in training.
 
     Elsewhere observations depend on the policy.
     """

@@ -59,7 +59,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _has_settled(run: Signals) -> bool:
-    """True if entropy is so low that the policy has made its decision."""
+    """True if entropy is so low that the policy has decided."""
     entropy, most = run.late(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_range
     return entropy is not None and most is not None and entropy.mean < SETTLED * most
 

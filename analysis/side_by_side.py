@@ -10,7 +10,7 @@ from unstuck.analysis.diagnosis.finding import Ranked
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.report.verdict import verdict
 from unstuck.analysis.statistics import Difference, Estimate, NoInterval, difference, estimate_over_seeds
-from unstuck.analysis.sweep.trials import same
+from unstuck.analysis.sweep.trials import are_equal_settings
 from unstuck.analysis.words import give_or_take, number
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
@@ -172,7 +172,7 @@ def _differing(diagnoses: Sequence[Diagnosis]) -> list[str]:
         path
         for path in paths
         if any(
-            not same(one.signals.setting(path, "not recorded"), first.setting(path, "not recorded"))
+            not are_equal_settings(one.signals.setting(path, "not recorded"), first.setting(path, "not recorded"))
             for one in diagnoses
         )
     ]

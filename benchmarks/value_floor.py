@@ -74,7 +74,7 @@ class _NoFloor(ValueFloor):
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
         pass
 
-    def under(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
+    def floor_metrics(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
         return {}
 
 

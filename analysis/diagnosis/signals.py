@@ -239,10 +239,10 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
     return whole
 
 
-def shown(shares: Sequence[float]) -> str:
+def format_shares(shares: Sequence[float]) -> str:
     """Format shares of actions in percent.
 
-    >>> shown([0.278, 0.219])
+    >>> format_shares([0.278, 0.219])
     '27.8 / 21.9 %'
     """
     return " / ".join(f"{100 * share:.1f}" for share in shares) + " %"

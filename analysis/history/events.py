@@ -40,7 +40,7 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
             step = int.from_bytes(event.get(_STEP, b""), "little", signed=True)
             for number, value in _fields(event.get(_SUMMARY, b"")):
                 if number == _VALUE:
-                    _take(dict(_fields(value)), step, scalars, texts)
+                    _store_value(dict(_fields(value)), step, scalars, texts)
     except (struct.error, IndexError, KeyError, ValueError):
         records = []
     if not records:
@@ -48,7 +48,7 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
     return scalars, texts
 
 
-def _take(value: dict[int, bytes], step: int, scalars: Scalars, texts: dict[str, str]) -> None:
+def _store_value(value: dict[int, bytes], step: int, scalars: Scalars, texts: dict[str, str]) -> None:
     """Store a summary value under the tag; leave out a value that is neither number nor text, as a histogram."""
     tag = value[_TAG].decode()
     tensor = dict(_fields(value.get(_TENSOR, b"")))

@@ -158,7 +158,7 @@ def _named(name: str) -> str:
     return plain.lstrip("._-")[:_NAME_LENGTH]
 
 
-def shown(words: Sequence[str]) -> str:
+def quote_command(words: Sequence[str]) -> str:
     """Quote a command for a shell."""
     return shlex.join(words)
 

@@ -7,7 +7,7 @@ from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
-from unstuck.analysis.report.arms import Arm, arms_of, change_text, command, own_sweep_command, shown
+from unstuck.analysis.report.arms import Arm, arms_of, change_text, command, own_sweep_command, quote_command
 from unstuck.analysis.report.verdict import SURENESS, verdict
 from unstuck.analysis.words import counted, listed
 
@@ -81,7 +81,7 @@ def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
         blocks.append(Table("Arms beside an untouched control, on the same seeds", header, _rows(arms)))
         before = len(blocks)
         words = command(diagnosis.signals.history, arms, folder)
-        blocks += [Commands((shown(words),))] if words else []
+        blocks += [Commands((quote_command(words),))] if words else []
         blocks += own_sweep_blocks(diagnosis, arms, folder)
         if len(blocks) == before:
             blocks.append(Paragraph("Run each beside an unchanged control."))
@@ -95,7 +95,7 @@ def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) ->
     if not any(words):
         return []
     text = "What changes the rewards changes what trials are compared by, so it runs as a sweep of its own:"
-    return [Paragraph(text), Commands(tuple(shown(each) for each in words if each))]
+    return [Paragraph(text), Commands(tuple(quote_command(each) for each in words if each))]
 
 
 def _rows(arms: Sequence[Arm]) -> tuple[tuple[str, ...], ...]:

@@ -7,7 +7,7 @@ from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.document import Commands, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words
-from unstuck.analysis.report.arms import arms_of, change_text, command, recorded_words, shown
+from unstuck.analysis.report.arms import arms_of, change_text, command, quote_command, recorded_words
 from unstuck.analysis.report.diagnosis import own_sweep_blocks
 from unstuck.analysis.sweep.trials import COMPLETED, Sweep
 
@@ -24,7 +24,7 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
                 "Judge the best trial and the control on fresh seeds and on data that no trial saw. Watch for a 95 % "
                 "interval of the difference that is clear of 0; if it is not, more seeds or nothing gained:"
             ),
-            Commands((shown([*module_program("sweeps"), "champion", *sweep_words(sweep.name, folder)]),)),
+            Commands((quote_command([*module_program("sweeps"), "champion", *sweep_words(sweep.name, folder)]),)),
         ]
     blocks += _arms(sweep, diagnoses, folder)
     completed = len(sweep.ranked(COMPLETED))
@@ -35,7 +35,9 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
                 f"Search on: {completed} completed trials for {len(sweep.searched)} settings are few. The sampler goes "
                 "on from what it has learned. Watch for the best value to rise by more than its seeds' spread:"
             ),
-            Commands((shown([*sweep_program(), *recorded, f"resume={sweep.name}", f"sweep.num_trials={more}"]),)),
+            Commands(
+                (quote_command([*sweep_program(), *recorded, f"resume={sweep.name}", f"sweep.num_trials={more}"]),)
+            ),
         ]
     return blocks if len(blocks) > 1 else []
 
@@ -55,6 +57,6 @@ def _arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> lis
     return [
         Paragraph(f"Try what the diagnosis of trial {trial.number} proposes, each arm beside that trial unchanged:"),
         Table("", ("change", "why", "watch for"), rows),
-        *([Commands((shown(words),))] if words else []),
+        *([Commands((quote_command(words),))] if words else []),
         *apart,
     ]

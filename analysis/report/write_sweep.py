@@ -68,7 +68,7 @@ def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
     """
     completed = {trial.number: trial.value or 0.0 for trial in sweep.ranked(COMPLETED)}
     rung = min((entry.iteration for trial in sweep.trials for entry in trial.rungs), default=0)
-    reached = {trial.number: trial.at(rung) for trial in sweep.trials} if rung else {}
+    reached = {trial.number: trial.objective_from(rung) for trial in sweep.trials} if rung else {}
     judged = {number: value for number, value in reached.items() if value is not None and math.isfinite(value)}
     if len(completed) < ENOUGH_COMPLETED * len(judged):
         return judged, f"{sweep.metric} at {sweep.axis.describe_step(rung)}, which all of them reached"

@@ -56,7 +56,7 @@ class Trial:
         """Estimate of the final value over seeds; None without one."""
         return estimate_over_seeds(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
 
-    def at(self, iteration: int) -> float | None:
+    def objective_from(self, iteration: int) -> float | None:
         """Return the objective at the first evaluation from a point of the axis on; None if the trial ended before."""
         return next((value for step, value in sorted(self.curve.items()) if step >= iteration), None)
 
@@ -146,14 +146,14 @@ class Sweep:
         first = next(iter(self.trials), None)
         if first is None or first.number != 0:
             return None
-        unchanged = all(same(self.settings.get(path), value) for path, value in first.values.items())
+        unchanged = all(are_equal_settings(self.settings.get(path), value) for path, value in first.values.items())
         return first if unchanged else None
 
 
-def same(one: Any, other: Any) -> bool:
+def are_equal_settings(one: Any, other: Any) -> bool:
     """True if two settings are equal, lists and tuples alike."""
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(are_equal_settings, one, other))
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9)
     return bool(one == other)

@@ -1,4 +1,4 @@
-"""Split flows into training, validation (search and pruning) and test (read once); none is trained and judged on.
+"""Split flows into training, validation (search and pruning) and test (read once); no flow is in two parts.
 
 Shuffled order: flows are drawn at random; equal feature vectors, with equal labels or not, stay in one part, and the
 parts hold rare and frequent vectors alike. Stream order: the parts are stretches of time, training first.
@@ -79,7 +79,7 @@ def split_by_size(
     rows = []
     for number, flows in enumerate((pool - 2 * due, due, due)):
         here = part[group] == number
-        rows.append(_take(kept[here], threat[kept[here]], stratum[group[here]], flows))
+        rows.append(_select_due(kept[here], threat[kept[here]], stratum[group[here]], flows))
     return Parts(*rows), int((stratum[group] < 0).sum())
 
 
@@ -143,7 +143,7 @@ def _enough(counts: Counts, due: Counts, leave: int) -> int:
     return min(max(needed, default=0), int(counts.shape[1]) - leave)
 
 
-def _take(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due: Counts) -> Rows:
+def _select_due(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due: Counts) -> Rows:
     """Select the rows due of each stratum and label, all equally often, and all rows of no stratum; ascending.
 
     Args:

@@ -14,7 +14,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from gymnasium.vector.utils import batch_space
 from unstuck.rl.envs.cartpole import CartPoleVector
 from unstuck.rl.envs.lanes import LaneVectorEnv
-from unstuck.rl.envs.spaces import Actions, flattened, lane_actions
+from unstuck.rl.envs.spaces import Actions, flatten_observations, lane_actions
 from unstuck.rl.errors import ConfigError
 
 
@@ -50,7 +50,7 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise ConfigError(f"env.id must name an environment that can be made, got {env_id!r}: {error}") from error
     lane_actions(env_id, env.action_space)
-    return flattened(env_id, env)
+    return flatten_observations(env_id, env)
 
 
 class GymVector(

@@ -22,7 +22,7 @@ MAX_CHOICES = 1_000
 """Logits of a policy, likewise."""
 
 
-def flattened(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+def flatten_observations(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """Wrap an environment so that the observation is one row of numbers: parts side by side, a choice as one-hot.
 
     Raises:

@@ -116,9 +116,9 @@ def test_the_sweep_is_read_back_as_it_ran(store: Stores) -> None:
 
 def test_importances_find_the_setting_that_matters(store: Stores) -> None:
     sweep = read_sweep("made", store.folder)
-    trials = [trial for trial in sweep.trials if trial.at(10) is not None]
+    trials = [trial for trial in sweep.trials if trial.objective_from(10) is not None]
     found = importances(
-        trials, [trial.at(10) or 0.0 for trial in trials], distributions("made", store.folder), resamples=4
+        trials, [trial.objective_from(10) or 0.0 for trial in trials], distributions("made", store.folder), resamples=4
     )
     assert found[0].path == "ppo.lr"
     assert sum(one.ped_anova for one in found) == pytest.approx(1)

@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Sequence, Text, Tuple
-from unstuck.rl.envs.spaces import flattened, lane_actions
+from unstuck.rl.envs.spaces import flatten_observations, lane_actions
 from unstuck.rl.errors import ConfigError
 
 POSITION = Box(-1.0, 1.0, (2,), np.float64)
@@ -30,7 +30,7 @@ class Shows(gymnasium.Env[Any, Any]):
 
 
 def test_a_dictionary_becomes_one_row_with_choices_as_one_hot() -> None:
-    env = flattened("Nested-v0", Shows(Dict(a=Discrete(3), b=Dict(c=POSITION), d=Tuple([MultiBinary(2)]))))
+    env = flatten_observations("Nested-v0", Shows(Dict(a=Discrete(3), b=Dict(c=POSITION), d=Tuple([MultiBinary(2)]))))
     shown, row = env.unwrapped.shown, env.reset()[0]  # type: ignore[attr-defined]
     expected = [*np.eye(3)[shown["a"]], *shown["b"]["c"], *shown["d"][0]]
     np.testing.assert_array_equal(row, expected)
@@ -39,7 +39,7 @@ def test_a_dictionary_becomes_one_row_with_choices_as_one_hot() -> None:
 
 def test_a_row_of_numbers_is_left_as_it_is() -> None:
     env = Shows(POSITION)
-    assert flattened("Row-v0", env) is env
+    assert flatten_observations("Row-v0", env) is env
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_row_of_numbers_is_left_as_it_is() -> None:
 )
 def test_observations_that_are_no_numbers_are_refused(space: gymnasium.Space[Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        flattened("Odd-v0", Shows(space))
+        flatten_observations("Odd-v0", Shows(space))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ is the one that was set.
 import math
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rules.targets_beyond import ENDS_FORGOTTEN, NEVER_BEYOND, beyond
+from unstuck.analysis.diagnosis.rules.targets_beyond import ENDS_FORGOTTEN, NEVER_BEYOND, find_targets_beyond_returns
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
@@ -114,7 +114,7 @@ def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:
 
 def _targets(run: Signals) -> list[Evidence]:
     """Find targets beyond returns, in environments where the rest of an episode is never more than the whole."""
-    fact = beyond(run) if run.setting("env.id") in NEVER_BEYOND else None
+    fact = find_targets_beyond_returns(run) if run.setting("env.id") in NEVER_BEYOND else None
     return [fact] if fact else []
 
 

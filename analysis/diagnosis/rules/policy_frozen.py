@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.signals import Signals, shown
+from unstuck.analysis.diagnosis.signals import Signals, format_shares
 from unstuck.analysis.diagnosis.standing import standing_of
 from unstuck.analysis.words import counted, number, percent
 from unstuck.rl import metrics
@@ -96,8 +96,8 @@ def _shares(run: Signals) -> list[Evidence]:
         return []
     first, last = int(shares.index[0]), int(shares.index[-1])
     text = (
-        f"sampled action shares ({', '.join(shares.columns)}) are {shown(rows[0])} at iteration {first} and "
-        f"{shown(rows[-1])} at {last}: at most {percent(apart, 1)} of the actions differ between any two"
+        f"sampled action shares ({', '.join(shares.columns)}) are {format_shares(rows[0])} at iteration {first} and "
+        f"{format_shares(rows[-1])} at {last}: at most {percent(apart, 1)} of the actions differ between any two"
     )
     return [Evidence(text, tuple(f"{metrics.ACTION_PREFIX}{name}" for name in shares.columns), (first, last))]
 

@@ -30,7 +30,7 @@ IN_A_ROW = 5
 
 def examine(run: Signals) -> Finding | None:
     """Look for targets beyond returns, in environments where a correct PPO may have some."""
-    fact = None if run.setting("env.id") in NEVER_BEYOND else beyond(run)
+    fact = None if run.setting("env.id") in NEVER_BEYOND else find_targets_beyond_returns(run)
     if fact is None:
         return None
     return Finding(
@@ -54,7 +54,7 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
-def beyond(run: Signals) -> Evidence | None:
+def find_targets_beyond_returns(run: Signals) -> Evidence | None:
     """Return evidence that targets exceed returns in the last iterations; None if rising returns explain the excess.
 
     None as well where targets do not exceed returns.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from unstuck.analysis.diagnosis.signals import Signals, Window, setting_text, shown
+from unstuck.analysis.diagnosis.signals import Signals, Window, format_shares, setting_text
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
@@ -184,7 +184,7 @@ def test_a_seed_stands_by_its_last_values() -> None:
 
 
 def test_settings_and_shares_read_as_people_write_them() -> None:
-    assert shown([0.25, 0.7501]) == "25.0 / 75.0 %"
+    assert format_shares([0.25, 0.7501]) == "25.0 / 75.0 %"
     assert (setting_text(0.0003), setting_text(4), setting_text("batch"), setting_text(None)) == (
         "0.0003",
         "4",

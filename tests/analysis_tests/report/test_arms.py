@@ -22,7 +22,7 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
-from unstuck.analysis.report.arms import MOST_ARMS, Arm, arms_of, change_text, command, own_sweep_command, shown
+from unstuck.analysis.report.arms import MOST_ARMS, Arm, arms_of, change_text, command, own_sweep_command, quote_command
 
 from tests.analysis_tests.runs import healthy, untaught
 
@@ -218,8 +218,8 @@ def test_names_keep_to_what_a_sweep_may_be_named() -> None:
 
 def test_a_command_survives_a_shell() -> None:
     words = command(trial(), [arm(ppo__lr=1e-3)], Path("/runs of mine"))
-    assert "'/runs of mine/horizon'" in shown(words)
-    assert shlex.split(shown(words)) == words
+    assert "'/runs of mine/horizon'" in quote_command(words)
+    assert shlex.split(quote_command(words)) == words
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ lock: fitting-python ## Renew requirements.lock from the ranges in pyproject.tom
 	print(*project["dependencies"], *project["optional-dependencies"]["dev"], sep="\n")' > "$$scratch/ranges"; \
 	"$$scratch/venv/bin/python" $(PIP_INSTALL) --requirement "$$scratch/ranges"; \
 	sed '/^[^#]/,$$d' requirements.lock > "$$scratch/lock"; \
-	"$$scratch/venv/bin/python" -m pip freeze --exclude pip --exclude setuptools \
+	"$$scratch/venv/bin/python" -m pip freeze --exclude pip \
 		| sed -E 's/\+[[:alnum:].]+$$//' | grep -vE '^(nvidia-|cuda-|triton==)' >> "$$scratch/lock"; \
 	cp "$$scratch/lock" requirements.lock; \
 	echo "Renewed requirements.lock. Next: git diff requirements.lock, and make test"

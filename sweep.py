@@ -1,64 +1,8 @@
 """Run one sweep: compose the experiment, check the settings, train. `python sweep.py --help` says how."""
 
-import os
 import sys
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
-import hydra
-from omegaconf import DictConfig
-from unstuck.records.errors import SweepError, TrackingError
-from unstuck.records.machine import limit_threads
-from unstuck.records.redact import redact_error
-from unstuck.rl.errors import ConfigError, DataError
-from unstuck.sweeps.config.command import read_arguments
-from unstuck.sweeps.config.schema import Checked, check_and_freeze, readable_errors
-
-WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
-
-
-@contextmanager
-def exit_with_one_line(arguments: Sequence[str]) -> Iterator[None]:
-    """Print an error that the user can mend as one line, with secrets of the arguments masked, and exit with status 2.
-
-    With HYDRA_FULL_ERROR=1, print the traceback instead, and exit with status 1; after Ctrl-C, exit with status 130.
-    """
-    try:
-        yield
-    except (ConfigError, DataError, SweepError, TrackingError) as error:
-        text = traceback.format_exc() if WANTS_TRACEBACK else f"sweep.py: error: {error}"
-        print(redact_error(text, *arguments), file=sys.stderr)
-        raise SystemExit(1 if WANTS_TRACEBACK else 2) from None
-    except KeyboardInterrupt:
-        print("stopped by the user; nothing had been started", file=sys.stderr)
-        raise SystemExit(130) from None
-
-
-def main() -> int:
-    """Run one sweep by the command line; returns the exit status: 0, 2 for a refusal, or the sweep's own."""
-    arguments = sys.argv[1:]
-    composed: list[Checked] = []
-
-    @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-    def compose(cfg: DictConfig) -> None:
-        # Here, since a setting may refer to Hydra's choices, which are gone afterwards.
-        with exit_with_one_line(arguments):
-            composed.append(check_and_freeze(cfg, line.given))
-
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
-    with exit_with_one_line(arguments):
-        with readable_errors():
-            line = read_arguments(arguments)
-            sys.argv[1:] = line.words  # where Hydra reads them
-            compose()
-        for config, idle in composed:  # none after --help, --cfg or --info: Hydra has answered
-            limit_threads()
-            from unstuck.sweeps.run.sweep import run_sweep  # late, so that Hydra's own answers come at once
-
-            return run_sweep(config, arguments, idle)
-    return 0
-
+from unstuck.sweep_command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 if not __package__:  # called by its path, from where Python does not find it by its name
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    _ROOT = Path(__file__).resolve().parents[1]
+    sys.path[0] = str(_ROOT if (_ROOT / "sweep.py").is_file() else _ROOT.parent)  # a checkout, or a package installed
 
 from unstuck.analysis.errors import AnalysisError
 from unstuck.records.redact import redact_error

@@ -21,19 +21,34 @@ def tool(name: str) -> str:
 
 
 def sweep_program() -> list[str]:
-    """Build the words that call `sweep.py`: the script's path as called, if the process runs the script."""
+    """Build the words that call `sweep.py`, or `unstuck sweep`: as called, if the process runs one of the two."""
     script = ROOT / "sweep.py"
     called = Path(sys.argv[0])
+    if _is_console_command(called):
+        return [_here(called.name, called.absolute()), "sweep"]
+    if not script.is_file():  # installed, and called in another way
+        return [*_module("unstuck", ROOT), "sweep"]
     return [python(), str(called) if called.is_file() and called.samefile(script) else _relative(script)]
 
 
 def module_program(room: str) -> list[str]:
     """Build the words that call a package of ours: by name where Python finds the package, else by path."""
+    called = Path(sys.argv[0])
+    if _is_console_command(called):  # which has the commands of all rooms
+        return [_here(called.name, called.absolute())]
+    return _module(f"unstuck.{room}", ROOT / room)
+
+
+def _is_console_command(called: Path) -> bool:
+    return called.name == "unstuck" and called.is_file()
+
+
+def _module(name: str, folder: Path) -> list[str]:
     installed = ROOT.parent in {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
     hidden = any(Path(entry).exists() for entry in ("unstuck", "unstuck.py"))  # by the folder's own, which comes first
     if Path.cwd() == ROOT or (installed and not hidden):
-        return [python(), "-m", f"unstuck.{room}"]
-    return [python(), str(ROOT / room)]
+        return [python(), "-m", name]
+    return [python(), str(folder)]
 
 
 def sweep_words(name: str, folder: Path) -> list[str]:

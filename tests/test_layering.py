@@ -20,7 +20,17 @@ FLOORS = (  # rooms of sweeps, top to bottom: each may import the rooms below
 BELOW_SWEEPS = ("analysis", "records", "rl")
 
 OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
-    "sweep": ("records.errors", "records.machine", "records.redact", "rl.errors", "sweeps.config", "sweeps.run"),
+    "sweep": ("sweep_command",),
+    "__main__": ("command",),
+    "command": ("sweep_command", "sweeps.__main__", "analysis.__main__"),
+    "sweep_command": (
+        "records.errors",
+        "records.machine",
+        "records.redact",
+        "rl.errors",
+        "sweeps.config",
+        "sweeps.run",
+    ),
     "rl": ("rl",),
     "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint"),
     "analysis": ("analysis", "records", "rl.metrics"),
@@ -34,8 +44,8 @@ ONLY_IN = {  # library: who may import it
     "ray": ("sweeps.ray_tune", "sweeps.worker.trainable"),
     "optuna": ("records", "sweeps.search", "analysis.sweep.importance"),
     "mlflow": ("records.mlflow", "analysis.history"),
-    "hydra": ("sweep", "sweeps.config"),
-    "omegaconf": ("sweep", "sweeps.config"),
+    "hydra": ("sweep_command", "sweeps.config"),
+    "omegaconf": ("sweep_command", "sweeps.config"),
 }
 
 ALLOWED_OF = {  # module with a global generator: what makes generators of one's own
@@ -189,7 +199,7 @@ def test_every_permit_is_used() -> None:
         for room in rooms:
             used = [name for name, target in imported if target.partition(".")[0] == library and within(name, (room,))]
             assert used, f"{room} may import {library}, and does not"
-    for room in ("sweep", "", "api", "rl", "records", "analysis"):
+    for room in ("sweep", "__main__", "command", "sweep_command", "", "api", "rl", "records", "analysis"):
         for permit in OURS_FOR[room]:
             used = [
                 name
@@ -248,7 +258,7 @@ def test_a_stray_import_is_caught(tmp_path: Path, file: str, source: str, stray:
     ("file", "source"),
     [
         (
-            "sweep.py",
+            "unstuck/sweep_command.py",
             "import hydra\nfrom unstuck.rl.errors import ConfigError\nfrom unstuck.sweeps.run.sweep import run_sweep",
         ),
         ("sweeps/ray_tune/search.py", "import ray.tune, pandas\nfrom unstuck.rl import metrics"),

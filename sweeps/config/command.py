@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
 
 from hydra._internal.utils import get_args_parser
@@ -44,8 +45,12 @@ class CommandLine:
     given: frozenset[str]
 
 
-def read_arguments(arguments: Sequence[str]) -> CommandLine:
+def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
     """Check the arguments and prepare words for Hydra; refuse what Hydra would answer with a page of text.
+
+    Args:
+        arguments: Words of the command line.
+        beside: Folder where a relative `--config-path` is looked for.
 
     Raises:
         SweepError: An argument is refused; the message names the argument, and what to write instead.
@@ -67,6 +72,8 @@ def read_arguments(arguments: Sequence[str]) -> CommandLine:
     for override in parsed:
         _check_override(override)
     _check_twice(parsed)
+    if chosen.config_path is not None and not chosen.config_path.startswith("pkg://"):
+        options += ["--config-path", str(beside / chosen.config_path)]  # the last one holds
     return CommandLine((*options, *words), frozenset(override.key_or_group for override in parsed))
 
 

@@ -1,7 +1,7 @@
 """Translate between Hydra and `SweepConfig`, in both directions, and define the schema that Hydra composes by.
 
 The schema is derived from the frozen dataclasses, so fields, types and defaults are declared in one place. Besides
-`sweep.py` and `sweeps.config.command`, no other module sees Hydra; no other at all sees OmegaConf.
+`unstuck.sweep_command` and `sweeps.config.command`, no other module sees Hydra; no other at all sees OmegaConf.
 """
 
 import math
@@ -46,7 +46,10 @@ SPACE = "space"
 GROUPS = ("ppo", "env")
 """Groups that a space or a point may name; all other settings belong to the sweep as a whole."""
 
-_EXPERIMENTS = Path(__file__).parents[2] / "conf" / "experiment"
+CONF = Path(__file__).resolve().parents[2] / "conf"
+"""Our own configurations: `unstuck.conf`, in a checkout and where the package is installed."""
+
+_EXPERIMENTS = CONF / "experiment"
 
 EXPERIMENT = "experiment"
 """Config group that fills no part of `SweepConfig` of its own, the only one."""

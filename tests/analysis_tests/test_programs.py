@@ -41,6 +41,29 @@ def test_programs_are_typed_as_they_are_found(tmp_path: Path, monkeypatch: pytes
     assert programs.sweep_words("a", ROOT / "runs") == ["a", "--folder", f"{ROOT}/runs"]
 
 
+def test_the_console_command_is_typed_where_it_was_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("python", "unstuck"):
+        (tmp_path / "bin" / name).touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bin" / "unstuck")])
+    assert programs.sweep_program() == [str(tmp_path / "bin" / "unstuck"), "sweep"]
+    assert programs.module_program("analysis") == [str(tmp_path / "bin" / "unstuck")]
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert programs.sweep_program() == ["unstuck", "sweep"]
+    assert programs.module_program("sweeps") == ["unstuck"]
+
+
+def test_an_installed_package_has_no_script_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "ROOT", tmp_path / "site" / "unstuck")
+    monkeypatch.chdir(tmp_path)
+    assert programs.sweep_program() == ["python", str(tmp_path / "site" / "unstuck"), "sweep"]  # on PYTHONPATH, or not
+    monkeypatch.setattr(programs.sysconfig, "get_path", lambda kind: str(tmp_path / "site"))
+    assert programs.sweep_program() == ["python", "-m", "unstuck", "sweep"]
+    assert programs.module_program("analysis") == ["python", "-m", "unstuck.analysis"]
+    (tmp_path / "unstuck").mkdir()  # a folder of the user's, which Python would find first
+    assert programs.sweep_program() == ["python", str(tmp_path / "site" / "unstuck"), "sweep"]
+
+
 @pytest.mark.parametrize(
     "value", ["a b", "it's", 'a "b"', "[a]", "{a: b}", "a,b", "$x", "null", "true", "1e-3", "", "é", "word", "a/b-c.d"]
 )

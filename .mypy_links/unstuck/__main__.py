@@ -1,0 +1,1 @@
+../../unstuck/__main__.py

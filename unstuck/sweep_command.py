@@ -1,0 +1,68 @@
+"""Run one sweep: compose the experiment, check the settings, train; the body of `sweep.py` and of `unstuck sweep`."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from unstuck.records.errors import SweepError, TrackingError
+from unstuck.records.machine import limit_threads
+from unstuck.records.redact import redact_error
+from unstuck.rl.errors import ConfigError, DataError
+from unstuck.sweeps.config.command import read_arguments
+from unstuck.sweeps.config.schema import CONF, Checked, check_and_freeze, readable_errors
+
+WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+@contextmanager
+def exit_with_one_line(program: str, arguments: Sequence[str]) -> Iterator[None]:
+    """Print an error that the user can mend as one line, with secrets of the arguments masked, and exit with status 2.
+
+    With HYDRA_FULL_ERROR=1, print the traceback instead, and exit with status 1; after Ctrl-C, exit with status 130.
+    """
+    try:
+        yield
+    except (ConfigError, DataError, SweepError, TrackingError) as error:
+        text = traceback.format_exc() if WANTS_TRACEBACK else f"{program}: error: {error}"
+        print(redact_error(text, *arguments), file=sys.stderr)
+        raise SystemExit(1 if WANTS_TRACEBACK else 2) from None
+    except KeyboardInterrupt:
+        print("stopped by the user; nothing had been started", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, beside: Path = CONF.parent) -> int:
+    """Run one sweep by the command line; returns the exit status: 0, 2 for a refusal, or the sweep's own.
+
+    Args:
+        program: How the user called this, for messages.
+        arguments: Words of the command line; by default those that this process was called with.
+        beside: Folder where a relative `--config-path` is looked for.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    composed: list[Checked] = []
+
+    def compose(cfg: DictConfig) -> None:
+        # Here, since a setting may refer to Hydra's choices, which are gone afterwards.
+        with exit_with_one_line(program, arguments):
+            composed.append(check_and_freeze(cfg, line.given))
+
+    compose.__module__ = "unstuck.sweep"  # Hydra names the job by its last word
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
+    with exit_with_one_line(program, arguments):
+        with readable_errors():
+            line = read_arguments(arguments, beside)
+            sys.argv[1:] = line.words  # where Hydra reads them
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()
+        for config, idle in composed:  # none after --help, --cfg or --info: Hydra has answered
+            limit_threads()
+            from unstuck.sweeps.run.sweep import run_sweep  # late, so that Hydra's own answers come at once
+
+            return run_sweep(config, arguments, idle)
+    return 0

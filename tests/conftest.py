@@ -56,11 +56,12 @@ def old_sweeps(tmp_path: Path) -> Path:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed, and its exit code."""
+    """What a command printed, its exit code, and the environment that it left to its children."""
 
     code: int
     out: str
     err: str
+    environment: dict[str, str]
 
 
 class Command:
@@ -97,10 +98,12 @@ class Command:
             code = main() or 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
-        finally:  # a process of its own would take what it sets along: HYDRA_FULL_ERROR, RAY_..., NO_PROXY
+        finally:
+            left = dict(os.environ)
+            # A process of its own would take what it sets along: HYDRA_FULL_ERROR, RAY_..., NO_PROXY.
             os.environ.clear()
             os.environ.update(before)
-        return Done(code, *self._capfd.readouterr())
+        return Done(code, *self._capfd.readouterr(), left)
 
 
 @pytest.fixture

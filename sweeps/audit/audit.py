@@ -37,7 +37,10 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """True if no records differ. Open trials are no difference: a resume goes on with them."""
+        """True if no records differ.
+
+        Open trials are no difference: a resume goes on with open trials.
+        """
         return not self.findings
 
     def describe(self) -> Iterator[str]:

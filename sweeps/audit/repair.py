@@ -141,19 +141,19 @@ def _is_correct(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> boo
     known = {(name, record.step): value for record in records for name, value in record.metrics.items()}
     for name, points in run.curves.items():
         if is_summary(name):
-            true = points[-1].step < find_last_step(entry) or _equal(points[-1].value, entry.summary.get(name))
+            true = points[-1].step < find_last_step(entry) or _are_equal(points[-1].value, entry.summary.get(name))
         else:
             once = len({point.step for point in points}) == len(points)
             true = once and (
                 is_logged_per_process(name)
-                or all(_equal(point.value, known.get((name, point.step))) for point in points)
+                or all(_are_equal(point.value, known.get((name, point.step))) for point in points)
             )
         if not true:
             return False
     return True
 
 
-def _equal(kept: float, value: float | None) -> bool:
+def _are_equal(kept: float, value: float | None) -> bool:
     return convert_to_stored(kept) == convert_to_stored(value)
 
 

@@ -1,4 +1,4 @@
-"""Diagnose trials while they run, so that nobody waits for a sweep's end to read why a trial is stuck.
+"""Diagnose running trials, so that the user learns why a trial is stuck before the sweep ends.
 
 The rules are the rules of `python -m unstuck.analysis diagnose` (docs/diagnosis.md), on the same numbers: the driver
 receives what MLflow holds.

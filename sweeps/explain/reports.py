@@ -50,7 +50,7 @@ def write_reports(
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     later = f"{shlex.join([*module_program('analysis'), 'report', *words])} writes it"
     try:
-        written = _write(sweep, ledger, tracker, is_over)
+        written = _write_all(sweep, ledger, tracker, is_over)
     except KeyboardInterrupt:  # a second Ctrl-C
         written = None
     except Exception as error:  # a rule, a plot or the disk failed; the sweep itself is on record
@@ -83,7 +83,7 @@ class _OwnRun(NullTracker):
             attach_report(self._config.reference, runs, files, note)
 
 
-def _write(
+def _write_all(
     sweep: tuple[SweepConfig, Space],
     ledger: Ledger,
     tracker: Tracker,

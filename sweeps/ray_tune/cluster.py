@@ -175,7 +175,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
         end = ray.shutdown
         try:
             if resources.ray_address is None:
-                _start(slots * resources.cpus_per_trial, f"{scratch}/r")
+                _start_ray(slots * resources.cpus_per_trial, f"{scratch}/r")
                 end = Daemons(when_dead=lambda: stop.force_exit(RAY_DIED)).end
             yield f"{scratch}/tune"
         finally:
@@ -183,7 +183,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
                 end()
 
 
-def _start(cpus: int, folder: str) -> None:
+def _start_ray(cpus: int, folder: str) -> None:
     import ray
 
     try:

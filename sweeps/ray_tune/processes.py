@@ -1,4 +1,4 @@
-"""Manage Ray's processes on this machine: block signals, watch for deaths, end all processes with the sweep."""
+"""Manage Ray's processes on this host: block signals, watch for deaths, end all processes with the sweep."""
 
 import signal
 import threading
@@ -15,7 +15,7 @@ _VITAL = ("gcs_server", "raylet")
 
 @contextmanager
 def block_signals() -> Iterator[None]:
-    """Block SIGTERM and SIGHUP in processes started inside the block, and in all of their children.
+    """Block SIGTERM and SIGHUP in all processes started inside the block, children included.
 
     A closed terminal, systemd and Slurm send a signal to all processes. Without a raylet, however, the driver cannot
     close the records in peace: when Ray's core cannot save an object, Ray's core calls `_Exit(1)`. Ray blocks SIGINT in

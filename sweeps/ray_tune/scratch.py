@@ -36,7 +36,7 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         SweepError: The folder cannot be made.
     """
     remove_left_behind(folder)
-    path = _parent() / f"unstuck-{secrets.token_hex(4)}"
+    path = _choose_parent() / f"unstuck-{secrets.token_hex(4)}"
     try:
         scratch_file(folder).write_text(json.dumps({"host": socket.gethostname(), "path": str(path)}))
         path.mkdir(mode=0o700)
@@ -51,7 +51,7 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         scratch_file(folder).unlink(missing_ok=True)
 
 
-def _parent() -> Path:
+def _choose_parent() -> Path:
     parent = tempfile.gettempdir()
     return Path(parent if len(parent) <= _LONGEST_PARENT else "/tmp")
 
@@ -65,16 +65,16 @@ def remove_left_behind(folder: Path) -> None:
     for note in folder.parent.glob(f"*/{scratch_file(folder).name}"):
         if note.parent == folder or not is_running(note.parent):
             with suppress(OSError, ValueError, KeyError, TypeError):
-                _remove(note)
+                _remove_noted(note)
 
 
-def _remove(note: Path) -> None:
+def _remove_noted(note: Path) -> None:
     known = json.loads(note.read_text())
     if known["host"] != socket.gethostname():
         return
     path = Path(known["path"])
     # A note is only a file that anybody may have written: remove nothing but a scratch folder of the user.
-    if path.parent == _parent() and _NAME.fullmatch(path.name) and not path.is_symlink() and path.is_dir():
+    if path.parent == _choose_parent() and _NAME.fullmatch(path.name) and not path.is_symlink() and path.is_dir():
         if path.stat().st_uid != os.getuid():
             return
         if is_running(path):  # the note was copied along with the folder of a sweep that still runs

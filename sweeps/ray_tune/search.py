@@ -1,4 +1,4 @@
-"""Let Ray Tune ask the driver for trials. (Tune's own OptunaSearch mixes up outcomes: docs/design.md, D1.)"""
+"""Let Ray Tune ask the driver for trials; Tune's own OptunaSearch mixes up outcomes (docs/design.md, D1)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -17,9 +17,9 @@ from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.screen.summary import (
     NONE_COMPLETED,
     explain_failure,
+    make_resume_command,
     print_command,
     print_text,
-    resume_command,
     show_summary,
 )
 
@@ -65,7 +65,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class OpenSweep:
-    """A sweep with open records: closes the records and prints the outcome.
+    """Sweep with open records: closes the records and prints the outcome.
 
     Attributes:
         config: Settings of the sweep.
@@ -130,13 +130,13 @@ class OpenSweep:
         crashed = sum(entry.outcome is Outcome.CRASHED for entry in entries)
         if crashed:
             self._print(f"Once its cause is mended, what crashed ({crashed}) can run again, under the same numbers:")
-            print_command([*resume_command(self.config, self.command), f"retry={CRASHED}"], self.console)
+            print_command([*make_resume_command(self.config, self.command), f"retry={CRASHED}"], self.console)
         return ended.end.exit_code if is_success else End.FAILED.exit_code
 
     def say_how_to_resume(self, why: str) -> None:
         """Print the reason why the sweep ended early, and the command that resumes the sweep."""
         self._print(f"The sweep ended early: {why}. What had run is on record. Go on with it:")
-        print_command(resume_command(self.config, self.command), self.console)
+        print_command(make_resume_command(self.config, self.command), self.console)
 
     def make_forced_exit(self, is_asked: Callable[[], bool]) -> Callable[[str], None]:
         """Return the function that closes the records and ends the process, without waiting for Ray."""

@@ -24,7 +24,7 @@ from unstuck.sweeps.worker.memory import require_memory
 
 @dataclass(frozen=True)
 class PreparedSweep:
-    """A sweep that has passed all checks.
+    """Sweep that has passed all checks.
 
     Attributes:
         config: Configuration of the sweep, without `resume` and `retry`.
@@ -78,7 +78,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
 
 
 def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:
-    """Print settings that nothing reads, which sweeps of format 1 allowed; refuse such settings in later formats."""
+    """Print settings that nothing reads, which sweeps of format 1 allowed; refuse idle settings in later formats."""
     if recorded > 1:
         refuse_idle(idle)
     for one in idle:

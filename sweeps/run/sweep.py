@@ -59,7 +59,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
                     ended = _run_trials(prepared, sweep, stop)
                     stop.disarm_forced_exit()
                 sweep.close(ended)
-                report = _report(prepared, sweep, ended, records, stop)
+                report = _write_report(prepared, sweep, ended, records, stop)
             except KeyboardInterrupt:  # a second Ctrl-C, while records were being closed: the resume closes them
                 stop.shield()
                 sweep.say_how_to_resume(End.BY_USER.text)
@@ -78,7 +78,7 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
     return OpenSweep(config, command, driver, outbox, progress, console)
 
 
-def _report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:
+def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:
     """Write the reports and return what to print, or an empty text if the user waits or the ledger is gone."""
     if ended.end is End.BY_USER or isinstance(sweep.driver.failure, LedgerError):
         return ""
@@ -130,7 +130,7 @@ def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) ->
 
     try:
         tune_trials(sweep.config, prepared.data, prepared.slots, driver, stop, is_over)
-        ended = Ended(End.FINISHED) if driver.is_finished else _why_ended(driver, stop, hours)
+        ended = Ended(End.FINISHED) if driver.is_finished else _explain_end(driver, stop, hours)
     except SweepError as error:
         driver.failure, ended = error, Ended(End.FAILED, str(error))
     except KeyboardInterrupt:
@@ -144,7 +144,7 @@ def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) ->
     return ended
 
 
-def _why_ended(driver: Driver, stop: StopRequest, hours: float | None) -> Ended:
+def _explain_end(driver: Driver, stop: StopRequest, hours: float | None) -> Ended:
     if driver.failure:
         return Ended(End.FAILED, str(driver.failure))
     return Ended(End.BY_USER) if stop.is_asked else Ended(End.TIME_UP, f"the time budget of {hours:g} h is used up")

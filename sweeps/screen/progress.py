@@ -84,7 +84,7 @@ class Progress:
         """
         self._outcomes[outcome] += 1
         self._earlier += outcome not in _NOT_DONE
-        self._compare(number, outcome, value, spread)
+        self._update_best(number, outcome, value, spread)
 
     def show_start(self, trial: LiveTrial) -> None:
         """Show a trial that was handed to a worker."""
@@ -93,21 +93,21 @@ class Progress:
     def show_evaluation(self, trial: LiveTrial) -> None:
         """Show how far a running trial is; a plain line, after a long silence."""
         if time.monotonic() - self._last_line > _HEARTBEAT_S:
-            at = ", ".join(self._at(running) for running in self._running.values() if running.last_step)
-            self._line(f"running: {at}; {self._status()}")
+            at = ", ".join(self._describe_place(running) for running in self._running.values() if running.last_step)
+            self._print_line(f"running: {at}; {self._format_status()}")
 
     def show_end(self, trial: LiveTrial, verdict: Verdict) -> None:
         """Show how a trial ended."""
         self._running.pop(trial.number, None)
         value, spread = trial.score()
         self._outcomes[verdict.outcome] += 1
-        self._compare(trial.number, verdict.outcome, value, spread)
-        shown = "" if value is None else f" {_value(value, spread)}"
+        self._update_best(trial.number, verdict.outcome, value, spread)
+        shown = "" if value is None else f" {_format_value(value, spread)}"
         text = f"trial {trial.number} {verdict.outcome}{shown}: {verdict.reason}"
         if trial.title and verdict.outcome is not Outcome.STUCK:  # a stuck trial's reason begins with the diagnosis
             text += f" ({trial.title})"
         self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
-        self._line(f"{text}; {self._status()}")
+        self._print_line(f"{text}; {self._format_status()}")
 
     def show_notes(self, number: int, notes: Mapping[str, str]) -> None:
         """Show a worker's notes on a trial's checkpoint."""
@@ -115,15 +115,15 @@ class Progress:
             self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")
         if RESUMED_FROM in notes:
             exactly = "" if RESUMED_EXACTLY not in notes else ", not bit for bit: see docs/resume.md"
-            self._line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
+            self._print_line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
 
     def warn(self, message: str) -> None:
         """Show a warning, once for each message; nothing that a warning tells of ends the sweep."""
         if message not in self._warnings:
             self._warnings.append(message)
-            self._line(f"warning: {message}")
+            self._print_line(f"warning: {message}")
 
-    def _compare(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
+    def _update_best(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
         if outcome is Outcome.COMPLETED and value is not None and self._improves(number, value):
             self._best = _Best(number, value, spread)
 
@@ -135,22 +135,22 @@ class Progress:
             return number < self._best.number
         return value > self._best.value if self._config.sweep.mode == "max" else value < self._best.value
 
-    def _line(self, text: str) -> None:
+    def _print_line(self, text: str) -> None:
         if not self._live:
             self._last_line = time.monotonic()
-            print(f"[{_duration(self._last_line - self._started)}] {text}", file=self._console.file, flush=True)
+            print(f"[{_format_duration(self._last_line - self._started)}] {text}", file=self._console.file, flush=True)
 
-    def _status(self) -> str:
-        done = f"{self._done} of {self._num_trials} done{self._time_left()}"
+    def _format_status(self) -> str:
+        done = f"{self._done} of {self._num_trials} done{self._estimate_time_left()}"
         if self._best is None:
             return done
-        return f"best {_value(self._best.value, self._best.spread)} (trial {self._best.number}); {done}"
+        return f"best {_format_value(self._best.value, self._best.spread)} (trial {self._best.number}); {done}"
 
     @property
     def _done(self) -> int:
         return sum(count for outcome, count in self._outcomes.items() if outcome not in _NOT_DONE)
 
-    def _time_left(self) -> str:
+    def _estimate_time_left(self) -> str:
         """Estimate the time left by the pace so far; running trials count as half done.
 
         Empty before the first trial has ended, and after the last.
@@ -163,49 +163,49 @@ class Progress:
         left = (self._num_trials - self._done - len(self._running) / 2) / pace
         if self._config.sweep.max_hours is not None:
             left = min(left, self._config.sweep.max_hours * 3600 - elapsed)
-        return f", about {_duration(max(left, 0))} left"
+        return f", about {_format_duration(max(left, 0))} left"
 
-    def _at(self, trial: LiveTrial) -> str:
+    def _describe_place(self, trial: LiveTrial) -> str:
         """Describe a running trial's place on the axis, and the diagnosis."""
         at = self._axis.describe_step(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
         return f"trial {trial.number} at {at}" + (f" ({trial.title})" if trial.title else "")
 
     def _draw(self) -> Group:
-        elapsed = _duration(time.monotonic() - self._started)
+        elapsed = _format_duration(time.monotonic() - self._started)
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items() if count)
-        head = Text(f"{self._config.sweep.name}  {elapsed}  {self._status()}", style="bold")
+        head = Text(f"{self._config.sweep.name}  {elapsed}  {self._format_status()}", style="bold")
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in ("running", self._axis.unit, self._config.sweep.metric, "diagnosis", "configuration"):
             table.add_column(column, no_wrap=True, overflow="ellipsis")
         for number, trial in sorted(self._running.items()):
             value, spread = trial.score()
-            shown = "" if value is None else _value(value, spread)
+            shown = "" if value is None else _format_value(value, spread)
             reached = f"{trial.last_step}/{self._axis.length}"
-            table.add_row(str(number), reached, shown, trial.title, describe(trial.values))
+            table.add_row(str(number), reached, shown, trial.title, describe_settings(trial.values))
         warnings = [Text(f"warning: {message}", style="yellow") for message in self._warnings[-2:]]
         return Group(head, Text(counts or "no trial has ended yet", style="dim"), table, *self._recent, *warnings)
 
 
-def _value(value: float, spread: float | None) -> str:
+def _format_value(value: float, spread: float | None) -> str:
     """Format a trial's value, with the spread of the members if there are several."""
     return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
 
 
-def describe(values: Mapping[str, Any]) -> str:
+def describe_settings(values: Mapping[str, Any]) -> str:
     """Format searched settings on one line, without the group of each setting.
 
     Example:
-        >>> describe({"ppo.lr": 0.0003, "ppo.gamma": 0.99, "ppo.num_steps": 128})
+        >>> describe_settings({"ppo.lr": 0.0003, "ppo.gamma": 0.99, "ppo.num_steps": 128})
         'lr=0.0003 gamma=0.99 num_steps=128'
     """
-    return " ".join(f"{path.rpartition('.')[2]}={_short(value)}" for path, value in values.items())
+    return " ".join(f"{path.rpartition('.')[2]}={_format_setting(value)}" for path, value in values.items())
 
 
-def _short(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -79,16 +79,16 @@ def show_summary(
         console.print("No trial completed, so there is no best one: the reasons are in the table.")
     else:
         console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
-        print_command(rerun_command(config, command, winner), console)
+        print_command(make_rerun_command(config, command, winner), console)
         console.print("Judge it on fresh seeds and on test flows that the search never saw:")
-        print_command(champion_command(config), console)
+        print_command(make_champion_command(config), console)
     if (server := find_tracking_server(config)) is not None:
         console.print(f"MLflow shows what was recorded: {server}", soft_wrap=True, markup=False, highlight=False)
     uis = (
         "the Optuna dashboard on port 8080" if server else "MLflow on http://127.0.0.1:5000, the dashboard on port 8080"
     )
     console.print(f"Open what was recorded ({uis}):", highlight=False)
-    for line in ui_commands(config):
+    for line in make_ui_commands(config):
         print_command(line, console)
 
 
@@ -97,15 +97,15 @@ def explain_failure(entries: Sequence[Entry]) -> str:
     text = f"{NONE_COMPLETED[0].upper()}{NONE_COMPLETED[1:]}, so this sweep is no success"
     if not entries:
         return f"{text}: none was started"
-    outcome = _commonest([str(entry.outcome or "open") for entry in entries])
+    outcome = _find_commonest([str(entry.outcome or "open") for entry in entries])
     reasons = [entry.reason for entry in entries if str(entry.outcome or "open") == outcome]
-    alike = _commonest([_NUMBER.sub("", reason) for reason in reasons])
+    alike = _find_commonest([_NUMBER.sub("", reason) for reason in reasons])
     often = [reason for reason in reasons if _NUMBER.sub("", reason) == alike]
     share = f", {len(often)} of them since" if len(often) < len(reasons) else ""
     return f"{text}. {len(reasons)} of {len(entries)} {outcome}{share}: {often[0] or 'no reason is on record'}"
 
 
-def _commonest(words: Sequence[str]) -> str:
+def _find_commonest(words: Sequence[str]) -> str:
     return Counter(words).most_common(1)[0][0]
 
 
@@ -119,21 +119,21 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
     for path in paths:
         table.add_column(path.rpartition(".")[2], justify="right", no_wrap=True)
     table.add_column("ended", max_width=60)
-    ranked = sorted(entries, key=lambda entry: _rank(entry, config.sweep.mode))
+    ranked = sorted(entries, key=lambda entry: _make_sort_key(entry, config.sweep.mode))
     for entry in ranked[:_TOP]:
         spread = entry.summary.get(metrics.FINAL_SPREAD)
         table.add_row(
             str(entry.number),
             "" if entry.value is None else f"{entry.value:.4f}",
             *["" if spread is None else f"{spread:.4f}"] * is_spread,
-            *(_number(entry.values.get(path)) for path in paths),
+            *(_format_number(entry.values.get(path)) for path in paths),
             Text("completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"),
         )
     return table
 
 
-def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
-    """Return the command that trains one trial's configuration again, on the same seeds and to the end.
+def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
+    """Make the command that trains one trial's configuration again, on the same seeds and to the end.
 
     Args:
         config: Settings of the sweep.
@@ -171,8 +171,8 @@ def rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> 
     ]
 
 
-def resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
-    """Return the command that resumes a sweep, from the words that the sweep was called with; `***` for passwords."""
+def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
+    """Make the command that resumes a sweep, from the words that the sweep was called with; `***` for passwords."""
     kept = [
         redact_value(word)
         for before, word in zip(("", *command), command, strict=False)
@@ -181,16 +181,16 @@ def resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
     return [*sweep_program(), *kept, f"resume={config.sweep.name}"]
 
 
-def champion_command(config: SweepConfig) -> list[str]:
-    """Return the command that judges the best trial, with `--optuna-url`, masked, if the URL holds a password."""
+def make_champion_command(config: SweepConfig) -> list[str]:
+    """Make the command that judges the best trial, with `--optuna-url`, masked, if the URL holds a password."""
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     command = [*module_program("sweeps"), "champion", *words]
     url = redact_value(config.tracking.optuna_url or "")
     return command if url == (config.tracking.optuna_url or "") else [*command, "--optuna-url", url]
 
 
-def ui_commands(config: SweepConfig) -> list[list[str]]:
-    """Return the commands that open MLflow and the Optuna dashboard on the sweep's records."""
+def make_ui_commands(config: SweepConfig) -> list[list[str]]:
+    """Make the commands that open MLflow and the Optuna dashboard on the sweep's records."""
     commands = []
     if config.tracking.name == "mlflow" and find_tracking_server(config) is None:
         runs_url = redact_value(config.reference.mlflow_url)
@@ -207,7 +207,7 @@ def find_tracking_server(config: SweepConfig) -> str | None:
     return redact_value(url) if config.tracking.name == "mlflow" and url.startswith(("http://", "https://")) else None
 
 
-def _rank(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:
+def _make_sort_key(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:
     value = 0.0 if entry.value is None else entry.value
     return (
         entry.outcome is not Outcome.COMPLETED,
@@ -227,7 +227,7 @@ def _is_kept(override: str, left_out: Collection[str]) -> bool:
     return key not in (*_NOT_RERUN, *left_out) and key.partition(".")[0] not in _NOT_RERUN_GROUPS
 
 
-def _number(value: Any) -> str:
+def _format_number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 

@@ -60,7 +60,7 @@ class Asha:
         self._mode, self._metric = config.sweep.mode, config.sweep.metric
         self._seed = config.sweep.seed
         self._is_old = config.format < 2
-        last = config.ppo.num_iterations - 1 if self._is_old else _last_before_final(config.ppo, self._axis)
+        last = config.ppo.num_iterations - 1 if self._is_old else _find_last_before_final(config.ppo, self._axis)
         rungs = []
         rung = config.scheduler.grace_iterations
         while rung <= last:
@@ -115,7 +115,7 @@ class Asha:
             if iteration >= reached and trial not in self._entries[rung]:
                 entry = RungEntry(trial, rung, iteration, value, tie_breaker, spared)
                 self._entries[rung][trial] = entry
-                verdicts.append(self._verdict(entry))
+                verdicts.append(self._judge_entry(entry))
                 self._entries[rung][trial] = replace(entry, would_stop=verdicts[-1] is not None)
                 entries.append(self._entries[rung][trial])
         if spared or iteration >= self._axis.length:
@@ -138,17 +138,17 @@ class Asha:
                 )
             self._entries[entry.rung][entry.trial] = entry
 
-    def _verdict(self, entry: RungEntry) -> Verdict | None:
+    def _judge_entry(self, entry: RungEntry) -> Verdict | None:
         """Prune the trial unless fewer than `max(1, n // eta)` of the n entries at the rung are better."""
-        ranked = sorted(self._entries[entry.rung].values(), key=self._rank, reverse=True)
+        ranked = sorted(self._entries[entry.rung].values(), key=self._make_sort_key, reverse=True)
         if len(ranked) < self._config.reduction_factor:
             return None
         cutoff = ranked[max(1, len(ranked) // self._config.reduction_factor) - 1]
-        if self._rank(cutoff) <= self._rank(entry):
+        if self._make_sort_key(cutoff) <= self._make_sort_key(entry):
             return None
         return Verdict(Outcome.PRUNED, f"asha rung {entry.rung}: {self._describe_comparison(entry, cutoff)}")
 
-    def _rank(self, entry: RungEntry) -> tuple[float, float]:
+    def _make_sort_key(self, entry: RungEntry) -> tuple[float, float]:
         """Return the sort key of an entry, higher for better ones.
 
         A non-finite value is the worst regardless of the return; a non-finite return loses all ties.
@@ -165,7 +165,7 @@ class Asha:
         return _format_comparison(entry.value, "<" if self._mode == "max" else ">", cutoff.value)
 
 
-def _last_before_final(config: PPOConfig, axis: Axis) -> int:
+def _find_last_before_final(config: PPOConfig, axis: Axis) -> int:
     """Return the last evaluation that a trial's final value does not average; 0 if every evaluation is averaged."""
     before_the_end = (config.num_iterations - 1) // config.eval_every
     if axis.in_env_steps:  # with large rollouts the last evaluation is the one at the end

@@ -45,19 +45,19 @@ class HealthRules:
         Only numbers that are not finite end the control: a stopped control would be compared by where it was stopped.
         The same holds for a trial that has no start to be compared with.
         """
-        if (verdict := self._not_finite(period)) is not None:
+        if (verdict := self._judge_finiteness(period)) is not None:
             return verdict
         start = trial.start_value_loss
         losses = [record.metrics[metrics.VALUE_LOSS] for record in period if metrics.VALUE_LOSS in record.metrics]
         if trial.is_control or not self._config.enabled or start is None or not losses:
             return None
         level = _mean(losses)
-        if (verdict := self._exploded(start, level, period[-1].iteration)) is not None:
+        if (verdict := self._judge_explosion(start, level, period[-1].iteration)) is not None:
             return verdict
         reached = period[-1].step // self._axis.scale
-        return None if reached < self._config.stuck_grace_iterations else self._stuck(start, level, period)
+        return None if reached < self._config.stuck_grace_iterations else self._judge_progress(start, level, period)
 
-    def _not_finite(self, period: Sequence[Record]) -> Verdict | None:
+    def _judge_finiteness(self, period: Sequence[Record]) -> Verdict | None:
         for record in period:
             for name in self._must_be_finite:
                 for whose, value in _list_member_values(record.metrics, name):
@@ -65,16 +65,18 @@ class HealthRules:
                         return Verdict(Outcome.DIVERGED, f"{name}{whose} is {value} at iteration {record.iteration}")
         return None
 
-    def _exploded(self, start: float, level: float, iteration: int) -> Verdict | None:
+    def _judge_explosion(self, start: float, level: float, iteration: int) -> Verdict | None:
         factor = self._config.explosion_factor
         if level <= factor * max(start, EXPLOSION_FLOOR):
             return None
-        base = f"its start {_show(start)}"
+        base = f"its start {_format_loss(start)}"
         if start < EXPLOSION_FLOOR:
             base = f"{EXPLOSION_FLOOR:g} ({base} raised to this floor)"
-        return Verdict(Outcome.DIVERGED, f"value loss {_show(level)} > {factor:g} x {base} at iteration {iteration}")
+        return Verdict(
+            Outcome.DIVERGED, f"value loss {_format_loss(level)} > {factor:g} x {base} at iteration {iteration}"
+        )
 
-    def _stuck(self, start: float, level: float, period: Sequence[Record]) -> Verdict | None:
+    def _judge_progress(self, start: float, level: float, period: Sequence[Record]) -> Verdict | None:
         config, iteration = self._config, period[-1].iteration
         evaluation = next((record.metrics for record in reversed(period) if metrics.F1 in record.metrics), {})
         trivial = {name: evaluation[name] for name in metrics.TRIVIAL if name in evaluation}
@@ -88,7 +90,7 @@ class HealthRules:
         policy = best.removeprefix(f"{metrics.F1}_").replace("_", " ")
         return Verdict(
             Outcome.STUCK,
-            f"value loss {_show(level)} >= {config.stuck_value_loss:g} x its start {_show(start)} and "
+            f"value loss {_format_loss(level)} >= {config.stuck_value_loss:g} x its start {_format_loss(start)} and "
             f"F1 {f1:.3f} <= {bar:.3f} ({policy} {trivial[best]:.3f} + {config.stuck_f1_margin:g}) "
             f"at iteration {iteration}",
         )
@@ -109,5 +111,5 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _show(value: float) -> str:
+def _format_loss(value: float) -> str:
     return f"{value:.3f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""Hold a trial while it runs: settings, measurements, and the verdicts of earlier processes."""
+"""Hold all that the driver knows of a running trial: settings, measurements, verdicts of earlier processes."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class TrialDiagnosis:
 
 @dataclass
 class LiveTrial:
-    """A running trial, one object for each in the driver; judges, diagnosis and screen read the object.
+    """Running trial; the driver holds one object for each, which judges, diagnosis and screen read.
 
     Attributes:
         number: Number of the trial.
@@ -57,7 +57,7 @@ class LiveTrial:
         last_judged_before_resume: Last step that an earlier process judged; records up to the step are replayed, not
             judged again.
         decision: Step and verdict of an earlier process that died before the end was recorded.
-        rungs: Results at the scheduler's rungs, as `sweeps.stopping.asha.RungEntry` has them.
+        rungs: Results at the scheduler's rungs, as `records.rungs.RungEntry` has them.
         records: Iterations that the driver has received, oldest first.
         diagnosis: Latest diagnosis; None before the first.
         diagnosed_at: Iteration of the latest diagnosis.

@@ -1,1 +1,1 @@
-"""Train one trial in a process of its own, and keep its checkpoint."""
+"""Train one trial in a separate process, and keep the trial's checkpoint."""

@@ -41,11 +41,11 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Delivery:
-    """The report of a worker, in one object, since Tune takes mappings apart.
+    """Report of a worker, in one object, since Tune takes mappings apart.
 
     Attributes:
         records: Iterations, oldest first.
-        notes: Notes on the trial's checkpoint, by name; they become tags.
+        notes: Notes on the trial's checkpoint, by name; notes become tags.
     """
 
     records: Sequence[Record]

@@ -30,23 +30,25 @@ def require_memory(
     vector.close()
     evaluated = len(data.validation) if data else config.env.eval_episodes
 
-    def needed(members: int) -> int:
+    def compute_bytes(members: int) -> int:
         return processes * (PROCESS_BYTES + learner_bytes(config.ppo, vector, members, evaluated))
 
-    free, takes = free_memory(), needed(seeds)
+    free, takes = free_memory(), compute_bytes(seeds)
     if takes <= free:
         return
-    most = seeds + (free - takes) // (takes - needed(seeds - 1))
-    while most > 0 and needed(most) > free:
+    most = seeds + (free - takes) // (takes - compute_bytes(seeds - 1))
+    while most > 0 and compute_bytes(most) > free:
         most -= 1
-    holds = f"{_gb(free)} of memory are free" + (f" for {processes} trials at a time" if processes > 1 else "")
+    holds = f"{_format_gigabytes(free)} of memory are free" + (
+        f" for {processes} trials at a time" if processes > 1 else ""
+    )
     rule = f"{setting} must be at most {most}" if most > 0 else "the memory that is free must hold what trains"
     remedy = f"lower {setting}" if most > 0 else "make room"
     raise SweepError(
-        f"{rule}, got {seeds}, for which {_gb(takes)} are needed: {holds}; {remedy}"
+        f"{rule}, got {seeds}, for which {_format_gigabytes(takes)} are needed: {holds}; {remedy}"
         + (" or resources.cpus" if processes > 1 else "")
     )
 
 
-def _gb(count: int) -> str:
+def _format_gigabytes(count: int) -> str:
     return f"{count / 1e9:,.1f} GB"

@@ -18,7 +18,7 @@ from unstuck.records.outcome import Outcome
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 from unstuck.sweeps.mirror import make_tracker
 from unstuck.sweeps.run.driver import Driver
-from unstuck.sweeps.screen.summary import ui_commands
+from unstuck.sweeps.screen.summary import make_ui_commands
 from unstuck.sweeps.search.sampler import create_ledger
 from unstuck.sweeps.search.space import parse_space
 
@@ -116,14 +116,14 @@ def _text(browser, url, folder):
 
 
 def test_mlflow_shows_the_sweep(browser, config, watch, tmp_path):
-    with _served(ui_commands(config)[0], watch) as address:
+    with _served(make_ui_commands(config)[0], watch) as address:
         page = _text(browser, f"{address}/#/experiments/1/runs", tmp_path)
     assert re.search(r"\bshown\b", page)
     assert "5 matching runs" in page  # the sweep and its four trials
 
 
 def test_optuna_dashboard_shows_the_study(browser, config, watch, tmp_path):
-    with _served(ui_commands(config)[1], watch) as address:
+    with _served(make_ui_commands(config)[1], watch) as address:
         page = _text(browser, f"{address}/dashboard/studies/1", tmp_path)
     assert "shown (id=1)" in page
     assert "Hyperparameter Importance" in page

@@ -10,7 +10,7 @@ from unstuck.records.outcome import Outcome, Verdict
 from unstuck.rl.metrics import F1, seed_metric
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 from unstuck.sweeps.screen import progress as progress_module
-from unstuck.sweeps.screen.progress import Progress, describe
+from unstuck.sweeps.screen.progress import Progress, describe_settings
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 DONE = Verdict(Outcome.COMPLETED, "reached iteration 200")
@@ -216,8 +216,8 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines() -> None:
 
 def test_describe_is_short_and_without_groups() -> None:
     values = {"ppo.lr": 0.00031415, "ppo.gamma": 0.99, "ppo.hidden_sizes": (64, 64), "ppo.target_kl": None}
-    assert describe(values) == "lr=0.000314 gamma=0.99 hidden_sizes=(64, 64) target_kl=None"
-    assert describe({}) == ""
+    assert describe_settings(values) == "lr=0.000314 gamma=0.99 hidden_sizes=(64, 64) target_kl=None"
+    assert describe_settings({}) == ""
 
 
 def test_what_earlier_processes_did_counts_and_says_nothing_of_the_pace(clock: Clock) -> None:

@@ -12,12 +12,12 @@ from unstuck.rl.budget import Budget
 from unstuck.sweeps.config.schema import to_config
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.screen.summary import (
-    champion_command,
+    make_champion_command,
     make_leaderboard,
-    rerun_command,
-    resume_command,
+    make_rerun_command,
+    make_resume_command,
+    make_ui_commands,
     show_summary,
-    ui_commands,
 )
 from unstuck.sweeps.search.space import Space, search_space
 
@@ -181,7 +181,7 @@ def test_the_rerun_command_composes_to_the_trials_own_configuration(
     space, _ = search_space(config)
     assert space.contains(values)
     expected = space.apply(config, values)
-    words = rerun_command(config, command, entry(7, values=values))
+    words = make_rerun_command(config, command, entry(7, values=values))
     assert words[:2] == ["python", "sweep.py"]
     rerun = config_of(*words[2:])
     assert (rerun.ppo, rerun.env, rerun.data) == (expected.ppo, expected.env, expected.data)
@@ -196,7 +196,7 @@ def test_a_rerun_trains_as_many_steps_as_the_trial_whose_rollouts_were_larger() 
     command = ("+space.ppo.num_steps.pow2=[64,512]", "ppo.num_steps=64", "ppo.num_iterations=40", "ppo.lr=1e-3")
     config = config_of(*command)
     values = {"ppo.num_steps": 512, "ppo.lr": 3e-05, "ppo.value_coef": 1.0, "ppo.entropy_coef": 0.1}
-    rerun = config_of(*rerun_command(config, command, entry(7, values=values))[2:])
+    rerun = config_of(*make_rerun_command(config, command, entry(7, values=values))[2:])
     (space, _), (alone, points) = search_space(config), search_space(rerun)
     assert points == [values]
     assert alone.apply(rerun, values).ppo == space.apply(config, values).ppo
@@ -205,7 +205,7 @@ def test_a_rerun_trains_as_many_steps_as_the_trial_whose_rollouts_were_larger() 
 
 def test_options_are_kept_with_their_words() -> None:
     command = ("--config-dir", "health", "+experiment=quickstart", "health=none", "-cd=space", "ppo.lr=1e-3")
-    words = rerun_command(config_of("sweep.name=x"), command, entry(0, values={"ppo.lr": 0.5}))
+    words = make_rerun_command(config_of("sweep.name=x"), command, entry(0, values={"ppo.lr": 0.5}))
     assert words[2:6] == ["--config-dir", "health", "+experiment=quickstart", "-cd=space"]
     assert words[-2:] == ["sweep.name=x-trial0", "ppo.lr=0.5"]
     assert "ppo.lr=1e-3" not in words
@@ -213,7 +213,7 @@ def test_options_are_kept_with_their_words() -> None:
 
 def test_the_longest_name_can_be_rerun() -> None:
     config = config_of(f"sweep.name={'n' * 100}")
-    words = rerun_command(config, (), entry(123456))
+    words = make_rerun_command(config, (), entry(123456))
     name = config_of(*words[2:]).sweep.name
     assert name is not None
     assert name.endswith("n-trial123456")
@@ -235,7 +235,7 @@ def test_commands_are_printed_whole_and_as_a_shell_reads_them(tmp_path: Path) ->
     assert [
         words for words in commands if words[0] in ("python", "MLFLOW_DISABLE_TELEMETRY=true", "optuna-dashboard")
     ] == [
-        rerun_command(config, command, trial),
+        make_rerun_command(config, command, trial),
         ["python", "-m", "unstuck.sweeps", "champion", "x", "--folder", str(folder)],
         ["MLFLOW_DISABLE_TELEMETRY=true", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"],
         ["optuna-dashboard", f"sqlite:///{folder}/optuna.db"],
@@ -249,18 +249,18 @@ def test_no_command_shows_a_password() -> None:
         "tracking.optuna_url=postgresql://me:secret@db/optuna",
     )
     config = config_of(*command)
-    assert ui_commands(config) == [
+    assert make_ui_commands(config) == [
         ["MLFLOW_DISABLE_TELEMETRY=true", "mlflow", "ui", "--backend-store-uri", "postgresql://***@db/mlflow"],
         ["optuna-dashboard", "postgresql://***@db/optuna"],
     ]
-    assert champion_command(config)[-2:] == ["--optuna-url", "postgresql://***@db/optuna"]
+    assert make_champion_command(config)[-2:] == ["--optuna-url", "postgresql://***@db/optuna"]
     text = printed(config, [entry(0)], command)
     assert "tracking.optuna_url=postgresql://***@db/optuna" in text
     assert "secret" not in text
 
 
 def test_without_mlflow_there_is_no_command_for_it() -> None:
-    assert [words[0] for words in ui_commands(config_of("tracking=none"))] == ["optuna-dashboard"]
+    assert [words[0] for words in make_ui_commands(config_of("tracking=none"))] == ["optuna-dashboard"]
 
 
 def test_the_rerun_command_wins_over_what_an_experiment_sets_itself(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_the_rerun_command_wins_over_what_an_experiment_sets_itself(tmp_path: Pa
         "sweep: {max_hours: 0.5, num_trials: 9}\nspace: {ppo: {gamma: {float: [0.0, 1.0]}}}\n"
     )
     command = (f"hydra.searchpath=[file://{tmp_path}]", "+experiment=own")
-    words = rerun_command(config_of(*command), command, entry(1, values={"ppo.gamma": 0.5}))
+    words = make_rerun_command(config_of(*command), command, entry(1, values={"ppo.gamma": 0.5}))
     rerun = config_of(*words[2:])
     assert (rerun.scheduler.name, rerun.health.enabled, rerun.sweep.max_hours) == ("none", False, None)
     assert search_space(rerun) == (Space({}), [{}])
@@ -290,15 +290,15 @@ def test_the_resume_command_is_the_call_itself_under_the_sweeps_name() -> None:
         "sweep.num_trials=9",
         "ppo.lr=0.5",
     ]
-    assert resume_command(config, command) == [*expected, "resume=x"]
-    assert resume_command(config, (*command[:4], "resume=x", *command[5:])) == [*expected, "resume=x"]
-    (word,) = resume_command(config, ("tracking.optuna_url=postgresql://me:secret@db/runs",))[2:-1]
+    assert make_resume_command(config, command) == [*expected, "resume=x"]
+    assert make_resume_command(config, (*command[:4], "resume=x", *command[5:])) == [*expected, "resume=x"]
+    (word,) = make_resume_command(config, ("tracking.optuna_url=postgresql://me:secret@db/runs",))[2:-1]
     assert word == "tracking.optuna_url=postgresql://***@db/runs"
 
 
 def test_a_rerun_of_a_resumed_sweep_is_a_new_one() -> None:
     config = config_of("sweep.name=x")
-    assert "resume=x" not in rerun_command(config, ("resume=x",), entry(0, values={"ppo.lr": 0.5}))
+    assert "resume=x" not in make_rerun_command(config, ("resume=x",), entry(0, values={"ppo.lr": 0.5}))
 
 
 def test_what_the_report_says_stands_below_the_counts() -> None:
@@ -310,7 +310,7 @@ def test_what_the_report_says_stands_below_the_counts() -> None:
 
 def test_a_tracking_server_is_named_by_its_own_address() -> None:
     config = config_of("sweep.name=x", "tracking.mlflow_url=http://me:secret@tracking:5000")
-    assert [words[0] for words in ui_commands(config)] == ["optuna-dashboard"]
+    assert [words[0] for words in make_ui_commands(config)] == ["optuna-dashboard"]
     text = printed(config, [entry(0)])
     assert "MLflow shows what was recorded: http://***@tracking:5000\n" in text
     assert "mlflow ui" not in text

@@ -158,7 +158,7 @@ def period(last: int, f1: Sequence[float], loss: float = 0.5, late_ms: int = 0) 
 
 def test_a_whole_sweep(opened: Opener) -> None:
     sweep = opened(num_trials=3)
-    sweep.ledger.enqueue(LR.encode(LR.base(sweep.config)))
+    sweep.ledger.enqueue(LR.encode(LR.control_values(sweep.config)))
     proposed = []
     while assignment := sweep.driver.propose():
         assert assignment.config == LR.apply(sweep.config, {"ppo.lr": assignment.config.ppo.lr})
@@ -313,7 +313,7 @@ def test_nothing_stops_the_control_but_a_number_that_is_not_finite(opened: Opene
         scheduler=SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0),
         iterations=10,
     )
-    sweep.ledger.enqueue(LR.encode(LR.base(sweep.config)))
+    sweep.ledger.enqueue(LR.encode(LR.control_values(sweep.config)))
     control, other = sweep.start(), sweep.start()
     assert [entry.is_control for entry in sweep.ledger.entries()] == [True, False]
     sweep.receive(other, period(2, [0.5, 0.5]))

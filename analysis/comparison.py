@@ -4,7 +4,7 @@ from unstuck.analysis.statistics import LEAST_SEEDS, Difference, Interval, NoInt
 from unstuck.analysis.words import number
 
 ENOUGH_SEEDS = 8
-"""Of each side, with which effects of about two spreads are usually told."""
+"""Seeds of each side that usually tell effects of about two spreads."""
 
 
 def describe_difference(found: Difference, digits: int = 3) -> str:

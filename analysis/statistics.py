@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 LEVEL = 0.95
-"""Of every interval, whose text says 95 %."""
+"""Level of every interval, whose text says 95 %."""
 
 LEAST_SEEDS = 3
 """A side, from which on intervals were found to hold."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 _ROUNDING = 1e-12
-"""Share of a number below which its uncertainty is what float64 rounds."""
+"""Share of a number below which an uncertainty is only float64's rounding."""
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -39,7 +39,7 @@ _DAMAGE = (
     SyntaxError,
     tokenize.TokenError,
 )
-"""What reading a damaged file raises; the last two come from numpy's reader of an array's shape, before checksums."""
+"""Errors of reading a damaged file; the last two come from numpy's reader of an array's shape, before checksums."""
 
 
 def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] | None = None) -> None:

@@ -30,12 +30,12 @@ from unstuck.rl.threads import one_thread
 from unstuck.rl.value_probe import ValueFloor
 
 Metrics = dict[str, npt.NDArray[np.float64]]
-"""By name, one value a member: float64 `[P]`."""
+"""Metrics by name, one value a member: float64 `[P]`."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 _INIT, _ACT, _SHUFFLE, _LANES, _LATER_LANES = range(5)
-"""What a member's seed is spent on."""
+"""Purposes of a member's seed."""
 
 _LANE = "lanes."
 """Begins the names of arrays that are the environment's."""

@@ -18,7 +18,7 @@ from unstuck.rl.networks import ActorCritic
 from unstuck.rl.ppo import Batch, Hyperparameters
 
 SATURATED = 0.97
-"""A tanh beyond this, either way, passes on less than 6 % of its gradient."""
+"""Magnitude of a tanh beyond which less than 6 % of the gradient passes."""
 
 _FOLLOWED = 512
 """Samples of a member at which an update is looked at afterwards: drawn once and for all."""

@@ -10,20 +10,20 @@ from unstuck.rl.envs import LaneEnv
 
 _FLOAT = 4
 _PARAMETER_COPIES = 10
-"""Of each parameter at the peak of an update: itself, its gradient, Adam's two moments, and what they are made from."""
+"""Copies of each parameter at the peak of an update: value, gradient, Adam's two moments and intermediate results."""
 
 _FEATURE_COPIES = 3
-"""Of each observation of a rollout: as seen, as the networks see it, and what measures it."""
+"""Copies of each observation of a rollout: raw, normalised, and in measurements."""
 
 _SAMPLE_NUMBERS = 50
-"""Beside the observation: actions, rewards, values, advantages, targets and what they are computed from."""
+"""Numbers of a sample beside the observation: actions, rewards, values, advantages, targets, intermediate results."""
 
 _ACTIVATION_COPIES = 2
 _JUDGED_NUMBERS = 12
-"""Of each evaluated observation beside itself: actions, rewards, what they amount to."""
+"""Numbers beside each evaluated observation: actions, rewards, confusion counts."""
 
 _PROBED_AT_ONCE, _PROBE_COLUMNS, _PROBE_COPIES = 4, 64, 6
-"""Members that `rl.value_probe` measures together, columns that it adds to a sample, and how often it holds them."""
+"""Members that `rl.value_probe` measures together, columns that the probe adds to a sample, and copies held of them."""
 
 
 def learner_bytes(config: PPOConfig, vector: LaneEnv, members: int, evaluated: int) -> int:

@@ -48,10 +48,10 @@ F1_FLAG_NONE = "eval/f1_flag_none"
 F1_RANDOM = "eval/f1_random"
 
 ACTION_PREFIX = "train/action/"
-"""Followed by the action's name: the share of the rollout's actions that it took."""
+"""Prefix before an action's name: the share of the rollout's actions."""
 
 GREEDY_PREFIX = "eval/action/"
-"""Followed by the action's name: the share of the flows judged for which the greedy policy took it."""
+"""Prefix before an action's name: the share of the flows judged for which the greedy policy took the action."""
 
 EFFECTIVE_PREFIX = "effective/"
 """Followed by the name of a setting of `ppo`: what is in force when a worker starts or goes on with a trial."""
@@ -74,10 +74,10 @@ NETWORKS = (
     *(GRAD_NORM_POLICY, GRAD_NORM_VALUE, RATIO_DEVIATION, SATURATED_SHARE, INPUT_RMS_MAX),
     *(ADVANTAGE_FOLLOWED, OBSERVATION_REPEATS),
 )
-"""These two at evaluation iterations only."""
+"""Metrics of the networks; like `CRITIC` at evaluation iterations only."""
 EVAL = (F1, PRECISION, RECALL, TRUE_POSITIVES, TRUE_NEGATIVES, FALSE_POSITIVES, FALSE_NEGATIVES, EVAL_RETURN)
 ERRORS = (FALSE_POSITIVES, FALSE_NEGATIVES)
-"""Of these less is better, of the others in `EVAL` more."""
+"""Metrics of which less is better; of the others in `EVAL` more is."""
 TRIVIAL = (F1_FLAG_ALL, F1_FLAG_NONE, F1_RANDOM)
 FINAL = (FINAL_VALUE, FINAL_SPREAD, FINAL_ITERATIONS, FINAL_ENV_STEPS, FINAL_SECONDS)
 PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)

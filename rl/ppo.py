@@ -26,10 +26,10 @@ MEASURED = (
     metrics.GRAD_NORM,
     metrics.GRAD_CLIPPED_SHARE,
 )
-"""What `minibatch_step` measures, in this order."""
+"""Metrics that `minibatch_step` measures, in order."""
 
 _KL_SLACK = 1.5
-"""A member stops its update beyond this many times target_kl, as in Stable-Baselines3."""
+"""Factor of target_kl beyond which a member stops updating, as in Stable-Baselines3."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from unstuck.rl.networks import ActorCritic
 from unstuck.rl.normalize import ObservationNormalizer
 
 _CHUNK = 16
-"""Final observations are valued in chunks of this many rows: a member's chunk has this shape whatever its neighbours'
-episodes do, and so the same rounding."""
+"""Final observations are valued in chunks of equal rows: a member's chunk has one shape, however the neighbours'
+episodes end, and so one rounding."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from numpy.random import SeedSequence
 
 BLOCKS = ("search", "rerank", "test", "evaluation", "test evaluation")
-"""What seeds are for. Blocks never meet, so nothing is judged on the seeds that it was chosen by."""
+"""Purposes of seeds. Blocks never meet, so nothing is judged on the seeds that it was chosen by."""
 
 
 def member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSequence]:

@@ -21,8 +21,8 @@ NUM_RANDOM_FEATURES = 64
 """Units of the random layer, max(0, W x + b) with W and b never trained (Rahimi & Recht 2008); a multiple of 16."""
 
 STRENGTHS = (1e-3, 2e-2, 0.5, 10.0)
-"""Of the ridge, in multiples of the number of samples, which is what a column of spread 1 has on the diagonal of the
-matrix of products. The best one counts."""
+"""Strengths of the ridge, in multiples of the number of samples, the diagonal of the matrix of products for columns of
+spread 1. The best one counts."""
 
 _MEMBERS_AT_ONCE = 4
 """Members that are measured together: their features in memory are several times the rollout."""

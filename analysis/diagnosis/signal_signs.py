@@ -16,15 +16,15 @@ or `ENOUGH`: 0.10 to 0.53 in healthy runs, whatever the task and its horizon."""
 EARLY, ENOUGH = 8, 4
 
 UNSTEADY = 2.0
-"""Spreads of these correlations that their mean must reach in triage: 3 to 25 in healthy runs. Where actions change
+"""Spreads that the mean of the correlations must reach in triage: 3 to 25 in healthy runs. Where actions change
 what comes next they vary more."""
 
 UNDECIDED = 0.2
-"""Share of the largest entropy up to which evaluations count: a policy that has made up its mind follows nothing."""
+"""Share of the largest entropy up to which evaluations count: a policy that has decided follows nothing."""
 
 UNRELATED, RELATED = 0.01, 0.015
-"""Share of the rewards' variance that observations must foresee: less, and they do not belong together; more, and they
-do. Healthy runs: 0.05 to 0.5."""
+"""Share of the rewards' variance that observations must foresee: less, and the two do not belong together; more, and
+they do. Healthy runs: 0.05 to 0.5."""
 
 POINTS = 8
 """Evaluations, or returns, before anything is said."""

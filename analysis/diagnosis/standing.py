@@ -13,13 +13,13 @@ from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
 
 TRIVIAL_MARGIN = 0.01
-"""An F1 at most this far above the best trivial policy's is no better than it, as in the health rules."""
+"""Margin of F1 over the best trivial policy's within which F1 is no better, as in the health rules."""
 
 CLEAR = 3.0
-"""A change counts from this many times its standard error."""
+"""Standard errors from which a change counts."""
 
 LOST = 0.75
-"""Share of what a run had gained that it must have lost again to have nothing to show."""
+"""Share of a run's gain that must be lost again before the run has nothing to show."""
 
 
 class State(StrEnum):

@@ -12,10 +12,10 @@ Points = Mapping[str, Sequence[tuple[int, float]]]
 """Logged values by the names of `rl.metrics`: (step, value) in the order of steps."""
 
 _PACE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.ENTROPY, metrics.LR, metrics.TRAIN_RETURN)
-"""The first of these that was logged says when iterations ended."""
+"""Metrics of which the first one logged tells when iterations ended."""
 
 _LARGEST_STRIDE = 64
-"""Steps that lie at most this far apart are counted iterations; further apart they are environment steps."""
+"""Largest distance of logged steps that count iterations; steps further apart are environment steps."""
 
 
 def by_iteration(points: Points, counted: bool | None = None, ends: Sequence[int] = ()) -> pd.DataFrame:

@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 74, 14, 14, 44
 
 COLOURS = 6
-"""Lines that can be told apart by colour; each has a dash pattern of its own as well."""
+"""Number of lines that can be told apart by colour; each has a separate dash pattern as well."""
 
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 2", "5 2")
 

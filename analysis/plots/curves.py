@@ -8,7 +8,7 @@ from unstuck.analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, Canvas, Scal
 from unstuck.records.axis import ITERATION
 
 MOST_POINTS = 400
-"""Of a line: more cannot be seen, and only make the page large."""
+"""Points of a line: more cannot be seen, and only make the page large."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from unstuck.analysis.programs import sweep_program
 from unstuck.analysis.words import number
 
 MOST_ARMS = 8
-"""Beside the control: more would take longer than they tell."""
+"""Number of arms beside the control: more would take longer than they tell."""
 
 _NAME_LENGTH = 88
 _TRIAGE_ACTIONS = {"allow", "block", "quarantine", "alert"}

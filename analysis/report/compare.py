@@ -18,7 +18,7 @@ _COMPARABLE = (
     *(metrics.VALUE_LOSS_EXCESS, metrics.EXPLAINED_VARIANCE_MC, metrics.ENTROPY, metrics.APPROX_KL),
     *(metrics.CLIP_FRACTION, metrics.UPDATE_NORM, metrics.SATURATED_SHARE),
 )
-"""What compares between runs; value losses do not (docs/metrics.md)."""
+"""Metrics that compare between runs; value losses do not (docs/metrics.md)."""
 
 
 def compare_document(compared: Comparison) -> Document:

@@ -21,7 +21,7 @@ from unstuck.analysis.sweep.trials import COMPLETED, PRUNED, VALUE_AND_RUNG, Swe
 from unstuck.analysis.words import counted, give_or_take, listed, number, span
 
 MOST_ROWS = 200
-"""Of the table of all trials."""
+"""Rows of the table of all trials, at most."""
 
 TOP = 10
 

@@ -32,16 +32,16 @@ from unstuck.records.score import value_of
 from unstuck.rl import metrics
 
 TOP_SHARE = 0.25
-"""Of the trials: those that PED-ANOVA calls good."""
+"""Share of the trials that PED-ANOVA calls good."""
 
 DASHBOARD_SHARE = 0.1
-"""Likewise in Optuna's dashboard, which leaves PED-ANOVA's default."""
+"""Share of the trials that Optuna's dashboard calls good: PED-ANOVA's default."""
 
 RESAMPLES = 20
 """Draws of the trials, with replacement, for the intervals."""
 
 TREES = 32
-"""Of fANOVA's forest."""
+"""Trees of fANOVA's forest."""
 
 LEAST = 8
 """Trials below which nothing is said: PED-ANOVA would compare with a single good one."""

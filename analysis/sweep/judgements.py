@@ -14,7 +14,7 @@ from unstuck.analysis.words import listed
 from unstuck.records.files import replace_text
 
 FILE = "champions.json"
-"""In a sweep's `report/`: a list of judgements, the oldest first."""
+"""File in a sweep's `report/`: a list of judgements, the oldest first."""
 
 OLD_FILE = "champion.json"
 """The one judgement that commit 3fefaf5 and earlier kept."""

@@ -14,7 +14,7 @@ from unstuck.rl import metrics
 COMPLETED, PRUNED, INFEASIBLE = "completed", "pruned", "infeasible"
 
 VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the evaluation at the rung alone"
-"""Why a pruned trial's value is another number than those in its reason."""
+"""Explanation why a pruned trial's value differs from the numbers in the reason."""
 
 
 @dataclass(frozen=True)

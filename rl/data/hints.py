@@ -16,7 +16,7 @@ from unstuck.rl.data.notation import ENOUGH, NOTATIONS, Notation, guess
 from unstuck.rl.data.raw import Categorical, RawFlows
 
 LEAK = 0.98
-"""Balanced accuracy of one column by itself from which it is named. The strongest columns of NSL-KDD (`src_bytes`,
+"""Balanced accuracy of one column alone from which the column is named. The strongest columns of NSL-KDD (`src_bytes`,
 `service`) have 0.92, of the phishing set 0.88; the label under another name has 1."""
 
 FEW_VALUES = 64  # numbers of at most so many different values are judged value by value too

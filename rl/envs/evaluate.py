@@ -17,7 +17,7 @@ from unstuck.rl.errors import ConfigError
 Act = Callable[[npt.NDArray[np.float32]], Actions]
 Results = dict[str, npt.NDArray[np.float64]]
 STEP_CAP = 10_000
-"""Steps after which an episode is cut off in an environment that has no time limit of its own."""
+"""Steps after which an episode is cut off in an environment without a time limit."""
 
 
 class Evaluator(Protocol):

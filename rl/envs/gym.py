@@ -100,4 +100,4 @@ def _as_float32(space: Space[Any]) -> Space[Any]:
 
 
 LaneEnv = LaneVectorEnv | GymVector
-"""What `rl.envs.make_vec` makes: lanes that step together; only a `LaneVectorEnv` can write down its state."""
+"""Result of `rl.envs.make_vec`: lanes that step together; only a `LaneVectorEnv` can save a state."""

@@ -13,13 +13,13 @@ from unstuck.rl.config import require
 from unstuck.rl.errors import ConfigError
 
 Actions = npt.NDArray[Any]
-"""Of L lanes, as the learner gives them: int64 `[L]` or `[L, d]`, counted from 0, or float32 `[L, d]`, unbounded."""
+"""Actions of L lanes from the learner: int64 `[L]` or `[L, d]`, counted from 0, or float32 `[L, d]`, unbounded."""
 
 MAX_FEATURES = 10_000
 """Numbers in an observation: more are an image, or a table of states that wants another method."""
 
 MAX_CHOICES = 1_000
-"""Logits of a policy, likewise."""
+"""Logits of a policy, at most."""
 
 
 def flatten_observations(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

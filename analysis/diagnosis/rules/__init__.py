@@ -54,4 +54,4 @@ RULES: tuple[Rule, ...] = (
     overfitting.RULE,
     targets_beyond.RULE,
 )
-"""In the order in which they are looked at, by stage."""
+"""Rules in the order of examination, by stage."""

@@ -10,7 +10,7 @@ LARGE, SMALL = 10.0, 0.1
 """Spread of advantages that are not normalised, beyond which settings of the policy's loss mean something else."""
 
 UNDECIDED, SETTLED = 0.9, 0.1
-"""Shares of the largest entropy: beyond these the bonus against the advantages, or these against it, have the say."""
+"""Shares of the largest entropy: above the first the entropy bonus decides alone, below the second the advantages."""
 
 NOTHING = 1e-6
 """Spread below which advantages are constant up to rounding."""

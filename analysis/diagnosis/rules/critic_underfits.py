@@ -14,10 +14,10 @@ GRACE = 0.25
 """Share of the run that a critic may take to catch up."""
 
 EXCESS = 0.15
-"""Share of the targets' variance by which the value loss lies above its floor."""
+"""Share of the targets' variance by which the value loss lies above the floor."""
 
 MISSED = 0.2
-"""By how much a regression from the observation explains more of the Monte Carlo return than the critic."""
+"""Share of the Monte Carlo return by which a regression from the observation explains more than the critic."""
 
 BLIND = 0.5
 """Share of what the regression explains below which the critic may be why a run is where it started."""

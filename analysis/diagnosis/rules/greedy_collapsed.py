@@ -12,7 +12,7 @@ SAME = 0.995
 """Share of the greedy decisions that are one action."""
 
 EVALUATIONS = 3
-"""How many in a row, up to the last."""
+"""Number of evaluations in a row, up to the last."""
 
 
 def examine(run: Signals) -> Finding | None:

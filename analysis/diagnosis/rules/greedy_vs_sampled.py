@@ -12,7 +12,7 @@ APART = 0.3
 """Share of actions, or of flagged flows, by which the two differ."""
 
 BEHIND = 0.25
-"""Share of what the sampled return has gained since its start by which the greedy one must lie below it."""
+"""Share of the sampled return's gain since the start by which the greedy return must lie below the sampled one."""
 
 LASTS = 3
 """Evaluations in a row that must be so where each decision stands alone, as in triage."""

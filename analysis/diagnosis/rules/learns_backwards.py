@@ -21,11 +21,11 @@ POINTS = 10
 """Returns on record before anything is said."""
 
 CLEAR = 3.0
-"""Standard errors by which the end must lie below the start, and by which the best stretch must not lie above it."""
+"""Standard errors by which the end must lie below the start, and by which no stretch may lie above the start."""
 
 SOON = 0.3
-"""Share of the run within which it must have begun to fall, by one standard error less: a policy that is moved by noise
-may drift below its start as well, though later."""
+"""Share of the run within which the return must have begun to fall, by one standard error less: a policy moved by
+noise may drift below its start as well, though later."""
 
 PLAIN = 10.0
 """A drop of so many needs no test for a trend: a curve that has reached its lowest level has none any more."""

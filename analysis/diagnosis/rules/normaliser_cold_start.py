@@ -11,8 +11,8 @@ BEGINNING = 0.1
 """Share of the run, 3 iterations at least and 20 at most."""
 
 SPIKE, NATURAL = 5.0, 1.0
-"""How far above its later level the value loss must have been; a normalised loss starts at 1 by nature, and a critic
-that learns brings it down from there."""
+"""Factor by which the value loss must have exceeded its later level; a normalised loss starts at 1 by nature, and a
+critic that learns brings the loss down from there."""
 
 LOST_ENTROPY = 0.3
 """Share of the largest entropy that the policy must have lost meanwhile to have been harmed."""

@@ -9,17 +9,17 @@ from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
 GAP = 0.05
-"""F1 on flows trained on minus F1 on others; below it is a little optimism."""
+"""F1 on flows trained on minus F1 on others; a smaller gap is a little optimism."""
 
 BY_HEART = 0.985
-"""An F1 on flows trained on that takes knowing them one by one, where F1 on others lies below it."""
+"""F1 on flows trained on that takes knowing the flows one by one, if F1 on others is lower."""
 
 WIDE = 0.15
 """A gap that hurts by itself. Between the two, F1 on others must have fallen: healthy runs memorise some flows too, and
 have been seen 0.09 apart while both rose."""
 
 OFTEN, SLIGHT = 150.0, 0.015
-"""How often each flow has been seen where a slight gap is one that more flows would close."""
+"""Times that each flow has been seen, and the gap, from which more flows would close a slight gap."""
 
 FEW_REPEAT = 0.2
 """Share of repeated observations from which the number of different ones is told well enough."""

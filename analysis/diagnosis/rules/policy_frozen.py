@@ -15,7 +15,7 @@ from unstuck.analysis.words import counted, number, percent
 from unstuck.rl import metrics
 
 STILL_KL = 1e-9
-"""Mean KL of an update below which it has moved nothing: what rounding leaves of ratios that are 1."""
+"""Mean KL of an update that has moved nothing: the rounding of ratios that are 1."""
 
 STILL_SHARES = 0.06
 """Total variation distance within which action shares of a thousand samples stay by chance and slow drift alone."""
@@ -24,10 +24,10 @@ RECENT = 4
 """So many updates in a row, up to the last, that moved nothing are no accident."""
 
 SETTLED = 0.1
-"""Share of the largest entropy below which a policy has settled on its actions: then nothing is left to move."""
+"""Share of the largest entropy below which a policy has settled on actions: then nothing is left to move."""
 
 MANY_ITERATIONS = 20
-"""Without KL. Healthy runs have left the uniform policy by then (measured on the triage of flows, lr 3e-4)."""
+"""Iterations needed without KL: healthy runs have left the uniform policy by then (measured on triage, lr 3e-4)."""
 
 
 @lru_cache(maxsize=16)

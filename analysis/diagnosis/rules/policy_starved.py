@@ -15,11 +15,11 @@ TRUNK_RATIO = 30.0
 """Value gradient over policy gradient from which the shared trunk hardly sees the policy."""
 
 TRUNK_TAKEN = 60.0
-"""The same from which it is a fault whatever the run shows: healthy runs on a shared trunk stay below 20."""
+"""Ratio of a shared trunk that is a fault for any score: healthy runs on a shared trunk stay below 20."""
 
 CLIP_RATIO = 1000.0
-"""The same with networks of their own, where only the clip connects them, and Adam makes up for most of it: on raw
-returns 600 has been seen in a run that learned, and 2,000 to 8,000 in ones that did not."""
+"""Ratio with separate networks, where only the clip connects the two, and Adam makes up for most of the ratio: on raw
+returns 600 has been seen in a run that learned, and 2,000 to 8,000 in runs that did not."""
 
 
 def examine(run: Signals) -> Finding | None:

@@ -14,7 +14,7 @@ CERTAIN = 0.9
 """Probability of a threat that flagging must not demand."""
 
 MISSES = 0.1
-"""By how much recall lies below precision where such a demand is met, and F1 pays for it."""
+"""Gap of recall below precision at which such a demand is met, at the cost of F1."""
 
 
 def examine(run: Signals) -> Finding | None:

@@ -9,7 +9,7 @@ from unstuck.analysis.words import counted, number, percent
 from unstuck.rl import metrics
 
 LEAST, MANY = 3, 5
-"""Seeds: so many to look at all, and to call it a fault."""
+"""Number of seeds needed to look at all, and to call two groups a fault."""
 
 GAP = 0.5
 """Share of the distance from the worst to the best seed that lies between the two groups."""

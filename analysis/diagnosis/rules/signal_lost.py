@@ -39,14 +39,14 @@ LEARNED = 0.3
 0.1 has been seen to bring healthy runs half of the way."""
 
 COLLAPSED, AT_ONCE = 0.1, 0.12
-"""An entropy below this share of its maximum, within this share of the run."""
+"""Share of the largest entropy below which, and share of the run within which, entropy collapsed at once."""
 
 PAID = 0.3
 """Share of the way from the best constant action to a perfect policy that the return must not have gone: where it has,
 something is learned, and F1 is measured wrongly."""
 
 FORESEEN = 0.05
-"""Share of the returns' variance that must be foreseen from observations to say that they carry something."""
+"""Share of the returns' variance that must be foreseen from observations to say that observations carry something."""
 
 
 def examine(run: Signals) -> Finding | None:

@@ -13,7 +13,7 @@ from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
 TOO_MUCH = 1.25
-"""How many times an episode's return the critic's targets may be on average."""
+"""Factor of an episode's return that the critic's targets may reach on average."""
 
 LONG_HORIZON = 0.995
 """Above this gamma, even the episodes of `NEVER_BEYOND` that are cut off are shorter than the horizon."""

@@ -11,7 +11,7 @@ SATURATED = 0.3
 """Share of the hidden units' activations beyond 0.97 at the end."""
 
 NEARLY_ALL = 0.7
-"""A share that is a fault whatever the score: healthy runs stay below 0.25."""
+"""Share that is a fault for any score: healthy runs stay below 0.25."""
 
 GROWN = 0.15
 """Growth that training alone accounts for."""

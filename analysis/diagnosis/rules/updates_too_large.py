@@ -15,13 +15,13 @@ LARGE_CHANGE, WITH_KL = 0.08, 0.012
 """Relative change of the parameters by one update, and the KL that must come with it; healthy runs: 7e-3 to 4e-2."""
 
 VERY_LARGE_KL = 0.06
-"""A fault whatever the score does meanwhile."""
+"""Mean KL that is a fault for any score."""
 
 SATURATED = 0.35
 """Share of the hidden units' activations beyond 0.97."""
 
 MEMORISED = 0.1
-"""By how much a normalised value loss may lie below its floor: the loss is measured on what is being trained on."""
+"""Distance that a normalised value loss may lie below the floor: the loss is measured on samples in training."""
 
 
 def examine(run: Signals) -> Finding | None:

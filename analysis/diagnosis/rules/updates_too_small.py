@@ -20,19 +20,19 @@ SMALL_CHANGE, WITH_KL = 2e-3, 5e-5
 4e-2, and by 3e-3 with few epochs and parameters that have grown."""
 
 LOW_LIMIT = 1e-3
-"""A target_kl below what updates usually move; where KL lies at it, it is what keeps updates small."""
+"""target_kl below the usual KL of updates; where KL lies at the limit, the limit keeps updates small."""
 
 NEVER_USUAL = 3e-4
-"""A target_kl so low that it is a fault even where the policy has made up its mind."""
+"""target_kl so low that the limit is a fault even where the policy has decided."""
 
 AT_LIMIT = 0.25
-"""Share of target_kl above which the mean KL of an update's steps lies at it; 0 where the second step was over it."""
+"""Share of target_kl from which the mean KL of an update lies at the limit; 0 where the second step exceeded it."""
 
 SETTLED_ENTROPY = 0.5
-"""Share of the largest entropy below which a policy has made up its mind, and small updates are to be expected."""
+"""Share of the largest entropy below which a policy has decided, and small updates are to be expected."""
 
 ANNEALED = 0.3
-"""Share of the set rate below which a schedule has brought it down so far that small steps are what was asked for."""
+"""Share of the set rate below which a schedule has annealed the rate so far that small steps were asked for."""
 
 GRACE = 8
 """Iterations that say nothing yet."""

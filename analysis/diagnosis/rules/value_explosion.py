@@ -12,13 +12,13 @@ START = 3
 """Iterations whose median is the start."""
 
 FACTOR = 20.0
-"""How far above its start the value loss must end."""
+"""Factor by which the value loss must end above the start."""
 
 FLOOR = 1.0
 """Explosions are measured from at least this level: on raw returns whose rewards are rare a loss starts near 0."""
 
 STEADY = 2.0
-"""A value loss whose largest value is within this factor of its median is steady."""
+"""Factor of the median within which the largest value of a steady value loss lies."""
 
 
 def examine(run: Signals) -> Finding | None:

@@ -14,7 +14,7 @@ HIGH = 0.5
 """A floor above this share of the targets' variance is worth knowing of."""
 
 FITTED = "as a loss is measured while the critic fits the same steps, and the floor on steps left out"
-"""Why a value loss can lie below its floor, and its excess below 0."""
+"""Reason why a value loss can lie below the floor, and the excess below 0."""
 
 AT_THE_FLOOR = 0.05
 """An excess below this share of the targets' variance is no more than the floor's own uncertainty."""

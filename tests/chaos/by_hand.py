@@ -50,7 +50,7 @@ CONFIG = SweepConfig(
 )
 
 
-def tune(config: SweepConfig, driver: Driver, slots: int, data: FlowData | None, *_: Any) -> None:
+def tune(config: SweepConfig, data: FlowData | None, slots: int, driver: Driver, *_: Any) -> None:
     """In Ray Tune's place: one period of each running trial in turn."""
     running: dict[int, Training] = {}
     while True:
@@ -95,7 +95,7 @@ def sweep(folder: Path, slots: int, name: str = "tiny", resume: bool = False, ki
             os.kill(os.getpid(), signal.SIGKILL)
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
-    run._tune = tune
+    run.tune_trials = tune
     config = replace(
         CONFIG,
         sweep=replace(CONFIG.sweep, name=name, folder=str(folder)),

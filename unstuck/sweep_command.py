@@ -54,9 +54,8 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
             composed.append(check_and_freeze(cfg, line.given))
 
     compose.__module__ = "unstuck.sweep"  # Hydra names the job by its last word
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors, instead of printing them
     with exit_with_one_line(program, arguments):
-        with readable_errors():
+        with readable_errors(), _hydra_raising():
             line = read_arguments(arguments, beside)
             sys.argv[1:] = line.words  # where Hydra reads them
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()
@@ -66,3 +65,16 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
 
             return run_sweep(config, arguments, idle)
     return 0
+
+
+@contextmanager
+def _hydra_raising() -> Iterator[None]:
+    """Have Hydra raise its errors inside the block, instead of printing them."""
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before

@@ -19,3 +19,7 @@ class StartupError(SweepError):
 
 class TrackingError(Exception):
     """Error: the tracker cannot be written. The sweep can go on, and write missing records later from the ledger."""
+
+
+class ExtensionError(SweepError):
+    """Error: another package's rule, judge, sampler or data source cannot be used; the message names the package."""

@@ -6,13 +6,18 @@ The comment behind each field gives its meaning and a typical range. Hydra's sch
 
 import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any
 
 from unstuck.rl.errors import ConfigError
 
 SOURCES = ("synthetic", "nsl_kdd", "csv")
+OTHER_SOURCES: list[Callable[[], Iterable[str]]] = []
+"""Functions that list names of other packages' data sources, each asked when a name is none of ours."""
+
 ORDERS = ("shuffled", "stream")
 DECIMALS = (".", ",")
 THOUSANDS = (",", ".", "'", " ")
@@ -44,7 +49,7 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 class DataConfig:
     """Source of the flows and the split into parts; see `rl.data.load_flows`."""
 
-    source: str = "synthetic"  # synthetic | nsl_kdd | csv
+    source: str = "synthetic"  # synthetic | nsl_kdd | csv | one of another package's (docs/extending.md)
     path: str | None = None  # the file, for nsl_kdd and csv; .gz is read as it is
     label: str | None = None  # csv: the column that says what a row is
     benign: tuple[str, ...] = ()  # csv: the values of `label` that are no threat
@@ -62,9 +67,10 @@ class DataConfig:
     fingerprint: str | None = None  # first digits of the fingerprint that the flows must have; null: any flows
 
     def __post_init__(self) -> None:
-        one_of("data.source", self.source, SOURCES)
+        if self.source not in SOURCES:
+            one_of("data.source", self.source, (*SOURCES, *chain.from_iterable(names() for names in OTHER_SOURCES)))
         one_of("data.order", self.order, ORDERS)
-        if self.source != "synthetic":
+        if self.source in ("nsl_kdd", "csv"):
             require(self.path is not None, f"data.path must name a file for data={self.source}; add data.path=FILE")
         if self.source == "csv":
             require(bool(self.label), "data.label must name the label column for data=csv; add data.label=COLUMN")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Unexamined
 from unstuck.analysis.diagnosis.questions import WOULD_TELL
-from unstuck.analysis.diagnosis.rules import RULES
+from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
 
@@ -17,7 +17,7 @@ def diagnose(history: History) -> Diagnosis:
     """Apply all rules to a run; findings come in the order of causes, the most basic one first."""
     run = Signals(history)
     ranked, unexamined = [], []
-    for rule in RULES:
+    for rule in load_rules():
         missing = tuple(group for group in rule.needs if not any(_recorded(run, name) for name in group))
         if missing:
             unexamined.append(Unexamined(rule, missing))

@@ -1,6 +1,7 @@
 """Flows to train and judge on, from any source: read, split, encode."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -17,16 +18,29 @@ from unstuck.rl.data.split_as_they_fit import split_as_they_fit
 from unstuck.rl.data.synthetic import generate
 from unstuck.rl.data.table import read_csv
 from unstuck.rl.data.types import FlowData, Flows
-from unstuck.rl.errors import LittleLeftError
+from unstuck.rl.errors import DataError, LittleLeftError
 from unstuck.rl.seeding import child
 
-__all__ = ["AS_THEY_FIT", "BY_SIZE", "FlowData", "Flows", "fingerprint", "load_flows"]
+__all__ = ["AS_THEY_FIT", "BY_SIZE", "SOURCES", "FlowData", "Flows", "Reader", "fingerprint", "load_flows"]
 
 BY_SIZE, AS_THEY_FIT = "by_size", "as_they_fit"
 """Ways to split shuffled flows: see `rl.data.split.split_by_size` and `rl.data.split_as_they_fit`."""
 
 
-def load_flows(config: DataConfig, split: str = BY_SIZE) -> FlowData:
+Reader = Callable[[DataConfig], RawFlows]
+"""A data source: reads or makes the flows that the settings ask for."""
+
+
+def read_synthetic(config: DataConfig) -> RawFlows:
+    """Generate flows, with a generator of random numbers of their own."""
+    return generate(config, np.random.default_rng(child(SeedSequence(config.seed), 0)))
+
+
+SOURCES: Mapping[str, Reader] = {"synthetic": read_synthetic, "nsl_kdd": read_nsl_kdd, "csv": read_csv}
+"""Our data sources, by `data.source`."""
+
+
+def load_flows(config: DataConfig, split: str = BY_SIZE, sources: Mapping[str, Reader] = SOURCES) -> FlowData:
     """Read or generate flows, split the flows three ways, and encode each part by statistics of the training part.
 
     The same configuration always gives the same flows.
@@ -34,15 +48,14 @@ def load_flows(config: DataConfig, split: str = BY_SIZE) -> FlowData:
     Args:
         config: Source of the flows, and their number for evaluation.
         split: Way to keep equal vectors in one part, in shuffled order: `BY_SIZE`, or `AS_THEY_FIT` as in old sweeps.
+        sources: Data sources by name, those of other packages too.
 
     Raises:
         DataError: The data cannot be used as asked; the message states the rule, the value and the remedy.
         ConfigError: The settings of the generator contradict each other.
     """
-    generator_rng, split_rng, hints_rng = (
-        np.random.default_rng(child(SeedSequence(config.seed), index)) for index in range(3)
-    )
-    raw = _read(config, generator_rng)
+    split_rng, hints_rng = (np.random.default_rng(child(SeedSequence(config.seed), index)) for index in (1, 2))
+    raw = _read(config, sources)
     known = () if config.source == "synthetic" else hints(raw, Notation(config.decimal, config.thousands), hints_rng)
     share = None if config.source == "synthetic" else config.threat_share  # generated with its share already
     vectors, alone = None, 0
@@ -76,9 +89,10 @@ def fingerprint(data: FlowData) -> str:
     return digest.hexdigest()
 
 
-def _read(config: DataConfig, rng: np.random.Generator) -> RawFlows:
-    if config.source == "nsl_kdd":
-        return read_nsl_kdd(config)
-    if config.source == "csv":
-        return read_csv(config)
-    return generate(config, rng)
+def _read(config: DataConfig, sources: Mapping[str, Reader]) -> RawFlows:
+    if config.source not in sources:
+        raise DataError(f"data.source must be one of {', '.join(sources)} here, got {config.source!r}")
+    raw = sources[config.source](config)
+    if not isinstance(raw, RawFlows):
+        raise DataError(f"data.source={config.source} must return RawFlows (unstuck.rl.data.raw), got {raw!r:.100}")
+    return raw

@@ -57,8 +57,8 @@ _MLFLOW = ("tracking.mlflow_url", "tracking.mlflow_experiment")
 CONDITIONS = (
     Condition(("data",), "env.id", _is(TRIAGE), "take env=triage"),
     Condition(("data.path",), "data.source", _is_not("synthetic"), "take data=csv or data=nsl_kdd"),
-    Condition(_TABLE, "data.source", _is("csv"), "take data=csv"),
-    Condition(_SYNTHETIC, "data.source", _is("synthetic"), "take data=synthetic"),
+    Condition(_TABLE, "data.source", _is_not("synthetic", "nsl_kdd"), "take data=csv"),
+    Condition(_SYNTHETIC, "data.source", _is_not("csv", "nsl_kdd"), "take data=synthetic"),
     Condition(_TRIAGE, "env.id", _is(TRIAGE), "take env=triage"),
     Condition(("env.eval_episodes",), "env.id", _is_not(TRIAGE), "name another env.id"),
     Condition(("env.vectorization",), "env.id", _is_not(TRIAGE, CARTPOLE), "name another env.id"),

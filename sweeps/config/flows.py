@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from unstuck.records import extensions
 from unstuck.records.errors import SweepError
 from unstuck.rl.config import TRIAGE
-from unstuck.rl.data import AS_THEY_FIT, BY_SIZE, FlowData, fingerprint, load_flows
+from unstuck.rl.data import AS_THEY_FIT, BY_SIZE, SOURCES, FlowData, Reader, fingerprint, load_flows
 from unstuck.sweeps.config.settings import FORMAT, SweepConfig
 
 DATA = "data"
@@ -24,15 +25,26 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
 
     Raises:
         DataError, ConfigError: The data cannot be used as asked.
-        SweepError: The flows are not those that `data.fingerprint` names.
+        SweepError: The flows are not those that `data.fingerprint` names, or a data source cannot be used.
     """
     if config.env.id != TRIAGE:
         return None, None
-    data = load_flows(config.data, AS_THEY_FIT if config.format == 1 else BY_SIZE)
+    data = load_flows(config.data, AS_THEY_FIT if config.format == 1 else BY_SIZE, load_sources())
     now, wanted = fingerprint(data), config.data.fingerprint
     if wanted is not None and not now.startswith(wanted):
         raise other_flows_error(config, f"those that data.fingerprint names, {shorten_fingerprint(wanted)}", now)
     return data, now
+
+
+def load_sources() -> dict[str, Reader]:
+    """Load all data sources by name: ours, and those that other packages add.
+
+    Raises:
+        ExtensionError: An entry point of `unstuck.data_sources` cannot be used.
+    """
+    wanted = "a function of DataConfig that returns RawFlows"
+    found = extensions.load_extensions(extensions.DATA_SOURCES, SOURCES, callable, wanted)
+    return {one.name: one.value for one in found}
 
 
 def describe_data(data: FlowData | None) -> list[str]:

@@ -4,14 +4,18 @@ import math
 import re
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from unstuck.records import extensions
 from unstuck.records.reference import SweepReference
 from unstuck.records.urls import sqlite_url
-from unstuck.rl.config import MODULE_AND_ID, DataConfig, EnvConfig, PPOConfig, one_of, require
+from unstuck.rl.config import MODULE_AND_ID, OTHER_SOURCES, DataConfig, EnvConfig, PPOConfig, one_of, require
 from unstuck.rl.metrics import EVAL, EVAL_RETURN
+
+OTHER_SOURCES.append(partial(extensions.other_names, extensions.DATA_SOURCES))  # `rl` imports no room of ours
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TAKEN = ("mlflow.db", "optuna.db", "mlflow-artifacts")
@@ -82,12 +86,13 @@ def metric_meant(name: str) -> str:
 class SamplerConfig:
     """Settings of the sampler, which proposes configurations (`sampler.*`)."""
 
-    name: str = "tpe"  # tpe | random | points
+    name: str = "tpe"  # tpe | random | points | one of another package's (docs/extending.md)
     num_startup_trials: int = 10  # tpe: random draws before the model; 5 to 20
     points: tuple[dict[str, Any], ...] = ()  # changes to the configuration, one trial each, before any is proposed
 
     def __post_init__(self) -> None:
-        one_of("sampler.name", self.name, SAMPLERS)
+        if self.name not in SAMPLERS:
+            one_of("sampler.name", self.name, (*SAMPLERS, *extensions.other_names(extensions.SAMPLERS)))
         require(
             self.num_startup_trials >= 1,
             f"sampler.num_startup_trials must be at least 1, got {self.num_startup_trials}",

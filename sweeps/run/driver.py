@@ -25,13 +25,13 @@ from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.explain.diagnoses import Diagnoses
 from unstuck.sweeps.mirror import open_run
+from unstuck.sweeps.run.judges import make_judges
 from unstuck.sweeps.run.settings_in_force import SettingsInForce
 from unstuck.sweeps.run.startup import Startup
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.stopping.asha import Asha
-from unstuck.sweeps.stopping.health import HealthRules
-from unstuck.sweeps.stopping.judge import Judge, LastStep, first_verdict
+from unstuck.sweeps.stopping.judge import first_verdict
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 from unstuck.sweeps.worker.assignment import DISK_FULL, Assignment
 
@@ -72,14 +72,9 @@ class Driver:
         self._folder = config.own_folder
         self._owner = owner(self._folder)
         self._axis, self._budget = space.axis(config), space.budget(config)
-        self._settings_in_force = SettingsInForce(self._budget)
-        self._asha = Asha(config, self._axis) if config.scheduler.name == "asha" else None
-        self._judges: tuple[Judge, ...] = (
-            self._settings_in_force,
-            HealthRules(config.health, config.sweep.metric, self._axis),
-            *([self._asha] if self._asha else []),
-            LastStep(self._axis),
-        )
+        self._judges = make_judges(config, self._axis)
+        self._judges_of_replay = [judge for judge in self._judges if isinstance(judge, SettingsInForce)]
+        self._asha = next((judge for judge in self._judges if isinstance(judge, Asha)), None)
         self._diagnoses = Diagnoses(progress.warn, self._budget)
         self._running: dict[int, LiveTrial] = {}
         self._proposed = 0
@@ -261,7 +256,7 @@ class Driver:
             return trial.decision[1]
         # A rung is judged once: more trials may have reached the rung since.
         judged_before = step <= trial.last_judged_before_resume
-        verdict = first_verdict([self._settings_in_force] if judged_before else self._judges, trial, period)
+        verdict = first_verdict(self._judges_of_replay if judged_before else self._judges, trial, period)
         if verdict and verdict.outcome is Outcome.STUCK:
             verdict = self._diagnoses.refresh(trial).explain(verdict)
         if len(trial.rungs) > num_rungs:

@@ -17,8 +17,10 @@ from unstuck.sweeps.config.flows import describe_data, load_data, name_flows
 from unstuck.sweeps.config.identity import adopt_recorded_id
 from unstuck.sweeps.config.settings import ResourcesConfig, SweepConfig
 from unstuck.sweeps.ray_tune.cluster import join_cluster
+from unstuck.sweeps.run.judges import load_judges
 from unstuck.sweeps.run.points import Plan, plan_points
 from unstuck.sweeps.screen.summary import print_text
+from unstuck.sweeps.search.sampler import find_sampler
 from unstuck.sweeps.worker.memory import require_memory
 
 
@@ -63,6 +65,8 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
         config = adopt_recorded_id(config)
         _allow_idle(idle, config.format, console)
     _check_metric(config)
+    load_judges()  # refuses what another package does wrong
+    find_sampler(config.sampler.name)
     plan = plan_points(config)
     data, flows = load_data(plan.config)
     config = replace(name_flows(plan.config, flows), resume=None, retry=None)

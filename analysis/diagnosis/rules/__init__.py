@@ -1,6 +1,9 @@
 """Rules of diagnosis, one in each module: what each looks for, with which evidence, causes and remedies."""
 
-from unstuck.analysis.diagnosis.finding import Rule
+from dataclasses import replace
+from functools import cache
+
+from unstuck.analysis.diagnosis.finding import Finding, Rule
 from unstuck.analysis.diagnosis.rules import (
     advantage_scale,
     bug_gate,
@@ -27,6 +30,11 @@ from unstuck.analysis.diagnosis.rules import (
     value_explosion,
     value_floor,
 )
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.errors import AnalysisError
+from unstuck.records import extensions
+from unstuck.records.errors import ExtensionError
+from unstuck.records.extensions import Extension
 
 RULES: tuple[Rule, ...] = (
     bug_gate.RULE,
@@ -55,3 +63,46 @@ RULES: tuple[Rule, ...] = (
     targets_beyond.RULE,
 )
 """Rules in the order of examination, by stage."""
+
+
+@cache
+def load_rules() -> tuple[Rule, ...]:
+    """Load all rules: ours, then those that other packages add by the entry point `unstuck.rules`.
+
+    Raises:
+        AnalysisError: A rule of another package cannot be used; the message names the package.
+    """
+    try:
+        found: tuple[Extension[Rule], ...] = extensions.load_extensions(
+            extensions.RULES,
+            {rule.name: rule for rule in RULES},
+            lambda value: isinstance(value, Rule),
+            "a Rule (unstuck.analysis.diagnosis.finding)",
+        )
+    except ExtensionError as error:
+        raise AnalysisError(str(error)) from error
+    for one in found:
+        if one.name != one.value.name:
+            raise AnalysisError(
+                f"a rule must have the name of its entry point, {one.name}, got {one.value.name} "
+                f"from package {one.package}"
+            )
+    return tuple(one.value if one.is_ours else _named_when_failing(one) for one in found)
+
+
+def _named_when_failing(one: Extension[Rule]) -> Rule:
+    """Return a rule of another package that names the package when the rule fails."""
+
+    def examine(run: Signals) -> Finding | None:
+        try:
+            finding = one.value.examine(run)
+        except Exception as error:  # whatever another package may raise
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise AnalysisError(f"rule {one.name} of package {one.package} failed: {reason}") from error
+        if finding is None or isinstance(finding, Finding):
+            return finding
+        raise AnalysisError(
+            f"rule {one.name} of package {one.package} must return a Finding or None, got {finding!r:.100}"
+        )
+
+    return replace(one.value, examine=examine)

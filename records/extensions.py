@@ -1,0 +1,126 @@
+"""Load extensions, ours and others': rules, judges, samplers and data sources, by name (docs/extending.md).
+
+Ours come from a table in the code, since a checkout has no installed metadata; those of other packages are found by
+entry points. Both pass the same checks.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from unstuck.records.errors import ExtensionError
+
+RULES, JUDGES, SAMPLERS, DATA_SOURCES = "unstuck.rules", "unstuck.judges", "unstuck.samplers", "unstuck.data_sources"
+"""Groups of entry points."""
+
+OURS = "unstuck"
+"""Name of our own package, whose entry points the tables in the code replace."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Extension(Generic[T]):
+    """One extension.
+
+    Attributes:
+        name: Name by which settings and reports refer to the extension.
+        value: The extension itself, of the kind that the group wants.
+        package: Package that brings the extension.
+    """
+
+    name: str
+    value: T
+    package: str
+
+    @property
+    def is_ours(self) -> bool:
+        """True for an extension of this package."""
+        return self.package == OURS
+
+
+def load_extensions(
+    group: str, ours: Mapping[str, T], fits: Callable[[object], bool], wanted: str
+) -> tuple[Extension[T], ...]:
+    """Load all extensions of a group: ours in the order of the table, then others' in the order of package and name.
+
+    Args:
+        group: Group of entry points.
+        ours: Our extensions by name.
+        fits: Function that tells if a value is of the kind that the group wants.
+        wanted: This kind in words, for the message.
+
+    Raises:
+        ExtensionError: An extension cannot be imported, is of another kind, or has a name that is taken; the message
+            names the package.
+
+    Example:
+        >>> found = load_extensions("unstuck.examples", {"twice": lambda x: 2 * x}, callable, "a function")
+        >>> found[0].name, found[0].package
+        ('twice', 'unstuck')
+        >>> load_extensions("unstuck.examples", {"twice": 2}, callable, "a function")
+        Traceback (most recent call last):
+        ...
+        unstuck.records.errors.ExtensionError: twice in unstuck.examples must be a function, got 2 from package unstuck
+    """
+    others = ((entry.name, _import(entry, group), package_of(entry)) for entry in find_others(group))
+    return check_extensions(group, [*((name, value, OURS) for name, value in ours.items()), *others], fits, wanted)
+
+
+def check_extensions(
+    group: str, found: Iterable[tuple[str, object, str]], fits: Callable[[object], bool], wanted: str
+) -> tuple[Extension[T], ...]:
+    """Refuse an extension of another kind, and a name that two extensions have.
+
+    Args:
+        group: Group of entry points.
+        found: Name, value and package of each extension.
+        fits: As in `load_extensions`.
+        wanted: As in `load_extensions`.
+
+    Raises:
+        ExtensionError: Naming the extension and the package.
+    """
+    packages: dict[str, str] = {}
+    checked = []
+    for name, value, package in found:
+        if name in packages:
+            raise ExtensionError(
+                f"names in {group} must differ, got {name} from package {packages[name]} and from package {package}; "
+                "uninstall one of the two, or rename its entry point"
+            )
+        if not fits(value):
+            raise ExtensionError(f"{name} in {group} must be {wanted}, got {value!r:.100} from package {package}")
+        packages[name] = package
+        checked.append(Extension(name, value, package))
+    return tuple(checked)  # type: ignore[arg-type]  # fits has told
+
+
+def other_names(group: str) -> tuple[str, ...]:
+    """List the names of other packages' extensions of a group, without importing one."""
+    return tuple(entry.name for entry in find_others(group))
+
+
+@cache
+def find_others(group: str) -> tuple[EntryPoint, ...]:
+    """Find the entry points of a group in all installed packages but ours."""
+    found = [entry for entry in entry_points(group=group) if package_of(entry) != OURS]
+    return tuple(sorted(found, key=lambda entry: (package_of(entry), entry.name)))
+
+
+def package_of(entry: EntryPoint) -> str:
+    """Return the name of the package that an entry point belongs to."""
+    return entry.dist.name if entry.dist else "of unknown name"
+
+
+def _import(entry: EntryPoint, group: str) -> object:
+    try:
+        return entry.load()
+    except Exception as error:  # whatever an import may raise; it is the other package's
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ExtensionError(
+            f"{entry.name} in {group} cannot be imported from {entry.value} of package {package_of(entry)}: {reason}; "
+            "mend or uninstall the package"
+        ) from error

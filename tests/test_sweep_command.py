@@ -1,4 +1,4 @@
-"""The command itself, as a process of its own: what it refuses, it refuses before anything is written."""
+"""The sweep command refuses what it refuses before anything is written."""
 
 import os
 import subprocess
@@ -51,12 +51,12 @@ def sweep(folder: Path, *arguments: str, traceback: bool = False) -> subprocess.
     ],
 )
 def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing_behind(
-    tmp_path: Path, arguments: list[str], message: str
+    command: Command, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    done = sweep(tmp_path, *arguments)
-    assert done.stderr.startswith(f"sweep.py: error: {message}")
-    assert done.stderr.count("\n") == 1
-    assert (done.returncode, done.stdout) == (2, "")
+    done = command(*arguments)
+    assert done.err.startswith(f"sweep.py: error: {message}")
+    assert done.err.count("\n") == 1
+    assert (done.code, done.out) == (2, "")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -77,14 +77,14 @@ LOGGED = "{root: {handlers: [x]}, handlers: {x: {class: logging.FileHandler, fil
         "ppo: !!python/object/apply:logging.FileHandler [called]",
     ],
 )
-def test_nothing_that_an_experiment_names_is_called(tmp_path: Path, written: str) -> None:
+def test_nothing_that_an_experiment_names_is_called(command: Command, tmp_path: Path, written: str) -> None:
     file = tmp_path / "mine" / "experiment" / "x.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(f"# @package _global_\n{written}\n")
-    done = sweep(tmp_path, "--config-dir", "mine", "+experiment=x")
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("sweep.py: error: ")
-    assert done.stderr.count("\n") == 1
+    done = command("--config-dir", "mine", "+experiment=x")
+    assert done.code == 2, done.err
+    assert done.err.startswith("sweep.py: error: ")
+    assert done.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -40,6 +40,7 @@ def check(accident: str, results: list[dict[str, Any]], same: bool = True) -> No
         assert [result["at"] for result in killed if not result["same"]] == []
 
 
+@pytest.mark.chaos
 def test_killed_before_a_few_commits(tmp_path: Path) -> None:
     check("killed_before_a_few_commits", by_hand(tmp_path, "--first", 20, "--every", 60))
 

@@ -61,6 +61,7 @@ def kill_somewhen(killed: Sweep, process, draws: random.Random) -> None:
     process.kill()
 
 
+@pytest.mark.chaos
 def test_driver_killed_again_while_it_goes_on(sweep: Maker) -> None:
     """Twice in training, the second time in a resume; the third process ends the sweep."""
     killed, draws = sweep(*TINY, "ppo.num_iterations=30"), random.Random(0)

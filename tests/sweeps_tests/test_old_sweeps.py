@@ -48,6 +48,7 @@ def test_reading_an_old_sweep_gives_it_no_id_and_changes_nothing(command, old_sw
     assert tables(runs / "mlflow.db") == rows
 
 
+@pytest.mark.slow
 def test_a_repair_gives_an_old_sweep_its_id_and_finds_what_was_moved(command, old_sweeps):
     """Written by MLflow's own models: look at `records.mlflow.place` for another version."""
     assert mlflow.__version__.startswith("3.")

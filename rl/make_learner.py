@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from numpy.random import SeedSequence
 from unstuck.rl.budget import Budget
-from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
-from unstuck.rl.data.types import FlowData, Flows
+from unstuck.rl.config import TRIAGE, EnvConfig, PPOConfig
+from unstuck.rl.data.types import FlowData
 from unstuck.rl.envs import action_names, make_evaluator, make_vec
 from unstuck.rl.learner import Learner, Member
 from unstuck.rl.seeding import as_int, child
@@ -17,8 +17,6 @@ def make_learner(
     seeds: Sequence[SeedSequence],
     evaluation_seed: SeedSequence,
     data: FlowData | None = None,
-    judged_by: Flows | None = None,
-    order: str = DataConfig.order,
     budget: Budget | None = None,
 ) -> Learner:
     """Make a learner with one member per seed, all of one configuration.
@@ -28,17 +26,15 @@ def make_learner(
         env: The environment.
         seeds: Seeds of the members, one each.
         evaluation_seed: Seed of the episodes that evaluations play; triage judges given flows instead.
-        data: Flows to train on, for triage.
-        judged_by: Flows to evaluate on; None: the validation part.
-        order: Order of the flows, `DataConfig.order`.
+        data: Flows for triage: the training part trains, the validation part evaluates.
         budget: Budget of the members; None: as `config` says.
     """
     members = [Member(config, seed) for seed in seeds]
     lanes = [seed for member in members for seed in member.lane_seeds()]
-    vector = make_vec(env, lanes, data, order)
+    vector = make_vec(env, lanes, data)
     flows, trained_on = None, None
     if env.id == TRIAGE and data is not None:
-        flows = data.validation if judged_by is None else judged_by
+        flows = data.validation
         trained_on = data.train.select_evenly(len(flows))
     episodes = [as_int(child(evaluation_seed, episode)) for episode in range(env.eval_episodes)]
     evaluator = make_evaluator(env, flows, episodes, trained_on)

@@ -5,6 +5,7 @@ the control are trained again on seeds of another block, and read the test part 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -109,9 +110,7 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
         config.env,
         member_seeds(config.sweep.seed, seeds, block="test"),
         evaluation_seed(config.sweep.seed, block="test evaluation"),
-        data,
-        data.test if data else None,
-        config.data.order,
+        replace(data, validation=data.test) if data else None,
         budget,
     )
     evaluations = []

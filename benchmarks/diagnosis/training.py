@@ -163,7 +163,7 @@ def _learner(arm: Arm) -> Learner:
         data = arm.planted.data(data)
     number = crc32(f"{DRAWN_BY} {arm.pair} {arm.form}".encode())  # another draw is of other runs, too
     seeds, judged = member_seeds(number, SEEDS), evaluation_seed(number)
-    learner = make_learner(world.ppo, world.env, seeds, judged, data, order=world.data.order)
+    learner = make_learner(world.ppo, world.env, seeds, judged, data)
     for plant in arm.planted.learner:
         learner = plant(learner)
     return learner

@@ -76,7 +76,7 @@ def load_flows(config: DataConfig, split: str = BY_SIZE, sources: Mapping[str, R
     summary = report(config, raw, features, [part.threat for part in (train, validation, test)], known)
     if vectors is not None:
         summary = replace(summary, vectors=len(np.unique(vectors[np.concatenate(rows)])), alone=alone)
-    return FlowData(train, validation, test, tuple(feature.name for feature in features), summary)
+    return FlowData(train, validation, test, tuple(feature.name for feature in features), summary, config.order)
 
 
 def fingerprint(data: FlowData) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from unstuck.rl.config import DataConfig
 from unstuck.rl.data.report import LoadReport
 
 
@@ -43,6 +44,7 @@ class FlowData:
         test: Flows read once, by the champion stage.
         feature_names: Names of the columns of `features`.
         report: Fate of the source's rows and columns; None where the flows have none.
+        order: Order of the flows in training episodes: `shuffled` or `stream`, as `DataConfig.order`.
     """
 
     train: Flows
@@ -50,6 +52,7 @@ class FlowData:
     test: Flows
     feature_names: tuple[str, ...]
     report: LoadReport | None = None
+    order: str = DataConfig.order
 
     @property
     def num_features(self) -> int:

@@ -21,7 +21,7 @@ __all__ = ["Actions", "Evaluator", "LaneEnv", "action_names", "make_evaluator", 
 gymnasium.register(TRIAGE, entry_point="unstuck.rl.envs.triage:TriageEnv")
 
 
-def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order: str = "shuffled") -> LaneEnv:
+def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> LaneEnv:
     """Make lanes to train in; `reset(seed=list(seeds))` starts the lanes.
 
     `rl.envs.lanes` describes the returned values.
@@ -29,8 +29,7 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order:
     Args:
         env: The environment.
         seeds: Seeds of the lanes, one each; all lanes of all members of a trial step together.
-        data: Triage: the flows; episodes are drawn from the training part.
-        order: Triage: `shuffled` or `stream`, from `DataConfig.order`.
+        data: Triage: the flows; episodes are drawn from the training part, in the order of the flows.
 
     Raises:
         ConfigError: Triage has no data or too little, or the environment is unknown or not supported.
@@ -39,7 +38,7 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None, order:
         return make_gym_vec(env.id, len(seeds), env.vectorization)
     if data is None:
         raise ConfigError(f"{TRIAGE} needs flows to draw from, got none; pass data=rl.data.load_flows(...)")
-    return TriageVectorEnv(len(seeds), data.train, env, order)
+    return TriageVectorEnv(len(seeds), data.train, env, data.order)
 
 
 def action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:

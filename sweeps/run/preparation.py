@@ -72,7 +72,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     config = replace(name_flows(plan.config, flows), resume=None, retry=None)
     for line in describe_data(data):
         print_text(line, console)
-    make_vec(config.env, [0], data, config.data.order).close()  # refuses an environment that no learner can act in
+    make_vec(config.env, [0], data).close()  # refuses an environment that no learner can act in
     granted = join_cluster(config.resources) or granted_cores()
     slots = _count_slots(config.resources, granted)
     if config.resources.ray_address is None:  # other machines of a cluster may have what the driver's machine lacks

@@ -26,7 +26,7 @@ def require_memory(
     Raises:
         SweepError: The members do not fit; the message has the largest number that fits.
     """
-    vector = make_vec(config.env, [0], data, config.data.order)
+    vector = make_vec(config.env, [0], data)
     vector.close()
     evaluated = len(data.validation) if data else config.env.eval_episodes
 

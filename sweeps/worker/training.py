@@ -155,7 +155,6 @@ def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budge
         member_seeds(config.sweep.seed, config.sweep.seeds),
         evaluation_seed(config.sweep.seed),
         data,
-        order=config.data.order,
         budget=budget,
     )
 

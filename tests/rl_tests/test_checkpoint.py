@@ -62,8 +62,8 @@ def _flows(num_flows=2000):
 
 
 def _learner(config=CONFIG, env=ENV, order="shuffled", members=2, num_flows=2000):
-    data = _flows(num_flows) if env.id == TRIAGE else None
-    return make_learner(config, env, member_seeds(3, members), evaluation_seed(3), data, order=order)
+    data = dataclasses.replace(_flows(num_flows), order=order) if env.id == TRIAGE else None
+    return make_learner(config, env, member_seeds(3, members), evaluation_seed(3), data)
 
 
 def _trained(learner, iterations=HALF):

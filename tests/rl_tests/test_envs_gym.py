@@ -1,6 +1,7 @@
 """Any Gymnasium id: the same form as our own lanes, or a refusal that says why."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -113,7 +114,7 @@ def test_make_vec_gives_one_lane_a_seed_and_draws_from_the_training_part() -> No
     data = FlowData(part(1.0), part(2.0), part(3.0), tuple("abcd"))
     config = EnvConfig(flows_per_episode=10)
     for order in ("shuffled", "stream"):
-        env = envs.make_vec(config, [4, 5, 6], data, order)
+        env = envs.make_vec(config, [4, 5, 6], replace(data, order=order))
         assert isinstance(env, TriageVectorEnv)
         observations, _ = env.reset(seed=[4, 5, 6])
         assert (observations == 1.0).all()

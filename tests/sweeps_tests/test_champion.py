@@ -109,7 +109,8 @@ def trained(
     flows: Flows | None,
 ) -> list[float]:
     """The mean of the last three of four evaluations of each member, on given seeds and flows."""
-    learner = make_learner(config.ppo, config.env, seeds, evaluations, data, flows)
+    judged = replace(data, validation=flows) if data and flows else data
+    learner = make_learner(config.ppo, config.env, seeds, evaluations, judged)
     return [float(value) for value in np.mean([learner.iterate()[config.sweep.metric] for _ in range(4)][1:], axis=0)]
 
 

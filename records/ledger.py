@@ -328,7 +328,8 @@ class Ledger:
 
     def entries(self) -> list[Entry]:
         """Return all trials that have started, in the order of numbers."""
-        return [_entry(trial) for trial in self._study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+        trials = self._study.get_trials(deepcopy=False)
+        return [read_entry(trial) for trial in trials if trial.state != TrialState.WAITING]
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -358,7 +359,8 @@ def _storage(url: str) -> PatientStorage:
         ) from error
 
 
-def _entry(trial: FrozenTrial) -> Entry:
+def read_entry(trial: FrozenTrial) -> Entry:
+    """Return what a trial's parameters, curve and attributes in Optuna say of the trial."""
     attributes = trial.user_attrs
     outcome = Outcome(attributes[OUTCOME]) if attributes.get(OUTCOME) else None
     decision = attributes.get(DECISION)

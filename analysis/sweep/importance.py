@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
@@ -25,10 +24,10 @@ from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.records.axis import read_last_step
 from unstuck.records.drivers import missing_driver
 from unstuck.records.identity import identity, study_names
+from unstuck.records.ledger import read_entry
 from unstuck.records.names import flatten
 from unstuck.records.redact import redact_error, redact_value
 from unstuck.records.rungs import RungEntry
-from unstuck.records.score import value_of
 from unstuck.rl import metrics
 
 TOP_SHARE = 0.25
@@ -218,26 +217,20 @@ def _study_named(name: str, url: str) -> optuna.Study | None:
 
 
 def _trial(trial: FrozenTrial) -> Trial:
-    attributes = trial.user_attrs
-    summary: Mapping[str, float] = attributes.get("summary", {})
-    curve = dict(sorted(trial.intermediate_values.items()))
+    entry = read_entry(trial)
     prefix = f"{metrics.FINAL_VALUE}/seed_"
     return Trial(
-        number=trial.number,
-        outcome=attributes.get("outcome", ""),
-        reason=attributes.get("reason", ""),
-        values={path: _setting(value) for path, value in attributes.get("values", {}).items()},
+        number=entry.number,
+        outcome=entry.outcome or "",
+        reason=entry.reason,
+        values=entry.values,
         raw=trial.params,
-        value=trial.value if trial.state == TrialState.COMPLETE else value_of(list(curve.values())) if curve else None,
-        seeds=tuple(summary[name] for name in sorted(summary) if name.startswith(prefix)),
-        curve=curve,
-        iterations=read_last_step(summary, max(curve, default=0)),
-        seconds=float(summary.get(metrics.FINAL_SECONDS, 0.0)),
-        rungs=tuple(RungEntry(**entry) for entry in attributes.get("rungs", ())),
-        run_id=attributes.get("mlflow_run", ""),
-        is_control=attributes.get("control", False),
+        value=entry.value,
+        seeds=tuple(entry.summary[name] for name in sorted(entry.summary) if name.startswith(prefix)),
+        curve=entry.curve,
+        iterations=read_last_step(entry.summary, entry.last_step),
+        seconds=float(entry.summary.get(metrics.FINAL_SECONDS, 0.0)),
+        rungs=tuple(RungEntry(**rung) for rung in entry.rungs),
+        run_id=entry.run_id,
+        is_control=entry.is_control,
     )
-
-
-def _setting(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -54,8 +54,11 @@ class Notation:
     def settings(self, present: "Notation") -> str:
         """Write the settings that change a present notation to the new one, quoted for a shell."""
         quoted = {None: "null", " ": "' '", "'": '"\'"'}.get(self.thousands, self.thousands)
-        words = [f"data.decimal={self.decimal}"] * (self.decimal != present.decimal)
-        words += [f"data.thousands={quoted}"] * (self.thousands != present.thousands)
+        words = []
+        if self.decimal != present.decimal:
+            words.append(f"data.decimal={self.decimal}")
+        if self.thousands != present.thousands:
+            words.append(f"data.thousands={quoted}")
         return shlex.join(words)
 
     @property

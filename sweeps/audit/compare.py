@@ -171,7 +171,9 @@ def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
     if entry.is_open:
         # MLflow is written last, so MLflow may lack the end of the trial.
-        allowed = [Outcome.INTERRUPTED] + [Outcome.CRASHED] * (CRASHED_BEFORE in entry.notes)
+        allowed = [Outcome.INTERRUPTED]
+        if CRASHED_BEFORE in entry.notes:
+            allowed.append(Outcome.CRASHED)
         if status not in (RUNNING, *(STATUS[each] for each in allowed)) or outcome not in (None, *allowed):
             what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)

@@ -188,7 +188,11 @@ def _check_list(key: str, value: Any) -> None:
 
 def _group_written_as_a_setting(override: Override) -> str:
     key = override.key_or_group
-    ways = [f"{key}=NAME"] * (key != "sweep") + [f"{key}.SETTING=VALUE"] * (key != EXPERIMENT)
+    ways = [f"{key}=NAME", f"{key}.SETTING=VALUE"]
+    if key == "sweep":
+        ways = ways[1:]
+    elif key == EXPERIMENT:
+        ways = ways[:1]
     return f"{key} is a group of settings, written {' or '.join(ways)}, got {override.input_line}; --help lists them"
 
 

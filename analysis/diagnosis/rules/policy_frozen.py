@@ -187,9 +187,10 @@ def _advantages(run: Signals) -> Cause:
     spread = run.late(metrics.ADVANTAGE_STD)
     support, why = Support.OPEN, ""
     if spread is not None:
-        support = Support.SUPPORTED if spread.mean < 1e-6 else Support.OPEN
-        why = f"advantages have a spread of {number(spread.mean, 3)}, so they are not constant" * (spread.mean >= 1e-6)
-        why = why or f"advantages are constant (spread {number(spread.mean, 2)})"
+        if spread.mean < 1e-6:
+            support, why = Support.SUPPORTED, f"advantages are constant (spread {number(spread.mean, 2)})"
+        else:
+            why = f"advantages have a spread of {number(spread.mean, 3)}, so they are not constant"
     return Cause(
         "advantages that are constant, or belong to the wrong step",
         "compare one rollout's advantages with a brute-force sum of rewards, step by step",

@@ -29,7 +29,9 @@ from unstuck.sweeps.worker.memory import require_memory
 
 
 def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
-    """Train a sweep's best trial and the control again, print the progress, and add to `report/champions.json`.
+    """Train a sweep's best trial and the control again on fresh seeds, and add both results to `report/champions.json`.
+
+    Prints the progress.
 
     Args:
         config: Configuration of the sweep; see `find_sweep`.
@@ -123,7 +125,7 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
 
 
 def describe(judgements: Judgements, metric: str, mode: str) -> list[str]:
-    """Describe the last judgement in words, a line each."""
+    """Return lines of text about the last judgement: the trial's value, the control's value, and the verdict."""
     last = judgements.readings[-1]
     lines = [
         f"trial {last.trial}: {metric} {_over(last.estimate)}, by unseen data (the search had said {last.searched:.4f})"

@@ -21,7 +21,7 @@ SETTLES_S = 2.0
 
 @dataclass(frozen=True)
 class Audit:
-    """Result of an audit.
+    """Result of an audit: the records that were read, the differences between the records, and if the sweep runs.
 
     Attributes:
         name: Name of the sweep.
@@ -37,14 +37,14 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """True if no records differ.
+        """True if the ledger, MLflow and the checkpoints agree on every trial.
 
         Open trials are no difference: a resume goes on with open trials.
         """
         return not self.findings
 
     def describe(self) -> Iterator[str]:
-        """Describe the audit: a line for each difference, a line for each open trial, and a last line for the whole."""
+        """Yield lines of text: one for each difference, one for each open trial, and last the counts with the verdict."""
         yield from map(str, self.findings)
         for entry in self._list_open():
             at = self.snapshot.axis.describe_step(entry.last_step) if entry.curve else "its start"
@@ -64,7 +64,7 @@ class Audit:
         yield f"{trials}: {verdict}"
 
     def to_json(self) -> str:
-        """Return the audit as JSON, for a program."""
+        """Return JSON text: name of the sweep, number of trials, numbers of open trials, list of differences."""
         return json.dumps(
             {
                 "sweep": self.name,
@@ -80,7 +80,7 @@ class Audit:
 
 
 def audit(config: SweepConfig) -> Audit:
-    """Compare all records of a sweep.
+    """Read a sweep's ledger, MLflow runs and checkpoints; return the differences between these records as an `Audit`.
 
     Args:
         config: Settings of the sweep.
@@ -99,7 +99,7 @@ def audit(config: SweepConfig) -> Audit:
 
 
 def mend(config: SweepConfig) -> list[str]:
-    """Repair a sweep's records; return what was done, a line each.
+    """Make a sweep's MLflow runs agree with ledger and checkpoints; return a list of lines, each naming one change.
 
     Raises:
         SweepError: A process runs the sweep; a record cannot be read.

@@ -30,7 +30,7 @@ RESTORE = "the ledger is the truth and cannot be derived: restore it from a copy
 
 
 class Kind(StrEnum):
-    """Sort of a difference.
+    """Kinds of difference between two records of a sweep; each value is the word that the audit prints.
 
     Attributes:
         LOST: One record lacks a trial that another has.
@@ -47,7 +47,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference between the records of a sweep.
+    """One difference between the records of a sweep, with the trial's number, a description and a remedy.
 
     Attributes:
         trial: Number of the trial; None for the sweep's own run.
@@ -70,7 +70,7 @@ class Finding:
 
     @property
     def is_mendable(self) -> bool:
-        """True if a repair mends the difference."""
+        """True if `audit --repair` can remove the difference; False if the user has to act."""
         return self.remedy.startswith(REPAIR)
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class Finding:
 
 
 def compare(snapshot: Snapshot) -> list[Finding]:
-    """List the differences between the records, trial by trial; empty if the records agree.
+    """List the differences between ledger, MLflow runs and checkpoints, trial by trial; empty if the records agree.
 
     An open trial, which a resume continues, is compared as far as it went: MLflow may be behind the ledger, and may
     show the trial as running.
@@ -248,7 +248,7 @@ def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axi
 
 
 def is_whole(saved: SavedTrial) -> bool:
-    """True if a checkpoint's history has each iteration, from the first on."""
+    """True if a checkpoint's history has every iteration from 1 to the last, in order; also for an empty history."""
     return all(record.iteration == place for place, record in enumerate(saved.records, start=1))
 
 
@@ -292,7 +292,7 @@ def _choose_remedy(entry: Entry) -> str:
 
 
 def find_last_step(entry: Entry) -> int:
-    """Return the last step of the sweep's axis that the ledger knows of a trial."""
+    """Return the last step of a trial that is on record in the ledger; 0 if no step is on record."""
     last = max(entry.curve, default=0)
     return last if entry.is_open else read_last_step(entry.summary, last)
 
@@ -354,7 +354,7 @@ def convert_to_stored(value: object) -> object:
 
 
 def is_summary(name: str) -> bool:
-    """True for a metric of a whole trial, which an interrupted trial has a second time at the end."""
+    """True for a metric logged once, when a trial ends (`final/*`); twice for a trial that was interrupted and resumed."""
     return name.startswith(metrics.FINAL_PREFIX)
 
 

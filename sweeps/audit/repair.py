@@ -55,7 +55,9 @@ class _Plan:
 
 
 def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
-    """Mend what can be mended, while no process runs the sweep.
+    """Complete, or delete and rewrite, the MLflow runs that an audit found wrong; return a line for each change.
+
+    No process may run the sweep meanwhile. Open trials are recorded as interrupted in MLflow.
 
     Args:
         config: Settings of the sweep.

@@ -17,7 +17,7 @@ from unstuck.sweeps.search.space import Space, search_space
 
 @dataclass(frozen=True)
 class SavedTrial:
-    """Contents of a trial's folder.
+    """Records in the checkpoint of one trial, or the error that reading the checkpoint gave.
 
     Attributes:
         records: The history in the checkpoint, oldest first; empty before the first evaluation.
@@ -30,7 +30,7 @@ class SavedTrial:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Records of one sweep, read at one moment.
+    """Copy in memory of a sweep's ledger entries, MLflow runs and checkpoint histories, read at one moment.
 
     Attributes:
         metric: Name of the objective.
@@ -50,7 +50,9 @@ class Snapshot:
 
 
 def read_snapshot(config: SweepConfig) -> Snapshot:
-    """Read all records of a sweep, the last written first, so that no record of a running sweep is ahead of the next.
+    """Read a sweep's MLflow runs, ledger entries and checkpoint histories, in this order, into a `Snapshot`.
+
+    A running sweep writes MLflow last, so no record that is read is ahead of the record that is read next.
 
     Args:
         config: Settings of the sweep, with the passwords of the databases.

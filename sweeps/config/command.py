@@ -34,7 +34,7 @@ _CHOSEN = _OPTIONS | {EXPERIMENT}
 
 @dataclass(frozen=True)
 class CommandLine:
-    """A command line that Hydra can read.
+    """Words of a command line in the form that Hydra parses, and the keys of the settings among the words.
 
     Attributes:
         words: Options first, then overrides, with text in quotes and a plus where Hydra needs one.
@@ -46,7 +46,7 @@ class CommandLine:
 
 
 def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
-    """Check the arguments and prepare words for Hydra; refuse what Hydra would answer with a page of text.
+    """Check command-line arguments and return a `CommandLine` for Hydra; raise a one-line error for a wrong argument.
 
     Args:
         arguments: Words of the command line.

@@ -15,7 +15,7 @@ CARTPOLE = "CartPole-v1"
 
 @dataclass(frozen=True)
 class Condition:
-    """Condition under which some settings are read.
+    """Rule that some settings are read only for certain values of another setting, the cause.
 
     Attributes:
         settings: Dotted names; a group's name stands for all of its settings.
@@ -35,7 +35,7 @@ class Condition:
     remedy: str
 
     def is_about(self, key: str) -> bool:
-        """Return True if the cause decides on a setting."""
+        """Return True if the rule covers the setting with the dotted name `key`."""
         return any(key == name or key.startswith(f"{name}.") for name in self.settings)
 
 
@@ -73,7 +73,7 @@ CONDITIONS = (
 
 @dataclass(frozen=True)
 class Idle:
-    """Setting that differs from the default, though nothing reads the setting.
+    """Setting that differs from the default, but has no effect because of another setting's value.
 
     Attributes:
         setting: Dotted name of the setting.
@@ -93,7 +93,7 @@ class Idle:
 
 
 def idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
-    """List the settings that differ from the default, though nothing reads a value.
+    """List the settings that differ from the default, but have no effect because of another setting's value.
 
     Args:
         config: Whole configuration.
@@ -113,7 +113,10 @@ def idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
 
 
 def set_by_user(idle: Sequence[Idle], given: Collection[str], in_file: Callable[[str], bool]) -> list[Idle]:
-    """Select the idle settings that the user set; drop those of an experiment whose choice the command line replaced.
+    """Return the settings without effect that the user set, by the command line or in an experiment's file.
+
+    Settings of an experiment's file are left out if the command line itself makes the choice by which nothing reads the
+    settings.
 
     Args:
         idle: Settings that nothing reads.
@@ -135,7 +138,7 @@ def _is_chosen(one: Idle, given: Collection[str]) -> bool:
 
 
 def refuse_idle(idle: Sequence[Idle]) -> None:
-    """Raise `SweepError` for a setting that nothing reads; the message says which choice would read the setting."""
+    """Raise `SweepError` for the first of some settings without effect, with a remedy; do nothing for an empty list."""
     for one in idle:
         raise SweepError(f"{one}; {one.condition.remedy}, or leave {one.setting} out")
 

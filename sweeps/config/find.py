@@ -12,7 +12,7 @@ from unstuck.sweeps.config.settings import SweepConfig, check_name
 
 
 def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> SweepConfig:
-    """Return the configuration of a sweep, with the URLs of the databases.
+    """Read the `config.yaml` of a sweep on disk, found by name or folder; return the configuration with database URLs.
 
     Args:
         name: Name of the sweep, or its folder.
@@ -39,7 +39,7 @@ def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_ur
 
 
 def load_sweep(folder: Path) -> SweepConfig:
-    """Load the configuration that a sweep ran with; `sweep.folder` is set to where the sweep lies now.
+    """Read the `config.yaml` in a sweep's folder; return the configuration, with `sweep.folder` set to the parent.
 
     Args:
         folder: Folder of the sweep, absolute.

@@ -21,7 +21,9 @@ _DIGITS = re.compile(rf"[0-9a-f]{{{SHOWN_DIGITS - 1}}}[0-9a-f]*?[a-df]")
 
 
 def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
-    """Load a sweep's flows, split by the rules of the sweep's format, and a fingerprint; both None for no flows.
+    """Load and split a sweep's network flows; return flows and fingerprint, `(None, None)` if the environment has none.
+
+    The format of the sweep decides by which rules the flows are split.
 
     Raises:
         DataError, ConfigError: The data cannot be used as asked.
@@ -37,7 +39,7 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
 
 
 def load_sources() -> dict[str, Reader]:
-    """Load all data sources by name: ours, and those that other packages add.
+    """Return the reader function of every data source by name: built-in sources, and those of other packages.
 
     Raises:
         ExtensionError: An entry point of `unstuck.data_sources` cannot be used.
@@ -48,12 +50,12 @@ def load_sources() -> dict[str, Reader]:
 
 
 def describe_data(data: FlowData | None) -> list[str]:
-    """Describe loaded flows for the user, a line each; empty for an environment without flows."""
+    """Return lines of text that describe how flows were read; an empty list for an environment without flows."""
     return data.report.lines() if data and data.report else []
 
 
 def load_same_data(config: SweepConfig, recorded: Mapping[str, Any]) -> tuple[FlowData | None, str | None]:
-    """Load a sweep's flows and fingerprint once more, to train on the flows again.
+    """Load a sweep's flows and fingerprint again; raise `SweepError` if the flows differ from those at the start.
 
     Args:
         config: Configuration of the sweep, as recorded.
@@ -69,7 +71,7 @@ def load_same_data(config: SweepConfig, recorded: Mapping[str, Any]) -> tuple[Fl
 
 
 def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: str | None) -> None:
-    """Raise `SweepError` unless the flows are those that the sweep was started with.
+    """Raise `SweepError` if the fingerprint `now` differs from the fingerprint that the ledger recorded at the start.
 
     Args:
         config: Configuration that says where the flows are read now.
@@ -82,7 +84,7 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
 
 
 def name_flows(config: SweepConfig, now: str | None) -> SweepConfig:
-    """Set `data.fingerprint` in a configuration: training by the result gets the same flows, or is refused.
+    """Return the configuration with `data.fingerprint` set, so that a later training refuses any other flows.
 
     A sweep of an older format splits flows by other rules than new sweeps do, so a fingerprint would match nothing.
     """
@@ -92,19 +94,19 @@ def name_flows(config: SweepConfig, now: str | None) -> SweepConfig:
 
 
 def fingerprint_words(config: SweepConfig) -> list[str]:
-    """Return the word that pins the flows in a command that trains again; empty for no flows."""
+    """Return `["data.fingerprint=DIGITS"]` for a command that trains on the same flows; empty without a fingerprint."""
     # Digits alone, or with an e among them, would be read as a number.
     named = _DIGITS.match(config.data.fingerprint or "")
     return [f"data.fingerprint={named[0]}"] if named else []
 
 
 def shorten_fingerprint(fingerprint: object) -> str:
-    """Shorten a fingerprint to the first `SHOWN_DIGITS` digits, in words; `none` for no flows."""
+    """Return `fingerprint ` and the first `SHOWN_DIGITS` digits, for a message; `none` for no fingerprint."""
     return f"fingerprint {str(fingerprint)[:SHOWN_DIGITS]}" if fingerprint else "none"
 
 
 def other_flows_error(config: SweepConfig, wanted: str, now: str | None) -> SweepError:
-    """Make the error for flows that are not the wanted ones."""
+    """Return a `SweepError` which says that the flows differ from the wanted ones, and how to go on."""
     where = config.data.path or f"data.source={config.data.source}"
     return SweepError(
         f"the data ({where}) must be {wanted}, got {shorten_fingerprint(now)}: results on other flows do not compare; "

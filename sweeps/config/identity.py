@@ -16,7 +16,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
-    """Return a configuration with the id and the format on record; unchanged if the sweep's folder has no record."""
+    """Return a configuration with `id` and `format` from the sweep's `config.yaml`; unchanged without such a file."""
     file = config_file(config.own_folder)
     if not file.is_file():
         return config
@@ -25,7 +25,9 @@ def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
 
 
 def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
-    """Give a sweep an id of its own, in ledger and folder, if none is on record, or a copy writes to the same MLflow.
+    """Return the configuration with the sweep's id; write a new id to ledger and folder if the sweep needs one.
+
+    A new id is needed if none is on record, or if the sweep is a copy that writes to the same MLflow as the original.
 
     Args:
         config: Configuration of the sweep, which this process has locked.
@@ -80,7 +82,9 @@ def _original(config: SweepConfig) -> Path | None:
 
 
 def settle_records(config: SweepConfig) -> SweepConfig:
-    """Bring a sweep's records in line with the folder's present place, and give an old sweep an id; see `identify`.
+    """Update MLflow's artifact paths after the sweep's folder was moved, and return the configuration with an id.
+
+    A sweep without an id gets one; see `identify`.
 
     Raises:
         SweepError: The sweep has no id, and a process runs the sweep, or the ledger cannot be opened.

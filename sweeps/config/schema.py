@@ -60,7 +60,7 @@ NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` 
 
 @cache
 def settings() -> types.MappingProxyType[str, Any]:
-    """Return every setting by dotted key, with its type, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
+    """Return the type of every setting by dotted key, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
     found: dict[str, Any] = {}
     for group, kind in get_type_hints(SweepConfig).items():
         if _is_group(kind):
@@ -75,7 +75,7 @@ def _is_group(hint: Any) -> bool:
 
 
 def nearest_setting(key: str) -> str:
-    """Find the setting or group that `key` was most likely meant to be: by another library's name, or by likeness.
+    """Return the setting or group most similar to a wrong `key`, or our name for another library's name of a setting.
 
     A matching last part counts as much as the whole.
     """
@@ -147,7 +147,7 @@ _PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 @cache
 def twin(frozen: Any) -> type:
-    """Make a mutable copy of a dataclass in OmegaConf's types (Hydra cannot compose into a frozen one).
+    """Return a mutable copy of a frozen dataclass, with field types that OmegaConf knows, for Hydra to compose into.
 
     Args:
         frozen: Dataclass whose fields hold scalars, `tuple[T, ...]`, `dict[str, Any]` or other dataclasses of that
@@ -232,7 +232,7 @@ ConfigStore.instance().store(group="hydra", name="config", node=_ComposeOnly, pr
 
 
 def check_keys(cfg: DictConfig) -> None:
-    """Refuse keys that the schema lacks: Hydra lets `+new=1` and `++ppo.zzz=1` through.
+    """Raise `SweepError` for the first key of a composed configuration that is no setting, e.g. after `+new=1`.
 
     Raises:
         SweepError: A key is unknown; the message names the first one, and the setting nearest to the key.
@@ -242,7 +242,7 @@ def check_keys(cfg: DictConfig) -> None:
 
 
 def check_key(key: str) -> None:
-    """Raise `SweepError` for a setting that does not exist; the message names the nearest one."""
+    """Raise `SweepError` for a dotted key that is no setting; the message names the most similar setting."""
     if key not in settings() and not is_free_form(key):
         raise SweepError(_unknown(key))
 
@@ -264,7 +264,7 @@ def _unknown(key: str) -> str:
 
 
 def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:
-    """Check what Hydra composed, and freeze the result into a `SweepConfig`.
+    """Convert a configuration that Hydra composed to a frozen, checked `SweepConfig` with a name and absolute paths.
 
     Args:
         cfg: Composed configuration, without Hydra's own node.
@@ -308,7 +308,9 @@ Checked = tuple[SweepConfig, list[Idle]]
 
 
 def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
-    """Check and freeze what Hydra composed, while Hydra runs.
+    """Return a frozen `SweepConfig` and a resume's settings without effect; raise for a new sweep with such a setting.
+
+    Must be called while Hydra runs.
 
     Args:
         cfg: Composed configuration, without Hydra's own node.
@@ -328,7 +330,7 @@ def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
 
 
 def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
-    """List settings that the user set though nothing reads a value; to be called while Hydra runs.
+    """List the settings that the user set and that have no effect with the other settings; call while Hydra runs.
 
     Args:
         cfg: Configuration that Hydra composed.
@@ -384,7 +386,9 @@ def _absolute(path: str | None) -> str | None:
 
 
 def to_yaml(config: SweepConfig, values: Mapping[str, Any] | None = None) -> str:
-    """Write a configuration as YAML that reads back, through Hydra or `to_config`, to an equal one but for passwords.
+    """Return a configuration as YAML text, with passwords masked; `from_yaml` reads the text back.
+
+    The configuration read back, also through Hydra or `to_config`, equals the written one but for the passwords.
 
     Args:
         config: Configuration to write.
@@ -409,7 +413,7 @@ def _without_secrets(node: Any, key: str = "") -> Any:
 
 
 def from_yaml(text: str) -> SweepConfig:
-    """Read the configuration that `to_yaml` wrote. The text holds no references, so none is looked up."""
+    """Read a `SweepConfig` from the text of a `config.yaml` that `to_yaml` wrote; resolve no `${...}` references."""
     try:
         cfg = OmegaConf.create(text)
     except (yaml.YAMLError, OmegaConfBaseException) as error:
@@ -437,7 +441,7 @@ def readable_errors() -> Iterator[None]:
 
 
 def explain(error: Exception) -> str:
-    """Explain what Hydra could not compose, on one line, with a remedy if there is one."""
+    """Return a one-line message for an error of Hydra or OmegaConf, with a remedy if one is known."""
     if isinstance(error, MissingConfigException) and error.options:
         return _missing_option(str(error.missing_cfg_file), list(error.options))
     if isinstance(error, OverrideParseException):
@@ -480,7 +484,7 @@ _IN_OUR_WORDS = (
 
 
 def cannot_read(word: str) -> str:
-    """Explain what to write instead of an argument that cannot be read."""
+    """Return an error message for a command-line argument that Hydra cannot parse, with the form to write instead."""
     key, equals, value = word.partition("=")
     hint = settings().get(key)
     if hint in _WORDS and hint is not str and value:
@@ -501,7 +505,7 @@ def _first_line(error: Exception) -> str:
 
 
 def is_free_form(key: str) -> bool:
-    """Return True if a key is, or lies below, a part of the configuration without a schema.
+    """Return True if a key is `space` or `sampler.points`, or lies below one: the schema lists no names there.
 
     Example:
         >>> is_free_form("space.ppo.lr"), is_free_form("spacex")

@@ -71,7 +71,7 @@ class StudyConfig:
 
 
 def metric_meant(name: str) -> str:
-    """Return the evaluation metric that a wrong name was most likely meant to be.
+    """Return the evaluation metric that is most similar to a wrong metric name.
 
     Example:
         >>> metric_meant("train/f1"), metric_meant("reward")
@@ -191,7 +191,7 @@ class TrackingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """Settings of one call of `sweep.py`, complete. `space` is nested like the settings, with a kind at each leaf."""
+    """Settings of one call of `sweep.py`, in groups; `space` is nested like the settings, with a kind at each leaf."""
 
     sweep: StudyConfig = field(default_factory=StudyConfig)
     env: EnvConfig = field(default_factory=EnvConfig)
@@ -232,7 +232,7 @@ class SweepConfig:
 
     @property
     def reference(self) -> SweepReference:
-        """Reference to the sweep's records; requires that the sweep's name is set."""
+        """Name, id, folder and database URLs by which the sweep's records are found; `sweep.name` must be set."""
         folder, tracking = Path(self.sweep.folder).absolute(), self.tracking
         return SweepReference(
             name=str(self.sweep.name),
@@ -248,7 +248,7 @@ class SweepConfig:
 
     @property
     def own_folder(self) -> Path:
-        """Absolute folder of the sweep itself; requires that the sweep's name is set."""
+        """Absolute path of the sweep's folder, `sweep.folder`/`sweep.name`; `sweep.name` must be set."""
         return Path(self.sweep.folder).absolute() / str(self.sweep.name)
 
 

@@ -35,13 +35,13 @@ RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class TrialSource(Protocol):
-    """Source of records, from which a trial's run can be written at any time."""
+    """Interface of the records (ledger and checkpoints) from which a trial's MLflow run can be written at any time."""
 
     def outcomes(self) -> Mapping[int, str]:
-        """Return the outcomes of the trials that have ended, by number."""
+        """Return the outcome of each ended trial by the trial's number, e.g. `{7: "completed"}`."""
 
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
-        """Write all of a trial to the tracker.
+        """Write a trial's settings, curves, notes and outcome to the tracker, as far as recorded.
 
         Args:
             tracker: Tracker to write to.
@@ -51,7 +51,7 @@ class TrialSource(Protocol):
 
 
 class Outbox:
-    """Tracker that remembers failed writes, and repeats each once the tracker behind is back; see `Tracker`.
+    """Tracker that keeps the numbers of trials with a failed write, and writes each again once MLflow answers.
 
     Args:
         tracker: Tracker behind the outbox.
@@ -73,7 +73,7 @@ class Outbox:
         self.owed: set[int] = set()
 
     def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open the sweep's run at once; see `Tracker.start_sweep`."""
+        """Open the sweep's MLflow run at once, or raise `TrackingError`; see `Tracker.start_sweep`."""
         self._tracker.start_sweep(name, sweep_id, config_yaml, tags)
 
     def start_trial(
@@ -84,41 +84,47 @@ class Outbox:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open the trial's run, now or later; returns an empty id for later. See `Tracker.start_trial`."""
+        """Open a trial's MLflow run and return the run's id; if MLflow fails, return "" and repeat later.
+
+        See `Tracker.start_trial`.
+        """
         self._last_step_of[number] = 0
         ids: list[str] = []
         self._write(number, lambda: ids.append(self._tracker.start_trial(number, searched, fixed, tags, config_yaml)))
         return ids[0] if ids else ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Find trials whose run lacks the outcome; see `Tracker.find_incomplete`."""
+        """Return the numbers of the trials whose MLflow run lacks the given outcome; see `Tracker.find_incomplete`."""
         return self._tracker.find_incomplete(outcomes)
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write a trial's iterations, now or later; see `Tracker.log`."""
+        """Write a trial's iterations to MLflow; if MLflow fails, repeat later (see `Tracker.log`)."""
         if records and number in self._last_step_of:
             self._last_step_of[number] = records[-1].step
         self._write(number, partial(self._tracker.log, number, records))
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set a trial's tags, now or later; see `Tracker.tag_trial`."""
+        """Set tags on a trial's MLflow run; if MLflow fails, repeat later (see `Tracker.tag_trial`)."""
         self._write(number, partial(self._tracker.tag_trial, number, tags))
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Close a trial's run, now or later; see `Tracker.end_trial`."""
+        """Write a trial's outcome and close the run; if MLflow fails, repeat later (see `Tracker.end_trial`)."""
         self._last_step_of.pop(number, None)
         self._write(number, partial(self._tracker.end_trial, number, verdict, summary))
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Close the sweep's run at once; see `Tracker.end_sweep`."""
+        """Close the sweep's MLflow run at once, or raise `TrackingError`; see `Tracker.end_sweep`."""
         self._tracker.end_sweep(outcome, tags)
 
     def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """Attach a report to a run at once; see `Tracker.attach`."""
+        """Attach report files to an MLflow run at once, or raise `TrackingError`; see `Tracker.attach`."""
         self._tracker.attach(number, files, note)
 
     def catch_up(self) -> None:
-        """Write what is owed, what a former process left unwritten, and what a replaced store lacks."""
+        """Write every trial with a failed write or an incomplete run to MLflow; keep the numbers if MLflow fails again.
+
+        Incomplete are runs that an earlier process left unfinished, or that a replaced store lacks.
+        """
         try:
             outcomes = {**self._source.outcomes(), **dict.fromkeys(self._last_step_of, "")}
             if self._failures:
@@ -156,7 +162,7 @@ class Outbox:
 
 
 class RecordedTrials:
-    """Ledger and checkpoints of a sweep, as the source of the runs in MLflow (see `TrialSource`).
+    """Source of a trial's data for MLflow that reads the sweep's ledger and checkpoints (see `TrialSource`).
 
     Args:
         config: Configuration of the sweep.
@@ -169,11 +175,11 @@ class RecordedTrials:
         self._config, self._space, self._ledger, self._warn = config, space, ledger, warn
 
     def outcomes(self) -> dict[int, str]:
-        """Read the outcomes of ended trials from the ledger; see `TrialSource.outcomes`."""
+        """Return the outcome of each ended trial in the ledger, by number; see `TrialSource.outcomes`."""
         return {entry.number: str(entry.outcome) for entry in self._ledger.entries() if not entry.is_open}
 
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
-        """Write a trial as far as ledger, checkpoint and process know; see `TrialSource.write`."""
+        """Write a trial's run to the tracker from ledger and checkpoint, up to a step; see `TrialSource.write`."""
         entry = next(entry for entry in self._ledger.entries() if entry.number == number)
         runs = last_step is not None
         last = last_step if runs else read_last_step(entry.summary, entry.last_step)
@@ -190,7 +196,7 @@ class RecordedTrials:
 
 
 def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
-    """Make the tracker that the settings name; opens nothing before `start_sweep`.
+    """Return an MLflow tracker, or for `tracking.name=none` one that does nothing; no connection before `start_sweep`.
 
     Args:
         config: Settings `tracking.*`.
@@ -205,7 +211,7 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
 def open_run(
     tracker: Tracker, number: int, values: Mapping[str, Any], config: SweepConfig, budget: Budget | None
 ) -> str:
-    """Open or reopen a trial's run; returns the run's id.
+    """Open or reopen a trial's run in the tracker, with settings and tags; return the run's id.
 
     Args:
         tracker: Tracker of the sweep.
@@ -219,7 +225,7 @@ def open_run(
 
 
 def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
-    """Return the settings of a trial that MLflow shows, by dotted path.
+    """Return the settings that a trial's MLflow run shows, by dotted path: `ppo.*`, `env.*`, `data.*`, shared budget.
 
     With a budget in environment steps, `budget.env_steps` holds the budget, and marks MLflow's steps as environment
     steps.
@@ -237,7 +243,9 @@ def write_run(
     records: Sequence[Record],
     verdict: Verdict | None,
 ) -> str:
-    """Write a trial's whole run, without values that the run holds already; returns the run's id.
+    """Write a trial's whole run to the tracker: settings, curves, notes, outcome; return the run's id.
+
+    Values that the run holds already are not written twice.
 
     Args:
         tracker: Tracker of the sweep.

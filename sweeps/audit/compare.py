@@ -354,7 +354,7 @@ def convert_to_stored(value: object) -> object:
 
 
 def is_summary(name: str) -> bool:
-    """True for a metric logged once, when a trial ends (`final/*`); twice for a trial that was interrupted and resumed."""
+    """True for a metric of a whole trial (`final/*`), which a trial that was interrupted may have logged twice."""
     return name.startswith(metrics.FINAL_PREFIX)
 
 

@@ -27,7 +27,9 @@ _NOTHING = TrialDiagnosis("", "", {DIAGNOSIS: "no fault found", FINDINGS: ""})
 
 
 class Diagnoses:
-    """Diagnostician of running trials; the number of iterations alone decides when a trial is diagnosed again.
+    """Diagnostician of running trials: applies the rules of `analysis diagnose` after each tenth of a trial's length.
+
+    Only the number of iterations decides when a trial is diagnosed again.
 
     Args:
         warn: Function that tells the user of a failing rule, which must not end a sweep.
@@ -38,7 +40,7 @@ class Diagnoses:
         self._warn, self._budget = warn, budget
 
     def refresh(self, trial: LiveTrial) -> TrialDiagnosis:
-        """Return the trial's diagnosis as of the last iteration received."""
+        """Return the trial's diagnosis, computed anew if iterations have arrived since the last one."""
         if trial.diagnosis is None or trial.diagnosed_at < trial.iteration:
             trial.diagnosis, trial.diagnosed_at = self._diagnose(trial), trial.iteration
         return trial.diagnosis
@@ -76,7 +78,7 @@ def make_history(
     tags: Mapping[str, str],
     budget: Budget | None = None,
 ) -> "History":
-    """Make a trial's history in the form in which the analysis reads runs.
+    """Convert a trial's records to a `History`, the form in which the analysis reads runs: table, settings and tags.
 
     Args:
         number: Number of the trial.
@@ -102,7 +104,7 @@ def make_history(
 
 
 def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
-    """Summarise a diagnosis in a title, a headline and notes."""
+    """Convert a full diagnosis to a `TrialDiagnosis`: title and headline of the first finding, and notes to record."""
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import lower
 

@@ -33,7 +33,7 @@ def write_reports(
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> str:
-    """Diagnose the trials, and write a report of each trial and of the sweep.
+    """Write report files for each trial and for the sweep, attach the files in MLflow, and return the text to print.
 
     Nothing depends on a report: an error in a report is no error of the sweep.
 
@@ -60,7 +60,9 @@ def write_reports(
 
 
 def rewrite_reports(config: SweepConfig) -> str:
-    """Write a sweep's reports again, e.g. after a champion was judged: in the folder, and the sweep's own in MLflow.
+    """Write an ended sweep's reports again, e.g. after a champion was judged; return the text to print.
+
+    In MLflow only the sweep's own report is attached again.
 
     Returns:
         Text of `write_reports`.

@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial
 
 
 class CrashCallback(Callback):
-    """Tells the driver of trials that crashed.
+    """Ray Tune callback that tells the driver the number and the traceback of a trial that crashed.
 
     Args:
         crash: Records a crash, with its traceback.
@@ -20,7 +20,7 @@ class CrashCallback(Callback):
         self._crash, self._numbers = crash, numbers
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Report the crash; see `Callback.on_trial_error`."""
+        """Pass the number and the traceback of a crashed trial to the driver; see `Callback.on_trial_error`."""
         text = Path(trial.error_file).read_text() if trial.error_file else ""
         self._crash(self._numbers[trial.trial_id], text)
 

@@ -53,7 +53,7 @@ _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR
 
 
 def prepare_environment(resources: ResourcesConfig) -> None:
-    """Set the environment variables that Ray and Tune read, partly at import.
+    """Set the environment variables of Ray and Tune in `os.environ`; call before the first import of Ray.
 
     Args:
         resources: Settings that name an existing cluster, or none.
@@ -96,7 +96,7 @@ def _has_token() -> bool:
 
 
 def join_cluster(resources: ResourcesConfig) -> Cores | None:
-    """Join the existing Ray cluster that the settings name, before anything is on record.
+    """Connect to the Ray cluster at `resources.ray_address` and return the cluster's cores; None if no address is set.
 
     Args:
         resources: Settings that name the cluster, or none.
@@ -153,7 +153,9 @@ def _make_cluster_error(resources: ResourcesConfig, reason: str) -> SweepError:
 
 @contextmanager
 def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: StopRequest) -> Iterator[str]:
-    """Run Ray inside the block, after `join_cluster` and `prepare_environment`.
+    """Run Ray inside the block: start a local one unless a cluster was joined, shut Ray down at the end.
+
+    `join_cluster` and `prepare_environment` come first.
 
     Args:
         resources: Settings that name an existing cluster, or none.

@@ -29,7 +29,9 @@ def block_signals() -> Iterator[None]:
 
 
 class Daemons:
-    """Ray's processes that `ray.init` has just started inside `block_signals`.
+    """Ray's background processes on this host, with a thread that reports the death of a vital one.
+
+    The processes were just started by `ray.init` inside `block_signals`.
 
     Args:
         when_dead: Function called once, from a thread of its own, if a vital process ends before `end` is called: Ray's
@@ -53,7 +55,7 @@ class Daemons:
                 return
 
     def end(self) -> None:
-        """Shut Ray down; if a vital process has died, wait for `when_dead` first."""
+        """Shut Ray down and kill Ray's processes; if a vital process has died, first wait until `when_dead` returns."""
         import ray
 
         self._over.set()

@@ -15,7 +15,7 @@ Receive = Callable[[int, Sequence[Record], Mapping[str, str]], Verdict | None]
 
 
 class JudgingScheduler(FIFOScheduler):
-    """Scheduler that stops a trial as soon as the driver has a verdict, reaching the last iteration included.
+    """Ray Tune scheduler that passes each delivery to the driver, and stops the trial if the driver returns a verdict.
 
     Args:
         receive: Judges and records a delivery; returns how the trial ended, or None.
@@ -27,7 +27,7 @@ class JudgingScheduler(FIFOScheduler):
         self._receive, self._numbers = receive, numbers
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        """Hand the delivery to the driver; see `TrialScheduler.on_trial_result`."""
+        """Return STOP if the driver ends the trial, else CONTINUE; see `TrialScheduler.on_trial_result`."""
         delivery: Delivery = result[DELIVERY]
         verdict = self._receive(self._numbers[trial.trial_id], delivery.records, delivery.notes)
         return self.STOP if verdict else self.CONTINUE
@@ -38,7 +38,7 @@ class JudgingScheduler(FIFOScheduler):
 
 
 class EndStopper(Stopper):
-    """Stopper that ends all trials at once.
+    """Ray Tune stopper that ends all trials at once when a function `is_over` returns True.
 
     Args:
         is_over: True when the sweep is to end now.
@@ -52,7 +52,7 @@ class EndStopper(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Return True when the sweep is to end; see `Stopper.stop_all`."""
+        """Return True if all trials have to end now; see `Stopper.stop_all`."""
         return self._is_over()
 
     def __getstate__(self) -> dict[str, Any]:

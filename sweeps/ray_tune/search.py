@@ -8,7 +8,9 @@ from unstuck.sweeps.worker.assignment import ASSIGNMENT, Assignment
 
 
 class LedgerSearch(Searcher):
-    """Searcher that hands out assignments; outcomes reach the ledger through the scheduler and the callback.
+    """Ray Tune searcher that gets each next trial from the driver, and ignores results.
+
+    Outcomes reach the ledger through the scheduler and the callback.
 
     Args:
         propose: Returns the next assignment, or None when there is none left.
@@ -23,7 +25,7 @@ class LedgerSearch(Searcher):
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # FINISHED is a str
-        """Return the next assignment; see `Searcher.suggest`."""
+        """Return the driver's next assignment in a dict, or FINISHED if no trial is left; see `Searcher.suggest`."""
         assignment = self._propose()
         if assignment is None:
             return Searcher.FINISHED
@@ -37,7 +39,7 @@ class LedgerSearch(Searcher):
         """Save nothing: a resume starts from the ledger, never from Tune's state, which lacks the rungs (ray#30838)."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing; see `save`."""
+        """Restore nothing: a resume starts from the ledger; see `save`."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles the searcher to disk, and the driver behind `propose` holds database URLs.

@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 
 class StopState(Enum):
-    """States of a stop request.
+    """States of a stop request: no signal yet, a signal has come, the process is leaving.
 
     Attributes:
         RUNNING: Nobody wants the sweep to end.
@@ -37,7 +37,7 @@ class StopState(Enum):
 
 
 class StopRequest:
-    """Request to end the sweep, noted from signals while the context is open.
+    """Request to end the sweep, set by the first Ctrl-C, SIGTERM or SIGHUP while the context is open.
 
     A signal changes the state instead of raising: Python drops an exception raised inside a callback of the garbage
     collector, and an exception in the middle of a write leaves half of the write. A second Ctrl-C raises
@@ -64,7 +64,7 @@ class StopRequest:
 
     @property
     def is_asked(self) -> bool:
-        """True once a signal has come."""
+        """True once a signal (Ctrl-C, SIGTERM or SIGHUP) or `ask` has asked the sweep to end."""
         return self._was_asked
 
     def __enter__(self) -> "StopRequest":
@@ -85,7 +85,7 @@ class StopRequest:
             signal.signal(number, self._note)
 
     def ask(self) -> None:
-        """Ask for the end of the sweep, as a first signal does."""
+        """Ask for the end of the sweep from code, as a first signal does; start no timer."""
         self._was_asked = True
         if self.state is StopState.RUNNING:
             self.state = StopState.ASKED
@@ -109,7 +109,7 @@ class StopRequest:
             self._timer.cancel()
 
     def force_exit(self, why: str) -> None:
-        """Begin the forced exit, once, if armed, after the running call of `guard`."""
+        """Call the function of `arm_forced_exit`, once, after a running call of `guard`; do nothing if none is set."""
         with self._choosing:
             leave, self._forced_exit = self._forced_exit, None
             if leave is not None:
@@ -119,7 +119,7 @@ class StopRequest:
             leave(why)
 
     def guard(self, call: Callable[P, R]) -> Callable[P, R]:
-        """Wrap a call so that the forced exit waits for the call, and no call begins after the forced exit."""
+        """Return a wrapper of `call` that the forced exit waits for; once the exit has begun, a call blocks forever."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             with self._call_under_way:
@@ -130,12 +130,15 @@ class StopRequest:
         return guarded
 
     def shield(self) -> None:
-        """Ignore further signals from here on, for a short rest that must not be left half done."""
+        """Ignore a second Ctrl-C, SIGTERM or SIGHUP from here until the context closes, while the last output is printed.
+
+        `run_sweep` calls this method after the report is written, or while a second Ctrl-C is handled.
+        """
         self._is_shielded = True
 
     @contextmanager
     def ignore_signals(self) -> Iterator[None]:
-        """Ignore further signals inside the block, for work that must not be left half done.
+        """Ignore a second Ctrl-C, SIGTERM or SIGHUP inside the block, e.g. while Ray shuts down.
 
         Ray's shutdown is such work: once Ray's core is gone, releasing one of its objects ends the process.
         """

@@ -16,13 +16,13 @@ class TrialDriver(Protocol):
     """Interface of the driver that proposes, judges and records the trials that Ray Tune runs."""
 
     def propose(self) -> Assignment | None:
-        """Return the next trial; None when there is none left."""
+        """Return the next trial as an `Assignment` for a worker; None if no trial is left."""
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record a worker's delivery; return how the trial ended, or None."""
+        """Judge and record the iterations that a worker delivered; return the verdict if the trial ends, else None."""
 
     def crash(self, number: int, error: str) -> None:
-        """Record that a trial's worker is gone for good."""
+        """Record a trial as crashed: the worker raised, or died too often."""
 
 
 def tune_trials(
@@ -33,7 +33,7 @@ def tune_trials(
     stop: StopRequest,
     is_over: Callable[[], bool],
 ) -> None:
-    """Let Ray Tune run trials until none is left, or until `is_over` returns True.
+    """Start Ray and run trials with Ray Tune until the driver proposes none, or until `is_over` returns True.
 
     Args:
         config: Settings of the sweep.

@@ -130,7 +130,7 @@ class StopRequest:
         return guarded
 
     def shield(self) -> None:
-        """Ignore a second Ctrl-C, SIGTERM or SIGHUP from here until the context closes, while the last output is printed.
+        """Ignore a second Ctrl-C, SIGTERM or SIGHUP from here until the context closes, during the last output.
 
         `run_sweep` calls this method after the report is written, or while a second Ctrl-C is handled.
         """

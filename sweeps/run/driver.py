@@ -40,7 +40,7 @@ MAX_INFEASIBLE_IN_A_ROW = 100
 
 
 class Driver:
-    """Driver of a sweep: takes each trial from proposal to recorded end.
+    """Driver of a sweep: proposes trials, judges and records the iterations that workers deliver, and records each end.
 
     Args:
         config: Settings of the sweep.
@@ -86,7 +86,7 @@ class Driver:
         self._recall(entries)
 
     def propose(self) -> Assignment | None:
-        """Return the next trial, recorded as running; None if no trial is left to propose.
+        """Return the next trial as an `Assignment`, recorded as running; None if no trial is left to propose.
 
         A configuration that cannot run is recorded as infeasible, and the sampler is asked again.
         """
@@ -119,7 +119,7 @@ class Driver:
         return None
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record a worker's delivery.
+        """Judge and record the iterations that a worker delivered; return the verdict if the trial ends, else None.
 
         Args:
             number: Number of the trial.
@@ -150,7 +150,7 @@ class Driver:
         return None
 
     def crash(self, number: int, error: str) -> None:
-        """Record that a trial's worker raised, or died more often than allowed.
+        """Record a running trial as crashed: the worker raised, or died more often than allowed.
 
         Args:
             number: Number of the trial.
@@ -167,7 +167,7 @@ class Driver:
             self.failure = self.failure or self._startup.crash(number, reason, self._running)
 
     def interrupt(self, reason: str) -> None:
-        """Record all running trials as interrupted; in the tracker alone if the ledger is gone."""
+        """Record all running trials as interrupted in ledger and tracker; if the ledger fails, in the tracker alone."""
         verdict = Verdict(Outcome.INTERRUPTED, reason)
         for trial in list(self._running.values()):
             with self.note_failure():
@@ -177,7 +177,7 @@ class Driver:
 
     @contextmanager
     def note_failure(self) -> Iterator[None]:
-        """Keep a ledger error raised inside the block as the failure of the sweep.
+        """Catch a `LedgerError` raised inside the block, and store the error in `failure`, which ends the sweep.
 
         A resume repeats what the ledger lacks.
         """
@@ -188,7 +188,7 @@ class Driver:
 
     @property
     def is_finished(self) -> bool:
-        """True if no trial runs, and none is left to propose or can be proposed."""
+        """True if no trial runs and no further trial will start, since all were proposed or the sweep failed."""
         proposed_all = not self._unfinished and self._proposed >= self._num_trials
         return not self._running and (proposed_all or self.failure is not None)
 

@@ -25,7 +25,9 @@ from unstuck.sweeps.screen.summary import (
 
 
 class End(Enum):
-    """Ways a sweep can end, each with text and exit code; without a completed trial the exit code is 1 in any case.
+    """Ways a sweep can end, each with a text to print and an exit code.
+
+    Without a completed trial the exit code is 1, except after an end by the user.
 
     Attributes:
         FINISHED: All trials have ended.
@@ -45,7 +47,7 @@ class End(Enum):
 
 @dataclass(frozen=True)
 class Ended:
-    """End of a sweep, with the reason in words; by default the end's own text.
+    """Way in which a sweep ended (`End`), with an optional text about the cause.
 
     Example:
         >>> Ended(End.BY_USER).reason
@@ -59,13 +61,13 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """Reason in words; empty for a sweep that finished."""
+        """Text about the cause, or the default text of the `End`; empty for a sweep that finished."""
         return self.why or self.end.text
 
 
 @dataclass(frozen=True)
 class OpenSweep:
-    """Sweep with open records: closes the records and prints the outcome.
+    """Sweep with open records, and the methods that close the records, print the outcome and return the exit code.
 
     Attributes:
         config: Settings of the sweep.
@@ -84,12 +86,12 @@ class OpenSweep:
     console: Console
 
     def catch_up(self) -> None:
-        """Write to MLflow all trials that are owed, if the tracker is back."""
+        """Write to MLflow all trials with failed writes, if MLflow answers; see `Outbox.catch_up`."""
         with self.driver.note_failure():
             self.outbox.catch_up()
 
     def close(self, ended: Ended) -> None:
-        """End the sweep's run in MLflow; warn of the trials that MLflow still lacks."""
+        """Close the sweep's MLflow run with outcome and reason; print a warning with the trials that MLflow lacks."""
         self.catch_up()
         if self.outbox.owed:
             lacking = ", ".join(map(str, sorted(self.outbox.owed)))
@@ -107,7 +109,7 @@ class OpenSweep:
             self._print(f"warning: {error}")
 
     def conclude(self, ended: Ended, ledger: Ledger, report: str) -> int:
-        """Print the outcome of the sweep and the commands that follow; return the exit code.
+        """Print the leaderboard, the outcomes and the commands to type next, e.g. for a resume; return the exit code.
 
         Raises:
             SweepError: The sweep's own failure, for the caller to print.
@@ -139,7 +141,7 @@ class OpenSweep:
         print_command(make_resume_command(self.config, self.command), self.console)
 
     def make_forced_exit(self, is_asked: Callable[[], bool]) -> Callable[[str], None]:
-        """Return the function that closes the records and ends the process, without waiting for Ray."""
+        """Return a function that closes the records and ends the process by `os._exit`, without waiting for Ray."""
 
         def leave(why: str) -> None:
             ended = Ended(End.BY_USER) if is_asked() else Ended(End.FAILED, why)

@@ -22,22 +22,22 @@ _MAY_SAY = (Outcome.PRUNED, Outcome.STUCK, Outcome.DIVERGED)
 
 
 def make_settings_in_force(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge of what the learner trains with."""
+    """Make the judge that crashes a trial whose learner trains with other settings than recorded."""
     return SettingsInForce(Budget.from_config(config.ppo) if axis.in_env_steps else None)
 
 
 def make_health(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge of a trial's own losses."""
+    """Make the judge that ends a trial whose own losses are not finite, explode or show no progress."""
     return HealthRules(config.health, config.sweep.metric, axis)
 
 
 def make_asha(config: SweepConfig, axis: Axis) -> Judge | None:
-    """Make the scheduler that compares trials, if the settings name it."""
+    """Make the judge that prunes trials worse than others (ASHA); return None if `scheduler.name` is not `asha`."""
     return Asha(config, axis) if config.scheduler.name == "asha" else None
 
 
 def make_last_step(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge that completes trials."""
+    """Make the judge that records a trial as completed at the end of the budget."""
     return LastStep(axis)
 
 
@@ -51,7 +51,7 @@ JUDGES: Mapping[str, JudgeFactory] = {
 
 
 def load_judges() -> tuple[Extension[JudgeFactory], ...]:
-    """Load the makers of all judges, in the order in which the judges are asked.
+    """Return the factories of all judges, built-in and of other packages, in the order in which the judges are asked.
 
     Raises:
         ExtensionError: An entry point of `unstuck.judges` cannot be used.
@@ -63,7 +63,7 @@ def load_judges() -> tuple[Extension[JudgeFactory], ...]:
 
 
 def make_judges(config: SweepConfig, axis: Axis) -> tuple[Judge, ...]:
-    """Make the judges of a sweep, in the order in which they are asked.
+    """Return the judges of a sweep, built-in and of other packages, in the order in which the judges are asked.
 
     Args:
         config: Settings of the sweep.
@@ -77,7 +77,9 @@ def make_judges(config: SweepConfig, axis: Axis) -> tuple[Judge, ...]:
 
 
 class OthersJudge:
-    """Judge of another package, held to the rule of all judges: nothing stops the control (docs/design.md, D8).
+    """Wrapper of another package's judge: never ends the control, and crashes the trial if the judge fails.
+
+    Rule of all judges: nothing stops the control (docs/design.md, D8).
 
     A judge that fails crashes the trial, with the package's name in the reason: a sweep without its judge would be
     another sweep.
@@ -91,7 +93,7 @@ class OthersJudge:
         self._judge, self._name = judge, f"judge {origin.name} of package {origin.package}"
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Ask the judge, except about the control; see `Judge.judge`."""
+        """Return the other package's verdict; None for the control; a crash if the judge fails or returns no verdict."""
         if trial.is_control:
             return None
         try:

@@ -29,7 +29,7 @@ from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 
 @dataclass(frozen=True)
 class Records:
-    """Open records of a running sweep.
+    """Open records of a running sweep: the ledger and the tracker, with the settings.
 
     Attributes:
         config: Settings of the sweep, with the sweep's id.
@@ -50,7 +50,9 @@ class Records:
 def open_records(
     config: SweepConfig, fingerprint: str | None, versions: Mapping[str, str], resuming: bool
 ) -> Iterator[Records]:
-    """Open a sweep's records for the time of the block. All of a new sweep's records are made, or none.
+    """Open or make a sweep's folder, ledger and MLflow run, and yield these as `Records`; lock the folder meanwhile.
+
+    All of a new sweep's records are made, or none.
 
     Args:
         config: Settings of the sweep; for a sweep on record as `adopt_recorded_id` returns them.

@@ -22,7 +22,7 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """Plan of the points that a sweep tries first.
+    """Points that a sweep tries first: the control and `sampler.points`, in two lists, on record and new in a resume.
 
     Attributes:
         config: Settings of the sweep, with all points on record in `sampler.points`.
@@ -48,7 +48,7 @@ class Plan:
         return every if most is None else min(every, most)
 
     def enqueue(self, ledger: Ledger) -> list[str]:
-        """Enqueue the points that no trial holds; return notes on the changes of a resume, a line each.
+        """Enqueue the points in the ledger that no trial holds; return lines of text on what a resume's changes did.
 
         Args:
             ledger: Ledger of the sweep.
@@ -76,7 +76,7 @@ class Plan:
 
 
 def plan_points(config: SweepConfig) -> Plan:
-    """Plan the points that a sweep tries first; a resume is planned from the points on record.
+    """Return a `Plan` of the points that a sweep tries first; a resume keeps the points on record, in order.
 
     Raises:
         SweepError: The space or the points cannot be searched.

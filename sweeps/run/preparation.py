@@ -26,7 +26,7 @@ from unstuck.sweeps.worker.memory import require_memory
 
 @dataclass(frozen=True)
 class PreparedSweep:
-    """Sweep that has passed all checks.
+    """Settings, points, data and cores of a sweep that has passed all checks and can start.
 
     Attributes:
         config: Configuration of the sweep, without `resume` and `retry`.
@@ -50,7 +50,9 @@ class PreparedSweep:
 
 
 def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -> PreparedSweep:
-    """Check everything that can be checked before anything is on record.
+    """Check settings, extensions, data, cores and memory of a sweep; return a `PreparedSweep`, or raise an error.
+
+    Nothing is on record before, and nothing is recorded here.
 
     Args:
         config: The composed configuration; its name is set.

@@ -49,7 +49,7 @@ _SWITCHED = {
 def find_differences(
     recorded: Mapping[str, Any], config: SweepConfig, now: Mapping[str, Any], entries: Sequence[Entry]
 ) -> list[str]:
-    """List the differences between a sweep on record and a resume, a line each, with the consequence of each.
+    """List how a resume's settings, data and versions differ from the record, a line each, with the consequence.
 
     Args:
         recorded: Attributes of the sweep in the ledger.

@@ -24,7 +24,7 @@ _TOLERANCE = 1e-6
 
 
 class SettingsInForce:
-    """Judge that ends a trial whose learner trains with other settings than were recorded (see `Judge`).
+    """Judge that crashes a trial whose learner trains with other settings than were recorded (see `Judge`).
 
     Args:
         budget: Budget that all trials share in a sweep that counts environment steps.
@@ -34,7 +34,7 @@ class SettingsInForce:
         self._budget = budget
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Crash the trial at the first difference; see `Judge.judge`."""
+        """Return a crash verdict if a setting that the learner uses differs from the record; see `Judge.judge`."""
         differences = (describe_mismatch(record, trial.config.ppo, self._budget) for record in period)
         difference = next(filter(None, differences), "")
         return Verdict(Outcome.CRASHED, difference) if difference else None

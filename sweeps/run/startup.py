@@ -13,7 +13,7 @@ _PROCESS_NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
 
 
 class Startup:
-    """Watcher of the first trials, until a trial delivers a result.
+    """Detector of a sweep that cannot run: the first trials all crash with one reason before any result arrives.
 
     Example:
         >>> startup = Startup()
@@ -29,11 +29,11 @@ class Startup:
         self._beside: set[int] = set()
 
     def deliver(self) -> None:
-        """Note a first result: the sweep can run, and later crashes do not stop the sweep."""
+        """Note that a trial delivered a result, so that later crashes no longer end the sweep."""
         self._is_over = True
 
     def crash(self, number: int, reason: str, running: Collection[int]) -> StartupError | None:
-        """Note a crash, and return the error that ends the sweep once the first trials have all crashed alike.
+        """Note a trial's crash; return an error to end the sweep if the first trials have all crashed alike, else None.
 
         Args:
             number: Number of the trial.

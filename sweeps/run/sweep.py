@@ -27,7 +27,7 @@ _PLAIN_WIDTH = 140
 
 
 def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] = ()) -> int:
-    """Run a sweep and print the result.
+    """Run a sweep from checks to report, with all records and output; return the exit code of the process.
 
     Args:
         config: The composed configuration; its name is set.

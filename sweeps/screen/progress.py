@@ -35,7 +35,9 @@ class _Best:
 
 
 class Progress:
-    """Display of a running sweep that the driver feeds; a context manager that draws while open.
+    """Display of a running sweep: a live table on a terminal, else plain lines; the driver calls `show_*` methods.
+
+    Draws while the context is open.
 
     Args:
         config: Settings of the sweep.
@@ -74,7 +76,7 @@ class Progress:
             self._live.stop()
 
     def recall(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
-        """Count a trial that had ended before the process began.
+        """Add a trial that an earlier process ended to the number of done trials, and to the choice of the best.
 
         Args:
             number: Number of the trial.
@@ -87,17 +89,17 @@ class Progress:
         self._update_best(number, outcome, value, spread)
 
     def show_start(self, trial: LiveTrial) -> None:
-        """Show a trial that was handed to a worker."""
+        """Add a trial that was handed to a worker to the running trials in the live table; print nothing elsewhere."""
         self._running[trial.number] = trial
 
     def show_evaluation(self, trial: LiveTrial) -> None:
-        """Show how far a running trial is; a plain line, after a long silence."""
+        """Print a line on the running trials if no line was printed for 30 s; print nothing beside a live table."""
         if time.monotonic() - self._last_line > _HEARTBEAT_S:
             at = ", ".join(self._describe_place(running) for running in self._running.values() if running.last_step)
             self._print_line(f"running: {at}; {self._format_status()}")
 
     def show_end(self, trial: LiveTrial, verdict: Verdict) -> None:
-        """Show how a trial ended."""
+        """Show an ended trial's outcome, value and reason, with the best trial: in the live table, else as a line."""
         self._running.pop(trial.number, None)
         value, spread = trial.score()
         self._outcomes[verdict.outcome] += 1
@@ -110,7 +112,7 @@ class Progress:
         self._print_line(f"{text}; {self._format_status()}")
 
     def show_notes(self, number: int, notes: Mapping[str, str]) -> None:
-        """Show a worker's notes on a trial's checkpoint."""
+        """Show a warning about a trial's checkpoint, or the iteration from which a resumed trial goes on."""
         if CHECKPOINT in notes:
             self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")
         if RESUMED_FROM in notes:
@@ -118,7 +120,10 @@ class Progress:
             self._print_line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
 
     def warn(self, message: str) -> None:
-        """Show a warning, once for each message; nothing that a warning tells of ends the sweep."""
+        """Show a warning in the table, or print a line elsewhere; show each message once.
+
+        A warning never ends the sweep.
+        """
         if message not in self._warnings:
             self._warnings.append(message)
             self._print_line(f"warning: {message}")
@@ -192,7 +197,7 @@ def _format_value(value: float, spread: float | None) -> str:
 
 
 def describe_settings(values: Mapping[str, Any]) -> str:
-    """Format searched settings on one line, without the group of each setting.
+    """Return searched settings as one line of `name=value` words, without the groups.
 
     Example:
         >>> describe_settings({"ppo.lr": 0.0003, "ppo.gamma": 0.99, "ppo.num_steps": 128})

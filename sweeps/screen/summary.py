@@ -53,7 +53,7 @@ _NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
 def show_summary(
     config: SweepConfig, command: Sequence[str], entries: Sequence[Entry], report: str, console: Console
 ) -> None:
-    """Print leaderboard, outcomes, report, commands to type next, and how to open the two UIs.
+    """Print the leaderboard, the outcomes, the report, the commands to type next, and how to open the two UIs.
 
     Args:
         config: Settings of the sweep.
@@ -93,7 +93,7 @@ def show_summary(
 
 
 def explain_failure(entries: Sequence[Entry]) -> str:
-    """Explain in a sentence that no trial completed: the outcome of most trials, and the commonest reason."""
+    """Return a sentence for a sweep without a completed trial: the commonest outcome, and the commonest reason."""
     text = f"{NONE_COMPLETED[0].upper()}{NONE_COMPLETED[1:]}, so this sweep is no success"
     if not entries:
         return f"{text}: none was started"
@@ -110,7 +110,7 @@ def _find_commonest(words: Sequence[str]) -> str:
 
 
 def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
-    """Make the table of the best trials by value; stopped trials stand below completed ones."""
+    """Return a table of the 10 best trials by value, with settings and outcome; completed trials stand above others."""
     table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {counted(config.sweep.seeds, 'seed')}")
     is_spread = config.sweep.seeds > 1
     for name in ("trial", "value", *["± seeds"] * is_spread):
@@ -133,7 +133,7 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
 
 
 def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
-    """Make the command that trains one trial's configuration again, on the same seeds and to the end.
+    """Return the words of a command that trains one trial's configuration again, on the same seeds and to the end.
 
     Args:
         config: Settings of the sweep.
@@ -172,7 +172,7 @@ def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry
 
 
 def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
-    """Make the command that resumes a sweep, from the words that the sweep was called with; `***` for passwords."""
+    """Return the words of a command that resumes a sweep, made from the first call's words; `***` for passwords."""
     kept = [
         redact_value(word)
         for before, word in zip(("", *command), command, strict=False)
@@ -182,7 +182,7 @@ def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str
 
 
 def make_champion_command(config: SweepConfig) -> list[str]:
-    """Make the command that judges the best trial, with `--optuna-url`, masked, if the URL holds a password."""
+    """Return the words of a command that judges the best trial on fresh seeds; `***` for a password in the URL."""
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     command = [*module_program("sweeps"), "champion", *words]
     url = redact_value(config.tracking.optuna_url or "")
@@ -190,7 +190,7 @@ def make_champion_command(config: SweepConfig) -> list[str]:
 
 
 def make_ui_commands(config: SweepConfig) -> list[list[str]]:
-    """Make the commands that open MLflow and the Optuna dashboard on the sweep's records."""
+    """Return the words of the commands that open MLflow and the Optuna dashboard; no MLflow command for a server."""
     commands = []
     if config.tracking.name == "mlflow" and find_tracking_server(config) is None:
         runs_url = redact_value(config.reference.mlflow_url)
@@ -232,11 +232,11 @@ def _format_number(value: Any) -> str:
 
 
 def print_text(text: str, console: Console) -> None:
-    """Print a text unchanged, on one line."""
+    """Print a text on the console as is: no wrapping, no markup, no colours."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def print_command(words: Sequence[str], console: Console) -> None:
-    """Print a command to type next."""
+    """Print a command's words on one indented line, quoted for the shell and not wrapped, for the user to copy."""
     # Not wrapped, so that the command can be copied.
     console.print("  " + shlex.join(words), soft_wrap=True, highlight=False, markup=False)

@@ -24,7 +24,7 @@ def load_run(
     names: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> History:
-    """Load a run, whoever made it.
+    """Load a run's curves and settings from a file, a folder, a sweep's trial or MLflow, whoever made the run.
 
     Args:
         run: A file (a CSV, or an event file of TensorBoard's), a folder with such files, a sweep's trial (`NAME/7`), or
@@ -60,7 +60,7 @@ def diagnose(
     names: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Diagnosis:
-    """Say why a run is stuck: findings with their evidence, causes and tests, the most basic cause first.
+    """Return findings on why a run is stuck, with evidence, causes and tests; the most basic cause comes first.
 
     Args:
         run: A run, as `load_run` takes it; the other arguments likewise.
@@ -86,7 +86,7 @@ def compare(
     mlflow_url: str | None = None,
     names: str | os.PathLike[str] | None = None,
 ) -> Comparison:
-    """Set runs beside the first of them, the control: which is better, how sure, and what differs.
+    """Compare two or more runs with the first, the control: scores, verdicts with uncertainty, different settings.
 
     Args:
         runs: Two runs or more, each as `load_run` takes it.

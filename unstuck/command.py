@@ -25,7 +25,7 @@ _ON_RUNS = ("diagnose", "compare", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code, 2 for a refusal."""
+    """Run the command that the first word names, e.g. `sweep`; return the exit code, 2 for a refusal."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     name = words[0] if words else ""
     if name == "sweep":  # each imports its own: a diagnosis need not wait for Hydra

@@ -22,7 +22,7 @@ WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 @contextmanager
 def exit_with_one_line(program: str, arguments: Sequence[str]) -> Iterator[None]:
-    """Print an error that the user can mend as one line, with secrets of the arguments masked, and exit with status 2.
+    """Print a user's error raised inside the block as one line, with secrets masked, and exit with status 2.
 
     With HYDRA_FULL_ERROR=1, print the traceback instead, and exit with status 1; after Ctrl-C, exit with status 130.
     """
@@ -38,7 +38,7 @@ def exit_with_one_line(program: str, arguments: Sequence[str]) -> Iterator[None]
 
 
 def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, beside: Path = CONF.parent) -> int:
-    """Run one sweep by the command line; returns the exit status: 0, 2 for a refusal, or the sweep's own.
+    """Run one sweep as the command line says; return the exit status: 0, 2 for a refusal, or the sweep's own.
 
     Args:
         program: How the user called this, for messages.

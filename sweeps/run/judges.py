@@ -93,7 +93,7 @@ class OthersJudge:
         self._judge, self._name = judge, f"judge {origin.name} of package {origin.package}"
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return the other package's verdict; None for the control; a crash if the judge fails or returns no verdict."""
+        """Return the other package's verdict; None for the control; a crash verdict if the judge fails."""
         if trial.is_control:
             return None
         try:

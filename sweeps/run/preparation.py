@@ -52,7 +52,7 @@ class PreparedSweep:
 def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -> PreparedSweep:
     """Check settings, extensions, data, cores and memory of a sweep; return a `PreparedSweep`, or raise an error.
 
-    Nothing is on record before, and nothing is recorded here.
+    Nothing is recorded here; lines about the data are printed on the console.
 
     Args:
         config: The composed configuration; its name is set.

@@ -17,12 +17,15 @@ SamplerFactory = Callable[[SamplerConfig, int, int], BaseSampler]
 
 
 def make_tpe(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
-    """Make a sampler that models which settings did well (Tree-structured Parzen Estimator)."""
+    """Make Optuna's TPE sampler, which prefers settings near those of good trials, seeded for one trial.
+
+    TPE: Tree-structured Parzen Estimator.
+    """
     return TPESampler(n_startup_trials=config.num_startup_trials, seed=own_seed(seed, number))
 
 
 def make_random(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
-    """Make a sampler that draws at random."""
+    """Make Optuna's random sampler, which draws each setting independently from the range, seeded for one trial."""
     return RandomSampler(seed=own_seed(seed, number))
 
 
@@ -31,12 +34,15 @@ SAMPLERS: Mapping[str, SamplerFactory] = {"tpe": make_tpe, "random": make_random
 
 
 def own_seed(seed: int, number: int) -> int:
-    """Derive the seed of a trial's sampler from the sweep's seed; a sweep that goes on draws nothing twice."""
+    """Return the seed of one trial's sampler, derived from the sweep's seed and the trial's number.
+
+    A sweep that goes on draws nothing twice.
+    """
     return as_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), number)))
 
 
 def find_sampler(name: str) -> SamplerFactory:
-    """Find the maker of the samplers that `sampler.name` names.
+    """Return the factory function for samplers of a name, built-in or of another package.
 
     Raises:
         ExtensionError: An entry point of `unstuck.samplers` cannot be used.
@@ -49,7 +55,7 @@ def find_sampler(name: str) -> SamplerFactory:
 
 
 def make_sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
-    """Make the sampler that proposes the trial of a number; every process makes the same one.
+    """Return an Optuna sampler for the trial with the given number; equal arguments give equal samplers.
 
     Raises:
         ExtensionError: The sampler of another package cannot be used.
@@ -61,16 +67,16 @@ def make_sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
 
 
 def sampler_maker(sampler: SamplerConfig, seed: int) -> Callable[[int], BaseSampler]:
-    """Return the function that makes a trial's sampler, given the trial's number."""
+    """Return a function from a trial's number to the Optuna sampler of that trial."""
     return partial(make_sampler, sampler, seed)
 
 
 def create_ledger(url: str, sweep: StudyConfig, sampler: SamplerConfig, attributes: Mapping[str, Any]) -> Ledger:
-    """Make the ledger of a new sweep, with the sampler that the settings name; see `Ledger.create`."""
+    """Create the Optuna study of a new sweep with sampler and attributes; return the ledger (see `Ledger.create`)."""
     objective = (sweep.metric, sweep.mode)
     return Ledger.create(url, str(sweep.name), objective, attributes, sampler_maker(sampler, sweep.seed))
 
 
 def reopen_ledger(config: SweepConfig) -> Ledger:
-    """Open the ledger of a sweep that goes on, with the sampler that the settings name; see `Ledger.open_sweep`."""
+    """Open the Optuna study of a recorded sweep, with the sampler, and return the ledger; see `Ledger.open_sweep`."""
     return Ledger.open_sweep(config.reference, sampler_maker(config.sampler, config.sweep.seed))

@@ -52,25 +52,25 @@ DRAWS = 1000
 
 
 class Kind(ABC):
-    """Range of one setting, with a scale."""
+    """Base class of the ranges that one searched setting can have, with conversions to Optuna's raw parameters."""
 
     name: ClassVar[str]
     """Name of the kind in YAML."""
 
     @abstractmethod
     def distribution(self) -> BaseDistribution:
-        """Return the distribution that optuna samples raw parameters from."""
+        """Return the Optuna distribution from which raw parameters are sampled."""
 
     @abstractmethod
     def contains(self, value: Any) -> bool:
-        """Return True if the range holds a value of the setting."""
+        """Return True if a value of the setting lies in the range."""
 
     def to_raw(self, value: Any) -> Any:
-        """Convert a value of the setting to what optuna stores: None, bool, int, float or str."""
+        """Convert a value of the setting to the raw parameter that Optuna stores: None, bool, int, float or str."""
         return value
 
     def from_raw(self, raw: Any) -> Any:
-        """Convert what optuna stores to a value of the setting; inverse of `to_raw`."""
+        """Convert Optuna's raw parameter to a value of the setting; inverse of `to_raw`."""
         return raw
 
     def to_unit(self, value: Any) -> float:
@@ -99,7 +99,7 @@ def _values(over: Any) -> Sequence[Any]:
 
 @dataclass(frozen=True)
 class Float(Kind):
-    """Range of numbers, sampled uniformly.
+    """Range of floats from `low` to `high`, sampled uniformly.
 
     Example:
         >>> Float(1.0, 3.0).from_unit(0.25), Float(1.0, 3.0).to_unit(1.5)
@@ -119,7 +119,7 @@ class Float(Kind):
             raise SweepError(f"must be [low, high] with {self.rule}, got {[self.low, self.high]}")
 
     def distribution(self) -> BaseDistribution:
-        """Return a float range."""
+        """Return Optuna's uniform distribution of floats from `low` to `high`."""
         return FloatDistribution(self.low, self.high)
 
     def contains(self, value: Any) -> bool:
@@ -129,7 +129,7 @@ class Float(Kind):
 
 @dataclass(frozen=True)
 class Log(Float):
-    """Range of positive numbers, sampled log-uniformly: for a setting whose order of magnitude matters.
+    """Range of positive floats, sampled log-uniformly: for a setting whose order of magnitude matters.
 
     Example:
         >>> round(Log(1e-4, 1e-2).from_unit(0.5), 6)
@@ -141,13 +141,13 @@ class Log(Float):
     rule: ClassVar[str] = "0 < low < high (float and choice can hold 0)"
 
     def distribution(self) -> BaseDistribution:
-        """Return a float range on a log scale."""
+        """Return Optuna's log-uniform distribution of floats from `low` to `high`."""
         return FloatDistribution(self.low, self.high, log=True)
 
 
 @dataclass(frozen=True)
 class OneMinusLog(Float):
-    """Range of numbers below 1 whose distance to 1 is log-uniform, for a discount. Raw is the distance to 1.
+    """Range of numbers x below 1, sampled so that 1 - x is log-uniform, for a discount. Raw is 1 - x.
 
     The bounds are values of the setting.
     """
@@ -157,21 +157,21 @@ class OneMinusLog(Float):
     rule: ClassVar[str] = "low < high < 1 (float and choice can hold 1)"
 
     def distribution(self) -> BaseDistribution:
-        """Return a range of distances to 1, on a log scale."""
+        """Return Optuna's log-uniform distribution of the raw parameter, 1 minus the value."""
         return FloatDistribution(1 - self.high, 1 - self.low, log=True)
 
     def to_raw(self, value: float) -> float:
-        """Return the distance to 1."""
+        """Return 1 - value, the raw parameter."""
         return 1 - value
 
     def from_raw(self, raw: float) -> float:
-        """Return the value at a distance to 1, clipped to the bounds against rounding."""
+        """Return 1 - raw, clipped to the bounds against rounding."""
         return min(max(1 - raw, self.low), self.high)
 
 
 @dataclass(frozen=True)
 class Int(Float):
-    """Range of whole numbers, sampled uniformly, both bounds included."""
+    """Range of integers from `low` to `high`, both included, sampled uniformly."""
 
     name: ClassVar[str] = "int"
     number_type: ClassVar[type] = int
@@ -179,17 +179,17 @@ class Int(Float):
     high: int
 
     def distribution(self) -> BaseDistribution:
-        """Return an integer range."""
+        """Return Optuna's uniform distribution of integers from `low` to `high`."""
         return IntDistribution(self.low, self.high)
 
     def contains(self, value: Any) -> bool:
-        """Return True for a whole number within the bounds, both included."""
+        """Return True for an integer from `low` to `high`, both included."""
         return isinstance(value, int) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
 class Pow2(Int):
-    """Range of powers of two, sampled uniformly. Raw is the exponent; the value is the power.
+    """Range of powers of two, each equally likely. Raw is the exponent, the value is the power.
 
     Example:
         >>> Pow2(16, 64).to_raw(32), Pow2(16, 64).from_raw(6)
@@ -208,7 +208,7 @@ class Pow2(Int):
                 raise SweepError(f"must have powers of two as bounds, got {bound}; try {below} or {2 * below}")
 
     def distribution(self) -> BaseDistribution:
-        """Return a range of exponents."""
+        """Return Optuna's uniform distribution of the exponents."""
         return IntDistribution(self.to_raw(self.low), self.to_raw(self.high))
 
     def contains(self, value: Any) -> bool:
@@ -220,7 +220,7 @@ class Pow2(Int):
         return value.bit_length() - 1
 
     def from_raw(self, raw: int) -> int:
-        """Return the power of two with an exponent."""
+        """Return 2 to the power of `raw`."""
         return 2**raw  # type: ignore[no-any-return]
 
 
@@ -230,7 +230,9 @@ def _is_power(number: int) -> bool:
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """List of values in no order. Raw is the value, or JSON of a value that is a list (which optuna lacks).
+    """Range of a few listed values without an order. Raw is the value, or JSON text of a value that is a list.
+
+    Optuna has no lists.
 
     Example:
         >>> Choice(((64, 64), (128,))).to_raw((64, 64))
@@ -245,7 +247,7 @@ class Choice(Kind):
             raise SweepError(f"must list at least one value, and none twice, got {list(self.options)}")
 
     def distribution(self) -> BaseDistribution:
-        """Return a category for each option."""
+        """Return Optuna's categorical distribution with one category for each option."""
         return CategoricalDistribution([self.to_raw(option) for option in self.options])
 
     def contains(self, value: Any) -> bool:
@@ -253,7 +255,7 @@ class Choice(Kind):
         return value in self.options
 
     def to_raw(self, value: Any) -> Any:
-        """Return the value, or JSON for a list."""
+        """Return the value itself, or JSON text for a tuple."""
         return json.dumps(value) if isinstance(value, tuple) else value
 
     def from_raw(self, raw: Any) -> Any:
@@ -268,7 +270,7 @@ KINDS: Mapping[str, type[Float] | type[Choice]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Space:
-    """Search space of a sweep: a kind of range for each searched setting.
+    """Search space of a sweep: a range for each searched setting, with conversions to and from Optuna's raw form.
 
     Attributes:
         kinds: Range of each setting, by dotted path.
@@ -289,15 +291,15 @@ class Space:
         return tuple(self.kinds)
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Return optuna's distribution of each setting, by dotted path."""
+        """Return a dict from the dotted path of each searched setting to Optuna's distribution."""
         return {path: kind.distribution() for path, kind in self.kinds.items()}
 
     def decode(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert optuna's raw parameters to values of the settings."""
+        """Convert Optuna's raw parameters to values of the settings, both by dotted path."""
         return {path: kind.from_raw(raw[path]) for path, kind in self.kinds.items()}
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert values of all searched settings to raw parameters, to enqueue a given point.
+        """Convert values of all searched settings to Optuna's raw parameters; raise `SweepError` for one out of range.
 
         Raises:
             SweepError: A range does not hold its value.
@@ -314,7 +316,7 @@ class Space:
         )
 
     def control_values(self, config: SweepConfig) -> dict[str, Any]:
-        """Return the configuration's own values of the searched settings, which the control trial runs with."""
+        """Return the unchanged configuration's values of the searched settings, which the control trial runs with."""
         return {path: _value(config, path) for path in self.kinds}
 
     def is_control(self, config: SweepConfig, number: int, values: Mapping[str, Any]) -> bool:
@@ -333,18 +335,20 @@ class Space:
         return self.contains(base) and self.encode(values) == self.encode(base)
 
     def axis(self, config: SweepConfig) -> Axis:
-        """Return the axis by which the sweep counts trials."""
+        """Return the axis (iterations or environment steps) by which a sweep measures the length of trials."""
         return Axis.choose(self.paths, config.ppo.num_iterations, config.ppo.batch_size, config.format)
 
     def budget(self, config: SweepConfig) -> Budget | None:
-        """Return the budget that trials with rollouts of different size share: that of the configuration itself.
+        """Return the budget in environment steps that all trials share; None if the sweep counts iterations.
+
+        The budget is the unchanged configuration's, so trials with rollouts of different size train equally long.
 
         None if the sweep counts iterations: a trial's own settings then say how long the trial trains.
         """
         return Budget.from_config(config.ppo) if self.axis(config).in_env_steps else None
 
     def describe_long_rollouts(self, config: SweepConfig) -> str:
-        """Warn of a space that holds rollouts longer than the steps between evaluations; empty for any other space.
+        """Return a warning if rollouts can be longer than the steps between evaluations, an empty string if not.
 
         Trials with long rollouts are evaluated less often than the others, so their values average another stretch.
         """
@@ -369,7 +373,7 @@ class Space:
         return max(kind.options) if isinstance(kind, Choice) else int(kind.from_unit(1.0))
 
     def apply(self, config: SweepConfig, values: Mapping[str, Any]) -> SweepConfig:
-        """Set values in a configuration, given by dotted path, all at once.
+        """Return the configuration with values set by dotted path; raise `ConfigError` if the result cannot run.
 
         In a sweep that counts environment steps, `num_iterations` becomes the number that uses up the budget, and
         `eval_every` the nearest to the budget's; only the budget says how long a trial trains.
@@ -391,7 +395,7 @@ class Space:
 
 
 def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """Return the space of a sweep, and the points that the sweep tries first, complete.
+    """Return a sweep's search space, and the points to try first, each a dict with a value for every searched setting.
 
     `sampler=points` tries nothing else: the points span their own space, and `space` is not read.
 
@@ -417,12 +421,12 @@ def search_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
 
 
 def given_points(config: SweepConfig) -> list[dict[str, Any]]:
-    """Return the changes that `sampler.points` lists, by dotted path."""
+    """Return a dict of changed settings by dotted path for each point in `sampler.points`."""
     return _changes(config.sampler.points, config)
 
 
 def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
-    """Read a space, nested by path with one kind at each leaf, and check that `config` runs with some point.
+    """Convert the nested `space` of the settings to a `Space`; raise `SweepError` if no drawn configuration can run.
 
     Raises:
         SweepError: A path or kind is unknown, bounds or values do not fit, or nothing in the space can run.
@@ -435,7 +439,7 @@ def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
 
 
 def points_space(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """Return the space that a list of points spans, and the points, complete.
+    """Return a space of the values that a list of points holds, and the points with all searched settings filled in.
 
     For each setting the space holds the values that occur, the configuration's own value first. A point holds changes
     to the configuration, nested in the same way; `{}` is the control. Settings that a point leaves unchanged are filled

@@ -23,7 +23,7 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Asha:
-    """Judge of a trial at each rung against the trials that came to the rung before.
+    """Judge that prunes a trial at a rung if trials that came to the rung before did better (ASHA).
 
     Decisions depend on the order of arrival: the first `reduction_factor - 1` trials at a rung always continue, and so
     does the best trial so far. That is the price of never waiting for others. The order of entries already recorded
@@ -71,7 +71,7 @@ class Asha:
         self.restore(())
 
     def is_spared(self, trial: int) -> bool:
-        """True if the trial is never pruned, to measure what pruning costs; the same in every process.
+        """True if the trial is never pruned, to measure what pruning costs; the answer is the same in every process.
 
         With a share of 1 / k the middle one of every k trials is spared, trial 0 not counted: no draw can make spared
         trials few.
@@ -83,7 +83,10 @@ class Asha:
         return trial > 0 and spared_up_to[0] < spared_up_to[1]
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Judge the evaluation that ends a period, and add the results at rungs to `trial.rungs`; see `Judge.judge`."""
+        """Add the results at new rungs to `trial.rungs` after an evaluation; return a verdict to prune, or None.
+
+        See `Judge.judge`.
+        """
         last = period[-1]
         if (value := last.metrics.get(self._metric)) is None:
             return None
@@ -95,7 +98,7 @@ class Asha:
     def judge_rungs(
         self, trial: int, iteration: int, value: float, tie_breaker: float, is_control: bool = False
     ) -> tuple[list[RungEntry], Verdict | None]:
-        """Record an evaluation at every rung that the trial has newly reached, and judge the trial at each.
+        """Record an evaluation at each rung newly reached; return the new entries, and a verdict if the trial must end.
 
         Args:
             trial: Number of the trial.
@@ -123,7 +126,7 @@ class Asha:
         return entries, next(filter(None, verdicts), None)
 
     def restore(self, entries: Iterable[RungEntry]) -> None:
-        """Replace all entries at the rungs by entries recorded earlier.
+        """Replace the entries at all rungs by recorded ones, e.g. those in the ledger at a resume.
 
         Raises:
             SweepError: An entry does not fit the rungs, which were computed from other settings.

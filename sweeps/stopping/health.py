@@ -25,7 +25,10 @@ MUST_BE_FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, me
 
 
 class HealthRules:
-    """Judge of a trial's own losses, against the trial's own start (see `sweeps.stopping.judge.Judge`)."""
+    """Judge that ends a trial with metrics that are not finite, an exploding value loss, or no progress.
+
+    Losses are compared with the trial's own start, never with other trials (see `sweeps.stopping.judge.Judge`).
+    """
 
     def __init__(self, config: HealthConfig, objective: str = metrics.F1, axis: Axis = ITERATIONS) -> None:
         """Set the thresholds.
@@ -40,7 +43,7 @@ class HealthRules:
         self._must_be_finite = tuple(dict.fromkeys((*MUST_BE_FINITE, objective)))
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Judge one evaluation period; see `Judge.judge`.
+        """Return a verdict if a metric is not finite, or if the value loss explodes or is stuck; see `Judge.judge`.
 
         Only numbers that are not finite end the control: a stopped control would be compared by where it was stopped.
         The same holds for a trial that has no start to be compared with.

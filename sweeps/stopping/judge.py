@@ -10,13 +10,13 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Judge(Protocol):
-    """Interface of a judge, which decides if a running trial has to end.
+    """Interface of a judge, which decides after each evaluation period whether a running trial has to end, and as what.
 
     Others add judges by the entry point `unstuck.judges`.
     """
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Judge one evaluation period.
+        """Return a verdict that ends the trial after an evaluation period, or None for a trial that goes on.
 
         Args:
             trial: The trial; `trial.records` holds the period already.
@@ -29,7 +29,7 @@ class Judge(Protocol):
 
 
 class LastStep:
-    """Judge that completes a trial at the end of the budget.
+    """Judge that ends a trial as completed at the last step of the axis.
 
     Args:
         axis: Axis that the sweep counts trials by.
@@ -48,7 +48,7 @@ class LastStep:
         self._axis = axis
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Complete the trial at the end of the budget; see `Judge.judge`."""
+        """Return a verdict `completed` if the period reaches the trial's full length, else None; see `Judge.judge`."""
         step = period[-1].step
         if step < self._axis.length:
             return None
@@ -56,5 +56,5 @@ class LastStep:
 
 
 def first_verdict(judges: Iterable[Judge], trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-    """Ask the judges one after the other; return the first verdict, or None."""
+    """Ask the judges in order, until one returns a verdict; return that verdict, or None if all return None."""
     return next(filter(None, (judge.judge(trial, period) for judge in judges)), None)

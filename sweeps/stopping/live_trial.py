@@ -20,7 +20,7 @@ would take an explosion in the third iteration for the starting level."""
 
 @dataclass(frozen=True)
 class TrialDiagnosis:
-    """Diagnosis of a trial in few words.
+    """Short form of a trial's diagnosis: title and sentence of the first finding, and notes for ledger and MLflow.
 
     Attributes:
         title: Title of the first finding in two or three words, a doubt with a question mark; empty if nothing was
@@ -40,13 +40,15 @@ class TrialDiagnosis:
     notes: Mapping[str, str]
 
     def explain(self, verdict: Verdict) -> Verdict:
-        """Return the verdict on a stuck trial with the cause in front of the reason."""
+        """Return the verdict on a stuck trial with the diagnosis's headline put before the reason."""
         return replace(verdict, reason=f"{self.headline or 'no rule says why'}; {verdict.reason}")
 
 
 @dataclass
 class LiveTrial:
-    """Running trial; the driver holds one object for each, which judges, diagnosis and screen read.
+    """State of one running trial in the driver: settings, records, diagnosis, and decisions of an earlier process.
+
+    The driver holds one object for each trial, which judges, diagnosis and screen read.
 
     Attributes:
         number: Number of the trial.
@@ -81,22 +83,22 @@ class LiveTrial:
 
     @property
     def iteration(self) -> int:
-        """Last iteration received; 0 before the first."""
+        """Number of the last iteration received; 0 before the first."""
         return self.records[-1].iteration if self.records else 0
 
     @property
     def last_step(self) -> int:
-        """Last step received, on the sweep's axis; 0 before the first."""
+        """Number of the last step received, on the sweep's axis; 0 before the first."""
         return self.records[-1].step if self.records else 0
 
     @property
     def evaluations(self) -> list[Mapping[str, float]]:
-        """Metrics of the evaluations, oldest first."""
+        """Metrics of the iterations that were evaluated, oldest first."""
         return [record.metrics for record in self.records if self.config.sweep.metric in record.metrics]
 
     @property
     def start_value_loss(self) -> float | None:
-        """Median value loss of the first iterations; None without one."""
+        """Median value loss over iterations 1 to 3; None if no value loss was received."""
         first = [record.metrics for record in self.records if record.iteration <= START_ITERATIONS]
         losses = [measured[metrics.VALUE_LOSS] for measured in first if metrics.VALUE_LOSS in measured]
         return median(losses) if losses else None
@@ -107,12 +109,12 @@ class LiveTrial:
         return self.diagnosis.title if self.diagnosis else ""
 
     def score(self) -> tuple[float | None, float | None]:
-        """Return the trial's value so far and the spread over members; None before the first evaluation."""
+        """Return the mean of the last evaluations and the spread over members; each None if there is no such number."""
         sweep = self.config.sweep
         return value_and_spread(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
 
     def summary(self, axis: Axis) -> dict[str, float]:
-        """Return the numbers that are written at the trial's end, under the names of `rl.metrics`."""
+        """Return the metrics to record at the trial's end: length, seconds and value, with names of `rl.metrics`."""
         sweep, seconds = self.config.sweep, time.monotonic() - self.started
         last = max(self.last_step, self.last_judged_before_resume)
         return {
@@ -124,5 +126,5 @@ class LiveTrial:
         }
 
     def add(self, period: Sequence[Record]) -> None:
-        """Add the iterations of one evaluation period."""
+        """Append the records of one evaluation period to `records`."""
         self.records += period

@@ -20,7 +20,7 @@ DISK_FULL = "disk_full"
 
 @dataclass(frozen=True)
 class Assignment:
-    """Assignment of a trial to a worker.
+    """Message from driver to worker: the trial to train, with configuration, folder and owner.
 
     Attributes:
         number: Number of the trial.
@@ -41,7 +41,9 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Report of a worker, in one object, since Tune takes mappings apart.
+    """Message from worker to driver: trained iterations, and notes on the trial's checkpoint.
+
+    One object, since Tune takes mappings apart.
 
     Attributes:
         records: Iterations, oldest first.

@@ -10,14 +10,16 @@ from unstuck.sweeps.worker.training import Training
 
 
 class TrialTrainable(Trainable):
-    """Trainable whose step is one evaluation period: trials are judged at evaluations, so earlier reports gain nothing.
+    """Ray Tune trainable of one trial, whose `step` trains one evaluation period.
+
+    Trials are judged at evaluations, so earlier reports gain nothing.
 
     Setting up writes nothing, since Tune may set up a trial on two actors. Tune keeps no checkpoints of its own: a
     worker that took over from a dead one, or from another process, finds the trial's checkpoint in the sweep's folder.
     """
 
     def setup(self, config: dict[str, Any], data: FlowData | None = None) -> None:
-        """Start the trial; see `Trainable.setup`.
+        """Make the learner of the assigned trial, restored from a checkpoint if there is one; see `Trainable.setup`.
 
         Args:
             config: Mapping that holds the `Assignment`.
@@ -33,7 +35,10 @@ class TrialTrainable(Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the next evaluation, to the first metric that is not finite, or to a full disk."""
+        """Train one evaluation period and return a dict with the `Delivery` for the driver.
+
+        The period ends at the next evaluation, at the first metric that is not finite, or at a full disk.
+        """
         try:
             delivery = Delivery(self._training.next_period(), self._training.take_notes())
         except DiskFullError as error:

@@ -35,7 +35,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Training:
-    """Training of one trial, from a checkpoint if there is one, else from the start.
+    """Training of one trial's members together, continued from the trial's checkpoint if there is one.
 
     A checkpoint that cannot be used ends nothing: the trial starts anew, equal seeds give equal numbers, and the driver
     skips records that it has. The constructor writes nothing.
@@ -58,7 +58,7 @@ class Training:
         self._in_force = read_settings_in_force(self.learner)
 
     def next_period(self) -> list[Record]:
-        """Return the iterations to deliver next: the checkpoint's iterations first, then newly trained and saved ones.
+        """Return the records to deliver next: all of a restored checkpoint, or one evaluation period trained and saved.
 
         New iterations are saved first, so that any record elsewhere can always be written again from the checkpoint.
 
@@ -79,7 +79,7 @@ class Training:
         return records
 
     def take_notes(self) -> dict[str, str]:
-        """Return the notes since the last call, by name."""
+        """Return the notes on the checkpoint since the last call, by name, and forget the notes."""
         notes, self._notes = self._notes, {}
         return notes
 
@@ -142,7 +142,7 @@ class Training:
 
 
 def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
-    """Make the learner of a trial; equal arguments give a learner that trains to equal numbers.
+    """Return an untrained learner for all members of a trial; equal arguments lead to equal numbers in training.
 
     Args:
         config: Configuration of the trial.
@@ -160,7 +160,7 @@ def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budge
 
 
 def read_settings_in_force(learner: Learner) -> dict[str, float]:
-    """Read the settings of the next update back from the learner, under the names of `effective/` metrics.
+    """Return the settings that the learner uses in the next update, under the names of `effective/` metrics.
 
     Settings that are switched off are left out. NaN: members of the trial differ, which members must not.
     """
@@ -171,7 +171,7 @@ def read_settings_in_force(learner: Learner) -> dict[str, float]:
 
 
 def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> list[Record]:
-    """Train up to and including the next evaluation, or to the first metric that is not finite; return the iterations.
+    """Train to the next evaluation or the first metric that is not finite; return a record for each iteration.
 
     Args:
         learner: Learner to train.
@@ -192,7 +192,7 @@ def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> l
 
 
 def summarise(measured: Metrics, per_seed: Sequence[str]) -> dict[str, float]:
-    """Average metrics over members, and keep each member's value of the metrics in `per_seed`.
+    """Return the mean of each metric over members, and each member's own value for the metrics in `per_seed`.
 
     Values that are not finite count as well (never a nanmean).
 

@@ -140,7 +140,8 @@ class StopRequest:
     def ignore_signals(self) -> Iterator[None]:
         """Ignore a second Ctrl-C, SIGTERM or SIGHUP inside the block, e.g. while Ray shuts down.
 
-        Ray's shutdown must not be left half done: once Ray's core is gone, releasing one of its objects ends the process.
+        Ray's shutdown must not be left half done: once Ray's core is gone, releasing one of Ray's objects ends the
+        process.
         """
         before, self._is_shielded = self._is_shielded, True
         try:

@@ -32,7 +32,7 @@ Reader = Callable[[DataConfig], RawFlows]
 
 
 def read_synthetic(config: DataConfig) -> RawFlows:
-    """Generate flows, with a generator of random numbers of their own."""
+    """Return generated flows, drawn by a random generator that `data.seed` seeds."""
     return generate(config, np.random.default_rng(child(SeedSequence(config.seed), 0)))
 
 
@@ -41,7 +41,7 @@ SOURCES: Mapping[str, Reader] = {"synthetic": read_synthetic, "nsl_kdd": read_ns
 
 
 def load_flows(config: DataConfig, split: str = BY_SIZE, sources: Mapping[str, Reader] = SOURCES) -> FlowData:
-    """Read or generate flows, split the flows three ways, and encode each part by statistics of the training part.
+    """Read or generate flows; return training, validation and test parts, encoded by statistics of the training part.
 
     The same configuration always gives the same flows.
 

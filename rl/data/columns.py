@@ -1,4 +1,4 @@
-"""Read a column of text as numbers or as names, by the content."""
+"""Convert a column of text to numbers or to names, by the content."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,14 +17,14 @@ LARGEST = 1e100  # the encoder squares values: beyond this a square could overfl
 
 
 def is_missing(cell: str) -> bool:
-    """True if a cell stands for "not known"."""
+    """True if the text of a cell means a missing value, e.g. an empty text, `?`, `-`, `n/a` or `null`."""
     return cell.strip().lower() in MISSING
 
 
 def read_column(
     name: str, cells: Sequence[str], row_numbers: Sequence[int], path: Path, notation: Notation = PLAIN
 ) -> npt.NDArray[np.float64] | Categorical:
-    """Tell numbers from names.
+    """Convert a column's text to float64 numbers `[n]`, or to names if at most 90 % of the known cells are numbers.
 
     All known values are numbers: a column of numbers, float64 `[n]`, NaN where missing or infinite. At most 90 %
     are: a column of names, of which "missing" is one. In between: an error.
@@ -44,7 +44,7 @@ def read_column(
 
 
 def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], path: Path) -> npt.NDArray[np.float64]:
-    """Read a column that is known to hold numbers: float64 `[n]`, NaN where missing or infinite.
+    """Convert a column's text to numbers, float64 `[n]`, with NaN for a missing or infinite cell.
 
     Raises:
         DataError: A value is neither a number nor missing; the first is named.
@@ -56,7 +56,7 @@ def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], pa
 
 
 def count_infinite(values: npt.NDArray[np.float64], cells: Sequence[str]) -> int:
-    """Count the cells of a column of numbers that are infinite, and so stand for a missing value."""
+    """Return how many cells of a column are infinite numbers, which `values` holds as NaN."""
     return sum(not is_missing(cells[position]) for position in np.flatnonzero(np.isnan(values)).tolist())
 
 

@@ -1,4 +1,4 @@
-"""Columns to features: one-hot names, log1p for long tails, standard scaling. Fitted on the training part alone."""
+"""Convert columns to features (one-hot names, log1p for long tails, standard scaling), fitted on the training part."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,23 +19,23 @@ Column = npt.NDArray[np.float64]
 
 
 class Feature(Protocol):
-    """One feature: the name, and the way to compute values from the columns."""
+    """Protocol of a feature: a named function that computes one value for each flow from one column."""
 
     @property
     def name(self) -> str:
-        """Unique among the features of a data set."""
+        """Name of the feature, unique in a data set."""
 
     @property
     def column(self) -> str:
-        """Column that the feature is made of."""
+        """Name of the column that the feature is computed from."""
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.floating] | npt.NDArray[np.bool_]:
-        """Compute the values, `[n]`."""
+        """Return the feature's value for each flow, floats or bool `[n]`."""
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """A number, missing ones set to the median, after log1p if `log`, to mean 0 and standard deviation 1."""
+    """Feature of numbers: median for missing ones, log1p if `log`, then scaled to mean 0 and standard deviation 1."""
 
     column: str
     median: float
@@ -45,34 +45,34 @@ class Scaled:
 
     @property
     def name(self) -> str:
-        """Name of the column, in `log1p(...)` where that was applied."""
+        """Name of the feature: the column's name, or `log1p(column)` if `log` is True."""
         return f"log1p({self.column})" if self.log else self.column
 
     def __call__(self, flows: RawFlows) -> Column:
-        """Compute the values, float64 `[n]`, within ±10."""
+        """Return the scaled number of each flow, float64 `[n]`, clipped to ±10."""
         values = _shape(flows.numbers[self.column], self.median, self.log)
         return np.clip((values - self.mean) / self.std, -CLIP, CLIP)
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Feature that is true where a number is missing."""
+    """Feature that is True for each flow whose number in the column is missing."""
 
     column: str
 
     @property
     def name(self) -> str:
-        """Name, e.g. `duration=missing`."""
+        """Name of the feature, e.g. `duration=missing`."""
         return f"{self.column}=missing"
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.bool_]:
-        """Compute the values, bool `[n]`."""
+        """Return True for each flow whose number is missing, bool `[n]`."""
         return np.isnan(flows.numbers[self.column])
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Feature that is true where a name is among `values`, or, if `negated`, where the name is not among them."""
+    """Feature that is True for each flow whose name in the column is one of `values`, or none if `negated`."""
 
     column: str
     values: tuple[str, ...]
@@ -80,18 +80,18 @@ class OneOf:
 
     @property
     def name(self) -> str:
-        """Name, e.g. `service=http`, or `service=(rare)` for all values without a separate feature."""
+        """Name of the feature, e.g. `service=http`, or `service=(rare)` if `negated`."""
         return f"{self.column}={'(rare)' if self.negated else self.values[0]}"
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.bool_]:
-        """Compute the values, bool `[n]`."""
+        """Return True for each flow whose name fits the feature, bool `[n]`."""
         column = flows.categories[self.column]
         member = np.array([(value in self.values) != self.negated for value in column.values])
         return member[column.codes]
 
 
 def fit_features(train: RawFlows) -> tuple[Feature, ...]:
-    """Choose and fit the features by the training part; leave out features that are constant there.
+    """Return the features made from the columns of the training flows, without features that are constant there.
 
     Raises:
         LittleLeftError: No column varies.
@@ -111,7 +111,7 @@ def fit_features(train: RawFlows) -> tuple[Feature, ...]:
 
 
 def encode(features: tuple[Feature, ...], flows: RawFlows) -> npt.NDArray[np.float32]:
-    """Compute the features, float32 `[n, len(features)]`, finite and within ±10.
+    """Return the feature matrix of the flows, float32 `[n, len(features)]`, finite and within ±10.
 
     A name unseen in training counts as rare.
     """

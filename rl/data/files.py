@@ -1,4 +1,4 @@
-"""Text files to rows of cells, with one clear line for everything that can be wrong with a file."""
+"""Read text files into rows of cells, and raise a one-line `DataError` for each fault of a file."""
 
 import csv
 import difflib
@@ -18,7 +18,7 @@ LISTED = 8  # names that a message lists at most
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file's rows, all equally long and none blank.
+    """Rows of a delimited text file, all with the same number of cells; blank rows are left out.
 
     Attributes:
         path: File that the rows were read from.
@@ -32,7 +32,7 @@ class Sheet:
 
 
 def read_sheet(name: str, delimiter: str | None = None) -> Sheet:
-    """Read a delimited text file, gzipped or not, UTF-8 or else Latin-1.
+    """Read a delimited text file, gzipped or not, UTF-8 or else Latin-1, and return the rows of cells.
 
     Args:
         name: Path of the file. The file is held in memory as text: about 60 bytes a cell.
@@ -60,7 +60,7 @@ def read_sheet(name: str, delimiter: str | None = None) -> Sheet:
 
 
 def suggest(wanted: str, names: Iterable[str]) -> str:
-    """Suggest a remedy for a name that does not exist: the nearest name that does, if any is near, and the first few.
+    """Return a remedy, as text, for an unknown name: the nearest known name, if one is near, and the first 8 names.
 
     Example:
         >>> suggest("lable", ["duration", "label"])

@@ -1,4 +1,4 @@
-"""Hints on a table's columns before a result is trusted: each hint names columns and the remedy.
+"""Warn of doubtful columns in a table before a result is trusted: each hint names the columns and the remedy.
 
 Columns of numbers that were read as names, identifiers, columns that give the label away, names that are too rare.
 """
@@ -41,7 +41,7 @@ _PATTERNS = {looks: re.compile(pattern) for looks, pattern in LOOKS.items()}
 
 
 class Named(NamedTuple):
-    """A column, with a value to show."""
+    """Name of a column and an example of a value, for the text of a hint."""
 
     column: str
     example: str = ""
@@ -51,7 +51,7 @@ class Named(NamedTuple):
 
 
 def hints(raw: RawFlows, notation: Notation, rng: np.random.Generator) -> tuple[str, ...]:
-    """List the hints about a table's columns, a line each, the most costly first.
+    """Return warnings for the user on a table's columns: misread numbers, label leaks, identifiers, rare names.
 
     Args:
         raw: The table.
@@ -104,7 +104,7 @@ def _quantities(columns: Mapping[str, _Quantity]) -> Iterator[str]:
 
 
 def _numbers(columns: Mapping[str, Categorical], present: Notation) -> dict[str, _Quantity]:
-    """Find columns that hold numbers by a second notation: one notation for all columns, if there is one."""
+    """Return the columns of names that another notation reads as numbers, each with the settings to change."""
     found = {name: others for name, column in columns.items() if (others := guess(_known(column), present))}
     shared = [notation for notation in NOTATIONS if all(notation in others for others in found.values())]
     quantities = {}
@@ -118,7 +118,7 @@ def _numbers(columns: Mapping[str, Categorical], present: Notation) -> dict[str,
 
 
 def _quantity(values: list[str]) -> _Quantity | None:
-    """Find the kind of quantity that most of a column's different values are; None for none."""
+    """Return the kind of quantity that at least 90 % of a column's different values are; None for no such kind."""
     for what, pattern in _PATTERNS.items():
         fitting = [value for value in values if pattern.fullmatch(value)]
         if values and len(fitting) >= ENOUGH * len(values):
@@ -127,7 +127,10 @@ def _quantity(values: list[str]) -> _Quantity | None:
 
 
 def _leaks(raw: RawFlows, rng: np.random.Generator) -> list[str]:
-    """Find columns that by themselves tell nearly every flow, fitted on one half of the flows, judged on the other."""
+    """Return the columns that alone predict the label, with balanced accuracy of at least `LEAK` on held-out flows.
+
+    A column is fitted on one half of the flows and judged on the other half.
+    """
     fit = rng.random(len(raw.threat)) < 0.5
     least = min(np.bincount(raw.threat[half], minlength=2).min() for half in (fit, ~fit))
     if least < FEWEST_OF_CLASS:
@@ -164,7 +167,7 @@ def _balanced(said: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_], judged
 
 
 def _counts_up(values: npt.NDArray[np.float64]) -> bool:
-    """True if numbers grow from each row to the next, or are whole and all of some range, in any order."""
+    """True for numbers like row numbers: rising or falling in every row, or distinct whole numbers close together."""
     if len(values) < FEWEST or np.isnan(values).any():
         return False
     steps = np.diff(values)
@@ -195,7 +198,7 @@ def _list(named: Sequence[Named | str]) -> str:
 
 
 def _drop(names: Iterable[str]) -> str:
-    """Write the setting that leaves columns out, quoted for a shell."""
+    """Return the setting `data.drop=[...]` that leaves columns out, quoted for a shell."""
     listed = list(names)
     if any(_SEPARATING.search(name) for name in listed):
         listed = ["'" + re.sub(r"(['\\])", r"\\\1", name) + "'" for name in listed]

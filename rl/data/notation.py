@@ -12,7 +12,7 @@ ENOUGH = 0.9  # share of a column's values that a way of writing numbers must ex
 
 @dataclass(frozen=True)
 class Notation:
-    """A way to write numbers.
+    """Signs by which numbers are written in text: the decimal sign, and the sign between thousands.
 
     Attributes:
         decimal: Sign before decimals, `.` or `,`.
@@ -30,7 +30,9 @@ class Notation:
     thousands: str | None = None
 
     def read(self, cell: str) -> float:
-        """Read the number in a cell; in the plain notation by Python's own rules.
+        """Return the number in a cell as a float; raise `ValueError` for a cell that is not written in the notation.
+
+        The plain notation reads by Python's own rules.
 
         Raises:
             ValueError: The cell is no number, or is written in another way.
@@ -44,7 +46,7 @@ class Notation:
         return float(cell.replace(self.decimal, "."))
 
     def reads(self, cell: str) -> bool:
-        """True if a cell is a number in the notation."""
+        """True if `read` accepts the text of a cell as a number."""
         try:
             self.read(cell)
         except ValueError:
@@ -52,7 +54,7 @@ class Notation:
         return True
 
     def settings(self, present: "Notation") -> str:
-        """Write the settings that change a present notation to the new one, quoted for a shell."""
+        """Return the command-line settings, quoted for a shell, that change the notation `present` to the new one."""
         quoted = {None: "null", " ": "' '", "'": '"\'"'}.get(self.thousands, self.thousands)
         words = []
         if self.decimal != present.decimal:
@@ -86,7 +88,7 @@ NOTATIONS = (
 
 
 def guess(cells: Sequence[str], present: Notation) -> list[Notation]:
-    """Guess notations that read the cells which the present notation cannot read; empty where most cells are names.
+    """Return other notations that read at least 90 % of the cells, and 90 % of the cells that `present` cannot read.
 
     Args:
         cells: Different values of a column, none missing.

@@ -1,4 +1,4 @@
-"""Flows from a source: whole, unscaled, in the order of recording."""
+"""Define flows as read from a source: all rows, unscaled, in the order of recording."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of names.
+    """Column of names, stored as the different names and one integer code for each row.
 
     Attributes:
         values: The different names, in order of first appearance.
@@ -21,7 +21,7 @@ class Categorical:
 
     @classmethod
     def from_cells(cls, cells: Iterable[str]) -> "Categorical":
-        """Make the column of the given names."""
+        """Return the column that holds the given names, one for each row."""
         positions: dict[str, int] = {}
         codes = [positions.setdefault(cell, len(positions)) for cell in cells]
         return cls(tuple(positions), np.array(codes, dtype=np.int64))
@@ -29,7 +29,7 @@ class Categorical:
 
 @dataclass(frozen=True)
 class RawFlows:
-    """Flows that every source returns and the split and the encoder read.
+    """Flows as read from a source, before encoding: columns of numbers, columns of names, and labels.
 
     Attributes:
         numbers: Column name to float64 `[n]`; NaN where a value is missing, never infinite.
@@ -50,13 +50,16 @@ class RawFlows:
         return RawFlows(numbers, categories, self.threat[rows])
 
     def vectors(self) -> npt.NDArray[np.int64]:
-        """Number the different feature vectors, int64 `[n]`: equal vectors have equal numbers, for any label."""
+        """Return an integer id for each flow's feature vector, int64 `[n]`: equal vectors have equal ids.
+
+        Labels are not part of a feature vector.
+        """
         columns = [*self.numbers.values(), *(c.codes.astype(np.float64) for c in self.categories.values())]
         return row_ids(np.column_stack(columns))
 
 
 def row_ids(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Number the rows of `matrix` `[n, k]`, int64 `[n]`: equal rows have equal numbers.
+    """Return an integer id for each row of `matrix` `[n, k]`, int64 `[n]`: equal rows have equal ids.
 
     0 and -0 are equal, and so are NaN and NaN.
 

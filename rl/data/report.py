@@ -1,4 +1,4 @@
-"""Report on loading: the fate of a source's rows and columns, in fields and in words for the user."""
+"""Report on the loading of data: rows and columns that were used or left out, as fields and as text for the user."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Rows and columns that were loaded.
+    """Report on loaded data: numbers of flows, threats and features, columns left out with reasons, and hints.
 
     Attributes:
         source: Source of the flows: a file's name, or `synthetic`.
@@ -47,7 +47,7 @@ class LoadReport:
     hints: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """Describe the load in one line, with a warning for each hint."""
+        """Return text for the user: one line that describes the data, then one `warning: ...` line for each hint."""
         of = f" of {self.rows:,}" if self.rows != self.flows else ""
         text = f"Data: {self.flows:,}{of} flows ({self.source}), {self.threats:,} of them threats: "
         text += " and ".join(
@@ -79,7 +79,7 @@ def report(
     threats: Sequence[npt.NDArray[np.bool_]],
     hints: tuple[str, ...],
 ) -> LoadReport:
-    """Sum up what was loaded.
+    """Return the report on loaded data, from the flows of the source, the features and the labels of each part.
 
     Args:
         config: Source of the flows.

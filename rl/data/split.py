@@ -23,7 +23,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class Parts(NamedTuple):
-    """Positions of the flows of each part, ascending: the order of recording is kept. A flow may be in a part twice."""
+    """Row numbers of the flows in each part, ascending, in the order of recording; a row may be in a part twice."""
 
     train: Rows
     validation: Rows
@@ -37,7 +37,7 @@ def split_by_size(
     eval_flows: int,
     rng: np.random.Generator,
 ) -> tuple[Parts, int]:
-    """Draw the parts at random, alike in threats and in how often vectors repeat; equal vectors stay in one part.
+    """Draw the rows of each part at random, alike in threats and repeated vectors; equal vectors stay in one part.
 
     Groups of equal vectors form strata by labels and size. Each part gets whole groups of every stratum, and the part's
     share of the stratum's flows: some flows of a group are left out, or taken again, to make the share exact. So a
@@ -123,7 +123,7 @@ def _alike(groups: Rows, octaves: Counts) -> list[Rows]:
 
 
 def _apportion(total: int, have: Counts) -> Counts:
-    """Apportion `total` in whole numbers that are in proportion to `have`; all 0 where there is nothing."""
+    """Return whole numbers that sum to `total`, in proportion to `have`, rounded by the largest remainder."""
     exact = total * have / max(1, have.sum())
     counts: Counts = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
@@ -131,7 +131,7 @@ def _apportion(total: int, have: Counts) -> Counts:
 
 
 def _enough(counts: Counts, due: Counts, leave: int) -> int:
-    """Count the first groups that hold the flows due of either label; at least one, if any are due.
+    """Return how many of the first groups hold the flows due of each label; all groups but `leave` at most.
 
     Args:
         counts: Benign flows and threats of each group, `[2, g]`.
@@ -163,7 +163,7 @@ def _select_due(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due:
 def split_stream(
     threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int, rng: np.random.Generator
 ) -> Parts:
-    """Cut by time: the last flows are the test, the flows before the validation, all earlier flows training.
+    """Split the rows by time: the last flows are the test part, the flows before are validation, earlier ones training.
 
     With a `share`, the cuts count benign flows, all of which are kept, and each stretch is thinned to the share by
     itself; a stretch with too few threats keeps all threats. Arguments and errors as for
@@ -178,9 +178,10 @@ def split_stream(
 
 
 def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flows, Flows, Flows]:
-    """Remove from each part the flows that a later part also holds: encoding can make different vectors equal.
+    """Return the three parts, each without the flows whose encoded features also occur in a later part.
 
-    Pooled rare categories and clipped extremes do so, for a few flows in ten thousand; the test part stays unchanged.
+    Encoding can make different vectors equal, by pooled rare categories and clipped extremes: a few flows in ten
+    thousand. The test part stays unchanged.
     """
     parts = (train, validation, test)
     ids = np.split(row_ids(np.concatenate([p.features for p in parts])), np.cumsum([len(train), len(validation)]))
@@ -190,7 +191,7 @@ def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flow
 
 
 def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
-    """Raise `LittleLeftError` for a part without a threat or without a benign flow, or with hardly any flow."""
+    """Raise `LittleLeftError` if a part has fewer than `MIN_PART` flows, no threat or no benign flow."""
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         threats = int(part.threat.sum())
         if not 0 < threats < len(part) or len(part) < MIN_PART:
@@ -202,7 +203,10 @@ def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
 
 
 def thin(threat: npt.NDArray[np.bool_], rows: Rows, share: float | None, rng: np.random.Generator) -> Rows:
-    """Select all benign rows, and as many threats drawn from `rows` as make the share."""
+    """Return `rows` without random threats, so that threats make up `share`; all rows if `share` is None.
+
+    A set of rows with too few threats keeps all threats.
+    """
     if share is None:
         return rows
     benign, threats = rows[~threat[rows]], rows[threat[rows]]
@@ -215,7 +219,7 @@ def _threats_for(benign: int, share: float) -> int:
 
 
 def eval_counts(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int) -> tuple[int, int]:
-    """Count the benign flows and the threats wanted in validation and in test, each.
+    """Return how many benign flows and how many threats validation gets; the test part gets as many.
 
     Raises:
         DataError: The file has fewer threats than the share needs, or too few flows to split.

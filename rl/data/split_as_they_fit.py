@@ -18,7 +18,9 @@ def split_as_they_fit(
     eval_flows: int,
     rng: np.random.Generator,
 ) -> Parts:
-    """Draw validation and test at random, with the same share of threats; whole groups of equal vectors at a time.
+    """Draw the rows of each part at random, in whole groups of equal vectors, by the rule of sweeps of format 1.
+
+    Validation and test have the same share of threats.
 
     Groups are taken in random order while the part has room, so sizes are exact where no vector repeats, and never
     exceeded. A group larger than a part goes to training; if little else is left of a class, validation and test

@@ -26,7 +26,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 def generate(config: DataConfig, rng: np.random.Generator) -> RawFlows:
-    """Generate `data.num_flows` flows, of which exactly the share `data.threat_share`, rounded, are threats.
+    """Return `data.num_flows` generated flows, of which exactly the share `data.threat_share`, rounded, are threats.
 
     Args:
         config: Settings, of which `num_flows`, `num_features`, `difficulty`, `burst_length` and `threat_share` are
@@ -51,9 +51,10 @@ def generate(config: DataConfig, rng: np.random.Generator) -> RawFlows:
 
 
 def _bursts(config: DataConfig, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Lay out the bursts, int64 `[num_flows]`: the number of each flow's burst, -1 for benign flows.
+    """Return the number of each flow's burst of threats, int64 `[num_flows]`; -1 for benign flows.
 
-    Laid out block by block, each with the whole's share of threats, so that no stretch of time is all quiet.
+    Bursts are laid out block by block, each block with the share of threats of all flows, so that no stretch of time is
+    all quiet.
     """
     total = round((config.threat_share or 0.0) * config.num_flows)
     num_blocks = max(1, min(BLOCKS, int(total / (BURSTS_A_BLOCK * config.burst_length))))
@@ -80,7 +81,10 @@ def _bursts(config: DataConfig, rng: np.random.Generator) -> npt.NDArray[np.int6
 
 
 def _composition(total: int, parts: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Draw positive lengths that sum to `total`, all ways equally likely: geometric in the limit, exact in sum."""
+    """Return positive random lengths that sum to `total`, all combinations equally likely.
+
+    The lengths are geometric in the limit, and exact in sum.
+    """
     cuts = np.sort(rng.choice(total - 1, parts - 1, replace=False)) + 1
     return np.diff(cuts, prepend=0, append=total)
 

@@ -16,7 +16,7 @@ from unstuck.rl.errors import DataError
 
 
 def read_csv(config: DataConfig) -> RawFlows:
-    """Read `data.path`, whose label column is `data.label` and whose labels `data.benign` are no threat.
+    """Read the table `data.path` and return the flows; a flow is a threat unless the label is in `data.benign`.
 
     Raises:
         DataError: The file, a column named or a label named does not exist, or a column of numbers holds junk.

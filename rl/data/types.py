@@ -1,4 +1,4 @@
-"""Types of the flows that leave the package, from any source."""
+"""Define the flows that the package returns, from any source: encoded features and labels, by part."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from unstuck.rl.data.report import LoadReport
 
 @dataclass(frozen=True)
 class Flows:
-    """Flows in the order of recording.
+    """Encoded features and labels of flows, in the order of recording.
 
     Attributes:
         features: float32 `[n, num_features]`, scaled by statistics of the training part alone.
@@ -29,14 +29,14 @@ class Flows:
         return len(self.threat)
 
     def select_evenly(self, count: int) -> "Flows":
-        """Select `count` flows, evenly spread over all, or all if there are fewer."""
+        """Return `count` flows at even distances in the order of recording; all flows if there are fewer."""
         rows = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64)
         return Flows(self.features[rows], self.threat[rows])
 
 
 @dataclass(frozen=True)
 class FlowData:
-    """Three parts that share no feature vector (shuffled order) or no stretch of time (stream order).
+    """Training, validation and test flows, which share no feature vector (`shuffled`) or no stretch of time (`stream`).
 
     Attributes:
         train: Flows that the agent is trained on.
@@ -56,5 +56,5 @@ class FlowData:
 
     @property
     def num_features(self) -> int:
-        """Width of an observation."""
+        """Number of values in one observation."""
         return len(self.feature_names)

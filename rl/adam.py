@@ -31,7 +31,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Move the parameters of the active members; the others keep parameters, moments and step count.
+        """Take one Adam step for the active members; other members keep parameters, moments and step count.
 
         Args:
             gradients: `[P, n]`.
@@ -51,7 +51,7 @@ class Adam:
         self.parameters.sub_(self.exp_avg.div(denominator).mul_(moves * lr * correction2 / correction1))
 
     def select_members(self, members: slice, parameters: Tensor) -> "Adam":
-        """Return an optimiser of some members that shares the moments and step counts.
+        """Return an Adam for a slice of the members, which shares moments and step counts with the present one.
 
         Args:
             members: Rows to keep.
@@ -63,14 +63,14 @@ class Adam:
     def with_tensors(
         self, parameters: Tensor, eps: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, steps: Tensor
     ) -> "Adam":
-        """Return an optimiser that works on the given tensors, without copies."""
+        """Return an Adam that reads and changes the given tensors, without copies."""
         other = copy(self)
         other.parameters, other.eps = parameters, eps
         other.exp_avg, other.exp_avg_sq, other.steps = exp_avg, exp_avg_sq, steps
         return other
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that a step changes, by name and live: parameters and moments `[P, n]`, steps `[P, 1]`.
+        """Return the live tensors that a step changes, by name: parameters and moments `[P, n]`, steps `[P, 1]`.
 
         The learning rate is a setting, not state.
         """

@@ -7,7 +7,7 @@ from unstuck.rl.config import PPOConfig
 
 @dataclass(frozen=True)
 class Budget:
-    """Budget of a member, to be shared by configurations whose rollouts differ in size.
+    """Environment steps that a member trains for, and steps between evaluations, the same for rollouts of any size.
 
     Attributes:
         steps: Environment steps to train for, over all of the member's lanes. The last update overshoots them by less
@@ -27,15 +27,15 @@ class Budget:
 
     @classmethod
     def from_config(cls, config: PPOConfig) -> "Budget":
-        """Compute the budget that a configuration has by itself."""
+        """Return the budget, in environment steps, of a configuration's `num_iterations` and `eval_every`."""
         return cls(config.num_iterations * config.batch_size, config.eval_every * config.batch_size)
 
     def iterations(self, batch: int) -> int:
-        """Compute the number of updates that use the budget up, with rollouts of `batch` steps."""
+        """Return the number of updates that use the budget up, with rollouts of `batch` steps."""
         return -(-self.steps // batch)
 
     def left(self, iteration: int, batch: int) -> float:
-        """Compute the share of the budget left after `iteration` updates, in 0..1, the factor of annealed settings."""
+        """Return the share of the budget left after `iteration` updates, 0 to 1, the factor of annealed settings."""
         return max(0.0, 1 - iteration * batch / self.steps)
 
     def evaluates_after(self, iteration: int, batch: int) -> bool:

@@ -43,7 +43,7 @@ _DAMAGE = (
 
 
 def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] | None = None) -> None:
-    """Write a checkpoint. A reader of `path` finds the old file or the new file, whole, at any moment.
+    """Write a learner's state and a history to a file; a reader finds the old or the new file, whole, at any moment.
 
     Args:
         path: The file, replaced if present; the folder must exist.
@@ -78,7 +78,7 @@ def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] 
 
 
 def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
-    """Restore a learner from a checkpoint, with the learner's own settings and `num_iterations`.
+    """Restore a learner's state from a checkpoint file and return the history; the learner keeps the present settings.
 
     With the settings, libraries and kind of machine of the saved learner, training continues bit for bit. Otherwise
     `learner.resumed_exactly` is False: lanes of a Gymnasium environment other than triage and CartPole start new
@@ -108,7 +108,7 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
 
 
 def read_history(path: str | os.PathLike[str]) -> list[Any]:
-    """Read the history in a checkpoint, without a learner.
+    """Return the history that `save` wrote into a checkpoint, without a learner.
 
     Raises:
         CheckpointError: The file is not a whole checkpoint of this format.

@@ -38,7 +38,7 @@ def require(holds: bool, message: str) -> None:
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise `ConfigError` unless `value` is an allowed name; the message suggests the most similar name."""
+    """Raise `ConfigError` unless `value` is one of `allowed`; the message suggests the most similar name."""
     plain = str(value).lower()
     close = [option for option in allowed if plain.startswith(option)] or get_close_matches(plain, allowed, 1, 0.7)
     hint = f"; did you mean {close[0]}?" if close else ""
@@ -47,7 +47,7 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Source of the flows and the split into parts; see `rl.data.load_flows`."""
+    """Settings of the data: source of the flows, and split into parts; see `rl.data.load_flows`."""
 
     source: str = "synthetic"  # synthetic | nsl_kdd | csv | one of another package's (docs/extending.md)
     path: str | None = None  # the file, for nsl_kdd and csv; .gz is read as it is
@@ -104,7 +104,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvConfig:
-    """Environment that the agent acts in: the triage of flows, or any Gymnasium id."""
+    """Settings of the environment that the agent acts in: the triage of flows, or any Gymnasium id."""
 
     id: str = TRIAGE  # unstuck/Triage-v0, or a Gymnasium id such as CartPole-v1
     flows_per_episode: int = 1000  # triage: flows judged in an episode
@@ -132,7 +132,7 @@ class EnvConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
-    """Everything about the learner. Numbers per member; shapes are shared by the members of a learner."""
+    """Settings of PPO and the networks. Numbers may differ between members of a learner; shapes are shared."""
 
     num_iterations: int = 200  # rollouts, each followed by its update
     num_envs: int = 8  # lanes of a member that step together; 1 to 64
@@ -162,7 +162,7 @@ class PPOConfig:
 
     @property
     def batch_size(self) -> int:
-        """Samples in a member's rollout."""
+        """Number of samples in a member's rollout: `num_envs * num_steps`."""
         return self.num_envs * self.num_steps
 
     def __post_init__(self) -> None:
@@ -185,7 +185,7 @@ class PPOConfig:
 
     @staticmethod
     def check_alone(name: str, value: Any) -> None:
-        """Raise `ConfigError` for a value that breaks the setting's own rule, whichever values other settings have."""
+        """Raise `ConfigError` if `value` breaks the rule of the setting `name`; other settings are not looked at."""
         setting = f"ppo.{name}"
         if name in ("num_iterations", "num_envs", "num_steps", "num_epochs", "eval_every"):
             require(value >= 1, f"{setting} must be at least 1, got {value}")

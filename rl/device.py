@@ -1,11 +1,11 @@
-"""Device names to torch devices."""
+"""Convert the name of a device to a torch device."""
 
 import torch
 from unstuck.rl.config import require
 
 
 def torch_device(name: str) -> torch.device:
-    """Return the device called `name`, `cpu` or `cuda`.
+    """Return the torch device for the name `cpu` or `cuda`.
 
     Raises:
         ConfigError: For `cuda` where torch can use no GPU.

@@ -18,7 +18,7 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Distribution(ABC):
-    """A family of distributions over actions.
+    """Base class of distributions over actions, which the outputs of a policy describe.
 
     Attributes:
         num_outputs: K, outputs that describe one distribution.
@@ -36,11 +36,11 @@ class Distribution(ABC):
 
     @abstractmethod
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw the noise that `sample` needs for `shape` actions: float32 `[*shape, n]`."""
+        """Draw the random numbers that `sample` turns into `shape` actions: float32 `[*shape, n]`."""
 
     @abstractmethod
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Draw actions `[..., *action_shape]`, for outputs `[..., K]` and noise `[..., n]`."""
+        """Return actions `[..., *action_shape]`, sampled for outputs `[..., K]` by noise `[..., n]` from `noise`."""
 
     @abstractmethod
     def mode(self, outputs: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-probabilities of actions, and entropies.
+        """Return the log-probabilities of the given actions, and the entropies, each `[P, B]`.
 
         Args:
             outputs: `[P, K, B]`.
@@ -59,12 +59,12 @@ class Distribution(ABC):
         """
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Compute the share of actions `[P, B, *action_shape]` that took each choice: float64 `[P, len(choices)]`."""
+        """Return the fraction of actions `[P, B, *action_shape]` that took each choice: float64 `[P, len(choices)]`."""
         return torch.zeros(len(actions), 0, dtype=torch.float64)
 
 
 class Categorical(Distribution):
-    """One of n actions, by the softmax of n logits.
+    """Distribution of one choice among n actions: the softmax of n logits.
 
     Example:
         >>> import torch
@@ -79,31 +79,31 @@ class Categorical(Distribution):
         self.choices = tuple(map(str, range(num_actions)))
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw Gumbel noise, as -ln of draws from the exponential distribution; see `Distribution.noise`."""
+        """Draw standard Gumbel noise, float32 `[*shape, n]`, as -ln of exponential draws; see `Distribution.noise`."""
         waits = generator.standard_exponential((*shape, self.num_outputs), dtype=np.float32)
         return -torch.from_numpy(waits).log()
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Draw from the softmax: the largest of logits plus Gumbel noise (Maddison 2014); see `Distribution.sample`."""
+        """Return the index of the largest logit plus Gumbel noise (Maddison 2014), int64; see `Distribution.sample`."""
         return (outputs + noise).argmax(-1)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the largest logit's action; see `Distribution.mode`."""
+        """Return the index of the largest logit, int64; see `Distribution.mode`."""
         return outputs.argmax(-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply the log-softmax; see `Distribution.log_probs`."""
+        """Return log-probabilities from the log-softmax of the logits, and entropies; see `Distribution.log_probs`."""
         every = torch.log_softmax(outputs, dim=1)
         chosen = every.gather(1, actions.unsqueeze(1)).squeeze(1)
         return chosen, -(every.exp() * every).sum(1)
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Count each action; see `Distribution.shares`."""
+        """Return the fraction of actions equal to each choice, float64 `[P, n]`; see `Distribution.shares`."""
         return torch.stack([(actions == action).double().mean(1) for action in range(self.num_outputs)], dim=-1)
 
 
 class MultiCategorical(Distribution):
-    """Several independent choices at once.
+    """Distribution of several independent choices in one action, each by a softmax.
 
     Choice i has `counts[i]` logits; the name "i.j" means that choice i took option j.
     """
@@ -116,31 +116,36 @@ class MultiCategorical(Distribution):
         self._counts = list(counts)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw Gumbel noise for each choice; see `Categorical.noise`."""
+        """Draw standard Gumbel noise for every choice, float32 `[*shape, sum(counts)]`; see `Categorical.noise`."""
         return torch.cat([part.noise(generator, shape) for part in self.parts], dim=-1)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Draw each choice by itself; see `Categorical.sample`."""
+        """Return one option for each choice, int64 `[..., len(counts)]`, each drawn as by `Categorical.sample`."""
         return self.mode(outputs + noise)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the largest logit of each choice; see `Distribution.mode`."""
+        """Return the option with the largest logit for each choice, int64 `[..., len(counts)]`."""
         return torch.stack([logits.argmax(-1) for logits in torch.split(outputs, self._counts, dim=-1)], dim=-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum over the independent choices; see `Distribution.log_probs`."""
+        """Return the sums over choices of log-probabilities and of entropies; see `Distribution.log_probs`."""
         each = zip(self.parts, torch.split(outputs, self._counts, dim=1), actions.unbind(-1), strict=True)
         log_probs, entropies = zip(*(part.log_probs(logits, chosen) for part, logits, chosen in each), strict=True)
         return torch.stack(log_probs).sum(0), torch.stack(entropies).sum(0)
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Count the options of each choice, whose shares sum to 1; see `Distribution.shares`."""
+        """Return the fraction of actions that took each option, float64 `[P, sum(counts)]`; see `Distribution.shares`.
+
+        The fractions of one choice sum to 1.
+        """
         each = zip(self.parts, actions.unbind(-1), strict=True)
         return torch.cat([part.shares(chosen) for part, chosen in each], dim=-1)
 
 
 class DiagonalGaussian(Distribution):
-    """d independent normal numbers: d means, and d log-spreads that depend on no observation, 0 at the start.
+    """Distribution of d independent normal numbers: d means, and d log-spreads that depend on no observation.
+
+    The log-spreads are 0 at the start.
 
     Draws are unbounded. An environment with bounds gets the clipped draw, the update sees the draw itself (Huang et al.
     2022, details 1 to 5 for continuous actions).
@@ -153,20 +158,20 @@ class DiagonalGaussian(Distribution):
         self.action_shape = (num_dimensions,)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw standard normal noise; see `Distribution.noise`."""
+        """Draw standard normal noise, float32 `[*shape, d]`; see `Distribution.noise`."""
         return torch.from_numpy(generator.standard_normal((*shape, self.num_constant), dtype=np.float32))
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Scale and shift the noise; see `Distribution.sample`."""
+        """Return mean + spread * noise, float32 `[..., d]`, unbounded; see `Distribution.sample`."""
         means, log_stds = outputs.chunk(2, dim=-1)
         return means + log_stds.exp() * noise
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the means; see `Distribution.mode`."""
+        """Return the means, float32 `[..., d]`; see `Distribution.mode`."""
         return outputs[..., : self.num_constant]
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum over the dimensions; see `Distribution.log_probs`."""
+        """Return the sums over the d numbers of log-densities and of entropies; see `Distribution.log_probs`."""
         means, log_stds = outputs.chunk(2, dim=1)
         deviations = (actions.transpose(1, 2) - means) * (-log_stds).exp()
         log_probs = -(0.5 * deviations.square() + log_stds + _HALF_LOG_TWO_PI).sum(1)
@@ -174,7 +179,7 @@ class DiagonalGaussian(Distribution):
 
 
 def distribution_over(space: Space[object]) -> Distribution:
-    """Return the distribution for an action space of `rl.envs`: one choice, several choices, or a row of numbers.
+    """Return the distribution for a space of actions: Discrete, MultiDiscrete, or a Box of rank 1.
 
     Raises:
         ConfigError: For any other space.

@@ -2,16 +2,19 @@
 
 
 class ConfigError(ValueError):
-    """A setting, or a combination of settings, that cannot run. Refused, never clamped."""
+    """Error: a setting, or a combination of settings, cannot run. Such a setting is refused, never clamped."""
 
 
 class DataError(ValueError):
-    """A data set that cannot be used as asked: missing, malformed, too small or of one class only."""
+    """Error: a data set cannot be used as asked: missing, malformed, too small or of one class only."""
 
 
 class LittleLeftError(DataError):
-    """A data set whose columns, read as numbers or names, tell too few flows apart; the reading may be the cause."""
+    """Error: the columns, as read, tell too few flows apart: none varies, or a part has too few flows or one class.
+
+    The reading of columns as numbers or names may be the cause.
+    """
 
 
 class CheckpointError(ValueError):
-    """A file from which training cannot continue: no checkpoint, damaged, of another format or another learner."""
+    """Error: training cannot continue from a file: no checkpoint, damaged, of another format or another learner."""

@@ -12,7 +12,7 @@ def generalized_advantages(
     truncated: Tensor,
     discounts: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """Compute the advantages of a rollout in which episodes may end.
+    """Compute the advantages `[P, T, N]` of a rollout in which episodes may end.
 
     A terminated state has no future, so the value after the action counts as 0. A truncated state has a future: the
     advantage bootstraps from the value of the episode's own final observation, never from the first observation of the

@@ -46,13 +46,13 @@ _EVALUATED_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Member:
-    """One seed of one configuration."""
+    """Configuration and seed of one member of a learner; a member trains a policy and a critic."""
 
     config: PPOConfig
     seed: SeedSequence
 
     def lane_seeds(self, iteration: int = 0) -> list[int]:
-        """Return one seed for each lane.
+        """Return one random seed for each lane of the member.
 
         Args:
             iteration: Iterations done; above 0 after a resume, where lanes that cannot restore their state restart from
@@ -62,7 +62,7 @@ class Member:
         return [as_int(child(lanes, lane)) for lane in range(self.config.num_envs)]
 
     def generator(self, purpose: int) -> np.random.Generator:
-        """Make the member's own generator for one purpose."""
+        """Return a random generator of the member for one purpose: initial parameters, actions or order of samples."""
         return np.random.default_rng(child(self.seed, purpose))
 
 
@@ -122,7 +122,7 @@ class Learner:
 
     @one_thread()
     def iterate(self) -> Metrics:
-        """Run one iteration: a rollout, an update, and an evaluation if one is due.
+        """Run one iteration (rollout, update, evaluation if due); return metrics by name, one value for each member.
 
         Returns:
             The metrics of `rl.metrics` that apply, one value a member. `train/episode_return` is absent until every
@@ -168,7 +168,7 @@ class Learner:
 
     @torch.inference_mode()
     def greedy_actions(self, observations: npt.NDArray[np.float32]) -> Actions:
-        """Choose the most probable actions `[P, B, *action_shape]` for raw observations, float32 `[P, B, F]`."""
+        """Return the most probable actions `[P, B, *action_shape]` for raw observations, float32 `[P, B, F]`."""
         parts = []
         for start in range(0, observations.shape[1], _EVALUATED_AT_ONCE):
             some = np.ascontiguousarray(observations[:, start : start + _EVALUATED_AT_ONCE])
@@ -180,7 +180,7 @@ class Learner:
         return actions
 
     def effective(self) -> Metrics:
-        """Read back the settings of the next update from the places of use: the loss, the optimiser, the schedule.
+        """Return the settings of the next update by name, read back from the loss, the optimiser and the schedule.
 
         Returns:
             Values by the names of `Hyperparameters`, one a member, in the float32 of the update; infinite where a limit
@@ -190,7 +190,7 @@ class Learner:
         return {field.name: getattr(in_force, field.name)[:, 0].double().cpu().numpy() for field in fields(in_force)}
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        """Copy the training state: arrays by name, and the rest in a form that JSON can hold."""
+        """Return a copy of the training state: arrays by name, and a dict of other values that JSON can hold."""
         arrays: Arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self._tensors().items()}
         if isinstance(self.env, LaneVectorEnv):
             arrays |= {_LANE + name: array for name, array in self.env.get_state().items()}
@@ -203,7 +203,7 @@ class Learner:
         return arrays, rest
 
     def load_state(self, arrays: Mapping[str, npt.NDArray[Any]], rest: Mapping[str, Any]) -> None:
-        """Restore a state from `state`; the learner's own settings stay.
+        """Set the learner to a training state from `state`; the learner's own settings stay.
 
         Lanes whose state is missing start anew, from separate seeds for the iteration reached; `resumed_exactly` is
         then False.

@@ -10,7 +10,7 @@ from unstuck.rl.device import torch_device
 
 
 def require_machine(config: PPOConfig) -> None:
-    """Raise `ConfigError` unless the machine has what the settings need."""
+    """Raise `ConfigError` if the device, or the C++ compiler or Python's headers for `compile`, are missing."""
     torch_device(config.device)
     if config.compile:
         _require_compiler()

@@ -19,7 +19,7 @@ def make_learner(
     data: FlowData | None = None,
     budget: Budget | None = None,
 ) -> Learner:
-    """Make a learner with one member per seed, all of one configuration.
+    """Return a new learner with one member per seed, all of one configuration.
 
     Args:
         config: Settings of PPO.

@@ -31,7 +31,7 @@ _COMPARED = 256
 
 
 def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
-    """Measure the networks that acted, on samples of the rollout.
+    """Return metrics of the networks before the update: gradient norms, ratio, saturated units, input scale.
 
     Before an update each probability ratio must be 1, so PPO's objective has the plain policy gradient. The plain
     gradient is measured, the entropy bonus included, and the critic's gradient of the value loss times `value_coef`.
@@ -69,7 +69,7 @@ def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparam
 
 
 def measure_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
-    """Compute mean and spread of the critic's targets, returns `[P, B]`, and of the advantages; each `[P]`."""
+    """Return mean and spread of returns `[P, B]` and of the batch's advantages, by metric name, each `[P]`."""
     return {
         metrics.TARGET_MEAN: returns.mean(-1),
         metrics.TARGET_STD: returns.std(-1, correction=0),
@@ -80,7 +80,7 @@ def measure_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def measure_after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dict[str, Tensor]:
-    """Measure whether the update raised the probability of actions with positive advantage.
+    """Return how far the update raised the probability of actions with positive advantage: a correlation `[P]`.
 
     A wrong sign, or advantages that lost their samples by a shuffle, show here.
 
@@ -113,7 +113,7 @@ def _correlations(first: Tensor, second: Tensor) -> Tensor:
 
 
 def share_of_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Compute the share of sampled observations `[P, B, F]` that repeat an earlier one of the sample, `[P]`."""
+    """Return the share, `[P]`, of sampled observations `[P, B, F]` that repeat an earlier one of the sample."""
     some = rollout[:, _draw_rows(rollout.shape[1], _COUNTED)]
     directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
     marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
@@ -123,7 +123,7 @@ def share_of_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64
 
 
 class ObservationComparer:
-    """Greedy policy that keeps the first observations of an evaluation, to compare with the rollout before.
+    """Greedy policy that keeps a sample of the first observations of an evaluation, to compare with a rollout.
 
     Only the first: later observations depend on the policy, and on the length of other members' episodes.
 
@@ -137,13 +137,13 @@ class ObservationComparer:
         self._shown: npt.NDArray[np.float32] | None = None
 
     def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
-        """Act; keep a sample of the first observations."""
+        """Return the greedy actions; at the first call, keep a sample of the observations."""
         if self._shown is None:
             self._shown = observations[:, _draw_rows(observations.shape[1], _COMPARED)]
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
-        """Compute `metrics.OBSERVATION_SHIFT` `[P]`: distance of a column's mean and spread from the rollout."""
+        """Return `metrics.OBSERVATION_SHIFT` `[P]`: distance in mean and spread of the sample kept from the rollout."""
         trained_on = self._rollout[:, _draw_rows(self._rollout.shape[1], _COMPARED)]
         shown = trained_on if self._shown is None else self._shown
         (mean, spread), (other_mean, other_spread) = (

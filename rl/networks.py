@@ -51,7 +51,7 @@ def _tanh_(tensor: Tensor) -> Tensor:
 
 
 class ActorCritic:
-    """P actor-critics with tanh layers, all parameters in one buffer.
+    """Policy and value networks of P members, with tanh layers and all parameters in one buffer `[P, n]`.
 
     The layers are few and their gradient is short, so the gradient is written out (`backward`). Autograd, which would
     spend as much time on bookkeeping, serves the loss alone, and checks the written gradient in the tests.
@@ -113,7 +113,10 @@ class ActorCritic:
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute outputs and values without the inputs that `backward` needs, few members at a time to save memory."""
+        """Return the policy's outputs and the values, without the layers' inputs that `backward` needs.
+
+        Few members are computed at a time, to save memory.
+        """
         size = max(1, _AT_ONCE // observations.shape[1])
         if self.num_members <= size:
             return self.forward(observations)[:2]
@@ -123,13 +126,13 @@ class ActorCritic:
         return outputs, values
 
     def policy(self, observations: Tensor) -> Tensor:
-        """Compute the policy's outputs alone, `[P, B, num_outputs]` for observations `[P, B, num_features]`."""
+        """Return the policy's outputs alone, `[P, B, num_outputs]` for observations `[P, B, num_features]`."""
         *_, hidden = self._layers(observations, *self._policy)
         weights, biases = self._policy
         return torch.baddbmm(biases[-1], hidden, weights[-1])[..., : self._num_outputs]
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Compute outputs and values for observations `[P, B, num_features]`.
+        """Return policy outputs, values and the layers' inputs for observations `[P, B, num_features]`.
 
         Returns:
             The policy's outputs `[P, num_outputs, B]`, with the samples last, where a softmax is many times faster;
@@ -142,7 +145,7 @@ class ActorCritic:
         return outputs[:, 0, : self._num_outputs], outputs[:, -1, self._num_outputs], inputs
 
     def backward(self, inputs: Sequence[Tensor], policy_gradient: Tensor, values_gradient: Tensor) -> Tensor:
-        """Compute the gradient in the parameters from the gradient in the outputs (chain rule, layer by layer).
+        """Return the gradient in the parameters, `[P, n]`, from the gradients in the outputs (chain rule by layer).
 
         Args:
             inputs: Inputs of the layers, from `forward`.
@@ -168,7 +171,7 @@ class ActorCritic:
         return torch.cat(parts, dim=1).view_as(self.parameters)
 
     def share_of_units_beyond(self, limit: float, inputs: Sequence[Tensor]) -> Tensor:
-        """Compute the share of hidden activations beyond `limit` in magnitude, `[P]`; `inputs` come from `forward`."""
+        """Return the share of hidden activations beyond `limit` in magnitude, `[P]`; `inputs` come from `forward`."""
         sizes = self.sizes[1:-1]
         shares = [
             (units[:, :, :size].abs() > limit).float().mean((1, 2)).view(self.num_members, -1).mean(-1) * size
@@ -178,16 +181,19 @@ class ActorCritic:
 
     @property
     def layout(self) -> tuple[Hashable, ...]:
-        """Key that is equal for networks that apply the same operations to tensors of the same shapes."""
+        """Hashable key, equal for networks that apply the same operations to tensors of the same shapes."""
         distribution = self.distribution
         return (*self.sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
 
     def select_members(self, members: slice) -> "ActorCritic":
-        """Return the networks of some members, which share the parameters."""
+        """Return the networks of a slice of the members; the parameters are shared, not copied."""
         return self.with_parameters(self.parameters[members], self._tanh)
 
     def with_parameters(self, parameters: Tensor, tanh: Callable[[Tensor], Tensor]) -> "ActorCritic":
-        """Return networks of the same layout on given parameters `[P, n]`, with a given tanh, which may be in place."""
+        """Return networks of the same layout that use the given parameters `[P, n]` and the given tanh.
+
+        The tanh may work in place.
+        """
         other = copy(self)
         other._tanh = tanh
         other._use(parameters)

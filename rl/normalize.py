@@ -8,7 +8,7 @@ _MIN_STD = 1e-6
 
 
 class RunningMoments:
-    """Mean and spread of all samples so far, for each member and column (Chan et al. 1983, parallel update).
+    """Running mean and spread of samples, for each member and column (Chan et al. 1983, parallel update).
 
     Attributes:
         mean: float64 `[P, 1, F]`.
@@ -21,7 +21,7 @@ class RunningMoments:
         self.count = torch.zeros(num_members, 1, 1, dtype=torch.float64, device=device)
 
     def update(self, samples: Tensor) -> None:
-        """Add samples `[P, B, F]`."""
+        """Update mean, squares and count by new samples `[P, B, F]`."""
         samples = samples.double()
         size = samples.shape[1]
         mean = samples.mean(1, keepdim=True)
@@ -33,18 +33,18 @@ class RunningMoments:
         self.count = total
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that samples change, by name and live: mean and squares `[P, 1, F]`, count `[P, 1, 1]`."""
+        """Return the live tensors that samples change, by name: mean and squares `[P, 1, F]`, count `[P, 1, 1]`."""
         return {"mean": self.mean, "squares": self.squares, "count": self.count}
 
     @property
     def std(self) -> Tensor:
-        """Spread, float64 `[P, 1, F]`; 1 before the first sample and for constant columns."""
+        """Standard deviation of each column, float64 `[P, 1, F]`; 1 for constant columns or before any sample."""
         std = (self.squares / self.count.clamp(min=1)).sqrt()
         return torch.where(std < _MIN_STD, 1.0, std)
 
 
 class ObservationNormalizer:
-    """Scale observations to mean 0 and spread 1, by the statistics of all earlier rollouts.
+    """Normaliser of observations to mean 0 and spread 1, by the statistics of all earlier rollouts.
 
     Statistics move between iterations only, so that the ratio of new to old policy starts at 1.
     """
@@ -55,13 +55,13 @@ class ObservationNormalizer:
         self.moments = RunningMoments(num_members, num_features, device)
 
     def __call__(self, observations: Tensor) -> Tensor:
-        """Normalise observations `[P, B, F]`."""
+        """Return observations `[P, B, F]` scaled to mean 0 and spread 1, clipped to ±10."""
         mean, std = self.moments.mean, self.moments.std
         return ((observations - mean.float()) / std.float()).clamp(-self.CLIP, self.CLIP)
 
 
 class ReturnNormalizer:
-    """Normaliser of returns, the critic's unit: target = mean + std * prediction, for each member.
+    """Converter between returns and the critic's unit, for each member: return = mean + std * prediction.
 
     `none` leaves returns unchanged, `batch` takes mean and spread of each rollout, `running` those of the run so far.
     Predictions are turned into returns before entering the advantages, by the statistics that the critic was last
@@ -87,7 +87,7 @@ class ReturnNormalizer:
         return (returns - self.mean) / self.std
 
     def update(self, returns: Tensor) -> None:
-        """Add the returns `[P, B]` of a rollout."""
+        """Set mean and std by the mode and the returns `[P, B]` of a rollout; mode `none` gives mean 0 and std 1."""
         if self.mode != "running":  # for `none` as well: a checkpoint may have brought another unit
             self.moments = RunningMoments(len(returns), 1, returns.device)
         if self.mode != "none":
@@ -96,6 +96,6 @@ class ReturnNormalizer:
         self.std = self.moments.std[:, 0].to(returns.dtype)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that updates change, by name and live: mean and std `[P, 1]`, and running moments."""
+        """Return the live tensors that updates change, by name: mean and std `[P, 1]`, and running moments."""
         moments = {f"moments.{name}": tensor for name, tensor in self.moments.state().items()}
         return {"mean": self.mean, "std": self.std, **moments}

@@ -49,7 +49,7 @@ class Hyperparameters:
 
     @classmethod
     def stack_settings(cls, configs: Sequence[PPOConfig]) -> "Hyperparameters":
-        """Stack the settings of the members."""
+        """Return the settings of P configurations as tensors `[P, 1]`; None becomes infinity."""
 
         def column(name: str) -> Tensor:
             values = [getattr(config, name) for config in configs]
@@ -58,11 +58,11 @@ class Hyperparameters:
         return cls(**{field.name: column(field.name) for field in fields(cls)})
 
     def to_device(self, device: torch.device) -> "Hyperparameters":
-        """Return the settings on a device."""
+        """Return the settings with all tensors on a torch device."""
         return Hyperparameters(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     def select_members(self, members: slice) -> "Hyperparameters":
-        """Return the settings of some members."""
+        """Return the settings of a slice of the members."""
         return _select_members(self, members)
 
 
@@ -87,7 +87,7 @@ class Batch:
     predictions: Tensor
 
     def shuffled(self, order: Tensor) -> "Batch":
-        """Return the samples in the given order, int64 `[P, B]`."""
+        """Return the batch with each member's samples in the given order, int64 `[P, B]`."""
         rows = (order + torch.arange(len(order), device=order.device).unsqueeze(1) * order.shape[1]).flatten()
 
         def reordered(tensor: Tensor) -> Tensor:
@@ -98,11 +98,11 @@ class Batch:
         return Batch(**{field.name: reordered(getattr(self, field.name)) for field in fields(self)})
 
     def select_members(self, members: slice) -> "Batch":
-        """Return the samples of some members."""
+        """Return the samples of a slice of the members."""
         return _select_members(self, members)
 
     def minibatches(self, size: int) -> list["Batch"]:
-        """Cut into consecutive parts of `size` samples."""
+        """Return consecutive minibatches of `size` samples of each member."""
         parts = {field.name: getattr(self, field.name).split(size, dim=1) for field in fields(self)}
         return [Batch(**dict(zip(parts, tensors, strict=True))) for tensors in zip(*parts.values(), strict=True)]
 
@@ -122,7 +122,7 @@ def update(
     config: PPOConfig,
     generators: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
-    """Run one PPO update: `num_epochs` passes over the rollout in shuffled minibatches.
+    """Run one PPO update, `num_epochs` passes over the rollout in shuffled minibatches; return mean metrics `[P]`.
 
     Members take each step together. Compiled members take their steps one after the other: sharing operations gains
     nothing then, the tensors of a step stay in the core's cache, and one program serves all members.
@@ -185,7 +185,7 @@ def minibatch_step(
     normalize_advantage: bool,
     clips_values: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Take one gradient step on one minibatch: loss, gradient, clip, Adam.
+    """Take one gradient step on one minibatch (loss, gradient, clip, Adam); return active members and metrics.
 
     Args:
         networks: Networks, changed in place, but for members that have stopped.

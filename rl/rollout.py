@@ -24,7 +24,7 @@ episodes end, and so one rounding."""
 
 @dataclass(frozen=True)
 class Steps:
-    """Recorded steps of a rollout on one device; `Rollout` has the shapes and dtypes."""
+    """Tensors of a rollout's recorded steps on one device; `Rollout` has the shapes and dtypes."""
 
     raw_observations: Tensor
     actions: Tensor
@@ -62,11 +62,11 @@ class Rollout:
         return self._running_returns
 
     def to_device(self, device: torch.device) -> Steps:
-        """Return the buffers on a device; on the CPU the buffers themselves."""
+        """Return the recorded steps as tensors on a device; on the CPU the buffers, without copies."""
         return Steps(**{field.name: getattr(self, field.name).to(device) for field in fields(Steps)})
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state from which the next rollout continues, by name and live.
+        """Return the live tensors, by name, from which the next rollout continues.
 
         Returns:
             `observations` `[P, N, F]` and `running_returns` `[P, N]`.
@@ -84,7 +84,7 @@ class Rollout:
         normalizer: ObservationNormalizer | None,
         generators: Sequence[np.random.Generator],
     ) -> None:
-        """Fill the buffers, continuing from `raw_observations[:, -1]`.
+        """Act for T steps in all lanes and fill the buffers, continuing from `raw_observations[:, -1]`.
 
         Args:
             env: Environment of P * N lanes; the lanes of a member are neighbours.
@@ -138,7 +138,7 @@ class Rollout:
 
     @torch.inference_mode()
     def final_values(self, networks: ActorCritic, normalizer: ObservationNormalizer | None) -> Tensor:
-        """Predict values of the final observations of truncated episodes, `[P, T, N]`; 0 elsewhere."""
+        """Return predicted values of the final observations of truncated episodes, `[P, T, N]`; 0 elsewhere."""
         members, steps, lanes = self.rewards.shape
         values = torch.zeros(members, steps, lanes)
         for start in range(0, max(map(len, self._finals)), _CHUNK):

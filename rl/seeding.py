@@ -7,7 +7,7 @@ BLOCKS = ("search", "rerank", "test", "evaluation", "test evaluation")
 
 
 def member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSequence]:
-    """Spawn the seeds of the members of one trial. All trials of a sweep share the seeds, so that trials are paired.
+    """Return one seed for each member of a trial; all trials of a sweep get the same seeds, so that trials are paired.
 
     Args:
         seed: Seed of the sweep.
@@ -18,7 +18,7 @@ def member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSeque
 
 
 def evaluation_seed(seed: int, block: str = "evaluation") -> SeedSequence:
-    """Spawn the seed of evaluation episodes, equal for all trials of a sweep."""
+    """Return the seed of evaluation episodes, equal for all trials of a sweep."""
     return SeedSequence(seed, spawn_key=(BLOCKS.index(block),))
 
 
@@ -28,5 +28,5 @@ def child(parent: SeedSequence, index: int) -> SeedSequence:
 
 
 def as_int(sequence: SeedSequence) -> int:
-    """Turn a seed into an integer, for interfaces like `Env.reset(seed=...)`."""
+    """Return an integer made from a seed, for interfaces like `Env.reset(seed=...)`."""
     return int(sequence.generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""One thread for torch, on any machine and for any caller.
+"""Limit torch to one thread, on any machine and for any caller.
 
 With several threads torch cuts long sums into as many parts, which round differently; and two threads on small matrices
 spend their time waiting for each other. Use more cores by training more learners.
@@ -12,7 +12,7 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Give torch one thread inside the block, or inside a decorated function; restore the number afterwards."""
+    """Limit torch to one thread inside the block or the decorated function; restore the number afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -36,7 +36,7 @@ alike (see `rl.networks`). Padding holds zeros, which the ridge keeps solvable."
 
 
 class ValueFloor:
-    """Lowest reachable value loss of P members: measured now and then, and used until the next measurement.
+    """Lowest value loss that a probe shows to be reachable, for P members; measured anew every few iterations.
 
     Stored is the share of a return's variance that no probe foresaw. The floor is this share times the variance of the
     current rollout, so the floor follows returns whose scale changes while the policy learns.
@@ -52,11 +52,11 @@ class ValueFloor:
         self.measured_at = torch.tensor(-math.inf, dtype=torch.float64)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that a measurement changes, by name and live."""
+        """Return the live tensors that a measurement changes, by name: `unforeseen` `[P, 3]` and `measured_at`."""
         return {"unforeseen": self.unforeseen, "measured_at": self.measured_at}
 
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
-        """Measure again, if the last measurement is too old.
+        """Measure `unforeseen` anew, if the last measurement is `iterations_between` or more iterations ago.
 
         Args:
             iteration: The current one.
@@ -72,7 +72,7 @@ class ValueFloor:
 
     @torch.no_grad()
     def floor_metrics(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
-        """Compute the lowest value loss that the probe, or the critic itself, shows to be reachable on a rollout.
+        """Return as metrics the lowest reachable value loss of a rollout, and the share of variance that is foreseen.
 
         Args:
             values: `[P, T, N]`, of the critic that acted. The critic never saw the rollout, so is a candidate like any
@@ -94,13 +94,13 @@ class ValueFloor:
 
 
 def iterations_between(num_columns: int) -> int:
-    """Compute the iterations for which a measurement is in force, by the number of columns in an observation."""
+    """Return the number of iterations between two measurements, from the number of columns in an observation."""
     return max(EVERY, num_columns // COLUMNS_AN_ITERATION)
 
 
 @torch.no_grad()
 def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
-    """Compute for each target the lowest mean squared error of all probes, on samples kept from the probe's fit.
+    """Return each target's lowest mean squared error of all probes on held-out samples, as a share of the variance.
 
     The probes are a constant and, for each set of features (linear; linear and random), each of `STRENGTHS` and each
     target, a regression to the target. All probes compete for each target: where steps are independent, the best

@@ -22,7 +22,7 @@ gymnasium.register(TRIAGE, entry_point="unstuck.rl.envs.triage:TriageEnv")
 
 
 def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> LaneEnv:
-    """Make lanes to train in; `reset(seed=list(seeds))` starts the lanes.
+    """Return an environment of `len(seeds)` lanes to train in; `reset(seed=list(seeds))` starts the lanes.
 
     `rl.envs.lanes` describes the returned values.
 
@@ -42,7 +42,7 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> Lan
 
 
 def action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:
-    """Name the choices of one lane: allow, block, quarantine, alert for triage.
+    """Return the names of the choices of one lane: allow, block, quarantine, alert for triage.
 
     Other environments: "0", "1" and so on, "0.1" for option 1 of the first of several choices, no names for numbers.
     """

@@ -10,7 +10,7 @@ RANDOM_FLAG_SHARE = 0.75  # three of the four actions flag
 
 
 class Confusion(NamedTuple):
-    """Counts of flows, float64 `[P]`; a flow counts as positive if flagged."""
+    """Numbers of true and false positives and negatives of P members, float64 `[P]`; a flagged flow is a positive."""
 
     tp: Numbers
     tn: Numbers
@@ -19,7 +19,7 @@ class Confusion(NamedTuple):
 
 
 def confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_]) -> Confusion:
-    """Count decisions.
+    """Return the numbers of true and false positives and negatives, from the flows that each member flagged.
 
     Args:
         flagged: Decisions of P members about n flows, bool `[P, n]`.
@@ -41,12 +41,12 @@ def recall(counts: Confusion) -> Numbers:
 
 
 def f1(counts: Confusion) -> Numbers:
-    """Compute the harmonic mean of the two, 2 tp / (2 tp + fp + fn); 0 if nothing was flagged and nothing was there."""
+    """Compute the harmonic mean of precision and recall, 2 tp / (2 tp + fp + fn); 0 if that denominator is 0."""
     return _share(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def f1_at_random(threat: npt.NDArray[np.bool_], flag_share: float) -> float:
-    """Compute the F1, of expected counts, of a policy that flags each flow with one fixed probability.
+    """Compute the F1, from expected counts, of a policy that flags every flow with the same probability.
 
     Args:
         threat: True for flows that are threats, bool `[n]`.

@@ -21,10 +21,10 @@ STEP_CAP = 10_000
 
 
 class Evaluator(Protocol):
-    """Judges all members of a trial at once."""
+    """Protocol of an evaluator, which runs the greedy policies of all members of a trial and returns metrics."""
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Run the members' greedy policies.
+        """Run the members' greedy policies; return metrics by name, one value for each member.
 
         Args:
             act: Greedy actions `[P, B, *action_shape]` for observations float32 `[P, B, F]`.
@@ -38,7 +38,7 @@ class Evaluator(Protocol):
 def make_evaluator(
     env: EnvConfig, flows: Flows | None, seeds: Sequence[int], trained_on: Flows | None = None
 ) -> Evaluator:
-    """Make the evaluator of an environment.
+    """Return the evaluator of an environment: by flows for triage, by whole episodes for any other.
 
     Args:
         env: The environment.
@@ -57,7 +57,7 @@ def make_evaluator(
 
 
 class TriageEvaluator:
-    """Evaluator that shows each member the same flows once. Flagged means blocked, quarantined or alerted."""
+    """Evaluator for triage: each member judges the same flows once. Flagged means blocked, quarantined or alerted."""
 
     def __init__(self, env: EnvConfig, flows: Flows, trained_on: Flows | None) -> None:
         """Take the rewards and the length of an episode from `env`, the flows to judge, and some trained on."""
@@ -71,7 +71,10 @@ class TriageEvaluator:
         }
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Judge all flows; see `Evaluator`. The return is the mean reward of a flow times flows per episode."""
+        """Judge all flows; return F1, confusion counts, mean return and shares of actions; see `Evaluator.evaluate`.
+
+        The return is the mean reward of a flow times flows per episode.
+        """
         threat = self._flows.threat
         actions, counts = _judged(act, self._flows, num_members)
         rewards = self._rewards[threat.astype(np.int64), actions]
@@ -104,7 +107,7 @@ class EpisodeEvaluator:
     """Evaluator that plays the same `env.eval_episodes` episodes with each member, side by side."""
 
     def __init__(self, env: EnvConfig, seeds: Sequence[int]) -> None:
-        """Take one seed an episode."""
+        """Store the environment's settings and one seed for each of `env.eval_episodes` episodes."""
         if len(seeds) != env.eval_episodes:
             raise ConfigError(
                 f"one seed for each of env.eval_episodes = {env.eval_episodes} is needed, got {len(seeds)}"
@@ -114,7 +117,10 @@ class EpisodeEvaluator:
         self._lanes: LaneEnv | None = None
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Play all episodes; see `Evaluator`. An episode ends by the environment's rules, or after `STEP_CAP` steps."""
+        """Play all episodes; return each member's mean undiscounted return; see `Evaluator.evaluate`.
+
+        An episode ends by the environment's rules, or after `STEP_CAP` steps.
+        """
         lanes = self._make(num_members)
         observations, _ = lanes.reset(seed=self._seeds * num_members)
         returns = np.zeros(lanes.num_envs)

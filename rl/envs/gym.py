@@ -19,7 +19,7 @@ from unstuck.rl.errors import ConfigError
 
 
 def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":
-    """Make the lanes of a Gymnasium environment.
+    """Return an environment of `num_lanes` lanes for a Gymnasium id.
 
     Args:
         env_id: A registered id, or `module:id`.
@@ -56,7 +56,7 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
 class GymVector(
     VectorWrapper[npt.NDArray[np.float32], Actions, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]],
 ):
-    """Gymnasium's vector of environments with the interface of `LaneVectorEnv`.
+    """Adapter that gives Gymnasium's vectorised environments the interface of `LaneVectorEnv`.
 
     Observations are float32, final observations come in one array, and actions have the form of
     `rl.envs.spaces.lane_actions`. There is no `get_state`: Gymnasium has no way to save an arbitrary environment.
@@ -65,7 +65,7 @@ class GymVector(
     env: SyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]] | AsyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]]
 
     def __init__(self, env: SyncVectorEnv[Any, Any] | AsyncVectorEnv[Any, Any], env_id: str) -> None:
-        """Wrap lanes of one row of numbers each."""
+        """Wrap a vectorised environment whose lanes each observe one row of numbers."""
         super().__init__(env)
         self.single_observation_space = _as_float32(env.single_observation_space)
         self.observation_space = _as_float32(env.observation_space)
@@ -75,7 +75,10 @@ class GymVector(
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Begin new episodes, as `LaneVectorEnv.reset`; other options reach the environments."""
+        """Start new episodes; return the first observations, float32 `[L, F]`, and infos; see `LaneVectorEnv.reset`.
+
+        Options beside `reset_mask` reach the environments.
+        """
         seeds = seed if seed is None or isinstance(seed, int) else list(seed)
         observations, infos = self.env.reset(seed=seeds, options=None if options is None else dict(options))
         return observations.astype(np.float32), infos
@@ -83,7 +86,7 @@ class GymVector(
     def step(
         self, actions: Actions
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
-        """Step each lane once, as `LaneVectorEnv.step`; infos also holds the infos of the environments."""
+        """Step each lane once, as `LaneVectorEnv.step`; infos also holds the infos of the wrapped environments."""
         raw, rewards, terminated, truncated, infos = self.env.step(self._to_env(actions))
         observations = raw.astype(np.float32)
         if "final_obs" in infos:

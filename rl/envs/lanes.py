@@ -74,7 +74,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
-        """Begin new episodes.
+        """Start new episodes in all lanes, or in the lanes of a mask; return observations and an empty dict.
 
         Args:
             seed: Seed of lane i: `seed + i`, or `seed[i]`; where it is None the lane's generator goes on.
@@ -103,7 +103,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
     def step(
         self, actions: Actions
     ) -> tuple[Observations, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Step every lane once.
+        """Step every lane once, by one action each; return observations, rewards, ends of episodes and infos.
 
         Args:
             actions: Integers `[L]`.
@@ -132,7 +132,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         return observations, rewards, terminated, truncated, infos
 
     def get_state(self) -> State:
-        """Return named arrays, copied, from which the lanes continue bit for bit.
+        """Return copies of the arrays that hold the lanes' state, by name, to continue bit for bit.
 
         Raises:
             ResetNeeded: Before the first reset: there is nothing to go on from.
@@ -144,7 +144,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         return state
 
     def set_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Restore arrays from `get_state`, in an environment of the same size and settings.
+        """Set the lanes to a state from `get_state` of an environment of the same size and settings.
 
         Raises:
             ValueError: An array is missing, unknown or of another shape; the lanes are then unchanged.

@@ -17,7 +17,7 @@ from unstuck.rl.envs.lanes import LaneVectorEnv, Observations, State
 def draw_episode(
     generator: np.random.Generator, num_flows: int, flows_per_episode: int, order: str
 ) -> npt.NDArray[np.int64]:
-    """Draw the flows of one episode, and the one flow that would have followed.
+    """Draw row numbers of the flows of one episode, and of the flow that would have followed: int64 `[T + 1]`.
 
     Args:
         generator: Generator, drawn from once.
@@ -35,12 +35,12 @@ def draw_episode(
 
 
 def reward_table(env: EnvConfig) -> npt.NDArray[np.float64]:
-    """Build the rewards `[2, 4]`: row 0 for a benign flow, row 1 for a threat, columns in the order of `ACTIONS`."""
+    """Return the rewards `[2, 4]`: row 0 for a benign flow, row 1 for a threat, columns in the order of `ACTIONS`."""
     return np.array([env.reward_benign, env.reward_threat], dtype=np.float64)
 
 
 class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
-    """One lane, registered with Gymnasium as `unstuck/Triage-v0`.
+    """Gymnasium environment in which each action judges one network flow, registered as `unstuck/Triage-v0`.
 
     The observation holds the features of the flow that the next action judges, float32 `[F]`. The reward comes from the
     reward table for that flow. After `flows_per_episode` flows the episode is truncated; an episode never terminates,
@@ -50,7 +50,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     metadata = {"render_modes": []}  # noqa: RUF012  (an instance variable in gymnasium.Env)
 
     def __init__(self, flows: Flows | None = None, env: EnvConfig | None = None, order: str = "shuffled") -> None:
-        """Make the environment.
+        """Make one environment that draws episodes from the given flows.
 
         Args:
             flows: The part to draw from; None: the training part of the synthetic flows, as `DataConfig` has them.
@@ -80,7 +80,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Judge the flow last observed; returns the next flow, the reward, False, truncated and info.
+        """Judge the last observed flow by `action`; return the next flow, the reward, False, truncated and info.
 
         Raises:
             ResetNeeded: Before the first reset, or after the episode's end.
@@ -97,13 +97,13 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
 
 
 class TriageVectorEnv(LaneVectorEnv):
-    """Lanes of triage; lane i steps exactly as a `TriageEnv` reset with the same seed.
+    """Vectorised triage of L lanes; lane i steps exactly as a `TriageEnv` reset with the same seed.
 
     Each step's `infos["threat"]`, bool `[L]`, says whether the flows just judged were threats.
     """
 
     def __init__(self, num_envs: int, flows: Flows, env: EnvConfig, order: str = "shuffled") -> None:
-        """Make the lanes.
+        """Make `num_envs` lanes that draw episodes from the given flows.
 
         Args:
             num_envs: Lanes, L.

@@ -1,4 +1,4 @@
-"""Count a sweep's trials by iterations, or by environment steps where iterations differ in size between trials."""
+"""Define the unit of a sweep's steps: iterations, or environment steps where iterations of trials differ in size."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class Axis:
-    """Unit in which a sweep's curves, rungs and MLflow's steps are counted.
+    """Unit in which the curves and rungs of a sweep, and the steps in MLflow, are counted.
 
     Attributes:
         unit: `ITERATION` or `ENV_STEP`; environment steps are those of one member.
@@ -54,15 +54,15 @@ class Axis:
 
     @property
     def units(self) -> str:
-        """Plural of the unit."""
+        """Plural of the unit: `iterations` or `environment steps`."""
         return f"{self.unit}s"
 
     def describe_step(self, step: int) -> str:
-        """Describe a step on the axis: `iteration 20`, `environment step 1,280`."""
+        """Return the text for one step on the axis: `iteration 20`, `environment step 1,280`."""
         return f"{self.unit} {step:,}" if self.in_env_steps else f"{self.unit} {step}"
 
     def describe_length(self, steps: int) -> str:
-        """Describe a number of steps: `20 iterations`, `1,280 environment steps`."""
+        """Return the text for a number of steps on the axis: `20 iterations`, `1,280 environment steps`."""
         return f"{steps:,} {self.unit if steps == 1 else self.units}"
 
 
@@ -71,5 +71,5 @@ ITERATIONS = Axis(ITERATION, 1, 0)
 
 
 def read_last_step(summary: Mapping[str, float], otherwise: int) -> int:
-    """Read the last step of an ended trial from the numbers written at the end; `otherwise` if no step is there."""
+    """Return the last step of an ended trial, from the `final/` metrics in `summary`; `otherwise` if there is none."""
     return int(summary.get(metrics.FINAL_ENV_STEPS, summary.get(metrics.FINAL_ITERATIONS, otherwise)))

@@ -62,7 +62,7 @@ STATES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """The ledger's record of one trial.
+    """Record of one trial in the ledger: settings, outcome, value, curve and notes.
 
     Attributes:
         number: Number of the trial, the same in Ray Tune's name and in MLflow.
@@ -98,17 +98,17 @@ class Entry:
 
     @property
     def is_open(self) -> bool:
-        """True if the trial has not ended: the trial runs, or was interrupted and a resume goes on with the trial."""
+        """True if the trial has not ended: the trial runs, or was interrupted and waits for a resume."""
         return self.state == TrialState.RUNNING.name
 
     @property
     def last_step(self) -> int:
-        """Last step on the trial's curve; 0 before the first."""
+        """Last step on the trial's curve; 0 for an empty curve."""
         return max(self.curve, default=0)
 
 
 class Ledger:
-    """One sweep's study. See `Ledger.create`, `Ledger.open_sweep` and, for reading alone, `Ledger.open`."""
+    """Ledger of one sweep, kept in an Optuna study; made by `create`, `open_sweep` or, for reading alone, `open`."""
 
     def __init__(self, study: optuna.Study, make_sampler: Callable[[int], BaseSampler] | None = None) -> None:
         self._study = study
@@ -124,7 +124,7 @@ class Ledger:
         attributes: Mapping[str, Any],
         make_sampler: Callable[[int], BaseSampler] | None = None,
     ) -> "Ledger":
-        """Make a study in the database at `url`, named after the sweep.
+        """Make a study in the database at `url`, named after the sweep, and return the ledger.
 
         If another study has the name, perhaps somebody else's, a part of the sweep's id is added to the new study's
         name.
@@ -162,7 +162,7 @@ class Ledger:
 
     @classmethod
     def open_sweep(cls, sweep: SweepReference, make_sampler: Callable[[int], BaseSampler] | None = None) -> "Ledger":
-        """Open a sweep's existing study, known by the sweep's id, or by the name before an old sweep has an id.
+        """Return the ledger of a sweep on record, found by the sweep's id; by the name for an old sweep without an id.
 
         Args:
             sweep: Reference to the sweep.
@@ -195,7 +195,7 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str, name: str) -> "Ledger":
-        """Open an existing study for reading.
+        """Return the ledger of the study called `name`, for reading.
 
         Raises:
             SweepError: The database cannot be opened, or holds no study of this name; the message lists the names
@@ -213,36 +213,36 @@ class Ledger:
             raise _NoStudyError(f"no sweep named {name!r}; there are: {', '.join(sorted(names)) or 'none'}") from error
 
     def discard(self) -> None:
-        """Delete the study."""
+        """Delete the sweep's study, with all trials, from the database."""
         optuna.delete_study(study_name=self._study.study_name, storage=self._study._storage)
 
     def enqueue(self, raw: Mapping[str, Any]) -> None:
-        """Enqueue a point, in the study's raw parameters, to be asked for before the sampler proposes any."""
+        """Enqueue a point, as raw parameters by name; `ask` returns enqueued points before the sampler proposes any."""
         self._study.enqueue_trial(dict(raw))
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
-        """Write attributes of the sweep as a whole."""
+        """Write attributes of the sweep, by name, to the study."""
         for name, value in attributes.items():
             self._study.set_user_attr(name, value)
 
     def write_note(self, markdown: str) -> None:
-        """Write the study's note, which Optuna's dashboard shows, in place of the former one."""
+        """Replace the study's note in Markdown, which Optuna's dashboard shows."""
         from optuna_dashboard import save_note  # 1 s to import
 
         save_note(self._study, markdown)
 
     def raw_parameters(self) -> dict[int, Mapping[str, Any]]:
-        """Return each trial's raw parameters by number, with trials that are enqueued and not yet asked for."""
+        """Return the raw parameters of all trials by number, enqueued trials included."""
         trials = self._study.get_trials(deepcopy=False)
         return {trial.number: trial.system_attrs.get(_FIXED, trial.params) for trial in trials}
 
     def count_trials(self) -> int:
-        """Count the trials on record and the enqueued ones, but for infeasible trials."""
+        """Return the number of trials that have started or are enqueued, infeasible trials left out."""
         waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         return waiting + sum(entry.outcome is not Outcome.INFEASIBLE for entry in self.entries())
 
     def ask(self, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
-        """Open a new trial.
+        """Open a new trial; return the trial's number and raw parameters.
 
         Returns:
             Number of the trial, and its raw parameters; `Space.decode` turns raw parameters into settings.
@@ -254,7 +254,7 @@ class Ledger:
         return trial.number, self._parameters(trial, distributions)
 
     def reopen_trial(self, number: int, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """Open a trial again that an earlier process asked for and did not end.
+        """Open a trial again that an earlier process asked for and did not end; return the raw parameters.
 
         Returns:
             Raw parameters, as `ask` returns them. Parameters that the earlier process did not draw are drawn now, to
@@ -267,7 +267,7 @@ class Ledger:
         return raw
 
     def reopen_crashed(self) -> list[int]:
-        """Set crashed trials running again, as if a stop had interrupted each; return the numbers of the trials."""
+        """Set all crashed trials back to interrupted, to be run again; return the numbers of the trials."""
         crashed = [entry for entry in self.entries() if entry.outcome is Outcome.CRASHED and not entry.is_open]
         said = {OUTCOME: str(Outcome.INTERRUPTED), REASON: "it crashed, and is to run again"}
         gone = dict.fromkeys((DECISION, TRACEBACK))
@@ -297,18 +297,18 @@ class Ledger:
         return raw
 
     def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
-        """Write attributes of a trial that has not ended."""
+        """Write attributes, by name, of a trial that has not ended."""
         for name, value in attributes.items():
             self._running[number].set_user_attr(name, value)
 
     def report(self, number: int, step: int, value: float) -> None:
-        """Add a point to a trial's curve of the objective."""
+        """Add the objective's value at a step to a trial's curve."""
         self._running[number].report(value, step=step)
 
     def finish(
         self, number: int, verdict: Verdict, value: float | None = None, summary: Mapping[str, float] | None = None
     ) -> None:
-        """End a trial. Interrupted trials stay RUNNING in Optuna, so a resume can continue each.
+        """End a trial with a verdict and a summary. Interrupted trials stay RUNNING in Optuna, so a resume can go on.
 
         Args:
             number: Number of the trial.
@@ -327,18 +327,18 @@ class Ledger:
         del self._running[number]
 
     def entries(self) -> list[Entry]:
-        """Return all trials that have started, in the order of numbers."""
+        """Return an entry for each trial that has started, in the order of numbers."""
         trials = self._study.get_trials(deepcopy=False)
         return [read_entry(trial) for trial in trials if trial.state != TrialState.WAITING]
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Attributes of the sweep as a whole."""
+        """Attributes of the sweep by name, as written by `describe`."""
         return self._study.user_attrs
 
     @property
     def name(self) -> str:
-        """Name of the study."""
+        """Name of the Optuna study: the sweep's name, with a part of the id if the name was taken."""
         return str(self._study.study_name)
 
 

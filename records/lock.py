@@ -18,7 +18,7 @@ from unstuck.records.files import lock_file
 
 @contextlib.contextmanager
 def hold_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a sweep inside the block.
+    """Hold the lock on a sweep's folder inside the block, so that no other process can run the sweep.
 
     Args:
         folder: Folder of the sweep; must exist.
@@ -43,7 +43,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
 
 
 def is_running(folder: Path) -> bool:
-    """True if a process runs the sweep right now."""
+    """True if a process holds the lock on the sweep's folder now."""
     try:
         with lock_file(folder).open("r+") as file:
             return not _locked(file.fileno())  # closing the file frees it again
@@ -52,7 +52,7 @@ def is_running(folder: Path) -> bool:
 
 
 def owner(folder: Path) -> str | None:
-    """Return the token of the last process that ran the sweep; None if unreadable.
+    """Return the random token in the lock file, of the last process that ran the sweep; None if unreadable.
 
     Each process writes a token of its own. A worker of a dead process may live on for seconds, while another process
     continues the sweep. The worker compares the token before writing anything.

@@ -31,15 +31,15 @@ class Record:
 
     @property
     def step(self) -> int:
-        """Position on the sweep's axis (`records.axis`): the step in MLflow and in the ledger."""
+        """Step of the record in MLflow and in the ledger, on the sweep's axis: iteration or environment steps."""
         return self.iteration if self.env_steps is None else self.env_steps
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as JSON for a checkpoint's history, with NaN and infinity as numbers."""
+        """Return the record as a dict for `json.dumps`, which writes NaN and infinity as `NaN` and `Infinity`."""
         kept = {"iteration": self.iteration, "timestamp_ms": self.timestamp_ms, "metrics": dict(self.metrics)}
         return kept if self.env_steps is None else {**kept, "env_steps": self.env_steps}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Record":
-        """Read a record from the JSON that `to_json` returned."""
+        """Return the record that a dict from `to_json` holds."""
         return cls(int(kept["iteration"]), int(kept["timestamp_ms"]), dict(kept["metrics"]), kept.get("env_steps"))

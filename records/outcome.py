@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """Outcome of a trial, in one word.
+    """Outcome of a trial: completed, pruned, stuck, diverged, infeasible, crashed or interrupted.
 
     Attributes:
         COMPLETED: Trial reached the last iteration.

@@ -33,7 +33,7 @@ _CALLS = (
 
 
 class PatientStorage(RDBStorage):
-    """Database whose failed calls are tried again for `PATIENCE_S`; once that was in vain, each later call only once.
+    """Optuna's database storage that retries a failed call for `PATIENCE_S`; once in vain, later calls run only once.
 
     Raises:
         LedgerError: A call still fails.
@@ -42,7 +42,7 @@ class PatientStorage(RDBStorage):
     given_up = False
 
     def reopen_trials(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
-        """Set trials running again, by Optuna's ids, in one transaction; see `reopen`.
+        """Set ended trials back to running in the database, by Optuna's ids, in one transaction; see `reopen`.
 
         Optuna has no call for that, since an ended trial is final there. The tables are those of Optuna 4.0 to 5.0,
         which a test holds.
@@ -83,7 +83,7 @@ def _patiently(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
-    """Set trials that have ended running again, all or none.
+    """Set ended trials back to running, all or none, with changed attributes; return the study, read anew.
 
     Args:
         study: Study in a `PatientStorage`.

@@ -1,11 +1,11 @@
-"""Record the results of trials at the scheduler's rungs, as the ledger keeps rung results."""
+"""Define the record of a trial's result at a rung of the scheduler, as kept in the ledger."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class RungEntry:
-    """Result of a trial at a rung: all that a fresh process needs to judge the trials that follow.
+    """Result of a trial at a rung of the scheduler, enough for a fresh process to judge the trials that follow.
 
     Attributes:
         trial: Number of the trial.

@@ -5,7 +5,7 @@ _INSTALL = {"psycopg": "'unstuck[postgres]'", "psycopg2": "psycopg2-binary", "My
 
 
 def missing_driver(error: BaseException) -> str:
-    """Explain which database driver an error lacks, and how to install the driver; empty for any other error."""
+    """Return text on the missing database driver behind an error and how to install the driver; else an empty text."""
     driver = ""
     cause: BaseException | None = error
     while cause is not None:  # Optuna and SQLAlchemy wrap what Python says

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Extension(Generic[T]):
-    """One extension.
+    """Rule, judge, sampler or data source that is chosen by name, and the package that brings the extension.
 
     Attributes:
         name: Name by which settings and reports refer to the extension.
@@ -37,14 +37,14 @@ class Extension(Generic[T]):
 
     @property
     def is_ours(self) -> bool:
-        """True for an extension of this package."""
+        """True if the extension comes from the package `unstuck`, not from any other package."""
         return self.package == OURS
 
 
 def load_extensions(
     group: str, ours: Mapping[str, T], fits: Callable[[object], bool], wanted: str
 ) -> tuple[Extension[T], ...]:
-    """Load all extensions of a group: ours in the order of the table, then others' in the order of package and name.
+    """Import and return all extensions of a group: ours in the table's order, then others' by package and name.
 
     Args:
         group: Group of entry points.
@@ -72,7 +72,7 @@ def load_extensions(
 def check_extensions(
     group: str, found: Iterable[tuple[str, object, str]], fits: Callable[[object], bool], wanted: str
 ) -> tuple[Extension[T], ...]:
-    """Refuse an extension of another kind, and a name that two extensions have.
+    """Return the extensions of a group; refuse a value of the wrong kind, and a name that two extensions have.
 
     Args:
         group: Group of entry points.
@@ -99,13 +99,13 @@ def check_extensions(
 
 
 def other_names(group: str) -> tuple[str, ...]:
-    """List the names of other packages' extensions of a group, without importing one."""
+    """Return the names of other packages' extensions of a group, without importing one."""
     return tuple(entry.name for entry in find_others(group))
 
 
 @cache
 def find_others(group: str) -> tuple[EntryPoint, ...]:
-    """Find the entry points of a group in all installed packages but ours."""
+    """Return the entry points of a group in all installed packages but `unstuck`, sorted by package and name."""
     found = [entry for entry in entry_points(group=group) if package_of(entry) != OURS]
     return tuple(sorted(found, key=lambda entry: (package_of(entry), entry.name)))
 

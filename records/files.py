@@ -1,11 +1,14 @@
 """Name the files that a sweep keeps. In the sweep's folder, `runs/NAME`:
 
-``` config.yaml                  the composed configuration, with the sweep's id and the format of its records lock
-held by the process that runs the sweep (records/lock.py) scratch                      names that process's folder of
-temporary files, and goes with it (sweeps/ray_tune/scratch.py) trials/0007/checkpoint.npz   trial 7 at its last
-evaluation: training state, and the records of all its iterations trials/0007/report.html      diagnosis of trial 7,
-with report.md and figures; written when the sweep has ended report/                      report of the whole sweep:
-report.html, report.md, champions.json ```
+```
+config.yaml                  the composed configuration, with the sweep's id and the format of its records
+lock                         held by the process that runs the sweep (records/lock.py)
+scratch                      names that process's folder of temporary files, and goes with it
+                             (sweeps/ray_tune/scratch.py)
+trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
+trials/0007/report.html      diagnosis of trial 7, with report.md and figures; written when the sweep has ended
+report/                      report of the whole sweep: report.html, report.md, champions.json
+```
 
 A worker writes a trial's checkpoint before the evaluation is reported, so a checkpoint is never behind the ledger, nor
 the ledger behind MLflow. After a crash, the record that is behind can be written again from the one that is ahead.
@@ -19,22 +22,22 @@ from unstuck.rl.errors import CheckpointError
 
 
 def config_file(folder: Path) -> Path:
-    """Return the file of the composed configuration."""
+    """Return the path of the file that holds the composed configuration."""
     return folder / "config.yaml"
 
 
 def lock_file(folder: Path) -> Path:
-    """Return the file that the running process holds locked."""
+    """Return the path of the lock file, which the process that runs the sweep holds locked."""
     return folder / "lock"
 
 
 def scratch_file(folder: Path) -> Path:
-    """Return the file that names the folder for temporary files, while that folder exists."""
+    """Return the path of the file that names the folder for temporary files, while that folder exists."""
     return folder / "scratch"
 
 
 def trials_folder(folder: Path) -> Path:
-    """Return the folder of the trials' folders.
+    """Return the path of the folder that holds the folders of all trials.
 
     The driver makes the folder: a worker that does not find the folder shares no folder with the driver.
     """
@@ -42,17 +45,17 @@ def trials_folder(folder: Path) -> Path:
 
 
 def trial_folder(folder: Path, number: int) -> Path:
-    """Return a trial's own folder."""
+    """Return the path of one trial's folder."""
     return trials_folder(folder) / f"{number:04d}"
 
 
 def checkpoint_file(folder: Path, number: int) -> Path:
-    """Return the checkpoint of a trial; absent before the first evaluation."""
+    """Return the path of a trial's checkpoint; the file is absent before the first evaluation."""
     return trial_folder(folder, number) / "checkpoint.npz"
 
 
 def read_records(folder: Path, number: int) -> list[Record]:
-    """Read all records of a trial up to the checkpoint, oldest first; none before the first evaluation.
+    """Return all records in a trial's checkpoint, oldest first; empty before the first evaluation.
 
     Raises:
         CheckpointError: If there is a checkpoint that cannot be read.

@@ -1,4 +1,7 @@
-"""Tell which sweep a record belongs to, by the id in the sweep's folder. Names may be shared, and folders may move."""
+"""Identify the sweep that a record belongs to, by the id in the sweep's folder.
+
+Names may be shared, and folders may move.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +28,12 @@ class Identity:
     format: int = 1
 
     def owns(self, recorded: str | None) -> bool:
-        """Return True if a record under the sweep's name, with the id `recorded` or none, is the sweep's own."""
+        """Return True if a record's id `recorded` is the sweep's, or is None while the sweep has format 1."""
         return recorded == self.id or (recorded is None and self.format == 1)
 
 
 def identity(folder: Path) -> Identity | None:
-    """Read the identity of the sweep in a folder; None if the folder holds no sweep."""
+    """Return the id and the format of the sweep in a folder; None if the folder holds no sweep."""
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text())
     except (OSError, ValueError, yaml.YAMLError):
@@ -41,7 +44,7 @@ def identity(folder: Path) -> Identity | None:
 
 
 def study_names(sweep: str, sweep_id: str) -> tuple[str, str]:
-    """Return the names that a sweep's study may have: the sweep's, and a unique one in case the first is taken.
+    """Return two possible names of a sweep's Optuna study: the sweep's, and a unique one in case the first is taken.
 
     Example:
         >>> study_names("quick", "0123456789abcdef")

@@ -7,7 +7,7 @@ _HERE = ("localhost", "127.0.0.0/8", "::1")
 
 
 def spare_loopback() -> None:
-    """Exempt the machine itself from the proxies of the process and all children; earlier exemptions stay."""
+    """Add the local machine to NO_PROXY, for the process and all children; hosts already listed stay."""
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if exempt.strip() != "*":
         hosts = dict.fromkeys([*filter(None, (host.strip() for host in exempt.split(","))), *_HERE])

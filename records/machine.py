@@ -1,4 +1,4 @@
-"""Read which cores and how much memory the process was granted, out of all that the machine has."""
+"""Read how many cores and how much memory the process may use, out of all that the machine has."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass(frozen=True)
 class Cores:
-    """Cores that were granted.
+    """Number of CPU cores that the process may use, and the limit that sets the number.
 
     Attributes:
         count: Number of cores, at least 1.
@@ -34,7 +34,7 @@ class Cores:
 
 
 def granted_cores(root: Path = Path("/")) -> Cores:
-    """Return the fewest cores that the machine, the affinity, a cgroup's quota or Slurm grants.
+    """Return the number of cores the process may use, the least by machine, affinity, cgroup's quota and Slurm.
 
     Args:
         root: Folder that holds `proc` and `sys`.
@@ -50,7 +50,7 @@ def granted_cores(root: Path = Path("/")) -> Cores:
 
 
 def free_memory(root: Path = Path("/")) -> int:
-    """Return the bytes that the process and all children may still take, by the machine and by each cgroup.
+    """Return the bytes of memory that the process and all children may still take, by machine and cgroups.
 
     Args:
         root: Folder that holds `proc` and `sys`.
@@ -59,7 +59,7 @@ def free_memory(root: Path = Path("/")) -> int:
 
 
 def limit_threads() -> None:
-    """Limit numerical libraries that are loaded later to as many threads as cores were granted."""
+    """Set the variables in `THREADS`, unless already set, to the number of granted cores, if a limit grants fewer."""
     cores = granted_cores()
     if cores.limit:  # without a limit the libraries count cores by themselves
         for name in THREADS:

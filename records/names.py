@@ -48,7 +48,7 @@ STATUS = {
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested settings to dotted paths; lists stay values.
+    """Return nested settings as one dict by dotted path; lists stay values.
 
     Example:
         >>> flatten({"ppo": {"lr": 1, "hidden_sizes": [64, 64]}, "seed": 0})

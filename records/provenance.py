@@ -1,4 +1,4 @@
-"""Collect the provenance of a number, to reproduce the number later: code, versions and machine."""
+"""Collect the provenance of a result, to reproduce the result later: code, versions and machine."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ GIT_TIMEOUT_S = 10.0
 
 
 def provenance(source: Path = Path(__file__)) -> dict[str, str]:
-    """Collect code, versions and machine as MLflow tags.
+    """Return MLflow tags by name with the git commit, the package versions and the number of cores.
 
     Args:
         source: File of the code that runs; the commit is that of the repository which holds the file.
@@ -26,7 +26,7 @@ def provenance(source: Path = Path(__file__)) -> dict[str, str]:
 
 
 def git_state(source: Path) -> dict[str, str]:
-    """Return the commit that `source` was taken from, and if anything beside is not committed (untracked counts).
+    """Return tags with the commit of `source`, and if files in the repository are not committed (untracked counts).
 
     Args:
         source: File. A file that its repository does not track gets no answer: an environment inside somebody's
@@ -41,7 +41,7 @@ def git_state(source: Path) -> dict[str, str]:
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return `version.python`, and `version.<package>` for each installed package; no package is loaded."""
+    """Return version numbers by tag name, of Python and each installed package, without importing a package."""
     found = {"version.python": platform.python_version()}
     for package in packages:
         try:

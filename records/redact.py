@@ -43,7 +43,7 @@ _BREAKS = re.compile(r"[@:/?#&=;\s]+")
 
 
 def redact_url(text: str) -> str:
-    """Mask the secrets of each URL in a text.
+    """Return a text with the secrets of each URL in the text masked as `***`.
 
     >>> redact_url("cannot reach postgresql://me:secret@db/mlflow?sslmode=require")
     'cannot reach postgresql://***@db/mlflow?sslmode=require'
@@ -53,7 +53,7 @@ def redact_url(text: str) -> str:
 
 
 def redact_value(value: str) -> str:
-    """Mask the secrets of a value, or of a word of a command, that holds one URL and nothing else.
+    """Return a value, or a word of a command, that holds one URL and nothing else, with the secrets masked.
 
     >>> redact_value("tracking.optuna_url=postgresql://me:my secret@db/runs")
     'tracking.optuna_url=postgresql://***@db/runs'
@@ -65,7 +65,7 @@ def redact_value(value: str) -> str:
 
 
 def redact_error(text: str, *values: str) -> str:
-    """Mask secrets in a library's message about a URL; the message may quote a part: `no such host 'cret@db'`.
+    """Return a library's message with secrets masked, even where only a part is quoted: `no such host 'cret@db'`.
 
     Args:
         text: Message, in which other URLs are masked too.
@@ -79,7 +79,7 @@ def redact_error(text: str, *values: str) -> str:
 
 
 def refuse_masked(option: str, url: str | None) -> None:
-    """Raise `SweepError` for a URL from a sweep's folder whose secrets were masked.
+    """Raise `SweepError` if a URL from a sweep's folder has masked secrets, and name the option that gives the URL.
 
     Args:
         option: Name of the option by which to give the URL.

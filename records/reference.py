@@ -32,10 +32,10 @@ class SweepReference:
 
     @property
     def artifacts_folder(self) -> Path:
-        """Folder in which a store in `folder` keeps artifacts."""
+        """Path of the folder for the artifacts of an MLflow store in `folder`."""
         return artifacts_folder(self.folder)
 
 
 def artifacts_folder(folder: Path) -> Path:
-    """Return the folder in which a store in the folder of all sweeps keeps artifacts."""
+    """Return the path of the folder for artifacts of an MLflow store in the folder of all sweeps."""
     return folder.absolute() / "mlflow-artifacts"

@@ -1,4 +1,4 @@
-"""Protocol of a tracker, which shows a sweep, and a tracker that shows nothing.
+"""Define the protocol of a tracker, which shows a sweep's records, and a tracker that writes nothing.
 
 A tracker's records are derived from the ledger, and writing any of them again leaves no duplicate behind.
 """
@@ -12,7 +12,10 @@ from unstuck.records.outcome import Outcome, Verdict
 
 
 class Tracker(Protocol):
-    """Protocol of a tracker. Every method raises `TrackingError` if the store fails, and can be called again."""
+    """Protocol of a tracker, which shows a sweep's records. Methods raise `TrackingError` if the store fails.
+
+    Every method can be called again.
+    """
 
     def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
         """Open the sweep's parent run, or reopen the run that has the sweep's id.
@@ -32,7 +35,7 @@ class Tracker(Protocol):
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open a trial's run, or reopen the sweep's run that has the trial's number.
+        """Open a trial's run, or reopen the sweep's run with the trial's number; return the run's id.
 
         Args:
             number: Number of the trial in the ledger.
@@ -46,7 +49,7 @@ class Tracker(Protocol):
         """
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Find the trials whose run does not say the given outcome; reads nothing from the store.
+        """Return the numbers of trials whose run lacks the given outcome; read nothing from the store.
 
         Args:
             outcomes: Outcomes by trial number; empty for a trial that runs.
@@ -56,10 +59,10 @@ class Tracker(Protocol):
         """Write all metrics of a started trial's iterations; a point that exists is not written twice."""
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a started trial."""
+        """Set tags of a started trial's run."""
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Close a started trial's run.
+        """Write a started trial's outcome and summary, and close the run.
 
         Args:
             number: Number of the trial.
@@ -69,7 +72,7 @@ class Tracker(Protocol):
         """
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Close the parent run.
+        """Write the sweep's outcome, and close the sweep's parent run.
 
         Args:
             outcome: Outcome of the sweep.
@@ -77,7 +80,7 @@ class Tracker(Protocol):
         """
 
     def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """Attach a report to a run, whether the run has ended or not.
+        """Attach report files and a note to a run, whether the run has ended or not.
 
         Args:
             number: Number of the trial; None for the sweep's own run.
@@ -87,7 +90,7 @@ class Tracker(Protocol):
 
 
 class NullTracker:
-    """Tracker that shows nothing (`tracking=none`)."""
+    """Tracker that writes nothing (`tracking=none`)."""
 
     def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
         """Do nothing."""

@@ -1,10 +1,10 @@
-"""Make and read the URLs of the databases that a sweep is recorded in."""
+"""Make and read the sqlite URLs of the databases that a sweep is recorded in."""
 
 from pathlib import Path
 
 
 def sqlite_url(folder: Path, name: str) -> str:
-    """Return the URL of a database in the folder of all sweeps.
+    """Return the sqlite URL of the database `name` in the folder of all sweeps.
 
     Example:
         >>> sqlite_url(Path("/runs"), "mlflow")
@@ -14,7 +14,7 @@ def sqlite_url(folder: Path, name: str) -> str:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """Return the file that a plain sqlite URL names; None for any other URL, one with options included.
+    """Return the path that a plain sqlite URL names; None for any other URL, one with options included.
 
     Example:
         >>> sqlite_file("sqlite:////runs/mlflow.db").as_posix()

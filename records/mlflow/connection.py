@@ -1,4 +1,4 @@
-"""Connect to MLflow's store, and explain in one line what is wrong with the store."""
+"""Connect to MLflow's store, and turn the store's errors into errors of one line."""
 
 import logging
 import os
@@ -25,7 +25,10 @@ _NO_ARTIFACTS = "/nonexistent"
 
 
 def connect(url: str) -> "MlflowClient":
-    """Open the store at `url` and make missing tables; errors are raised, nothing is printed."""
+    """Return a client for the store at `url`, after making the tables of a missing sqlite file.
+
+    Errors are raised, nothing is printed.
+    """
     os.environ.update(NO_TELEMETRY)
     spare_loopback()
     # MLflow's own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
@@ -45,7 +48,7 @@ def connect(url: str) -> "MlflowClient":
 
 
 def renew(url: str) -> None:
-    """Connect anew to the file that a sqlite URL names, and make the tables that the file lacks.
+    """Drop MLflow's connections to the file that a sqlite URL names, and make the tables that the file lacks.
 
     MLflow keeps connections for as long as the process lives, even to a file that was deleted or replaced.
     """
@@ -66,7 +69,7 @@ def _make_tables(file: Path) -> None:
 
 @contextmanager
 def translate_errors(action: str, url: str = "") -> Iterator[None]:
-    """Turn any error of the store into one `TrackingError`, told in one line, with the traceback dropped.
+    """Raise a `TrackingError` of one line for any error inside the block, without the traceback.
 
     Args:
         action: Action under way, for the message.

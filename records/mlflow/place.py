@@ -10,7 +10,7 @@ from unstuck.records.urls import sqlite_file
 
 
 def settle_artifacts(url: str, artifacts: Path) -> None:
-    """Update the artifact paths of a store that has moved; do nothing for a right path or a store elsewhere.
+    """Update the artifact paths in an MLflow database that has moved; do nothing for right paths or a store elsewhere.
 
     Args:
         url: URL of MLflow's database, with tables if the file exists; or a server.

@@ -1,4 +1,4 @@
-"""Read a sweep back from MLflow, whole: every run, and every point that was ever written.
+"""Read all runs of a sweep from MLflow, with every point of a metric that was ever written.
 
 For the audit, which must see what MLflow's own pages hide: a second run of the same trial, a step written twice.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """One row of a metric: step, value, and time of the measurement in ms since 1970."""
+    """Point of a metric in MLflow: step, value, and time of the measurement in ms since 1970."""
 
     step: int
     value: float
@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """Run of a sweep or of a trial, as kept by MLflow.
+    """Run of a sweep or of a trial, as read from MLflow: tags, parameters and curves.
 
     Attributes:
         id: Id of the run in MLflow.
@@ -53,7 +53,7 @@ class TrackedRun:
 
 
 def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRun]:
-    """Read all runs of a sweep, oldest first, without deleted ones; empty if MLflow lacks the experiment.
+    """Return all runs of a sweep, oldest first, without deleted ones; empty if MLflow lacks the experiment.
 
     Args:
         sweep: Reference to the sweep.
@@ -70,7 +70,7 @@ def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRu
 
 
 def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
-    """Tag the runs of a sweep that was started before sweeps had ids; leave runs with an id alone.
+    """Tag the runs of an old sweep, from before sweeps had ids, with the sweep's id; leave runs with an id alone.
 
     Args:
         sweep: Reference to the sweep, with its id.
@@ -90,7 +90,7 @@ def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
 
 
 def attach_report(sweep: SweepReference, run_ids: Collection[str], files: Sequence[Path], note: str) -> None:
-    """Attach a report to a sweep's own run, ended or not; do nothing if MLflow lacks the run.
+    """Upload report files and a note to a sweep's own run, ended or not; do nothing if MLflow lacks the run.
 
     Args:
         sweep: Reference to the sweep.
@@ -113,7 +113,7 @@ def attach_report(sweep: SweepReference, run_ids: Collection[str], files: Sequen
 
 
 def settle_runs(sweep: SweepReference) -> None:
-    """Update the artifact paths in the store of a sweep's folder after a move; see `settle_artifacts`.
+    """Update the artifact paths in MLflow's store after the sweep's folder has moved; see `settle_artifacts`.
 
     Raises:
         TrackingError: The store cannot be written.
@@ -124,7 +124,7 @@ def settle_runs(sweep: SweepReference) -> None:
 
 
 def delete_runs(sweep: SweepReference, ids: Sequence[str]) -> None:
-    """Delete runs in MLflow; `mlflow runs restore` brings one back, `mlflow gc` removes deleted runs for good.
+    """Mark runs as deleted in MLflow; `mlflow runs restore` brings a run back, `mlflow gc` removes runs for good.
 
     Raises:
         TrackingError: The store cannot be written.

@@ -73,7 +73,7 @@ class _OpenSweep:
 
 
 class MlflowTracker:
-    """Tracker with one parent run a sweep and one child run a trial; see `Tracker` for the methods.
+    """Tracker that writes to MLflow: one parent run a sweep and one child run a trial; see `Tracker`.
 
     Args:
         url: URL of a database or of a tracking server.
@@ -127,7 +127,7 @@ class MlflowTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open or reopen a trial's run; see `Tracker.start_trial`.
+        """Open or reopen a trial's run and return the run's id; see `Tracker.start_trial`.
 
         A reopened run must have the same searched parameters as before, and keeps the other parameters.
         """
@@ -148,12 +148,18 @@ class MlflowTracker:
         return sweep.runs[number]
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Find trials whose run lacks the outcome, which is written last; see `Tracker.find_incomplete`."""
+        """Return the numbers of trials whose run lacks the given outcome; see `Tracker.find_incomplete`.
+
+        The outcome is written last.
+        """
         said = self._opened().outcomes
         return [number for number, outcome in outcomes.items() if said.get(number) != outcome]
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write a trial's iterations; see `Tracker.log`. MLflow shows NaN as NaN, and infinity as 1.8e308."""
+        """Write the metrics of a trial's iterations; see `Tracker.log`.
+
+        MLflow shows NaN as NaN, and infinity as 1.8e308.
+        """
         sweep, run = self._opened(), self._run_of(number)
         with translate_errors(f"log trial {number}"):
             _log_metrics(sweep.client, run, records, sweep.already_logged.get(number, ()))
@@ -162,13 +168,13 @@ class MlflowTracker:
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set a trial's tags; see `Tracker.tag_trial`."""
+        """Set tags of a trial's run; see `Tracker.tag_trial`."""
         sweep, run = self._opened(), self._run_of(number)
         with translate_errors(f"tag trial {number}"):
             _set_tags(sweep.client, run, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Close a trial's run; see `Tracker.end_trial`."""
+        """Write a trial's summary and outcome, and close the run; see `Tracker.end_trial`."""
         sweep, run = self._opened(), self._run_of(number)
         # The last step and its time, instead of now: ending a trial again then adds no second point.
         step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
@@ -180,14 +186,14 @@ class MlflowTracker:
         sweep.outcomes[number] = verdict.outcome
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Close the sweep's run; see `Tracker.end_sweep`."""
+        """Write the sweep's outcome, and close the sweep's run; see `Tracker.end_sweep`."""
         sweep = self._opened()
         with translate_errors(f"end sweep {sweep.name}"):
             _set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
             sweep.client.set_terminated(sweep.parent, STATUS[outcome])
 
     def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """Attach a report to a run; see `Tracker.attach`."""
+        """Upload report files and a note to a run; see `Tracker.attach`."""
         sweep = self._opened()
         run = sweep.parent if number is None else self._run_of(number)
         with translate_errors(f"attach a report to {sweep.name if number is None else f'trial {number}'}"):
@@ -226,7 +232,7 @@ class MlflowTracker:
 
 
 def search(client: "MlflowClient", experiment: str, tag: str, value: str) -> list["Run"]:
-    """Return the runs of an experiment that have a tag, oldest first, without deleted ones."""
+    """Return the runs of an experiment whose tag `tag` equals `value`, oldest first, without deleted ones."""
     found: list[Run] = []
     token: str | None = None
     while token != "":
@@ -245,7 +251,7 @@ def search(client: "MlflowClient", experiment: str, tag: str, value: str) -> lis
 def _reopen(
     client: "MlflowClient", run: str, tags: Mapping[str, str]
 ) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
-    """Set an ended run going again: delete the tags that say how the run ended.
+    """Set an ended run back to RUNNING; delete the tags that say how the run ended.
 
     Returns:
         Parameters of the run, and its (metric, step) pairs: a worker that starts anew repeats these points later, and
@@ -295,6 +301,6 @@ def _texts(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def storable(value: object, limit: int) -> str:
-    """Return a value as text that MLflow may keep: no password, and at most `limit` characters."""
+    """Return a value as text for MLflow, with secrets of URLs masked, cut to `limit` characters."""
     text = redact_url(str(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"

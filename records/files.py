@@ -74,7 +74,7 @@ def read_records(folder: Path, number: int) -> list[Record]:
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Replace a file's text at once: a reader finds the old text or the new one, whole."""
+    """Write a text to a file at once: a reader finds the old text or the new one, whole."""
     temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(file)

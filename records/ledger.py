@@ -384,12 +384,12 @@ def read_entry(trial: FrozenTrial) -> Entry:
 
 
 def _setting(value: Any) -> Any:
-    """Turn a list into a tuple, as settings hold lists; attributes are kept as JSON, which has no tuples."""
+    """Return a list as a tuple, as settings hold lists; any other value unchanged. JSON attributes have no tuples."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def best(entries: Sequence[Entry], mode: str) -> Entry | None:
-    """Return the completed trial with the best value; None if no trial completed."""
+    """Return the completed trial with the best value, by `mode` (`max` or `min`); None if no trial completed."""
     completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
     sign = 1 if mode == "max" else -1
     return max(completed, key=lambda entry: sign * (entry.value or 0.0), default=None)

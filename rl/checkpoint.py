@@ -126,7 +126,7 @@ def _libraries() -> dict[str, str]:
 
 
 def _layout(learner: Learner) -> dict[str, Any]:
-    """Describe the layout of a learner, which gives the arrays a meaning.
+    """Return the settings and sizes of a learner that give the arrays in a checkpoint a meaning.
 
     Shapes alone do not tell: layers of 20 and 24 units are padded alike.
     """

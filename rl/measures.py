@@ -143,7 +143,7 @@ class ObservationComparer:
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
-        """Return `metrics.OBSERVATION_SHIFT` `[P]`: distance in mean and spread of the sample kept from the rollout."""
+        """Return `metrics.OBSERVATION_SHIFT` `[P]`: distance of evaluation from rollout in mean and spread."""
         trained_on = self._rollout[:, _draw_rows(self._rollout.shape[1], _COMPARED)]
         shown = trained_on if self._shown is None else self._shown
         (mean, spread), (other_mean, other_spread) = (

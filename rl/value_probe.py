@@ -129,7 +129,7 @@ def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
 
 
 def _features(observations: Tensor) -> tuple[Tensor, int]:
-    """Compute features `[P, B, W]` of observations, with mean 0, and count the linear ones, which come first."""
+    """Return features `[P, B, W]` of observations, with mean 0, and the number of linear ones, which come first."""
     members, num_columns = observations.shape[0], observations.shape[-1]
     linear = _centred(observations)
     spread = linear.square().mean(1, keepdim=True).sqrt_()

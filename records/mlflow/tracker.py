@@ -202,7 +202,7 @@ class MlflowTracker:
             _set_tags(sweep.client, run, {NOTE_TAG: note})
 
     def _find_experiment(self, client: "MlflowClient") -> str:
-        """Find the experiment, or make a missing one; return the id."""
+        """Return the id of the MLflow experiment; make a missing experiment."""
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
             location = self._artifacts.as_uri() if self._url.startswith(DATABASES) else None

@@ -96,7 +96,7 @@ class _Quantity(NamedTuple):
 
 
 def _quantities(columns: Mapping[str, _Quantity]) -> Iterator[str]:
-    """Yield a hint for each way in which numbers were written."""
+    """Yield the text of a hint for each kind of quantity that was read as names."""
     for what, remedy in dict.fromkeys((found.what, found.remedy) for found in columns.values()):
         named = [Named(name, found.example) for name, found in columns.items() if found[:2] == (what, remedy)]
         otherwise = f"write plain numbers, or set {_drop(each.column for each in named)}"

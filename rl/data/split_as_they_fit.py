@@ -51,7 +51,7 @@ def split_as_they_fit(
 
 
 def _draw(groups: Rows, benign: Counts, threats: Counts, wanted: tuple[int, int], rng: np.random.Generator) -> Rows:
-    """Draw groups that together come near to the counts wanted of either class and never exceed a count.
+    """Return random groups that together come near to the wanted numbers of both classes, and never exceed one.
 
     Where groups hold both classes, one class fills up and the rest fits no more: the best of some draws is taken.
     """

@@ -90,7 +90,7 @@ def _composition(total: int, parts: int, rng: np.random.Generator) -> npt.NDArra
 
 
 def _disguise(threat: npt.NDArray[np.bool_], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Choose the flows that look like an attack, bool `[n]`.
+    """Return True for each flow that looks like an attack, bool `[n]`.
 
     A share of the threats and as many benign flows are exchanged.
     """

@@ -52,7 +52,7 @@ def read_csv(config: DataConfig) -> RawFlows:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Number the repetitions of a column name: `a, a` becomes `a, a.1`."""
+    """Return the column names with repeated names numbered: `a, a` becomes `a, a.1`."""
     seen: Counter[str] = Counter()
     unique = []
     for position, name in enumerate(names):

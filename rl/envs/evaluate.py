@@ -60,7 +60,7 @@ class TriageEvaluator:
     """Evaluator for triage: each member judges the same flows once. Flagged means blocked, quarantined or alerted."""
 
     def __init__(self, env: EnvConfig, flows: Flows, trained_on: Flows | None) -> None:
-        """Take the rewards and the length of an episode from `env`, the flows to judge, and some trained on."""
+        """Store the flows to judge, some flows trained on, and the rewards and episode length of `env`."""
         self._flows, self._trained_on = flows, trained_on
         self._flows_per_episode = env.flows_per_episode
         self._rewards = reward_table(env)

@@ -39,7 +39,7 @@ def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "L
 
 
 def _make(env_id: str) -> gymnasium.Env[Any, Any]:
-    """Make one environment whose observation is a row of numbers."""
+    """Return one environment whose observation is a row of numbers."""
     try:
         env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:

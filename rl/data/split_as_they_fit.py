@@ -51,7 +51,7 @@ def split_as_they_fit(
 
 
 def _draw(groups: Rows, benign: Counts, threats: Counts, wanted: tuple[int, int], rng: np.random.Generator) -> Rows:
-    """Return random groups that together come near to the wanted numbers of both classes, and never exceed one.
+    """Return random groups that together come near to the wanted numbers of both classes, and never exceed either.
 
     Where groups hold both classes, one class fills up and the rest fits no more: the best of some draws is taken.
     """

@@ -31,7 +31,7 @@ EPISODES = 100
 
 @dataclass(frozen=True)
 class Anchor:
-    """What is published, and what is accepted of ours.
+    """Published mean return of a PPO configuration, and the range in which our mean must lie.
 
     Attributes:
         name: As the table shows it.
@@ -88,7 +88,7 @@ def _options() -> argparse.Namespace:
 
 
 def returns(anchor: Anchor, seeds: int, folder: Path) -> list[float]:
-    """Each seed's mean return, after training those that are not finished."""
+    """Return each seed's mean return, of training or greedy episodes; seeds without a saved result are trained."""
     finished = Finished(
         folder, anchor.name, {"env": anchor.env, "config": asdict(anchor.config), "code": code_digest()}
     )

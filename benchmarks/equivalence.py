@@ -31,7 +31,7 @@ _CLEANRL = replace(CLEANRL, clip_range_vf=None)
 
 @dataclass(frozen=True)
 class Case:
-    """What both sides train.
+    """One environment and PPO configuration that both learners train, with the range of returns.
 
     Attributes:
         name: As the table shows it.
@@ -58,12 +58,12 @@ class Case:
 
     @property
     def steps(self) -> int:
-        """Of each run."""
+        """Number of environment steps of each run."""
         return self.config.num_iterations * self.config.batch_size
 
     @property
     def margin(self) -> float:
-        """How far the interval may reach from 0, in units of return."""
+        """Largest distance from 0, in units of return, that the ends of an equivalent interval may have."""
         return MARGIN * (self.high - self.low)
 
 
@@ -107,7 +107,7 @@ def _options() -> argparse.Namespace:
 
 
 def train_ours(case: Case, finished: Finished) -> None:
-    """Train the seeds that are missing, all together."""
+    """Train our learner on all seeds without a saved result, together; save the learning curves."""
     missing = finished.missing(case.seeds)
     if missing:
         seeds = member_seeds(0, case.seeds)
@@ -117,14 +117,14 @@ def train_ours(case: Case, finished: Finished) -> None:
 
 
 def train_sb3(case: Case, finished: Finished) -> None:
-    """Train the seeds that are missing, one after the other: an interruption loses one."""
+    """Train Stable-Baselines3 on seeds without a saved result, one by one; save each learning curve at once."""
     seeds = member_seeds(0, case.seeds)
     for seed in finished.missing(case.seeds):
         finished.add(seed, curves.learning_curve(sb3.train(case.env, case.config, seeds[seed])))
 
 
 def _finished(folder: Path, side: str, case: Case) -> Finished:
-    """Where the results of a side are: settings and code decide which are still valid."""
+    """Return the file of one side's results; settings and code decide which results are still valid."""
     if side == "ours":
         of = {"config": asdict(case.config), "code": code_digest()}
     else:
@@ -134,7 +134,7 @@ def _finished(folder: Path, side: str, case: Case) -> Finished:
 
 
 def _judge(case: Case, folder: Path, table: Table) -> bool:
-    """Add the case's row; returns whether both sides are equivalent."""
+    """Add the case's row to the table; return True if both sides are equivalent."""
     one, other = (_areas(_finished(folder, side, case), case.seeds) for side in ("ours", "sb3"))
     if not one or not other:
         table.add_row(case.name, f"{case.steps:,}", f"{len(one)} + {len(other)}", "", "", "", "not run")

@@ -10,7 +10,7 @@ from unstuck import rl
 
 
 class Finished:
-    """The results that some settings gave, by seed.
+    """JSON Lines file with a result for each seed of a benchmark, so that an interrupted benchmark can go on.
 
     Args:
         folder: Made if it is not there.
@@ -24,26 +24,26 @@ class Finished:
         self._path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.jsonl"
 
     def results(self) -> dict[int, Any]:
-        """What there is so far, by seed."""
+        """Return all results saved so far, by seed."""
         if not self._path.exists():
             return {}
         rows = [json.loads(line) for line in self._path.read_text().splitlines()]
         return {row["seed"]: row["result"] for row in rows}
 
     def missing(self, seeds: int) -> list[int]:
-        """The seeds below this number that have no result."""
+        """Return the seeds from 0 to `seeds` - 1 that have no saved result."""
         done = self.results()
         return [seed for seed in range(seeds) if seed not in done]
 
     def add(self, seed: int, result: Any) -> None:
-        """Write down one more."""
+        """Append the result of one seed to the file."""
         with self._path.open("a") as file:
             file.write(json.dumps({"seed": seed, "result": result}) + "\n")
 
 
 @cache
 def code_digest() -> str:
-    """Of the source of `rl` as it was when first asked: results of another learner are not those of this one."""
+    """Return the SHA-256 of all source files of `rl`, cached: results are valid only for the same learner's code."""
     digest = hashlib.sha256()
     for path in sorted(Path(rl.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

@@ -21,7 +21,7 @@ MANY, MOST = 256, 4.0
 
 
 def main() -> int:
-    """Measure and print the table; returns 1 if many members cost too much, and 0 where there is no GPU."""
+    """Print a table of iteration times; return 1 if 256 members cost too much, 0 otherwise or without a GPU."""
     options = _options()
     if not torch.cuda.is_available():
         print("no GPU that torch can use: nothing measured")

@@ -31,29 +31,29 @@ Method = Callable[[Values, Values], tuple[Values, Values]]
 
 
 def normal(generator: np.random.Generator, shape: tuple[int, ...], spread: float = 1.0) -> Values:
-    """Gaussian around 0."""
+    """Draw normal values with mean 0 and standard deviation `spread`."""
     return generator.normal(0.0, spread, shape)
 
 
 def skewed(generator: np.random.Generator, shape: tuple[int, ...], scale: float = 1.0) -> Values:
-    """Log-normal with sigma 1."""
+    """Draw log-normal values (sigma 1), multiplied by `scale`."""
     return scale * np.exp(generator.normal(size=shape))
 
 
 def at_a_ceiling(generator: np.random.Generator, shape: tuple[int, ...], level: float = 0.0) -> Values:
-    """Gaussian, clipped at 0: at level 0 at its median."""
+    """Draw normal values (mean `level`, standard deviation 1), with all positive ones set to 0."""
     return np.minimum(generator.normal(level, 1.0, shape), 0.0)
 
 
 def collapsing(generator: np.random.Generator, shape: tuple[int, ...], level: float = WORKS) -> Values:
-    """One seed in five at the worst value, 0; the others around a level."""
+    """Draw scores of seeds: one in five is 0, the worst score; the others are normal around `level`."""
     works = generator.normal(level, NOISE, shape)
     return np.where(generator.random(shape) < COLLAPSED, 0.0, works)
 
 
 @dataclass(frozen=True)
 class Case:
-    """Two arms whose seeds are drawn, and the difference of their true means."""
+    """Distributions of the seeds' scores in two arms, and the true difference of the means."""
 
     ours: Draw
     theirs: Draw
@@ -75,7 +75,7 @@ SAME = {
 
 
 def apart() -> Mapping[str, Case]:
-    """Arms that differ: where intervals fall short, and nobody could do better from so few seeds."""
+    """Return cases by name in which the two arms have different distributions, so that intervals cover too little."""
     spread = float(skewed(np.random.default_rng(1), (1_000_000,)).std())
     arms: dict[str, tuple[Draw, Draw]] = {
         "skew, twice as large": (partial(skewed, scale=2.0), skewed),
@@ -90,21 +90,21 @@ def apart() -> Mapping[str, Case]:
 
 
 def by_welch(ours: Values, theirs: Values, comparisons: int = 1, trim: float = 0.0) -> tuple[Values, Values]:
-    """What the project uses."""
+    """Compute 95 % intervals of the difference by Welch's t, the project's method; by Yuen's t if `trim` is above 0."""
     found, error, freedom = welch(ours, theirs, trim)
     half = margin(error, freedom, comparisons)
     return found - half, found + half
 
 
 def by_least_freedom(ours: Values, theirs: Values) -> tuple[Values, Values]:
-    """Welch's error with the fewest degrees of freedom that it can have: those of the smaller side."""
+    """Compute Welch's 95 % intervals with the fewest possible degrees of freedom, those of the smaller side."""
     found, error, _ = welch(ours, theirs)
     half = margin(error, min(ours.shape[-1], theirs.shape[-1]) - 1)
     return found - half, found + half
 
 
 def by_pooling(ours: Values, theirs: Values) -> tuple[Values, Values]:
-    """Student's: one spread for both sides."""
+    """Compute Student's 95 % intervals, with one pooled variance for both sides."""
     n, m = ours.shape[-1], theirs.shape[-1]
     variance = ((n - 1) * ours.var(axis=-1, ddof=1) + (m - 1) * theirs.var(axis=-1, ddof=1)) / (n + m - 2)
     found = ours.mean(axis=-1) - theirs.mean(axis=-1)
@@ -113,7 +113,7 @@ def by_pooling(ours: Values, theirs: Values) -> tuple[Values, Values]:
 
 
 def by_percentiles(ours: Values, theirs: Values, resamples: int = 400) -> tuple[Values, Values]:
-    """Percentile bootstrap, which the project used before."""
+    """Compute 95 % intervals by the percentile bootstrap, the method of the project before Welch."""
     generator = np.random.default_rng(0)
     ends = []
     for start in range(0, len(ours), 500):
@@ -136,7 +136,7 @@ METHODS: Mapping[str, tuple[Method, int]] = {
 
 
 def coverage(case: Case, seeds: int, repetitions: int, method: Method = by_welch) -> float:
-    """Share of intervals that hold the true difference; draws without any spread have none, and are left out."""
+    """Compute the share of 95 % intervals that contain the true difference; draws without any spread are left out."""
     generator = np.random.default_rng(seeds)
     ours, theirs = case.ours(generator, (repetitions, seeds)), case.theirs(generator, (repetitions, seeds))
     spread = (np.ptp(ours, axis=1) > 0) | (np.ptp(theirs, axis=1) > 0)
@@ -147,7 +147,7 @@ def coverage(case: Case, seeds: int, repetitions: int, method: Method = by_welch
 def claims(
     draw: Draw, trials: int, seeds: int, sweeps: int, method: Method | None = None, effect: float = 0.0
 ) -> float:
-    """Share of sweeps whose best trial is told from the control, trial 0; above it, as a winner is.
+    """Compute the share of simulated sweeps whose best trial beats the control (trial 0): interval above 0.
 
     Args:
         draw: Every seed of every trial.

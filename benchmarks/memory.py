@@ -19,7 +19,7 @@ TRIALS = 3
 
 
 def peak_mb(members: int, compiles: bool) -> float:
-    """Peak of a worker's resident memory, in MB of 2^20 bytes; on Linux only.
+    """Train three trials in one Ray worker; return the worker's peak memory in MB of 2^20 bytes (Linux only).
 
     Every trial trains to its third evaluation and keeps its checkpoints. Compiled, the worker compiles as well: nothing
     is on disk already. The compiler's own processes do not count.

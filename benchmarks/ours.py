@@ -14,7 +14,9 @@ from benchmarks.curves import Returns
 def train(
     env: str, config: PPOConfig, seeds: Sequence[SeedSequence], eval_episodes: int = 1
 ) -> tuple[list[Returns], list[float]]:
-    """Train one member a seed; a member's numbers do not depend on who trains beside it.
+    """Train our PPO with one member for each seed; return the returns of training and of greedy episodes.
+
+    A member's numbers do not depend on who trains beside it.
 
     Returns:
         Each seed's training episodes, and the mean return of its greedy ones after the last iteration.

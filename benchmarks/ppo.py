@@ -37,7 +37,7 @@ Stretch = Callable[[], float]
 
 @dataclass(frozen=True)
 class Case:
-    """What both sides train.
+    """One environment to measure both learners on, with the number of members and the speed ratios to reach.
 
     Attributes:
         name: As the table shows it.
@@ -55,7 +55,7 @@ class Case:
 
 
 def main() -> None:
-    """Measure all cases and print the table."""
+    """Measure all cases; print a table of steps per second, ours beside Stable-Baselines3's."""
     options = _options()
     torch.set_num_threads(1)
     modes = _modes()
@@ -87,7 +87,7 @@ def _options() -> argparse.Namespace:
 
 
 def _modes() -> dict[str, PPOConfig]:
-    """What ours is measured with: eager, and compiled where there is a compiler."""
+    """Return the configurations to measure by name: eager, and compiled where a compiler exists."""
     modes = {"eager": CONFIG, "compiled": replace(CONFIG, compile=True)}
     try:
         require_machine(modes["compiled"])

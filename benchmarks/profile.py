@@ -44,7 +44,7 @@ KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2
 
 
 class Part(NamedTuple):
-    """A method whose calls are timed, if they happen within another part's; `operations` are of an iteration."""
+    """A method to time, where called within the part `within`; `operations` are counted for one iteration."""
 
     owner: Any
     method: str
@@ -54,7 +54,7 @@ class Part(NamedTuple):
 
 @one_thread()
 def main() -> None:
-    """Measure and print all."""
+    """Print the time of an iteration's parts, and the gains of compiling and of malloc's settings."""
     options = _options()
     if options.compiling or options.members:
         print(
@@ -95,13 +95,13 @@ def _learner(config: PPOConfig, env: str, features: int, members: int) -> Learne
 
 
 def _peak() -> float:
-    """Operations a second."""
+    """Return the peak speed of the core in floating-point operations per second, by a large matrix product."""
     matrix = torch.ones(1024, 1024)
     return 2 * 1024**3 / min(_seconds(lambda: matrix @ matrix) for _ in range(20))
 
 
 def _table(learner: Learner, peak: float, iterations: int) -> Table:
-    """An iteration's parts; those indented lie within the one above."""
+    """Build a table of an iteration's parts; an indented part lies within the part above."""
     parts = _parts(learner)
     spent = dict.fromkeys([*parts, "all"], 0.0)
     with _timed(parts, spent):
@@ -146,7 +146,7 @@ def _parts(learner: Learner) -> dict[str, Part]:
 
 @contextmanager
 def _timed(parts: dict[str, Part], spent: dict[str, float]) -> Iterator[None]:
-    """Adds up the time that each part takes."""
+    """Context that adds the time of each part to `spent`, in seconds."""
     running: list[str] = []
 
     def timed(name: str, within: str, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from unstuck.rl.config import PPOConfig
 
 
 def lasting(steps: int, config: PPOConfig) -> PPOConfig:
-    """The configuration for a run of so many steps, the last rollout completed, with one evaluation, at its end."""
+    """Return the configuration for a run of at least `steps` steps, in full rollouts, with one final evaluation."""
     iterations = -(-steps // config.batch_size)
     return replace(config, num_iterations=iterations, eval_every=iterations)
 

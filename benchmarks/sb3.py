@@ -24,7 +24,7 @@ _OURS_ALONE = {
 
 
 def train(env: str, config: PPOConfig, seed: SeedSequence) -> Returns:
-    """Train one agent, with the same settings, schedules and steps as a member of ours."""
+    """Train one Stable-Baselines3 agent with our configuration; return returns of training episodes by rollout."""
     model = PPO("MlpPolicy", lanes(env, config.num_envs), seed=as_int(seed), device="cpu", **arguments(config))
     recorder = _Recorder(config.num_envs)
     model.learn(config.num_iterations * config.batch_size, callback=recorder)
@@ -33,12 +33,12 @@ def train(env: str, config: PPOConfig, seed: SeedSequence) -> Returns:
 
 
 def lanes(env: str, count: int, **options: Any) -> DummyVecEnv:
-    """So many of an environment, stepped one after the other; options are `gymnasium.make`'s."""
+    """Make `count` copies of an environment, stepped in turn; `options` are passed to `gymnasium.make`."""
     return DummyVecEnv([lambda: gymnasium.make(env, disable_env_checker=True, **options)] * count)
 
 
 def arguments(config: PPOConfig) -> dict[str, Any]:
-    """What its PPO takes: `settings`, with schedules as functions."""
+    """Return keyword arguments for Stable-Baselines3's `PPO`: those of `settings`, with schedules as functions."""
     given = settings(config)
     for name in ("learning_rate", "clip_range"):
         given[name] = _schedule(*given[name], config.num_iterations)
@@ -46,7 +46,7 @@ def arguments(config: PPOConfig) -> dict[str, Any]:
 
 
 def settings(config: PPOConfig) -> dict[str, Any]:
-    """Our settings under its names, all as JSON can hold them; one that has a schedule as [value, schedule].
+    """Return our settings under Stable-Baselines3's names, fit for JSON; scheduled ones as `[value, schedule]`.
 
     Raises:
         ConfigError: If the configuration asks for what it does not have, or does otherwise.
@@ -84,7 +84,7 @@ def _schedule(value: float, kind: str, rollouts: int) -> Callable[[float], float
 
 
 class _Recorder(BaseCallback):
-    """Writes down the returns of training episodes, rollout by rollout."""
+    """Callback that records the returns of training episodes, one list for each rollout."""
 
     def __init__(self, lanes: int) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ MEMORY_LIMITS = {"eager": 450, "compiled": 650}
 
 
 def main() -> int:
-    """Measure and print all; returns 1 if a process takes more memory than it may."""
+    """Print time by members and by steps, and peak memory; return 1 if a process takes more memory than its limit."""
     options = _options()
     torch.set_num_threads(1)
     by_members = Table(title="Triage, 20 features, 8 lanes x 128 steps")

@@ -43,7 +43,7 @@ TO_STAY_BELOW = 3.0
 
 @dataclass(frozen=True)
 class Case:
-    """What is trained: CartPole at its 4 columns, else triage with as many features as `width`."""
+    """Width of observations (4: CartPole, else triage with so many features), members, and evaluation interval."""
 
     width: int
     members: int
@@ -62,14 +62,14 @@ now and then, the rest at every evaluation."""
 
 
 class _Unjudged:
-    """Takes no time."""
+    """Evaluator that does nothing and takes no time."""
 
     def evaluate(self, act: Act, num_members: int) -> Results:
         return {}
 
 
 class _NoFloor(ValueFloor):
-    """Takes no time either."""
+    """Value floor that does nothing and takes no time."""
 
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
         pass
@@ -99,7 +99,7 @@ class _Clock:
 
 @dataclass(frozen=True)
 class Pair:
-    """Seconds of CPU that a stretch took."""
+    """CPU seconds of one stretch: with the floor, of the floor, of all diagnosis metrics, and without the floor."""
 
     with_floor: float
     of_it_floor: float

@@ -41,7 +41,7 @@ _ALL = ("acrobot", *_QUICK)
 
 @dataclass(frozen=True)
 class Form:
-    """One form of a fault.
+    """Mild or strong form of a fault: settings to change, and bugs to plant into learner, environment or data.
 
     Attributes:
         settings: What is set otherwise, by dotted path; a run's records show it.
@@ -56,7 +56,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong.
+    """A fault that the benchmark plants: worlds to plant in, a mild and a strong form, rules that name the cause.
 
     Attributes:
         name: Short.
@@ -78,12 +78,12 @@ class Fault:
 
     @property
     def forms(self) -> Mapping[str, Form]:
-        """By name."""
+        """Forms by name, `mild` and `strong`."""
         return {"mild": self.mild, "strong": self.strong}
 
 
 def _set(**settings: Any) -> Form:
-    """A form that is a matter of PPO's settings alone."""
+    """Return a form that changes PPO's settings only."""
     return Form({f"ppo.{name}": value for name, value in settings.items()})
 
 

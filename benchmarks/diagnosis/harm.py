@@ -11,7 +11,7 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Harm:
-    """What a fault does to the score.
+    """Mean scores of healthy and of faulty runs, and the 95 % interval of the difference.
 
     Attributes:
         healthy: Mean score of the healthy runs.
@@ -27,12 +27,14 @@ class Harm:
 
     @property
     def hurts(self) -> bool:
-        """Whether the whole interval lies below 0."""
+        """True if the fault lowers the score: the interval of the difference lies wholly below 0."""
         return self.high < 0
 
 
 def harm_of(faulty: Sequence[float], healthy: Sequence[float]) -> Harm:
-    """Welch's interval: the spreads may differ, as they do where a fault makes some seeds fail (Welch 1947).
+    """Compare faulty with healthy scores by Welch's 95 % interval (Welch 1947).
+
+    The spreads may differ, as they do where a fault makes some seeds fail.
 
     Args:
         faulty: Scores, one a seed, at least two.
@@ -46,7 +48,7 @@ def harm_of(faulty: Sequence[float], healthy: Sequence[float]) -> Harm:
 
 
 def clopper_pearson(hits: int, tries: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval of a share (Clopper and Pearson 1934).
+    """Return lower and upper end of the exact interval of the share `hits / tries` (Clopper and Pearson 1934).
 
     Args:
         hits: How often.

@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 
 class Lanes:
-    """Lanes whose observations and rewards pass through a function each; all else is theirs.
+    """Wrapper of a vector environment: one function changes the observations, another one the rewards.
 
     Args:
         lanes: The environment.
@@ -33,12 +33,12 @@ class Lanes:
         return getattr(self._lanes, name)
 
     def reset(self, **how: Any) -> tuple[Array, dict[str, Any]]:
-        """As the lanes' own."""
+        """Reset the lanes; return changed observations, and the infos."""
         observations, infos = self._lanes.reset(**how)
         return self._observe(observations), infos
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        """As the lanes' own."""
+        """Step the lanes; return changed observations (final ones as well) and rewards, with flags and infos."""
         observations, rewards, terminated, truncated, infos = self._lanes.step(actions)
         if "final_obs" in infos:
             infos["final_obs"] = self._observe(infos["final_obs"])
@@ -46,18 +46,18 @@ class Lanes:
 
 
 class Judge:
-    """An evaluator that shows the policy other observations `[P, B, F]` than there are."""
+    """Evaluator that shows the policy changed observations `[P, B, F]`."""
 
     def __init__(self, evaluator: Evaluator, observe: Callable[[Array], Array]) -> None:
         self._evaluator, self._observe = evaluator, observe
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """As the evaluator's own."""
+        """Evaluate the policy on changed observations; return the inner evaluator's results."""
         return self._evaluator.evaluate(lambda seen: act(self._observe(seen)), num_members)
 
 
 def rebuilt(learner: Learner, lanes: Any = None, evaluator: Evaluator | None = None) -> Learner:
-    """The same members from their start, in other lanes or before another judge."""
+    """Return a new, untrained learner with the same members, in another environment or with another evaluator."""
     return Learner(learner.members, lanes or learner.env, evaluator or learner.evaluator, learner.actions)
 
 

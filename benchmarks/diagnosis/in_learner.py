@@ -16,7 +16,7 @@ from unstuck.rl.ppo import Batch
 
 
 class Stepping:
-    """An optimiser whose steps are changed after they were taken.
+    """Wrapper of an optimiser that changes the parameters after each step by the function `after`.
 
     Args:
         inner: The optimiser.
@@ -31,7 +31,7 @@ class Stepping:
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """As the optimiser's own, then changed."""
+        """Take a step with the inner optimiser, then set the parameters to the result of `after`."""
         before = self._inner.parameters.clone()
         self._inner.step(gradients, lr, active)
         apart = self._after(before.unflatten(-1, (2, -1)), self._inner.parameters.unflatten(-1, (2, -1)))
@@ -39,7 +39,7 @@ class Stepping:
 
 
 def rebatched(learner: Learner, change: Callable[[Batch], Batch]) -> Learner:
-    """A learner whose update sees another rollout than was collected."""
+    """Make the updates of a learner use a changed batch; return the same learner."""
     original = learner._batch
 
     def batch() -> tuple[Batch, Tensor, dict[str, Tensor]]:

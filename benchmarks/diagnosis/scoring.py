@@ -19,7 +19,7 @@ from benchmarks.diagnosis.worlds import EVERY
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the diagnosis said of one run.
+    """Diagnosis of one run over time: score, rules that found a fault, and the first iteration with a fault.
 
     Attributes:
         score: The run's.
@@ -39,7 +39,7 @@ class Verdict:
 
 
 def verdict(run: Run, whole: bool) -> Verdict:
-    """Diagnose a run as it goes.
+    """Diagnose a run at successive evaluations; return which rules found a fault, since when, and at the end.
 
     Args:
         run: The run.
@@ -60,7 +60,7 @@ def verdict(run: Run, whole: bool) -> Verdict:
 
 
 def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
-    """Names of the rules that find a fault in the run as it stood then, first the first ranked."""
+    """Return names of the rules that find a fault in a run's history up to an iteration, the top-ranked rule first."""
     history = replace(run.history, table=run.history.table.loc[:iteration])
     return tuple(one.rule.name for one in diagnose(history).findings_of(Kind.FAULT))
 
@@ -68,7 +68,7 @@ def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
 def verdicts(
     arms: Sequence[Arm], folder: Path, jobs: int, without: Sequence[str] = ()
 ) -> Mapping[Arm, tuple[Verdict, ...]]:
-    """Of all runs of all arms, in processes of their own; what is not trained yet is trained first.
+    """Return a verdict for each run of each arm, computed in parallel processes; untrained arms are trained first.
 
     Args:
         arms: Whose runs.
@@ -91,7 +91,7 @@ def _leaving_out(run: Run, metrics: Sequence[str]) -> Run:
 
 @dataclass(frozen=True)
 class Found:
-    """How the diagnosis did on runs that have a fault.
+    """Summary of the diagnosis over faulty runs: faults found, right causes, and the median delay.
 
     Attributes:
         runs: How many.
@@ -107,7 +107,7 @@ class Found:
 
     @classmethod
     def of(cls, judged: Sequence[tuple[Arm, Verdict]]) -> "Found":
-        """Count."""
+        """Compute the summary from pairs of arm and verdict."""
         delays = [one.since / one.length if one.since else 1.0 for _, one in judged]
         return cls(
             len(judged),
@@ -118,12 +118,12 @@ class Found:
 
 
 def is_right(arm: Arm, one: Verdict) -> bool:
-    """Whether the fault ranked first at the end is one that names what was planted."""
+    """True if the rule ranked first at the end is one of those that name the planted fault."""
     return bool(one.faults) and one.faults[0] in FAULTS[arm.name].rules
 
 
 def harms(judged: Mapping[Arm, Sequence[Verdict]], healthy: Mapping[str, Sequence[float]]) -> Mapping[Arm, Harm]:
-    """What every fault's form does to the score.
+    """Compare the scores of each faulty arm with healthy runs of the same world; return the harm by arm.
 
     Args:
         judged: The runs.

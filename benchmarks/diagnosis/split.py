@@ -28,9 +28,11 @@ DRAWN_BY = 20261126
 
 
 class Half(StrEnum):
-    """Attributes:
-    CALIBRATION: Thresholds are set on it.
-    KEPT_OUT: Measured at the end.
+    """Names of the two halves of the pairs: one to set thresholds on, one kept out until the end.
+
+    Attributes:
+        CALIBRATION: Thresholds are set on it.
+        KEPT_OUT: Measured at the end.
     """
 
     CALIBRATION = "calibration"
@@ -38,11 +40,11 @@ class Half(StrEnum):
 
 
 class SplitError(Exception):
-    """The list of what is kept out is not the one that was committed, or does not fit what is trained."""
+    """Error: the list of kept-out pairs is not the committed one, or does not fit the pairs that are trained."""
 
 
 class Entry(NamedTuple):
-    """A pair that is drawn as a whole.
+    """A pair of a fault (or healthy variant) and a world, which goes to one half with all forms and seeds.
 
     Attributes:
         pair: `Arm.pair`.
@@ -56,7 +58,10 @@ class Entry(NamedTuple):
 
 
 def draw(entries: Sequence[Entry], seed: int = DRAWN_BY) -> dict[str, list[str]]:
-    """Halve the entries at random, world by world; the odd one of a world is kept out in every second world."""
+    """Assign pairs at random to two halves, world by world; return sorted pairs by half.
+
+    Where a group has an odd number of pairs, the odd one is kept out in every second group.
+    """
     generator = np.random.default_rng(SeedSequence(seed))
     halves: dict[str, list[str]] = {half: [] for half in Half}
     groups = sorted({(entry.healthy, entry.world) for entry in entries})
@@ -70,13 +75,13 @@ def draw(entries: Sequence[Entry], seed: int = DRAWN_BY) -> dict[str, list[str]]
 
 
 def write(halves: dict[str, list[str]], file: Path = FILE) -> str:
-    """Write the list; returns its hash, to be put into `SHA256`."""
+    """Write the halves to a JSON file; return the SHA-256 of the file, to be copied into `SHA256`."""
     file.write_text(json.dumps(halves, indent=1) + "\n", encoding="utf-8")
     return _hash(file)
 
 
 def read(pairs: Iterable[str], file: Path = FILE, expected: str = SHA256) -> dict[str, Half]:
-    """The half that each pair is in.
+    """Read the committed list; return the half of each pair.
 
     Args:
         pairs: All that are trained.

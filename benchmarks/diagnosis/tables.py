@@ -11,7 +11,7 @@ Judged = Mapping[Arm, Sequence[Verdict]]
 
 
 def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
-    """A row a fault, and one for all together; forms that do not hurt are left out."""
+    """Return a Markdown table of recall and right causes: by harmful fault, by form, by world, and for all runs."""
     rows = ["| fault | worlds | runs | recall | right cause first | found after |", "|---|---|---|---|---|---|"]
     counted = [(arm, one) for arm, all_of in judged.items() if arm in harms and harms[arm].hurts for one in all_of]
     for name in FAULTS:
@@ -37,13 +37,13 @@ def _found(found: Found) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """A share with its exact 95 % interval."""
+    """Return `part / whole` with the exact 95 % interval (Clopper-Pearson), such as `0.90 (0.81 to 0.96)`."""
     low, high = clopper_pearson(part, whole)
     return f"{part / whole:.2f} ({low:.2f} to {high:.2f})"
 
 
 def alarm_table(judged: Judged) -> str:
-    """False alarms among healthy runs that have learned."""
+    """Return a Markdown table of false alarms among healthy runs that have learned: at any time, and at the end."""
     healthy = [(arm, one) for arm, all_of in judged.items() if arm.is_healthy for one in all_of]
     learned = [(arm, one) for arm, one in healthy if has_learned(arm, one)]
     count = len(learned)
@@ -59,12 +59,12 @@ def alarm_table(judged: Judged) -> str:
 
 
 def has_learned(arm: Arm, one: Verdict) -> bool:
-    """Whether a healthy run ended above its world's mark."""
+    """True if a healthy run's score is above `learned`, the mark of the run's world."""
     return one.score > arm.setting.learned
 
 
 def harmless_table(harms: Mapping[Arm, Harm]) -> str:
-    """Forms that do not count."""
+    """Return a Markdown table of fault forms that do not lower the score: such forms are left out of the recall."""
     rows = ["| does not hurt | form | score, healthy | score, faulty | difference (95 %) |", "|---|---|---|---|---|"]
     rows += [
         f"| {arm.pair} | {arm.form} | {harm.healthy:.3g} | {harm.faulty:.3g} | {harm.low:+.3g} to {harm.high:+.3g} |"
@@ -75,7 +75,7 @@ def harmless_table(harms: Mapping[Arm, Harm]) -> str:
 
 
 def missed_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
-    """Arms in which some run was not found, or another cause stood first: with what stood there."""
+    """Return a Markdown table of arms with a missed fault or a wrong first cause, with the rules ranked first."""
     rows = ["| not found, or another cause first | form | not found | first in its place |", "|---|---|---|---|"]
     for arm, all_of in judged.items():
         if arm not in harms or not harms[arm].hurts:
@@ -88,7 +88,7 @@ def missed_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
 
 
 def false_table(judged: Judged) -> str:
-    """Healthy runs with an alarm, and who raised it."""
+    """Return a Markdown table of healthy runs with a false alarm: score, first iteration, rules of the alarm."""
     rows = ["| false alarm | score | since | raised by | at the end |", "|---|---|---|---|---|"]
     rows += [
         f"| {arm.pair} | {one.score:.3g} | {one.since} | {', '.join(one.alarms)} | {', '.join(one.faults)} |"

@@ -39,7 +39,7 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that differ in their seed alone.
+    """Training runs of one fault (or healthy variant) in one world and one form; only the seeds differ.
 
     Attributes:
         name: The fault's, or the healthy variant's.
@@ -55,23 +55,23 @@ class Arm:
 
     @property
     def pair(self) -> str:
-        """Name and world: what is kept out, or not, as a whole."""
+        """Name and world as one text, `<name> in <world>`: both forms of a pair go to the same half of the split."""
         return f"{self.name} in {self.world}"
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing is planted."""
+        """True if no fault is planted in the runs of the arm."""
         return self.form == HEALTHY
 
     @property
     def setting(self) -> World:
-        """The world with the arm's settings."""
+        """World of the arm, with the arm's settings applied."""
         return WORLDS[self.world].changed(self.planted.settings)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of an arm: what a user would have of it.
+    """One seed of an arm: recorded metrics and final score.
 
     Attributes:
         arm: Whose it is.
@@ -87,7 +87,7 @@ class Run:
 
 
 def arms() -> list[Arm]:
-    """All that is trained: healthy arms first."""
+    """Return all arms of the benchmark: the healthy ones first, then each fault in each world and form."""
     healthy = [
         Arm(name, world, HEALTHY, Form(settings)) for name, (worlds, settings) in VARIANTS.items() for world in worlds
     ]
@@ -101,7 +101,7 @@ def arms() -> list[Arm]:
 
 
 def train(arm: Arm) -> dict[str, np.ndarray]:
-    """Train an arm's runs side by side; returns metrics `[iterations, seeds]`, NaN where not measured."""
+    """Train all seeds of an arm in one learner; return metrics by name, `[iterations, seeds]`, NaN where missing."""
     learner = _learner(arm)
     kept: dict[str, np.ndarray] = {}
     count = learner.config.num_iterations
@@ -112,7 +112,7 @@ def train(arm: Arm) -> dict[str, np.ndarray]:
 
 
 def records(arm: Arm, folder: Path) -> dict[str, np.ndarray]:
-    """An arm's records, trained first if they are not there."""
+    """Load an arm's metrics by name, `[iterations, seeds]`, from a file in `folder`; train the arm without a file."""
     file = folder / f"{_slug(arm)}-{_digest(arm)}.npz"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def records(arm: Arm, folder: Path) -> dict[str, np.ndarray]:
 
 
 def runs(arm: Arm, folder: Path) -> list[Run]:
-    """The arm's runs, each by itself."""
+    """Return an arm's runs, one for each seed; train the arm first if `folder` holds no records."""
     kept = records(arm, folder)
     return [_run(arm, seed, kept) for seed in range(SEEDS)]
 
@@ -139,7 +139,9 @@ def _run(arm: Arm, seed: int, kept: Mapping[str, np.ndarray]) -> Run:
 
 
 def table_of(member: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """A row an iteration, as a sweep of one seed records it: up to the first number that is not finite.
+    """Build one seed's table, a row for each iteration, that ends at the first row with a number that is not finite.
+
+    The form is that of a sweep of one seed.
 
     Args:
         member: Metrics `[iterations]`, NaN where an iteration did not measure one, and where it did and got NaN: losses
@@ -171,12 +173,12 @@ def _learner(arm: Arm) -> Learner:
 
 @lru_cache(maxsize=8)
 def flows(config: DataConfig) -> FlowData:
-    """A world's flows, made once."""
+    """Load the flows of a data configuration; equal configurations share one cached data set."""
     return load_flows(config)
 
 
 def _digest(arm: Arm) -> str:
-    """Of all that the records depend on: settings, what is planted and its code, the learner's code."""
+    """Return a hash of all that the records depend on: settings, planted faults and their code, the learner's code."""
     planted: Sequence[Callable[..., Any]] = (
         *arm.planted.learner,
         *([arm.planted.data] if arm.planted.data is not None else []),
@@ -191,12 +193,12 @@ def _slug(arm: Arm) -> str:
 
 
 def _flat(name: str) -> str:
-    """A metric's name as part of a file's name."""
+    """Return a metric's name with `|` for `/`, for use in a file."""
     return name.replace("/", "|")
 
 
 def prefixes(run: Run, every: int) -> Iterator[int]:
-    """Iterations at which a run is diagnosed: each evaluation, and its last one."""
+    """Yield the iterations at which a run is diagnosed: each multiple of `every`, then the last iteration."""
     last = run.history.last_iteration
     yield from range(every, last, every)
     yield last

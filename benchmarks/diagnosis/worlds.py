@@ -22,7 +22,7 @@ _COMMON: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class World:
-    """What is trained on, and how.
+    """Environment, data and healthy PPO settings of training runs, with the score that judges the runs.
 
     Attributes:
         name: Short.
@@ -44,11 +44,11 @@ class World:
 
     @property
     def is_triage(self) -> bool:
-        """Whether flows are triaged."""
+        """True if the environment is the triage of flows."""
         return self.env.id == TRIAGE
 
     def changed(self, settings: Mapping[str, Any]) -> "World":
-        """The same with other settings, by dotted path."""
+        """Return a copy of the world with some settings changed; keys are dotted paths such as `ppo.lr`."""
         parts: dict[str, dict[str, Any]] = {"ppo": {}, "env": {}, "data": {}}
         for path, value in settings.items():
             part, _, name = path.partition(".")
@@ -56,7 +56,7 @@ class World:
         return replace(self, **{part: replace(getattr(self, part), **own) for part, own in parts.items()})
 
     def settings(self) -> dict[str, Any]:
-        """All settings by dotted path, as a tracked run has them."""
+        """Return all settings in one dictionary by dotted path such as `ppo.lr`, as a tracked run has them."""
         parts = {"ppo": self.ppo, "env": self.env, "data": self.data}
         return {f"{part}.{name}": value for part, config in parts.items() for name, value in asdict(config).items()}
 

@@ -10,7 +10,7 @@ from benchmarks.value_coef.training import Arm, Scale, Scene, Unjudged, late, si
 
 
 def faster(scale: Scale) -> list[Table]:
-    """P5: the critic's learning rate sets how fast it learns, value_coef does not."""
+    """Test P5: the critic's learning rate sets the speed of the critic, value_coef does not; return tables."""
     rows = []
     config = scale.config(gamma=0.5, normalize_returns="batch")
     arms = {
@@ -33,7 +33,7 @@ def faster(scale: Scale) -> list[Table]:
 
 
 def further(scale: Scale) -> list[Table]:
-    """P7: where observations are independent, gamma and gae_lambda set how far, value_coef and lr do not."""
+    """Test P7: on independent steps gamma and gae_lambda limit explained variance, value_coef and lr do not."""
     return [_on_known_rewards(scale), _on_flows(scale)]
 
 
@@ -90,5 +90,5 @@ def _on_flows(scale: Scale) -> Table:
 
 
 def independent(share: float) -> Scene:
-    """Independent rewards that follow from the observation to this share; there is nothing to judge."""
+    """Return a scene of independent rewards, with `share` of the variance predictable; nothing is evaluated."""
     return Scene(lambda lanes: IndependentRewards(lanes, share), Unjudged(), "01")

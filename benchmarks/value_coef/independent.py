@@ -12,7 +12,7 @@ NUM_FEATURES = 4
 
 
 class IndependentRewards(LaneVectorEnv):
-    """Each observation is new, standard normal; reward = sqrt(share) times its first number, plus noise.
+    """Environment of independent normal observations; reward = sqrt(share) * first value + noise.
 
     Rewards have mean 0 and spread 1; `share` of their variance follows from the observation. Actions do nothing, and
     no episode ends.
@@ -40,7 +40,7 @@ class IndependentRewards(LaneVectorEnv):
 
 
 def highest_explained_variance(share: float, gamma: float, gae_lambda: float, steps: int) -> float:
-    """Explained variance of the exact critic, for lambda-returns in a rollout of so many steps.
+    """Compute the explained variance of the exact critic on lambda-returns, in rollouts of `steps` steps.
 
     A return is the value, which is foreseen, plus discounted temporal differences, which are independent of it and of
     each other: each has the variance of the reward's noise and of the next value. Where fewer steps are left in the

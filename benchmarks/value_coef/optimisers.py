@@ -10,20 +10,20 @@ from torch import Tensor
 
 
 class Optimiser(Protocol):
-    """What a learner asks of its optimiser; `rl.adam.Adam` is one."""
+    """Protocol of optimisers that a learner can use, such as `rl.adam.Adam`."""
 
     parameters: Tensor
     eps: Tensor
 
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Move the parameters; see `rl.adam.Adam.step`."""
+        """Move the parameters in place by gradients and learning rates; as `rl.adam.Adam.step`."""
 
     def state(self) -> dict[str, Tensor]:
-        """What steps change, by name, live."""
+        """Return the tensors that steps change, by name: the tensors in use, no copies."""
 
 
 class Sgd:
-    """Plain gradient descent: a step is lr times the gradient, whatever its size."""
+    """Plain gradient descent: each step is the learning rate times the gradient."""
 
     def __init__(self, parameters: Tensor, eps: Tensor) -> None:
         self.parameters, self.eps = parameters, eps
@@ -35,12 +35,12 @@ class Sgd:
         self.parameters.sub_(step if active is None else torch.where(active, step, 0.0))
 
     def state(self) -> dict[str, Tensor]:
-        """The parameters; there is nothing else."""
+        """Return the parameters by name: plain gradient descent has no other state."""
         return {"parameters": self.parameters}
 
 
 class Apart:
-    """Treats policy and critic apart, in separate networks: a gradient clip and a learning rate for each.
+    """Optimiser for separate networks: own gradient clips for policy and critic, own learning rate for the critic.
 
     Args:
         inner: The optimiser that steps.
@@ -56,18 +56,18 @@ class Apart:
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Clip, and let the inner optimiser step."""
+        """Clip each network's gradient, then take a step with the inner optimiser."""
         networks = networks_apart(gradients)
         clipped = networks * torch.clamp(self.network_clip / (networks.norm(dim=-1, keepdim=True) + 1e-6), max=1.0)
         self.inner.step(clipped.flatten(1), lr * self.lr_factors, active)
 
     def state(self) -> dict[str, Tensor]:
-        """The inner optimiser's."""
+        """Return the state of the inner optimiser."""
         return self.inner.state()
 
 
 class Recorder:
-    """Keeps the gradients and moves nothing.
+    """Optimiser that stores a copy of all gradients and does not move the parameters.
 
     Args:
         inner: The optimiser whose place this takes for a while; its state is shown as this one's.
@@ -79,14 +79,14 @@ class Recorder:
         self.gradients: list[Tensor] = []
 
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Keep a copy of the gradients `[P, n]`."""
+        """Store a copy of the gradients `[P, n]`; the parameters stay unchanged."""
         self.gradients.append(gradients.clone())
 
     def state(self) -> dict[str, Tensor]:
-        """The inner optimiser's."""
+        """Return the state of the inner optimiser."""
         return self.inner.state()
 
 
 def networks_apart(buffer: Tensor) -> Tensor:
-    """A buffer `[..., n]` of separate networks as `[..., 2, n / 2]`: the policy's, the critic's."""
+    """Reshape a buffer `[..., n]` of separate networks to `[..., 2, n / 2]`: the policy's first, then the critic's."""
     return buffer.unflatten(-1, (2, -1))

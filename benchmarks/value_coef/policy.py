@@ -33,7 +33,7 @@ CLIP_COLUMNS = ("clip", "value_coef", "binds", "c gV / gP", "kept", "KL")
 
 
 def through_the_clip(scale: Scale) -> list[Table]:
-    """P3: the joint clip shrinks the policy's gradient, below adam_eps where the critic's is large."""
+    """Test P3: the joint clip shrinks the policy's gradient, below adam_eps if the critic's is large; return tables."""
     rows: list[Sequence[str]] = []
     strengths: list[float] = []
     kls: list[float] = []
@@ -55,7 +55,7 @@ def through_the_clip(scale: Scale) -> list[Table]:
 
 
 def _on_cartpole(scale: Scale) -> Table:
-    """The same where many have met it: raw returns, all settings at their defaults."""
+    """Test P3 on CartPole with raw returns and default settings; return the table."""
     half = scale.iterations // 2
     arms = _clipped_arms(scale, (0.05, 0.5, 5.0), "none")
     learner = side_by_side([arm for _, arm in arms], scale.seeds, cartpole())
@@ -105,7 +105,7 @@ def _rows(arms: Sequence[tuple[str, Arm]], measured: Sequence[Values]) -> list[t
 
 
 def through_the_trunk(scale: Scale) -> list[Table]:
-    """P4: in a shared trunk both gradients are added before Adam, so value_coef sets whom the trunk serves."""
+    """Test P4: in a shared trunk value_coef decides which loss directs the trunk; return tables."""
     rows: list[Sequence[str]] = []
     predicted: list[Sequence[str]] = []
     for returns, coefficients in (("none", (0.0005, 0.005, 0.5, 5.0)), ("batch", (0.05, 0.5, 5.0, 50.0))):
@@ -139,7 +139,7 @@ def through_the_trunk(scale: Scale) -> list[Table]:
 
 @dataclasses.dataclass(frozen=True)
 class Leg:
-    """A stretch of training, and the trunk's gradients before it.
+    """One stretch of training: gradients of the trunk before, KL and F1 within, by arm and seed.
 
     Attributes:
         start: Iterations done before.
@@ -157,7 +157,7 @@ class Leg:
 
     @property
     def alignment(self) -> Values:
-        """Cosine of the policy's gradient and of the sum that the trunk follows."""
+        """Cosine of the policy's gradient with the weighted sum of both gradients, `[arms, seeds]`."""
         along = 1 + self.ratio * self.cosine
         return along / np.sqrt(1 + 2 * self.ratio * self.cosine + self.ratio**2)
 

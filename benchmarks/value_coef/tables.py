@@ -12,7 +12,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, the columns' names, and rows of cells as they are printed."""
+    """A table of the study: caption, names of columns, rows of formatted cells; `str()` gives Markdown."""
 
     caption: str
     columns: Sequence[str]
@@ -24,13 +24,13 @@ class Table:
 
 
 def spread(values: npt.ArrayLike, digits: int = 3) -> str:
-    """Mean and standard deviation (n - 1) of one value a seed."""
+    """Format mean and standard deviation (n - 1) over seeds, such as `0.512 ± 0.020`."""
     seeds = np.asarray(values, dtype=np.float64)
     return f"{seeds.mean():.{digits}f} ± {seeds.std(ddof=1):.{digits}f}"
 
 
 def difference(ours: Values, theirs: Values, digits: int = 3) -> str:
-    """Mean difference of the same seeds, with its 95 % interval."""
+    """Format the mean difference of paired seeds with the 95 % interval, such as `+0.100 (+0.050 to +0.150)`."""
     found = paired_difference(ours.tolist(), theirs.tolist())
     ends = found.interval
     told = f"{ends.low:+.{digits}f} to {ends.high:+.{digits}f}" if isinstance(ends, Interval) else ends
@@ -38,6 +38,6 @@ def difference(ours: Values, theirs: Values, digits: int = 3) -> str:
 
 
 def rank_correlation(ours: Values, theirs: Values) -> float:
-    """Spearman's, of values without ties."""
+    """Compute Spearman's rank correlation of two arrays without ties."""
     ranks = [values.ravel().argsort().argsort() for values in (ours, theirs)]
     return float(np.corrcoef(ranks)[0, 1])

@@ -39,21 +39,21 @@ NO_CLIP = 1e30
 
 @dataclass(frozen=True)
 class Scale:
-    """How long the study is: seeds an arm (`few` where little varies between them), and iterations."""
+    """Size of the study: number of seeds for each arm (`few` where seeds differ little), and of iterations."""
 
     seeds: int
     few: int
     iterations: int
 
     def config(self, **settings: Any) -> PPOConfig:
-        """The default settings, but for these; evaluated about ten times."""
+        """Make a PPO configuration: defaults changed by `settings`, evaluated about ten times in a run."""
         often = max(1, self.iterations // 10)
         return PPOConfig(**{"num_iterations": self.iterations, "eval_every": often, **settings})
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One configuration.
+    """One configuration to train, with an optional clip for each network and a factor on the critic's learning rate.
 
     Attributes:
         config: Arms of one learner may differ in what may differ per member.
@@ -68,7 +68,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the arms act in: lanes, made by their number; who judges the policies; names of the actions."""
+    """Environment of the arms: a function that makes lanes by number, an evaluator, names of the actions."""
 
     lanes: Callable[[int], LaneEnv]
     evaluator: Evaluator
@@ -76,22 +76,22 @@ class Scene:
 
 
 class Unjudged:
-    """An evaluator where the policy's worth does not matter."""
+    """Evaluator that evaluates nothing, for studies where the policy's score does not matter."""
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """No results."""
+        """Return an empty dictionary, without acting."""
         return {}
 
 
 @cache
 def triage() -> Scene:
-    """Triage of the default synthetic flows."""
+    """Return the scene of triage on the default synthetic flows, evaluated on the validation part."""
     data, env = load_flows(DataConfig()), EnvConfig()
     return Scene(lambda lanes: make_vec(env, range(lanes), data), make_evaluator(env, data.validation, ()), ACTIONS)
 
 
 def cartpole() -> Scene:
-    """CartPole-v1, judged by the returns of training."""
+    """Return the scene of CartPole-v1, without evaluation: training returns are the score."""
     env = EnvConfig(id="CartPole-v1")
     return Scene(lambda lanes: make_vec(env, range(lanes), None), Unjudged(), ("left", "right"))
 
@@ -99,7 +99,7 @@ def cartpole() -> Scene:
 def side_by_side(
     arms: Sequence[Arm], seeds: int, scene: Scene, optimiser: Callable[[Tensor, Tensor], Optimiser] = Adam
 ) -> Learner:
-    """A learner of all arms, arm by arm, each with the same seeds; with separate networks its optimiser is `Apart`."""
+    """Make one learner of all arms, arm by arm, on the same seeds; separate networks get the optimiser `Apart`."""
     members = [Member(arm.config, seed) for arm in arms for seed in member_seeds(0, seeds)]
     lanes = scene.lanes(sum(member.config.num_envs for member in members))
     learner = Learner(members, lanes, scene.evaluator, scene.actions)
@@ -111,7 +111,7 @@ def side_by_side(
 
 
 def train(learner: Learner, iterations: int, title: str) -> History:
-    """Train, and show how far it is where there is a terminal."""
+    """Train for some iterations, with a progress bar on a terminal; return metrics `[iterations, arms, seeds]`."""
     hidden = not PROGRESS.is_terminal
     measured = [learner.iterate() for _ in track(range(iterations), title, console=PROGRESS, disable=hidden)]
     seeds = len({member.seed.spawn_key for member in learner.members})
@@ -124,7 +124,7 @@ def train(learner: Learner, iterations: int, title: str) -> History:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Whatever is made within is of float64: networks, optimiser, rollout, loss. Evaluations are for float32 alone."""
+    """Context in which new networks, optimisers, rollouts and losses use float64; evaluations need float32."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -134,7 +134,7 @@ def float64() -> Iterator[None]:
 
 
 def gradients(learner: Learner) -> tuple[Tensor, Tensor]:
-    """Gradients of the policy's and of the value loss (before `value_coef`) in the next update, before it moves.
+    """Return the next update's gradients of policy loss and value loss (before `value_coef`), without updating.
 
     The next iteration is run twice without moving anything, with value_coef 0 and 1, and taken back.
 
@@ -159,16 +159,16 @@ def gradients(learner: Learner) -> tuple[Tensor, Tensor]:
 
 
 def by_arm(members: Tensor, arms: Sequence[Arm]) -> Tensor:
-    """What members have, `[P, ...]`, as `[arms, seeds, ...]`."""
+    """Reshape the members' tensor `[P, ...]` to `[arms, seeds, ...]`."""
     return members.unflatten(0, (len(arms), -1))
 
 
 def gradient_sizes(learner: Learner) -> Tensor:
-    """Root mean square of the gradients that Adam has seen of late, `[P, n]`: what it divides by, before eps."""
+    """Return the root mean square of recent gradients, `[P, n]`, by which Adam divides (before epsilon)."""
     state = learner.adam.state()
     return (state["exp_avg_sq"] / (1 - BETA2 ** state["steps"])).sqrt().to(state["exp_avg_sq"].dtype)
 
 
 def late(history: Array) -> Array:
-    """Mean over the last quarter of the iterations, `[arms, seeds]`."""
+    """Average a metric over the last quarter of the iterations; return `[arms, seeds]`."""
     return history[len(history) * 3 // 4 :].mean(0)

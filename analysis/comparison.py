@@ -28,7 +28,7 @@ def describe_interval(found: Difference, digits: int = 3) -> str:
 
 
 def judge_difference(found: Difference, sign: int) -> str:
-    """Judge a trial by fresh seeds, in words to follow the trial's name: `beats the control`.
+    """Return the verdict on a trial judged by fresh seeds, such as `beats the control`.
 
     Args:
         found: The trial minus the control, both on fresh seeds.
@@ -48,7 +48,7 @@ def describe_lead(found: Difference) -> str:
 
 
 def remedy(found: Difference) -> str:
-    """Name the number of seeds that allows a verdict, if one seed allowed none; else return an empty text."""
+    """Return advice on the number of seeds if one seed allowed no verdict; else an empty text."""
     if found.interval is not NoInterval.ONE_SEED:
         return ""
     return f"take at least {LEAST_SEEDS} seeds of each, better {ENOUGH_SEEDS}: --seeds {ENOUGH_SEEDS}"

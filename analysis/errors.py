@@ -2,4 +2,4 @@
 
 
 class AnalysisError(Exception):
-    """A run that cannot be found or read, or an unknown name."""
+    """Error for the user: a run cannot be found or read, a name is unknown, or a report cannot be written."""

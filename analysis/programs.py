@@ -11,17 +11,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def python() -> str:
-    """Name the Python of the process: `python` where PATH finds the same one, as in an active environment."""
+    """Return the command that starts the same Python: `python` if PATH finds that one, else a path."""
     return _here("python", Path(sys.executable))
 
 
 def tool(name: str) -> str:
-    """Name a program that was installed beside the process's Python, such as `mlflow`."""
+    """Return the command of a program beside the process's Python, such as `mlflow`: a name if PATH finds it."""
     return _here(name, Path(sys.executable).with_name(name))
 
 
 def sweep_program() -> list[str]:
-    """Build the words that call `sweep.py`, or `unstuck sweep`: as called, if the process runs one of the two."""
+    """Return the words of the command that starts a sweep: `unstuck sweep`, or Python with `sweep.py`."""
     script = ROOT / "sweep.py"
     called = Path(sys.argv[0])
     if _is_console_command(called):
@@ -32,7 +32,7 @@ def sweep_program() -> list[str]:
 
 
 def module_program(room: str) -> list[str]:
-    """Build the words that call a package of ours: by name where Python finds the package, else by path."""
+    """Return the words of the command that runs a package of the project, such as `sweeps`."""
     called = Path(sys.argv[0])
     if _is_console_command(called):  # which has the commands of all rooms
         return [_here(called.name, called.absolute())]
@@ -52,7 +52,7 @@ def _module(name: str, folder: Path) -> list[str]:
 
 
 def sweep_words(name: str, folder: Path) -> list[str]:
-    """Build the words by which `champion`, `audit` and `report` find a sweep; `folder` is `sweep.folder`."""
+    """Return the arguments that name a sweep to `champion`, `audit` and `report`, with `--folder` if needed."""
     return [name] if folder.absolute() == Path("runs").absolute() else [name, "--folder", str(folder.absolute())]
 
 

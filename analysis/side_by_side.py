@@ -18,7 +18,7 @@ from unstuck.rl.metrics import FINAL_EVALUATIONS
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run of a comparison.
+    """One run of a comparison: diagnosis, score, and difference from the control.
 
     Attributes:
         diagnosis: Diagnosis of the run; `diagnosis.signals.history` holds the run's curves and settings.
@@ -59,7 +59,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside the first run, the control.
+    """Several runs, each compared with the first run, the control.
 
     Attributes:
         score: Metric that the runs are compared by: the best one that all of them have. More is better.
@@ -71,7 +71,7 @@ class Comparison:
 
     @property
     def control(self) -> ComparedRun:
-        """The first run."""
+        """First run, which the others are compared with."""
         return self.runs[0]
 
     @property
@@ -81,7 +81,7 @@ class Comparison:
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """Settings that are not the same in all runs."""
+        """Paths of the settings that are not the same in all runs."""
         return tuple(self.control.settings)
 
     @property

@@ -41,7 +41,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Interval:
-    """95 % interval of a difference."""
+    """95 % interval of a difference: lower and upper end."""
 
     low: float
     high: float
@@ -57,7 +57,7 @@ class NoInterval(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """Distance of two means, with an interval.
+    """Difference of two means, with a 95 % interval or the reason why there is none.
 
     Attributes:
         mean: Our mean minus their mean; of trimmed means where trimmed.
@@ -194,7 +194,7 @@ def _trimmed(values: Array, trim: float) -> tuple[Array, Array, int]:
 
 @dataclass(frozen=True)
 class Trend:
-    """Trend of a curve, told from the curve's noise.
+    """Trend of a curve: slope (Theil-Sen), p-value (Mann-Kendall), and noise around the trend.
 
     Attributes:
         slope: Median change per step of x (Theil-Sen: the median slope of all pairs of points).
@@ -210,17 +210,17 @@ class Trend:
 
     @property
     def rises(self) -> bool:
-        """True if the curve rises, at the 5 % level."""
+        """True if the curve has an upward trend, significant at 5 % (Mann-Kendall test)."""
         return self.p < 0.05 and self.slope > 0
 
     @property
     def falls(self) -> bool:
-        """True if the curve falls, at the 5 % level."""
+        """True if the curve has a downward trend, significant at 5 % (Mann-Kendall test)."""
         return self.p < 0.05 and self.slope < 0
 
 
 def trend(x: Sequence[float], y: Sequence[float]) -> Trend:
-    """Test a curve for a trend (Theil 1950, Sen 1968; Mann 1945, Kendall 1975).
+    """Test a curve for a trend: slope by Theil 1950 and Sen 1968, p-value by Mann 1945 and Kendall 1975.
 
     Neighbouring points of a training curve are not independent, which makes plain tests too sure; the test's variance
     is widened by (1 + r) / (1 - r), where r is the correlation of neighbouring residuals if positive (Bayley and

@@ -14,7 +14,7 @@ _ORDER = {Kind.FAULT: 0, Kind.SUSPECT: 1, Kind.LIMIT: 2, Kind.FINE: 3}
 
 
 def diagnose(history: History) -> Diagnosis:
-    """Apply all rules to a run; findings come in the order of causes, the most basic one first."""
+    """Apply all rules to a run's history; return findings, the most basic cause first, and rules without data."""
     run = Signals(history)
     ranked, unexamined = [], []
     for rule in load_rules():

@@ -13,11 +13,13 @@ from unstuck.analysis.diagnosis.signals import Signals
 
 
 class Kind(StrEnum):
-    """Attributes:
-    FAULT: Something is wrong, and the run suffers.
-    SUSPECT: The symptom is there; the recorded metrics do not settle whether the run suffers.
-    LIMIT: Nothing is wrong with the run: the task or the horizon allows no better result.
-    FINE: Examined, with numbers, and in order.
+    """Category of a finding: fault, suspect, limit or fine.
+
+    Attributes:
+        FAULT: Something is wrong, and the run suffers.
+        SUSPECT: The symptom is there; the recorded metrics do not settle whether the run suffers.
+        LIMIT: Nothing is wrong with the run: the task or the horizon allows no better result.
+        FINE: Examined, with numbers, and in order.
     """
 
     FAULT = "fault"
@@ -43,10 +45,12 @@ class Stage(IntEnum):
 
 
 class Support(StrEnum):
-    """Attributes:
-    SUPPORTED: The run's numbers speak for the cause.
-    OPEN: No recorded metric decides.
-    RULED_OUT: The run's numbers speak against the cause.
+    """Verdict of the run's numbers on a possible cause: supported, open or ruled out.
+
+    Attributes:
+        SUPPORTED: The run's numbers speak for the cause.
+        OPEN: No recorded metric decides.
+        RULED_OUT: The run's numbers speak against the cause.
     """
 
     SUPPORTED = "supported"
@@ -64,7 +68,7 @@ class Sureness(IntEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A fact of the run.
+    """A fact about the run as text, with the metrics and iterations behind the fact.
 
     Attributes:
         text: The fact in words, with its numbers.
@@ -79,7 +83,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Cause:
-    """A possible cause of a finding.
+    """A possible cause of a finding, with a test of the cause and the verdict of the run's numbers.
 
     Attributes:
         what: The cause in words.
@@ -102,7 +106,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A change to try, beside an untouched control.
+    """Settings to change in a new run beside an untouched control, and the effect to watch for.
 
     Attributes:
         change: Settings by dotted path, each a value or several values to try in turn.
@@ -117,7 +121,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one rule about one run.
+    """Result of one rule on one run: headline, kind, certainty, evidence, causes and remedies.
 
     Attributes:
         headline: One sentence, with the numbers that matter most.
@@ -146,7 +150,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """A check for one thing that can be wrong with a run.
+    """A check of a run for one kind of problem: the function that examines, and the metrics needed.
 
     Attributes:
         name: Short name for programs; equals the file's name.
@@ -171,7 +175,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A finding with the rule and the findings that may explain the symptom.
+    """A finding, the rule that made the finding, and the rules whose findings may be the cause.
 
     Attributes:
         rule: Rule that made the finding.
@@ -186,7 +190,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Unexamined:
-    """A rule that could not judge, since metrics are missing."""
+    """A rule that was not applied, with the groups of metrics that were not recorded."""
 
     rule: Rule
     missing: tuple[tuple[str, ...], ...]
@@ -194,7 +198,7 @@ class Unexamined:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The result of all rules about a run.
+    """Findings of all rules on one run, rules that were not applied, and metrics that would help.
 
     Attributes:
         signals: The run.
@@ -213,7 +217,7 @@ class Diagnosis:
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]
 
     def __str__(self) -> str:
-        """Write a line for each finding, and one on the rules that could not judge."""
+        """Return a text with a line for each finding, and a line that names the rules that were not applied."""
         lines = [
             f"{one.finding.kind} ({one.finding.sureness.name.lower()}): {one.finding.headline}" for one in self.findings
         ]

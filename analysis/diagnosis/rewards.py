@@ -11,7 +11,7 @@ _ACTIONS = ("allow", "block", "quarantine", "alert")
 
 @dataclass(frozen=True)
 class Rewards:
-    """Mean reward of a flow under a reward table, by policy.
+    """Mean reward of one flow under a reward table: of constant, uniform and perfect policies.
 
     Attributes:
         constant: Mean reward of always taking one action, by action name.
@@ -32,16 +32,16 @@ class Rewards:
 
     @property
     def best_constant(self) -> float:
-        """Mean reward of the best policy that does not look at flows."""
+        """Mean reward of the best policy that takes the same action for all flows."""
         return max(self.constant.values())
 
     def share_of_way(self, reward: float, start: float) -> float | None:
-        """Compute the share of the way from `start` to a perfect policy's reward; None if there is no way to go."""
+        """Compute (reward - start) / (perfect - start), the share gained; None if perfect is not above `start`."""
         return (reward - start) / (self.perfect - start) if self.perfect > start else None
 
 
 def rewards_of(run: Signals) -> Rewards | None:
-    """Compute the mean rewards of the run's table at the run's share of threats; None if either is not recorded."""
+    """Compute the policies' mean rewards from the run's reward table and share of threats; None if not recorded."""
     benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
     share = threat_share(run)
     rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(_ACTIONS)]
@@ -63,7 +63,7 @@ def rewards_of(run: Signals) -> Rewards | None:
 
 
 def threat_share(run: Signals) -> float | None:
-    """Compute the share of threats among the flows evaluated; else return the setting."""
+    """Compute the share of threats among evaluated flows; without counts, return the setting, or None."""
     counts = run.confusion
     if not counts.empty:
         return float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
@@ -71,7 +71,7 @@ def threat_share(run: Signals) -> float | None:
 
 
 def constant_policies(run: Signals) -> tuple[Support, str]:
-    """True if the table makes one action the best for any observation."""
+    """Judge if the reward table makes one action the best for all flows; return support and reason."""
     rewards = rewards_of(run)
     if rewards is None:
         return Support.OPEN, ""

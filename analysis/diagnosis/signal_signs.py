@@ -57,7 +57,7 @@ def _while_undecided(run: Signals) -> Window | None:
 
 
 def unrelated(run: Signals) -> Evidence | None:
-    """Return evidence, for triage, that rewards do not depend on observations, though evaluation tells threats."""
+    """Return evidence, for triage, that observations do not predict rewards, though F1 is good; None if not."""
     foreseen, level = run.whole(metrics.REWARD_FORESEEN), run.late(metrics.F1, share=0.0)
     if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
         return None
@@ -73,7 +73,7 @@ def unrelated(run: Signals) -> Evidence | None:
 
 
 def is_followed(run: Signals) -> bool:
-    """True if updates follow rewards that depend on observations: slow learning then is no lost signal."""
+    """True if updates of a triage run follow advantages and observations predict rewards: no lost signal."""
     followed = _while_undecided(run)
     return run.is_triage and followed is not None and followed.mean > FOLLOWED and _foreseen(run) > RELATED
 
@@ -103,7 +103,7 @@ def other_labels(run: Signals) -> Evidence | None:
 
 
 def chance(run: Signals, f1: float) -> float:
-    """Compute two standard errors of an F1 by the choice of flows: F1 is a share of some threats.
+    """Compute two standard errors of an F1 score, as the choice of flows gives them.
 
     0 for an F1 of 0 or 1, and without confusion counts.
     """

@@ -22,7 +22,7 @@ _TRIAGE = ("allow", "block", "quarantine", "alert")
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a curve.
+    """Finite values of one metric over some iterations, with mean, spread and standard error.
 
     Attributes:
         metric: Name of the metric.
@@ -57,7 +57,7 @@ class Window:
 
     @property
     def reach(self) -> tuple[int, int]:
-        """First and last iteration."""
+        """First and last iteration, as a pair."""
         return self.iterations[0], self.iterations[-1]
 
     def __str__(self) -> str:
@@ -65,18 +65,18 @@ class Window:
 
     @property
     def where(self) -> str:
-        """The iterations, in words."""
+        """Iterations as text, such as `over iterations 3 to 9`."""
         first, last = self.reach
         return f"at iteration {first}" if first == last else f"over iterations {first} to {last}"
 
     @property
     def level(self) -> str:
-        """Mean and spread, in words."""
+        """Mean and spread as text, such as `0.94 ± 0.02`."""
         return give_or_take(self.mean, self.spread)
 
 
 class Signals:
-    """Curves of a run, cut and measured for the rules.
+    """Metrics and settings of one run, with measurements for the rules: windows, trends, action shares.
 
     Args:
         history: The run so far; rules judge a running run by the same code.
@@ -99,15 +99,15 @@ class Signals:
         return self.history.has(*names)
 
     def whole(self, name: str) -> Window | None:
-        """Return all finite values of a metric; None if there are none."""
+        """Return all finite values of a metric as a window; None if there are none."""
         return self._window(name, self.finite(name))
 
     def early(self, name: str, count: int = 3) -> Window | None:
-        """Return the first values of a metric."""
+        """Return the first `count` finite values of a metric as a window; None if there are none."""
         return self._window(name, self.finite(name).iloc[:count])
 
     def late(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
-        """Return the last `share` of a metric's values, at least `least`; None if the metric was never recorded."""
+        """Return the last finite values as a window: the last `share`, at least `least`; None if there are none."""
         key = name, share, least
         if key not in self._late:
             curve = self.finite(name)
@@ -115,7 +115,7 @@ class Signals:
         return self._late[key]
 
     def trend(self, name: str, start: int = 0) -> Trend:
-        """Test if a metric rises or falls, from an iteration on."""
+        """Test a metric for an upward or downward trend from iteration `start` on (Mann-Kendall test)."""
         key = name, start
         if key not in self._trends:
             curve = self.finite(name).loc[start:]
@@ -123,7 +123,7 @@ class Signals:
         return self._trends[key]
 
     def finite(self, name: str) -> "pd.Series[float]":
-        """Return the metric's curve without values that are not finite."""
+        """Return the finite values of a metric by iteration; empty if there are none."""
         found = self._finite.get(name)
         if found is None:
             curve = self.history.curve(name)
@@ -132,23 +132,23 @@ class Signals:
         return found
 
     def done(self, iteration: int) -> float:
-        """Compute the share of the run's planned length at an iteration."""
+        """Compute the fraction of the planned run that is done at an iteration."""
         return iteration / max(1, self.history.length)
 
     # Settings
 
     def setting(self, path: str, default: Any = None) -> Any:
-        """Return a setting by dotted path."""
+        """Return a setting by dotted path such as `ppo.lr`; `default` if not recorded."""
         return self.history.setting(path, default)
 
     def figure(self, path: str) -> float | None:
-        """Return a setting that is a number; None if the number was not recorded."""
+        """Return a setting as a float; None if the setting is not recorded or not a number."""
         value = self.setting(path)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     @property
     def returns_normalised(self) -> bool | None:
-        """True if the critic's targets have spread 1; None if the setting was not recorded."""
+        """True if the run normalises returns, so that the critic's targets have spread 1; None if not recorded."""
         value = self.setting("ppo.normalize_returns")
         return None if value is None else value not in (False, "none", "False")
 
@@ -162,7 +162,7 @@ class Signals:
 
     @property
     def is_triage(self) -> bool:
-        """True if the run triages flows; told from the names of actions if the environment was not recorded."""
+        """True if the environment is the triage of flows; judged by the names of actions as well."""
         return "Triage" in str(self.setting("env.id", "")) or set(_TRIAGE) <= set(self.actions)
 
     @cached_property
@@ -191,7 +191,10 @@ class Signals:
         return whole if abs(start.mean - whole) < 0.02 * whole else None
 
     def shares(self, prefix: str) -> pd.DataFrame:
-        """Return the shares of the actions by iteration, one column each, where all were recorded."""
+        """Return a table of action shares: a row for each iteration, a column for each action.
+
+        Only iterations at which all shares were recorded have a row.
+        """
         found = self._shares.get(prefix)
         if found is None:
             found = self._shares[prefix] = _complete(pd.DataFrame(self.history.family(prefix)))
@@ -199,7 +202,7 @@ class Signals:
 
     @cached_property
     def confusion(self) -> pd.DataFrame:
-        """Columns tp, tn, fp, fn by iteration of evaluation; empty unless all were recorded, of some flows."""
+        """Table of confusion counts (columns tp, tn, fp, fn) by iteration; empty if not all were recorded."""
         names = (metrics.TRUE_POSITIVES, metrics.TRUE_NEGATIVES, metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES)
         if not self.has(*names):
             return pd.DataFrame()
@@ -223,7 +226,7 @@ class Signals:
         }
 
     def seeds(self, name: str, evaluations: int = FINAL_EVALUATIONS) -> Mapping[int, float]:
-        """Return the mean of each seed over a metric's last values; empty if only the mean over seeds was recorded."""
+        """Return each seed's mean over the last evaluations, by number; empty if no single seeds were recorded."""
         curves = self.history.seeds(name)
         return {seed: float(curve.dropna().iloc[-evaluations:].mean()) for seed, curve in curves.items() if len(curve)}
 
@@ -240,7 +243,7 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def format_shares(shares: Sequence[float]) -> str:
-    """Format shares of actions in percent.
+    """Format shares of actions as percentages, such as `27.8 / 21.9 %`.
 
     >>> format_shares([0.278, 0.219])
     '27.8 / 21.9 %'
@@ -249,5 +252,5 @@ def format_shares(shares: Sequence[float]) -> str:
 
 
 def setting_text(value: Any) -> str:
-    """Format a setting's value for readers."""
+    """Format a setting's value as text, with floats at a few significant digits."""
     return number(value) if isinstance(value, float) else str(value)

@@ -23,12 +23,14 @@ LOST = 0.75
 
 
 class State(StrEnum):
-    """Attributes:
-    RISING: The score is getting better.
-    HOLDING: The score has got better, and stays there.
-    FALLING: The score had been better.
-    FLAT: The score is near its start.
-    UNKNOWN: Neither returns nor F1 were recorded often enough.
+    """Direction of a run's score: rising, holding, falling, flat or unknown.
+
+    Attributes:
+        RISING: The score is getting better.
+        HOLDING: The score has got better, and stays there.
+        FALLING: The score had been better.
+        FLAT: The score is near its start.
+        UNKNOWN: Neither returns nor F1 were recorded often enough.
     """
 
     RISING = "rising"
@@ -40,7 +42,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """Level and direction of a run's score.
+    """Level and direction of a run's score, and a comparison with policies that have learned nothing.
 
     Attributes:
         score: Metric of the standing: F1, else the return of greedy evaluations, else of training episodes.
@@ -60,14 +62,14 @@ class Standing:
 
     @property
     def brief(self) -> str:
-        """The standing in a few words, for use within a sentence."""
+        """Short phrase on the run's state, for use within a sentence."""
         if self.is_poor:
             return "the run has nothing to show for it"
         return _BRIEFLY[self.state]
 
     @property
     def is_poor(self) -> bool:
-        """True if the run has nothing to show: no better than trivial, or no better than at the start."""
+        """True if the score is no better than trivial, no better than at the start, or mostly lost again."""
         if self.trivial is not None:
             return self.trivial and self.state is not State.RISING
         return self.state is State.FLAT or (self.state is State.FALLING and self.lost > LOST)
@@ -75,7 +77,7 @@ class Standing:
 
 @lru_cache(maxsize=16)
 def standing_of(run: Signals) -> Standing:
-    """Judge how well a run does, by the best score on record."""
+    """Judge level and direction of a run by F1; without F1 by the greedy return, or the training return."""
     candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
     score = next((name for name in candidates if run.has(name)), metrics.TRAIN_RETURN)
     level = run.late(score, share=0.0, least=FINAL_EVALUATIONS)

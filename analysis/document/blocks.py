@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading; level 1 is the document's title."""
+    """A heading of a report; level 1 is the document's title."""
 
     text: str
     level: int = 2
@@ -16,7 +16,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Running text. `lead` marks the verdict."""
+    """A paragraph of plain text; `lead` marks the paragraph with the verdict."""
 
     text: str
     lead: bool = False
@@ -24,14 +24,14 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list; each item is a text, or a text with a list below."""
+    """A bullet list; an item is a text, or a text with a tuple of sub-items."""
 
     items: tuple["str | tuple[str, tuple[str, ...]]", ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a header.
+    """A table with a header; all cells are text.
 
     Attributes:
         caption: Content of the table.
@@ -48,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture.
+    """A figure as SVG source, with file name, caption and a description in words.
 
     Attributes:
         name: Name of the file, without suffix.
@@ -65,7 +65,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Commands:
-    """Commands to type, one on each line."""
+    """A block of shell commands, one on each line."""
 
     lines: tuple[str, ...]
 
@@ -75,7 +75,7 @@ Block = Heading | Paragraph | Bullets | Table | Figure | Commands
 
 @dataclass(frozen=True)
 class Document:
-    """A report.
+    """A report: a title, and blocks such as headings, paragraphs, tables and figures.
 
     Attributes:
         title: Title of the page.
@@ -87,5 +87,5 @@ class Document:
 
     @property
     def lead(self) -> str:
-        """The verdict; empty if there is none."""
+        """Text of the paragraph with the verdict; empty if no paragraph is marked as lead."""
         return next((block.text for block in self.blocks if isinstance(block, Paragraph) and block.lead), "")

@@ -48,7 +48,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def to_html(document: Document) -> str:
-    """Render a document with inlined figures."""
+    """Return a document as one HTML page, with the figures inside the page."""
     body = "\n".join(_block(block) for block in document.blocks)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -4,7 +4,7 @@ from unstuck.analysis.document.blocks import Block, Bullets, Commands, Document,
 
 
 def to_markdown(document: Document, figures: str = "figures") -> str:
-    """Render a document, with links to the figures.
+    """Return a document as Markdown text, with links to the figures as separate SVG files.
 
     Args:
         document: The document.

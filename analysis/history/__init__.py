@@ -21,7 +21,7 @@ _TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)/(\d+)")
 
 @dataclass(frozen=True)
 class Stores:
-    """Places to look for runs.
+    """Places to look for runs: the folder of sweeps, the URL of MLflow, and a file that maps names.
 
     Attributes:
         folder: Folder of the sweeps; holds `mlflow.db` unless a URL is given.
@@ -35,12 +35,12 @@ class Stores:
 
     @property
     def mlflow(self) -> str:
-        """MLflow's URL."""
+        """URL of MLflow: the given one, else the database `mlflow.db` in the folder."""
         return self.mlflow_url or f"sqlite:///{self.folder.absolute() / 'mlflow.db'}"
 
 
 def load(run: str, stores: Stores | None = None) -> History:
-    """Load any run by name.
+    """Load a run's metrics and settings from a file or folder, a sweep's trial, or an MLflow run.
 
     Args:
         run: A file or folder, a sweep's trial (`horizon/7`), or an MLflow run id.
@@ -58,7 +58,7 @@ def load(run: str, stores: Stores | None = None) -> History:
 
 
 def is_file(run: str) -> bool:
-    """True if a run is named by a file or folder, not by a name in MLflow."""
+    """True if the text is the path of an existing file or folder, rather than the name of a run in MLflow."""
     try:
         return run != "" and Path(run).expanduser().exists()
     except (OSError, RuntimeError, ValueError):  # a name too long, a user who is not known, a zero byte

@@ -19,7 +19,7 @@ _LARGEST_STRIDE = 64
 
 
 def by_iteration(points: Points, counted: bool | None = None, ends: Sequence[int] = ()) -> pd.DataFrame:
-    """Build a table with one row for each iteration.
+    """Build a table with one row for each iteration from values that were logged at any steps.
 
     Values logged several times within an iteration, such as the return of each episode, are averaged.
 
@@ -53,7 +53,7 @@ def _column(logged: Sequence[tuple[int, float]], ends: npt.NDArray[np.int64] | N
 
 
 def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join tables of one run side by side; the first table wins where two hold the same metric."""
+    """Join tables of one run into one; where two tables hold the same value, the first table wins."""
     merged = tables[0]
     for table in tables[1:]:
         merged = merged.combine_first(table)

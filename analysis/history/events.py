@@ -23,7 +23,7 @@ Scalars = dict[str, list[tuple[int, float]]]
 
 
 def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
-    """Read scalars and texts of an event file.
+    """Read all scalars and texts, by tag, from a TensorBoard event file.
 
     Returns:
         By tag: scalars as (step, value) in the order written; and the last text.

@@ -48,7 +48,7 @@ class _Found:
 
 
 def read_files(path: Path, names: Path | None = None) -> History:
-    """Read a run from a file or folder.
+    """Read a run's metrics and settings from a CSV, an event file, or a folder with such files.
 
     Args:
         path: An existing file or folder.

@@ -14,13 +14,13 @@ from unstuck.analysis.errors import AnalysisError
 
 @dataclass(frozen=True)
 class Kind:
-    """Values that a setting may have: in words, and as a test."""
+    """Values that a setting may have: a description (`words`) and a test (`holds`)."""
 
     words: str
     holds: Callable[[Any], bool]
 
     def or_null(self) -> "Kind":
-        """Return the kind that also allows null for off."""
+        """Return a kind that also allows None, for a setting that is switched off."""
         return Kind(f"{self.words}, or null", lambda value: value is None or self.holds(value))
 
 

@@ -31,7 +31,7 @@ _PARTS = (*_COUNTERS, "metrics", "settings")
 
 
 def read_mapping(file: Path) -> tuple[Dialect, dict[str, Any]]:
-    """Read a mapping file, as a dialect and the settings that the file adds.
+    """Read a file that maps other programs' names to ours; return a dialect and the file's settings.
 
     Raises:
         AnalysisError: The file cannot be read, or names an unknown metric.

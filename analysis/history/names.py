@@ -15,7 +15,7 @@ Renamed = tuple[str, float]
 
 @dataclass(frozen=True)
 class Dialect:
-    """Names of one program.
+    """Names of metrics and settings in one program, each with our name and a factor for the unit.
 
     Attributes:
         name: Short name, for programs.
@@ -244,13 +244,13 @@ def our_setting(name: str) -> str | None:
 
 
 def nearest(name: str) -> str:
-    """Find the metric of ours nearest to a wrong name."""
+    """Return the name of our metric that is most similar to a wrong name."""
     close = get_close_matches(name, sorted(_OURS), n=1, cutoff=0.0)
     return close[0]
 
 
 def dialect_of(names: Iterable[str]) -> Dialect:
-    """Detect the dialect of metrics, by names that only one program has."""
+    """Return the dialect (program) that metrics come from, recognised by names that only one program has."""
     known = set(names)
     if any(name.startswith("losses/") for name in known):
         return CLEANRL
@@ -260,7 +260,7 @@ def dialect_of(names: Iterable[str]) -> Dialect:
 
 
 def rename(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | None:
-    """Translate a metric's name to our name and factor; None for an unknown name.
+    """Return our name for a dialect's metric, and the factor to our unit; None for an unknown name.
 
     Args:
         name: Name in the dialect.

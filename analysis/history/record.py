@@ -17,7 +17,7 @@ _SEED = re.compile(r"/seed_(\d+)$")
 
 @dataclass(frozen=True)
 class History:
-    """Curves and settings of one run, and the place of origin.
+    """Metrics by iteration, settings and tags of one run, and the place that the run was read from.
 
     Attributes:
         name: Name of the run, e.g. `horizon/7`.
@@ -45,7 +45,7 @@ class History:
         return all(name in self._recorded for name in names)
 
     def curve(self, name: str) -> "pd.Series[float]":
-        """Return a metric by iteration, where recorded; empty if never."""
+        """Return a metric's recorded values by iteration; empty if the metric was never recorded."""
         found = self._curves.get(name)
         if found is None:
             found = self.table[name].dropna() if name in self.table.columns else pd.Series(dtype=float)
@@ -53,7 +53,7 @@ class History:
         return found
 
     def family(self, prefix: str) -> dict[str, "pd.Series[float]"]:
-        """Return curves of a family of metrics by the last part of the name, e.g. of `train/action/`.
+        """Return curves of all metrics whose names begin with `prefix`, by the last part of the name.
 
         Curves of single seeds are left out.
         """

@@ -30,7 +30,7 @@ _Loader.add_constructor("tag:yaml.org,2002:python/object/apply:collections.Order
 
 
 def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read and flatten a settings file, with the comments behind the settings.
+    """Read a YAML or JSON file; return the settings by dotted path, and the comments by setting.
 
     Raises:
         AnalysisError: The file is neither YAML nor JSON, or holds no settings by name.
@@ -78,11 +78,11 @@ def translate(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
 
 
 def is_sweep(settings: Mapping[str, Any]) -> bool:
-    """True for the settings of a sweep of Unstuck."""
+    """True if the settings have the groups of an Unstuck sweep: `sweep`, `ppo` and `env`."""
     return {path.partition(".")[0] for path in settings} >= {"sweep", "ppo", "env"}
 
 
 def translate_comments(comments: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
-    """Translate the names of settings that comments stand behind."""
+    """Return comments by our name of the setting, instead of the name in the dialect."""
     names = {**PLAIN.settings, **dialect.settings}
     return {names.get(name, (name, 1.0))[0]: text for name, text in comments.items()}

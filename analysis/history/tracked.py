@@ -31,7 +31,7 @@ _INFINITY = 1.7e308
 
 
 class TrackedRuns:
-    """An MLflow store, for reading.
+    """Reader of runs and of sweeps' trials in an MLflow store.
 
     Args:
         url: A database or a tracking server. A database that does not exist is refused, not made.
@@ -47,7 +47,7 @@ class TrackedRuns:
         self._client = self._ask(_connect, url)
 
     def run(self, run_id: str) -> History:
-        """Load any run by id.
+        """Load the metrics and settings of an MLflow run by run id.
 
         Raises:
             AnalysisError: There is none.
@@ -69,7 +69,7 @@ class TrackedRuns:
         return self._history(run)
 
     def trial(self, sweep: str, number: int, own: Identity | None = None) -> History:
-        """Load a sweep's trial; see `trials`.
+        """Load the metrics and settings of one trial of a sweep, by number; arguments as in `trials`.
 
         Raises:
             AnalysisError: There is no trial of the number; the message says which there are.
@@ -81,7 +81,7 @@ class TrackedRuns:
         return self._history(runs[number])
 
     def trials(self, sweep: str, own: Identity | None = None) -> dict[int, "Run"]:
-        """Find MLflow's runs of a sweep's trials, by number; the latest where a trial was logged twice.
+        """Return the MLflow runs of a sweep's trials, by number; of a trial logged twice, the latest run.
 
         Args:
             sweep: Name of the sweep.
@@ -115,7 +115,7 @@ class TrackedRuns:
         return dict(sorted(runs.items()))
 
     def histories(self, sweep: str, own: Identity | None = None) -> dict[int, History]:
-        """Load all of a sweep's trials, whole; see `trials`."""
+        """Load metrics and settings of all trials of a sweep, by number; arguments as in `trials`."""
         return {number: self._history(run) for number, run in self.trials(sweep, own).items()}
 
     def _history(self, run: "Run") -> History:

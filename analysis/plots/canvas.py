@@ -43,7 +43,7 @@ DARK = {
 
 
 def variables(colours: dict[str, str]) -> str:
-    """Format CSS variables of a set of colours."""
+    """Return CSS definitions of colours as variables, one `--name: value;` for each."""
     return " ".join(f"--{name}: {value};" for name, value in colours.items())
 
 
@@ -55,7 +55,7 @@ STYLE = (
 
 @dataclass(frozen=True)
 class Scale:
-    """A mapping from values to pixels.
+    """Linear or logarithmic mapping from values to pixels along one axis.
 
     Attributes:
         low: Value at the first pixel.
@@ -82,7 +82,7 @@ class Scale:
         return self.low if self.log else -math.inf
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Return round values along the axis."""
+        """Return round values for the ticks of the axis, about `most` in number."""
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             step = max(1, -(-(last - first + 1) // most))
@@ -94,7 +94,7 @@ class Scale:
 
 
 def nice_step(least: float) -> float:
-    """Round up to 1, 2 or 5 times a power of ten.
+    """Round a step up to 1, 2 or 5 times a power of ten.
 
     Example:
         >>> nice_step(0.13), nice_step(30)
@@ -107,7 +107,7 @@ def nice_step(least: float) -> float:
 
 
 def linear(values: Sequence[float], start: float, end: float, include: Sequence[float] = ()) -> Scale:
-    """Make a scale that holds all values, with a little room."""
+    """Make a linear scale that covers all values and `include`, with a small margin."""
     every = [*values, *include]
     low, high = min(every), max(every)
     room = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
@@ -115,7 +115,7 @@ def linear(values: Sequence[float], start: float, end: float, include: Sequence[
 
 
 def tick_text(value: float) -> str:
-    """Format a tick's label, short."""
+    """Format a number as the label of a tick, such as `0.25`, `10,000` or `1e5`."""
     if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
     return f"{round(value, 10):,g}"
@@ -123,7 +123,7 @@ def tick_text(value: float) -> str:
 
 @dataclass
 class Canvas:
-    """An SVG in the making.
+    """Drawing area that collects SVG elements; `svg` returns the source of the figure.
 
     Attributes:
         width: Width in the canvas's own units, scaled to the page.
@@ -155,19 +155,19 @@ class Canvas:
             )
 
     def area(self, points: Sequence[tuple[float, float]], colour: str, opacity: float) -> None:
-        """Draw a filled shape."""
+        """Draw a filled polygon."""
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         self.parts.append(f'<polygon points="{path}" fill="var(--{colour})" opacity="{opacity:.2f}"/>')
 
     def rectangle(self, x: float, y: float, width: float, height: float, colour: str, opacity: float = 1) -> None:
-        """Draw a bar."""
+        """Draw a filled rectangle, such as a bar."""
         self.parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0.0, width):.1f}" height="{height:.1f}" '
             f'fill="var(--{colour})" opacity="{opacity:.2f}"/>'
         )
 
     def dot(self, x: float, y: float, colour: str, radius: float = 3, opacity: float = 1, tip: str = "") -> None:
-        """Draw a point, with a text shown on hovering."""
+        """Draw a filled circle, with `tip` as the text shown on hovering."""
         title = f"<title>{escape(tip)}</title>" if tip else ""
         self.parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="var(--{colour})" opacity="{opacity:.2f}">'
@@ -184,7 +184,7 @@ class Canvas:
         )
 
     def axes(self, x: Scale, y: Scale, x_label: str, y_label: str) -> None:
-        """Draw grid, ticks and labels."""
+        """Draw both axes: horizontal grid lines, tick labels and axis labels."""
         for value in y.ticks(5):
             self.line([(x.start, y(value)), (x.end, y(value))], "grid", 1)
             self.text(x.start - 6, y(value) + 4, tick_text(value), "end", "soft")
@@ -195,7 +195,7 @@ class Canvas:
         self.text(14, (y.start + y.end) / 2, y_label, "middle", turned=True)
 
     def legend(self, entries: Sequence[tuple[str, str, str]], y: float | None = None) -> None:
-        """Draw names of lines, as (name, colour, dash), in rows below the figure, which grows by the rows."""
+        """Draw a legend from (name, colour, dash) entries, by default below the figure; the canvas grows."""
         x, row = float(LEFT), self.height if y is None else y
         for name, colour, dash in entries:
             wide = 34 + 7.2 * len(name)
@@ -207,7 +207,7 @@ class Canvas:
         self.height = row + 14
 
     def svg(self, name: str, title: str, alt: str, style: bool = False) -> str:
-        """Return the source.
+        """Return the SVG source of the figure, with title and description.
 
         Args:
             name: A name that is unique on its page.

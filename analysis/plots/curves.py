@@ -13,7 +13,7 @@ MOST_POINTS = 400
 
 @dataclass(frozen=True)
 class Line:
-    """A curve.
+    """Data of one plotted curve: name, points, optional band, and number of colour and dash.
 
     Attributes:
         name: Name in the legend; empty for a single curve.
@@ -53,7 +53,7 @@ def curves(
     marks: Sequence[Mark] = (),
     unit: str = ITERATION,
 ) -> Canvas:
-    """Plot lines over iterations, or over the sweep's other axis.
+    """Plot curves over iterations or environment steps, with reference lines; return the canvas.
 
     Args:
         lines: Lines, at least one with a point.
@@ -112,7 +112,7 @@ def _draw(canvas: Canvas, line: Line, x: Scale, y: Scale, unit: str) -> None:
 
 
 def thinned(points: Sequence[Any]) -> Sequence[Any]:
-    """Choose evenly spaced points, as many as can be seen, the last one included."""
+    """Return evenly spaced points, about 400 at most (`MOST_POINTS`), the last point included."""
     if len(points) <= MOST_POINTS:
         return points
     step = -(-len(points) // MOST_POINTS)
@@ -120,7 +120,7 @@ def thinned(points: Sequence[Any]) -> Sequence[Any]:
 
 
 def stacked(steps: Sequence[int], shares: Sequence[tuple[str, Sequence[float]]], y_label: str) -> Canvas:
-    """Plot shares that sum to 1, one above the other.
+    """Plot shares that sum to 1 as stacked areas over iterations; return the canvas.
 
     Args:
         steps: Iterations, at least two.

@@ -9,7 +9,7 @@ from unstuck.analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Canva
 
 @dataclass(frozen=True)
 class Bar:
-    """A value with an interval; `index` is the colour."""
+    """Value and interval of one bar; `index` selects the colour."""
 
     value: float
     low: float
@@ -19,7 +19,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Axis:
-    """One setting of the trials.
+    """Values of one setting over all trials, for one axis of a plot.
 
     Attributes:
         name: Short name.
@@ -34,14 +34,14 @@ class Axis:
     names: tuple[str, ...] = ()
 
     def scale(self, start: float, end: float) -> Scale:
-        """Make the scale from the setting's values to pixels."""
+        """Return the scale that maps the setting's values to pixels."""
         low, high = min(self.values), max(self.values)
         if self.log:
             return Scale(low, high if high > low else low * 10, start, end, log=True)
         return linear(self.values, start, end, (low, high)) if high > low else Scale(low - 0.5, high + 0.5, start, end)
 
     def label(self, value: float) -> str:
-        """Format a value."""
+        """Return the label of a value: the name if values have names, else the number to 3 digits."""
         return self.names[round(value)] if self.names else tick_text(float(f"{value:.3g}"))
 
 

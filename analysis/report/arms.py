@@ -40,7 +40,7 @@ _OURS = (
 
 @dataclass(frozen=True)
 class Arm:
-    """One change to try.
+    """A change of settings to try in a new run, with the reason and the effect to watch for.
 
     Attributes:
         change: Settings by dotted path.
@@ -65,7 +65,7 @@ class Arm:
 
 
 def arms_of(diagnosis: Diagnosis) -> list[Arm]:
-    """Choose changes to try: remedies; where no fault has a remedy, popular explanations without support."""
+    """Return changes to try: remedies of findings; unsupported explanations as well if no fault has a remedy."""
     arms: list[Arm] = []
     for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
         for ranked in diagnosis.findings_of(*kinds):
@@ -94,7 +94,7 @@ def arms_of(diagnosis: Diagnosis) -> list[Arm]:
 
 
 def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
-    """Build the command that runs arms beside a control; empty without any arm, or if the task is not known here.
+    """Return the words of the command that runs arms beside a control; empty without arms or a known task.
 
     Arms that change the objective are left out: `own_sweep_command` has them.
 
@@ -115,7 +115,7 @@ def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
 
 
 def own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
-    """Build the command that runs one arm as a separate sweep, without a control."""
+    """Return the words of the command that runs one arm as a separate sweep; empty without a known task."""
     words, base, name = _task(history, folder)
     if not words:
         return []
@@ -142,7 +142,7 @@ def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], st
 
 
 def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> list[str]:
-    """Build the words that set up a sweep on record, in the present folder; `***` stands for a password.
+    """Return the arguments that load the configuration of a recorded sweep; `***` stands for a password.
 
     Args:
         settings: Settings of the sweep by dotted path.
@@ -159,7 +159,7 @@ def _named(name: str) -> str:
 
 
 def quote_command(words: Sequence[str]) -> str:
-    """Quote a command for a shell."""
+    """Return the words of a command as one text, quoted for a shell."""
     return shlex.join(words)
 
 

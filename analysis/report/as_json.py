@@ -10,7 +10,7 @@ from unstuck.analysis.report.verdict import SURENESS, verdict
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Convert a diagnosis to lists and numbers."""
+    """Return a diagnosis as a dictionary for JSON: verdict, findings, missing metrics, changes to try."""
     history, standing = diagnosis.signals.history, standing_of(diagnosis.signals)
     return {
         "run": history.name,

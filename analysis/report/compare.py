@@ -22,7 +22,7 @@ _COMPARABLE = (
 
 
 def compare_document(compared: Comparison) -> Document:
-    """Write a comparison with the first run, the control."""
+    """Return the report that compares runs with the first one, the control."""
     blocks: list[Block] = [
         Paragraph(compared.verdict, lead=True),
         Paragraph("Value losses are not compared: gamma and normalisation move them while nothing is learned better."),
@@ -37,7 +37,7 @@ def compare_document(compared: Comparison) -> Document:
 
 
 def compare_json(compared: Comparison) -> dict[str, Any]:
-    """Convert a comparison to lists and numbers for programs."""
+    """Return a comparison as a dictionary for JSON: score, verdict, and the values of each run."""
     return {
         "score": compared.score,
         "verdict": compared.verdict,

@@ -13,7 +13,7 @@ from unstuck.analysis.words import counted, listed
 
 
 def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
-    """Build the diagnosis of a run, without figures, for `python -m unstuck.analysis diagnose`."""
+    """Return the report of a diagnosis, without figures, for `python -m unstuck.analysis diagnose`."""
     history = diagnosis.signals.history
     blocks: list[Block] = [
         Paragraph(verdict(diagnosis), lead=True),
@@ -29,7 +29,7 @@ def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
 
 
 def wrong(diagnosis: Diagnosis) -> list[Block]:
-    """Describe faults, the most basic cause first."""
+    """Return report blocks on faults and suspects, the most basic cause first; empty if there are none."""
     found = diagnosis.findings_of(Kind.FAULT, Kind.SUSPECT)
     if not found:
         return []
@@ -40,7 +40,7 @@ def wrong(diagnosis: Diagnosis) -> list[Block]:
 
 
 def limits(diagnosis: Diagnosis) -> list[Block]:
-    """Describe limits of the run that are no faults, and popular explanations without support."""
+    """Return report blocks on limits of the run that are no faults; empty if there are none."""
     found = diagnosis.findings_of(Kind.LIMIT)
     blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
     for ranked in found:
@@ -49,13 +49,13 @@ def limits(diagnosis: Diagnosis) -> list[Block]:
 
 
 def works(diagnosis: Diagnosis) -> list[Block]:
-    """List checks that are fine."""
+    """Return report blocks that list the fine findings; empty if there are none."""
     fine = [ranked.finding.headline for ranked in diagnosis.findings_of(Kind.FINE)]
     return [Heading("What works"), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
 
 
 def unknown(diagnosis: Diagnosis) -> list[Block]:
-    """List metrics that were not recorded and would decide."""
+    """Return report blocks on metrics that were not recorded and would decide a question; empty if none."""
     if not diagnosis.questions:
         return []
     rows = tuple((f"`{name}`", question) for name, question in diagnosis.questions.items())
@@ -68,7 +68,7 @@ def unknown(diagnosis: Diagnosis) -> list[Block]:
 
 
 def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
-    """Propose runs: arms beside a control, with milestones, and the command."""
+    """Return report blocks that propose next runs: changes beside a control, effects to watch, shell commands."""
     arms = arms_of(diagnosis)
     tests = _tests(diagnosis)
     if not arms and not tests:
@@ -89,7 +89,7 @@ def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
 
 
 def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
-    """Write the commands for arms that cannot run beside others."""
+    """Return a shell command for each arm that changes the rewards and so needs a separate sweep; empty if none."""
     history = diagnosis.signals.history
     words = [own_sweep_command(history, arm, folder) for arm in arms if arm.changes_objective]
     if not any(words):

@@ -15,18 +15,18 @@ from unstuck.rl import metrics
 
 
 def figures_of(run: Signals) -> list[Block]:
-    """Draw score, value loss beside the floor, actions, updates and a confusion table, as far as recorded."""
+    """Return the figures of a run (scores, value loss, actions, updates, entropy) and a confusion table."""
     drawn = [_score(run), _returns(run), _value_loss(run), _actions(run), _updates(run), _entropy(run)]
     return [figure for figure in drawn if figure] + confusion(run)
 
 
 def figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
-    """Make a block from a canvas."""
+    """Return the figure block of a report from a canvas."""
     return Figure(name, canvas.svg(name, caption, alt), caption, alt)
 
 
 def line_of(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
-    """Make a line of a metric, with the lowest and the highest seed as a band where seeds were recorded."""
+    """Return a metric's curve for a plot, with a band from the lowest to the highest seed where recorded."""
     curve = run.finite(name)
     seeds = [seed for seed in run.history.seeds(name).values() if len(seed)]
     band = []
@@ -133,7 +133,7 @@ def _entropy(run: Signals) -> Figure | None:
 
 
 def confusion(run: Signals) -> list[Block]:
-    """Tabulate the last evaluation's counts beside the counts of policies that have learned nothing.
+    """Return a table of the last evaluation's confusion counts beside trivial policies; empty if not recorded.
 
     All counts are of the same flows.
     """

@@ -13,7 +13,7 @@ WEAK = 0.5
 
 
 def pruning_blocks(sweep: Sweep) -> list[Block]:
-    """Describe rungs, the trials stopped there, and how well rungs predict the end."""
+    """Return report blocks on early stopping: budget saved, rungs, and how well rungs predict the end."""
     found = pruning_of(sweep)
     if found is None:
         return []

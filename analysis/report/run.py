@@ -13,7 +13,7 @@ from unstuck.analysis.words import counted
 
 
 def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
-    """Build the report of a run.
+    """Return the report of one run: verdict, figures, findings, next steps and settings.
 
     Args:
         diagnosis: Diagnosis of the run.

@@ -23,7 +23,7 @@ _SPACE = "space."
 
 
 def searched_blocks(sweep: Sweep) -> list[Block]:
-    """Describe ranges, sampler, scheduler and budget."""
+    """Return report blocks on the search: ranges, best values, sampler, scheduler and time spent."""
     best, rows = sweep.best, []
     for path in sweep.searched:
         rows.append(
@@ -66,7 +66,7 @@ def _range(sweep: Sweep, path: str) -> str:
 
 
 def what_matters(found: Sequence[Importance]) -> str:
-    """Name the setting that stands out by PED-ANOVA, in words for the verdict and for the chart.
+    """Return a phrase on the most important setting by PED-ANOVA, or that no setting clearly stands out.
 
     A setting stands out if its interval lies above all others'.
 
@@ -90,7 +90,7 @@ def what_matters(found: Sequence[Importance]) -> str:
 
 
 def beside_the_dashboard(sweep: Sweep, shown: Mapping[str, float], about: str, trials: int) -> str:
-    """Explain why the importances on Optuna's dashboard differ from the report's.
+    """Return a text on why the importances on Optuna's dashboard differ from the report's.
 
     Args:
         sweep: The sweep.
@@ -125,7 +125,7 @@ def _best_of(share: float, trials: int, noun: str) -> str:
 def importance_blocks(
     sweep: Sweep, found: Sequence[Importance], about: str, trials: int, elsewhere: str
 ) -> list[Block]:
-    """Show importances with intervals, interactions, and the settings of good trials.
+    """Return report blocks on importances with intervals, interactions, and settings of good trials.
 
     Args:
         sweep: The sweep.
@@ -237,7 +237,7 @@ def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
 
 
 def axis_of(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
-    """Make an axis of a searched setting: numbers as numbers, other values by position among the values seen."""
+    """Return the plot axis of a searched setting: numbers as they are, other values by position."""
     values = [trial.values.get(path) for trial in trials]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         numbers = [float(value) for value in values]  # type: ignore[arg-type]
@@ -253,7 +253,7 @@ def _tip(sweep: Sweep, trial: Trial) -> str:
 
 
 def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple[str, str, str, str]]:
-    """Tabulate the expected result of the best trial and of the control beside the measured one."""
+    """Return table rows that set the expected beside the measured result, of control and best trial."""
     rows: list[tuple[str, str, str, str]] = []
     for trial, who in ((sweep.control, "control"), (sweep.best, "best trial")):
         if trial is None or trial.number not in diagnoses or (who == "best trial" and trial is sweep.control):
@@ -298,7 +298,7 @@ def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple
 
 
 def short(path: str) -> str:
-    """Strip the group from a setting's path: return the name alone.
+    """Return the name of a setting without the group, such as `lr` for `ppo.lr`.
 
     Example:
         >>> short("ppo.lr")
@@ -308,7 +308,7 @@ def short(path: str) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Format a setting's value, short."""
+    """Format a setting's value as short text: floats to 3 digits, None as empty text."""
     if isinstance(value, list | tuple):
         return "[" + ", ".join(value_text(item) for item in value) + "]"
     return "" if value is None else number(value, 3) if isinstance(value, float) else str(value)

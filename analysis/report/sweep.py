@@ -28,7 +28,7 @@ TOP = 10
 
 @dataclass(frozen=True)
 class Findings:
-    """Contents of a sweep's report.
+    """Data for a sweep's report: trials, diagnoses, importances and folder.
 
     Attributes:
         sweep: Record of the sweep in the ledger.
@@ -50,7 +50,7 @@ class Findings:
 
 
 def sweep_document(found: Findings) -> Document:
-    """Build the report of a sweep."""
+    """Return the report of a sweep: verdict, search, trials, importances, diagnoses and next runs."""
     sweep = found.sweep
     blocks: list[Block] = [
         Paragraph(sweep_verdict(sweep, found.importances), lead=True),
@@ -76,7 +76,7 @@ def sweep_document(found: Findings) -> Document:
 
 
 def elsewhere(found: Findings) -> str:
-    """Explain why Optuna's dashboard shows other importances than the report; empty where the dashboard shows none."""
+    """Return a text on why Optuna's dashboard shows other importances; empty if the dashboard shows none."""
     trials = found.importance_trials if found.importances else 0
     return searched.beside_the_dashboard(found.sweep, found.dashboard, found.importance_at, trials)
 
@@ -96,7 +96,7 @@ def _works(found: Findings) -> list[Block]:
 
 
 def could_not_run(sweep: Sweep) -> str:
-    """Count the configurations that could not run, which are no trials; empty for none."""
+    """Return a phrase with the number of configurations that could not run; empty if there are none."""
     count = len(sweep.trials) - len(sweep.counting)
     return f"; {count} more could not run and do not count" if count else ""
 

@@ -16,7 +16,7 @@ from unstuck.rl import metrics
 
 
 def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block]:
-    """Plot the objective of all trials, the best one and the control in colour, and the value loss of both."""
+    """Return a figure of the objective of all trials over training, with best trial and control in colour."""
     trials = [trial for trial in sweep.trials if len(_points(trial)) > 1]
     if not trials:
         return []

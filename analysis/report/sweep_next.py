@@ -16,7 +16,7 @@ FEW = 10
 
 
 def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
-    """Propose steps: judge the best trial, mend what the diagnosis of the best (or the control) found, search on."""
+    """Return report blocks that propose next runs: judge the best trial, try remedies, search on."""
     blocks: list[Block] = [Heading("What to run next")]
     if sweep.best and not sweep.judgement:
         blocks += [

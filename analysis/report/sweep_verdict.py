@@ -12,7 +12,7 @@ from unstuck.analysis.words import counted, give_or_take, listed, number
 
 
 def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
-    """Write the verdict on a sweep: the best trial, the lead with an interval, and the setting that stands out."""
+    """Return the first sentence of a sweep's report: best trial, lead over the control, key setting."""
     best = sweep.best
     if best is None:
         ended = listed([f"{count} {outcome}" for outcome, count in counts(sweep.trials).items()])
@@ -28,7 +28,7 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
 
 
 def judgement_text(sweep: Sweep, reading: Judgement) -> str:
-    """Describe a trial's result on fresh seeds, for the report, for MLflow and for the champion command."""
+    """Return a phrase on a trial's result on fresh seeds: verdict, value, difference from the control."""
     on = f"{sweep.metric} {number(reading.estimate.mean)} on {counted(len(reading.champion), 'fresh seed')}"
     found = sweep.judgements.difference(reading)
     if found is None:
@@ -60,7 +60,7 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
 
 
 def choices(sweep: Sweep) -> int:
-    """Count the trials that the best was chosen from, the control left out; stopped trials count as well."""
+    """Return the number of trials that the best one was chosen from: stopped ones included, control left out."""
     return max(1, len(sweep.ranked()) - 1)
 
 

@@ -7,7 +7,7 @@ SURENESS = {Sureness.SURE: "sure", Sureness.LIKELY: "likely", Sureness.POSSIBLE:
 
 
 def verdict(diagnosis: Diagnosis) -> str:
-    """Write one sentence, with the score and the most basic fault."""
+    """Return one sentence on a run: stuck or learning, the most basic fault, and the score."""
     standing = standing_of(diagnosis.signals)
     faults = diagnosis.findings_of(Kind.FAULT)
     if faults:
@@ -25,12 +25,12 @@ def verdict(diagnosis: Diagnosis) -> str:
 
 
 def brief(ranked: Ranked) -> str:
-    """Return the claim of a finding, without the numbers."""
+    """Return a finding's headline up to the first colon, without the numbers."""
     return ranked.finding.headline.partition(": ")[0]
 
 
 def lower(text: str) -> str:
-    """Write the first letter in lower case for use within a sentence; names such as F1 and KL keep capitals.
+    """Return a text with the first letter in lower case; names such as F1 and KL keep capitals.
 
     Example:
         >>> lower("Entropy fell"), lower("KL is large"), lower("F1 is low")

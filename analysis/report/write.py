@@ -17,7 +17,7 @@ FIGURES = "figures"
 
 
 def write_document(document: Document, folder: Path, stem: str) -> list[Path]:
-    """Write a document into a folder, each file as a whole.
+    """Write a document as Markdown, HTML and SVG files into a folder; return the paths.
 
     Args:
         document: The document.
@@ -49,7 +49,7 @@ def write_document(document: Document, folder: Path, stem: str) -> list[Path]:
 
 
 def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None) -> list[Path]:
-    """Write the report of a run.
+    """Write the report of a run as Markdown and HTML files; return the paths.
 
     Args:
         diagnosis: Diagnosis of the run.

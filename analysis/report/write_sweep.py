@@ -20,7 +20,7 @@ rung, which all trials reached alike."""
 
 
 def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folder: Path | None = None) -> list[Path]:
-    """Write the report of a sweep into the sweep's folder, `report/`.
+    """Write the report of a sweep as Markdown and HTML into the sweep's folder; return the paths.
 
     Args:
         name: Name of the sweep.
@@ -41,7 +41,7 @@ def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folde
 def findings_of(
     name: str, stores: Stores, optuna_url: str | None = None, diagnoses: Mapping[int, Diagnosis] | None = None
 ) -> Findings:
-    """Collect the contents of a sweep's report.
+    """Read ledger and MLflow; return the data for a sweep's report.
 
     Args:
         name: Name of the sweep.
@@ -62,7 +62,7 @@ def findings_of(
 
 
 def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
-    """Choose the values that importances explain, by trial, finite and at one point of all trials, with a description.
+    """Return the values of trials that importances explain (final ones, or at a rung), and a description.
 
     Final values are ordered, the best first.
     """

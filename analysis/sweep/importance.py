@@ -51,7 +51,7 @@ PER_SETTING = 10
 
 @dataclass(frozen=True)
 class Importance:
-    """Importance of one setting.
+    """Importance of one searched setting by PED-ANOVA and by fANOVA, with intervals.
 
     Attributes:
         path: The setting.
@@ -86,7 +86,7 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
 
 
 def distributions(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:
-    """Return the ranges of the searched settings, the sampler's own distributions."""
+    """Return the sampler's distribution (range) of each searched setting, by path."""
     study = _study(name, folder, url)
     found: dict[str, BaseDistribution] = {}
     for trial in study.trials:
@@ -102,7 +102,7 @@ def importances(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> list[Importance]:
-    """Compute the importance of each searched setting for a value of trials, the most important first.
+    """Compute how much each searched setting matters to the values of trials, the most important first.
 
     Args:
         trials: Trials to learn from.

@@ -11,7 +11,7 @@ PER_TERM = 3
 
 
 def interactions(settings: Mapping[str, Sequence[float]], scores: Sequence[float]) -> list[tuple[str, str, float]]:
-    """Rank pairs of settings by the variance that a pair explains beyond both parts, the most first.
+    """Return pairs of settings with the variance that the pair explains beyond both alone, largest first.
 
     Settings and scores are taken by rank, since objectives are skewed and ranges span orders of magnitude. A quadratic
     of each setting is fitted with and without the pair's product; what counts is the variance explained of each trial

@@ -22,7 +22,7 @@ OLD_FILE = "champion.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """One reading of the test part.
+    """Result of one test of a trial, and of the control, on fresh seeds and on the test part of the data.
 
     Attributes:
         trial: Number of the trial whose configuration was trained again.
@@ -53,19 +53,22 @@ class Judgement:
         return estimate_over_seeds(self.champion)
 
     def is_about(self, trial: int, values: Mapping[str, Any], searched: float | None) -> bool:
-        """True if the trial was judged, by number and configuration (in an old record, by number and value)."""
+        """True if the judgement is about the trial: same number and same settings.
+
+        An old record holds no settings: then number and value must be the same.
+        """
         if self.values is None:
             return self.trial == trial and searched is not None and math.isclose(self.searched, searched, rel_tol=1e-9)
         return self.trial == trial and self.values == values
 
     def has_configuration_of(self, other: "Judgement") -> bool:
-        """True if both judgements are about one configuration."""
+        """True if both judgements are about the same trial with the same settings."""
         return self.trial == other.trial and (None in (self.values, other.values) or self.values == other.values)
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """Every reading of a sweep's test part.
+    """All judgements of a sweep's trials, the oldest first.
 
     Attributes:
         readings: Judgements, the oldest first.
@@ -75,7 +78,7 @@ class Judgements:
 
     @property
     def distinct(self) -> list[Judgement]:
-        """Judgements, one for each configuration: the one on the most seeds, since fewer seeds are a part of more."""
+        """Judgements without repetition: of each configuration the one on the most seeds."""
         kept: list[Judgement] = []
         for reading in sorted(self.readings, key=lambda reading: -len(reading.champion)):
             if not any(reading.has_configuration_of(other) for other in kept):
@@ -92,12 +95,12 @@ class Judgements:
 
     @property
     def comparisons(self) -> int:
-        """Configurations that were judged against the control."""
+        """Number of configurations that were judged against the control."""
         return sum(bool(reading.control) for reading in self.distinct)
 
 
 def read_judgements(report: Path) -> Judgements:
-    """Read all judgements in a sweep's `report/`, one in the old file included.
+    """Read all judgements from a sweep's `report/` folder, the file of older versions included.
 
     Raises:
         AnalysisError: A file holds something else.
@@ -111,7 +114,7 @@ def read_judgements(report: Path) -> Judgements:
 
 
 def add_judgement(report: Path, judgement: Judgement) -> Judgements:
-    """Keep one more judgement in `report/`, which is made if need be; returns all.
+    """Append a judgement to the file in `report/`, a folder made if missing; return all judgements.
 
     Raises:
         AnalysisError: The file that is there holds something else.
@@ -124,7 +127,7 @@ def add_judgement(report: Path, judgement: Judgement) -> Judgements:
 
 
 def read_again(judgements: Judgements) -> str:
-    """Warn that the test part was read more than once; empty for a single reading."""
+    """Return a warning that the test part was read more than once; an empty text for a single reading."""
     count, kinds = len(judgements.readings), len(judgements.distinct)
     if count < 2:
         return ""
@@ -137,7 +140,7 @@ def read_again(judgements: Judgements) -> str:
 
 
 def moment(judgement: Judgement) -> str:
-    """Format the time of a judgement, to the minute."""
+    """Format the time of a judgement as `YYYY-MM-DD HH:MM`; return `not recorded` without a time."""
     return f"{datetime.fromisoformat(judgement.at):%Y-%m-%d %H:%M}" if judgement.at else "not recorded"
 
 

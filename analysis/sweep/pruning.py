@@ -17,7 +17,7 @@ LEAST = 5
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung: the iteration at which trials are judged.
+    """Numbers on one rung: trials judged and stopped, and correlation of values there with final values.
 
     Attributes:
         number: Number of the rung, from 1.
@@ -46,7 +46,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Pruning:
-    """Gain and risk of a sweep's pruning.
+    """Iterations that early stopping saved in a sweep, and good trials that were at risk.
 
     Attributes:
         planned: Iterations that all trials together would have had.
@@ -68,12 +68,12 @@ class Pruning:
 
     @property
     def saved(self) -> float:
-        """Share of the planned iterations that was not spent."""
+        """Fraction of the planned iterations that early stopping saved."""
         return 1 - self.done / self.planned if self.planned else 0.0
 
 
 def pruning_of(sweep: Sweep) -> Pruning | None:
-    """Sum up a sweep's pruning; None in a sweep that stopped nothing and had no rungs."""
+    """Return the numbers on a sweep's early stopping; None if there were no rungs and no stopped trials."""
     trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, COMPLETED)]
     rungs = tuple(_rungs(sweep))
     if not rungs and not any(trial.outcome in STOPPED for trial in trials):

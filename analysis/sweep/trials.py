@@ -19,7 +19,7 @@ VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration with all seeds.
+    """One configuration of a sweep, trained on several seeds: settings, outcome, final value and curve.
 
     Attributes:
         number: Number of the trial in the ledger, in MLflow and on the screen.
@@ -68,7 +68,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Record of a sweep.
+    """Record of a sweep: configuration, trials and judgements.
 
     Attributes:
         name: Name of the sweep, its folder, study and parent run.
@@ -90,7 +90,7 @@ class Sweep:
 
     @property
     def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
+        """1 if a higher objective is better, -1 if a lower one is better."""
         return 1 if self.settings.get("sweep.mode", "max") == "max" else -1
 
     @property
@@ -104,12 +104,12 @@ class Sweep:
 
     @property
     def length(self) -> int:
-        """Length on the axis of a trial that is not stopped."""
+        """Planned length of a trial that is not stopped, in units of `axis`."""
         return self.axis.length or max((trial.iterations for trial in self.trials), default=0)
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """Paths of the settings that differ between trials by the sampler's choice."""
+        """Paths of the settings that the sampler chose for the trials."""
         return tuple(dict.fromkeys(path for trial in self.trials for path in trial.values))
 
     def ranked(self, *outcomes: str) -> list[Trial]:
@@ -123,7 +123,7 @@ class Sweep:
 
     @property
     def counting(self) -> list[Trial]:
-        """Trials that count: all but those whose configuration could not run."""
+        """All trials except those whose configuration could not run."""
         return [trial for trial in self.trials if trial.outcome != INFEASIBLE]
 
     @property
@@ -151,7 +151,7 @@ class Sweep:
 
 
 def are_equal_settings(one: Any, other: Any) -> bool:
-    """True if two settings are equal, lists and tuples alike."""
+    """True if two settings are equal: a list equals a tuple, floats may differ by rounding."""
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(are_equal_settings, one, other))
     if isinstance(one, float) and isinstance(other, float):
@@ -160,7 +160,7 @@ def are_equal_settings(one: Any, other: Any) -> bool:
 
 
 def counts(trials: Sequence[Trial]) -> dict[str, int]:
-    """Count the trials by outcome, the most frequent first."""
+    """Return the number of trials by outcome, the most frequent outcome first."""
     found: dict[str, int] = {}
     for trial in trials:
         found[trial.outcome or "running"] = found.get(trial.outcome or "running", 0) + 1

@@ -17,7 +17,7 @@ NOTHING = 1e-6
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the spread of the advantages with 1, unless the run normalises advantages."""
+    """Return a finding on advantages: not normalised and far from spread 1, or fine; None if not recorded."""
     spread = run.late(metrics.ADVANTAGE_STD)
     if spread is None:
         return None

@@ -21,7 +21,7 @@ NEGATIVE_KL = -1e-4
 
 
 def examine(run: Signals) -> Finding | None:
-    """Look for impossible numbers."""
+    """Return a fault if a metric has a value that a correct PPO does not show; otherwise a fine finding or None."""
     targets = _targets(run)
     found = [fact for check in (_ratio, _negative_kl, _bounds, _learning_rate) for fact in check(run)] + targets
     missing = tuple(name for name in (metrics.RATIO_DEVIATION, metrics.APPROX_KL, metrics.LR) if not run.has(name))

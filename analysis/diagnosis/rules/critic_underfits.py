@@ -31,7 +31,7 @@ WORSE_THAN_NOTHING = -0.2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the critic with a regression on the same observations."""
+    """Return a finding if the critic predicts returns far worse than a regression or a constant; else fine or None."""
     critic, probe = run.late(metrics.EXPLAINED_VARIANCE_MC), run.late(metrics.PROBE_EXPLAINED_VARIANCE_MC)
     excess, explained = run.late(metrics.VALUE_LOSS_EXCESS), run.late(metrics.EXPLAINED_VARIANCE)
     above = excess.mean / variance_of_targets(run) if excess else 0.0

@@ -27,7 +27,7 @@ when entropy falls early; healthy runs have gone 0.87 to 0.95 of it, on real flo
 
 
 def examine(run: Signals) -> Finding | None:
-    """Find when entropy fell, and what the policy had learned until then."""
+    """Return a finding if the entropy fell early, before the policy had learned much; None otherwise."""
     most = run.entropy_range
     curve = run.finite(metrics.ENTROPY)
     if most is None or len(curve) < 4:

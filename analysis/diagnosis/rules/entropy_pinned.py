@@ -20,7 +20,7 @@ better, if its updates are large enough to move a policy. Under a heavy bonus th
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check if entropy has left the maximum."""
+    """Return a finding if entropy stays near the maximum; a fine finding if entropy falls; None otherwise."""
     most = run.entropy_range
     entropy = run.late(metrics.ENTROPY)
     if entropy is None or most is None or run.done(run.history.last_iteration) < GRACE:

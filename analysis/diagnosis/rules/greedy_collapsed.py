@@ -16,7 +16,7 @@ EVALUATIONS = 3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check if the greedy policy tells any observations apart."""
+    """Return a fault if the greedy policy acts alike on all observations in a poor run; else fine or None."""
     standing = standing_of(run)
     collapsed = _by_counts(run) or _by_shares(run)
     if collapsed is None:

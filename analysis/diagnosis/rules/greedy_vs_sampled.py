@@ -27,7 +27,7 @@ circles where chance gets the sampled one out, and in time gets over it."""
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the actions sampled in training with the actions taken in evaluation."""
+    """Return a finding if actions or returns of evaluation differ from those of training; else fine or None."""
     facts = [*_flagged(run), *_shares(run)]
     apart = [fact for fact, distance in facts if distance > APART]
     returns = _returns(run)

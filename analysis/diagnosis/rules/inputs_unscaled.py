@@ -14,7 +14,7 @@ LARGE_INPUT = 20.0
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check the scale of the inputs, and the units of the first layer."""
+    """Return a finding if inputs are large or hidden units saturated from the start; else fine or None."""
     largest, saturated = run.early(metrics.INPUT_RMS_MAX, 2), run.early(metrics.SATURATED_SHARE, 2)
     facts = []
     if saturated:

@@ -41,7 +41,7 @@ LEAST_ERROR = 0.03
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check the direction of updates; else compare the sampled policy's return with that of the untrained policy."""
+    """Return a finding if updates go against the advantages, or the training return falls from the start; else None."""
     return _against(run) or _fallen(run)
 
 

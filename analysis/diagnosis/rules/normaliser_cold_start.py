@@ -19,7 +19,7 @@ LOST_ENTROPY = 0.3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Find a spike at the beginning that settles, and the effect of the spike on the policy."""
+    """Return a finding if the value loss has a spike at the start of a normalised run; else fine or None."""
     curve = run.finite(metrics.VALUE_LOSS)
     normalises = run.returns_normalised or run.setting("ppo.normalize_observations")
     if not normalises or len(curve) < 10 or int(curve.index.min()) > 2:

@@ -12,7 +12,7 @@ POINTS = 8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Test the return for a trend, and compare the swings with chance."""
+    """Return a suspect if the training return of a poor run does not rise (Mann-Kendall test); else fine or None."""
     returns = run.whole(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < POINTS:
         return None

@@ -32,7 +32,7 @@ MANY_ITERATIONS = 20
 
 @lru_cache(maxsize=16)
 def examine(run: Signals) -> Finding | None:
-    """Look for movement, in each metric that would show movement."""
+    """Return a fault if the policy stays the same over many updates (by KL, actions, entropy); None otherwise."""
     kl = run.late(metrics.APPROX_KL, share=0.0, least=RECENT)
     if kl is None and (run.history.last_iteration < MANY_ITERATIONS or not standing_of(run).is_poor):
         return None

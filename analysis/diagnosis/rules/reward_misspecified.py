@@ -18,7 +18,7 @@ MISSES = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the return with F1, and both with the reward table."""
+    """Return a finding if F1 is poor although the return is good by the reward table; else fine or None."""
     f1, returns = run.late(metrics.F1, share=0.0), run.late(metrics.EVAL_RETURN, share=0.0)
     if f1 is None or not run.trivial_f1:
         return None

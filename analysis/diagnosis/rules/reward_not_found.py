@@ -13,7 +13,7 @@ GRACE = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check if returns differ at all."""
+    """Return a fault if all training episodes so far have the same return; None otherwise."""
     returns = run.whole(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < VALUES or run.done(returns.iterations[-1]) < GRACE:
         return None

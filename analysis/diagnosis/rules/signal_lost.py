@@ -50,7 +50,7 @@ FORESEEN = 0.05
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the distance that the policy has moved with the improvement of the run."""
+    """Return a fault if updates move the policy but follow no signal, or nothing is learned; None otherwise."""
     kl, lately = run.whole(metrics.APPROX_KL), run.late(metrics.APPROX_KL)
     returns = run.whole(metrics.TRAIN_RETURN)
     if kl is None or lately is None or returns is None or len(returns.values) < POINTS:

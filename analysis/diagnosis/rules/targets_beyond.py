@@ -29,7 +29,7 @@ IN_A_ROW = 5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Look for targets beyond returns, in environments where a correct PPO may have some."""
+    """Return a suspect if the critic's targets exceed the returns of whole episodes; None otherwise."""
     fact = None if run.setting("env.id") in NEVER_BEYOND else find_targets_beyond_returns(run)
     if fact is None:
         return None

@@ -18,7 +18,7 @@ GROWN = 0.15
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check if saturation has grown."""
+    """Return a finding if many hidden units are saturated late in the run; else fine or None."""
     start, late = run.early(metrics.SATURATED_SHARE, 1), run.late(metrics.SATURATED_SHARE)
     if start is None or late is None:
         return None

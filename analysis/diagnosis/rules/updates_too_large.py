@@ -25,7 +25,7 @@ MEMORISED = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check the size of the run's updates, and if large updates harm the run."""
+    """Return a finding if KL, clip fraction or parameter change of updates is too large; else fine or None."""
     kl, clipped, change = (
         _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
     )

@@ -39,7 +39,7 @@ GRACE = 8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Check the size of updates while the policy has not decided, or where target_kl ends updates early."""
+    """Return a fault if updates hardly move an unsettled policy, or mostly end at target_kl; None otherwise."""
     entropy, most = run.late(metrics.ENTROPY), run.entropy_range
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.late(metrics.APPROX_KL), run.late(metrics.UPDATE_NORM)

@@ -22,7 +22,7 @@ STEADY = 2.0
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the value loss with the loss at the start of the run."""
+    """Return a finding if the value loss grows far above the start, or a loss is not finite; else fine or None."""
     for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM):
         curve = run.history.curve(name)
         broken = curve[~(curve.abs() < math.inf)]

@@ -24,7 +24,7 @@ USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
 
 
 def examine(run: Signals) -> Finding | None:
-    """Compare the value loss with the floor."""
+    """Return a finding if the value loss is at the floor: a limit if the floor is high, fine if low; None otherwise."""
     loss = run.late(metrics.VALUE_LOSS)
     if loss is None:
         return None
@@ -58,13 +58,13 @@ def examine(run: Signals) -> Finding | None:
 
 
 def beside_the_floor(loss: Window, floor: Window) -> str:
-    """Describe a value loss beside the floor, with the reason where the loss lies below the floor."""
+    """Format value loss and floor as one phrase, with the reason if the loss lies below the floor."""
     text = f"value loss {number(loss.mean, 3)}, floor {give_or_take(floor.mean, floor.spread)}"
     return f"{text} (below it, {FITTED})" if loss.mean < floor.mean else text
 
 
 def variance_of_targets(run: Signals) -> float:
-    """Compute the variance of the targets in the value loss's unit."""
+    """Return the variance of the critic's targets, in the unit of the value loss; 1 if normalised or not recorded."""
     spread = run.late(metrics.TARGET_STD)
     return max(spread.mean**2, 1e-12) if run.returns_normalised is False and spread else 1.0
 

@@ -106,7 +106,7 @@ def returns(anchor: Anchor, seeds: int, folder: Path) -> list[float]:
 
 
 def _judge(anchor: Anchor, values: list[float], table: Table) -> bool:
-    """Add the anchor's row; returns whether its mean is accepted."""
+    """Add the anchor's row to the table; return True if the mean is in the accepted range."""
     mean = statistics.fmean(values)
     within = anchor.low <= mean <= anchor.high
     table.add_row(

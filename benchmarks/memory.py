@@ -1,4 +1,4 @@
-"""What memory a trial's process takes: a worker of Ray's, which trains trials one after the other as in a sweep."""
+"""Measure the memory of a trial's process: a Ray worker that trains trials in turn, as in a sweep."""
 
 import os
 import tempfile

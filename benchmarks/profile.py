@@ -171,7 +171,7 @@ def _timed(parts: dict[str, Part], spent: dict[str, float]) -> Iterator[None]:
 
 
 def _worth_of_compiling(iterations: int) -> str:
-    """What it takes, with nothing kept on disk and again, and after how many steps it has paid."""
+    """Return a sentence on the time that compiling takes (cold and cached), and when the time is regained."""
     with tempfile.TemporaryDirectory() as folder:
         first, again = (_in_a_process("--compiling", TORCHINDUCTOR_CACHE_DIR=folder) for _ in range(2))
     members = 4
@@ -189,7 +189,7 @@ def _worth_of_compiling(iterations: int) -> str:
 
 
 def _seconds_of_compiling() -> float:
-    """How much longer the first iteration takes than a later one, the compiler's processes included."""
+    """Measure the CPU seconds that a first, compiling iteration takes beyond a later one."""
     data = load_flows(DataConfig())
     learner = make_learner(COMPILED, EnvConfig(), member_seeds(0, 1), evaluation_seed(0), data)
     before = os.times()
@@ -199,7 +199,7 @@ def _seconds_of_compiling() -> float:
 
 
 def _worth_of_keeping(members: int, iterations: int) -> str:
-    """What eager training gains if glibc's malloc keeps large blocks instead of handing them back."""
+    """Return a sentence on the speed gained if glibc's malloc keeps large blocks instead of returning them."""
     sides = ({}, KEEPING)
     rounds = [
         [_in_a_process("--members", members, "--iterations", iterations, **side) for side in sides] for _ in range(3)
@@ -215,7 +215,7 @@ def _seconds_an_iteration(members: int, iterations: int) -> float:
 
 
 def _in_a_process(*arguments: object, **environment: str) -> float:
-    """The number that a process of its own prints last."""
+    """Run the benchmark in a separate process; return the last number printed there."""
     command = [sys.executable, "-m", "benchmarks.profile", *map(str, arguments)]
     own = {**os.environ, **environment}
     return float(subprocess.run(command, check=True, capture_output=True, text=True, env=own).stdout.split()[-1])

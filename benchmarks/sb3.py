@@ -79,7 +79,10 @@ def settings(config: PPOConfig) -> dict[str, Any]:
 
 
 def _schedule(value: float, kind: str, rollouts: int) -> Callable[[float], float]:
-    """Our schedule as its own, which is asked with the share of steps left, the rollout at hand already taken off."""
+    """Return a schedule in Stable-Baselines3's form: a function of the share of steps left.
+
+    Stable-Baselines3 asks when the rollout at hand is already taken off.
+    """
     return lambda left: value * (left + 1 / rollouts if kind == "linear" else 1.0)
 
 

@@ -64,7 +64,7 @@ def _fill(table: Table, title: str, cases: Sequence[tuple[int, int]], labels: Se
 
 
 def _seconds_an_iteration(members: int, steps: int, iterations: int) -> float:
-    """Of the process's time on its core."""
+    """Measure the CPU seconds of an iteration."""
     config = replace(CONFIG, num_steps=steps)
     data = load_flows(DataConfig())
     learner = make_learner(config, EnvConfig(), member_seeds(0, members), evaluation_seed(0), data)
@@ -76,7 +76,7 @@ def _seconds_an_iteration(members: int, steps: int, iterations: int) -> float:
 
 
 def _stays_below(limit: int, mode: str, console: Console) -> bool:
-    """Print the peak of memory; returns whether it stays below the limit, or cannot be measured here."""
+    """Print the peak of memory; return True if the peak is below the limit, or cannot be measured here."""
     compiles = mode == "compiled"
     try:
         require_machine(replace(CONFIG, compile=compiles))

@@ -79,12 +79,12 @@ class _NoFloor(ValueFloor):
 
 
 class _Clock:
-    """Counts the seconds that methods take."""
+    """Counter of the CPU seconds that selected methods take."""
 
     seconds = 0.0
 
     def on(self, owner: Any, method: str) -> AbstractContextManager[Any]:
-        """Count this one too, for a while."""
+        """Context in which the time of one more method is counted."""
         function = getattr(owner, method)
 
         def counted(*args: Any) -> Any:

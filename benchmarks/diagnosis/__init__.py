@@ -1,4 +1,4 @@
-"""How good the diagnosis is: real faults, planted one at a time, and healthy runs, each read as a user would have it.
+"""Measure the quality of the diagnosis on runs with planted faults and on healthy runs.
 
 A run is what one seed records: its metrics by iteration and its settings, nothing about the fault. `worlds` says what
 is trained on, `healthy` and `faults` what is trained, `split` which half is kept out, `training` makes the records,

@@ -1,4 +1,4 @@
-"""What is planted, in a mild and a strong form, where, and which rules name its cause.
+"""Faults to plant, in a mild and a strong form, with the worlds and the rules that name the cause.
 
 The rules that count as right were written down with the fault, before any was scored: those whose finding sends a user
 to what was planted. A rule that only describes what follows from it (entropy, the greedy policy, the return) does not

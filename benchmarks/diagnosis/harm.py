@@ -1,4 +1,4 @@
-"""Which faults hurt: the scores of a fault's runs against those of healthy runs in the same world.
+"""Harm of faults: scores of a fault's runs against those of healthy runs in the same world.
 
 A fault that leaves the score within the noise of the healthy runs need not be found by a diagnosis, and does not count.
 """

@@ -197,6 +197,6 @@ class EndsForgotten:
 
 
 def _in_lanes(learner: Learner, share: float, like: Tensor) -> Tensor:
-    """Which samples `[P, B]` (time by lane) come from the first lanes, a share of them."""
+    """Return a mask of the samples `[P, B]` (time by lane) that come from the first `share` of the lanes."""
     lanes = learner.config.num_envs
     return (torch.arange(like.shape[-1]) % lanes < round(share * lanes)).expand_as(like)

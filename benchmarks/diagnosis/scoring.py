@@ -1,4 +1,4 @@
-"""Diagnoses every run at each of its evaluations, and says what was found, when, and whether it was right."""
+"""Diagnose every run at each evaluation; tell which rules found a fault, when, and whether the cause is right."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor

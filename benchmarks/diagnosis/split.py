@@ -1,4 +1,4 @@
-"""Which half is kept out: a list drawn once, committed with its hash before any threshold was set.
+"""Halves of the faults and healthy variants: a list drawn once, committed with its hash before thresholds were set.
 
 Thresholds are set on the other half. A pair of a fault and a world is on one side with both its forms; a way to train
 healthily is, in one world, with all its seeds.

@@ -1,4 +1,4 @@
-"""The tables: what was found per fault, false alarms, and what does not count."""
+"""Tables of results in Markdown: faults found, false alarms, and fault forms that are left out."""
 
 from collections.abc import Mapping, Sequence
 

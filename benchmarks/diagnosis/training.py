@@ -1,4 +1,4 @@
-"""Trains what is to be diagnosed, and keeps the records: one file an arm, one member a run.
+"""Train healthy and faulty runs, and keep the records: one file for each arm, one member for each run.
 
 Scoring reads the files, so that rules can be changed without training anything again.
 """

@@ -1,4 +1,4 @@
-"""What runs are trained on: two environments and four data sets, each with settings under which a run learns."""
+"""Worlds to train in: two environments and four data sets, each with settings under which a run learns."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace

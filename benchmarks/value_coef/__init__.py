@@ -1,4 +1,4 @@
-"""The study of value_coef: what it does, what it does not, and which setting does what is expected of it.
+"""Study of value_coef: effects of the coefficient, and the settings that do what users expect of value_coef.
 
 The page is `docs/studies/value_coef.md`; `python -m benchmarks.value_coef` prints its tables.
 """

@@ -83,7 +83,7 @@ def _clipped_arms(scale: Scale, coefficients: Sequence[float], returns: str) -> 
 
 
 def _strength(learner: Learner, history: History, arms: Sequence[tuple[str, Arm]]) -> tuple[Values, ...]:
-    """How hard the critic bears on the policy, each `[arms]`, the last one `[arms, seeds]`.
+    """Measure how strongly the critic acts on the policy, each `[arms]`, the last one `[arms, seeds]`.
 
     Returns:
         Share of the minibatches in which the joint clip binds; ratio of the critic's gradient to the policy's; share of

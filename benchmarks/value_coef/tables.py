@@ -1,4 +1,4 @@
-"""Tables in Markdown, as the page of the study holds them, and the numbers in their cells."""
+"""Tables in Markdown for the study's page, and the format of numbers in cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

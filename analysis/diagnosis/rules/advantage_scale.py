@@ -17,7 +17,7 @@ NOTHING = 1e-6
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding on advantages: not normalised and far from spread 1, or fine; None if not recorded."""
+    """Return a finding if advantages are constant, or not normalised and far from spread 1; else fine or None."""
     spread = run.late(metrics.ADVANTAGE_STD)
     if spread is None:
         return None

@@ -44,7 +44,7 @@ class Audit:
         return not self.findings
 
     def describe(self) -> Iterator[str]:
-        """Yield the audit as lines of text: each difference of the records, each open trial, then counts and a verdict."""
+        """Yield the audit as lines of text: differences of the records, open trials, and last counts and a verdict."""
         yield from map(str, self.findings)
         for entry in self._list_open():
             at = self.snapshot.axis.describe_step(entry.last_step) if entry.curve else "its start"

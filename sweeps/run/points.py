@@ -48,7 +48,7 @@ class Plan:
         return every if most is None else min(every, most)
 
     def enqueue(self, ledger: Ledger) -> list[str]:
-        """Enqueue the points in the ledger that no trial holds; return lines that say which are new on a resume.
+        """Enqueue the points in the ledger that no trial holds; return lines on which new points are tried.
 
         Args:
             ledger: Ledger of the sweep.

@@ -13,13 +13,12 @@ from unstuck.rl.data import FlowData
 from unstuck.rl.envs import make_vec
 from unstuck.rl.machine import require_machine
 from unstuck.sweeps.config.effects import Idle, refuse_idle
-from unstuck.sweeps.config.flows import describe_data, load_data, name_flows
+from unstuck.sweeps.config.flows import load_data, name_flows
 from unstuck.sweeps.config.identity import adopt_recorded_id
 from unstuck.sweeps.config.settings import ResourcesConfig, SweepConfig
 from unstuck.sweeps.ray_tune.cluster import join_cluster
 from unstuck.sweeps.run.judges import load_judges
 from unstuck.sweeps.run.points import Plan, plan_points
-from unstuck.sweeps.screen.summary import print_text
 from unstuck.sweeps.search.sampler import find_sampler
 from unstuck.sweeps.worker.memory import require_memory
 
@@ -52,7 +51,7 @@ class PreparedSweep:
 def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -> PreparedSweep:
     """Check settings, extensions, data, cores and memory of a sweep; return a `PreparedSweep`, or raise an error.
 
-    Nothing is recorded here; lines about the data are printed on the console.
+    Nothing is recorded here.
 
     Args:
         config: The composed configuration; its name is set.
@@ -72,8 +71,6 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     plan = plan_points(config)
     data, flows = load_data(plan.config)
     config = replace(name_flows(plan.config, flows), resume=None, retry=None)
-    for line in describe_data(data):
-        print_text(line, console)
     make_vec(config.env, [0], data).close()  # refuses an environment that no learner can act in
     granted = join_cluster(config.resources) or granted_cores()
     slots = _count_slots(config.resources, granted)

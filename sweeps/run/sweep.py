@@ -10,6 +10,7 @@ from unstuck.records.errors import LedgerError, StartupError, SweepError
 from unstuck.records.outcome import Outcome
 from unstuck.records.provenance import provenance
 from unstuck.sweeps.config.effects import Idle
+from unstuck.sweeps.config.flows import describe_data
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.explain.reports import write_reports
 from unstuck.sweeps.mirror import Outbox, RecordedTrials
@@ -20,6 +21,7 @@ from unstuck.sweeps.run.ending import End, Ended, OpenSweep
 from unstuck.sweeps.run.opening import Records, open_records
 from unstuck.sweeps.run.preparation import PreparedSweep, prepare_sweep
 from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.screen.summary import print_text
 from unstuck.sweeps.stopping.asha import Asha
 
 _PLAIN_WIDTH = 140
@@ -89,6 +91,8 @@ def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, recor
 def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], console: Console) -> None:
     """Print what is about to be run; for a resumed sweep, also the trials so far and the differences."""
     config, plan, entries = records.config, prepared.plan, records.ledger.entries()
+    for line in describe_data(prepared.data):
+        print_text(line, console)
     num_trials, granted = plan.num_trials, prepared.granted
     size = f"{counted(num_trials, 'trial')} x {counted(config.sweep.seeds, 'seed')}, {prepared.slots} at a time"
     size += f" on {granted}" if granted.limit else ""

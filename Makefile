@@ -25,7 +25,7 @@ test: check ## Check, then run all tests; only some of them: make test ARGS="tes
 	$(IN_VENV) -m pytest $(ARGS)
 
 test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; an hour and a half
-	$(IN_VENV) -m pytest tests/chaos --chaos $(ARGS)
+	$(IN_VENV) -m pytest tests/chaos tests/sweeps_tests/run/test_sweep.py --chaos $(ARGS)
 
 check: setup ## Lint, format and types; no tests
 	$(IN_VENV) -m ruff check .

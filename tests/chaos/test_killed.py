@@ -104,6 +104,7 @@ def long(trials: int) -> tuple[str, ...]:
     return (*TO_THE_END, "ppo.num_iterations=150", "resources.max_failures=1000")
 
 
+@pytest.mark.chaos
 def test_workers_killed_while_they_train(sweep: Maker) -> None:
     killed = sweep(*long(2), num_trials=2)
     process = killed.start()

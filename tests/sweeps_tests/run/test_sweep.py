@@ -248,10 +248,10 @@ def _signal_group(process, number):
 @pytest.mark.parametrize(
     ("number", "send"),
     [
-        pytest.param(signal.SIGINT, _signal_driver, id="sigint"),
+        pytest.param(signal.SIGINT, _signal_driver, id="sigint", marks=pytest.mark.chaos),
         pytest.param(signal.SIGINT, _signal_group, id="ctrl-c"),
         pytest.param(signal.SIGTERM, _signal_driver, id="sigterm"),
-        pytest.param(signal.SIGTERM, _signal_group, id="sigterm to all"),
+        pytest.param(signal.SIGTERM, _signal_group, id="sigterm to all", marks=pytest.mark.chaos),
     ],
 )
 def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number, send):
@@ -287,7 +287,13 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number,
         assert curve == trial.intermediate_values
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, id="sigterm", marks=pytest.mark.chaos),
+    ],
+)
 def test_interrupting_while_ray_starts_is_not_lost(tmp_path, number):
     process = _start(tmp_path, *LONG)
     try:

@@ -1,6 +1,7 @@
 """What a sweep and a champion say of the flows that they have loaded, before anything is trained on them."""
 
 import csv
+import itertools
 import random
 import shlex
 from collections.abc import Callable
@@ -46,18 +47,18 @@ def remedy(line: str) -> list[str]:
 
 @pytest.fixture
 def said(command: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """What `sweep.py` prints of the table in `flows.csv`; it is stopped before it starts."""
+    """What `sweep.py` prints of the table in `flows.csv`; it is stopped before Ray starts."""
 
     def stop(*_: object) -> None:
         raise SweepError("stopped by the test")
 
     def run(*words: str) -> list[str]:
-        monkeypatch.setattr("unstuck.sweeps.run.preparation.make_vec", stop)
-        done = command(*SETTINGS, *words)
+        monkeypatch.setattr("unstuck.sweeps.run.sweep._open_sweep", stop)
+        done = command(*SETTINGS, "tracking=none", *words)
         assert done.code == 2
         lines = (done.out if "stopped by the test" in done.err else done.err).splitlines()
         assert [line.partition(":")[0] for line in lines[:1]] in (["Data"], ["sweep.py"])
-        return lines
+        return list(itertools.takewhile(lambda line: not line.startswith("Sweep "), lines))
 
     return run
 

@@ -153,6 +153,7 @@ def check_dead_ray(died: Sweep, daemon: str, evaluations: int = 4) -> None:
     died.check()
 
 
+@pytest.mark.chaos
 def test_raylet_killed(sweep: Maker) -> None:
     check_dead_ray(sweep(*TINY, "ppo.num_iterations=60", num_trials=2), "raylet/raylet")
 

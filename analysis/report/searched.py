@@ -39,7 +39,7 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
     seconds = sum(trial.seconds for trial in sweep.trials)
     seeds = counted(int(setting("sweep.seeds", 1)), "seed")
     items = [
-        f"{counted(len(sweep.counting), 'trial')} of {seeds}, {sweep.axis.describe_length(sweep.length)} "
+        f"{counted(len(sweep.feasible), 'trial')} of {seeds}, {sweep.axis.describe_length(sweep.length)} "
         f"each unless stopped; sampler {setting('sampler.name')}, scheduler {setting('scheduler.name')}.",
         f"Environment {setting('env.id')}"
         + (

@@ -91,13 +91,13 @@ def _works(found: Findings) -> list[Block]:
     ended = counts(sweep.trials)
     bad = [f"{ended[name]} {name}" for name in ("diverged", "stuck", "crashed") if name in ended]
     if bad:
-        items.append(f"Did not work: {listed(bad)} of {counted(len(sweep.counting), 'trial')}{could_not_run(sweep)}.")
+        items.append(f"Did not work: {listed(bad)} of {counted(len(sweep.feasible), 'trial')}{could_not_run(sweep)}.")
     return [Bullets(tuple(items))] if items else []
 
 
 def could_not_run(sweep: Sweep) -> str:
     """Return a phrase with the number of configurations that could not run; empty if there are none."""
-    count = len(sweep.trials) - len(sweep.counting)
+    count = len(sweep.trials) - len(sweep.feasible)
     return f"; {count} more could not run and do not count" if count else ""
 
 
@@ -125,7 +125,7 @@ def _ended(sweep: Sweep) -> list[Block]:
         )
     return [
         Table(
-            f"Outcomes of {counted(len(sweep.counting), 'trial')}" + could_not_run(sweep),
+            f"Outcomes of {counted(len(sweep.feasible), 'trial')}" + could_not_run(sweep),
             ("outcome", "trials", "which", "most frequent reasons"),
             tuple(rows),
             frozenset({1}),

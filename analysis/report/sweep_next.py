@@ -29,7 +29,7 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
     blocks += _arms(sweep, diagnoses, folder)
     completed = len(sweep.ranked(COMPLETED))
     if sweep.searched and completed < FEW * len(sweep.searched) and sweep.settings.get("sampler.name") != "points":
-        more, recorded = 2 * len(sweep.counting), recorded_words(sweep.settings, sweep.name, folder)
+        more, recorded = 2 * len(sweep.feasible), recorded_words(sweep.settings, sweep.name, folder)
         blocks += [
             Paragraph(
                 f"Search on: {completed} completed trials for {len(sweep.searched)} settings are few. The sampler goes "

@@ -21,7 +21,7 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
     matters = f"; {told}" if told else ""
     if reading := sweep.judgement:
         return f"{judgement_text(sweep, reading)}{_often(sweep)}{matters}."
-    words = f"Trial {best.number} is the best of {counted(len(sweep.counting), 'trial')}: {sweep.metric} "
+    words = f"Trial {best.number} is the best of {counted(len(sweep.feasible), 'trial')}: {sweep.metric} "
     words += give_or_take(best.value or 0.0, best.estimate.spread if best.estimate else None)
     words += f" over {counted(len(best.seeds), 'seed')}, as the search saw it"
     return f"{words}{_against_control(sweep, best)}{_others(sweep, best)}{matters}."

@@ -122,8 +122,8 @@ class Sweep:
         return sorted(chosen, key=lambda trial: -self.sign * (trial.value or 0.0))
 
     @property
-    def counting(self) -> list[Trial]:
-        """All trials except those whose configuration could not run."""
+    def feasible(self) -> list[Trial]:
+        """Trials whose configuration could run: all outcomes but infeasible, running trials too."""
         return [trial for trial in self.trials if trial.outcome != INFEASIBLE]
 
     @property

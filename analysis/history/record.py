@@ -12,6 +12,32 @@ from unstuck.rl import metrics
 ENV_STEPS = "env_steps"
 """Column of the table beside the metrics: environment steps done by the end of the iteration, where recorded."""
 
+POLICY_STD = "train/policy_std"
+"""Spread (standard deviation) of the policy's continuous actions, mean over their dimensions, where logged."""
+
+CLIP_RANGE = "train/clip_range"
+"""Clip range in force, where logged: with a schedule it changes along the run."""
+
+ENTROPY_COEF = "train/entropy_coef"
+"""Coefficient of the entropy bonus in force, where logged."""
+
+ENTROPY_BONUS = "train/entropy_bonus"
+"""Entropy times a coefficient that was not recorded: what skrl, TorchRL and Brax log. The sign is the entropy's."""
+
+TOTAL_LOSS = "train/loss"
+"""Loss of the whole update: policy's and value's, weighted, less the entropy bonus; of unknown make-up."""
+
+EPISODE_LENGTH = "train/episode_length"
+EVAL_LENGTH = "eval/episode_length"
+SUCCESS_RATE = "train/success_rate"
+EVAL_SUCCESS_RATE = "eval/success_rate"
+
+LOGGED_ELSEWHERE = (
+    *(ENV_STEPS, POLICY_STD, CLIP_RANGE, ENTROPY_COEF, ENTROPY_BONUS, TOTAL_LOSS),
+    *(EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE),
+)
+"""Columns that other programs log and `rl.metrics` does not name."""
+
 _SEED = re.compile(r"/seed_(\d+)$")
 
 
@@ -28,7 +54,12 @@ class History:
         tags: MLflow's tags: `outcome`, `reason`, `sweep`, `trial`; empty for files.
         comments: Comments of the owner behind settings in a file, by dotted path.
         remarks: Notes on the reading: units converted, columns not understood.
-        dialect: Program whose names the run's settings have: `unstuck`, `sb3`, `cleanrl` or `plain`.
+        dialect: Program whose names the run's settings have: `unstuck`, `sb3`, `cleanrl`, `plain` and others; see
+            `analysis.history.names`.
+        unrecognised: Columns or tags that were mapped to nothing although their names sound like a metric that the
+            table lacks: something that matters may stand there. Other columns left out stand in `remarks`.
+        read_as: One line on how the run was read: whose names, what counts as a step, the iterations found, and which
+            columns became which metric. Empty for runs that the project itself recorded.
     """
 
     name: str
@@ -39,6 +70,8 @@ class History:
     comments: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     dialect: str = "unstuck"
+    unrecognised: tuple[str, ...] = ()
+    read_as: str = ""
 
     def has(self, *names: str) -> bool:
         """True if each of the named metrics was recorded at least once."""

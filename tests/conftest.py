@@ -1,8 +1,10 @@
+import contextlib
+import io
 import os
 import secrets
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +70,13 @@ class Done:
 
 
 class Command:
-    """Runs the project's commands in this process, as a user does in `folder`."""
+    """Runs the project's commands in this process, as a user does in `folder`.
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._monkeypatch, self._capfd = folder, monkeypatch, capfd
+    What is printed is read from `capfd`; without it, for longer than one test, from `sys.stdout` and `sys.stderr`.
+    """
+
+    def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str] | None = None) -> None:
+        self.folder, self._capfd = folder, capfd
 
     def __call__(self, *arguments: str) -> Done:
         """`python sweep.py ARGUMENTS`."""
@@ -92,24 +97,62 @@ class Command:
         return self._run("analysis", main, arguments)
 
     def _run(self, program: str, main: Callable[[], int | None], arguments: tuple[str, ...]) -> Done:
-        self._monkeypatch.setattr(sys, "argv", [program, *arguments])
-        self._monkeypatch.chdir(self.folder)
-        self._monkeypatch.setenv("COLUMNS", "200")
-        self._capfd.readouterr()
         before = dict(os.environ)
-        try:
-            code = main() or 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 1
-        finally:
-            left = dict(os.environ)
-            # A process of its own would take what it sets along: HYDRA_FULL_ERROR, RAY_..., NO_PROXY.
-            os.environ.clear()
-            os.environ.update(before)
-        return Done(code, *self._capfd.readouterr(), left)
+        with pytest.MonkeyPatch.context() as patch, self._printed() as read:
+            patch.setattr(sys, "argv", [program, *arguments])
+            patch.chdir(self.folder)
+            patch.setenv("COLUMNS", "200")
+            try:
+                code = main() or 0
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else 1
+            finally:
+                left = dict(os.environ)
+                # A process of its own would take what it sets along: HYDRA_FULL_ERROR, RAY_..., NO_PROXY.
+                os.environ.clear()
+                os.environ.update(before)
+            return Done(code, *read(), left)
+
+    @contextlib.contextmanager
+    def _printed(self) -> Iterator[Callable[[], tuple[str, str]]]:
+        """Reads what has been printed since the block began."""
+        if self._capfd:
+            self._capfd.readouterr()
+            yield self._capfd.readouterr
+            return
+        with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+            yield lambda: (out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Command:
     """The project's commands, run in this process in `tmp_path`: see `Command`."""
-    return Command(tmp_path, monkeypatch, capfd)
+    return Command(tmp_path, capfd)
+
+
+@pytest.fixture(scope="module")
+def module_command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The same for all tests of a module, in a folder of the module's own."""
+    return Command(tmp_path_factory.mktemp("module"))
+
+
+@contextlib.contextmanager
+def no_ray() -> Iterator[None]:
+    """Sweeps train their trials in this process, for tests of what is before and after Ray: see `in_process`."""
+    import torch
+
+    from tests.in_process import tune_trials
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker: the same numbers, bit for bit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unstuck.sweeps.run.sweep.tune_trials", tune_trials)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def without_ray() -> Iterator[None]:
+    """See `no_ray`."""
+    with no_ray():
+        yield

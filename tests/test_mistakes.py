@@ -167,6 +167,7 @@ def test_one_seed_has_no_spread_on_record() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_ray")
 def test_one_seed_shows_no_spread(command: Command) -> None:
     small = ("data.num_flows=2000", "ppo.num_iterations=4", "ppo.eval_every=1", "ppo.num_steps=32")
     words = (*small, "ppo.minibatch_size=64", "scheduler=none", "tracking=none", "sweep.num_trials=1", "sweep.name=one")

@@ -22,7 +22,6 @@ import sqlalchemy
 import unstuck.analysis.report.sweep  # noqa: F401  # likewise
 from unstuck.records.errors import SweepError
 from unstuck.rl.config import EnvConfig, PPOConfig
-from unstuck.rl.data import FlowData
 from unstuck.sweeps.audit.audit import audit
 from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.config.settings import (
@@ -34,8 +33,8 @@ from unstuck.sweeps.config.settings import (
     SweepConfig,
 )
 from unstuck.sweeps.run import sweep as run
-from unstuck.sweeps.run.driver import Driver
-from unstuck.sweeps.worker.training import Training
+
+from tests.in_process import tune_trials
 
 CONFIG = SweepConfig(
     sweep=StudyConfig(name="tiny", metric="eval/episode_return", num_trials=4, seeds=2, control=False),
@@ -48,19 +47,6 @@ CONFIG = SweepConfig(
     scheduler=SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0.0),
     health=HealthConfig(enabled=False),
 )
-
-
-def tune(config: SweepConfig, data: FlowData | None, slots: int, driver: Driver, *_: Any) -> None:
-    """In Ray Tune's place: one period of each running trial in turn."""
-    running: dict[int, Training] = {}
-    while True:
-        while len(running) < slots and (assignment := driver.propose()):
-            running[assignment.number] = Training(assignment, data)
-        if not running:
-            return
-        for number, training in list(running.items()):
-            if driver.receive(number, training.next_period(), training.take_notes()):
-                del running[number]
 
 
 def in_fork(log: Path, action: Callable[[], int]) -> int:
@@ -95,7 +81,7 @@ def sweep(folder: Path, slots: int, name: str = "tiny", resume: bool = False, ki
             os.kill(os.getpid(), signal.SIGKILL)
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
-    run.tune_trials = tune
+    run.tune_trials = tune_trials
     config = replace(
         CONFIG,
         sweep=replace(CONFIG.sweep, name=name, folder=str(folder)),

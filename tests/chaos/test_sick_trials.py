@@ -1,5 +1,6 @@
 """Trials that cannot go well: each ends with its outcome and its reason, and the others are none the worse."""
 
+import json
 from collections.abc import Callable
 from itertools import count
 
@@ -9,6 +10,7 @@ from unstuck.rl.learner import Member
 from unstuck.rl.seeding import member_seeds
 
 from tests.chaos.harness import ON_GYM, TINY, Sweep
+from tests.conftest import Command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 Maker = Callable[..., Sweep]
@@ -36,11 +38,14 @@ def seed_with_odd_lanes_in_one_member() -> int:
     raise AssertionError
 
 
-def test_losses_turn_not_finite_in_one_member_only(sweep: Maker) -> None:
-    sick = sweep(*hostile("OddNotFinite"), f"sweep.seed={seed_with_odd_lanes_in_one_member()}", num_trials=3)
-    assert "of member 1 is nan at iteration 4" in sick.start().complete_none()
-    assert sick.outcomes() == {"diverged": 3}
-    sick.check()
+def test_losses_turn_not_finite_in_one_member_only(command: Command, without_ray: None) -> None:
+    seed = f"sweep.seed={seed_with_odd_lanes_in_one_member()}"
+    done = command(*hostile("OddNotFinite"), seed, "sweep.num_trials=3", "sweep.name=tiny")
+    assert done.code == 1, done.err
+    assert "of member 1 is nan at iteration 4" in done.out
+    assert "3 trials: 3 diverged" in done.out
+    audited = json.loads(command.sweeps("audit", "tiny", "--json").out)
+    assert audited == {"sweep": "tiny", "trials": 3, "open": [], "findings": []}
 
 
 @pytest.mark.chaos

@@ -45,7 +45,7 @@ def dump(store: Path, ids: set[str]) -> list[tuple[object, ...]]:
         ]
 
 
-def test_two_sweeps_of_one_name_on_one_server_never_touch_each_other(command, tmp_path):
+def test_two_sweeps_of_one_name_on_one_server_never_touch_each_other(command, tmp_path, without_ray):
     mlflow = tmp_path / "mlflow.db"
     stores = (f"tracking.mlflow_url=sqlite:///{mlflow}",)
     first = command(*TINY, *stores, "sweep.name=same", "sweep.folder=ann")

@@ -1,7 +1,5 @@
 """Trials that all crash, in a folder full of names that are ours; then their cause is mended, and they run again."""
 
-import contextlib
-import io
 import json
 import shlex
 import sys
@@ -13,9 +11,9 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from unstuck.sweeps.__main__ import main
 
 import sweep
+from tests.conftest import Command, no_ray
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -66,16 +64,10 @@ class Call:
     differences: list[dict[str, object]]
 
 
-def call(folder: Path, *arguments: str) -> Call:
-    sys.argv[1:] = [*SETTINGS, *arguments]
-    printed, audited = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        try:
-            code = sweep.main()
-        except SystemExit as refusal:
-            code = int(refusal.code or 0)
-    with contextlib.redirect_stdout(audited):
-        main(["audit", "mine", "--json"])
+def call(command: Command, *arguments: str) -> Call:
+    done = command(*SETTINGS, *arguments)
+    audited = command.sweeps("audit", "mine", "--json")
+    folder = command.folder
     study = optuna.load_study(study_name="mine", storage=f"sqlite:///{folder}/runs/optuna.db")
     client = MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
     experiment = client.get_experiment_by_name("unstuck")
@@ -84,29 +76,29 @@ def call(folder: Path, *arguments: str) -> Call:
     children = {int(run.data.tags["trial"]): run for run in runs if "trial" in run.data.tags}
     (parent,) = (run for run in runs if "trial" not in run.data.tags)
     assert len(children) == len(runs) - 1
-    differences = json.loads(audited.getvalue())["findings"]
-    return Call(code, printed.getvalue(), study.trials, parent, children, differences)
+    differences = json.loads(audited.out)["findings"]
+    return Call(done.code, done.out, study.trials, parent, children, differences)
 
 
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Call, Call]]:
-    """The sweep that fails, and the call that goes on with it once the environment works."""
-    folder, modules = tmp_path_factory.mktemp("caller"), tmp_path_factory.mktemp("modules")
+def calls(module_command: Command, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Call, Call]]:
+    """The sweep that fails, and the call that goes on with it, without Ray, once the environment works."""
+    modules = tmp_path_factory.mktemp("modules")
     for name in HOSTILE:
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text("raise ImportError('this one is not ours')\n")
+        file = module_command.folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("raise ImportError('this one is not ours')\n")
     (modules / "licensed_bandit.py").write_text(ENVIRONMENT)
     (modules / "broken").touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
         patch.syspath_prepend(modules)
-        patch.setenv("COLUMNS", "200")
         for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             patch.setenv(name, "1")
-        patch.setattr(sys, "argv", ["sweep.py"])
-        failed = call(folder, "sweep.name=mine")
+        failed = call(module_command, "sweep.name=mine")
         (modules / "broken").unlink()
-        yield failed, call(folder, "resume=mine", "retry=crashed")
+        with no_ray():
+            mended = call(module_command, "resume=mine", "retry=crashed")
+        yield failed, mended
 
 
 def test_workers_import_what_the_driver_imports(calls: tuple[Call, Call]) -> None:

@@ -146,3 +146,9 @@ def test_two_unnamed_sweeps_in_one_second_have_two_names(tmp_path, command, no_t
     assert len(names) == 2
     assert all(name.startswith("quickstart-20260131-174505-") for name in names)
     assert sorted(optuna.get_all_study_names(f"sqlite:///{tmp_path}/runs/optuna.db")) == names
+
+
+def test_rungs_that_stop_nobody_are_told(command, no_trials):
+    rungs = ("ppo.num_iterations=6", "ppo.eval_every=2", "scheduler.grace_iterations=2")
+    said = command(*FEW, *rungs, "sweep.name=mine", "tracking=none").out
+    assert "asha stops nobody: its first rung, iteration 2, does not lie before a trial's last three" in said

@@ -4,7 +4,6 @@
 64, 512 and 192 steps, so that they do 32, 4 and 11 updates.
 """
 
-import subprocess
 from pathlib import Path
 
 import optuna
@@ -14,7 +13,8 @@ from unstuck.rl import metrics
 from unstuck.rl.learner import Learner
 from unstuck.sweeps.__main__ import main
 
-from tests.sweeps_tests.run.test_sweep import _command, _environment, _runs, _study
+from tests.conftest import Command, no_ray
+from tests.sweeps_tests.run.test_sweep import _runs, _study
 
 WIDE = [
     "+experiment=quickstart",
@@ -40,21 +40,20 @@ STEPS = {0: [512, 1024, 1536, 2048], 1: [512, 1024, 1536, 2048], 2: [576, 1152, 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-def _sweep(folder: Path, *overrides: str) -> str:
-    done = subprocess.run(
-        _command(*WIDE, *overrides), cwd=folder, env=_environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def _sweep(command: Command, *overrides: str) -> str:
+    with no_ray():
+        done = command(*WIDE, *overrides)
+    assert done.code == 0, done.out + done.err
+    return done.out
 
 
 @pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+def wide(module_command: Command) -> tuple[Path, str, str]:
     """The sweep's folder, what it printed, and what a resume with one point more printed, which ran one trial more."""
-    folder = tmp_path_factory.mktemp("wide")
-    first = _sweep(folder, "sweep.name=wide", "sweep.num_trials=3", f"sampler.points=[{POINTS}]")
+    first = _sweep(module_command, "sweep.name=wide", "sweep.num_trials=3", f"sampler.points=[{POINTS}]")
     new = "{ppo: {num_steps: 64, entropy_coef: 0.01}}"
-    return folder, first, _sweep(folder, "resume=wide", "sweep.num_trials=4", f"sampler.points=[{new}, {POINTS}]")
+    resumed = _sweep(module_command, "resume=wide", "sweep.num_trials=4", f"sampler.points=[{new}, {POINTS}]")
+    return module_command.folder, first, resumed
 
 
 def test_trials_end_at_the_first_evaluation_past_the_budget_and_say_so(wide: tuple[Path, str, str]) -> None:

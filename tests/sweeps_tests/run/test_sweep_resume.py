@@ -15,23 +15,9 @@ from unstuck.records.files import checkpoint_file, read_records, scratch_file
 from unstuck.sweeps.audit.audit import audit
 from unstuck.sweeps.config.find import find_sweep
 
-ROOT = Path(__file__).parents[3]
-SMALL = [
-    "+experiment=quickstart",
-    "data.num_flows=2000",
-    "ppo.num_iterations=12",
-    "ppo.eval_every=2",
-    "ppo.num_steps=32",
-    "ppo.minibatch_size=64",
-    "scheduler.grace_iterations=4",
-    "scheduler.reduction_factor=2",
-    "health.stuck_grace_iterations=6",
-    "sampler.num_startup_trials=2",
-    "sweep.seeds=2",
-    "resources.cpus=1",  # with one worker the order of arrival is the same, so all decisions are
-]
-NUM_TRIALS = 6
+from tests.sweeps_tests.conftest import ROOT, SMALL, FinishedSweep
 
+NUM_TRIALS = FinishedSweep.num_trials
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
@@ -87,10 +73,12 @@ class Accident:
 
 @pytest.fixture(scope="module")
 def accident(tmp_path_factory):
-    """Kills the driver of one sweep in the midst of its third trial, and goes on with it; another is left alone."""
+    """Kills the driver of a sweep in the midst of its third trial, and goes on with it.
+
+    Another sweep starts at the same time in the same fresh folder, and is not harmed.
+    """
     folder = tmp_path_factory.mktemp("accident")
-    alone = _start(folder, f"sweep.num_trials={NUM_TRIALS}", "sweep.name=alone")
-    _wait_for(lambda: _trials(folder, "alone"))
+    beside = _start(folder, "sweep.num_trials=1", "sweep.name=beside")
     killed = _start(folder, "sweep.num_trials=4", "sweep.name=killed")
     try:
         _wait_for(lambda: checkpoint_file(folder / "runs/killed", 2).exists())
@@ -100,36 +88,41 @@ def accident(tmp_path_factory):
         assert before.count("RUNNING") == 1
         scratch = Path(json.loads(scratch_file(folder / "runs/killed").read_text())["path"])
         assert scratch.is_dir()
+        code, printed = _finish(beside)
+        assert code == 0, printed
         code, resumed = _finish(_start(folder, f"sweep.num_trials={NUM_TRIALS}", "resume=killed"))
         assert code == 0, resumed
-        code, printed = _finish(alone)
-        assert code == 0, printed
     finally:
         killed.kill()
-        alone.kill()
+        beside.kill()
     return Accident(folder, resumed, scratch)
 
 
-def test_an_interrupted_sweep_ends_as_one_left_alone(accident):
-    alone, killed = (_trials(accident.folder, name) for name in ("alone", "killed"))
+def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
+    alone, killed = _trials(finished_sweep.folder, "finished"), _trials(accident.folder, "killed")
     assert len(alone) == NUM_TRIALS
     assert [_story(trial) for trial in killed] == [_story(trial) for trial in alone]
     for number in range(NUM_TRIALS):
         one, other = (
             [
                 {name: value for name, value in record.metrics.items() if not name.startswith("effective/")}
-                for record in read_records(accident.folder / "runs" / name, number)
+                for record in read_records(folder, number)
             ]
-            for name in ("alone", "killed")
+            for folder in (finished_sweep.own_folder, accident.folder / "runs/killed")
         )
         assert one == other  # every metric, bit for bit
     assert "resumed_from" in killed[2].user_attrs
     assert "trials 2 go on" in accident.resumed
 
 
-def test_every_record_agrees_afterwards(accident):
-    for name in ("alone", "killed"):
-        found = audit(find_sweep(name, accident.folder / "runs"))
+def test_two_sweeps_that_start_at_once_in_a_fresh_folder_have_their_trials(accident):
+    assert [len(_trials(accident.folder, name)) for name in ("beside", "killed")] == [1, NUM_TRIALS]
+
+
+def test_every_record_agrees_afterwards(accident, finished_sweep):
+    sweeps = [(name, accident.folder / "runs") for name in ("beside", "killed")]
+    for name, runs in (*sweeps, ("finished", finished_sweep.runs)):
+        found = audit(find_sweep(name, runs))
         assert found.is_clean, "\n".join(found.describe())
 
 
@@ -138,20 +131,21 @@ def test_nothing_is_left_of_the_killed_process(accident):
     assert not list((accident.folder / "runs").glob("*/scratch"))
 
 
-def test_nothing_left_to_do_is_said_and_exits_with_0(accident):
+def test_nothing_left_to_do_is_said_and_exits_with_0(accident, command):
     before = [_story(trial) for trial in _trials(accident.folder, "killed")]
-    code, printed = _finish(_start(accident.folder, f"sweep.num_trials={NUM_TRIALS}", "resume=killed"))
-    assert code == 0
-    assert f"Nothing left to do: all {NUM_TRIALS} trials have ended" in printed
-    assert "Traceback" not in printed
+    command.folder = accident.folder
+    done = command(*SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed")
+    assert (done.code, done.err) == (0, "")
+    assert f"Nothing left to do: all {NUM_TRIALS} trials have ended" in done.out
     assert [_story(trial) for trial in _trials(accident.folder, "killed")] == before
     assert audit(find_sweep("killed", accident.folder / "runs")).is_clean
 
 
-def test_what_would_mean_nothing_is_refused_in_one_line(accident):
-    code, printed = _finish(_start(accident.folder, "resume=killed", "sweep.seed=7"))
-    assert code == 2
-    assert printed == (
+def test_what_would_mean_nothing_is_refused_in_one_line(accident, command):
+    command.folder = accident.folder
+    done = command(*SMALL, "resume=killed", "sweep.seed=7")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
         "sweep.py: error: sweep.seed must be what the sweep was started with, 0, got 7: trials with another one do not "
         "compare; resume it as it was, or start a new sweep\n"
     )

@@ -29,12 +29,11 @@ from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.learner import Learner
-from unstuck.rl.machine import require_machine
+from unstuck.rl.machine import one_thread, require_machine
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.rollout import Rollout
 from unstuck.rl.seeding import evaluation_seed, member_seeds
-from unstuck.rl.threads import one_thread
 
 EAGER = PPOConfig(num_iterations=10**9, eval_every=10**9)
 COMPILED = replace(EAGER, compile=True)

@@ -29,11 +29,11 @@ def compiled(step: Step) -> Step:
     programs: dict[tuple[Any, ...], Step] = {}
 
     def run(
-        networks: ActorCritic, adam: Adam, hyper: Any, batch: Any, active: Tensor, *switches: bool
+        networks: ActorCritic, adam: Adam, hyper: Any, batch: Any, active: Tensor, switches: tuple[bool, ...]
     ) -> tuple[Tensor, Tensor]:
         of_adam = (adam.eps, adam.exp_avg, adam.exp_avg_sq, adam.steps)
         tensors = [networks.parameters, *of_adam, active, *vars(hyper).values(), *vars(batch).values()]
-        layout = (networks.layout, networks.parameters.dtype, batch.observations.shape, *switches)
+        layout = (networks.layout, networks.parameters.dtype, batch.observations.shape, switches)
         if layout not in programs:
             programs[layout] = _program(_flat(step, networks, adam, hyper, batch, switches), tensors)
         return programs[layout](*tensors)
@@ -51,13 +51,12 @@ def _flat(
 ) -> Step:
     """Return the step as a function of a flat list of tensors."""
 
-    def flat(
-        parameters: Tensor, eps: Tensor, m: Tensor, v: Tensor, steps: Tensor, active: Tensor, *others: Tensor
-    ) -> Any:
+    def flat(*tensors: Tensor) -> Any:
+        parameters, eps, exp_avg, exp_avg_sq, steps, active, *others = tensors
         size = len(vars(hyper))
         of_hyper, of_batch = type(hyper)(*others[:size]), type(batch)(*others[size:])
-        of_adam = adam.with_tensors(parameters, eps, m, v, steps)
-        return step(networks.with_parameters(parameters, _tanh), of_adam, of_hyper, of_batch, active, *switches)
+        of_adam = adam.with_tensors(parameters, eps, exp_avg, exp_avg_sq, steps)
+        return step(networks.with_parameters(parameters, _tanh), of_adam, of_hyper, of_batch, active, switches)
 
     return flat
 

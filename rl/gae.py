@@ -1,7 +1,21 @@
 """Generalised advantage estimation (Schulman et al. 2016, equations 11 to 16)."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
+
+class Discounts(NamedTuple):
+    """Weights of what comes later, one for each member: gamma of rewards, gae_lambda of temporal differences.
+
+    Attributes:
+        gamma: Discount of the reward one step later, `[P, 1]`.
+        gae_lambda: Weight of the temporal difference one step later, beside gamma, `[P, 1]`.
+    """
+
+    gamma: Tensor
+    gae_lambda: Tensor
 
 
 def generalized_advantages(
@@ -10,7 +24,7 @@ def generalized_advantages(
     next_values: Tensor,
     terminated: Tensor,
     truncated: Tensor,
-    discounts: tuple[Tensor, Tensor],
+    discounts: Discounts,
 ) -> Tensor:
     """Compute the advantages `[P, T, N]` of a rollout in which episodes may end.
 
@@ -25,7 +39,7 @@ def generalized_advantages(
             observation of an episode truncated at t. Ignored where the episode terminated.
         terminated: bool `[P, T, N]`, the episode ended by itself after the action at t.
         truncated: bool `[P, T, N]`, the episode was cut off after the action at t.
-        discounts: gamma and gae_lambda, each `[P, 1]`.
+        discounts: gamma and gae_lambda of each member.
 
     Returns:
         Advantages `[P, T, N]`. The sum of advantages and `values` are the lambda-returns, the targets of the critic.

@@ -15,18 +15,16 @@ from unstuck.rl import metrics, ppo
 from unstuck.rl.adam import Adam
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import PPOConfig, require
-from unstuck.rl.device import torch_device
 from unstuck.rl.distributions import distribution_over
 from unstuck.rl.envs import Actions, Evaluator, LaneEnv
 from unstuck.rl.envs.lanes import LaneVectorEnv
-from unstuck.rl.gae import generalized_advantages
-from unstuck.rl.machine import require_machine
+from unstuck.rl.gae import Discounts, generalized_advantages
+from unstuck.rl.machine import one_thread, require_machine, torch_device
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
 from unstuck.rl.ppo import Batch, Hyperparameters
 from unstuck.rl.rollout import Rollout, Steps
 from unstuck.rl.seeding import as_int, child
-from unstuck.rl.threads import one_thread
 from unstuck.rl.value_probe import ValueFloor
 
 Metrics = dict[str, npt.NDArray[np.float64]]
@@ -282,7 +280,7 @@ class Learner:
             next_values,
             rollout.terminated,
             rollout.truncated,
-            (self.hyper.gamma, self.hyper.gae_lambda),
+            Discounts(self.hyper.gamma, self.hyper.gae_lambda),
         )
         returns = (advantages + values).flatten(1)
         self.return_normalizer.update(returns)
@@ -311,7 +309,7 @@ class Learner:
         result = {metrics.EXPLAINED_VARIANCE: _explained_variance(values.flatten(1), returns)}
         if self._evaluates_after(self.iteration + 1):
             ends = (rollout.terminated, rollout.truncated)
-            to_the_end = (self.hyper.gamma, torch.ones_like(self.hyper.gae_lambda))
+            to_the_end = Discounts(self.hyper.gamma, torch.ones_like(self.hyper.gae_lambda))
             monte_carlo = values + generalized_advantages(rollout.rewards, values, next_values, *ends, to_the_end)
             result[metrics.EXPLAINED_VARIANCE_MC] = _explained_variance(values.flatten(1), monte_carlo.flatten(1))
             targets = torch.stack([returns.view_as(values), monte_carlo, rollout.rewards], dim=-1)

@@ -1,12 +1,14 @@
-"""Check that the machine has what the settings need for training."""
+"""Check that the machine has what the settings need for training; choose torch's device, and limit torch's threads."""
 
 import os
 import shutil
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from unstuck.rl.config import PPOConfig, require
-from unstuck.rl.device import torch_device
 
 
 def require_machine(config: PPOConfig) -> None:
@@ -14,6 +16,35 @@ def require_machine(config: PPOConfig) -> None:
     torch_device(config.device)
     if config.compile:
         _require_compiler()
+
+
+def torch_device(name: str) -> torch.device:
+    """Return the torch device for the name `cpu` or `cuda`.
+
+    Raises:
+        ConfigError: For `cuda` where torch can use no GPU.
+    """
+    require(
+        name != "cuda" or torch.cuda.is_available(),
+        "ppo.device=cuda needs a GPU that torch can use, got none; set ppo.device=cpu, or install a build of torch for "
+        "this GPU",
+    )
+    return torch.device(name)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Limit torch to one thread inside the block or the decorated function; restore the number afterwards.
+
+    With several threads torch cuts long sums into as many parts, which round differently; and two threads on small
+    matrices spend their time waiting for each other. Use more cores by training more learners.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _require_compiler() -> None:

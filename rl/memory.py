@@ -4,9 +4,9 @@ from itertools import pairwise
 from math import prod
 
 from unstuck.rl.config import PPOConfig
-from unstuck.rl.device import torch_device
 from unstuck.rl.distributions import distribution_over
 from unstuck.rl.envs import LaneEnv
+from unstuck.rl.machine import torch_device
 
 _FLOAT = 4
 _PARAMETER_COPIES = 10

@@ -6,7 +6,7 @@ members, so the gradient of a member does not depend on the number of members.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -114,6 +114,34 @@ def _select_members(columns: _Columns, members: slice) -> _Columns:
     return replace(columns, **{field.name: getattr(columns, field.name)[members] for field in fields(columns)})
 
 
+class Switches(NamedTuple):
+    """Choices between formulas of `minibatch_step`, alike for all members.
+
+    Attributes:
+        normalize_advantage: True to divide advantages by their spread in the minibatch.
+        clips_values: True if a member has a finite `clip_range_vf`.
+    """
+
+    normalize_advantage: bool
+    clips_values: bool
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Members that take their steps together: networks, optimiser, settings, and generators that order the samples."""
+
+    networks: ActorCritic
+    adam: Adam
+    hyper: Hyperparameters
+    generators: Sequence[np.random.Generator]
+
+    def select_members(self, members: slice) -> "_Members":
+        """Return a slice of the members, which shares parameters, moments and generators with the present ones."""
+        networks = self.networks.select_members(members)
+        adam = self.adam.select_members(members, networks.parameters)
+        return _Members(networks, adam, self.hyper.select_members(members), self.generators[members])
+
+
 def update(
     networks: ActorCritic,
     adam: Adam,
@@ -138,36 +166,24 @@ def update(
     Returns:
         Metrics `[P]` by name, averaged over the minibatches that moved the member. `grad_norm` is before clipping.
     """
+    together = _Members(networks, adam, hyper, generators)
     if not config.compile:
-        return _epochs(minibatch_step, networks, adam, batch, hyper, config, generators)
-    step, each = compiled(minibatch_step), []
-    for member, generator in enumerate(generators):
-        one = slice(member, member + 1)
-        own = networks.select_members(one)
-        own_adam = adam.select_members(one, own.parameters)
-        each.append(
-            _epochs(step, own, own_adam, batch.select_members(one), hyper.select_members(one), config, [generator])
-        )
+        return _epochs(minibatch_step, together, batch, config)
+    step, alone = compiled(minibatch_step), [slice(member, member + 1) for member in range(len(generators))]
+    each = [_epochs(step, together.select_members(one), batch.select_members(one), config) for one in alone]
     return {name: torch.cat([measured[name] for measured in each]) for name in MEASURED}
 
 
-def _epochs(
-    step: Step,
-    networks: ActorCritic,
-    adam: Adam,
-    batch: Batch,
-    hyper: Hyperparameters,
-    config: PPOConfig,
-    generators: Sequence[np.random.Generator],
-) -> dict[str, Tensor]:
+def _epochs(step: Step, members: _Members, batch: Batch, config: PPOConfig) -> dict[str, Tensor]:
     """Run the passes of `update` for members that step together."""
-    switches = config.normalize_advantage, bool(hyper.clip_range_vf.isfinite().any())
+    networks, adam, hyper = members.networks, members.adam, members.hyper
+    switches = Switches(config.normalize_advantage, bool(hyper.clip_range_vf.isfinite().any()))
     active = torch.ones_like(hyper.target_kl, dtype=torch.bool)
     moved, measured = [], []
     for _ in range(config.num_epochs):
-        order = torch.from_numpy(np.stack([generator.permutation(config.batch_size) for generator in generators]))
-        for part in batch.shuffled(order.to(active.device)).minibatches(config.minibatch_size):
-            active, values = step(networks, adam, hyper, part, active, *switches)
+        orders = np.stack([generator.permutation(config.batch_size) for generator in members.generators])
+        for part in batch.shuffled(torch.from_numpy(orders).to(active.device)).minibatches(config.minibatch_size):
+            active, values = step(networks, adam, hyper, part, active, switches)
             moved.append(active[:, 0])
             measured.append(values)
         del part  # or this epoch's samples would stay in memory beside the next one's
@@ -182,8 +198,7 @@ def minibatch_step(
     hyper: Hyperparameters,
     batch: Batch,
     active: Tensor,
-    normalize_advantage: bool,
-    clips_values: bool,
+    switches: Switches,
 ) -> tuple[Tensor, Tensor]:
     """Take one gradient step on one minibatch (loss, gradient, clip, Adam); return active members and metrics.
 
@@ -193,8 +208,7 @@ def minibatch_step(
         hyper: Per-member settings in force.
         batch: The minibatch.
         active: Members that have not stopped, bool `[P, 1]`.
-        normalize_advantage: True to divide advantages by their spread in the minibatch.
-        clips_values: True if a member has a finite `clip_range_vf`.
+        switches: Choices between formulas.
 
     Returns:
         Members that took the step, bool `[P, 1]`, and measurements, `[len(MEASURED), P]`.
@@ -205,7 +219,7 @@ def minibatch_step(
     entropy = entropies.mean(-1)
 
     advantages = batch.advantages
-    if normalize_advantage:
+    if switches.normalize_advantage:
         mean, std = advantages.mean(-1, keepdim=True), advantages.std(-1, keepdim=True)
         advantages = (advantages - mean) / (std + 1e-8)
 
@@ -216,7 +230,7 @@ def minibatch_step(
     policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean(-1)
 
     errors = (values - batch.targets).square()
-    if clips_values:
+    if switches.clips_values:
         move = torch.clamp(values - batch.predictions, -hyper.clip_range_vf, hyper.clip_range_vf)
         pessimistic = torch.maximum(errors, (batch.predictions + move - batch.targets).square())
         errors = torch.where(hyper.clip_range_vf.isfinite(), pessimistic, errors)

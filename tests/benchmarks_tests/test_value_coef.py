@@ -9,7 +9,7 @@ import torch
 from unstuck.rl import metrics
 from unstuck.rl.adam import Adam
 from unstuck.rl.config import PPOConfig
-from unstuck.rl.gae import generalized_advantages
+from unstuck.rl.gae import Discounts, generalized_advantages
 
 from benchmarks.value_coef import tables
 from benchmarks.value_coef.critic import independent
@@ -196,7 +196,7 @@ def test_an_exact_critic_explains_what_the_formula_says(gamma, gae_lambda, share
         rewards[0, step] = torch.from_numpy(reward)
     values[0, steps] = torch.from_numpy(seen[:, 0]) * share**0.5
     never = torch.zeros(rewards.shape, dtype=torch.bool)
-    discounts = (torch.tensor([[gamma]]), torch.tensor([[gae_lambda]]))
+    discounts = Discounts(torch.tensor([[gamma]]), torch.tensor([[gae_lambda]]))
     advantages = generalized_advantages(rewards, values[:, :-1], values[:, 1:], never, never, discounts)
     foreseen = 1 - advantages.var() / (advantages + values[:, :-1]).var()
     assert rewards.var().item() == pytest.approx(1, rel=0.03)

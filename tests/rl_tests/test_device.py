@@ -9,10 +9,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from unstuck.rl import measures as diagnostics
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
-from unstuck.rl.device import torch_device
 from unstuck.rl.distributions import Categorical, DiagonalGaussian, MultiCategorical
 from unstuck.rl.errors import ConfigError
-from unstuck.rl.gae import generalized_advantages
+from unstuck.rl.gae import Discounts, generalized_advantages
+from unstuck.rl.machine import torch_device
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
@@ -68,7 +68,7 @@ def test_statistics_stay_on_their_device(strict):
     hyper = Hyperparameters.stack_settings([CONFIG] * 2).to_device(META)
     rows = torch.zeros(2, 6, 4, 5, device=META)
     values, ends = rows[..., 0], rows[..., 0].bool()
-    advantages = generalized_advantages(values, values, values, ends, ends, (hyper.gamma, hyper.gae_lambda))
+    advantages = generalized_advantages(values, values, values, ends, ends, Discounts(hyper.gamma, hyper.gae_lambda))
     normalizer, returns = ObservationNormalizer(2, 5, META), ReturnNormalizer("running", 2, META)
     normalizer.moments.update(rows.flatten(1, 2))
     returns.update(advantages.flatten(1))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from unstuck.rl.gae import generalized_advantages
+from unstuck.rl.gae import Discounts, generalized_advantages
 
 GAMMA, LAMBDA = 0.9, 0.8
 
@@ -10,7 +10,7 @@ def _gae(rewards, values, next_values, terminated, truncated, gamma=GAMMA, lam=L
     def lane(x, dtype):
         return torch.tensor(x, dtype=dtype).view(1, -1, 1)
 
-    discounts = (torch.tensor([[gamma]], dtype=torch.float64), torch.tensor([[lam]], dtype=torch.float64))
+    discounts = Discounts(torch.tensor([[gamma]], dtype=torch.float64), torch.tensor([[lam]], dtype=torch.float64))
     result = generalized_advantages(
         lane(rewards, torch.float64),
         lane(values, torch.float64),
@@ -81,7 +81,7 @@ def test_nan_value_behind_a_termination_is_ignored():
 def test_each_member_uses_its_own_discounts():
     rewards = torch.ones(2, 3, 1)
     zeros, never = torch.zeros(2, 3, 1), torch.zeros(2, 3, 1, dtype=torch.bool)
-    discounts = (torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [1.0]]))
+    discounts = Discounts(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [1.0]]))
     advantages = generalized_advantages(rewards, zeros, zeros, never, never, discounts)
     assert advantages[0].flatten().tolist() == [1, 1, 1]
     assert advantages[1].flatten().tolist() == [3, 2, 1]

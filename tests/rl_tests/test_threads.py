@@ -2,9 +2,9 @@ import pytest
 import torch
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.learner import Learner
+from unstuck.rl.machine import one_thread
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import evaluation_seed, member_seeds
-from unstuck.rl.threads import one_thread
 
 CONFIG = PPOConfig(
     num_iterations=1, eval_every=1, num_envs=1024, num_steps=64, minibatch_size=65_536, num_epochs=1, hidden_sizes=(8,)

@@ -4,7 +4,7 @@ import torch
 from unstuck.rl import metrics
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
-from unstuck.rl.gae import generalized_advantages
+from unstuck.rl.gae import Discounts, generalized_advantages
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import evaluation_seed, member_seeds
 from unstuck.rl.value_probe import ValueFloor, unforeseen_shares
@@ -19,7 +19,7 @@ def _normal(seed, *shape):
 def _returns(rewards, values, gamma, gae_lambda):
     """Lambda-returns of an endless rollout; `values` `[P, T + 1, N]` holds those of the state that follows as well."""
     never = torch.zeros(rewards.shape, dtype=torch.bool)
-    discounts = (torch.tensor([[gamma]]), torch.tensor([[gae_lambda]]))
+    discounts = Discounts(torch.tensor([[gamma]]), torch.tensor([[gae_lambda]]))
     return values[:, :-1] + generalized_advantages(rewards, values[:, :-1], values[:, 1:], never, never, discounts)
 
 

@@ -44,9 +44,19 @@ def trials_folder(folder: Path) -> Path:
     return folder / "trials"
 
 
+def trial_name(number: int) -> str:
+    """Return the name of a trial's folder, and of the trial in the name of its MLflow run.
+
+    Example:
+        >>> trial_name(7)
+        '0007'
+    """
+    return f"{number:04d}"
+
+
 def trial_folder(folder: Path, number: int) -> Path:
     """Return the path of one trial's folder."""
-    return trials_folder(folder) / f"{number:04d}"
+    return trials_folder(folder) / trial_name(number)
 
 
 def checkpoint_file(folder: Path, number: int) -> Path:

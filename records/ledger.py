@@ -5,21 +5,23 @@ written before the `tell`; MLflow is written afterwards and can be derived from 
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from unstuck.records.drivers import missing_driver
 from unstuck.records.errors import SweepError
-from unstuck.records.identity import study_names
+from unstuck.records.identity import Identity, study_names
 from unstuck.records.names import (
     CONTROL,
     COPY_OF,
@@ -36,10 +38,10 @@ from unstuck.records.names import (
     TRACEBACK,
     VALUES,
 )
+from unstuck.records.optuna_internals import PatientStorage, delete_study, go_on_with_trial, reopen, suggest
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_error, redact_value
 from unstuck.records.reference import SweepReference
-from unstuck.records.retrying_storage import PatientStorage, reopen
 from unstuck.records.score import value_of
 from unstuck.records.urls import sqlite_file
 
@@ -76,6 +78,7 @@ class Entry:
         state: Optuna's name for the trial's state.
         rungs: Results at the scheduler's rungs, as `sweeps.stopping.asha.RungEntry` has them.
         notes: Notes by name: on the checkpoint by workers, on the curves by the rules of diagnosis.
+        raw: Searched settings as the sampler drew them, which for some kinds of range are other numbers.
         is_control: True for the trial that all others are compared with; not on record in a sweep of format 1.
         run_id: Id of the MLflow run; empty if nothing is tracked.
         decision: Iteration and verdict with which the trial ends, on record before the end itself.
@@ -95,6 +98,7 @@ class Entry:
     notes: Mapping[str, str] = field(default_factory=dict)
     run_id: str = ""
     is_control: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:
@@ -107,8 +111,23 @@ class Entry:
         return max(self.curve, default=0)
 
 
+class Places(NamedTuple):
+    """Names of the two settings that say where a ledger lies, for messages: settings of a sweep, or a command's options.
+
+    Attributes:
+        folder: Setting of the folder of all sweeps.
+        url: Setting of the ledger's URL.
+    """
+
+    folder: str = "sweep.folder"
+    url: str = "tracking.optuna_url"
+
+
+_SETTINGS = Places()
+
+
 class Ledger:
-    """Ledger of one sweep, kept in an Optuna study; made by `create`, `open_sweep` or, for reading alone, `open`."""
+    """Ledger of one sweep, kept in an Optuna study; made by `create`, `open_sweep` or, for reading alone, `find`."""
 
     def __init__(self, study: optuna.Study, make_sampler: Callable[[int], BaseSampler] | None = None) -> None:
         self._study = study
@@ -142,7 +161,8 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         metric, mode = objective
         direction: Literal["maximize", "minimize"] = "maximize" if mode == "max" else "minimize"
-        make = partial(optuna.create_study, storage=_storage(url), direction=direction)
+        with _translate_errors(url, _SETTINGS):
+            make = partial(optuna.create_study, storage=PatientStorage(url), direction=direction)
         own, unique = study_names(name, str(attributes.get(ID)))
         try:
             study = make(study_name=own)
@@ -171,31 +191,48 @@ class Ledger:
         Raises:
             SweepError: The database cannot be opened, or holds no such study.
         """
-        ledger = cls._find(sweep)
+        ledger = cls.find(sweep.ledger_url, sweep.folder / sweep.name, Identity(sweep.id, sweep.format))
         ledger._make_sampler = make_sampler
         return ledger
 
     @classmethod
-    def _find(cls, sweep: SweepReference) -> "Ledger":
-        url, name = sweep.ledger_url, sweep.name
-        if sweep.id is None:
-            ledger = cls.open(url, name)
-            if ledger.attributes.get(FORMAT, 1) != 1:  # made when sweeps had ids, so the folder would have the id too
-                raise SweepError(f"the ledger holds another sweep named {name!r}, not that in {sweep.folder / name}")
+    def find(cls, url: str, folder: Path, own: Identity | None, places: Places = _SETTINGS) -> "Ledger":
+        """Return the ledger of a sweep, for reading, found by the sweep's id; by the name for an old sweep without an id.
+
+        Args:
+            url: URL of the database.
+            folder: Folder of the sweep, whose name is the sweep's.
+            own: Identity of the sweep; None without a folder, where the name decides.
+            places: Names of the settings that say where the ledger lies, for messages.
+
+        Raises:
+            SweepError: The database cannot be opened, or holds no such study.
+        """
+        name = folder.name
+        if own is None or own.id is None:
+            ledger = cls.open(url, name, places)
+            # A study of format 2 was made when sweeps had ids, so the folder of its sweep would have the id too.
+            if own is not None and ledger.attributes.get(FORMAT, 1) != 1:
+                raise SweepError(f"the ledger holds another sweep named {name!r}, not that in {folder}")
             return ledger
-        for candidate in study_names(name, sweep.id):
+        for candidate in study_names(name, own.id):
             with suppress(_NoStudyError):
-                ledger = cls.open(url, candidate)
+                ledger = cls.open(url, candidate, places)
                 # COPY_OF matches if a process died while giving a copy an id of its own.
-                if sweep.id in (ledger.attributes.get(ID), ledger.attributes.get(COPY_OF)):
+                if own.id in (ledger.attributes.get(ID), ledger.attributes.get(COPY_OF)):
                     return ledger
         raise SweepError(
-            f"the ledger must hold the sweep {name!r} with the id {sweep.id}, and does not; check tracking.optuna_url"
+            f"the ledger must hold the sweep {name!r} with the id {own.id}, and does not; check {places.url}"
         )
 
     @classmethod
-    def open(cls, url: str, name: str) -> "Ledger":
+    def open(cls, url: str, name: str, places: Places = _SETTINGS) -> "Ledger":
         """Return the ledger of the study called `name`, for reading.
+
+        Args:
+            url: URL of the database.
+            name: Name of the study.
+            places: Names of the settings that say where the ledger lies, for messages.
 
         Raises:
             SweepError: The database cannot be opened, or holds no study of this name; the message lists the names
@@ -204,17 +241,18 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         file = sqlite_file(url)
         if file is not None and not file.exists():  # sqlite would make the file
-            raise SweepError(f"the ledger must be a database that exists, got {file}; check sweep.folder")
-        storage = _storage(url)
-        try:
-            return cls(optuna.load_study(storage=storage, study_name=name))
-        except KeyError as error:
-            names = optuna.get_all_study_names(storage)
-            raise _NoStudyError(f"no sweep named {name!r}; there are: {', '.join(sorted(names)) or 'none'}") from error
+            raise SweepError(f"the ledger must be a database that exists, got {file}; check {places.folder}")
+        with _translate_errors(url, places):
+            storage = PatientStorage(url)
+            try:
+                return cls(optuna.load_study(storage=storage, study_name=name))
+            except KeyError as error:
+                names = ", ".join(sorted(optuna.get_all_study_names(storage))) or "none"
+                raise _NoStudyError(f"no sweep named {name!r}; there are: {names}") from error
 
     def discard(self) -> None:
         """Delete the sweep's study, with all trials, from the database."""
-        optuna.delete_study(study_name=self._study.study_name, storage=self._study._storage)
+        delete_study(self._study)
 
     def enqueue(self, raw: Mapping[str, Any]) -> None:
         """Enqueue a point, as raw parameters by name; `ask` returns enqueued points before the sampler proposes any."""
@@ -236,6 +274,13 @@ class Ledger:
         trials = self._study.get_trials(deepcopy=False)
         return {trial.number: trial.system_attrs.get(_FIXED, trial.params) for trial in trials}
 
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return the sampler's distribution (range) of each searched setting, by path."""
+        found: dict[str, BaseDistribution] = {}
+        for trial in self._study.get_trials(deepcopy=False):
+            found |= trial.distributions
+        return found
+
     def count_trials(self) -> int:
         """Return the number of trials that have started or are enqueued, infeasible trials left out."""
         waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
@@ -247,9 +292,8 @@ class Ledger:
         Returns:
             Number of the trial, and its raw parameters; `Space.decode` turns raw parameters into settings.
         """
-        self._seed(
-            len(self._study.get_trials(deepcopy=False))
-        )  # the number of the trial, unless the trial is an enqueued one
+        # The count is the number of the trial, unless the trial is an enqueued one.
+        self._seed(len(self._study.get_trials(deepcopy=False)))
         trial = self._study.ask()
         return trial.number, self._parameters(trial, distributions)
 
@@ -261,8 +305,7 @@ class Ledger:
             the same values.
         """
         self._seed(number)
-        trial = Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
-        raw = self._parameters(trial, distributions)
+        raw = self._parameters(go_on_with_trial(self._study, number), distributions)
         self.annotate(number, {OUTCOME: "", REASON: ""})  # the words on the interruption no longer hold
         return raw
 
@@ -281,20 +324,9 @@ class Ledger:
             raise SweepError("a ledger opened for reading must not be asked for trials; open it by go_on")
         self._study.sampler = self._make_sampler(number)
 
-    def _draw(self, trial: Trial, name: str, over: BaseDistribution) -> None:
-        """Draw a known parameter once more and drop the result, so that the sampler's generator moves on."""
-        is_drawn = not over.single() and not trial._is_fixed_param(name, over)
-        if is_drawn and not trial._is_relative_param(name, over):
-            self._study.sampler.sample_independent(self._study, trial._get_latest_trial(), name, over)
-
     def _parameters(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         self._running[trial.number] = trial
-        raw = {}
-        for name, over in distributions.items():
-            if name in trial.distributions:  # drawn by a process that died: the generator moves on alike
-                self._draw(trial, name, over)
-            raw[name] = trial._suggest(name, over)
-        return raw
+        return {name: suggest(trial, name, over) for name, over in distributions.items()}
 
     def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Write attributes, by name, of a trial that has not ended."""
@@ -346,15 +378,17 @@ class _NoStudyError(SweepError):
     """Error: the database holds no study of a name."""
 
 
-def _storage(url: str) -> PatientStorage:
+@contextmanager
+def _translate_errors(url: str, places: Places) -> Iterator[None]:
+    """Raise a `SweepError` of one line for whatever a database at `url` raises inside the block."""
     try:
-        return PatientStorage(url)
+        yield
     # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
     # ValueError: a port that is no number.
-    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+    except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
         shown, reason = redact_value(url), redact_error(str(error), url).partition("\n")[0]
         raise SweepError(
-            f"tracking.optuna_url must be a database of optuna's own that can be opened, got {shown}: "
+            f"{places.url} must be a database of optuna's own that can be opened, got {shown}: "
             + (missing_driver(error) or reason)
         ) from error
 
@@ -380,6 +414,7 @@ def read_entry(trial: FrozenTrial) -> Entry:
         notes={name: attributes[name] for name in NOTES if name in attributes},
         run_id=attributes.get(MLFLOW_RUN, ""),
         is_control=attributes.get(CONTROL, False),
+        raw=trial.params,
     )
 
 

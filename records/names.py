@@ -16,7 +16,9 @@ scheduler compares by, `DECISION` how the trial ends, written before the curve's
 True for the trial that all others are compared with."""
 
 ID, COPY_OF, FORMAT = "id", "copy_of", "format"
-"""Names of attributes of the study: the sweep's own id, the original's id in a copy, and the version of the records."""
+CONFIG, PROVENANCE, DATA = "config", "provenance", "data"
+"""Names of attributes of the study: the sweep's own id, the original's id in a copy, the version of the records; the
+composed configuration as YAML, the versions of code and machine, the fingerprint of the data."""
 
 DIAGNOSIS, FINDINGS = "diagnosis", "findings"
 """Attributes of a trial: the first finding of the diagnosis in words, and the names of all findings."""
@@ -33,9 +35,15 @@ NOTES = (*WORKER_NOTES, DIAGNOSIS, FINDINGS, CRASHED_BEFORE)
 SWEEP_TAG, TRIAL_TAG, SEARCHED_TAG, OUTCOME_TAG, REASON_TAG = "sweep", "trial", "searched", "outcome", "reason"
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
 ID_TAG, FORMAT_TAG = "sweep_id", "sweep_format"
+RUN_ID = "run_id"
+"""Name, beside a run's tags, of the run's id in MLflow."""
+
 COMMON_TAGS = ("git.", SWEEP_TAG)
 """Prefixes of the tags that a sweep's run and all trials' runs have alike."""
 CONFIG_FILE, REPORT = "config.yaml", "report"
+RUNNING = "RUNNING"
+"""Status of an open run in MLflow."""
+
 STATUS = {
     Outcome.COMPLETED: "FINISHED",
     Outcome.PRUNED: "KILLED",

@@ -2,15 +2,28 @@
 
 from pathlib import Path
 
+LEDGER_FILE, MLFLOW_FILE = "optuna.db", "mlflow.db"
+"""Databases in the folder of all sweeps, unless URLs name others."""
 
-def sqlite_url(folder: Path, name: str) -> str:
-    """Return the sqlite URL of the database `name` in the folder of all sweeps.
+
+def find_ledger_url(url: str | None, folder: Path) -> str:
+    """Return the URL of the ledger: the given one, or that of a database in the folder of all sweeps.
 
     Example:
-        >>> sqlite_url(Path("/runs"), "mlflow")
-        'sqlite:////runs/mlflow.db'
+        >>> find_ledger_url(None, Path("/runs"))
+        'sqlite:////runs/optuna.db'
     """
-    return f"sqlite:///{folder.absolute() / f'{name}.db'}"
+    return url or f"sqlite:///{folder.absolute() / LEDGER_FILE}"
+
+
+def find_mlflow_url(url: str | None, folder: Path) -> str:
+    """Return the URL of MLflow's store: the given one, or that of a database in the folder of all sweeps.
+
+    Example:
+        >>> find_mlflow_url("http://here:5000", Path("/runs")), find_mlflow_url(None, Path("/runs"))
+        ('http://here:5000', 'sqlite:////runs/mlflow.db')
+    """
+    return url or f"sqlite:///{folder.absolute() / MLFLOW_FILE}"
 
 
 def sqlite_file(url: str) -> Path | None:

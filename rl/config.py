@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from unstuck.rl.errors import ConfigError
+from unstuck.rl.metrics import ACTIONS
 
 SOURCES = ("synthetic", "nsl_kdd", "csv")
 OTHER_SOURCES: list[Callable[[], Iterable[str]]] = []
@@ -28,7 +29,6 @@ DEVICES = ("cpu", "cuda")
 MODULE_AND_ID = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):[^:]+")
 FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 VECTORIZATIONS = ("sync", "async")
-ACTIONS = ("allow", "block", "quarantine", "alert")
 
 
 def require(holds: bool, message: str) -> None:

@@ -53,6 +53,9 @@ ACTION_PREFIX = "train/action/"
 GREEDY_PREFIX = "eval/action/"
 """Prefix before an action's name: the share of the flows judged for which the greedy policy took the action."""
 
+ACTIONS = ("allow", "block", "quarantine", "alert")
+"""Names of the actions of triage, in the order of their numbers."""
+
 EFFECTIVE_PREFIX = "effective/"
 """Followed by the name of a setting of `ppo`: what is in force when a worker starts or goes on with a trial."""
 

@@ -23,7 +23,7 @@ from unstuck.records.names import MLFLOW_RUN, flatten
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.reference import artifacts_folder
 from unstuck.records.tracker import NullTracker, Tracker
-from unstuck.records.urls import sqlite_url
+from unstuck.records.urls import find_mlflow_url
 from unstuck.rl.budget import Budget
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.sweeps.config.schema import to_yaml
@@ -204,7 +204,7 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
     """
     if config.name == "none":
         return NullTracker()
-    url = config.mlflow_url or sqlite_url(folder, "mlflow")
+    url = find_mlflow_url(config.mlflow_url, folder)
     return MlflowTracker(url, config.mlflow_experiment, artifacts_folder(folder))
 
 

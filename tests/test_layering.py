@@ -261,7 +261,7 @@ def test_a_stray_import_is_caught(tmp_path: Path, file: str, source: str, stray:
             "unstuck/sweep_command.py",
             "import hydra\nfrom unstuck.rl.errors import ConfigError\nfrom unstuck.sweeps.run.sweep import run_sweep",
         ),
-        ("sweeps/ray_tune/search.py", "import ray.tune, pandas\nfrom unstuck.rl import metrics"),
+        ("sweeps/ray_tune/hooks.py", "import ray.tune, pandas\nfrom unstuck.rl import metrics"),
         ("sweeps/champion/stage.py", "from . import seeds\nimport unstuck.records.files"),
         ("analysis/plots.py", "import plotly\nfrom unstuck.rl import metrics\nfrom unstuck.rl.metrics import F1"),
         ("rl/envs/gym.py", "import json, torch\nfrom gymnasium.spaces import Box\nfrom ..data import types"),

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from unstuck.rl import metrics
-from unstuck.rl.config import ACTIONS, TRIAGE, DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.make_learner import make_learner
+from unstuck.rl.metrics import ACTIONS
 from unstuck.rl.ppo import Hyperparameters
 from unstuck.rl.seeding import evaluation_seed, member_seeds
 

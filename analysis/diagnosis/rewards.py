@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from unstuck.analysis.diagnosis.finding import Support
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.words import number
-
-_ACTIONS = ("allow", "block", "quarantine", "alert")
+from unstuck.rl.metrics import ACTIONS
 
 
 @dataclass(frozen=True)
@@ -44,20 +43,20 @@ def rewards_of(run: Signals) -> Rewards | None:
     """Compute the policies' mean rewards from the run's reward table and share of threats; None if not recorded."""
     benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
     share = threat_share(run)
-    rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(_ACTIONS)]
+    rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(ACTIONS)]
     if len(rows) < 2 or share is None:
         return None
-    pays = {name: ((1 - share) * b + share * t) for name, b, t in zip(_ACTIONS, *rows, strict=True)}
-    best_benign = max(range(len(_ACTIONS)), key=rows[0].__getitem__)
-    best_threat = max(range(len(_ACTIONS)), key=rows[1].__getitem__)
+    pays = {name: ((1 - share) * b + share * t) for name, b, t in zip(ACTIONS, *rows, strict=True)}
+    best_benign = max(range(len(ACTIONS)), key=rows[0].__getitem__)
+    best_threat = max(range(len(ACTIONS)), key=rows[1].__getitem__)
     loss = rows[0][best_benign] - rows[0][best_threat]
     gain = rows[1][best_threat] - rows[1][best_benign]
     return Rewards(
         constant=pays,
         uniform=sum(pays.values()) / len(pays),
         perfect=(1 - share) * rows[0][best_benign] + share * rows[1][best_threat],
-        best_benign=_ACTIONS[best_benign],
-        best_threat=_ACTIONS[best_threat],
+        best_benign=ACTIONS[best_benign],
+        best_threat=ACTIONS[best_threat],
         certainty=loss / (loss + gain) if loss + gain > 0 else 2.0,
     )
 

@@ -17,8 +17,6 @@ from unstuck.rl.metrics import FINAL_EVALUATIONS
 LATE_SHARE = 0.25
 """The last quarter of a curve is how the run stands."""
 
-_TRIAGE = ("allow", "block", "quarantine", "alert")
-
 
 @dataclass(frozen=True)
 class Window:
@@ -163,7 +161,7 @@ class Signals:
     @property
     def is_triage(self) -> bool:
         """True if the environment is the triage of flows; judged by the names of actions as well."""
-        return "Triage" in str(self.setting("env.id", "")) or set(_TRIAGE) <= set(self.actions)
+        return "Triage" in str(self.setting("env.id", "")) or set(metrics.ACTIONS) <= set(self.actions)
 
     @cached_property
     def actions(self) -> tuple[str, ...]:
@@ -222,7 +220,7 @@ class Signals:
         return {
             "flag_all": 2 * threats / (1 + threats),
             "flag_none": 0.0,
-            "random": 1.5 * threats / (0.75 + threats) if len(self.actions) == len(_TRIAGE) else 0.0,
+            "random": 1.5 * threats / (0.75 + threats) if len(self.actions) == len(metrics.ACTIONS) else 0.0,
         }
 
     def seeds(self, name: str, evaluations: int = FINAL_EVALUATIONS) -> Mapping[int, float]:

@@ -11,6 +11,8 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.files import read_files
 from unstuck.analysis.history.record import ENV_STEPS, History
 from unstuck.records.identity import identity
+from unstuck.records.names import OUTCOME_TAG
+from unstuck.records.urls import find_mlflow_url
 
 __all__ = ["ENV_STEPS", "History", "Stores", "is_file", "load"]
 
@@ -36,7 +38,7 @@ class Stores:
     @property
     def mlflow(self) -> str:
         """URL of MLflow: the given one, else the database `mlflow.db` in the folder."""
-        return self.mlflow_url or f"sqlite:///{self.folder.absolute() / 'mlflow.db'}"
+        return find_mlflow_url(self.mlflow_url, self.folder)
 
 
 def load(run: str, stores: Stores | None = None) -> History:
@@ -52,7 +54,7 @@ def load(run: str, stores: Stores | None = None) -> History:
     stores = stores or Stores()
     history = _load(run, stores)
     if not history.table.notna().any(axis=None):
-        ended = f" before it ended ({history.tags['outcome']})" if "outcome" in history.tags else ""
+        ended = f" before it ended ({history.tags[OUTCOME_TAG]})" if OUTCOME_TAG in history.tags else ""
         raise AnalysisError(f"{run} must hold at least one number under a known name, and recorded none{ended}")
     return history
 

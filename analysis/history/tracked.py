@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -18,16 +17,16 @@ from unstuck.analysis.history.settings import literal, translate
 from unstuck.records.axis import BATCH
 from unstuck.records.drivers import missing_driver
 from unstuck.records.identity import Identity
-from unstuck.records.loopback import spare_loopback
+from unstuck.records.mlflow.connection import connect
+from unstuck.records.mlflow.infinity import from_stored
+from unstuck.records.mlflow.tracker import search
+from unstuck.records.names import ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.redact import redact_error, redact_value
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
-    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 _STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+", "http://", "https://")
-_INFINITY = 1.7e308
-"""MLflow stores infinity as the largest float."""
 
 
 class TrackedRuns:
@@ -39,12 +38,10 @@ class TrackedRuns:
 
     def __init__(self, url: str) -> None:
         check_url(url)
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is said in one line
         self.url = url
-        self._client = self._ask(_connect, url)
+        self._client = self._ask(connect, url)
 
     def run(self, run_id: str) -> History:
         """Load the metrics and settings of an MLflow run by run id.
@@ -90,24 +87,12 @@ class TrackedRuns:
         Raises:
             AnalysisError: Several sweeps have the name, and there is no folder to tell which is meant.
         """
-        runs: dict[int, Run] = {}
-        ids: set[str | None] = set()
-        token: str | None = None
         experiments = [experiment.experiment_id for experiment in self._ask(self._client.search_experiments)]
-        query = f"tags.sweep = '{sweep.replace(chr(39), '')}'"
-        while token != "":
-            page = self._ask(
-                self._client.search_runs,
-                experiments,
-                query,
-                order_by=["attributes.start_time ASC"],
-                page_token=token,
-            )
-            trials = [run for run in page if "trial" in run.data.tags]
-            ids |= {run.data.tags.get("sweep_id") for run in trials}
-            kept = [run for run in trials if own is None or own.owns(run.data.tags.get("sweep_id"))]
-            runs |= {int(run.data.tags["trial"]): run for run in kept}
-            token = page.token or ""
+        found: list[Run] = self._ask(search, self._client, experiments, SWEEP_TAG, sweep.replace("'", ""))
+        trials = [run for run in found if TRIAL_TAG in run.data.tags]
+        ids = {run.data.tags.get(ID_TAG) for run in trials}
+        kept = [run for run in trials if own is None or own.owns(run.data.tags.get(ID_TAG))]
+        runs = {int(run.data.tags[TRIAL_TAG]): run for run in kept}
         if own is None and len(ids) > 1:
             raise AnalysisError(
                 f"{len(ids)} sweeps in {redact_value(self.url)} are named {sweep!r}; name one's folder with --folder"
@@ -121,7 +106,7 @@ class TrackedRuns:
     def _history(self, run: "Run") -> History:
         tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
         params = {name: literal(value) for name, value in run.data.params.items()}
-        ours = "trial" in tags
+        ours = TRIAL_TAG in tags
         dialect = UNSTUCK if ours else dialect_of(run.data.metrics)
         renamed = {name: found for name in run.data.metrics if (found := rename(name, dialect))}
         batch = 1
@@ -133,13 +118,13 @@ class TrackedRuns:
         )
         if renamed and not len(table):
             raise AnalysisError(f"run {run.info.run_id} must have recorded metrics, and has none")
-        name = f"{tags['sweep']}/{tags['trial']}" if ours else run.info.run_name or run.info.run_id
+        name = f"{tags[SWEEP_TAG]}/{tags[TRIAL_TAG]}" if ours else run.info.run_name or run.info.run_id
         return History(
             name=name,
             source=f"MLflow run {run.info.run_id}",
             table=table,
             settings=params if ours else translate(params, dialect),
-            tags=tags | {"run_id": run.info.run_id},
+            tags=tags | {RUN_ID: run.info.run_id},
             remarks=tuple(text for metric, text in dialect.remarks.items() if metric in table),
             dialect=dialect.name,
         )
@@ -148,7 +133,7 @@ class TrackedRuns:
         """Read a metric's points, the last one where a step was logged twice; `batch` steps are an iteration."""
         logged = self._ask(self._client.get_metric_history, run_id, metric)
         points = {point.step // batch: point.value for point in logged}
-        return [(step, _value(value) * times) for step, value in sorted(points.items())]
+        return [(step, from_stored(value) * times) for step, value in sorted(points.items())]
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call MLflow and return the answer; raise one `AnalysisError` for any failure."""
@@ -185,19 +170,3 @@ def check_url(url: str) -> None:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables >= {"experiments", "runs", "metrics"}:  # MLflow would write its tables into it
         raise AnalysisError(f"MLflow's records must be a database that MLflow made, got {file}, which is none")
-
-
-def _connect(url: str) -> "MlflowClient":
-    import sqlalchemy
-    from mlflow import MlflowClient
-
-    spare_loopback()
-    if not url.startswith(("sqlite:", "http:", "https:")):
-        engine = sqlalchemy.create_engine(url)  # MLflow tries an unreachable database for 100 s
-        engine.connect().close()
-        engine.dispose()
-    return MlflowClient(tracking_uri=url)
-
-
-def _value(stored: float) -> float:
-    return stored if abs(stored) < _INFINITY else float("inf") if stored > 0 else float("-inf")

@@ -12,12 +12,13 @@ from unstuck.analysis.history import History
 from unstuck.analysis.overrides import literal, point
 from unstuck.analysis.programs import sweep_program
 from unstuck.analysis.words import number
+from unstuck.records.names import SEARCHED_TAG, SWEEP_TAG, TRIAL_TAG
+from unstuck.rl import metrics
 
 MOST_ARMS = 8
 """Number of arms beside the control: more would take longer than they tell."""
 
 _NAME_LENGTH = 88
-_TRIAGE_ACTIONS = {"allow", "block", "quarantine", "alert"}
 
 # A sweep's own configuration, read as it is: these keep Hydra from writing files of its own.
 _QUIET = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
@@ -128,11 +129,11 @@ def own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
 
 def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], str]:
     """Build the words that set up a run (empty if unknown here), the other settings as a point, and the run's name."""
-    sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
+    sweep, trial = history.tags.get(SWEEP_TAG), history.tags.get(TRIAL_TAG)
     base: dict[str, Any] = {}
     if sweep and trial:
         words = recorded_words(history.settings, sweep, folder)
-        searched = [path for path in history.tags.get("searched", "").split(", ") if path in history.settings]
+        searched = [path for path in history.tags.get(SEARCHED_TAG, "").split(", ") if path in history.settings]
         base = {path: history.settings[path] for path in searched}
         name = f"{sweep}-{trial}"
     else:
@@ -172,7 +173,7 @@ def _foreign(history: History) -> list[str]:
     """Build the words that set our learner up like a run of another program, from the recorded settings."""
     environment = str(history.setting("env.id") or "")
     actions = {name for name in history.family("train/action/")} | set(history.setting("env.actions") or ())
-    if actions >= _TRIAGE_ACTIONS:
+    if actions >= set(metrics.ACTIONS):
         words = ["data=csv", "data.path=FLOWS.csv", "data.label=LABEL", "data.benign=[BENIGN]"]
         share = history.setting("data.threat_share")
         if share and isinstance(share, int | float):

@@ -10,6 +10,7 @@ from unstuck.analysis.report.diagnosis import limits, next_steps, unknown, works
 from unstuck.analysis.report.figures import figures_of
 from unstuck.analysis.report.verdict import verdict
 from unstuck.analysis.words import counted
+from unstuck.records.names import OUTCOME_TAG, REASON_TAG
 
 
 def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
@@ -21,8 +22,8 @@ def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
     """
     history = diagnosis.signals.history
     ended = (
-        f" It ended as {history.tags['outcome']}: {history.tags.get('reason', '')}."
-        if "outcome" in history.tags
+        f" It ended as {history.tags[OUTCOME_TAG]}: {history.tags.get(REASON_TAG, '')}."
+        if OUTCOME_TAG in history.tags
         else ""
     )
     source = f"Read from {history.source}, {counted(history.last_iteration, 'iteration')}.{ended}"

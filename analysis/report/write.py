@@ -10,8 +10,9 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import Stores
 from unstuck.analysis.plots.canvas import STYLE
 from unstuck.analysis.report.run import run_document
-from unstuck.records.files import replace_text
+from unstuck.records.files import replace_text, trial_folder
 from unstuck.records.identity import identity
+from unstuck.records.names import ID_TAG, SWEEP_TAG, TRIAL_TAG
 
 FIGURES = "figures"
 
@@ -60,9 +61,9 @@ def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None)
         The files written, to be kept with the run.
     """
     history = diagnosis.signals.history
-    sweep, trial = history.tags.get("sweep"), history.tags.get("trial")
+    sweep, trial = history.tags.get(SWEEP_TAG), history.tags.get(TRIAL_TAG)
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in history.name)
     own = identity(stores.folder / sweep) if sweep else None
-    if folder is None and sweep and trial and (own is None or own.owns(history.tags.get("sweep_id"))):
-        folder, stem = stores.folder / sweep / "trials" / f"{int(trial):04d}", "report"
+    if folder is None and sweep and trial and (own is None or own.owns(history.tags.get(ID_TAG))):
+        folder, stem = trial_folder(stores.folder / sweep, int(trial)), "report"
     return write_document(run_document(diagnosis, stores.folder), folder or stores.folder / "reports", stem)

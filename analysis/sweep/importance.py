@@ -16,18 +16,17 @@ import optuna
 import yaml  # type: ignore[import-untyped]
 from optuna.distributions import BaseDistribution
 from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.trial import create_trial
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.sweep.judgements import read_judgements
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.records.axis import read_last_step
-from unstuck.records.drivers import missing_driver
-from unstuck.records.identity import identity, study_names
-from unstuck.records.ledger import read_entry
-from unstuck.records.names import flatten
-from unstuck.records.redact import redact_error, redact_value
+from unstuck.records.errors import SweepError
+from unstuck.records.identity import identity
+from unstuck.records.ledger import Entry, Ledger, Places
+from unstuck.records.names import CONFIG, flatten
 from unstuck.records.rungs import RungEntry
+from unstuck.records.urls import find_ledger_url
 from unstuck.rl import metrics
 
 TOP_SHARE = 0.25
@@ -79,19 +78,15 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
     Raises:
         AnalysisError: There is no such sweep; the message lists those there are.
     """
-    study = _study(name, folder, url)
-    settings = flatten(yaml.safe_load(study.user_attrs.get("config", "")) or {})
-    trials = tuple(_trial(trial) for trial in study.trials if trial.state != TrialState.WAITING)
+    ledger = _find_ledger(name, folder, url)
+    settings = flatten(yaml.safe_load(ledger.attributes.get(CONFIG, "")) or {})
+    trials = tuple(map(_trial, ledger.entries()))
     return Sweep(name, settings, trials, read_judgements(folder / name / "report"))
 
 
 def distributions(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:
     """Return the sampler's distribution (range) of each searched setting, by path."""
-    study = _study(name, folder, url)
-    found: dict[str, BaseDistribution] = {}
-    for trial in study.trials:
-        found |= trial.distributions
-    return found
+    return _find_ledger(name, folder, url).distributions()
 
 
 def importances(
@@ -189,42 +184,23 @@ def _middle(draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: i
     return float(low), float(high)
 
 
-def _study(name: str, folder: Path, url: str | None) -> optuna.Study:
-    """Find the study of a sweep by the identity in the sweep's folder; by the name alone where there is no folder."""
-    url = url or f"sqlite:///{folder.absolute() / 'optuna.db'}"
-    own = identity(folder / name)
-    names = study_names(name, own.id) if own and own.id else (name,)
-    for study in filter(None, (_study_named(candidate, url) for candidate in names)):
-        if own is None or own.owns(study.user_attrs.get("id")):
-            return study
-    there = ", ".join(sorted(optuna.get_all_study_names(url))) or "none"
-    which = f" with the id {own.id}" if own and own.id else ""
-    raise AnalysisError(f"no sweep named {name!r}{which}; there are: {there}")
-
-
-def _study_named(name: str, url: str) -> optuna.Study | None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file = url.removeprefix("sqlite:///")
-    if file != url and "?" not in file and not Path(file).exists():  # sqlite would make it
-        raise AnalysisError(f"the ledger must be a database that exists, got {file}; name the sweeps' --folder")
+def _find_ledger(name: str, folder: Path, url: str | None) -> Ledger:
+    """Find the ledger of a sweep by the identity in the sweep's folder; by the name alone where there is no folder."""
+    own, options = identity(folder / name), Places("--folder", "--optuna-url")
     try:
-        return optuna.load_study(storage=url, study_name=name)
-    except KeyError:
-        return None
-    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
-        reason = missing_driver(error) or redact_error(str(error), url).partition("\n")[0]
-        raise AnalysisError(f"{redact_value(url)} must be a ledger of Optuna's that can be opened: {reason}") from None
+        return Ledger.find(find_ledger_url(url, folder), folder / name, own, options)
+    except SweepError as error:
+        raise AnalysisError(str(error)) from None
 
 
-def _trial(trial: FrozenTrial) -> Trial:
-    entry = read_entry(trial)
+def _trial(entry: Entry) -> Trial:
     prefix = f"{metrics.FINAL_VALUE}/seed_"
     return Trial(
         number=entry.number,
         outcome=entry.outcome or "",
         reason=entry.reason,
         values=entry.values,
-        raw=trial.params,
+        raw=entry.raw,
         value=entry.value,
         seeds=tuple(entry.summary[name] for name in sorted(entry.summary) if name.startswith(prefix)),
         curve=entry.curve,

@@ -81,7 +81,6 @@ class Sweep:
     settings: Mapping[str, Any]
     trials: tuple[Trial, ...]
     judgements: Judgements = field(default_factory=Judgements)
-    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def metric(self) -> str:

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 from unstuck.rl.adam import BETA2, Adam
-from unstuck.rl.config import ACTIONS, DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.envs import Evaluator, LaneEnv, make_evaluator, make_vec
 from unstuck.rl.envs.evaluate import Act, Results
 from unstuck.rl.learner import Learner, Member
+from unstuck.rl.metrics import ACTIONS
 from unstuck.rl.seeding import member_seeds
 
 from benchmarks.value_coef.optimisers import Apart, Optimiser, Recorder

@@ -152,8 +152,8 @@ def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, 
 def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids: Collection[str]) -> "list[Run]":
     """Return the runs of a sweep: all with the sweep's id; for an old sweep also runs from before sweeps had ids."""
     if sweep.id is not None and sweep.format > 1:
-        return search(client, experiment, ID_TAG, sweep.id)
-    found = search(client, experiment, SWEEP_TAG, sweep.name)
+        return search(client, [experiment], ID_TAG, sweep.id)
+    found = search(client, [experiment], SWEEP_TAG, sweep.name)
     runs = [run for run in found if run.data.tags.get(ID_TAG) in (None, sweep.id)]
     if sweep.owns_store:  # the folder's own store: nobody else in it had the name
         return runs

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from unstuck.records.errors import TrackingError
+from unstuck.records.files import trial_name
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.connection import DATABASES, connect, renew, translate_errors
 from unstuck.records.mlflow.place import settle_artifacts
@@ -23,6 +24,7 @@ from unstuck.records.names import (
     PARENT_TAG,
     REASON_TAG,
     REPORT,
+    RUNNING,
     SEARCHED_TAG,
     STATUS,
     SWEEP_TAG,
@@ -105,7 +107,7 @@ class MlflowTracker:
             settle_artifacts(self._url, self._artifacts)
             experiment = self._find_experiment(client)
             # One search finds all runs of earlier calls of this sweep, so that no trial needs to search.
-            found = {run.info.run_id: run.data.tags for run in search(client, experiment, ID_TAG, sweep_id)}
+            found = {run.info.run_id: run.data.tags for run in search(client, [experiment], ID_TAG, sweep_id)}
             parents = [run for run, its in found.items() if PARENT_TAG not in its]
             if parents:
                 parent = parents[0]
@@ -139,7 +141,7 @@ class MlflowTracker:
                 had, sweep.already_logged[number] = _reopen(sweep.client, sweep.runs[number], {**tags, **own})
                 others = {name: value for name, value in others.items() if name not in had}
             else:
-                run_name = f"{sweep.name}/{number:04d}"
+                run_name = f"{sweep.name}/{trial_name(number)}"
                 run = sweep.client.create_run(sweep.experiment, tags=_texts({**tags, **own}), run_name=run_name)
                 sweep.runs[number] = run.info.run_id
             _log_params(sweep.client, sweep.runs[number], {**others, **chosen})
@@ -231,13 +233,13 @@ class MlflowTracker:
         return run
 
 
-def search(client: "MlflowClient", experiment: str, tag: str, value: str) -> list["Run"]:
-    """Return the runs of an experiment whose tag `tag` equals `value`, oldest first, without deleted ones."""
+def search(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:
+    """Return the runs of experiments, by id, whose tag `tag` equals `value`, oldest first, without deleted ones."""
     found: list[Run] = []
     token: str | None = None
     while token != "":
         page = client.search_runs(
-            [experiment],
+            list(experiments),
             f"tags.{tag} = '{value}'",
             max_results=_PAGE,
             order_by=["attributes.start_time ASC"],
@@ -261,7 +263,7 @@ def _reopen(
     for key in (OUTCOME_TAG, REASON_TAG):
         if key in had.tags:
             client.delete_tag(run, key)
-    client.update_run(run, status="RUNNING")
+    client.update_run(run, status=RUNNING)
     _set_tags(client, run, tags)
     curves = [name for name in had.metrics if not name.startswith(metrics.FINAL_PREFIX)]
     return had.params, {(name, row.step) for name in curves for row in client.get_metric_history(run, name)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
-from unstuck.rl.config import ACTIONS, TRIAGE, EnvConfig
+from unstuck.rl.config import TRIAGE, EnvConfig
 from unstuck.rl.data.types import FlowData
 from unstuck.rl.distributions import distribution_over
 from unstuck.rl.envs.evaluate import Evaluator, make_evaluator
@@ -15,6 +15,7 @@ from unstuck.rl.envs.gym import LaneEnv, make_gym_vec
 from unstuck.rl.envs.spaces import Actions
 from unstuck.rl.envs.triage import TriageVectorEnv
 from unstuck.rl.errors import ConfigError
+from unstuck.rl.metrics import ACTIONS
 
 __all__ = ["Actions", "Evaluator", "LaneEnv", "action_names", "make_evaluator", "make_vec"]
 

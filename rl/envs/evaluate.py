@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 from unstuck.rl import metrics
-from unstuck.rl.config import ACTIONS, TRIAGE, EnvConfig
+from unstuck.rl.config import TRIAGE, EnvConfig
 from unstuck.rl.data.types import Flows
 from unstuck.rl.envs.confusion import RANDOM_FLAG_SHARE, Confusion, confusion, f1, f1_at_random, precision, recall
 from unstuck.rl.envs.gym import LaneEnv, make_gym_vec
@@ -88,7 +88,7 @@ class TriageEvaluator:
             metrics.FALSE_NEGATIVES: counts.fn,
             metrics.EVAL_RETURN: rewards.mean(axis=1) * self._flows_per_episode,
             **{name: np.full(num_members, value) for name, value in self._trivial.items()},
-            **{metrics.greedy_metric(name): (actions == i).mean(axis=1) for i, name in enumerate(ACTIONS)},
+            **{metrics.greedy_metric(name): (actions == i).mean(axis=1) for i, name in enumerate(metrics.ACTIONS)},
         }
         if self._trained_on is not None:
             results[metrics.F1_TRAIN] = f1(_judged(act, self._trained_on, num_members)[1])
@@ -100,7 +100,7 @@ def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusio
     actions = act(np.tile(flows.features, (num_members, 1, 1)))
     if actions.shape != (num_members, len(flows)):
         raise ValueError(f"act must return actions of shape {(num_members, len(flows))}, got {actions.shape}")
-    return actions, confusion(actions != ACTIONS.index("allow"), flows.threat)
+    return actions, confusion(actions != metrics.ACTIONS.index("allow"), flows.threat)
 
 
 class EpisodeEvaluator:

@@ -9,9 +9,10 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
-from unstuck.rl.config import ACTIONS, ORDERS, DataConfig, EnvConfig, one_of, require
+from unstuck.rl.config import ORDERS, DataConfig, EnvConfig, one_of, require
 from unstuck.rl.data.types import Flows
 from unstuck.rl.envs.lanes import LaneVectorEnv, Observations, State
+from unstuck.rl.metrics import ACTIONS
 
 
 def draw_episode(

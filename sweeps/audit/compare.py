@@ -4,22 +4,22 @@
 """
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from unstuck.records.axis import Axis, read_last_step
+from unstuck.records.files import trial_name
 from unstuck.records.ledger import STATES, Entry
+from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.runs import TrackedRun
 from unstuck.records.mlflow.tracker import PARAM_LENGTH, TAG_LENGTH, storable
-from unstuck.records.names import CRASHED_BEFORE, OUTCOME_TAG, REASON_TAG, STATUS, flatten
+from unstuck.records.names import CRASHED_BEFORE, OUTCOME_TAG, REASON_TAG, RUNNING, STATUS, flatten
 from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 
-RUNNING = "RUNNING"
 """State of an open trial in Optuna, and status of an open run in MLflow."""
 
 MLFLOW = "MLflow"
@@ -126,7 +126,7 @@ def _list_orphans(snapshot: Snapshot) -> Iterator[Finding]:
             remedy = f"restore the ledger from a copy, or drop the run: mlflow runs delete --run-id {run.id}"
             yield Finding(run.trial, Kind.LOST, what, remedy)
     for number in sorted((snapshot.saved or {}).keys() - known):
-        what = f"there is a folder trials/{number:04d}, the ledger has no such trial"
+        what = f"there is a folder trials/{trial_name(number)}, the ledger has no such trial"
         yield Finding(number, Kind.LOST, what, "restore the ledger from a copy, or delete the folder")
 
 
@@ -188,7 +188,7 @@ def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
         *((name, run.curves[name][-1].value if name in run.curves else None, v) for name, v in entry.summary.items()),
     ]
     for name, theirs, ours in pairs:
-        if convert_to_stored(theirs) != convert_to_stored(ours):
+        if to_stored(theirs) != to_stored(ours):
             yield Finding(
                 entry.number, Kind.DISAGREEMENT, f"MLflow's {name} is {theirs!r}, the ledger's {ours!r}", REWRITE
             )
@@ -288,7 +288,7 @@ def _choose_remedy(entry: Entry) -> str:
     """Return the remedy for a checkpoint that cannot be used."""
     if entry.is_open:
         return "a resume trains it from its start"
-    return f"delete trials/{entry.number:04d}: ledger and MLflow have all but its weights"
+    return f"delete trials/{trial_name(entry.number)}: ledger and MLflow have all but its weights"
 
 
 def find_last_step(entry: Entry) -> int:
@@ -320,9 +320,7 @@ def _compare_curves(
             entry.number, Kind.CURVE, f"{name} has {_list_steps(extra, axis)} in {whose}, not in {who}", remedy
         )
     differing = [
-        step
-        for step in sorted(theirs.keys() & ours.keys())
-        if convert_to_stored(theirs[step]) != convert_to_stored(ours[step])
+        step for step in sorted(theirs.keys() & ours.keys()) if to_stored(theirs[step]) != to_stored(ours[step])
     ]
     if differing:
         step = differing[0]
@@ -334,23 +332,6 @@ def _compare_curves(
 
 def _map_by_step(run: TrackedRun, name: str) -> dict[int, float]:
     return {point.step: point.value for point in run.curves.get(name, ())}
-
-
-def convert_to_stored(value: object) -> object:
-    """Convert a number to the form that MLflow stores: the largest float for infinity, "NaN" for NaN.
-
-    NaN becomes text, which equals itself; other values stay as they are.
-
-    Example:
-        >>> convert_to_stored(float("inf"))
-        1.7976931348623157e+308
-        >>> convert_to_stored(float("nan")) == convert_to_stored(float("nan"))
-        True
-    """
-    if not isinstance(value, float):
-        return value
-    largest = sys.float_info.max
-    return "NaN" if math.isnan(value) else max(-largest, min(value, largest))
 
 
 def is_summary(name: str) -> bool:

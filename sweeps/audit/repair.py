@@ -10,15 +10,14 @@ from pathlib import Path
 
 from unstuck.records.ledger import Entry
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.runs import TrackedRun, delete_runs
 from unstuck.records.mlflow.tracker import PARAM_LENGTH, storable
-from unstuck.records.names import FORMAT_TAG, OUTCOME_TAG, REASON_TAG, flatten
+from unstuck.records.names import FORMAT_TAG, OUTCOME_TAG, REASON_TAG, RUNNING, flatten
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.tracker import Tracker
 from unstuck.sweeps.audit.compare import (
-    RUNNING,
     Finding,
-    convert_to_stored,
     find_last_step,
     is_logged_per_process,
     is_summary,
@@ -156,7 +155,7 @@ def _is_correct(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> boo
 
 
 def _are_equal(kept: float, value: float | None) -> bool:
-    return convert_to_stored(kept) == convert_to_stored(value)
+    return to_stored(kept) == to_stored(value)
 
 
 def _copy_tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:

@@ -7,12 +7,10 @@ from typing import Any
 
 from unstuck.records import extensions
 from unstuck.records.errors import SweepError
+from unstuck.records.names import DATA
 from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import AS_THEY_FIT, BY_SIZE, SOURCES, FlowData, Reader, fingerprint, load_flows
 from unstuck.sweeps.config.settings import FORMAT, SweepConfig
-
-DATA = "data"
-"""Name of the sweep's attribute in the ledger that holds the fingerprint of the data."""
 
 SHOWN_DIGITS = 12
 """Number of a fingerprint's digits that users see."""

@@ -11,14 +11,14 @@ from typing import Any
 
 from unstuck.records import extensions
 from unstuck.records.reference import SweepReference
-from unstuck.records.urls import sqlite_url
+from unstuck.records.urls import LEDGER_FILE, MLFLOW_FILE, find_ledger_url, find_mlflow_url
 from unstuck.rl.config import MODULE_AND_ID, OTHER_SOURCES, DataConfig, EnvConfig, PPOConfig, one_of, require
 from unstuck.rl.metrics import EVAL, EVAL_RETURN
 
 OTHER_SOURCES.append(partial(extensions.other_names, extensions.DATA_SOURCES))  # `rl` imports no room of ours
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-TAKEN = ("mlflow.db", "optuna.db", "mlflow-artifacts")
+TAKEN = (MLFLOW_FILE, LEDGER_FILE, "mlflow-artifacts")
 MODES = ("max", "min")
 SAMPLERS = ("tpe", "random", "points")
 SCHEDULERS = ("asha", "none")
@@ -239,8 +239,8 @@ class SweepConfig:
             id=self.id,
             format=self.format,
             folder=folder,
-            ledger_url=tracking.optuna_url or sqlite_url(folder, "optuna"),
-            mlflow_url=tracking.mlflow_url or sqlite_url(folder, "mlflow"),
+            ledger_url=find_ledger_url(tracking.optuna_url, folder),
+            mlflow_url=find_mlflow_url(tracking.mlflow_url, folder),
             mlflow_experiment=tracking.mlflow_experiment,
             is_tracked=tracking.name == "mlflow",
             owns_store=tracking.mlflow_url is None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from unstuck.records.measurement import Record
-from unstuck.records.names import DIAGNOSIS, FINDINGS
+from unstuck.records.names import DIAGNOSIS, FINDINGS, ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
 from unstuck.rl.budget import Budget
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import recorded_settings
@@ -92,14 +92,14 @@ def make_history(
 
     index = pd.Index([record.iteration for record in records], name="iteration", dtype=int)
     table = pd.DataFrame([dict(record.metrics) for record in records], index=index, dtype=float)
-    run = tags.get("run_id")
-    own = {"sweep_id": config.id} if config.id else {}
+    run = tags.get(RUN_ID)
+    own = {ID_TAG: config.id} if config.id else {}
     return History(
         name=f"{config.sweep.name}/{number}",
         source=f"MLflow run {run}" if run else f"trial {number} of the sweep {config.sweep.name}",
         table=table,
         settings=recorded_settings(config, budget),
-        tags={"sweep": str(config.sweep.name), "trial": str(number), **own, **tags},
+        tags={SWEEP_TAG: str(config.sweep.name), TRIAL_TAG: str(number), **own, **tags},
     )
 
 

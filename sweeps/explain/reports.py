@@ -14,7 +14,7 @@ from unstuck.records.errors import LedgerError, TrackingError
 from unstuck.records.files import read_records
 from unstuck.records.ledger import Entry, Ledger
 from unstuck.records.mlflow.runs import attach_report
-from unstuck.records.names import OUTCOME, REASON, SEARCHED_TAG
+from unstuck.records.names import OUTCOME_TAG, REASON_TAG, RUN_ID, SEARCHED_TAG
 from unstuck.records.outcome import Outcome
 from unstuck.records.redact import redact_error
 from unstuck.records.tracker import NullTracker, Tracker
@@ -157,9 +157,9 @@ def _diagnose_trials(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry])
 
 
 def _make_tags(entry: Entry) -> Mapping[str, str]:
-    ended = {OUTCOME: str(entry.outcome), REASON: entry.reason} if entry.outcome else {}
+    ended = {OUTCOME_TAG: str(entry.outcome), REASON_TAG: entry.reason} if entry.outcome else {}
     searched = {SEARCHED_TAG: ", ".join(entry.values)}
-    return {**ended, **searched, **({"run_id": entry.run_id} if entry.run_id else {})}
+    return {**ended, **searched, **({RUN_ID: entry.run_id} if entry.run_id else {})}
 
 
 def _format_note(diagnosis: "Diagnosis") -> str:

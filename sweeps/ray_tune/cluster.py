@@ -1,26 +1,21 @@
 """Start Ray for one sweep on a cluster that nobody else can reach, or join a cluster that is there already."""
 
-import itertools
 import logging
 import os
 import secrets
 import socket
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import THREADS, Cores
 from unstuck.sweeps.config.settings import ResourcesConfig
 from unstuck.sweeps.ray_tune.processes import Daemons, block_signals
+from unstuck.sweeps.ray_tune.ray_internals import QUIET, make_job_config, start_ray
 from unstuck.sweeps.ray_tune.scratch import scratch_folder
 from unstuck.sweeps.ray_tune.stop import StopRequest
-
-if TYPE_CHECKING:
-    from ray.job_config import JobConfig
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -49,8 +44,6 @@ _ANSWERS_WITHIN_S = 5.0
 
 RAY_DIED = "Ray's own processes have died (was memory short? was one killed?)"
 
-_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-
 
 def prepare_environment(resources: ResourcesConfig) -> None:
     """Set the environment variables of Ray and Tune in `os.environ`; call before the first import of Ray.
@@ -68,25 +61,6 @@ def prepare_environment(resources: ResourcesConfig) -> None:
         os.environ.update(_JOINING)
         if _has_token():  # a cluster without tokens ignores the token
             os.environ.setdefault("RAY_AUTH_MODE", "token")
-
-
-def find_import_path() -> list[str]:
-    """Return the absolute entries of `sys.path` that come before Python's own library, in order."""
-    library = Path(sysconfig.get_path("stdlib"))
-    zipped = library.parent / f"python{sys.version_info.major}{sys.version_info.minor}.zip"
-    own = itertools.takewhile(lambda entry: Path(entry) not in (library, zipped), sys.path)
-    return [os.path.abspath(entry) for entry in own]
-
-
-def _make_job_config() -> "JobConfig":
-    """Make Ray's job configuration, by which workers import the same modules as the driver."""
-    from ray.job_config import JobConfig
-
-    # Ray puts each entry in front of the entries before.
-    job = JobConfig(_py_driver_sys_path=find_import_path()[::-1])
-    # Else Ray puts the working directory first, and a user's `rl/` or `sweeps.py` there would hide this project's.
-    job._runtime_env_has_working_dir = lambda: True  # type: ignore[method-assign]
-    return job
 
 
 def _has_token() -> bool:
@@ -120,7 +94,7 @@ def join_cluster(resources: ResourcesConfig) -> Cores | None:
 
     try:
         with _silence_stderr():  # Ray prints a line for each attempt, at any log level
-            ray.init(address=resources.ray_address, job_config=_make_job_config(), **_QUIET)
+            ray.init(address=resources.ray_address, job_config=make_job_config(), **QUIET)
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
         cause = error.__cause__ or error.__context__ or error
         reason = str(cause).strip().splitlines()[-1].rpartition("RpcError: ")[2].rstrip(".")
@@ -186,18 +160,9 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
 
 
 def _start_ray(cpus: int, folder: str) -> None:
-    import ray
-
     try:
         with block_signals():
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                _temp_dir=folder,
-                include_dashboard=False,
-                job_config=_make_job_config(),
-                **_QUIET,
-            )
+            start_ray(cpus, folder)
     except Exception as error:  # Ray raises a plain Exception if its processes take more than 30 s to answer
         reason = str(error).partition("\n")[0].rstrip(".")
         raise SweepError(f"Ray must start, and did not: {reason}; leave the machine more room") from error

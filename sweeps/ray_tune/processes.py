@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
+from unstuck.sweeps.ray_tune.ray_internals import find_processes
 
 _LOOKS_EVERY_S = 0.25
 
@@ -39,11 +40,9 @@ class Daemons:
     """
 
     def __init__(self, when_dead: Callable[[], None]) -> None:
-        from ray._private import worker
-
-        started = worker._global_node.all_processes  # type: ignore[attr-defined]  # it says None
-        self._processes = [info.process for infos in started.values() for info in infos]
-        self._vital = [info.process for name in _VITAL for info in started[name]]
+        started = find_processes()
+        self._processes = [process for kind in started.values() for process in kind]
+        self._vital = [process for name in _VITAL for process in started[name]]
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._watch_vital, args=(when_dead,), daemon=True)
         self._watch.start()
@@ -62,9 +61,8 @@ class Daemons:
         self._watch.join()
         below = []
         for process in self._processes:
-            process.terminate = (
-                process.kill
-            )  # else Ray waits a second for each process to obey SIGTERM, which is blocked
+            # Else Ray waits a second for each process to obey SIGTERM, which is blocked.
+            process.terminate = process.kill  # type: ignore[method-assign]
             with suppress(psutil.NoSuchProcess):
                 below += psutil.Process(process.pid).children(recursive=True)
         ray.shutdown()

@@ -48,9 +48,7 @@ def tune_trials(
     """
     prepare_environment(config.resources)
     from ray import tune
-    from unstuck.sweeps.ray_tune.callback import CrashCallback
-    from unstuck.sweeps.ray_tune.scheduler import EndStopper, JudgingScheduler
-    from unstuck.sweeps.ray_tune.search import LedgerSearch
+    from unstuck.sweeps.ray_tune.hooks import CrashCallback, EndStopper, JudgingScheduler, LedgerSearch
     from unstuck.sweeps.worker.trainable import TrialTrainable
 
     search = LedgerSearch(stop.guard(driver.propose))

@@ -14,16 +14,15 @@ from unstuck.records.files import config_file, lock_file, replace_text, scratch_
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock
 from unstuck.records.mlflow.runs import adopt_runs, delete_runs, read_runs
-from unstuck.records.names import FORMAT, FORMAT_TAG, ID
+from unstuck.records.names import CONFIG, DATA, FORMAT, FORMAT_TAG, ID, PROVENANCE
 from unstuck.records.redact import redact_error
 from unstuck.records.tracker import Tracker
 from unstuck.rl.errors import ConfigError
-from unstuck.sweeps.config.flows import DATA
 from unstuck.sweeps.config.identity import adopt_recorded_id, identify
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import make_tracker
-from unstuck.sweeps.run.resume import CONFIG, PROVENANCE, find_differences
+from unstuck.sweeps.run.resume import find_differences
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 
 

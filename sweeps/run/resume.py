@@ -11,15 +11,12 @@ from typing import Any
 from unstuck.records.axis import BATCH
 from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Entry
-from unstuck.records.names import flatten
-from unstuck.sweeps.config.flows import DATA, require_same_flows
+from unstuck.records.names import CONFIG, DATA, PROVENANCE, flatten
+from unstuck.sweeps.config.flows import require_same_flows
 from unstuck.sweeps.config.schema import from_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.space import Choice, Space, search_space
 from unstuck.sweeps.stopping.asha import Asha
-
-CONFIG, PROVENANCE = "config", "provenance"
-"""Attributes of a sweep in the ledger: its configuration in YAML, and which code ran where."""
 
 _FREE = (
     *("sweep.num_trials", "sweep.max_hours", "sweep.folder", "resources.", "tracking.", "data.fingerprint"),

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
-from unstuck.records import retrying_storage as storage
+from unstuck.records import optuna_internals as storage
 from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Entry, Ledger, best
 from unstuck.records.names import REASON, VALUES

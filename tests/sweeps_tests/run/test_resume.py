@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Entry
+from unstuck.records.names import CONFIG, DATA, PROVENANCE
 from unstuck.records.outcome import Outcome
 from unstuck.rl.config import DataConfig
-from unstuck.sweeps.config.flows import DATA
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
-from unstuck.sweeps.run.resume import CONFIG, PROVENANCE, find_differences
+from unstuck.sweeps.run.resume import find_differences
 
 SPACE = {"ppo": {"lr": {"log": [1e-5, 1e-2]}, "gamma": {"choice": [0.9, 0.99]}}}
 STUDY = StudyConfig(name="mine", folder="/runs")

@@ -12,7 +12,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 from rich.console import Console
-from unstuck.records import retrying_storage as module
+from unstuck.records import optuna_internals as module
 from unstuck.records.errors import LedgerError
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record

@@ -1,0 +1,152 @@
+"""Do with Optuna what its interface cannot: retry calls, reopen ended trials, draw a parameter a second time.
+
+Members of Optuna that are private are used here and in no other module. They are those of Optuna 5.0, the minor version
+to which pyproject.toml is pinned; a test checks each of them.
+"""
+
+import functools
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
+from sqlalchemy import delete
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from unstuck.records.errors import LedgerError
+from unstuck.records.redact import redact_error
+
+PATIENCE_S = 40.0
+"""Seconds for which a call is tried again. Then the sweep must end, since the ledger cannot record the truth."""
+
+_PAUSE_S = 0.5
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Return a method of `PatientStorage` that repeats a call, one transaction, while the call fails."""
+
+    @functools.wraps(call)
+    def attempt(self: "PatientStorage", *args: P.args, **kwargs: P.kwargs) -> R:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return call(self, *args, **kwargs)
+            except (StorageInternalError, SQLAlchemyError) as error:
+                self.given_up |= time.monotonic() > deadline
+                if self.given_up:
+                    raise LedgerError(_reason(error, self.url)) from error
+            time.sleep(_PAUSE_S)
+
+    return attempt
+
+
+class PatientStorage(RDBStorage):
+    """Optuna's database storage that retries a failed call for `PATIENCE_S`; once in vain, later calls run only once.
+
+    A ledger that is locked or away for a moment so ends no sweep.
+
+    Raises:
+        LedgerError: A call still fails.
+    """
+
+    given_up = False
+
+    create_new_trial = _retried(RDBStorage.create_new_trial)
+    set_trial_param = _retried(RDBStorage.set_trial_param)
+    set_trial_state_values = _retried(RDBStorage.set_trial_state_values)
+    set_trial_intermediate_value = _retried(RDBStorage.set_trial_intermediate_value)
+    set_trial_user_attr = _retried(RDBStorage.set_trial_user_attr)
+    set_trial_system_attr = _retried(RDBStorage.set_trial_system_attr)
+    set_study_user_attr = _retried(RDBStorage.set_study_user_attr)
+    set_study_system_attr = _retried(RDBStorage.set_study_system_attr)
+    get_trial = _retried(RDBStorage.get_trial)
+    get_study_user_attrs = _retried(RDBStorage.get_study_user_attrs)
+    get_study_system_attrs = _retried(RDBStorage.get_study_system_attrs)
+    get_study_directions = _retried(RDBStorage.get_study_directions)
+    # Optuna's cache in front of the storage calls these three instead of the public ones.
+    _create_new_trial = _retried(RDBStorage._create_new_trial)
+    _set_trial_param = _retried(RDBStorage._set_trial_param)
+    _get_trials = _retried(RDBStorage._get_trials)
+
+    @_retried
+    def reopen_trials(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
+        """Set ended trials back to running in the database, by Optuna's ids, in one transaction; see `reopen`.
+
+        Optuna has no call for that, since an ended trial is final there (optuna#3198), so this writes Optuna's tables.
+        """
+        from optuna.storages._rdb import models
+
+        with Session(self.engine) as session, session.begin():
+            for trial_id, attributes in changes.items():
+                trial = session.get_one(models.TrialModel, trial_id)
+                trial.state, trial._datetime_complete_utc = TrialState.RUNNING, None
+                session.execute(
+                    delete(models.TrialUserAttributeModel).where(
+                        models.TrialUserAttributeModel.trial_id == trial_id,
+                        models.TrialUserAttributeModel.key.in_(attributes),
+                    )
+                )
+                session.add_all(
+                    models.TrialUserAttributeModel(trial_id=trial_id, key=key, value_json=json.dumps(value))
+                    for key, value in attributes.items()
+                    if value is not None
+                )
+
+
+def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
+    """Set ended trials back to running, all or none, with changed attributes; return the study, read anew.
+
+    Args:
+        study: Study in a `PatientStorage`.
+        changes: User attributes to set, or with None to delete, by the trial's number.
+
+    Returns:
+        Study, read anew, since Optuna keeps ended trials in memory.
+    """
+    cached: Any = study._storage
+    storage: PatientStorage = cached._backend
+    ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
+    storage.reopen_trials({ids[number]: attributes for number, attributes in changes.items()})
+    return optuna.load_study(storage=storage, study_name=study.study_name)
+
+
+def delete_study(study: Study) -> None:
+    """Delete a study, with all trials, from the database that holds it."""
+    optuna.delete_study(study_name=study.study_name, storage=study._storage)
+
+
+def go_on_with_trial(study: Study, number: int) -> Trial:
+    """Return a running trial of another process, to draw, annotate and end it; Optuna resumes none (optuna#3351)."""
+    return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
+
+
+def suggest(trial: Trial, name: str, over: BaseDistribution) -> Any:
+    """Return a trial's parameter in Optuna's own form, drawn by the study's sampler unless the trial has it already.
+
+    A parameter drawn by a process that died is drawn once more, and the result dropped, so that the sampler's generator
+    moves on alike.
+    """
+    if name in trial.distributions:
+        is_drawn = not over.single() and not trial._is_fixed_param(name, over)
+        if is_drawn and not trial._is_relative_param(name, over):
+            trial.study.sampler.sample_independent(trial.study, trial._get_latest_trial(), name, over)
+    return trial._suggest(name, over)
+
+
+def _reason(error: BaseException, url: str) -> str:
+    while error.__cause__ is not None:  # Optuna wraps SQLAlchemy wraps the driver, which says it best
+        error = error.__cause__
+    line = redact_error(str(error), url).partition("\n")[0]
+    return (
+        f"the ledger must be there and writable, and failed for {PATIENCE_S:g} s: {type(error).__name__}: {line}; "
+        "what it lacks, a resume runs again"
+    )

@@ -1,0 +1,115 @@
+"""Connect the driver to Ray Tune: propose trials, judge results, end the sweep, learn of crashes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Verdict
+from unstuck.sweeps.worker.assignment import ASSIGNMENT, DELIVERY, Assignment, Delivery
+
+Receive = Callable[[int, Sequence[Record], Mapping[str, str]], Verdict | None]
+
+
+class _Unsaved:
+    """Base of hooks, which Tune pickles to disk: a hook saves nothing, for the driver behind it holds database URLs."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class LedgerSearch(_Unsaved, Searcher):
+    """Ray Tune searcher that gets each next trial from the driver, and ignores results.
+
+    Tune's own OptunaSearch mixes up outcomes (docs/design.md, D1); here they reach the ledger through scheduler and
+    callback.
+
+    Args:
+        propose: Returns the next assignment, or None when there is none left.
+
+    Attributes:
+        numbers: Number of the trial by Tune's id.
+    """
+
+    def __init__(self, propose: Callable[[], Assignment | None]) -> None:
+        super().__init__()
+        self._propose = propose
+        self.numbers: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # FINISHED is a str
+        """Return the driver's next assignment in a dict, or FINISHED if no trial is left; see `Searcher.suggest`."""
+        assignment = self._propose()
+        if assignment is None:
+            return Searcher.FINISHED
+        self.numbers[trial_id] = assignment.number
+        return {ASSIGNMENT: assignment}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Do nothing: the driver has recorded the end before Tune acts."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: a resume starts from the ledger, never from Tune's state, which lacks the rungs (ray#30838)."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: a resume starts from the ledger; see `save`."""
+
+
+class JudgingScheduler(_Unsaved, FIFOScheduler):
+    """Ray Tune scheduler that passes each delivery to the driver, and stops the trial if the driver returns a verdict.
+
+    Args:
+        receive: Judges and records a delivery; returns how the trial ended, or None.
+        numbers: Number of the trial by Tune's id.
+    """
+
+    def __init__(self, receive: Receive, numbers: Mapping[str, int]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._receive, self._numbers = receive, numbers
+
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        """Return STOP if the driver ends the trial, else CONTINUE; see `TrialScheduler.on_trial_result`."""
+        delivery: Delivery = result[DELIVERY]
+        verdict = self._receive(self._numbers[trial.trial_id], delivery.records, delivery.notes)
+        return self.STOP if verdict else self.CONTINUE
+
+
+class EndStopper(_Unsaved, Stopper):
+    """Ray Tune stopper that ends all trials at once when a function `is_over` returns True.
+
+    Args:
+        is_over: True when the sweep is to end now.
+    """
+
+    def __init__(self, is_over: Callable[[], bool]) -> None:
+        self._is_over = is_over
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: a single trial is never stopped here."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return True if all trials have to end now; see `Stopper.stop_all`."""
+        return self._is_over()
+
+
+class CrashCallback(_Unsaved, Callback):
+    """Ray Tune callback that tells the driver the number and the traceback of a trial that crashed.
+
+    Args:
+        crash: Records a crash, with its traceback.
+        numbers: Number of the trial by Tune's id.
+    """
+
+    def __init__(self, crash: Callable[[int, str], None], numbers: Mapping[str, int]) -> None:
+        self._crash, self._numbers = crash, numbers
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Pass the number and the traceback of a crashed trial to the driver; see `Callback.on_trial_error`."""
+        text = Path(trial.error_file).read_text() if trial.error_file else ""
+        self._crash(self._numbers[trial.trial_id], text)

@@ -1,0 +1,62 @@
+"""Start Ray and find Ray's processes, by members of Ray that are private; no other module uses one.
+
+The members are those of Ray 2.60, the minor version to which pyproject.toml is pinned; a test checks each of them.
+"""
+
+import itertools
+import logging
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from ray.job_config import JobConfig
+
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+"""Arguments of `ray.init` by which Ray prints errors alone."""
+
+
+def find_import_path() -> list[str]:
+    """Return the absolute entries of `sys.path` that come before Python's own library, in order."""
+    library = Path(sysconfig.get_path("stdlib"))
+    zipped = library.parent / f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+    own = itertools.takewhile(lambda entry: Path(entry) not in (library, zipped), sys.path)
+    return [os.path.abspath(entry) for entry in own]
+
+
+def make_job_config() -> "JobConfig":
+    """Make Ray's job configuration, by which workers import the same modules as the driver."""
+    from ray.job_config import JobConfig
+
+    # Ray puts each entry in front of the entries before.
+    job = JobConfig(_py_driver_sys_path=find_import_path()[::-1])
+    # Else Ray puts the working directory first (ray#17518), where a user's `sweeps.py` would hide this project's.
+    job._runtime_env_has_working_dir = lambda: True  # type: ignore[method-assign]
+    return job
+
+
+def start_ray(cpus: int, folder: str) -> None:
+    """Start Ray on this machine, with its own files in a folder; raises whatever Ray raises."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        _temp_dir=folder,
+        include_dashboard=False,
+        job_config=make_job_config(),
+        **QUIET,
+    )
+
+
+def find_processes() -> "Mapping[str, Sequence[subprocess.Popen[bytes]]]":
+    """Return the processes that `start_ray` started, by Ray's name for each kind, such as `raylet`."""
+    from ray._private import worker
+
+    started = worker._global_node.all_processes  # type: ignore[attr-defined]  # typed as None
+    return {name: [info.process for info in infos] for name, infos in started.items()}

@@ -112,7 +112,7 @@ class Entry:
 
 
 class Places(NamedTuple):
-    """Names of the two settings that say where a ledger lies, for messages: settings of a sweep, or a command's options.
+    """Names of the two settings, or options of a command, that say where a ledger lies; for messages.
 
     Attributes:
         folder: Setting of the folder of all sweeps.
@@ -197,7 +197,7 @@ class Ledger:
 
     @classmethod
     def find(cls, url: str, folder: Path, own: Identity | None, places: Places = _SETTINGS) -> "Ledger":
-        """Return the ledger of a sweep, for reading, found by the sweep's id; by the name for an old sweep without an id.
+        """Return the ledger of a sweep, for reading, found by id; by name for an old sweep without an id.
 
         Args:
             url: URL of the database.

@@ -15,8 +15,9 @@ from unstuck.analysis.report.figures import figure
 from unstuck.analysis.sweep.importance import DASHBOARD_SHARE, PER_SETTING, TOP_SHARE, Importance
 from unstuck.analysis.sweep.interactions import interactions
 from unstuck.analysis.sweep.judgements import FILE
-from unstuck.analysis.sweep.trials import COMPLETED, Sweep, Trial
+from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.analysis.words import counted, number, percent
+from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
 
 _SPACE = "space."
@@ -103,7 +104,7 @@ def beside_the_dashboard(sweep: Sweep, shown: Mapping[str, float], about: str, t
     """
     if not shown:
         return ""
-    completed = len(sweep.ranked(COMPLETED))
+    completed = len(sweep.ranked(Outcome.COMPLETED))
     told = ", ".join(f"{short(path)} {share:.2f}" for path, share in shown.items())
     words = (
         f"Optuna's dashboard shows other importances: {told}. It takes PED-ANOVA as well, but of "
@@ -198,7 +199,7 @@ def _lines(sweep: Sweep) -> list[Block]:
     axes = [axis_of(sweep, path, trials) for path in paths]
     scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
     axes.append(Axis(sweep.metric, [trial.value or 0.0 for trial in trials]))
-    best = [trials.index(trial) for trial in sweep.ranked(COMPLETED)[:3]]
+    best = [trials.index(trial) for trial in sweep.ranked(Outcome.COMPLETED)[:3]]
     canvas = parallel(axes, scores, best, [_tip(sweep, trial) for trial in trials])
     names = ", ".join(str(trials[place].number) for place in best)
     caption = (
@@ -216,7 +217,7 @@ def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
         return []
     across, up = (axis_of(sweep, path, trials) for path in paths[:2])
     scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
-    best = [trials.index(trial) for trial in sweep.ranked(COMPLETED)[:3]]
+    best = [trials.index(trial) for trial in sweep.ranked(Outcome.COMPLETED)[:3]]
     canvas = scatter(across, up, scores, best, [_tip(sweep, trial) for trial in trials])
     caption = (
         f"{across.name} against {up.name}: a dot a trial, the better the larger; in colour the three best completed"

@@ -17,8 +17,9 @@ from unstuck.analysis.report.verdict import verdict
 from unstuck.analysis.statistics import estimate_over_seeds
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.analysis.sweep.judgements import moment, read_again
-from unstuck.analysis.sweep.trials import COMPLETED, PRUNED, VALUE_AND_RUNG, Sweep, Trial, counts
+from unstuck.analysis.sweep.trials import VALUE_AND_RUNG, Sweep, Trial, counts
 from unstuck.analysis.words import counted, give_or_take, listed, number, span
+from unstuck.records.outcome import Outcome
 
 MOST_ROWS = 200
 """Rows of the table of all trials, at most."""
@@ -89,7 +90,7 @@ def _works(found: Findings) -> list[Block]:
         if trial and trial.number in found.diagnoses and not (trial is control and control is best):
             items.append(f"{who}, {trial.number}: {verdict(found.diagnoses[trial.number])}")
     ended = counts(sweep.trials)
-    bad = [f"{ended[name]} {name}" for name in ("diverged", "stuck", "crashed") if name in ended]
+    bad = [f"{ended[name]} {name}" for name in (Outcome.DIVERGED, Outcome.STUCK, Outcome.CRASHED) if name in ended]
     if bad:
         items.append(f"Did not work: {listed(bad)} of {counted(len(sweep.feasible), 'trial')}{could_not_run(sweep)}.")
     return [Bullets(tuple(items))] if items else []
@@ -109,12 +110,12 @@ def _ended(sweep: Sweep) -> list[Block]:
         for trial in trials:
             reason = (
                 trial.reason.partition(":")[0]
-                if outcome in ("pruned", "crashed")
+                if outcome in (Outcome.PRUNED, Outcome.CRASHED)
                 else trial.reason.partition(" at ")[0]
             )
             reasons[reason] = reasons.get(reason, 0) + 1
         top = sorted(reasons.items(), key=lambda item: -item[1])[:3]
-        why = "; ".join(f"{reason} ({times})" for reason, times in top if reason and outcome != COMPLETED)
+        why = "; ".join(f"{reason} ({times})" for reason, times in top if reason and outcome != Outcome.COMPLETED)
         rows.append(
             (
                 outcome,
@@ -134,7 +135,7 @@ def _ended(sweep: Sweep) -> list[Block]:
 
 
 def _best(sweep: Sweep) -> list[Block]:
-    top = sweep.ranked(COMPLETED)[:TOP]
+    top = sweep.ranked(Outcome.COMPLETED)[:TOP]
     if not top:
         return [Paragraph("No trial completed, so none can be called the best.")]
     control = sweep.control
@@ -262,7 +263,7 @@ def _all(sweep: Sweep) -> list[Block]:
     blocks: list[Block] = [
         Table("Every figure of this report belongs to one of these runs", header, tuple(rows), numeric)
     ]
-    if any(trial.outcome == PRUNED for trial in sweep.trials):
+    if any(trial.outcome == Outcome.PRUNED for trial in sweep.trials):
         blocks.append(Paragraph(f"{VALUE_AND_RUNG[0].upper()}{VALUE_AND_RUNG[1:]}."))
     if len(sweep.trials) > MOST_ROWS:
         blocks.append(Paragraph(f"{len(sweep.trials) - MOST_ROWS} more trials are in MLflow and in the ledger."))
@@ -276,9 +277,10 @@ def _value(seeds: int) -> str:
 
 def _row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
     estimate = trial.estimate
+    reason = f": {trial.reason}" if trial.reason and trial.outcome != Outcome.COMPLETED else ""
     return (
         str(trial.number),
-        f"{trial.outcome or 'running'}{f': {trial.reason}' if trial.reason and trial.outcome != COMPLETED else ''}",
+        f"{trial.outcome or 'running'}{reason}",
         "" if trial.value is None else give_or_take(trial.value, estimate.spread if estimate else None),
         str(trial.iterations),
         *(searched.value_text(trial.values.get(path)) for path in sweep.searched),

@@ -9,7 +9,8 @@ from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words
 from unstuck.analysis.report.arms import arms_of, change_text, command, quote_command, recorded_words
 from unstuck.analysis.report.diagnosis import own_sweep_blocks
-from unstuck.analysis.sweep.trials import COMPLETED, Sweep
+from unstuck.analysis.sweep.trials import Sweep
+from unstuck.records.outcome import Outcome
 
 FEW = 10
 """Completed trials for each searched setting, below which a search has hardly begun."""
@@ -27,7 +28,7 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
             Commands((quote_command([*module_program("sweeps"), "champion", *sweep_words(sweep.name, folder)]),)),
         ]
     blocks += _arms(sweep, diagnoses, folder)
-    completed = len(sweep.ranked(COMPLETED))
+    completed = len(sweep.ranked(Outcome.COMPLETED))
     if sweep.searched and completed < FEW * len(sweep.searched) and sweep.settings.get("sampler.name") != "points":
         more, recorded = 2 * len(sweep.feasible), recorded_words(sweep.settings, sweep.name, folder)
         blocks += [

@@ -7,8 +7,9 @@ from unstuck.analysis.report.searched import what_matters
 from unstuck.analysis.statistics import difference
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.analysis.sweep.judgements import Judgement
-from unstuck.analysis.sweep.trials import COMPLETED, Sweep, Trial, counts
+from unstuck.analysis.sweep.trials import Sweep, Trial, counts
 from unstuck.analysis.words import counted, give_or_take, listed, number
+from unstuck.records.outcome import Outcome
 
 
 def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
@@ -51,7 +52,7 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
         return "; no control was run to compare it with"
     if control is best:
         return ": the unchanged configuration itself"
-    if control.outcome != COMPLETED:
+    if control.outcome != Outcome.COMPLETED:
         ended = f"{control.outcome}: {control.reason}" if control.reason else control.outcome or "running"
         return f"; no verdict against the control, which did not run to its end ({ended})"
     if not control.seeds or not best.seeds:

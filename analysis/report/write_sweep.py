@@ -11,8 +11,9 @@ from unstuck.analysis.history.tracked import TrackedRuns
 from unstuck.analysis.report.sweep import Findings, sweep_document
 from unstuck.analysis.report.write import write_document
 from unstuck.analysis.sweep.importance import dashboard_importances, distributions, importances, read_sweep
-from unstuck.analysis.sweep.trials import COMPLETED, Sweep
+from unstuck.analysis.sweep.trials import Sweep
 from unstuck.records.identity import identity
+from unstuck.records.outcome import Outcome
 
 ENOUGH_COMPLETED = 0.6
 """Share of the trials that must have completed for importances to be about final values; else they are about the first
@@ -50,7 +51,7 @@ def findings_of(
         diagnoses: Diagnoses of its trials; None for those that MLflow holds.
     """
     sweep = read_sweep(name, stores.folder, optuna_url)
-    completed = sweep.ranked(COMPLETED)
+    completed = sweep.ranked(Outcome.COMPLETED)
     values, about = values_of(sweep)
     trials = {trial.number: trial for trial in sweep.trials}
     chosen = [trials[number] for number in values]
@@ -66,7 +67,7 @@ def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
 
     Final values are ordered, the best first.
     """
-    completed = {trial.number: trial.value or 0.0 for trial in sweep.ranked(COMPLETED)}
+    completed = {trial.number: trial.value or 0.0 for trial in sweep.ranked(Outcome.COMPLETED)}
     rung = min((entry.iteration for trial in sweep.trials for entry in trial.rungs), default=0)
     reached = {trial.number: trial.objective_from(rung) for trial in sweep.trials} if rung else {}
     judged = {number: value for number, value in reached.items() if value is not None and math.isfinite(value)}

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unstuck.analysis.statistics import rank_correlation
-from unstuck.analysis.sweep.trials import COMPLETED, PRUNED, Sweep, Trial
+from unstuck.analysis.sweep.trials import Sweep, Trial
+from unstuck.records.outcome import Outcome
 from unstuck.records.rungs import RungEntry
 from unstuck.rl.metrics import FINAL_EVALUATIONS
 
-STOPPED = (PRUNED, "stuck", "diverged")
+STOPPED = (Outcome.PRUNED, Outcome.STUCK, Outcome.DIVERGED)
 
 LEAST = 5
 """Trials below which no rank correlation is told: four in random order agree in full once in 24 sweeps."""
@@ -74,11 +75,11 @@ class Pruning:
 
 def pruning_of(sweep: Sweep) -> Pruning | None:
     """Return the numbers on a sweep's early stopping; None if there were no rungs and no stopped trials."""
-    trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, COMPLETED)]
+    trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, Outcome.COMPLETED)]
     rungs = tuple(_rungs(sweep))
     if not rungs and not any(trial.outcome in STOPPED for trial in trials):
         return None
-    completed = sweep.ranked(COMPLETED)
+    completed = sweep.ranked(Outcome.COMPLETED)
     spared = tuple(trial for trial in completed if trial.spared)
     return Pruning(
         planned=sum(max(sweep.length, trial.iterations) for trial in trials),  # a last update may overshoot
@@ -98,14 +99,14 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
     entries = [(trial, entry) for trial in sweep.trials for entry in trial.rungs]
     for number in sorted({entry.rung for _, entry in entries}):
         here = [(trial, entry) for trial, entry in entries if entry.rung == number]
-        ran = [(trial, entry) for trial, entry in here if trial in sweep.ranked(COMPLETED)]
+        ran = [(trial, entry) for trial, entry in here if trial in sweep.ranked(Outcome.COMPLETED)]
         spared = [(trial, entry) for trial, entry in ran if trial.spared]
         overlaps = any(entry.iteration in sorted(trial.curve)[-FINAL_EVALUATIONS:] for trial, entry in ran)
         yield Rung(
             number=number,
             iteration=min(entry.iteration for _, entry in here),
             reached=len(here),
-            stopped=sum(trial.outcome == PRUNED and _stopped_at(trial) == number for trial, _ in here),
+            stopped=sum(trial.outcome == Outcome.PRUNED and _stopped_at(trial) == number for trial, _ in here),
             correlation=math.nan if overlaps else _correlation(ran),
             completed=len(ran),
             unselected=math.nan if overlaps else _correlation(spared),

@@ -8,10 +8,9 @@ from typing import Any
 from unstuck.analysis.statistics import Estimate, estimate_over_seeds
 from unstuck.analysis.sweep.judgements import Judgement, Judgements
 from unstuck.records.axis import BATCH, Axis
+from unstuck.records.outcome import Outcome
 from unstuck.records.rungs import RungEntry
 from unstuck.rl import metrics
-
-COMPLETED, PRUNED, INFEASIBLE = "completed", "pruned", "infeasible"
 
 VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the evaluation at the rung alone"
 """Explanation why a pruned trial's value differs from the numbers in the reason."""
@@ -123,12 +122,12 @@ class Sweep:
     @property
     def feasible(self) -> list[Trial]:
         """Trials whose configuration could run: all outcomes but infeasible, running trials too."""
-        return [trial for trial in self.trials if trial.outcome != INFEASIBLE]
+        return [trial for trial in self.trials if trial.outcome != Outcome.INFEASIBLE]
 
     @property
     def best(self) -> Trial | None:
         """The completed trial with the best value."""
-        return next(iter(self.ranked(COMPLETED)), None)
+        return next(iter(self.ranked(Outcome.COMPLETED)), None)
 
     @property
     def judgement(self) -> Judgement | None:

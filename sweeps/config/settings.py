@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.records import extensions
+from unstuck.records.outcome import Outcome
 from unstuck.records.reference import SweepReference
 from unstuck.records.urls import LEDGER_FILE, MLFLOW_FILE, find_ledger_url, find_mlflow_url
 from unstuck.rl.config import MODULE_AND_ID, OTHER_SOURCES, DataConfig, EnvConfig, PPOConfig, one_of, require
@@ -22,7 +23,7 @@ TAKEN = (MLFLOW_FILE, LEDGER_FILE, "mlflow-artifacts")
 MODES = ("max", "min")
 SAMPLERS = ("tpe", "random", "points")
 SCHEDULERS = ("asha", "none")
-CRASHED = "crashed"
+CRASHED = str(Outcome.CRASHED)
 TRACKERS = ("mlflow", "none")
 
 FORMAT = 2

@@ -159,12 +159,12 @@ def _history(options: argparse.Namespace, run: str) -> Any:
 def _setting(word: str) -> tuple[str, Any]:
     """Read one `--set SETTING=VALUE`: return path and value."""
     from unstuck.analysis.history.known import check_setting
-    from unstuck.analysis.history.settings import literal
+    from unstuck.analysis.history.settings import parse_literal
 
     path, equals, text = word.partition("=")
     if not equals or "." not in path:
         raise AnalysisError(f"--set must be SETTING=VALUE, such as ppo.gamma=0.99, got {word!r}")
-    value = _WORDS[text] if text in _WORDS else literal(text)
+    value = _WORDS[text] if text in _WORDS else parse_literal(text)
     check_setting("--set", path, value)
     return path, value
 

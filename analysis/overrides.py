@@ -8,15 +8,19 @@ _PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./+-]*", re.IG
 """Text that Hydra reads as itself, without quotes."""
 
 
-def literal(value: Any) -> str:
+def literal(value: Any, between: str = ",") -> str:
     """Format a value so that Hydra's command line reads the same value back, every digit included.
+
+    Args:
+        value: Value of a setting.
+        between: Text between the items of a list: with a space, a shell reads the list as two words.
 
     Example:
         >>> literal([0.1, True, None]), literal("a b")
         ('[0.1,true,null]', "'a b'")
     """
     if isinstance(value, list | tuple):
-        return "[" + ",".join(literal(item) for item in value) + "]"
+        return "[" + between.join(literal(item, between) for item in value) + "]"
     if isinstance(value, str) and not _PLAIN.fullmatch(value):
         return "'" + value.replace("'", "\\'") + "'"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -8,12 +8,12 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from itertools import chain
 from typing import Any
 
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.metrics import ACTIONS
+from unstuck.rl.spelling import near
 
 SOURCES = ("synthetic", "nsl_kdd", "csv")
 OTHER_SOURCES: list[Callable[[], Iterable[str]]] = []
@@ -40,8 +40,8 @@ def require(holds: bool, message: str) -> None:
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise `ConfigError` unless `value` is one of `allowed`; the message suggests the most similar name."""
     plain = str(value).lower()
-    close = [option for option in allowed if plain.startswith(option)] or get_close_matches(plain, allowed, 1, 0.7)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    meant = next((option for option in allowed if plain.startswith(option)), None) or near(plain, allowed, 0.7)
+    hint = f"; did you mean {meant}?" if meant else ""
     require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {value!r}{hint}")
 
 

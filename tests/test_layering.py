@@ -33,7 +33,7 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     ),
     "rl": ("rl",),
     "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint"),
-    "analysis": ("analysis", "records", "rl.metrics"),
+    "analysis": ("analysis", "records", "rl.metrics", "rl.spelling"),
     **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},
     "sweeps": (),
     "": ("api", "analysis"),  # unstuck itself, for type checkers: nothing is loaded before it is used

@@ -6,10 +6,10 @@ Settings given by hand are checked here, since a mistyped name or value would be
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
+from unstuck.rl.spelling import nearest
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def check_setting(where: str, path: str, value: Any) -> None:
     """
     kind = KNOWN.get(path)
     if kind is None:
-        nearest = get_close_matches(path, KNOWN, n=1, cutoff=0.0)[0]
-        raise AnalysisError(f"{where}: no setting that a diagnosis reads is called {path!r}; did you mean {nearest}?")
+        raise AnalysisError(
+            f"{where}: no setting that a diagnosis reads is called {path!r}; did you mean {nearest(path, KNOWN)}?"
+        )
     if not kind.holds(value):
         raise AnalysisError(f"{where}: {path} must be {kind.words}, got {value!r}")

@@ -20,7 +20,7 @@ from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.known import check_setting
-from unstuck.analysis.history.names import Dialect, Renamed, is_ours, nearest
+from unstuck.analysis.history.names import Dialect, Renamed, is_ours, nearest_metric
 from unstuck.analysis.history.settings import read_settings
 
 MAPPED = "mapping"
@@ -74,7 +74,9 @@ def _metrics(file: Path, entries: Mapping[str, Any]) -> dict[str, Renamed]:
     for path, value in entries.items():
         ours, _, key = path.partition(".")
         if not is_ours(ours):
-            raise AnalysisError(f"{file}: unknown metric {ours}; did you mean {nearest(ours)}? See docs/metrics.md")
+            raise AnalysisError(
+                f"{file}: unknown metric {ours}; did you mean {nearest_metric(ours)}? See docs/metrics.md"
+            )
         if key == "times" and isinstance(value, int | float):
             factors[ours] = float(value)
         elif key in ("", "column") and isinstance(value, str):

@@ -5,9 +5,9 @@ A factor stands where the unit differs. A mapping file (`analysis.history.mappin
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from unstuck.rl import metrics
+from unstuck.rl.spelling import nearest
 
 Renamed = tuple[str, float]
 """Our name, and what a value is multiplied by to be in our unit."""
@@ -243,10 +243,9 @@ def our_setting(name: str) -> str | None:
     return alike or exact
 
 
-def nearest(name: str) -> str:
+def nearest_metric(name: str) -> str:
     """Return the name of our metric that is most similar to a wrong name."""
-    close = get_close_matches(name, sorted(_OURS), n=1, cutoff=0.0)
-    return close[0]
+    return nearest(name, _OURS)
 
 
 def dialect_of(names: Iterable[str]) -> Dialect:

@@ -51,10 +51,10 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
 def from_text(table: str) -> dict[str, Any]:
     """Read settings from a Markdown table of names and values, the form of CleanRL's logs."""
     rows = {name.strip(): value.strip() for name, value in _TEXT_ROW.findall(table)}
-    return {name: literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
+    return {name: parse_literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
 
 
-def literal(text: str) -> Any:
+def parse_literal(text: str) -> Any:
     """Parse the text of a number, a list, `True` or `None`; return any other text as is."""
     try:
         return ast.literal_eval(text)
@@ -69,7 +69,7 @@ def translate(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
     for name, value in settings.items():
         path, factor = names.get(name, (name, 1.0))
         if isinstance(value, str) and value.startswith(_LINEAR):  # RL-Zoo's way to write a schedule
-            value = literal(value.removeprefix(_LINEAR))
+            value = parse_literal(value.removeprefix(_LINEAR))
             if path == "ppo.lr":
                 ours["ppo.lr_schedule"] = "linear"
         scaled = isinstance(value, int | float) and not isinstance(value, bool) and factor != 1.0

@@ -13,7 +13,7 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.align import by_iteration
 from unstuck.analysis.history.names import UNSTUCK, dialect_of, rename
 from unstuck.analysis.history.record import History
-from unstuck.analysis.history.settings import literal, translate
+from unstuck.analysis.history.settings import parse_literal, translate
 from unstuck.records.axis import BATCH
 from unstuck.records.drivers import missing_driver
 from unstuck.records.identity import Identity
@@ -105,7 +105,7 @@ class TrackedRuns:
 
     def _history(self, run: "Run") -> History:
         tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
-        params = {name: literal(value) for name, value in run.data.params.items()}
+        params = {name: parse_literal(value) for name, value in run.data.params.items()}
         ours = TRIAL_TAG in tags
         dialect = UNSTUCK if ours else dialect_of(run.data.metrics)
         renamed = {name: found for name in run.data.metrics if (found := rename(name, dialect))}

@@ -1,7 +1,6 @@
 """Read text files into rows of cells, and raise a one-line `DataError` for each fault of a file."""
 
 import csv
-import difflib
 import gzip
 import io
 import zlib
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck.rl.errors import DataError
+from unstuck.rl.spelling import near
 
 DELIMITERS = (",", ";", "\t", "|")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -67,9 +67,8 @@ def suggest(wanted: str, names: Iterable[str]) -> str:
         "did you mean 'label'? there are 'duration', 'label'"
     """
     listed = list(names)
-    lowered = {name.lower(): name for name in reversed(listed)}
-    nearest = difflib.get_close_matches(wanted.lower(), lowered, n=1)
-    question = f"did you mean {lowered[nearest[0]]!r}? " if nearest else ""
+    meant = near(wanted, listed, 0.6)
+    question = "" if meant is None else f"did you mean {meant!r}? "
     more = ", ..." if len(listed) > LISTED else ""
     return f"{question}there are {', '.join(repr(name) for name in listed[:LISTED])}{more}"
 

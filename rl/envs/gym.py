@@ -1,6 +1,5 @@
 """Lanes of any Gymnasium id: our own vectorised environment if there is one, else a loop over single environments."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from unstuck.rl.envs.cartpole import CartPoleVector
 from unstuck.rl.envs.lanes import LaneVectorEnv
 from unstuck.rl.envs.spaces import Actions, flatten_observations, lane_actions
 from unstuck.rl.errors import ConfigError
+from unstuck.rl.spelling import nearest
 
 
 def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":
@@ -43,9 +43,8 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
     try:
         env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
-        nearest = difflib.get_close_matches(env_id, gymnasium.registry, n=1, cutoff=0.0)[0]
         raise ConfigError(
-            f"env.id must be a registered Gymnasium id, got {env_id!r}; the nearest is {nearest}"
+            f"env.id must be a registered Gymnasium id, got {env_id!r}; the nearest is {nearest(env_id, gymnasium.registry)}"
         ) from error
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise ConfigError(f"env.id must name an environment that can be made, got {env_id!r}: {error}") from error

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from unstuck.analysis.overrides import literal
 from unstuck.records.errors import SweepError
 from unstuck.rl.config import TRIAGE
 from unstuck.sweeps.config.settings import SweepConfig
@@ -144,12 +145,10 @@ def refuse_idle(idle: Sequence[Idle]) -> None:
 
 
 def format_value(value: Any) -> str:
-    """Format a value as users type one on the command line.
+    """Format a value for a message, as users type one on the command line.
 
     Example:
         >>> format_value(None), format_value(True), format_value((64, 64))
         ('null', 'true', '[64, 64]')
     """
-    if value is None or isinstance(value, bool):
-        return str(value).lower().replace("none", "null")
-    return str(list(value) if isinstance(value, tuple) else value)
+    return literal(value, ", ")

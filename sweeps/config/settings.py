@@ -3,7 +3,6 @@
 import math
 import re
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ from unstuck.records.reference import SweepReference
 from unstuck.records.urls import LEDGER_FILE, MLFLOW_FILE, find_ledger_url, find_mlflow_url
 from unstuck.rl.config import MODULE_AND_ID, OTHER_SOURCES, DataConfig, EnvConfig, PPOConfig, one_of, require
 from unstuck.rl.metrics import EVAL, EVAL_RETURN
+from unstuck.rl.spelling import near
 
 OTHER_SOURCES.append(partial(extensions.other_names, extensions.DATA_SOURCES))  # `rl` imports no room of ours
 
@@ -80,7 +80,7 @@ def metric_meant(name: str) -> str:
     """
     if "reward" in name or "return" in name:
         return EVAL_RETURN
-    return (*get_close_matches(f"eval/{name.rpartition('/')[2]}", EVAL, 1, 0.75), EVAL[0])[0]
+    return near(f"eval/{name.rpartition('/')[2]}", EVAL, 0.75) or EVAL[0]
 
 
 @dataclass(frozen=True, kw_only=True)

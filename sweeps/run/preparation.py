@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from rich.console import Console
 from unstuck.records.errors import SweepError
@@ -12,6 +11,7 @@ from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import FlowData
 from unstuck.rl.envs import make_vec
 from unstuck.rl.machine import require_machine
+from unstuck.rl.spelling import nearest
 from unstuck.sweeps.config.effects import Idle, refuse_idle
 from unstuck.sweeps.config.flows import load_data, name_flows
 from unstuck.sweeps.config.identity import adopt_recorded_id
@@ -94,7 +94,7 @@ def _check_metric(config: SweepConfig) -> None:
     if metric not in known:
         raise SweepError(
             f"sweep.metric must be one that {config.env.id} is evaluated by ({', '.join(known)}), got {metric!r}; "
-            f"write sweep.metric={get_close_matches(metric, known, 1, 0)[0]}"
+            f"write sweep.metric={nearest(metric, known)}"
         )
     sensible = "min" if metric in metrics.ERRORS else "max"
     if mode != sensible and config.format > 1:

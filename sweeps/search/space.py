@@ -9,7 +9,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ from unstuck.records.errors import SweepError
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.errors import ConfigError
+from unstuck.rl.spelling import nearest
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.schema import GROUPS, convert_value, nearest_setting, settings
 from unstuck.sweeps.config.settings import SweepConfig
@@ -511,7 +511,7 @@ def _kind(path: str, leaf: Any) -> Kind:
     leaf = leaf or {}
     for name in leaf:
         if name not in KINDS:
-            close = _ALIKE.get(str(name)) or get_close_matches(str(name), KINDS, n=1, cutoff=0)[0]
+            close = _ALIKE.get(str(name)) or nearest(str(name), KINDS)
             listed = ", ".join(KINDS)
             raise SweepError(f"{where} has the unknown kind {name}; did you mean {close}? There are: {listed}")
     if len(leaf) != 1:

@@ -10,7 +10,7 @@ from unstuck.analysis.history.names import (
     Dialect,
     dialect_of,
     is_ours,
-    nearest,
+    nearest_metric,
     rename,
 )
 from unstuck.rl import metrics
@@ -115,7 +115,7 @@ def test_ours_are_told_by_their_whole_name() -> None:
     assert not is_ours("value_loss")
 
 
-def test_a_wrong_name_is_answered_with_the_nearest() -> None:
-    assert nearest("train/valueloss") == metrics.VALUE_LOSS
-    assert nearest("eval/F1") == metrics.F1
-    assert nearest("") in OURS
+def test_a_wrong_name_is_answered_with_the_nearest_metric() -> None:
+    assert nearest_metric("train/valueloss") == metrics.VALUE_LOSS
+    assert nearest_metric("eval/F1") == metrics.F1
+    assert nearest_metric("") in OURS

@@ -10,7 +10,7 @@ from unstuck.analysis.history.settings import (
     flatten,
     from_text,
     is_sweep,
-    literal,
+    parse_literal,
     read_settings,
     translate,
     translate_comments,
@@ -86,7 +86,7 @@ def test_flattening_keeps_lists_and_what_is_empty() -> None:
     ],
 )
 def test_literals(text: str, value: Any) -> None:
-    found = literal(text)
+    found = parse_literal(text)
     assert found == value
     assert type(found) is type(value)
 

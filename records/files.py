@@ -14,11 +14,11 @@ A worker writes a trial's checkpoint before the evaluation is reported, so a che
 the ledger behind MLflow. After a crash, the record that is behind can be written again from the one that is ahead.
 """
 
-import os
 from pathlib import Path
 
 from unstuck.records.measurement import Record
 from unstuck.rl.errors import CheckpointError
+from unstuck.rl.whole_files import replace_file
 
 
 def config_file(folder: Path) -> Path:
@@ -85,6 +85,5 @@ def read_records(folder: Path, number: int) -> list[Record]:
 
 def replace_text(file: Path, text: str) -> None:
     """Write a text to a file at once: a reader finds the old text or the new one, whole."""
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
+    with replace_file(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")

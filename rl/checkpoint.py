@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from unstuck.rl.errors import CheckpointError
 from unstuck.rl.learner import Arrays, Learner
+from unstuck.rl.whole_files import replace_file
 
 FORMAT = "unstuck checkpoint"
 VERSION = 3
@@ -66,15 +67,10 @@ def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] 
         "history": list(history or ()),
     }
     arrays[_HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replace_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:

@@ -32,7 +32,7 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
         "sweeps.run",
     ),
     "rl": ("rl",),
-    "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint"),
+    "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint", "rl.whole_files"),
     "analysis": ("analysis", "records", "rl.metrics", "rl.spelling"),
     **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},
     "sweeps": (),

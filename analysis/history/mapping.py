@@ -74,9 +74,8 @@ def _metrics(file: Path, entries: Mapping[str, Any]) -> dict[str, Renamed]:
     for path, value in entries.items():
         ours, _, key = path.partition(".")
         if not is_ours(ours):
-            raise AnalysisError(
-                f"{file}: unknown metric {ours}; did you mean {nearest_metric(ours)}? See docs/metrics.md"
-            )
+            meant = nearest_metric(ours)
+            raise AnalysisError(f"{file}: unknown metric {ours}; did you mean {meant}? See docs/metrics.md")
         if key == "times" and isinstance(value, int | float):
             factors[ours] = float(value)
         elif key in ("", "column") and isinstance(value, str):

@@ -43,8 +43,9 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
     try:
         env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
+        meant = nearest(env_id, gymnasium.registry)
         raise ConfigError(
-            f"env.id must be a registered Gymnasium id, got {env_id!r}; the nearest is {nearest(env_id, gymnasium.registry)}"
+            f"env.id must be a registered Gymnasium id, got {env_id!r}; the nearest is {meant}"
         ) from error
     except (gymnasium.error.Error, ModuleNotFoundError) as error:
         raise ConfigError(f"env.id must name an environment that can be made, got {env_id!r}: {error}") from error

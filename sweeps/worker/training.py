@@ -24,6 +24,7 @@ from unstuck.rl.errors import CheckpointError
 from unstuck.rl.learner import Learner, Metrics
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.whole_files import find_left_behind
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.worker.assignment import Assignment
 
@@ -136,7 +137,7 @@ class Training:
 
     def _replace(self, file: Path) -> None:
         file.parent.mkdir(exist_ok=True)  # not the folders above: if one is missing, the folder is not shared
-        for left in file.parent.glob(f"{file.name}.*.tmp"):  # left by a worker that died while writing
+        for left in find_left_behind(file):  # by a worker that died
             left.unlink()
         checkpoint.save(file, self.learner, self._history)
 

@@ -1,6 +1,7 @@
-"""Allow one process a sweep, by a lock on a file in the sweep's folder.
+"""Allow one process a sweep, and one at a time to make databases, by locks on files.
 
-The system frees the lock when the process ends, also after a crash.
+The system frees a lock when the process ends, also after a crash. The locks are our own, not those of the library
+filelock: `lock_file` says who holds the lock, and a folder that is gone must not be made again by locking it.
 """
 
 import contextlib
@@ -39,6 +40,20 @@ def hold_lock(folder: Path) -> Iterator[None]:
             held.flush()
         except OSError as error:
             raise SweepError(f"{file} must be a file that can be written: {error.strerror}; check the disk") from error
+        yield
+
+
+@contextlib.contextmanager
+def lock_databases(folder: Path) -> Iterator[None]:
+    """Hold a lock on the folder of all sweeps inside the block, so that no other process makes database tables there.
+
+    Optuna and MLflow fail if two processes make the tables of one database at once.
+
+    Raises:
+        OSError: The folder is gone, or cannot be written.
+    """
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

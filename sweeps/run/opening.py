@@ -1,6 +1,5 @@
 """Open the records of a sweep: folder, study and MLflow's parent run; make new ones, or reopen recorded ones."""
 
-import fcntl
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 from unstuck.records.errors import LedgerError, SweepError, TrackingError
 from unstuck.records.files import config_file, lock_file, replace_text, scratch_file, trials_folder
 from unstuck.records.ledger import Ledger
-from unstuck.records.lock import hold_lock
+from unstuck.records.lock import hold_lock, lock_databases
 from unstuck.records.mlflow.runs import adopt_runs, delete_runs, read_runs
 from unstuck.records.names import CONFIG, DATA, FORMAT, FORMAT_TAG, ID, PROVENANCE
 from unstuck.records.redact import redact_error
@@ -67,7 +66,7 @@ def open_records(
     folder = _make_folder(config, resuming)
     about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions)}
     with hold_lock(folder):
-        with _shorten_errors(config), _lock_folder(folder.parent):
+        with _shorten_errors(config), lock_databases(folder.parent):
             records = _reopen_records(config, about) if resuming else _make_records(config, about, folder)
         if resuming:
             yield records
@@ -189,7 +188,7 @@ def _start_run(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) 
 
 def _reopen_tracker(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
     try:
-        with _lock_folder(Path(config.sweep.folder)):
+        with lock_databases(Path(config.sweep.folder)):
             _start_run(tracker, config, about)
     except OSError as error:
         raise TrackingError(f"cannot write to {config.sweep.folder}: {error.strerror}") from error
@@ -213,14 +212,3 @@ def _shorten_errors(config: SweepConfig) -> Iterator[None]:
             f"the records of sweep {config.sweep.name} cannot be opened: {type(error).__name__}: {reason}; "
             "check tracking.optuna_url and tracking.mlflow_url, or run with tracking=none"
         ) from error
-
-
-@contextmanager
-def _lock_folder(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder inside the block, so that no other process makes database tables at the same time.
-
-    Optuna and MLflow fail if two processes make the tables of one database at once.
-    """
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -139,7 +139,8 @@ class Ledger:
         cls,
         url: str,
         name: str,
-        objective: tuple[str, str],
+        metric: str,
+        mode: str,
         attributes: Mapping[str, Any],
         make_sampler: Callable[[int], BaseSampler] | None = None,
     ) -> "Ledger":
@@ -151,7 +152,8 @@ class Ledger:
         Args:
             url: URL of the database.
             name: Name of the sweep.
-            objective: Metric, and `max` or `min`.
+            metric: Name of the objective.
+            mode: `max` or `min`.
             attributes: Attributes of the sweep. Without an id (`ID`) among them, the name must be new.
             make_sampler: Function that returns the sampler for a trial's number.
 
@@ -159,7 +161,6 @@ class Ledger:
             SweepError: The database cannot be opened, or holds a study of the name while `attributes` has no id.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        metric, mode = objective
         direction: Literal["maximize", "minimize"] = "maximize" if mode == "max" else "minimize"
         with _translate_errors(url, _SETTINGS):
             make = partial(optuna.create_study, storage=PatientStorage(url), direction=direction)

@@ -190,7 +190,7 @@ class RecordedTrials:
             records = []
         verdict = None if runs or entry.outcome is None else Verdict(entry.outcome, entry.reason)
         known = [record for record in records if record.step <= (last or 0)]
-        run = write_run(tracker, (self._config, self._space), entry, known, verdict)
+        run = write_run(tracker, self._config, self._space, entry, known, verdict)
         if runs:
             self._ledger.annotate(number, {MLFLOW_RUN: run})
 
@@ -238,7 +238,8 @@ def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict
 
 def write_run(
     tracker: Tracker,
-    sweep: tuple[SweepConfig, Space],
+    config: SweepConfig,
+    space: Space,
     entry: Entry,
     records: Sequence[Record],
     verdict: Verdict | None,
@@ -249,12 +250,12 @@ def write_run(
 
     Args:
         tracker: Tracker of the sweep.
-        sweep: Configuration of the sweep, and its space.
+        config: Configuration of the sweep.
+        space: Search space of the sweep.
         entry: Record of the trial in the ledger.
         records: Iterations of the trial.
         verdict: Outcome and reason; None leaves the run open.
     """
-    config, space = sweep
     budget = space.budget(config)
     with suppress(ConfigError):  # an infeasible trial has no configuration of its own
         config = space.apply(config, entry.values)

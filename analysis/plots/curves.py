@@ -47,10 +47,9 @@ class Mark:
 def curves(
     lines: Sequence[Line],
     y_label: str,
-    levels: Sequence[Level] = (),
+    references: Sequence[Level | Mark] = (),
     log: bool = False,
     limits: Sequence[float] = (),
-    marks: Sequence[Mark] = (),
     unit: str = ITERATION,
 ) -> Canvas:
     """Plot curves over iterations or environment steps, with reference lines; return the canvas.
@@ -58,13 +57,14 @@ def curves(
     Args:
         lines: Lines, at least one with a point.
         y_label: Label of the vertical axis.
-        levels: Horizontal lines to compare with.
+        references: Levels to compare with, and iterations to point out.
         log: True for a logarithmic vertical axis; values that are not positive are left out.
         limits: Values that the axis must hold, such as 0 and 1.
-        marks: Iterations to point out.
         unit: Unit of the horizontal axis.
     """
     canvas = Canvas()
+    levels = [one for one in references if isinstance(one, Level)]
+    marks = [one for one in references if isinstance(one, Mark)]
     if log:
         lines = [Line(line.name, [p for p in line.points if p[1] > 0], (), line.index) for line in lines]
     lines = [line for line in lines if line.points]

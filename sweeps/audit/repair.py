@@ -170,7 +170,7 @@ def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Pla
     verdict = Verdict(entry.outcome or Outcome.INTERRUPTED, entry.reason or DIED)
     if entry.is_open:  # the end of an open trial may be half recorded
         verdict = Verdict(Outcome.INTERRUPTED, DIED)
-    write_run(tracker, (config, space), entry, plan.records, verdict)
+    write_run(tracker, config, space, entry, plan.records, verdict)
     how = "completed" if plan.keep else "written anew"
     return f"trial {entry.number}: MLflow's run {how} from {plan.source}, {verdict.outcome}"
 

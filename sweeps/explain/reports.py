@@ -28,7 +28,8 @@ if TYPE_CHECKING:  # imported where first needed, since the analysis loads panda
 
 
 def write_reports(
-    sweep: tuple[SweepConfig, Space],
+    config: SweepConfig,
+    space: Space,
     ledger: Ledger,
     tracker: Tracker,
     is_over: Callable[[], bool],
@@ -38,7 +39,8 @@ def write_reports(
     Nothing depends on a report: an error in a report is no error of the sweep.
 
     Args:
-        sweep: Settings and search space of the sweep.
+        config: Settings of the sweep.
+        space: Search space of the sweep.
         ledger: Ledger of the sweep, which gets a note that the Optuna dashboard shows.
         tracker: Tracker whose parent run has ended.
         is_over: Function that returns True if the user does not wait any longer.
@@ -46,11 +48,10 @@ def write_reports(
     Returns:
         Verdict and path of the report; or the reason why there is no report, and the command that writes one.
     """
-    config, _ = sweep
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     later = f"{shlex.join([*module_program('analysis'), 'report', *words])} writes it"
     try:
-        written = _write_all(sweep, ledger, tracker, is_over)
+        written = _write_all(config, space, ledger, tracker, is_over)
     except KeyboardInterrupt:  # a second Ctrl-C
         written = None
     except Exception as error:  # a rule, a plot or the disk failed; the sweep itself is on record
@@ -69,7 +70,7 @@ def rewrite_reports(config: SweepConfig) -> str:
     """
     space, _ = search_space(config)
     ledger = Ledger.open_sweep(config.reference)
-    return write_reports((config, space), ledger, _OwnRun(config, ledger), lambda: False)
+    return write_reports(config, space, ledger, _OwnRun(config, ledger), lambda: False)
 
 
 class _OwnRun(NullTracker):
@@ -86,7 +87,8 @@ class _OwnRun(NullTracker):
 
 
 def _write_all(
-    sweep: tuple[SweepConfig, Space],
+    config: SweepConfig,
+    space: Space,
     ledger: Ledger,
     tracker: Tracker,
     is_over: Callable[[], bool],
@@ -97,11 +99,10 @@ def _write_all(
     from unstuck.analysis.report.write import report_run, write_document
     from unstuck.analysis.report.write_sweep import findings_of
 
-    config, _ = sweep
     stores = Stores(Path(config.sweep.folder))
     attach = _Attaching(tracker)
     diagnoses: dict[int, Diagnosis] = {}
-    for number, diagnosis in _diagnose_trials(sweep, ledger.entries()):
+    for number, diagnosis in _diagnose_trials(config, space, ledger.entries()):
         if is_over():
             return None
         diagnoses[number] = diagnosis
@@ -138,11 +139,10 @@ class _Attaching:
             self.failures.append(f"warning: {error}; the reports are in the sweep's folder alone")
 
 
-def _diagnose_trials(sweep: tuple[SweepConfig, Space], entries: Sequence[Entry]) -> "Iterator[tuple[int, Diagnosis]]":
+def _diagnose_trials(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> "Iterator[tuple[int, Diagnosis]]":
     """Yield number and diagnosis of every evaluated trial; skip trials whose checkpoint cannot be read."""
     from unstuck.analysis.diagnosis import diagnose
 
-    config, space = sweep
     for entry in entries:
         if entry.outcome is Outcome.INFEASIBLE:
             continue

@@ -85,7 +85,8 @@ def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, recor
     if ended.end is End.BY_USER or isinstance(sweep.driver.failure, LedgerError):
         return ""
     sweep.console.print("Writing the report", highlight=False)
-    return write_reports((sweep.config, prepared.plan.space), records.ledger, records.tracker, lambda: stop.is_asked)
+    space = prepared.plan.space
+    return write_reports(sweep.config, space, records.ledger, records.tracker, lambda: stop.is_asked)
 
 
 def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], console: Console) -> None:

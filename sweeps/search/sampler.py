@@ -73,8 +73,8 @@ def sampler_maker(sampler: SamplerConfig, seed: int) -> Callable[[int], BaseSamp
 
 def create_ledger(url: str, sweep: StudyConfig, sampler: SamplerConfig, attributes: Mapping[str, Any]) -> Ledger:
     """Create the Optuna study of a new sweep with sampler and attributes; return the ledger (see `Ledger.create`)."""
-    objective = (sweep.metric, sweep.mode)
-    return Ledger.create(url, str(sweep.name), objective, attributes, sampler_maker(sampler, sweep.seed))
+    make = sampler_maker(sampler, sweep.seed)
+    return Ledger.create(url, str(sweep.name), sweep.metric, sweep.mode, attributes, make)
 
 
 def reopen_ledger(config: SweepConfig) -> Ledger:

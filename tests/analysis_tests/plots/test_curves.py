@@ -72,7 +72,7 @@ def test_several_lines_are_named_in_a_legend_that_has_room() -> None:
 
 
 def test_levels_are_within_the_axis_and_marks_stand_at_their_iteration() -> None:
-    canvas = curves([Line("f1", [(0, 0.5), (10, 0.6)])], "F1", [Level("flag all", 0.1)], marks=[Mark("rung 1", 5)])
+    canvas = curves([Line("f1", [(0, 0.5), (10, 0.6)])], "F1", [Level("flag all", 0.1), Mark("rung 1", 5)])
     level, mark = [path for path in paths(canvas, "soft") if path.startswith(("M74.0", "M310.0"))][1:]
     assert level.startswith("M74.0 24")  # near the bottom, and above it
     assert mark == "M310.0 256.0 L310.0 14.0"

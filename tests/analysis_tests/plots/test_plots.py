@@ -54,7 +54,7 @@ def test_lines_have_names_levels_and_marks() -> None:
         Line("one", [(0, 0.1), (10, 0.9)], [(0, 0.0, 0.2), (10, 0.8, 1.0)]),
         Line("two", [(0, 0.2), (10, 0.3)], (), 1),
     ]
-    found = texts(curves(lines, "F1", [Level("flag all 0.197", 0.197)], marks=[Mark("rung 1", 5)]))
+    found = texts(curves(lines, "F1", [Level("flag all 0.197", 0.197), Mark("rung 1", 5)]))
     assert {"one", "two", "F1", "iteration", "flag all 0.197", "rung 1"} <= set(found)
 
 

@@ -124,7 +124,7 @@ def test_live_and_from_the_tracker_the_rules_say_the_same(tmp_path: Path) -> Non
     ledger.enqueue(space.encode(space.control_values(CONFIG)))
     number, _ = ledger.ask(space.distributions())
     ledger.annotate(number, found.notes)
-    write_run(tracker, (CONFIG, space), ledger.entries()[0], records, None)
+    write_run(tracker, CONFIG, space, ledger.entries()[0], records, None)
     read = load("mine/0", Stores(tmp_path))
     assert {name: read.tags[name] for name in found.notes} == found.notes  # a replay writes them too
     assert summarise(diagnosis.diagnose(read)) == found

@@ -54,7 +54,7 @@ def sweep(tmp_path: Path) -> tuple[SweepConfig, Ledger]:
 
 def write(sweep: tuple[SweepConfig, Ledger], tracker: Tracker | None = None, is_over: bool = False) -> str:
     config, ledger = sweep
-    return write_reports((config, SPACE), ledger, tracker or NullTracker(), lambda: is_over)
+    return write_reports(config, SPACE, ledger, tracker or NullTracker(), lambda: is_over)
 
 
 def test_the_verdict_and_where_the_report_lies_are_said(sweep: tuple[SweepConfig, Ledger], tmp_path: Path) -> None:

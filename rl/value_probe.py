@@ -6,6 +6,7 @@ moves a little is measured as honestly as any other fit.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
     outputs = _centred(targets.double())
     largest = outputs.abs().amax((1, 2), keepdim=True)
     outputs = (outputs / torch.where(largest == 0, 1, largest)).float()  # one unit for all: a fit to one judges others
-    first, second = ((features[:, part], outputs[:, part]) for part in (slice(split), slice(split, None)))
+    first, second = (_Half(features[:, part], outputs[:, part]) for part in (slice(split), slice(split, None)))
     sizes = num_linear, num_targets
     reductions = (_reductions(first, second, *sizes) + _reductions(second, first, *sizes)).amax(1).clamp(min=0)
     squares = outputs.double().square().sum(1)
@@ -150,12 +151,15 @@ def _centred(columns: Tensor) -> Tensor:
     return rows.sub_(rows.mean(1, keepdim=True))
 
 
-def _reductions(
-    fitted: tuple[Tensor, Tensor], held_out: tuple[Tensor, Tensor], num_linear: int, num_targets: int
-) -> Tensor:
-    """Compute how much less than a constant the probes fitted on one half err on the other half: a sum of squares.
+class _Half(NamedTuple):
+    """Half of the samples: features `[P, B, W]` and targets `[P, B, K]`."""
 
-    Both halves are features and targets.
+    features: Tensor
+    targets: Tensor
+
+
+def _reductions(fitted: _Half, held_out: _Half, num_linear: int, num_targets: int) -> Tensor:
+    """Compute how much less than a constant the probes fitted on one half err on the other half: a sum of squares.
 
     Returns:
         `[P, fits, K]`; fits run over sets of features, strengths and targets.
@@ -169,8 +173,8 @@ def _reductions(
     for width in (num_linear, features.shape[-1]):  # the factor of a leading block is the leading block of the factor
         right = cross[:, :, :width].expand(-1, len(STRENGTHS), -1, -1)
         weights = torch.cholesky_solve(right, factors[..., :width, :width])
-        predictions = torch.bmm(held_out[0][..., :width], _padded(weights.transpose(1, 2).flatten(2)))
-        agreement = torch.bmm(predictions.transpose(1, 2), held_out[1])
+        predictions = torch.bmm(held_out.features[..., :width], _padded(weights.transpose(1, 2).flatten(2)))
+        agreement = torch.bmm(predictions.transpose(1, 2), held_out.targets)
         reductions.append(2 * agreement - predictions.square().sum(1).unsqueeze(-1))
     return torch.cat(reductions, dim=1).double()
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from unstuck.records.axis import Axis, read_last_step
 from unstuck.records.files import trial_name
@@ -160,9 +161,8 @@ def _check_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) 
     yield from _find_repeated_steps(entry, run, snapshot.axis)
     yield from _find_gaps(entry, run, snapshot)
     objective = _map_by_step(run, snapshot.metric)
-    yield from _compare_curves(
-        entry, (snapshot.metric, snapshot.axis), (MLFLOW, objective), ("the ledger", entry.curve)
-    )
+    in_mlflow, in_ledger = _Curve(MLFLOW, objective), _Curve("the ledger", entry.curve)
+    yield from _compare_curves(entry, snapshot.metric, snapshot.axis, in_mlflow, in_ledger)
     yield from _compare_history(entry, run, (snapshot.saved or {}).get(entry.number, SavedTrial()), snapshot.axis)
 
 
@@ -241,7 +241,7 @@ def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axi
         if is_logged_per_process(name):
             continue
         theirs = {step: value for step, value in _map_by_step(run, name).items() if step <= reaches}
-        found = list(_compare_curves(entry, (name, axis), (MLFLOW, theirs), ("its checkpoint", ours)))
+        found = list(_compare_curves(entry, name, axis, _Curve(MLFLOW, theirs), _Curve("its checkpoint", ours)))
         if found:
             yield from found
             return  # one metric is enough: others lack the same steps
@@ -281,7 +281,8 @@ def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> It
         stands_at, ended_at = axis.describe_step(steps[-1]), find_last_step(entry)
         what = f"its checkpoint stands at {stands_at}, by the ledger it ended at {ended_at}"
         yield Finding(number, Kind.DISAGREEMENT, what, _choose_remedy(entry))
-    yield from _compare_curves(entry, (metric, axis), ("its checkpoint", theirs), ("the ledger", entry.curve))
+    in_checkpoint, in_ledger = _Curve("its checkpoint", theirs), _Curve("the ledger", entry.curve)
+    yield from _compare_curves(entry, metric, axis, in_checkpoint, in_ledger)
 
 
 def _choose_remedy(entry: Entry) -> str:
@@ -293,21 +294,22 @@ def _choose_remedy(entry: Entry) -> str:
 
 def find_last_step(entry: Entry) -> int:
     """Return the last step of a trial that is on record in the ledger; 0 if no step is on record."""
-    last = max(entry.curve, default=0)
-    return last if entry.is_open else read_last_step(entry.summary, last)
+    return entry.last_step if entry.is_open else read_last_step(entry.summary, entry.last_step)
 
 
-Curve = Mapping[int, float]
+class _Curve(NamedTuple):
+    """Values of a metric by step, and the record that holds the values, in words."""
+
+    holder: str
+    values: Mapping[int, float]
 
 
-def _compare_curves(
-    entry: Entry, metric: tuple[str, Axis], one: tuple[str, Curve], truth: tuple[str, Curve]
-) -> Iterator[Finding]:
-    """List differences between two records' curves of a metric.
+def _compare_curves(entry: Entry, name: str, axis: Axis, one: _Curve, truth: _Curve) -> Iterator[Finding]:
+    """List differences between two records' curves of the metric `name`.
 
     MLflow's curve of an open trial may lack the last steps.
     """
-    (name, axis), (whose, theirs), (who, ours) = metric, one, truth
+    (whose, theirs), (who, ours) = one, truth
     in_mlflow = whose == MLFLOW
     remedy = REWRITE if in_mlflow else _choose_remedy(entry)
     upto = max(theirs, default=0) if in_mlflow and entry.is_open else math.inf

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from unstuck.rl.wording import counted as counted
+
 _ROUNDING = 1e-12
 """Share of a number below which an uncertainty is only float64's rounding."""
 
@@ -65,12 +67,3 @@ def listed(items: Sequence[str], last: str = "and") -> str:
     ('lr', 'lr and gamma', 'a, b and c')
     """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
-
-
-def counted(count: int, noun: str) -> str:
-    """Format a count and a noun, with an s for several.
-
-    >>> counted(1, "trial"), counted(11, "evaluation")
-    ('1 trial', '11 evaluations')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import psutil
+from unstuck.rl.wording import counted
 
 SLURM = "SLURM_CPUS_PER_TASK"
 
@@ -30,7 +31,7 @@ class Cores:
     limit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.count} core{'s' * (self.count > 1)}" + (f" ({self.limit})" if self.limit else "")
+        return counted(self.count, "core") + (f" ({self.limit})" if self.limit else "")
 
 
 def granted_cores(root: Path = Path("/")) -> Cores:

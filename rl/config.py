@@ -13,7 +13,7 @@ from typing import Any
 
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.metrics import ACTIONS
-from unstuck.rl.spelling import near
+from unstuck.rl.wording import near
 
 SOURCES = ("synthetic", "nsl_kdd", "csv")
 OTHER_SOURCES: list[Callable[[], Iterable[str]]] = []

@@ -32,8 +32,8 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
         "sweeps.run",
     ),
     "rl": ("rl",),
-    "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint", "rl.whole_files"),
-    "analysis": ("analysis", "records", "rl.metrics", "rl.spelling"),
+    "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint", "rl.whole_files", "rl.wording"),
+    "analysis": ("analysis", "records", "rl.metrics", "rl.wording"),
     **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},
     "sweeps": (),
     "": ("api", "analysis"),  # unstuck itself, for type checkers: nothing is loaded before it is used

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.rl.spelling import nearest
+from unstuck.rl.wording import nearest
 
 
 @dataclass(frozen=True)

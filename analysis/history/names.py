@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from unstuck.rl import metrics
-from unstuck.rl.spelling import nearest
+from unstuck.rl.wording import nearest
 
 Renamed = tuple[str, float]
 """Our name, and what a value is multiplied by to be in our unit."""

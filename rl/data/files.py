@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck.rl.errors import DataError
-from unstuck.rl.spelling import near
+from unstuck.rl.wording import near
 
 DELIMITERS = (",", ";", "\t", "|")
 GZIP_MAGIC = b"\x1f\x8b"

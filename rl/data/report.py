@@ -9,6 +9,7 @@ import numpy.typing as npt
 from unstuck.rl.config import DataConfig
 from unstuck.rl.data.encode import Feature
 from unstuck.rl.data.raw import RawFlows
+from unstuck.rl.wording import counted
 
 LISTED = 5  # columns that the line names at most, for each reason
 WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which it is said
@@ -50,10 +51,9 @@ class LoadReport:
         """Return text for the user: one line that describes the data, then one `warning: ...` line for each hint."""
         of = f" of {self.rows:,}" if self.rows != self.flows else ""
         text = f"Data: {self.flows:,}{of} flows ({self.source}), {self.threats:,} of them threats: "
-        text += " and ".join(
-            f"{count} {word[: -1 if count == 1 else None]}" for count, word in self._columns() if count
-        )
-        text += f" ({self.features} feature{'s' * (self.features != 1)})"
+        columns = [(self.numbers, "number"), (self.names, "name")]
+        text += " and ".join(counted(count, noun) for count, noun in columns if count)
+        text += f" ({counted(self.features, 'feature')})"
         if self.left_out:
             reasons = (f"{len(names)} {reason} ({_list(names)})" for reason, names in self.left_out.items())
             text += f"; left out: {', '.join(reasons)}"
@@ -67,9 +67,6 @@ class LoadReport:
                 "as frequent, which are in training alone: F1 says nothing of them"
             )
         return [text, *(f"warning: {hint}" for hint in self.hints)]
-
-    def _columns(self) -> list[tuple[int, str]]:
-        return [(self.numbers, "numbers"), (self.names, "names")]
 
 
 def report(

@@ -15,7 +15,7 @@ from unstuck.rl.envs.cartpole import CartPoleVector
 from unstuck.rl.envs.lanes import LaneVectorEnv
 from unstuck.rl.envs.spaces import Actions, flatten_observations, lane_actions
 from unstuck.rl.errors import ConfigError
-from unstuck.rl.spelling import nearest
+from unstuck.rl.wording import nearest
 
 
 def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":

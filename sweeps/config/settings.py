@@ -14,7 +14,7 @@ from unstuck.records.reference import SweepReference
 from unstuck.records.urls import LEDGER_FILE, MLFLOW_FILE, find_ledger_url, find_mlflow_url
 from unstuck.rl.config import MODULE_AND_ID, OTHER_SOURCES, DataConfig, EnvConfig, PPOConfig, one_of, require
 from unstuck.rl.metrics import EVAL, EVAL_RETURN
-from unstuck.rl.spelling import near
+from unstuck.rl.wording import near
 
 OTHER_SOURCES.append(partial(extensions.other_names, extensions.DATA_SOURCES))  # `rl` imports no room of ours
 

@@ -11,7 +11,7 @@ from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import FlowData
 from unstuck.rl.envs import make_vec
 from unstuck.rl.machine import require_machine
-from unstuck.rl.spelling import nearest
+from unstuck.rl.wording import nearest
 from unstuck.sweeps.config.effects import Idle, refuse_idle
 from unstuck.sweeps.config.flows import load_data, name_flows
 from unstuck.sweeps.config.identity import adopt_recorded_id

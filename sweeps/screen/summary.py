@@ -113,7 +113,7 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
     """Return a table of the 10 best trials by value, with settings and outcome; completed trials stand above others."""
     table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {counted(config.sweep.seeds, 'seed')}")
     is_spread = config.sweep.seeds > 1
-    for name in ("trial", "value", *["± seeds"] * is_spread):
+    for name in ("trial", "value", "± seeds") if is_spread else ("trial", "value"):
         table.add_column(name, justify="right", no_wrap=True)
     paths = list(dict.fromkeys(path for entry in entries for path in entry.values))
     for path in paths:
@@ -121,11 +121,10 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
     table.add_column("ended", max_width=60)
     ranked = sorted(entries, key=lambda entry: _make_sort_key(entry, config.sweep.mode))
     for entry in ranked[:_TOP]:
-        spread = entry.summary.get(metrics.FINAL_SPREAD)
+        numbers = [entry.value, entry.summary.get(metrics.FINAL_SPREAD)] if is_spread else [entry.value]
         table.add_row(
             str(entry.number),
-            "" if entry.value is None else f"{entry.value:.4f}",
-            *["" if spread is None else f"{spread:.4f}"] * is_spread,
+            *("" if value is None else f"{value:.4f}" for value in numbers),
             *(_format_number(entry.values.get(path)) for path in paths),
             Text("completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"),
         )

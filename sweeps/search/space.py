@@ -19,7 +19,7 @@ from unstuck.records.errors import SweepError
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.errors import ConfigError
-from unstuck.rl.spelling import nearest
+from unstuck.rl.wording import nearest
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.schema import GROUPS, convert_value, nearest_setting, settings
 from unstuck.sweeps.config.settings import SweepConfig

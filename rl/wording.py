@@ -1,7 +1,16 @@
-"""Find the known name that a mistyped name most likely means; for messages."""
+"""Word messages: counts with their nouns, and the known name that a mistyped name most likely means."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+
+
+def counted(count: int, noun: str) -> str:
+    """Format a count and a noun, with an s for several.
+
+    >>> counted(1, "trial"), counted(11, "evaluation")
+    ('1 trial', '11 evaluations')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def likeness(name: str, known: str) -> float:

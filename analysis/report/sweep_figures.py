@@ -29,7 +29,7 @@ def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block
             lines.append(_on_axis(sweep, diagnoses[trial.number].signals, name, index))
         else:
             lines.append(Line(name, _points(trial), (), index))
-    references = [*_trivial(sweep, diagnoses), *_rungs(sweep)]
+    references: list[Level | Mark] = [*_trivial(sweep, diagnoses), *_rungs(sweep)]
     canvas = curves(lines, sweep.metric, references, unit=sweep.axis.unit)
     last = "; ".join(f"trial {trial.number} ends at {number(trial.value or 0.0)}" for trial in chosen)
     caption = f"{sweep.metric} of {counted(len(trials), 'trial')}; in colour the best and the control, with their seeds"

@@ -35,7 +35,7 @@ def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
     """Return a method of `PatientStorage` that repeats a call, one transaction, while the call fails."""
 
     @functools.wraps(call)
-    def attempt(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+    def attempt(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:

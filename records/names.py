@@ -38,21 +38,37 @@ ID_TAG, FORMAT_TAG = "sweep_id", "sweep_format"
 RUN_ID = "run_id"
 """Name, beside a run's tags, of the run's id in MLflow."""
 
-COMMON_TAGS = ("git.", SWEEP_TAG)
+COMMON_TAGS = ("git.", "mlflow.user", "mlflow.source.", SWEEP_TAG)
 """Prefixes of the tags that a sweep's run and all trials' runs have alike."""
 CONFIG_FILE, REPORT = "config.yaml", "report"
 RUNNING = "RUNNING"
 """Status of an open run in MLflow."""
 
-STATUS = {
-    Outcome.COMPLETED: "FINISHED",
-    Outcome.PRUNED: "KILLED",
-    Outcome.STUCK: "KILLED",
-    Outcome.DIVERGED: "KILLED",
-    Outcome.INTERRUPTED: "KILLED",
-    Outcome.INFEASIBLE: "FAILED",
-    Outcome.CRASHED: "FAILED",
+_ENDED, _BROKEN, _CUT_SHORT = "FINISHED", "FAILED", "KILLED"
+_STATUS = {
+    Outcome.COMPLETED: _ENDED,
+    Outcome.PRUNED: _ENDED,
+    Outcome.STUCK: _ENDED,
+    Outcome.DIVERGED: _BROKEN,
+    Outcome.INFEASIBLE: _BROKEN,
+    Outcome.CRASHED: _BROKEN,
+    Outcome.INTERRUPTED: _CUT_SHORT,
 }
+_STATUS_BEFORE = {**_STATUS, **dict.fromkeys((Outcome.PRUNED, Outcome.STUCK, Outcome.DIVERGED), _CUT_SHORT)}
+_FORMAT = 3
+"""First format of records in which trials that a rule stopped have another status than trials that were cut short."""
+
+
+def status_of(outcome: Outcome, format: int) -> str:
+    """Return MLflow's status for an outcome, in a sweep of the given format (docs/design.md, D5).
+
+    MLflow draws KILLED and FAILED alike, as a red cross.
+
+    Example:
+        >>> status_of(Outcome.PRUNED, format=3), status_of(Outcome.PRUNED, format=2)
+        ('FINISHED', 'KILLED')
+    """
+    return (_STATUS if format >= _FORMAT else _STATUS_BEFORE)[outcome]
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,11 +4,33 @@ A tracker's records are derived from the ledger, and writing any of them again l
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome, Verdict
+
+
+@dataclass(frozen=True)
+class SweepHeader:
+    """Facts on a sweep that decide how a tracker shows the sweep's trials.
+
+    Attributes:
+        name: Name of the sweep, which other sweeps in the store may have as well.
+        id: Id of the sweep, which no other sweep has.
+        format: Version of the sweep's records; MLflow's names and statuses depend on it.
+        metric: Name of the objective.
+        mode: `max` or `min`: what is better.
+        searched: Dotted paths of the searched settings.
+    """
+
+    name: str
+    id: str
+    format: int
+    metric: str
+    mode: str
+    searched: Sequence[str] = ()
 
 
 class Tracker(Protocol):
@@ -17,12 +39,11 @@ class Tracker(Protocol):
     Every method can be called again.
     """
 
-    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+    def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
         """Open the sweep's parent run, or reopen the run that has the sweep's id.
 
         Args:
-            name: Name of the sweep, which other sweeps in the store may have as well.
-            sweep_id: Id of the sweep, which no other sweep has.
+            sweep: Facts on the sweep.
             config_yaml: Composed configuration.
             tags: Further facts on the sweep, e.g. `records.provenance.provenance()`.
         """
@@ -79,20 +100,26 @@ class Tracker(Protocol):
             tags: Further facts on the end, e.g. the reason.
         """
 
-    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """Attach report files and a note to a run, whether the run has ended or not.
+    def find_experiment(self) -> str:
+        """Return the id of the MLflow experiment that holds the open sweep's runs; empty if nothing is tracked."""
+
+    def attach(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
+        """Attach report files, a note and figures to a run, whether the run has ended or not.
 
         Args:
             number: Number of the trial; None for the sweep's own run.
             files: Files and folders, which replace files of the same names.
             note: Markdown to show on top of the run's page.
+            figures: Figures to keep as metrics of the run, by name; None for none.
         """
 
 
 class NullTracker:
     """Tracker that writes nothing (`tracking=none`)."""
 
-    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+    def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
         """Do nothing."""
 
     def start_trial(
@@ -122,5 +149,11 @@ class NullTracker:
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """Do nothing."""
 
-    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+    def find_experiment(self) -> str:
+        """Return an empty id."""
+        return ""
+
+    def attach(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
         """Do nothing."""

@@ -19,16 +19,16 @@ from unstuck.records.files import read_records
 from unstuck.records.ledger import Entry, Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.tracker import MlflowTracker
-from unstuck.records.names import MLFLOW_RUN, flatten
+from unstuck.records.names import CONTROL, MLFLOW_RUN, flatten
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.reference import artifacts_folder
-from unstuck.records.tracker import NullTracker, Tracker
+from unstuck.records.tracker import NullTracker, SweepHeader, Tracker
 from unstuck.records.urls import find_mlflow_url
 from unstuck.rl.budget import Budget
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig, TrackingConfig
-from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.search.space import Space, search_space
 
 RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 """Pauses between attempts. Each attempt may take long: MLflow waits 20 s for a locked database."""
@@ -72,9 +72,9 @@ class Outbox:
         self._retry_at = 0.0
         self.owed: set[int] = set()
 
-    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+    def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
         """Open the sweep's MLflow run at once, or raise `TrackingError`; see `Tracker.start_sweep`."""
-        self._tracker.start_sweep(name, sweep_id, config_yaml, tags)
+        self._tracker.start_sweep(sweep, config_yaml, tags)
 
     def start_trial(
         self,
@@ -116,9 +116,15 @@ class Outbox:
         """Close the sweep's MLflow run at once, or raise `TrackingError`; see `Tracker.end_sweep`."""
         self._tracker.end_sweep(outcome, tags)
 
-    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+    def find_experiment(self) -> str:
+        """Return the id of the MLflow experiment that holds the sweep's runs; see `Tracker.find_experiment`."""
+        return self._tracker.find_experiment()
+
+    def attach(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
         """Attach report files to an MLflow run at once, or raise `TrackingError`; see `Tracker.attach`."""
-        self._tracker.attach(number, files, note)
+        self._tracker.attach(number, files, note, figures)
 
     def catch_up(self) -> None:
         """Write every trial with a failed write or an incomplete run to MLflow; keep the numbers if MLflow fails again.
@@ -208,8 +214,19 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
     return MlflowTracker(url, config.mlflow_experiment, artifacts_folder(folder))
 
 
+def describe_sweep(config: SweepConfig) -> SweepHeader:
+    """Return the facts on a sweep, which has a name and an id, that its tracker needs."""
+    study, (space, _) = config.sweep, search_space(config)
+    return SweepHeader(str(study.name), str(config.id), config.format, study.metric, study.mode, space.paths)
+
+
 def open_run(
-    tracker: Tracker, number: int, values: Mapping[str, Any], config: SweepConfig, budget: Budget | None
+    tracker: Tracker,
+    number: int,
+    values: Mapping[str, Any],
+    config: SweepConfig,
+    budget: Budget | None,
+    is_control: bool,
 ) -> str:
     """Open or reopen a trial's run in the tracker, with settings and tags; return the run's id.
 
@@ -219,8 +236,9 @@ def open_run(
         values: Values that the sampler chose.
         config: Configuration of the trial; of the sweep for an infeasible trial, which has none of its own.
         budget: Budget that trials share in a sweep that counts environment steps.
+        is_control: True for the trial that all others are compared with.
     """
-    tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed)}
+    tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed), CONTROL: str(is_control).lower()}
     return tracker.start_trial(number, values, recorded_settings(config, budget), tags, to_yaml(config, values))
 
 
@@ -259,7 +277,7 @@ def write_run(
     budget = space.budget(config)
     with suppress(ConfigError):  # an infeasible trial has no configuration of its own
         config = space.apply(config, entry.values)
-    run = open_run(tracker, entry.number, entry.values, config, budget)
+    run = open_run(tracker, entry.number, entry.values, config, budget, entry.is_control)
     tracker.log(entry.number, records)
     if entry.notes:
         tracker.tag_trial(entry.number, entry.notes)

@@ -2,13 +2,18 @@ import contextlib
 import io
 import os
 import secrets
+import shutil
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 """As in an environment that is in force: commands are printed with `python` then."""
@@ -57,6 +62,34 @@ def old_sweeps(tmp_path: Path) -> Path:
     with tarfile.open(Path(__file__).parent / "fixtures" / "sweeps-3fefaf5.tar.xz") as packed:
         packed.extractall(tmp_path, filter="data")
     return tmp_path / "sweeps-3fefaf5"
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """A headless Chromium; skips without, except under CI."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None and os.environ.get("CI"):
+        pytest.fail("CI must have a browser; .ci/run installs it")
+    if found is None:
+        pytest.skip("needs Chromium")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ("quic", "gpu", "background-networking", "component-update", "sync")
+    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=found, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def browser_page(browser: "Browser") -> "Iterator[Page]":
+    """An empty page of a browser that has never seen the site: what a person sees who follows a link."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    page = context.new_page()
+    yield page
+    context.close()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import logging
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,19 @@ from unstuck.records.drivers import missing_driver
 from unstuck.records.identity import Identity
 from unstuck.records.mlflow.connection import connect
 from unstuck.records.mlflow.infinity import from_stored
+from unstuck.records.mlflow.names import ALWAYS_ZERO, SCORE, from_mlflow, read_tags
 from unstuck.records.mlflow.tracker import search
 from unstuck.records.names import ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.redact import redact_error, redact_value
+from unstuck.rl import metrics
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
     from mlflow.entities import Run
 
 _STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+", "http://", "https://")
+
+_Curve = list[tuple[int, float]]
+"""Steps and values, in the order of steps."""
 
 
 class TrackedRuns:
@@ -108,14 +113,14 @@ class TrackedRuns:
         params = {name: parse_literal(value) for name, value in run.data.params.items()}
         ours = TRIAL_TAG in tags
         dialect = UNSTUCK if ours else dialect_of(run.data.metrics)
-        renamed = {name: found for name in run.data.metrics if (found := rename(name, dialect))}
+        renamed = {
+            name: found for name in run.data.metrics if (found := rename(from_mlflow(name) if ours else name, dialect))
+        }
         batch = 1
         if ours and "budget.env_steps" in params:  # MLflow's steps are the environment's
             batch = math.prod(int(params[path]) for path in BATCH)
-        table = by_iteration(
-            {our: self._points(run.info.run_id, theirs, times, batch) for theirs, (our, times) in renamed.items()},
-            counted=True if ours else None,
-        )
+        curves = {our: self._points(run.info.run_id, theirs, times, batch) for theirs, (our, times) in renamed.items()}
+        table = by_iteration(_restore(curves, tags) if ours else curves, counted=True if ours else None)
         if renamed and not len(table):
             raise AnalysisError(f"run {run.info.run_id} must have recorded metrics, and has none")
         name = f"{tags[SWEEP_TAG]}/{tags[TRIAL_TAG]}" if ours else run.info.run_name or run.info.run_id
@@ -151,6 +156,15 @@ class TrackedRuns:
                 cause = cause.__cause__
             line = redact_error(str(cause), self.url).strip().partition("\n")[0]
             raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {line}") from None
+
+
+def _restore(curves: Mapping[str, _Curve], tags: Mapping[str, str]) -> dict[str, _Curve]:
+    """Return a trial's curves as the learner measured them: MLflow has some as tags, or lacks them."""
+    last = max((step for points in curves.values() for step, _ in points), default=0)
+    ends = {name: [(last, curves[name][-1][1])] for name in SCORE if name in curves}
+    ends |= {name: [(last, value)] for name, value in read_tags(tags).items()}
+    zeros = [(step, 0.0) for step, _ in curves.get(metrics.F1_RANDOM, ())]
+    return {**({ALWAYS_ZERO: zeros} if zeros else {}), **curves, **ends}
 
 
 def check_url(url: str) -> None:

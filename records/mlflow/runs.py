@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from unstuck.records.mlflow.connection import connect, translate_errors
+from unstuck.records.mlflow.names import ALWAYS_ZERO, from_mlflow, read_tags
 from unstuck.records.mlflow.place import settle_artifacts
-from unstuck.records.mlflow.tracker import TAG_LENGTH, search, storable
-from unstuck.records.names import FORMAT_TAG, ID_TAG, NOTE_TAG, PARENT_TAG, REPORT, SWEEP_TAG, TRIAL_TAG
+from unstuck.records.mlflow.tracker import search, write_report
+from unstuck.records.names import FORMAT_TAG, ID_TAG, PARENT_TAG, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.reference import SweepReference
 from unstuck.records.urls import sqlite_file
+from unstuck.rl import metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +33,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """Run of a sweep or of a trial, as read from MLflow: tags, parameters and curves.
+    """Run of a sweep or of a trial, as read from MLflow: tags, parameters and curves, with the names of `rl.metrics`.
 
     Attributes:
         id: Id of the run in MLflow.
@@ -40,7 +42,8 @@ class TrackedRun:
         status: MLflow's name for the status, such as FINISHED.
         tags: Tags of the run by name.
         params: Parameters by name, as text.
-        curves: Points of every metric, in the order of steps. A step may occur twice.
+        curves: Points of every metric, in the order of steps. A step may occur twice. A number of the whole trial
+            (`final/...`) ends its curve, or is one point at the last step.
     """
 
     id: str
@@ -69,6 +72,19 @@ def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRu
         return [_tracked(client, run) for run in _own(client, experiment, sweep, run_ids)]
 
 
+def find_experiment(sweep: SweepReference) -> str | None:
+    """Return the id of the MLflow experiment that holds a sweep's runs; None if MLflow lacks it.
+
+    Args:
+        sweep: Reference to the sweep.
+
+    Raises:
+        TrackingError: The store cannot be read.
+    """
+    with _store(sweep, f"find the experiment of sweep {sweep.name}") as store:
+        return store[1] if store else None
+
+
 def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
     """Tag the runs of an old sweep, from before sweeps had ids, with the sweep's id; leave runs with an id alone.
 
@@ -89,14 +105,21 @@ def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
                 client.set_tag(run.info.run_id, ID_TAG, str(sweep.id))
 
 
-def attach_report(sweep: SweepReference, run_ids: Collection[str], files: Sequence[Path], note: str) -> None:
-    """Upload report files and a note to a sweep's own run, ended or not; do nothing if MLflow lacks the run.
+def attach_report(
+    sweep: SweepReference,
+    run_ids: Collection[str],
+    files: Sequence[Path],
+    note: str,
+    figures: Mapping[str, float] | None = None,
+) -> None:
+    """Upload report files, a note and figures to a sweep's own run, ended or not; do nothing if MLflow lacks the run.
 
     Args:
         sweep: Reference to the sweep.
         run_ids: Ids of the runs of those trials that the ledger knows.
         files: Files and folders, which replace files of the same names.
         note: Markdown to show on top of the run's page.
+        figures: Figures to keep as metrics of the run, by name; None for none.
 
     Raises:
         TrackingError: The store cannot be written.
@@ -107,9 +130,7 @@ def attach_report(sweep: SweepReference, run_ids: Collection[str], files: Sequen
         client, experiment = store
         own = [run for run in _own(client, experiment, sweep, run_ids) if PARENT_TAG not in run.data.tags]
         for run in own[:1]:
-            for path in files:
-                client.log_artifact(run.info.run_id, str(path), REPORT)
-            client.set_tag(run.info.run_id, NOTE_TAG, storable(note, TAG_LENGTH))
+            write_report(client, run.info.run_id, files, note, figures or {})
 
 
 def settle_runs(sweep: SweepReference) -> None:
@@ -163,13 +184,17 @@ def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids
 
 def _tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
     tags = run.data.tags
-    curves = {
-        name: sorted(
+    curves: dict[str, Sequence[Point]] = {
+        from_mlflow(name): sorted(
             (Point(row.step, row.value, row.timestamp) for row in client.get_metric_history(run.info.run_id, name)),
             key=lambda point: (point.step, point.timestamp_ms),
         )
         for name in run.data.metrics
     }
+    last = max((points[-1].step for points in curves.values()), default=0)
+    curves |= {name: [Point(last, value, 0)] for name, value in read_tags(tags).items()}
+    if metrics.F1_RANDOM in curves:
+        curves.setdefault(ALWAYS_ZERO, [point._replace(value=0.0) for point in curves[metrics.F1_RANDOM]])
     return TrackedRun(
         id=run.info.run_id,
         trial=int(tags[TRIAL_TAG]) if TRIAL_TAG in tags else None,

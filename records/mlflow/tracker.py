@@ -6,7 +6,7 @@ MLflow's records are derived from the ledger, and writing any of them again leav
 import shlex
 import time
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,10 +14,24 @@ from unstuck.records.errors import TrackingError
 from unstuck.records.files import trial_name
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.connection import DATABASES, connect, renew, translate_errors
+from unstuck.records.mlflow.links import COMPARISON, TABLE, make_view_key
+from unstuck.records.mlflow.names import (
+    OBJECTIVE,
+    OBJECTIVE_SPREAD,
+    RENAMED,
+    SUMMARY_TAGS,
+    TRIALS,
+    is_curve,
+    make_tags,
+    to_mlflow,
+)
 from unstuck.records.mlflow.place import settle_artifacts
+from unstuck.records.mlflow.views import VIEW_TAG, ShownSweep, choose_compared, make_comparison, make_table
 from unstuck.records.names import (
     COMMON_TAGS,
     CONFIG_FILE,
+    CONTROL,
+    FORMAT_TAG,
     ID_TAG,
     NOTE_TAG,
     OUTCOME_TAG,
@@ -26,13 +40,15 @@ from unstuck.records.names import (
     REPORT,
     RUNNING,
     SEARCHED_TAG,
-    STATUS,
     SWEEP_TAG,
     TRIAL_TAG,
     flatten,
+    status_of,
 )
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url, redact_value
+from unstuck.records.score import value_and_spread
+from unstuck.records.tracker import SweepHeader
 from unstuck.rl import metrics
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
@@ -53,7 +69,7 @@ class _OpenSweep:
     Attributes:
         client: Client for the store.
         experiment: Id of the MLflow experiment.
-        name: Name of the sweep.
+        header: Facts on the sweep.
         parent: Id of the sweep's own run.
         runs: Run ids by trial number.
         common: Tags that every trial's run gets too: the sweep's id and name, and the code that ran.
@@ -61,17 +77,74 @@ class _OpenSweep:
         already_logged: (metric, step) pairs that a reopened run held before the resume, by trial number; not logged
             again.
         outcomes: Outcomes that the runs say, by trial number.
+        names: Names of the runs of open trials, to which an outcome is added, by trial number.
+        evaluations: Metrics of the evaluations of each open trial, by step.
+        scores: Value and spread of each open trial as logged last, under MLflow's names.
     """
 
     client: "MlflowClient"
     experiment: str
-    name: str
+    header: SweepHeader
     parent: str
     runs: dict[int, str]
     common: dict[str, str]
     last: dict[int, tuple[int, int]] = field(default_factory=dict)
     already_logged: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
     outcomes: dict[int, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    evaluations: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
+    scores: dict[int, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+        return self.header.name
+
+    @property
+    def renames(self) -> bool:
+        """True if metrics have names of their own in MLflow."""
+        return self.header.format >= RENAMED
+
+    def make_run_name(self, number: int, is_control: bool) -> str:
+        """Return the name of a trial's run, which says that the trial is the control."""
+        return f"{self.name}/{trial_name(number)}" + (" control" if is_control and self.renames else "")
+
+    def translate(self, number: int, records: Sequence[Record]) -> tuple[Sequence[Record], dict[str, str]]:
+        """Return a trial's next iterations under MLflow's names, each evaluation with the value so far; and tags."""
+        if not self.renames:
+            return records, {}
+        translated: list[Record] = []
+        tags: dict[str, str] = {}
+        for record in records:
+            tags |= make_tags(record.metrics)
+            named = {to_mlflow(name): value for name, value in record.metrics.items() if is_curve(name)}
+            translated.append(replace(record, metrics=self._score(number, record) | named))
+        return translated, tags
+
+    def translate_summary(self, number: int, summary: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
+        """Return the numbers of a whole trial that its curves do not end with, under MLflow's names; and tags."""
+        if not self.renames:
+            return dict(summary), {}
+        final = {to_mlflow(name): value for name, value in summary.items() if is_curve(name)}
+        logged = self.scores.get(number, {})
+        return {name: value for name, value in final.items() if repr(logged.get(name)) != repr(value)}, make_tags(
+            summary
+        )
+
+    def _score(self, number: int, record: Record) -> dict[str, float]:
+        """Return a trial's value and spread at an evaluation, under MLflow's names; empty without an evaluation.
+
+        Iterations may come again.
+        """
+        metric, known = self.header.metric, self.evaluations.setdefault(number, {})
+        if metric not in record.metrics:
+            return {}
+        known[record.step] = record.metrics
+        until = [known[step] for step in sorted(known) if step <= record.step]
+        seeds = sum(metrics.seed_metric(metric, member) in record.metrics for member in range(len(record.metrics)))
+        value, spread = value_and_spread(until, metric, seeds)
+        self.scores[number] = {OBJECTIVE: value} if spread is None else {OBJECTIVE: value, OBJECTIVE_SPREAD: spread}
+        return dict(self.scores[number])
 
 
 class MlflowTracker:
@@ -92,13 +165,13 @@ class MlflowTracker:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a tracker must not be pickled, since its URL may hold a password; keep it in the driver")
 
-    def start_sweep(self, name: str, sweep_id: str, config_yaml: str, tags: Mapping[str, str]) -> None:
+    def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
         """Open or reopen the sweep's run; makes a missing database's tables first (2 s). See `Tracker.start_sweep`.
 
         A second call connects anew, since MLflow would go on writing to a database that was deleted or replaced.
         """
-        tags = {**tags, SWEEP_TAG: name, ID_TAG: sweep_id}
-        with translate_errors(f"start sweep {name}", self._url):
+        tags = {**tags, SWEEP_TAG: sweep.name, ID_TAG: sweep.id, FORMAT_TAG: str(sweep.format)}
+        with translate_errors(f"start sweep {sweep.name}", self._url):
             if self._url.startswith(DATABASES):
                 self._artifacts.mkdir(parents=True, exist_ok=True)
             if self._sweep is not None:
@@ -107,19 +180,21 @@ class MlflowTracker:
             settle_artifacts(self._url, self._artifacts)
             experiment = self._find_experiment(client)
             # One search finds all runs of earlier calls of this sweep, so that no trial needs to search.
-            found = {run.info.run_id: run.data.tags for run in search(client, [experiment], ID_TAG, sweep_id)}
+            runs = search(client, [experiment], ID_TAG, sweep.id)
+            found = {run.info.run_id: run.data.tags for run in runs}
             parents = [run for run, its in found.items() if PARENT_TAG not in its]
             if parents:
                 parent = parents[0]
                 _reopen(client, parent, tags)
             else:
-                parent = client.create_run(experiment, tags=_texts(tags), run_name=name).info.run_id
+                parent = client.create_run(experiment, tags=_texts(tags), run_name=sweep.name).info.run_id
             children = {run: its for run, its in found.items() if its.get(PARENT_TAG) == parent and TRIAL_TAG in its}
             numbers = {int(its[TRIAL_TAG]): run for run, its in children.items()}
             common = {key: value for key, value in tags.items() if key.startswith(COMMON_TAGS)}
             outcomes = {int(its[TRIAL_TAG]): its.get(OUTCOME_TAG, "") for its in children.values()}
-            self._sweep = _OpenSweep(client, experiment, name, parent, numbers, common, outcomes=outcomes)
+            self._sweep = _OpenSweep(client, experiment, sweep, parent, numbers, common, outcomes=outcomes)
             client.log_text(parent, redact_url(config_yaml), CONFIG_FILE)
+            _write_views(self._sweep, runs)
 
     def start_trial(
         self,
@@ -136,16 +211,18 @@ class MlflowTracker:
         sweep, chosen, others = self._opened(), flatten(searched), flatten(fixed)
         tags = {**sweep.common, **tags}
         own = {PARENT_TAG: sweep.parent, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
+        sweep.names[number] = run_name = sweep.make_run_name(number, is_control=tags.get(CONTROL) == "true")
         with translate_errors(f"start trial {number}"):
             if number in sweep.runs:
                 had, sweep.already_logged[number] = _reopen(sweep.client, sweep.runs[number], {**tags, **own})
+                sweep.client.update_run(sweep.runs[number], name=run_name)
                 others = {name: value for name, value in others.items() if name not in had}
             else:
-                run_name = f"{sweep.name}/{trial_name(number)}"
                 run = sweep.client.create_run(sweep.experiment, tags=_texts({**tags, **own}), run_name=run_name)
                 sweep.runs[number] = run.info.run_id
             _log_params(sweep.client, sweep.runs[number], {**others, **chosen})
             sweep.outcomes[number] = ""
+            sweep.evaluations[number], sweep.scores[number] = {}, {}
             sweep.client.log_text(sweep.runs[number], redact_url(config_yaml), CONFIG_FILE)
         return sweep.runs[number]
 
@@ -163,8 +240,11 @@ class MlflowTracker:
         MLflow shows NaN as NaN, and infinity as 1.8e308.
         """
         sweep, run = self._opened(), self._run_of(number)
+        written, tags = sweep.translate(number, records)
         with translate_errors(f"log trial {number}"):
-            _log_metrics(sweep.client, run, records, sweep.already_logged.get(number, ()))
+            _log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
+            if tags:
+                _set_tags(sweep.client, run, tags)
         for record in records:
             reached = record.step, record.timestamp_ms
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
@@ -181,10 +261,14 @@ class MlflowTracker:
         # The last step and its time, instead of now: ending a trial again then adds no second point.
         step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
         with translate_errors(f"end trial {number}"):
-            _log_metrics(sweep.client, run, [Record(step, timestamp_ms, summary)], sweep.already_logged.get(number, ()))
-            sweep.client.set_terminated(run, STATUS[verdict.outcome])
+            lacking, tags = sweep.translate_summary(number, summary)
+            written = [Record(step, timestamp_ms, lacking)]
+            _log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
+            if sweep.renames and verdict.outcome is not Outcome.COMPLETED:
+                sweep.client.update_run(run, name=f"{sweep.names[number]} {verdict.outcome}")
+            sweep.client.set_terminated(run, status_of(verdict.outcome, sweep.header.format))
             # Written last, so that a run with an outcome is whole.
-            _set_tags(sweep.client, run, {OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
+            _set_tags(sweep.client, run, {**tags, OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
         sweep.outcomes[number] = verdict.outcome
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
@@ -192,16 +276,21 @@ class MlflowTracker:
         sweep = self._opened()
         with translate_errors(f"end sweep {sweep.name}"):
             _set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
-            sweep.client.set_terminated(sweep.parent, STATUS[outcome])
+            sweep.client.set_terminated(sweep.parent, status_of(outcome, sweep.header.format))
+            _write_views(sweep, search(sweep.client, [sweep.experiment], ID_TAG, sweep.header.id))
 
-    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
-        """Upload report files and a note to a run; see `Tracker.attach`."""
+    def find_experiment(self) -> str:
+        """Return the id of the experiment that holds the open sweep's runs; see `Tracker.find_experiment`."""
+        return self._opened().experiment
+
+    def attach(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
+        """Upload report files, a note and figures to a run; see `Tracker.attach`."""
         sweep = self._opened()
         run = sweep.parent if number is None else self._run_of(number)
         with translate_errors(f"attach a report to {sweep.name if number is None else f'trial {number}'}"):
-            for path in files:
-                sweep.client.log_artifact(run, str(path), REPORT)
-            _set_tags(sweep.client, run, {NOTE_TAG: note})
+            write_report(sweep.client, run, files, note, figures or {})
 
     def _find_experiment(self, client: "MlflowClient") -> str:
         """Return the id of the MLflow experiment; make a missing experiment."""
@@ -250,6 +339,32 @@ def search(client: "MlflowClient", experiments: Sequence[str], tag: str, value: 
     return found
 
 
+def write_report(
+    client: "MlflowClient", run: str, files: Sequence[Path], note: str, figures: Mapping[str, float]
+) -> None:
+    """Upload report files, and write a note and figures, to a run; arguments as for `Tracker.attach`."""
+    for path in files:
+        client.log_artifact(run, str(path), REPORT)
+    _set_tags(client, run, {NOTE_TAG: note})
+    step = int(sum(value for name, value in figures.items() if name.startswith(TRIALS)))
+    _log_metrics(client, run, [Record(step, time.time_ns() // 1_000_000, figures)])
+
+
+def _write_views(sweep: _OpenSweep, runs: Sequence["Run"]) -> None:
+    """Replace the views of a sweep, which `records.mlflow.links` opens.
+
+    Args:
+        sweep: The open sweep.
+        runs: Runs of the sweep.
+    """
+    trials = [run for run in runs if TRIAL_TAG in run.data.tags]
+    names = {name for run in trials for name in run.data.metrics}
+    shown = ShownSweep(sweep.header, sweep.parent, choose_compared(sweep.header, trials), names)
+    for view, text in ((TABLE, make_table(shown)), (COMPARISON, make_comparison(shown))):
+        key = VIEW_TAG + make_view_key(sweep.header.id, view)
+        sweep.client.set_experiment_tag(sweep.experiment, key, text)
+
+
 def _reopen(
     client: "MlflowClient", run: str, tags: Mapping[str, str]
 ) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
@@ -260,7 +375,7 @@ def _reopen(
         MLflow would keep both. Metrics of the whole trial are left out, since MLflow's last point of them holds.
     """
     had = client.get_run(run).data
-    for key in (OUTCOME_TAG, REASON_TAG):
+    for key in (OUTCOME_TAG, REASON_TAG, *SUMMARY_TAGS):
         if key in had.tags:
             client.delete_tag(run, key)
     client.update_run(run, status=RUNNING)

@@ -13,10 +13,20 @@ from typing import NamedTuple
 from unstuck.records.axis import Axis, read_last_step
 from unstuck.records.files import trial_name
 from unstuck.records.ledger import STATES, Entry
+from unstuck.records.measurement import Record
 from unstuck.records.mlflow.infinity import to_stored
+from unstuck.records.mlflow.names import RENAMED, make_tags, select_written
 from unstuck.records.mlflow.runs import TrackedRun
 from unstuck.records.mlflow.tracker import PARAM_LENGTH, TAG_LENGTH, storable
-from unstuck.records.names import CRASHED_BEFORE, OUTCOME_TAG, REASON_TAG, RUNNING, STATUS, flatten
+from unstuck.records.names import (
+    CRASHED_BEFORE,
+    FORMAT_TAG,
+    OUTCOME_TAG,
+    REASON_TAG,
+    RUNNING,
+    flatten,
+    status_of,
+)
 from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
@@ -169,23 +179,26 @@ def _check_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) 
 def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     """Compare status, outcome, reason and summary."""
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
+    format = int(run.tags.get(FORMAT_TAG, 1))
     if entry.is_open:
         # MLflow is written last, so MLflow may lack the end of the trial.
         allowed = [Outcome.INTERRUPTED]
         if CRASHED_BEFORE in entry.notes:
             allowed.append(Outcome.CRASHED)
-        if status not in (RUNNING, *(STATUS[each] for each in allowed)) or outcome not in (None, *allowed):
+        if status not in (RUNNING, *(status_of(each, format) for each in allowed)) or outcome not in (None, *allowed):
             what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
         return
     if entry.outcome is None:
         return
-    said, meant = f"{status}, outcome {outcome or 'none'}", f"{STATUS[entry.outcome]}, outcome {entry.outcome}"
+    said = f"{status}, outcome {outcome or 'none'}"
+    meant = f"{status_of(entry.outcome, format)}, outcome {entry.outcome}"
     if said != meant:
         yield Finding(entry.number, Kind.DISAGREEMENT, f"MLflow says {said}; by the ledger it is {meant}", REWRITE)
+    summary = select_written(entry.summary, format)
     pairs: list[tuple[str, object, object]] = [
         (REASON_TAG, run.tags.get(REASON_TAG, ""), storable(entry.reason, TAG_LENGTH)),
-        *((name, run.curves[name][-1].value if name in run.curves else None, v) for name, v in entry.summary.items()),
+        *((name, run.curves[name][-1].value if name in run.curves else None, value) for name, value in summary.items()),
     ]
     for name, theirs, ours in pairs:
         if to_stored(theirs) != to_stored(ours):
@@ -232,6 +245,7 @@ def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axi
     if not is_whole(saved):
         return  # `_check_checkpoint` reports the history
     records = [record for record in saved.records if entry.is_open or record.step <= find_last_step(entry)]
+    yield from _compare_settings_in_force(entry, run, records)
     reaches = max((record.step for record in records), default=0)
     history: dict[str, dict[int, float]] = {}
     for record in records:
@@ -245,6 +259,17 @@ def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axi
         if found:
             yield from found
             return  # one metric is enough: others lack the same steps
+
+
+def _compare_settings_in_force(entry: Entry, run: TrackedRun, records: Sequence[Record]) -> Iterator[Finding]:
+    """Compare settings in force: tags in MLflow, and the last ones in the history of an ended trial's checkpoint."""
+    if entry.is_open or int(run.tags.get(FORMAT_TAG, 1)) < RENAMED:
+        return
+    in_force = {n: value for one in records for n, value in one.metrics.items() if is_logged_per_process(n)}
+    for name, ours in make_tags(in_force).items():
+        if (theirs := run.tags.get(name)) != ours:
+            what = f"MLflow's {name} is {theirs}, its checkpoint's {ours}"
+            yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
 
 
 def is_whole(saved: SavedTrial) -> bool:

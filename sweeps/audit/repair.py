@@ -13,7 +13,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.runs import TrackedRun, delete_runs
 from unstuck.records.mlflow.tracker import PARAM_LENGTH, storable
-from unstuck.records.names import FORMAT_TAG, OUTCOME_TAG, REASON_TAG, RUNNING, flatten
+from unstuck.records.names import COMMON_TAGS, OUTCOME_TAG, REASON_TAG, RUNNING, flatten
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.tracker import Tracker
 from unstuck.sweeps.audit.compare import (
@@ -26,7 +26,7 @@ from unstuck.sweeps.audit.compare import (
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.mirror import make_tracker, write_run
+from unstuck.sweeps.mirror import describe_sweep, make_tracker, write_run
 from unstuck.sweeps.screen.summary import NONE_COMPLETED
 from unstuck.sweeps.search.space import Space, search_space
 
@@ -84,8 +84,7 @@ def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding])
     doomed = [*own[1:], *(run for plan in plans for run in plan.doomed)]
     delete_runs(config.reference, [run.id for run in doomed])
     tracker = make_tracker(config.tracking, Path(config.sweep.folder))
-    tags = {**_copy_tags(own or runs), FORMAT_TAG: str(config.format)}
-    tracker.start_sweep(str(config.sweep.name), str(config.id), to_yaml(config), tags)
+    tracker.start_sweep(describe_sweep(config), to_yaml(config), _copy_tags(own or runs))
     done = [f"deleted MLflow's run {run.id} of {_name_owner(run)}" for run in doomed]
     space, _ = search_space(config)
     done += [_write_trial(tracker, config, space, plan) for plan in plans]
@@ -142,7 +141,9 @@ def _is_correct(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> boo
     known = {(name, record.step): value for record in records for name, value in record.metrics.items()}
     for name, points in run.curves.items():
         if is_summary(name):
-            true = points[-1].step < find_last_step(entry) or _are_equal(points[-1].value, entry.summary.get(name))
+            ends_with = points[-1].value
+            known_to_end = entry.summary.get(name, ends_with)  # an open trial has none on record
+            true = points[-1].step < find_last_step(entry) or _are_equal(ends_with, known_to_end)
         else:
             once = len({point.step for point in points}) == len(points)
             true = once and (
@@ -159,9 +160,9 @@ def _are_equal(kept: float, value: float | None) -> bool:
 
 
 def _copy_tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
-    """Return the tags about code and machine that an earlier run of the sweep has."""
+    """Return the tags about code, user and machine that an earlier run of the sweep has."""
     known = runs[0].tags if runs else {}
-    return {name: value for name, value in known.items() if name.partition(".")[0] in ("git", "version", "host")}
+    return {name: value for name, value in known.items() if name.startswith((*COMMON_TAGS, "version.", "host."))}
 
 
 def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:

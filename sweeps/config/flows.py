@@ -10,7 +10,7 @@ from unstuck.records.errors import SweepError
 from unstuck.records.names import DATA
 from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import AS_THEY_FIT, BY_SIZE, SOURCES, FlowData, Reader, fingerprint, load_flows
-from unstuck.sweeps.config.settings import FORMAT, SweepConfig
+from unstuck.sweeps.config.settings import SweepConfig
 
 SHOWN_DIGITS = 12
 """Number of a fingerprint's digits that users see."""
@@ -84,9 +84,9 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
 def name_flows(config: SweepConfig, now: str | None) -> SweepConfig:
     """Return the configuration with `data.fingerprint` set, so that a later training refuses any other flows.
 
-    A sweep of an older format splits flows by other rules than new sweeps do, so a fingerprint would match nothing.
+    A sweep of format 1 splits flows by other rules than new sweeps do, so a fingerprint would match nothing.
     """
-    if now is None or config.format != FORMAT:
+    if now is None or config.format == 1:
         return config
     return replace(config, data=replace(config.data, fingerprint=now))
 

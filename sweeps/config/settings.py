@@ -26,7 +26,7 @@ SCHEDULERS = ("asha", "none")
 CRASHED = str(Outcome.CRASHED)
 TRACKERS = ("mlflow", "none")
 
-FORMAT = 2
+FORMAT = 3
 """Version of what a sweep records and by which rules; 1: up to commit 3fefaf5, which recorded no version."""
 
 

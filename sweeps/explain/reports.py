@@ -79,11 +79,13 @@ class _OwnRun(NullTracker):
     def __init__(self, config: SweepConfig, ledger: Ledger) -> None:
         self._config, self._ledger = config, ledger
 
-    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+    def attach(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
         """Attach the sweep's own report, and ignore reports of trials; see `Tracker.attach`."""
         if number is None:
             runs = {entry.run_id for entry in self._ledger.entries()}
-            attach_report(self._config.reference, runs, files, note)
+            attach_report(self._config.reference, runs, files, note, figures)
 
 
 def _write_all(
@@ -95,6 +97,7 @@ def _write_all(
 ) -> list[str] | None:
     """Write all reports; return the verdict and the report's path, or None if the user does not wait."""
     from unstuck.analysis.history import Stores
+    from unstuck.analysis.report.key_figures import key_figures
     from unstuck.analysis.report.sweep import elsewhere, sweep_document
     from unstuck.analysis.report.write import report_run, write_document
     from unstuck.analysis.report.write_sweep import findings_of
@@ -110,7 +113,7 @@ def _write_all(
     found = findings_of(str(config.sweep.name), stores, config.reference.ledger_url, diagnoses)
     document = sweep_document(found)
     markdown, page, *figures = write_document(document, stores.folder / str(config.sweep.name) / "report", "report")
-    attach(None, [markdown, page, *figures], document.lead)
+    attach(None, [markdown, page, *figures], document.lead, key_figures(found.sweep))
     place = f"The whole report is in the sweep's folder: {'/'.join(page.parts[-2:])}."
     try:
         ledger.write_note("\n\n".join(filter(None, [document.lead, elsewhere(found), place])))
@@ -130,11 +133,13 @@ class _Attaching:
         self._tracker = tracker
         self.failures: list[str] = []
 
-    def __call__(self, number: int | None, files: Sequence[Path], note: str) -> None:
+    def __call__(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
         if self.failures:
             return
         try:
-            self._tracker.attach(number, files, note)
+            self._tracker.attach(number, files, note, figures)
         except TrackingError as error:
             self.failures.append(f"warning: {error}; the reports are in the sweep's folder alone")
 

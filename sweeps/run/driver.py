@@ -226,7 +226,7 @@ class Driver:
             trial.summary_before, trial.notes_on_record = entry.summary, entry.notes
             trial.last_judged_before_resume, trial.decision = entry.last_step, entry.decision
             trial.rungs = _select_judged_rungs(entry)
-        self._start_run(number, values, config)
+        self._start_run(trial)
         if entry and entry.notes:  # the process that wrote the notes may have died before MLflow had them
             self._tracker.tag_trial(number, entry.notes)
         self._progress.show_start(trial)
@@ -286,13 +286,15 @@ class Driver:
 
     def _refuse(self, number: int, values: Mapping[str, Any], reason: str) -> None:
         verdict = Verdict(Outcome.INFEASIBLE, reason)
-        self._start_run(number, values, self._config)
+        trial = LiveTrial(number, self._config, values)
+        self._start_run(trial)
         self._ledger.finish(number, verdict)
         self._tracker.end_trial(number, verdict, {})
-        self._progress.show_end(LiveTrial(number, self._config, values), verdict)
+        self._progress.show_end(trial, verdict)
 
-    def _start_run(self, number: int, values: Mapping[str, Any], config: SweepConfig) -> None:
-        run = open_run(self._tracker, number, values, config, self._budget)
+    def _start_run(self, trial: LiveTrial) -> None:
+        number = trial.number
+        run = open_run(self._tracker, number, trial.values, trial.config, self._budget, trial.is_control)
         if run:
             self._ledger.annotate(number, {MLFLOW_RUN: run})
 

@@ -124,7 +124,7 @@ class OpenSweep:
             self._print(f"error: {failure}")
         elif not is_success:
             self._print(explain_failure(entries))
-        show_summary(self.config, self.command, entries, report, self.console)
+        show_summary(self.config, self.command, entries, report, self.outbox.find_experiment(), self.console)
         if failure and not isinstance(failure, StartupError):
             raise failure
         if ended.end is not End.FINISHED and not failure:

@@ -1,6 +1,7 @@
 """Open the records of a sweep: folder, study and MLflow's parent run; make new ones, or reopen recorded ones."""
 
 import secrets
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -8,19 +9,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unstuck.analysis.programs import sweep_program
 from unstuck.records.errors import LedgerError, SweepError, TrackingError
 from unstuck.records.files import config_file, lock_file, replace_text, scratch_file, trials_folder
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock, lock_databases
 from unstuck.records.mlflow.runs import adopt_runs, delete_runs, read_runs
-from unstuck.records.names import CONFIG, DATA, FORMAT, FORMAT_TAG, ID, PROVENANCE
+from unstuck.records.names import CONFIG, DATA, FORMAT, ID, PROVENANCE
+from unstuck.records.provenance import sign
 from unstuck.records.redact import redact_error
 from unstuck.records.tracker import Tracker
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.identity import adopt_recorded_id, identify
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.mirror import make_tracker
+from unstuck.sweeps.mirror import describe_sweep, make_tracker
 from unstuck.sweeps.run.resume import find_differences
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 
@@ -182,8 +185,8 @@ def _open_tracker(config: SweepConfig, about: Mapping[str, Any]) -> Tracker:
 
 
 def _start_run(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
-    tags = {**about[PROVENANCE], FORMAT_TAG: str(config.format)}
-    tracker.start_sweep(str(config.sweep.name), str(config.id), about[CONFIG], tags)
+    tags = {**about[PROVENANCE], **sign(shlex.join(sweep_program()), about[PROVENANCE])}
+    tracker.start_sweep(describe_sweep(config), about[CONFIG], tags)
 
 
 def _reopen_tracker(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:

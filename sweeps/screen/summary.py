@@ -17,6 +17,7 @@ from unstuck.analysis.words import counted
 from unstuck.records.axis import BATCH
 from unstuck.records.ledger import Entry, best
 from unstuck.records.mlflow.connection import NO_TELEMETRY
+from unstuck.records.mlflow.links import find_server, make_comparison_link, make_sweep_link
 from unstuck.records.outcome import Outcome
 from unstuck.records.redact import redact_value
 from unstuck.rl import metrics
@@ -51,7 +52,12 @@ _NOT_RERUN_GROUPS = ("space", "sampler", "scheduler", "health")
 
 
 def show_summary(
-    config: SweepConfig, command: Sequence[str], entries: Sequence[Entry], report: str, console: Console
+    config: SweepConfig,
+    command: Sequence[str],
+    entries: Sequence[Entry],
+    report: str,
+    experiment: str,
+    console: Console,
 ) -> None:
     """Print the leaderboard, the outcomes, the report, the commands to type next, and how to open the two UIs.
 
@@ -60,6 +66,7 @@ def show_summary(
         command: Words that the sweep was called with.
         entries: Trials in the ledger.
         report: Text of the report; empty if none was written.
+        experiment: Id of the MLflow experiment that holds the sweep's runs; empty if nothing is tracked.
         console: Console to print on.
     """
     console.print(make_leaderboard(config, entries))
@@ -82,14 +89,22 @@ def show_summary(
         print_command(make_rerun_command(config, command, winner), console)
         console.print("Judge it on fresh seeds and on test flows that the search never saw:")
         print_command(make_champion_command(config), console)
-    if (server := find_tracking_server(config)) is not None:
-        console.print(f"MLflow shows what was recorded: {server}", soft_wrap=True, markup=False, highlight=False)
-    uis = (
-        "the Optuna dashboard on port 8080" if server else "MLflow on http://127.0.0.1:5000, the dashboard on port 8080"
-    )
-    console.print(f"Open what was recorded ({uis}):", highlight=False)
-    for line in make_ui_commands(config):
-        print_command(line, console)
+    _show_pages(config, experiment, console)
+
+
+def _show_pages(config: SweepConfig, experiment: str, console: Console) -> None:
+    """Print how to open the two UIs: commands, and links that work as soon as MLflow's pages are there."""
+    *mlflow, dashboard = make_ui_commands(config)
+    if config.tracking.name == "mlflow":
+        console.print("Open MLflow:" if mlflow else "MLflow shows what was recorded:", highlight=False)
+    for words in mlflow:
+        print_command(words, console)
+    if experiment:
+        server, sweep = find_server(config.reference.mlflow_url), str(config.id)
+        print_text(f"    all trials, best first: {make_sweep_link(server, experiment, sweep)}", console)
+        print_text(f"    best trials and control: {make_comparison_link(server, experiment, sweep)}", console)
+    console.print("Open the Optuna dashboard, on port 8080:", highlight=False)
+    print_command(dashboard, console)
 
 
 def explain_failure(entries: Sequence[Entry]) -> str:
@@ -191,19 +206,14 @@ def make_champion_command(config: SweepConfig) -> list[str]:
 def make_ui_commands(config: SweepConfig) -> list[list[str]]:
     """Return the words of the commands that open MLflow and the Optuna dashboard; no MLflow command for a server."""
     commands = []
-    if config.tracking.name == "mlflow" and find_tracking_server(config) is None:
+    is_served = config.reference.mlflow_url.startswith(("http://", "https://"))
+    if config.tracking.name == "mlflow" and not is_served:
         runs_url = redact_value(config.reference.mlflow_url)
         quiet = [f"{name}={value}" for name, value in NO_TELEMETRY.items()]
         commands.append([*quiet, tool("mlflow"), "ui", "--backend-store-uri", runs_url])
     optuna_url = redact_value(config.reference.ledger_url)
     commands.append([tool("optuna-dashboard"), optuna_url])
     return commands
-
-
-def find_tracking_server(config: SweepConfig) -> str | None:
-    """Return the URL of a tracking server that shows the runs; None for a database, which needs `mlflow ui`."""
-    url = config.reference.mlflow_url
-    return redact_value(url) if config.tracking.name == "mlflow" and url.startswith(("http://", "https://")) else None
 
 
 def _make_sort_key(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:

@@ -33,6 +33,7 @@ from unstuck.analysis.sweep.judgements import Judgement, add_judgement
 from unstuck.analysis.sweep.trials import Trial
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome
+from unstuck.records.tracker import SweepHeader
 from unstuck.rl import metrics
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import SchedulerConfig, StudyConfig, SweepConfig
@@ -81,7 +82,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     )
     ledger.enqueue(space.encode(space.control_values(config)))
     tracker = make_tracker(config.tracking, folder)
-    tracker.start_sweep("made", "made", to_yaml(config), {})
+    tracker.start_sweep(SweepHeader("made", "made", 3, "eval/f1", "max"), to_yaml(config), {})
     driver = Driver(config, TRIALS, space, ledger, tracker, _Silent())  # type: ignore[arg-type]
     for _ in range(TRIALS):
         assignment = driver.propose()

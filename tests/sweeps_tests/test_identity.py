@@ -60,7 +60,7 @@ def test_two_sweeps_of_one_name_on_one_server_never_touch_each_other(command, tm
     own = {its["sweep_id"] for its in runs.values()} - {theirs}
     assert own == {load_sweep(tmp_path / "bob" / "same").id}
     assert theirs == load_sweep(tmp_path / "ann" / "same").id
-    assert {its["sweep_format"] for its in runs.values()} == {"2"}
+    assert {its["sweep_format"] for its in runs.values()} == {"3"}
     (lost,) = [run for run, its in runs.items() if its["sweep_id"] in own and "trial" in its]
     MlflowClient(f"sqlite:///{mlflow}").delete_run(lost)
     found = command.sweeps("audit", "same", "--folder", "bob")

@@ -16,7 +16,9 @@ from rich.console import Console
 from unstuck.records.errors import TrackingError
 from unstuck.records.files import checkpoint_file
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.names import to_mlflow
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.tracker import SweepHeader
 from unstuck.rl import checkpoint, metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.learner import Learner
@@ -180,7 +182,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     config = SweepConfig(sweep=StudyConfig(name="first"))
     create_ledger(f"sqlite:///{folder / 'optuna.db'}", config.sweep, SamplerConfig(name="random"), {})
-    make_tracker(TrackingConfig(), folder).start_sweep("first", "first", "", {})
+    make_tracker(TrackingConfig(), folder).start_sweep(SweepHeader("first", "first", 3, "eval/f1", "max"), "", {})
     return folder
 
 
@@ -226,7 +228,7 @@ class Sweep:
         assert len(children) == len(runs) - 1
 
         def steps(run: str, name: str) -> list[int]:
-            return [point.step for point in client.get_metric_history(run, name)]
+            return [point.step for point in client.get_metric_history(run, to_mlflow(name))]
 
         return {
             int(run.data.tags["trial"]): (
@@ -260,7 +262,7 @@ def sweep(tmp_path: Path, made: Path, learner: Learner, monkeypatch: pytest.Monk
     tracker = make_tracker(config.tracking, tmp_path)
 
     def open_it() -> None:
-        tracker.start_sweep("mine", "mine", "", {})
+        tracker.start_sweep(SweepHeader("mine", "mine", 3, "eval/f1", "max"), "", {})
 
     open_it()
     printed = io.StringIO()
@@ -319,8 +321,8 @@ def test_mlflow_fails_and_comes_back(
     sweep.outbox.catch_up()
     assert sweep.outbox.owed == set()
     sweep.period(running)
-    whole, final = [1, 2, 3, 4, 5, 6], [6]
-    assert sweep.shown() == {number: ("completed", whole, final) for number in range(3)}
+    whole, evaluated = [1, 2, 3, 4, 5, 6], [2, 4, 6]
+    assert sweep.shown() == {number: ("completed", whole, evaluated) for number in range(3)}
 
 
 @pytest.mark.slow
@@ -332,5 +334,5 @@ def test_a_locked_database_is_waited_for(sweep: Sweep) -> None:
     threading.Timer(2.0, lambda: other.execute("COMMIT")).start()
     for _ in range(3):
         sweep.period(trial)
-    assert sweep.shown() == {0: ("completed", [1, 2, 3, 4, 5, 6], [6])}
+    assert sweep.shown() == {0: ("completed", [1, 2, 3, 4, 5, 6], [2, 4, 6])}
     assert "warning" not in sweep.printed.getvalue()

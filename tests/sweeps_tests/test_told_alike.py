@@ -79,7 +79,7 @@ def test_the_control_runs_to_its_end_and_all_places_give_the_same_numbers(comman
     assert note.startswith("Trial 1 is the best of 5 trials")
     client = MlflowClient(f"sqlite:///{command.folder}/runs/mlflow.db")
     for trial in trials:
-        assert client.get_run(trial.user_attrs["mlflow_run"]).data.metrics["final/value"] == values[trial.number]
+        assert client.get_run(trial.user_attrs["mlflow_run"]).data.metrics["objective/value"] == values[trial.number]
 
 
 def test_an_old_sweeps_report_tells_no_figure_that_agrees_by_construction(command, old_sweeps):

@@ -9,6 +9,7 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import ENV_STEPS, Stores, load
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.tracker import SweepHeader
 from unstuck.rl import metrics
 from unstuck.sweeps.config.settings import TrackingConfig
 from unstuck.sweeps.mirror import make_tracker
@@ -36,7 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     """Two trials of a sweep, written by the sweep's own tracker."""
     folder = tmp_path_factory.mktemp("runs")
     tracker = make_tracker(TrackingConfig(), folder)
-    tracker.start_sweep("s", "s", "sweep: {}\n", {})
+    tracker.start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "sweep: {}\n", {})
     for number in range(2):
         tracker.start_trial(number, {"ppo": {"lr": 0.1}}, {"ppo": {"hidden_sizes": (4,), "target_kl": None}}, {}, "")
         values = [{"train/value_loss": 1.0, "eval/f1": 0.25}, {"train/value_loss": math.inf}]

@@ -20,7 +20,7 @@ from mlflow.entities import Metric, Run
 from unstuck.records.errors import TrackingError
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome, Verdict
-from unstuck.records.tracker import Tracker
+from unstuck.records.tracker import SweepHeader, Tracker
 from unstuck.sweeps.config.settings import TrackingConfig
 from unstuck.sweeps.mirror import make_tracker
 
@@ -31,9 +31,9 @@ START_MS = 1_700_000_000_000
 DONE = Verdict(Outcome.COMPLETED, "reached iteration 40")
 STATUSES = {
     Outcome.COMPLETED: "FINISHED",
-    Outcome.PRUNED: "KILLED",
-    Outcome.STUCK: "KILLED",
-    Outcome.DIVERGED: "KILLED",
+    Outcome.PRUNED: "FINISHED",
+    Outcome.STUCK: "FINISHED",
+    Outcome.DIVERGED: "FAILED",
     Outcome.INTERRUPTED: "KILLED",
     Outcome.INFEASIBLE: "FAILED",
     Outcome.CRASHED: "FAILED",
@@ -51,7 +51,9 @@ class Store:
 
     def tracker(self, sweep: str) -> Tracker:
         tracker = make_tracker(TrackingConfig(), self.folder)
-        tracker.start_sweep(sweep, sweep, "ppo:\n  lr: 0.001\n", {"git.dirty": "false"})
+        tracker.start_sweep(
+            SweepHeader(sweep, sweep, 3, "eval/f1", "max"), "ppo:\n  lr: 0.001\n", {"git.dirty": "false"}
+        )
         return tracker
 
     def parents(self, sweep: str) -> list[Run]:
@@ -78,7 +80,7 @@ class Store:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("store") / "runs"
     with contextlib.redirect_stderr(io.StringIO()) as printed:
-        make_tracker(TrackingConfig(), folder).start_sweep("first", "first", "", {})
+        make_tracker(TrackingConfig(), folder).start_sweep(SweepHeader("first", "first", 3, "eval/f1", "max"), "", {})
     return Store(folder, printed.getvalue())
 
 
@@ -119,6 +121,7 @@ KILLED_MIDWAY = """
 import os, signal, sys
 from pathlib import Path
 import sqlalchemy
+from unstuck.records.tracker import SweepHeader
 from unstuck.sweeps.config.settings import TrackingConfig
 from unstuck.sweeps.mirror import make_tracker
 made = []
@@ -127,7 +130,7 @@ def commit(connection):
     if len(made) == 20:
         os.kill(os.getpid(), signal.SIGKILL)
 sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
-make_tracker(TrackingConfig(), Path(sys.argv[1])).start_sweep("s", "s", "", {})
+make_tracker(TrackingConfig(), Path(sys.argv[1])).start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
 """
 
 
@@ -137,7 +140,7 @@ def test_tables_that_a_kill_left_half_made_are_made_anew(tmp_path: Path) -> None
     done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, str(tmp_path)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "mlflow.db").exists()
-    make_tracker(TrackingConfig(), tmp_path).start_sweep("s", "s", "", {})
+    make_tracker(TrackingConfig(), tmp_path).start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
     assert [path.name for path in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
 
 
@@ -174,11 +177,11 @@ def test_history_has_every_step_once_with_its_own_time(store: Store, tracker: Tr
     tracker.log(0, records(21, 40))
     f1 = [(i, START_MS + 250 * i, i / 100) for i in range(1, 41)]
     value_loss = [(i, START_MS + 250 * i, 1 / i) for i in range(2, 41, 2)]
-    assert points(store.client.get_metric_history(run, "eval/f1")) == f1
-    assert points(store.client.get_metric_history(run, "train/value_loss")) == value_loss
+    assert points(store.client.get_metric_history(run, "progress/f1")) == f1
+    assert points(store.client.get_metric_history(run, "progress/value_loss")) == value_loss
     tracker.log(0, records(11, 41))  # what a resume does: part of it is there already
-    assert points(store.client.get_metric_history(run, "eval/f1")) == [*f1, (41, START_MS + 250 * 41, 0.41)]
-    assert points(store.client.get_metric_history(run, "train/value_loss")) == value_loss
+    assert points(store.client.get_metric_history(run, "progress/f1")) == [*f1, (41, START_MS + 250 * 41, 0.41)]
+    assert points(store.client.get_metric_history(run, "progress/value_loss")) == value_loss
 
 
 def test_a_last_point_that_is_not_finite_can_be_seen(store: Store, tracker: Tracker) -> None:
@@ -189,12 +192,12 @@ def test_a_last_point_that_is_not_finite_can_be_seen(store: Store, tracker: Trac
     ]
     tracker.log(0, diverged)
     tracker.log(0, diverged)
-    first, last = store.client.get_metric_history(run, "loss")
+    first, last = store.client.get_metric_history(run, "rules/loss")
     assert first.value == 0.5
     assert math.isnan(last.value)
-    assert math.isnan(store.client.get_run(run).data.metrics["loss"])
-    assert [point.value for point in store.client.get_metric_history(run, "up")] == [sys.float_info.max]
-    assert [point.value for point in store.client.get_metric_history(run, "down")] == [-sys.float_info.max]
+    assert math.isnan(store.client.get_run(run).data.metrics["rules/loss"])
+    assert [point.value for point in store.client.get_metric_history(run, "rules/up")] == [sys.float_info.max]
+    assert [point.value for point in store.client.get_metric_history(run, "rules/down")] == [-sys.float_info.max]
 
 
 def test_batches_keep_to_the_limits_and_lose_nothing(
@@ -214,7 +217,7 @@ def test_batches_keep_to_the_limits_and_lose_nothing(
     data = store.client.get_run(run).data
     assert len(data.params) == 250
     assert len(data.metrics) == 700
-    assert [point.step for point in store.client.get_metric_history(run, "m650")] == [1, 2, 3]
+    assert [point.step for point in store.client.get_metric_history(run, "rules/m650")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
@@ -234,14 +237,14 @@ def test_summary_stands_once_at_the_last_iteration(store: Store, tracker: Tracke
     tracker.log(0, records(5, 8))  # written again: not the last
     tracker.end_trial(0, DONE, {"final/f1": 0.39})
     tracker.end_trial(0, DONE, {"final/f1": 0.39})
-    assert points(store.client.get_metric_history(run, "final/f1")) == [(40, START_MS + 250 * 40, 0.39)]
+    assert points(store.client.get_metric_history(run, "rules/final.f1")) == [(40, START_MS + 250 * 40, 0.39)]
 
 
 def test_a_trial_without_a_record_still_keeps_its_summary_once(store: Store, tracker: Tracker) -> None:
     run = start(tracker)
     tracker.end_trial(0, Verdict(Outcome.CRASHED, "worker died"), {"hours": 0.5})
     tracker.end_trial(0, Verdict(Outcome.CRASHED, "worker died"), {"hours": 0.5})
-    (point,) = store.client.get_metric_history(run, "hours")
+    (point,) = store.client.get_metric_history(run, "rules/hours")
     assert (point.step, point.value) == (0, 0.5)
 
 
@@ -279,7 +282,7 @@ def test_a_later_call_continues_the_same_runs(store: Store, tracker: Tracker, sw
     assert (reopened.info.run_id, reopened.info.status) == (parent.info.run_id, "RUNNING")
     assert "outcome" not in reopened.data.tags
     assert [run.info.run_id for run in store.children(sweep)] == [*runs, new]
-    assert [p.step for p in store.client.get_metric_history(runs[2], "eval/f1")] == list(range(1, 41))
+    assert [p.step for p in store.client.get_metric_history(runs[2], "progress/f1")] == list(range(1, 41))
 
 
 def test_a_sweep_does_not_take_the_runs_of_another(store: Store, tracker: Tracker, sweep: str) -> None:
@@ -349,7 +352,9 @@ def test_no_password_reaches_the_store(store: Store, sweep: str) -> None:
     url = f"postgresql://me:hunter-{'2' * 8}@db/runs"  # in pieces, so that no file of the tests holds it whole
     password = "hunter-" + "2" * 8
     tracker = make_tracker(TrackingConfig(), store.folder)
-    tracker.start_sweep(sweep, sweep, f"tracking:\n  mlflow_url: {url}\n", {"url": url})
+    tracker.start_sweep(
+        SweepHeader(sweep, sweep, 3, "eval/f1", "max"), f"tracking:\n  mlflow_url: {url}\n", {"url": url}
+    )
     run = start(tracker, fixed={"tracking.mlflow_url": url}, tags={"url": url}, config_yaml=f"u: {url}\n")
     tracker.tag_trial(0, {"other": url})
     tracker.end_trial(0, Verdict(Outcome.CRASHED, f"cannot reach {url}"), {})
@@ -365,7 +370,7 @@ def test_a_store_that_fails_midway_is_one_quiet_error(
 ) -> None:
     shutil.copy(store.folder / "mlflow.db", tmp_path / "mlflow.db")
     tracker = make_tracker(TrackingConfig(), tmp_path)
-    tracker.start_sweep("s", "s", "", {})
+    tracker.start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
     start(tracker)
     with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         database.execute("DROP TABLE metrics")
@@ -379,14 +384,14 @@ def test_a_store_that_fails_midway_is_one_quiet_error(
 
 def test_a_deleted_experiment_says_how_to_restore_it(store: Store) -> None:
     tracker = make_tracker(TrackingConfig(mlflow_experiment="gone"), store.folder)
-    tracker.start_sweep("s", "s", "", {})
+    tracker.start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
     experiment = store.client.get_experiment_by_name("gone")
     assert experiment is not None
     store.client.delete_experiment(experiment.experiment_id)
     with pytest.raises(
         TrackingError, match=f"`MLFLOW_TRACKING_URI=\\S+ mlflow experiments restore -x {experiment.experiment_id}`"
     ):
-        tracker.start_sweep("s", "s", "", {})
+        tracker.start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
 
 
 def test_order_of_calls_is_told(store: Store, tracker: Tracker) -> None:
@@ -402,6 +407,6 @@ def test_the_default_store_does_not_depend_on_where_one_stands(
     monkeypatch.chdir(store.folder.parent)
     tracker = make_tracker(TrackingConfig(), Path("runs"))
     monkeypatch.chdir(tmp_path)
-    tracker.start_sweep(sweep, sweep, "", {})
+    tracker.start_sweep(SweepHeader(sweep, sweep, 3, "eval/f1", "max"), "", {})
     assert len(store.parents(sweep)) == 1
     assert list(tmp_path.iterdir()) == []

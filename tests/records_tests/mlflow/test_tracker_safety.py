@@ -13,7 +13,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.mlflow.tracker import MlflowTracker
 from unstuck.records.names import flatten
 from unstuck.records.outcome import Outcome, Verdict
-from unstuck.records.tracker import NullTracker
+from unstuck.records.tracker import NullTracker, SweepHeader
 from unstuck.sweeps.config.settings import TrackingConfig
 from unstuck.sweeps.mirror import make_tracker
 
@@ -33,7 +33,7 @@ def test_a_store_that_cannot_be_opened_is_told_at_once(
     with pytest.raises(
         TrackingError, match=f"cannot start sweep s in MLflow: .*{cause}.*check tracking.mlflow_url"
     ) as e:
-        tracker.start_sweep("s", "s", "", {})
+        tracker.start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
     shown = "".join(traceback.format_exception(e.value))
     assert "site-packages" not in shown
     assert "secret" not in shown
@@ -49,6 +49,7 @@ def test_mlflow_is_loaded_late_and_with_its_telemetry_off(tmp_path: Path) -> Non
     code = f"""
 import os, sys
 from pathlib import Path
+from unstuck.records.tracker import SweepHeader
 from unstuck.sweeps.config.settings import TrackingConfig
 from unstuck.sweeps.mirror import make_tracker
 
@@ -61,7 +62,7 @@ class Watch:
 tracker = make_tracker(TrackingConfig(), Path({str(tmp_path)!r}))
 print("mlflow" in sys.modules, flush=True)
 sys.meta_path.insert(0, Watch())
-tracker.start_sweep("s", "s", "", {{}})
+tracker.start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {{}})
 """
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "false"}  # whatever the user has set
     root = Path(__file__).parents[3]
@@ -74,7 +75,7 @@ tracker.start_sweep("s", "s", "", {{}})
 def test_no_tracking_writes_nothing(tmp_path: Path) -> None:
     tracker = make_tracker(TrackingConfig(name="none"), tmp_path)
     assert isinstance(tracker, NullTracker)
-    tracker.start_sweep("s", "s", "", {})
+    tracker.start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
     assert tracker.start_trial(0, {"ppo.lr": 1e-3}, {}, {}, "") == ""
     tracker.log(0, [Record(1, 1_700_000_000_000, {"eval/f1": 0.5})])
     tracker.tag_trial(0, {"a": "b"})

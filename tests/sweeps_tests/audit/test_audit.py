@@ -14,6 +14,7 @@ from unstuck.records.files import checkpoint_file, config_file
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.names import to_mlflow
 from unstuck.records.names import ID, VALUES
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.tracker import Tracker
@@ -27,7 +28,7 @@ from unstuck.sweeps.audit.audit import audit
 from unstuck.sweeps.config.find import find_sweep, load_sweep
 from unstuck.sweeps.config.schema import to_yaml
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
-from unstuck.sweeps.mirror import make_tracker
+from unstuck.sweeps.mirror import describe_sweep, make_tracker
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 from unstuck.sweeps.search.space import Log, Space
 
@@ -82,7 +83,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config_file(config.own_folder).write_text(to_yaml(config))
     ledger = create_ledger(f"sqlite:///{folder}/optuna.db", study, config.sampler, {ID: "whole"})
     tracker = make_tracker(config.tracking, folder)
-    tracker.start_sweep("whole", "whole", to_yaml(config), {"git.commit": "0123abc"})
+    tracker.start_sweep(describe_sweep(config), to_yaml(config), {"git.commit": "0123abc"})
     learner = make_learner(PPO, CARTPOLE, member_seeds(0, 1), evaluation_seed(0))
     for verdict in (Verdict(Outcome.COMPLETED, "reached iteration 4"), Verdict(Outcome.PRUNED, "asha rung 1"), None):
         write(config, ledger, tracker, learner, verdict)
@@ -141,7 +142,7 @@ def _retag(folder: Path) -> None:
 
 
 def _repeat_step(folder: Path) -> None:
-    client(folder).log_batch(run_of(folder, 0), [Metric(metrics.VALUE_LOSS, 0.5, START_MS + 99, 2)])
+    client(folder).log_batch(run_of(folder, 0), [Metric(to_mlflow(metrics.VALUE_LOSS), 0.5, START_MS + 99, 2)])
 
 
 def _cut_checkpoint(folder: Path) -> None:
@@ -199,7 +200,7 @@ MENDABLE = ("run there twice", "run deleted", "mlflow.db gone", "open trial fini
 
 
 def points(folder: Path, number: int, name: str) -> list[tuple[int, float, int]]:
-    history = client(folder).get_metric_history(run_of(folder, number), name)
+    history = client(folder).get_metric_history(run_of(folder, number), to_mlflow(name))
     return [(point.step, point.value, point.timestamp) for point in history]
 
 
@@ -216,7 +217,7 @@ def test_mlflow_is_written_again_and_then_agrees(
     assert lines[-1].endswith("the ledger, MLflow and the checkpoints agree")
     for number in range(3):
         run = client(folder).get_run(run_of(folder, number))
-        assert run.info.status == ("FINISHED", "KILLED", "KILLED")[number]
+        assert run.info.status == ("FINISHED", "FINISHED", "KILLED")[number]
         assert run.data.tags["git.commit"] == "0123abc" if damage is not _delete_database else True
         losses = [(record.iteration, 1 / record.iteration, record.timestamp_ms) for record in records(number)]
         assert points(folder, number, metrics.VALUE_LOSS) == losses
@@ -297,7 +298,7 @@ def test_a_crashed_trial_that_is_to_run_again_is_no_difference(folder: Path, sto
     """As a process leaves it that dies between setting it running in the ledger and in MLflow."""
     config = load_sweep(folder / "whole")
     tracker = make_tracker(config.tracking, folder)
-    tracker.start_sweep("whole", "whole", to_yaml(config), {})
+    tracker.start_sweep(describe_sweep(config), to_yaml(config), {})
     ledger = reopen_ledger(config)
     learner = make_learner(PPO, CARTPOLE, member_seeds(0, 1), evaluation_seed(0))
     number = write(config, ledger, tracker, learner, Verdict(Outcome.CRASHED, "OSError: no device"))

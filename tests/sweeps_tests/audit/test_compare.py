@@ -19,7 +19,7 @@ from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 F1, LOSS = metrics.F1, metrics.VALUE_LOSS
 CURVE = {2: 0.25, 4: 0.5}
 STATES = {Outcome.COMPLETED: "COMPLETE", Outcome.CRASHED: "FAIL"}
-STATUSES = {Outcome.COMPLETED: "FINISHED", Outcome.CRASHED: "FAILED", Outcome.INFEASIBLE: "FAILED"}
+STATUSES = dict.fromkeys((Outcome.DIVERGED, Outcome.CRASHED, Outcome.INFEASIBLE), "FAILED")
 
 
 def entry(number: int = 0, outcome: Outcome = Outcome.COMPLETED, **changed: Any) -> Entry:
@@ -44,12 +44,13 @@ def points(values: Mapping[int, float]) -> list[Point]:
 
 def run(number: int = 0, outcome: Outcome = Outcome.COMPLETED, **changed: Any) -> TrackedRun:
     """The same trial in MLflow."""
+    tags = {"outcome": str(outcome), "reason": "reached iteration 4", "sweep_format": "3"}
     usual: dict[str, Any] = {
         "id": f"run{number}",
         "trial": number,
         "parent": "own",
-        "status": STATUSES.get(outcome, "KILLED"),
-        "tags": {"outcome": str(outcome), "reason": "reached iteration 4"},
+        "status": STATUSES.get(outcome, "FINISHED"),
+        "tags": tags,
         "params": {"ppo.lr": "0.0003", "ppo.hidden_sizes": "(8, 8)", "ppo.gamma": "0.99"},
         "curves": {
             F1: points(CURVE),
@@ -187,13 +188,18 @@ PLANTED = {
         "disagreement: MLflow says RUNNING, outcome completed; by the ledger it is FINISHED, outcome completed; "
         "--repair writes it again",
     ),
+    "pruned, with the status of an older sweep": (
+        (entry(0, Outcome.PRUNED), run(0, Outcome.PRUNED, status="KILLED"), saved()),
+        "disagreement: MLflow says KILLED, outcome pruned; by the ledger it is FINISHED, outcome pruned; "
+        "--repair writes it again",
+    ),
     "pruned taken for completed": (
         (entry(0, Outcome.PRUNED), run(0, Outcome.COMPLETED), saved()),
-        "disagreement: MLflow says FINISHED, outcome completed; by the ledger it is KILLED, outcome pruned; "
+        "disagreement: MLflow says FINISHED, outcome completed; by the ledger it is FINISHED, outcome pruned; "
         "--repair writes it again",
     ),
     "no outcome in mlflow": (
-        (entry(), run(tags={"reason": "reached iteration 4"}), saved()),
+        (entry(), run(tags={"reason": "reached iteration 4", "sweep_format": "3"}), saved()),
         "disagreement: MLflow says FINISHED, outcome none; by the ledger it is FINISHED, outcome completed; "
         "--repair writes it again",
     ),
@@ -300,9 +306,32 @@ def test_any_metric_is_compared_with_the_history() -> None:
 
 def test_what_a_process_reads_back_when_it_goes_on_is_no_part_of_the_curve() -> None:
     """One went on after iteration 2; then the checkpoint was damaged, and the next started anew."""
-    tracked = run(curves={**run().curves, "effective/lr": points({1: 3e-4, 3: 3e-4})})
-    first = dataclasses.replace(saved().records[0], metrics={**saved().records[0].metrics, "effective/lr": 3e-4})
-    assert told(snapshot((entry(), tracked, SavedTrial([first, *saved().records[1:]])))) == []
+    tags = {**run().tags, "sweep_format": "2"}
+    tracked = run(tags=tags, curves={**run().curves, "effective/lr": points({1: 3e-4, 3: 3e-4})})
+    assert told(snapshot((entry(), tracked, saved_with_lr(3e-4)))) == []
+
+
+def saved_with_lr(*rates: float) -> SavedTrial:
+    """A checkpoint of as many processes, each of which read back its learning rate when it went on."""
+    records = list(saved().records)
+    for place, rate in enumerate(rates):
+        metrics_then = {**records[place].metrics, "effective/lr": rate}
+        records[place] = dataclasses.replace(records[place], metrics=metrics_then)
+    return SavedTrial(records)
+
+
+def test_the_settings_in_force_are_those_of_the_last_process() -> None:
+    tags = {**run().tags, "in_force.lr": "0.0003"}
+    assert told(snapshot((entry(), run(tags=tags), saved_with_lr(3e-2, 3e-4)))) == []
+    assert told(snapshot((entry(), run(tags=tags), saved_with_lr(3e-4, 3e-2)))) == [
+        "trial 0: disagreement: MLflow's in_force.lr is 0.0003, its checkpoint's 0.03; --repair writes it again"
+    ]
+    assert told(snapshot((opened(), run(status="RUNNING", tags={}), saved_with_lr(3e-4)))) == []
+
+
+def test_a_sweep_begun_before_has_the_statuses_of_its_time() -> None:
+    pruned = run(0, Outcome.PRUNED, status="KILLED", tags={**run(0, Outcome.PRUNED).tags, "sweep_format": "2"})
+    assert told(snapshot((entry(0, Outcome.PRUNED), pruned, saved()))) == []
 
 
 @pytest.mark.parametrize(

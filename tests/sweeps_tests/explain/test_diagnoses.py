@@ -10,6 +10,7 @@ from unstuck.analysis.history import Stores, load
 from unstuck.records.measurement import Record
 from unstuck.records.names import DIAGNOSIS, FINDINGS
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.tracker import SweepHeader
 from unstuck.rl import metrics
 from unstuck.rl.config import PPOConfig
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig, TrackingConfig
@@ -120,7 +121,7 @@ def test_live_and_from_the_tracker_the_rules_say_the_same(tmp_path: Path) -> Non
     space = Space({"ppo.lr": Log(1e-5, 1e-2)})
     ledger = create_ledger(f"sqlite:///{tmp_path / 'optuna.db'}", CONFIG.sweep, SamplerConfig(name="random"), {})
     tracker = make_tracker(TrackingConfig(), tmp_path)
-    tracker.start_sweep("mine", "mine", "", {})
+    tracker.start_sweep(SweepHeader("mine", "mine", 3, "eval/f1", "max"), "", {})
     ledger.enqueue(space.encode(space.control_values(CONFIG)))
     number, _ = ledger.ask(space.distributions())
     ledger.annotate(number, found.notes)

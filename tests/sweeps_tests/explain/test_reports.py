@@ -1,6 +1,6 @@
 """What goes wrong with a report costs no more than the report. Whole ones: test_run.py, tests/analysis_tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,9 @@ class Failing(NullTracker):
 
     attempts = 0
 
-    def attach(self, number: int | None, files: Sequence[Path], note: str) -> None:
+    def attach(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
         self.attempts += 1
         raise TrackingError("cannot attach in MLflow: it is gone")
 

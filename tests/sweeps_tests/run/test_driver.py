@@ -19,8 +19,9 @@ from rich.console import Console
 from unstuck.records.errors import LedgerError, TrackingError
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.names import to_mlflow
 from unstuck.records.outcome import Outcome, Verdict
-from unstuck.records.tracker import NullTracker, Tracker
+from unstuck.records.tracker import NullTracker, SweepHeader, Tracker
 from unstuck.rl import metrics
 from unstuck.rl.config import PPOConfig
 from unstuck.sweeps.config.settings import (
@@ -74,7 +75,7 @@ class Sweep:
         return {int(run.data.tags["trial"]): run for run in found if "trial" in run.data.tags}
 
     def history(self, number: int, metric: str) -> list[tuple[int, float]]:
-        points = self.client.get_metric_history(self.runs[number].info.run_id, metric)
+        points = self.client.get_metric_history(self.runs[number].info.run_id, to_mlflow(metric))
         return [(point.step, point.value) for point in points]
 
     def start(self) -> int:
@@ -97,7 +98,7 @@ def study(folder: Path, name: str) -> optuna.Study:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     create_ledger(f"sqlite:///{folder / 'optuna.db'}", StudyConfig(name="first"), SamplerConfig(name="random"), {})
-    make_tracker(TrackingConfig(), folder).start_sweep("first", "first", "", {})
+    make_tracker(TrackingConfig(), folder).start_sweep(SweepHeader("first", "first", 3, "eval/f1", "max"), "", {})
     return folder
 
 
@@ -130,7 +131,7 @@ class Opener:
         ledger = create_ledger(url, config.sweep, config.sampler, {})
         if tracker is None:
             tracker = make_tracker(TrackingConfig(), self.folder)
-            tracker.start_sweep(self.name, self.name, "", {})
+            tracker.start_sweep(SweepHeader(self.name, self.name, 3, "eval/f1", "max"), "", {})
         printed = io.StringIO()
         progress = Progress(config, num_trials, Console(file=printed))
         trials = RecordedTrials(config, space, ledger, progress.warn)
@@ -235,10 +236,17 @@ def test_a_value_is_the_mean_of_the_last_three_evaluations_never_the_best(opened
         "final/spread": math.sqrt(0.02),
         "final/iterations": 8,
     }
-    measured = sweep.runs[number].data.metrics
-    assert {name: measured[name] for name in expected} == pytest.approx(expected)
+    assert sweep.history(number, "final/value") == [
+        (2, pytest.approx(0.9)),
+        (4, pytest.approx(0.55)),
+        (6, pytest.approx(0.4667, abs=1e-4)),
+        (8, pytest.approx(0.4)),
+    ]
+    assert sweep.history(number, "final/spread")[-1] == (8, pytest.approx(math.sqrt(0.02)))
     assert {name: trial.user_attrs["summary"][name] for name in expected} == pytest.approx(expected)
-    assert 0 < measured["final/seconds"] < 60
+    tags = sweep.runs[number].data.tags
+    assert tags["iterations"] == "8"
+    assert 0 < float(tags["seconds"]) < 60
     assert f"trial {number} completed 0.400 ± 0.141: reached iteration 8" in sweep.printed.getvalue()
 
 
@@ -283,7 +291,8 @@ def test_asha_prunes_with_the_same_reason_in_both_stores(opened: Opener) -> None
     trial, run = sweep.trials[bad], sweep.runs[bad]
     assert trial.state == TrialState.PRUNED
     assert trial.user_attrs["reason"] == run.data.tags["reason"] == "asha rung 1: 0.2 < 0.8"
-    assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "pruned")
+    assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", "pruned")
+    assert run.info.run_name.endswith(f"/{bad:04d} pruned")
     assert trial.intermediate_values == {2: 0.2}  # the last point included
     assert sweep.history(bad, "eval/f1") == [(2, 0.2)]
     rung = {"trial": bad, "rung": 1, "iteration": 2, "value": 0.2, "tie_breaker": 20.0, "spared": False}
@@ -359,7 +368,7 @@ def test_a_member_whose_last_evaluation_is_not_finite_ends_its_trial_and_not_the
     (trial,) = sweep.trials
     assert trial.state == TrialState.PRUNED  # not left behind as running
     assert list(trial.intermediate_values) == [2, 4]
-    assert sweep.runs[number].info.status == "KILLED"
+    assert sweep.runs[number].info.status == "FAILED"
     assert [step for step, _ in sweep.history(number, "eval/f1")] == [2, 4]
     assert sweep.start() == 1
 
@@ -435,7 +444,7 @@ def test_a_planted_mismatch_crashes_the_trial_at_once_and_says_why(opened: Opene
     assert trial.state == TrialState.FAIL
     assert trial.user_attrs["reason"] == run.data.tags["reason"] == verdict.reason
     assert (run.info.status, run.data.tags["outcome"]) == ("FAILED", "crashed")
-    assert dict(sweep.history(number, "effective/lr")) == {3: 3e-2}
+    assert run.data.tags["in_force.lr"] == "0.03"
 
 
 def test_notes_are_tags_in_both_stores(opened: Opener) -> None:

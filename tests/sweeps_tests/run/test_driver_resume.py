@@ -16,7 +16,7 @@ from rich.console import Console
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome
-from unstuck.records.tracker import NullTracker, Tracker
+from unstuck.records.tracker import NullTracker, SweepHeader, Tracker
 from unstuck.rl import metrics
 from unstuck.rl.config import PPOConfig
 from unstuck.sweeps import mirror as mirror_module
@@ -320,7 +320,7 @@ def test_mlflow_and_a_real_database_tell_the_same_story_after_every_death(
 
     def tracker() -> Tracker:
         tracker = make_tracker(TrackingConfig(), tmp_path)
-        tracker.start_sweep("mine", "mine", "", {})
+        tracker.start_sweep(SweepHeader("mine", "mine", 3, "eval/f1", "max"), "", {})
         return tracker
 
     world = World(RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}"), tracker)
@@ -348,7 +348,7 @@ def test_mlflow_and_a_real_database_tell_the_same_story_after_every_death(
         assert run.data.tags["reason"] == trial["attributes"]["reason"]
         if trial["attributes"]["outcome"] == "infeasible":
             continue
-        curve = client.get_metric_history(run.info.run_id, "eval/f1")
+        curve = client.get_metric_history(run.info.run_id, "progress/f1")
         assert [(point.step, point.value) for point in curve] == list(trial["curve"].items())
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train/value_loss")]
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "progress/value_loss")]
         assert steps == list(range(1, int(trial["summary"]["final/iterations"]) + 1))

@@ -16,6 +16,7 @@ import optuna
 import psutil
 import pytest
 from unstuck.records.files import read_records, scratch_file
+from unstuck.records.mlflow.names import to_mlflow
 
 ROOT = Path(__file__).parents[3]
 SHORT = [
@@ -74,7 +75,7 @@ def test_study_and_mlflow_tell_the_same_story(finished_sweep):
     client, parent, children = _runs(folder, "finished")
     assert parent.info.status == "FINISHED"
     assert sorted(children) == [trial.number for trial in study.trials] == list(range(finished_sweep.num_trials))
-    status = {"completed": "FINISHED", "pruned": "KILLED", "stuck": "KILLED", "diverged": "KILLED"}
+    status = {"completed": "FINISHED", "pruned": "FINISHED", "stuck": "FINISHED", "diverged": "FAILED"}
     for trial in study.trials:
         run = children[trial.number]
         assert run.data.tags["outcome"] == trial.user_attrs["outcome"]
@@ -86,9 +87,9 @@ def test_study_and_mlflow_tell_the_same_story(finished_sweep):
         assert trial.user_attrs["mlflow_run"] == run.info.run_id
         for path, value in trial.user_attrs["values"].items():
             assert float(run.data.params[path]) == value
-        curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "eval/f1")}
+        curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "progress/f1")}
         assert curve == trial.intermediate_values
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train/value_loss")]
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "progress/value_loss")]
         assert steps == list(range(1, max(curve) + 1))  # no gap, no repeat, the last point included
 
 
@@ -120,8 +121,9 @@ def test_printed_command_reruns_the_best_trial_to_the_same_curve(finished_sweep,
     client, _, children = _runs(folder, "finished")
     again, _, reruns = _runs(command.folder, name)
     for metric in ("train/value_loss", "train/policy_loss", "eval/f1", "eval/f1/seed_1", "eval/episode_return"):
-        first = [(p.step, p.value) for p in client.get_metric_history(children[number].info.run_id, metric)]
-        second = [(p.step, p.value) for p in again.get_metric_history(reruns[0].info.run_id, metric)]
+        theirs = to_mlflow(metric)
+        first = [(p.step, p.value) for p in client.get_metric_history(children[number].info.run_id, theirs)]
+        second = [(p.step, p.value) for p in again.get_metric_history(reruns[0].info.run_id, theirs)]
         assert first == second
 
 
@@ -172,9 +174,10 @@ def test_every_trial_has_a_checkpoint_with_all_that_is_on_record(finished_sweep)
     client, _, children = _runs(folder, "finished")
     for number, run in children.items():
         records = read_records(folder / "runs/finished", number)
-        for metric in ("train/value_loss", "eval/f1", "effective/lr"):
+        assert run.data.tags["in_force.lr"] == repr(records[0].metrics["effective/lr"])
+        for metric in ("train/value_loss", "eval/f1"):
             kept = {r.iteration: (r.timestamp_ms, r.metrics[metric]) for r in records if metric in r.metrics}
-            points = client.get_metric_history(run.info.run_id, metric)
+            points = client.get_metric_history(run.info.run_id, to_mlflow(metric))
             assert {point.step: (point.timestamp, point.value) for point in points} == kept
             assert len(points) == len(kept) > 0
 
@@ -276,7 +279,7 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number,
         assert trial.state == optuna.trial.TrialState.RUNNING  # a resume can continue it
         assert run.info.status == "KILLED"
         assert run.data.tags["outcome"] == trial.user_attrs["outcome"] == "interrupted"
-        curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "eval/f1")}
+        curve = {point.step: point.value for point in client.get_metric_history(run.info.run_id, "progress/f1")}
         assert curve == trial.intermediate_values
 
 
@@ -334,7 +337,7 @@ def test_killed_workers(tmp_path):
         run = children[trial.number]
         assert trial.user_attrs["outcome"] == run.data.tags["outcome"] == outcome
         assert run.info.status == status
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train/value_loss")]
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "progress/value_loss")]
         assert steps == list(range(1, max(trial.intermediate_values) + 1))  # no gap, no repeat
         assert ("resumed_from" in run.data.tags) is (trial.number < 2)
         assert trial.user_attrs.get("resumed_from") == run.data.tags.get("resumed_from")

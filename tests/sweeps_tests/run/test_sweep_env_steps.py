@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 from unstuck.analysis.history.tracked import TrackedRuns
+from unstuck.records.mlflow.names import to_mlflow
 from unstuck.rl import metrics
 from unstuck.rl.learner import Learner
 from unstuck.sweeps.__main__ import main
@@ -73,15 +74,16 @@ def test_mlflow_and_the_ledger_count_environment_steps(wide: tuple[Path, str, st
         2: {192 * k: 3e-4 * (1 - 192 * (k - 1) / 2048) for k in range(1, 12)},
     }
     for number, steps in STEPS.items():
+        run = children[number].info.run_id
         history = {
-            name: {point.step: point.value for point in client.get_metric_history(children[number].info.run_id, name)}
-            for name in (metrics.F1, metrics.LR, "final/env_steps", metrics.FINAL_ITERATIONS)
+            name: {point.step: point.value for point in client.get_metric_history(run, to_mlflow(name))}
+            for name in (metrics.F1, metrics.LR)
         }
         trial = study.trials[number]
         assert list(history[metrics.F1]) == steps == list(trial.intermediate_values)
         assert history[metrics.LR] == pytest.approx(rates[number], rel=1e-6)
-        assert history["final/env_steps"] == {steps[-1]: steps[-1]}
-        assert history[metrics.FINAL_ITERATIONS] == {steps[-1]: len(rates[number])}
+        tags = children[number].data.tags
+        assert (tags["env_steps"], tags["iterations"]) == (str(steps[-1]), str(len(rates[number])))
         params = children[number].data.params
         assert (params["ppo.num_iterations"], params["budget.env_steps"]) == (str(len(rates[number])), "2048")
 

@@ -41,10 +41,15 @@ def entry(
 
 
 def printed(
-    config: SweepConfig, entries: list[Entry], command: tuple[str, ...] = (), width: int = 200, report: str = ""
+    config: SweepConfig,
+    entries: list[Entry],
+    command: tuple[str, ...] = (),
+    width: int = 200,
+    report: str = "",
+    experiment: str = "",
 ) -> str:
     console = Console(file=io.StringIO(), width=width)
-    show_summary(config, command, entries, report, console)
+    show_summary(config, command, entries, report, experiment, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -311,6 +316,7 @@ def test_what_the_report_says_stands_below_the_counts() -> None:
 def test_a_tracking_server_is_named_by_its_own_address() -> None:
     config = config_of("sweep.name=x", "tracking.mlflow_url=http://me:secret@tracking:5000")
     assert [words[0] for words in make_ui_commands(config)] == ["optuna-dashboard"]
-    text = printed(config, [entry(0)])
-    assert "MLflow shows what was recorded: http://***@tracking:5000\n" in text
+    text = printed(config, [entry(0)], experiment="3")
+    assert "MLflow shows what was recorded:\n    all trials, best first: http://tracking:5000/#/experiments/3/" in text
     assert "mlflow ui" not in text
+    assert "secret" not in text

@@ -1,0 +1,140 @@
+"""Make the views in which MLflow's pages show a sweep: columns, order, charts; `records.mlflow.links` opens them."""
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from unstuck.records.mlflow.names import OBJECTIVE, OBJECTIVE_SPREAD, PROGRESS, RENAMED, RULES
+from unstuck.records.names import CONTROL, DIAGNOSIS, OUTCOME_TAG, PARENT_TAG
+from unstuck.records.outcome import Outcome
+from unstuck.records.tracker import SweepHeader
+from unstuck.rl import metrics
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+VIEW_TAG = "mlflow.sharedViewState."
+"""Start of the name of an experiment's tag that holds a view; the view's key follows."""
+
+VIEW_LENGTH = 5000
+"""Characters that MLflow allows in an experiment's tag."""
+
+COMPARED = 5
+"""Number of best trials that the comparison shows beside the control."""
+
+_CHOSEN, _MAIN = "compared", OBJECTIVE.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class ShownSweep:
+    """What the views of a sweep are made of.
+
+    Attributes:
+        header: Facts on the sweep.
+        parent: Id of the sweep's own run.
+        compared: Ids of the runs of the best trials and the control; empty before a trial has completed.
+        metrics: Names in MLflow of all metrics that the trials have.
+    """
+
+    header: SweepHeader
+    parent: str
+    compared: Sequence[str] = ()
+    metrics: Collection[str] = ()
+
+    @property
+    def objective(self) -> tuple[str, str]:
+        """Names in MLflow of the trials' value and its spread over seeds."""
+        is_renamed = self.header.format >= RENAMED
+        return (OBJECTIVE, OBJECTIVE_SPREAD) if is_renamed else (metrics.FINAL_VALUE, metrics.FINAL_SPREAD)
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns beside the run's name, from left to right."""
+        return [
+            f"tags.`{OUTCOME_TAG}`",
+            *(f"metrics.`{name}`" for name in self.objective),
+            *(f"params.`{path}`" for path in self.header.searched),
+            f"tags.`{DIAGNOSIS}`",
+        ]
+
+
+def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:
+    """Return the ids of the runs to compare: the `COMPARED` best completed trials, and the control.
+
+    Args:
+        header: Facts on the sweep.
+        trials: Runs of the sweep's trials.
+    """
+    objective, _ = ShownSweep(header, "").objective
+    scored = [run for run in trials if math.isfinite(run.data.metrics.get(objective, math.nan))]
+    completed = [run for run in scored if run.data.tags.get(OUTCOME_TAG) == Outcome.COMPLETED]
+    ranked = sorted(completed, key=lambda run: run.data.metrics[objective], reverse=header.mode == "max")
+    control = [run for run in trials if run.data.tags.get(CONTROL) == "true"]
+    return list(dict.fromkeys(run.info.run_id for run in [*ranked[:COMPARED], *control]))
+
+
+def make_table(sweep: ShownSweep) -> str:
+    """Return the view of all trials, best first; its charts begin with the objective, and the rules' are folded."""
+    objective, _ = sweep.objective
+    group = objective.partition("/")[0]
+    sections = [_section(group), _section(PROGRESS.rstrip("/")), _section(RULES.rstrip("/"), is_open=False)]
+    line = {"type": "LINE", "uuid": "objective", "metricSectionId": group, "metricKey": objective, "xAxisKey": "step"}
+    state = _base(sweep, f"tags.`{PARENT_TAG}` = '{sweep.parent}'")
+    return _pack({**state, "compareRunSections": sections, "compareRunCharts": [line, _parallel(sweep, group)]})
+
+
+def make_comparison(sweep: ShownSweep) -> str:
+    """Return the view that compares the best trials and the control in one chart; all trials before one has completed.
+
+    The chart has an axis for each searched setting and one for the objective. Charts of other metrics, which MLflow
+    would add, are listed as taken away.
+    """
+    ids = ", ".join(f"'{run}'" for run in sweep.compared)
+    chosen = f"attributes.run_id IN ({ids})" if ids else f"tags.`{PARENT_TAG}` = '{sweep.parent}'"
+    gone = [{"type": "BAR", "uuid": name, "metricKey": name, "deleted": True} for name in sorted(sweep.metrics)]
+    state = {**_base(sweep, chosen), "compareRunSections": [_section(_CHOSEN)]}
+    charts = [_parallel(sweep, _CHOSEN), *gone]
+    packed = _pack({**state, "compareRunCharts": charts})
+    return packed if len(packed) <= VIEW_LENGTH else _pack({**state, "compareRunCharts": charts[:1]})
+
+
+def _base(sweep: ShownSweep, chosen: str) -> dict[str, Any]:
+    return {
+        "searchFilter": chosen,
+        "orderByKey": f"metrics.`{sweep.objective[0]}`",
+        "orderByAsc": sweep.header.mode == "min",
+        "selectedColumns": sweep.columns,
+        "columnOrder": sweep.columns,
+        "runsHiddenMode": "SHOW_ALL",  # else charts leave out all but the first 10
+        "hideEmptyCharts": True,
+        "isAccordionReordered": True,  # else MLflow sorts the sections
+    }
+
+
+def _section(name: str, is_open: bool = True) -> dict[str, Any]:
+    """Return a section of charts; MLflow adds charts of metrics `NAME/...` to the section that has their name."""
+    return {"uuid": name, "name": name, "display": is_open, "isReordered": True}
+
+
+def _parallel(sweep: ShownSweep, section: str) -> dict[str, Any]:
+    """Return a chart with an axis for each searched setting and one for the objective, and a line for each trial."""
+    return {
+        "type": "PARALLEL",
+        "uuid": "searched",
+        "metricSectionId": section,
+        "selectedParams": list(sweep.header.searched),
+        "selectedMetrics": [sweep.objective[0]],
+        "showAllRuns": True,
+    }
+
+
+def _pack(state: dict[str, Any]) -> str:
+    """Return a view as text for a tag, in MLflow's own packed form if it is too long for one."""
+    text = json.dumps(state)
+    if len(text) <= VIEW_LENGTH:
+        return text
+    return f"deflate;{base64.b64encode(zlib.compress(text.encode())).decode()}"

@@ -24,7 +24,8 @@ from unstuck.rl.seeding import evaluation_seed, member_seeds
 from unstuck.sweeps.config.flows import describe_data, load_same_data
 from unstuck.sweeps.config.identity import settle_records
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.search.space import Space, search_space
+from unstuck.sweeps.search.parse import build_space
+from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.worker.memory import require_memory
 
 
@@ -50,7 +51,7 @@ def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgemen
     ledger = Ledger.open_sweep(settle_records(config).reference)
     entries = ledger.entries()
     entry = _entry(entries, trial, config.sweep.mode)
-    space, _ = search_space(config)
+    space, _ = build_space(config)
     data, fingerprint = load_same_data(config, ledger.attributes)
     require_memory(config, data, seeds, setting="--seeds")
     for line in [*describe_data(data), *_earlier(read_judgements(report), entry)]:

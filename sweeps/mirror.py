@@ -26,7 +26,7 @@ from unstuck.records.tracker import NullTracker, SweepHeader, Tracker
 from unstuck.records.urls import find_mlflow_url
 from unstuck.rl.budget import Budget
 from unstuck.rl.errors import CheckpointError, ConfigError
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig, TrackingConfig
 from unstuck.sweeps.search.space import Space, search_space
 

@@ -5,25 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from unstuck.analysis.sweep.pruning import LEAST
 from unstuck.rl.config import TRIAGE
-from unstuck.sweeps.config.schema import settings, to_config
+from unstuck.sweeps.config.compose import to_config
+from unstuck.sweeps.config.keys import settings
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.search.space import Log, search_space
+from unstuck.sweeps.search.kinds import Log
+from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.stopping.asha import Asha
 
+from tests.composing import CONF, composed
+
 ROOT = Path(__file__).parents[1]
-CONF = ROOT / "conf"
 EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
 GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name not in ("__pycache__",))
 FREE_FORM = ("space",)
-
-
-def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
 
 
 def config_of(experiment: str, *overrides: str) -> SweepConfig:
@@ -101,7 +98,7 @@ def test_the_stuck_run_has_the_settings_on_record() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_can_be_searched(name: str) -> None:
     config = config_of(name)
-    space, points = search_space(config)
+    space, points = build_space(config)
     assert space.contains(space.control_values(config)), "the control must be a point of the space"
     assert config.sweep.name is not None
     assert config.sweep.name.startswith(f"{name}-")
@@ -168,7 +165,7 @@ def test_the_budgets() -> None:
 
 
 def test_the_ranges_hold_the_run_and_its_fixes_well_inside() -> None:
-    space, _ = search_space(config_of("ppo_coefficients"))
+    space, _ = build_space(config_of("ppo_coefficients"))
     for path, values in {
         "ppo.value_coef": (1.5, 3.0, 5.0),
         "ppo.lr": (3e-4, 5e-4, 1e-3),
@@ -180,14 +177,14 @@ def test_the_ranges_hold_the_run_and_its_fixes_well_inside() -> None:
 
 
 def test_the_horizon_reaches_zero() -> None:
-    space, _ = search_space(config_of("horizon"))
+    space, _ = build_space(config_of("horizon"))
     assert set(space.paths) == {"ppo.value_coef", "ppo.lr", "ppo.entropy_coef", "ppo.gamma", "ppo.gae_lambda"}
     assert space.kinds["ppo.gamma"].contains(0.0)
 
 
 def test_the_owners_options_change_one_thing_each_beside_a_control() -> None:
     config = config_of("owner_options")
-    space, points = search_space(config)
+    space, points = build_space(config)
     control = space.control_values(config)
     changes = [{path: value for path, value in point.items() if value != control[path]} for point in points]
     assert changes == [
@@ -221,7 +218,7 @@ def test_the_line_overrides_an_experiment() -> None:
     assert (config.data.source, config.data.path, config.ppo.num_steps) == ("nsl_kdd", "/flows.txt", 256)
     assert (config.sweep.num_trials, config.sweep.seeds, config.sweep.name) == (20, 5, "a")
     assert (config.sweep.max_hours, config.resources.cpus) == (1.0, 1)
-    space, _ = search_space(config)
+    space, _ = build_space(config)
     assert space.paths == ("ppo.value_coef", "ppo.lr", "ppo.gamma")
     assert space.kinds["ppo.lr"] == Log(1e-4, 1e-3)
 

@@ -44,8 +44,14 @@ ONLY_IN = {  # library: who may import it
     "ray": ("sweeps.ray_tune", "sweeps.worker.trainable"),
     "optuna": ("records", "sweeps.search", "analysis.sweep.importance"),
     "mlflow": ("records.mlflow", "analysis.history"),
-    "hydra": ("sweep_command", "sweeps.config"),
-    "omegaconf": ("sweep_command", "sweeps.config"),
+    "hydra": (
+        "sweep_command",
+        *(f"sweeps.config.{module}" for module in ("command", "compose", "hydra_errors", "schema")),
+    ),
+    "omegaconf": (
+        "sweep_command",
+        *(f"sweeps.config.{module}" for module in ("compose", "freeze", "hydra_errors", "saved")),
+    ),
 }
 
 ALLOWED_OF = {  # module with a global generator: what makes generators of one's own

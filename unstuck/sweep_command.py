@@ -15,7 +15,9 @@ from unstuck.records.machine import limit_threads
 from unstuck.records.redact import redact_error
 from unstuck.rl.errors import ConfigError, DataError
 from unstuck.sweeps.config.command import read_arguments
-from unstuck.sweeps.config.schema import CONF, Checked, check_and_freeze, readable_errors
+from unstuck.sweeps.config.compose import Checked, check_and_freeze
+from unstuck.sweeps.config.hydra_errors import explain_errors
+from unstuck.sweeps.config.keys import CONF
 
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -55,7 +57,7 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
 
     compose.__module__ = "unstuck.sweep"  # Hydra names the job by its last word
     with exit_with_one_line(program, arguments):
-        with readable_errors(), _hydra_raising():
+        with explain_errors(), _hydra_raising():
             line = read_arguments(arguments, beside)
             sys.argv[1:] = line.words  # where Hydra reads them
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()

@@ -24,11 +24,12 @@ from unstuck.sweeps.audit.compare import (
     is_whole,
 )
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import describe_sweep, make_tracker, write_run
 from unstuck.sweeps.screen.summary import NONE_COMPLETED
-from unstuck.sweeps.search.space import Space, search_space
+from unstuck.sweeps.search.parse import build_space
+from unstuck.sweeps.search.space import Space
 
 DIED = "the driver died"
 """Reason of an open trial that no process runs any more, unless the ledger has a reason."""
@@ -86,7 +87,7 @@ def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding])
     tracker = make_tracker(config.tracking, Path(config.sweep.folder))
     tracker.start_sweep(describe_sweep(config), to_yaml(config), _copy_tags(own or runs))
     done = [f"deleted MLflow's run {run.id} of {_name_owner(run)}" for run in doomed]
-    space, _ = search_space(config)
+    space, _ = build_space(config)
     done += [_write_trial(tracker, config, space, plan) for plan in plans]
     done.append(_end_sweep_run(tracker, config, snapshot, own))
     return done

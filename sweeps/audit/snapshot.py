@@ -12,7 +12,8 @@ from unstuck.records.measurement import Record
 from unstuck.records.mlflow.runs import TrackedRun, read_runs
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.search.space import Space, search_space
+from unstuck.sweeps.search.parse import build_space
+from unstuck.sweeps.search.space import Space
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def read_snapshot(config: SweepConfig) -> Snapshot:
     if config.tracking.name == "mlflow":
         runs = read_runs(config.reference, {entry.run_id for entry in ledger.entries()})
     entries = ledger.entries()
-    space, _ = search_space(config)
+    space, _ = build_space(config)
     saved, strides = _read_folders(config.own_folder), _compute_strides(config, space, entries)
     return Snapshot(config.sweep.metric, entries, runs, saved, space.axis(config), strides)
 

@@ -14,18 +14,9 @@ from hydra.core.override_parser.types import IntervalSweep, Override, Quote, Quo
 from hydra.errors import HydraException, OverrideParseException
 from unstuck.records.errors import SweepError
 from unstuck.sweeps.config.effects import format_value
+from unstuck.sweeps.config.hydra_errors import NO_MULTIRUN, explain_unreadable
+from unstuck.sweeps.config.keys import EXPERIMENT, GROUPS, HYDRA, SPACE, check_key, is_free_form, settings
 from unstuck.sweeps.config.kinds import explain_missing_kind
-from unstuck.sweeps.config.schema import (
-    EXPERIMENT,
-    GROUPS,
-    HYDRA,
-    NO_MULTIRUN,
-    SPACE,
-    cannot_read,
-    check_key,
-    is_free_form,
-    settings,
-)
 from unstuck.sweeps.config.settings import SweepConfig
 
 _OPTIONS = {item.name for item in fields(SweepConfig) if is_dataclass(item.default_factory)} | {SPACE}
@@ -81,7 +72,7 @@ def _parsed(word: str, typed: str) -> Override:
     try:
         return OverridesParser.create().parse_overrides([word])[0]
     except OverrideParseException as error:
-        raise SweepError(cannot_read(typed)) from error
+        raise SweepError(explain_unreadable(typed)) from error
 
 
 def _check_twice(overrides: Sequence[Override]) -> None:
@@ -152,7 +143,7 @@ def _reads_as_text(word: str, key: str) -> bool:
 def _check_override(override: Override) -> None:
     key = override.key_or_group
     if not key or (not override.is_delete() and "=" not in str(override.input_line)):
-        raise SweepError(cannot_read(str(override.input_line)))
+        raise SweepError(explain_unreadable(str(override.input_line)))
     if override.package is not None:
         raise SweepError(f"{key}@{override.package} puts a group where nothing reads it; write {key}=NAME")
     if key in ("format", "id"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from unstuck.records.errors import SweepError
 from unstuck.records.files import config_file
 from unstuck.records.redact import refuse_masked
-from unstuck.sweeps.config.schema import from_yaml
+from unstuck.sweeps.config.saved import from_yaml
 from unstuck.sweeps.config.settings import SweepConfig, check_name
 
 

@@ -11,7 +11,7 @@ from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock
 from unstuck.records.mlflow.runs import settle_runs
 from unstuck.records.names import COPY_OF, FORMAT, ID
-from unstuck.sweeps.config.schema import from_yaml, to_yaml
+from unstuck.sweeps.config.saved import from_yaml, to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 
 

@@ -1,4 +1,4 @@
-"""Name the kinds of range that a space may hold (`sweeps.search.space` has the ranges)."""
+"""Name the kinds of range that a space may hold (`sweeps.search.kinds` has the ranges)."""
 
 from typing import Any
 

@@ -21,7 +21,8 @@ from unstuck.records.tracker import NullTracker, Tracker
 from unstuck.rl.errors import CheckpointError
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.explain.diagnoses import make_history
-from unstuck.sweeps.search.space import Space, search_space
+from unstuck.sweeps.search.parse import build_space
+from unstuck.sweeps.search.space import Space
 
 if TYPE_CHECKING:  # imported where first needed, since the analysis loads pandas and Optuna's evaluators
     from unstuck.analysis.diagnosis import Diagnosis
@@ -68,7 +69,7 @@ def rewrite_reports(config: SweepConfig) -> str:
     Returns:
         Text of `write_reports`.
     """
-    space, _ = search_space(config)
+    space, _ = build_space(config)
     ledger = Ledger.open_sweep(config.reference)
     return write_reports(config, space, ledger, _OwnRun(config, ledger), lambda: False)
 

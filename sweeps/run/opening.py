@@ -21,7 +21,7 @@ from unstuck.records.redact import redact_error
 from unstuck.records.tracker import Tracker
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.identity import adopt_recorded_id, identify
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import describe_sweep, make_tracker
 from unstuck.sweeps.run.resume import find_differences

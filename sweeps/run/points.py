@@ -12,9 +12,10 @@ from unstuck.records.errors import SweepError
 from unstuck.records.files import config_file
 from unstuck.records.ledger import Ledger
 from unstuck.sweeps.config.effects import format_value
-from unstuck.sweeps.config.schema import from_yaml
+from unstuck.sweeps.config.saved import from_yaml
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.search.space import Space, given_points, search_space
+from unstuck.sweeps.search.parse import build_space, parse_points
+from unstuck.sweeps.search.space import Space
 
 Raw = Mapping[str, Any]
 """Point in the study's own parameters."""
@@ -85,13 +86,13 @@ def plan_points(config: SweepConfig) -> Plan:
     if before is None or (before.sampler.name == "points") != (config.sampler.name == "points"):
         space, points = _collect_points(config)
         return Plan(config, space, [space.encode(point) for point in points])
-    had, has = given_points(before), given_points(config)
+    had, has = parse_points(before), parse_points(config)
     new = [point for point, given in zip(config.sampler.points, has, strict=True) if given not in had]
     config = replace(config, sampler=replace(config.sampler, points=(*before.sampler.points, *new)))
     space, points = _collect_points(config)
     # A point on record, the control included, is completed by the configuration on record.
     known = [space.encode(point) for point in _collect_points(before)[1]]
-    added = [space.encode(point) for point in search_space(config)[1][len(had) :]]
+    added = [space.encode(point) for point in build_space(config)[1][len(had) :]]
     return Plan(config, space, known, added, _explain_ignored(had, has))
 
 
@@ -103,7 +104,7 @@ def _read_recorded_config(config: SweepConfig) -> SweepConfig | None:
 
 def _collect_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
     """Return the search space and all points to try first; with sampler=points, all points of the sweep."""
-    space, points = search_space(config)
+    space, points = build_space(config)
     if config.sampler.name != "points" and config.sweep.control:
         control = space.control_values(config)
         outside = [path for path, kind in space.kinds.items() if not kind.contains(control[path])]

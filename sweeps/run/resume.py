@@ -13,9 +13,11 @@ from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Entry
 from unstuck.records.names import CONFIG, DATA, PROVENANCE, flatten
 from unstuck.sweeps.config.flows import require_same_flows
-from unstuck.sweeps.config.schema import from_yaml
+from unstuck.sweeps.config.saved import from_yaml
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.search.space import Choice, Space, search_space
+from unstuck.sweeps.search.kinds import Choice
+from unstuck.sweeps.search.parse import build_space
+from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.stopping.asha import Asha
 
 _FREE = (
@@ -72,13 +74,13 @@ def _compute_rungs(config: SweepConfig) -> tuple[int, ...]:
     """Return the rungs at which trials are compared with others; empty without a scheduler that compares."""
     if config.scheduler.name != "asha":
         return ()
-    return Asha(config, search_space(config)[0].axis(config)).rungs
+    return Asha(config, build_space(config)[0].axis(config)).rungs
 
 
 def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:
     """Yield differing settings with the consequences; the search space is compared by `_compare_spaces`."""
     old, new = (flatten({**asdict(config), "space": None, "resume": None, "id": None}) for config in (before, after))
-    space = search_space(after)[0]
+    space = build_space(after)[0]
     searched, counts_env_steps = space.paths, space.axis(after).in_env_steps
     for key in sorted(old.keys() | new.keys()):
         was, is_now = old.get(key), new.get(key)
@@ -99,7 +101,7 @@ def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) 
 
 def _compare_spaces(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
     """Yield the change of the search space; refuse one that the study cannot hold, or that excludes trials so far."""
-    (old, _), (new, _) = search_space(before), search_space(after)
+    (old, _), (new, _) = build_space(before), build_space(after)
     if old == new:
         return
     if old.paths != new.paths:

@@ -23,9 +23,9 @@ from unstuck.records.redact import redact_value
 from unstuck.rl import metrics
 from unstuck.sweeps.config.effects import idle_settings
 from unstuck.sweeps.config.flows import fingerprint_words
-from unstuck.sweeps.config.schema import settings
+from unstuck.sweeps.config.keys import settings
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.search.space import search_space
+from unstuck.sweeps.search.parse import build_space
 
 _TOP = 10
 """Number of rows in the leaderboard."""
@@ -157,7 +157,7 @@ def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry
     Returns:
         Words of the command, with `***` for passwords.
     """
-    in_env_steps = search_space(config)[0].axis(config).in_env_steps
+    in_env_steps = build_space(config)[0].axis(config).in_env_steps
     # Settings of the budget in environment steps stay; the trial's values become a point in `sampler.points`.
     idle = {one.setting for one in idle_settings(config, settings())}
     left_out = idle | (entry.values.keys() - set(BATCH if in_env_steps else ()))

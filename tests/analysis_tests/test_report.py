@@ -35,12 +35,12 @@ from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome
 from unstuck.records.tracker import SweepHeader
 from unstuck.rl import metrics
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SchedulerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.mirror import make_tracker
 from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.search.parse import parse_space
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import parse_space
 
 TRIALS, LENGTH = 16, 30
 

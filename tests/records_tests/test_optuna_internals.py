@@ -30,8 +30,9 @@ from unstuck.sweeps.config.settings import (
 )
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.search.kinds import Log
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
-from unstuck.sweeps.search.space import Log, Space
+from unstuck.sweeps.search.space import Space
 
 LR = Space({"ppo.lr": Log(1e-5, 1e-2)})
 CONFIG = SweepConfig(

@@ -26,12 +26,12 @@ from unstuck.rl.seeding import evaluation_seed, member_seeds
 from unstuck.sweeps.__main__ import main
 from unstuck.sweeps.champion import describe, judge
 from unstuck.sweeps.config.find import find_sweep, load_sweep
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import search_space
 from unstuck.sweeps.worker.training import make_trial_learner, train_period
 
 # The first test waits for a sweep to run (3 s), which is no fault of its own.
@@ -70,7 +70,7 @@ def finish(config: SweepConfig, data: FlowData | None, num_completed: int) -> Pa
     folder = Path(config.sweep.folder) / str(config.sweep.name)
     folder.mkdir(parents=True)
     folder.joinpath("config.yaml").write_text(to_yaml(config))
-    space, _ = search_space(config)
+    space, _ = build_space(config)
     about = {"config": to_yaml(config)}
     ledger = create_ledger(f"sqlite:///{folder.parent}/optuna.db", config.sweep, config.sampler, about)
     for point in POINTS[:num_completed]:
@@ -118,7 +118,7 @@ def test_a_champion_is_judged_on_fresh_seeds_and_unseen_flows(folder: Path, caps
     config = load_sweep(folder)
     data = load_flows(config.data)
     judgement = judge(load_sweep(folder), SEEDS, trial=1).readings[-1]
-    own = search_space(config)[0].apply(config, POINTS[1])
+    own = build_space(config)[0].apply(config, POINTS[1])
     fresh, evaluations = member_seeds(5, SEEDS, block="test"), evaluation_seed(5, block="test evaluation")
     expected = trained(own, fresh, evaluations, data, data.test)
     assert list(judgement.champion) == expected

@@ -36,8 +36,9 @@ from unstuck.sweeps.config.settings import (
 from unstuck.sweeps.mirror import RETRY_S, Outbox, RecordedTrials, make_tracker
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.search.kinds import Log
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import Log, Space
+from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.worker.assignment import Assignment
 
 START_MS = 1_700_000_000_000

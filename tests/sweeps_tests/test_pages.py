@@ -8,8 +8,8 @@ from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 from unstuck.sweeps.mirror import make_tracker
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.summary import make_ui_commands
+from unstuck.sweeps.search.parse import parse_space
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import parse_space
 
 from tests.sweeps_tests.served import served
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from unstuck.rl import config as rl_config
 from unstuck.sweeps.config import settings as sweeps_config
 from unstuck.sweeps.config.effects import CONDITIONS, idle_settings
-from unstuck.sweeps.config.schema import settings
+from unstuck.sweeps.config.keys import settings
 from unstuck.sweeps.config.settings import SweepConfig
 
 

@@ -14,7 +14,7 @@ from unstuck.rl.config import DataConfig
 from unstuck.rl.data import fingerprint, load_flows
 from unstuck.sweeps.config.find import load_sweep
 from unstuck.sweeps.config.flows import fingerprint_words, load_data, name_flows
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 
 pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own

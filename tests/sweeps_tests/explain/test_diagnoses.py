@@ -16,8 +16,9 @@ from unstuck.rl.config import PPOConfig
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig, TrackingConfig
 from unstuck.sweeps.explain.diagnoses import STEP, Diagnoses, summarise
 from unstuck.sweeps.mirror import make_tracker, write_run
+from unstuck.sweeps.search.kinds import Log
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import Log, Space
+from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 CONFIG = SweepConfig(sweep=StudyConfig(name="mine", seeds=1), ppo=PPOConfig(num_iterations=40, eval_every=2))

@@ -15,8 +15,9 @@ from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import evaluation_seed, member_seeds
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.explain.reports import write_reports
+from unstuck.sweeps.search.kinds import Log
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import Log, Space
+from unstuck.sweeps.search.space import Space
 
 SPACE = Space({"ppo.lr": Log(1e-5, 1e-2)})
 

@@ -36,8 +36,9 @@ from unstuck.sweeps.mirror import Outbox, RecordedTrials, make_tracker
 from unstuck.sweeps.run import driver as driver_module
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.search.kinds import Choice, Log
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import Choice, Log, Space
+from unstuck.sweeps.search.space import Space
 
 # The first test waits for the tables to be made (4 s), which is no fault of its own.
 

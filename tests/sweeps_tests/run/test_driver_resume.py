@@ -32,7 +32,8 @@ from unstuck.sweeps.mirror import Outbox, RecordedTrials, make_tracker
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.search import sampler as sampler_module
-from unstuck.sweeps.search.space import Choice, Log, Space
+from unstuck.sweeps.search.kinds import Choice, Log
+from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.worker.assignment import Assignment
 
 START_MS = 1_700_000_000_000

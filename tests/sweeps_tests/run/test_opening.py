@@ -14,7 +14,7 @@ from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock, owner
 from unstuck.records.mlflow.runs import read_runs
 from unstuck.sweeps.config.identity import adopt_recorded_id
-from unstuck.sweeps.config.schema import from_yaml
+from unstuck.sweeps.config.saved import from_yaml
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig, TrackingConfig
 from unstuck.sweeps.ray_tune.scratch import scratch_folder
 from unstuck.sweeps.run import opening as module

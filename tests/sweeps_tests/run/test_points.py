@@ -9,7 +9,7 @@ import pytest
 from unstuck.records.errors import SweepError
 from unstuck.records.files import config_file
 from unstuck.records.outcome import Outcome, Verdict
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.run.points import plan_points
 from unstuck.sweeps.search.sampler import create_ledger

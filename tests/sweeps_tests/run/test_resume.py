@@ -10,7 +10,7 @@ from unstuck.records.ledger import Entry
 from unstuck.records.names import CONFIG, DATA, PROVENANCE
 from unstuck.records.outcome import Outcome
 from unstuck.rl.config import DataConfig
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.run.resume import find_differences
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from unstuck.sweeps.config import schema
+from unstuck.sweeps.config import compose
 from unstuck.sweeps.run import sweep as run
 from unstuck.sweeps.run.ending import End, Ended
 
@@ -138,7 +138,7 @@ def test_two_unnamed_sweeps_in_one_second_have_two_names(tmp_path, command, no_t
         def now(cls, tz=None):
             return cls(2026, 1, 31, 17, 45, 5)
 
-    monkeypatch.setattr(schema, "datetime", Stopped)
+    monkeypatch.setattr(compose, "datetime", Stopped)
     for _ in range(2):
         started = command(*FEW, "tracking=none")
         assert started.code == 130, started.err

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
 from rich.console import Console
 from unstuck.records.ledger import Entry
 from unstuck.records.outcome import Outcome
 from unstuck.rl.budget import Budget
-from unstuck.sweeps.config.schema import to_config
+from unstuck.sweeps.config.compose import to_config
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.screen.summary import (
     make_champion_command,
@@ -19,14 +18,14 @@ from unstuck.sweeps.screen.summary import (
     make_ui_commands,
     show_summary,
 )
-from unstuck.sweeps.search.space import Space, search_space
+from unstuck.sweeps.search.parse import build_space
+from unstuck.sweeps.search.space import Space
 
-CONF = Path(__file__).parents[3] / "conf"
+from tests.composing import composed
 
 
 def config_of(*overrides: str) -> SweepConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return to_config(compose("config", overrides=list(overrides)))
+    return to_config(composed(*overrides))
 
 
 def entry(
@@ -183,7 +182,7 @@ def test_the_rerun_command_composes_to_the_trials_own_configuration(
     command: tuple[str, ...], values: dict[str, Any]
 ) -> None:
     config = config_of(*command)
-    space, _ = search_space(config)
+    space, _ = build_space(config)
     assert space.contains(values)
     expected = space.apply(config, values)
     words = make_rerun_command(config, command, entry(7, values=values))
@@ -193,7 +192,7 @@ def test_the_rerun_command_composes_to_the_trials_own_configuration(
     assert (rerun.sweep.seeds, rerun.sweep.seed) == (config.sweep.seeds, config.sweep.seed)
     assert rerun.sweep.name == f"{config.sweep.name}-trial7"
     assert (rerun.scheduler.name, rerun.health.enabled) == ("none", False)
-    assert search_space(rerun) == (Space({}), [{}])  # one trial, and it is the configuration itself
+    assert build_space(rerun) == (Space({}), [{}])  # one trial, and it is the configuration itself
     assert shlex.split(shlex.join(words)) == words
 
 
@@ -202,7 +201,7 @@ def test_a_rerun_trains_as_many_steps_as_the_trial_whose_rollouts_were_larger() 
     config = config_of(*command)
     values = {"ppo.num_steps": 512, "ppo.lr": 3e-05, "ppo.value_coef": 1.0, "ppo.entropy_coef": 0.1}
     rerun = config_of(*make_rerun_command(config, command, entry(7, values=values))[2:])
-    (space, _), (alone, points) = search_space(config), search_space(rerun)
+    (space, _), (alone, points) = build_space(config), build_space(rerun)
     assert points == [values]
     assert alone.apply(rerun, values).ppo == space.apply(config, values).ppo
     assert alone.budget(rerun) == space.budget(config) == Budget(40 * 8 * 64, 20 * 8 * 64)
@@ -279,7 +278,7 @@ def test_the_rerun_command_wins_over_what_an_experiment_sets_itself(tmp_path: Pa
     words = make_rerun_command(config_of(*command), command, entry(1, values={"ppo.gamma": 0.5}))
     rerun = config_of(*words[2:])
     assert (rerun.scheduler.name, rerun.health.enabled, rerun.sweep.max_hours) == ("none", False, None)
-    assert search_space(rerun) == (Space({}), [{}])
+    assert build_space(rerun) == (Space({}), [{}])
     assert rerun.ppo.gamma == 0.5
 
 

@@ -1,6 +1,5 @@
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import optuna
@@ -8,31 +7,9 @@ import pytest
 from unstuck.records.errors import SweepError
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SamplerConfig, SweepConfig
-from unstuck.sweeps.search.space import (
-    KINDS,
-    Choice,
-    Float,
-    Int,
-    Kind,
-    Log,
-    OneMinusLog,
-    Pow2,
-    parse_space,
-    points_space,
-    search_space,
-)
+from unstuck.sweeps.search.parse import build_space, parse_space
 
 CONFIG = SweepConfig()
-EVERY_KIND: list[tuple[Kind, list[Any]]] = [
-    (Float(-1.0, 3.0), [-1.0, 0.0, 2.9, 3.0]),
-    (Log(1e-5, 1e-2), [1e-5, 3e-4, 1e-2]),
-    (OneMinusLog(0.5, 0.999), [0.5, 0.9, 0.99, 0.999]),
-    (Int(1, 4), [1, 2, 3, 4]),
-    (Pow2(16, 128), [16, 32, 64, 128]),
-    (Choice((None, 0.1, 0.2)), [None, 0.1, 0.2]),
-    (Choice(((64, 64), (32,))), [(64, 64), (32,)]),
-    (Choice((False, True)), [False, True]),
-]
 SPEC = {
     "ppo": {
         "lr": {"log": [1e-5, 1e-2]},
@@ -44,36 +21,6 @@ SPEC = {
         "target_kl": {"choice": [None, 0.01]},
     }
 }
-
-
-def test_every_kind_is_tested() -> None:
-    assert {kind.name for kind, _ in EVERY_KIND} == set(KINDS)
-
-
-@pytest.mark.parametrize(("kind", "values"), EVERY_KIND)
-def test_unit_and_raw_are_inverse_pairs(kind: Kind, values: list[Any]) -> None:
-    for value in values:
-        unit = kind.to_unit(value)
-        assert 0 <= unit <= 1
-        same = pytest.approx(value) if isinstance(value, float) else value
-        assert kind.from_unit(unit) == same
-        assert kind.from_raw(kind.to_raw(value)) == same
-        assert kind.contains(value)
-
-
-@pytest.mark.parametrize(("kind", "values"), EVERY_KIND)
-def test_every_position_gives_a_value_of_the_kind(kind: Kind, values: list[Any]) -> None:
-    found = [kind.from_unit(unit) for unit in np.linspace(0, 1, 101)]
-    assert all(kind.contains(value) for value in found)
-    assert {values[0], values[-1]} <= set(found)
-
-
-def test_the_scales_by_hand() -> None:
-    assert Float(1.0, 3.0).from_unit(0.25) == 1.5
-    assert Log(1e-4, 1e-2).from_unit(0.5) == pytest.approx(1e-3)
-    assert OneMinusLog(0.9, 0.999).from_unit(0.5) == pytest.approx(0.99)  # 1 - x: 0.1, 0.01, 0.001
-    assert [Int(1, 4).from_unit(unit) for unit in (0.0, 0.24, 0.26, 0.99, 1.0)] == [1, 1, 2, 4, 4]
-    assert [Pow2(16, 64).from_unit(unit) for unit in (0.3, 0.4, 0.7)] == [16, 32, 64]
 
 
 def test_optuna_samples_on_the_scale_and_decode_gives_values() -> None:
@@ -138,131 +85,10 @@ def test_apply_refuses_what_cannot_run() -> None:
         space.apply(CONFIG, {"ppo.num_steps": 16})
 
 
-@pytest.mark.parametrize(
-    ("leaf", "message"),
-    [
-        ({"log": [0, 1]}, r"^space\.ppo\.lr\.log must be \[low, high\] with 0 < low < high .*, got \[0\.0, 1\.0\]$"),
-        ({"log": [1e-2, 1e-3]}, r"^space\.ppo\.lr\.log must be \[low, high\] with .*low < high"),
-        ({"float": [1, 1]}, r"^space\.ppo\.lr\.float must be \[low, high\] with low < high, got \[1\.0, 1\.0\]$"),
-        ({"one_minus_log": [0.5, 1.0]}, r"one_minus_log must be \[low, high\] with low < high < 1"),
-        ({"log": [1e-4]}, r"must be two bounds, \[low, high\], got \[0\.0001\]; use choice"),
-        ({"log": 3}, r"must be a list, got 3"),
-        ({"log": ["a", 1]}, r"must hold a number for ppo\.lr, got 'a'$"),
-        ({"float": [0, math.inf]}, r"must hold a number for ppo\.lr, got inf$"),
-        ({"int": [1, 2]}, r"must have bounds of type int, got \[1\.0, 2\.0\]; use float or log"),
-        ({"choice": [1, 1.0]}, r"must list at least one value, and none twice"),
-        ({"choice": []}, r"must list at least one value, and none twice"),
-        ({"lg": [1, 2]}, r"^space\.ppo\.lr has the unknown kind lg; did you mean log\? There are: float, log"),
-        ({"log": [1, 2], "float": [1, 2]}, r"exactly one kind, got log and float; ~space\.ppo\.lr\.KIND takes one out"),
-        ({}, r"exactly one kind, got none"),
-        (None, r"exactly one kind, got none"),
-    ],
-)
-def test_a_range_that_is_none_is_refused(leaf: Any, message: str) -> None:
-    with pytest.raises(SweepError, match=message):
-        parse_space({"ppo": {"lr": leaf}}, CONFIG)
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ({"ppo": {"num_steps": {"pow2": [100, 256]}}}, r"powers of two as bounds, got 100; try 64 or 128$"),
-        ({"ppo": {"num_steps": {"log": [1, 2]}}}, r"must have bounds of type float, got \[1, 2\]; use int or pow2"),
-        ({"ppo": {"lrr": {"log": [1, 2]}}}, r"^unknown setting ppo\.lrr in space; did you mean ppo\.lr\?$"),
-        ({"data": {"seed": {"int": [1, 2]}}}, r"^space may hold settings of ppo and env only, got data; the rest is"),
-        ({"pppo": {"lr": {"log": [1, 2]}}}, r"got pppo; did you mean ppo\?$"),
-        ({"ppo": [1]}, r"^space\.ppo must be nested as group and setting"),
-        ({}, r"^space must hold at least one setting, got none; add space=coefficients$"),
-        ({"ppo": {}}, r"^space must hold at least one setting"),
-        (
-            {"ppo": {"gamma": {"float": [2, 3]}}},
-            r"^space must hold configurations that can run, but 1,000 draws held none: ppo\.gamma must lie in 0\.\.1",
-        ),
-    ],
-)
-def test_a_space_that_is_none_is_refused(spec: dict[str, Any], message: str) -> None:
-    with pytest.raises(SweepError, match=message):
-        parse_space(spec, CONFIG)
-
-
-def test_a_space_that_can_run_now_and_then_is_accepted() -> None:
-    space = parse_space({"ppo": {"minibatch_size": {"int": [2, 1024]}}}, CONFIG)  # 10 of 1,023 divide 1024
-    assert space.paths == ("ppo.minibatch_size",)
-
-
-def test_points_span_their_space() -> None:
-    points: list[dict[str, Any]] = [{}, {"ppo": {"value_coef": 5}}, {"ppo": {"lr": 1e-3, "hidden_sizes": [32]}}]
-    space, full = points_space(points, CONFIG)
-    base = {"ppo.value_coef": 0.5, "ppo.lr": 3e-4, "ppo.hidden_sizes": (64, 64)}
-    assert full == [base, base | {"ppo.value_coef": 5.0}, base | {"ppo.lr": 1e-3, "ppo.hidden_sizes": (32,)}]
-    assert space.kinds == {
-        "ppo.value_coef": Choice((0.5, 5.0)),
-        "ppo.lr": Choice((3e-4, 1e-3)),
-        "ppo.hidden_sizes": Choice(((64, 64), (32,))),
-    }
-    assert all(space.decode(space.encode(point)) == point for point in full)
-    assert space.apply(CONFIG, full[0]) == CONFIG
-
-
-def test_the_control_alone_has_nothing_to_search() -> None:
-    space, full = points_space([{}], CONFIG)
-    assert space.paths == ()
-    assert full == [{}]
-
-
-@pytest.mark.parametrize(
-    ("points", "message"),
-    [
-        ([{}, {"ppo": {"lr": 3e-4}}], r"^sampler\.points must differ, got the same at 0 and 1; leave one out$"),
-        ([{"ppo": {"lrr": 1}}], r"^unknown setting ppo\.lrr in sampler\.points\[0\]; did you mean ppo\.lr\?$"),
-        ([{}, {"sweep": {"seed": 1}}], r"^sampler\.points\[1\] may hold settings of ppo and env only, got sweep"),
-        ([{"ppo": {"lr": "a"}}], r"^sampler\.points\[0\] must hold a number for ppo\.lr, got 'a'$"),
-        ([{"ppo": 3}], r"^sampler\.points\[0\]\.ppo must be nested"),
-    ],
-)
-def test_points_that_are_wrong_are_refused(points: list[dict[str, Any]], message: str) -> None:
-    with pytest.raises(SweepError, match=message):
-        points_space(points, CONFIG)
-
-
-def test_a_point_that_cannot_run_is_refused_by_its_number() -> None:
-    with pytest.raises(ConfigError, match=r"^sampler\.points\[1\] cannot run: minibatch_size must divide"):
-        points_space([{}, {"ppo": {"minibatch_size": 48}}], CONFIG)
-
-
-def test_search_space_follows_the_sampler() -> None:
-    spec = {"ppo": {"lr": {"log": [1e-5, 1e-2]}}}
-    space, given = search_space(replace(CONFIG, space=spec))
-    assert (space.paths, given) == (("ppo.lr",), [])
-    points = replace(CONFIG, sampler=SamplerConfig(name="points", points=({}, {"ppo": {"lr": 1e-3}})))
-    space, given = search_space(points)
-    assert given == [{"ppo.lr": 3e-4}, {"ppo.lr": 1e-3}]
-    assert search_space(replace(points, space={"ppo": {"gamma": {"float": [0, 1]}}})) == (space, given)
-    endless = replace(CONFIG, space=spec, sweep=replace(CONFIG.sweep, num_trials=None))
-    with pytest.raises(SweepError, match=r"^sweep\.num_trials must be a number for sampler=tpe, got null; try 48$"):
-        search_space(endless)
-
-
-def test_a_sampler_tries_its_points_first_completed_by_the_configuration() -> None:
-    config = replace(
-        CONFIG,
-        space={"ppo": {"lr": {"log": [1e-5, 1e-2]}, "gamma": {"float": [0, 1]}}},
-        sampler=SamplerConfig(name="tpe", points=({"ppo": {"gamma": 0}},)),
-    )
-    space, points = search_space(config)
-    assert points == [{"ppo.lr": CONFIG.ppo.lr, "ppo.gamma": 0.0}]
-    assert space.contains(points[0])
-    foreign = replace(config, sampler=SamplerConfig(name="tpe", points=({"ppo": {"clip_range": 0.1}},)))
-    with pytest.raises(
-        SweepError, match=r"^sampler\.points\[0\] may set what is searched \(ppo\.lr, ppo\.gamma\), got"
-    ):
-        search_space(foreign)
-
-
 def test_the_control_is_trial_0_or_the_point_that_changes_nothing() -> None:
     base = SweepConfig(space={"ppo": {"lr": {"choice": [1e-3, 3e-4]}, "gamma": {"one_minus_log": [0.3, 0.999]}}})
     base = replace(base, ppo=replace(base.ppo, gamma=0.35))  # which 1 - (1 - x) need not give back
-    space, _ = search_space(base)
+    space, _ = build_space(base)
     unchanged = space.decode(space.encode(space.control_values(base)))
     assert space.is_control(base, 0, unchanged)
     assert not space.is_control(base, 7, unchanged)  # drawn by chance
@@ -272,5 +98,5 @@ def test_the_control_is_trial_0_or_the_point_that_changes_nothing() -> None:
     assert not space.is_control(outside, 0, unchanged)
     points = SamplerConfig(name="points", points=({"ppo": {"lr": 1e-3}}, {}))
     listed = replace(base, sampler=points)
-    space, full = search_space(listed)
+    space, full = build_space(listed)
     assert [space.is_control(listed, number, point) for number, point in enumerate(full)] == [False, True]

@@ -1,0 +1,108 @@
+"""Turn the configuration that Hydra composed into frozen, checked settings."""
+
+import re
+import secrets
+from collections.abc import Collection
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from unstuck.rl.errors import ConfigError
+from unstuck.sweeps.config.effects import Idle, idle_settings, refuse_idle, set_by_user
+from unstuck.sweeps.config.freeze import check_keys, freeze_tree
+from unstuck.sweeps.config.hydra_errors import explain_value
+from unstuck.sweeps.config.keys import EXPERIMENT, EXPERIMENTS, list_groups, settings
+from unstuck.sweeps.config.schema import register_schema
+from unstuck.sweeps.config.settings import FORMAT, SweepConfig, check_name
+
+register_schema()
+
+
+def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:
+    """Convert a configuration that Hydra composed to a frozen, checked `SweepConfig` with a name and absolute paths.
+
+    Args:
+        cfg: Composed configuration, without Hydra's own node.
+        experiment: Option of the group `experiment`, for the default name.
+        now: Local time for the default name; by default the time of the call.
+
+    Returns:
+        Configuration with `sweep.name` set, and `sweep.folder` and `data.path` absolute.
+
+    Raises:
+        SweepError: A key is not in the schema.
+        ConfigError: A value is missing, cannot be resolved, or breaks a rule of its class.
+    """
+    check_keys(cfg)
+    try:
+        tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain_value(error)) from error
+    tree |= {"format": FORMAT, "id": None}  # of a new sweep; one on record keeps its own, see `sweeps.run.opening`
+    if tree.get("resume") is not None:
+        check_name("resume", str(tree["resume"]))
+    study = tree.setdefault("sweep", {})
+    if study.get("name") is None:
+        study["name"] = tree.get("resume") or _default_name(experiment, now or datetime.now())
+    return freeze_tree(tree)
+
+
+def _default_name(experiment: str | None, now: datetime) -> str:
+    """Make a name that sorts by time and that no other sweep of the same second has."""
+    word = re.sub(r"[^A-Za-z0-9._-]+", "-", str(experiment or "sweep")).strip("._-")
+    return f"{word}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+Checked = tuple[SweepConfig, list[Idle]]
+"""Configuration, and the settings in it that the user set though nothing reads them."""
+
+
+def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
+    """Return a frozen `SweepConfig` and a resume's settings without effect; raise for a new sweep with such a setting.
+
+    Must be called while Hydra runs.
+
+    Args:
+        cfg: Composed configuration, without Hydra's own node.
+        given: Keys on the command line.
+
+    Returns:
+        Configuration, and for a resumed sweep the settings that nothing reads.
+
+    Raises:
+        SweepError, ConfigError: Errors of `to_config`, and one for a new sweep with a setting that nothing reads.
+    """
+    config = to_config(cfg, HydraConfig.get().runtime.choices.get(EXPERIMENT))
+    idle = unread_settings(cfg, config, given)
+    if config.resume is None:
+        refuse_idle(idle)
+    return config, idle
+
+
+def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
+    """List the settings that the user set and that have no effect with the other settings; call while Hydra runs.
+
+    Args:
+        cfg: Configuration that Hydra composed.
+        config: Frozen form of `cfg`.
+        given: Keys on the command line.
+    """
+
+    @cache
+    def options_alone() -> DictConfig:
+        hydra = HydraConfig.get()
+        chosen = [f"{group}={option}" for group, option in hydra.runtime.choices.items() if group in list_groups()]
+        return compose(hydra.job.config_name, [*hydra.overrides.hydra, *chosen])
+
+    def in_file(key: str) -> bool:
+        value, ours = OmegaConf.select(cfg, key), map(OmegaConf.load, EXPERIMENTS.glob("*.yaml"))
+        return bool(value != OmegaConf.select(options_alone(), key)) and all(
+            OmegaConf.select(experiment, key) != value
+            for experiment in ours  # one's own may build on one of ours
+        )
+
+    return set_by_user(idle_settings(config, settings()), given, in_file)

@@ -1,0 +1,62 @@
+"""Check a tree of settings, and freeze the tree to a `SweepConfig`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from unstuck.rl.config import DataConfig
+from unstuck.rl.errors import ConfigError
+from unstuck.sweeps.config.keys import check_key, is_group, settings
+from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
+
+
+def check_keys(cfg: DictConfig) -> None:
+    """Raise `SweepError` for the first key of a composed configuration that is no setting, e.g. after `+new=1`.
+
+    Raises:
+        SweepError: A key is unknown; the message names the first one, and the setting nearest to the key.
+    """
+    for key in _dotted(OmegaConf.to_container(cfg, resolve=False), ""):
+        check_key(key)
+
+
+def _dotted(node: Any, prefix: str) -> Iterator[str]:
+    if prefix in settings() or not isinstance(node, dict) or (prefix and not node):
+        yield prefix  # a setting; what lies below is free in form: `space`, `sampler.points`
+        return
+    for name, child in node.items():
+        yield from _dotted(child, f"{prefix}.{name}" if prefix else str(name))
+
+
+def freeze_tree(tree: dict[str, Any]) -> SweepConfig:
+    """Freeze a tree of plain values into a configuration with absolute paths."""
+    _check_text(tree, "")
+    study, data = tree.get("sweep", {}), tree.get("data", {})
+    study["folder"] = _absolute(study.get("folder", StudyConfig.folder))
+    data["path"] = _absolute(data.get("path", DataConfig.path))
+    tree |= {"sweep": study, "data": data}
+    hints = get_type_hints(SweepConfig)
+    return SweepConfig(**{group: _freeze_group(hints[group], body) for group, body in tree.items()})
+
+
+def _check_text(node: Any, key: str) -> None:
+    """Refuse text with `${`, which a later reader would take for a reference, even to an environment variable."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, child in children:
+        _check_text(child, f"{key}.{name}".lstrip("."))
+    if isinstance(node, str) and "${" in node:
+        raise ConfigError(f"{key} must not hold '${{', which reads as a reference; got {node!r}")
+
+
+def _freeze_group(kind: Any, body: dict[str, Any]) -> Any:
+    if not is_group(kind):
+        return body
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in body.items()})
+
+
+def _absolute(path: str | None) -> str | None:
+    if path is None or "://" in path:  # no path of this machine: refused by its class
+        return path
+    return os.path.abspath(Path(path).expanduser())

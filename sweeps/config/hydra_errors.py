@@ -1,0 +1,166 @@
+"""Turn the errors of Hydra and OmegaConf into one line that names key, value and remedy."""
+
+import re
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from difflib import SequenceMatcher
+from typing import Any, get_args, get_origin
+
+import yaml  # type: ignore[import-untyped]
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from unstuck.records.errors import SweepError
+from unstuck.sweeps.config.keys import (
+    EXPERIMENT,
+    EXPERIMENTS,
+    HYDRA,
+    SPACE,
+    WORDS,
+    describe_type,
+    explain_unknown,
+    is_free_form,
+    settings,
+)
+
+NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` says what it searches"
+
+
+@contextmanager
+def explain_errors() -> Iterator[None]:
+    """Turn any error that Hydra raises while composing into a `SweepError` of one line; wrap only composing.
+
+    Raises:
+        SweepError: Hydra cannot compose; the message names the key, option or file at fault, and the nearest that
+            exists.
+    """
+    try:
+        yield
+    # Hydra raises a bare ValueError for some overrides of a group, such as data=5; a RuntimeError without a sweeper.
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RuntimeError) as error:
+        raise SweepError(explain_error(error)) from error
+
+
+def explain_error(error: Exception) -> str:
+    """Return a one-line message for an error of Hydra or OmegaConf, with a remedy if one is known."""
+    if isinstance(error, MissingConfigException) and error.options:
+        return _explain_missing_option(str(error.missing_cfg_file), list(error.options))
+    if isinstance(error, OverrideParseException):
+        return explain_unreadable(str(error.override))
+    cause = error.__cause__ or error.__context__
+    file = re.match(r"In '([^']+)': ", str(error))
+    where = f"{file[1]}.yaml: " if file and file[1] != "config" else ""
+    for pattern, words in _IN_OUR_WORDS:
+        if said := re.search(pattern, f"{error}\n{cause}", re.MULTILINE):
+            return where + words.format(*map(str.lower, said.groups()))
+    if getattr(cause, "full_key", None) == EXPERIMENT or f"@{EXPERIMENT}." in str(error):
+        return f"an experiment's file must have '# @package _global_' as its first line; {_first_line(error)}"
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and not is_free_form(str(cause.full_key)):
+        return where + explain_unknown(str(cause.full_key))
+    if isinstance(cause, OmegaConfBaseException) and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return where + explain_value(cause)
+    if isinstance(error, MissingConfigException):
+        return _first_line(error)  # the search path that follows fills a screen
+    if str(error).startswith("Ambiguous value"):
+        return f"{_first_line(error)}; write key=[a,b] for a list, or quote the value for a string"
+    return " ".join(str(error).split())
+
+
+_CHOOSE = "an option is chosen by 'override /{0}: OPTION' in the file's defaults"
+
+_NESTED = "space holds {{ppo: {{lr: {{log: [low, high]}}}}}}, and sampler.points a list of {{ppo: {{lr: VALUE}}}}"
+
+_IN_OUR_WORDS = (
+    (r"^Hydra sweeper is not configured$", NO_MULTIRUN),
+    (r"^Primary config ", "--config-path must name a folder that holds config.yaml, and there is none"),
+    (
+        r"^Could not delete from config\. '(.*)' does not exist",
+        "~{} takes out what is not there; --cfg job --package space shows what is",
+    ),
+    (r"^Cannot merge DictConfig with ListConfig|^Cannot assign \w+ to Dict", _NESTED),
+    (r"^Merge error: \w+ is not a subclass of (\w+)Config\. value: (.*)", "{0} takes settings, got {1}; " + _CHOOSE),
+    (r"^Multiple values for (\w+)\. To override a value use 'override \w+: (.*)'", "{0} is chosen twice; " + _CHOOSE),
+    (r"Could not override '[\w/]*?(\w+)@.*No match in the defaults list", "{0} is not chosen so; " + _CHOOSE),
+    (r"^field '(\w+)' is not Optional", "{} takes settings, got null"),
+)
+"""Patterns of messages by Hydra and OmegaConf, and our messages, with a remedy."""
+
+
+def explain_unreadable(word: str) -> str:
+    """Return an error message for a command-line argument that Hydra cannot parse, with the form to write instead."""
+    key, equals, value = word.partition("=")
+    hint = settings().get(key)
+    if hint in WORDS and hint is not str and value:
+        return f"{key} must be {describe_type(hint)}, got {value}"
+    if value.startswith("("):
+        return f"cannot read {word!r}; a list is written {key}=[{value.strip('()')}]"
+    if equals:
+        return f"cannot read {word!r}; write key=value, in quotes where it holds spaces or brackets"
+    if word in settings():
+        return f"cannot read {word!r}; write {word}=VALUE, without spaces around ="
+    if word in {file.stem for file in EXPERIMENTS.glob("*.yaml")}:
+        return f"cannot read {word!r}; write +experiment={word}"
+    return f"cannot read {word!r}; write key=value, such as ppo.lr=1e-3, in quotes where it holds spaces or brackets"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".:")
+
+
+def _explain_missing_option(file: str, options: list[str]) -> str:
+    group, _, option = file.partition("/")
+    asked = option.rpartition("/")[2].removesuffix(".yaml")
+    close = max(options, key=lambda name: SequenceMatcher(None, asked.lower(), name).ratio())
+    plus = "+" if group == EXPERIMENT else ""
+    return (
+        f"{group} has no option {option}; did you mean {plus}{group}={close}? There are: {', '.join(sorted(options))}"
+        + _OTHERWISE.get(group, "")
+    )
+
+
+_OTHERWISE = {
+    "env": "; another Gymnasium environment is set by env=cartpole env.id=NAME",
+    "data": "; a file is set by data=csv data.path=FILE",
+    EXPERIMENT: "; your own is FOLDER/experiment/NAME.yaml, set by --config-dir FOLDER +experiment=NAME",
+}
+
+
+def explain_value(error: OmegaConfBaseException) -> str:
+    """Return a one-line message for a value that OmegaConf refuses, with the setting's type and what to write."""
+    reason = _first_line(error)
+    key = re.sub(r"\[\d+\]$", "", str(error.full_key or ""))
+    if key.startswith(HYDRA):
+        return explain_unknown(key)
+    if key.startswith(f"{SPACE}.") and "ListConfig" in reason:
+        return f"{key} must have a kind, such as {{log: [low, high]}}"
+    if key not in settings():
+        return f"{key}: {reason}" if key else reason
+    kind = describe_type(settings()[key])
+    if "is not Optional" in reason:
+        return f"{key} must be {kind}, got null"
+    if "ListConfig" in reason:
+        return f"{key} must be {kind}" + (", in brackets" if get_origin(settings()[key]) is tuple else ", got a list")
+    if missing := re.match(r"Interpolation key '(.*)' not found", reason):
+        return f"{key} must be {kind}, got ${{{missing[1]}}}, and there is no {missing[1]}"
+    if reason.startswith("Missing mandatory"):
+        return f"{key} must be {kind}, got ???"
+    if wrong := _WRONG_TYPE.match(reason):
+        return f"{key} must be {kind}, got {wrong[1]}{_suggest_value(settings()[key], wrong[1])}"
+    return f"{key} must be {kind}: {reason}"
+
+
+_WRONG_TYPE = re.compile(
+    r"(?:Value|Cannot convert '\w+' to string:) '(.*)'(?: of type '\w+' could not be converted| is not a valid|$)"
+)
+
+
+def _suggest_value(hint: Any, value: str) -> str:
+    """Suggest the value as users write it for a type; empty for no suggestion."""
+    if value.lower() in ("none", "off", "no", "nan", "all", "auto", "") and types.NoneType in get_args(hint):
+        return "; write null"
+    if re.fullmatch(r"[\d.]+ *[A-Za-z%]+", value) and hint is not str:
+        return "; write the number alone, without a unit"
+    with suppress(ValueError):
+        if hint in (int, int | None) and float(value).is_integer():
+            return f"; write {float(value):.0f}"
+    return ""

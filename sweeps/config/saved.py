@@ -1,0 +1,53 @@
+"""Write a configuration as the YAML text that a sweep's folder keeps, and read the text back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+import yaml  # type: ignore[import-untyped]
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from unstuck.records.redact import redact_value
+from unstuck.rl.errors import ConfigError
+from unstuck.sweeps.config.freeze import check_keys, freeze_tree
+from unstuck.sweeps.config.settings import SweepConfig
+
+
+def to_yaml(config: SweepConfig, values: Mapping[str, Any] | None = None) -> str:
+    """Return a configuration as YAML text, with passwords masked; `from_yaml` reads the text back.
+
+    The configuration read back, also through Hydra or `to_config`, equals the written one but for the passwords.
+
+    Args:
+        config: Configuration to write.
+        values: Settings that differ from `config`, by dotted path `group.name`; values that `config` refuses are
+            allowed.
+    """
+    tree = asdict(config)
+    for path, value in (values or {}).items():
+        group, _, name = path.partition(".")
+        tree[group][name] = value
+    return OmegaConf.to_yaml(OmegaConf.create(_without_secrets(tree)))
+
+
+def _without_secrets(node: Any, key: str = "") -> Any:
+    # Before it is YAML, where a value may be folded over lines, and its quotes doubled.
+    if isinstance(node, dict):
+        return {name: _without_secrets(child, name) for name, child in node.items()}
+    if isinstance(node, list | tuple):
+        return [_without_secrets(child) for child in node]
+    is_url = isinstance(node, str) and (key.endswith("_url") or "://" in node)
+    return redact_value(node) if is_url else node  # the name of a column may look like anything
+
+
+def from_yaml(text: str) -> SweepConfig:
+    """Read a `SweepConfig` from the text of a `config.yaml` that `to_yaml` wrote; resolve no `${...}` references."""
+    try:
+        cfg = OmegaConf.create(text)
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"a sweep's config.yaml must be YAML, got {text[:40]!r}") from error
+    if not isinstance(cfg, DictConfig):
+        raise ConfigError(f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}")
+    check_keys(cfg)
+    tree = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
+    return freeze_tree({"format": 1, **tree})

@@ -1,0 +1,229 @@
+"""Define the kinds of range that one searched setting can have, with conversions to Optuna's raw parameters."""
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from unstuck.records.errors import SweepError
+
+
+class Kind(ABC):
+    """Base class of the ranges that one searched setting can have, with conversions to Optuna's raw parameters."""
+
+    name: ClassVar[str]
+    """Name of the kind in YAML."""
+
+    @abstractmethod
+    def distribution(self) -> BaseDistribution:
+        """Return the Optuna distribution from which raw parameters are sampled."""
+
+    @abstractmethod
+    def contains(self, value: Any) -> bool:
+        """Return True if a value of the setting lies in the range."""
+
+    def to_raw(self, value: Any) -> Any:
+        """Convert a value of the setting to the raw parameter that Optuna stores: None, bool, int, float or str."""
+        return value
+
+    def from_raw(self, raw: Any) -> Any:
+        """Convert Optuna's raw parameter to a value of the setting; inverse of `to_raw`."""
+        return raw
+
+    def to_unit(self, value: Any) -> float:
+        """Map a value to [0, 1] on the scale that optuna samples on; a discrete value maps to the centre of its bin."""
+        raw, over = self.to_raw(value), self.distribution()
+        if isinstance(over, FloatDistribution):
+            scale = math.log if over.log else float
+            return (scale(raw) - scale(over.low)) / (scale(over.high) - scale(over.low))
+        values = _list_raw_values(over)
+        return (values.index(raw) + 0.5) / len(values)
+
+    def from_unit(self, unit: float) -> Any:
+        """Map a position in [0, 1] to a value; inverse of `to_unit`."""
+        over = self.distribution()
+        if isinstance(over, FloatDistribution):
+            scale, unscale = (math.log, math.exp) if over.log else (float, float)
+            raw = unscale(scale(over.low) + unit * (scale(over.high) - scale(over.low)))
+            return self.from_raw(min(max(raw, over.low), over.high))  # rounding must not leave the range
+        values = _list_raw_values(over)
+        return self.from_raw(values[min(int(unit * len(values)), len(values) - 1)])
+
+
+def _list_raw_values(over: Any) -> Sequence[Any]:
+    return over.choices if isinstance(over, CategoricalDistribution) else range(over.low, over.high + 1)
+
+
+@dataclass(frozen=True)
+class Float(Kind):
+    """Range of floats from `low` to `high`, sampled uniformly.
+
+    Example:
+        >>> Float(1.0, 3.0).from_unit(0.25), Float(1.0, 3.0).to_unit(1.5)
+        (1.5, 0.25)
+    """
+
+    name: ClassVar[str] = "float"
+    number_type: ClassVar[type] = float
+    lower_limit: ClassVar[float] = -math.inf
+    upper_limit: ClassVar[float] = math.inf
+    rule: ClassVar[str] = "low < high"
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.lower_limit < self.low < self.high < self.upper_limit:
+            raise SweepError(f"must be [low, high] with {self.rule}, got {[self.low, self.high]}")
+
+    def distribution(self) -> BaseDistribution:
+        """Return Optuna's uniform distribution of floats from `low` to `high`."""
+        return FloatDistribution(self.low, self.high)
+
+    def contains(self, value: Any) -> bool:
+        """Return True for a number within the bounds, both included."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Log(Float):
+    """Range of positive floats, sampled log-uniformly: for a setting whose order of magnitude matters.
+
+    Example:
+        >>> round(Log(1e-4, 1e-2).from_unit(0.5), 6)
+        0.001
+    """
+
+    name: ClassVar[str] = "log"
+    lower_limit: ClassVar[float] = 0
+    rule: ClassVar[str] = "0 < low < high (float and choice can hold 0)"
+
+    def distribution(self) -> BaseDistribution:
+        """Return Optuna's log-uniform distribution of floats from `low` to `high`."""
+        return FloatDistribution(self.low, self.high, log=True)
+
+
+@dataclass(frozen=True)
+class OneMinusLog(Float):
+    """Range of numbers x below 1, sampled so that 1 - x is log-uniform, for a discount. Raw is 1 - x.
+
+    The bounds are values of the setting.
+    """
+
+    name: ClassVar[str] = "one_minus_log"
+    upper_limit: ClassVar[float] = 1
+    rule: ClassVar[str] = "low < high < 1 (float and choice can hold 1)"
+
+    def distribution(self) -> BaseDistribution:
+        """Return Optuna's log-uniform distribution of the raw parameter, 1 minus the value."""
+        return FloatDistribution(1 - self.high, 1 - self.low, log=True)
+
+    def to_raw(self, value: float) -> float:
+        """Return 1 - value, the raw parameter."""
+        return 1 - value
+
+    def from_raw(self, raw: float) -> float:
+        """Return 1 - raw, clipped to the bounds against rounding."""
+        return min(max(1 - raw, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Int(Float):
+    """Range of integers from `low` to `high`, both included, sampled uniformly."""
+
+    name: ClassVar[str] = "int"
+    number_type: ClassVar[type] = int
+    low: int
+    high: int
+
+    def distribution(self) -> BaseDistribution:
+        """Return Optuna's uniform distribution of integers from `low` to `high`."""
+        return IntDistribution(self.low, self.high)
+
+    def contains(self, value: Any) -> bool:
+        """Return True for an integer from `low` to `high`, both included."""
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Pow2(Int):
+    """Range of powers of two, each equally likely. Raw is the exponent, the value is the power.
+
+    Example:
+        >>> Pow2(16, 64).to_raw(32), Pow2(16, 64).from_raw(6)
+        (5, 64)
+        >>> [Pow2(16, 64).to_unit(value) for value in (16, 32, 64)] == [0.5 / 3, 1.5 / 3, 2.5 / 3]
+        True
+    """
+
+    name: ClassVar[str] = "pow2"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for bound in (self.low, self.high):
+            if not _is_power(bound):
+                below = 2 ** (max(bound, 1).bit_length() - 1)
+                raise SweepError(f"must have powers of two as bounds, got {bound}; try {below} or {2 * below}")
+
+    def distribution(self) -> BaseDistribution:
+        """Return Optuna's uniform distribution of the exponents."""
+        return IntDistribution(self.to_raw(self.low), self.to_raw(self.high))
+
+    def contains(self, value: Any) -> bool:
+        """Return True for a power of two within the bounds, both included."""
+        return super().contains(value) and _is_power(value)
+
+    def to_raw(self, value: int) -> int:
+        """Return the exponent of a power of two."""
+        return value.bit_length() - 1
+
+    def from_raw(self, raw: int) -> int:
+        """Return 2 to the power of `raw`."""
+        return 2**raw  # type: ignore[no-any-return]
+
+
+def _is_power(number: int) -> bool:
+    return number >= 1 and number & (number - 1) == 0
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """Range of a few listed values without an order. Raw is the value, or JSON text of a value that is a list.
+
+    Optuna has no lists.
+
+    Example:
+        >>> Choice(((64, 64), (128,))).to_raw((64, 64))
+        '[64, 64]'
+    """
+
+    name: ClassVar[str] = "choice"
+    options: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options or len(set(self.options)) < len(self.options):
+            raise SweepError(f"must list at least one value, and none twice, got {list(self.options)}")
+
+    def distribution(self) -> BaseDistribution:
+        """Return Optuna's categorical distribution with one category for each option."""
+        return CategoricalDistribution([self.to_raw(option) for option in self.options])
+
+    def contains(self, value: Any) -> bool:
+        """Return True if a value is one of the options."""
+        return value in self.options
+
+    def to_raw(self, value: Any) -> Any:
+        """Return the value itself, or JSON text for a tuple."""
+        return json.dumps(value) if isinstance(value, tuple) else value
+
+    def from_raw(self, raw: Any) -> Any:
+        """Return the option that optuna stored as `raw`."""
+        return {self.to_raw(option): option for option in self.options}[raw]
+
+
+KINDS: Mapping[str, type[Float] | type[Choice]] = MappingProxyType(
+    {kind.name: kind for kind in (Float, Log, Int, Pow2, OneMinusLog, Choice)}
+)

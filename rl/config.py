@@ -54,16 +54,16 @@ class DataConfig:
     label: str | None = None  # csv: the column that says what a row is
     benign: tuple[str, ...] = ()  # csv: the values of `label` that are no threat
     drop: tuple[str, ...] = ()  # csv: columns to leave out (identifiers, leaks)
-    decimal: str = "."  # csv: what stands before decimals: . | ,
-    thousands: str | None = None  # csv: what stands between thousands: , | . | ' | a space | null: nothing
-    threat_share: float | None = 0.109  # threats among the flows kept, by leaving threats out; null keeps the file's
+    decimal: str = "."  # csv: sign before decimals: . | ,
+    thousands: str | None = None  # csv: sign between thousands: , | . | ' | a space | null: nothing
+    threat_share: float | None = 0.109  # share of threats to keep of a file; 0.01 to 0.5; null: the file's own
     order: str = "shuffled"  # shuffled: independent draws | stream: the file's order, split by time
-    eval_flows: int = 1600  # flows in validation and in test, each; at most 20 % of the flows each
+    eval_flows: int = 1600  # flows in validation and in test, each; 200 to a fifth of the flows
     num_flows: int = 20_000  # synthetic: flows generated; 5,000 to 200,000
-    num_features: int = 20  # synthetic: columns; 4 to 200
+    num_features: int = 20  # synthetic: columns of a flow; 4 to 200
     difficulty: float = 0.5  # synthetic: how much the classes overlap; 0 (separable) to 1
-    burst_length: float = 20.0  # synthetic: mean length of a run of threats in the stream; at least 1
-    seed: int = 0  # of the generator and of the split; the same for every trial of a sweep
+    burst_length: float = 20.0  # synthetic: mean length of a run of threats in the stream; 1 to 100
+    seed: int = 0  # seed of generator and split, the same for every trial of a sweep; 0 or more
     fingerprint: str | None = None  # first digits of the fingerprint that the flows must have; null: any flows
 
     def __post_init__(self) -> None:
@@ -107,9 +107,9 @@ class EnvConfig:
     """Settings of the environment that the agent acts in: the triage of flows, or any Gymnasium id."""
 
     id: str = TRIAGE  # unstuck/Triage-v0, or a Gymnasium id such as CartPole-v1
-    flows_per_episode: int = 1000  # triage: flows judged in an episode
-    reward_benign: tuple[float, ...] = (0.5, -5.0, -3.0, -1.0)  # triage: for allow, block, quarantine, alert
-    reward_threat: tuple[float, ...] = (-10.0, 8.0, 5.0, 2.0)  # triage: for allow, block, quarantine, alert
+    flows_per_episode: int = 1000  # triage: flows judged in an episode; 100 to 10,000
+    reward_benign: tuple[float, ...] = (0.5, -5.0, -3.0, -1.0)  # triage: rewards of the actions on a benign flow
+    reward_threat: tuple[float, ...] = (-10.0, 8.0, 5.0, 2.0)  # triage: rewards of the actions on a threat
     eval_episodes: int = 10  # other environments: greedy episodes an evaluation, for each member; 5 to 100
     vectorization: str = "sync"  # other environments: sync | async (a process a lane, for slow ones)
 
@@ -134,7 +134,7 @@ class EnvConfig:
 class PPOConfig:
     """Settings of PPO and the networks. Numbers may differ between members of a learner; shapes are shared."""
 
-    num_iterations: int = 200  # rollouts, each followed by its update
+    num_iterations: int = 200  # rollouts, each followed by an update; 20 to 2000
     num_envs: int = 8  # lanes of a member that step together; 1 to 64
     num_steps: int = 128  # steps of every lane in a rollout; 16 to 2048
     minibatch_size: int = 256  # samples a gradient step; must divide num_envs * num_steps; 32 to 4096
@@ -142,19 +142,19 @@ class PPOConfig:
     lr: float = 3e-4  # Adam's step size; 1e-5 to 1e-2
     lr_schedule: str = "constant"  # constant | linear (to 0 at num_iterations)
     adam_eps: float = 1e-5  # Adam's epsilon; 1e-8 to 1e-5
-    gamma: float = 0.99  # discount; 0 (each flow for itself) to 0.999
-    gae_lambda: float = 0.95  # 0 (one-step) to 1 (Monte Carlo)
-    clip_range: float = 0.2  # of the probability ratio; 0.1 to 0.3
+    gamma: float = 0.99  # discount of later rewards; 0 (each flow for itself) to 0.999
+    gae_lambda: float = 0.95  # how far advantages look ahead; 0 (one step) to 1 (to the end)
+    clip_range: float = 0.2  # largest change of an action's probability that counts, as a ratio; 0.1 to 0.3
     clip_range_schedule: str = "constant"  # constant | linear (to 0 at num_iterations)
-    clip_range_vf: float | None = None  # of the critic's move, in normalised units; null: off
+    clip_range_vf: float | None = None  # largest change of a prediction of the critic; 0.1 to 0.5; null: off
     entropy_coef: float = 0.01  # weight of the entropy bonus; 0 to 0.1
     value_coef: float = 0.5  # weight of the value loss (mean squared error, no 0.5); 0.1 to 5
     max_grad_norm: float = 0.5  # gradient clip, a member's whole gradient; 0.3 to 10
     target_kl: float | None = None  # a member stops its update beyond 1.5 times this; 0.01 to 0.05; null: off
-    normalize_advantage: bool = True  # to mean 0, spread 1 in each minibatch
-    normalize_returns: str = "none"  # the critic's targets: none | running | batch (this rollout's mean and spread)
-    normalize_observations: bool = False  # by running mean and spread; triage scales its features already
-    hidden_sizes: tuple[int, ...] = (64, 64)  # tanh layers; 32 to 256 units each
+    normalize_advantage: bool = True  # scale advantages to mean 0, spread 1 in each minibatch
+    normalize_returns: str = "none"  # critic's targets: none | running | batch (this rollout's mean and spread)
+    normalize_observations: bool = False  # scale by running mean and spread; triage scales its features already
+    hidden_sizes: tuple[int, ...] = (64, 64)  # units of each tanh layer; 32 to 256
     shared_trunk: bool = False  # one network with two heads, or one network each for policy and value
     eval_every: int = 20  # iterations between greedy evaluations; 1 to 50
     device: str = "cpu"  # cpu | cuda (not tried on hardware yet; environments stay on the CPU)

@@ -1,5 +1,6 @@
+import inspect
 import re
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,32 @@ def test_the_page_lists_every_setting_with_its_default() -> None:
         shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         expected.append((key, shown))
     assert rows == expected
+
+
+def comments() -> dict[str, str]:
+    """Comment behind each field of a group's class, by dotted path."""
+    kinds = {item.name: type(getattr(SweepConfig(), item.name)) for item in fields(SweepConfig)}
+    return {
+        f"{group}.{name}": comment
+        for group, kind in kinds.items()
+        if is_dataclass(kind)
+        for name, comment in re.findall(r"^    (\w+): .*=.*?  # (.+)$", inspect.getsource(kind), re.M)
+    }
+
+
+def test_the_page_says_what_the_comment_behind_each_field_says() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    meant = dict(re.findall(r"^\| `([a-z0-9_.]+)` \| `[^`]+` \| `[^`]+` \| (.*) \|$", text, re.M))
+    said = {path: comment.replace(" | ", " / ") for path, comment in comments().items()}
+    assert {path: words for path, words in meant.items() if "." in path and path in said} == said
+    assert set(settings()) - set(said) == {"space", "resume", "retry", "format", "id", "resources.ray_address"}
+
+
+def test_every_number_has_a_typical_range() -> None:
+    numbers = [path for path, kind in settings().items() if kind in (int, float, int | None, float | None)]
+    assert [
+        path for path in numbers if path != "format" and not re.search(r"; [\d<].*(to|or more)", comments()[path])
+    ] == []
 
 
 def test_the_page_lists_every_group_and_option() -> None:

@@ -43,15 +43,15 @@ def check_name(setting: str, name: str) -> None:
 class StudyConfig:
     """Settings of the sweep itself (`sweep.*`)."""
 
-    name: str | None = None  # its folder, study and MLflow parent run; null: the experiment and the time
+    name: str | None = None  # name of folder, study and MLflow parent run; null: the experiment and the time
     metric: str = "eval/f1"  # what trials are compared by; eval/episode_return for most environments
-    mode: str = "max"  # max | min
-    num_trials: int | None = 48  # trials to run; null: all points of sampler=points
+    mode: str = "max"  # direction of the metric that is better: max | min
+    num_trials: int | None = 48  # trials to run; 8 to 200; null: all points of sampler=points
     seeds: int = 4  # members a trial; 3 to 10
-    seed: int = 0  # of everything drawn: members, sampler
+    seed: int = 0  # seed of everything drawn: members, sampler; 0 or more
     control: bool = True  # trial 0 is the unchanged configuration, which nothing stops early
-    max_hours: float | None = None  # time budget; null: none
-    folder: str = "runs"  # where everything is written
+    max_hours: float | None = None  # time budget in hours; 0.1 to 48; null: none
+    folder: str = "runs"  # folder for everything that is written
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -110,9 +110,9 @@ class SchedulerConfig:
     """Settings of the scheduler, which stops trials that do worse than others (`scheduler.*`)."""
 
     name: str = "asha"  # asha | none
-    grace_iterations: int = 60  # asha: the first rung; 20 to 40 % of ppo.num_iterations
+    grace_iterations: int = 60  # asha: iteration of the first rung; 20 to 40 % of ppo.num_iterations
     reduction_factor: int = 3  # asha: one in this many passes a rung, and rungs grow by it; 2 to 4
-    spared_share: float = 0.1  # asha: never pruned, to measure what pruning costs: enough of 40 trials; 0 to 0.2
+    spared_share: float = 0.1  # asha: share never pruned, to measure what pruning costs: enough of 40 trials; 0 to 0.2
 
     def __post_init__(self) -> None:
         one_of("scheduler.name", self.name, SCHEDULERS)
@@ -133,7 +133,7 @@ class HealthConfig:
 
     enabled: bool = True  # false: no rule stops a trial, but a loss that is not finite still ends it as diverged
     explosion_factor: float = 100.0  # diverged: value loss beyond this many times its own start; 10 to 1000
-    stuck_grace_iterations: int = 80  # stuck: not judged before; 20 to 50 % of ppo.num_iterations
+    stuck_grace_iterations: int = 80  # stuck: first iteration that is judged; 20 to 50 % of ppo.num_iterations
     stuck_value_loss: float = 0.9  # stuck: value loss still above this share of its own start; 0.8 to 1
     stuck_f1_margin: float = 0.01  # stuck: and F1 at most this much above the best trivial policy's; 0 to 0.05
 
@@ -155,9 +155,9 @@ class HealthConfig:
 class ResourcesConfig:
     """Settings of the resources that the sweep may use (`resources.*`)."""
 
-    cpus: int | None = None  # cores for all trials together; null: all that were granted
-    cpus_per_trial: int = 1  # cores kept for a trial; its training uses one of them
-    max_failures: int = 2  # times that a trial's worker may die before the trial counts as crashed
+    cpus: int | None = None  # cores for all trials together; 1 or more; null: all that were granted
+    cpus_per_trial: int = 1  # cores kept for a trial, whose training uses one of them; 1 to 4
+    max_failures: int = 2  # times that a trial's worker may die before the trial counts as crashed; 0 to 5
     ray_address: str | None = (
         None  # HOST:PORT of an existing cluster, or auto; null: one on loopback, for this sweep alone
     )
@@ -182,8 +182,8 @@ class TrackingConfig:
     """Settings of the databases in which runs are recorded (`tracking.*`)."""
 
     name: str = "mlflow"  # mlflow | none
-    mlflow_url: str | None = None  # null: sqlite, mlflow.db in sweep.folder
-    optuna_url: str | None = None  # null: sqlite, optuna.db in sweep.folder
+    mlflow_url: str | None = None  # URL of the MLflow store; null: sqlite, mlflow.db in sweep.folder
+    optuna_url: str | None = None  # URL of Optuna's database; null: sqlite, optuna.db in sweep.folder
     mlflow_experiment: str = "unstuck"  # MLflow experiment that holds the sweeps
 
     def __post_init__(self) -> None:
@@ -204,10 +204,10 @@ class SweepConfig:
     health: HealthConfig = field(default_factory=HealthConfig)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    resume: str | None = None  # a sweep to go on with, by its name; null: a new one
+    resume: str | None = None  # name of a sweep to go on with; null: a new one
     retry: str | None = None  # crashed: with resume, trials that crashed run again; null: they stay as they ended
-    format: int = FORMAT  # version of the sweep's records, which decides its rules; not to be set
-    id: str | None = None  # what its records know the sweep by, made when it starts; not to be set
+    format: int = FORMAT  # version of the sweep's records, which decides the rules; not to be set
+    id: str | None = None  # id by which records know the sweep, made when the sweep starts; not to be set
 
     def __post_init__(self) -> None:
         require(

@@ -113,13 +113,13 @@ def _diagnose(options: argparse.Namespace) -> str:
 def _compare(options: argparse.Namespace) -> str:
     from unstuck.analysis.diagnosis import diagnose
     from unstuck.analysis.document import to_text
-    from unstuck.analysis.report.compare import compare_document, compare_json
-    from unstuck.analysis.side_by_side import compare_runs, require_several
+    from unstuck.analysis.report.compare import comparison_document, comparison_json
+    from unstuck.analysis.side_by_side import compare_runs, require_two_runs
 
-    require_several(options.runs)
+    require_two_runs(options.runs)
     _check_stores(options, options.runs)
     compared = compare_runs([diagnose(_history(options, run)) for run in options.runs])
-    return _json(compare_json(compared)) if options.json else to_text(compare_document(compared))
+    return _json(comparison_json(compared)) if options.json else to_text(comparison_document(compared))
 
 
 def _report(options: argparse.Namespace) -> str:

@@ -47,7 +47,7 @@ def describe_lead(found: Difference) -> str:
     return f"{describe_difference(found)} against the control, {told}, not yet judged on fresh seeds"
 
 
-def remedy(found: Difference) -> str:
+def advise_more_seeds(found: Difference) -> str:
     """Return advice on the number of seeds if one seed allowed no verdict; else an empty text."""
     if found.interval is not NoInterval.ONE_SEED:
         return ""

@@ -11,7 +11,7 @@ has seen.
 """
 
 
-def explainable(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
+def compute_explainable_share(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
     """Compute EV_max: the share of lambda-returns' variance that a perfect critic explains where steps are independent.
 
     Args:
@@ -20,9 +20,9 @@ def explainable(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
         rho: Share of the reward's variance that follows from the observation, 0 to 1.
 
     Example:
-        >>> round(explainable(gamma=0.5, gae_lambda=1.0), 3)
+        >>> round(compute_explainable_share(gamma=0.5, gae_lambda=1.0), 3)
         0.75
-        >>> round(explainable(gamma=0.99, gae_lambda=0.95), 2)
+        >>> round(compute_explainable_share(gamma=0.99, gae_lambda=0.95), 2)
         0.11
     """
     horizon = 1 - (gamma * gae_lambda) ** 2
@@ -32,8 +32,8 @@ def explainable(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
     return rho / (rho + ahead)
 
 
-def foreseen_share(explained: float, gamma: float, gae_lambda: float) -> float:
-    """Compute rho from a measured share `explained` of the returns, as the inverse of `explainable`, within 0 to 1."""
+def infer_foreseen_share(explained: float, gamma: float, gae_lambda: float) -> float:
+    """Compute rho, 0 to 1, from a measured share `explained` of the returns; inverse of `compute_explainable_share`."""
     horizon = 1 - (gamma * gae_lambda) ** 2
     if explained <= 0 or horizon <= 0:
         return float(explained > 0)

@@ -8,10 +8,10 @@ from unstuck.analysis.comparison import describe_difference
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Ranked
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.report.verdict import verdict
-from unstuck.analysis.statistics import Difference, Estimate, NoInterval, difference, estimate_over_seeds
+from unstuck.analysis.report.verdict import state_verdict
+from unstuck.analysis.statistics import Difference, Estimate, NoInterval, compute_difference, estimate_over_seeds
 from unstuck.analysis.sweep.trials import are_equal_settings
-from unstuck.analysis.words import give_or_take, number
+from unstuck.analysis.words import format_uncertain, number
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
 
@@ -45,7 +45,7 @@ class ComparedRun:
     @property
     def verdict(self) -> str:
         """Sentence on the run alone: the most basic fault, and how well the run does."""
-        return verdict(self.diagnosis)
+        return state_verdict(self.diagnosis)
 
     @property
     def against_control(self) -> str:
@@ -102,7 +102,7 @@ class Comparison:
         return "\n".join([self.verdict, *(f"{one.name}: {self._line(one)}" for one in self.runs)])
 
     def _line(self, one: ComparedRun) -> str:
-        level = f"{self.score} {give_or_take(one.estimate.mean, one.estimate.spread)}"
+        level = f"{self.score} {format_uncertain(one.estimate.mean, one.estimate.spread)}"
         against = (
             f", {describe_difference(one.difference)}: {one.against_control}"
             if one.difference
@@ -117,8 +117,8 @@ def compare_runs(diagnoses: Sequence[Diagnosis]) -> Comparison:
     Raises:
         AnalysisError: For fewer than two runs, or runs without a score in common.
     """
-    require_several(diagnoses)
-    score = score_of(diagnoses)
+    require_two_runs(diagnoses)
+    score = choose_score(diagnoses)
     estimates = [_estimate(one, score) for one in diagnoses]
     control, paths = estimates[0].values, _differing(diagnoses)
     return Comparison(
@@ -127,7 +127,7 @@ def compare_runs(diagnoses: Sequence[Diagnosis]) -> Comparison:
             ComparedRun(
                 one,
                 estimate,
-                difference(estimate.values, control, len(diagnoses) - 1) if place else None,
+                compute_difference(estimate.values, control, len(diagnoses) - 1) if place else None,
                 {path: one.signals.setting(path) for path in paths},
             )
             for place, (one, estimate) in enumerate(zip(diagnoses, estimates, strict=True))
@@ -135,13 +135,13 @@ def compare_runs(diagnoses: Sequence[Diagnosis]) -> Comparison:
     )
 
 
-def require_several(runs: Sequence[Any]) -> None:
+def require_two_runs(runs: Sequence[Any]) -> None:
     """Raise `AnalysisError` unless there are runs to compare."""
     if len(runs) < 2:
         raise AnalysisError(f"compare takes two runs or more, got {len(runs)}; `diagnose` looks at one")
 
 
-def score_of(diagnoses: Sequence[Diagnosis]) -> str:
+def choose_score(diagnoses: Sequence[Diagnosis]) -> str:
     """Choose the best metric that all of the runs have.
 
     Raises:
@@ -160,7 +160,7 @@ def _estimate(diagnosis: Diagnosis, score: str) -> Estimate:
     seeds = list(diagnosis.signals.seeds(score).values())
     if seeds:
         return estimate_over_seeds(seeds)
-    window = diagnosis.signals.late(score, share=0.0, least=FINAL_EVALUATIONS)
+    window = diagnosis.signals.select_last(score, share=0.0, least=FINAL_EVALUATIONS)
     return estimate_over_seeds([window.mean if window else 0.0])
 
 

@@ -85,19 +85,21 @@ def estimate_over_seeds(values: Sequence[float]) -> Estimate:
         return Estimate(float(data.mean()), spread, tuple(map(float, data)))
 
 
-def interquartile_mean(values: npt.ArrayLike) -> Array:
+def compute_interquartile_mean(values: npt.ArrayLike) -> Array:
     """Compute the mean of the middle half of each row: of N values the N // 4 lowest and highest are left out.
 
     An interquartile mean heeds outliers less than a mean and wastes less than a median (Agarwal et al. 2021).
 
     Example:
-        >>> float(interquartile_mean([0.0, 1.0, 2.0, 100.0]))
+        >>> float(compute_interquartile_mean([0.0, 1.0, 2.0, 100.0]))
         1.5
     """
     return _trimmed(np.asarray(values, dtype=np.float64), INTERQUARTILE)[0]
 
 
-def difference(ours: Sequence[float], theirs: Sequence[float], comparisons: int = 1, trim: float = 0.0) -> Difference:
+def compute_difference(
+    ours: Sequence[float], theirs: Sequence[float], comparisons: int = 1, trim: float = 0.0
+) -> Difference:
     """Compute the difference of two means with a 95 % interval (Welch 1947; of trimmed means: Yuen 1974).
 
     Seeds need not match: members decorrelate after a few updates. Two sides without any spread have no interval; they
@@ -117,16 +119,16 @@ def difference(ours: Sequence[float], theirs: Sequence[float], comparisons: int 
         return Difference(mean, NoInterval.NOT_FINITE, 0, comparisons)
     if min(len(one), len(other)) < 2:
         return Difference(mean, NoInterval.ONE_SEED, 0, comparisons)
-    _, error, freedom = welch(one, other, trim)
+    _, error, freedom = compute_welch(one, other, trim)
     size = max(float(np.abs(one).max()), float(np.abs(other).max()))
     if error <= _EQUAL * size:
         parted = 2 / math.comb(len(one) + len(other), len(one)) * comparisons <= 1 - LEVEL
         differ = np.ptp(one) <= _EQUAL * size >= np.ptp(other) and abs(mean) > _EQUAL * size
         return Difference(mean, NoInterval.NO_SPREAD, int(np.sign(mean)) if differ and parted else 0, comparisons)
-    return _within(mean, float(margin(error, freedom, comparisons)), comparisons)
+    return _within(mean, float(compute_margin(error, freedom, comparisons)), comparisons)
 
 
-def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+def compute_paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     """Compute the mean difference of the same seeds with a 95 % interval (Student 1908).
 
     Args:
@@ -141,10 +143,10 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Differe
     error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
     if error <= _EQUAL * float(np.abs(gaps).max()):
         return Difference(float(gaps.mean()), NoInterval.NO_SPREAD, 0)
-    return _within(float(gaps.mean()), float(margin(error, len(gaps) - 1)), 1)
+    return _within(float(gaps.mean()), float(compute_margin(error, len(gaps) - 1)), 1)
 
 
-def welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, Array]:
+def compute_welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, Array]:
     """Compute for each row the difference of means, the standard error and the error's degrees of freedom.
 
     Without trimming by Welch (1947), of trimmed means by Yuen (1974).
@@ -164,7 +166,7 @@ def welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, 
     return one - other, np.sqrt(its_square + other_square), np.asarray(freedom)
 
 
-def margin(error: npt.ArrayLike, freedom: npt.ArrayLike, comparisons: int = 1) -> Array:
+def compute_margin(error: npt.ArrayLike, freedom: npt.ArrayLike, comparisons: int = 1) -> Array:
     """Compute half the width of a 95 % interval that holds for `comparisons` comparisons at once."""
     tail = (1 - LEVEL) / 2 / comparisons
     return np.asarray(stdtrit(freedom, 1 - tail) * np.asarray(error), dtype=np.float64)
@@ -219,7 +221,7 @@ class Trend:
         return self.p < 0.05 and self.slope < 0
 
 
-def trend(x: Sequence[float], y: Sequence[float]) -> Trend:
+def fit_trend(x: Sequence[float], y: Sequence[float]) -> Trend:
     """Test a curve for a trend: slope by Theil 1950 and Sen 1968, p-value by Mann 1945 and Kendall 1975.
 
     Neighbouring points of a training curve are not independent, which makes plain tests too sure; the test's variance
@@ -231,7 +233,7 @@ def trend(x: Sequence[float], y: Sequence[float]) -> Trend:
         y: Values, finite, as many as positions.
 
     Example:
-        >>> rising = trend(range(10), [float(value) for value in range(10)])
+        >>> rising = fit_trend(range(10), [float(value) for value in range(10)])
         >>> rising.slope, rising.rises
         (1.0, True)
     """
@@ -261,13 +263,13 @@ def _mann_kendall(ys: npt.NDArray[np.float64], score: float, residuals: npt.NDAr
     return math.erfc(z / math.sqrt(2))
 
 
-def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
+def compute_rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Compute Spearman's rank correlation; NaN with fewer than three pairs or where one side is constant.
 
     Tied values share the mean of their ranks.
 
     Example:
-        >>> rank_correlation([1, 2, 3], [10, 20, 15])
+        >>> compute_rank_correlation([1, 2, 3], [10, 20, 15])
         0.5
     """
     if len(ours) < 3:

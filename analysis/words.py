@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from unstuck.rl.wording import counted as counted
+from unstuck.rl.wording import pluralize as pluralize
 
 _ROUNDING = 1e-12
 """Share of a number below which an uncertainty is only float64's rounding."""
@@ -22,10 +22,10 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
-def give_or_take(value: float, spread: float | None) -> str:
+def format_uncertain(value: float, spread: float | None) -> str:
     """Format a number with an uncertainty, both to the uncertainty's leading digits; the number alone without one.
 
-    >>> give_or_take(0.9412, 0.0183), give_or_take(-1757.0, 230.0), give_or_take(0.5, 0.0)
+    >>> format_uncertain(0.9412, 0.0183), format_uncertain(-1757.0, 230.0), format_uncertain(0.5, 0.0)
     ('0.94 ± 0.02', '-1,757 ± 230', '0.5')
     """
     rounding = _ROUNDING * abs(value)
@@ -45,10 +45,10 @@ def percent(share: float, places: int = 0) -> str:
     return f"{100 * share:.{places}f} %"
 
 
-def span(values: Sequence[float]) -> str:
+def format_range(values: Sequence[float]) -> str:
     """Format the lowest and the highest number with equal decimals; one number if both read the same.
 
-    >>> span([1.0, 0.9989]), span([0.5])
+    >>> format_range([1.0, 0.9989]), format_range([0.5])
     ('0.9989 to 1.0000', '0.5')
     """
     low, high = number(min(values)), number(max(values))
@@ -60,10 +60,10 @@ def span(values: Sequence[float]) -> str:
     return f"{low} to {high}"
 
 
-def listed(items: Sequence[str], last: str = "and") -> str:
+def join_words(items: Sequence[str], last: str = "and") -> str:
     """Join words by commas and an "and".
 
-    >>> listed(["lr"]), listed(["lr", "gamma"]), listed(["a", "b", "c"])
+    >>> join_words(["lr"]), join_words(["lr", "gamma"]), join_words(["a", "b", "c"])
     ('lr', 'lr and gamma', 'a, b and c')
     """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from unstuck.analysis.statistics import INTERQUARTILE, Interval, difference, interquartile_mean
+from unstuck.analysis.statistics import INTERQUARTILE, Interval, compute_difference, compute_interquartile_mean
 from unstuck.rl.config import PPOConfig, require
 from unstuck.rl.seeding import member_seeds
 
@@ -139,14 +139,14 @@ def _judge(case: Case, folder: Path, table: Table) -> bool:
     if not one or not other:
         table.add_row(case.name, f"{case.steps:,}", f"{len(one)} + {len(other)}", "", "", "", "not run")
         return False
-    found = difference(one, other, trim=INTERQUARTILE)
+    found = compute_difference(one, other, trim=INTERQUARTILE)
     ends = found.interval
     within = isinstance(ends, Interval) and -case.margin < ends.low and ends.high < case.margin
     table.add_row(
         case.name,
         f"{case.steps:,}",
         f"{len(one)} + {len(other)}",
-        *(f"{interquartile_mean(areas):.1f}" for areas in (one, other)),
+        *(f"{compute_interquartile_mean(areas):.1f}" for areas in (one, other)),
         f"{found.mean:+.1f} ({f'{ends.low:+.1f} to {ends.high:+.1f}' if isinstance(ends, Interval) else ends})",
         f"{case.margin:.1f}: {'yes' if within else 'NO'}",
     )

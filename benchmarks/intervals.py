@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
-from unstuck.analysis.statistics import INTERQUARTILE, margin, welch
+from unstuck.analysis.statistics import INTERQUARTILE, compute_margin, compute_welch
 
 SEEDS = (3, 4, 5, 8, 10, 16)
 SWEEPS = ((12, 3), (48, 4))
@@ -91,15 +91,15 @@ def apart() -> Mapping[str, Case]:
 
 def by_welch(ours: Values, theirs: Values, comparisons: int = 1, trim: float = 0.0) -> tuple[Values, Values]:
     """Compute 95 % intervals of the difference by Welch's t, the project's method; by Yuen's t if `trim` is above 0."""
-    found, error, freedom = welch(ours, theirs, trim)
-    half = margin(error, freedom, comparisons)
+    found, error, freedom = compute_welch(ours, theirs, trim)
+    half = compute_margin(error, freedom, comparisons)
     return found - half, found + half
 
 
 def by_least_freedom(ours: Values, theirs: Values) -> tuple[Values, Values]:
     """Compute Welch's 95 % intervals with the fewest possible degrees of freedom, those of the smaller side."""
-    found, error, _ = welch(ours, theirs)
-    half = margin(error, min(ours.shape[-1], theirs.shape[-1]) - 1)
+    found, error, _ = compute_welch(ours, theirs)
+    half = compute_margin(error, min(ours.shape[-1], theirs.shape[-1]) - 1)
     return found - half, found + half
 
 

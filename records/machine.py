@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import psutil
-from unstuck.rl.wording import counted
+from unstuck.rl.wording import pluralize
 
 SLURM = "SLURM_CPUS_PER_TASK"
 
@@ -31,7 +31,7 @@ class Cores:
     limit: str = ""
 
     def __str__(self) -> str:
-        return counted(self.count, "core") + (f" ({self.limit})" if self.limit else "")
+        return pluralize(self.count, "core") + (f" ({self.limit})" if self.limit else "")
 
 
 def granted_cores(root: Path = Path("/")) -> Cores:

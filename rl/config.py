@@ -13,7 +13,7 @@ from typing import Any
 
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.metrics import ACTIONS
-from unstuck.rl.wording import near
+from unstuck.rl.wording import find_near
 
 SOURCES = ("synthetic", "nsl_kdd", "csv")
 OTHER_SOURCES: list[Callable[[], Iterable[str]]] = []
@@ -40,7 +40,7 @@ def require(holds: bool, message: str) -> None:
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise `ConfigError` unless `value` is one of `allowed`; the message suggests the most similar name."""
     plain = str(value).lower()
-    meant = next((option for option in allowed if plain.startswith(option)), None) or near(plain, allowed, 0.7)
+    meant = next((option for option in allowed if plain.startswith(option)), None) or find_near(plain, allowed, 0.7)
     hint = f"; did you mean {meant}?" if meant else ""
     require(value in allowed, f"{name} must be one of {', '.join(allowed)}, got {value!r}{hint}")
 

@@ -9,10 +9,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from unstuck.analysis.comparison import describe_difference, judge_difference, remedy
+from unstuck.analysis.comparison import advise_more_seeds, describe_difference, judge_difference
 from unstuck.analysis.statistics import Estimate, estimate_over_seeds
-from unstuck.analysis.sweep.judgements import Judgement, Judgements, add_judgement, moment, read_again, read_judgements
-from unstuck.analysis.words import counted
+from unstuck.analysis.sweep.judgements import (
+    Judgement,
+    Judgements,
+    add_judgement,
+    format_time,
+    read_judgements,
+    warn_of_repeated_reading,
+)
+from unstuck.analysis.words import pluralize
 from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Entry, Ledger, best
 from unstuck.records.outcome import Outcome
@@ -56,11 +63,11 @@ def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgemen
     require_memory(config, data, seeds, setting="--seeds")
     for line in [*describe_data(data), *_earlier(read_judgements(report), entry)]:
         print(line, flush=True)
-    print(f"training trial {entry.number} on {counted(seeds, 'fresh seed')}", flush=True)
+    print(f"training trial {entry.number} on {pluralize(seeds, 'fresh seed')}", flush=True)
     champion = _train(space.apply(config, entry.values), data, seeds, space.budget(config))
     control: Sequence[float] = ()
     if _has_control(entries, space, config) and dict(entry.values) != space.control_values(config):
-        print(f"training the control on the same {counted(seeds, 'fresh seed')}", flush=True)
+        print(f"training the control on the same {pluralize(seeds, 'fresh seed')}", flush=True)
         control = _train(config, data, seeds)
     judgement = Judgement(
         trial=entry.number,
@@ -77,7 +84,8 @@ def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgemen
 def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
     """List in a line what was judged on the test part before: data that is read twice is no longer unseen."""
     before = [
-        f"trial {one.trial} on {counted(len(one.champion), 'seed')} ({moment(one)})" for one in judgements.readings
+        f"trial {one.trial} on {pluralize(len(one.champion), 'seed')} ({format_time(one)})"
+        for one in judgements.readings
     ]
     if not before:
         return []
@@ -136,11 +144,13 @@ def describe(judgements: Judgements, metric: str, mode: str) -> list[str]:
         lines.append(f"control: {metric} {_over(estimate_over_seeds(last.control))}")
         verdict = f"trial {last.trial} {judge_difference(found, 1 if mode == 'max' else -1)}"
         lines.append(
-            "; ".join(filter(None, [f"difference: {describe_difference(found, 4)}: {verdict}", remedy(found)]))
+            "; ".join(
+                filter(None, [f"difference: {describe_difference(found, 4)}: {verdict}", advise_more_seeds(found)])
+            )
         )
-    return [*lines, *filter(None, [read_again(judgements)])]
+    return [*lines, *filter(None, [warn_of_repeated_reading(judgements)])]
 
 
 def _over(estimate: Estimate) -> str:
     spread = "" if estimate.spread is None else f" ± {estimate.spread:.4f}"
-    return f"{estimate.mean:.4f}{spread} over {counted(len(estimate.values), 'fresh seed')}"
+    return f"{estimate.mean:.4f}{spread} over {pluralize(len(estimate.values), 'fresh seed')}"

@@ -10,7 +10,7 @@ from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis import diagnose as diagnose_history
 from unstuck.analysis.history import History, Stores, load
 from unstuck.analysis.history.known import check_setting
-from unstuck.analysis.side_by_side import Comparison, compare_runs, require_several
+from unstuck.analysis.side_by_side import Comparison, compare_runs, require_two_runs
 
 Run = str | os.PathLike[str] | History
 """A run by its name or path, or one that was loaded."""
@@ -102,5 +102,5 @@ def compare(
         >>> print(compared.runs[1].against_control)
         worse than the control
     """
-    require_several(runs)
+    require_two_runs(runs)
     return compare_runs([diagnose(run, folder, mlflow_url=mlflow_url, names=names) for run in runs])

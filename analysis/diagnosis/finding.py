@@ -212,7 +212,7 @@ class Diagnosis:
     unexamined: tuple[Unexamined, ...]
     questions: Mapping[str, str] = field(default_factory=dict)
 
-    def findings_of(self, *kinds: Kind) -> Sequence[Ranked]:
+    def select_findings(self, *kinds: Kind) -> Sequence[Ranked]:
         """Return the findings of the given kinds, in the order of the diagnosis."""
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]
 

@@ -34,15 +34,15 @@ class Rewards:
         """Mean reward of the best policy that takes the same action for all flows."""
         return max(self.constant.values())
 
-    def share_of_way(self, reward: float, start: float) -> float | None:
+    def compute_gain(self, reward: float, start: float) -> float | None:
         """Compute (reward - start) / (perfect - start), the share gained; None if perfect is not above `start`."""
         return (reward - start) / (self.perfect - start) if self.perfect > start else None
 
 
-def rewards_of(run: Signals) -> Rewards | None:
+def compute_rewards(run: Signals) -> Rewards | None:
     """Compute the policies' mean rewards from the run's reward table and share of threats; None if not recorded."""
     benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
-    share = threat_share(run)
+    share = compute_threat_share(run)
     rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(ACTIONS)]
     if len(rows) < 2 or share is None:
         return None
@@ -61,17 +61,17 @@ def rewards_of(run: Signals) -> Rewards | None:
     )
 
 
-def threat_share(run: Signals) -> float | None:
+def compute_threat_share(run: Signals) -> float | None:
     """Compute the share of threats among evaluated flows; without counts, return the setting, or None."""
     counts = run.confusion
     if not counts.empty:
         return float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
-    return run.figure("data.threat_share")
+    return run.read_number("data.threat_share")
 
 
-def constant_policies(run: Signals) -> tuple[Support, str]:
+def judge_constant_policies(run: Signals) -> tuple[Support, str]:
     """Judge if the reward table makes one action the best for all flows; return support and reason."""
-    rewards = rewards_of(run)
+    rewards = compute_rewards(run)
     if rewards is None:
         return Support.OPEN, ""
     best = max(rewards.constant, key=rewards.constant.__getitem__)

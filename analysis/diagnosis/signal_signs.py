@@ -32,7 +32,7 @@ POINTS = 8
 
 def updates_ignore_advantages(run: Signals) -> Evidence | None:
     """Return evidence that updates do not raise the probability of actions with positive advantage; None if not."""
-    followed, bonus = _while_undecided(run), run.figure("ppo.entropy_coef")
+    followed, bonus = _while_undecided(run), run.read_number("ppo.entropy_coef")
     if followed is None or len(followed.values) < ENOUGH or (bonus is not None and bonus >= HEAVY):
         return None  # a heavy bonus moves the policy elsewhere
     whole = len(followed.values) == EARLY
@@ -50,19 +50,23 @@ def _while_undecided(run: Signals) -> Window | None:
     """Return how updates followed advantages at the first evaluations, while the policy still chose between actions."""
     if len(run.actions) < 2:
         return None
-    curve, entropy, most = run.finite(metrics.ADVANTAGE_FOLLOWED), run.finite(metrics.ENTROPY), run.entropy_range
+    curve, entropy, most = (
+        run.select_finite(metrics.ADVANTAGE_FOLLOWED),
+        run.select_finite(metrics.ENTROPY),
+        run.entropy_range,
+    )
     low = entropy.index[(entropy < UNDECIDED * most).to_numpy()] if most else entropy.index[:0]
     curve = (curve.loc[: int(low[0])] if len(low) else curve).iloc[:EARLY]
     return Window(metrics.ADVANTAGE_FOLLOWED, tuple(curve.index), tuple(curve)) if len(curve) else None
 
 
-def unrelated(run: Signals) -> Evidence | None:
+def find_unpredicted_rewards(run: Signals) -> Evidence | None:
     """Return evidence, for triage, that observations do not predict rewards, though F1 is good; None if not."""
-    foreseen, level = run.whole(metrics.REWARD_FORESEEN), run.late(metrics.F1, share=0.0)
+    foreseen, level = run.select_all(metrics.REWARD_FORESEEN), run.select_last(metrics.F1, share=0.0)
     if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
         return None
     trivial = max(run.trivial_f1.values())
-    told = level.mean > trivial + max(TRIVIAL_MARGIN, chance(run, trivial))
+    told = level.mean > trivial + max(TRIVIAL_MARGIN, compute_f1_error(run, trivial))
     if not told or len(foreseen.values) < POINTS or _foreseen(run) > UNRELATED:
         return None
     text = (
@@ -83,18 +87,18 @@ def _foreseen(run: Signals) -> float:
 
     The early share is the noisier figure. A policy that makes no more errors may leave no variance to predict.
     """
-    early, whole = run.early(metrics.REWARD_FORESEEN, EARLY), run.whole(metrics.REWARD_FORESEEN)
+    early, whole = run.select_first(metrics.REWARD_FORESEEN, EARLY), run.select_all(metrics.REWARD_FORESEEN)
     return max(early.mean / 2, whole.mean) if early and whole else 0.0
 
 
-def other_labels(run: Signals) -> Evidence | None:
+def find_wrong_labels(run: Signals) -> Evidence | None:
     """Return evidence that F1 on training flows is far below F1 on other flows, a sign of wrong labels; None if not."""
-    ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
-    if ours is None or theirs is None or not run.is_triage or len(run.finite(metrics.F1_TRAIN)) < POINTS:
+    ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
+    if ours is None or theirs is None or not run.is_triage or len(run.select_finite(metrics.F1_TRAIN)) < POINTS:
         return None
     if _foreseen(run) > RELATED:
         return None  # rewards go with the flows: those of the evaluation are easier
-    if theirs.mean - ours.mean < max(0.05, 2 * chance(run, theirs.mean)):
+    if theirs.mean - ours.mean < max(0.05, 2 * compute_f1_error(run, theirs.mean)):
         return None
     text = (
         f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others: labels are not the flows'"
@@ -102,7 +106,7 @@ def other_labels(run: Signals) -> Evidence | None:
     return Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
 
 
-def chance(run: Signals, f1: float) -> float:
+def compute_f1_error(run: Signals, f1: float) -> float:
     """Compute two standard errors of an F1 score, as the choice of flows gives them.
 
     0 for an F1 of 0 or 1, and without confusion counts.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from unstuck.analysis.history import History
-from unstuck.analysis.statistics import Trend, trend
-from unstuck.analysis.words import give_or_take, number, span
+from unstuck.analysis.statistics import Trend, fit_trend
+from unstuck.analysis.words import format_range, format_uncertain, number
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
 
@@ -59,7 +59,7 @@ class Window:
         return self.iterations[0], self.iterations[-1]
 
     def __str__(self) -> str:
-        return f"{span(self.values)} {self.where}"
+        return f"{format_range(self.values)} {self.where}"
 
     @property
     def where(self) -> str:
@@ -70,7 +70,7 @@ class Window:
     @property
     def level(self) -> str:
         """Mean and spread as text, such as `0.94 ± 0.02`."""
-        return give_or_take(self.mean, self.spread)
+        return format_uncertain(self.mean, self.spread)
 
 
 class Signals:
@@ -96,19 +96,19 @@ class Signals:
         """True if each of the named metrics was recorded."""
         return self.history.has(*names)
 
-    def whole(self, name: str) -> Window | None:
+    def select_all(self, name: str) -> Window | None:
         """Return all finite values of a metric as a window; None if there are none."""
-        return self._window(name, self.finite(name))
+        return self._window(name, self.select_finite(name))
 
-    def early(self, name: str, count: int = 3) -> Window | None:
+    def select_first(self, name: str, count: int = 3) -> Window | None:
         """Return the first `count` finite values of a metric as a window; None if there are none."""
-        return self._window(name, self.finite(name).iloc[:count])
+        return self._window(name, self.select_finite(name).iloc[:count])
 
-    def late(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
+    def select_last(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
         """Return the last finite values as a window: the last `share`, at least `least`; None if there are none."""
         key = name, share, least
         if key not in self._late:
-            curve = self.finite(name)
+            curve = self.select_finite(name)
             self._late[key] = self._window(name, curve.iloc[-max(least, math.ceil(share * len(curve))) :])
         return self._late[key]
 
@@ -116,11 +116,11 @@ class Signals:
         """Test a metric for an upward or downward trend from iteration `start` on (Mann-Kendall test)."""
         key = name, start
         if key not in self._trends:
-            curve = self.finite(name).loc[start:]
-            self._trends[key] = trend(curve.index.tolist(), curve.tolist())
+            curve = self.select_finite(name).loc[start:]
+            self._trends[key] = fit_trend(curve.index.tolist(), curve.tolist())
         return self._trends[key]
 
-    def finite(self, name: str) -> "pd.Series[float]":
+    def select_finite(self, name: str) -> "pd.Series[float]":
         """Return the finite values of a metric by iteration; empty if there are none."""
         found = self._finite.get(name)
         if found is None:
@@ -129,7 +129,7 @@ class Signals:
             found = self._finite[name] = curve if finite.all() else curve[finite]
         return found
 
-    def done(self, iteration: int) -> float:
+    def compute_progress(self, iteration: int) -> float:
         """Compute the fraction of the planned run that is done at an iteration."""
         return iteration / max(1, self.history.length)
 
@@ -139,7 +139,7 @@ class Signals:
         """Return a setting by dotted path such as `ppo.lr`; `default` if not recorded."""
         return self.history.setting(path, default)
 
-    def figure(self, path: str) -> float | None:
+    def read_number(self, path: str) -> float | None:
         """Return a setting as a float; None if the setting is not recorded or not a number."""
         value = self.setting(path)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -179,7 +179,7 @@ class Signals:
         """
         if len(self.actions) > 1:
             return math.log(len(self.actions))
-        start = self.early(metrics.ENTROPY, 1)
+        start = self.select_first(metrics.ENTROPY, 1)
         if start is None or start.mean <= 0:
             return None
         try:
@@ -210,7 +210,7 @@ class Signals:
     @cached_property
     def trivial_f1(self) -> Mapping[str, float]:
         """F1 of policies that have learned nothing, by name; computed from the counts where F1 was not recorded."""
-        recorded = {name: self.late(name) for name in metrics.TRIVIAL}
+        recorded = {name: self.select_last(name) for name in metrics.TRIVIAL}
         if all(recorded.values()):
             return {name.removeprefix(f"{metrics.F1}_"): window.mean for name, window in recorded.items() if window}
         counts = self.confusion
@@ -249,6 +249,6 @@ def format_shares(shares: Sequence[float]) -> str:
     return " / ".join(f"{100 * share:.1f}" for share in shares) + " %"
 
 
-def setting_text(value: Any) -> str:
+def format_setting(value: Any) -> str:
     """Format a setting's value as text, with floats at a few significant digits."""
     return number(value) if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.words import counted, give_or_take, listed, number
+from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
 
@@ -76,11 +76,11 @@ class Standing:
 
 
 @lru_cache(maxsize=16)
-def standing_of(run: Signals) -> Standing:
+def judge_standing(run: Signals) -> Standing:
     """Judge level and direction of a run by F1; without F1 by the greedy return, or the training return."""
     candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
     score = next((name for name in candidates if run.has(name)), metrics.TRAIN_RETURN)
-    level = run.late(score, share=0.0, least=FINAL_EVALUATIONS)
+    level = run.select_last(score, share=0.0, least=FINAL_EVALUATIONS)
     if level is None:
         return Standing(score, None, State.UNKNOWN, None, "neither F1 nor returns were recorded")
     trivial = None
@@ -90,17 +90,19 @@ def standing_of(run: Signals) -> Standing:
     unclear = state in (State.FLAT, State.HOLDING, State.UNKNOWN)
     few = score == metrics.EVAL_RETURN and state in (State.FLAT, State.FALLING)
     sampled = _state(run, metrics.TRAIN_RETURN) if unclear or few else State.UNKNOWN
-    kept = sampled is State.FALLING and _lost(run.finite(metrics.TRAIN_RETURN)) <= LOST
+    kept = sampled is State.FALLING and _lost(run.select_finite(metrics.TRAIN_RETURN)) <= LOST
     if few and (sampled is State.HOLDING or kept):
         state = State.HOLDING
     elif sampled is State.RISING:
         state = sampled  # the policy gets better where few evaluations, or F1, cannot show it yet
-    return Standing(score, level, state, trivial, _text(run, score, level, state, trivial), _lost(run.finite(score)))
+    return Standing(
+        score, level, state, trivial, _text(run, score, level, state, trivial), _lost(run.select_finite(score))
+    )
 
 
 def _state(run: Signals, name: str) -> State:
     """Tell the direction of a metric, where higher is better, from start, best stretch, end and noise of the curve."""
-    curve = run.finite(name)
+    curve = run.select_finite(name)
     if len(curve) < 4:
         return State.UNKNOWN
     size = max(2, len(curve) // 4)
@@ -137,15 +139,17 @@ def _text(run: Signals, score: str, level: Window, state: State, trivial: bool |
     seeds = run.seeds(score)
     values = list(seeds.values())
     spread = Window(score, level.iterations, tuple(values)).spread if len(values) > 1 else 0.0
-    words = f"{title} {give_or_take(level.mean, spread) if spread else number(level.mean)}"
+    words = f"{title} {format_uncertain(level.mean, spread) if spread else number(level.mean)}"
     words += (
-        f" over the last {counted(len(level.values), 'evaluation' if score != metrics.TRAIN_RETURN else 'iteration')}"
+        f" over the last {pluralize(len(level.values), 'evaluation' if score != metrics.TRAIN_RETURN else 'iteration')}"
     )
     if len(values) > 1:
         words += f" and {len(values)} seeds"
     if trivial is not None:
         policies = [f"{name.replace('_', ' ')} {number(value, 3)}" for name, value in run.trivial_f1.items()]
-        words += f", {'no better than' if trivial else 'above'} policies that have learned nothing ({listed(policies)})"
+        words += (
+            f", {'no better than' if trivial else 'above'} policies that have learned nothing ({join_words(policies)})"
+        )
     return f"{words}; {_GOING[state]}"
 
 

@@ -4,14 +4,14 @@ import re
 from html import escape
 
 from unstuck.analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
-from unstuck.analysis.plots.canvas import DARK, LIGHT, variables
+from unstuck.analysis.plots.canvas import DARK, LIGHT, define_colours
 
 _LIGHT = {**LIGHT, "page": "#ffffff", "shade": "#f3f5f7", "lead": "#eaf2fa"}
 _DARK = {**DARK, "page": "#14181c", "shade": "#1e2429", "lead": "#16293b"}
 
 _STYLE = f"""
-:root {{ color-scheme: light dark; {variables(_LIGHT)} }}
-@media (prefers-color-scheme: dark) {{ :root {{ {variables(_DARK)} }} }}
+:root {{ color-scheme: light dark; {define_colours(_LIGHT)} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {define_colours(_DARK)} }} }}
 * {{ box-sizing: border-box; }}
 body {{ margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }}
 main {{ max-width: 64rem; margin: 0 auto; padding: 1rem clamp(0.8rem, 3vw, 2rem) 4rem; }}

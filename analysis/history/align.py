@@ -18,7 +18,7 @@ _LARGEST_STRIDE = 64
 """Largest distance of logged steps that count iterations; steps further apart are environment steps."""
 
 
-def by_iteration(points: Points, counted: bool | None = None, ends: Sequence[int] = ()) -> pd.DataFrame:
+def tabulate_iterations(points: Points, counted: bool | None = None, ends: Sequence[int] = ()) -> pd.DataFrame:
     """Build a table with one row for each iteration from values that were logged at any steps.
 
     Values logged several times within an iteration, such as the return of each episode, are averaged.
@@ -52,7 +52,7 @@ def _column(logged: Sequence[tuple[int, float]], ends: npt.NDArray[np.int64] | N
     return pd.Series(values).groupby(iterations).mean()
 
 
-def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def merge_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Join tables of one run into one; where two tables hold the same value, the first table wins."""
     merged = tables[0]
     for table in tables[1:]:

@@ -7,17 +7,17 @@ from typing import Any
 
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.align import by_iteration, merge
+from unstuck.analysis.history.align import merge_tables, tabulate_iterations
 from unstuck.analysis.history.events import Scalars, read_events
 from unstuck.analysis.history.mapping import MAPPED, read_mapping
-from unstuck.analysis.history.names import Dialect, Renamed, dialect_of, rename
+from unstuck.analysis.history.names import Dialect, Renamed, recognise_dialect, translate_metric
 from unstuck.analysis.history.record import ENV_STEPS, History
 from unstuck.analysis.history.settings import (
-    from_text,
     is_sweep,
+    parse_table,
     read_settings,
-    translate,
     translate_comments,
+    translate_settings,
 )
 
 _EVENTS = "events.out.tfevents."
@@ -65,9 +65,9 @@ def read_files(path: Path, names: Path | None = None) -> History:
         kinds = f"a .csv or an {_EVENTS}* file"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")
     mapped, added = read_mapping(names) if names else (None, {})
-    dialect = mapped or dialect_of(found.names())
+    dialect = mapped or recognise_dialect(found.names())
     table = _table(path, found, dialect)
-    settings = translate(found.settings, dialect) | added
+    settings = translate_settings(found.settings, dialect) | added
     return History(
         name=path.name,
         source=", ".join(str(file.relative_to(path)) if path.is_dir() else str(file) for file in found.columns)
@@ -103,7 +103,7 @@ def _read(file: Path, found: _Found, alone: bool) -> None:
         scalars, texts = read_events(file)
         found.columns[file], found.scalars[file] = list(scalars), scalars
         for text in texts.values():
-            found.settings |= from_text(text)
+            found.settings |= parse_table(text)
     elif file.suffix in _SETTINGS:
         try:
             settings, comments = read_settings(file)
@@ -152,7 +152,9 @@ def _table(path: Path, found: _Found, dialect: Dialect) -> pd.DataFrame:
     tables: list[pd.DataFrame] = []
     used: set[str] = set()
     for file, names in found.columns.items():
-        renamed = {name: ours for name in names if (ours := rename(name, dialect, "eval" in file.stem.lower()))}
+        renamed = {
+            name: ours for name in names if (ours := translate_metric(name, dialect, "eval" in file.stem.lower()))
+        }
         used |= renamed.keys()
         if renamed and file in found.frames:
             tables.append(_from_frame(file, found, dialect, renamed))
@@ -170,12 +172,14 @@ def _table(path: Path, found: _Found, dialect: Dialect) -> pd.DataFrame:
     left = sorted(name for name in found.names() - used if name not in counting and not name.startswith(_UNUSED))
     if left:
         found.remarks.append(f"columns not known and left out: {', '.join(left)}")
-    return merge(tables)
+    return merge_tables(tables)
 
 
 def _from_scalars(scalars: Scalars, dialect: Dialect, renamed: Mapping[str, Renamed]) -> pd.DataFrame:
     points = {ours: [(step, x * times) for step, x in scalars[name]] for name, (ours, times) in renamed.items()}
-    return by_iteration(points, dialect.steps_are_iterations, [step for step, _ in scalars.get(dialect.pace, ())])
+    return tabulate_iterations(
+        points, dialect.steps_are_iterations, [step for step, _ in scalars.get(dialect.pace, ())]
+    )
 
 
 def _from_frame(file: Path, found: _Found, dialect: Dialect, renamed: Mapping[str, Renamed]) -> pd.DataFrame:
@@ -194,7 +198,7 @@ def _from_frame(file: Path, found: _Found, dialect: Dialect, renamed: Mapping[st
     points = {ours: [(step, x * times) for step, x in scalars[name]] for name, (ours, times) in renamed.items()}
     if env_steps is not None:
         points[ENV_STEPS] = list(zip(frame[counter].astype(int), frame[env_steps], strict=True))
-    return by_iteration(points, counted=True)
+    return tabulate_iterations(points, counted=True)
 
 
 def _check_counter(file: Path, name: str, steps: "pd.Series[float]") -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.rl.wording import nearest
+from unstuck.rl.wording import find_nearest
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def check_setting(where: str, path: str, value: Any) -> None:
     kind = KNOWN.get(path)
     if kind is None:
         raise AnalysisError(
-            f"{where}: no setting that a diagnosis reads is called {path!r}; did you mean {nearest(path, KNOWN)}?"
+            f"{where}: no setting that a diagnosis reads is called {path!r}; did you mean {find_nearest(path, KNOWN)}?"
         )
     if not kind.holds(value):
         raise AnalysisError(f"{where}: {path} must be {kind.words}, got {value!r}")

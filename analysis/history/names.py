@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from unstuck.rl import metrics
-from unstuck.rl.wording import nearest
+from unstuck.rl.wording import find_nearest
 
 Renamed = tuple[str, float]
 """Our name, and what a value is multiplied by to be in our unit."""
@@ -230,11 +230,11 @@ def is_ours(name: str) -> bool:
     return whole in _OURS or whole.startswith(_FAMILIES)
 
 
-def our_setting(name: str) -> str | None:
+def find_our_setting(name: str) -> str | None:
     """Return our path for a setting of another program, in any unit; None if the setting is not known.
 
     Example:
-        >>> our_setting("learning_rate"), our_setting("nonsense")
+        >>> find_our_setting("learning_rate"), find_our_setting("nonsense")
         ('ppo.lr', None)
     """
     theirs = name.lower().replace("-", "_")
@@ -245,10 +245,10 @@ def our_setting(name: str) -> str | None:
 
 def nearest_metric(name: str) -> str:
     """Return the name of our metric that is most similar to a wrong name."""
-    return nearest(name, _OURS)
+    return find_nearest(name, _OURS)
 
 
-def dialect_of(names: Iterable[str]) -> Dialect:
+def recognise_dialect(names: Iterable[str]) -> Dialect:
     """Return the dialect (program) that metrics come from, recognised by names that only one program has."""
     known = set(names)
     if any(name.startswith("losses/") for name in known):
@@ -258,7 +258,7 @@ def dialect_of(names: Iterable[str]) -> Dialect:
     return UNSTUCK if any(is_ours(name) for name in known) else PLAIN
 
 
-def rename(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | None:
+def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | None:
     """Return our name for a dialect's metric, and the factor to our unit; None for an unknown name.
 
     Args:

@@ -48,7 +48,7 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return flatten(tree), dict(_COMMENTED.findall(text))
 
 
-def from_text(table: str) -> dict[str, Any]:
+def parse_table(table: str) -> dict[str, Any]:
     """Read settings from a Markdown table of names and values, the form of CleanRL's logs."""
     rows = {name.strip(): value.strip() for name, value in _TEXT_ROW.findall(table)}
     return {name: parse_literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
@@ -62,7 +62,7 @@ def parse_literal(text: str) -> Any:
         return text
 
 
-def translate(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
+def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
     """Translate settings to our names and units; unknown settings keep the names given."""
     names = {**PLAIN.settings, **dialect.settings}
     ours: dict[str, Any] = {}

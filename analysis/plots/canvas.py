@@ -42,14 +42,14 @@ DARK = {
 }
 
 
-def variables(colours: dict[str, str]) -> str:
+def define_colours(colours: dict[str, str]) -> str:
     """Return CSS definitions of colours as variables, one `--name: value;` for each."""
     return " ".join(f"--{name}: {value};" for name, value in colours.items())
 
 
 STYLE = (
-    f"svg {{ {variables(LIGHT)} font: 13px system-ui, sans-serif; }} "
-    f"@media (prefers-color-scheme: dark) {{ svg {{ {variables(DARK)} }} }}"
+    f"svg {{ {define_colours(LIGHT)} font: 13px system-ui, sans-serif; }} "
+    f"@media (prefers-color-scheme: dark) {{ svg {{ {define_colours(DARK)} }} }}"
 )
 
 
@@ -88,16 +88,16 @@ class Scale:
             step = max(1, -(-(last - first + 1) // most))
             powers = [10.0**power for power in range(first, last + 1, step)]
             return powers if len(powers) > 1 else [self.low, self.high]
-        width = nice_step((self.high - self.low) / max(1, most - 1))
+        width = round_step((self.high - self.low) / max(1, most - 1))
         start = math.ceil(self.low / width - 1e-9)
         return [width * i for i in range(start, math.floor(self.high / width + 1e-9) + 1)]
 
 
-def nice_step(least: float) -> float:
+def round_step(least: float) -> float:
     """Round a step up to 1, 2 or 5 times a power of ten.
 
     Example:
-        >>> nice_step(0.13), nice_step(30)
+        >>> round_step(0.13), nice_step(30)
         (0.2, 50.0)
     """
     if least <= 0 or not math.isfinite(least):
@@ -106,7 +106,7 @@ def nice_step(least: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
-def linear(values: Sequence[float], start: float, end: float, include: Sequence[float] = ()) -> Scale:
+def make_linear_scale(values: Sequence[float], start: float, end: float, include: Sequence[float] = ()) -> Scale:
     """Make a linear scale that covers all values and `include`, with a small margin."""
     every = [*values, *include]
     low, high = min(every), max(every)
@@ -114,7 +114,7 @@ def linear(values: Sequence[float], start: float, end: float, include: Sequence[
     return Scale(low if low in include else low - room, high if high in include else high + room, start, end)
 
 
-def tick_text(value: float) -> str:
+def format_tick(value: float) -> str:
     """Format a number as the label of a tick, such as `0.25`, `10,000` or `1e5`."""
     if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
@@ -187,9 +187,9 @@ class Canvas:
         """Draw both axes: horizontal grid lines, tick labels and axis labels."""
         for value in y.ticks(5):
             self.line([(x.start, y(value)), (x.end, y(value))], "grid", 1)
-            self.text(x.start - 6, y(value) + 4, tick_text(value), "end", "soft")
+            self.text(x.start - 6, y(value) + 4, format_tick(value), "end", "soft")
         for value in x.ticks(6):
-            self.text(x(value), y.start + 17, tick_text(value), "middle", "soft")
+            self.text(x(value), y.start + 17, format_tick(value), "middle", "soft")
         self.line([(x.start, y.start), (x.end, y.start)], "soft", 1)
         self.text((x.start + x.end) / 2, y.start + 36, x_label, "middle")
         self.text(14, (y.start + y.end) / 2, y_label, "middle", turned=True)
@@ -223,11 +223,11 @@ class Canvas:
         )
 
 
-def dash(index: int) -> str:
+def choose_dash(index: int) -> str:
     """Return the dash pattern of the n-th line, which tells lines apart without colours."""
     return _DASHES[index % len(_DASHES)]
 
 
-def colour(index: int) -> str:
+def choose_colour(index: int) -> str:
     """Return the colour of the n-th line."""
     return f"c{index % COLOURS}"

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unstuck.analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, Canvas, Scale, colour, dash, linear
+from unstuck.analysis.plots.canvas import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    Canvas,
+    Scale,
+    choose_colour,
+    choose_dash,
+    make_linear_scale,
+)
 from unstuck.records.axis import ITERATION
 
 MOST_POINTS = 400
@@ -44,7 +54,7 @@ class Mark:
     iteration: float
 
 
-def curves(
+def plot_curves(
     lines: Sequence[Line],
     y_label: str,
     references: Sequence[Level | Mark] = (),
@@ -76,7 +86,7 @@ def curves(
     if log:
         y = Scale(min(values) * 0.8, max(values) * 1.25, bottom, top, log=True)
     else:
-        y = linear([*values, *(level.value for level in levels)], bottom, top, limits)
+        y = make_linear_scale([*values, *(level.value for level in levels)], bottom, top, limits)
     canvas.axes(x, y, unit, y_label)
     for level in levels:
         canvas.line([(x.start, y(level.value)), (x.end, y(level.value))], "soft", 1.2, "4 4")
@@ -87,7 +97,9 @@ def curves(
     for line in sorted(lines, key=lambda line: line.index is not None):
         _draw(canvas, line, x, y, unit)
     named = [
-        (line.name, colour(line.index), dash(line.index)) for line in lines if line.name and line.index is not None
+        (line.name, choose_colour(line.index), choose_dash(line.index))
+        for line in lines
+        if line.name and line.index is not None
     ]
     if len(named) > 1:
         canvas.legend(named, canvas.height + 6)
@@ -95,23 +107,25 @@ def curves(
 
 
 def _draw(canvas: Canvas, line: Line, x: Scale, y: Scale, unit: str) -> None:
-    points = thinned(line.points)
+    points = thin_points(line.points)
     if line.index is None:
         canvas.line([(x(step), y(value)) for step, value in points], "c5", 1, opacity=0.35)
         return
     if line.band:
-        band = thinned(line.band)
+        band = thin_points(line.band)
         outline = [(x(step), y(high)) for step, _, high in band] + [
             (x(step), y(low)) for step, low, _ in reversed(band)
         ]
-        canvas.area(outline, colour(line.index), 0.18)
-    canvas.line([(x(step), y(value)) for step, value in points], colour(line.index), 2, dash(line.index))
+        canvas.area(outline, choose_colour(line.index), 0.18)
+    canvas.line([(x(step), y(value)) for step, value in points], choose_colour(line.index), 2, choose_dash(line.index))
     if len(points) < 25:
         for step, value in points:
-            canvas.dot(x(step), y(value), colour(line.index), 2.6, tip=f"{line.name} {value:.4g} at {unit} {step:g}")
+            canvas.dot(
+                x(step), y(value), choose_colour(line.index), 2.6, tip=f"{line.name} {value:.4g} at {unit} {step:g}"
+            )
 
 
-def thinned(points: Sequence[Any]) -> Sequence[Any]:
+def thin_points(points: Sequence[Any]) -> Sequence[Any]:
     """Return evenly spaced points, about 400 at most (`MOST_POINTS`), the last point included."""
     if len(points) <= MOST_POINTS:
         return points
@@ -119,7 +133,7 @@ def thinned(points: Sequence[Any]) -> Sequence[Any]:
     return [*points[::step], points[-1]]
 
 
-def stacked(steps: Sequence[int], shares: Sequence[tuple[str, Sequence[float]]], y_label: str) -> Canvas:
+def plot_stacked_shares(steps: Sequence[int], shares: Sequence[tuple[str, Sequence[float]]], y_label: str) -> Canvas:
     """Plot shares that sum to 1 as stacked areas over iterations; return the canvas.
 
     Args:
@@ -131,19 +145,19 @@ def stacked(steps: Sequence[int], shares: Sequence[tuple[str, Sequence[float]]],
     x = Scale(steps[0], steps[-1], LEFT, canvas.width - RIGHT)
     y = Scale(0.0, 1.0, canvas.height - BOTTOM, float(TOP))
     canvas.axes(x, y, "iteration", y_label)
-    kept = thinned(range(len(steps)))
+    kept = thin_points(range(len(steps)))
     below = [0.0] * len(kept)
     for index, (name, values) in enumerate(shares):
         above = [low + values[i] for low, i in zip(below, kept, strict=True)]
         outline = [(x(steps[i]), y(high)) for high, i in zip(above, kept, strict=True)]
         outline += [(x(steps[i]), y(low)) for low, i in reversed(list(zip(below, kept, strict=True)))]
-        canvas.area(outline, colour(index), 0.35)
+        canvas.area(outline, choose_colour(index), 0.35)
         edge = [(x(steps[i]), y(high)) for high, i in zip(above, kept, strict=True)]
         if index < len(shares) - 1:
-            canvas.line(edge, colour(index), 1.5)
+            canvas.line(edge, choose_colour(index), 1.5)
         middle = (below[-1] + above[-1]) / 2
         if above[-1] - below[-1] > 0.07:
             canvas.text(x.end - 6, y(middle) + 4, f"{name} {100 * values[kept[-1]]:.0f} %", "end")
         below = above
-    canvas.legend([(name, colour(index), "") for index, (name, _) in enumerate(shares)], canvas.height + 6)
+    canvas.legend([(name, choose_colour(index), "") for index, (name, _) in enumerate(shares)], canvas.height + 6)
     return canvas

@@ -4,7 +4,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unstuck.analysis.plots.canvas import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Canvas, Scale, colour, linear, tick_text
+from unstuck.analysis.plots.canvas import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Canvas,
+    Scale,
+    choose_colour,
+    format_tick,
+    make_linear_scale,
+)
 
 
 @dataclass(frozen=True)
@@ -38,14 +49,18 @@ class Axis:
         low, high = min(self.values), max(self.values)
         if self.log:
             return Scale(low, high if high > low else low * 10, start, end, log=True)
-        return linear(self.values, start, end, (low, high)) if high > low else Scale(low - 0.5, high + 0.5, start, end)
+        return (
+            make_linear_scale(self.values, start, end, (low, high))
+            if high > low
+            else Scale(low - 0.5, high + 0.5, start, end)
+        )
 
     def label(self, value: float) -> str:
         """Return the label of a value: the name if values have names, else the number to 3 digits."""
-        return self.names[round(value)] if self.names else tick_text(float(f"{value:.3g}"))
+        return self.names[round(value)] if self.names else format_tick(float(f"{value:.3g}"))
 
 
-def bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_label: str) -> Canvas:
+def plot_bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_label: str) -> Canvas:
     """Plot horizontal bars in groups, each with an interval.
 
     Args:
@@ -61,13 +76,13 @@ def bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_labe
     bottom = canvas.height - BOTTOM
     for value in x.ticks(5):
         canvas.line([(x(value), TOP), (x(value), bottom)], "grid", 1)
-        canvas.text(x(value), bottom + 17, tick_text(value), "middle", "soft")
+        canvas.text(x(value), bottom + 17, format_tick(value), "middle", "soft")
     canvas.text((x.start + x.end) / 2, bottom + 36, x_label, "middle")
     at = float(TOP) + gap / 2
     for name, group in rows:
         canvas.text(left - 8, at + thick * len(group) / 2 + 4, name, "end")
         for bar in group:
-            canvas.rectangle(left, at, x(bar.value) - left, thick - 3, colour(bar.index), 0.75)
+            canvas.rectangle(left, at, x(bar.value) - left, thick - 3, choose_colour(bar.index), 0.75)
             middle = at + (thick - 3) / 2
             canvas.line([(x(bar.low), middle), (x(bar.high), middle)], "ink", 1.4)
             for end in (bar.low, bar.high):
@@ -75,11 +90,11 @@ def bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_labe
             at += thick
         at += gap
     if len(names) > 1:
-        canvas.legend([(name, colour(index), "") for index, name in enumerate(names)], canvas.height + 6)
+        canvas.legend([(name, choose_colour(index), "") for index, name in enumerate(names)], canvas.height + 6)
     return canvas
 
 
-def parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
+def plot_parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
     """Plot one line for each trial across the settings: where do the good trials lie?
 
     Args:
@@ -110,7 +125,7 @@ def parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[int],
     return canvas
 
 
-def scatter(across: Axis, up: Axis, scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
+def plot_scatter(across: Axis, up: Axis, scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
     """Plot two settings against each other: one dot for each trial, larger and more solid for better trials."""
     canvas = Canvas()
     x, y = across.scale(LEFT, WIDTH - RIGHT), up.scale(canvas.height - BOTTOM, TOP + 6)

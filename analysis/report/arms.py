@@ -9,7 +9,7 @@ from typing import Any
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Support
 from unstuck.analysis.history import History
-from unstuck.analysis.overrides import literal, point
+from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import sweep_program
 from unstuck.analysis.words import number
 from unstuck.records.names import SEARCHED_TAG, SWEEP_TAG, TRIAL_TAG
@@ -65,14 +65,14 @@ class Arm:
         return any(path.startswith("env.") for path in self.change)
 
 
-def arms_of(diagnosis: Diagnosis) -> list[Arm]:
+def list_arms(diagnosis: Diagnosis) -> list[Arm]:
     """Return changes to try: remedies of findings; unsupported explanations as well if no fault has a remedy."""
     arms: list[Arm] = []
     for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
-        for ranked in diagnosis.findings_of(*kinds):
+        for ranked in diagnosis.select_findings(*kinds):
             for remedy in ranked.finding.remedies:
                 arms += [Arm(c, remedy.why, remedy.watch, ranked.rule.name) for c in _each(remedy.change)]
-    mended = any(ranked.finding.remedies for ranked in diagnosis.findings_of(Kind.FAULT))
+    mended = any(ranked.finding.remedies for ranked in diagnosis.select_findings(Kind.FAULT))
     for ranked in diagnosis.findings:
         for cause in ranked.finding.unsupported:
             if cause.change and cause.support is not Support.RULED_OUT and not mended:
@@ -94,10 +94,10 @@ def arms_of(diagnosis: Diagnosis) -> list[Arm]:
     return kept[:MOST_ARMS]
 
 
-def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
+def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
     """Return the words of the command that runs arms beside a control; empty without arms or a known task.
 
-    Arms that change the objective are left out: `own_sweep_command` has them.
+    Arms that change the objective are left out: `make_own_sweep_command` has them.
 
     Args:
         history: The run.
@@ -108,21 +108,21 @@ def command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
     beside = [arm for arm in arms if not arm.changes_objective]
     if not words or not beside:
         return []
-    points = ", ".join(point({**base, **change}) for change in ({}, *(arm.change for arm in beside)))
+    points = ", ".join(format_point({**base, **change}) for change in ({}, *(arm.change for arm in beside)))
     return [
         *(*sweep_program(), *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
         f"sweep.name={_named(f'{name}-arms')}",
     ]
 
 
-def own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
+def make_own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
     """Return the words of the command that runs one arm as a separate sweep; empty without a known task."""
     words, base, name = _task(history, folder)
     if not words:
         return []
-    changed = [f"{path}={literal(value)}" for path, value in arm.change.items()]
+    changed = [f"{path}={format_literal(value)}" for path, value in arm.change.items()]
     return [
-        *(*sweep_program(), *words, *changed, *_ALL_POINTS, f"sampler.points=[{point(base)}]"),
+        *(*sweep_program(), *words, *changed, *_ALL_POINTS, f"sampler.points=[{format_point(base)}]"),
         f"sweep.name={_named(f'{name}-apart')}",
     ]
 
@@ -164,7 +164,7 @@ def quote_command(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def change_text(change: Mapping[str, Any]) -> str:
+def describe_change(change: Mapping[str, Any]) -> str:
     """Describe a change in words: `gamma 0.5, lr 0.001`."""
     return ", ".join(f"{path.rpartition('.')[2]} {_value(value)}" for path, value in change.items())
 
@@ -187,7 +187,7 @@ def _foreign(history: History) -> list[str]:
         if name == "normalize_returns" and value is True:
             value = "batch"
         if value != "not recorded" and isinstance(value, bool | int | float | str | list | tuple | None):
-            words.append(f"ppo.{name}={literal(value)}")
+            words.append(f"ppo.{name}={format_literal(value)}")
     return words
 
 

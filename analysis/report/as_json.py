@@ -4,19 +4,19 @@ from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Ranked
-from unstuck.analysis.diagnosis.standing import standing_of
-from unstuck.analysis.report.arms import arms_of
-from unstuck.analysis.report.verdict import SURENESS, verdict
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.report.arms import list_arms
+from unstuck.analysis.report.verdict import SURENESS, state_verdict
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return a diagnosis as a dictionary for JSON: verdict, findings, missing metrics, changes to try."""
-    history, standing = diagnosis.signals.history, standing_of(diagnosis.signals)
+    history, standing = diagnosis.signals.history, judge_standing(diagnosis.signals)
     return {
         "run": history.name,
         "source": history.source,
         "iterations": history.last_iteration,
-        "verdict": verdict(diagnosis),
+        "verdict": state_verdict(diagnosis),
         "standing": {
             "score": standing.score,
             "value": standing.level.mean if standing.level else None,
@@ -29,7 +29,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
             for one in diagnosis.unexamined
         ],
         "not_recorded": dict(diagnosis.questions),
-        "arms": [{"change": dict(arm.change), "why": arm.why, "watch": arm.watch} for arm in arms_of(diagnosis)],
+        "arms": [{"change": dict(arm.change), "why": arm.why, "watch": arm.watch} for arm in list_arms(diagnosis)],
         "remarks": list(history.remarks),
     }
 

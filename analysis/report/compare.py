@@ -5,12 +5,12 @@ from typing import Any
 from unstuck.analysis.comparison import describe_difference
 from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED
-from unstuck.analysis.diagnosis.signals import setting_text
+from unstuck.analysis.diagnosis.signals import format_setting
 from unstuck.analysis.document import Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.side_by_side import Comparison
 from unstuck.analysis.statistics import Difference, Interval
-from unstuck.analysis.words import counted, give_or_take, span
+from unstuck.analysis.words import format_range, format_uncertain, pluralize
 from unstuck.rl import metrics
 
 _COMPARABLE = (
@@ -21,7 +21,7 @@ _COMPARABLE = (
 """Metrics that compare between runs; value losses do not (docs/metrics.md)."""
 
 
-def compare_document(compared: Comparison) -> Document:
+def comparison_document(compared: Comparison) -> Document:
     """Return the report that compares runs with the first one, the control."""
     blocks: list[Block] = [
         Paragraph(compared.verdict, lead=True),
@@ -33,10 +33,10 @@ def compare_document(compared: Comparison) -> Document:
         Heading("What the rules say"),
         *_findings(compared),
     ]
-    return Document(f"Comparison of {counted(len(compared.runs), 'run')}", tuple(blocks))
+    return Document(f"Comparison of {pluralize(len(compared.runs), 'run')}", tuple(blocks))
 
 
-def compare_json(compared: Comparison) -> dict[str, Any]:
+def comparison_json(compared: Comparison) -> dict[str, Any]:
     """Return a comparison as a dictionary for JSON: score, verdict, and the values of each run."""
     return {
         "score": compared.score,
@@ -66,8 +66,8 @@ def _scores(compared: Comparison) -> Table:
     rows = tuple(
         (
             one.name,
-            give_or_take(one.estimate.mean, one.estimate.spread),
-            span(one.estimate.values) if len(one.estimate.values) > 1 else "one seed",
+            format_uncertain(one.estimate.mean, one.estimate.spread),
+            format_range(one.estimate.values) if len(one.estimate.values) > 1 else "one seed",
             describe_difference(one.difference) if one.difference else "",
             str(one.diagnosis.signals.history.last_iteration),
         )
@@ -81,7 +81,7 @@ def _settings(compared: Comparison) -> list[Block]:
     if not compared.differing:
         return [Paragraph("Their settings on record are the same.")]
     signals = [one.diagnosis.signals for one in compared.runs]
-    rows = [(f"`{path}`", *(setting_text(run.setting(path, "")) for run in signals)) for path in compared.differing]
+    rows = [(f"`{path}`", *(format_setting(run.setting(path, "")) for run in signals)) for path in compared.differing]
     header = ("setting", *(one.name for one in compared.runs))
     return [Heading("Where their settings differ"), Table("", header, tuple(rows))]
 
@@ -90,11 +90,11 @@ def _ends(compared: Comparison) -> Table:
     signals = [one.diagnosis.signals for one in compared.runs]
     rows = []
     for name in _COMPARABLE:
-        windows = [run.late(name) for run in signals]
+        windows = [run.select_last(name) for run in signals]
         if any(windows):
-            rows.append((f"`{name}`", *(give_or_take(w.mean, w.spread) if w else "" for w in windows)))
+            rows.append((f"`{name}`", *(format_uncertain(w.mean, w.spread) if w else "" for w in windows)))
     header = ("metric", *(one.name for one in compared.runs))
-    excesses = filter(None, (run.late(metrics.VALUE_LOSS_EXCESS) for run in signals))
+    excesses = filter(None, (run.select_last(metrics.VALUE_LOSS_EXCESS) for run in signals))
     below = any(excess.mean < 0 for excess in excesses)
     caption = "Mean and spread of the last quarter" + (f"; an excess can be below 0, {FITTED}" if below else "")
     return Table(caption, header, tuple(rows), frozenset(range(1, len(header))))
@@ -103,7 +103,7 @@ def _ends(compared: Comparison) -> Table:
 def _findings(compared: Comparison) -> list[Block]:
     table: dict[str, dict[int, str]] = {}
     for place, one in enumerate(compared.runs):
-        for ranked in one.diagnosis.findings_of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT):
+        for ranked in one.diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT):
             table.setdefault(ranked.rule.title, {})[place] = str(ranked.finding.kind)
     blocks: list[Block] = []
     if table:

@@ -7,30 +7,37 @@ from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
-from unstuck.analysis.report.arms import Arm, arms_of, change_text, command, own_sweep_command, quote_command
-from unstuck.analysis.report.verdict import SURENESS, verdict
-from unstuck.analysis.words import counted, listed
+from unstuck.analysis.report.arms import (
+    Arm,
+    describe_change,
+    list_arms,
+    make_arms_command,
+    make_own_sweep_command,
+    quote_command,
+)
+from unstuck.analysis.report.verdict import SURENESS, state_verdict
+from unstuck.analysis.words import join_words, pluralize
 
 
 def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
     """Return the report of a diagnosis, without figures, for `python -m unstuck.analysis diagnose`."""
     history = diagnosis.signals.history
     blocks: list[Block] = [
-        Paragraph(verdict(diagnosis), lead=True),
-        Paragraph(f"Read from {history.source}, {counted(history.last_iteration, 'iteration')}."),
+        Paragraph(state_verdict(diagnosis), lead=True),
+        Paragraph(f"Read from {history.source}, {pluralize(history.last_iteration, 'iteration')}."),
         *([Bullets(history.remarks)] if history.remarks else []),
-        *wrong(diagnosis),
-        *limits(diagnosis),
-        *works(diagnosis),
-        *unknown(diagnosis),
-        *next_steps(diagnosis, folder),
+        *fault_blocks(diagnosis),
+        *limit_blocks(diagnosis),
+        *fine_blocks(diagnosis),
+        *missing_metric_blocks(diagnosis),
+        *next_step_blocks(diagnosis, folder),
     ]
     return Document(f"Diagnosis of {history.name}", tuple(blocks))
 
 
-def wrong(diagnosis: Diagnosis) -> list[Block]:
+def fault_blocks(diagnosis: Diagnosis) -> list[Block]:
     """Return report blocks on faults and suspects, the most basic cause first; empty if there are none."""
-    found = diagnosis.findings_of(Kind.FAULT, Kind.SUSPECT)
+    found = diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT)
     if not found:
         return []
     blocks: list[Block] = [Heading("What is wrong")]
@@ -39,22 +46,22 @@ def wrong(diagnosis: Diagnosis) -> list[Block]:
     return blocks
 
 
-def limits(diagnosis: Diagnosis) -> list[Block]:
+def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
     """Return report blocks on limits of the run that are no faults; empty if there are none."""
-    found = diagnosis.findings_of(Kind.LIMIT)
+    found = diagnosis.select_findings(Kind.LIMIT)
     blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
     for ranked in found:
         blocks += _finding(ranked, ranked.rule.title, {})
     return blocks
 
 
-def works(diagnosis: Diagnosis) -> list[Block]:
+def fine_blocks(diagnosis: Diagnosis) -> list[Block]:
     """Return report blocks that list the fine findings; empty if there are none."""
-    fine = [ranked.finding.headline for ranked in diagnosis.findings_of(Kind.FINE)]
+    fine = [ranked.finding.headline for ranked in diagnosis.select_findings(Kind.FINE)]
     return [Heading("What works"), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
 
 
-def unknown(diagnosis: Diagnosis) -> list[Block]:
+def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:
     """Return report blocks on metrics that were not recorded and would decide a question; empty if none."""
     if not diagnosis.questions:
         return []
@@ -63,13 +70,15 @@ def unknown(diagnosis: Diagnosis) -> list[Block]:
     blocks: list[Block] = [Heading("What was not recorded, and would decide")]
     blocks.append(Table("", ("metric", "what it would tell"), rows))
     if blind:
-        blocks.append(Paragraph(f"For want of these, {counted(len(blind), 'rule')} said nothing: {listed(blind)}."))
+        blocks.append(
+            Paragraph(f"For want of these, {pluralize(len(blind), 'rule')} said nothing: {join_words(blind)}.")
+        )
     return blocks
 
 
-def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
+def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
     """Return report blocks that propose next runs: changes beside a control, effects to watch, shell commands."""
-    arms = arms_of(diagnosis)
+    arms = list_arms(diagnosis)
     tests = _tests(diagnosis)
     if not arms and not tests:
         return []
@@ -80,7 +89,7 @@ def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
         header = ("change", "why", "watch for")
         blocks.append(Table("Arms beside an untouched control, on the same seeds", header, _rows(arms)))
         before = len(blocks)
-        words = command(diagnosis.signals.history, arms, folder)
+        words = make_arms_command(diagnosis.signals.history, arms, folder)
         blocks += [Commands((quote_command(words),))] if words else []
         blocks += own_sweep_blocks(diagnosis, arms, folder)
         if len(blocks) == before:
@@ -91,7 +100,7 @@ def next_steps(diagnosis: Diagnosis, folder: Path) -> list[Block]:
 def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
     """Return a shell command for each arm that changes the rewards and so needs a separate sweep; empty if none."""
     history = diagnosis.signals.history
-    words = [own_sweep_command(history, arm, folder) for arm in arms if arm.changes_objective]
+    words = [make_own_sweep_command(history, arm, folder) for arm in arms if arm.changes_objective]
     if not any(words):
         return []
     text = "What changes the rewards changes what trials are compared by, so it runs as a sweep of its own:"
@@ -102,13 +111,13 @@ def _rows(arms: Sequence[Arm]) -> tuple[tuple[str, ...], ...]:
     """Merge arms that are proposed for the same reason into one row."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for arm in arms:
-        reasons.setdefault((arm.why, arm.watch), []).append(change_text(arm.change))
-    return tuple((listed(changes, "or"), why, watch) for (why, watch), changes in reasons.items())
+        reasons.setdefault((arm.why, arm.watch), []).append(describe_change(arm.change))
+    return tuple((join_words(changes, "or"), why, watch) for (why, watch), changes in reasons.items())
 
 
 def _tests(diagnosis: Diagnosis) -> tuple[str, ...]:
     """List tests of the first fault's open causes, where the fault has no remedy: a bug rather than a setting."""
-    for ranked in diagnosis.findings_of(Kind.FAULT):
+    for ranked in diagnosis.select_findings(Kind.FAULT):
         if ranked.finding.remedies or ranked.follows_from:
             continue
         causes = [cause for cause in ranked.finding.causes if cause.support is not Support.RULED_OUT]
@@ -130,7 +139,7 @@ def _finding(ranked: Ranked, title: str, titles: dict[str, str]) -> list[Block]:
     ]
     after = [titles[name].lower() for name in ranked.follows_from if name in titles]
     if after:
-        blocks.append(Paragraph(f"It may follow from what stands above: {listed(after)}."))
+        blocks.append(Paragraph(f"It may follow from what stands above: {join_words(after)}."))
     if finding.why:
         blocks.append(Paragraph(f"Why {SURENESS[finding.sureness]}{since}: {finding.why}."))
     facts = tuple(_fact(fact) for fact in finding.evidence if fact.text not in finding.headline)

@@ -5,29 +5,29 @@ from collections.abc import Sequence
 
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.document import Figure, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.plots.canvas import Canvas
-from unstuck.analysis.plots.curves import Level, Line, curves, stacked
-from unstuck.analysis.words import number, percent, span
+from unstuck.analysis.plots.curves import Level, Line, plot_curves, plot_stacked_shares
+from unstuck.analysis.words import format_range, number, percent
 from unstuck.rl import metrics
 
 
-def figures_of(run: Signals) -> list[Block]:
+def make_figures(run: Signals) -> list[Block]:
     """Return the figures of a run (scores, value loss, actions, updates, entropy) and a confusion table."""
     drawn = [_score(run), _returns(run), _value_loss(run), _actions(run), _updates(run), _entropy(run)]
-    return [figure for figure in drawn if figure] + confusion(run)
+    return [figure for figure in drawn if figure] + make_confusion_table(run)
 
 
-def figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
+def make_figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
     """Return the figure block of a report from a canvas."""
     return Figure(name, canvas.svg(name, caption, alt), caption, alt)
 
 
-def line_of(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
+def make_line(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
     """Return a metric's curve for a plot, with a band from the lowest to the highest seed where recorded."""
-    curve = run.finite(name)
+    curve = run.select_finite(name)
     seeds = [seed for seed in run.history.seeds(name).values() if len(seed)]
     band = []
     if len(seeds) > 1:
@@ -45,54 +45,58 @@ def _name(run: Signals, kind: str) -> str:
 
 def _told(run: Signals, name: str) -> str:
     """Describe a curve in words: start, end and range."""
-    curve = run.finite(name)
+    curve = run.select_finite(name)
     ends = f"{number(float(curve.iloc[0]), 3)} at iteration {curve.index[0]} to {number(float(curve.iloc[-1]), 3)}"
-    return f"{name} from {ends} at {curve.index[-1]}, between {span([float(curve.min()), float(curve.max())])}"
+    return f"{name} from {ends} at {curve.index[-1]}, between {format_range([float(curve.min()), float(curve.max())])}"
 
 
 def _score(run: Signals) -> Figure | None:
-    score = standing_of(run).score
-    if len(run.finite(score)) < 2 or score == metrics.TRAIN_RETURN:
+    score = judge_standing(run).score
+    if len(run.select_finite(score)) < 2 or score == metrics.TRAIN_RETURN:
         return None
     best = max(run.trivial_f1, key=lambda name: run.trivial_f1[name], default="")
     levels = (
         [Level(f"{best.replace('_', ' ')} {number(run.trivial_f1[best], 3)}", run.trivial_f1[best])] if best else []
     )
     seeds = len(run.history.seeds(score))
-    line = line_of(run, score, score)
-    canvas = curves([line], score, levels if score == metrics.F1 else (), limits=(0.0,) if score == metrics.F1 else ())
+    line = make_line(run, score, score)
+    canvas = plot_curves(
+        [line], score, levels if score == metrics.F1 else (), limits=(0.0,) if score == metrics.F1 else ()
+    )
     shade = f"; the shade spans the {seeds} seeds" if seeds > 1 else ""
     compared = "; the dashed line is the best policy that has learned nothing" if levels and score == metrics.F1 else ""
-    return figure(_name(run, "score"), canvas, f"{score} of {run.history.name}{shade}{compared}", _told(run, score))
+    return make_figure(
+        _name(run, "score"), canvas, f"{score} of {run.history.name}{shade}{compared}", _told(run, score)
+    )
 
 
 def _returns(run: Signals) -> Figure | None:
-    if len(run.finite(metrics.TRAIN_RETURN)) < 2:
+    if len(run.select_finite(metrics.TRAIN_RETURN)) < 2:
         return None
-    lines = [line_of(run, metrics.TRAIN_RETURN, "sampled, in training")]
-    if standing_of(run).score == metrics.F1 and len(run.finite(metrics.EVAL_RETURN)) > 1:
-        lines.append(line_of(run, metrics.EVAL_RETURN, "greedy, in evaluation", 1))
-    canvas = curves(lines, "episode return")
+    lines = [make_line(run, metrics.TRAIN_RETURN, "sampled, in training")]
+    if judge_standing(run).score == metrics.F1 and len(run.select_finite(metrics.EVAL_RETURN)) > 1:
+        lines.append(make_line(run, metrics.EVAL_RETURN, "greedy, in evaluation", 1))
+    canvas = plot_curves(lines, "episode return")
     caption = f"Episode returns of {run.history.name}, not discounted"
-    return figure(_name(run, "returns"), canvas, caption, _told(run, metrics.TRAIN_RETURN))
+    return make_figure(_name(run, "returns"), canvas, caption, _told(run, metrics.TRAIN_RETURN))
 
 
 def _value_loss(run: Signals) -> Figure | None:
-    if len(run.finite(metrics.VALUE_LOSS)) < 2:
+    if len(run.select_finite(metrics.VALUE_LOSS)) < 2:
         return None
-    lines = [line_of(run, metrics.VALUE_LOSS, "value loss")]
+    lines = [make_line(run, metrics.VALUE_LOSS, "value loss")]
     alt = _told(run, metrics.VALUE_LOSS)
-    if len(run.finite(metrics.VALUE_FLOOR)) > 1:
-        lines.append(line_of(run, metrics.VALUE_FLOOR, "floor: what no critic can foresee", 1))
+    if len(run.select_finite(metrics.VALUE_FLOOR)) > 1:
+        lines.append(make_line(run, metrics.VALUE_FLOOR, "floor: what no critic can foresee", 1))
         alt += "; " + _told(run, metrics.VALUE_FLOOR)
-    curve = run.finite(metrics.VALUE_LOSS)
+    curve = run.select_finite(metrics.VALUE_LOSS)
     wide = float(curve.min()) > 0 and float(curve.max()) > 50 * float(curve.min())
-    canvas = curves(lines, "value loss", log=wide, limits=() if wide else (0.0,))
+    canvas = plot_curves(lines, "value loss", log=wide, limits=() if wide else (0.0,))
     caption = f"Value loss of {run.history.name}, and its floor where measured"
-    excess = run.finite(metrics.VALUE_LOSS_EXCESS)
+    excess = run.select_finite(metrics.VALUE_LOSS_EXCESS)
     if len(excess) and float(excess.min()) < 0:
         caption += f"; it can lie below, {FITTED}"
-    return figure(_name(run, "value-loss"), canvas, caption, alt)
+    return make_figure(_name(run, "value-loss"), canvas, caption, alt)
 
 
 def _actions(run: Signals) -> Figure | None:
@@ -100,10 +104,12 @@ def _actions(run: Signals) -> Figure | None:
     if len(shares) < 2 or len(shares.columns) > 8:
         return None
     steps = [int(step) for step in shares.index]
-    canvas = stacked(steps, [(str(name), shares[name].tolist()) for name in shares.columns], "share of sampled actions")
+    canvas = plot_stacked_shares(
+        steps, [(str(name), shares[name].tolist()) for name in shares.columns], "share of sampled actions"
+    )
     last = ", ".join(f"{name} {percent(float(shares[name].iloc[-1]))}" for name in shares.columns)
     caption = f"What the sampled policy of {run.history.name} does"
-    return figure(_name(run, "actions"), canvas, caption, f"at iteration {steps[-1]}: {last}")
+    return make_figure(_name(run, "actions"), canvas, caption, f"at iteration {steps[-1]}: {last}")
 
 
 def _updates(run: Signals) -> Figure | None:
@@ -112,27 +118,31 @@ def _updates(run: Signals) -> Figure | None:
         metrics.CLIP_FRACTION: "clip fraction",
         metrics.UPDATE_NORM: "change of parameters",
     }
-    drawn = [(name, title) for name, title in named.items() if (run.finite(name) > 0).sum() > 1]
+    drawn = [(name, title) for name, title in named.items() if (run.select_finite(name) > 0).sum() > 1]
     if not drawn:
         return None
-    lines = [line_of(run, name, title, index) for index, (name, title) in enumerate(drawn)]
-    canvas = curves([Line(line.name, line.points, (), line.index) for line in lines], "size of an update", log=True)
+    lines = [make_line(run, name, title, index) for index, (name, title) in enumerate(drawn)]
+    canvas = plot_curves(
+        [Line(line.name, line.points, (), line.index) for line in lines], "size of an update", log=True
+    )
     caption = f"Size of {run.history.name}'s updates, on a logarithmic axis"
-    return figure(_name(run, "updates"), canvas, caption, "; ".join(_told(run, name) for name, _ in drawn))
+    return make_figure(_name(run, "updates"), canvas, caption, "; ".join(_told(run, name) for name, _ in drawn))
 
 
 def _entropy(run: Signals) -> Figure | None:
-    if len(run.finite(metrics.ENTROPY)) < 2:
+    if len(run.select_finite(metrics.ENTROPY)) < 2:
         return None
     most = run.entropy_range
     levels: Sequence[Level] = [Level(f"largest possible {number(most)}", most)] if most else ()
-    canvas = curves(
-        [line_of(run, metrics.ENTROPY, "entropy")], "entropy in nats", levels, limits=(0.0,) if most else ()
+    canvas = plot_curves(
+        [make_line(run, metrics.ENTROPY, "entropy")], "entropy in nats", levels, limits=(0.0,) if most else ()
     )
-    return figure(_name(run, "entropy"), canvas, f"Entropy of {run.history.name}'s policy", _told(run, metrics.ENTROPY))
+    return make_figure(
+        _name(run, "entropy"), canvas, f"Entropy of {run.history.name}'s policy", _told(run, metrics.ENTROPY)
+    )
 
 
-def confusion(run: Signals) -> list[Block]:
+def make_confusion_table(run: Signals) -> list[Block]:
     """Return a table of the last evaluation's confusion counts beside trivial policies; empty if not recorded.
 
     All counts are of the same flows.

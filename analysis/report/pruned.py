@@ -4,9 +4,9 @@ import math
 
 from unstuck.analysis.document import Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
-from unstuck.analysis.sweep.pruning import LEAST, Pruning, pruning_of
+from unstuck.analysis.sweep.pruning import LEAST, Pruning, measure_pruning
 from unstuck.analysis.sweep.trials import Sweep
-from unstuck.analysis.words import counted, listed, number, percent
+from unstuck.analysis.words import join_words, number, percent, pluralize
 
 WEAK = 0.5
 """Rank correlation below which a rung says little about the end."""
@@ -14,7 +14,7 @@ WEAK = 0.5
 
 def pruning_blocks(sweep: Sweep) -> list[Block]:
     """Return report blocks on early stopping: budget saved, rungs, and how well rungs predict the end."""
-    found = pruning_of(sweep)
+    found = measure_pruning(sweep)
     if found is None:
         return []
     text = (
@@ -72,7 +72,7 @@ def _chance(trials: int) -> float:
 def _risk(sweep: Sweep, found: Pruning) -> str:
     """Describe the risk that good trials were stopped: only spared trials tell, since stopped ones never finished."""
     among = " (the control among them)" if sweep.control in found.spared else ""
-    who = f"{counted(len(found.spared), 'spared trial')}{among}"
+    who = f"{pluralize(len(found.spared), 'spared trial')}{among}"
     facts = f"Of {who} that completed, {_would_stop(found)}"
     if len(found.spared) < LEAST:
         return (
@@ -103,7 +103,7 @@ def _would_stop(found: Pruning) -> str:
     if not found.doomed:
         return "none would have been stopped"
     places = [f"trial {trial.number} ended {_place(place)} of {found.finals}" for trial, place in found.doomed]
-    return f"{len(found.doomed)} would have been stopped: {listed(places)}"
+    return f"{len(found.doomed)} would have been stopped: {join_words(places)}"
 
 
 def _place(place: int) -> str:

@@ -3,13 +3,19 @@
 from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis
-from unstuck.analysis.diagnosis.signals import setting_text
+from unstuck.analysis.diagnosis.signals import format_setting
 from unstuck.analysis.document import Bullets, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
-from unstuck.analysis.report.diagnosis import limits, next_steps, unknown, works, wrong
-from unstuck.analysis.report.figures import figures_of
-from unstuck.analysis.report.verdict import verdict
-from unstuck.analysis.words import counted
+from unstuck.analysis.report.diagnosis import (
+    fault_blocks,
+    fine_blocks,
+    limit_blocks,
+    missing_metric_blocks,
+    next_step_blocks,
+)
+from unstuck.analysis.report.figures import make_figures
+from unstuck.analysis.report.verdict import state_verdict
+from unstuck.analysis.words import pluralize
 from unstuck.records.names import OUTCOME_TAG, REASON_TAG
 
 
@@ -26,18 +32,18 @@ def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
         if OUTCOME_TAG in history.tags
         else ""
     )
-    source = f"Read from {history.source}, {counted(history.last_iteration, 'iteration')}.{ended}"
+    source = f"Read from {history.source}, {pluralize(history.last_iteration, 'iteration')}.{ended}"
     blocks: list[Block] = [
-        Paragraph(verdict(diagnosis), lead=True),
+        Paragraph(state_verdict(diagnosis), lead=True),
         Paragraph(source),
         *([Bullets(history.remarks)] if history.remarks else []),
         Heading("How it went"),
-        *figures_of(diagnosis.signals),
-        *wrong(diagnosis),
-        *limits(diagnosis),
-        *works(diagnosis),
-        *unknown(diagnosis),
-        *next_steps(diagnosis, folder),
+        *make_figures(diagnosis.signals),
+        *fault_blocks(diagnosis),
+        *limit_blocks(diagnosis),
+        *fine_blocks(diagnosis),
+        *missing_metric_blocks(diagnosis),
+        *next_step_blocks(diagnosis, folder),
         *_settings(diagnosis),
     ]
     return Document(f"Report of {history.name}", tuple(blocks))
@@ -46,7 +52,7 @@ def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
 def _settings(diagnosis: Diagnosis) -> list[Block]:
     history = diagnosis.signals.history
     rows = tuple(
-        (f"`{path}`", setting_text(value), history.comments.get(path, ""))
+        (f"`{path}`", format_setting(value), history.comments.get(path, ""))
         for path, value in sorted(history.settings.items())
         if path.partition(".")[0] in ("ppo", "env", "data")
     )

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis
-from unstuck.analysis.diagnosis.rewards import rewards_of
-from unstuck.analysis.diagnosis.rules.value_floor import beside_the_floor
+from unstuck.analysis.diagnosis.rewards import compute_rewards
+from unstuck.analysis.diagnosis.rules.value_floor import describe_loss_and_floor
 from unstuck.analysis.document import Bullets, Figure, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
-from unstuck.analysis.floor import explainable
-from unstuck.analysis.plots.settings import Axis, Bar, bars, parallel, scatter
-from unstuck.analysis.report.figures import figure
+from unstuck.analysis.floor import compute_explainable_share
+from unstuck.analysis.plots.settings import Axis, Bar, plot_bars, plot_parallel, plot_scatter
+from unstuck.analysis.report.figures import make_figure
 from unstuck.analysis.sweep.importance import DASHBOARD_SHARE, PER_SETTING, TOP_SHARE, Importance
-from unstuck.analysis.sweep.interactions import interactions
+from unstuck.analysis.sweep.interactions import compute_interactions
 from unstuck.analysis.sweep.judgements import FILE
 from unstuck.analysis.sweep.trials import Sweep, Trial
-from unstuck.analysis.words import counted, number, percent
+from unstuck.analysis.words import number, percent, pluralize
 from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
 
@@ -31,16 +31,16 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
             (
                 f"`{path}`",
                 _range(sweep, path),
-                value_text(sweep.settings.get(path)),
-                value_text(best.values.get(path)) if best else "",
+                format_value(sweep.settings.get(path)),
+                format_value(best.values.get(path)) if best else "",
             )
         )
     blocks: list[Block] = [Table("", ("setting", "range", "control", "best trial"), tuple(rows))]
     setting = sweep.settings.get
     seconds = sum(trial.seconds for trial in sweep.trials)
-    seeds = counted(int(setting("sweep.seeds", 1)), "seed")
+    seeds = pluralize(int(setting("sweep.seeds", 1)), "seed")
     items = [
-        f"{counted(len(sweep.feasible), 'trial')} of {seeds}, {sweep.axis.describe_length(sweep.length)} "
+        f"{pluralize(len(sweep.feasible), 'trial')} of {seeds}, {sweep.axis.describe_length(sweep.length)} "
         f"each unless stopped; sampler {setting('sampler.name')}, scheduler {setting('scheduler.name')}.",
         f"Environment {setting('env.id')}"
         + (
@@ -61,12 +61,12 @@ def _range(sweep: Sweep, path: str) -> str:
     prefix = f"{_SPACE}{path}."
     kinds = {name.removeprefix(prefix): value for name, value in sweep.settings.items() if name.startswith(prefix)}
     if kinds:
-        return ", ".join(f"{kind} {value_text(value)}" for kind, value in kinds.items())
-    values = list(dict.fromkeys(value_text(trial.values.get(path)) for trial in sweep.trials if path in trial.values))
+        return ", ".join(f"{kind} {format_value(value)}" for kind, value in kinds.items())
+    values = list(dict.fromkeys(format_value(trial.values.get(path)) for trial in sweep.trials if path in trial.values))
     return f"the values {', '.join(values[:8])}"
 
 
-def what_matters(found: Sequence[Importance]) -> str:
+def describe_main_setting(found: Sequence[Importance]) -> str:
     """Return a phrase on the most important setting by PED-ANOVA, or that no setting clearly stands out.
 
     A setting stands out if its interval lies above all others'.
@@ -81,16 +81,16 @@ def what_matters(found: Sequence[Importance]) -> str:
         return ""
     first, *rest = found
     if first.ped_range[0] > max(other.ped_range[1] for other in rest):
-        return f"what sets good trials apart is {short(first.path)}"
+        return f"what sets good trials apart is {shorten_path(first.path)}"
     words = (
-        f"no single setting clearly stands out: {short(first.path)} comes first with {percent(first.ped_anova)} of the "
-        f"importance, but {_percents(first.ped_range)} over resampled trials"
+        f"no single setting clearly stands out: {shorten_path(first.path)} comes first with {percent(first.ped_anova)} "
+        f"of the importance, but {_percents(first.ped_range)} over resampled trials"
     )
     other = max(found, key=lambda one: one.fanova)
-    return words if other is first else f"{words}, and by fANOVA {short(other.path)} does"
+    return words if other is first else f"{words}, and by fANOVA {shorten_path(other.path)} does"
 
 
-def beside_the_dashboard(sweep: Sweep, shown: Mapping[str, float], about: str, trials: int) -> str:
+def explain_dashboard_differences(sweep: Sweep, shown: Mapping[str, float], about: str, trials: int) -> str:
     """Return a text on why the importances on Optuna's dashboard differ from the report's.
 
     Args:
@@ -105,7 +105,7 @@ def beside_the_dashboard(sweep: Sweep, shown: Mapping[str, float], about: str, t
     if not shown:
         return ""
     completed = len(sweep.ranked(Outcome.COMPLETED))
-    told = ", ".join(f"{short(path)} {share:.2f}" for path, share in shown.items())
+    told = ", ".join(f"{shorten_path(path)} {share:.2f}" for path, share in shown.items())
     words = (
         f"Optuna's dashboard shows other importances: {told}. It takes PED-ANOVA as well, but of "
         f"{_best_of(DASHBOARD_SHARE, completed, 'completed trial')}, and says nothing of how sure it is."
@@ -120,7 +120,7 @@ def beside_the_dashboard(sweep: Sweep, shown: Mapping[str, float], about: str, t
 
 def _best_of(share: float, trials: int, noun: str) -> str:
     """Describe the trials that PED-ANOVA sets apart from all trials."""
-    return f"the best {math.ceil(share * trials)} of {counted(trials, noun)}"
+    return f"the best {math.ceil(share * trials)} of {pluralize(trials, noun)}"
 
 
 def importance_blocks(
@@ -139,13 +139,13 @@ def importance_blocks(
     if not found:
         blocks.append(Paragraph("Too few trials, or too few different settings, to say which setting matters."))
         return [*blocks, *([Paragraph(elsewhere)] if elsewhere else [])]
-    if told := what_matters(found):
+    if told := describe_main_setting(found):
         blocks.append(Paragraph(f"{told[0].upper()}{told[1:]}."))
     least = PER_SETTING * len(found)
     if trials < least:
         blocks.append(
             Paragraph(
-                f"Warning: {counted(trials, 'trial')} for {counted(len(found), 'setting')} are too few (at least "
+                f"Warning: {pluralize(trials, 'trial')} for {pluralize(len(found), 'setting')} are too few (at least "
                 f"{least} are needed to tell importances apart); take order and intervals as a hint."
             )
         )
@@ -160,7 +160,7 @@ def importance_blocks(
         for one in found
     )
     header = ("setting", "PED-ANOVA", "middle 80 %", "fANOVA", "middle 80 %")
-    caption = f"Shares of importance for {about}, over {counted(trials, 'trial')}; ranges over resampled trials"
+    caption = f"Shares of importance for {about}, over {pluralize(trials, 'trial')}; ranges over resampled trials"
     return [
         *blocks,
         _bars(sweep, found),
@@ -181,13 +181,13 @@ def _percents(ends: tuple[float, float]) -> str:
 
 def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
     rows = [
-        (short(one.path), [Bar(one.ped_anova, *one.ped_range, 0), Bar(one.fanova, *one.fanova_range, 1)])
+        (shorten_path(one.path), [Bar(one.ped_anova, *one.ped_range, 0), Bar(one.fanova, *one.fanova_range, 1)])
         for one in found
     ]
-    canvas = bars(rows, ("PED-ANOVA", "fANOVA"), "share of importance")
-    told = "; ".join(f"{short(one.path)} {percent(one.ped_anova)} and {percent(one.fanova)}" for one in found)
+    canvas = plot_bars(rows, ("PED-ANOVA", "fANOVA"), "share of importance")
+    told = "; ".join(f"{shorten_path(one.path)} {percent(one.ped_anova)} and {percent(one.fanova)}" for one in found)
     caption = "Importance of the searched settings; whiskers span the middle 80 % over resampled trials"
-    return figure(f"{sweep.name}-importance", canvas, caption, f"PED-ANOVA and fANOVA: {told}")
+    return make_figure(f"{sweep.name}-importance", canvas, caption, f"PED-ANOVA and fANOVA: {told}")
 
 
 def _lines(sweep: Sweep) -> list[Block]:
@@ -196,17 +196,17 @@ def _lines(sweep: Sweep) -> list[Block]:
     paths = [path for path in sweep.searched if len({str(trial.values.get(path)) for trial in trials}) > 1]
     if len(trials) < 3 or not paths:
         return []
-    axes = [axis_of(sweep, path, trials) for path in paths]
+    axes = [make_axis(sweep, path, trials) for path in paths]
     scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
     axes.append(Axis(sweep.metric, [trial.value or 0.0 for trial in trials]))
     best = [trials.index(trial) for trial in sweep.ranked(Outcome.COMPLETED)[:3]]
-    canvas = parallel(axes, scores, best, [_tip(sweep, trial) for trial in trials])
+    canvas = plot_parallel(axes, scores, best, [_tip(sweep, trial) for trial in trials])
     names = ", ".join(str(trials[place].number) for place in best)
     caption = (
         f"All trials across their settings, the better the more solid; in colour the three best completed: {names}"
     )
     alt = "; ".join(_tip(sweep, trials[place]) for place in best)
-    return [figure(f"{sweep.name}-parallel", canvas, caption, alt)]
+    return [make_figure(f"{sweep.name}-parallel", canvas, caption, alt)]
 
 
 def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
@@ -215,67 +215,67 @@ def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
     paths = [one.path for one in found]
     if len(paths) < 2 or len(trials) < 5:
         return []
-    across, up = (axis_of(sweep, path, trials) for path in paths[:2])
+    across, up = (make_axis(sweep, path, trials) for path in paths[:2])
     scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
     best = [trials.index(trial) for trial in sweep.ranked(Outcome.COMPLETED)[:3]]
-    canvas = scatter(across, up, scores, best, [_tip(sweep, trial) for trial in trials])
+    canvas = plot_scatter(across, up, scores, best, [_tip(sweep, trial) for trial in trials])
     caption = (
         f"{across.name} against {up.name}: a dot a trial, the better the larger; in colour the three best completed"
     )
     blocks: list[Block] = [
-        figure(f"{sweep.name}-pair", canvas, caption, "; ".join(_tip(sweep, trials[place]) for place in best))
+        make_figure(f"{sweep.name}-pair", canvas, caption, "; ".join(_tip(sweep, trials[place]) for place in best))
     ]
-    pairs = interactions({path: axis_of(sweep, path, trials).values for path in paths[:5]}, scores)
+    pairs = compute_interactions({path: make_axis(sweep, path, trials).values for path in paths[:5]}, scores)
     if not pairs:
         blocks.append(
             Paragraph("Too few trials to tell whether pairs of settings do more together than by themselves.")
         )
     else:
-        rows = tuple((f"{short(a)} x {short(b)}", percent(max(0.0, gain), 1)) for a, b, gain in pairs[:5])
+        rows = tuple((f"{shorten_path(a)} x {shorten_path(b)}", percent(max(0.0, gain), 1)) for a, b, gain in pairs[:5])
         caption = "What pairs explain beyond their parts: variance of the objective's ranks, on trials left out"
         blocks.append(Table(caption, ("pair", "more explained"), rows, frozenset({1})))
     return blocks
 
 
-def axis_of(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
+def make_axis(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
     """Return the plot axis of a searched setting: numbers as they are, other values by position."""
     values = [trial.values.get(path) for trial in trials]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         numbers = [float(value) for value in values]  # type: ignore[arg-type]
         log = min(numbers) > 0 and max(numbers) > 30 * min(numbers)
-        return Axis(short(path), numbers, log)
-    names = tuple(sorted({value_text(value) for value in values}))
-    return Axis(short(path), [float(names.index(value_text(value))) for value in values], False, names)
+        return Axis(shorten_path(path), numbers, log)
+    names = tuple(sorted({format_value(value) for value in values}))
+    return Axis(shorten_path(path), [float(names.index(format_value(value))) for value in values], False, names)
 
 
 def _tip(sweep: Sweep, trial: Trial) -> str:
-    settings = ", ".join(f"{short(path)} {value_text(value)}" for path, value in trial.values.items())
+    settings = ", ".join(f"{shorten_path(path)} {format_value(value)}" for path, value in trial.values.items())
     return f"trial {trial.number}, {sweep.metric} {number(trial.value or 0.0)}: {settings}"
 
 
-def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple[str, str, str, str]]:
+def list_expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple[str, str, str, str]]:
     """Return table rows that set the expected beside the measured result, of control and best trial."""
     rows: list[tuple[str, str, str, str]] = []
     for trial, who in ((sweep.control, "control"), (sweep.best, "best trial")):
         if trial is None or trial.number not in diagnoses or (who == "best trial" and trial is sweep.control):
             continue
         run = diagnoses[trial.number].signals
-        floor, loss = run.late(metrics.VALUE_FLOOR), run.late(metrics.VALUE_LOSS)
-        gamma, gae_lambda = run.figure("ppo.gamma"), run.figure("ppo.gae_lambda")
+        floor, loss = run.select_last(metrics.VALUE_FLOOR), run.select_last(metrics.VALUE_LOSS)
+        gamma, gae_lambda = run.read_number("ppo.gamma"), run.read_number("ppo.gae_lambda")
         if run.steps_are_independent and run.returns_normalised and floor and loss and gamma is not None:
-            low = 1 - explainable(gamma, gae_lambda or 0.0)
+            low = 1 - compute_explainable_share(gamma, gae_lambda or 0.0)
             rows.append(
                 (
                     f"floor of the value loss, {who} ({trial.number})",
                     f"{number(low, 2)} to 1 at gamma {gamma:.3g} on independent flows",
-                    beside_the_floor(loss, floor),
+                    describe_loss_and_floor(loss, floor),
                     "analysis/floor.py; `train/value_floor`",
                 )
             )
         rewards, returns, flows = (
-            rewards_of(run),
-            run.late(metrics.EVAL_RETURN, 0.0),
-            run.figure("env.flows_per_episode"),
+            compute_rewards(run),
+            run.select_last(metrics.EVAL_RETURN, 0.0),
+            run.read_number("env.flows_per_episode"),
         )
         if rewards and returns and flows:
             rows.append(
@@ -298,18 +298,18 @@ def expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple
     return rows
 
 
-def short(path: str) -> str:
+def shorten_path(path: str) -> str:
     """Return the name of a setting without the group, such as `lr` for `ppo.lr`.
 
     Example:
-        >>> short("ppo.lr")
+        >>> shorten_path("ppo.lr")
         'lr'
     """
     return path.rpartition(".")[2]
 
 
-def value_text(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Format a setting's value as short text: floats to 3 digits, None as empty text."""
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(value_text(item) for item in value) + "]"
+        return "[" + ", ".join(format_value(item) for item in value) + "]"
     return "" if value is None else number(value, 3) if isinstance(value, float) else str(value)

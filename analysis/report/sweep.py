@@ -9,16 +9,16 @@ from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.document import Bullets, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.report import searched, sweep_figures
-from unstuck.analysis.report.diagnosis import limits, wrong
+from unstuck.analysis.report.diagnosis import fault_blocks, limit_blocks
 from unstuck.analysis.report.pruned import pruning_blocks
 from unstuck.analysis.report.sweep_next import next_blocks
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
-from unstuck.analysis.report.verdict import verdict
+from unstuck.analysis.report.verdict import state_verdict
 from unstuck.analysis.statistics import estimate_over_seeds
 from unstuck.analysis.sweep.importance import Importance
-from unstuck.analysis.sweep.judgements import moment, read_again
-from unstuck.analysis.sweep.trials import VALUE_AND_RUNG, Sweep, Trial, counts
-from unstuck.analysis.words import counted, give_or_take, listed, number, span
+from unstuck.analysis.sweep.judgements import format_time, warn_of_repeated_reading
+from unstuck.analysis.sweep.trials import VALUE_AND_RUNG, Sweep, Trial, count_outcomes
+from unstuck.analysis.words import format_range, format_uncertain, join_words, number, pluralize
 from unstuck.records.outcome import Outcome
 
 MOST_ROWS = 200
@@ -65,7 +65,7 @@ def sweep_document(found: Findings) -> Document:
         *_best(sweep),
         *pruning_blocks(sweep),
         *searched.importance_blocks(
-            sweep, found.importances, found.importance_at, found.importance_trials, elsewhere(found)
+            sweep, found.importances, found.importance_at, found.importance_trials, explain_other_importances(found)
         ),
         *_diagnosed(found),
         *_expected(found),
@@ -76,10 +76,10 @@ def sweep_document(found: Findings) -> Document:
     return Document(f"Report of the sweep {sweep.name}", tuple(blocks))
 
 
-def elsewhere(found: Findings) -> str:
+def explain_other_importances(found: Findings) -> str:
     """Return a text on why Optuna's dashboard shows other importances; empty if the dashboard shows none."""
     trials = found.importance_trials if found.importances else 0
-    return searched.beside_the_dashboard(found.sweep, found.dashboard, found.importance_at, trials)
+    return searched.explain_dashboard_differences(found.sweep, found.dashboard, found.importance_at, trials)
 
 
 def _works(found: Findings) -> list[Block]:
@@ -88,15 +88,17 @@ def _works(found: Findings) -> list[Block]:
     best, control = sweep.best, sweep.control
     for trial, who in ((best, "The best trial"), (control, "The control")):
         if trial and trial.number in found.diagnoses and not (trial is control and control is best):
-            items.append(f"{who}, {trial.number}: {verdict(found.diagnoses[trial.number])}")
-    ended = counts(sweep.trials)
+            items.append(f"{who}, {trial.number}: {state_verdict(found.diagnoses[trial.number])}")
+    ended = count_outcomes(sweep.trials)
     bad = [f"{ended[name]} {name}" for name in (Outcome.DIVERGED, Outcome.STUCK, Outcome.CRASHED) if name in ended]
     if bad:
-        items.append(f"Did not work: {listed(bad)} of {counted(len(sweep.feasible), 'trial')}{could_not_run(sweep)}.")
+        items.append(
+            f"Did not work: {join_words(bad)} of {pluralize(len(sweep.feasible), 'trial')}{describe_infeasible(sweep)}."
+        )
     return [Bullets(tuple(items))] if items else []
 
 
-def could_not_run(sweep: Sweep) -> str:
+def describe_infeasible(sweep: Sweep) -> str:
     """Return a phrase with the number of configurations that could not run; empty if there are none."""
     count = len(sweep.trials) - len(sweep.feasible)
     return f"; {count} more could not run and do not count" if count else ""
@@ -104,7 +106,7 @@ def could_not_run(sweep: Sweep) -> str:
 
 def _ended(sweep: Sweep) -> list[Block]:
     rows = []
-    for outcome, count in counts(sweep.trials).items():
+    for outcome, count in count_outcomes(sweep.trials).items():
         trials = [trial for trial in sweep.trials if (trial.outcome or "running") == outcome]
         reasons: dict[str, int] = {}
         for trial in trials:
@@ -126,7 +128,7 @@ def _ended(sweep: Sweep) -> list[Block]:
         )
     return [
         Table(
-            f"Outcomes of {counted(len(sweep.feasible), 'trial')}" + could_not_run(sweep),
+            f"Outcomes of {pluralize(len(sweep.feasible), 'trial')}" + describe_infeasible(sweep),
             ("outcome", "trials", "which", "most frequent reasons"),
             tuple(rows),
             frozenset({1}),
@@ -146,9 +148,9 @@ def _best(sweep: Sweep) -> list[Block]:
         rows.append(
             (
                 f"{trial.number}{' (control)' if trial is control else ''}",
-                give_or_take(trial.value or 0.0, estimate.spread if estimate else None),
-                span(trial.seeds) if len(trial.seeds) > 1 else "",
-                *(searched.value_text(trial.values.get(path)) for path in sweep.searched),
+                format_uncertain(trial.value or 0.0, estimate.spread if estimate else None),
+                format_range(trial.seeds) if len(trial.seeds) > 1 else "",
+                *(searched.format_value(trial.values.get(path)) for path in sweep.searched),
             )
         )
     seeds = len(top[0].seeds)
@@ -156,9 +158,9 @@ def _best(sweep: Sweep) -> list[Block]:
         "trial",
         _value(seeds),
         "seeds from to",
-        *(searched.short(path) for path in sweep.searched),
+        *(searched.shorten_path(path) for path in sweep.searched),
     )
-    caption = f"{sweep.metric}, mean over {counted(seeds, 'seed')} of the last evaluations, as the search saw it"
+    caption = f"{sweep.metric}, mean over {pluralize(seeds, 'seed')} of the last evaluations, as the search saw it"
     blocks: list[Block] = [Table(caption, header, tuple(rows), frozenset(range(1, len(header))))]
     blocks.append(
         Paragraph(
@@ -182,11 +184,11 @@ def _judged(sweep: Sweep) -> list[Block]:
         rows.append(
             (
                 f"trial {reading.trial}",
-                moment(reading),
+                format_time(reading),
                 str(len(reading.champion)),
                 number(reading.searched),
-                give_or_take(reading.estimate.mean, reading.estimate.spread),
-                give_or_take(control.mean, control.spread) if control else "",
+                format_uncertain(reading.estimate.mean, reading.estimate.spread),
+                format_uncertain(control.mean, control.spread) if control else "",
                 describe_difference(found) if found else "",
                 judge_difference(found, sweep.sign) if found else "",
             )
@@ -195,7 +197,7 @@ def _judged(sweep: Sweep) -> list[Block]:
     caption = f"{sweep.metric}, judged on fresh seeds by data that no trial saw"
     blocks: list[Block] = [Table(caption, header, tuple(rows), frozenset({2, 3, 4, 5}))]
     if len(readings) > 1:
-        blocks.append(Paragraph(read_again(sweep.judgements)))
+        blocks.append(Paragraph(warn_of_repeated_reading(sweep.judgements)))
     return blocks
 
 
@@ -214,23 +216,23 @@ def _diagnosed(found: Findings) -> list[Block]:
     outcomes = {trial.number: trial.outcome for trial in found.sweep.trials}
     rows = []
     for (title, kind), trials in sorted(seen.items(), key=lambda item: (_KINDS[item[0][1]], -len(item[1]))):
-        ended = counts([trial for trial in found.sweep.trials if trial.number in trials])
+        ended = count_outcomes([trial for trial in found.sweep.trials if trial.number in trials])
         which = ", ".join(map(str, trials[:12])) + ("..." if len(trials) > 12 else "")
         rows.append(
             (title, kind, str(len(trials)), which, ", ".join(f"{count} {name}" for name, count in ended.items()))
         )
     blocks: list[Block] = [Heading("Diagnosis")]
     if rows:
-        caption = f"What the rules found in {counted(len(found.diagnoses), 'trial')}"
+        caption = f"What the rules found in {pluralize(len(found.diagnoses), 'trial')}"
         blocks.append(
             Table(caption, ("finding", "kind", "trials", "which", "how these ended"), tuple(rows), frozenset({2}))
         )
     else:
-        blocks.append(Paragraph(f"None of the rules found anything in {counted(len(outcomes), 'trial')}."))
+        blocks.append(Paragraph(f"None of the rules found anything in {pluralize(len(outcomes), 'trial')}."))
     best = found.sweep.best
     if best and best.number in found.diagnoses:
         diagnosis = found.diagnoses[best.number]
-        inner = [*wrong(diagnosis), *limits(diagnosis)]
+        inner = [*fault_blocks(diagnosis), *limit_blocks(diagnosis)]
         if inner:
             blocks.append(Paragraph(f"Of the best trial, {best.number}:"))
             blocks += [block for block in inner if not isinstance(block, Heading) or block.level > 2]
@@ -242,7 +244,7 @@ _KINDS = {"fault": 0, "suspect": 1, "limit": 2}
 
 def _expected(found: Findings) -> list[Block]:
     """Compare the measured result with theory, or with a policy that has learned nothing."""
-    rows = searched.expectations(found.sweep, found.diagnoses)
+    rows = searched.list_expectations(found.sweep, found.diagnoses)
     if not rows:
         return []
     header = ("quantity", "expected", "measured", "where from")
@@ -256,7 +258,7 @@ def _all(sweep: Sweep) -> list[Block]:
         "ended",
         _value(max((len(trial.seeds) for trial in sweep.trials), default=0)),
         sweep.axis.units,
-        *(searched.short(path) for path in sweep.searched),
+        *(searched.shorten_path(path) for path in sweep.searched),
         "MLflow run",
     )
     numeric = frozenset(range(2, len(header) - 1))
@@ -281,8 +283,8 @@ def _row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
     return (
         str(trial.number),
         f"{trial.outcome or 'running'}{reason}",
-        "" if trial.value is None else give_or_take(trial.value, estimate.spread if estimate else None),
+        "" if trial.value is None else format_uncertain(trial.value, estimate.spread if estimate else None),
         str(trial.iterations),
-        *(searched.value_text(trial.values.get(path)) for path in sweep.searched),
+        *(searched.format_value(trial.values.get(path)) for path in sweep.searched),
         f"`{trial.run_id[:8]}`" if trial.run_id else "",
     )

@@ -7,10 +7,10 @@ from dataclasses import replace
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.document.blocks import Block
-from unstuck.analysis.plots.curves import Level, Line, Mark, curves
-from unstuck.analysis.report.figures import figure, line_of
+from unstuck.analysis.plots.curves import Level, Line, Mark, plot_curves
+from unstuck.analysis.report.figures import make_figure, make_line
 from unstuck.analysis.sweep.trials import Sweep, Trial
-from unstuck.analysis.words import counted, number
+from unstuck.analysis.words import number, pluralize
 from unstuck.records.axis import BATCH
 from unstuck.rl import metrics
 
@@ -30,10 +30,12 @@ def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block
         else:
             lines.append(Line(name, _points(trial), (), index))
     references: list[Level | Mark] = [*_trivial(sweep, diagnoses), *_rungs(sweep)]
-    canvas = curves(lines, sweep.metric, references, unit=sweep.axis.unit)
+    canvas = plot_curves(lines, sweep.metric, references, unit=sweep.axis.unit)
     last = "; ".join(f"trial {trial.number} ends at {number(trial.value or 0.0)}" for trial in chosen)
-    caption = f"{sweep.metric} of {counted(len(trials), 'trial')}; in colour the best and the control, with their seeds"
-    return [figure(f"{sweep.name}-curves", canvas, caption, last or caption)]
+    caption = (
+        f"{sweep.metric} of {pluralize(len(trials), 'trial')}; in colour the best and the control, with their seeds"
+    )
+    return [make_figure(f"{sweep.name}-curves", canvas, caption, last or caption)]
 
 
 def _points(trial: Trial) -> list[tuple[float, float]]:
@@ -43,8 +45,8 @@ def _points(trial: Trial) -> list[tuple[float, float]]:
 
 def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:
     """Make the line of the objective and seeds on the sweep's axis; a run's own history counts iterations."""
-    line = line_of(run, sweep.metric, name, index)
-    stride = math.prod(int(run.figure(path) or 1) for path in BATCH) if sweep.axis.in_env_steps else 1
+    line = make_line(run, sweep.metric, name, index)
+    stride = math.prod(int(run.read_number(path) or 1) for path in BATCH) if sweep.axis.in_env_steps else 1
     points = [(step * stride, value) for step, value in line.points]
     return replace(line, points=points, band=[(step * stride, low, high) for step, low, high in line.band])
 

@@ -7,7 +7,7 @@ from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.document import Commands, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words
-from unstuck.analysis.report.arms import arms_of, change_text, command, quote_command, recorded_words
+from unstuck.analysis.report.arms import describe_change, list_arms, make_arms_command, quote_command, recorded_words
 from unstuck.analysis.report.diagnosis import own_sweep_blocks
 from unstuck.analysis.sweep.trials import Sweep
 from unstuck.records.outcome import Outcome
@@ -49,12 +49,12 @@ def _arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> lis
     if trial is None or trial.number not in diagnoses:
         return []
     diagnosis = diagnoses[trial.number]
-    arms = arms_of(diagnosis)
-    words = command(diagnosis.signals.history, arms, folder)
+    arms = list_arms(diagnosis)
+    words = make_arms_command(diagnosis.signals.history, arms, folder)
     apart = own_sweep_blocks(diagnosis, arms, folder)
     if not words and not apart:
         return []
-    rows = tuple((change_text(arm.change), arm.why, arm.watch) for arm in arms)
+    rows = tuple((describe_change(arm.change), arm.why, arm.watch) for arm in arms)
     return [
         Paragraph(f"Try what the diagnosis of trial {trial.number} proposes, each arm beside that trial unchanged:"),
         Table("", ("change", "why", "watch for"), rows),

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from unstuck.analysis.comparison import describe_difference, describe_lead, judge_difference, remedy
-from unstuck.analysis.report.searched import what_matters
-from unstuck.analysis.statistics import difference
+from unstuck.analysis.comparison import advise_more_seeds, describe_difference, describe_lead, judge_difference
+from unstuck.analysis.report.searched import describe_main_setting
+from unstuck.analysis.statistics import compute_difference
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.analysis.sweep.judgements import Judgement
-from unstuck.analysis.sweep.trials import Sweep, Trial, counts
-from unstuck.analysis.words import counted, give_or_take, listed, number
+from unstuck.analysis.sweep.trials import Sweep, Trial, count_outcomes
+from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.records.outcome import Outcome
 
 
@@ -16,21 +16,21 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
     """Return the first sentence of a sweep's report: best trial, lead over the control, key setting."""
     best = sweep.best
     if best is None:
-        ended = listed([f"{count} {outcome}" for outcome, count in counts(sweep.trials).items()])
+        ended = join_words([f"{count} {outcome}" for outcome, count in count_outcomes(sweep.trials).items()])
         return f"No trial completed, so there is no best one: {ended or 'none was started'}."
-    told = what_matters(importances)
+    told = describe_main_setting(importances)
     matters = f"; {told}" if told else ""
     if reading := sweep.judgement:
-        return f"{judgement_text(sweep, reading)}{_often(sweep)}{matters}."
-    words = f"Trial {best.number} is the best of {counted(len(sweep.feasible), 'trial')}: {sweep.metric} "
-    words += give_or_take(best.value or 0.0, best.estimate.spread if best.estimate else None)
-    words += f" over {counted(len(best.seeds), 'seed')}, as the search saw it"
+        return f"{describe_judgement(sweep, reading)}{_often(sweep)}{matters}."
+    words = f"Trial {best.number} is the best of {pluralize(len(sweep.feasible), 'trial')}: {sweep.metric} "
+    words += format_uncertain(best.value or 0.0, best.estimate.spread if best.estimate else None)
+    words += f" over {pluralize(len(best.seeds), 'seed')}, as the search saw it"
     return f"{words}{_against_control(sweep, best)}{_others(sweep, best)}{matters}."
 
 
-def judgement_text(sweep: Sweep, reading: Judgement) -> str:
+def describe_judgement(sweep: Sweep, reading: Judgement) -> str:
     """Return a phrase on a trial's result on fresh seeds: verdict, value, difference from the control."""
-    on = f"{sweep.metric} {number(reading.estimate.mean)} on {counted(len(reading.champion), 'fresh seed')}"
+    on = f"{sweep.metric} {number(reading.estimate.mean)} on {pluralize(len(reading.champion), 'fresh seed')}"
     found = sweep.judgements.difference(reading)
     if found is None:
         own = sweep.control is not None and reading.trial == sweep.control.number
@@ -38,7 +38,7 @@ def judgement_text(sweep: Sweep, reading: Judgement) -> str:
         return f"Trial {reading.trial}: {on} and unseen data; {beside}"
     verdict, lead = judge_difference(found, sweep.sign), describe_difference(found)
     text = f"Trial {reading.trial} {verdict}: {on} and unseen data, {lead} against the control"
-    return f"{text}; {more}" if (more := remedy(found)) else text
+    return f"{text}; {more}" if (more := advise_more_seeds(found)) else text
 
 
 def _often(sweep: Sweep) -> str:
@@ -57,15 +57,15 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
         return f"; no verdict against the control, which did not run to its end ({ended})"
     if not control.seeds or not best.seeds:
         return ""
-    return f"; {describe_lead(difference(best.seeds, control.seeds, choices(sweep)))}"
+    return f"; {describe_lead(compute_difference(best.seeds, control.seeds, count_choices(sweep)))}"
 
 
-def choices(sweep: Sweep) -> int:
+def count_choices(sweep: Sweep) -> int:
     """Return the number of trials that the best one was chosen from: stopped ones included, control left out."""
     return max(1, len(sweep.ranked()) - 1)
 
 
 def _others(sweep: Sweep, best: Trial) -> str:
     """Describe the trials judged on fresh seeds when the present best has not been judged."""
-    texts = [judgement_text(sweep, reading) for reading in sweep.judgements.distinct]
+    texts = [describe_judgement(sweep, reading) for reading in sweep.judgements.distinct]
     return f"; trial {best.number} has not been judged, others have: {'; '.join(texts)}" if texts else ""

@@ -35,11 +35,11 @@ def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folde
     Raises:
         AnalysisError: There is no such sweep, or the report cannot be written.
     """
-    document = sweep_document(findings_of(name, stores, optuna_url))
+    document = sweep_document(gather_findings(name, stores, optuna_url))
     return write_document(document, folder or stores.folder / name / "report", "report")
 
 
-def findings_of(
+def gather_findings(
     name: str, stores: Stores, optuna_url: str | None = None, diagnoses: Mapping[int, Diagnosis] | None = None
 ) -> Findings:
     """Read ledger and MLflow; return the data for a sweep's report.
@@ -52,7 +52,7 @@ def findings_of(
     """
     sweep = read_sweep(name, stores.folder, optuna_url)
     completed = sweep.ranked(Outcome.COMPLETED)
-    values, about = values_of(sweep)
+    values, about = choose_values(sweep)
     trials = {trial.number: trial for trial in sweep.trials}
     chosen = [trials[number] for number in values]
     ranges = distributions(name, stores.folder, optuna_url)
@@ -62,7 +62,7 @@ def findings_of(
     return Findings(sweep, diagnoses, shares, about, len(chosen), dashboard, stores.folder)
 
 
-def values_of(sweep: Sweep) -> tuple[dict[int, float], str]:
+def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
     """Return the values of trials that importances explain (final ones, or at a rung), and a description.
 
     Final values are ordered, the best first.

@@ -10,7 +10,9 @@ PER_TERM = 3
 """Trials for each term of the model below which nothing is said."""
 
 
-def interactions(settings: Mapping[str, Sequence[float]], scores: Sequence[float]) -> list[tuple[str, str, float]]:
+def compute_interactions(
+    settings: Mapping[str, Sequence[float]], scores: Sequence[float]
+) -> list[tuple[str, str, float]]:
     """Return pairs of settings with the variance that the pair explains beyond both alone, largest first.
 
     Settings and scores are taken by rank, since objectives are skewed and ranges span orders of magnitude. A quadratic

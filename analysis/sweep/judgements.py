@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.statistics import Difference, Estimate, difference, estimate_over_seeds
-from unstuck.analysis.words import listed
+from unstuck.analysis.statistics import Difference, Estimate, compute_difference, estimate_over_seeds
+from unstuck.analysis.words import join_words
 from unstuck.records.files import replace_text
 
 FILE = "champions.json"
@@ -91,7 +91,7 @@ class Judgements:
 
     def difference(self, reading: Judgement) -> Difference | None:
         """Compute a trial minus the control, for all judged trials at once; None where the reading has no control."""
-        return difference(reading.champion, reading.control, self.comparisons) if reading.control else None
+        return compute_difference(reading.champion, reading.control, self.comparisons) if reading.control else None
 
     @property
     def comparisons(self) -> int:
@@ -126,12 +126,12 @@ def add_judgement(report: Path, judgement: Judgement) -> Judgements:
     return read_judgements(report)
 
 
-def read_again(judgements: Judgements) -> str:
+def warn_of_repeated_reading(judgements: Judgements) -> str:
     """Return a warning that the test part was read more than once; an empty text for a single reading."""
     count, kinds = len(judgements.readings), len(judgements.distinct)
     if count < 2:
         return ""
-    trials = listed([str(trial) for trial in dict.fromkeys(reading.trial for reading in judgements.readings)])
+    trials = join_words([str(trial) for trial in dict.fromkeys(reading.trial for reading in judgements.readings)])
     if kinds == 1:
         why = "it was the same trial each time, so to look until an interval suits is no test"
     else:
@@ -139,7 +139,7 @@ def read_again(judgements: Judgements) -> str:
     return f"The test part has been read {count} times, for trial{'' if kinds == 1 else 's'} {trials}: {why}."
 
 
-def moment(judgement: Judgement) -> str:
+def format_time(judgement: Judgement) -> str:
     """Format the time of a judgement as `YYYY-MM-DD HH:MM`; return `not recorded` without a time."""
     return f"{datetime.fromisoformat(judgement.at):%Y-%m-%d %H:%M}" if judgement.at else "not recorded"
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unstuck.analysis.statistics import rank_correlation
+from unstuck.analysis.statistics import compute_rank_correlation
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.records.outcome import Outcome
 from unstuck.records.rungs import RungEntry
@@ -73,7 +73,7 @@ class Pruning:
         return 1 - self.done / self.planned if self.planned else 0.0
 
 
-def pruning_of(sweep: Sweep) -> Pruning | None:
+def measure_pruning(sweep: Sweep) -> Pruning | None:
     """Return the numbers on a sweep's early stopping; None if there were no rungs and no stopped trials."""
     trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, Outcome.COMPLETED)]
     rungs = tuple(_rungs(sweep))
@@ -123,4 +123,6 @@ def _stopped_at(pruned: Trial) -> int:
 def _correlation(judged: list[tuple[Trial, RungEntry]]) -> float:
     early = [entry.value for _, entry in judged]
     final = [trial.value or 0.0 for trial, _ in judged]
-    return rank_correlation(early, final) if len(judged) >= LEAST and all(map(math.isfinite, early)) else math.nan
+    return (
+        compute_rank_correlation(early, final) if len(judged) >= LEAST and all(map(math.isfinite, early)) else math.nan
+    )

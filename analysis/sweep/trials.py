@@ -157,7 +157,7 @@ def are_equal_settings(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def counts(trials: Sequence[Trial]) -> dict[str, int]:
+def count_outcomes(trials: Sequence[Trial]) -> dict[str, int]:
     """Return the number of trials by outcome, the most frequent outcome first."""
     found: dict[str, int] = {}
     for trial in trials:

@@ -62,7 +62,7 @@ def verdict(run: Run, whole: bool) -> Verdict:
 def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
     """Return names of the rules that find a fault in a run's history up to an iteration, the top-ranked rule first."""
     history = replace(run.history, table=run.history.table.loc[:iteration])
-    return tuple(one.rule.name for one in diagnose(history).findings_of(Kind.FAULT))
+    return tuple(one.rule.name for one in diagnose(history).select_findings(Kind.FAULT))
 
 
 def verdicts(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from unstuck.analysis.statistics import Interval, paired_difference
+from unstuck.analysis.statistics import Interval, compute_paired_difference
 
 Values = npt.NDArray[np.float64]
 
@@ -31,7 +31,7 @@ def spread(values: npt.ArrayLike, digits: int = 3) -> str:
 
 def difference(ours: Values, theirs: Values, digits: int = 3) -> str:
     """Format the mean difference of paired seeds with the 95 % interval, such as `+0.100 (+0.050 to +0.150)`."""
-    found = paired_difference(ours.tolist(), theirs.tolist())
+    found = compute_paired_difference(ours.tolist(), theirs.tolist())
     ends = found.interval
     told = f"{ends.low:+.{digits}f} to {ends.high:+.{digits}f}" if isinstance(ends, Interval) else ends
     return f"{found.mean:+.{digits}f} ({told})"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck.rl.errors import DataError
-from unstuck.rl.wording import near
+from unstuck.rl.wording import find_near
 
 DELIMITERS = (",", ";", "\t", "|")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -67,7 +67,7 @@ def suggest(wanted: str, names: Iterable[str]) -> str:
         "did you mean 'label'? there are 'duration', 'label'"
     """
     listed = list(names)
-    meant = near(wanted, listed, 0.6)
+    meant = find_near(wanted, listed, 0.6)
     question = "" if meant is None else f"did you mean {meant!r}? "
     more = ", ..." if len(listed) > LISTED else ""
     return f"{question}there are {', '.join(repr(name) for name in listed[:LISTED])}{more}"

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from unstuck.rl.config import DataConfig
 from unstuck.rl.data.encode import Feature
 from unstuck.rl.data.raw import RawFlows
-from unstuck.rl.wording import counted
+from unstuck.rl.wording import pluralize
 
 LISTED = 5  # columns that the line names at most, for each reason
 WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which it is said
@@ -52,8 +52,8 @@ class LoadReport:
         of = f" of {self.rows:,}" if self.rows != self.flows else ""
         text = f"Data: {self.flows:,}{of} flows ({self.source}), {self.threats:,} of them threats: "
         columns = [(self.numbers, "number"), (self.names, "name")]
-        text += " and ".join(counted(count, noun) for count, noun in columns if count)
-        text += f" ({counted(self.features, 'feature')})"
+        text += " and ".join(pluralize(count, noun) for count, noun in columns if count)
+        text += f" ({pluralize(self.features, 'feature')})"
         if self.left_out:
             reasons = (f"{len(names)} {reason} ({_list(names)})" for reason, names in self.left_out.items())
             text += f"; left out: {', '.join(reasons)}"

@@ -15,7 +15,7 @@ from unstuck.rl.envs.cartpole import CartPoleVector
 from unstuck.rl.envs.lanes import LaneVectorEnv
 from unstuck.rl.envs.spaces import Actions, flatten_observations, lane_actions
 from unstuck.rl.errors import ConfigError
-from unstuck.rl.wording import nearest
+from unstuck.rl.wording import find_nearest
 
 
 def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":
@@ -43,7 +43,7 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
     try:
         env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
-        meant = nearest(env_id, gymnasium.registry)
+        meant = find_nearest(env_id, gymnasium.registry)
         raise ConfigError(
             f"env.id must be a registered Gymnasium id, got {env_id!r}; the nearest is {meant}"
         ) from error

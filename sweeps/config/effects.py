@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from unstuck.analysis.overrides import literal
+from unstuck.analysis.overrides import format_literal
 from unstuck.records.errors import SweepError
 from unstuck.rl.config import TRIAGE
 from unstuck.sweeps.config.settings import SweepConfig
@@ -151,4 +151,4 @@ def format_value(value: Any) -> str:
         >>> format_value(None), format_value(True), format_value((64, 64))
         ('null', 'true', '[64, 64]')
     """
-    return literal(value, ", ")
+    return format_literal(value, ", ")

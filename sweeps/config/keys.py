@@ -58,9 +58,9 @@ def nearest_setting(key: str) -> str:
 
     A matching last part counts as much as the whole.
     """
-    from unstuck.analysis.history.names import our_setting  # late: it brings pandas
+    from unstuck.analysis.history.names import find_our_setting  # late: it brings pandas
 
-    named = our_setting(key.rpartition(".")[2])
+    named = find_our_setting(key.rpartition(".")[2])
     if named in settings():
         return str(named)
 

@@ -14,7 +14,7 @@ from unstuck.records.reference import SweepReference
 from unstuck.records.urls import LEDGER_FILE, MLFLOW_FILE, find_ledger_url, find_mlflow_url
 from unstuck.rl.config import MODULE_AND_ID, OTHER_SOURCES, DataConfig, EnvConfig, PPOConfig, one_of, require
 from unstuck.rl.metrics import EVAL, EVAL_RETURN
-from unstuck.rl.wording import near
+from unstuck.rl.wording import find_near
 
 OTHER_SOURCES.append(partial(extensions.other_names, extensions.DATA_SOURCES))  # `rl` imports no room of ours
 
@@ -80,7 +80,7 @@ def metric_meant(name: str) -> str:
     """
     if "reward" in name or "return" in name:
         return EVAL_RETURN
-    return near(f"eval/{name.rpartition('/')[2]}", EVAL, 0.75) or EVAL[0]
+    return find_near(f"eval/{name.rpartition('/')[2]}", EVAL, 0.75) or EVAL[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,15 +106,15 @@ def make_history(
 def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
     """Convert a full diagnosis to a `TrialDiagnosis`: title and headline of the first finding, and notes to record."""
     from unstuck.analysis.diagnosis.finding import Kind
-    from unstuck.analysis.report.verdict import lower
+    from unstuck.analysis.report.verdict import lower_first_letter
 
-    found = diagnosis.findings_of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
+    found = diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
     if not found:
         return _NOTHING
     first = found[0]
     headline = first.finding.headline
     names = ", ".join(_name_finding(ranked) for ranked in found)
-    title = lower(first.rule.title) + ("?" if first.finding.kind is Kind.SUSPECT else "")
+    title = lower_first_letter(first.rule.title) + ("?" if first.finding.kind is Kind.SUSPECT else "")
     return TrialDiagnosis(title, headline, {DIAGNOSIS: f"{first.finding.kind}: {headline}", FINDINGS: names})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unstuck.analysis.words import counted
+from unstuck.analysis.words import pluralize
 from unstuck.records.errors import SweepError
 from unstuck.records.files import config_file
 from unstuck.records.ledger import Ledger
@@ -124,8 +124,8 @@ def _explain_ignored(had: Sequence[Raw], has: Sequence[Raw]) -> list[str]:
     if gone:
         is_no_longer = "is no longer" if len(gone) == 1 else "are no longer"
         said.append(
-            f"{counted(len(gone), 'point')} {is_no_longer} in sampler.points: that has no effect, since what was given "
-            "before stays on record, tried or to be tried"
+            f"{pluralize(len(gone), 'point')} {is_no_longer} in sampler.points: that has no effect, since what was "
+            "given before stays on record, tried or to be tried"
         )
     if [point for point in had if point in has] != [point for point in has if point in had]:
         said.append(
@@ -136,4 +136,4 @@ def _explain_ignored(had: Sequence[Raw], has: Sequence[Raw]) -> list[str]:
 
 
 def _count_new(count: int) -> str:
-    return f"{counted(count, 'new point')} {'is' if count == 1 else 'are'}"
+    return f"{pluralize(count, 'new point')} {'is' if count == 1 else 'are'}"

@@ -11,7 +11,7 @@ from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import FlowData
 from unstuck.rl.envs import make_vec
 from unstuck.rl.machine import require_machine
-from unstuck.rl.wording import nearest
+from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.effects import Idle, refuse_idle
 from unstuck.sweeps.config.flows import load_data, name_flows
 from unstuck.sweeps.config.identity import adopt_recorded_id
@@ -94,7 +94,7 @@ def _check_metric(config: SweepConfig) -> None:
     if metric not in known:
         raise SweepError(
             f"sweep.metric must be one that {config.env.id} is evaluated by ({', '.join(known)}), got {metric!r}; "
-            f"write sweep.metric={nearest(metric, known)}"
+            f"write sweep.metric={find_nearest(metric, known)}"
         )
     sensible = "min" if metric in metrics.ERRORS else "max"
     if mode != sensible and config.format > 1:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console
-from unstuck.analysis.words import counted
+from unstuck.analysis.words import pluralize
 from unstuck.records.errors import LedgerError, StartupError, SweepError
 from unstuck.records.outcome import Outcome
 from unstuck.records.provenance import provenance
@@ -95,7 +95,7 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
     for line in describe_data(prepared.data):
         print_text(line, console)
     num_trials, granted = plan.num_trials, prepared.granted
-    size = f"{counted(num_trials, 'trial')} x {counted(config.sweep.seeds, 'seed')}, {prepared.slots} at a time"
+    size = f"{pluralize(num_trials, 'trial')} x {pluralize(config.sweep.seeds, 'seed')}, {prepared.slots} at a time"
     size += f" on {granted}" if granted.limit else ""
     console.print(f"Sweep {config.sweep.name}: {size}", highlight=False)
     for difference in differences:

@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from unstuck.analysis.overrides import literal, point
+from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words, tool
 from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
-from unstuck.analysis.words import counted
+from unstuck.analysis.words import pluralize
 from unstuck.records.axis import BATCH
 from unstuck.records.ledger import Entry, best
 from unstuck.records.mlflow.connection import NO_TELEMETRY
@@ -126,7 +126,9 @@ def _find_commonest(words: Sequence[str]) -> str:
 
 def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
     """Return a table of the 10 best trials by value, with settings and outcome; completed trials stand above others."""
-    table = Table(title=f"{config.sweep.name}: {config.sweep.metric}, mean over {counted(config.sweep.seeds, 'seed')}")
+    table = Table(
+        title=f"{config.sweep.name}: {config.sweep.metric}, mean over {pluralize(config.sweep.seeds, 'seed')}"
+    )
     is_spread = config.sweep.seeds > 1
     for name in ("trial", "value", "± seeds") if is_spread else ("trial", "value"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -166,7 +168,7 @@ def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry
         for before, word in zip(("", *command), command, strict=False)
         if _is_option(before) or _is_kept(word, left_out)
     ]
-    values = [f"{path}={literal(value)}" for path, value in entry.values.items()]
+    values = [f"{path}={format_literal(value)}" for path, value in entry.values.items()]
     if in_env_steps:
         values = []
     return [
@@ -174,7 +176,7 @@ def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry
         *kept,
         # Values, not groups: a value set in an experiment would win over the choice of a group.
         "sampler.name=points",
-        f"sampler.points=[{point(entry.values if in_env_steps else {})}]",
+        f"sampler.points=[{format_point(entry.values if in_env_steps else {})}]",
         "scheduler.name=none",
         "health.enabled=false",
         "sweep.num_trials=null",

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from unstuck.records.errors import SweepError
-from unstuck.rl.wording import nearest
+from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.keys import GROUPS, convert_value, nearest_setting, settings
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.settings import SweepConfig
@@ -151,7 +151,7 @@ def _parse_kind(path: str, leaf: Any) -> Kind:
     leaf = leaf or {}
     for name in leaf:
         if name not in KINDS:
-            close = _ALIKE.get(str(name)) or nearest(str(name), KINDS)
+            close = _ALIKE.get(str(name)) or find_nearest(str(name), KINDS)
             listed = ", ".join(KINDS)
             raise SweepError(f"{where} has the unknown kind {name}; did you mean {close}? There are: {listed}")
     if len(leaf) != 1:

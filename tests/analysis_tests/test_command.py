@@ -12,7 +12,7 @@ import pytest
 from unstuck.analysis.__main__ import main
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.history import History
-from unstuck.analysis.report.arms import Arm, arms_of, command, own_sweep_command
+from unstuck.analysis.report.arms import Arm, list_arms, make_arms_command, make_own_sweep_command
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 
 from tests.analysis_tests.runs import healthy, untaught
@@ -209,7 +209,7 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_arms_are_remedies_each_value_an_arm_the_present_one_left_out() -> None:
-    arms = arms_of(diagnose(untaught(approx_kl=0.2, settings={"ppo.lr": 3e-2, "ppo.num_epochs": 40})))
+    arms = list_arms(diagnose(untaught(approx_kl=0.2, settings={"ppo.lr": 3e-2, "ppo.num_epochs": 40})))
     changes = [dict(arm.change) for arm in arms]
     assert changes[:5] == [
         {"ppo.num_epochs": 4},
@@ -236,11 +236,11 @@ def test_an_arm_that_changes_the_rewards_runs_as_a_sweep_of_its_own() -> None:
     """As a point it would be refused: what trials are compared by is the same for all of them."""
     rewards = Arm({"env.reward_threat": (-10.0, 8.0, 5.0, 2.0)}, "", "", "")
     beside, apart = (
-        command(healthy(), [*ARMS, rewards], Path("runs")),
-        own_sweep_command(healthy(), rewards, Path("runs")),
+        make_arms_command(healthy(), [*ARMS, rewards], Path("runs")),
+        make_own_sweep_command(healthy(), rewards, Path("runs")),
     )
-    assert beside == command(healthy(), ARMS, Path("runs"))
-    assert command(healthy(), [rewards], Path("runs")) == []
+    assert beside == make_arms_command(healthy(), ARMS, Path("runs"))
+    assert make_arms_command(healthy(), [rewards], Path("runs")) == []
     assert apart[-7:-5] == ["env.reward_threat=[-10.0,8.0,5.0,2.0]", "sampler.name=points"]
     assert apart[-2:] == ["sampler.points=[{}]", "sweep.name=made-apart"]
 
@@ -248,7 +248,7 @@ def test_an_arm_that_changes_the_rewards_runs_as_a_sweep_of_its_own() -> None:
 @pytest.mark.timeout(30)
 @pytest.mark.slow
 def test_the_command_for_a_foreign_run_composes() -> None:
-    text = composed(command(healthy(), ARMS, Path("runs")))
+    text = composed(make_arms_command(healthy(), ARMS, Path("runs")))
     assert "gamma: 0.99\n" in text
     assert (
         "  points:\n  - {}\n  - ppo:\n      gamma: 0.5\n  - ppo:\n      target_kl: null\n      hidden_sizes:\n" in text
@@ -269,7 +269,7 @@ def test_the_command_for_a_trial_starts_from_its_sweeps_configuration(tmp_path: 
         run.settings,
         {"sweep": "horizon", "trial": "7", "searched": "ppo.lr, ppo.gamma"},
     )
-    words = command(run, ARMS, tmp_path)
+    words = make_arms_command(run, ARMS, tmp_path)
     text = composed(words)
     assert "shared_trunk: true" in text  # the experiment's
     assert "  - ppo:\n      lr: 0.0017\n      gamma: 0.004\n  - ppo:\n      lr: 0.0017\n      gamma: 0.5\n" in text
@@ -280,4 +280,4 @@ def test_the_command_for_a_trial_starts_from_its_sweeps_configuration(tmp_path: 
 def test_a_run_of_an_unknown_task_has_no_command() -> None:
     run = healthy()
     unknown = History("x", "", run.table.filter(like="loss"), {"ppo.lr": 1e-3})
-    assert command(unknown, ARMS, Path("runs")) == []
+    assert make_arms_command(unknown, ARMS, Path("runs")) == []

@@ -23,7 +23,7 @@ TOP = math.log(4)
 
 
 def wrong(diagnosis: Diagnosis, *kinds: Kind) -> list[str]:
-    return [one.rule.name for one in diagnosis.findings_of(*(kinds or (Kind.FAULT,)))]
+    return [one.rule.name for one in diagnosis.select_findings(*(kinds or (Kind.FAULT,)))]
 
 
 def test_a_healthy_run_has_no_fault_and_its_floor_is_explained() -> None:
@@ -31,7 +31,7 @@ def test_a_healthy_run_has_no_fault_and_its_floor_is_explained() -> None:
     assert wrong(diagnosis, Kind.FAULT, Kind.SUSPECT) == []
     assert wrong(diagnosis, Kind.LIMIT) == ["value_floor"]
     assert diagnosis.unexamined == ()
-    assert len(diagnosis.findings_of(Kind.FINE)) > 10
+    assert len(diagnosis.select_findings(Kind.FINE)) > 10
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 10, 15, 25, 40, 60])
@@ -43,7 +43,7 @@ def test_a_healthy_run_has_no_fault_at_any_time(length: int) -> None:
 def test_a_cause_stands_above_what_follows_from_it() -> None:
     diagnosis = diagnose(untaught(approx_kl=0.0, update_norm=0.0, entropy=TOP, **UNIFORM))
     assert wrong(diagnosis)[:2] == ["policy_frozen", "greedy_collapsed"]
-    assert diagnosis.findings_of(Kind.FAULT)[1].follows_from == ("policy_frozen",)
+    assert diagnosis.select_findings(Kind.FAULT)[1].follows_from == ("policy_frozen",)
     saturated = diagnose(untaught(approx_kl=0.2, saturated_share=0.05 + 0.7 * GROWING))
     assert wrong(saturated)[:2] == ["updates_too_large", "units_saturated"]  # though scales are looked at before steps
 
@@ -173,7 +173,7 @@ def test_the_stuck_runs_greedy_policy_has_collapsed(case: Diagnosis) -> None:
 
 
 def test_the_stuck_runs_value_loss_is_no_fault_and_value_coef_not_supported(case: Diagnosis) -> None:
-    (limit,) = case.findings_of(Kind.LIMIT)
+    (limit,) = case.select_findings(Kind.LIMIT)
     assert "the level of a critic that explains nothing" in limit.finding.headline
     assert "independent flows at gamma 0.99 would force it there" in limit.finding.headline
     assert "gamma 0.99 and gae_lambda 0.95 are assumed" in limit.finding.why

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from unstuck.analysis.floor import explainable, foreseen_share
+from unstuck.analysis.floor import compute_explainable_share, infer_foreseen_share
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from unstuck.analysis.floor import explainable, foreseen_share
 def test_a_perfect_critic_explains_what_the_formula_says(
     gamma: float, gae_lambda: float, rho: float, expected: float
 ) -> None:
-    assert explainable(gamma, gae_lambda, rho) == pytest.approx(expected, abs=1e-4)
+    assert compute_explainable_share(gamma, gae_lambda, rho) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(("gamma", "gae_lambda", "rho"), [(0.9, 0.95, 0.3), (0.5, 0.95, 1.0), (0.99, 0.0, 0.3)])
@@ -34,23 +34,25 @@ def test_a_simulation_of_independent_steps_agrees(gamma: float, gae_lambda: floa
     for t in range(steps - 1, -1, -1):
         advantages[t] = ahead = deltas[t] + gamma * gae_lambda * ahead
     targets = advantages + values
-    assert 1 - (targets - values).var() / targets.var() == pytest.approx(explainable(gamma, gae_lambda, rho), abs=0.01)
+    assert 1 - (targets - values).var() / targets.var() == pytest.approx(
+        compute_explainable_share(gamma, gae_lambda, rho), abs=0.01
+    )
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.1, 0.6, 1.0])
 def test_the_share_that_can_be_foreseen_is_found_back(rho: float) -> None:
-    assert foreseen_share(explainable(0.99, 0.95, rho), 0.99, 0.95) == pytest.approx(rho)
+    assert infer_foreseen_share(compute_explainable_share(0.99, 0.95, rho), 0.99, 0.95) == pytest.approx(rho)
 
 
 def test_more_than_can_be_explained_is_taken_for_all() -> None:
-    assert foreseen_share(0.9, 0.99, 0.95) == 1.0
-    assert foreseen_share(-0.1, 0.99, 0.95) == 0.0
+    assert infer_foreseen_share(0.9, 0.99, 0.95) == 1.0
+    assert infer_foreseen_share(-0.1, 0.99, 0.95) == 0.0
 
 
 def test_a_horizon_without_end_leaves_nothing_to_explain() -> None:
     """The limit of (1 - gamma^2) rho as gamma goes to 1, and of its inverse."""
-    assert explainable(1.0, 1.0) == 0.0
-    assert explainable(1 - 1e-9, 1.0) == pytest.approx(0.0, abs=1e-8)
-    assert foreseen_share(0.1, 1.0, 1.0) == 1.0
-    assert foreseen_share(0.0, 1.0, 1.0) == 0.0
-    assert explainable(1.0, 0.95) == pytest.approx(1 / (1 + 1 / (1 - 0.95**2)))
+    assert compute_explainable_share(1.0, 1.0) == 0.0
+    assert compute_explainable_share(1 - 1e-9, 1.0) == pytest.approx(0.0, abs=1e-8)
+    assert infer_foreseen_share(0.1, 1.0, 1.0) == 1.0
+    assert infer_foreseen_share(0.0, 1.0, 1.0) == 0.0
+    assert compute_explainable_share(1.0, 0.95) == pytest.approx(1 / (1 + 1 / (1 - 0.95**2)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from unstuck.analysis import programs
-from unstuck.analysis.overrides import literal
+from unstuck.analysis.overrides import format_literal
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,5 +68,5 @@ def test_an_installed_package_has_no_script_to_type(tmp_path: Path, monkeypatch:
     "value", ["a b", "it's", 'a "b"', "[a]", "{a: b}", "a,b", "$x", "null", "true", "1e-3", "", "é", "word", "a/b-c.d"]
 )
 def test_text_is_quoted_for_hydra(value: str) -> None:
-    override = OverridesParser.create().parse_override(f"sampler.points=[{{env: {{id: {literal(value)}}}}}]")
+    override = OverridesParser.create().parse_override(f"sampler.points=[{{env: {{id: {format_literal(value)}}}}}]")
     assert override.value() == [{"env": {"id": value}}]

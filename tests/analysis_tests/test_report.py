@@ -16,7 +16,7 @@ from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.document.markdown import to_markdown
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import Stores, load
-from unstuck.analysis.report.searched import what_matters
+from unstuck.analysis.report.searched import describe_main_setting
 from unstuck.analysis.report.sweep import Findings, sweep_document
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
 from unstuck.analysis.report.write import report_run
@@ -134,13 +134,13 @@ def share(path: str, ped: float, low: float, high: float, fanova: float = 0.5) -
 def test_the_verdict_says_of_what_matters_what_the_chart_says(store: Stores) -> None:
     """It used to give lr 0.98 in the chart, and no word of lr in the verdict."""
     clear = [share("ppo.lr", 0.9, 0.7, 0.95), share("ppo.gamma", 0.1, 0.05, 0.3)]
-    assert what_matters(clear) == "what sets good trials apart is lr"
+    assert describe_main_setting(clear) == "what sets good trials apart is lr"
     unclear = [share("ppo.lr", 0.98, 0.2, 1.0, 0.3), share("ppo.entropy_coef", 0.02, 0.0, 0.7, 0.6)]
     told = (
         "no single setting clearly stands out: lr comes first with 98 % of the importance, but 20 to 100 % over "
         "resampled trials, and by fANOVA entropy_coef does"
     )
-    assert what_matters(unclear) == told
+    assert describe_main_setting(unclear) == told
     sweep = read_sweep("made", store.folder)
     text = to_markdown(sweep_document(Findings(sweep, {}, unclear, "eval/f1", 12)))
     assert text.split("\n\n")[1].endswith(f"{told}.**")

@@ -10,12 +10,12 @@ from unstuck.analysis.statistics import (
     INTERQUARTILE,
     Interval,
     NoInterval,
-    difference,
+    compute_difference,
+    compute_interquartile_mean,
+    compute_paired_difference,
+    compute_rank_correlation,
     estimate_over_seeds,
-    interquartile_mean,
-    paired_difference,
-    rank_correlation,
-    trend,
+    fit_trend,
 )
 from unstuck.analysis.sweep.trials import Sweep, Trial
 
@@ -49,14 +49,14 @@ def test_a_value_that_is_not_finite_is_not_hidden() -> None:
     assert np.isnan(
         [estimate_over_seeds([0.5, math.nan]).mean, estimate_over_seeds([0.5, math.inf, -math.inf]).mean]
     ).all()
-    found = difference([0.5, math.nan], [0.5, 0.6])
+    found = compute_difference([0.5, math.nan], [0.5, 0.6])
     assert (found.interval, found.side) == (NoInterval.NOT_FINITE, 0)
     assert math.isnan(found.mean)
 
 
 def test_a_difference_is_welchs() -> None:
     # Means 2 and 6, both variances 1: error sqrt(2 / 3) with 4 degrees of freedom, whose t is 2.7764.
-    found = difference([1.0, 2.0, 3.0], [5.0, 6.0, 7.0])
+    found = compute_difference([1.0, 2.0, 3.0], [5.0, 6.0, 7.0])
     assert isinstance(found.interval, Interval)
     assert (found.mean, found.side) == (-4.0, -1)
     assert found.interval.low == pytest.approx(-4 - 2.77645 * (2 / 3) ** 0.5, abs=1e-4)
@@ -67,7 +67,7 @@ def test_a_difference_is_welchs() -> None:
 def test_a_difference_is_that_of_another_library(trim: float, count: int) -> None:
     draws = np.random.default_rng(count)
     ours, theirs = draws.normal(size=count), draws.normal(1.0, 3.0, count + 2)
-    found = difference(ours.tolist(), theirs.tolist(), trim=trim)
+    found = compute_difference(ours.tolist(), theirs.tolist(), trim=trim)
     other = stats.ttest_ind(ours, theirs, equal_var=False, trim=trim)
     t = stats.t.ppf(0.975, other.df)
     assert isinstance(found.interval, Interval)
@@ -76,15 +76,15 @@ def test_a_difference_is_that_of_another_library(trim: float, count: int) -> Non
 
 def test_a_choice_among_many_is_paid_for() -> None:
     # Of 4 comparisons each has a level of 1 - 0.05 / 4: t of 4 degrees of freedom at 0.99375 is 4.3147.
-    found = difference([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], comparisons=4)
+    found = compute_difference([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], comparisons=4)
     assert isinstance(found.interval, Interval)
     assert found.interval.high == pytest.approx(-3 + 4.3147 * (2 / 3) ** 0.5, abs=1e-3)
-    assert (found.side, difference([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]).side) == (0, -1)
+    assert (found.side, compute_difference([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]).side) == (0, -1)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [([0.9], [0.1]), ([0.9], [0.1, 0.2, 0.3]), ([0.8, 0.9], [0.1])])
 def test_one_seed_has_no_interval_and_beats_nothing(ours: list[float], theirs: list[float]) -> None:
-    found = difference(ours, theirs)
+    found = compute_difference(ours, theirs)
     assert (found.interval, found.side) == (NoInterval.ONE_SEED, 0)
     assert judge_difference(found, 1) == "cannot be judged against the control by one seed"
 
@@ -101,40 +101,40 @@ def test_one_seed_has_no_interval_and_beats_nothing(ours: list[float], theirs: l
 def test_seeds_that_are_all_equal_have_no_interval_but_may_be_told_apart(
     seeds: int, comparisons: int, side: int
 ) -> None:
-    found = difference([500.0] * seeds, [8.0] * seeds, comparisons)
+    found = compute_difference([500.0] * seeds, [8.0] * seeds, comparisons)
     assert (found.mean, found.interval, found.side) == (492.0, NoInterval.NO_SPREAD, side)
-    alike = difference([0.1 + 0.2] * seeds, [0.3] * seeds)
+    alike = compute_difference([0.1 + 0.2] * seeds, [0.3] * seeds)
     assert (alike.interval, alike.side) == (NoInterval.NO_SPREAD, 0)
 
 
 def test_one_side_without_spread_has_the_other_sides_interval() -> None:
-    found = difference([1.0, 1.0, 1.0], [0.0, 0.1, 0.2])
+    found = compute_difference([1.0, 1.0, 1.0], [0.0, 0.1, 0.2])
     assert isinstance(found.interval, Interval)
     assert found.mean - found.interval.low == pytest.approx(4.3027 * 0.1 / 3**0.5, abs=1e-4)  # 2 degrees of freedom
 
 
 def test_pairs_of_seeds_are_compared_one_by_one() -> None:
     # Differences 1, 2, 3: error 1 / sqrt(3) with 2 degrees of freedom.
-    found = paired_difference([11.0, 22.0, 33.0], [10.0, 20.0, 30.0])
+    found = compute_paired_difference([11.0, 22.0, 33.0], [10.0, 20.0, 30.0])
     assert isinstance(found.interval, Interval)
     assert found.interval.low == pytest.approx(2 - 4.3027 / 3**0.5, abs=1e-4)
-    assert paired_difference([1.0], [0.0]).interval is NoInterval.ONE_SEED
-    assert paired_difference([1.0, 2.0], [0.0, 1.0]).interval is NoInterval.NO_SPREAD
-    assert paired_difference([1.0, math.nan], [0.0, 1.0]).interval is NoInterval.NOT_FINITE
+    assert compute_paired_difference([1.0], [0.0]).interval is NoInterval.ONE_SEED
+    assert compute_paired_difference([1.0, 2.0], [0.0, 1.0]).interval is NoInterval.NO_SPREAD
+    assert compute_paired_difference([1.0, math.nan], [0.0, 1.0]).interval is NoInterval.NOT_FINITE
 
 
 def test_an_interquartile_mean_leaves_out_a_quarter_at_either_end() -> None:
-    assert interquartile_mean([1.0, 2.0, 3.0, 100.0]) == 2.5
-    assert interquartile_mean([5.0, 1.0, 2.0]) == pytest.approx(8 / 3)  # 3 // 4: none
+    assert compute_interquartile_mean([1.0, 2.0, 3.0, 100.0]) == 2.5
+    assert compute_interquartile_mean([5.0, 1.0, 2.0]) == pytest.approx(8 / 3)  # 3 // 4: none
     # Of ten values two at either end, in whatever order.
-    assert interquartile_mean([9.0, -900.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 2.0, 900.0]) == 5.5
-    assert interquartile_mean([[1.0, 2.0, 3.0, 100.0], [4.0, 4.0, 4.0, 4.0]]).tolist() == [2.5, 4.0]
+    assert compute_interquartile_mean([9.0, -900.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 2.0, 900.0]) == 5.5
+    assert compute_interquartile_mean([[1.0, 2.0, 3.0, 100.0], [4.0, 4.0, 4.0, 4.0]]).tolist() == [2.5, 4.0]
 
 
 def test_an_outlier_moves_a_difference_of_means_but_not_of_interquartile_means() -> None:
     ours, theirs = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 80.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
-    assert difference(ours, theirs).mean == 9
-    assert difference(ours, theirs, trim=INTERQUARTILE).mean == 0
+    assert compute_difference(ours, theirs).mean == 9
+    assert compute_difference(ours, theirs, trim=INTERQUARTILE).mean == 0
 
 
 FAMILIES = {"normal": normal, "skew": skewed, "ceiling": at_a_ceiling, "collapse": collapsing}
@@ -180,7 +180,7 @@ def test_a_search_finds_what_is_far_better_and_still_does_not_say_beats() -> Non
     assert "Trial 5 is the best of 12 trials" in verdict
     assert "for 11 comparisons at once" in verdict
     assert "more than noise and the choice of the best explain, not yet judged on fresh seeds" in verdict
-    assert "beats" not in describe_lead(difference([9.0, 9.1, 9.2], [0.0, 0.1, 0.2]))
+    assert "beats" not in describe_lead(compute_difference([9.0, 9.1, 9.2], [0.0, 0.1, 0.2]))
 
 
 def sweep_of(values: np.ndarray) -> Sweep:
@@ -202,7 +202,7 @@ def test_the_tables_of_the_docs_come_from_one_command(capsys: pytest.CaptureFixt
 
 
 def test_a_trend_is_told_by_its_median_slope_and_by_its_ranks() -> None:
-    found = trend([1, 2, 3, 4, 10], [0.0, 2.0, 4.0, 6.0, 18.0])
+    found = fit_trend([1, 2, 3, 4, 10], [0.0, 2.0, 4.0, 6.0, 18.0])
     assert (found.slope, found.change, found.noise) == (2.0, 18.0, 0.0)
     # All 10 pairs rise: S = 10, variance 5 * 4 * 15 / 18, z = 9 / sqrt(16.67) = 2.204.
     assert found.p == pytest.approx(0.0275, abs=1e-4)
@@ -210,23 +210,23 @@ def test_a_trend_is_told_by_its_median_slope_and_by_its_ranks() -> None:
 
 
 def test_an_outlier_bends_no_trend() -> None:
-    assert trend(range(11), [0.0] * 5 + [100.0] + [0.0] * 5).slope == 0.0
+    assert fit_trend(range(11), [0.0] * 5 + [100.0] + [0.0] * 5).slope == 0.0
 
 
 def test_noise_has_a_trend_no_more_often_than_the_level_says() -> None:
     draws = np.random.default_rng(0).standard_normal((400, 40))
-    assert 0 < np.mean([trend(range(40), row).p < 0.05 for row in draws]) < 0.06
+    assert 0 < np.mean([fit_trend(range(40), row).p < 0.05 for row in draws]) < 0.06
 
 
 def test_a_smoothed_curve_is_not_taken_for_a_trend() -> None:
     draws = np.random.default_rng(0).standard_normal((300, 60))
     smooth = [np.convolve(row, np.ones(5) / 5, mode="valid") for row in draws]
-    assert np.mean([trend(range(len(row)), row).p < 0.05 for row in smooth]) < 0.15  # 0.39 without the correction
+    assert np.mean([fit_trend(range(len(row)), row).p < 0.05 for row in smooth]) < 0.15  # 0.39 without the correction
 
 
 def test_few_points_have_no_trend() -> None:
-    assert trend([1], [5.0]).p == 1.0
-    assert trend([1, 2, 3], [1.0, 2.0, 3.0]).p == 1.0
+    assert fit_trend([1], [5.0]).p == 1.0
+    assert fit_trend([1, 2, 3], [1.0, 2.0, 3.0]).p == 1.0
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,9 @@ def test_few_points_have_no_trend() -> None:
     ],
 )
 def test_rank_correlation_counts_order_alone(ours: list[float], theirs: list[float], expected: float) -> None:
-    assert rank_correlation(ours, theirs) == pytest.approx(expected, abs=1e-4)
+    assert compute_rank_correlation(ours, theirs) == pytest.approx(expected, abs=1e-4)
 
 
 def test_rank_correlation_of_a_constant_or_of_a_pair_is_not_known() -> None:
-    assert math.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
-    assert math.isnan(rank_correlation([1, 2], [1, 2]))
+    assert math.isnan(compute_rank_correlation([1, 1, 1], [1, 2, 3]))
+    assert math.isnan(compute_rank_correlation([1, 2], [1, 2]))

@@ -5,7 +5,7 @@ import math
 
 import pytest
 from unstuck.analysis import words
-from unstuck.analysis.words import counted, give_or_take, listed, number, percent, span
+from unstuck.analysis.words import format_range, format_uncertain, join_words, number, percent, pluralize
 
 
 def test_the_examples_hold() -> None:
@@ -54,7 +54,7 @@ def test_numbers_to_so_many_digits(value: float, digits: int, text: str) -> None
     ],
 )
 def test_an_uncertainty_sets_the_digits(value: float, spread: float, text: str) -> None:
-    assert give_or_take(value, spread) == text
+    assert format_uncertain(value, spread) == text
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,18 @@ def test_an_uncertainty_sets_the_digits(value: float, spread: float, text: str) 
     ],
 )
 def test_a_span_has_as_many_decimals_on_both_sides(values: list[float], text: str) -> None:
-    assert span(values) == text
+    assert format_range(values) == text
 
 
 def test_shares_counts_and_lists() -> None:
     assert (percent(1.0), percent(0.0049, 1), percent(-0.5)) == ("100 %", "0.5 %", "-50 %")
-    assert (counted(0, "seed"), counted(1, "seed"), counted(12345, "flow")) == ("0 seeds", "1 seed", "12,345 flows")
-    assert (listed([]), listed(["a", "b"], "or"), listed(["a", "b", "c"], "or")) == ("", "a or b", "a, b or c")
+    assert (pluralize(0, "seed"), pluralize(1, "seed"), pluralize(12345, "flow")) == (
+        "0 seeds",
+        "1 seed",
+        "12,345 flows",
+    )
+    assert (join_words([]), join_words(["a", "b"], "or"), join_words(["a", "b", "c"], "or")) == (
+        "",
+        "a or b",
+        "a, b or c",
+    )

@@ -2,7 +2,7 @@
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -18,7 +18,7 @@ NOTHING = 1e-6
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if advantages are constant, or not normalised and far from spread 1; else fine or None."""
-    spread = run.late(metrics.ADVANTAGE_STD)
+    spread = run.select_last(metrics.ADVANTAGE_STD)
     if spread is None:
         return None
     normalised = run.setting("ppo.normalize_advantage")
@@ -29,9 +29,9 @@ def examine(run: Signals) -> Finding | None:
     if normalised is not False or SMALL <= spread.mean <= LARGE:
         ending = ", normalised" if normalised else ""
         return Finding(text + ending, Kind.FINE, Sureness.SURE, "", facts)
-    standing = standing_of(run)
+    standing = judge_standing(run)
     side = "large" if spread.mean > LARGE else "small"
-    clipped = run.late(metrics.CLIP_FRACTION)
+    clipped = run.select_last(metrics.CLIP_FRACTION)
     return Finding(
         headline=f"Advantages are {side} and not normalised: {text}",
         kind=Kind.FAULT if standing.is_poor or _outweighs(run, side) else Kind.SUSPECT,
@@ -53,20 +53,20 @@ def examine(run: Signals) -> Finding | None:
                 "clip fraction between 0.05 and 0.3 within 5 iterations",
             ),
         ),
-        since=int(run.finite(metrics.ADVANTAGE_STD).index[0]),
+        since=int(run.select_finite(metrics.ADVANTAGE_STD).index[0]),
     )
 
 
 def _outweighs(run: Signals, side: str) -> bool:
     """True if the entropy shows that either the bonus or the advantages decide alone."""
-    entropy, most = run.late(metrics.ENTROPY), run.entropy_range
+    entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     if entropy is None or most is None:
         return False
     return entropy.mean > UNDECIDED * most if side == "small" else entropy.mean < SETTLED * most
 
 
 def _offset(run: Signals) -> list[Evidence]:
-    mean, spread = run.late(metrics.ADVANTAGE_MEAN), run.late(metrics.ADVANTAGE_STD)
+    mean, spread = run.select_last(metrics.ADVANTAGE_MEAN), run.select_last(metrics.ADVANTAGE_STD)
     if mean is None or spread is None or abs(mean.mean) <= spread.mean:
         return []
     text = f"their mean is {number(mean.mean, 3)}: the critic is off by more than advantages differ"

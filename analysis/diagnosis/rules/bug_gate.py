@@ -26,7 +26,7 @@ def examine(run: Signals) -> Finding | None:
     found = [fact for check in (_ratio, _negative_kl, _bounds, _learning_rate) for fact in check(run)] + targets
     missing = tuple(name for name in (metrics.RATIO_DEVIATION, metrics.APPROX_KL, metrics.LR) if not run.has(name))
     if not found:
-        ratio = run.whole(metrics.RATIO_DEVIATION)
+        ratio = run.select_all(metrics.RATIO_DEVIATION)
         if ratio is None:
             return None
         text = f"ratio 1 on every update's first minibatch, within {number(max(ratio.values), 2)}; no impossible number"
@@ -49,7 +49,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _ratio(run: Signals) -> list[Evidence]:
-    curve = run.finite(metrics.RATIO_DEVIATION)
+    curve = run.select_finite(metrics.RATIO_DEVIATION)
     off = curve[curve > ROUNDING]
     if off.empty:
         return []
@@ -60,7 +60,7 @@ def _ratio(run: Signals) -> list[Evidence]:
 
 
 def _negative_kl(run: Signals) -> list[Evidence]:
-    curve = run.finite(metrics.APPROX_KL)
+    curve = run.select_finite(metrics.APPROX_KL)
     below = curve[curve < NEGATIVE_KL]
     if below.empty:
         return []
@@ -82,7 +82,7 @@ def _bounds(run: Signals) -> list[Evidence]:
         limits[metrics.ENTROPY] = (0.0, math.log(len(run.actions)))
     found = []
     for name, (low, high) in limits.items():
-        window = run.whole(name)
+        window = run.select_all(name)
         slack = 1e-4
         if window and not low - slack <= min(window.values) <= max(window.values) <= high + slack:
             text = f"{name} must lie in {number(low)} to {number(high)} and is {window}"
@@ -92,10 +92,10 @@ def _bounds(run: Signals) -> list[Evidence]:
 
 def _learning_rate(run: Signals) -> list[Evidence]:
     """Compare the rate in force with the setting: at the first iteration, and later if the schedule is constant."""
-    wanted = run.figure("ppo.lr")
-    looked_at = [run.early(metrics.LR, 1)]
+    wanted = run.read_number("ppo.lr")
+    looked_at = [run.select_first(metrics.LR, 1)]
     if run.setting("ppo.lr_schedule") == "constant":
-        looked_at.append(run.late(metrics.LR, share=0.0, least=1))
+        looked_at.append(run.select_last(metrics.LR, share=0.0, least=1))
     for rate in filter(None, looked_at):
         at_first = rate is looked_at[0]
         if not wanted or (at_first and rate.iterations[0] > 2) or _is_as_set(run, rate, wanted):
@@ -108,7 +108,7 @@ def _learning_rate(run: Signals) -> list[Evidence]:
 
 def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:
     """True if a rate equals the setting, or the part that a linear schedule has left after the rollout."""
-    left = 1 - run.done(rate.iterations[0]) if run.setting("ppo.lr_schedule") == "linear" else 1.0
+    left = 1 - run.compute_progress(rate.iterations[0]) if run.setting("ppo.lr_schedule") == "linear" else 1.0
     return (left - 0.05) * wanted <= rate.mean <= 1.05 * wanted
 
 

@@ -4,9 +4,9 @@ The counterpart of `value_floor`: the part of the loss above the floor is the cr
 """
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rules.value_floor import FITTED, variance_of_targets
+from unstuck.analysis.diagnosis.rules.value_floor import FITTED, compute_target_variance
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.diagnosis.standing import State, standing_of
+from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -32,18 +32,24 @@ WORSE_THAN_NOTHING = -0.2
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the critic predicts returns far worse than a regression or a constant; else fine or None."""
-    critic, probe = run.late(metrics.EXPLAINED_VARIANCE_MC), run.late(metrics.PROBE_EXPLAINED_VARIANCE_MC)
-    excess, explained = run.late(metrics.VALUE_LOSS_EXCESS), run.late(metrics.EXPLAINED_VARIANCE)
-    above = excess.mean / variance_of_targets(run) if excess else 0.0
+    critic, probe = run.select_last(metrics.EXPLAINED_VARIANCE_MC), run.select_last(metrics.PROBE_EXPLAINED_VARIANCE_MC)
+    excess, explained = run.select_last(metrics.VALUE_LOSS_EXCESS), run.select_last(metrics.EXPLAINED_VARIANCE)
+    above = excess.mean / compute_target_variance(run) if excess else 0.0
     missed = probe.mean - critic.mean if probe and critic else 0.0
     worse = explained is not None and explained.median < WORSE_THAN_NOTHING
     facts = tuple(_facts(critic, probe, excess, explained))
-    grown_up = run.done(run.history.last_iteration) > GRACE
-    loss = run.late(metrics.VALUE_LOSS)
-    lost = bool(worse and run.returns_normalised and loss and loss.median > DIVERGED and run.done(loss.reach[1]) > SOON)
+    grown_up = run.compute_progress(run.history.last_iteration) > GRACE
+    loss = run.select_last(metrics.VALUE_LOSS)
+    lost = bool(
+        worse
+        and run.returns_normalised
+        and loss
+        and loss.median > DIVERGED
+        and run.compute_progress(loss.reach[1]) > SOON
+    )
     if not lost and (not grown_up or (not (above > EXCESS and missed > MISSED) and not worse)):
         return _fine(critic, probe, facts)
-    standing = standing_of(run)
+    standing = judge_standing(run)
     headline = f"The critic is worse than a constant: {facts[-1].text}"
     if critic and probe and not worse:
         headline = (
@@ -84,8 +90,8 @@ def _below(window: Window) -> str:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    clip, spread = run.setting("ppo.clip_range_vf", "not recorded"), run.late(metrics.TARGET_STD)
-    weight, shared, rate = run.figure("ppo.value_coef"), run.setting("ppo.shared_trunk"), run.figure("ppo.lr")
+    clip, spread = run.setting("ppo.clip_range_vf", "not recorded"), run.select_last(metrics.TARGET_STD)
+    weight, shared, rate = run.read_number("ppo.value_coef"), run.setting("ppo.shared_trunk"), run.read_number("ppo.lr")
     clipped = isinstance(clip, int | float)
     scaled = spread is not None and not 0.1 < spread.mean < 10
     return (
@@ -134,7 +140,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "train/explained_variance_mc within 0.1 of the probe's after 20 iterations"
-    rate, arms = run.figure("ppo.lr") or 3e-4, []
+    rate, arms = run.read_number("ppo.lr") or 3e-4, []
     if run.setting("ppo.clip_range_vf") is not None:
         arms.append(Remedy({"ppo.clip_range_vf": None}, "lets the critic move", watch))
     if not run.returns_normalised:

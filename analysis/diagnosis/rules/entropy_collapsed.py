@@ -3,9 +3,9 @@
 import math
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rewards import rewards_of
+from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import State, standing_of
+from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -29,17 +29,17 @@ when entropy falls early; healthy runs have gone 0.87 to 0.95 of it, on real flo
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the entropy fell early, before the policy had learned much; None otherwise."""
     most = run.entropy_range
-    curve = run.finite(metrics.ENTROPY)
+    curve = run.select_finite(metrics.ENTROPY)
     if most is None or len(curve) < 4:
         return None
     low = curve[curve < COLLAPSED * most]
     if low.empty or float(curve.iloc[-1]) > COLLAPSED * most:
         return None
     when = int(low.index[0])
-    standing = standing_of(run)
+    standing = judge_standing(run)
     shares = run.shares(metrics.ACTION_PREFIX)
     dominant = float(shares.iloc[-1].max()) if len(shares) else 0.0
-    early = run.done(when) <= EARLY
+    early = run.compute_progress(when) <= EARLY
     bad = standing.is_poor or (
         standing.trivial is not False and dominant > DOMINANT and standing.state is not State.RISING
     )
@@ -47,8 +47,9 @@ def examine(run: Signals) -> Finding | None:
     unpaid = gone < PAID
     if not bad and not unpaid and not _too_soon(run, when) and not (early and _hardly_better(run)):
         return None
-    late = run.late(metrics.ENTROPY)
-    since = f"below {percent(COLLAPSED)} of its maximum from iteration {when} ({percent(run.done(when))} of the run)"
+    late = run.select_last(metrics.ENTROPY)
+    progress = percent(run.compute_progress(when))
+    since = f"below {percent(COLLAPSED)} of its maximum from iteration {when} ({progress} of the run)"
     facts = [Evidence(f"entropy {since}, {late} since", (metrics.ENTROPY,), (when, int(curve.index[-1])))]
     if dominant > DOMINANT:
         name = str(shares.iloc[-1].idxmax())
@@ -87,17 +88,17 @@ def _gone(run: Signals, when: int) -> tuple[float, int] | None:
     Returns:
         Share and iteration of the evaluation; None without the reward table.
     """
-    rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
-    by_then = run.finite(metrics.EVAL_RETURN).loc[when:]
+    rewards, flows = compute_rewards(run), run.read_number("env.flows_per_episode")
+    by_then = run.select_finite(metrics.EVAL_RETURN).loc[when:]
     if rewards is None or not flows or by_then.empty or not run.is_triage:
         return None
-    gone = rewards.share_of_way(float(by_then.iloc[0]) / flows, rewards.best_constant)
+    gone = rewards.compute_gain(float(by_then.iloc[0]) / flows, rewards.best_constant)
     return None if gone is None else (gone, int(by_then.index[0]))
 
 
 def _too_soon(run: Signals, when: int) -> bool:
     """True if much of the return was gained only afterwards, slowly, by a policy that hardly explored."""
-    curve = run.finite(metrics.TRAIN_RETURN)
+    curve = run.select_finite(metrics.TRAIN_RETURN)
     before, since = curve.loc[:when], curve.loc[when:]
     if len(before) < 4 or len(since) < 8:
         return False
@@ -108,7 +109,7 @@ def _too_soon(run: Signals, when: int) -> bool:
 
 def _hardly_better(run: Signals) -> bool:
     """True if F1 is within chance of policies that have learned nothing."""
-    level, counts = run.late(metrics.F1, share=0.0), run.confusion
+    level, counts = run.select_last(metrics.F1, share=0.0), run.confusion
     if level is None or not run.trivial_f1 or counts.empty:
         return False
     trivial = max(run.trivial_f1.values())
@@ -117,9 +118,9 @@ def _hardly_better(run: Signals) -> bool:
 
 
 def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
-    weight = run.figure("ppo.entropy_coef")
-    kl = run.finite(metrics.APPROX_KL).loc[:when]
-    start, most = run.early(metrics.ENTROPY, 1), run.entropy_range
+    weight = run.read_number("ppo.entropy_coef")
+    kl = run.select_finite(metrics.APPROX_KL).loc[:when]
+    start, most = run.select_first(metrics.ENTROPY, 1), run.entropy_range
     large = len(kl) > 0 and float(kl.mean()) > 0.03
     biased = start is not None and most is not None and start.mean < 0.9 * most and start.iterations[0] <= 2
     return (
@@ -149,7 +150,7 @@ def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    rate, weight = run.figure("ppo.lr") or 3e-4, run.figure("ppo.entropy_coef") or 0.0
+    rate, weight = run.read_number("ppo.lr") or 3e-4, run.read_number("ppo.entropy_coef") or 0.0
     watch = "entropy above a third of its maximum until the return has risen"
     arms = [0.01, 0.03] if weight < 0.01 else [float(f"{weight * 3:.1g}")]
     return (

@@ -4,7 +4,7 @@ from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, R
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_CHANGE, SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -22,10 +22,10 @@ better, if its updates are large enough to move a policy. Under a heavy bonus th
 def examine(run: Signals) -> Finding | None:
     """Return a finding if entropy stays near the maximum; a fine finding if entropy falls; None otherwise."""
     most = run.entropy_range
-    entropy = run.late(metrics.ENTROPY)
-    if entropy is None or most is None or run.done(run.history.last_iteration) < GRACE:
+    entropy = run.select_last(metrics.ENTROPY)
+    if entropy is None or most is None or run.compute_progress(run.history.last_iteration) < GRACE:
         return None
-    share, weight = entropy.mean / most, run.figure("ppo.entropy_coef")
+    share, weight = entropy.mean / most, run.read_number("ppo.entropy_coef")
     heavy = weight is not None and weight >= HEAVY and run.setting("ppo.normalize_advantage") is not False
     if share < (HELD if heavy else PINNED):
         if share > 0.3:
@@ -34,10 +34,10 @@ def examine(run: Signals) -> Finding | None:
         return None
     if policy_frozen.examine(run):
         return None  # then it is not the bonus that holds it
-    kl, standing = run.late(metrics.APPROX_KL), standing_of(run)
-    change = run.late(metrics.UPDATE_NORM)
+    kl, standing = run.select_last(metrics.APPROX_KL), judge_standing(run)
+    change = run.select_last(metrics.UPDATE_NORM)
     moved = kl is not None and kl.mean > SMALL_KL and (change is None or change.mean > SMALL_CHANGE)
-    lasts = heavy or (moved and run.done(run.history.last_iteration) > PATIENCE)
+    lasts = heavy or (moved and run.compute_progress(run.history.last_iteration) > PATIENCE)
     return Finding(
         headline=f"Entropy is pinned at its maximum: {number(entropy.mean)} of {number(most)} {entropy.where}",
         kind=Kind.FAULT if standing.is_poor or lasts else Kind.SUSPECT,
@@ -52,7 +52,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    weight, kl = run.figure("ppo.entropy_coef"), run.late(metrics.APPROX_KL)
+    weight, kl = run.read_number("ppo.entropy_coef"), run.select_last(metrics.APPROX_KL)
     return (
         Cause(
             "entropy_coef too high",
@@ -84,7 +84,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _reward(run: Signals) -> tuple[Support, str]:
-    returns = run.whole(metrics.TRAIN_RETURN)
+    returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < 3:
         return Support.OPEN, ""
     if returns.spread <= 1e-9 * max(1.0, abs(returns.mean)):
@@ -93,7 +93,7 @@ def _reward(run: Signals) -> tuple[Support, str]:
 
 
 def _horizon(run: Signals) -> tuple[Support, str]:
-    gamma = run.figure("ppo.gamma")
+    gamma = run.read_number("ppo.gamma")
     if gamma is None:
         return Support.OPEN, ""
     if run.steps_are_independent:
@@ -106,7 +106,7 @@ def _remedies(run: Signals, weight: float | None) -> tuple[Remedy, ...]:
     arms = []
     if _horizon(run)[0] is Support.SUPPORTED:
         arms.append(Remedy({"ppo.gamma": [0.95, 0.99]}, "looks as far ahead as the task rewards", watch))
-    rate = run.figure("ppo.lr")
+    rate = run.read_number("ppo.lr")
     if rate:
         arms.append(Remedy({"ppo.lr": float(f"{rate * 3:.1g}")}, "larger steps leave the uniform policy sooner", watch))
     if weight:

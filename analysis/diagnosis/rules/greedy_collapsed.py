@@ -2,10 +2,10 @@
 
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rewards import constant_policies
+from unstuck.analysis.diagnosis.rewards import judge_constant_policies
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
-from unstuck.analysis.words import counted, listed, number, percent
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.words import join_words, number, percent, pluralize
 from unstuck.rl import metrics
 
 SAME = 0.995
@@ -17,7 +17,7 @@ EVALUATIONS = 3
 
 def examine(run: Signals) -> Finding | None:
     """Return a fault if the greedy policy acts alike on all observations in a poor run; else fine or None."""
-    standing = standing_of(run)
+    standing = judge_standing(run)
     collapsed = _by_counts(run) or _by_shares(run)
     if collapsed is None:
         share = _largest(run)
@@ -59,7 +59,7 @@ def _by_counts(run: Signals) -> tuple[str, tuple[Evidence, ...], int] | None:
             last = {name: int(value) for name, value in part.iloc[-1].items()}
             text = (
                 f"TP {last['tp']}, FP {last['fp']}, TN {last['tn']}, FN {last['fn']} in "
-                f"{'all' if begin == 0 else 'the last'} {counted(len(part), 'evaluation')}"
+                f"{'all' if begin == 0 else 'the last'} {pluralize(len(part), 'evaluation')}"
             )
             reach = (int(part.index[0]), int(part.index[-1]))
             names = (metrics.TRUE_POSITIVES, metrics.FALSE_POSITIVES, metrics.TRUE_NEGATIVES, metrics.FALSE_NEGATIVES)
@@ -97,10 +97,10 @@ def _largest(run: Signals) -> float | None:
 
 
 def _trivial(run: Signals) -> list[Evidence]:
-    level = run.late(metrics.F1, share=0.0)
+    level = run.select_last(metrics.F1, share=0.0)
     if level is None or not run.trivial_f1:
         return []
-    policies = listed([f"{name.replace('_', ' ')} {number(value, 3)}" for name, value in run.trivial_f1.items()])
+    policies = join_words([f"{name.replace('_', ' ')} {number(value, 3)}" for name, value in run.trivial_f1.items()])
     return [
         Evidence(
             f"F1 {number(level.mean, 3)}; policies that have learned nothing: {policies}", (metrics.F1,), level.reach
@@ -109,12 +109,12 @@ def _trivial(run: Signals) -> list[Evidence]:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    entropy, most = run.late(metrics.ENTROPY), run.entropy_range
+    entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     share = entropy.mean / most if entropy and most else None
     shares = run.shares(metrics.ACTION_PREFIX)
     sampled = float(shares.iloc[-1].max()) if len(shares) else None
     even = sampled is not None and sampled < 0.5
-    best = constant_policies(run)
+    best = judge_constant_policies(run)
     return (
         Cause(
             "a policy that is still all but uniform: the most probable action is the same everywhere by a hair",

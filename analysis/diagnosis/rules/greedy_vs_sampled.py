@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -33,12 +33,12 @@ def examine(run: Signals) -> Finding | None:
     returns = _returns(run)
     if not facts and returns is None:
         return None
-    standing, shifted = standing_of(run), _shifted(run)
+    standing, shifted = judge_standing(run), _shifted(run)
     worse = returns is not None and returns[1]
     if not worse and not shifted and not (apart and standing.is_poor):
         return _fine(run, [fact for fact, _ in facts], returns)
     evidence = [*([shifted] if shifted else []), *apart, *([returns[0]] if returns else [])]
-    entropy, most = run.late(metrics.ENTROPY), run.entropy_range
+    entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     return Finding(
         headline=f"Greedy and sampled behaviour are apart: {evidence[0].text}",
         kind=Kind.FAULT if worse or (shifted and (apart or standing.is_poor)) else Kind.SUSPECT,
@@ -76,7 +76,7 @@ def _shifted(run: Signals) -> Evidence | None:
 
     Elsewhere observations depend on the policy.
     """
-    shift = run.whole(metrics.OBSERVATION_SHIFT)
+    shift = run.select_all(metrics.OBSERVATION_SHIFT)
     if shift is None or not run.is_triage or len(shift.values) < LASTS or shift.median < SHIFTED:
         return None
     text = (
@@ -115,7 +115,7 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
 
 def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     """Compare the greedy return with the sampled return, and check if the greedy one has long been clearly lower."""
-    greedy, sampled = run.finite(metrics.EVAL_RETURN), run.finite(metrics.TRAIN_RETURN)
+    greedy, sampled = run.select_finite(metrics.EVAL_RETURN), run.select_finite(metrics.TRAIN_RETURN)
     if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1]:
         return None
     beside = np.array([float(sampled.loc[:iteration].iloc[-LASTS:].mean()) for iteration in greedy.index])
@@ -123,7 +123,7 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     below = greedy.to_numpy() < beside - max(BEHIND * gained, _noise(sampled))
     span = LASTS if run.is_triage else int((greedy.index > greedy.index[-1] - PATIENCE * run.history.length).sum())
     lasting = len(greedy) >= span >= LASTS and float(below[-span:].mean()) >= (1.0 if run.is_triage else MOST)
-    lasting = lasting and (run.is_triage or run.done(int(greedy.index[-1])) >= PATIENCE)
+    lasting = lasting and (run.is_triage or run.compute_progress(int(greedy.index[-1])) >= PATIENCE)
     since = int(greedy.index[-span:][0])
     text = (
         f"return {number(float(greedy.iloc[-LASTS:].mean()))} of the greedy policy, {number(float(beside[-1]))} of the "

@@ -2,7 +2,7 @@
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -15,7 +15,7 @@ LARGE_INPUT = 20.0
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if inputs are large or hidden units saturated from the start; else fine or None."""
-    largest, saturated = run.early(metrics.INPUT_RMS_MAX, 2), run.early(metrics.SATURATED_SHARE, 2)
+    largest, saturated = run.select_first(metrics.INPUT_RMS_MAX, 2), run.select_first(metrics.SATURATED_SHARE, 2)
     facts = []
     if saturated:
         text = f"{percent(saturated.mean)} of the hidden units are saturated {saturated.where}"
@@ -28,7 +28,7 @@ def examine(run: Signals) -> Finding | None:
     if not full and not wide:
         text = "inputs are scaled: " + " and ".join(fact.text for fact in facts)
         return Finding(text, Kind.FINE, Sureness.SURE, "", tuple(facts))
-    standing = standing_of(run)
+    standing = judge_standing(run)
     if not full and not standing.is_poor:
         return None
     normalised = run.setting("ppo.normalize_observations")

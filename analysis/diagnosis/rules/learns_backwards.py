@@ -47,7 +47,7 @@ def examine(run: Signals) -> Finding | None:
 
 def _against(run: Signals) -> Finding | None:
     """Check if actions that paid become less likely."""
-    followed, kl = run.whole(metrics.ADVANTAGE_FOLLOWED), run.whole(metrics.APPROX_KL)
+    followed, kl = run.select_all(metrics.ADVANTAGE_FOLLOWED), run.select_all(metrics.APPROX_KL)
     if followed is None or len(followed.values) < EVALUATIONS or (kl is not None and max(kl.values) < SMALL_KL):
         return None
     if followed.mean > -AGAINST * max(followed.error, LEAST_ERROR / math.sqrt(len(followed.values))):
@@ -81,8 +81,8 @@ def _against(run: Signals) -> Finding | None:
 
 def _fallen(run: Signals) -> Finding | None:
     """Check if the return of training episodes falls from the start."""
-    curve = run.finite(metrics.TRAIN_RETURN)
-    kl, clipped = run.whole(metrics.APPROX_KL), run.whole(metrics.CLIP_FRACTION)
+    curve = run.select_finite(metrics.TRAIN_RETURN)
+    kl, clipped = run.select_all(metrics.APPROX_KL), run.select_all(metrics.CLIP_FRACTION)
     if len(curve) < POINTS or kl is None or max(kl.values) < SMALL_KL or kl.mean > LARGE_KL:
         return None
     if clipped is not None and clipped.mean > LARGE_CLIP:
@@ -122,7 +122,7 @@ def _fallen(run: Signals) -> Finding | None:
 
 def _is_told(run: Signals) -> bool:
     """True if the direction of updates is on record: a wrong sign would show there."""
-    followed = run.whole(metrics.ADVANTAGE_FOLLOWED)
+    followed = run.select_all(metrics.ADVANTAGE_FOLLOWED)
     return followed is not None and len(followed.values) >= EVALUATIONS
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -20,7 +20,7 @@ LOST_ENTROPY = 0.3
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the value loss has a spike at the start of a normalised run; else fine or None."""
-    curve = run.finite(metrics.VALUE_LOSS)
+    curve = run.select_finite(metrics.VALUE_LOSS)
     normalises = run.returns_normalised or run.setting("ppo.normalize_observations")
     if not normalises or len(curve) < 10 or int(curve.index.min()) > 2:
         return None
@@ -32,7 +32,7 @@ def examine(run: Signals) -> Finding | None:
     if peak < SPIKE * max(level, NATURAL):
         text = f"no cold start: value loss {number(peak, 3)} at most up to iteration {last}, {number(level, 3)} after"
         return Finding(text, Kind.FINE, Sureness.LIKELY, "", (Evidence(text, (metrics.VALUE_LOSS,), reach),))
-    lost, standing = _lost_entropy(run, last), standing_of(run)
+    lost, standing = _lost_entropy(run, last), judge_standing(run)
     text = f"value loss up to {number(peak)} until iteration {last}, {number(level)} in the median after it"
     return Finding(
         headline=f"Normaliser's cold start: {text}",
@@ -55,7 +55,7 @@ def examine(run: Signals) -> Finding | None:
 
 def _lost_entropy(run: Signals, until: int) -> float:
     """Compute the share of the largest entropy that was lost by the end of the beginning."""
-    most, curve = run.entropy_range, run.finite(metrics.ENTROPY).loc[:until]
+    most, curve = run.entropy_range, run.select_finite(metrics.ENTROPY).loc[:until]
     return float(curve.iloc[0] - curve.iloc[-1]) / most if most and len(curve) > 1 else 0.0
 
 

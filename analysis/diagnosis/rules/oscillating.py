@@ -1,10 +1,10 @@
 """The return swings without a trend: nothing is learned, and nothing is unlearned."""
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rewards import rewards_of
+from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
-from unstuck.analysis.words import counted, give_or_take, number
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.words import format_uncertain, number, pluralize
 from unstuck.rl import metrics
 
 POINTS = 8
@@ -13,7 +13,7 @@ POINTS = 8
 
 def examine(run: Signals) -> Finding | None:
     """Return a suspect if the training return of a poor run does not rise (Mann-Kendall test); else fine or None."""
-    returns = run.whole(metrics.TRAIN_RETURN)
+    returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < POINTS:
         return None
     curve = run.trend(metrics.TRAIN_RETURN)
@@ -21,7 +21,7 @@ def examine(run: Signals) -> Finding | None:
     if curve.rises:
         text = f"the return of training episodes rises: {change}"
         return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (returns.metric,), returns.reach),))
-    standing = standing_of(run)
+    standing = judge_standing(run)
     if not standing.is_poor:
         return None
     verdict = "falls" if curve.falls else "has no trend"
@@ -32,7 +32,7 @@ def examine(run: Signals) -> Finding | None:
         why=standing.brief,
         evidence=(
             Evidence(
-                f"{counted(len(returns.values), 'value')}, {give_or_take(returns.mean, returns.spread)}",
+                f"{pluralize(len(returns.values), 'value')}, {format_uncertain(returns.mean, returns.spread)}",
                 (returns.metric,),
                 returns.reach,
             ),
@@ -58,7 +58,7 @@ def examine(run: Signals) -> Finding | None:
 
 def _chance(run: Signals) -> list[Evidence]:
     """Compute mean and spread of an episode's return under the uniform policy, by the reward table."""
-    rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
+    rewards, flows = compute_rewards(run), run.read_number("env.flows_per_episode")
     if rewards is None or not flows:
         return []
     text = f"drawing actions evenly returns {number(rewards.uniform * flows)} an episode, by the reward table"
@@ -75,7 +75,7 @@ def _seeds(run: Signals) -> list[Evidence]:
 
 
 def _by_chance(run: Signals) -> tuple[Support, str]:
-    kl = run.whole(metrics.APPROX_KL)
+    kl = run.select_all(metrics.APPROX_KL)
     if kl is None:
         return Support.OPEN, ""
     return (
@@ -84,7 +84,7 @@ def _by_chance(run: Signals) -> tuple[Support, str]:
 
 
 def _by_updates(run: Signals) -> tuple[Support, str]:
-    kl = run.whole(metrics.APPROX_KL)
+    kl = run.select_all(metrics.APPROX_KL)
     if kl is None:
         return Support.OPEN, ""
     support = Support.SUPPORTED if kl.median > 0.03 else Support.RULED_OUT if kl.median < 1e-3 else Support.OPEN

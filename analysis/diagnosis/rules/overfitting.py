@@ -4,7 +4,7 @@ import math
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.diagnosis.standing import State, standing_of
+from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -30,7 +30,7 @@ COUNTED = 512
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if F1 on training flows is clearly above F1 on other flows; fine if not; None if unrecorded."""
-    ours, theirs = run.late(metrics.F1_TRAIN, share=0.0), run.late(metrics.F1, share=0.0)
+    ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
     if ours is None or theirs is None:
         return None
     gap = ours.mean - theirs.mean
@@ -41,7 +41,7 @@ def examine(run: Signals) -> Finding | None:
     often = seen is not None and seen > OFTEN and gap > SLIGHT
     if gap < least and not often:
         return Finding(f"no overfitting: {text}", Kind.FINE, Sureness.SURE, "", (fact,))
-    fallen = standing_of(run).state is State.FALLING
+    fallen = judge_standing(run).state is State.FALLING
     wide = gap > max(WIDE, 3 * noise) or ours.mean > BY_HEART or often
     return Finding(
         headline=f"Overfitting to the flows trained on: {text}",
@@ -57,7 +57,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _seen_again(seen: float | None, run: Signals) -> list[Evidence]:
-    repeats = run.whole(metrics.OBSERVATION_REPEATS)
+    repeats = run.select_all(metrics.OBSERVATION_REPEATS)
     if seen is None or repeats is None:
         return []
     text = (
@@ -76,12 +76,12 @@ def _chance(run: Signals, f1: float) -> float:
 
 
 def _rollout(run: Signals) -> float:
-    return (run.figure("ppo.num_envs") or 0) * (run.figure("ppo.num_steps") or 0)
+    return (run.read_number("ppo.num_envs") or 0) * (run.read_number("ppo.num_steps") or 0)
 
 
 def _times_seen(run: Signals) -> float | None:
     """Estimate how often each flow has been seen, from the share of repeated observations; None if few repeat."""
-    repeats, size = run.whole(metrics.OBSERVATION_REPEATS), _rollout(run)
+    repeats, size = run.select_all(metrics.OBSERVATION_REPEATS), _rollout(run)
     if repeats is None or not size or repeats.mean < FEW_REPEAT:
         return None
     counted = size / math.ceil(size / COUNTED)
@@ -94,13 +94,13 @@ def _times_seen(run: Signals) -> float | None:
 
 
 def _since(run: Signals) -> int | None:
-    gap = (run.finite(metrics.F1_TRAIN) - run.finite(metrics.F1)).dropna()
+    gap = (run.select_finite(metrics.F1_TRAIN) - run.select_finite(metrics.F1)).dropna()
     wide = gap[gap > GAP]
     return int(wide.index[0]) if len(wide) else None
 
 
 def _peak(run: Signals, level: Window) -> list[Evidence]:
-    curve = run.finite(metrics.F1)
+    curve = run.select_finite(metrics.F1)
     best = int(curve.index[int(curve.to_numpy().argmax())])
     if float(curve.max()) - level.mean < GAP / 2:
         return []
@@ -110,7 +110,7 @@ def _peak(run: Signals, level: Window) -> list[Evidence]:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    flows = run.figure("data.num_flows")
+    flows = run.read_number("data.num_flows")
     seen = _times_seen(run)
     if seen is None and flows and run.setting("data.source") == "synthetic":
         seen = _rollout(run) * run.history.last_iteration / flows
@@ -138,7 +138,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "F1 on flows trained on within 0.05 of F1 on others, and the latter no lower than the control's"
-    weight = run.figure("ppo.entropy_coef") or 0.01
+    weight = run.read_number("ppo.entropy_coef") or 0.01
     return (
         Remedy({"ppo.hidden_sizes": ((16, 16),)}, "a smaller network has less room to memorise", watch),
         Remedy(

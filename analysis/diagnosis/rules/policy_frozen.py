@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals, format_shares
-from unstuck.analysis.diagnosis.standing import standing_of
-from unstuck.analysis.words import counted, number, percent
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
 STILL_KL = 1e-9
@@ -33,8 +33,8 @@ MANY_ITERATIONS = 20
 @lru_cache(maxsize=16)
 def examine(run: Signals) -> Finding | None:
     """Return a fault if the policy stays the same over many updates (by KL, actions, entropy); None otherwise."""
-    kl = run.late(metrics.APPROX_KL, share=0.0, least=RECENT)
-    if kl is None and (run.history.last_iteration < MANY_ITERATIONS or not standing_of(run).is_poor):
+    kl = run.select_last(metrics.APPROX_KL, share=0.0, least=RECENT)
+    if kl is None and (run.history.last_iteration < MANY_ITERATIONS or not judge_standing(run).is_poor):
         return None
     if kl is not None and (len(kl.values) < RECENT or max(map(abs, kl.values)) > STILL_KL or _has_settled(run)):
         return None
@@ -49,7 +49,7 @@ def examine(run: Signals) -> Finding | None:
         why="KL of every update is on record"
         if kl is not None
         else "KL was not recorded; a policy that is being trained does not keep its behaviour for "
-        f"{counted(run.history.last_iteration, 'iteration')}. Balanced actions are no sign of good exploration here",
+        f"{pluralize(run.history.last_iteration, 'iteration')}. Balanced actions are no sign of good exploration here",
         evidence=tuple(evidence),
         causes=_suspects(run),
         remedies=_remedies(run),
@@ -60,13 +60,13 @@ def examine(run: Signals) -> Finding | None:
 
 def _has_settled(run: Signals) -> bool:
     """True if entropy is so low that the policy has decided."""
-    entropy, most = run.late(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_range
+    entropy, most = run.select_last(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_range
     return entropy is not None and most is not None and entropy.mean < SETTLED * most
 
 
 def _since(run: Signals) -> int:
     """Find the first iteration at which the finding could be made."""
-    curve = run.finite(metrics.APPROX_KL)
+    curve = run.select_finite(metrics.APPROX_KL)
     if curve.empty:
         return MANY_ITERATIONS
     moved = curve.index[(curve.abs() > STILL_KL).to_numpy()]
@@ -75,7 +75,7 @@ def _since(run: Signals) -> int:
 
 
 def _kl(run: Signals) -> list[Evidence]:
-    curve = run.finite(metrics.APPROX_KL)
+    curve = run.select_finite(metrics.APPROX_KL)
     if curve.empty:
         return []
     moved = curve.index[(curve.abs() > STILL_KL).to_numpy()]
@@ -88,7 +88,7 @@ def _kl(run: Signals) -> list[Evidence]:
 def _shares(run: Signals) -> list[Evidence]:
     """Describe sampled action shares that stay together through at least half of the run."""
     shares = run.shares(metrics.ACTION_PREFIX)
-    if len(shares) < 3 or run.done(int(shares.index[-1]) - int(shares.index[0])) < 0.5:
+    if len(shares) < 3 or run.compute_progress(int(shares.index[-1]) - int(shares.index[0])) < 0.5:
         return []
     rows = shares.to_numpy()
     apart = max(float(np.abs(one - other).sum()) / 2 for one, other in combinations(rows[:: -(-len(rows) // 40)], 2))
@@ -108,7 +108,7 @@ def _greedy(run: Signals) -> list[Evidence]:
         return []
     first = {name: int(value) for name, value in counts.iloc[0].items()}
     text = (
-        f"all {counted(len(counts), 'greedy evaluation')} have exactly the same counts (TP {first['tp']}, "
+        f"all {pluralize(len(counts), 'greedy evaluation')} have exactly the same counts (TP {first['tp']}, "
         f"TN {first['tn']}, FP {first['fp']}, FN {first['fn']}): the most probable action has changed for no flow"
     )
     names = (metrics.TRUE_POSITIVES, metrics.TRUE_NEGATIVES, metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES)
@@ -116,7 +116,7 @@ def _greedy(run: Signals) -> list[Evidence]:
 
 
 def _entropy(run: Signals) -> list[Evidence]:
-    entropy, most = run.whole(metrics.ENTROPY), run.entropy_range
+    entropy, most = run.select_all(metrics.ENTROPY), run.entropy_range
     if entropy is None or most is None or len(entropy.values) < 3 or min(entropy.values) < 0.995 * most:
         return []
     return [Evidence(f"entropy {entropy}, of {number(most)} at most", (entropy.metric,), entropy.reach)]
@@ -139,7 +139,7 @@ def _suspects(run: Signals) -> tuple[Cause, ...]:
 
 
 def _rate(run: Signals) -> Cause:
-    rate, wanted = run.whole(metrics.LR), run.figure("ppo.lr")
+    rate, wanted = run.select_all(metrics.LR), run.read_number("ppo.lr")
     support, why = Support.OPEN, ""
     if rate is not None:
         support = Support.SUPPORTED if rate.median < 1e-7 else Support.RULED_OUT
@@ -170,7 +170,7 @@ def _early_stop(run: Signals) -> Cause:
 
 
 def _ratio(run: Signals) -> Cause:
-    ratio = run.whole(metrics.RATIO_DEVIATION)
+    ratio = run.select_all(metrics.RATIO_DEVIATION)
     support, why = Support.OPEN, ""
     if ratio is not None:
         support = Support.SUPPORTED if max(ratio.values) > 1e-3 else Support.RULED_OUT
@@ -184,7 +184,7 @@ def _ratio(run: Signals) -> Cause:
 
 
 def _advantages(run: Signals) -> Cause:
-    spread = run.late(metrics.ADVANTAGE_STD)
+    spread = run.select_last(metrics.ADVANTAGE_STD)
     support, why = Support.OPEN, ""
     if spread is not None:
         if spread.mean < 1e-6:
@@ -200,7 +200,7 @@ def _advantages(run: Signals) -> Cause:
 
 
 def _inputs(run: Signals) -> Cause:
-    saturated, largest = run.whole(metrics.SATURATED_SHARE), run.whole(metrics.INPUT_RMS_MAX)
+    saturated, largest = run.select_all(metrics.SATURATED_SHARE), run.select_all(metrics.INPUT_RMS_MAX)
     support, why = Support.OPEN, ""
     if saturated is not None:
         support = Support.SUPPORTED if saturated.mean > 0.5 else Support.RULED_OUT
@@ -216,7 +216,7 @@ def _inputs(run: Signals) -> Cause:
 
 
 def _gradient(run: Signals) -> Cause:
-    gradient, change = run.whole(metrics.GRAD_NORM_POLICY), run.whole(metrics.UPDATE_NORM)
+    gradient, change = run.select_all(metrics.GRAD_NORM_POLICY), run.select_all(metrics.UPDATE_NORM)
     support, why = Support.OPEN, ""
     if gradient is not None and change is not None:
         lost = gradient.median > 1e-6 and change.median < 1e-7
@@ -231,7 +231,7 @@ def _gradient(run: Signals) -> Cause:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    rate = run.figure("ppo.lr")
+    rate = run.read_number("ppo.lr")
     if rate is None or rate >= 1e-5:
         return ()  # no setting is the cause as far as the run shows: find the fault first
     return (

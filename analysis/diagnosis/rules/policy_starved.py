@@ -7,7 +7,7 @@ step.
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -25,7 +25,7 @@ returns 600 has been seen in a run that learned, and 2,000 to 8,000 in runs that
 def examine(run: Signals) -> Finding | None:
     """Return a fault if the value loss's gradient is far larger than the policy's on shared parameters or clip."""
     # Of the whole run: the policy's gradient vanishes where it has learned all there is.
-    policy, value = run.whole(metrics.GRAD_NORM_POLICY), run.whole(metrics.GRAD_NORM_VALUE)
+    policy, value = run.select_all(metrics.GRAD_NORM_POLICY), run.select_all(metrics.GRAD_NORM_VALUE)
     if policy is None or value is None or policy.median <= 0:
         return None
     ratio = value.median / policy.median
@@ -43,7 +43,7 @@ def examine(run: Signals) -> Finding | None:
     if ratio < most:
         text = f"value gradient {number(ratio, 2)} times the policy's: neither is drowned"
         return Finding(text, Kind.FINE, Sureness.LIKELY, "", facts)
-    standing, kl = standing_of(run), run.late(metrics.APPROX_KL)
+    standing, kl = judge_standing(run), run.select_last(metrics.APPROX_KL)
     slow = kl is not None and kl.mean < 2e-3
     taken = shared is True and ratio > TRUNK_TAKEN
     if not (standing.is_poor or slow or taken):
@@ -63,7 +63,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _clipped(run: Signals) -> list[Evidence]:
-    share, limit = run.late(metrics.GRAD_CLIPPED_SHARE), run.figure("ppo.max_grad_norm")
+    share, limit = run.select_last(metrics.GRAD_CLIPPED_SHARE), run.read_number("ppo.max_grad_norm")
     if share is None:
         return []
     text = f"the whole gradient is clipped{f' to {limit:g}' if limit else ''} in {percent(share.mean)} of the steps"
@@ -71,8 +71,8 @@ def _clipped(run: Signals) -> list[Evidence]:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    raw, spread = run.returns_normalised is False, run.late(metrics.TARGET_STD)
-    weight, shared = run.figure("ppo.value_coef"), run.setting("ppo.shared_trunk")
+    raw, spread = run.returns_normalised is False, run.select_last(metrics.TARGET_STD)
+    weight, shared = run.read_number("ppo.value_coef"), run.setting("ppo.shared_trunk")
     return (
         Cause(
             "targets far from spread 1, not normalised",
@@ -106,7 +106,7 @@ def _remedies(run: Signals, ratio: float) -> tuple[Remedy, ...]:
         arms.append(
             Remedy({"ppo.normalize_returns": "batch"}, "brings the value gradient to the policy's scale", watch)
         )
-    weight = run.figure("ppo.value_coef")
+    weight = run.read_number("ppo.value_coef")
     if weight:
         change = {"ppo.value_coef": float(f"{weight / min(ratio / 3, 100):.1g}")}
         arms.append(Remedy(change, "gives the policy its share of the trunk", watch))

@@ -1,10 +1,10 @@
 """The return is good and F1 is bad: the reward table pays for something else than F1."""
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rewards import Rewards, rewards_of
+from unstuck.analysis.diagnosis.rewards import Rewards, compute_rewards
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, standing_of
-from unstuck.analysis.words import give_or_take, number, percent
+from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, judge_standing
+from unstuck.analysis.words import format_uncertain, number, percent
 from unstuck.rl import metrics
 
 NEARLY_ALL = 0.9
@@ -19,10 +19,10 @@ MISSES = 0.1
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if F1 is poor although the return is good by the reward table; else fine or None."""
-    f1, returns = run.late(metrics.F1, share=0.0), run.late(metrics.EVAL_RETURN, share=0.0)
+    f1, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.EVAL_RETURN, share=0.0)
     if f1 is None or not run.trivial_f1:
         return None
-    rewards = rewards_of(run)
+    rewards = compute_rewards(run)
     level = max(run.trivial_f1.values())
     bad = f1.mean <= level + TRIVIAL_MARGIN
     gone = _gone(run, rewards)
@@ -42,13 +42,15 @@ def examine(run: Signals) -> Finding | None:
     ]
     if returns:
         facts.append(
-            Evidence(f"greedy return {give_or_take(returns.mean, returns.spread)}", (returns.metric,), returns.reach)
+            Evidence(
+                f"greedy return {format_uncertain(returns.mean, returns.spread)}", (returns.metric,), returns.reach
+            )
         )
     if cautious:
         facts.append(cautious)
     if rewards:
         facts.append(_table(rewards))
-    standing = standing_of(run)
+    standing = judge_standing(run)
     return Finding(
         headline="The reward pays for something else than F1: " + (facts[-1].text if rewards else facts[0].text),
         kind=Kind.FAULT,
@@ -69,7 +71,7 @@ def examine(run: Signals) -> Finding | None:
 
 def _overcautious(run: Signals) -> Evidence | None:
     """True if few false alarms are bought by many missed threats."""
-    precision, recall = (run.late(name, share=0.0) for name in (metrics.PRECISION, metrics.RECALL))
+    precision, recall = (run.select_last(name, share=0.0) for name in (metrics.PRECISION, metrics.RECALL))
     if precision is None or recall is None or recall.mean > precision.mean - MISSES:
         return None
     text = (
@@ -95,10 +97,10 @@ def _causes(contradicts: bool, table: str) -> tuple[Cause, ...]:
 
 def _gone(run: Signals, rewards: Rewards | None) -> float | None:
     """Compute the share of the way from the uniform policy's return to a perfect policy's."""
-    returns, flows = run.late(metrics.EVAL_RETURN, share=0.0), run.figure("env.flows_per_episode")
+    returns, flows = run.select_last(metrics.EVAL_RETURN, share=0.0), run.read_number("env.flows_per_episode")
     if rewards is None or returns is None or not flows:
         return None
-    return rewards.share_of_way(returns.mean / flows, rewards.uniform)
+    return rewards.compute_gain(returns.mean / flows, rewards.uniform)
 
 
 def _table(rewards: Rewards) -> Evidence:

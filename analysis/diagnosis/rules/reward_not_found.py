@@ -2,7 +2,7 @@
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.words import counted, number
+from unstuck.analysis.words import number, pluralize
 from unstuck.rl import metrics
 
 VALUES = 12
@@ -14,8 +14,8 @@ GRACE = 0.1
 
 def examine(run: Signals) -> Finding | None:
     """Return a fault if all training episodes so far have the same return; None otherwise."""
-    returns = run.whole(metrics.TRAIN_RETURN)
-    if returns is None or len(returns.values) < VALUES or run.done(returns.iterations[-1]) < GRACE:
+    returns = run.select_all(metrics.TRAIN_RETURN)
+    if returns is None or len(returns.values) < VALUES or run.compute_progress(returns.iterations[-1]) < GRACE:
         return None
     last = returns.values[-1]
     if _varies(returns):  # what evaluations return is no reward: nobody learns from it
@@ -24,13 +24,13 @@ def examine(run: Signals) -> Finding | None:
     normalised = run.setting("ppo.normalize_observations")
     watch = "a single episode that returns something else, within 20 iterations"
     remedies = [Remedy({"ppo.normalize_observations": True}, "scaled inputs make untrained policies differ", watch)]
-    weight = run.figure("ppo.entropy_coef") or 0.0
+    weight = run.read_number("ppo.entropy_coef") or 0.0
     remedies.append(Remedy({"ppo.entropy_coef": max(0.01, weight * 3)}, "more exploration", watch))
     return Finding(
         headline=f"No reward has been found: {text}",
         kind=Kind.FAULT,
         sureness=Sureness.SURE,
-        why=f"{counted(len(returns.values), 'iteration')} without a difference",
+        why=f"{pluralize(len(returns.values), 'iteration')} without a difference",
         evidence=(Evidence(text, (metrics.TRAIN_RETURN,), returns.reach),),
         causes=(
             Cause(

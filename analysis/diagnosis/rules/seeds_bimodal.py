@@ -5,7 +5,7 @@ import math
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN
-from unstuck.analysis.words import counted, number, percent
+from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
 LEAST, MANY = 3, 5
@@ -39,15 +39,15 @@ def examine(run: Signals) -> Finding | None:
     way = 1.0 if name == metrics.F1 else abs(high - _start(run, name))
     untaught = _untaught(run, name, low, high)
     if reach <= 0 or gap < GAP * reach or high - low < APART * way or not untaught:
-        said = f"{counted(len(values), 'seed')} agree: {name} {number(values[0], 3)} to {number(values[-1], 3)}"
+        said = f"{pluralize(len(values), 'seed')} agree: {name} {number(values[0], 3)} to {number(values[-1], 3)}"
         return Finding(said, Kind.FINE, Sureness.LIKELY, "", (fact,)) if reach < APART * way else None
     many = len(values) >= MANY
     return Finding(
-        headline=f"Seeds fall into two groups: {counted(len(better), 'seed')} near {number(high, 3)}, "
-        f"{counted(len(worse), 'seed')} near {number(low, 3)} ({name})",
-        kind=Kind.FAULT if many and run.done(run.history.last_iteration) > LATE else Kind.SUSPECT,
+        headline=f"Seeds fall into two groups: {pluralize(len(better), 'seed')} near {number(high, 3)}, "
+        f"{pluralize(len(worse), 'seed')} near {number(low, 3)} ({name})",
+        kind=Kind.FAULT if many and run.compute_progress(run.history.last_iteration) > LATE else Kind.SUSPECT,
         sureness=Sureness.LIKELY if many else Sureness.POSSIBLE,
-        why=f"{counted(len(values), 'seed')}; the gap between the groups is {percent(gap / reach)} of the distance",
+        why=f"{pluralize(len(values), 'seed')}; the gap between the groups is {percent(gap / reach)} of the distance",
         evidence=(fact,),
         causes=(
             Cause(
@@ -65,7 +65,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _start(run: Signals, name: str) -> float:
-    first = run.early(name, 1)
+    first = run.select_first(name, 1)
     return first.mean if first else 0.0
 
 
@@ -78,7 +78,7 @@ def _untaught(run: Signals, name: str, low: float, high: float) -> bool:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    weight = run.figure("ppo.entropy_coef") or 0.0
+    weight = run.read_number("ppo.entropy_coef") or 0.0
     arms = [0.01, 0.03] if weight < 0.01 else [float(f"{weight * 3:.1g}")]
     watch = "every seed above the policies that have learned nothing; compare the worst seed, not the mean"
     return (Remedy({"ppo.entropy_coef": arms}, "more exploration before a seed settles", watch),)

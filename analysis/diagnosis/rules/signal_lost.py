@@ -9,15 +9,15 @@ and scales are in order, since all other causes show there.
 import math
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rewards import rewards_of
+from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signal_signs import (
     POINTS,
-    chance,
+    compute_f1_error,
+    find_unpredicted_rewards,
+    find_wrong_labels,
     is_followed,
-    other_labels,
-    unrelated,
     updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
@@ -51,16 +51,18 @@ FORESEEN = 0.05
 
 def examine(run: Signals) -> Finding | None:
     """Return a fault if updates move the policy but follow no signal, or nothing is learned; None otherwise."""
-    kl, lately = run.whole(metrics.APPROX_KL), run.late(metrics.APPROX_KL)
-    returns = run.whole(metrics.TRAIN_RETURN)
+    kl, lately = run.select_all(metrics.APPROX_KL), run.select_last(metrics.APPROX_KL)
+    returns = run.select_all(metrics.TRAIN_RETURN)
     if kl is None or lately is None or returns is None or len(returns.values) < POINTS:
         return None
-    clipped = run.late(metrics.CLIP_FRACTION)
+    clipped = run.select_last(metrics.CLIP_FRACTION)
     moved = math.fsum(kl.values)
     orderly = SMALL_KL < lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
-    if not orderly or run.done(run.history.last_iteration) < GRACE:
+    if not orderly or run.compute_progress(run.history.last_iteration) < GRACE:
         return None
-    direct = [fact for fact in (updates_ignore_advantages(run), unrelated(run), other_labels(run)) if fact]
+    direct = [
+        fact for fact in (updates_ignore_advantages(run), find_unpredicted_rewards(run), find_wrong_labels(run)) if fact
+    ]
     far = kl.mean > LEAST_KL and moved > MOVED
     seen = _unlearned(run, moved) if far and not (direct or _collapsed(run) or is_followed(run)) else None
     found = direct or ([seen] if seen else [])
@@ -87,26 +89,26 @@ def _unlearned(run: Signals, moved: float) -> Evidence | None:
 
 def _collapsed(run: Signals) -> bool:
     """True if entropy was gone before a signal could have shown: then the lost entropy prevents learning."""
-    most, curve = run.entropy_range, run.finite(metrics.ENTROPY)
+    most, curve = run.entropy_range, run.select_finite(metrics.ENTROPY)
     if most is None:
         return False
     low = curve.index[(curve < COLLAPSED * most).to_numpy()]
-    return len(low) > 0 and run.done(int(low[0])) < AT_ONCE
+    return len(low) > 0 and run.compute_progress(int(low[0])) < AT_ONCE
 
 
 def _blind(run: Signals, moved: float) -> Evidence | None:
     """Check, for triage, if F1 and return are hardly better than the best of policies that do not look at flows."""
-    level, returns = run.late(metrics.F1, share=0.0), run.late(metrics.TRAIN_RETURN)
+    level, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.TRAIN_RETURN)
     if level is None or returns is None or not run.trivial_f1:
         return None
     trivial = max(run.trivial_f1.values())
-    little = max(TRIVIAL_MARGIN, chance(run, trivial), min(LEARNED, moved) * (1 - trivial))
+    little = max(TRIVIAL_MARGIN, compute_f1_error(run, trivial), min(LEARNED, moved) * (1 - trivial))
     if max(level.values) > trivial + little:
         return None
     text = f"F1 {number(level.mean, 3)}, of policies that do not look at the flows {number(trivial, 3)} at best"
-    rewards, flows = rewards_of(run), run.figure("env.flows_per_episode")
+    rewards, flows = compute_rewards(run), run.read_number("env.flows_per_episode")
     if rewards and flows:
-        gone = rewards.share_of_way(returns.mean / flows, rewards.best_constant)
+        gone = rewards.compute_gain(returns.mean / flows, rewards.best_constant)
         if gone is not None and gone > PAID:
             return None
         best = number(rewards.best_constant * flows)
@@ -118,9 +120,9 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
 
 def _flat(run: Signals) -> Evidence | None:
     """Check, outside triage, if neither the sampled nor the greedy return has risen since the start."""
-    returns = run.whole(metrics.TRAIN_RETURN)
+    returns = run.select_all(metrics.TRAIN_RETURN)
     for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
-        start, late, curve = run.early(name, 4), run.late(name), run.trend(name)
+        start, late, curve = run.select_first(name, 4), run.select_last(name), run.trend(name)
         if start is None or late is None:
             continue
         noise = max(curve.noise, 1e-9)
@@ -132,10 +134,10 @@ def _flat(run: Signals) -> Evidence | None:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    probe, unforeseen, why = run.late(metrics.PROBE_EXPLAINED_VARIANCE_MC), Support.OPEN, ""
+    probe, unforeseen, why = run.select_last(metrics.PROBE_EXPLAINED_VARIANCE_MC), Support.OPEN, ""
     carried = Support.OPEN
     if run.is_triage and run.has(metrics.REWARD_FORESEEN):
-        probe = run.whole(metrics.REWARD_FORESEEN)
+        probe = run.select_all(metrics.REWARD_FORESEEN)
     if probe is not None:
         what = "rewards'" if probe.metric == metrics.REWARD_FORESEEN else "returns'"
         why = f"a regression from the observations foresees {percent(probe.mean)} of the {what} variance"

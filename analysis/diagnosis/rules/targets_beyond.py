@@ -8,7 +8,7 @@ behind targets.
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.statistics import trend
+from unstuck.analysis.statistics import fit_trend
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -59,9 +59,9 @@ def find_targets_beyond_returns(run: Signals) -> Evidence | None:
 
     None as well where targets do not exceed returns.
     """
-    targets, returns = run.finite(metrics.TARGET_MEAN), run.finite(metrics.TRAIN_RETURN)
-    gamma = run.figure("ppo.gamma")
-    saturated = run.late(metrics.SATURATED_SHARE)
+    targets, returns = run.select_finite(metrics.TARGET_MEAN), run.select_finite(metrics.TRAIN_RETURN)
+    gamma = run.read_number("ppo.gamma")
+    saturated = run.select_last(metrics.SATURATED_SHARE)
     if saturated is not None and saturated.mean > BLIND:
         return None  # such a critic may say anything
     if run.is_triage or gamma is None or gamma > LONG_HORIZON or "env.id" not in run.history.settings:
@@ -70,7 +70,7 @@ def find_targets_beyond_returns(run: Signals) -> Evidence | None:
     if len(share) < IN_A_ROW or float(share.median()) < TOO_MUCH or float(share.min()) < 1:
         return None
     lately = returns.iloc[-2 * IN_A_ROW :]
-    if trend(lately.index.to_list(), lately.to_list()).rises:
+    if fit_trend(lately.index.to_list(), lately.to_list()).rises:
         return None
     target, back = float(targets.loc[share.index].mean()), float(returns.loc[share.index].mean())
     text = f"the critic is to predict {number(target, 3)} on average, and whole episodes return {number(back, 3)}"

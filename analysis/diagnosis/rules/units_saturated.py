@@ -3,7 +3,7 @@
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules import critic_underfits, inputs_unscaled
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import State, standing_of
+from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -19,7 +19,7 @@ GROWN = 0.15
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if many hidden units are saturated late in the run; else fine or None."""
-    start, late = run.early(metrics.SATURATED_SHARE, 1), run.late(metrics.SATURATED_SHARE)
+    start, late = run.select_first(metrics.SATURATED_SHARE, 1), run.select_last(metrics.SATURATED_SHARE)
     if start is None or late is None:
         return None
     text = f"saturated hidden units: {percent(start.mean)} {start.where}, {percent(late.mean)} {late.where}"
@@ -29,7 +29,7 @@ def examine(run: Signals) -> Finding | None:
     inputs = inputs_unscaled.examine(run)
     if late.mean - start.mean < GROWN and inputs is not None and inputs.kind is not Kind.FINE:
         return None  # there from the start: a matter of the inputs
-    standing, critic = standing_of(run), critic_underfits.examine(run)
+    standing, critic = judge_standing(run), critic_underfits.examine(run)
     # With networks of their own, a critic that is lost accounts for its own half of the units.
     of_critic = (
         run.setting("ppo.shared_trunk") is False
@@ -39,7 +39,7 @@ def examine(run: Signals) -> Finding | None:
     )
     falls = standing.state is State.FALLING and standing.trivial is not False
     harmed = not of_critic and (standing.is_poor or falls or late.mean > NEARLY_ALL)
-    rate, kl = run.figure("ppo.lr"), run.late(metrics.APPROX_KL)
+    rate, kl = run.read_number("ppo.lr"), run.select_last(metrics.APPROX_KL)
     return Finding(
         headline=f"Hidden units saturate: {percent(start.mean)} {start.where}, {percent(late.mean)} in the end",
         kind=Kind.FAULT if harmed else Kind.SUSPECT,

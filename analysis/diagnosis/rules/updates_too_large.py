@@ -3,7 +3,7 @@
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.diagnosis.standing import Standing, State, standing_of
+from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -43,7 +43,7 @@ def examine(run: Signals) -> Finding | None:
         for part, words in parts
         if part
     ]
-    standing, damage = standing_of(run), [*_memorised(run), *_saturated(run)]
+    standing, damage = judge_standing(run), [*_memorised(run), *_saturated(run)]
     very = kl is not None and kl.mean > VERY_LARGE_KL
     harm = [standing.brief] if standing.is_poor or standing.state is State.FALLING else []
     harm += [fact.text for fact in damage]
@@ -62,8 +62,12 @@ def examine(run: Signals) -> Finding | None:
 
 def _worst(run: Signals, name: str) -> Window | None:
     """Return the larger of first and last quarter: a policy thrown into a corner makes small updates there."""
-    size = max(3, len(run.finite(name)) // 4)
-    return max(filter(None, (run.early(name, size), run.late(name))), key=lambda window: window.mean, default=None)
+    size = max(3, len(run.select_finite(name)) // 4)
+    return max(
+        filter(None, (run.select_first(name, size), run.select_last(name))),
+        key=lambda window: window.mean,
+        default=None,
+    )
 
 
 def _size(part: Window) -> str:
@@ -72,7 +76,7 @@ def _size(part: Window) -> str:
 
 def _memorised(run: Signals) -> list[Evidence]:
     """Describe a value loss below the floor: the critic has learned the rollout by heart."""
-    excess = run.late(metrics.VALUE_LOSS_EXCESS)
+    excess = run.select_last(metrics.VALUE_LOSS_EXCESS)
     if excess is None or not run.returns_normalised or excess.mean > -MEMORISED:
         return []
     text = f"the value loss lies {number(-excess.mean, 2)} below its floor: the critic learns each rollout by heart"
@@ -81,14 +85,16 @@ def _memorised(run: Signals) -> list[Evidence]:
 
 def _saturated(run: Signals) -> list[Evidence]:
     """Describe units that large steps have driven to where tanh is flat."""
-    share = run.late(metrics.SATURATED_SHARE)
+    share = run.select_last(metrics.SATURATED_SHARE)
     if share is None or share.mean < SATURATED:
         return []
     return [Evidence(f"{percent(share.mean)} of the hidden units are saturated", (share.metric,), share.reach)]
 
 
 def _fine(run: Signals) -> Finding | None:
-    kl, clipped, change = (run.late(name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM))
+    kl, clipped, change = (
+        run.select_last(name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
+    )
     if kl is None or kl.mean < SMALL_KL:
         return None
     text = f"updates are not too large: KL {number(kl.mean, 2)}"
@@ -98,10 +104,10 @@ def _fine(run: Signals) -> Finding | None:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    rate, epochs, minibatch = (run.figure(f"ppo.{name}") for name in ("lr", "num_epochs", "minibatch_size"))
+    rate, epochs, minibatch = (run.read_number(f"ppo.{name}") for name in ("lr", "num_epochs", "minibatch_size"))
     passes = [f"{name} {value:g}" for name, value in (("num_epochs", epochs), ("minibatch_size", minibatch)) if value]
     many = (epochs or 0) > 10 or (minibatch or 64) < 32
-    normalised, spread = run.setting("ppo.normalize_advantage"), run.late(metrics.ADVANTAGE_STD)
+    normalised, spread = run.setting("ppo.normalize_advantage"), run.select_last(metrics.ADVANTAGE_STD)
     wide = normalised is False and spread is not None and spread.mean > 3
     return (
         Cause(
@@ -126,7 +132,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Signals, standing: Standing) -> tuple[Remedy, ...]:
-    rate, epochs = run.figure("ppo.lr") or 3e-4, run.figure("ppo.num_epochs")
+    rate, epochs = run.read_number("ppo.lr") or 3e-4, run.read_number("ppo.num_epochs")
     watch = (
         f"KL below 0.02 and the clip fraction below 0.3 within 5 iterations; then {standing.score} above the control's"
     )

@@ -7,7 +7,7 @@ Only the second small: the steps serve the other loss, as where the value loss h
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -40,10 +40,10 @@ GRACE = 8
 
 def examine(run: Signals) -> Finding | None:
     """Return a fault if updates hardly move an unsettled policy, or mostly end at target_kl; None otherwise."""
-    entropy, most = run.late(metrics.ENTROPY), run.entropy_range
+    entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
-    kl, change = run.late(metrics.APPROX_KL), run.late(metrics.UPDATE_NORM)
-    if kl is None or len(run.finite(metrics.APPROX_KL)) < GRACE or policy_frozen.examine(run):
+    kl, change = run.select_last(metrics.APPROX_KL), run.select_last(metrics.UPDATE_NORM)
+    if kl is None or len(run.select_finite(metrics.APPROX_KL)) < GRACE or policy_frozen.examine(run):
         return None
     held = _held(run, kl, NEVER_USUAL if settled else LOW_LIMIT)
     if _annealed(run) or (settled and not held):
@@ -62,22 +62,22 @@ def examine(run: Signals) -> Finding | None:
         headline=f"Updates are too small: {' and '.join(words)} in the median {kl.where}",
         kind=Kind.FAULT,
         sureness=Sureness.SURE if unmoved and small else Sureness.LIKELY,
-        why=f"most updates end at target_kl; {standing_of(run).brief}"
+        why=f"most updates end at target_kl; {judge_standing(run).brief}"
         if settled
-        else f"the policy has not settled{unsettled}, so there is something left to learn; {standing_of(run).brief}",
+        else f"the policy has not settled{unsettled}, so there is something left to learn; {judge_standing(run).brief}",
         evidence=tuple(
             Evidence(text, (part.metric,), part.reach) for part, text in zip((kl, change), words, strict=False) if part
         ),
         causes=(_rate(run), _clip(run), _few_steps(run), _elsewhere(change)),
         remedies=_remedies(run),
-        since=int(run.finite(metrics.APPROX_KL).index[GRACE - 1]),
+        since=int(run.select_finite(metrics.APPROX_KL).index[GRACE - 1]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
 
 
 def _held(run: Signals, kl: Window, most: float) -> bool:
     """True if target_kl, at most `most`, ends more than half of the updates."""
-    limit = run.figure("ppo.target_kl")
+    limit = run.read_number("ppo.target_kl")
     if limit is None or limit > most:
         return False
     return sum(one == 0 or AT_LIMIT * limit < one < 2 * limit for one in kl.values) > len(kl.values) / 2
@@ -85,14 +85,14 @@ def _held(run: Signals, kl: Window, most: float) -> bool:
 
 def _annealed(run: Signals) -> bool:
     """True if steps are small because the learning rate was annealed, as set."""
-    rate, wanted = run.late(metrics.LR, share=0.0, least=1), run.figure("ppo.lr")
+    rate, wanted = run.select_last(metrics.LR, share=0.0, least=1), run.read_number("ppo.lr")
     planned = run.setting("ppo.lr_schedule", "constant") != "constant"
     return planned and rate is not None and wanted is not None and rate.mean < ANNEALED * wanted
 
 
 def _rate(run: Signals) -> Cause:
-    rate = run.late(metrics.LR)
-    value = rate.mean if rate else run.figure("ppo.lr")
+    rate = run.select_last(metrics.LR)
+    value = rate.mean if rate else run.read_number("ppo.lr")
     return Cause(
         "learning rate too low, or annealed too soon",
         "branch at three times and ten times the rate: the change of the parameters rises with it",
@@ -103,9 +103,9 @@ def _rate(run: Signals) -> Cause:
 
 def _clip(run: Signals) -> Cause:
     share, norm, limit = (
-        run.late(metrics.GRAD_CLIPPED_SHARE),
-        run.late(metrics.GRAD_NORM),
-        run.figure("ppo.max_grad_norm"),
+        run.select_last(metrics.GRAD_CLIPPED_SHARE),
+        run.select_last(metrics.GRAD_NORM),
+        run.read_number("ppo.max_grad_norm"),
     )
     support, why = Support.OPEN, ""
     if share is not None:
@@ -122,7 +122,7 @@ def _clip(run: Signals) -> Cause:
 
 
 def _few_steps(run: Signals) -> Cause:
-    limit = run.figure("ppo.target_kl")
+    limit = run.read_number("ppo.target_kl")
     return Cause(
         "too few gradient steps an update (epochs, minibatches, an early stop on KL)",
         "count them; double num_epochs, or switch target_kl off",
@@ -143,7 +143,7 @@ def _elsewhere(change: Window | None) -> Cause:
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "the parameters change by 0.01 to 0.03 an update within 5 iterations, and entropy falls"
     arms = []
-    rate, limit = run.figure("ppo.lr") or 3e-4, run.figure("ppo.target_kl")
+    rate, limit = run.read_number("ppo.lr") or 3e-4, run.read_number("ppo.target_kl")
     if limit is not None and limit < 0.003:
         arms.append(Remedy({"ppo.target_kl": [0.02, None]}, "lets an update run its course", watch))
     if _clip(run).support is Support.SUPPORTED:

@@ -4,7 +4,7 @@ import math
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import standing_of
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -28,10 +28,10 @@ def examine(run: Signals) -> Finding | None:
         broken = curve[~(curve.abs() < math.inf)]
         if len(broken):
             return _not_finite(run, name, int(broken.index[0]), float(broken.iloc[0]))
-    curve = run.finite(metrics.VALUE_LOSS)
+    curve = run.select_finite(metrics.VALUE_LOSS)
     if len(curve) < 2 * START:
         return None
-    start, late = float(curve.iloc[:START].median()), run.late(metrics.VALUE_LOSS)
+    start, late = float(curve.iloc[:START].median()), run.select_last(metrics.VALUE_LOSS)
     if late is None:
         return None
     if late.median <= FACTOR * max(start, FLOOR):
@@ -43,7 +43,8 @@ def examine(run: Signals) -> Finding | None:
         headline=f"The value loss explodes: {text}",
         kind=Kind.FAULT if growth.rises or late.median > 5 * FACTOR * max(start, FLOOR) else Kind.SUSPECT,
         sureness=Sureness.SURE if growth.rises else Sureness.LIKELY,
-        why=f"it rises by {number(growth.slope, 2)} an iteration (p {number(growth.p, 2)}); {standing_of(run).brief}",
+        why=f"it rises by {number(growth.slope, 2)} an iteration (p {number(growth.p, 2)}); "
+        + judge_standing(run).brief,
         evidence=(
             Evidence(f"{text}, {late}", (metrics.VALUE_LOSS,), (int(curve.index[0]), late.iterations[-1])),
             *_targets(run),
@@ -56,7 +57,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _not_finite(run: Signals, name: str, iteration: int, value: float) -> Finding:
-    before = run.finite(name).loc[: iteration - 1].tail(3)
+    before = run.select_finite(name).loc[: iteration - 1].tail(3)
     path = f", after {', '.join(number(x) for x in before)}" if len(before) else ""
     return Finding(
         headline=f"Diverged: {name} is {value} at iteration {iteration}{path}",
@@ -78,7 +79,7 @@ def _not_finite(run: Signals, name: str, iteration: int, value: float) -> Findin
 
 def _steady(run: Signals) -> Finding | None:
     """Describe a steady value loss, with the reason where returns are normalised, and the owner's note."""
-    whole = run.whole(metrics.VALUE_LOSS)
+    whole = run.select_all(metrics.VALUE_LOSS)
     if whole is None or max(whole.values) > STEADY * max(whole.median, 1e-12):
         return None
     text = f"the value loss is steady: {whole}"
@@ -93,7 +94,7 @@ def _steady(run: Signals) -> Finding | None:
 
 
 def _targets(run: Signals) -> list[Evidence]:
-    spread = run.whole(metrics.TARGET_STD)
+    spread = run.select_all(metrics.TARGET_STD)
     if spread is None or len(spread.values) < 2:
         return []
     text = f"spread of the targets {number(spread.values[0], 3)} at first, {number(spread.values[-1], 3)} in the end"
@@ -101,7 +102,7 @@ def _targets(run: Signals) -> list[Evidence]:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    raw, gamma, rate = run.returns_normalised is False, run.figure("ppo.gamma"), run.figure("ppo.lr")
+    raw, gamma, rate = run.returns_normalised is False, run.read_number("ppo.gamma"), run.read_number("ppo.lr")
     spread = run.trend(metrics.TARGET_STD)
     return (
         Cause(
@@ -127,7 +128,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    rate = run.figure("ppo.lr") or 3e-4
+    rate = run.read_number("ppo.lr") or 3e-4
     watch = "value loss within twice its start after 20 iterations"
     arms = [Remedy({"ppo.lr": float(f"{rate / 3:.1g}")}, "smaller steps", watch)]
     if not run.returns_normalised:

@@ -6,8 +6,8 @@ floor, if returns are normalised. At the floor neither value_coef nor the learni
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.floor import explainable, foreseen_share
-from unstuck.analysis.words import give_or_take, number
+from unstuck.analysis.floor import compute_explainable_share, infer_foreseen_share
+from unstuck.analysis.words import format_uncertain, number
 from unstuck.rl import metrics
 
 HIGH = 0.5
@@ -25,18 +25,18 @@ USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the value loss is at the floor: a limit if the floor is high, fine if low; None otherwise."""
-    loss = run.late(metrics.VALUE_LOSS)
+    loss = run.select_last(metrics.VALUE_LOSS)
     if loss is None:
         return None
-    floor = run.late(metrics.VALUE_FLOOR)
+    floor = run.select_last(metrics.VALUE_FLOOR)
     if floor is None:
         return _unmeasured(run, loss)
-    unit = variance_of_targets(run)
-    excess = run.late(metrics.VALUE_LOSS_EXCESS)
+    unit = compute_target_variance(run)
+    excess = run.select_last(metrics.VALUE_LOSS_EXCESS)
     above = (excess.mean if excess else loss.mean - floor.mean) / unit
     if above > AT_THE_FLOOR + 2 * floor.error / unit:
         return None  # the critic's own business: critic_underfits
-    texts = beside_the_floor(loss, floor)
+    texts = describe_loss_and_floor(loss, floor)
     evidence = (
         Evidence(texts + f" {floor.where}", (metrics.VALUE_LOSS, metrics.VALUE_FLOOR), floor.reach),
         *_explained(run),
@@ -53,19 +53,19 @@ def examine(run: Signals) -> Finding | None:
         causes=_causes(run),
         remedies=_remedies(run),
         unsupported=_blamed(run, f"the floor is {number(floor.mean, 2)}, and no weight or step size moves a floor"),
-        since=int(run.finite(metrics.VALUE_FLOOR).index[0]),
+        since=int(run.select_finite(metrics.VALUE_FLOOR).index[0]),
     )
 
 
-def beside_the_floor(loss: Window, floor: Window) -> str:
+def describe_loss_and_floor(loss: Window, floor: Window) -> str:
     """Format value loss and floor as one phrase, with the reason if the loss lies below the floor."""
-    text = f"value loss {number(loss.mean, 3)}, floor {give_or_take(floor.mean, floor.spread)}"
+    text = f"value loss {number(loss.mean, 3)}, floor {format_uncertain(floor.mean, floor.spread)}"
     return f"{text} (below it, {FITTED})" if loss.mean < floor.mean else text
 
 
-def variance_of_targets(run: Signals) -> float:
+def compute_target_variance(run: Signals) -> float:
     """Return the variance of the critic's targets, in the unit of the value loss; 1 if normalised or not recorded."""
-    spread = run.late(metrics.TARGET_STD)
+    spread = run.select_last(metrics.TARGET_STD)
     return max(spread.mean**2, 1e-12) if run.returns_normalised is False and spread else 1.0
 
 
@@ -73,15 +73,15 @@ def _unmeasured(run: Signals, loss: Window) -> Finding | None:
     """Judge without a probe: a normalised value loss near 1 is the level of a critic that explains nothing."""
     if not run.returns_normalised or loss.mean < 0.85:
         return None
-    gamma, gae_lambda = run.figure("ppo.gamma"), run.figure("ppo.gae_lambda")
+    gamma, gae_lambda = run.read_number("ppo.gamma"), run.read_number("ppo.gae_lambda")
     assumed = " and ".join(
         f"{name} {value:g}"
         for name, value, recorded in (("gamma", USUAL_GAMMA, gamma), ("gae_lambda", USUAL_LAMBDA, gae_lambda))
         if recorded is None
     )
     discount = USUAL_GAMMA if gamma is None else gamma
-    low = 1 - explainable(discount, USUAL_LAMBDA if gae_lambda is None else gae_lambda)
-    whole = run.whole(metrics.VALUE_LOSS) or loss
+    low = 1 - compute_explainable_share(discount, USUAL_LAMBDA if gae_lambda is None else gae_lambda)
+    whole = run.select_all(metrics.VALUE_LOSS) or loss
     bound = (
         f"independent flows at gamma {discount:g} would force it there"
         if run.is_triage
@@ -115,7 +115,7 @@ def _explained(run: Signals) -> list[Evidence]:
         (metrics.EXPLAINED_VARIANCE_MC, "the critic explains {} of the variance of Monte Carlo returns"),
         (metrics.PROBE_EXPLAINED_VARIANCE_MC, "the best regression from the observation explains {} of it"),
     ):
-        window = run.late(name)
+        window = run.select_last(name)
         if window:
             found.append(Evidence(words.format(number(window.mean, 2)), (name,), window.reach))
     return found
@@ -123,14 +123,14 @@ def _explained(run: Signals) -> list[Evidence]:
 
 def _because(run: Signals, explained: float) -> str:
     """Name the cause of the floor, and the floor at a lower gamma."""
-    gamma, gae_lambda = run.figure("ppo.gamma"), run.figure("ppo.gae_lambda")
+    gamma, gae_lambda = run.read_number("ppo.gamma"), run.read_number("ppo.gae_lambda")
     if gamma is None or gae_lambda is None or not run.steps_are_independent:
         return ""
     words = f"; gamma {gamma:g} on independent flows makes it so"
     if gamma <= 0.5:
         return words
-    best = 1 - explainable(0.5, gae_lambda)
-    now = 1 - explainable(0.5, gae_lambda, foreseen_share(explained, gamma, gae_lambda))
+    best = 1 - compute_explainable_share(0.5, gae_lambda)
+    now = 1 - compute_explainable_share(0.5, gae_lambda, infer_foreseen_share(explained, gamma, gae_lambda))
     words += f"; at gamma 0.5 the floor is near {number(best, 2)} for a policy whose rewards follow from the flow"
     return words + (f", and {number(now, 2)} for today's" if now - best > 0.05 else "")
 
@@ -159,7 +159,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    gamma = run.figure("ppo.gamma")
+    gamma = run.read_number("ppo.gamma")
     if run.steps_are_independent is False:
         change: dict[str, object] = {"ppo.gamma": [0.95, 0.9]}
         why = "a shorter horizon is easier to foresee; too short a one forgets what the task rewards"
@@ -183,8 +183,8 @@ def _blamed(run: Signals, why: str) -> tuple[Cause, ...]:
             {} if value is None else {f"ppo.{name}": [float(f"{value * factor:.2g}") for factor in factors]},
         )
         for name, factors, value in (
-            ("value_coef", (2, 10 / 3), run.figure("ppo.value_coef")),
-            ("lr", (10 / 3,), run.figure("ppo.lr")),
+            ("value_coef", (2, 10 / 3), run.read_number("ppo.value_coef")),
+            ("lr", (10 / 3,), run.read_number("ppo.lr")),
         )
     )
 

@@ -24,9 +24,9 @@ def ranked(name: str, kind: Kind) -> Ranked:
 def test_findings_are_asked_for_by_kind_and_keep_their_order() -> None:
     findings = (ranked("a", Kind.FAULT), ranked("b", Kind.FINE), ranked("c", Kind.SUSPECT), ranked("d", Kind.FAULT))
     diagnosis = Diagnosis(Signals(healthy()), findings, ())
-    assert [one.rule.name for one in diagnosis.findings_of(Kind.FAULT)] == ["a", "d"]
-    assert [one.rule.name for one in diagnosis.findings_of(Kind.SUSPECT, Kind.FAULT)] == ["a", "c", "d"]
-    assert diagnosis.findings_of() == []
+    assert [one.rule.name for one in diagnosis.select_findings(Kind.FAULT)] == ["a", "d"]
+    assert [one.rule.name for one in diagnosis.select_findings(Kind.SUSPECT, Kind.FAULT)] == ["a", "c", "d"]
+    assert diagnosis.select_findings() == []
     assert diagnosis.questions == {}
 
 

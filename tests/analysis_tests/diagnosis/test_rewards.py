@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis.finding import Support
-from unstuck.analysis.diagnosis.rewards import constant_policies, rewards_of, threat_share
+from unstuck.analysis.diagnosis.rewards import compute_rewards, compute_threat_share, judge_constant_policies
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
 
@@ -15,7 +15,7 @@ def run(**settings: object) -> Signals:
 
 
 def test_policies_under_the_default_table() -> None:
-    rewards = rewards_of(run())
+    rewards = compute_rewards(run())
     assert rewards is not None
     assert rewards.constant == {"allow": -2.125, "block": -1.75, "quarantine": -1.0, "alert": -0.25}
     assert rewards.best_constant == -0.25
@@ -23,29 +23,29 @@ def test_policies_under_the_default_table() -> None:
     assert rewards.perfect == 2.375
     assert (rewards.best_benign, rewards.best_threat) == ("allow", "block")
     assert rewards.certainty == pytest.approx(5.5 / 23.5)
-    assert rewards.share_of_way(1.0625, start=-0.25) == pytest.approx(0.5)
-    assert rewards.share_of_way(-2.0, start=-0.25) == pytest.approx(-1.75 / 2.625)
+    assert rewards.compute_gain(1.0625, start=-0.25) == pytest.approx(0.5)
+    assert rewards.compute_gain(-2.0, start=-0.25) == pytest.approx(-1.75 / 2.625)
 
 
 def test_where_one_action_is_best_there_is_no_way_to_go() -> None:
-    rewards = rewards_of(run(**{"env.reward_threat": (1.0, 0.0, 0.0, 0.0)}))
+    rewards = compute_rewards(run(**{"env.reward_threat": (1.0, 0.0, 0.0, 0.0)}))
     assert rewards is not None
-    assert rewards.share_of_way(0.0, start=rewards.best_constant) is None
+    assert rewards.compute_gain(0.0, start=rewards.best_constant) is None
 
 
 def test_without_the_table_nothing_is_known() -> None:
-    assert rewards_of(run(**{"env.reward_benign": None})) is None
+    assert compute_rewards(run(**{"env.reward_benign": None})) is None
 
 
 @pytest.mark.parametrize(
     "row", [None, 0.5, (0.5, -5.0, -3.0), "(0.5, -5, -3, -1)", (0.5, -5.0, -3.0, -1.0, 0.0)], ids=str
 )
 def test_a_row_that_is_not_four_rewards_is_no_table(row: object) -> None:
-    assert rewards_of(run(**{"env.reward_threat": row})) is None
+    assert compute_rewards(run(**{"env.reward_threat": row})) is None
 
 
 def test_rewards_may_be_lists_as_yaml_has_them() -> None:
-    rewards = rewards_of(run(**{"env.reward_benign": [0.5, -5, -3, -1], "env.reward_threat": [-10, 8, 5, 2]}))
+    rewards = compute_rewards(run(**{"env.reward_benign": [0.5, -5, -3, -1], "env.reward_threat": [-10, 8, 5, 2]}))
     assert rewards is not None
     assert rewards.perfect == 2.375
 
@@ -53,27 +53,29 @@ def test_rewards_may_be_lists_as_yaml_has_them() -> None:
 def test_the_share_of_threats_is_that_of_the_flows_evaluated_where_it_was_counted() -> None:
     counted = pd.DataFrame({"eval/tp": [10.0, 5.0], "eval/fn": [0.0, 5.0], "eval/fp": [5.0, 5.0], "eval/tn": 85.0})
     signals = Signals(History("a run", "nowhere", counted, {**TABLE, "data.threat_share": 0.25}))
-    assert threat_share(signals) == pytest.approx(0.1)
-    assert threat_share(run()) == 0.25
-    assert threat_share(run(**{"data.threat_share": None})) is None
-    assert rewards_of(run(**{"data.threat_share": None})) is None
+    assert compute_threat_share(signals) == pytest.approx(0.1)
+    assert compute_threat_share(run()) == 0.25
+    assert compute_threat_share(run(**{"data.threat_share": None})) is None
+    assert compute_rewards(run(**{"data.threat_share": None})) is None
 
 
 def test_flagging_that_never_pays_asks_for_more_than_certainty() -> None:
     """Where one action is the best for both there is nothing to be certain of."""
-    rewards = rewards_of(run(**{"env.reward_threat": (1.0, 0.0, 0.0, 0.0)}))
+    rewards = compute_rewards(run(**{"env.reward_threat": (1.0, 0.0, 0.0, 0.0)}))
     assert rewards is not None
     assert rewards.certainty > 1
-    sure = rewards_of(run(**{"env.reward_benign": (0.0, 0.0, 0.0, -1.0), "env.reward_threat": (-1.0, 1.0, 0.0, 0.0)}))
+    sure = compute_rewards(
+        run(**{"env.reward_benign": (0.0, 0.0, 0.0, -1.0), "env.reward_threat": (-1.0, 1.0, 0.0, 0.0)})
+    )
     assert sure is not None
     assert sure.certainty == 0.0  # blocking costs nothing
 
 
 def test_whether_one_action_is_the_best_whatever_is_observed() -> None:
-    assert constant_policies(run()) == (
+    assert judge_constant_policies(run()) == (
         Support.RULED_OUT,
         "always alert earns -0.25 a flow, a perfect policy 2.38",
     )
-    support, why = constant_policies(run(**{"env.reward_threat": (1.0, 0.0, 0.0, 0.0)}))
+    support, why = judge_constant_policies(run(**{"env.reward_threat": (1.0, 0.0, 0.0, 0.0)}))
     assert (support, why) == (Support.SUPPORTED, "always allow earns 0.625 a flow, a perfect policy 0.625")
-    assert constant_policies(run(**{"env.reward_threat": None})) == (Support.OPEN, "")
+    assert judge_constant_policies(run(**{"env.reward_threat": None})) == (Support.OPEN, "")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import signal_signs
 from unstuck.analysis.diagnosis.signal_signs import (
-    chance,
+    compute_f1_error,
+    find_unpredicted_rewards,
+    find_wrong_labels,
     is_followed,
-    other_labels,
-    unrelated,
     updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
@@ -96,11 +96,11 @@ def test_elsewhere_than_in_triage_correlations_may_vary() -> None:
     ],
 )
 def test_rewards_that_do_not_go_with_what_was_observed(changed: dict[str, Any], fires: bool) -> None:
-    assert (unrelated(Signals(healthy(**changed))) is not None) == fires
+    assert (find_unpredicted_rewards(Signals(healthy(**changed))) is not None) == fires
 
 
 def test_both_numbers_are_shown() -> None:
-    fact = unrelated(Signals(healthy(reward_foreseen=0.002, f1=0.5)))
+    fact = find_unpredicted_rewards(Signals(healthy(reward_foreseen=0.002, f1=0.5)))
     assert fact is not None
     assert fact.text == (
         "from observations of training a regression foresees 0.2 % of the rewards' variance, while F1 0.5 shows that "
@@ -126,13 +126,13 @@ def test_others_labels_learned_better_than_those_learned_from(
     ours: float | None, theirs: float | None, changed: dict[str, Any], fires: bool
 ) -> None:
     run = Signals(healthy(**{"reward_foreseen": None, "f1_train": ours, "f1": theirs, **changed}))
-    assert (other_labels(run) is not None) == fires
+    assert (find_wrong_labels(run) is not None) == fires
 
 
 def test_eight_evaluations_must_compare_them() -> None:
     for missing, fires in ((20, True), (30, False)):
         ours = np.where(missing >= TURN, math.nan, 0.5)
-        assert (other_labels(Signals(healthy(reward_foreseen=None, f1_train=ours, f1=0.9))) is not None) == fires
+        assert (find_wrong_labels(Signals(healthy(reward_foreseen=None, f1_train=ours, f1=0.9))) is not None) == fires
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_a_signal_that_arrives_is_no_signal_lost(changed: dict[str, Any], follow
 
 
 def test_chance_is_two_errors_of_a_share_of_the_threats() -> None:
-    assert chance(Signals(healthy()), 0.9) == pytest.approx(2 * math.sqrt(0.09 / 174))
-    assert chance(Signals(healthy(tp=None)), 0.9) == 0.0
-    assert chance(Signals(healthy()), 89.0) == 0.0  # in percent it is no share
-    assert chance(Signals(healthy(tp=0.0, fn=0.0)), 0.9) == pytest.approx(0.6)  # no threat at all: as of one
+    assert compute_f1_error(Signals(healthy()), 0.9) == pytest.approx(2 * math.sqrt(0.09 / 174))
+    assert compute_f1_error(Signals(healthy(tp=None)), 0.9) == 0.0
+    assert compute_f1_error(Signals(healthy()), 89.0) == 0.0  # in percent it is no share
+    assert compute_f1_error(Signals(healthy(tp=0.0, fn=0.0)), 0.9) == pytest.approx(0.6)  # no threat at all: as of one
 
 
 def test_its_signs_name_the_metrics_that_they_rest_on() -> None:
     run = Signals(healthy(advantage_followed=0.03, reward_foreseen=0.002))
-    assert [fact.metrics for fact in (updates_ignore_advantages(run), unrelated(run)) if fact] == [
+    assert [fact.metrics for fact in (updates_ignore_advantages(run), find_unpredicted_rewards(run)) if fact] == [
         ("train/advantage_followed",),
         ("train/reward_foreseen", "eval/f1"),
     ]

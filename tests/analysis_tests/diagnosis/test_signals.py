@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from unstuck.analysis.diagnosis.signals import Signals, Window, format_shares, setting_text
+from unstuck.analysis.diagnosis.signals import Signals, Window, format_setting, format_shares
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
@@ -38,13 +38,13 @@ def test_a_window_has_the_statistics_of_its_values() -> None:
 
 def test_windows_hold_finite_values_only() -> None:
     run = curve([1.0, math.inf, 3.0, math.nan, 5.0, -math.inf])
-    whole = run.whole(NAME)
+    whole = run.select_all(NAME)
     assert whole == Window(NAME, (1, 3, 5), (1.0, 3.0, 5.0))
-    assert run.early(NAME, 2) == Window(NAME, (1, 3), (1.0, 3.0))
-    assert run.late(NAME, share=0.0, least=1) == Window(NAME, (5,), (5.0,))
+    assert run.select_first(NAME, 2) == Window(NAME, (1, 3), (1.0, 3.0))
+    assert run.select_last(NAME, share=0.0, least=1) == Window(NAME, (5,), (5.0,))
     nothing = curve([math.inf, math.nan])
-    assert (nothing.whole(NAME), nothing.early(NAME), nothing.late(NAME)) == (None, None, None)
-    assert run.whole("train/entropy") is None
+    assert (nothing.select_all(NAME), nothing.select_first(NAME), nothing.select_last(NAME)) == (None, None, None)
+    assert run.select_all("train/entropy") is None
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_windows_hold_finite_values_only() -> None:
 def test_the_last_values_are_a_share_of_them_and_so_many_at_least(
     count: int, share: float, least: int, values: int
 ) -> None:
-    late = curve(list(range(count))).late(NAME, share=share, least=least)
+    late = curve(list(range(count))).select_last(NAME, share=share, least=least)
     assert late is not None
     assert late.values == tuple(float(value) for value in range(count - values, count))
     assert late.iterations[-1] == count
@@ -70,15 +70,15 @@ def test_a_trend_can_be_asked_from_an_iteration_on() -> None:
 
 
 def test_how_far_a_run_is_done_goes_by_its_planned_length() -> None:
-    assert curve([1.0] * 10, **{"ppo.num_iterations": 40}).done(10) == 0.25
-    assert curve([1.0] * 10).done(10) == 1.0
-    assert curve([1.0] * 50, **{"ppo.num_iterations": 40}).done(25) == 0.5  # it went on
-    assert curve([]).done(0) == 0.0
+    assert curve([1.0] * 10, **{"ppo.num_iterations": 40}).compute_progress(10) == 0.25
+    assert curve([1.0] * 10).compute_progress(10) == 1.0
+    assert curve([1.0] * 50, **{"ppo.num_iterations": 40}).compute_progress(25) == 0.5  # it went on
+    assert curve([]).compute_progress(0) == 0.0
 
 
 def test_a_figure_is_a_number_and_nothing_else() -> None:
     run = curve([1.0], a=3, b=0.5, c=True, d="3", e=None)
-    assert [run.figure(name) for name in "abcdef"] == [3.0, 0.5, None, None, None, None]
+    assert [run.read_number(name) for name in "abcdef"] == [3.0, 0.5, None, None, None, None]
     assert run.setting("f", "else") == "else"
 
 
@@ -185,7 +185,7 @@ def test_a_seed_stands_by_its_last_values() -> None:
 
 def test_settings_and_shares_read_as_people_write_them() -> None:
     assert format_shares([0.25, 0.7501]) == "25.0 / 75.0 %"
-    assert (setting_text(0.0003), setting_text(4), setting_text("batch"), setting_text(None)) == (
+    assert (format_setting(0.0003), format_setting(4), format_setting("batch"), format_setting(None)) == (
         "0.0003",
         "4",
         "batch",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import Standing, State, standing_of
+from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
@@ -17,7 +17,7 @@ TURN = np.arange(1, LENGTH + 1)
 
 
 def standing(run: History) -> Standing:
-    return standing_of(Signals(run))
+    return judge_standing(Signals(run))
 
 
 def returning(values: Any) -> Standing:

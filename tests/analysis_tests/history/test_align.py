@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from unstuck.analysis.history.align import by_iteration, merge
+from unstuck.analysis.history.align import merge_tables, tabulate_iterations
 from unstuck.analysis.history.record import ENV_STEPS
 from unstuck.rl import metrics
 
@@ -12,7 +12,7 @@ LOSS, RETURN, EVAL = metrics.VALUE_LOSS, metrics.TRAIN_RETURN, metrics.EVAL_RETU
 
 
 def test_steps_that_lie_close_together_count_iterations() -> None:
-    table = by_iteration({LOSS: [(10, 1.0), (20, 2.0)], EVAL: [(20, 5.0)]})
+    table = tabulate_iterations({LOSS: [(10, 1.0), (20, 2.0)], EVAL: [(20, 5.0)]})
     assert table.index.tolist() == [10, 20]
     assert table.index.name == "iteration"
     assert table[EVAL].tolist()[1:] == [5.0]
@@ -21,7 +21,7 @@ def test_steps_that_lie_close_together_count_iterations() -> None:
 
 
 def test_steps_that_lie_apart_are_the_environments_and_losses_say_when_iterations_ended() -> None:
-    table = by_iteration(
+    table = tabulate_iterations(
         {LOSS: [(512, 1.0), (1024, 2.0)], RETURN: [(100, 10.0), (512, 20.0), (513, 30.0), (1024, 50.0)]}
     )
     assert table.index.tolist() == [1, 2]
@@ -30,42 +30,42 @@ def test_steps_that_lie_apart_are_the_environments_and_losses_say_when_iteration
 
 
 def test_what_was_logged_after_the_last_end_belongs_to_the_iteration_under_way() -> None:
-    table = by_iteration({LOSS: [(512, 1.0), (1024, 2.0)], EVAL: [(2000, 7.0)]})
+    table = tabulate_iterations({LOSS: [(512, 1.0), (1024, 2.0)], EVAL: [(2000, 7.0)]})
     assert table[EVAL].to_dict()[3] == 7.0
     assert math.isnan(table[ENV_STEPS].loc[3])
 
 
 @pytest.mark.parametrize(("stride", "index"), [(64, [64, 128]), (65, [1, 2])], ids=["iterations", "environment steps"])
 def test_the_border_between_both(stride: int, index: list[int]) -> None:
-    assert by_iteration({LOSS: [(stride, 1.0), (2 * stride, 2.0)]}).index.tolist() == index
+    assert tabulate_iterations({LOSS: [(stride, 1.0), (2 * stride, 2.0)]}).index.tolist() == index
 
 
 def test_who_knows_says_which_steps_count() -> None:
     points = {LOSS: [(1000, 1.0), (2000, 2.0)]}
-    assert by_iteration(points, counted=True).index.tolist() == [1000, 2000]
-    assert by_iteration({LOSS: [(1, 1.0), (2, 2.0)]}, counted=False).index.tolist() == [1, 2]
-    assert by_iteration({LOSS: [(1, 1.0), (3, 2.0)]}, counted=False)[ENV_STEPS].tolist() == [1.0, 3.0]
-    ended = by_iteration({LOSS: [(1000, 1.0)]}, counted=False, ends=[500, 1000])
+    assert tabulate_iterations(points, counted=True).index.tolist() == [1000, 2000]
+    assert tabulate_iterations({LOSS: [(1, 1.0), (2, 2.0)]}, counted=False).index.tolist() == [1, 2]
+    assert tabulate_iterations({LOSS: [(1, 1.0), (3, 2.0)]}, counted=False)[ENV_STEPS].tolist() == [1.0, 3.0]
+    ended = tabulate_iterations({LOSS: [(1000, 1.0)]}, counted=False, ends=[500, 1000])
     assert ended.index.tolist() == [1, 2]
     assert ended[LOSS].loc[2] == 1.0
 
 
 def test_a_single_step_is_an_iteration() -> None:
-    assert by_iteration({LOSS: [(2048, 1.0)]}).index.tolist() == [2048]
+    assert tabulate_iterations({LOSS: [(2048, 1.0)]}).index.tolist() == [2048]
 
 
 def test_without_a_loss_the_first_metric_by_name_sets_the_pace() -> None:
-    table = by_iteration({"b": [(100, 1.0), (200, 2.0)], "a": [(150, 1.0), (300, 3.0)]})
+    table = tabulate_iterations({"b": [(100, 1.0), (200, 2.0)], "a": [(150, 1.0), (300, 3.0)]})
     assert table[ENV_STEPS].tolist() == [150.0, 300.0]
     assert table["b"].to_dict() == {1: 1.0, 2: 2.0}
 
 
 def test_values_of_one_step_are_averaged_whatever_their_order() -> None:
-    assert by_iteration({LOSS: [(2, 4.0), (1, 1.0), (2, 6.0)]})[LOSS].to_dict() == {1: 1.0, 2: 5.0}
+    assert tabulate_iterations({LOSS: [(2, 4.0), (1, 1.0), (2, 6.0)]})[LOSS].to_dict() == {1: 1.0, 2: 5.0}
 
 
 def test_what_is_no_number_stays_so() -> None:
-    table = by_iteration({LOSS: [(1, math.nan), (2, math.inf), (3, 1.0), (3, math.nan)]})
+    table = tabulate_iterations({LOSS: [(1, math.nan), (2, math.inf), (3, 1.0), (3, math.nan)]})
     assert math.isnan(table[LOSS].loc[1])
     assert table[LOSS].loc[2] == math.inf
     assert table[LOSS].loc[3] == 1.0
@@ -73,7 +73,7 @@ def test_what_is_no_number_stays_so() -> None:
 
 def test_nothing_logged_is_an_empty_table() -> None:
     for points in ({}, {LOSS: []}):
-        table = by_iteration(points)
+        table = tabulate_iterations(points)
         assert table.empty
         assert table.index.name == "iteration"
 
@@ -81,8 +81,8 @@ def test_nothing_logged_is_an_empty_table() -> None:
 def test_tables_are_joined_and_the_first_one_holds() -> None:
     one = pd.DataFrame({"a": [1.0, math.nan]}, index=[1, 3])
     other = pd.DataFrame({"a": [9.0, 2.0, 5.0], "b": [7.0, 8.0, 9.0]}, index=[1, 2, 3])
-    merged = merge([one, other])
+    merged = merge_tables([one, other])
     assert merged.index.tolist() == [1, 2, 3]
     assert merged["a"].tolist() == [1.0, 2.0, 5.0]
     assert merged["b"].tolist() == [7.0, 8.0, 9.0]
-    assert merge([one]).equals(one)
+    assert merge_tables([one]).equals(one)

@@ -8,10 +8,10 @@ from unstuck.analysis.history.names import (
     SB3,
     UNSTUCK,
     Dialect,
-    dialect_of,
     is_ours,
     nearest_metric,
-    rename,
+    recognise_dialect,
+    translate_metric,
 )
 from unstuck.rl import metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
@@ -43,7 +43,7 @@ OURS = {value for name, value in vars(metrics).items() if name.isupper() and isi
     ],
 )
 def test_a_metrics_name_and_unit(dialect: Dialect, theirs: str, ours: str, times: float) -> None:
-    assert rename(theirs, dialect) == (ours, times)
+    assert translate_metric(theirs, dialect) == (ours, times)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_a_metrics_name_and_unit(dialect: Dialect, theirs: str, ours: str, times
     ],
 )
 def test_what_is_not_known_is_not_guessed(dialect: Dialect, theirs: str) -> None:
-    assert rename(theirs, dialect) is None
+    assert translate_metric(theirs, dialect) is None
 
 
 def test_in_a_file_of_evaluations_returns_and_actions_are_those_of_evaluations() -> None:
-    assert rename("reward", PLAIN, evaluated=True) == (metrics.EVAL_RETURN, 1.0)
-    assert rename("action_allow", PLAIN, evaluated=True) == ("eval/action/allow", 1.0)
-    assert rename("f1", PLAIN, evaluated=True) == (metrics.F1, 1.0)
-    assert rename("loudness", PLAIN, evaluated=True) is None
+    assert translate_metric("reward", PLAIN, evaluated=True) == (metrics.EVAL_RETURN, 1.0)
+    assert translate_metric("action_allow", PLAIN, evaluated=True) == ("eval/action/allow", 1.0)
+    assert translate_metric("f1", PLAIN, evaluated=True) == (metrics.F1, 1.0)
+    assert translate_metric("loudness", PLAIN, evaluated=True) is None
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
@@ -105,7 +105,7 @@ def test_a_settings_name_and_unit(dialect: Dialect, theirs: str, ours: str, time
     ],
 )
 def test_whose_metrics_these_are(names: list[str], dialect: Dialect) -> None:
-    assert dialect_of(names) is dialect
+    assert recognise_dialect(names) is dialect
 
 
 def test_ours_are_told_by_their_whole_name() -> None:

@@ -8,12 +8,12 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.names import CLEANRL, PLAIN, SB3
 from unstuck.analysis.history.settings import (
     flatten,
-    from_text,
     is_sweep,
     parse_literal,
+    parse_table,
     read_settings,
-    translate,
     translate_comments,
+    translate_settings,
 )
 
 
@@ -93,33 +93,33 @@ def test_literals(text: str, value: Any) -> None:
 
 def test_cleanrls_table_of_settings() -> None:
     table = "|param|value|\n|-|-|\n|gamma|0.99|\n|env_id|CartPole-v1|\n|target_kl|None|\n|note|a | b|\nno row"
-    assert from_text(table) == {"gamma": 0.99, "env_id": "CartPole-v1", "target_kl": None, "note": "a | b"}
+    assert parse_table(table) == {"gamma": 0.99, "env_id": "CartPole-v1", "target_kl": None, "note": "a | b"}
 
 
 def test_settings_are_translated_with_their_units() -> None:
     theirs = {"learning_rate": 1e-3, "vf_coef": 0.5, "norm_adv": True, "exp_name": "a"}
-    assert translate(theirs, CLEANRL) == {
+    assert translate_settings(theirs, CLEANRL) == {
         "ppo.lr": 1e-3,
         "ppo.value_coef": 0.25,
         "ppo.normalize_advantage": True,
         "exp_name": "a",
     }
-    assert translate({"vf_coef": 0.5, "return_normalization": True}, PLAIN) == {
+    assert translate_settings({"vf_coef": 0.5, "return_normalization": True}, PLAIN) == {
         "ppo.value_coef": 0.5,
         "ppo.normalize_returns": True,
     }
-    assert translate({"vf_coef": True}, CLEANRL) == {"ppo.value_coef": True}  # a flag has no unit
-    assert translate({"vf_coef": "half"}, CLEANRL) == {"ppo.value_coef": "half"}
+    assert translate_settings({"vf_coef": True}, CLEANRL) == {"ppo.value_coef": True}  # a flag has no unit
+    assert translate_settings({"vf_coef": "half"}, CLEANRL) == {"ppo.value_coef": "half"}
 
 
 def test_rl_zoos_linear_schedules() -> None:
-    assert translate({"learning_rate": "lin_0.001", "clip_range": "lin_0.2"}, SB3) == {
+    assert translate_settings({"learning_rate": "lin_0.001", "clip_range": "lin_0.2"}, SB3) == {
         "ppo.lr": 0.001,
         "ppo.lr_schedule": "linear",
         "ppo.clip_range": 0.2,
     }
-    assert translate({"clip_range": "lin_0.2"}, SB3) == {"ppo.clip_range": 0.2}  # of the rate nothing is said
-    assert translate({"buffer_size": 3}, SB3) == {"buffer_size": 3}
+    assert translate_settings({"clip_range": "lin_0.2"}, SB3) == {"ppo.clip_range": 0.2}  # of the rate nothing is said
+    assert translate_settings({"buffer_size": 3}, SB3) == {"buffer_size": 3}
 
 
 def test_comments_go_by_our_names() -> None:

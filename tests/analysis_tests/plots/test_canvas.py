@@ -11,12 +11,12 @@ from unstuck.analysis.plots.canvas import (
     STYLE,
     Canvas,
     Scale,
-    colour,
-    dash,
-    linear,
-    nice_step,
-    tick_text,
-    variables,
+    choose_colour,
+    choose_dash,
+    define_colours,
+    format_tick,
+    make_linear_scale,
+    round_step,
 )
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -118,18 +118,20 @@ def test_ticks(scale: Scale, most: int, ticks: list[float]) -> None:
 
 @pytest.mark.parametrize("values", [[0.2, 0.9], [5.0], [0.0], [-3.0, -1.0], [1e-9, 2e-9], [-1e6, 1e6]])
 def test_a_linear_scale_holds_all_values_with_room(values: list[float]) -> None:
-    scale = linear(values, 100, 200)
+    scale = make_linear_scale(values, 100, 200)
     assert scale.low < min(values)
     assert scale.high > max(values)
     assert 100 < scale(min(values)) <= scale(max(values)) < 200
 
 
 def test_an_end_that_is_asked_for_is_kept_sharp() -> None:
-    scale = linear([0.2, 0.9], 100, 200, include=(0.0, 1.0))
+    scale = make_linear_scale([0.2, 0.9], 100, 200, include=(0.0, 1.0))
     assert (scale.low, scale.high) == (0.0, 1.0)
-    assert linear([0.2, 1.5], 100, 200, include=(0.0, 1.0)).high == pytest.approx(1.56)  # 0.04 of 1.5 beyond it
-    assert linear([5.0], 0, 1).low == pytest.approx(4.75)
-    assert (linear([0.0], 0, 1).low, linear([0.0], 0, 1).high) == (-0.5, 0.5)
+    assert make_linear_scale([0.2, 1.5], 100, 200, include=(0.0, 1.0)).high == pytest.approx(
+        1.56
+    )  # 0.04 of 1.5 beyond it
+    assert make_linear_scale([5.0], 0, 1).low == pytest.approx(4.75)
+    assert (make_linear_scale([0.0], 0, 1).low, make_linear_scale([0.0], 0, 1).high) == (-0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -148,17 +150,17 @@ def test_an_end_that_is_asked_for_is_kept_sharp() -> None:
     ],
 )
 def test_tick_labels(value: float, text: str) -> None:
-    assert tick_text(value) == text
+    assert format_tick(value) == text
 
 
 @pytest.mark.parametrize(
     ("least", "step"), [(0.2, 0.2), (0.21, 0.5), (51.0, 100.0), (1e-7, 1e-7), (-1.0, 1.0), (math.inf, 1.0)]
 )
 def test_steps_between_ticks_are_round(least: float, step: float) -> None:
-    assert nice_step(least) == pytest.approx(step)
+    assert round_step(least) == pytest.approx(step)
 
 
 def test_colours_and_dashes_go_round() -> None:
-    assert [colour(index) for index in (0, COLOURS - 1, COLOURS)] == ["c0", "c5", "c0"]
-    assert dash(0) == dash(COLOURS) == ""
-    assert variables({"ink": "#000", "soft": "#111"}) == "--ink: #000; --soft: #111;"
+    assert [choose_colour(index) for index in (0, COLOURS - 1, COLOURS)] == ["c0", "c5", "c0"]
+    assert choose_dash(0) == choose_dash(COLOURS) == ""
+    assert define_colours({"ink": "#000", "soft": "#111"}) == "--ink: #000; --soft: #111;"

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 from unstuck.analysis.plots.canvas import Canvas
-from unstuck.analysis.plots.settings import Axis, Bar, bars, parallel, scatter
+from unstuck.analysis.plots.settings import Axis, Bar, plot_bars, plot_parallel, plot_scatter
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -25,7 +25,7 @@ def floats(element: ElementTree.Element, *names: str) -> tuple[float, ...]:
 
 def test_bars_are_as_long_as_their_values_and_whiskers_as_their_intervals() -> None:
     """Names of 5 letters leave 57; the rest of 560, but for 14, is 1.05 times the largest end, 1.0."""
-    canvas = bars([("gamma", [Bar(0.5, 0.25, 1.0)])], ["PED-ANOVA"], "share")
+    canvas = plot_bars([("gamma", [Bar(0.5, 0.25, 1.0)])], ["PED-ANOVA"], "share")
     (bar,) = root(canvas).iter(f"{SVG}rect")
     x, width = floats(bar, "x", "width")
     per_unit = (560 - 14 - 57) / 1.05
@@ -41,8 +41,10 @@ def test_bars_are_as_long_as_their_values_and_whiskers_as_their_intervals() -> N
 
 
 def test_groups_of_bars_grow_the_figure_and_are_named() -> None:
-    one = bars([("lr", [Bar(0.5, 0.4, 0.6), Bar(0.1, 0.0, 0.2, 1)])], ["PED-ANOVA", "fANOVA"], "share")
-    two = bars([(name, [Bar(0.5, 0.4, 0.6), Bar(0.1, 0.0, 0.2, 1)]) for name in ("lr", "gamma")], ["a", "b"], "share")
+    one = plot_bars([("lr", [Bar(0.5, 0.4, 0.6), Bar(0.1, 0.0, 0.2, 1)])], ["PED-ANOVA", "fANOVA"], "share")
+    two = plot_bars(
+        [(name, [Bar(0.5, 0.4, 0.6), Bar(0.1, 0.0, 0.2, 1)]) for name in ("lr", "gamma")], ["a", "b"], "share"
+    )
     assert two.height - one.height == 2 * 13 + 12
     fills = [element.get("fill") for element in root(one).iter(f"{SVG}rect")]
     assert fills == ["var(--c0)", "var(--c1)"]
@@ -50,7 +52,7 @@ def test_groups_of_bars_grow_the_figure_and_are_named() -> None:
 
 
 def test_bars_of_nothing_have_an_axis_all_the_same() -> None:
-    (bar,) = root(bars([("lr", [Bar(0.0, 0.0, 0.0)])], ["a"], "share")).iter(f"{SVG}rect")
+    (bar,) = root(plot_bars([("lr", [Bar(0.0, 0.0, 0.0)])], ["a"], "share")).iter(f"{SVG}rect")
     assert floats(bar, "width") == (0.0,)
 
 
@@ -76,7 +78,7 @@ def test_an_axis_spans_its_values_and_one_of_a_single_value_has_a_middle() -> No
 
 def test_trials_are_lines_the_better_the_more_solid_and_the_best_on_top() -> None:
     axes = [Axis("lr", [1e-4, 1e-2, 1e-3], log=True), Axis("F1", [0.1, 0.9, 0.5])]
-    canvas = parallel(axes, [0.1, 0.9, 0.5], [1], ["a", "b", "c"])
+    canvas = plot_parallel(axes, [0.1, 0.9, 0.5], [1], ["a", "b", "c"])
     lines = [e for e in root(canvas).iter(f"{SVG}path") if e.get("stroke") in ("var(--c5)", "var(--c1)")]
     assert [line.get("stroke") for line in lines] == ["var(--c5)", "var(--c5)", "var(--c1)"]
     first, second = (float(line.get("opacity", "1")) for line in lines[:2])
@@ -89,13 +91,13 @@ def test_trials_are_lines_the_better_the_more_solid_and_the_best_on_top() -> Non
 
 def test_ends_of_the_axes_are_labelled() -> None:
     axes = [Axis("kind", [0, 1], names=("batch", "none")), Axis("gamma", [0.9, 0.99]), Axis("F1", [0.25, 0.75])]
-    found = texts(parallel(axes, [0.25, 0.75], [], ["a", "b"]))
+    found = texts(plot_parallel(axes, [0.25, 0.75], [], ["a", "b"]))
     assert found == ["none", "batch", "kind", "0.99", "0.9", "gamma", "0.75", "0.25", "F1"]
 
 
 def test_dots_are_larger_the_better_and_the_best_are_of_another_colour() -> None:
     across, up = Axis("lr", [1e-4, 1e-2, 1e-3], log=True), Axis("gamma", [0.9, 0.99, 0.95])
-    dots = list(root(scatter(across, up, [0.1, 0.9, 0.5], [1], ["a", "b", "c"])).iter(f"{SVG}circle"))
+    dots = list(root(plot_scatter(across, up, [0.1, 0.9, 0.5], [1], ["a", "b", "c"])).iter(f"{SVG}circle"))
     assert [floats(dot, "r") for dot in dots] == [(3.0,), (5.5,), (8.0,)]
     assert [dot.get("fill") for dot in dots] == ["var(--c0)", "var(--c0)", "var(--c1)"]
     assert floats(dots[2], "cx", "cy") == (546, 20)
@@ -103,5 +105,5 @@ def test_dots_are_larger_the_better_and_the_best_are_of_another_colour() -> None
 
 
 def test_trials_that_all_scored_the_same_are_all_as_large() -> None:
-    dots = root(scatter(Axis("a", [1, 2]), Axis("b", [1, 2]), [0.5, 0.5], [], ["a", "b"])).iter(f"{SVG}circle")
+    dots = root(plot_scatter(Axis("a", [1, 2]), Axis("b", [1, 2]), [0.5, 0.5], [], ["a", "b"])).iter(f"{SVG}circle")
     assert [floats(dot, "r") for dot in dots] == [(8.0,), (8.0,)]

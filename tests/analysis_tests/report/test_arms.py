@@ -22,7 +22,15 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
-from unstuck.analysis.report.arms import MOST_ARMS, Arm, arms_of, change_text, command, own_sweep_command, quote_command
+from unstuck.analysis.report.arms import (
+    MOST_ARMS,
+    Arm,
+    describe_change,
+    list_arms,
+    make_arms_command,
+    make_own_sweep_command,
+    quote_command,
+)
 
 from tests.analysis_tests.runs import healthy, untaught
 
@@ -40,7 +48,7 @@ def blamed(change: dict[str, Any], support: Support = Support.OPEN) -> Cause:
 
 
 def arms(*findings: Ranked, **settings: Any) -> list[Arm]:
-    return arms_of(Diagnosis(Signals(healthy(settings=settings)), findings, ()))
+    return list_arms(Diagnosis(Signals(healthy(settings=settings)), findings, ()))
 
 
 def changes(*findings: Ranked, **settings: Any) -> list[dict[str, Any]]:
@@ -119,7 +127,7 @@ def test_an_arm_that_changes_the_rewards_runs_apart() -> None:
 
 
 def test_a_trials_arms_start_from_what_it_had_of_the_search() -> None:
-    words = command(trial(), [arm(ppo__lr=1e-3), arm(ppo__hidden_sizes=(16, 16))], FOLDER)
+    words = make_arms_command(trial(), [arm(ppo__lr=1e-3), arm(ppo__hidden_sizes=(16, 16))], FOLDER)
     assert words[:4] == ["python", "sweep.py", "--config-path", "/runs/horizon"]
     read = parsed(words)
     assert read["sampler.points"] == [
@@ -136,22 +144,22 @@ def test_a_trials_arms_start_from_what_it_had_of_the_search() -> None:
 
 def test_a_run_that_only_names_a_sweep_is_no_trial_of_it() -> None:
     run = replace(foreign(), tags={"sweep": "horizon"})
-    assert command(run, [arm(ppo__gamma=0.9)], FOLDER)[2] == "env=cartpole"
+    assert make_arms_command(run, [arm(ppo__gamma=0.9)], FOLDER)[2] == "env=cartpole"
 
 
 def test_without_a_search_the_control_is_the_configuration_itself() -> None:
-    read = parsed(command(trial(searched=""), [arm(ppo__lr=1e-3)], FOLDER))
+    read = parsed(make_arms_command(trial(searched=""), [arm(ppo__lr=1e-3)], FOLDER))
     assert read["sampler.points"] == [{}, {"ppo": {"lr": 1e-3}}]
 
 
 def test_arms_that_run_apart_are_not_beside_the_others() -> None:
     apart = arm(env__reward_threat=(-10.0, 8.0, 5.0, 2.0))
-    assert command(trial(), [apart], FOLDER) == []
-    assert command(trial(), [], FOLDER) == []
-    assert parsed(command(trial(), [apart, arm(ppo__lr=1e-3)], FOLDER))["sampler.points"][1:] == [
+    assert make_arms_command(trial(), [apart], FOLDER) == []
+    assert make_arms_command(trial(), [], FOLDER) == []
+    assert parsed(make_arms_command(trial(), [apart, arm(ppo__lr=1e-3)], FOLDER))["sampler.points"][1:] == [
         {"ppo": {"lr": 1e-3, "gamma": 0.99}}
     ]
-    alone = parsed(own_sweep_command(trial(), apart, FOLDER))
+    alone = parsed(make_own_sweep_command(trial(), apart, FOLDER))
     assert alone["env.reward_threat"] == [-10.0, 8.0, 5.0, 2.0]
     assert alone["sampler.points"] == [{"ppo": {"lr": 3e-4, "gamma": 0.99}}]
     assert alone["sweep.name"] == "horizon-7-apart"
@@ -167,7 +175,7 @@ def test_another_programs_run_is_set_up_by_what_it_recorded() -> None:
         **{"ppo.lr": 1e-3, "ppo.target_kl": None, "ppo.normalize_advantage": True, "ppo.normalize_returns": True},
         **{"ppo.hidden_sizes": [64, 64], "ppo.unknown": 3, "seed": 1},
     )
-    words = command(run, [arm(ppo__gamma=0.9)], FOLDER)
+    words = make_arms_command(run, [arm(ppo__gamma=0.9)], FOLDER)
     assert words[2:5] == ["env=cartpole", "env.id=CartPole-v1", "sweep.metric=eval/episode_return"]
     read = parsed(words)
     assert read["ppo.lr"] == 1e-3
@@ -183,7 +191,7 @@ def test_another_programs_run_is_set_up_by_what_it_recorded() -> None:
 
 def test_another_programs_triage_asks_for_its_flows() -> None:
     run = History("stuck", "a folder", healthy().table, {"data.threat_share": 0.125})
-    words = command(run, [arm(ppo__gamma=0.9)], FOLDER)
+    words = make_arms_command(run, [arm(ppo__gamma=0.9)], FOLDER)
     assert words[2:7] == [
         "data=csv",
         "data.path=FLOWS.csv",
@@ -192,22 +200,28 @@ def test_another_programs_triage_asks_for_its_flows() -> None:
         "data.threat_share=0.125",
     ]
     bare = History("stuck", "a folder", healthy().table, {})
-    assert not any(word.startswith("data.threat_share") for word in command(bare, [arm(ppo__gamma=0.9)], FOLDER))
+    assert not any(
+        word.startswith("data.threat_share") for word in make_arms_command(bare, [arm(ppo__gamma=0.9)], FOLDER)
+    )
     worded = History("stuck", "a folder", healthy().table, {"data.threat_share": "a tenth"})
-    assert not any(word.startswith("data.threat_share") for word in command(worded, [arm(ppo__gamma=0.9)], FOLDER))
+    assert not any(
+        word.startswith("data.threat_share") for word in make_arms_command(worded, [arm(ppo__gamma=0.9)], FOLDER)
+    )
     listed = History("stuck", "a folder", healthy().table.iloc[:, :4], {"env.actions": ["allow", "block"]})
-    assert command(listed, [arm(ppo__gamma=0.9)], FOLDER) == []  # neither triage nor an environment's id
+    assert make_arms_command(listed, [arm(ppo__gamma=0.9)], FOLDER) == []  # neither triage nor an environment's id
 
 
 def test_a_task_that_is_not_known_has_no_command() -> None:
     run = History("stuck", "a folder", healthy().table.iloc[:, :4], {})
-    assert command(run, [arm(ppo__gamma=0.9)], FOLDER) == []
-    assert own_sweep_command(run, arm(env__reward_threat=(1, 2, 3, 4)), FOLDER) == []
+    assert make_arms_command(run, [arm(ppo__gamma=0.9)], FOLDER) == []
+    assert make_own_sweep_command(run, arm(env__reward_threat=(1, 2, 3, 4)), FOLDER) == []
 
 
 def test_names_keep_to_what_a_sweep_may_be_named() -> None:
     def named(name: str) -> str:
-        return str(parsed(command(replace(foreign(), name=name), [arm(ppo__gamma=0.9)], FOLDER))["sweep.name"])
+        return str(
+            parsed(make_arms_command(replace(foreign(), name=name), [arm(ppo__gamma=0.9)], FOLDER))["sweep.name"]
+        )
 
     assert named("a b/c:1.csv") == "a-b-c-1-arms"
     assert named("Prüfung.csv") == "Pr-fung-arms"
@@ -217,7 +231,7 @@ def test_names_keep_to_what_a_sweep_may_be_named() -> None:
 
 
 def test_a_command_survives_a_shell() -> None:
-    words = command(trial(), [arm(ppo__lr=1e-3)], Path("/runs of mine"))
+    words = make_arms_command(trial(), [arm(ppo__lr=1e-3)], Path("/runs of mine"))
     assert "'/runs of mine/horizon'" in quote_command(words)
     assert shlex.split(quote_command(words)) == words
 
@@ -232,14 +246,14 @@ def test_a_command_survives_a_shell() -> None:
     ],
 )
 def test_a_change_in_words(change: dict[str, Any], text: str) -> None:
-    assert change_text(change) == text
+    assert describe_change(change) == text
 
 
 def test_the_arms_of_a_real_diagnosis_can_be_run_as_they_are_shown() -> None:
     for run in (healthy(), untaught(approx_kl=0.2), untaught(value_loss=1.0, grad_norm_value=900.0)):
-        found = arms_of(diagnose(run))
+        found = list_arms(diagnose(run))
         assert found
-        points = parsed(command(replace(run, tags=trial().tags), found, FOLDER))["sampler.points"]
+        points = parsed(make_arms_command(replace(run, tags=trial().tags), found, FOLDER))["sampler.points"]
         assert len(points) == 1 + sum(not one.changes_objective for one in found)
         assert points[0] == {"ppo": {"lr": 3e-4, "gamma": 0.99}}
         assert all(one != points[0] for one in points[1:])

@@ -11,7 +11,7 @@ from unstuck.analysis.document import Document
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import History
 from unstuck.analysis.report import compare
-from unstuck.analysis.side_by_side import compare_runs, score_of
+from unstuck.analysis.side_by_side import choose_score, compare_runs
 from unstuck.rl import metrics
 
 from tests.analysis_tests.report.made import diagnosed, headings, paragraphs, ranked, tables
@@ -31,11 +31,11 @@ def named(name: str, own: tuple[float, ...] = (), *findings: Ranked, **changed: 
 
 
 def compare_document(diagnoses: Sequence[Diagnosis]) -> Document:
-    return compare.compare_document(compare_runs(diagnoses))
+    return compare.comparison_document(compare_runs(diagnoses))
 
 
 def compare_json(diagnoses: Sequence[Diagnosis]) -> dict[str, Any]:
-    return compare.compare_json(compare_runs(diagnoses))
+    return compare.comparison_json(compare_runs(diagnoses))
 
 
 GOOD = (0.88, 0.90, 0.92)
@@ -43,12 +43,12 @@ BAD = (0.48, 0.50, 0.52)
 
 
 def test_the_best_score_that_all_have_is_compared() -> None:
-    assert score_of([named("a"), named("b")]) == metrics.F1
-    assert score_of([named("a"), named("b", **RETURNS)]) == metrics.EVAL_RETURN
-    assert score_of([named("a"), named("b", **{"f1": None, "eval/episode_return": None})]) == metrics.TRAIN_RETURN
+    assert choose_score([named("a"), named("b")]) == metrics.F1
+    assert choose_score([named("a"), named("b", **RETURNS)]) == metrics.EVAL_RETURN
+    assert choose_score([named("a"), named("b", **{"f1": None, "eval/episode_return": None})]) == metrics.TRAIN_RETURN
     nothing = {"f1": None, "eval/episode_return": None, "train/episode_return": None}
     with pytest.raises(AnalysisError, match="must have F1, a greedy return or a training return in common"):
-        score_of([named("a"), named("b", **nothing)])
+        choose_score([named("a"), named("b", **nothing)])
 
 
 def test_a_clear_difference_is_called_one() -> None:

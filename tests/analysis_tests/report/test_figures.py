@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
-from unstuck.analysis.report.figures import confusion, figures_of, line_of
+from unstuck.analysis.report.figures import make_confusion_table, make_figures, make_line
 from unstuck.rl import metrics
 
 from tests.analysis_tests.report.made import figures, tables
@@ -21,7 +21,7 @@ UPDATES: dict[str, Any] = {"approx_kl": None, "clip_fraction": None, "update_nor
 
 def drawn(run: History) -> dict[str, Any]:
     """Figures by their kind."""
-    return {name.removeprefix("made-"): figure for name, figure in figures(figures_of(Signals(run))).items()}
+    return {name.removeprefix("made-"): figure for name, figure in figures(make_figures(Signals(run))).items()}
 
 
 def test_a_run_with_everything_has_all_figures() -> None:
@@ -106,33 +106,33 @@ def test_entropy_is_drawn_below_its_largest() -> None:
 
 def test_a_line_has_its_seeds_as_a_band() -> None:
     run = healthy(seeds=2, f1=0.5, **{"f1/seed_0": np.where(TURN == 10, math.nan, 0.4), "f1/seed_1": 0.6})
-    line = line_of(Signals(run), metrics.F1, "F1")
+    line = make_line(Signals(run), metrics.F1, "F1")
     assert line.points[0] == (10.0, 0.5)
     assert line.band[:2] == [(10.0, 0.6, 0.6), (20.0, 0.4, 0.6)]
-    assert line_of(Signals(healthy(seeds=1)), metrics.F1, "F1").band == []
+    assert make_line(Signals(healthy(seeds=1)), metrics.F1, "F1").band == []
 
 
 def test_a_seed_that_is_no_number_leaves_the_band_to_the_others() -> None:
     run = healthy(seeds=3, f1=0.5, **{"f1/seed_0": 0.4, "f1/seed_1": 0.6, "f1/seed_2": math.inf})
-    line = line_of(Signals(run), metrics.F1, "F1")
+    line = make_line(Signals(run), metrics.F1, "F1")
     assert line.band[0] == (10.0, 0.4, 0.6)
     assert "nan" not in drawn(run)["score"].svg
 
 
 def test_counts_stand_beside_those_of_policies_that_learned_nothing() -> None:
     """Of 174 threats and 1,426 benign flows: F1 of flagging all 348 / 1774, of three quarters 261 / 1374."""
-    (table,) = tables(confusion(Signals(healthy(tp=87.0, fn=87.0, fp=26.0, tn=1400.0))))
+    (table,) = tables(make_confusion_table(Signals(healthy(tp=87.0, fn=87.0, fp=26.0, tn=1400.0))))
     assert table.rows == (
         ("made at iteration 100", "87", "26", "1,400", "87", "0.606"),
         ("flag every flow", "174", "1,426", "0", "0", "0.196"),
         ("flag none", "0", "0", "1,426", "174", "0.000"),
         ("draw the four actions evenly", "130", "1,070", "356", "44", "0.190"),
     )
-    (three,) = tables(confusion(Signals(healthy(action_alert=None))))
+    (three,) = tables(make_confusion_table(Signals(healthy(action_alert=None))))
     assert len(three.rows) == 3
-    assert confusion(Signals(healthy(tp=None))) == []
+    assert make_confusion_table(Signals(healthy(tp=None))) == []
 
 
 def test_a_name_with_odd_letters_is_still_a_files() -> None:
     run = replace(untaught(), name="horizon/7 (a)")
-    assert all(name.startswith("horizon-7--a-") for name in figures(figures_of(Signals(run))))
+    assert all(name.startswith("horizon-7--a-") for name in figures(make_figures(Signals(run))))

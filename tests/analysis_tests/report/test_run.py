@@ -12,11 +12,11 @@ from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.report.as_json import diagnosis_json
 from unstuck.analysis.report.diagnosis import (
     diagnosis_document,
-    limits,
-    next_steps,
-    unknown,
-    works,
-    wrong,
+    fault_blocks,
+    fine_blocks,
+    limit_blocks,
+    missing_metric_blocks,
+    next_step_blocks,
 )
 from unstuck.analysis.report.run import run_document
 from unstuck.rl import metrics
@@ -38,7 +38,7 @@ def fault(**parts: Any) -> Ranked:
 
 
 def test_findings_are_numbered_and_name_what_they_may_follow_from() -> None:
-    blocks = wrong(
+    blocks = fault_blocks(
         diagnosed(fault(name="one"), ranked(Kind.SUSPECT, name="two", after=("one", "elsewhere")), ranked(Kind.FINE))
     )
     assert headings(blocks) == [
@@ -47,7 +47,7 @@ def test_findings_are_numbered_and_name_what_they_may_follow_from() -> None:
         "2. Rule two (suspect, likely)",
     ]
     assert "It may follow from what stands above: rule one." in paragraphs(blocks)
-    assert wrong(diagnosed(ranked(Kind.FINE), ranked(Kind.LIMIT))) == []
+    assert fault_blocks(diagnosed(ranked(Kind.FINE), ranked(Kind.LIMIT))) == []
 
 
 def test_a_finding_shows_its_reasons_facts_causes_and_source() -> None:
@@ -58,7 +58,7 @@ def test_a_finding_shows_its_reasons_facts_causes_and_source() -> None:
         Evidence("many", ("a", "b", "c", "d", "e")),
     )
     one = fault(headline="it is: said in the headline", why="of a number", evidence=facts, since=7)
-    blocks = wrong(diagnosed(one))
+    blocks = fault_blocks(diagnosed(one))
     assert paragraphs(blocks) == [
         "It is: said in the headline.",
         "Why likely (from iteration 7 on): of a number.",
@@ -76,29 +76,29 @@ def test_a_finding_shows_its_reasons_facts_causes_and_source() -> None:
 
 def test_a_limit_says_what_is_blamed_for_it() -> None:
     blamed = (Cause("lr too low", "branch", why="not supported"),)
-    blocks = limits(diagnosed(ranked(Kind.LIMIT, unsupported=blamed), fault()))
+    blocks = limit_blocks(diagnosed(ranked(Kind.LIMIT, unsupported=blamed), fault()))
     assert headings(blocks) == ["What limits it, and is no fault", "Rule limit (likely)"]
     (table,) = tables(blocks)
     assert table.rows == (("lr too low", "not supported", "branch"),)
-    assert limits(diagnosed(fault())) == []
+    assert limit_blocks(diagnosed(fault())) == []
 
 
 def test_what_is_in_order_is_listed() -> None:
-    assert bullets(works(diagnosed(ranked(Kind.FINE, "updates are fine"), fault()))) == ["Updates are fine."]
-    assert works(diagnosed(fault())) == []
+    assert bullets(fine_blocks(diagnosed(ranked(Kind.FINE, "updates are fine"), fault()))) == ["Updates are fine."]
+    assert fine_blocks(diagnosed(fault())) == []
 
 
 def test_what_was_not_recorded_is_asked_for() -> None:
-    blocks = unknown(diagnosed(blind=("Rule A", "Rule B"), questions={"train/approx_kl": "how far"}))
+    blocks = missing_metric_blocks(diagnosed(blind=("Rule A", "Rule B"), questions={"train/approx_kl": "how far"}))
     (table,) = tables(blocks)
     assert table.rows == (("`train/approx_kl`", "how far"),)
     assert paragraphs(blocks) == ["For want of these, 2 rules said nothing: rule a and rule b."]
-    assert unknown(diagnosed(blind=("Rule A",))) == []
-    assert paragraphs(unknown(diagnosed(questions={"m": "q"}))) == []
+    assert missing_metric_blocks(diagnosed(blind=("Rule A",))) == []
+    assert paragraphs(missing_metric_blocks(diagnosed(questions={"m": "q"}))) == []
 
 
 def test_arms_for_the_same_reason_share_a_row_and_have_a_command() -> None:
-    blocks = next_steps(diagnosed(fault(remedies=(REMEDY,))), FOLDER)
+    blocks = next_step_blocks(diagnosed(fault(remedies=(REMEDY,))), FOLDER)
     (table,) = tables(blocks)
     assert table.rows == (("lr 0.0001 or lr 3e-05", "smaller steps", "KL below 0.02"),)
     (line,) = commands(blocks)
@@ -108,14 +108,14 @@ def test_arms_for_the_same_reason_share_a_row_and_have_a_command() -> None:
 
 def test_a_run_of_an_unknown_task_is_told_to_compare_with_a_control() -> None:
     run = replace(healthy(**{f"action_{n}": None for n in ("allow", "block", "quarantine", "alert")}), settings={})
-    blocks = next_steps(diagnosed(fault(remedies=(REMEDY,)), run=run), FOLDER)
+    blocks = next_step_blocks(diagnosed(fault(remedies=(REMEDY,)), run=run), FOLDER)
     assert commands(blocks) == []
     assert paragraphs(blocks) == ["Run each beside an unchanged control."]
 
 
 def test_a_change_of_the_rewards_has_a_command_of_its_own() -> None:
     remedies = (REMEDY, Remedy({"env.reward_threat": (1, 2, 3, 4)}, "pays", "F1"))
-    blocks = next_steps(diagnosed(fault(remedies=remedies)), FOLDER)
+    blocks = next_step_blocks(diagnosed(fault(remedies=remedies)), FOLDER)
     beside, apart = commands(blocks)
     assert "reward_threat" not in beside
     assert "env.reward_threat=[1,2,3,4]" in apart
@@ -125,15 +125,15 @@ def test_a_change_of_the_rewards_has_a_command_of_its_own() -> None:
 
 
 def test_a_fault_that_no_setting_mends_is_tested_first() -> None:
-    blocks = next_steps(diagnosed(fault()), FOLDER)
+    blocks = next_step_blocks(diagnosed(fault()), FOLDER)
     assert headings(blocks) == ["What to do next"]
     assert paragraphs(blocks) == ["First, since no setting mends it:"]
     assert bullets(blocks) == ["Test b.", "Test a."]  # what is ruled out needs none
     follows = ranked(Kind.FAULT, after=("one",), causes=TESTED)
-    assert next_steps(diagnosed(follows), FOLDER) == []
+    assert next_step_blocks(diagnosed(follows), FOLDER) == []
     mended = diagnosed(fault(remedies=(REMEDY,)), fault(name="other"))
-    assert bullets(next_steps(mended, FOLDER)) == ["Test b.", "Test a."]
-    assert next_steps(diagnosed(ranked(Kind.SUSPECT, causes=TESTED)), FOLDER) == []
+    assert bullets(next_step_blocks(mended, FOLDER)) == ["Test b.", "Test a."]
+    assert next_step_blocks(diagnosed(ranked(Kind.SUSPECT, causes=TESTED)), FOLDER) == []
 
 
 def test_a_diagnosis_leads_with_its_verdict_and_says_where_it_was_read() -> None:

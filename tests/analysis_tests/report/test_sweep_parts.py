@@ -10,18 +10,18 @@ import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind, Remedy
 from unstuck.analysis.report.searched import (
-    axis_of,
-    beside_the_dashboard,
-    expectations,
+    describe_main_setting,
+    explain_dashboard_differences,
+    format_value,
     importance_blocks,
+    list_expectations,
+    make_axis,
     searched_blocks,
-    short,
-    value_text,
-    what_matters,
+    shorten_path,
 )
 from unstuck.analysis.report.sweep_figures import curve_blocks
 from unstuck.analysis.report.sweep_next import FEW, next_blocks
-from unstuck.analysis.report.write_sweep import values_of
+from unstuck.analysis.report.write_sweep import choose_values
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.analysis.sweep.judgements import Judgement, Judgements
 from unstuck.analysis.sweep.trials import Sweep, Trial
@@ -146,13 +146,13 @@ def test_points_have_no_range_and_show_their_values() -> None:
     ],
 )
 def test_values_are_short(value: Any, text: str) -> None:
-    assert value_text(value) == text
+    assert format_value(value) == text
 
 
 def test_axes_are_numbers_by_logarithms_where_they_span_much_or_positions() -> None:
     def axis(*values: Any) -> Any:
         trials = [trial(number, 0.5, values={"ppo.x": value}) for number, value in enumerate(values)]
-        return axis_of(sweep(*trials), "ppo.x", trials)
+        return make_axis(sweep(*trials), "ppo.x", trials)
 
     assert (axis(1.0, 30.0).log, axis(1.0, 31.0).log) == (False, True)
     assert not axis(0.0, 31.0).log
@@ -162,7 +162,7 @@ def test_axes_are_numbers_by_logarithms_where_they_span_much_or_positions() -> N
     flags = axis(True, False)
     assert (flags.values, flags.names) == ([1.0, 0.0], ("False", "True"))
     assert axis(1.0, None).names == ("", "1")
-    assert axis(1.0).name == short("ppo.x") == "x"
+    assert axis(1.0).name == shorten_path("ppo.x") == "x"
 
 
 def importance(path: str, share: float, low: float, high: float, fanova: float = 0.5) -> Importance:
@@ -171,14 +171,14 @@ def importance(path: str, share: float, low: float, high: float, fanova: float =
 
 def test_what_stands_out_lies_above_all_others() -> None:
     clear = [importance("ppo.lr", 0.8, 0.51, 0.9), importance("ppo.gamma", 0.2, 0.1, 0.5)]
-    assert what_matters(clear) == "what sets good trials apart is lr"
+    assert describe_main_setting(clear) == "what sets good trials apart is lr"
     touching = [importance("ppo.lr", 0.8, 0.5, 0.9, 0.9), importance("ppo.gamma", 0.2, 0.1, 0.5)]
-    assert what_matters(touching) == (
+    assert describe_main_setting(touching) == (
         "no single setting clearly stands out: lr comes first with 80 % of the importance, but 50 to 90 % over "
         "resampled trials"
     )
-    assert what_matters(clear[:1]) == ""
-    assert what_matters([]) == ""
+    assert describe_main_setting(clear[:1]) == ""
+    assert describe_main_setting([]) == ""
 
 
 def test_importances_are_about_final_values_where_most_trials_came_to_one_and_else_about_the_first_rung() -> None:
@@ -189,17 +189,17 @@ def test_importances_are_about_final_values_where_most_trials_came_to_one_and_el
         return trial(number, value, outcome, curve={10: 0.1, 30: at_rung}, rungs=rungs)
 
     two = (judged(0, 0.5, "completed", 0.8), judged(1, 0.6, "completed", 0.9))
-    assert values_of(sweep(*two, judged(2, 0.3))) == ({0: 0.8, 1: 0.9}, "the final eval/f1 of completed trials")
-    assert values_of(sweep(*two, judged(2, 0.3), judged(3, 0.2))) == (
+    assert choose_values(sweep(*two, judged(2, 0.3))) == ({0: 0.8, 1: 0.9}, "the final eval/f1 of completed trials")
+    assert choose_values(sweep(*two, judged(2, 0.3), judged(3, 0.2))) == (
         {0: 0.5, 1: 0.6, 2: 0.3, 3: 0.2},
         "eval/f1 at iteration 30, which all of them reached",
     )
     diverged = (judged(3, math.nan, "diverged"), judged(4, math.inf, "diverged"), trial(5, None, "crashed"))
-    assert values_of(sweep(*two, judged(2, 0.3), *diverged))[0] == {0: 0.8, 1: 0.9}
-    assert values_of(sweep(judged(2, 0.3), *diverged))[0] == {2: 0.3}
-    assert values_of(sweep(trial(0, 0.5), trial(1, None, "crashed")))[0] == {0: 0.5}
-    assert list(values_of(sweep(*two))[0]) == [1, 0]  # draws depend on the order
-    assert values_of(sweep()) == ({}, "the final eval/f1 of completed trials")
+    assert choose_values(sweep(*two, judged(2, 0.3), *diverged))[0] == {0: 0.8, 1: 0.9}
+    assert choose_values(sweep(judged(2, 0.3), *diverged))[0] == {2: 0.3}
+    assert choose_values(sweep(trial(0, 0.5), trial(1, None, "crashed")))[0] == {0: 0.5}
+    assert list(choose_values(sweep(*two))[0]) == [1, 0]  # draws depend on the order
+    assert choose_values(sweep()) == ({}, "the final eval/f1 of completed trials")
 
 
 def test_importances_warn_where_trials_are_few_and_are_left_out_where_there_are_none() -> None:
@@ -219,17 +219,19 @@ def test_importances_warn_where_trials_are_few_and_are_left_out_where_there_are_
 
 
 def test_the_dashboards_importances_are_explained() -> None:
-    assert beside_the_dashboard(THREE, {}, "the end", 3) == ""
-    told = beside_the_dashboard(THREE, {"ppo.lr": 0.75, "ppo.gamma": 0.25}, "the end", 8)
+    assert explain_dashboard_differences(THREE, {}, "the end", 3) == ""
+    told = explain_dashboard_differences(THREE, {"ppo.lr": 0.75, "ppo.gamma": 0.25}, "the end", 8)
     assert told.startswith("Optuna's dashboard shows other importances: lr 0.75, gamma 0.25. ")
     assert "of the best 1 of 2 completed trials" in told  # a tenth of two
     assert "The report's are of the best 2 of 8 trials (the end)" in told  # a quarter of eight
-    assert beside_the_dashboard(THREE, {"ppo.lr": 1.0}, "", 0).endswith("these are too few trials for importances.")
+    assert explain_dashboard_differences(THREE, {"ppo.lr": 1.0}, "", 0).endswith(
+        "these are too few trials for importances."
+    )
 
 
 def test_expectations_stand_beside_what_was_measured() -> None:
     run = healthy(value_loss=0.96, value_floor=0.94, **{"eval/episode_return": 900.0})
-    rows = expectations(THREE, {0: diagnose(run), 1: diagnose(run)})
+    rows = list_expectations(THREE, {0: diagnose(run), 1: diagnose(run)})
     assert [row[0] for row in rows] == [
         "floor of the value loss, control (0)",
         "greedy return of an episode, control (0)",
@@ -238,18 +240,18 @@ def test_expectations_stand_beside_what_was_measured() -> None:
     ]
     assert rows[0][1:3] == ("0.89 to 1 at gamma 0.99 on independent flows", "value loss 0.96, floor 0.94")
     assert rows[1][1:3] == ("-1,758 by drawing evenly, 1,316 at best", "900")
-    assert expectations(THREE, {}) == []
-    assert expectations(THREE, {2: diagnose(run)}) == []  # neither the best nor the control
+    assert list_expectations(THREE, {}) == []
+    assert list_expectations(THREE, {2: diagnose(run)}) == []  # neither the best nor the control
 
 
 def test_nothing_is_expected_of_steps_that_depend_on_each_other_or_of_an_unknown_table() -> None:
     run = healthy(settings={"data.order": "stream", "env.reward_benign": None})
-    assert expectations(THREE, {1: diagnose(run)}) == []
+    assert list_expectations(THREE, {1: diagnose(run)}) == []
 
 
 def test_a_judgement_is_set_beside_what_the_search_saw() -> None:
     judged = Judgement(trial=1, searched=0.9, champion=(0.8, 0.84), control=(0.5, 0.5), values={"ppo.lr": 6e-4})
-    rows = expectations(replace(THREE, judgements=Judgements((judged,))), {})
+    rows = list_expectations(replace(THREE, judgements=Judgements((judged,))), {})
     assert rows == [("trial 1 on fresh seeds", "0.9, as the search saw it", "0.82", "report/champions.json")]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Kind, Ranked, Sureness
 from unstuck.analysis.history import History
-from unstuck.analysis.report.verdict import brief, lower, verdict
+from unstuck.analysis.report.verdict import lower_first_letter, shorten_headline, state_verdict
 
 from tests.analysis_tests.report.made import diagnosed, ranked
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
@@ -40,14 +40,14 @@ FALLING = healthy(f1=np.where(TURN <= 20, 0.3, np.where(TURN <= 70, 0.9, 0.6)), 
     ],
 )
 def test_the_state_of_a_run_in_one_sentence(findings: tuple[Ranked, ...], run: History, beginning: str) -> None:
-    text = verdict(diagnosed(*findings, run=run))
+    text = state_verdict(diagnosed(*findings, run=run))
     assert text.startswith(beginning)
     assert text.endswith(".")
 
 
 def test_the_first_fault_is_named() -> None:
     other = ranked(Kind.FAULT, "Inputs are not scaled: 90 %", sureness=Sureness.POSSIBLE)
-    assert verdict(diagnosed(other, FAULT)).startswith("Held back: inputs are not scaled (possible); ")
+    assert state_verdict(diagnosed(other, FAULT)).startswith("Held back: inputs are not scaled (possible); ")
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_the_first_fault_is_named() -> None:
     [("Updates are", "updates are"), ("F1 is", "F1 is"), ("KL is", "KL is"), ("A bug", "a bug"), ("a", "a"), ("", "")],
 )
 def test_names_keep_their_capitals(text: str, within: str) -> None:
-    assert lower(text) == within
+    assert lower_first_letter(text) == within
 
 
 def test_a_claim_is_what_stands_before_its_numbers() -> None:
-    assert brief(FAULT) == "Updates are too large"
-    assert brief(ranked(Kind.FAULT, "No numbers")) == "No numbers"
+    assert shorten_headline(FAULT) == "Updates are too large"
+    assert shorten_headline(ranked(Kind.FAULT, "No numbers")) == "No numbers"

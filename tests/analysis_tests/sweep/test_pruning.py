@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from unstuck.analysis.sweep.pruning import pruning_of
+from unstuck.analysis.sweep.pruning import measure_pruning
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.records.rungs import RungEntry
 from unstuck.rl.config import PPOConfig
@@ -50,7 +50,7 @@ def test_the_report_names_the_spared_trials_that_the_judge_would_have_stopped(mo
                 doomed.add(number)
     assert any(entry.spared for entry in on_record)
     ended = tuple(made(number, entries, number in alive) for number, entries in sorted(trials.items()))
-    pruning = pruning_of(Sweep("drawn", {"ppo.num_iterations": LENGTH, "sweep.mode": mode}, ended))
+    pruning = measure_pruning(Sweep("drawn", {"ppo.num_iterations": LENGTH, "sweep.mode": mode}, ended))
     assert pruning is not None
     assert {trial.number for trial, _ in pruning.doomed} == doomed
     assert pruning.is_recorded

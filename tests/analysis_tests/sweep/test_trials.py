@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from unstuck.analysis.document.markdown import to_markdown
 from unstuck.analysis.report.sweep import Findings, sweep_document
-from unstuck.analysis.sweep.interactions import interactions
-from unstuck.analysis.sweep.pruning import pruning_of
-from unstuck.analysis.sweep.trials import Sweep, Trial, counts
+from unstuck.analysis.sweep.interactions import compute_interactions
+from unstuck.analysis.sweep.pruning import measure_pruning
+from unstuck.analysis.sweep.trials import Sweep, Trial, count_outcomes
 from unstuck.records.rungs import RungEntry
 
 
@@ -36,7 +36,7 @@ def test_the_best_trial_completed_and_trial_0_is_the_control() -> None:
     assert found.best.number == 2
     assert found.control is found.trials[0]
     assert [one.number for one in found.ranked()] == [1, 2, 0]
-    assert counts(found.trials) == {"completed": 2, "pruned": 1}
+    assert count_outcomes(found.trials) == {"completed": 2, "pruned": 1}
 
 
 def test_what_could_not_run_is_no_trial_in_any_count() -> None:
@@ -74,7 +74,7 @@ def rung(
 
 
 def test_what_pruning_saved_is_iterations_not_spent() -> None:
-    found = pruning_of(sweep(trial(0, 0.5, rungs=rung(0.3)), trial(1, 0.4, "pruned", rungs=rung(0.2))))
+    found = measure_pruning(sweep(trial(0, 0.5, rungs=rung(0.3)), trial(1, 0.4, "pruned", rungs=rung(0.2))))
     assert found is not None
     assert (found.planned, found.done) == (180, 120)
     assert found.saved == pytest.approx(1 / 3)
@@ -88,12 +88,12 @@ def test_a_spared_trial_that_a_rung_would_have_stopped_shows_the_risk() -> None:
         trial(2, 0.9, rungs=rung(0.1, spared=True, would_stop=True)),
         trial(3, 0.7, rungs=rung(0.7, spared=True)),
     ]
-    found = pruning_of(sweep(*trials))
+    found = measure_pruning(sweep(*trials))
     assert found is not None
     assert [(one.number, place) for one, place in found.doomed] == [(2, 1)]
     assert [one.number for one in found.spared] == [2, 3]
     assert found.is_recorded
-    old = pruning_of(sweep(*trials[:3], trial(3, 0.7, rungs=rung(0.7, spared=True, would_stop=None))))
+    old = measure_pruning(sweep(*trials[:3], trial(3, 0.7, rungs=rung(0.7, spared=True, would_stop=None))))
     assert old is not None
     assert not old.is_recorded
 
@@ -111,24 +111,24 @@ def permuted(iteration: int, spared: bool) -> list[Trial]:
 
 
 def test_rungs_are_judged_by_the_rank_of_their_trials_at_the_end() -> None:
-    found = pruning_of(sweep(*permuted(30, spared=False)))
+    found = measure_pruning(sweep(*permuted(30, spared=False)))
     assert found is not None
     assert found.rungs[0].correlation == pytest.approx(0.9)
     assert math.isnan(found.rungs[0].unselected)
-    found = pruning_of(sweep(*permuted(30, spared=True)))
+    found = measure_pruning(sweep(*permuted(30, spared=True)))
     assert found is not None
     assert found.rungs[0].unselected == pytest.approx(0.9)
 
 
 def test_of_four_trials_no_rank_is_told() -> None:
-    found = pruning_of(sweep(*permuted(30, spared=True)[:4]))
+    found = measure_pruning(sweep(*permuted(30, spared=True)[:4]))
     assert found is not None
     assert math.isnan(found.rungs[0].unselected)
 
 
 def test_a_rung_that_the_final_value_averages_foresees_it_by_construction_and_is_not_told() -> None:
     """In a sweep of format 1."""
-    found = pruning_of(sweep(*permuted(45, spared=True)))
+    found = measure_pruning(sweep(*permuted(45, spared=True)))
     assert found is not None
     assert found.rungs[0].overlaps
     assert math.isnan(found.rungs[0].correlation)
@@ -136,13 +136,13 @@ def test_a_rung_that_the_final_value_averages_foresees_it_by_construction_and_is
 
 
 def test_a_sweep_that_stopped_nothing_has_no_pruning() -> None:
-    assert pruning_of(sweep(trial(0, 0.5), trial(1, 0.6))) is None
+    assert measure_pruning(sweep(trial(0, 0.5), trial(1, 0.6))) is None
 
 
 def test_a_pair_that_works_together_explains_more_than_its_parts() -> None:
     draws = np.random.default_rng(0).uniform(-1, 1, (3, 60))
     settings = {name: row.tolist() for name, row in zip("abc", draws, strict=True)}
-    found = interactions(settings, (draws[0] * draws[1]).tolist())
+    found = compute_interactions(settings, (draws[0] * draws[1]).tolist())
     assert found[0][:2] == ("a", "b")
     assert found[0][2] > 0.5
     assert all(gain < 0.1 for _, _, gain in found[1:])
@@ -150,9 +150,9 @@ def test_a_pair_that_works_together_explains_more_than_its_parts() -> None:
 
 def test_settings_that_add_up_do_not_interact() -> None:
     draws = np.random.default_rng(0).uniform(-1, 1, (2, 60))
-    ((_, _, gain),) = interactions({"a": draws[0].tolist(), "b": draws[1].tolist()}, draws.sum(axis=0).tolist())
+    ((_, _, gain),) = compute_interactions({"a": draws[0].tolist(), "b": draws[1].tolist()}, draws.sum(axis=0).tolist())
     assert gain < 0.05
 
 
 def test_few_trials_say_nothing_of_interactions() -> None:
-    assert interactions({"a": [1, 2, 3], "b": [3, 1, 2]}, [1, 2, 3]) == []
+    assert compute_interactions({"a": [1, 2, 3], "b": [3, 1, 2]}, [1, 2, 3]) == []

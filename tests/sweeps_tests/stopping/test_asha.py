@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
-from unstuck.analysis.statistics import rank_correlation
+from unstuck.analysis.statistics import compute_rank_correlation
 from unstuck.records.errors import SweepError
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.rungs import RungEntry
@@ -75,7 +75,7 @@ def test_where_all_is_noise_no_rung_foresees_the_end(version: int, low: float, h
     for _ in range(300):
         measured = random.normal(size=(12, len(evaluations)))
         at_rung = measured[:, [step >= last_rung for step in evaluations].index(True)]
-        found.append(rank_correlation(at_rung.tolist(), measured[:, -FINAL_EVALUATIONS:].mean(axis=1).tolist()))
+        found.append(compute_rank_correlation(at_rung.tolist(), measured[:, -FINAL_EVALUATIONS:].mean(axis=1).tolist()))
     assert low < float(np.mean(found)) < high
 
 

@@ -44,6 +44,7 @@ class _Found:
     remarks: list[str] = field(default_factory=list)
 
     def names(self) -> set[str]:
+        """Return the names of all columns."""
         return {name for names in self.columns.values() for name in names}
 
 

@@ -56,7 +56,8 @@ class TrackedRuns:
         """
         from mlflow.exceptions import MlflowException
 
-        def get() -> "Run | None":
+        def find_run() -> "Run | None":
+            """Return the MLflow run; None if the store has no run of the id."""
             try:
                 found: Run = self._client.get_run(run_id)
             except MlflowException as error:
@@ -65,7 +66,7 @@ class TrackedRuns:
                 raise
             return found
 
-        run = self._ask(get)
+        run = self._ask(find_run)
         if run is None:
             raise AnalysisError(f"no run {run_id} in {redact_value(self.url)}")
         return self._history(run)

@@ -93,16 +93,18 @@ def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]
     """
 
     @cache
-    def options_alone() -> DictConfig:
+    def compose_options() -> DictConfig:
+        """Compose the chosen options alone, without any setting of the user's."""
         hydra = HydraConfig.get()
         chosen = [f"{group}={option}" for group, option in hydra.runtime.choices.items() if group in list_groups()]
         return compose(hydra.job.config_name, [*hydra.overrides.hydra, *chosen])
 
-    def in_file(key: str) -> bool:
+    def is_set_in_file(key: str) -> bool:
+        """Return True if a file of the user's sets a key to a value that neither an option nor our experiments have."""
         value, ours = OmegaConf.select(cfg, key), map(OmegaConf.load, EXPERIMENTS.glob("*.yaml"))
-        return bool(value != OmegaConf.select(options_alone(), key)) and all(
+        return bool(value != OmegaConf.select(compose_options(), key)) and all(
             OmegaConf.select(experiment, key) != value
             for experiment in ours  # one's own may build on one of ours
         )
 
-    return set_by_user(idle_settings(config, settings()), given, in_file)
+    return set_by_user(idle_settings(config, settings()), given, is_set_in_file)

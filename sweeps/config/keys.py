@@ -64,7 +64,7 @@ def nearest_setting(key: str) -> str:
     if named in settings():
         return str(named)
 
-    def closeness(candidate: str) -> float:
+    def measure_likeness(candidate: str) -> float:
         whole = SequenceMatcher(None, key, candidate).ratio()
         last = SequenceMatcher(None, key.rpartition(".")[2], candidate.rpartition(".")[2]).ratio()
         return whole + last
@@ -73,7 +73,7 @@ def nearest_setting(key: str) -> str:
     within = [name for name in settings() if name.startswith(f"{group}.")]
     elsewhere = [name for name in settings() if name.rpartition(".")[2] == last]
     candidates = elsewhere or within or (settings() if dot else (*list_groups(), EXPERIMENT, *settings()))
-    return max(candidates, key=closeness)
+    return max(candidates, key=measure_likeness)
 
 
 def is_free_form(key: str) -> bool:

@@ -144,6 +144,7 @@ class OpenSweep:
         """Return a function that closes the records and ends the process by `os._exit`, without waiting for Ray."""
 
         def leave(why: str) -> None:
+            """Record running trials as interrupted, close the records, say how to resume, and end the process."""
             ended = Ended(End.BY_USER) if is_asked() else Ended(End.FAILED, why)
             self.driver.interrupt(ended.reason)
             self.close(ended)

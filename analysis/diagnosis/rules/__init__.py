@@ -94,6 +94,7 @@ def _named_when_failing(one: Extension[Rule]) -> Rule:
     """Return a rule of another package that names the package when the rule fails."""
 
     def examine(run: Signals) -> Finding | None:
+        """Return the rule's finding; raise `AnalysisError` if the rule fails or returns something else."""
         try:
             finding = one.value.examine(run)
         except Exception as error:  # whatever another package may raise

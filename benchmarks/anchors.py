@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 from unstuck.rl.config import PPOConfig
-from unstuck.rl.seeding import member_seeds
+from unstuck.rl.seeding import make_member_seeds
 
 from benchmarks import ours
 from benchmarks.finished import Finished, code_digest
@@ -95,7 +95,7 @@ def returns(anchor: Anchor, seeds: int, folder: Path) -> list[float]:
     missing = finished.missing(seeds)
     if missing:
         start = time.perf_counter()
-        sequences = member_seeds(0, seeds)
+        sequences = make_member_seeds(0, seeds)
         runs, greedy = ours.train(anchor.env, anchor.config, [sequences[seed] for seed in missing], EPISODES)
         for seed, run, evaluated in zip(missing, runs, greedy, strict=True):
             last = statistics.fmean(list(chain(*run))[-EPISODES:])

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from unstuck.analysis.statistics import INTERQUARTILE, Interval, compute_difference, compute_interquartile_mean
 from unstuck.rl.config import PPOConfig, require
-from unstuck.rl.seeding import member_seeds
+from unstuck.rl.seeding import make_member_seeds
 
 from benchmarks import curves, ours, sb3
 from benchmarks.finished import Finished, code_digest
@@ -110,7 +110,7 @@ def train_ours(case: Case, finished: Finished) -> None:
     """Train our learner on all seeds without a saved result, together; save the learning curves."""
     missing = finished.missing(case.seeds)
     if missing:
-        seeds = member_seeds(0, case.seeds)
+        seeds = make_member_seeds(0, case.seeds)
         runs, _ = ours.train(case.env, case.config, [seeds[seed] for seed in missing])
         for seed, returns in zip(missing, runs, strict=True):
             finished.add(seed, curves.learning_curve(returns))
@@ -118,7 +118,7 @@ def train_ours(case: Case, finished: Finished) -> None:
 
 def train_sb3(case: Case, finished: Finished) -> None:
     """Train Stable-Baselines3 on seeds without a saved result, one by one; save each learning curve at once."""
-    seeds = member_seeds(0, case.seeds)
+    seeds = make_member_seeds(0, case.seeds)
     for seed in finished.missing(case.seeds):
         finished.add(seed, curves.learning_curve(sb3.train(case.env, case.config, seeds[seed])))
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 CONFIG = PPOConfig(num_iterations=10**9, eval_every=10**9)
 MANY, MOST = 256, 4.0
@@ -48,7 +48,7 @@ def _options() -> argparse.Namespace:
 
 def _seconds_an_iteration(device: str, members: int, iterations: int, data: FlowData) -> float:
     config = replace(CONFIG, device=device)
-    learner = make_learner(config, EnvConfig(), member_seeds(0, members), evaluation_seed(0), data)
+    learner = make_learner(config, EnvConfig(), make_member_seeds(0, members), make_evaluation_seed(0), data)
     learner.iterate()  # warm-up; metrics are read back, so an iteration ends when the GPU has
     start = time.perf_counter()
     for _ in range(iterations):

@@ -6,7 +6,7 @@ from numpy.random import SeedSequence
 from unstuck.rl import metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed
+from unstuck.rl.seeding import make_evaluation_seed
 
 from benchmarks.curves import Returns
 
@@ -22,7 +22,7 @@ def train(
         Each seed's training episodes, and the mean return of its greedy ones after the last iteration.
     """
     where = EnvConfig(id=env, eval_episodes=eval_episodes)
-    learner = make_learner(config, where, seeds, evaluation_seed(0))
+    learner = make_learner(config, where, seeds, make_evaluation_seed(0))
     runs: list[Returns] = [[] for _ in seeds]
     for _ in range(config.num_iterations):
         measured = learner.iterate()

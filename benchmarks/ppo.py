@@ -25,7 +25,7 @@ from unstuck.rl.data import FlowData, load_flows
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.machine import require_machine
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 from benchmarks import sb3
 
@@ -133,7 +133,7 @@ def _measured(case: Case, modes: dict[str, PPOConfig], pairs: int, iterations: i
 def _ours(case: Case, config: PPOConfig, iterations: int) -> tuple[int, Stretch]:
     """Width of an observation, and the training of all members."""
     env = EnvConfig(id=case.env)
-    learner = make_learner(config, env, member_seeds(0, case.members), evaluation_seed(0), case.data)
+    learner = make_learner(config, env, make_member_seeds(0, case.members), make_evaluation_seed(0), case.data)
 
     def stretch() -> float:
         start = time.process_time()

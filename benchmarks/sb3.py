@@ -11,7 +11,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.errors import ConfigError
-from unstuck.rl.seeding import as_int
+from unstuck.rl.seeding import derive_int
 
 from benchmarks.curves import Returns
 
@@ -25,7 +25,7 @@ _OURS_ALONE = {
 
 def train(env: str, config: PPOConfig, seed: SeedSequence) -> Returns:
     """Train one Stable-Baselines3 agent with our configuration; return returns of training episodes by rollout."""
-    model = PPO("MlpPolicy", lanes(env, config.num_envs), seed=as_int(seed), device="cpu", **arguments(config))
+    model = PPO("MlpPolicy", lanes(env, config.num_envs), seed=derive_int(seed), device="cpu", **arguments(config))
     recorder = _Recorder(config.num_envs)
     model.learn(config.num_iterations * config.batch_size, callback=recorder)
     model.get_env().close()

@@ -20,7 +20,7 @@ from unstuck.rl.data import load_flows
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.machine import require_machine
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 from benchmarks.memory import peak_mb
 
@@ -67,7 +67,7 @@ def _seconds_an_iteration(members: int, steps: int, iterations: int) -> float:
     """Measure the CPU seconds of an iteration."""
     config = replace(CONFIG, num_steps=steps)
     data = load_flows(DataConfig())
-    learner = make_learner(config, EnvConfig(), member_seeds(0, members), evaluation_seed(0), data)
+    learner = make_learner(config, EnvConfig(), make_member_seeds(0, members), make_evaluation_seed(0), data)
     learner.iterate()  # warm-up
     start = time.process_time()
     for _ in range(iterations):

@@ -34,7 +34,7 @@ from unstuck.rl.data import FlowData, load_flows
 from unstuck.rl.envs.evaluate import Act, Results
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.value_probe import ValueFloor, iterations_between
 
 TO_STAY_BELOW = 3.0
@@ -184,7 +184,7 @@ def _clocked(learner: Learner, of_floor: _Clock, of_all: _Clock) -> Iterator[Non
 def _learner(case: Case, data: FlowData | None) -> Learner:
     config = PPOConfig(num_iterations=10**9, eval_every=case.eval_every)
     env = EnvConfig() if data else EnvConfig(id="CartPole-v1")
-    learner = make_learner(config, env, member_seeds(0, case.members), evaluation_seed(0), data)
+    learner = make_learner(config, env, make_member_seeds(0, case.members), make_evaluation_seed(0), data)
     learner.evaluator = _Unjudged()
     return learner
 

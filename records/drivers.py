@@ -4,7 +4,7 @@ _INSTALL = {"psycopg": "'unstuck[postgres]'", "psycopg2": "psycopg2-binary", "My
 """Package that pip installs for a driver's module, if the two names differ."""
 
 
-def missing_driver(error: BaseException) -> str:
+def explain_missing_driver(error: BaseException) -> str:
     """Return text on the missing database driver behind an error and how to install the driver; else an empty text."""
     driver = ""
     cause: BaseException | None = error

@@ -65,7 +65,7 @@ def load_extensions(
         ...
         unstuck.records.errors.ExtensionError: twice in unstuck.examples must be a function, got 2 from package unstuck
     """
-    others = ((entry.name, _import(entry, group), package_of(entry)) for entry in find_others(group))
+    others = ((entry.name, _import(entry, group), find_package(entry)) for entry in find_others(group))
     return check_extensions(group, [*((name, value, OURS) for name, value in ours.items()), *others], fits, wanted)
 
 
@@ -98,7 +98,7 @@ def check_extensions(
     return tuple(checked)  # type: ignore[arg-type]  # fits has told
 
 
-def other_names(group: str) -> tuple[str, ...]:
+def list_other_names(group: str) -> tuple[str, ...]:
     """Return the names of other packages' extensions of a group, without importing one."""
     return tuple(entry.name for entry in find_others(group))
 
@@ -106,11 +106,11 @@ def other_names(group: str) -> tuple[str, ...]:
 @cache
 def find_others(group: str) -> tuple[EntryPoint, ...]:
     """Return the entry points of a group in all installed packages but `unstuck`, sorted by package and name."""
-    found = [entry for entry in entry_points(group=group) if package_of(entry) != OURS]
-    return tuple(sorted(found, key=lambda entry: (package_of(entry), entry.name)))
+    found = [entry for entry in entry_points(group=group) if find_package(entry) != OURS]
+    return tuple(sorted(found, key=lambda entry: (find_package(entry), entry.name)))
 
 
-def package_of(entry: EntryPoint) -> str:
+def find_package(entry: EntryPoint) -> str:
     """Return the name of the package that an entry point belongs to."""
     return entry.dist.name if entry.dist else "of unknown name"
 
@@ -121,6 +121,6 @@ def _import(entry: EntryPoint, group: str) -> object:
     except Exception as error:  # whatever an import may raise; it is the other package's
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise ExtensionError(
-            f"{entry.name} in {group} cannot be imported from {entry.value} of package {package_of(entry)}: {reason}; "
-            "mend or uninstall the package"
+            f"{entry.name} in {group} cannot be imported from {entry.value} of package {find_package(entry)}: {reason};"
+            " mend or uninstall the package"
         ) from error

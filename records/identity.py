@@ -32,7 +32,7 @@ class Identity:
         return recorded == self.id or (recorded is None and self.format == 1)
 
 
-def identity(folder: Path) -> Identity | None:
+def read_identity(folder: Path) -> Identity | None:
     """Return the id and the format of the sweep in a folder; None if the folder holds no sweep."""
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text())
@@ -43,11 +43,11 @@ def identity(folder: Path) -> Identity | None:
     return Identity(settings.get("id"), settings.get("format", 1))
 
 
-def study_names(sweep: str, sweep_id: str) -> tuple[str, str]:
+def list_study_names(sweep: str, sweep_id: str) -> tuple[str, str]:
     """Return two possible names of a sweep's Optuna study: the sweep's, and a unique one in case the first is taken.
 
     Example:
-        >>> study_names("quick", "0123456789abcdef")
+        >>> list_study_names("quick", "0123456789abcdef")
         ('quick', 'quick (01234567)')
     """
     return sweep, f"{sweep} ({sweep_id[:8]})"

@@ -66,7 +66,7 @@ def is_running(folder: Path) -> bool:
         return False
 
 
-def owner(folder: Path) -> str | None:
+def read_owner(folder: Path) -> str | None:
     """Return the random token in the lock file, of the last process that ran the sweep; None if unreadable.
 
     Each process writes a token of its own. A worker of a dead process may live on for seconds, while another process

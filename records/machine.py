@@ -34,7 +34,7 @@ class Cores:
         return pluralize(self.count, "core") + (f" ({self.limit})" if self.limit else "")
 
 
-def granted_cores(root: Path = Path("/")) -> Cores:
+def count_granted_cores(root: Path = Path("/")) -> Cores:
     """Return the number of cores the process may use, the least by machine, affinity, cgroup's quota and Slurm.
 
     Args:
@@ -50,7 +50,7 @@ def granted_cores(root: Path = Path("/")) -> Cores:
     return min(found, key=lambda cores: cores.count)
 
 
-def free_memory(root: Path = Path("/")) -> int:
+def measure_free_memory(root: Path = Path("/")) -> int:
     """Return the bytes of memory that the process and all children may still take, by machine and cgroups.
 
     Args:
@@ -61,7 +61,7 @@ def free_memory(root: Path = Path("/")) -> int:
 
 def limit_threads() -> None:
     """Set the variables in `THREADS`, unless already set, to the number of granted cores, if a limit grants fewer."""
-    cores = granted_cores()
+    cores = count_granted_cores()
     if cores.limit:  # without a limit the libraries count cores by themselves
         for name in THREADS:
             os.environ.setdefault(name, str(cores.count))

@@ -10,21 +10,21 @@ Evaluation = Mapping[str, float]
 """The metrics of an iteration that was evaluated: means over members, and each member's own."""
 
 
-def value_of(evaluations: Sequence[float]) -> float:
+def compute_value(evaluations: Sequence[float]) -> float:
     """Compute a trial's value: the mean of the last `FINAL_EVALUATIONS` evaluations, for any outcome.
 
     Args:
         evaluations: Values of the objective, oldest first; at least one, not all need be finite.
 
     Example:
-        >>> value_of([0.0, 0.25, 0.5, 0.75])
+        >>> compute_value([0.0, 0.25, 0.5, 0.75])
         0.5
     """
     with np.errstate(invalid="ignore"):
         return float(np.mean(evaluations[-FINAL_EVALUATIONS:]))
 
 
-def value_and_spread(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
+def compute_value_and_spread(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
     """Compute a trial's value, and the standard deviation over the members' values (None for a single member).
 
     Args:
@@ -43,7 +43,7 @@ def summarize(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dic
     """
     if not evaluations:
         return {}
-    value, spread = value_and_spread(evaluations, metric, seeds)
+    value, spread = compute_value_and_spread(evaluations, metric, seeds)
     members = {
         metrics.seed_metric(metrics.FINAL_VALUE, member): _value(evaluations, metrics.seed_metric(metric, member))
         for member in range(seeds)
@@ -53,7 +53,7 @@ def summarize(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dic
 
 
 def _value(evaluations: Sequence[Evaluation], name: str) -> float:
-    return value_of([evaluation[name] for evaluation in evaluations])
+    return compute_value([evaluation[name] for evaluation in evaluations])
 
 
 # numpy, since the module `statistics` raises for numbers that are not finite, which a diverged trial reports.

@@ -45,7 +45,7 @@ class Tracker(Protocol):
         Args:
             sweep: Facts on the sweep.
             config_yaml: Composed configuration.
-            tags: Further facts on the sweep, e.g. `records.provenance.provenance()`.
+            tags: Further facts on the sweep, e.g. `records.provenance.collect_provenance()`.
         """
 
     def start_trial(

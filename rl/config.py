@@ -37,7 +37,7 @@ def require(holds: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def require_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise `ConfigError` unless `value` is one of `allowed`; the message suggests the most similar name."""
     plain = str(value).lower()
     meant = next((option for option in allowed if plain.startswith(option)), None) or find_near(plain, allowed, 0.7)
@@ -68,14 +68,16 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
-            one_of("data.source", self.source, (*SOURCES, *chain.from_iterable(names() for names in OTHER_SOURCES)))
-        one_of("data.order", self.order, ORDERS)
+            require_one_of(
+                "data.source", self.source, (*SOURCES, *chain.from_iterable(names() for names in OTHER_SOURCES))
+            )
+        require_one_of("data.order", self.order, ORDERS)
         if self.source in ("nsl_kdd", "csv"):
             require(self.path is not None, f"data.path must name a file for data={self.source}; add data.path=FILE")
         if self.source == "csv":
             require(bool(self.label), "data.label must name the label column for data=csv; add data.label=COLUMN")
             require(len(self.benign) > 0, "data.benign must list the labels of no threat; add data.benign=[LABEL]")
-        one_of("data.decimal", self.decimal, DECIMALS)
+        require_one_of("data.decimal", self.decimal, DECIMALS)
         require(
             self.thousands in (None, *THOUSANDS) and self.thousands != self.decimal,
             f"data.thousands must be null, or one of {' '.join(map(repr, THOUSANDS))} other than data.decimal = "
@@ -114,7 +116,7 @@ class EnvConfig:
     vectorization: str = "sync"  # other environments: sync | async (a process a lane, for slow ones)
 
     def __post_init__(self) -> None:
-        one_of("env.vectorization", self.vectorization, VECTORIZATIONS)
+        require_one_of("env.vectorization", self.vectorization, VECTORIZATIONS)
         require(
             ":" not in self.id or MODULE_AND_ID.fullmatch(self.id) is not None,
             f"env.id must be an id, or module:id with a module that Python can import, got {self.id!r}; "
@@ -203,7 +205,7 @@ class PPOConfig:
         if name in (least := {"clip_range_vf": 0.0, "target_kl": 1e-5}) and value is not None:
             require(value > least[name], f"{setting} must exceed {least[name]:g}, or be null for off; got {value}")
         if name in _NAMES:
-            one_of(setting, value, _NAMES[name])
+            require_one_of(setting, value, _NAMES[name])
         if name == "hidden_sizes":
             require(
                 len(value) >= 1 and all(1 <= size <= 4096 for size in value),

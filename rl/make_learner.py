@@ -6,9 +6,9 @@ from numpy.random import SeedSequence
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import TRIAGE, EnvConfig, PPOConfig
 from unstuck.rl.data.types import FlowData
-from unstuck.rl.envs import action_names, make_evaluator, make_vec
+from unstuck.rl.envs import list_action_names, make_evaluator, make_vec
 from unstuck.rl.learner import Learner, Member
-from unstuck.rl.seeding import as_int, child
+from unstuck.rl.seeding import derive_child, derive_int
 
 
 def make_learner(
@@ -36,6 +36,6 @@ def make_learner(
     if env.id == TRIAGE and data is not None:
         flows = data.validation
         trained_on = data.train.select_evenly(len(flows))
-    episodes = [as_int(child(evaluation_seed, episode)) for episode in range(env.eval_episodes)]
+    episodes = [derive_int(derive_child(evaluation_seed, episode)) for episode in range(env.eval_episodes)]
     evaluator = make_evaluator(env, flows, episodes, trained_on)
-    return Learner(members, vector, evaluator, action_names(env, vector.single_action_space), budget)
+    return Learner(members, vector, evaluator, list_action_names(env, vector.single_action_space), budget)

@@ -6,7 +6,7 @@ BLOCKS = ("search", "rerank", "test", "evaluation", "test evaluation")
 """Purposes of seeds. Blocks never meet, so nothing is judged on the seeds that it was chosen by."""
 
 
-def member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSequence]:
+def make_member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSequence]:
     """Return one seed for each member of a trial; all trials of a sweep get the same seeds, so that trials are paired.
 
     Args:
@@ -17,16 +17,16 @@ def member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSeque
     return [SeedSequence(seed, spawn_key=(BLOCKS.index(block), member)) for member in range(count)]
 
 
-def evaluation_seed(seed: int, block: str = "evaluation") -> SeedSequence:
+def make_evaluation_seed(seed: int, block: str = "evaluation") -> SeedSequence:
     """Return the seed of evaluation episodes, equal for all trials of a sweep."""
     return SeedSequence(seed, spawn_key=(BLOCKS.index(block),))
 
 
-def child(parent: SeedSequence, index: int) -> SeedSequence:
+def derive_child(parent: SeedSequence, index: int) -> SeedSequence:
     """Return the `index`-th descendant of a seed; unlike `spawn`, a repeated call returns an equal seed."""
     return SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, index))
 
 
-def as_int(sequence: SeedSequence) -> int:
+def derive_int(sequence: SeedSequence) -> int:
     """Return an integer made from a seed, for interfaces like `Env.reset(seed=...)`."""
     return int(sequence.generate_state(1)[0])

@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 def _champion(options: argparse.Namespace) -> int:
     if options.seeds < 1:
         raise SweepError(f"--seeds must be at least 1, got {options.seeds}; try 8")
-    from unstuck.sweeps.champion import describe, judge  # late: a refusal need not wait for torch
+    from unstuck.sweeps.champion import describe_champion, judge_champion  # late: a refusal need not wait for torch
     from unstuck.sweeps.config.find import find_sweep
     from unstuck.sweeps.explain.reports import rewrite_reports
 
@@ -81,21 +81,21 @@ def _champion(options: argparse.Namespace) -> int:
     config = find_sweep(*where)
     if options.data_path is not None:
         config = replace(config, data=replace(config.data, path=options.data_path))
-    judgements = judge(config, options.seeds, options.trial)
-    print(*describe(judgements, config.sweep.metric, config.sweep.mode), sep="\n")
+    judgements = judge_champion(config, options.seeds, options.trial)
+    print(*describe_champion(judgements, config.sweep.metric, config.sweep.mode), sep="\n")
     print(rewrite_reports(find_sweep(*where)))  # read anew, since judging gives an old sweep its id
     return 0
 
 
 def _audit(options: argparse.Namespace) -> int:
-    from unstuck.sweeps.audit.audit import audit, mend
+    from unstuck.sweeps.audit.audit import audit_sweep, mend_sweep
     from unstuck.sweeps.config.find import find_sweep
 
     where = options.sweep, options.folder, options.optuna_url, options.mlflow_url
     if options.repair:
-        for line in mend(find_sweep(*where)):
+        for line in mend_sweep(find_sweep(*where)):
             print(f"repaired: {line}", file=sys.stderr if options.json else sys.stdout)
-    found = audit(find_sweep(*where))  # anew: a repair gives an old sweep its id
+    found = audit_sweep(find_sweep(*where))  # anew: a repair gives an old sweep its id
     print(found.to_json() if options.json else "\n".join(found.describe()))
     return 0 if found.is_clean else 1
 

@@ -27,7 +27,7 @@ from unstuck.rl.budget import Budget
 from unstuck.rl.data import FlowData
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.metrics import FINAL_EVALUATIONS
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.config.flows import describe_data, load_same_data
 from unstuck.sweeps.config.identity import settle_records
 from unstuck.sweeps.config.settings import SweepConfig
@@ -36,7 +36,7 @@ from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.worker.memory import require_memory
 
 
-def judge(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
+def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
     """Train a sweep's best trial and the control again on fresh seeds, and add both results to `report/champions.json`.
 
     Prints the progress.
@@ -119,8 +119,8 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
     learner = make_learner(
         config.ppo,
         config.env,
-        member_seeds(config.sweep.seed, seeds, block="test"),
-        evaluation_seed(config.sweep.seed, block="test evaluation"),
+        make_member_seeds(config.sweep.seed, seeds, block="test"),
+        make_evaluation_seed(config.sweep.seed, block="test evaluation"),
         replace(data, validation=data.test) if data else None,
         budget,
     )
@@ -133,7 +133,7 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
     return [float(value) for value in np.mean(last, axis=0)]
 
 
-def describe(judgements: Judgements, metric: str, mode: str) -> list[str]:
+def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[str]:
     """Return lines of text about the last judgement: the trial's value, the control's value, and the verdict."""
     last = judgements.readings[-1]
     lines = [

@@ -11,7 +11,7 @@ from unstuck.rl.data import load_flows
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.metrics import ACTIONS
 from unstuck.rl.ppo import Hyperparameters
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 TRAINING, CRITIC, NETWORKS, EVALUATION, TRIAGE_ONLY = (
@@ -53,7 +53,7 @@ def logged(env_id: str, actions: tuple[str, ...]) -> list[set[str]]:
     )
     env = EnvConfig(id=env_id, flows_per_episode=28, eval_episodes=1)  # ends in iterations 2 and 4
     data = load_flows(DataConfig(num_flows=500, num_features=4, eval_flows=20)) if env_id == TRIAGE else None
-    learner = make_learner(config, env, member_seeds(0, 2), evaluation_seed(0), data)
+    learner = make_learner(config, env, make_member_seeds(0, 2), make_evaluation_seed(0), data)
     iterations = [learner.iterate() for _ in range(config.num_iterations)]
     shares = {metrics.action_metric(action): ANY_ACTION for action in actions}
     assert set(shares) <= set(iterations[0])

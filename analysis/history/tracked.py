@@ -15,7 +15,7 @@ from unstuck.analysis.history.names import UNSTUCK, dialect_of, rename
 from unstuck.analysis.history.record import History
 from unstuck.analysis.history.settings import parse_literal, translate
 from unstuck.records.axis import BATCH
-from unstuck.records.drivers import missing_driver
+from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.identity import Identity
 from unstuck.records.mlflow.connection import connect
 from unstuck.records.mlflow.infinity import from_stored
@@ -149,7 +149,7 @@ class TrackedRuns:
         try:
             return call(*arguments, **options)
         except ImportError as error:
-            reason = missing_driver(error) or str(error)
+            reason = explain_missing_driver(error) or str(error)
             raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {reason}") from None
         except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
             cause: BaseException = error

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from unstuck.records.machine import granted_cores
+from unstuck.records.machine import count_granted_cores
 from unstuck.rl import metrics
 
 from benchmarks.diagnosis import split, tables
@@ -52,7 +52,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--details", action="store_true", help="what was missed or wrong, arm by arm")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-diagnosis"), help="where runs are kept")
-    parser.add_argument("--jobs", type=int, default=granted_cores().count, help="processes; default: one a core")
+    parser.add_argument("--jobs", type=int, default=count_granted_cores().count, help="processes; default: one a core")
     options = parser.parse_args()
     unknown = sorted(set(options.without) - {name for name in vars(metrics).values() if isinstance(name, str)})
     if unknown:

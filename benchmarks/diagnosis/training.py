@@ -23,7 +23,7 @@ from unstuck.rl.data import load_flows
 from unstuck.rl.data.types import FlowData
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 from benchmarks.diagnosis.faults import FAULTS, Form
 from benchmarks.diagnosis.healthy import VARIANTS
@@ -164,7 +164,7 @@ def _learner(arm: Arm) -> Learner:
     if data is not None and arm.planted.data is not None:
         data = arm.planted.data(data)
     number = crc32(f"{DRAWN_BY} {arm.pair} {arm.form}".encode())  # another draw is of other runs, too
-    seeds, judged = member_seeds(number, SEEDS), evaluation_seed(number)
+    seeds, judged = make_member_seeds(number, SEEDS), make_evaluation_seed(number)
     learner = make_learner(world.ppo, world.env, seeds, judged, data)
     for plant in arm.planted.learner:
         learner = plant(learner)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unstuck.records.drivers import missing_driver
+from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.errors import TrackingError
 from unstuck.records.loopback import spare_loopback
 from unstuck.records.redact import redact_error
@@ -80,7 +80,7 @@ def translate_errors(action: str, url: str = "") -> Iterator[None]:
     except TrackingError:
         raise
     except Exception as error:  # errors of MLflow, its database, the driver or the disk
-        if missing := missing_driver(error):
+        if missing := explain_missing_driver(error):
             raise TrackingError(f"cannot {action} in MLflow: {missing}") from None
         cause: BaseException = error
         while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best

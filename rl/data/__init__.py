@@ -8,18 +8,18 @@ import numpy as np
 from numpy.random import SeedSequence
 from unstuck.rl.config import DataConfig
 from unstuck.rl.data.encode import encode, fit_features
-from unstuck.rl.data.hints import hints
+from unstuck.rl.data.hints import list_hints
 from unstuck.rl.data.notation import Notation
 from unstuck.rl.data.nsl_kdd import read_nsl_kdd
-from unstuck.rl.data.raw import RawFlows, row_ids
-from unstuck.rl.data.report import report
+from unstuck.rl.data.raw import RawFlows, number_rows
+from unstuck.rl.data.report import make_report
 from unstuck.rl.data.split import check_parts, leave_out_shared, split_by_size, split_stream
 from unstuck.rl.data.split_as_they_fit import split_as_they_fit
 from unstuck.rl.data.synthetic import generate
 from unstuck.rl.data.table import read_csv
 from unstuck.rl.data.types import FlowData, Flows
 from unstuck.rl.errors import DataError, LittleLeftError
-from unstuck.rl.seeding import child
+from unstuck.rl.seeding import derive_child
 
 __all__ = ["AS_THEY_FIT", "BY_SIZE", "SOURCES", "FlowData", "Flows", "Reader", "fingerprint", "load_flows"]
 
@@ -33,7 +33,7 @@ Reader = Callable[[DataConfig], RawFlows]
 
 def read_synthetic(config: DataConfig) -> RawFlows:
     """Return generated flows, drawn by a random generator that `data.seed` seeds."""
-    return generate(config, np.random.default_rng(child(SeedSequence(config.seed), 0)))
+    return generate(config, np.random.default_rng(derive_child(SeedSequence(config.seed), 0)))
 
 
 SOURCES: Mapping[str, Reader] = {"synthetic": read_synthetic, "nsl_kdd": read_nsl_kdd, "csv": read_csv}
@@ -54,9 +54,11 @@ def load_flows(config: DataConfig, split: str = BY_SIZE, sources: Mapping[str, R
         DataError: The data cannot be used as asked; the message states the rule, the value and the remedy.
         ConfigError: The settings of the generator contradict each other.
     """
-    split_rng, hints_rng = (np.random.default_rng(child(SeedSequence(config.seed), index)) for index in (1, 2))
+    split_rng, hints_rng = (np.random.default_rng(derive_child(SeedSequence(config.seed), index)) for index in (1, 2))
     raw = _read(config, sources)
-    known = () if config.source == "synthetic" else hints(raw, Notation(config.decimal, config.thousands), hints_rng)
+    known = (
+        () if config.source == "synthetic" else list_hints(raw, Notation(config.decimal, config.thousands), hints_rng)
+    )
     share = None if config.source == "synthetic" else config.threat_share  # generated with its share already
     vectors, alone = None, 0
     try:
@@ -65,7 +67,7 @@ def load_flows(config: DataConfig, split: str = BY_SIZE, sources: Mapping[str, R
         elif split == AS_THEY_FIT:
             rows = split_as_they_fit(raw.threat, raw.vectors(), share, config.eval_flows, split_rng)
         else:
-            vectors = row_ids(encode(fit_features(raw), raw))  # as the agent sees them: rare names are one
+            vectors = number_rows(encode(fit_features(raw), raw))  # as the agent sees them: rare names are one
             rows, alone = split_by_size(raw.threat, vectors, share, config.eval_flows, split_rng)
         features = fit_features(raw.select_rows(rows.train))
         parts = tuple(Flows(encode(features, raw.select_rows(part)), raw.threat[part]) for part in rows)
@@ -73,13 +75,13 @@ def load_flows(config: DataConfig, split: str = BY_SIZE, sources: Mapping[str, R
         check_parts(train, validation, test)
     except LittleLeftError as error:
         raise LittleLeftError("; ".join([str(error), *known])) from None
-    summary = report(config, raw, features, [part.threat for part in (train, validation, test)], known)
+    summary = make_report(config, raw, features, [part.threat for part in (train, validation, test)], known)
     if vectors is not None:
         summary = replace(summary, vectors=len(np.unique(vectors[np.concatenate(rows)])), alone=alone)
     return FlowData(train, validation, test, tuple(feature.name for feature in features), summary, config.order)
 
 
-def fingerprint(data: FlowData) -> str:
+def compute_fingerprint(data: FlowData) -> str:
     """Compute a fingerprint of the flows as encoded, 64 hex digits: equal for equal flows from any source or path."""
     digest = hashlib.sha256("\n".join(data.feature_names).encode())
     for part in (data.train, data.validation, data.test):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from unstuck.rl.data.notation import Notation, guess
+from unstuck.rl.data.notation import Notation, guess_notations
 from unstuck.rl.data.raw import Categorical
 from unstuck.rl.errors import DataError
 
@@ -37,7 +37,7 @@ def read_column(
         return values
     known = [cell for cell in cells if not is_missing(cell)]
     if len(known) - len(junk) > NUMERIC_SHARE * len(known):
-        others = guess([cells[position] for position in junk], notation)
+        others = guess_notations([cells[position] for position in junk], notation)
         how = f", set {others[0].settings(notation)}" if others else ""
         raise DataError(_junk_message(name, cells, junk, row_numbers, path) + f"{how}, or add {name} to data.drop")
     return Categorical.from_cells(MISSING_NAME if is_missing(cell) else cell.strip() for cell in cells)

@@ -59,11 +59,11 @@ def read_sheet(name: str, delimiter: str | None = None) -> Sheet:
     return Sheet(path, cells, row_numbers)
 
 
-def suggest(wanted: str, names: Iterable[str]) -> str:
+def suggest_name(wanted: str, names: Iterable[str]) -> str:
     """Return a remedy, as text, for an unknown name: the nearest known name, if one is near, and the first 8 names.
 
     Example:
-        >>> suggest("lable", ["duration", "label"])
+        >>> suggest_name("lable", ["duration", "label"])
         "did you mean 'label'? there are 'duration', 'label'"
     """
     listed = list(names)
@@ -97,7 +97,7 @@ def _remedy_for_path(path: Path) -> str:
     if not path.parent.is_dir():
         return f"its folder {path.parent} does not exist either; correct data.path"
     names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
-    return suggest(path.name, names) if names else "its folder holds no file; correct data.path"
+    return suggest_name(path.name, names) if names else "its folder holds no file; correct data.path"
 
 
 def _decode(content: bytes, path: Path) -> str:

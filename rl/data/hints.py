@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from unstuck.rl.data.columns import MISSING_NAME
 from unstuck.rl.data.encode import MAX_CATEGORIES, MIN_ROWS
-from unstuck.rl.data.notation import ENOUGH, NOTATIONS, Notation, guess
+from unstuck.rl.data.notation import ENOUGH, NOTATIONS, Notation, guess_notations
 from unstuck.rl.data.raw import Categorical, RawFlows
 
 LEAK = 0.98
@@ -50,7 +50,7 @@ class Named(NamedTuple):
         return f"{self.column} (such as {self.example!r})" if self.example else self.column
 
 
-def hints(raw: RawFlows, notation: Notation, rng: np.random.Generator) -> tuple[str, ...]:
+def list_hints(raw: RawFlows, notation: Notation, rng: np.random.Generator) -> tuple[str, ...]:
     """Return warnings for the user on a table's columns: misread numbers, label leaks, identifiers, rare names.
 
     Args:
@@ -105,7 +105,7 @@ def _quantities(columns: Mapping[str, _Quantity]) -> Iterator[str]:
 
 def _numbers(columns: Mapping[str, Categorical], present: Notation) -> dict[str, _Quantity]:
     """Return the columns of names that another notation reads as numbers, each with the settings to change."""
-    found = {name: others for name, column in columns.items() if (others := guess(_known(column), present))}
+    found = {name: others for name, column in columns.items() if (others := guess_notations(_known(column), present))}
     shared = [notation for notation in NOTATIONS if all(notation in others for others in found.values())]
     quantities = {}
     for name, others in found.items():

@@ -87,7 +87,7 @@ NOTATIONS = (
 """Ways to write numbers that are told from names, the likeliest first."""
 
 
-def guess(cells: Sequence[str], present: Notation) -> list[Notation]:
+def guess_notations(cells: Sequence[str], present: Notation) -> list[Notation]:
     """Return other notations that read at least 90 % of the cells, and 90 % of the cells that `present` cannot read.
 
     Args:

@@ -55,16 +55,16 @@ class RawFlows:
         Labels are not part of a feature vector.
         """
         columns = [*self.numbers.values(), *(c.codes.astype(np.float64) for c in self.categories.values())]
-        return row_ids(np.column_stack(columns))
+        return number_rows(np.column_stack(columns))
 
 
-def row_ids(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+def number_rows(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """Return an integer id for each row of `matrix` `[n, k]`, int64 `[n]`: equal rows have equal ids.
 
     0 and -0 are equal, and so are NaN and NaN.
 
     Example:
-        >>> row_ids(np.array([[1.0, 0.0], [2.0, np.nan], [1.0, -0.0]])).tolist()
+        >>> number_rows(np.array([[1.0, 0.0], [2.0, np.nan], [1.0, -0.0]])).tolist()
         [0, 1, 0]
     """
     positions: dict[bytes, int] = {}

@@ -69,7 +69,7 @@ class LoadReport:
         return [text, *(f"warning: {hint}" for hint in self.hints)]
 
 
-def report(
+def make_report(
     config: DataConfig,
     raw: RawFlows,
     features: Sequence[Feature],

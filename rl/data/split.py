@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from unstuck.rl.data.raw import row_ids
+from unstuck.rl.data.raw import number_rows
 from unstuck.rl.data.types import Flows
 from unstuck.rl.errors import DataError, LittleLeftError
 
@@ -61,8 +61,8 @@ def split_by_size(
     Raises:
         DataError: Too few flows or threats.
     """
-    wanted = np.array(eval_counts(threat, share, eval_flows))
-    kept = thin(threat, np.arange(len(threat)), share, rng)
+    wanted = np.array(count_eval_flows(threat, share, eval_flows))
+    kept = thin_threats(threat, np.arange(len(threat)), share, rng)
     _, group = np.unique(vectors[kept], return_inverse=True)
     counts = np.stack([np.bincount(group[threat[kept] == label], minlength=group.max() + 1) for label in (False, True)])
     stratum = _strata(counts)
@@ -169,12 +169,12 @@ def split_stream(
     itself; a stretch with too few threats keeps all threats. Arguments and errors as for
     `split_by_size`.
     """
-    benign_wanted, threats_wanted = eval_counts(threat, share, eval_flows)
+    benign_wanted, threats_wanted = count_eval_flows(threat, share, eval_flows)
     counted = np.arange(len(threat)) if share is None else np.flatnonzero(~threat)
     wanted = benign_wanted + threats_wanted if share is None else benign_wanted
     cuts = [counted[-2 * wanted], counted[-wanted]]
     stretches = np.split(np.arange(len(threat)), cuts)
-    return Parts(*(thin(threat, stretch, share, rng) for stretch in stretches))
+    return Parts(*(thin_threats(threat, stretch, share, rng) for stretch in stretches))
 
 
 def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flows, Flows, Flows]:
@@ -184,7 +184,7 @@ def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flow
     thousand. The test part stays unchanged.
     """
     parts = (train, validation, test)
-    ids = np.split(row_ids(np.concatenate([p.features for p in parts])), np.cumsum([len(train), len(validation)]))
+    ids = np.split(number_rows(np.concatenate([p.features for p in parts])), np.cumsum([len(train), len(validation)]))
     fresh = [~np.isin(ids[0], np.concatenate(ids[1:])), ~np.isin(ids[1], ids[2]), np.ones(len(test), dtype=bool)]
     train, validation, test = (Flows(p.features[f], p.threat[f]) for p, f in zip(parts, fresh, strict=True))
     return train, validation, test
@@ -202,7 +202,7 @@ def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
             )
 
 
-def thin(threat: npt.NDArray[np.bool_], rows: Rows, share: float | None, rng: np.random.Generator) -> Rows:
+def thin_threats(threat: npt.NDArray[np.bool_], rows: Rows, share: float | None, rng: np.random.Generator) -> Rows:
     """Return `rows` without random threats, so that threats make up `share`; all rows if `share` is None.
 
     A set of rows with too few threats keeps all threats.
@@ -218,7 +218,7 @@ def _threats_for(benign: int, share: float) -> int:
     return round(share / (1 - share) * benign)
 
 
-def eval_counts(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int) -> tuple[int, int]:
+def count_eval_flows(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int) -> tuple[int, int]:
     """Return how many benign flows and how many threats validation gets; the test part gets as many.
 
     Raises:

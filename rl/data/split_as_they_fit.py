@@ -6,7 +6,7 @@ Groups larger than a part, and most of the large ones, fall to training, so freq
 
 import numpy as np
 import numpy.typing as npt
-from unstuck.rl.data.split import Counts, Parts, Rows, eval_counts, thin
+from unstuck.rl.data.split import Counts, Parts, Rows, count_eval_flows, thin_threats
 
 DRAWS = 10
 
@@ -36,8 +36,8 @@ def split_as_they_fit(
     Raises:
         DataError: Too few flows or threats.
     """
-    benign_wanted, threats_wanted = eval_counts(threat, share, eval_flows)
-    kept = thin(threat, np.arange(len(threat)), share, rng)
+    benign_wanted, threats_wanted = count_eval_flows(threat, share, eval_flows)
+    kept = thin_threats(threat, np.arange(len(threat)), share, rng)
     _, group = np.unique(vectors[kept], return_inverse=True)
     benign = np.bincount(group[~threat[kept]], minlength=group.max() + 1)
     threats = np.bincount(group[threat[kept]], minlength=group.max() + 1)

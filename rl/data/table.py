@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 from unstuck.rl.config import DataConfig
 from unstuck.rl.data.columns import count_infinite, is_missing, read_column
-from unstuck.rl.data.files import LISTED, Sheet, read_sheet, suggest
+from unstuck.rl.data.files import LISTED, Sheet, read_sheet, suggest_name
 from unstuck.rl.data.notation import Notation
 from unstuck.rl.data.raw import Categorical, RawFlows
 from unstuck.rl.errors import DataError
@@ -66,7 +66,9 @@ def _check_columns(header: list[str], config: DataConfig, sheet: Sheet) -> None:
     for setting, names in (("data.label", (config.label or "",)), ("data.drop", config.drop)):
         for name in names:
             if name not in header:
-                raise DataError(f"{setting} must name a column of {sheet.path}, got {name!r}; {suggest(name, header)}")
+                raise DataError(
+                    f"{setting} must name a column of {sheet.path}, got {name!r}; {suggest_name(name, header)}"
+                )
     if config.label in config.drop:
         raise DataError(f"data.drop must not name the label column, got {config.label!r}; remove it from data.drop")
 
@@ -85,7 +87,7 @@ def _check_labels(labels: list[str], config: DataConfig, sheet: Sheet) -> None:
         if str(value).strip() not in counts:
             raise DataError(
                 f"data.benign must list labels that occur in column {config.label!r}, got {value!r}; "
-                f"{suggest(str(value).strip(), occurring)}"
+                f"{suggest_name(str(value).strip(), occurring)}"
             )
     if counts.keys() <= {str(value).strip() for value in config.benign}:
         raise DataError(

@@ -42,7 +42,7 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> Lan
     return TriageVectorEnv(len(seeds), data.train, env, data.order)
 
 
-def action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:
+def list_action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:
     """Return the names of the choices of one lane: allow, block, quarantine, alert for triage.
 
     Other environments: "0", "1" and so on, "0.1" for option 1 of the first of several choices, no names for numbers.

@@ -18,7 +18,7 @@ class Confusion(NamedTuple):
     fn: Numbers
 
 
-def confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_]) -> Confusion:
+def count_confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_]) -> Confusion:
     """Return the numbers of true and false positives and negatives, from the flows that each member flagged.
 
     Args:

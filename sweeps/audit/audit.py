@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from unstuck.records.ledger import Entry, Ledger
 from unstuck.records.lock import hold_lock, is_running
 from unstuck.records.mlflow.runs import adopt_runs, settle_runs
-from unstuck.sweeps.audit.compare import Finding, compare
-from unstuck.sweeps.audit.repair import repair
+from unstuck.sweeps.audit.compare import Finding, compare_records
+from unstuck.sweeps.audit.repair import repair_runs
 from unstuck.sweeps.audit.snapshot import Snapshot, read_snapshot
 from unstuck.sweeps.config.identity import identify
 from unstuck.sweeps.config.settings import SweepConfig
@@ -79,7 +79,7 @@ class Audit:
         return [entry for entry in self.snapshot.entries if entry.is_open]
 
 
-def audit(config: SweepConfig) -> Audit:
+def audit_sweep(config: SweepConfig) -> Audit:
     """Read a sweep's ledger, MLflow runs and checkpoints; return the differences between these records as an `Audit`.
 
     Args:
@@ -89,16 +89,16 @@ def audit(config: SweepConfig) -> Audit:
         SweepError, TrackingError: A record cannot be read.
     """
     snapshot = read_snapshot(config)
-    findings = compare(snapshot)
+    findings = compare_records(snapshot)
     running = is_running(config.own_folder)
     if findings and running:  # a trial may have ended while the records were read, so only differences that last count
         time.sleep(SETTLES_S)
         snapshot = read_snapshot(config)
-        findings = [finding for finding in compare(snapshot) if finding in findings]
+        findings = [finding for finding in compare_records(snapshot) if finding in findings]
     return Audit(str(config.sweep.name), snapshot, findings, running)
 
 
-def mend(config: SweepConfig) -> list[str]:
+def mend_sweep(config: SweepConfig) -> list[str]:
     """Make a sweep's MLflow runs agree with ledger and checkpoints; return a list of lines, each naming one change.
 
     Raises:
@@ -112,4 +112,4 @@ def mend(config: SweepConfig) -> list[str]:
             adopt_runs(config.reference, {entry.run_id for entry in ledger.entries()})
         settle_runs(config.reference)
         snapshot = read_snapshot(config)
-        return repair(config, snapshot, compare(snapshot))
+        return repair_runs(config, snapshot, compare_records(snapshot))

@@ -19,9 +19,9 @@ from unstuck.records.tracker import Tracker
 from unstuck.sweeps.audit.compare import (
     Finding,
     find_last_step,
+    has_every_iteration,
     is_logged_per_process,
     is_summary,
-    is_whole,
 )
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 from unstuck.sweeps.config.saved import to_yaml
@@ -54,7 +54,7 @@ class _Plan:
     doomed: Sequence[TrackedRun]
 
 
-def repair(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
+def repair_runs(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
     """Complete, or delete and rewrite, the MLflow runs that an audit found wrong; return a line for each change.
 
     No process may run the sweep meanwhile. Open trials are recorded as interrupted in MLflow.
@@ -116,7 +116,7 @@ def _collect_records(
 ) -> tuple[Sequence[Record], str]:
     """Collect all known iterations of a trial up to the last step in the ledger, and name the place of the find."""
     last = find_last_step(entry)
-    if is_whole(saved) and (not last or (saved.records and saved.records[-1].step >= last)):
+    if has_every_iteration(saved) and (not last or (saved.records and saved.records[-1].step >= last)):
         return [record for record in saved.records if record.step <= last], "its checkpoint"
     measured: dict[int, dict[str, float]] = {}
     times: dict[int, int] = {}

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from unstuck.rl.errors import ConfigError
-from unstuck.sweeps.config.effects import Idle, idle_settings, refuse_idle, set_by_user
+from unstuck.sweeps.config.effects import Idle, find_idle_settings, refuse_idle, select_given
 from unstuck.sweeps.config.freeze import check_keys, freeze_tree
 from unstuck.sweeps.config.hydra_errors import explain_value
 from unstuck.sweeps.config.keys import EXPERIMENT, EXPERIMENTS, list_groups, settings
@@ -77,13 +77,13 @@ def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
         SweepError, ConfigError: Errors of `to_config`, and one for a new sweep with a setting that nothing reads.
     """
     config = to_config(cfg, HydraConfig.get().runtime.choices.get(EXPERIMENT))
-    idle = unread_settings(cfg, config, given)
+    idle = find_unread_settings(cfg, config, given)
     if config.resume is None:
         refuse_idle(idle)
     return config, idle
 
 
-def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
+def find_unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
     """List the settings that the user set and that have no effect with the other settings; call while Hydra runs.
 
     Args:
@@ -107,4 +107,4 @@ def unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]
             for experiment in ours  # one's own may build on one of ours
         )
 
-    return set_by_user(idle_settings(config, settings()), given, is_set_in_file)
+    return select_given(find_idle_settings(config, settings()), given, is_set_in_file)

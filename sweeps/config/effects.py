@@ -93,7 +93,7 @@ class Idle:
         return f"{self.setting} has no effect with {self.cause}{got}"
 
 
-def idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
+def find_idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
     """List the settings that differ from the default, but have no effect because of another setting's value.
 
     Args:
@@ -113,7 +113,7 @@ def idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]:
     return list(found.values())
 
 
-def set_by_user(idle: Sequence[Idle], given: Collection[str], in_file: Callable[[str], bool]) -> list[Idle]:
+def select_given(idle: Sequence[Idle], given: Collection[str], in_file: Callable[[str], bool]) -> list[Idle]:
     """Return the settings without effect that the user set, by the command line or in an experiment's file.
 
     Settings of an experiment's file are left out if the command line itself makes the choice by which nothing reads the

@@ -53,7 +53,7 @@ def list_groups() -> tuple[str, ...]:
     return tuple(item.name for item in fields(SweepConfig))
 
 
-def nearest_setting(key: str) -> str:
+def find_nearest_setting(key: str) -> str:
     """Return the setting or group most similar to a wrong `key`, or our name for another library's name of a setting.
 
     A matching last part counts as much as the whole.
@@ -98,7 +98,7 @@ def explain_unknown(key: str) -> str:
         return f"{key} must be nested in a file: {{{key.replace('.', ': {', 1)}: VALUE}}}}"
     if key.startswith((HYDRA, "hydra/")):
         return f"{key} must stay as it is: {_STAYS}; leave it out"
-    return f"unknown setting {key}; did you mean {nearest_setting(key)}?"
+    return f"unknown setting {key}; did you mean {find_nearest_setting(key)}?"
 
 
 _STAYS = "a configuration runs no code, writes nothing of its own and stays in the folder that it was called in"

@@ -13,7 +13,7 @@ from typing import Any
 
 from unstuck.records.errors import DiskFullError, LedgerError, SweepError
 from unstuck.records.ledger import Entry, Ledger
-from unstuck.records.lock import owner
+from unstuck.records.lock import read_owner
 from unstuck.records.measurement import Record
 from unstuck.records.names import CONTROL, DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, TRACEBACK, VALUES
 from unstuck.records.outcome import Outcome, Verdict
@@ -70,7 +70,7 @@ class Driver:
         self._config, self._num_trials, self._space = config, num_trials, space
         self._ledger, self._tracker, self._progress = ledger, tracker, progress
         self._folder = config.own_folder
-        self._owner = owner(self._folder)
+        self._owner = read_owner(self._folder)
         self._axis, self._budget = space.axis(config), space.budget(config)
         self._judges = make_judges(config, self._axis)
         self._judges_of_replay = [judge for judge in self._judges if isinstance(judge, SettingsInForce)]

@@ -58,7 +58,7 @@ def open_records(
     Args:
         config: Settings of the sweep; for a sweep on record as `adopt_recorded_id` returns them.
         fingerprint: Fingerprint of the sweep's data; None for an environment without data.
-        versions: Versions of code and machine, as `records.provenance.provenance()` returns them.
+        versions: Versions of code and machine, as `records.provenance.collect_provenance()` returns them.
         resuming: True for a sweep that must be on record; False for a name that must be new in the folder.
 
     Raises:

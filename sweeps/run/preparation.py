@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 from unstuck.records.errors import SweepError
-from unstuck.records.machine import Cores, granted_cores
+from unstuck.records.machine import Cores, count_granted_cores
 from unstuck.rl import metrics
 from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import FlowData
@@ -13,7 +13,7 @@ from unstuck.rl.envs import make_vec
 from unstuck.rl.machine import require_machine
 from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.effects import Idle, refuse_idle
-from unstuck.sweeps.config.flows import load_data, name_flows
+from unstuck.sweeps.config.flows import add_fingerprint, load_data
 from unstuck.sweeps.config.identity import adopt_recorded_id
 from unstuck.sweeps.config.settings import ResourcesConfig, SweepConfig
 from unstuck.sweeps.ray_tune.cluster import join_cluster
@@ -70,9 +70,9 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     find_sampler(config.sampler.name)
     plan = plan_points(config)
     data, flows = load_data(plan.config)
-    config = replace(name_flows(plan.config, flows), resume=None, retry=None)
+    config = replace(add_fingerprint(plan.config, flows), resume=None, retry=None)
     make_vec(config.env, [0], data).close()  # refuses an environment that no learner can act in
-    granted = join_cluster(config.resources) or granted_cores()
+    granted = join_cluster(config.resources) or count_granted_cores()
     slots = _count_slots(config.resources, granted)
     if config.resources.ray_address is None:  # other machines of a cluster may have what the driver's machine lacks
         require_machine(config.ppo)

@@ -8,7 +8,7 @@ from rich.console import Console
 from unstuck.analysis.words import pluralize
 from unstuck.records.errors import LedgerError, StartupError, SweepError
 from unstuck.records.outcome import Outcome
-from unstuck.records.provenance import provenance
+from unstuck.records.provenance import collect_provenance
 from unstuck.sweeps.config.effects import Idle
 from unstuck.sweeps.config.flows import describe_data
 from unstuck.sweeps.config.settings import SweepConfig
@@ -48,7 +48,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
         console.width = max(console.width, _PLAIN_WIDTH)
     prepared = prepare_sweep(config, idle, console)
     with StopRequest() as stop:
-        with open_records(prepared.config, prepared.flows, provenance(), prepared.is_resume) as records:
+        with open_records(prepared.config, prepared.flows, collect_provenance(), prepared.is_resume) as records:
             if prepared.is_retry:
                 records.ledger.reopen_crashed()
             about_points = prepared.plan.enqueue(records.ledger)

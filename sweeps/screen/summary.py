@@ -21,8 +21,8 @@ from unstuck.records.mlflow.links import find_server, make_comparison_link, make
 from unstuck.records.outcome import Outcome
 from unstuck.records.redact import redact_value
 from unstuck.rl import metrics
-from unstuck.sweeps.config.effects import idle_settings
-from unstuck.sweeps.config.flows import fingerprint_words
+from unstuck.sweeps.config.effects import find_idle_settings
+from unstuck.sweeps.config.flows import make_fingerprint_words
 from unstuck.sweeps.config.keys import settings
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.parse import build_space
@@ -161,7 +161,7 @@ def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry
     """
     in_env_steps = build_space(config)[0].axis(config).in_env_steps
     # Settings of the budget in environment steps stay; the trial's values become a point in `sampler.points`.
-    idle = {one.setting for one in idle_settings(config, settings())}
+    idle = {one.setting for one in find_idle_settings(config, settings())}
     left_out = idle | (entry.values.keys() - set(BATCH if in_env_steps else ()))
     kept = [
         redact_value(word)
@@ -181,7 +181,7 @@ def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry
         "health.enabled=false",
         "sweep.num_trials=null",
         "sweep.max_hours=null",
-        *fingerprint_words(config),
+        *make_fingerprint_words(config),
         f"sweep.name={str(config.sweep.name)[:_NAME_LENGTH]}-trial{entry.number}",
         *values,
     ]

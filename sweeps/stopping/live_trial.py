@@ -9,7 +9,7 @@ from typing import Any
 from unstuck.records.axis import Axis
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Verdict
-from unstuck.records.score import summarize, value_and_spread
+from unstuck.records.score import compute_value_and_spread, summarize
 from unstuck.rl import metrics
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -111,7 +111,9 @@ class LiveTrial:
     def score(self) -> tuple[float | None, float | None]:
         """Return the mean of the last evaluations and the spread over members; each None if there is no such number."""
         sweep = self.config.sweep
-        return value_and_spread(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
+        return (
+            compute_value_and_spread(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
+        )
 
     def summary(self, axis: Axis) -> dict[str, float]:
         """Return the metrics to record at the trial's end: length, seconds and value, with names of `rl.metrics`."""

@@ -27,7 +27,7 @@ class Assignment:
         config: Complete configuration of the trial.
         folder: Absolute path of the sweep's folder, which holds the trial's checkpoint. On a cluster all workers must
             reach the folder.
-        owner: Owner of the sweep (`records.lock.owner`) when the trial was assigned; a worker refuses to save once
+        owner: Owner of the sweep (`records.lock.read_owner`) when the trial was assigned; a worker refuses to save once
             another process owns the sweep.
         budget: Budget in environment steps that trials share; None to train the number of iterations in `config`.
     """

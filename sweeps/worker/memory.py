@@ -1,7 +1,7 @@
 """Check that free memory holds all learners that train at the same time."""
 
 from unstuck.records.errors import SweepError
-from unstuck.records.machine import free_memory
+from unstuck.records.machine import measure_free_memory
 from unstuck.rl.data import FlowData
 from unstuck.rl.envs import make_vec
 from unstuck.rl.memory import learner_bytes
@@ -33,7 +33,7 @@ def require_memory(
     def compute_bytes(members: int) -> int:
         return processes * (PROCESS_BYTES + learner_bytes(config.ppo, vector, members, evaluated))
 
-    free, takes = free_memory(), compute_bytes(seeds)
+    free, takes = measure_free_memory(), compute_bytes(seeds)
     if takes <= free:
         return
     most = seeds + (free - takes) // (takes - compute_bytes(seeds - 1))

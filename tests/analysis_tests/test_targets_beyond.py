@@ -11,7 +11,7 @@ import pytest
 from unstuck.rl import metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 ITERATIONS = 30
 
@@ -66,7 +66,7 @@ def train(env: str, **ppo: Any) -> pd.DataFrame:
     config = PPOConfig(
         **{"num_steps": 64, "minibatch_size": 128, "hidden_sizes": (32,), "eval_every": 10, "lr": 0.01, **ppo}
     )
-    learner = make_learner(config, EnvConfig(id=env, eval_episodes=2), member_seeds(0, 3), evaluation_seed(0))
+    learner = make_learner(config, EnvConfig(id=env, eval_episodes=2), make_member_seeds(0, 3), make_evaluation_seed(0))
     rows: list[Mapping[str, float]] = [
         {name: float(np.mean(values)) for name, values in learner.iterate().items()} for _ in range(ITERATIONS)
     ]

@@ -9,7 +9,7 @@ from unstuck.rl import metrics
 from unstuck.rl.config import DataConfig
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 from benchmarks.diagnosis import in_environment, in_learner
 from benchmarks.diagnosis.faults import FAULTS
@@ -23,7 +23,7 @@ SHORT = {"ppo.num_iterations": 8, "ppo.eval_every": 2, "ppo.num_steps": 16, "ppo
 def learner(world: str = "cartpole", plant: Callable[[Learner], Learner] | None = None, **ppo: object) -> Learner:
     one = WORLDS[world].changed({**SHORT, **{f"ppo.{name}": value for name, value in ppo.items()}})
     data = flows(DataConfig(num_flows=1000, eval_flows=100, threat_share=0.3)) if one.is_triage else None
-    made = make_learner(one.ppo, one.env, member_seeds(0, 2), evaluation_seed(0), data)
+    made = make_learner(one.ppo, one.env, make_member_seeds(0, 2), make_evaluation_seed(0), data)
     return plant(made) if plant else made
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 from benchmarks.profile import Part, _parts, _timed
 
@@ -12,7 +12,7 @@ from benchmarks.profile import Part, _parts, _timed
 def test_products_are_counted_by_hand() -> None:
     """Layers of 4 to 64, 64 to 64 and 64 to 3 (two actions and the value), two towers, 4 epochs of 16 samples."""
     config = PPOConfig(num_envs=2, num_steps=8, minibatch_size=16, hidden_sizes=(64, 64))
-    parts = _parts(make_learner(config, EnvConfig(id="CartPole-v1"), member_seeds(0, 3), evaluation_seed(0)))
+    parts = _parts(make_learner(config, EnvConfig(id="CartPole-v1"), make_member_seeds(0, 3), make_evaluation_seed(0)))
     forward = 2 * (4 * 64 + 64 * 64 + 64 * 3)
     backward = forward + 2 * (64 * 64 + 64 * 3)  # weights; and what went into all layers but the first
     samples, visits = 3 * 16, 4 * 2

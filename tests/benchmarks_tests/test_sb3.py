@@ -8,7 +8,7 @@ from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 from benchmarks import ours
 
@@ -119,7 +119,7 @@ def _differences(env: str, monkeypatch: pytest.MonkeyPatch, truncation: bool = T
     tape = _Tape()
     tape.record_orders(monkeypatch, config)
     theirs.learn(4 * config.batch_size, callback=tape)
-    learner = make_learner(config, EnvConfig(id=env, eval_episodes=1), member_seeds(0, 1), evaluation_seed(0))
+    learner = make_learner(config, EnvConfig(id=env, eval_episodes=1), make_member_seeds(0, 1), make_evaluation_seed(0))
     for tower, layer, weights, biases in _layers(tape.before):
         our_weights, our_biases = _ours_of(learner, tower, layer, weights)
         our_weights.copy_(weights)
@@ -161,7 +161,7 @@ def test_truncation_taken_for_termination_would_show(monkeypatch: pytest.MonkeyP
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_both_sides_record_all_training_episodes_of_every_rollout() -> None:
-    seeds = member_seeds(0, 2)
+    seeds = make_member_seeds(0, 2)
     theirs = sb3.train("CartPole-v1", CONFIG, seeds[0])
     (first, _), greedy = ours.train("CartPole-v1", CONFIG, seeds)
     for returns in (theirs, first):
@@ -176,7 +176,7 @@ def test_both_sides_record_all_training_episodes_of_every_rollout() -> None:
 @pytest.mark.parametrize("kind", ["constant", "linear"])
 def test_both_sides_follow_the_same_schedule(kind: str) -> None:
     config = dataclasses.replace(CONFIG, lr_schedule=kind, clip_range_schedule=kind)
-    learner = make_learner(config, EnvConfig(id="CartPole-v1"), member_seeds(0, 1), evaluation_seed(0))
+    learner = make_learner(config, EnvConfig(id="CartPole-v1"), make_member_seeds(0, 1), make_evaluation_seed(0))
     asked = sb3.arguments(config)
     for iteration in range(4):
         left = 1 - (iteration + 1) / 4  # its _current_progress_remaining

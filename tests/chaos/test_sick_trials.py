@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.learner import Member
-from unstuck.rl.seeding import member_seeds
+from unstuck.rl.seeding import make_member_seeds
 
 from tests.chaos.harness import ON_GYM, TINY, Sweep
 from tests.conftest import Command
@@ -32,7 +32,7 @@ def seed_with_odd_lanes_in_one_member() -> int:
     """A sweep's seed with which the lanes of member 0 have even seeds, and some of member 1 odd ones."""
     config = PPOConfig(num_envs=2)
     for seed in count():
-        sound, sick = (Member(config, own).lane_seeds() for own in member_seeds(seed, 2))
+        sound, sick = (Member(config, own).lane_seeds() for own in make_member_seeds(seed, 2))
         if not any(lane % 2 for lane in sound) and any(lane % 2 for lane in sick):
             return seed
     raise AssertionError

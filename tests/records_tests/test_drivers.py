@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from unstuck.records.drivers import missing_driver
+from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.loopback import spare_loopback
 
 
@@ -30,13 +30,13 @@ def test_a_missing_driver_is_named_with_what_installs_it(module: str, package: s
     error = ModuleNotFoundError(f"No module named {module!r}", name=module)
     driver = module.partition(".")[0]
     told = f"the database's driver {driver} is not installed; pip install {package}"
-    assert missing_driver(error) == told
-    assert missing_driver(wrapped(error)) == told
+    assert explain_missing_driver(error) == told
+    assert explain_missing_driver(wrapped(error)) == told
 
 
 def test_other_failures_miss_no_driver() -> None:
-    assert missing_driver(wrapped(OSError("no route to host"))) == ""
-    assert missing_driver(ImportError("cannot import name x")) == ""
+    assert explain_missing_driver(wrapped(OSError("no route to host"))) == ""
+    assert explain_missing_driver(ImportError("cannot import name x")) == ""
 
 
 HERE = ["localhost", "127.0.0.0/8", "::1"]

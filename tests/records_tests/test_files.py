@@ -13,14 +13,14 @@ from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import CheckpointError
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 
 
 @pytest.fixture(scope="module")
 def learner() -> Learner:
     config = PPOConfig(num_envs=1, num_steps=16, minibatch_size=16, hidden_sizes=(4,))
-    return make_learner(config, EnvConfig(id="CartPole-v1"), member_seeds(0, 1), evaluation_seed(0))
+    return make_learner(config, EnvConfig(id="CartPole-v1"), make_member_seeds(0, 1), make_evaluation_seed(0))
 
 
 def test_where_files_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

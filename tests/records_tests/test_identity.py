@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from unstuck.records.identity import Identity, identity, study_names
+from unstuck.records.identity import Identity, list_study_names, read_identity
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ def test_a_record_is_owned_by_the_id_that_it_says(own: Identity, recorded: str |
 )
 def test_a_folder_says_who_it_is(tmp_path: Path, text: str, expected: Identity | None) -> None:
     (tmp_path / "config.yaml").write_text(text)
-    assert identity(tmp_path) == expected
+    assert read_identity(tmp_path) == expected
 
 
 def test_a_folder_without_a_sweep_is_nobody(tmp_path: Path) -> None:
-    assert identity(tmp_path) is None
+    assert read_identity(tmp_path) is None
     (tmp_path / "config.yaml").write_bytes(b"\xff\xfe")
-    assert identity(tmp_path) is None
+    assert read_identity(tmp_path) is None
 
 
 def test_a_name_that_is_taken_is_told_apart_by_the_id() -> None:
-    assert study_names("horizon", "0123456789abcdef") == ("horizon", "horizon (01234567)")
+    assert list_study_names("horizon", "0123456789abcdef") == ("horizon", "horizon (01234567)")

@@ -13,7 +13,7 @@ import pytest
 from unstuck.records import lock as lock_module
 from unstuck.records.errors import SweepError
 from unstuck.records.files import lock_file, scratch_file
-from unstuck.records.lock import hold_lock, is_running, owner
+from unstuck.records.lock import hold_lock, is_running, read_owner
 from unstuck.sweeps.ray_tune import scratch
 from unstuck.sweeps.ray_tune.scratch import remove_left_behind, scratch_folder
 
@@ -68,24 +68,24 @@ def test_a_sweep_that_runs_is_refused_until_its_process_is_gone_however(folder: 
         assert is_running(folder)
         with pytest.raises(SweepError, match=f"process {process.pid} on .* runs mine"), hold_lock(folder):
             pass
-        first = owner(folder)
+        first = read_owner(folder)
     finally:
         kill(process)
     assert not is_running(folder)
     with hold_lock(folder):
         assert is_running(folder)
-        assert owner(folder) not in (None, first)
+        assert read_owner(folder) not in (None, first)
         with pytest.raises(SweepError, match=f"process {os.getpid()} "), hold_lock(folder):
             pass
     assert not is_running(folder)
 
 
 def test_nobody_owned_what_says_nothing(folder: Path) -> None:
-    assert owner(folder) is None
+    assert read_owner(folder) is None
     lock_file(folder).write_text("half a li")
-    assert owner(folder) is None
+    assert read_owner(folder) is None
     with hold_lock(folder):
-        assert owner(folder) is not None
+        assert read_owner(folder) is not None
 
 
 def test_a_scratch_folder_is_closed_to_others_and_goes_with_its_sweep(folder: Path) -> None:

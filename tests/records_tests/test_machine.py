@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from unstuck.records import machine
-from unstuck.records.machine import Cores, free_memory, granted_cores, limit_threads
+from unstuck.records.machine import Cores, count_granted_cores, limit_threads, measure_free_memory
 
 
 def make(root: Path, files: dict[str, str]) -> Path:
@@ -80,17 +80,17 @@ V1 = "4:memory:/job\n3:cpu,cpuacct:/job\n1:name=systemd:/\n"
 )
 @pytest.mark.usefixtures("many")
 def test_a_quota_grants_whole_cores(tmp_path: Path, files: dict[str, str], cores: Cores) -> None:
-    assert granted_cores(make(tmp_path, files)) == cores
+    assert count_granted_cores(make(tmp_path, files)) == cores
 
 
 @pytest.mark.usefixtures("many")
 def test_the_tightest_limit_counts_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make(tmp_path, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "800000 100000\n"})
-    assert str(granted_cores(root)) == "8 cores (cgroup quota)"
+    assert str(count_granted_cores(root)) == "8 cores (cgroup quota)"
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
-    assert str(granted_cores(root)) == "4 cores (SLURM_CPUS_PER_TASK)"
+    assert str(count_granted_cores(root)) == "4 cores (SLURM_CPUS_PER_TASK)"
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {5}, raising=False)
-    assert str(granted_cores(root)) == "1 core (CPU affinity)"
+    assert str(count_granted_cores(root)) == "1 core (CPU affinity)"
 
 
 @pytest.mark.usefixtures("many")
@@ -106,7 +106,7 @@ def test_libraries_take_no_more_threads_than_cores(monkeypatch: pytest.MonkeyPat
 def test_memory_is_what_is_left_to_the_cgroup(tmp_path: Path) -> None:
     v2 = {"memory.max": "1000000\n", "memory.current": "700000\n", "memory.stat": "anon 1\ninactive_file 100000\n"}
     root = make(tmp_path, {"proc/self/cgroup": "0::/\n", **{f"sys/fs/cgroup/{name}": v2[name] for name in v2}})
-    assert free_memory(root) == 400_000
+    assert measure_free_memory(root) == 400_000
     v1 = {"memory.limit_in_bytes": "500000\n", "memory.usage_in_bytes": "200000\n"}
     make(tmp_path, {"proc/self/cgroup": V1, **{f"sys/fs/cgroup/memory/job/{name}": v1[name] for name in v1}})
-    assert free_memory(root) == 300_000
+    assert measure_free_memory(root) == 300_000

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from unstuck.records.machine import granted_cores
-from unstuck.records.provenance import PACKAGES, git_state, provenance, versions
+from unstuck.records.machine import count_granted_cores
+from unstuck.records.provenance import PACKAGES, collect_provenance, collect_versions, read_git_state
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -27,21 +27,21 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_commit_of_a_clean_tree(source: Path) -> None:
-    assert git_state(source) == {"git.commit": git(source.parent, "rev-parse", "HEAD"), "git.dirty": "false"}
+    assert read_git_state(source) == {"git.commit": git(source.parent, "rev-parse", "HEAD"), "git.dirty": "false"}
 
 
 def test_a_changed_file_is_dirty_until_committed(source: Path) -> None:
-    first = git_state(source)
+    first = read_git_state(source)
     source.write_text("lr = 2\n")
-    assert git_state(source) == {**first, "git.dirty": "true"}
+    assert read_git_state(source) == {**first, "git.dirty": "true"}
     git(source.parent, "commit", "--quiet", "-am", "two")
-    assert git_state(source)["git.dirty"] == "false"
-    assert git_state(source)["git.commit"] != first["git.commit"]
+    assert read_git_state(source)["git.dirty"] == "false"
+    assert read_git_state(source)["git.commit"] != first["git.commit"]
 
 
 def test_an_untracked_file_is_dirty_wherever_it_lies(source: Path) -> None:
     (source.parent.parent / "mine.yaml").write_text("lr: 3\n")
-    assert git_state(source)["git.dirty"] == "true"
+    assert read_git_state(source)["git.dirty"] == "true"
 
 
 def test_an_ignored_folder_is_not_dirty(source: Path) -> None:
@@ -50,14 +50,14 @@ def test_an_ignored_folder_is_not_dirty(source: Path) -> None:
     git(source.parent.parent, "commit", "--quiet", "-m", "two")
     (source.parent.parent / "runs").mkdir()
     (source.parent.parent / "runs" / "mlflow.db").touch()
-    assert git_state(source)["git.dirty"] == "false"
+    assert read_git_state(source)["git.dirty"] == "false"
 
 
 def test_an_installed_package_is_not_taken_for_the_repository_around_it(source: Path) -> None:
     installed = source.parent.parent / "site-packages" / "agent.py"
     installed.parent.mkdir()
     installed.touch()
-    assert git_state(installed) == {}
+    assert read_git_state(installed) == {}
 
 
 def test_without_repository_or_git_there_is_no_commit(
@@ -65,21 +65,21 @@ def test_without_repository_or_git_there_is_no_commit(
 ) -> None:
     outside = tmp_path_factory.mktemp("outside") / "agent.py"
     outside.touch()
-    assert git_state(outside) == {}
+    assert read_git_state(outside) == {}
     monkeypatch.setenv("PATH", str(outside.parent))
-    assert git_state(source) == {}
+    assert read_git_state(source) == {}
 
 
 def test_versions_leaves_out_what_is_not_installed() -> None:
-    found = versions(("pytest", "no-such-package-of-anybody"))
+    found = collect_versions(("pytest", "no-such-package-of-anybody"))
     assert found == {"version.python": platform.python_version(), "version.pytest": pytest.__version__}
 
 
 def test_provenance_is_complete_and_text(source: Path) -> None:
-    found = provenance(source)
+    found = collect_provenance(source)
     expected = {"git.commit", "git.dirty", "version.python", "host.cpus", *(f"version.{name}" for name in PACKAGES)}
     assert found.keys() == expected
-    assert found["host.cpus"] == str(granted_cores().count)
+    assert found["host.cpus"] == str(count_granted_cores().count)
     assert all(isinstance(value, str) and value for value in found.values())
 
 

@@ -9,7 +9,7 @@ from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 BASE = PPOConfig(
     num_envs=2,
@@ -27,7 +27,7 @@ BUDGET = Budget(1280, 256)
 
 def learner_of(config: PPOConfig, budget: Budget | None = None) -> Learner:
     env = EnvConfig(id="CartPole-v1", eval_episodes=1)
-    return make_learner(config, env, member_seeds(0, 1), evaluation_seed(0), budget=budget)
+    return make_learner(config, env, make_member_seeds(0, 1), make_evaluation_seed(0), budget=budget)
 
 
 def test_a_configuration_has_a_budget_by_itself() -> None:

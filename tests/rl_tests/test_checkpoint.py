@@ -19,7 +19,7 @@ from unstuck.rl.errors import CheckpointError
 from unstuck.rl.learner import Learner, Member
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.normalize import ReturnNormalizer
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 HALF = 6
 CONFIG = PPOConfig(
@@ -63,7 +63,7 @@ def _flows(num_flows=2000):
 
 def _learner(config=CONFIG, env=ENV, order="shuffled", members=2, num_flows=2000):
     data = dataclasses.replace(_flows(num_flows), order=order) if env.id == TRIAGE else None
-    return make_learner(config, env, member_seeds(3, members), evaluation_seed(3), data)
+    return make_learner(config, env, make_member_seeds(3, members), make_evaluation_seed(3), data)
 
 
 def _trained(learner, iterations=HALF):
@@ -218,7 +218,7 @@ def test_settings_are_the_learners_own_after_a_load(tmp_path):
 
 def test_each_member_has_its_own_settings_in_force(tmp_path):
     def fused(lr, value_coef):
-        seeds, plain = member_seeds(3, 2), _learner()
+        seeds, plain = make_member_seeds(3, 2), _learner()
         members = [
             Member(dataclasses.replace(CONFIG, lr=a, value_coef=b), s)
             for a, b, s in zip(lr, value_coef, seeds, strict=True)

@@ -15,7 +15,7 @@ from unstuck.rl.learner import Learner, Member
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.ppo import Batch, Hyperparameters
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 
 def compiles(test):
@@ -73,9 +73,9 @@ def test_compiled_members_do_not_notice_their_neighbours():
     config = dataclasses.replace(CONFIG, num_iterations=3, eval_every=3)
 
     def trained(places):
-        seeds = member_seeds(0, 4)
+        seeds = make_member_seeds(0, 4)
         members = [Member(dataclasses.replace(config, lr=1e-3 * (1 + place)), seeds[place]) for place in places]
-        learner = make_learner(config, EnvConfig(id="CartPole-v1"), seeds[: len(places)], evaluation_seed(0))
+        learner = make_learner(config, EnvConfig(id="CartPole-v1"), seeds[: len(places)], make_evaluation_seed(0))
         learner = Learner(members, learner.env, learner.evaluator, learner.actions)
         curve = [learner.iterate() for _ in range(3)]
         return curve, learner.networks.parameters

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from unstuck.rl.config import DataConfig
-from unstuck.rl.data import FlowData, fingerprint, load_flows
+from unstuck.rl.data import FlowData, compute_fingerprint, load_flows
 
 CONFIG = DataConfig(num_flows=500, num_features=4, eval_flows=20)
 
@@ -15,9 +15,9 @@ def flows() -> FlowData:
 
 
 def test_the_same_flows_have_the_same(flows: FlowData) -> None:
-    assert fingerprint(flows) == fingerprint(load_flows(CONFIG))
-    assert len(fingerprint(flows)) == 64
-    assert set(fingerprint(flows)) <= set("0123456789abcdef")
+    assert compute_fingerprint(flows) == compute_fingerprint(load_flows(CONFIG))
+    assert len(compute_fingerprint(flows)) == 64
+    assert set(compute_fingerprint(flows)) <= set("0123456789abcdef")
 
 
 def test_one_value_one_label_one_name_or_another_split_is_another(flows: FlowData) -> None:
@@ -31,4 +31,4 @@ def test_one_value_one_label_one_name_or_another_split_is_another(flows: FlowDat
         replace(flows, feature_names=(*flows.feature_names[:-1], "other")),
         load_flows(replace(CONFIG, seed=1)),
     ]
-    assert len({fingerprint(flows), *map(fingerprint, others)}) == 6
+    assert len({compute_fingerprint(flows), *map(compute_fingerprint, others)}) == 6

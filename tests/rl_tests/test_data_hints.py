@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from unstuck.rl.config import DataConfig
 from unstuck.rl.data import load_flows
-from unstuck.rl.data.hints import FEWEST, hints
-from unstuck.rl.data.notation import Notation, guess
+from unstuck.rl.data.hints import FEWEST, list_hints
+from unstuck.rl.data.notation import Notation, guess_notations
 from unstuck.rl.data.raw import Categorical, RawFlows
 from unstuck.rl.errors import ConfigError
 
@@ -24,7 +24,7 @@ def _hints(
 ) -> list[str]:
     labels = threat.get("threat", np.arange(ROWS) % 4 == 0)
     columns = {name: Categorical.from_cells(values) for name, values in (names or {}).items()}
-    return list(hints(RawFlows(numbers or {}, columns, labels), PLAIN, _rng()))
+    return list(list_hints(RawFlows(numbers or {}, columns, labels), PLAIN, _rng()))
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_what_is_written_otherwise_is_no_number(notation: Notation, cell: str):
 
 
 def test_a_notation_is_guessed_where_it_explains_what_the_present_one_does_not():
-    assert guess(["1,5", "2,25", "3"], PLAIN)[0] == Notation(",")
-    assert guess(["1,234.5", "999"], PLAIN)[0] == Notation(".", ",")
-    assert guess(["1.5"], Notation(","))[0] == PLAIN
-    assert guess(["80", "443", "8080", "http"], PLAIN) == []
-    assert guess(["10.0.0.1", "10.0.0.2"], PLAIN) == []
-    assert guess([], PLAIN) == []
+    assert guess_notations(["1,5", "2,25", "3"], PLAIN)[0] == Notation(",")
+    assert guess_notations(["1,234.5", "999"], PLAIN)[0] == Notation(".", ",")
+    assert guess_notations(["1.5"], Notation(","))[0] == PLAIN
+    assert guess_notations(["80", "443", "8080", "http"], PLAIN) == []
+    assert guess_notations(["10.0.0.1", "10.0.0.2"], PLAIN) == []
+    assert guess_notations([], PLAIN) == []
 
 
 def test_columns_of_one_file_are_explained_by_one_notation():
@@ -143,7 +143,7 @@ def test_identifiers_and_rare_names_are_named():
 def test_little_is_said_of_few_rows():
     few = FEWEST - 1
     raw = RawFlows({"row": np.arange(few, dtype=float)}, {}, np.arange(few) % 9 == 0)
-    assert hints(raw, PLAIN, _rng()) == ()
+    assert list_hints(raw, PLAIN, _rng()) == ()
 
 
 def test_columns_left_out_are_told_by_their_reason(real_data: Path):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from unstuck.rl.data.raw import row_ids
+from unstuck.rl.data.raw import number_rows
 from unstuck.rl.data.split import Parts, check_parts, leave_out_shared, split_by_size, split_stream
 from unstuck.rl.data.split_as_they_fit import split_as_they_fit
 from unstuck.rl.data.types import Flows
@@ -195,7 +195,7 @@ def test_what_encoding_made_equal_is_left_out_of_the_earlier_part():
 
 def test_row_ids_are_equal_where_rows_are():
     nan = np.nan
-    ids = row_ids(np.array([[0.0, 1.0], [-0.0, 1.0], [1.0, 0.0], [nan, 1.0], [nan, 1.0]]))
+    ids = number_rows(np.array([[0.0, 1.0], [-0.0, 1.0], [1.0, 0.0], [nan, 1.0], [nan, 1.0]]))
     assert ids.tolist() == [0, 0, 1, 2, 2]
 
 

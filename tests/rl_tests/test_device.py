@@ -17,7 +17,7 @@ from unstuck.rl.make_learner import make_learner
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
 from unstuck.rl.ppo import Batch, Hyperparameters
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.value_probe import ValueFloor
 
 CONFIG = PPOConfig(
@@ -82,7 +82,7 @@ def test_a_gpu_learns_what_the_cpu_learns():
     curves = {}
     for device in ("cpu", "cuda"):
         config = dataclasses.replace(CONFIG, device=device)
-        learner = make_learner(config, ENV, member_seeds(0, 3), evaluation_seed(0), data)
+        learner = make_learner(config, ENV, make_member_seeds(0, 3), make_evaluation_seed(0), data)
         curves[device] = [learner.iterate() for _ in range(4)]
         assert learner.networks.parameters.device.type == device
     for ours, theirs in zip(curves["cpu"][:1], curves["cuda"][:1], strict=True):
@@ -94,7 +94,9 @@ def test_a_gpu_learns_what_the_cpu_learns():
 def test_a_checkpoint_goes_from_one_device_to_the_other():
     data = load_flows(DataConfig(num_flows=2000))
     on_gpu, on_cpu = (
-        make_learner(dataclasses.replace(CONFIG, device=device), ENV, member_seeds(0, 2), evaluation_seed(0), data)
+        make_learner(
+            dataclasses.replace(CONFIG, device=device), ENV, make_member_seeds(0, 2), make_evaluation_seed(0), data
+        )
         for device in ("cuda", "cpu")
     )
     on_gpu.iterate()

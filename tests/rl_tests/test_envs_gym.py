@@ -125,9 +125,9 @@ def test_make_vec_gives_one_lane_a_seed_and_draws_from_the_training_part() -> No
 
 
 def test_actions_have_names() -> None:
-    assert envs.action_names(EnvConfig(), Discrete(4)) == ("allow", "block", "quarantine", "alert")
-    assert envs.action_names(EnvConfig(id="Acrobot-v1"), Discrete(3)) == ("0", "1", "2")
-    assert envs.action_names(EnvConfig(id="Pendulum-v1"), Box(-2, 2, (1,))) == ()
+    assert envs.list_action_names(EnvConfig(), Discrete(4)) == ("allow", "block", "quarantine", "alert")
+    assert envs.list_action_names(EnvConfig(id="Acrobot-v1"), Discrete(3)) == ("0", "1", "2")
+    assert envs.list_action_names(EnvConfig(id="Pendulum-v1"), Box(-2, 2, (1,))) == ()
 
 
 def test_numbers_are_clipped_to_the_bounds_when_they_act() -> None:

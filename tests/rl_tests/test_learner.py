@@ -10,11 +10,11 @@ from gymnasium.spaces import Box, Discrete
 from unstuck.rl import metrics, ppo
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
-from unstuck.rl.envs import action_names, make_evaluator, make_vec
+from unstuck.rl.envs import list_action_names, make_evaluator, make_vec
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.learner import Learner, Member
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 CONFIG = PPOConfig(
     num_iterations=20,
@@ -42,7 +42,7 @@ def _learner(members, data, env=ENV):
     lanes = [seed for member in members for seed in member.lane_seeds()]
     vector = make_vec(env, lanes, data)
     evaluator = make_evaluator(env, data.validation, [0] * env.eval_episodes)
-    return Learner(members, vector, evaluator, action_names(env, vector.single_action_space))
+    return Learner(members, vector, evaluator, list_action_names(env, vector.single_action_space))
 
 
 def _curve(learner, member, iterations):
@@ -61,7 +61,7 @@ def _assert_same(ours, theirs):
 @pytest.mark.parametrize("normalize_returns", ["none", "running", "batch"])
 def test_member_alone_equals_member_among_seven_others(data, shared_trunk, normalize_returns):
     config = dataclasses.replace(CONFIG, shared_trunk=shared_trunk, normalize_returns=normalize_returns)
-    seeds = member_seeds(7, 16)
+    seeds = make_member_seeds(7, 16)
     alone = _learner([Member(config, seeds[0])], data)
     expected = _curve(alone, 0, 20)
     for place, others in ((0, seeds[1:8]), (5, seeds[8:15])):
@@ -76,13 +76,13 @@ def test_member_alone_equals_member_among_seven_others(data, shared_trunk, norma
 def test_neighbours_whose_episodes_end_elsewhere_change_nothing(data, env):
     """Truncated episodes are valued in chunks: their number must not show in another member's numbers."""
     config, where = dataclasses.replace(CONFIG, num_steps=22), EnvConfig(id=env, flows_per_episode=7, eval_episodes=2)
-    seeds = member_seeds(3, 4)
+    seeds = make_member_seeds(3, 4)
     expected = _curve(_learner([Member(config, seeds[0])], data, where), 0, 12)
     _assert_same(_curve(_learner([Member(config, seed) for seed in seeds], data, where), 0, 12), expected)
 
 
 def test_eight_configurations_in_one_learner_equal_each_alone(data):
-    seeds = member_seeds(11, 8)
+    seeds = make_member_seeds(11, 8)
     members = [
         Member(
             dataclasses.replace(
@@ -110,14 +110,16 @@ def test_eight_configurations_in_one_learner_equal_each_alone(data):
 
 
 def test_same_seed_same_numbers_and_other_seed_others(data):
-    first, again, other = (make_learner(CONFIG, ENV, member_seeds(s, 2), evaluation_seed(s), data) for s in (1, 1, 2))
+    first, again, other = (
+        make_learner(CONFIG, ENV, make_member_seeds(s, 2), make_evaluation_seed(s), data) for s in (1, 1, 2)
+    )
     ours, same, different = (_curve(learner, 1, 5) for learner in (first, again, other))
     assert ours == same
     assert ours != different
 
 
 def test_members_of_one_learner_must_agree_on_shapes(data):
-    seeds = member_seeds(0, 2)
+    seeds = make_member_seeds(0, 2)
     odd = dataclasses.replace(CONFIG, num_epochs=5)
     with pytest.raises(ConfigError, match=r"ppo\.num_epochs must be the same for all members.*got \['2', '5'\]"):
         _learner([Member(CONFIG, seeds[0]), Member(odd, seeds[1])], data)
@@ -125,7 +127,7 @@ def test_members_of_one_learner_must_agree_on_shapes(data):
 
 def test_learns_to_triage(data):
     config = PPOConfig(num_iterations=25, lr=3e-3, gamma=0.0, eval_every=25, shared_trunk=True)
-    learner = make_learner(config, EnvConfig(), member_seeds(0, 2), evaluation_seed(0), data)
+    learner = make_learner(config, EnvConfig(), make_member_seeds(0, 2), make_evaluation_seed(0), data)
     for _ in range(24):
         learner.iterate()
     final = learner.iterate()
@@ -134,7 +136,7 @@ def test_learns_to_triage(data):
 
 
 def test_greedy_actions_of_many_observations_are_those_of_each(data):
-    learner = _learner([Member(CONFIG, seed) for seed in member_seeds(0, 2)], data)
+    learner = _learner([Member(CONFIG, seed) for seed in make_member_seeds(0, 2)], data)
     learner.iterate()
     flows = np.random.default_rng(0).standard_normal((2, 1100, 20)).astype(np.float32)
     outputs = learner.networks.policy(learner.observation_normalizer(torch.from_numpy(flows)))
@@ -144,7 +146,7 @@ def test_greedy_actions_of_many_observations_are_those_of_each(data):
 
 
 def test_metrics_come_once_an_iteration_and_evaluations_when_due(data):
-    learner = make_learner(CONFIG, ENV, member_seeds(0, 2), evaluation_seed(0), data)
+    learner = make_learner(CONFIG, ENV, make_member_seeds(0, 2), make_evaluation_seed(0), data)
     curve = _curve(learner, 0, 20)
     always = {name for name in metrics.TRAIN if name != metrics.TRAIN_RETURN}
     shares = {metrics.action_metric(name) for name in ("allow", "block", "quarantine", "alert")}
@@ -155,29 +157,31 @@ def test_metrics_come_once_an_iteration_and_evaluations_when_due(data):
 
 
 def test_episode_return_is_absent_until_every_member_ended_an_episode(data):
-    learner = make_learner(CONFIG, ENV, member_seeds(0, 2), evaluation_seed(0), data)
+    learner = make_learner(CONFIG, ENV, make_member_seeds(0, 2), make_evaluation_seed(0), data)
     present = [metrics.TRAIN_RETURN in learner.iterate() for _ in range(7)]
     assert present == [False] * 4 + [True] * 3  # 11 steps an iteration, episodes of 50
 
 
 def test_lr_decays_linearly_to_the_end(data):
-    learner = make_learner(CONFIG, ENV, member_seeds(0, 1), evaluation_seed(0), data)
+    learner = make_learner(CONFIG, ENV, make_member_seeds(0, 1), make_evaluation_seed(0), data)
     rates = [learner.iterate()[metrics.LR][0] for _ in range(20)]
     np.testing.assert_allclose(rates, CONFIG.lr * (1 - np.arange(20) / 20), rtol=1e-6)
 
 
 def test_clip_range_decays_linearly_where_it_is_used(data):
     """The update of iteration i must be that of a constant clip_range (1 - i / n), and no other."""
-    seed = member_seeds(0, 1)
+    seed = make_member_seeds(0, 1)
     config = dataclasses.replace(CONFIG, clip_range=0.2, num_epochs=6, lr=1e-2, lr_schedule="constant", target_kl=None)
     linear = dataclasses.replace(config, clip_range_schedule="linear")
-    decaying = make_learner(linear, ENV, seed, evaluation_seed(0), data)
+    decaying = make_learner(linear, ENV, seed, make_evaluation_seed(0), data)
     for _ in range(15):
         decaying.iterate()
     assert decaying.effective()["clip_range"] == pytest.approx(0.2 * 5 / 20)
     fractions = {}
     for clip_range in (0.2 * 5 / 20, 0.2):
-        constant = make_learner(dataclasses.replace(config, clip_range=clip_range), ENV, seed, evaluation_seed(0), data)
+        constant = make_learner(
+            dataclasses.replace(config, clip_range=clip_range), ENV, seed, make_evaluation_seed(0), data
+        )
         constant.load_state(*decaying.state())
         fractions[clip_range] = constant.iterate()[metrics.CLIP_FRACTION][0]
     reached = decaying.iterate()[metrics.CLIP_FRACTION][0]
@@ -188,7 +192,7 @@ def test_clip_range_decays_linearly_where_it_is_used(data):
 def test_batch_normalised_value_loss_starts_at_one(data):
     """The critic knows nothing yet and its targets have spread 1: the stuck run's 1.0 (its case, conclusion 2)."""
     config = PPOConfig(num_iterations=1, eval_every=1, normalize_returns="batch", lr=1e-9)
-    learner = make_learner(config, EnvConfig(), member_seeds(0, 4), evaluation_seed(0), data)
+    learner = make_learner(config, EnvConfig(), make_member_seeds(0, 4), make_evaluation_seed(0), data)
     assert learner.iterate()[metrics.VALUE_LOSS].mean() == pytest.approx(1.0, abs=0.4)
 
 
@@ -206,7 +210,9 @@ def _looking(monkeypatch, look):
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1", "unstuck/Triage-v0"])
 def test_actions_were_drawn_by_the_very_policy_that_the_update_starts_from(data, monkeypatch, env):
     """So that every ratio starts at 1. It would not if statistics of observations moved before the update."""
-    learner = _learner([Member(CONFIG, seed) for seed in member_seeds(5, 2)], data, EnvConfig(id=env, eval_episodes=1))
+    learner = _learner(
+        [Member(CONFIG, seed) for seed in make_member_seeds(5, 2)], data, EnvConfig(id=env, eval_episodes=1)
+    )
     policy, replays = learner.networks.distribution, copy.deepcopy(learner.act_generators)
 
     def look(networks, batch):
@@ -261,7 +267,7 @@ def test_advantages_across_ends_cuts_and_automatic_resets_equal_brute_force(monk
     monkeypatch.setitem(gymnasium.registry, "Ladder-v0", EnvSpec("Ladder-v0", entry_point=Ladder))
     config = dataclasses.replace(CONFIG, normalize_returns="none", normalize_observations=False)
     env = EnvConfig(id="Ladder-v0", eval_episodes=1)
-    learner = make_learner(config, env, member_seeds(0, 2), evaluation_seed(0))
+    learner = make_learner(config, env, make_member_seeds(0, 2), make_evaluation_seed(0))
     starts = iter((0, 11, 22))
 
     def look(networks, batch):
@@ -286,7 +292,7 @@ def test_advantages_across_ends_cuts_and_automatic_resets_equal_brute_force(monk
 
 
 def test_a_member_that_is_not_finite_changes_no_other(data):
-    sound, beside = (_learner([Member(CONFIG, seed) for seed in member_seeds(2, 3)], data) for _ in range(2))
+    sound, beside = (_learner([Member(CONFIG, seed) for seed in make_member_seeds(2, 3)], data) for _ in range(2))
     beside.networks.parameters[1] = torch.nan
     ours, theirs = ([learner.iterate() for _ in range(10)] for learner in (sound, beside))
     for member in (0, 2):

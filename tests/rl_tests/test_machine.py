@@ -5,7 +5,7 @@ from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.machine import require_machine
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 COMPILED = PPOConfig(compile=True)
 
@@ -14,7 +14,7 @@ def test_compiling_without_a_compiler_is_refused_with_the_remedy(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     message = r"ppo\.compile needs a C\+\+ compiler, and there is no no-such-compiler; .* or set ppo\.compile=false"
     with pytest.raises(ConfigError, match=message):
-        make_learner(COMPILED, EnvConfig(id="CartPole-v1"), member_seeds(0, 1), evaluation_seed(0))
+        make_learner(COMPILED, EnvConfig(id="CartPole-v1"), make_member_seeds(0, 1), make_evaluation_seed(0))
     require_machine(PPOConfig())
 
 

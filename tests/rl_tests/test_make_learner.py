@@ -7,14 +7,14 @@ from unstuck.rl import metrics
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 QUICK = PPOConfig(num_iterations=12, eval_every=12, lr=3e-3, gamma=0.0, normalize_returns="batch", shared_trunk=True)
 
 
 def _f1(data_config, **settings):
     data = load_flows(data_config)
-    learner = make_learner(QUICK, EnvConfig(**settings), member_seeds(0, 2), evaluation_seed(0), data)
+    learner = make_learner(QUICK, EnvConfig(**settings), make_member_seeds(0, 2), make_evaluation_seed(0), data)
     measured = [learner.iterate() for _ in range(QUICK.num_iterations)][-1]
     trivial = max(measured[name].max() for name in metrics.TRIVIAL)
     return measured[metrics.F1].min(), trivial
@@ -43,7 +43,7 @@ def test_is_judged_by_the_validation_part():
     last = []
     for part in (data.validation, data.test):
         given = replace(data, validation=part)
-        learner = make_learner(QUICK, EnvConfig(), member_seeds(0, 1), evaluation_seed(0), given)
+        learner = make_learner(QUICK, EnvConfig(), make_member_seeds(0, 1), make_evaluation_seed(0), given)
         last.append([learner.iterate() for _ in range(QUICK.num_iterations)][-1])
     validation, test = last
     assert validation[metrics.TRUE_POSITIVES] + validation[metrics.FALSE_NEGATIVES] == data.validation.threat.sum()

@@ -17,7 +17,7 @@ from unstuck.rl.envs.lanes import LaneVectorEnv
 from unstuck.rl.gae import generalized_advantages
 from unstuck.rl.learner import Learner, Member
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 CONFIG = PPOConfig(
     num_iterations=40,
@@ -116,7 +116,10 @@ class Unjudged:
 
 def _train(probe, **lanes):
     learner = Learner(
-        [Member(CONFIG, seed) for seed in member_seeds(0, 2)], probe(2 * CONFIG.num_envs, **lanes), Unjudged(), "01"
+        [Member(CONFIG, seed) for seed in make_member_seeds(0, 2)],
+        probe(2 * CONFIG.num_envs, **lanes),
+        Unjudged(),
+        "01",
     )
     for _ in range(CONFIG.num_iterations):
         learner.iterate()
@@ -199,7 +202,9 @@ def registered():
 
 def _trained_on(env_id):
     config = replace(CONFIG, num_iterations=50)
-    learner = make_learner(config, EnvConfig(id=env_id, eval_episodes=20), member_seeds(0, 2), evaluation_seed(0))
+    learner = make_learner(
+        config, EnvConfig(id=env_id, eval_episodes=20), make_member_seeds(0, 2), make_evaluation_seed(0)
+    )
     return learner, [learner.iterate() for _ in range(config.num_iterations)][-1]
 
 

@@ -6,7 +6,7 @@ from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.gae import Discounts, generalized_advantages
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.value_probe import ValueFloor, unforeseen_shares
 
 LAMBDA = 0.95
@@ -220,7 +220,9 @@ def test_the_rhythm_is_part_of_the_state():
 
 def test_every_evaluation_has_a_floor_and_few_of_them_ask_the_probe():
     config = PPOConfig(num_iterations=14, num_envs=4, num_steps=16, minibatch_size=32, num_epochs=1, eval_every=1)
-    learner = make_learner(config, EnvConfig(id="CartPole-v1", eval_episodes=1), member_seeds(0, 2), evaluation_seed(0))
+    learner = make_learner(
+        config, EnvConfig(id="CartPole-v1", eval_episodes=1), make_member_seeds(0, 2), make_evaluation_seed(0)
+    )
     history = [learner.iterate() for _ in range(14)]
     assert all(set(metrics.CRITIC) <= set(measured) for measured in history)
     answers = [tuple(measured[metrics.PROBE_EXPLAINED_VARIANCE_MC]) for measured in history]
@@ -235,7 +237,7 @@ def _last(value_coef):
         num_iterations=40, lr=1e-3, gamma=0.5, value_coef=value_coef, normalize_returns="batch", eval_every=40
     )
     data = load_flows(DataConfig(num_flows=3000, difficulty=0.0))
-    learner = make_learner(config, EnvConfig(), member_seeds(0, 2), evaluation_seed(0), data)
+    learner = make_learner(config, EnvConfig(), make_member_seeds(0, 2), make_evaluation_seed(0), data)
     return [learner.iterate() for _ in range(40)][-1]
 
 

@@ -20,11 +20,11 @@ from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Ledger, best
 from unstuck.records.tracker import NullTracker
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
-from unstuck.rl.data import FlowData, Flows, fingerprint, load_flows
+from unstuck.rl.data import FlowData, Flows, compute_fingerprint, load_flows
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.__main__ import main
-from unstuck.sweeps.champion import describe, judge
+from unstuck.sweeps.champion import describe_champion, judge_champion
 from unstuck.sweeps.config.find import find_sweep, load_sweep
 from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
@@ -117,15 +117,15 @@ def trained(
 def test_a_champion_is_judged_on_fresh_seeds_and_unseen_flows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_sweep(folder)
     data = load_flows(config.data)
-    judgement = judge(load_sweep(folder), SEEDS, trial=1).readings[-1]
+    judgement = judge_champion(load_sweep(folder), SEEDS, trial=1).readings[-1]
     own = build_space(config)[0].apply(config, POINTS[1])
-    fresh, evaluations = member_seeds(5, SEEDS, block="test"), evaluation_seed(5, block="test evaluation")
+    fresh, evaluations = make_member_seeds(5, SEEDS, block="test"), make_evaluation_seed(5, block="test evaluation")
     expected = trained(own, fresh, evaluations, data, data.test)
     assert list(judgement.champion) == expected
     assert list(judgement.control) == trained(config, fresh, evaluations, data, data.test)
     # What the search saw gives other numbers.
     assert trained(own, fresh, evaluations, data, data.validation) != expected
-    assert trained(own, member_seeds(5, SEEDS), evaluations, data, data.test) != expected
+    assert trained(own, make_member_seeds(5, SEEDS), evaluations, data, data.test) != expected
     loaded, *printed = capsys.readouterr().out.splitlines()
     assert loaded.startswith("Data: ")
     assert printed == ["training trial 1 on 3 fresh seeds", "training the control on the same 3 fresh seeds"]
@@ -133,15 +133,15 @@ def test_a_champion_is_judged_on_fresh_seeds_and_unseen_flows(folder: Path, caps
 
 def test_every_judgement_is_written_down(folder: Path, tmp_path: Path) -> None:
     sweep = copied(folder, tmp_path)
-    judge(load_sweep(sweep), SEEDS, trial=1)
-    judgements = judge(load_sweep(sweep), 2, trial=2)
+    judge_champion(load_sweep(sweep), SEEDS, trial=1)
+    judgements = judge_champion(load_sweep(sweep), 2, trial=2)
     assert [path.name for path in (sweep / "report").iterdir()] == ["champions.json"]
     written = json.loads((sweep / "report" / "champions.json").read_text())
     assert [(one["trial"], len(one["champion"]), len(one["control"])) for one in written] == [(1, 3, 3), (2, 2, 2)]
     entry = Ledger.open(f"sqlite:///{sweep.parent}/optuna.db", "tiny").entries()[1]
     assert written[0]["searched"] == entry.value
     assert written[0]["values"] == {"ppo.lr": 1e-2, "ppo.hidden_sizes": [16, 8]}
-    assert written[0]["data"] == fingerprint(load_flows(load_sweep(sweep).data))
+    assert written[0]["data"] == compute_fingerprint(load_flows(load_sweep(sweep).data))
     assert datetime.now(UTC) - datetime.fromisoformat(written[0]["at"]) < timedelta(minutes=10)
     assert read_judgements(sweep / "report") == judgements
     assert judgements.readings[0].is_about(1, entry.values, None)
@@ -151,14 +151,14 @@ def test_the_best_completed_trial_is_judged(folder: Path) -> None:
     entries = Ledger.open(f"sqlite:///{folder.parent}/optuna.db", "tiny").entries()
     expected = best(entries, "max")
     assert expected is not None
-    judgement = judge(load_sweep(folder), 1).readings[-1]
+    judgement = judge_champion(load_sweep(folder), 1).readings[-1]
     assert (judgement.trial, judgement.searched) == (expected.number, expected.value)
 
 
 def test_the_control_is_not_compared_with_itself(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judgements = judge(load_sweep(copied(folder, tmp_path)), 2, trial=0)
+    judgements = judge_champion(load_sweep(copied(folder, tmp_path)), 2, trial=0)
     assert judgements.readings[-1].control == ()
     assert judgements.difference(judgements.readings[-1]) is None
     assert capsys.readouterr().out.splitlines()[1:] == ["training trial 0 on 2 fresh seeds"]
@@ -167,7 +167,7 @@ def test_the_control_is_not_compared_with_itself(
 def test_a_sweep_without_a_control_is_judged_against_none(tmp_path: Path) -> None:
     config = config_in(tmp_path / "runs", "bare")
     config = replace(config, ppo=replace(config.ppo, lr=2e-3))  # no trial has it
-    judgements = judge(load_sweep(finish(config, load_flows(config.data), num_completed=1)), 2)
+    judgements = judge_champion(load_sweep(finish(config, load_flows(config.data), num_completed=1)), 2)
     assert judgements.readings[-1].control == ()
 
 
@@ -175,8 +175,8 @@ def test_another_reading_of_the_test_part_says_so(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep = copied(folder, tmp_path)
-    judge(load_sweep(sweep), 1, trial=1)
-    judge(load_sweep(sweep), 1, trial=0)
+    judge_champion(load_sweep(sweep), 1, trial=1)
+    judge_champion(load_sweep(sweep), 1, trial=0)
     capsys.readouterr()
     assert main(["champion", str(sweep), "--seeds", "2", "--trial", "1"]) == 0
     printed = capsys.readouterr().out
@@ -205,8 +205,8 @@ def test_a_sweep_can_be_judged_where_it_was_moved_to(folder: Path, tmp_path: Pat
     assert load_sweep(moved).sweep.folder == str(moved.parent)
     (moved.parent / "optuna.db").rename(moved.parent / "other.db")
     with pytest.raises(SweepError, match=r"must be a database that exists, got .*optuna\.db"):
-        judge(load_sweep(moved), 1)
-    judgements = judge(find_sweep(str(moved), moved, f"sqlite:///{moved.parent / 'other.db'}"), 1, trial=2)
+        judge_champion(load_sweep(moved), 1)
+    judgements = judge_champion(find_sweep(str(moved), moved, f"sqlite:///{moved.parent / 'other.db'}"), 1, trial=2)
     assert judgements.readings[-1].trial == 2
 
 
@@ -218,31 +218,31 @@ def test_other_environments_play_episodes_of_their_own(tmp_path: Path) -> None:
         sweep=replace(config.sweep, metric="eval/episode_return"),
         space={"ppo": {"lr": {"log": [1e-4, 1e-1]}}},
     )
-    judgement = judge(load_sweep(finish(config, None, num_completed=1)), 2).readings[-1]
-    fresh, evaluations = member_seeds(5, 2, block="test"), evaluation_seed(5, block="test evaluation")
+    judgement = judge_champion(load_sweep(finish(config, None, num_completed=1)), 2).readings[-1]
+    fresh, evaluations = make_member_seeds(5, 2, block="test"), make_evaluation_seed(5, block="test evaluation")
     assert list(judgement.champion) == trained(config, fresh, evaluations, None, None)
-    assert list(judgement.champion) != trained(config, fresh, evaluation_seed(5), None, None)
+    assert list(judgement.champion) != trained(config, fresh, make_evaluation_seed(5), None, None)
 
 
 def test_no_sweep_there(folder: Path) -> None:
     with pytest.raises(SweepError, match=rf"^no sweep in {folder.parent}/nope; sweeps in {folder.parent}: tiny$"):
-        judge(load_sweep(folder.parent / "nope"), 1)
+        judge_champion(load_sweep(folder.parent / "nope"), 1)
     with pytest.raises(SweepError, match=r"/tiny/nope; sweeps in .*/tiny: none$"):
-        judge(load_sweep(folder / "nope"), 1)
+        judge_champion(load_sweep(folder / "nope"), 1)
 
 
 @pytest.mark.parametrize("number", [3, 99])
 def test_only_a_completed_trial_can_be_champion(folder: Path, number: int) -> None:
     message = rf"^--trial must name a completed trial, got {number}; completed: 0, 1, 2$"
     with pytest.raises(SweepError, match=message):
-        judge(load_sweep(folder), 1, trial=number)
+        judge_champion(load_sweep(folder), 1, trial=number)
 
 
 def test_without_a_completed_trial_there_is_no_champion(tmp_path: Path) -> None:
     config = config_in(tmp_path / "runs", "none")
     folder = finish(config, load_flows(config.data), num_completed=0)
     with pytest.raises(SweepError, match=r"^a champion must have completed, and no trial of this sweep did"):
-        judge(load_sweep(folder), 1)
+        judge_champion(load_sweep(folder), 1)
 
 
 @pytest.mark.parametrize(
@@ -256,16 +256,16 @@ def test_without_a_completed_trial_there_is_no_champion(tmp_path: Path) -> None:
 def test_a_judgement_in_words(control: tuple[float, ...], mode: str, verdict: str) -> None:
     # Both spreads are 0.1: an error of 0.1 * sqrt(2 / 3) with 4 degrees of freedom, whose t is 2.776.
     judgement = Judgement(trial=7, searched=0.9, champion=(0.65, 0.75, 0.85), control=control)
-    said = describe(Judgements((judgement,)), "eval/f1", mode)
+    said = describe_champion(Judgements((judgement,)), "eval/f1", mode)
     assert said[0] == "trial 7: eval/f1 0.7500 ± 0.1000 over 3 fresh seeds, by unseen data (the search had said 0.9000)"
     assert said[1] == f"control: eval/f1 {sum(control) / 3:.4f} ± 0.1000 over 3 fresh seeds"
     assert said[2] == f"difference: {verdict}"
     alone = replace(judgement, control=())
-    assert len(describe(Judgements((alone,)), "eval/f1", mode)) == 1
+    assert len(describe_champion(Judgements((alone,)), "eval/f1", mode)) == 1
 
 
 def test_the_command_says_it_in_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    best = judge(load_sweep(folder), 1).readings[-1].trial
+    best = judge_champion(load_sweep(folder), 1).readings[-1].trial
     (folder / "report" / "champions.json").unlink()
     capsys.readouterr()
     assert main(["champion", str(folder), "--seeds", "2"]) == 0

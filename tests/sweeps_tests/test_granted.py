@@ -48,7 +48,7 @@ def test_seeds_beyond_the_memory_are_refused_with_the_most_that_fit(
     assert refused.code == 2
     assert refused.err.startswith("sweep.py: error: sweep.seeds must be at most ")
     assert not (command.folder / "runs").exists()
-    monkeypatch.setattr("unstuck.sweeps.worker.memory.free_memory", lambda: 10**9)
+    monkeypatch.setattr("unstuck.sweeps.worker.memory.measure_free_memory", lambda: 10**9)
     most = int(command(*arguments, "sweep.seeds=100000").err.split("at most ")[1].split(",")[0])
     assert 100 < most < 1000  # 760 MB beside the process, 1 to 2 MB a member
     assert f"at most {most}, got {most + 1}" in command(*arguments, f"sweep.seeds={most + 1}").err

@@ -23,7 +23,7 @@ from unstuck.rl import checkpoint, metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps import mirror as module
 from unstuck.sweeps.config.settings import (
     HealthConfig,
@@ -190,7 +190,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learner() -> Learner:
     config = PPOConfig(num_envs=1, num_steps=16, minibatch_size=16, hidden_sizes=(4,))
-    return make_learner(config, EnvConfig(id="CartPole-v1"), member_seeds(0, 1), evaluation_seed(0))
+    return make_learner(config, EnvConfig(id="CartPole-v1"), make_member_seeds(0, 1), make_evaluation_seed(0))
 
 
 @dataclass

@@ -13,7 +13,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.mlflow.runs import Point, TrackedRun
 from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
-from unstuck.sweeps.audit.compare import Kind, compare
+from unstuck.sweeps.audit.compare import Kind, compare_records
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 
 F1, LOSS = metrics.F1, metrics.VALUE_LOSS
@@ -84,7 +84,7 @@ def snapshot(*trials: tuple[Entry | None, TrackedRun | None, SavedTrial | None])
 
 
 def told(state: Snapshot) -> list[str]:
-    return [str(finding) for finding in compare(state)]
+    return [str(finding) for finding in compare_records(state)]
 
 
 def opened(**changed: Any) -> Entry:
@@ -290,7 +290,7 @@ GAPS: dict[str, tuple[Any, Any, list[str]]] = {
 
 @pytest.mark.parametrize(("ledger", "tracked", "said"), GAPS.values(), ids=GAPS.keys())
 def test_a_curve_that_is_not_whole_is_named(ledger: Entry, tracked: TrackedRun, said: list[str]) -> None:
-    found = compare(dataclasses.replace(snapshot((ledger, tracked, None)), saved=None))
+    found = compare_records(dataclasses.replace(snapshot((ledger, tracked, None)), saved=None))
     assert {finding.kind for finding in found} == {Kind.CURVE}
     for text in said:
         assert any(text in finding.what for finding in found)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from unstuck.rl import config as rl_config
 from unstuck.sweeps.config import settings as sweeps_config
-from unstuck.sweeps.config.effects import CONDITIONS, idle_settings
+from unstuck.sweeps.config.effects import CONDITIONS, find_idle_settings
 from unstuck.sweeps.config.keys import settings
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -21,4 +21,4 @@ def test_every_setting_that_says_what_it_is_for_has_its_condition() -> None:
 
 
 def test_nothing_is_idle_by_default() -> None:
-    assert idle_settings(SweepConfig(), settings()) == []
+    assert find_idle_settings(SweepConfig(), settings()) == []

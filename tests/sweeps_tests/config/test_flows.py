@@ -11,9 +11,9 @@ import pytest
 from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Ledger
 from unstuck.rl.config import DataConfig
-from unstuck.rl.data import fingerprint, load_flows
+from unstuck.rl.data import compute_fingerprint, load_flows
 from unstuck.sweeps.config.find import load_sweep
-from unstuck.sweeps.config.flows import fingerprint_words, load_data, name_flows
+from unstuck.sweeps.config.flows import add_fingerprint, load_data, make_fingerprint_words
 from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -64,7 +64,7 @@ def test_a_new_sweep_is_refused_flows_that_it_was_not_meant_for(command: Any, tm
 
 def test_arms_are_refused_other_flows_than_their_sweep_had(command: Any, tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
-    (tmp_path / "made" / "config.yaml").write_text(to_yaml(name_flows(SMALL, load_data(SMALL)[1])))
+    (tmp_path / "made" / "config.yaml").write_text(to_yaml(add_fingerprint(SMALL, load_data(SMALL)[1])))
     quiet = ("hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none")
     points = ("sampler.name=points", "sampler.points=[{}]", "sweep.num_trials=null", "sweep.name=made-arms")
     done = command("--config-path", str(tmp_path / "made"), *quiet, *points, "data.seed=1")
@@ -74,9 +74,9 @@ def test_arms_are_refused_other_flows_than_their_sweep_had(command: Any, tmp_pat
 
 def test_a_sweep_names_its_flows_so_that_others_can_ask_for_them() -> None:
     _, now = load_data(SMALL)
-    assert now == fingerprint(load_flows(SMALL.data))
-    named = name_flows(SMALL, now)
-    (word,) = fingerprint_words(named)
+    assert now == compute_fingerprint(load_flows(SMALL.data))
+    named = add_fingerprint(SMALL, now)
+    (word,) = make_fingerprint_words(named)
     assert now.startswith(word.removeprefix("data.fingerprint="))
     assert load_data(named)[1] == now
     other = replace(named, data=replace(named.data, seed=1))
@@ -93,7 +93,7 @@ def test_a_sweep_names_its_flows_so_that_others_can_ask_for_them() -> None:
     ],
 )
 def test_a_word_for_flows_is_no_number(digits: str, word: str) -> None:
-    assert fingerprint_words(name_flows(SMALL, digits)) == [f"data.fingerprint={word}"]
+    assert make_fingerprint_words(add_fingerprint(SMALL, digits)) == [f"data.fingerprint={word}"]
 
 
 @pytest.mark.parametrize("forget", [lambda c: replace(c, format=1), lambda c: c])
@@ -101,7 +101,7 @@ def test_no_flows_or_flows_split_as_no_new_sweep_splits_them_have_no_name(
     forget: Callable[[SweepConfig], SweepConfig],
 ) -> None:
     config = forget(SMALL)
-    assert fingerprint_words(name_flows(config, "ab" * 32 if config.format == 1 else None)) == []
+    assert make_fingerprint_words(add_fingerprint(config, "ab" * 32 if config.format == 1 else None)) == []
 
 
 @pytest.mark.parametrize("name", ["ended", "stopped"])

@@ -1,6 +1,6 @@
 import pytest
 from unstuck.records.errors import SweepError
-from unstuck.sweeps.config.keys import convert_value, nearest_setting, settings
+from unstuck.sweeps.config.keys import convert_value, find_nearest_setting, settings
 
 
 def test_settings_are_dotted_keys_with_types() -> None:
@@ -24,7 +24,7 @@ def test_settings_are_dotted_keys_with_types() -> None:
     ],
 )
 def test_the_nearest_setting_is_found(key: str, expected: str) -> None:
-    assert nearest_setting(key) == expected
+    assert find_nearest_setting(key) == expected
 
 
 @pytest.mark.parametrize(

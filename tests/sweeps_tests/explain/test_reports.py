@@ -12,7 +12,7 @@ from unstuck.records.tracker import NullTracker, Tracker
 from unstuck.rl import checkpoint, metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.explain.reports import write_reports
 from unstuck.sweeps.search.kinds import Log
@@ -40,7 +40,7 @@ def sweep(tmp_path: Path) -> tuple[SweepConfig, Ledger]:
     config = SweepConfig(sweep=StudyConfig(name="mine", folder=str(tmp_path), seeds=1, num_trials=2))
     ledger = create_ledger(config.reference.ledger_url, config.sweep, SamplerConfig(name="random"), {})
     ppo, cartpole = PPOConfig(num_envs=1, num_steps=8, minibatch_size=8), EnvConfig(id="CartPole-v1")
-    learner = make_learner(ppo, cartpole, member_seeds(0, 1), evaluation_seed(0))
+    learner = make_learner(ppo, cartpole, make_member_seeds(0, 1), make_evaluation_seed(0))
     for number in range(2):
         _, raw = ledger.ask(SPACE.distributions())
         ledger.annotate(number, {"values": SPACE.decode(raw)})

@@ -85,7 +85,7 @@ class World:
         if CONFIG.sweep.name not in names:
             optuna.create_study(storage=self.storage, study_name=CONFIG.sweep.name, direction="maximize")
         study = optuna.load_study(storage=self.storage, study_name=CONFIG.sweep.name)
-        ledger = Ledger(study, sampler_module.sampler_maker(CONFIG.sampler, CONFIG.sweep.seed))
+        ledger = Ledger(study, sampler_module.make_sampler_factory(CONFIG.sampler, CONFIG.sweep.seed))
         control = SPACE.encode({"ppo.lr": 1e-3, "ppo.minibatch_size": 64})
         if control not in ledger.raw_parameters().values():
             ledger.enqueue(control)
@@ -273,7 +273,7 @@ NOBODY_SPARED = SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_s
 
 def open_driver(world: World) -> Driver:
     study = optuna.load_study(storage=world.storage, study_name="mine")
-    ledger = Ledger(study, sampler_module.sampler_maker(SamplerConfig(name="random"), 0))
+    ledger = Ledger(study, sampler_module.make_sampler_factory(SamplerConfig(name="random"), 0))
     config = SweepConfig(sweep=CONFIG.sweep, ppo=CONFIG.ppo, scheduler=NOBODY_SPARED, health=CONFIG.health)
     return Driver(config, 9, LR, ledger, NullTracker(), Progress(config, 9, Console(file=io.StringIO())))
 

@@ -11,7 +11,7 @@ import pytest
 from unstuck.records.errors import SweepError, TrackingError
 from unstuck.records.files import config_file, lock_file, trials_folder
 from unstuck.records.ledger import Ledger
-from unstuck.records.lock import hold_lock, owner
+from unstuck.records.lock import hold_lock, read_owner
 from unstuck.records.mlflow.runs import read_runs
 from unstuck.sweeps.config.identity import adopt_recorded_id
 from unstuck.sweeps.config.saved import from_yaml
@@ -57,9 +57,9 @@ def test_new_records_are_a_folder_a_study_and_a_lock_for_as_long(tmp_path: Path)
 def test_going_on_records_how(tmp_path: Path) -> None:
     config = config_of(tmp_path, num_trials=2)
     open_once(config)
-    first = owner(config.own_folder)
+    first = read_owner(config.own_folder)
     assert open_once(config_of(tmp_path, num_trials=9), resuming=True) == []
-    assert owner(config.own_folder) != first
+    assert read_owner(config.own_folder) != first
     recorded = Ledger.open(f"sqlite:///{tmp_path / 'optuna.db'}", "mine").attributes["config"]
     assert from_yaml(recorded).sweep.num_trials == 9
     assert from_yaml(config_file(config.own_folder).read_text()).sweep.num_trials == 9

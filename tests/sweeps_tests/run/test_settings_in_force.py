@@ -11,7 +11,7 @@ from unstuck.rl import checkpoint, metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.ppo import Hyperparameters
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.run.settings_in_force import describe_mismatch
 from unstuck.sweeps.worker.training import read_settings_in_force
 
@@ -34,7 +34,7 @@ OTHER = {
 
 def first_record(config: PPOConfig, done: int = 0) -> Record:
     """Of a worker that goes on with this configuration after so many iterations."""
-    learner = make_learner(config, EnvConfig(id="CartPole-v1"), member_seeds(0, 2), evaluation_seed(0))
+    learner = make_learner(config, EnvConfig(id="CartPole-v1"), make_member_seeds(0, 2), make_evaluation_seed(0))
     learner.iteration = done
     return Record(done + 1, 0, {metrics.VALUE_LOSS: 1.0, **read_settings_in_force(learner)})
 
@@ -75,7 +75,10 @@ def test_members_that_differ_are_found() -> None:
 def test_a_restore_that_brings_back_the_old_learning_rate_is_found(tmp_path: Path) -> None:
     """As in Ray's and Stable-Baselines3's issues: the checkpoint's lr wins over the branch's."""
     make = partial(
-        make_learner, env=EnvConfig(id="CartPole-v1"), seeds=member_seeds(0, 2), evaluation_seed=evaluation_seed(0)
+        make_learner,
+        env=EnvConfig(id="CartPole-v1"),
+        seeds=make_member_seeds(0, 2),
+        evaluation_seed=make_evaluation_seed(0),
     )
     saved, branch = make(PPO), make(replace(PPO, lr=5e-3))
     saved.iterate()

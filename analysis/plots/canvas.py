@@ -97,7 +97,7 @@ def round_step(least: float) -> float:
     """Round a step up to 1, 2 or 5 times a power of ten.
 
     Example:
-        >>> round_step(0.13), nice_step(30)
+        >>> round_step(0.13), round_step(30)
         (0.2, 50.0)
     """
     if least <= 0 or not math.isfinite(least):

@@ -34,7 +34,7 @@ def lower_first_letter(text: str) -> str:
     """Return a text with the first letter in lower case; names such as F1 and KL keep capitals.
 
     Example:
-        >>> lower_first_letter("Entropy fell"), lower("KL is large"), lower("F1 is low")
+        >>> lower_first_letter("Entropy fell"), lower_first_letter("KL is large"), lower_first_letter("F1 is low")
         ('entropy fell', 'KL is large', 'F1 is low')
     """
     named = text[1:2].isupper() or text[1:2].isdigit()

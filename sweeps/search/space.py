@@ -24,6 +24,7 @@ class Space:
         kinds: Range of each setting, by dotted path.
 
     Example:
+        >>> from unstuck.sweeps.search.kinds import Log, Pow2
         >>> space = Space({"ppo.lr": Log(1e-5, 1e-2), "ppo.minibatch_size": Pow2(16, 64)})
         >>> space.encode({"ppo.lr": 0.001, "ppo.minibatch_size": 32})
         {'ppo.lr': 0.001, 'ppo.minibatch_size': 5}

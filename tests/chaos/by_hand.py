@@ -22,7 +22,7 @@ import sqlalchemy
 import unstuck.analysis.report.sweep  # noqa: F401  # likewise
 from unstuck.records.errors import SweepError
 from unstuck.rl.config import EnvConfig, PPOConfig
-from unstuck.sweeps.audit.audit import audit
+from unstuck.sweeps.audit.audit import audit_sweep
 from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.config.settings import (
     HealthConfig,
@@ -95,7 +95,7 @@ def sweep(folder: Path, slots: int, name: str = "tiny", resume: bool = False, ki
 
 def examine(folder: Path) -> int:
     """Write down what an audit finds, and what was decided."""
-    found = audit(find_sweep("tiny", folder))
+    found = audit_sweep(find_sweep("tiny", folder))
     decided = [
         [entry.number, entry.outcome, entry.reason, dict(entry.values), entry.value, sorted(entry.curve.items())]
         for entry in found.snapshot.entries

@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 from unstuck.records.files import checkpoint_file, read_records, scratch_file
-from unstuck.sweeps.audit.audit import audit
+from unstuck.sweeps.audit.audit import audit_sweep
 from unstuck.sweeps.config.find import find_sweep
 
 from tests.sweeps_tests.conftest import ROOT, SMALL, FinishedSweep
@@ -122,7 +122,7 @@ def test_two_sweeps_that_start_at_once_in_a_fresh_folder_have_their_trials(accid
 def test_every_record_agrees_afterwards(accident, finished_sweep):
     sweeps = [(name, accident.folder / "runs") for name in ("beside", "killed")]
     for name, runs in (*sweeps, ("finished", finished_sweep.runs)):
-        found = audit(find_sweep(name, runs))
+        found = audit_sweep(find_sweep(name, runs))
         assert found.is_clean, "\n".join(found.describe())
 
 
@@ -138,7 +138,7 @@ def test_nothing_left_to_do_is_said_and_exits_with_0(accident, command):
     assert (done.code, done.err) == (0, "")
     assert f"Nothing left to do: all {NUM_TRIALS} trials have ended" in done.out
     assert [_story(trial) for trial in _trials(accident.folder, "killed")] == before
-    assert audit(find_sweep("killed", accident.folder / "runs")).is_clean
+    assert audit_sweep(find_sweep("killed", accident.folder / "runs")).is_clean
 
 
 def test_what_would_mean_nothing_is_refused_in_one_line(accident, command):

@@ -33,7 +33,7 @@ from unstuck.rl.machine import one_thread, require_machine
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.rollout import Rollout
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 EAGER = PPOConfig(num_iterations=10**9, eval_every=10**9)
 COMPILED = replace(EAGER, compile=True)
@@ -88,7 +88,7 @@ def _options() -> argparse.Namespace:
 
 def _learner(config: PPOConfig, env: str, features: int, members: int) -> Learner:
     data = load_flows(DataConfig(num_features=features)) if env == TRIAGE else None
-    learner = make_learner(config, EnvConfig(id=env), member_seeds(0, members), evaluation_seed(0), data)
+    learner = make_learner(config, EnvConfig(id=env), make_member_seeds(0, members), make_evaluation_seed(0), data)
     learner.iterate()  # warm-up
     return learner
 
@@ -190,7 +190,7 @@ def _worth_of_compiling(iterations: int) -> str:
 def _seconds_of_compiling() -> float:
     """Measure the CPU seconds that a first, compiling iteration takes beyond a later one."""
     data = load_flows(DataConfig())
-    learner = make_learner(COMPILED, EnvConfig(), member_seeds(0, 1), evaluation_seed(0), data)
+    learner = make_learner(COMPILED, EnvConfig(), make_member_seeds(0, 1), make_evaluation_seed(0), data)
     before = os.times()
     learner.iterate()
     after = os.times()

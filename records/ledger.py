@@ -19,9 +19,9 @@ from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
-from unstuck.records.drivers import missing_driver
+from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.errors import SweepError
-from unstuck.records.identity import Identity, study_names
+from unstuck.records.identity import Identity, list_study_names
 from unstuck.records.names import (
     CONTROL,
     COPY_OF,
@@ -42,7 +42,7 @@ from unstuck.records.optuna_internals import PatientStorage, delete_study, go_on
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_error, redact_value
 from unstuck.records.reference import SweepReference
-from unstuck.records.score import value_of
+from unstuck.records.score import compute_value
 from unstuck.records.urls import sqlite_file
 
 _FIXED = "fixed_params"
@@ -164,7 +164,7 @@ class Ledger:
         direction: Literal["maximize", "minimize"] = "maximize" if mode == "max" else "minimize"
         with _translate_errors(url, _SETTINGS):
             make = partial(optuna.create_study, storage=PatientStorage(url), direction=direction)
-        own, unique = study_names(name, str(attributes.get(ID)))
+        own, unique = list_study_names(name, str(attributes.get(ID)))
         try:
             study = make(study_name=own)
         except optuna.exceptions.DuplicatedStudyError as error:
@@ -216,7 +216,7 @@ class Ledger:
             if own is not None and ledger.attributes.get(FORMAT, 1) != 1:
                 raise SweepError(f"the ledger holds another sweep named {name!r}, not that in {folder}")
             return ledger
-        for candidate in study_names(name, own.id):
+        for candidate in list_study_names(name, own.id):
             with suppress(_NoStudyError):
                 ledger = cls.open(url, candidate, places)
                 # COPY_OF matches if a process died while giving a copy an id of its own.
@@ -390,7 +390,7 @@ def _translate_errors(url: str, places: Places) -> Iterator[None]:
         shown, reason = redact_value(url), redact_error(str(error), url).partition("\n")[0]
         raise SweepError(
             f"{places.url} must be a database of optuna's own that can be opened, got {shown}: "
-            + (missing_driver(error) or reason)
+            + (explain_missing_driver(error) or reason)
         ) from error
 
 
@@ -405,7 +405,11 @@ def read_entry(trial: FrozenTrial) -> Entry:
         outcome=outcome,
         reason=attributes.get(REASON, ""),
         values={path: _setting(value) for path, value in attributes.get(VALUES, {}).items()},
-        value=trial.value if trial.state == TrialState.COMPLETE else value_of(list(curve.values())) if curve else None,
+        value=trial.value
+        if trial.state == TrialState.COMPLETE
+        else compute_value(list(curve.values()))
+        if curve
+        else None,
         curve=curve,
         summary=attributes.get(SUMMARY, {}),
         started=trial.datetime_start,

@@ -24,7 +24,7 @@ from unstuck.rl.networks import ActorCritic
 from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
 from unstuck.rl.ppo import Batch, Hyperparameters
 from unstuck.rl.rollout import Rollout, Steps
-from unstuck.rl.seeding import as_int, child
+from unstuck.rl.seeding import derive_child, derive_int
 from unstuck.rl.value_probe import ValueFloor
 
 Metrics = dict[str, npt.NDArray[np.float64]]
@@ -56,12 +56,16 @@ class Member:
             iteration: Iterations done; above 0 after a resume, where lanes that cannot restore their state restart from
                 other seeds.
         """
-        lanes = child(child(self.seed, _LATER_LANES), iteration) if iteration else child(self.seed, _LANES)
-        return [as_int(child(lanes, lane)) for lane in range(self.config.num_envs)]
+        lanes = (
+            derive_child(derive_child(self.seed, _LATER_LANES), iteration)
+            if iteration
+            else derive_child(self.seed, _LANES)
+        )
+        return [derive_int(derive_child(lanes, lane)) for lane in range(self.config.num_envs)]
 
     def generator(self, purpose: int) -> np.random.Generator:
         """Return a random generator of the member for one purpose: initial parameters, actions or order of samples."""
-        return np.random.default_rng(child(self.seed, purpose))
+        return np.random.default_rng(derive_child(self.seed, purpose))
 
 
 class Learner:

@@ -10,7 +10,7 @@ from pathlib import Path
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.files import read_files
 from unstuck.analysis.history.record import ENV_STEPS, History
-from unstuck.records.identity import identity
+from unstuck.records.identity import read_identity
 from unstuck.records.names import OUTCOME_TAG
 from unstuck.records.urls import find_mlflow_url
 
@@ -74,7 +74,7 @@ def _load(run: str, stores: Stores) -> History:
 
     trial = _TRIAL.fullmatch(run.removeprefix(f"{stores.folder}/"))
     if trial:
-        return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]), identity(stores.folder / trial[1]))
+        return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]), read_identity(stores.folder / trial[1]))
     if _RUN_ID.fullmatch(run):
         return TrackedRuns(stores.mlflow).run(run)
     if is_file(str(stores.folder / run / "config.yaml")):

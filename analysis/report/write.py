@@ -11,7 +11,7 @@ from unstuck.analysis.history import Stores
 from unstuck.analysis.plots.canvas import STYLE
 from unstuck.analysis.report.run import run_document
 from unstuck.records.files import replace_text, trial_folder
-from unstuck.records.identity import identity
+from unstuck.records.identity import read_identity
 from unstuck.records.names import ID_TAG, SWEEP_TAG, TRIAL_TAG
 
 FIGURES = "figures"
@@ -63,7 +63,7 @@ def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None)
     history = diagnosis.signals.history
     sweep, trial = history.tags.get(SWEEP_TAG), history.tags.get(TRIAL_TAG)
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in history.name)
-    own = identity(stores.folder / sweep) if sweep else None
+    own = read_identity(stores.folder / sweep) if sweep else None
     if folder is None and sweep and trial and (own is None or own.owns(history.tags.get(ID_TAG))):
         folder, stem = trial_folder(stores.folder / sweep, int(trial)), "report"
     return write_document(run_document(diagnosis, stores.folder), folder or stores.folder / "reports", stem)

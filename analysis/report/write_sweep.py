@@ -12,7 +12,7 @@ from unstuck.analysis.report.sweep import Findings, sweep_document
 from unstuck.analysis.report.write import write_document
 from unstuck.analysis.sweep.importance import dashboard_importances, distributions, importances, read_sweep
 from unstuck.analysis.sweep.trials import Sweep
-from unstuck.records.identity import identity
+from unstuck.records.identity import read_identity
 from unstuck.records.outcome import Outcome
 
 ENOUGH_COMPLETED = 0.6
@@ -79,7 +79,7 @@ def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
     """Diagnose all trials whose curves MLflow holds."""
     try:
-        histories = TrackedRuns(stores.mlflow).histories(name, identity(stores.folder / name))
+        histories = TrackedRuns(stores.mlflow).histories(name, read_identity(stores.folder / name))
     except AnalysisError:
         return {}
     return {number: diagnose(history) for number, history in histories.items() if len(history.table)}

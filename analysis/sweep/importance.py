@@ -22,7 +22,7 @@ from unstuck.analysis.sweep.judgements import read_judgements
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.records.axis import read_last_step
 from unstuck.records.errors import SweepError
-from unstuck.records.identity import identity
+from unstuck.records.identity import read_identity
 from unstuck.records.ledger import Entry, Ledger, Places
 from unstuck.records.names import CONFIG, flatten
 from unstuck.records.rungs import RungEntry
@@ -186,7 +186,7 @@ def _middle(draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: i
 
 def _find_ledger(name: str, folder: Path, url: str | None) -> Ledger:
     """Find the ledger of a sweep by the identity in the sweep's folder; by the name alone where there is no folder."""
-    own, options = identity(folder / name), Places("--folder", "--optuna-url")
+    own, options = read_identity(folder / name), Places("--folder", "--optuna-url")
     try:
         return Ledger.find(find_ledger_url(url, folder), folder / name, own, options)
     except SweepError as error:

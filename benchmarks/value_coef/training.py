@@ -21,7 +21,7 @@ from unstuck.rl.envs import Evaluator, LaneEnv, make_evaluator, make_vec
 from unstuck.rl.envs.evaluate import Act, Results
 from unstuck.rl.learner import Learner, Member
 from unstuck.rl.metrics import ACTIONS
-from unstuck.rl.seeding import member_seeds
+from unstuck.rl.seeding import make_member_seeds
 
 from benchmarks.value_coef.optimisers import Apart, Optimiser, Recorder
 
@@ -101,7 +101,7 @@ def side_by_side(
     arms: Sequence[Arm], seeds: int, scene: Scene, optimiser: Callable[[Tensor, Tensor], Optimiser] = Adam
 ) -> Learner:
     """Make one learner of all arms, arm by arm, on the same seeds; separate networks get the optimiser `Apart`."""
-    members = [Member(arm.config, seed) for arm in arms for seed in member_seeds(0, seeds)]
+    members = [Member(arm.config, seed) for arm in arms for seed in make_member_seeds(0, seeds)]
     lanes = scene.lanes(sum(member.config.num_envs for member in members))
     learner = Learner(members, lanes, scene.evaluator, scene.actions)
     learner.adam = optimiser(learner.networks.parameters, learner.hyper.adam_eps)

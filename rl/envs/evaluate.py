@@ -8,10 +8,10 @@ import numpy.typing as npt
 from unstuck.rl import metrics
 from unstuck.rl.config import TRIAGE, EnvConfig
 from unstuck.rl.data.types import Flows
-from unstuck.rl.envs.confusion import RANDOM_FLAG_SHARE, Confusion, confusion, f1, f1_at_random, precision, recall
+from unstuck.rl.envs.confusion import RANDOM_FLAG_SHARE, Confusion, count_confusion, f1, f1_at_random, precision, recall
 from unstuck.rl.envs.gym import LaneEnv, make_gym_vec
 from unstuck.rl.envs.spaces import Actions
-from unstuck.rl.envs.triage import reward_table
+from unstuck.rl.envs.triage import make_reward_table
 from unstuck.rl.errors import ConfigError
 
 Act = Callable[[npt.NDArray[np.float32]], Actions]
@@ -63,7 +63,7 @@ class TriageEvaluator:
         """Store the flows to judge, some flows trained on, and the rewards and episode length of `env`."""
         self._flows, self._trained_on = flows, trained_on
         self._flows_per_episode = env.flows_per_episode
-        self._rewards = reward_table(env)
+        self._rewards = make_reward_table(env)
         self._trivial = {
             metrics.F1_FLAG_ALL: f1_at_random(flows.threat, 1.0),
             metrics.F1_FLAG_NONE: f1_at_random(flows.threat, 0.0),
@@ -100,7 +100,7 @@ def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusio
     actions = act(np.tile(flows.features, (num_members, 1, 1)))
     if actions.shape != (num_members, len(flows)):
         raise ValueError(f"act must return actions of shape {(num_members, len(flows))}, got {actions.shape}")
-    return actions, confusion(actions != metrics.ACTIONS.index("allow"), flows.threat)
+    return actions, count_confusion(actions != metrics.ACTIONS.index("allow"), flows.threat)
 
 
 class EpisodeEvaluator:

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium.error import ResetNeeded
-from unstuck.rl.config import ORDERS, DataConfig, EnvConfig, one_of, require
+from unstuck.rl.config import ORDERS, DataConfig, EnvConfig, require, require_one_of
 from unstuck.rl.data.types import Flows
 from unstuck.rl.envs.lanes import LaneVectorEnv, Observations, State
 from unstuck.rl.metrics import ACTIONS
@@ -35,7 +35,7 @@ def draw_episode(
     return np.arange(start, start + flows_per_episode + 1)
 
 
-def reward_table(env: EnvConfig) -> npt.NDArray[np.float64]:
+def make_reward_table(env: EnvConfig) -> npt.NDArray[np.float64]:
     """Return the rewards `[2, 4]`: row 0 for a benign flow, row 1 for a threat, columns in the order of `ACTIONS`."""
     return np.array([env.reward_benign, env.reward_threat], dtype=np.float64)
 
@@ -67,7 +67,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         _check_part(self._flows, self._env, order)
         self.observation_space = _observation_space(self._flows)
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
-        self._rewards = reward_table(self._env)
+        self._rewards = make_reward_table(self._env)
         self._episode = np.empty(0, dtype=np.int64)
         self._judged = 0
 
@@ -120,7 +120,7 @@ class TriageVectorEnv(LaneVectorEnv):
         super().__init__(num_envs, _observation_space(flows), actions, env.flows_per_episode)
         self._features = np.ascontiguousarray(flows.features)
         self._threat = flows.threat
-        self._rewards = reward_table(env).ravel()
+        self._rewards = make_reward_table(env).ravel()
         self._reward_rows = flows.threat * np.int64(len(ACTIONS))  # where a flow's row begins in the flat table
         self._all_lanes = np.ones(num_envs, dtype=np.bool_)
         self._order = order
@@ -154,7 +154,7 @@ def _observation_space(flows: Flows) -> gymnasium.spaces.Box:
 
 
 def _check_part(flows: Flows, env: EnvConfig, order: str) -> None:
-    one_of("data.order", order, ORDERS)
+    require_one_of("data.order", order, ORDERS)
     require(
         order == "shuffled" or len(flows) > env.flows_per_episode,
         f"data.order=stream needs at least env.flows_per_episode + 1 = {env.flows_per_episode + 1} flows in the part "

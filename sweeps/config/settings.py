@@ -12,11 +12,11 @@ from unstuck.records import extensions
 from unstuck.records.outcome import Outcome
 from unstuck.records.reference import SweepReference
 from unstuck.records.urls import LEDGER_FILE, MLFLOW_FILE, find_ledger_url, find_mlflow_url
-from unstuck.rl.config import MODULE_AND_ID, OTHER_SOURCES, DataConfig, EnvConfig, PPOConfig, one_of, require
+from unstuck.rl.config import MODULE_AND_ID, OTHER_SOURCES, DataConfig, EnvConfig, PPOConfig, require, require_one_of
 from unstuck.rl.metrics import EVAL, EVAL_RETURN
 from unstuck.rl.wording import find_near
 
-OTHER_SOURCES.append(partial(extensions.other_names, extensions.DATA_SOURCES))  # `rl` imports no room of ours
+OTHER_SOURCES.append(partial(extensions.list_other_names, extensions.DATA_SOURCES))  # `rl` imports no room of ours
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TAKEN = (MLFLOW_FILE, LEDGER_FILE, "mlflow-artifacts")
@@ -56,10 +56,10 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if self.name is not None:
             check_name("sweep.name", self.name)
-        one_of("sweep.mode", self.mode, MODES)
+        require_one_of("sweep.mode", self.mode, MODES)
         require(
             self.metric.startswith("eval/"),
-            f"sweep.metric must be an eval/ metric, got {self.metric!r}; write {metric_meant(self.metric)}",
+            f"sweep.metric must be an eval/ metric, got {self.metric!r}; write {find_nearest_metric(self.metric)}",
         )
         require(
             self.num_trials is None or self.num_trials >= 1,
@@ -71,11 +71,11 @@ class StudyConfig:
         require(self.max_hours is None or self.max_hours > 0, f"sweep.max_hours must be positive, got {self.max_hours}")
 
 
-def metric_meant(name: str) -> str:
+def find_nearest_metric(name: str) -> str:
     """Return the evaluation metric that is most similar to a wrong metric name.
 
     Example:
-        >>> metric_meant("train/f1"), metric_meant("reward")
+        >>> find_nearest_metric("train/f1"), find_nearest_metric("reward")
         ('eval/f1', 'eval/episode_return')
     """
     if "reward" in name or "return" in name:
@@ -93,7 +93,7 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         if self.name not in SAMPLERS:
-            one_of("sampler.name", self.name, (*SAMPLERS, *extensions.other_names(extensions.SAMPLERS)))
+            require_one_of("sampler.name", self.name, (*SAMPLERS, *extensions.list_other_names(extensions.SAMPLERS)))
         require(
             self.num_startup_trials >= 1,
             f"sampler.num_startup_trials must be at least 1, got {self.num_startup_trials}",
@@ -115,7 +115,7 @@ class SchedulerConfig:
     spared_share: float = 0.1  # asha: share never pruned, to measure what pruning costs: enough of 40 trials; 0 to 0.2
 
     def __post_init__(self) -> None:
-        one_of("scheduler.name", self.name, SCHEDULERS)
+        require_one_of("scheduler.name", self.name, SCHEDULERS)
         require(
             self.grace_iterations >= 1,
             f"scheduler.grace_iterations must be at least 1, got {self.grace_iterations}",
@@ -187,7 +187,7 @@ class TrackingConfig:
     mlflow_experiment: str = "unstuck"  # MLflow experiment that holds the sweeps
 
     def __post_init__(self) -> None:
-        one_of("tracking.name", self.name, TRACKERS)
+        require_one_of("tracking.name", self.name, TRACKERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +215,7 @@ class SweepConfig:
             f"sweep.name must be left out with resume={self.resume}, which says it; got {self.sweep.name}",
         )
         if self.retry is not None:
-            one_of("retry", self.retry, (CRASHED,))
+            require_one_of("retry", self.retry, (CRASHED,))
             require(
                 self.resume is not None,
                 f"retry={self.retry} is for a sweep on record; say which by resume=NAME",

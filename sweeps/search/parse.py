@@ -10,7 +10,7 @@ from typing import Any
 
 from unstuck.records.errors import SweepError
 from unstuck.rl.wording import find_nearest
-from unstuck.sweeps.config.keys import GROUPS, convert_value, nearest_setting, settings
+from unstuck.sweeps.config.keys import GROUPS, convert_value, find_nearest_setting, settings
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.feasible import require_feasible, require_feasible_points, require_feasible_ranges
@@ -121,7 +121,7 @@ def _flatten(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, 
     """Yield dotted path and leaf of each setting in a tree nested as group and setting; refuse what none may search."""
     for group, body in _require_mapping(tree, where).items():
         if group not in GROUPS:
-            meant = nearest_setting(str(group))
+            meant = find_nearest_setting(str(group))
             remedy = "the rest is the same for all trials"
             if meant.partition(".")[0] in GROUPS:
                 remedy = f"did you mean {'{' + meant.replace('.', ': {') + ': ...}}' if '.' in meant else meant}?"
@@ -129,7 +129,7 @@ def _flatten(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, 
         for name, leaf in _require_mapping(body, f"{where}.{group}").items():
             path = f"{group}.{name}"
             if path not in settings():
-                raise SweepError(f"unknown setting {path} in {where}; did you mean {nearest_setting(path)}?")
+                raise SweepError(f"unknown setting {path} in {where}; did you mean {find_nearest_setting(path)}?")
             if path in NEVER_SEARCHED and config.format >= _FORMAT:
                 raise SweepError(
                     f"{path} must be the same for all trials, since {NEVER_SEARCHED[path]}, got {leaf} in {where}; "

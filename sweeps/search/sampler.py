@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from unstuck.records import extensions
 from unstuck.records.errors import ExtensionError
 from unstuck.records.ledger import Ledger
-from unstuck.rl.seeding import as_int
+from unstuck.rl.seeding import derive_int
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig
 
 SamplerFactory = Callable[[SamplerConfig, int, int], BaseSampler]
@@ -21,24 +21,24 @@ def make_tpe(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
 
     TPE: Tree-structured Parzen Estimator.
     """
-    return TPESampler(n_startup_trials=config.num_startup_trials, seed=own_seed(seed, number))
+    return TPESampler(n_startup_trials=config.num_startup_trials, seed=derive_seed(seed, number))
 
 
 def make_random(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
     """Make Optuna's random sampler, which draws each setting independently from the range, seeded for one trial."""
-    return RandomSampler(seed=own_seed(seed, number))
+    return RandomSampler(seed=derive_seed(seed, number))
 
 
 SAMPLERS: Mapping[str, SamplerFactory] = {"tpe": make_tpe, "random": make_random, "points": make_random}
 """Our samplers, by `sampler.name`."""
 
 
-def own_seed(seed: int, number: int) -> int:
+def derive_seed(seed: int, number: int) -> int:
     """Return the seed of one trial's sampler, derived from the sweep's seed and the trial's number.
 
     A sweep that goes on draws nothing twice.
     """
-    return as_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), number)))
+    return derive_int(np.random.SeedSequence(seed, spawn_key=(len("sampler"), number)))
 
 
 def find_sampler(name: str) -> SamplerFactory:
@@ -47,7 +47,7 @@ def find_sampler(name: str) -> SamplerFactory:
     Raises:
         ExtensionError: An entry point of `unstuck.samplers` cannot be used.
     """
-    if name in SAMPLERS and not extensions.other_names(extensions.SAMPLERS):
+    if name in SAMPLERS and not extensions.list_other_names(extensions.SAMPLERS):
         return SAMPLERS[name]
     wanted = "a function of SamplerConfig, seed and number that returns an Optuna sampler"
     found = extensions.load_extensions(extensions.SAMPLERS, SAMPLERS, callable, wanted)
@@ -66,17 +66,17 @@ def make_sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
     return sampler
 
 
-def sampler_maker(sampler: SamplerConfig, seed: int) -> Callable[[int], BaseSampler]:
+def make_sampler_factory(sampler: SamplerConfig, seed: int) -> Callable[[int], BaseSampler]:
     """Return a function from a trial's number to the Optuna sampler of that trial."""
     return partial(make_sampler, sampler, seed)
 
 
 def create_ledger(url: str, sweep: StudyConfig, sampler: SamplerConfig, attributes: Mapping[str, Any]) -> Ledger:
     """Create the Optuna study of a new sweep with sampler and attributes; return the ledger (see `Ledger.create`)."""
-    make = sampler_maker(sampler, sweep.seed)
+    make = make_sampler_factory(sampler, sweep.seed)
     return Ledger.create(url, str(sweep.name), sweep.metric, sweep.mode, attributes, make)
 
 
 def reopen_ledger(config: SweepConfig) -> Ledger:
     """Open the Optuna study of a recorded sweep, with the sampler, and return the ledger; see `Ledger.open_sweep`."""
-    return Ledger.open_sweep(config.reference, sampler_maker(config.sampler, config.sweep.seed))
+    return Ledger.open_sweep(config.reference, make_sampler_factory(config.sampler, config.sweep.seed))

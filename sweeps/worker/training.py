@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from unstuck.records.errors import DiskFullError, SweepError
 from unstuck.records.files import checkpoint_file, read_records
-from unstuck.records.lock import owner
+from unstuck.records.lock import read_owner
 from unstuck.records.measurement import Record
 from unstuck.records.names import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
 from unstuck.rl import checkpoint, metrics
@@ -23,7 +23,7 @@ from unstuck.rl.data.types import FlowData
 from unstuck.rl.errors import CheckpointError
 from unstuck.rl.learner import Learner, Metrics
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.whole_files import find_left_behind
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.worker.assignment import Assignment
@@ -113,7 +113,7 @@ class Training:
             DiskFullError: The disk stayed full for `PATIENCE_S`.
         """
         file = checkpoint_file(self._folder, self._number)
-        if owner(self._folder) not in (None, self._owner):
+        if read_owner(self._folder) not in (None, self._owner):
             raise SweepError(f"{file} must be written by whoever runs the sweep, and that is another process by now")
         deadline = time.monotonic() + self._patience_s
         while True:
@@ -153,8 +153,8 @@ def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budge
     return make_learner(
         config.ppo,
         config.env,
-        member_seeds(config.sweep.seed, config.sweep.seeds),
-        evaluation_seed(config.sweep.seed),
+        make_member_seeds(config.sweep.seed, config.sweep.seeds),
+        make_evaluation_seed(config.sweep.seed),
         data,
         budget=budget,
     )

@@ -4,7 +4,7 @@ from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.learner import Learner
 from unstuck.rl.machine import one_thread
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 CONFIG = PPOConfig(
     num_iterations=1, eval_every=1, num_envs=1024, num_steps=64, minibatch_size=65_536, num_epochs=1, hidden_sizes=(8,)
@@ -22,7 +22,7 @@ def _restored():
 def _first_iteration(iterate, threads):
     torch.set_num_threads(threads)
     env = EnvConfig(id="CartPole-v1", eval_episodes=1)
-    learner = make_learner(CONFIG, env, member_seeds(0, 1), evaluation_seed(0))
+    learner = make_learner(CONFIG, env, make_member_seeds(0, 1), make_evaluation_seed(0))
     return {name: value.item() for name, value in iterate(learner).items()}, learner.networks.parameters
 
 

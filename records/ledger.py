@@ -400,16 +400,13 @@ def read_entry(trial: FrozenTrial) -> Entry:
     outcome = Outcome(attributes[OUTCOME]) if attributes.get(OUTCOME) else None
     decision = attributes.get(DECISION)
     curve = dict(sorted(trial.intermediate_values.items()))
+    so_far = compute_value(list(curve.values())) if curve else None
     return Entry(
         number=trial.number,
         outcome=outcome,
         reason=attributes.get(REASON, ""),
         values={path: _setting(value) for path, value in attributes.get(VALUES, {}).items()},
-        value=trial.value
-        if trial.state == TrialState.COMPLETE
-        else compute_value(list(curve.values()))
-        if curve
-        else None,
+        value=trial.value if trial.state == TrialState.COMPLETE else so_far,
         curve=curve,
         summary=attributes.get(SUMMARY, {}),
         started=trial.datetime_start,

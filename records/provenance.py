@@ -8,13 +8,13 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from unstuck.records.machine import granted_cores
+from unstuck.records.machine import count_granted_cores
 
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "gymnasium")
 GIT_TIMEOUT_S = 10.0
 
 
-def provenance(source: Path = Path(__file__)) -> dict[str, str]:
+def collect_provenance(source: Path = Path(__file__)) -> dict[str, str]:
     """Return MLflow tags by name with the git commit, the package versions and the number of cores.
 
     Args:
@@ -25,7 +25,7 @@ def provenance(source: Path = Path(__file__)) -> dict[str, str]:
         commit, e.g. of an installed package; `version.python` and `version.<package>` for each of `PACKAGES` that
         is installed; `host.cpus`, the cores that were granted.
     """
-    return {**git_state(source), **versions(PACKAGES), "host.cpus": str(granted_cores().count)}
+    return {**read_git_state(source), **collect_versions(PACKAGES), "host.cpus": str(count_granted_cores().count)}
 
 
 def sign(program: str, code: Mapping[str, str]) -> dict[str, str]:
@@ -33,7 +33,7 @@ def sign(program: str, code: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         program: Command that runs.
-        code: Tags of `provenance`.
+        code: Tags of `collect_provenance`.
     """
     tags = {"mlflow.source.name": program, "mlflow.source.type": "LOCAL"}
     with suppress(OSError, KeyError, ImportError):  # a container may run as a user that has no name
@@ -41,7 +41,7 @@ def sign(program: str, code: Mapping[str, str]) -> dict[str, str]:
     return tags | ({"mlflow.source.git.commit": code["git.commit"]} if "git.commit" in code else {})
 
 
-def git_state(source: Path) -> dict[str, str]:
+def read_git_state(source: Path) -> dict[str, str]:
     """Return tags with the commit of `source`, and if files in the repository are not committed (untracked counts).
 
     Args:
@@ -56,7 +56,7 @@ def git_state(source: Path) -> dict[str, str]:
     return {"git.commit": commit, "git.dirty": str(changes != "").lower()}
 
 
-def versions(packages: tuple[str, ...]) -> dict[str, str]:
+def collect_versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Return version numbers by tag name, of Python and each installed package, without importing a package."""
     found = {"version.python": platform.python_version()}
     for package in packages:

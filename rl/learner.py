@@ -56,11 +56,8 @@ class Member:
             iteration: Iterations done; above 0 after a resume, where lanes that cannot restore their state restart from
                 other seeds.
         """
-        lanes = (
-            derive_child(derive_child(self.seed, _LATER_LANES), iteration)
-            if iteration
-            else derive_child(self.seed, _LANES)
-        )
+        first, later = derive_child(self.seed, _LANES), derive_child(self.seed, _LATER_LANES)
+        lanes = derive_child(later, iteration) if iteration else first
         return [derive_int(derive_child(lanes, lane)) for lane in range(self.config.num_envs)]
 
     def generator(self, purpose: int) -> np.random.Generator:

@@ -28,7 +28,8 @@ from unstuck.rl.budget import Budget
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig, TrackingConfig
-from unstuck.sweeps.search.space import Space, search_space
+from unstuck.sweeps.search.parse import build_space
+from unstuck.sweeps.search.space import Space
 
 RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 """Pauses between attempts. Each attempt may take long: MLflow waits 20 s for a locked database."""
@@ -216,7 +217,7 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
 
 def describe_sweep(config: SweepConfig) -> SweepHeader:
     """Return the facts on a sweep, which has a name and an id, that its tracker needs."""
-    study, (space, _) = config.sweep, search_space(config)
+    study, (space, _) = config.sweep, build_space(config)
     return SweepHeader(str(study.name), str(config.id), config.format, study.metric, study.mode, space.paths)
 
 

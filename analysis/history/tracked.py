@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.align import by_iteration
-from unstuck.analysis.history.names import UNSTUCK, dialect_of, rename
+from unstuck.analysis.history.align import tabulate_iterations
+from unstuck.analysis.history.names import UNSTUCK, recognise_dialect, translate_metric
 from unstuck.analysis.history.record import History
-from unstuck.analysis.history.settings import parse_literal, translate
+from unstuck.analysis.history.settings import parse_literal, translate_settings
 from unstuck.records.axis import BATCH
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.identity import Identity
@@ -113,15 +113,17 @@ class TrackedRuns:
         tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
         params = {name: parse_literal(value) for name, value in run.data.params.items()}
         ours = TRIAL_TAG in tags
-        dialect = UNSTUCK if ours else dialect_of(run.data.metrics)
+        dialect = UNSTUCK if ours else recognise_dialect(run.data.metrics)
         renamed = {
-            name: found for name in run.data.metrics if (found := rename(from_mlflow(name) if ours else name, dialect))
+            name: found
+            for name in run.data.metrics
+            if (found := translate_metric(from_mlflow(name) if ours else name, dialect))
         }
         batch = 1
         if ours and "budget.env_steps" in params:  # MLflow's steps are the environment's
             batch = math.prod(int(params[path]) for path in BATCH)
         curves = {our: self._points(run.info.run_id, theirs, times, batch) for theirs, (our, times) in renamed.items()}
-        table = by_iteration(_restore(curves, tags) if ours else curves, counted=True if ours else None)
+        table = tabulate_iterations(_restore(curves, tags) if ours else curves, counted=True if ours else None)
         if renamed and not len(table):
             raise AnalysisError(f"run {run.info.run_id} must have recorded metrics, and has none")
         name = f"{tags[SWEEP_TAG]}/{tags[TRIAL_TAG]}" if ours else run.info.run_name or run.info.run_id
@@ -129,7 +131,7 @@ class TrackedRuns:
             name=name,
             source=f"MLflow run {run.info.run_id}",
             table=table,
-            settings=params if ours else translate(params, dialect),
+            settings=params if ours else translate_settings(params, dialect),
             tags=tags | {RUN_ID: run.info.run_id},
             remarks=tuple(text for metric, text in dialect.remarks.items() if metric in table),
             dialect=dialect.name,

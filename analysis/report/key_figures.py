@@ -2,9 +2,9 @@
 
 import math
 
-from unstuck.analysis.report.sweep_verdict import choices
-from unstuck.analysis.statistics import Interval, difference
-from unstuck.analysis.sweep.trials import Sweep, counts
+from unstuck.analysis.report.sweep_verdict import count_choices
+from unstuck.analysis.statistics import Interval, compute_difference
+from unstuck.analysis.sweep.trials import Sweep, count_outcomes
 from unstuck.records.axis import BATCH
 from unstuck.records.mlflow.names import SWEEP, TRIALS
 from unstuck.records.outcome import Outcome
@@ -17,7 +17,7 @@ def key_figures(sweep: Sweep) -> dict[str, float]:
     widened by as many comparisons as there were. `env_steps` and `seconds` are sums over all trials; steps are counted
     for each seed.
     """
-    ended = {f"{TRIALS}{outcome}": float(count) for outcome, count in counts(sweep.trials).items()}
+    ended = {f"{TRIALS}{outcome}": float(count) for outcome, count in count_outcomes(sweep.trials).items()}
     figures = {**_compare(sweep), "env_steps": _count_env_steps(sweep), "seconds": _add_seconds(sweep)}
     return {f"{SWEEP}{name}": value for name, value in figures.items()} | ended
 
@@ -30,7 +30,7 @@ def _compare(sweep: Sweep) -> dict[str, float]:
     found = {name: trial.value for name, trial in sides.items() if trial and trial.value is not None}
     if not best or not control or best is control or not best.seeds or not control.seeds:
         return found
-    lead = difference(best.seeds, control.seeds, choices(sweep))
+    lead = compute_difference(best.seeds, control.seeds, count_choices(sweep))
     found["difference"] = lead.mean
     if isinstance(lead.interval, Interval):
         found |= {"difference_low": lead.interval.low, "difference_high": lead.interval.high}

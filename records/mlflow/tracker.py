@@ -47,7 +47,7 @@ from unstuck.records.names import (
 )
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url, redact_value
-from unstuck.records.score import value_and_spread
+from unstuck.records.score import compute_value_and_spread
 from unstuck.records.tracker import SweepHeader
 from unstuck.rl import metrics
 
@@ -142,7 +142,7 @@ class _OpenSweep:
         known[record.step] = record.metrics
         until = [known[step] for step in sorted(known) if step <= record.step]
         seeds = sum(metrics.seed_metric(metric, member) in record.metrics for member in range(len(record.metrics)))
-        value, spread = value_and_spread(until, metric, seeds)
+        value, spread = compute_value_and_spread(until, metric, seeds)
         self.scores[number] = {OBJECTIVE: value} if spread is None else {OBJECTIVE: value, OBJECTIVE_SPREAD: spread}
         return dict(self.scores[number])
 

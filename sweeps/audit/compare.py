@@ -89,7 +89,7 @@ class Finding:
         return f"{whose}: {self.kind}: {self.what}; {self.remedy}"
 
 
-def compare(snapshot: Snapshot) -> list[Finding]:
+def compare_records(snapshot: Snapshot) -> list[Finding]:
     """List the differences between ledger, MLflow runs and checkpoints, trial by trial; empty if the records agree.
 
     An open trial, which a resume continues, is compared as far as it went: MLflow may be behind the ledger, and may
@@ -242,7 +242,7 @@ def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Fi
 
 def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axis) -> Iterator[Finding]:
     """Compare each metric in MLflow with the checkpoint's history, as far as the history goes."""
-    if not is_whole(saved):
+    if not has_every_iteration(saved):
         return  # `_check_checkpoint` reports the history
     records = [record for record in saved.records if entry.is_open or record.step <= find_last_step(entry)]
     yield from _compare_settings_in_force(entry, run, records)
@@ -272,7 +272,7 @@ def _compare_settings_in_force(entry: Entry, run: TrackedRun, records: Sequence[
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
 
 
-def is_whole(saved: SavedTrial) -> bool:
+def has_every_iteration(saved: SavedTrial) -> bool:
     """True if a checkpoint's history has every iteration from 1 to the last, in order; also for an empty history."""
     return all(record.iteration == place for place, record in enumerate(saved.records, start=1))
 
@@ -294,7 +294,7 @@ def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> It
             _choose_remedy(entry),
         )
         return
-    if not is_whole(saved):
+    if not has_every_iteration(saved):
         yield Finding(
             number, Kind.CURVE, f"its checkpoint has a history of {_list_steps(steps, axis)}", _choose_remedy(entry)
         )

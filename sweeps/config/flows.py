@@ -9,7 +9,7 @@ from unstuck.records import extensions
 from unstuck.records.errors import SweepError
 from unstuck.records.names import DATA
 from unstuck.rl.config import TRIAGE
-from unstuck.rl.data import AS_THEY_FIT, BY_SIZE, SOURCES, FlowData, Reader, fingerprint, load_flows
+from unstuck.rl.data import AS_THEY_FIT, BY_SIZE, SOURCES, FlowData, Reader, compute_fingerprint, load_flows
 from unstuck.sweeps.config.settings import SweepConfig
 
 SHOWN_DIGITS = 12
@@ -25,14 +25,14 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
 
     Raises:
         DataError, ConfigError: The data cannot be used as asked.
-        SweepError: The flows are not those that `data.fingerprint` names, or a data source cannot be used.
+        SweepError: The flows are not those that `data.compute_fingerprint` names, or a data source cannot be used.
     """
     if config.env.id != TRIAGE:
         return None, None
     data = load_flows(config.data, AS_THEY_FIT if config.format == 1 else BY_SIZE, load_sources())
-    now, wanted = fingerprint(data), config.data.fingerprint
+    now, wanted = compute_fingerprint(data), config.data.fingerprint
     if wanted is not None and not now.startswith(wanted):
-        raise other_flows_error(config, f"those that data.fingerprint names, {shorten_fingerprint(wanted)}", now)
+        raise make_other_flows_error(config, f"those that data.fingerprint names, {shorten_fingerprint(wanted)}", now)
     return data, now
 
 
@@ -78,11 +78,13 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
     """
     before = recorded.get(DATA, now)
     if before != now:
-        raise other_flows_error(config, f"those that the sweep was started with, {shorten_fingerprint(before)}", now)
+        raise make_other_flows_error(
+            config, f"those that the sweep was started with, {shorten_fingerprint(before)}", now
+        )
 
 
-def name_flows(config: SweepConfig, now: str | None) -> SweepConfig:
-    """Return the configuration with `data.fingerprint` set, so that a later training refuses any other flows.
+def add_fingerprint(config: SweepConfig, now: str | None) -> SweepConfig:
+    """Return the configuration with `data.compute_fingerprint` set, so that a later training refuses any other flows.
 
     A sweep of format 1 splits flows by other rules than new sweeps do, so a fingerprint would match nothing.
     """
@@ -91,7 +93,7 @@ def name_flows(config: SweepConfig, now: str | None) -> SweepConfig:
     return replace(config, data=replace(config.data, fingerprint=now))
 
 
-def fingerprint_words(config: SweepConfig) -> list[str]:
+def make_fingerprint_words(config: SweepConfig) -> list[str]:
     """Return `["data.fingerprint=DIGITS"]` for a command that trains on the same flows; empty without a fingerprint."""
     # Digits alone, or with an e among them, would be read as a number.
     named = _DIGITS.match(config.data.fingerprint or "")
@@ -103,7 +105,7 @@ def shorten_fingerprint(fingerprint: object) -> str:
     return f"fingerprint {str(fingerprint)[:SHOWN_DIGITS]}" if fingerprint else "none"
 
 
-def other_flows_error(config: SweepConfig, wanted: str, now: str | None) -> SweepError:
+def make_other_flows_error(config: SweepConfig, wanted: str, now: str | None) -> SweepError:
     """Return a `SweepError` which says that the flows differ from the wanted ones, and how to go on."""
     where = config.data.path or f"data.source={config.data.source}"
     return SweepError(

@@ -99,9 +99,9 @@ def _write_all(
     """Write all reports; return the verdict and the report's path, or None if the user does not wait."""
     from unstuck.analysis.history import Stores
     from unstuck.analysis.report.key_figures import key_figures
-    from unstuck.analysis.report.sweep import elsewhere, sweep_document
+    from unstuck.analysis.report.sweep import explain_other_importances, sweep_document
     from unstuck.analysis.report.write import report_run, write_document
-    from unstuck.analysis.report.write_sweep import findings_of
+    from unstuck.analysis.report.write_sweep import gather_findings
 
     stores = Stores(Path(config.sweep.folder))
     attach = _Attaching(tracker)
@@ -111,13 +111,13 @@ def _write_all(
             return None
         diagnoses[number] = diagnosis
         attach(number, report_run(diagnosis, stores), _format_note(diagnosis))
-    found = findings_of(str(config.sweep.name), stores, config.reference.ledger_url, diagnoses)
+    found = gather_findings(str(config.sweep.name), stores, config.reference.ledger_url, diagnoses)
     document = sweep_document(found)
     markdown, page, *figures = write_document(document, stores.folder / str(config.sweep.name) / "report", "report")
     attach(None, [markdown, page, *figures], document.lead, key_figures(found.sweep))
     place = f"The whole report is in the sweep's folder: {'/'.join(page.parts[-2:])}."
     try:
-        ledger.write_note("\n\n".join(filter(None, [document.lead, elsewhere(found), place])))
+        ledger.write_note("\n\n".join(filter(None, [document.lead, explain_other_importances(found), place])))
     except LedgerError as error:
         attach.failures.append(f"warning: the study has no note: {error}")
     return [*attach.failures, document.lead, f"The report: {page}"]
@@ -171,8 +171,8 @@ def _make_tags(entry: Entry) -> Mapping[str, str]:
 def _format_note(diagnosis: "Diagnosis") -> str:
     """Format the note that MLflow shows on top of a trial's page, in Markdown."""
     from unstuck.analysis.diagnosis.finding import Kind
-    from unstuck.analysis.report.verdict import verdict
+    from unstuck.analysis.report.verdict import state_verdict
 
-    found = [ranked.finding for ranked in diagnosis.findings_of(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)]
+    found = [ranked.finding for ranked in diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)]
     lines = [f"- {finding.kind}: {finding.headline}" for finding in found]
-    return "\n".join([f"**{verdict(diagnosis)}**", "", *lines, "", "The whole report is among the artifacts."])
+    return "\n".join([f"**{state_verdict(diagnosis)}**", "", *lines, "", "The whole report is among the artifacts."])

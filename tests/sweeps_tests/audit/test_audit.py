@@ -22,15 +22,16 @@ from unstuck.rl import checkpoint, metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.__main__ import main
-from unstuck.sweeps.audit.audit import audit
+from unstuck.sweeps.audit.audit import audit_sweep
 from unstuck.sweeps.config.find import find_sweep, load_sweep
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 from unstuck.sweeps.mirror import describe_sweep, make_tracker
+from unstuck.sweeps.search.kinds import Log
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
-from unstuck.sweeps.search.space import Log, Space
+from unstuck.sweeps.search.space import Space
 
 # The first test waits for the tables to be made (4 s), which is no fault of its own.
 
@@ -84,7 +85,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ledger = create_ledger(f"sqlite:///{folder}/optuna.db", study, config.sampler, {ID: "whole"})
     tracker = make_tracker(config.tracking, folder)
     tracker.start_sweep(describe_sweep(config), to_yaml(config), {"git.commit": "0123abc"})
-    learner = make_learner(PPO, CARTPOLE, member_seeds(0, 1), evaluation_seed(0))
+    learner = make_learner(PPO, CARTPOLE, make_member_seeds(0, 1), make_evaluation_seed(0))
     for verdict in (Verdict(Outcome.COMPLETED, "reached iteration 4"), Verdict(Outcome.PRUNED, "asha rung 1"), None):
         write(config, ledger, tracker, learner, verdict)
     return folder
@@ -300,8 +301,8 @@ def test_a_crashed_trial_that_is_to_run_again_is_no_difference(folder: Path, sto
     tracker = make_tracker(config.tracking, folder)
     tracker.start_sweep(describe_sweep(config), to_yaml(config), {})
     ledger = reopen_ledger(config)
-    learner = make_learner(PPO, CARTPOLE, member_seeds(0, 1), evaluation_seed(0))
+    learner = make_learner(PPO, CARTPOLE, make_member_seeds(0, 1), make_evaluation_seed(0))
     number = write(config, ledger, tracker, learner, Verdict(Outcome.CRASHED, "OSError: no device"))
     assert ledger.reopen_crashed() == [number]
-    found = audit(find_sweep("whole", folder))
+    found = audit_sweep(find_sweep("whole", folder))
     assert found.is_clean, "\n".join(found.describe())

@@ -56,7 +56,7 @@ STATES = {
     Outcome.PRUNED: TrialState.PRUNED,
     Outcome.STUCK: TrialState.PRUNED,
     Outcome.DIVERGED: TrialState.PRUNED,
-    # The sampler would never learn from a trial of state FAIL.
+    # The sampler would never learn from a trial of state FAIL (optuna#332, optuna#1647).
     Outcome.INFEASIBLE: TrialState.PRUNED,
     Outcome.CRASHED: TrialState.FAIL,
 }

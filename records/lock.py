@@ -47,7 +47,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
 def lock_databases(folder: Path) -> Iterator[None]:
     """Hold a lock on the folder of all sweeps inside the block, so that no other process makes database tables there.
 
-    Optuna and MLflow fail if two processes make the tables of one database at once.
+    Optuna (optuna#1092) and MLflow (mlflow#24321) fail if two processes make the tables of one database at once.
 
     Raises:
         OSError: The folder is gone, or cannot be written.

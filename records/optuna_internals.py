@@ -20,7 +20,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from unstuck.records.errors import LedgerError
-from unstuck.records.redact import redact_error
+from unstuck.records.redact import explain_error
 
 PATIENCE_S = 40.0
 """Seconds for which a call is tried again. Then the sweep must end, since the ledger cannot record the truth."""
@@ -143,10 +143,8 @@ def suggest(trial: Trial, name: str, over: BaseDistribution) -> Any:
 
 
 def _reason(error: BaseException, url: str) -> str:
-    while error.__cause__ is not None:  # Optuna wraps SQLAlchemy wraps the driver, which says it best
-        error = error.__cause__
-    line = redact_error(str(error), url).partition("\n")[0]
+    kind, line = explain_error(error, url)
     return (
-        f"the ledger must be there and writable, and failed for {PATIENCE_S:g} s: {type(error).__name__}: {line}; "
+        f"the ledger must be there and writable, and failed for {PATIENCE_S:g} s: {kind}: {line}; "
         "what it lacks, a resume runs again"
     )

@@ -78,6 +78,26 @@ def redact_error(text: str, *values: str) -> str:
     return redact_url(text)
 
 
+def explain_error(error: BaseException, *values: str) -> tuple[str, str]:
+    """Return the type of an error's innermost cause, and the first line of the cause's message with secrets masked.
+
+    Libraries wrap each other's errors: Optuna, or MLflow, wraps SQLAlchemy wraps the driver, which says it best.
+
+    Args:
+        error: Error that a library raised.
+        values: URLs, or words that hold one, as in `redact_error`.
+
+    Example:
+        >>> error = OSError("wrapped")
+        >>> error.__cause__ = ValueError("no such host 'cret@db'")
+        >>> explain_error(error, "postgresql://me:se:cret@db/runs")
+        ('ValueError', "no such host '***@db'")
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__, redact_error(str(error), *values).strip().partition("\n")[0]
+
+
 def refuse_masked(option: str, url: str | None) -> None:
     """Raise `SweepError` if a URL from a sweep's folder has masked secrets, and name the option that gives the URL.
 

@@ -56,11 +56,6 @@ class Rollout:
         self._running_returns = np.zeros((num_members, config.num_envs))
         self._finals: list[list[tuple[int, int, npt.NDArray[np.float32]]]] = [[] for _ in range(num_members)]
 
-    @property
-    def running_returns(self) -> npt.NDArray[np.float64]:
-        """Undiscounted return so far of the current episode of each lane, float64 `[P, N]`."""
-        return self._running_returns
-
     def to_device(self, device: torch.device) -> Steps:
         """Return the recorded steps as tensors on a device; on the CPU the buffers, without copies."""
         return Steps(**{field.name: getattr(self, field.name).to(device) for field in fields(Steps)})
@@ -69,7 +64,8 @@ class Rollout:
         """Return the live tensors, by name, from which the next rollout continues.
 
         Returns:
-            `observations` `[P, N, F]` and `running_returns` `[P, N]`.
+            `observations` `[P, N, F]`, and `running_returns` `[P, N]`: the undiscounted return so far of the current
+            episode of each lane, float64.
         """
         return {
             "observations": self.raw_observations[:, -1],

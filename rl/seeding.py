@@ -3,7 +3,10 @@
 from numpy.random import SeedSequence
 
 BLOCKS = ("search", "rerank", "test", "evaluation", "test evaluation")
-"""Purposes of seeds. Blocks never meet, so nothing is judged on the seeds that it was chosen by."""
+"""Purposes of seeds. Blocks never meet, so nothing is judged on the seeds that it was chosen by.
+
+Nothing draws from `rerank` yet; without the name, the blocks behind it would have other seeds.
+"""
 
 
 def make_member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSequence]:

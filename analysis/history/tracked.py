@@ -22,7 +22,7 @@ from unstuck.records.mlflow.infinity import from_stored
 from unstuck.records.mlflow.names import ALWAYS_ZERO, SCORE, from_mlflow, read_tags
 from unstuck.records.mlflow.tracker import search
 from unstuck.records.names import ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
-from unstuck.records.redact import redact_error, redact_value
+from unstuck.records.redact import explain_error, redact_value
 from unstuck.rl import metrics
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
@@ -154,10 +154,7 @@ class TrackedRuns:
             reason = explain_missing_driver(error) or str(error)
             raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {reason}") from None
         except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
-            cause: BaseException = error
-            while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
-                cause = cause.__cause__
-            line = redact_error(str(cause), self.url).strip().partition("\n")[0]
+            _, line = explain_error(error, self.url)
             raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {line}") from None
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.errors import TrackingError
 from unstuck.records.loopback import spare_loopback
-from unstuck.records.redact import redact_error
+from unstuck.records.redact import explain_error
 from unstuck.records.urls import sqlite_file
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
@@ -31,7 +31,7 @@ def connect(url: str) -> "MlflowClient":
     """
     os.environ.update(NO_TELEMETRY)
     spare_loopback()
-    # MLflow's own 7 retries hold a sweep up for 4 minutes when a tracking server is gone.
+    # MLflow's own 7 retries hold a sweep up for 4 minutes when a tracking server is gone (mlflow#5744).
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     import sqlalchemy
     from mlflow import MlflowClient
@@ -50,7 +50,8 @@ def connect(url: str) -> "MlflowClient":
 def renew(url: str) -> None:
     """Drop MLflow's connections to the file that a sqlite URL names, and make the tables that the file lacks.
 
-    MLflow keeps connections for as long as the process lives, even to a file that was deleted or replaced.
+    MLflow keeps connections for as long as the process lives (mlflow#4663), even to a file that was deleted or
+    replaced (mlflow#4808).
     """
     if sqlite_file(url):
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -82,11 +83,8 @@ def translate_errors(action: str, url: str = "") -> Iterator[None]:
     except Exception as error:  # errors of MLflow, its database, the driver or the disk
         if missing := explain_missing_driver(error):
             raise TrackingError(f"cannot {action} in MLflow: {missing}") from None
-        cause: BaseException = error
-        while cause.__cause__ is not None:  # MLflow wraps SQLAlchemy wraps the driver, which says it best
-            cause = cause.__cause__
-        line = redact_error(str(cause), url).partition("\n")[0].rstrip(".")
+        kind, line = explain_error(error, url)
         raise TrackingError(
-            f"cannot {action} in MLflow: {type(cause).__name__}: {line}; "
+            f"cannot {action} in MLflow: {kind}: {line.rstrip('.')}; "
             "check tracking.mlflow_url and the disk, or run with tracking=none"
         ) from None

@@ -1,6 +1,7 @@
 """Make MLflow's own store in a sweep folder name the artifacts where the folder lies now, after a move or a copy.
 
-MLflow writes down absolute paths, for an experiment and for each run, and has no call to change a path. So this
+MLflow writes down absolute paths, for an experiment and for each run, and has no call to change a path (mlflow#3144,
+mlflow#2577). So this
 module, and no other, writes MLflow's tables by MLflow's own models.
 """
 

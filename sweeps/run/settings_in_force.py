@@ -1,9 +1,9 @@
 """Check that the learner trains with the settings that the sampler recorded (docs/design.md, D7).
 
-Ray (ray#62173) and Stable-Baselines3 both lose a changed learning rate when a checkpoint is restored, and nobody
-notices. Here a worker reads the settings back from optimiser and loss whenever a trial starts or continues
-(`effective/` metrics of the first iteration), and the driver compares the settings read back with the configuration
-that was asked for.
+Ray loses a changed learning rate when a checkpoint is restored (ray#62173), Stable-Baselines3 one that is set anew
+(stable-baselines3#735), and nobody notices. Here a worker reads the settings back from optimiser and loss whenever a
+trial starts or continues (`effective/` metrics of the first iteration), and the driver compares the settings read back
+with the configuration that was asked for.
 """
 
 import math

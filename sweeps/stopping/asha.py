@@ -1,8 +1,9 @@
 """Stop hopeless trials by asynchronous successive halving (ASHA), the stopping variant, with a tie-breaker.
 
 Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning (arXiv 1810.05934). Unlike in Ray's, a trial
-counts in the rung that it is judged by, a non-finite value is the worst instead of passing unseen (ray#8671), and ties
-are broken, because early on F1 is 0 for almost every trial. In words: `docs/early_stopping.md`.
+counts in the rung that it is judged by; a non-finite value is the worst, where Ray leaves NaN out of the cutoff
+(ray#6659) and lets the trial pass; and ties are broken, because early on F1 is 0 for almost every trial. In words:
+`docs/early_stopping.md`.
 """
 
 import math

@@ -267,7 +267,7 @@ def test_lanes_without_state_start_anew_from_seeds_of_their_iteration(tmp_path):
         starts.append(resumed.rollout.raw_observations[:, -1].clone())
         checkpoint.load(tmp_path / file, resumed)
         assert resumed.resumed_exactly is False
-        assert not resumed.rollout.running_returns.any()
+        assert not resumed.rollout.state()["running_returns"].any()
         starts.append(resumed.rollout.raw_observations[:, -1].clone())
         curves.append(_curve(resumed, 2))
     _assert_same(curves[0], curves[1])

@@ -147,13 +147,10 @@ def _report(options: argparse.Namespace) -> str:
 
 
 def _history(options: argparse.Namespace, run: str) -> Any:
-    from dataclasses import replace
-
     from unstuck.analysis.history import Stores, load
 
     added = dict(map(_setting, options.set))
-    history = load(run, Stores(options.folder, options.mlflow_url, options.names))
-    return replace(history, settings={**history.settings, **added})
+    return load(run, Stores(options.folder, options.mlflow_url, options.names, added))
 
 
 def _setting(word: str) -> tuple[str, Any]:

@@ -48,6 +48,16 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of strangers' runs: $UNSTUCK_CASES, or `shared/cases` beside the repository; skips without it."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "cases"
+    folder = Path(os.environ.get("UNSTUCK_CASES", beside))
+    if not (folder / "wild").is_dir():
+        pytest.skip(f"no cases in {folder}; set UNSTUCK_CASES")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def stuck_run() -> Path:
     """The folder of the run that this project began with, in `shared` beside the repository; skips without it."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "cases" / "stuck-run-220"

@@ -1,14 +1,18 @@
-"""Load any run as one table: an MLflow run, a sweep's trial, a CSV, TensorBoard's event files, a folder of files.
+"""Load any run as one table: an MLflow run, a sweep's trial, tables, event files, printed text, a folder of files.
 
 `load` detects the form. No other package of the analysis may read MLflow.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.files import read_files
+from unstuck.analysis.history.assemble import Reading
+from unstuck.analysis.history.files import STANDARD_INPUT, read_files, read_names, read_text
+from unstuck.analysis.history.mlruns import is_database, is_store, read_database, read_store
 from unstuck.analysis.history.record import ENV_STEPS, History
 from unstuck.records.identity import read_identity
 from unstuck.records.names import OUTCOME_TAG
@@ -29,11 +33,13 @@ class Stores:
         folder: Folder of the sweeps; holds `mlflow.db` unless a URL is given.
         mlflow_url: MLflow's database or server; None for the folder's own.
         names: A mapping file for CSVs and event files with unknown names.
+        settings: Settings that the run's files do not hold, by our paths.
     """
 
     folder: Path = Path("runs")
     mlflow_url: str | None = None
     names: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mlflow(self) -> str:
@@ -45,7 +51,7 @@ def load(run: str, stores: Stores | None = None) -> History:
     """Load a run's metrics and settings from a file or folder, a sweep's trial, or an MLflow run.
 
     Args:
-        run: A file or folder, a sweep's trial (`horizon/7`), or an MLflow run id.
+        run: A file or folder, `-` for standard input, a sweep's trial (`horizon/7`), or an MLflow run id.
         stores: Places to look.
 
     Raises:
@@ -56,27 +62,37 @@ def load(run: str, stores: Stores | None = None) -> History:
     if not history.table.notna().any(axis=None):
         ended = f" before it ended ({history.tags[OUTCOME_TAG]})" if OUTCOME_TAG in history.tags else ""
         raise AnalysisError(f"{run} must hold at least one number under a known name, and recorded none{ended}")
-    return history
+    return replace(history, settings={**history.settings, **stores.settings}) if stores.settings else history
 
 
 def is_file(run: str) -> bool:
-    """True if the text is the path of an existing file or folder, rather than the name of a run in MLflow."""
+    """True if the text names a file, a folder or standard input, rather than a run in MLflow."""
     try:
-        return run != "" and Path(run).expanduser().exists()
+        return run == STANDARD_INPUT or (run != "" and Path(run).expanduser().exists())
     except (OSError, RuntimeError, ValueError):  # a name too long, a user who is not known, a zero byte
         return False
 
 
+def _load_file(run: str, stores: Stores) -> History:
+    reading = read_names(stores.names, stores.settings)
+    path = Path(run).expanduser()
+    if run == STANDARD_INPUT:
+        return read_text(reading)
+    if is_store(path):
+        return read_store(path, reading)
+    return read_database(path, reading) if is_database(path) else read_files(path, reading)
+
+
 def _load(run: str, stores: Stores) -> History:
     if is_file(run):
-        return read_files(Path(run).expanduser(), stores.names)
+        return _load_file(run, stores)
     from unstuck.analysis.history.tracked import TrackedRuns
 
     trial = _TRIAL.fullmatch(run.removeprefix(f"{stores.folder}/"))
     if trial:
         return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]), read_identity(stores.folder / trial[1]))
     if _RUN_ID.fullmatch(run):
-        return TrackedRuns(stores.mlflow).run(run)
+        return TrackedRuns(stores.mlflow, Reading(settings=stores.settings)).run(run)
     if is_file(str(stores.folder / run / "config.yaml")):
         raise AnalysisError(f"{run} is a sweep, not a run; name one of its trials: {run}/0")
     sweeps = sorted(file.parent.name for file in stores.folder.glob("*/config.yaml"))

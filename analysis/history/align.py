@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from unstuck.analysis.history.raw import Numbers, Points
 from unstuck.analysis.history.record import ENV_STEPS
 from unstuck.rl import metrics
-
-Points = Mapping[str, Sequence[tuple[int, float]]]
-"""Logged values by the names of `rl.metrics`: (step, value) in the order of steps."""
 
 _PACE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.ENTROPY, metrics.LR, metrics.TRAIN_RETURN)
 """Metrics of which the first one logged tells when iterations ended."""
@@ -18,38 +15,88 @@ _LARGEST_STRIDE = 64
 """Largest distance of logged steps that count iterations; steps further apart are environment steps."""
 
 
-def tabulate_iterations(points: Points, counted: bool | None = None, ends: Sequence[int] = ()) -> pd.DataFrame:
+def tabulate_iterations(
+    points: Mapping[str, Points],
+    counted: bool | None = None,
+    ends: Numbers | None = None,
+    numbers: Numbers | None = None,
+) -> pd.DataFrame:
     """Build a table with one row for each iteration from values that were logged at any steps.
 
     Values logged several times within an iteration, such as the return of each episode, are averaged.
 
     Args:
-        points: Values at steps that count iterations, or environment steps.
+        points: Values at steps that count iterations, or environment steps, by our names.
         counted: True if steps count iterations; None to tell by their distances.
-        ends: Environment steps at which iterations ended; empty: steps at which a loss was logged.
+        ends: Environment steps at which iterations ended; None: steps at which a loss was logged.
+        numbers: Number of the iteration that ended at each of `ends`, ascending; None: counted from 1.
 
     Returns:
         The table; where steps counted the environment's, they are kept in the column `ENV_STEPS`.
     """
-    pace = next((name for name in (*_PACE, *sorted(points)) if points.get(name)), None)
+    logged = {name: each for name, each in points.items() if len(each)}
+    pace = next((name for name in (*_PACE, *sorted(logged)) if name in logged), None)
     if pace is None:
         return pd.DataFrame(index=pd.Index([], name="iteration", dtype=int))
-    last = np.unique(list(ends) or [step for step, _ in points[pace]])
+    last = logged[pace].at if ends is None or not len(ends) else ends
+    last, first_of_each = np.unique(last, return_index=True)
     if counted is None:
-        counted = len(last) == 1 or bool(np.diff(last).min() <= _LARGEST_STRIDE)
-    columns = {name: _column(logged, None if counted else last) for name, logged in points.items() if logged}
-    if not counted:
-        columns[ENV_STEPS] = pd.Series(last.astype(float), index=np.arange(1, len(last) + 1))
+        counted = count_iterations(last)
+    if counted:
+        columns = {name: _column(each.at, each.values) for name, each in logged.items()}
+    else:
+        known = (
+            np.arange(1.0, len(last) + 1) if numbers is None else np.asarray(numbers, dtype=np.float64)[first_of_each]
+        )
+        columns = {name: _column(_within(each.at, last, known), each.values) for name, each in logged.items()}
+        columns[ENV_STEPS] = pd.Series(last, index=known.astype(int))
     table = pd.DataFrame(columns).sort_index()
     table.index = pd.Index(table.index.astype(int), name="iteration")
     return table
 
 
-def _column(logged: Sequence[tuple[int, float]], ends: npt.NDArray[np.int64] | None) -> "pd.Series[float]":
-    steps = np.array([step for step, _ in logged])
-    values = np.array([value for _, value in logged], dtype=np.float64)
-    iterations = steps if ends is None else np.searchsorted(ends, steps) + 1
+def count_iterations(steps: Numbers) -> bool:
+    """True if steps lie so close together that they count iterations, and not environment steps."""
+    distances = np.diff(np.unique(steps))
+    return len(distances) == 0 or bool(distances.min() <= _LARGEST_STRIDE)
+
+
+def _within(steps: Numbers, ends: Numbers, numbers: Numbers) -> Numbers:
+    """Return the number of the iteration that was under way at each step; behind the last end, of the next one."""
+    stride = numbers[-1] - numbers[-2] if len(numbers) > 1 else 1.0
+    found: Numbers = np.append(numbers, numbers[-1] + stride)[np.searchsorted(ends, steps)]
+    return found
+
+
+def _column(iterations: Numbers, values: Numbers) -> "pd.Series[float]":
+    if len(iterations) < 2 or bool(np.all(np.diff(iterations) > 0)):
+        return pd.Series(values, index=iterations)
     return pd.Series(values).groupby(iterations).mean()
+
+
+def count_from_one(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return a table whose iterations are counted from 1, and how far they were moved.
+
+    A count that begins at 0 is moved by one (0, 1, 2 and 4, 9, 14 alike). One that begins far above its stride is that
+    of a run that was resumed without its first part, and begins anew.
+
+    Example:
+        >>> count_from_one(pd.DataFrame({"a": [1.0, 2.0]}, index=[858, 859]))[0].index.tolist()
+        [1, 2]
+    """
+    counts = table.index.to_numpy(dtype=np.int64)
+    if len(counts) == 0:
+        return table, 0
+    stride = int(np.median(np.diff(counts))) if len(counts) > 1 else 1
+    first = int(counts[0])
+    moved = 0
+    if first == 0 or (stride > 1 and first % stride == stride - 1):
+        moved = 1
+    elif len(counts) > 1 and first > 2 * stride:
+        moved = stride - first
+    if not moved:
+        return table, 0
+    return table.set_axis(pd.Index(counts + moved, name="iteration"), axis=0), moved
 
 
 def merge_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -4,90 +4,211 @@ An event file is a row of records, each framed by its length and two checksums, 
 `tensorflow.Event`. The few fields needed are read by number, so no library of TensorBoard's is needed (tensorboardX
 would load torch). Formats: tensorflow/core/lib/io/record_writer.h, util/event.proto, framework/{summary,tensor}.proto.
 Checksums are not verified; a last record that is cut off, as in a running run, is left out.
+
+Records of one tag differ in time, step and value alone, so those of one length are read together: the first of them
+tells where these stand, and all with the same other bytes are decoded at once.
 """
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.raw import Points
 
-_STEP, _SUMMARY = 2, 5  # of Event
+_TIME, _STEP, _SUMMARY = 1, 2, 5  # of Event
 _VALUE = 1  # of Summary
 _TAG, _SIMPLE, _TENSOR = 1, 2, 8  # of Summary.Value
 _CONTENT, _FLOATS, _DOUBLES, _STRINGS = 4, 5, 6, 8  # of TensorProto
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 
-Scalars = dict[str, list[tuple[int, float]]]
+_FRAME = 12  # bytes of length and checksum before a record
+_CHECKSUM = 4  # bytes behind it
+_EVENTS = "tfevents"
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+Scalars = dict[str, Points]
+
+
+def is_events(file: Path) -> bool:
+    """True if a file has the name of an event file."""
+    return _EVENTS in file.name
 
 
 def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
     """Read all scalars and texts, by tag, from a TensorBoard event file.
 
     Returns:
-        By tag: scalars as (step, value) in the order written; and the last text.
+        By tag: scalars at their steps, in the order written; and the last text.
 
     Raises:
         AnalysisError: The file is no event file.
     """
-    scalars: Scalars = {}
-    texts: dict[str, str] = {}
+    found = _Found()
+    data = file.read_bytes()
     try:
-        records = list(_records(file.read_bytes()))
-        for record in records:
-            event = dict(_fields(record))
-            step = int.from_bytes(event.get(_STEP, b""), "little", signed=True)
-            for number, value in _fields(event.get(_SUMMARY, b"")):
-                if number == _VALUE:
-                    _store_value(dict(_fields(value)), step, scalars, texts)
+        starts, lengths = _records(data)
+        found.read(data, starts, lengths)
     except (struct.error, IndexError, KeyError, ValueError):
-        records = []
-    if not records:
+        starts = np.empty(0, dtype=np.int64)
+    if not len(starts):
         raise AnalysisError(f"{file} must be an event file of TensorBoard's, and does not read as one")
-    return scalars, texts
+    return found.scalars(), found.texts
 
 
-def _store_value(value: dict[int, bytes], step: int, scalars: Scalars, texts: dict[str, str]) -> None:
-    """Store a summary value under the tag; leave out a value that is neither number nor text, as a histogram."""
-    tag = value[_TAG].decode()
-    tensor = dict(_fields(value.get(_TENSOR, b"")))
-    number = value.get(_SIMPLE) or tensor.get(_FLOATS) or tensor.get(_DOUBLES) or tensor.get(_CONTENT) or b""
-    if len(number) in (4, 8):
-        scalars.setdefault(tag, []).append((step, struct.unpack("<f" if len(number) == 4 else "<d", number)[0]))
-    elif _STRINGS in tensor:
-        texts[tag] = tensor[_STRINGS].decode(errors="replace")
+@dataclass(frozen=True)
+class _Layout:
+    """Places within a record of one scalar: of its step (a varint) and its value; a tag has all else in common."""
+
+    tag: str
+    step: tuple[int, int]
+    value: tuple[int, int]
+    fixed: npt.NDArray[np.bool_]
 
 
-def _records(data: bytes) -> Iterator[bytes]:
-    position = 0
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from("<Q", data, position)
-        start = position + 12  # behind the length and its checksum
-        if start + length > len(data):
-            return
-        yield data[start : start + length]
-        position = start + length + 4
+@dataclass
+class _Found:
+    """Scalars and texts found so far: pieces of a tag's points, each with the places of its records in the file."""
+
+    pieces: dict[str, list[tuple[Places, npt.NDArray[np.float64], npt.NDArray[np.float64]]]] = field(
+        default_factory=dict
+    )
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def read(self, data: bytes, starts: Places, lengths: Places) -> None:
+        """Read records, those of one length together."""
+        buffer = np.frombuffer(data, dtype=np.uint8)
+        order = np.argsort(lengths, kind="stable")
+        bounds = np.flatnonzero(np.diff(lengths[order])) + 1
+        for places in np.split(order, bounds):
+            if len(places):
+                self._read_alike(data, buffer, np.sort(starts[places]), int(lengths[places[0]]))
+
+    def _read_alike(self, data: bytes, buffer: Bytes, starts: Places, length: int) -> None:
+        """Read records of one length: those with the layout of the first at once, then those that are left."""
+        while len(starts):
+            first = data[starts[0] : starts[0] + length]
+            layout = _layout(first)
+            if layout is None:
+                self._store_event(first, int(starts[0]))
+                starts = starts[1:]
+                continue
+            rows = buffer[starts[:, None] + np.arange(length)]
+            alike = np.all((rows == rows[0]) | ~layout.fixed, axis=1)
+            continued = rows[:, layout.step[0] : layout.step[1]] & 0x80
+            alike &= np.all(continued == continued[0], axis=1)
+            self._store(layout, starts[alike], rows[alike])
+            starts = starts[~alike]
+
+    def _store(self, layout: _Layout, starts: Places, rows: Bytes) -> None:
+        digits = (rows[:, slice(*layout.step)] & 0x7F).astype(np.uint64)
+        shifts = np.arange(digits.shape[1], dtype=np.uint64) * np.uint64(7)
+        steps = np.bitwise_or.reduce(digits << shifts, axis=1).astype(np.int64)
+        raw = np.ascontiguousarray(rows[:, slice(*layout.value)])
+        values = raw.view("<f4" if raw.shape[1] == 4 else "<f8")[:, 0].astype(np.float64)
+        self.pieces.setdefault(layout.tag, []).append((starts, steps.astype(np.float64), values))
+
+    def _store_event(self, record: bytes, place: int) -> None:
+        """Store the values of a record of another layout: several values at once, a text, or none."""
+        event = dict(_fields(record))
+        step = int.from_bytes(event.get(_STEP, b""), "little", signed=True)
+        for number, summary in _fields(event.get(_SUMMARY, b"")):
+            if number == _VALUE:
+                self._store_value(dict(_fields(summary)), step, place)
+
+    def _store_value(self, value: dict[int, bytes], step: int, place: int) -> None:
+        """Store a summary value under the tag; leave out a value that is neither number nor text, as a histogram."""
+        tag = value[_TAG].decode()
+        tensor = dict(_fields(value.get(_TENSOR, b"")))
+        number = _number(value, tensor)
+        if len(number) in (4, 8):
+            decoded = struct.unpack("<f" if len(number) == 4 else "<d", number)
+            piece = np.array([place]), np.array([float(step)]), np.array(decoded, dtype=np.float64)
+            self.pieces.setdefault(tag, []).append(piece)
+        elif _STRINGS in tensor:
+            self.texts[tag] = tensor[_STRINGS].decode(errors="replace")
+
+    def scalars(self) -> Scalars:
+        """Return the scalars by tag, in the order in which they were written; tags by their first value."""
+        joined = {
+            tag: [np.concatenate(parts) for parts in zip(*pieces, strict=True)] for tag, pieces in self.pieces.items()
+        }
+        ordered: Scalars = {}
+        for tag, (places, steps, values) in sorted(joined.items(), key=lambda item: int(item[1][0].min())):
+            order = np.argsort(places, kind="stable")
+            ordered[tag] = Points(steps[order], values[order])
+        return ordered
+
+
+def _number(value: dict[int, bytes], tensor: dict[int, bytes]) -> bytes:
+    return value.get(_SIMPLE) or tensor.get(_FLOATS) or tensor.get(_DOUBLES) or tensor.get(_CONTENT) or b""
+
+
+def _layout(record: bytes) -> _Layout | None:
+    """Return the layout of a record with one scalar and a step; None for any other record."""
+    event = {number: (start, end) for number, _, start, end in _spans(record, 0, len(record))}
+    if _STEP not in event or _SUMMARY not in event:
+        return None
+    values = list(_spans(record, *event[_SUMMARY]))
+    if len(values) != 1 or values[0][0] != _VALUE:
+        return None
+    _, _, *summary = values[0]
+    spans = {number: (start, end) for number, _, start, end in _spans(record, *summary)}
+    place = spans.get(_SIMPLE)
+    if place is None and _TENSOR in spans:
+        inner = {number: (start, end) for number, _, start, end in _spans(record, *spans[_TENSOR])}
+        place = inner.get(_FLOATS) or inner.get(_DOUBLES) or inner.get(_CONTENT)
+    if place is None or place[1] - place[0] not in (4, 8):
+        return None
+    fixed = np.ones(len(record), dtype=bool)
+    for start, end in (event.get(_TIME, (0, 0)), event[_STEP], place):
+        fixed[start:end] = False
+    return _Layout(record[slice(*spans[_TAG])].decode(), event[_STEP], place, fixed)
+
+
+def _records(data: bytes) -> tuple[Places, Places]:
+    """Return where each whole record starts, and its length."""
+    starts: list[int] = []
+    lengths: list[int] = []
+    unpack, position, end = struct.Struct("<Q").unpack_from, 0, len(data)
+    while position + _FRAME <= end:
+        (length,) = unpack(data, position)
+        start = position + _FRAME
+        if start + length > end:
+            break
+        starts.append(start)
+        lengths.append(length)
+        position = start + length + _CHECKSUM
+    return np.array(starts, dtype=np.int64), np.array(lengths, dtype=np.int64)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the fields of a protocol buffer by number; varints as 8 bytes, the lowest first."""
-    position = 0
-    while position < len(message):
+    for number, kind, start, end in _spans(message, 0, len(message)):
+        yield number, message[start:end] if kind != _VARINT else _varint(message, start)[0].to_bytes(8, "little")
+
+
+def _spans(message: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, wire type, start and end of each field of a protocol buffer that lies between two places."""
+    while position < end:
         key, position = _varint(message, position)
         number, kind = key >> 3, key & 7
         if kind == _VARINT:
-            value, position = _varint(message, position)
-            yield number, value.to_bytes(8, "little")
-            continue
-        if kind == _BYTES:
+            _, after = _varint(message, position)
+        elif kind == _BYTES:
             length, position = _varint(message, position)
+            after = position + length
         elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
-            length = 8 if kind == _EIGHT_BYTES else 4
+            after = position + (8 if kind == _EIGHT_BYTES else 4)
         else:
             raise ValueError(f"field {number} has the unknown wire type {kind}")
-        yield number, message[position : position + length]
-        position += length
+        yield number, kind, position, after
+        position = after
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:

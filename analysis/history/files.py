@@ -1,217 +1,199 @@
-"""Read runs in files: a CSV, a TensorBoard event file, or a folder with both and settings files."""
+"""Read runs in files: a table, an event file, printed text, results in JSON, or a folder with such files."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.align import merge_tables, tabulate_iterations
-from unstuck.analysis.history.events import Scalars, read_events
-from unstuck.analysis.history.mapping import MAPPED, read_mapping
-from unstuck.analysis.history.names import Dialect, Renamed, recognise_dialect, translate_metric
-from unstuck.analysis.history.record import ENV_STEPS, History
-from unstuck.analysis.history.settings import (
-    is_sweep,
-    parse_table,
-    read_settings,
-    translate_comments,
-    translate_settings,
-)
+from unstuck.analysis.history.assemble import Found, Reading, history_of
+from unstuck.analysis.history.events import is_events, read_events
+from unstuck.analysis.history.forms.console import is_console, read_console
+from unstuck.analysis.history.forms.results import is_results, read_results
+from unstuck.analysis.history.forms.tables import delimiter_of, read_table
+from unstuck.analysis.history.forms.zoo import is_monitor, read_evaluations, read_monitors
+from unstuck.analysis.history.mapping import read_mapping
+from unstuck.analysis.history.raw import Raw
+from unstuck.analysis.history.record import History
+from unstuck.analysis.history.settings import is_sweep, parse_table, read_settings
+from unstuck.analysis.history.several import refuse_several
+from unstuck.analysis.history.timeline import join_steps
 
-_EVENTS = "events.out.tfevents."
-_ROW = "row"
-_LARGEST_STEP = 2.0**53  # beyond it, numbers of a CSV are no longer exact
-_LISTED = 8  # names that a message lists at most
 _SETTINGS = (".yaml", ".yml", ".json")
-_UNUSED = (
-    *("time/", "train/loss", "train/n_updates", "train/clip_range", "rollout/ep_len_mean", "eval/mean_ep_length"),
-    *("charts/SPS", "charts/episodic_length"),
-)
-"""Columns that no metric of ours corresponds to; not worth a remark."""
+_TABLES = (".csv", ".tsv")
+_RESULTS = (".jsonl", ".ndjson")
+_PRINTED = (".txt", ".log", ".out")
+_NAMED = {"progress.txt": "table", "result.json": "results", "evaluations.npz": "evaluations"}
+STANDARD_INPUT = "-"
 
 
-@dataclass
-class _Found:
-    """Contents of a run's files, before names are translated."""
-
-    columns: dict[Path, list[str]] = field(default_factory=dict)
-    frames: dict[Path, pd.DataFrame] = field(default_factory=dict)
-    scalars: dict[Path, Scalars] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    comments: dict[str, str] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-
-    def names(self) -> set[str]:
-        """Return the names of all columns."""
-        return {name for names in self.columns.values() for name in names}
-
-
-def read_files(path: Path, names: Path | None = None) -> History:
-    """Read a run's metrics and settings from a CSV, an event file, or a folder with such files.
+def read_files(path: Path, reading: Reading) -> History:
+    """Read a run's metrics and settings from a file, or a folder with such files.
 
     Args:
         path: An existing file or folder.
-        names: A mapping file for unknown names; see `analysis.history.mapping`.
+        reading: Choices of the user: a mapping file's names, settings.
 
     Raises:
-        AnalysisError: No file there is a run's record.
+        AnalysisError: No file there is a run's record, or several runs are there.
     """
-    files = [path] if path.is_file() else sorted(_files_of(path))
-    found = _Found()
+    found = Found()
+    files = [path] if path.is_file() else _files_of(path)
+    events = [file for file in files if is_events(file)]
+    monitors = [file for file in files if not is_events(file) and is_monitor(file)]
+    _read_events(path, events, found)
     for file in files:
-        _read(file, found, alone=len(files) == 1)
-    if not found.columns:
-        kinds = f"a .csv or an {_EVENTS}* file"
+        if file not in events and file not in monitors:
+            _read(file, found, alone=len(files) == 1)
+    if monitors:
+        found.raws.append(read_monitors(monitors))
+    if not found.raws:
+        kinds = "a table (.csv), event files, result.json, monitor files or printed text"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")
+    return history_of(path.name, _source(path, found), found, reading)
+
+
+def read_text(reading: Reading) -> History:
+    """Read a run from standard input: printed text, a table, or results in JSON.
+
+    Raises:
+        AnalysisError: The text holds no metrics.
+    """
+    text = sys.stdin.read()
+    if not text.strip():
+        raise AnalysisError("standard input must hold a run's metrics, and is empty")
+    found = Found([_read_any(None, text)])
+    return history_of("standard input", "standard input", found, reading)
+
+
+def read_names(names: Path | None, settings: Mapping[str, Any]) -> Reading:
+    """Return the choices of the user: the mapping file's names and settings, and settings given one by one."""
     mapped, added = read_mapping(names) if names else (None, {})
-    dialect = mapped or recognise_dialect(found.names())
-    table = _table(path, found, dialect)
-    settings = translate_settings(found.settings, dialect) | added
-    return History(
-        name=path.name,
-        source=", ".join(str(file.relative_to(path)) if path.is_dir() else str(file) for file in found.columns)
-        + (f" in {path}" if path.is_dir() else ""),
-        table=table,
-        settings=settings,
-        comments=translate_comments(found.comments, dialect),
-        remarks=(
-            *([f"read as {dialect.title}'s"] if dialect.remarks else []),
-            *(text for name, text in dialect.remarks.items() if name in table),
-            *found.remarks,
-        ),
-        dialect=dialect.name,
-    )
+    return Reading(mapped, {**added, **settings})
 
 
-def _files_of(folder: Path) -> Iterator[Path]:
-    """List a folder's files, and event files and settings one or two levels below, of one run only."""
-    yield from (file for file in folder.iterdir() if file.is_file())
-    below = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{_EVENTS}*"))
+def _source(path: Path, found: Found) -> str:
+    if path.is_file():
+        return str(path)
+    files = dict.fromkeys(str(raw.file.relative_to(path)) for raw in found.raws if raw.file)
+    return f"{', '.join(files)} in {path}"
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """List the files of a folder's run: its own, or those of the only run one or two levels below.
+
+    Raises:
+        AnalysisError: Several runs lie below.
+    """
+    here = sorted(file for file in folder.iterdir() if file.is_file())
+    below = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if _is_record(file))
     runs = sorted({file.parent for file in below})
-    if len(runs) > 1:
-        names = ", ".join(str(run.relative_to(folder)) for run in runs[:5]) + (", ..." if len(runs) > 5 else "")
-        raise AnalysisError(f"{folder} holds {len(runs)} runs, and one is read at a time; name one of {names}")
-    yield from below
-    for suffix in _SETTINGS:
-        yield from folder.glob(f"*/*{suffix}")
+    own = [file for file in here if _is_record(file)]
+    nested = [file for file in below if is_events(file)] if own else below
+    if not own and len(runs) > 1:
+        refuse_several(folder, runs)
+    if own and len({file.parent for file in nested}) > 1:
+        nested = []
+    settings = sorted(
+        file for suffix in _SETTINGS for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*{suffix}")
+    )
+    files = [*here, *nested, *(file for file in settings if file not in nested)]
+    if own or nested:
+        return [file for file in files if _is_record(file) or file.suffix in _SETTINGS]
+    return [file for file in files if file.suffix in (*_PRINTED, *_SETTINGS)]
 
 
-def _read(file: Path, found: _Found, alone: bool) -> None:
-    """Add the contents of one file; skip a file that is no run's record, unless the user named the file."""
-    if file.name.startswith(_EVENTS):
-        scalars, texts = read_events(file)
-        found.columns[file], found.scalars[file] = list(scalars), scalars
+def _is_record(file: Path) -> bool:
+    """True if a file's name is that of a run's record, rather than of settings or printed text."""
+    named = file.suffix in (*_TABLES, *_RESULTS) or file.name in _NAMED
+    return file.is_file() and (is_events(file) or named)
+
+
+def _read_events(path: Path, files: Sequence[Path], found: Found) -> None:
+    """Join the event files of one run, by the steps at which they begin."""
+    raws: list[Raw] = []
+    for file in files:
+        columns, texts = read_events(file)
         for text in texts.values():
             found.settings |= parse_table(text)
-    elif file.suffix in _SETTINGS:
-        try:
-            settings, comments = read_settings(file)
-        except (AnalysisError, OSError) as error:
-            found.remarks.append(f"settings not read: {error}")
-            return
-        if is_sweep(settings):
-            raise AnalysisError(
-                f"{file.parent} is a sweep, not a run; name one of its trials, such as {file.parent.name}/0"
-            )
-        found.settings |= settings
-        found.comments |= comments
-    elif file.suffix == ".csv" or alone:
-        frame = _read_csv(file)
-        found.columns[file], found.frames[file] = list(frame.columns), frame
+        if columns:
+            raws.append(Raw(file, columns, stepped=True, form="event file"))
+    raws.sort(key=_begins)
+    for before, after in pairwise(raws):
+        if _begin_alike(before, after):
+            refuse_several(path, [raw.file for raw in raws if raw.file])
+    if raws:
+        found.raws.append(
+            replace(join_steps(raws), form="event file" if len(raws) == 1 else f"{len(raws)} event files")
+        )
+    elif len(files) == 1 and path.is_file():
+        found.raws.append(Raw(files[0], {}, stepped=True, form="event file"))
 
 
-def _read_csv(file: Path) -> pd.DataFrame:
+def _begins(raw: Raw) -> float:
+    return min(float(each.at.min()) for each in raw.columns.values())
+
+
+def _begin_alike(before: Raw, after: Raw) -> bool:
+    """True if two event files log the same tags from the same step on, as different runs do, and no resumed one."""
+    tags = [name for name in before.columns if name in after.columns]
+    return any(after.columns[name].at.min() <= before.columns[name].at.min() for name in tags)
+
+
+def _read(file: Path, found: Found, alone: bool) -> None:
+    """Add the contents of one file; skip a file that is no run's record, unless the user named the file."""
+    if file.name == "evaluations.npz" or file.suffix == ".npz":
+        found.raws.append(read_evaluations(file))
+    elif file.suffix in _SETTINGS and not (_holds_results(file)):
+        _read_settings(file, found, alone)
+    elif alone or _is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):
+        raw = _read_any(file, _text(file))
+        if raw.columns or alone:
+            found.raws.append(raw)
+            found.settings |= raw.settings
+
+
+def _holds_results(file: Path) -> bool:
+    if file.suffix != ".json":
+        return False
+    with file.open(encoding="utf-8", errors="replace") as opened:
+        return is_results("".join([opened.readline(), opened.readline()]))
+
+
+def _read_settings(file: Path, found: Found, alone: bool) -> None:
     try:
-        frame = pd.read_csv(file, encoding="utf-8", header=None, dtype=str, nrows=1)
-        header = [str(name) for name in frame.iloc[0]]
-        frame = pd.read_csv(file, encoding="utf-8")
+        settings, comments = read_settings(file)
+    except (AnalysisError, OSError) as error:
+        if alone:
+            return
+        found.remarks.append(f"settings not read: {error}")
+        return
+    if is_sweep(settings):
+        raise AnalysisError(
+            f"{file.parent} is a sweep, not a run; name one of its trials, such as {file.parent.name}/0"
+        )
+    found.settings |= settings
+    found.comments |= comments
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise AnalysisError(f"{file} must be a CSV in UTF-8, and holds other bytes") from None
-    except (ValueError, OSError) as error:
-        raise AnalysisError(f"{file} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
-    if any("\0" in name for name in header):
-        raise AnalysisError(f"{file} must be a CSV in UTF-8, and holds zero bytes")
-    if all(_is_number(name) for name in header):
-        raise AnalysisError(f"the first row of {file} must name its columns, got {', '.join(header[:_LISTED])}")
-    twice = sorted({name for name in header if header.count(name) > 1 and name != "nan"})
-    if twice:
-        raise AnalysisError(f"columns of {file} must have names of their own, got {', '.join(twice[:_LISTED])} twice")
-    return frame
+    except OSError as error:
+        raise AnalysisError(f"{file} must be a file that can be read: {error.strerror}") from None
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _table(path: Path, found: _Found, dialect: Dialect) -> pd.DataFrame:
-    tables: list[pd.DataFrame] = []
-    used: set[str] = set()
-    for file, names in found.columns.items():
-        renamed = {
-            name: ours for name in names if (ours := translate_metric(name, dialect, "eval" in file.stem.lower()))
-        }
-        used |= renamed.keys()
-        if renamed and file in found.frames:
-            tables.append(_from_frame(file, found, dialect, renamed))
-        elif renamed:
-            tables.append(_from_scalars(found.scalars[file], dialect, renamed))
-    if not tables:
-        seen = ", ".join(sorted(found.names())[:_LISTED])
-        raise AnalysisError(
-            f"{path} must hold metrics under known names, got {seen}; say what they are in a mapping file: --names FILE"
-        )
-    counting = (*dialect.iteration, *dialect.env_steps)
-    missing = sorted({*(dialect.metrics if dialect.name == MAPPED else ())} - found.names())
-    if missing:
-        found.remarks.append(f"columns named by --names and not found: {', '.join(missing)}")
-    left = sorted(name for name in found.names() - used if name not in counting and not name.startswith(_UNUSED))
-    if left:
-        found.remarks.append(f"columns not known and left out: {', '.join(left)}")
-    return merge_tables(tables)
-
-
-def _from_scalars(scalars: Scalars, dialect: Dialect, renamed: Mapping[str, Renamed]) -> pd.DataFrame:
-    points = {ours: [(step, x * times) for step, x in scalars[name]] for name, (ours, times) in renamed.items()}
-    return tabulate_iterations(
-        points, dialect.steps_are_iterations, [step for step, _ in scalars.get(dialect.pace, ())]
-    )
-
-
-def _from_frame(file: Path, found: _Found, dialect: Dialect, renamed: Mapping[str, Renamed]) -> pd.DataFrame:
-    frame = found.frames[file].apply(pd.to_numeric, errors="coerce")
-    iteration = next((name for name in dialect.iteration if name in frame), None)
-    env_steps = next((name for name in dialect.env_steps if name in frame), None)
-    if iteration is None and env_steps is None:
-        found.remarks.append(f"{file.name} counts neither iterations nor steps: each row was taken for an iteration")
-        frame[_ROW] = range(1, len(frame) + 1)
-    counter = iteration or env_steps or _ROW
-    _check_counter(file, counter, frame[counter])
-    columns = {name: frame[[counter, name]].dropna() for name in (*renamed, dialect.pace) if name in frame}
-    scalars = {name: list(zip(rows[counter].astype(int), rows[name], strict=True)) for name, rows in columns.items()}
-    if iteration is None and env_steps is not None:
-        return _from_scalars(scalars, dialect, renamed)
-    points = {ours: [(step, x * times) for step, x in scalars[name]] for name, (ours, times) in renamed.items()}
-    if env_steps is not None:
-        points[ENV_STEPS] = list(zip(frame[counter].astype(int), frame[env_steps], strict=True))
-    return tabulate_iterations(points, counted=True)
-
-
-def _check_counter(file: Path, name: str, steps: "pd.Series[float]") -> None:
-    """Raise `AnalysisError` unless what is known of a counter are whole numbers that never go back."""
-    known = steps.dropna()
-    odd = known[(known < 0) | (known % 1 != 0) | (known > _LARGEST_STEP)]
-    if len(odd):
-        raise AnalysisError(f"{name} in {file} must hold whole numbers from 0 on, got {odd.iloc[0]:g}")
-    back = known[known.diff() < 0]
-    if len(back):
-        before = known[known.index < back.index[0]].iloc[-1]
-        raise AnalysisError(
-            f"{name} in {file} must not go back, got {back.iloc[0]:g} after {before:g} in row {back.index[0] + 2}; "
-            "sort its rows, or keep one run a file"
-        )
+def _read_any(file: Path | None, text: str) -> Raw:
+    """Read a text in whichever form it is: results in JSON, a table, or what a program printed."""
+    if is_results(text):
+        return read_results(file, text)
+    delimiter = delimiter_of(text)
+    if delimiter:
+        return read_table(file, text, delimiter)
+    if (file is None or file.suffix not in _TABLES) and is_console(text):
+        return read_console(file, text)
+    return read_table(file, text)

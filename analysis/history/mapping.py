@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.dialects.dialect import Dialect, Renamed
 from unstuck.analysis.history.known import check_setting
-from unstuck.analysis.history.names import Dialect, Renamed, is_ours, nearest_metric
+from unstuck.analysis.history.names import is_ours, nearest_metric
 from unstuck.analysis.history.settings import read_settings
 
 MAPPED = "mapping"
@@ -53,7 +54,7 @@ def read_mapping(file: Path) -> tuple[Dialect, dict[str, Any]]:
             raise AnalysisError(f"{file}: {part} must hold values by name, got {value!r}")
         if rest or part in _COUNTERS:
             parts[part][rest] = value
-    dialect = Dialect(MAPPED, f"named by {file.name}", _metrics(file, parts["metrics"]), {})
+    dialect = Dialect(MAPPED, f"named by {file.name}", _metrics(file, parts["metrics"]), alone=True)
     dialect = replace(dialect, iteration=_column(parts["iteration"]), env_steps=_column(parts["env_steps"]))
     for path, value in parts["settings"].items():
         check_setting(str(file), path, value)

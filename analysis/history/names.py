@@ -1,185 +1,36 @@
-"""Names of other programs for our metrics and settings: Stable-Baselines3, CleanRL and plain tables.
+"""Names of other programs for our metrics and settings: whose they are, and what each one means.
 
-A factor stands where the unit differs. A mapping file (`analysis.history.mapping`) adds names that are not here.
+The names, signs and factors of each program stand in `analysis.history.dialects`, one module for a family of programs.
+A mapping file (`analysis.history.mapping`) adds names that are not there.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
+from unstuck.analysis.history.dialects.cleanrl import CLEANRL, PUFFERLIB
+from unstuck.analysis.history.dialects.dialect import Dialect, Renamed
+from unstuck.analysis.history.dialects.frameworks import (
+    ML_AGENTS,
+    RLLIB,
+    SPINNING_UP,
+    TIANSHOU,
+    TORCH_AC,
+    TORCHRL,
+)
+from unstuck.analysis.history.dialects.plain import PLAIN, find_plainly, of_evaluations
+from unstuck.analysis.history.dialects.ppo2 import BASELINES, SB2
+from unstuck.analysis.history.dialects.robots import BRAX, RL_GAMES, RSL_RL, SKRL
+from unstuck.analysis.history.dialects.sb3 import SB3
+from unstuck.analysis.history.record import LOGGED_ELSEWHERE
 from unstuck.rl import metrics
 from unstuck.rl.wording import find_nearest
 
-Renamed = tuple[str, float]
-"""Our name, and what a value is multiplied by to be in our unit."""
+UNSTUCK = Dialect("unstuck", "Unstuck", {}, iteration=("iteration",), env_steps=("env_steps",), alone=True)
 
-
-@dataclass(frozen=True)
-class Dialect:
-    """Names of metrics and settings in one program, each with our name and a factor for the unit.
-
-    Attributes:
-        name: Short name, for programs.
-        title: Name for people.
-        metrics: Our metric by the program's metric.
-        settings: Our setting by the program's setting.
-        iteration: Columns that count iterations; the first one found counts.
-        env_steps: Columns that count environment steps.
-        pace: Metric logged once an iteration, at the last environment step; empty: a loss.
-        steps_are_iterations: True if logged steps count iterations; None to tell from the values.
-        remarks: Notes for the reader of a run in this dialect, by the metric concerned.
-    """
-
-    name: str
-    title: str
-    metrics: Mapping[str, Renamed]
-    settings: Mapping[str, Renamed]
-    iteration: tuple[str, ...] = ()
-    env_steps: tuple[str, ...] = ()
-    pace: str = ""
-    steps_are_iterations: bool | None = None
-    remarks: Mapping[str, str] = field(default_factory=dict)
-
-
-def _same(names: Mapping[str, str]) -> dict[str, Renamed]:
-    return {theirs: (ours, 1.0) for theirs, ours in names.items()}
-
-
-_PPO = ("gamma", "gae_lambda", "max_grad_norm", "target_kl", "clip_range_vf", "normalize_advantage", "num_iterations")
-_COMMON_SETTINGS = _same({name: f"ppo.{name}" for name in _PPO}) | _same(
-    {"learning_rate": "ppo.lr", "ent_coef": "ppo.entropy_coef", "env": "env.id", "env_id": "env.id", "seed": "seed"}
+_FOREIGN = (
+    *(ML_AGENTS, PUFFERLIB, CLEANRL, RL_GAMES, RSL_RL, SKRL, TORCHRL, TIANSHOU, BRAX, SPINNING_UP, RLLIB),
+    *(TORCH_AC, BASELINES, SB2, SB3),
 )
-
-UNSTUCK = Dialect("unstuck", "Unstuck", {}, {}, iteration=("iteration",), env_steps=("env_steps",))
-
-SB3 = Dialect(
-    "sb3",
-    "Stable-Baselines3",
-    _same(
-        {
-            "train/policy_gradient_loss": metrics.POLICY_LOSS,
-            "train/learning_rate": metrics.LR,
-            "rollout/ep_rew_mean": metrics.TRAIN_RETURN,
-            "eval/mean_reward": metrics.EVAL_RETURN,
-        }
-        | {name: name for name in (metrics.VALUE_LOSS, metrics.APPROX_KL, metrics.CLIP_FRACTION)}
-        | {metrics.EXPLAINED_VARIANCE: metrics.EXPLAINED_VARIANCE}
-    )
-    | {"train/entropy_loss": (metrics.ENTROPY, -1.0)},
-    _COMMON_SETTINGS
-    | _same(
-        {
-            "vf_coef": "ppo.value_coef",
-            "n_steps": "ppo.num_steps",
-            "n_envs": "ppo.num_envs",
-            "batch_size": "ppo.minibatch_size",
-            "n_epochs": "ppo.num_epochs",
-            "clip_range": "ppo.clip_range",
-            "n_timesteps": "total_timesteps",
-            "total_timesteps": "total_timesteps",
-        }
-    ),
-    env_steps=("time/total_timesteps",),
-    pace="time/fps",
-    steps_are_iterations=False,
-    remarks={
-        metrics.TRAIN_RETURN: "rollout/ep_rew_mean is a mean over the last 100 episodes: smoothed, so neighbouring "
-        "points are not independent",
-        metrics.VALUE_LOSS: "losses stand one iteration late: each update's are written with the next rollout",
-    },
-)
-
-CLEANRL = Dialect(
-    "cleanrl",
-    "CleanRL",
-    _same(
-        {
-            "losses/policy_loss": metrics.POLICY_LOSS,
-            "losses/entropy": metrics.ENTROPY,
-            "losses/approx_kl": metrics.APPROX_KL,
-            "losses/clipfrac": metrics.CLIP_FRACTION,
-            "losses/explained_variance": metrics.EXPLAINED_VARIANCE,
-            "charts/learning_rate": metrics.LR,
-            "charts/episodic_return": metrics.TRAIN_RETURN,
-        }
-    )
-    | {"losses/value_loss": (metrics.VALUE_LOSS, 2.0)},
-    _COMMON_SETTINGS
-    | _same(
-        {
-            "num_steps": "ppo.num_steps",
-            "num_envs": "ppo.num_envs",
-            "minibatch_size": "ppo.minibatch_size",
-            "update_epochs": "ppo.num_epochs",
-            "clip_coef": "ppo.clip_range",
-            "norm_adv": "ppo.normalize_advantage",
-            "total_timesteps": "total_timesteps",
-        }
-    )
-    | {"vf_coef": ("ppo.value_coef", 0.5)},
-    env_steps=("global_step",),
-    steps_are_iterations=False,
-    remarks={
-        metrics.VALUE_LOSS: "value losses are doubled and vf_coef is halved: CleanRL logs half the mean squared error",
-        metrics.APPROX_KL: "losses, KL and clip fraction are those of each update's last minibatch, not means",
-    },
-)
-
-_EVALUATED = ("f1", "precision", "recall", "tp", "tn", "fp", "fn")
-PLAIN = Dialect(
-    "plain",
-    "a plain table",
-    _same(
-        {
-            "value_loss": metrics.VALUE_LOSS,
-            "vf_loss": metrics.VALUE_LOSS,
-            "critic_loss": metrics.VALUE_LOSS,
-            "policy_loss": metrics.POLICY_LOSS,
-            "pg_loss": metrics.POLICY_LOSS,
-            "actor_loss": metrics.POLICY_LOSS,
-            "entropy": metrics.ENTROPY,
-            "approx_kl": metrics.APPROX_KL,
-            "kl": metrics.APPROX_KL,
-            "clip_fraction": metrics.CLIP_FRACTION,
-            "clipfrac": metrics.CLIP_FRACTION,
-            "explained_variance": metrics.EXPLAINED_VARIANCE,
-            "grad_norm": metrics.GRAD_NORM,
-            "lr": metrics.LR,
-            "learning_rate": metrics.LR,
-            "episode_reward": metrics.TRAIN_RETURN,
-            "episode_return": metrics.TRAIN_RETURN,
-            "mean_reward": metrics.TRAIN_RETURN,
-            "reward": metrics.TRAIN_RETURN,
-        }
-        | {name: f"eval/{name}" for name in _EVALUATED}
-    ),
-    _COMMON_SETTINGS
-    | _same(
-        {
-            "value_coef": "ppo.value_coef",
-            "vf_coef": "ppo.value_coef",
-            "lr": "ppo.lr",
-            "entropy_coef": "ppo.entropy_coef",
-            "advantage_normalization": "ppo.normalize_advantage",
-            "return_normalization": "ppo.normalize_returns",
-            "observation_normalization": "ppo.normalize_observations",
-            "iterations": "ppo.num_iterations",
-            "eval_every_iterations": "ppo.eval_every",
-            "eval_flows": "data.eval_flows",
-            "threat_share": "data.threat_share",
-            "actions": "env.actions",
-            "shared_trunk": "ppo.shared_trunk",
-            "num_steps": "ppo.num_steps",
-            "num_envs": "ppo.num_envs",
-            "minibatch_size": "ppo.minibatch_size",
-            "num_epochs": "ppo.num_epochs",
-            "clip_range": "ppo.clip_range",
-        }
-    ),
-    iteration=("iteration", "iter", "update", "epoch"),
-    env_steps=("env_steps", "global_step", "total_timesteps", "timesteps", "steps", "step"),
-)
-
-DIALECTS = {dialect.name: dialect for dialect in (UNSTUCK, SB3, CLEANRL, PLAIN)}
+DIALECTS = {dialect.name: dialect for dialect in (UNSTUCK, *_FOREIGN, PLAIN)}
 
 _ALIKE = {  # what has the same purpose, in another unit or form
     "ppo.lr": "alpha step_size",
@@ -222,6 +73,16 @@ _ALIKE = {  # what has the same purpose, in another unit or form
 
 _FAMILIES = (metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX, "effective/")
 _OURS = frozenset(value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str))
+_SHARED = frozenset(
+    (
+        *(metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.ENTROPY, metrics.APPROX_KL, metrics.CLIP_FRACTION),
+        *(metrics.EXPLAINED_VARIANCE, metrics.GRAD_NORM, metrics.LR, metrics.TRAIN_RETURN, metrics.EVAL_RETURN),
+    )
+)
+"""Names of ours that other people give as well, so that they tell nothing of the program."""
+
+_OWN_TABLE = 1_000
+"""Rank from which on a name is not the program's own."""
 
 
 def is_ours(name: str) -> bool:
@@ -251,11 +112,9 @@ def nearest_metric(name: str) -> str:
 def recognise_dialect(names: Iterable[str]) -> Dialect:
     """Return the dialect (program) that metrics come from, recognised by names that only one program has."""
     known = set(names)
-    if any(name.startswith("losses/") for name in known):
-        return CLEANRL
-    if known & {"rollout/ep_rew_mean", "train/policy_gradient_loss", "train/entropy_loss", "time/total_timesteps"}:
-        return SB3
-    return UNSTUCK if any(is_ours(name) for name in known) else PLAIN
+    if any(is_ours(name) and name not in _SHARED for name in known):
+        return UNSTUCK
+    return next((dialect for dialect in _FOREIGN if dialect.spoken_by(known)), PLAIN)
 
 
 def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | None:
@@ -266,11 +125,33 @@ def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Re
         dialect: The dialect.
         evaluated: True for a file of evaluations, where a return is that of an evaluation.
     """
-    theirs = name.strip().lower().replace(" ", "_") if dialect is PLAIN else name
-    found = dialect.metrics.get(theirs) or ((name, 1.0) if is_ours(name) else None)
-    if dialect is PLAIN and theirs.startswith("action_"):
-        found = metrics.action_metric(theirs.removeprefix("action_")), 1.0
+    found = _find(name, dialect)
     if not found or not evaluated:
-        return found
-    ours = found[0].replace(metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX)
-    return metrics.EVAL_RETURN if ours == metrics.TRAIN_RETURN else ours, found[1]
+        return found and found[0]
+    (ours, times), _ = found
+    return of_evaluations(ours.replace(metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX)), times
+
+
+def translate_metrics(names: Iterable[str], dialect: Dialect, evaluated: bool = False) -> dict[str, Renamed]:
+    """Return our names and factors by the names known, one name for each of our metrics: the nearest one."""
+    chosen: dict[str, tuple[tuple[int, int], str, float]] = {}
+    for place, name in enumerate(names):
+        found = _find(name, dialect)
+        renamed = translate_metric(name, dialect, evaluated)
+        if found and renamed:
+            nearness = (found[1], place)
+            if renamed[0] not in chosen or nearness < chosen[renamed[0]][0]:
+                chosen[renamed[0]] = nearness, name, renamed[1]
+    return {name: (ours, times) for ours, (_, name, times) in chosen.items()}
+
+
+def _find(name: str, dialect: Dialect) -> tuple[Renamed, int] | None:
+    """Return our name and factor, and a rank: the lower one of two names for the same metric counts."""
+    if is_ours(name) or name in LOGGED_ELSEWHERE:
+        theirs = dialect.find(name)
+        return (theirs or (name, 1.0)), 0
+    found = dialect.find(name)
+    if found and dialect is not PLAIN:
+        return found, dialect.rank(name)
+    plainly = None if dialect.alone else find_plainly(name)
+    return plainly and (plainly[0], _OWN_TABLE + plainly[1])

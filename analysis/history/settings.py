@@ -9,12 +9,18 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.names import PLAIN, Dialect
+from unstuck.analysis.history.dialects.dialect import Dialect
+from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.records.names import flatten
 
 _LINEAR = "lin_"
 _COMMENTED = re.compile(r"^\s*([\w.]+):[^#\n]*\s#\s*(.+?)\s*$", re.MULTILINE)
 _TEXT_ROW = re.compile(r"^\|([^|]+)\|(.*)\|$", re.MULTILINE)
+_TABBED = re.compile(r"^\s*([\w.]+):[ \t]+(\S.*?)\s*$", re.MULTILINE)
+_ANNEALED = frozenset(("anneal_lr", "use_linear_lr_decay", "lr_anneal"))
+"""Settings of other programs that say whether the learning rate falls linearly to 0."""
+_WRAPPED = ".value"  # W&B writes `gamma: {value: 0.99}`
+_OURS = ("ppo.", "env.", "data.", "sweep.")
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -49,8 +55,9 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def parse_table(table: str) -> dict[str, Any]:
-    """Read settings from a Markdown table of names and values, the form of CleanRL's logs."""
-    rows = {name.strip(): value.strip() for name, value in _TEXT_ROW.findall(table)}
+    """Read settings from a Markdown table (CleanRL's), or from lines of names and values (ML-Agents')."""
+    pairs = _TEXT_ROW.findall(table) or _TABBED.findall(table)
+    rows = {name.strip(): value.strip() for name, value in pairs}
     return {name: parse_literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
 
 
@@ -67,7 +74,10 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
     names = {**PLAIN.settings, **dialect.settings}
     ours: dict[str, Any] = {}
     for name, value in settings.items():
-        path, factor = names.get(name, (name, 1.0))
+        path, factor = names.get(_last_part(name, names), (name, 1.0))
+        if name in _ANNEALED and isinstance(value, bool):
+            ours["ppo.lr_schedule"] = "linear" if value else "constant"
+            continue
         if isinstance(value, str) and value.startswith(_LINEAR):  # RL-Zoo's way to write a schedule
             value = parse_literal(value.removeprefix(_LINEAR))
             if path == "ppo.lr":
@@ -75,6 +85,14 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
         scaled = isinstance(value, int | float) and not isinstance(value, bool) and factor != 1.0
         ours[path] = value * factor if scaled else value
     return ours
+
+
+def _last_part(name: str, names: Mapping[str, Any]) -> str:
+    """Return the part of a nested name that is a setting's: `gamma` of `algorithm.gamma` and of `gamma.value`."""
+    if name in names or name.startswith(_OURS):
+        return name
+    last = name.removesuffix(_WRAPPED).rpartition(".")[2]
+    return last if last in names else name
 
 
 def is_sweep(settings: Mapping[str, Any]) -> bool:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import numpy as np
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.align import tabulate_iterations
-from unstuck.analysis.history.names import UNSTUCK, recognise_dialect, translate_metric
+from unstuck.analysis.history.assemble import Found, Reading, history_of
+from unstuck.analysis.history.names import UNSTUCK, translate_metric
+from unstuck.analysis.history.raw import Points, Raw
 from unstuck.analysis.history.record import History
-from unstuck.analysis.history.settings import parse_literal, translate_settings
+from unstuck.analysis.history.settings import parse_literal
 from unstuck.records.axis import BATCH
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.identity import Identity
@@ -30,19 +33,18 @@ if TYPE_CHECKING:  # imported where first needed: it takes seconds
 
 _STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+", "http://", "https://")
 
-_Curve = list[tuple[int, float]]
-"""Steps and values, in the order of steps."""
-
 
 class TrackedRuns:
     """Reader of runs and of sweeps' trials in an MLflow store.
 
     Args:
         url: A database or a tracking server. A database that does not exist is refused, not made.
+        reading: Choices of the user on how other programs' runs are read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, reading: Reading | None = None) -> None:
         check_url(url)
+        self._reading = reading or Reading()
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what is wrong is said in one line
         self.url = url
@@ -112,36 +114,43 @@ class TrackedRuns:
     def _history(self, run: "Run") -> History:
         tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
         params = {name: parse_literal(value) for name, value in run.data.params.items()}
-        ours = TRIAL_TAG in tags
-        dialect = UNSTUCK if ours else recognise_dialect(run.data.metrics)
+        if TRIAL_TAG not in tags:
+            return self._foreign(run, params, tags)
         renamed = {
-            name: found
-            for name in run.data.metrics
-            if (found := translate_metric(from_mlflow(name) if ours else name, dialect))
+            name: found[0] for name in run.data.metrics if (found := translate_metric(from_mlflow(name), UNSTUCK))
         }
         batch = 1
-        if ours and "budget.env_steps" in params:  # MLflow's steps are the environment's
+        if "budget.env_steps" in params:  # MLflow's steps are the environment's
             batch = math.prod(int(params[path]) for path in BATCH)
-        curves = {our: self._points(run.info.run_id, theirs, times, batch) for theirs, (our, times) in renamed.items()}
-        table = tabulate_iterations(_restore(curves, tags) if ours else curves, counted=True if ours else None)
+        curves = {our: self._points(run.info.run_id, theirs, batch) for theirs, our in renamed.items()}
+        table = tabulate_iterations(_restore(curves, tags), counted=True)
         if renamed and not len(table):
             raise AnalysisError(f"run {run.info.run_id} must have recorded metrics, and has none")
-        name = f"{tags[SWEEP_TAG]}/{tags[TRIAL_TAG]}" if ours else run.info.run_name or run.info.run_id
         return History(
-            name=name,
+            name=f"{tags[SWEEP_TAG]}/{tags[TRIAL_TAG]}",
             source=f"MLflow run {run.info.run_id}",
             table=table,
-            settings=params if ours else translate_settings(params, dialect),
+            settings=params,
             tags=tags | {RUN_ID: run.info.run_id},
-            remarks=tuple(text for metric, text in dialect.remarks.items() if metric in table),
-            dialect=dialect.name,
         )
 
-    def _points(self, run_id: str, metric: str, times: float, batch: int) -> list[tuple[int, float]]:
+    def _foreign(self, run: "Run", params: dict[str, Any], tags: dict[str, str]) -> History:
+        """Load a run that another program logged in MLflow."""
+        columns = {name: self._points(run.info.run_id, name) for name in run.data.metrics}
+        raw = Raw(
+            None, {name: points for name, points in columns.items() if len(points)}, stepped=True, form="MLflow run"
+        )
+        if not raw.columns:
+            raise AnalysisError(f"run {run.info.run_id} must have recorded metrics, and has none")
+        name = run.info.run_name or run.info.run_id
+        source = f"MLflow run {run.info.run_id}"
+        return history_of(name, source, Found([raw], params), self._reading, tags | {RUN_ID: run.info.run_id})
+
+    def _points(self, run_id: str, metric: str, batch: int = 1) -> Points:
         """Read a metric's points, the last one where a step was logged twice; `batch` steps are an iteration."""
         logged = self._ask(self._client.get_metric_history, run_id, metric)
-        points = {point.step // batch: point.value for point in logged}
-        return [(step, from_stored(value) * times) for step, value in sorted(points.items())]
+        points = dict(sorted({point.step // batch: from_stored(point.value) for point in logged}.items()))
+        return Points(np.array(list(points), dtype=np.float64), np.array(list(points.values()), dtype=np.float64))
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call MLflow and return the answer; raise one `AnalysisError` for any failure."""
@@ -158,13 +167,14 @@ class TrackedRuns:
             raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {line}") from None
 
 
-def _restore(curves: Mapping[str, _Curve], tags: Mapping[str, str]) -> dict[str, _Curve]:
+def _restore(curves: Mapping[str, Points], tags: Mapping[str, str]) -> dict[str, Points]:
     """Return a trial's curves as the learner measured them: MLflow has some as tags, or lacks them."""
-    last = max((step for points in curves.values() for step, _ in points), default=0)
-    ends = {name: [(last, curves[name][-1][1])] for name in SCORE if name in curves}
-    ends |= {name: [(last, value)] for name, value in read_tags(tags).items()}
-    zeros = [(step, 0.0) for step, _ in curves.get(metrics.F1_RANDOM, ())]
-    return {**({ALWAYS_ZERO: zeros} if zeros else {}), **curves, **ends}
+    last = np.array([max((each.at.max() for each in curves.values() if len(each)), default=0.0)])
+    ends = {name: Points(last, curves[name].values[-1:]) for name in SCORE if name in curves}
+    ends |= {name: Points(last, np.array([float(value)])) for name, value in read_tags(tags).items()}
+    drawn = curves.get(metrics.F1_RANDOM)
+    zeros = {ALWAYS_ZERO: Points(drawn.at, np.zeros(len(drawn)))} if drawn is not None and len(drawn) else {}
+    return {**zeros, **curves, **ends}
 
 
 def check_url(url: str) -> None:

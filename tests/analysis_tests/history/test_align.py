@@ -2,11 +2,24 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
-from unstuck.analysis.history.align import merge_tables, tabulate_iterations
+from unstuck.analysis.history.align import count_from_one, merge_tables
+from unstuck.analysis.history.align import tabulate_iterations as aligned
+from unstuck.analysis.history.raw import Points
 from unstuck.analysis.history.record import ENV_STEPS
 from unstuck.rl import metrics
+
+Logged = dict[str, list[tuple[int, float]]]
+
+
+def tabulate_iterations(points: Logged, counted: bool | None = None, ends: tuple[int, ...] = ()) -> pd.DataFrame:
+    """The table of values written as (step, value)."""
+    columns = {name: np.array(logged, dtype=float).reshape(-1, 2) for name, logged in points.items()}
+    by_name = {name: Points(each[:, 0], each[:, 1]) for name, each in columns.items()}
+    return aligned(by_name, counted, np.array(ends, dtype=float) if ends else None)
+
 
 LOSS, RETURN, EVAL = metrics.VALUE_LOSS, metrics.TRAIN_RETURN, metrics.EVAL_RETURN
 
@@ -45,7 +58,7 @@ def test_who_knows_says_which_steps_count() -> None:
     assert tabulate_iterations(points, counted=True).index.tolist() == [1000, 2000]
     assert tabulate_iterations({LOSS: [(1, 1.0), (2, 2.0)]}, counted=False).index.tolist() == [1, 2]
     assert tabulate_iterations({LOSS: [(1, 1.0), (3, 2.0)]}, counted=False)[ENV_STEPS].tolist() == [1.0, 3.0]
-    ended = tabulate_iterations({LOSS: [(1000, 1.0)]}, counted=False, ends=[500, 1000])
+    ended = tabulate_iterations({LOSS: [(1000, 1.0)]}, counted=False, ends=(500, 1000))
     assert ended.index.tolist() == [1, 2]
     assert ended[LOSS].loc[2] == 1.0
 
@@ -86,3 +99,23 @@ def test_tables_are_joined_and_the_first_one_holds() -> None:
     assert merged["a"].tolist() == [1.0, 2.0, 5.0]
     assert merged["b"].tolist() == [7.0, 8.0, 9.0]
     assert merge_tables([one]).equals(one)
+
+
+@pytest.mark.parametrize(
+    ("counts", "from_one"),
+    [
+        ([1, 2, 3], [1, 2, 3]),
+        ([10, 20, 30], [10, 20, 30]),  # logged every 10 iterations
+        ([0, 1, 2], [1, 2, 3]),
+        ([0, 10, 20], [1, 11, 21]),
+        ([4, 9, 14], [5, 10, 15]),
+        ([858, 859, 860], [1, 2, 3]),  # resumed
+        ([860, 870, 880], [10, 20, 30]),
+        ([109], [109]),  # one iteration tells nothing of where the count began
+    ],
+)
+def test_iterations_are_counted_from_one(counts: list[int], from_one: list[int]) -> None:
+    table, moved = count_from_one(pd.DataFrame({LOSS: 1.0}, index=counts))
+    assert table.index.tolist() == from_one
+    assert moved == from_one[0] - counts[0]
+    assert table.index.name == "iteration" or not moved

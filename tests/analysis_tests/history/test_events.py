@@ -1,12 +1,21 @@
 """Event files, put together byte by byte as their formats say."""
 
 import struct
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 from tensorboardX import SummaryWriter
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.events import read_events
+from unstuck.analysis.history.events import read_events as read_points
+
+
+def read_events(file: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, str]]:
+    """Scalars as (step, value), and texts."""
+    scalars, texts = read_points(file)
+    return {
+        tag: [(int(at), value) for at, value in zip(*astuple(each), strict=True)] for tag, each in scalars.items()
+    }, texts
 
 
 def varint(value: int) -> bytes:

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.files import read_files
-from unstuck.analysis.history.record import ENV_STEPS
+from unstuck.analysis.history.files import read_files as read_with
+from unstuck.analysis.history.files import read_names
+from unstuck.analysis.history.record import ENV_STEPS, History
 from unstuck.rl import metrics
+
+
+def read_files(path: Path, names: Path | None = None) -> History:
+    return read_with(path, read_names(names, {}))
+
 
 LOSS, RETURN = metrics.VALUE_LOSS, metrics.TRAIN_RETURN
 
@@ -78,7 +84,7 @@ def test_what_is_no_log_is_refused_with_the_place(tmp_path: Path, text: str, mes
 
 
 def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnalysisError, match=r"must be or hold a .csv or an events.out.tfevents.\* file"):
+    with pytest.raises(AnalysisError, match=r"must be or hold a table \(.csv\), event files, .* and there is none"):
         read_files(folder(tmp_path, config_yaml="lr: 1\n"))
 
 

@@ -155,7 +155,9 @@ def test_what_is_no_event_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_of_several_runs_is_refused(cleanrl: Path) -> None:
     SummaryWriter(str(cleanrl / "second")).close()
-    with pytest.raises(AnalysisError, match=r"holds 2 runs, .* name one of CartPole-v1__ppo__1, second"):
+    with pytest.raises(
+        AnalysisError, match=r"holds 2 runs, (.|\n)* diagnose .*CartPole-v1__ppo__1\n.* diagnose .*second"
+    ):
         load(str(cleanrl))
 
 

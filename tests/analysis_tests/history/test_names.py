@@ -1,6 +1,7 @@
 """What others call what we measure: every name of every dialect, its unit, and names that are nobody's."""
 
 import pytest
+from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD
 from unstuck.analysis.history.names import (
     CLEANRL,
     DIALECTS,
@@ -13,6 +14,7 @@ from unstuck.analysis.history.names import (
     recognise_dialect,
     translate_metric,
 )
+from unstuck.analysis.history.record import LOGGED_ELSEWHERE
 from unstuck.rl import metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 
@@ -23,6 +25,7 @@ OURS = {value for name, value in vars(metrics).items() if name.isupper() and isi
     ("dialect", "theirs", "ours", "times"),
     [
         (SB3, "train/value_loss", metrics.VALUE_LOSS, 1.0),
+        (SB3, "Train/Value Loss", metrics.VALUE_LOSS, 1.0),
         (SB3, "train/entropy_loss", metrics.ENTROPY, -1.0),  # a loss is minus the entropy
         (SB3, "train/policy_gradient_loss", metrics.POLICY_LOSS, 1.0),
         (SB3, "rollout/ep_rew_mean", metrics.TRAIN_RETURN, 1.0),
@@ -50,7 +53,6 @@ def test_a_metrics_name_and_unit(dialect: Dialect, theirs: str, ours: str, times
     ("dialect", "theirs"),
     [
         (SB3, "time/fps"),
-        (SB3, "Train/Value_Loss"),
         (CLEANRL, "losses/old_approx_kl"),
         (PLAIN, "loudness"),
         (UNSTUCK, "kl"),
@@ -69,13 +71,14 @@ def test_in_a_file_of_evaluations_returns_and_actions_are_those_of_evaluations()
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 def test_a_dialect_names_only_what_there_is(dialect: Dialect) -> None:
-    assert {ours for ours, _ in dialect.metrics.values()} <= OURS
-    assert set(dialect.remarks) <= OURS
+    known = {*OURS, *LOGGED_ELSEWHERE, ENTROPY_LOSS, LOG_STD}
+    assert {ours for ours, _ in dialect.metrics.values()} <= known
+    assert set(dialect.remarks) <= known
     fields = {f"ppo.{name}" for name in PPOConfig.__dataclass_fields__} | {
         f"env.{name}" for name in EnvConfig.__dataclass_fields__
     }
-    known = fields | {"seed", "total_timesteps", "env.actions", "data.eval_flows", "data.threat_share"}
-    assert {ours for ours, _ in dialect.settings.values()} <= known
+    named = fields | {"seed", "total_timesteps", "env.actions", "data.eval_flows", "data.threat_share"}
+    assert {ours for ours, _ in dialect.settings.values()} <= named
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_a_settings_name_and_unit(dialect: Dialect, theirs: str, ours: str, time
 @pytest.mark.parametrize(
     ("names", "dialect"),
     [
-        (["losses/value_loss", "train/value_loss"], CLEANRL),
+        (["losses/value_loss", "charts/SPS"], CLEANRL),
         (["train/value_loss", "time/total_timesteps"], SB3),
         (["rollout/ep_rew_mean"], SB3),
         (["train/value_loss", "eval/f1"], UNSTUCK),

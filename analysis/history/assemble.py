@@ -1,0 +1,209 @@
+"""Put a history together from the numbers of a run's files: names, units, time, and words on how it was read."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.derive import derive
+from unstuck.analysis.history.dialects.dialect import Dialect, canonical
+from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD, PLAIN
+from unstuck.analysis.history.forms.tables import TAG_UNKNOWN
+from unstuck.analysis.history.names import UNSTUCK, is_ours, recognise_dialect
+from unstuck.analysis.history.raw import Raw
+from unstuck.analysis.history.record import ENV_STEPS, EVAL_LENGTH, TOTAL_LOSS, History
+from unstuck.analysis.history.settings import translate_comments, translate_settings
+from unstuck.analysis.history.timeline import Track, table_of, track_of
+from unstuck.rl import metrics
+
+_LISTED = 8  # names that a message lists at most
+_UNUSED = re.compile(
+    r"(^|/)(time|perf|performance|timers|sampler_perf|perf_stats|timer|system|speed|_runtime|_timestamp|wall_time|hist_stats)"
+    r"(/|$)|fps|sps|time|elapsed|(^|/)(n_updates|seed|done|date|pid|hostname|iterations_since_restore)$|_max$|_min$|^(max|min)_"
+)
+"""Columns of time and machine, of extremes and counts: not worth a remark."""
+
+_SOUNDS = {
+    metrics.TRAIN_RETURN: re.compile(r"reward|return|(^|_)rew(_|$)|score"),
+    metrics.VALUE_LOSS: re.compile(r"(value|critic|vf|baseline).*(loss|mse|error)|(loss|mse).*(value|critic|vf)"),
+    metrics.POLICY_LOSS: re.compile(r"(policy|actor|surrogate|pi_|pg_).*loss|loss.*(policy|actor|surrogate)"),
+    metrics.ENTROPY: re.compile(r"entropy"),
+    metrics.APPROX_KL: re.compile(r"(^|_|/)kl(_|/|$)|kullback"),
+    metrics.CLIP_FRACTION: re.compile(r"clip.*frac|frac.*clip"),
+    metrics.EXPLAINED_VARIANCE: re.compile(r"expl.*var"),
+}
+"""What a name looks like whose column may be one of our metrics."""
+
+_UNTAGGED = "(no tag in the file's name: the values were taken for the return)"
+_COEFFICIENT = re.compile(r"coef|_std|std_|stddev|target|_max|_min|max_|min_|count|step")
+
+
+@dataclass
+class Found:
+    """Contents of a run's files, before names are understood."""
+
+    raws: list[Raw] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    def names(self) -> set[str]:
+        """Return the names of all columns and tags."""
+        return {name for raw in self.raws for name in raw.columns}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Choices of the user on how to read: a mapping file's dialect, and settings that the files do not hold."""
+
+    mapped: Dialect | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def history_of(
+    name: str, source: str, found: Found, reading: Reading, tags: Mapping[str, str] | None = None
+) -> History:
+    """Put a run's history together.
+
+    Args:
+        name: Name of the run.
+        source: Place that the run was read from, in words.
+        found: Contents of the files.
+        reading: Choices of the user.
+        tags: MLflow's tags.
+
+    Raises:
+        AnalysisError: No column has a known name, or a counter is none.
+    """
+    dialect = reading.mapped or recognise_dialect(found.names())
+    tracks = [track for raw in found.raws if (track := track_of(raw, dialect))]
+    tracks = tracks or _untagged(found.raws)
+    if not tracks:
+        seen = ", ".join(sorted(found.names())[:_LISTED])
+        raise AnalysisError(
+            f"{source} must hold metrics under known names, got {seen}; say what they are in a mapping file: "
+            "--names FILE"
+        )
+    check_one_run(tracks, source)
+    table, moved = table_of(tracks, dialect)
+    settings = {**translate_settings(found.settings, dialect), **reading.settings}
+    table = derive(table, settings)
+    left = _left_out(found, tracks, dialect)
+    return History(
+        name=name,
+        source=source,
+        table=table,
+        settings=settings,
+        tags=tags or {},
+        comments=translate_comments(found.comments, dialect),
+        remarks=(*_remarks(dialect, tracks, table, moved), *found.remarks, *_lists(found, dialect, left)),
+        dialect=dialect.name,
+        unrecognised=_unrecognised(left, table),
+        read_as="" if dialect is UNSTUCK else _read_as(dialect, tracks, table),
+    )
+
+
+def check_one_run(tracks: Sequence[Track], source: str) -> None:
+    """Raise `AnalysisError` if two files of one form hold the same metrics from the same beginning: two runs."""
+    for place, one in enumerate(tracks):
+        for other in tracks[place + 1 :]:
+            same = one.raw.form == other.raw.form and set(one.points) == set(other.points)
+            if same and not one.raw.evaluated and one.counted == other.counted and _overlap(one, other):
+                raise AnalysisError(
+                    f"{source} must hold one run, and {one.raw.place} and {other.raw.place} hold the same metrics from "
+                    "the beginning on; name one of them"
+                )
+
+
+def _overlap(one: Track, other: Track) -> bool:
+    (first, last), (other_first, other_last) = one.span, other.span
+    return first <= other_last and other_first <= last
+
+
+def _untagged(raws: Sequence[Raw]) -> list[Track]:
+    """Return a TensorBoard download whose file does not name its tag as the return, the curve most downloaded."""
+    named = [
+        replace(raw, columns={metrics.TRAIN_RETURN: raw.columns[TAG_UNKNOWN]}, form=f"{raw.form} {_UNTAGGED}")
+        for raw in raws
+        if TAG_UNKNOWN in raw.columns
+    ]
+    return [track for raw in named[:1] if (track := track_of(raw, PLAIN))]
+
+
+def _left_out(found: Found, tracks: Sequence[Track], dialect: Dialect) -> list[str]:
+    """Return the columns that became no metric and count nothing."""
+    used = {name for track in tracks for name in track.renamed}
+    counting = {
+        canonical(name) for name in (*dialect.iteration, *dialect.env_steps, *PLAIN.iteration, *PLAIN.env_steps)
+    }
+    known = {ours for track in tracks for ours in track.points}
+    left = sorted(found.names() - used - {TAG_UNKNOWN})
+    return [
+        name
+        for name in left
+        if canonical(name) not in counting
+        and not _UNUSED.search(canonical(name))
+        and (dialect.find(name) or (name, 0))[0] not in known
+    ]
+
+
+def _remarks(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame, moved: int) -> list[str]:
+    remarks = [text for name, text in dialect.remarks.items() if name in table]
+    if any("each row was taken" in track.counter for track in tracks):
+        place = next(track.raw for track in tracks if "each row was taken" in track.counter)
+        remarks.append(
+            f"{place.file.name if place.file else 'the text'} counts neither iterations nor steps: each row was "
+            "taken for an iteration"
+        )
+    if moved < 0:
+        remarks.append(f"iterations are counted from 1; in the files they begin at {1 - moved}, as of a resumed run")
+    return remarks
+
+
+def _lists(found: Found, dialect: Dialect, left: Sequence[str]) -> list[str]:
+    missing = sorted({*(dialect.metrics if dialect.alone and dialect is not UNSTUCK else ())} - found.names())
+    lists = [f"columns named by --names and not found: {', '.join(missing)}"] if missing else []
+    return lists + ([f"columns not known and left out: {', '.join(left)}"] if left else [])
+
+
+def _unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the columns left out whose names sound like a metric that the table lacks."""
+    lacking = [sounds for ours, sounds in _SOUNDS.items() if not _known(ours, table)]
+    names = ((name, canonical(name)) for name in left)
+    return tuple(
+        name
+        for name, plain in names
+        if not _COEFFICIENT.search(plain) and any(sounds.search(plain) for sounds in lacking)
+    )
+
+
+def _known(ours: str, table: pd.DataFrame) -> bool:
+    alike = {metrics.TRAIN_RETURN: (metrics.EVAL_RETURN,), metrics.VALUE_LOSS: (TOTAL_LOSS,)}.get(ours, ())
+    return any(name in table and bool(table[name].notna().any()) for name in (ours, *alike))
+
+
+def _read_as(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> str:
+    """Say in one line how the run was read."""
+    forms = list(dict.fromkeys(track.raw.form for track in tracks))
+    counters = list(dict.fromkeys(track.counter for track in tracks))
+    names: dict[str, str] = {}
+    for track in tracks:
+        for theirs, (ours, times) in track.renamed.items():
+            factor = "" if times == 1 else "-" if times == -1 else f"{times:g} x "
+            names.setdefault(_words(ours), factor + theirs)
+    metrics_read = ", ".join(f"{ours} = {theirs}" for ours, theirs in names.items())
+    title = dialect.title if dialect.name == "plain" or dialect.alone else f"{dialect.title}'s"
+    rows = len(table)
+    last = int(table.index[-1]) if rows else 0
+    count = f"{rows:,} iterations" if rows == last else f"{rows:,} rows up to iteration {last:,}"
+    return f"read as {title}, {' and '.join(forms)}: {count} ({'; '.join(counters)}); {metrics_read}"
+
+
+def _words(ours: str) -> str:
+    if ours in (ENTROPY_LOSS, LOG_STD):
+        return {ENTROPY_LOSS: "entropy", LOG_STD: "policy std"}[ours]
+    group, _, rest = ours.partition("/")
+    plain = rest.replace("_", " ").replace("episode return", "return")
+    return f"evaluated {plain}" if group == "eval" and is_ours(ours) | (ours == EVAL_LENGTH) else plain or ENV_STEPS

@@ -1,0 +1,106 @@
+"""Describe the names, signs and factors of one program, and tell which program's names a run has."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+Renamed = tuple[str, float]
+"""Our name, and what a value is multiplied by to be in our unit."""
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_JOINTS = re.compile(r"[\s_.\-]+")
+
+
+@cache
+def canonical(name: str) -> str:
+    """Return a name in lower case, its words joined by `_` and its parts by `/`, however they were written.
+
+    Example:
+        >>> canonical("Loss / Value loss"), canonical("AverageEpRet"), canonical("Expl.Var")
+        ('loss/value_loss', 'average_ep_ret', 'expl_var')
+    """
+    parts = _CAMEL.sub("_", name).lower().split("/")
+    return "/".join(_JOINTS.sub("_", part.strip()).strip("_") for part in parts)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Names of metrics and settings in one program, each with our name and a factor for the unit.
+
+    Names of metrics and columns may be written in any case, and `*` stands for one part of a name.
+
+    Attributes:
+        name: Short name, for programs.
+        title: Name for people.
+        metrics: Our metric by the program's metric; of two that mean the same, the first one found counts.
+        settings: Our setting by the program's setting.
+        must: Names that tell the program: all of one of these groups are there.
+        iteration: Columns that count iterations; the first one found counts.
+        env_steps: Columns that count environment steps.
+        pace: Metrics logged once an iteration, at its last environment step; the first one found counts.
+        steps_are_iterations: True if logged steps count iterations; None to tell from the values.
+        remarks: Notes for the reader of a run in this dialect, by the metric concerned.
+        alone: True if no other names than the dialect's own and ours are understood.
+    """
+
+    name: str
+    title: str
+    metrics: Mapping[str, Renamed]
+    settings: Mapping[str, Renamed] = field(default_factory=dict)
+    must: tuple[tuple[str, ...], ...] = ()
+    iteration: tuple[str, ...] = ()
+    env_steps: tuple[str, ...] = ()
+    pace: tuple[str, ...] = ()
+    steps_are_iterations: bool | None = None
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = False
+
+    def find(self, name: str) -> Renamed | None:
+        """Return our name and factor of a metric; None for an unknown name."""
+        wanted = canonical(name)
+        exact = self._exact.get(wanted)
+        return exact or next((renamed for pattern, renamed in self._patterns if pattern.fullmatch(wanted)), None)
+
+    def rank(self, name: str) -> int:
+        """Return the place of a metric in the table; the lower one of two that mean the same counts."""
+        wanted = canonical(name)
+        places = (place for place, theirs in enumerate(self.metrics) if _pattern(theirs).fullmatch(wanted))
+        return next(places, len(self.metrics))
+
+    def spoken_by(self, names: Iterable[str]) -> bool:
+        """True if the names hold all of one group that only this program has."""
+        known = {canonical(name) for name in names}
+        return any(all(_among(wanted, known) for wanted in group) for group in self.must)
+
+    @cached_property
+    def _exact(self) -> dict[str, Renamed]:
+        return {canonical(theirs): renamed for theirs, renamed in self.metrics.items() if "*" not in theirs}
+
+    @cached_property
+    def _patterns(self) -> list[tuple[re.Pattern[str], Renamed]]:
+        return [(_pattern(theirs), renamed) for theirs, renamed in self.metrics.items() if "*" in theirs]
+
+
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(re.escape(canonical(name)).replace(r"\*", "[^/]+"))
+
+
+def _among(wanted: str, known: set[str]) -> bool:
+    if "*" not in wanted:
+        return canonical(wanted) in known
+    return any(_pattern(wanted).fullmatch(name) for name in known)
+
+
+def first_of(wanted: Iterable[str], names: Iterable[str]) -> str | None:
+    """Return the first column there is of those wanted, as it is written; None if there is none."""
+    written: dict[str, str] = {}
+    for name in names:
+        written.setdefault(canonical(name), name)
+    return next((written[canonical(name)] for name in wanted if canonical(name) in written), None)
+
+
+def same(names: Mapping[str, str]) -> dict[str, Renamed]:
+    """Return names with the factor 1, for metrics and settings in our own unit."""
+    return {theirs: (ours, 1.0) for theirs, ours in names.items()}

@@ -1,0 +1,198 @@
+"""Read what a program printed: tables in boxes, blocks of `key: value`, lines of pairs, tables in Markdown.
+
+A text is cut into rows: each box is one, each line of ML-Agents' summary, each line of a Markdown table. Of other
+prints a row ends where a name comes for the second time.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from unstuck.analysis.history.dialects.dialect import canonical
+from unstuck.analysis.history.dialects.plain import PLAIN, find_plainly
+from unstuck.analysis.history.raw import Raw, columns_of
+
+Row = dict[str, float]
+
+_NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_BOX = re.compile(r"\|\s(?P<indent>\s*)(?P<name>[^|]*?)\s*\|\s*(?P<value>[^|]*?)\s*\|\s*$")
+_RULE = re.compile(r"-{8,}\s*$")
+_MARKDOWN_RULE = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*(?::?-{2,}:?)?\s*\|?\s*$")
+_ML_AGENTS = re.compile(
+    rf"Step: (?P<step>\d+)\..*?Mean Reward: (?P<mean>{_NUMBER})\. Std of Reward: (?P<std>{_NUMBER})", re.IGNORECASE
+)
+_STARTER = re.compile(
+    rf"U (?P<update>\d+) \| F (?P<frames>\d+) .*?rR:\S+ +(?P<rreturn_mean>{_NUMBER}).*?\| F:\S+ +(?P<num_frames_mean>"
+    rf"{_NUMBER}).*?\| H (?P<entropy>{_NUMBER}).*?\| pL +(?P<policy_loss>{_NUMBER}) \| vL +(?P<value_loss>{_NUMBER})"
+)
+_ITERATION = re.compile(r"Learning iteration\s+(?P<done>\d+)\s*/\s*(?P<planned>\d+)", re.IGNORECASE)
+_PAIR = re.compile(
+    rf"(?P<name>[^\W\d_][^:=|;]*?)\s*[:=]\s*(?P<value>{_NUMBER})(?P<unit>\s?%|x|)(?![\w.:/]*[A-Za-z_(\[]|:?\d)"
+)
+_COUNTED = re.compile(
+    r"^(?P<name>episode|epoch|update|iteration|iter|step|timesteps?|batch)s?\s*[#:=]?\s*(?P<value>\d[\d,]*)"
+    r"(?:\s*(?:/|of)\s*(?P<planned>\d[\d,]*))?(?![\d.]*\s*[:=])",
+    re.IGNORECASE,
+)
+_BARE = re.compile(rf"^(?P<name>[A-Za-z][\w ./()-]*?)\s+(?P<value>{_NUMBER})\s*%?$")
+_PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*|\d{4}-\d\d-\d\d[T ][\d:.,]+\s*|(?:INFO|DEBUG|WARNING)\b[:\s-]*)+")
+_SEPARATORS = re.compile(r"\s*[|;,\t]\s*(?=\S)|\s+-+\s+|\s{2,}")
+_RESULT = re.compile(r"^\s*Result for .+:\s*$")
+_INDENTED = re.compile(r"^(?P<indent>\s*)(?P<name>[\w./-]+):\s*(?P<value>.*?)\s*$")
+_NAME_WORDS = 4  # words of a name; of a longer text before a number only the end can be one
+
+
+def is_console(text: str) -> bool:
+    """True if a text holds at least one pair of name and number in a form that programs print."""
+    return any(row for row in _rows(text))
+
+
+def read_console(file: Path | None, text: str) -> Raw:
+    """Read the numbers of a printed text, row by row."""
+    rows = [row for row in _rows(text) if row]
+    settings = {"max_iterations": planned} if (planned := _planned(text)) else {}
+    return Raw(file, columns_of(rows), form="console text", settings=settings)
+
+
+def _planned(text: str) -> int | None:
+    found = list(_ITERATION.finditer(text))
+    return int(found[-1]["planned"]) if found else None
+
+
+def _rows(text: str) -> Iterator[Row]:
+    lines = _ANSI.sub("", text).splitlines()
+    if any(_MARKDOWN_RULE.match(line) for line in lines):
+        return _markdown(lines)
+    if any(_ML_AGENTS.search(line) for line in lines):
+        return (
+            {"Step": n(m["step"]), "Mean Reward": n(m["mean"]), "Std of Reward": n(m["std"])}
+            for m in _each(_ML_AGENTS, lines)
+        )
+    if any(_STARTER.search(line) for line in lines):
+        return ({name: n(value) for name, value in found.groupdict().items()} for found in _each(_STARTER, lines))
+    if any(_RESULT.match(line) for line in lines):
+        return _results(lines)
+    if any(_BOX.search(line) and _is_box(line) for line in lines):
+        return _boxes(lines)
+    return _prints(lines)
+
+
+def _each(pattern: re.Pattern[str], lines: list[str]) -> Iterator[re.Match[str]]:
+    return (found for line in lines if (found := pattern.search(line)))
+
+
+def n(text: str) -> float:
+    """Return the number in a text such as `1,024`, `72.8x` or `25.0%`, the last as a share; NaN for another text."""
+    plain = text.strip().replace(",", "")
+    try:
+        return float(plain.rstrip("x%")) * (0.01 if plain.endswith("%") else 1.0)
+    except ValueError:
+        return float("nan")
+
+
+def _is_box(line: str) -> bool:
+    found = _BOX.search(line)
+    return found is not None and (found["value"] == "" or n(found["value"]) == n(found["value"]))
+
+
+def _boxes(lines: list[str]) -> Iterator[Row]:
+    """Read Stable-Baselines' tables: names indented below a group (`train/`) belong to the group; a rule ends a box."""
+    row: Row = {}
+    group = ""
+    for line in lines:
+        found = _BOX.search(line)
+        if found is None:
+            if _RULE.search(line) and row:
+                yield row
+                row, group = {}, ""
+            continue
+        name, value = found["name"].strip(), found["value"]
+        if name.endswith("/") and not value:
+            group = name
+            continue
+        key = group + name if found["indent"] else name
+        number = n(value)
+        if key in row:
+            yield row
+            row = {}
+        if number == number or value.lower() == "nan":
+            row[key] = number
+    yield row
+
+
+def _markdown(lines: list[str]) -> Iterator[Row]:
+    header: list[str] = []
+    for above, line in zip(["", *lines], lines, strict=False):
+        if _MARKDOWN_RULE.match(line):
+            header = _cells(above)
+        elif header and line.count("|") >= len(header) - 1 and line.strip():
+            yield {
+                name: number for name, cell in zip(header, _cells(line), strict=False) if (number := n(cell)) == number
+            }
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def _results(lines: list[str]) -> Iterator[Row]:
+    """Read what Ray Tune prints of each result: names nested by their indentation."""
+    row: Row = {}
+    above: list[tuple[int, str]] = []
+    for line in lines:
+        if _RESULT.match(line):
+            yield row
+            row, above = {}, []
+            continue
+        found = _INDENTED.match(line)
+        if not found:
+            continue
+        depth = len(found["indent"])
+        above = [(indent, name) for indent, name in above if indent < depth]
+        if found["value"] == "":
+            above.append((depth, found["name"]))
+        elif (number := n(found["value"])) == number:
+            row["/".join([*(name for _, name in above), found["name"]])] = number
+    yield row
+
+
+def _prints(lines: list[str]) -> Iterator[Row]:
+    row: Row = {}
+    for line in lines:
+        for name, value in _pairs(_PREFIX.sub("", line)):
+            if name in row:
+                yield row
+                row = {}
+            row[name] = value
+    yield row
+
+
+def _pairs(line: str) -> Iterator[tuple[str, float]]:
+    """Yield the pairs of name and number in one printed line; `Episode 20/300` is one, as are `KL: 0.1, loss = 2`."""
+    if found := _ITERATION.search(line):
+        yield "Learning iteration", n(found["done"])
+        return
+    for segment in _SEPARATORS.split(line.strip()):
+        counted = _COUNTED.match(segment)
+        if counted:
+            yield counted["name"].lower(), n(counted["value"])
+            segment = segment[counted.end() :]
+        pairs = list(_PAIR.finditer(segment))
+        for found in pairs:
+            name = _name(found["name"])
+            if name:
+                yield name, n(found["value"] + found["unit"].strip())
+        bare = None if pairs else _BARE.match(segment)
+        if bare and find_plainly(bare["name"]):
+            yield bare["name"], n(bare["value"])
+
+
+def _name(text: str) -> str:
+    """Return the name at the end of what stands before a number: all of it, or the longest end that is known."""
+    words = text.strip(" -*#>\t").split()
+    if len(words) <= _NAME_WORDS:
+        return " ".join(words)
+    ends = (" ".join(words[start:]) for start in range(len(words) - _NAME_WORDS, len(words)))
+    counters = {canonical(name) for name in (*PLAIN.iteration, *PLAIN.env_steps)}
+    return next((end for end in ends if find_plainly(end) or canonical(end) in counters), "")

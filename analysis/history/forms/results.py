@@ -1,0 +1,53 @@
+"""Read results in JSON, one on each line: RLlib's result.json, and logs of people's own."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.raw import Raw, columns_of
+
+_SETTINGS = "config"
+_JOINED = "/"
+
+
+def is_results(text: str) -> bool:
+    """True if the text's lines are objects of JSON; a single object over several lines is a file of settings."""
+    lines = text.lstrip().splitlines()[:2]
+    return bool(lines) and all(line.startswith("{") and line.rstrip().endswith("}") for line in lines if line.strip())
+
+
+def read_results(file: Path | None, text: str) -> Raw:
+    """Read one result a line; nested names are joined by `/`, and a last line that is cut off is left out.
+
+    Raises:
+        AnalysisError: A line is no JSON.
+    """
+    rows: list[dict[str, float]] = []
+    settings: dict[str, Any] = {}
+    lines = [line for line in text.splitlines() if line.strip()]
+    for number, line in enumerate(lines, start=1):
+        try:
+            tree = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise AnalysisError(f"line {number} of {file or 'standard input'} must be JSON: {error}") from None
+        if isinstance(tree, Mapping):
+            settings = dict(tree.get(_SETTINGS) or {}) if isinstance(tree.get(_SETTINGS), Mapping) else settings
+            rows.append(_numbers({name: value for name, value in tree.items() if name != _SETTINGS}))
+    return Raw(file, columns_of(rows), form="JSON lines", settings=settings)
+
+
+def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    flat: dict[str, float] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _numbers(value, f"{prefix}{name}{_JOINED}")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            flat[prefix + name] = float(value)
+        elif value in ("nan", "NaN"):
+            flat[prefix + name] = math.nan
+    return flat

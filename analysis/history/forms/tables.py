@@ -1,0 +1,116 @@
+"""Read tables: CSV, TSV and the like, downloads of TensorBoard's, histories and charts of W&B's."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.raw import Points, Raw, points_of
+
+_LISTED = 8  # names that a message lists at most
+_DELIMITERS = ",\t;"
+_SAMPLE = 20  # lines by which a text is told from a table
+_EXTREMES = ("__MIN", "__MAX")
+_CHART = re.compile(r"^.+? - (?=\S)")
+_DOWNLOADED = ("Wall time", "Step", "Value")
+_TAG = re.compile(r"(?:.*-)?tag-(.+)$")
+TAG_UNKNOWN = "Value"
+"""Column of a TensorBoard download whose file name does not tell the tag."""
+
+
+def delimiter_of(text: str) -> str | None:
+    """Return the delimiter of a table's text, or None for a text that is no table."""
+    lines = [line for line in text.splitlines()[:_SAMPLE] if line.strip() and not line.startswith("#")]
+    if len(lines) < 2:
+        return None
+    for delimiter in _DELIMITERS:
+        rows = list(csv.reader(lines, delimiter=delimiter))
+        width = len(rows[0])
+        if width > 1 and all(len(row) <= width for row in rows) and not any(map(_is_number, rows[0])):
+            cells = [cell for row in rows[1:] for cell in row if cell.strip()]
+            if sum(map(_is_number, cells)) >= len(cells) / 2:
+                return delimiter
+    return None
+
+
+def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
+    """Read a table with a header.
+
+    Raises:
+        AnalysisError: The text is no table, its first row names no columns, or two columns have one name.
+    """
+    place = file or "standard input"
+    if "\0" in text:
+        raise AnalysisError(f"{place} must be a CSV in UTF-8, and holds zero bytes")
+    try:
+        header = [str(name) for name in _parse(text, delimiter, header=None, dtype=str, nrows=1).iloc[0]]
+        frame = _parse(_whole(text, delimiter, len(header)), delimiter)
+    except ValueError as error:
+        raise AnalysisError(f"{place} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
+    if all(_is_number(name) for name in header):
+        raise AnalysisError(f"the first row of {place} must name its columns, got {', '.join(header[:_LISTED])}")
+    twice = sorted({name for name in header if header.count(name) > 1 and name != "nan"})
+    if twice:
+        raise AnalysisError(f"columns of {place} must have names of their own, got {', '.join(twice[:_LISTED])} twice")
+    if set(frame.columns) == set(_DOWNLOADED):
+        return _download(file, frame)
+    columns = {name: _numbers(frame[name]) for name in frame.columns}
+    charted, columns = _without_run(columns, place)
+    form = "W&B chart export" if charted else "W&B history" if "_step" in columns or "_runtime" in columns else "CSV"
+    evaluated = file is not None and "eval" in file.stem.lower()
+    return Raw(file, columns, evaluated=evaluated, form=form)
+
+
+def _parse(text: str, delimiter: str, **options: object) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def _whole(text: str, delimiter: str, width: int) -> str:
+    """Return the text without the field that a last line was cut in, as in a copy of a running run's file."""
+    if text.endswith("\n"):
+        return text
+    kept, _, last = text.rpartition("\n")
+    cells = next(csv.reader([last], delimiter=delimiter), [])
+    return kept + "\n" + last.rpartition(delimiter)[0] + "\n" if kept and len(cells) < width else text
+
+
+def _numbers(column: "pd.Series[float]") -> Points:
+    return points_of(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _download(file: Path | None, frame: pd.DataFrame) -> Raw:
+    """Read TensorBoard's download of one tag, whose name stands in the file's name alone: `run-NAME-tag-TAG.csv`."""
+    found = _TAG.match(file.stem) if file else None
+    tag = found[1] if found else TAG_UNKNOWN
+    steps, values = (pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64) for name in _DOWNLOADED[1:])
+    return Raw(file, {tag: points_of(values, steps)}, stepped=True, form="TensorBoard's CSV download")
+
+
+def _without_run(columns: dict[str, Points], place: Path | str) -> tuple[bool, dict[str, Points]]:
+    """Take the run's name off W&B's columns (`run - train/value_loss`), and leave out least and largest values.
+
+    Returns:
+        True if it was a chart export, and the columns.
+
+    Raises:
+        AnalysisError: The chart shows several runs.
+    """
+    runs = {found[0] for name in columns if (found := _CHART.match(name))}
+    if not runs:
+        return False, columns
+    if len(runs) > 1:
+        names = ", ".join(sorted(run.removesuffix(" - ") for run in runs)[:_LISTED])
+        raise AnalysisError(f"{place} must hold one run, and holds {len(runs)}: {names}; export the chart of one run")
+    kept = {name: points for name, points in columns.items() if not name.endswith(_EXTREMES)}
+    return True, {_CHART.sub("", name): points for name, points in kept.items()}

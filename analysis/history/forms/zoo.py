@@ -1,0 +1,81 @@
+"""Read the files of RL-Zoo and Stable-Baselines3's callbacks: monitor.csv and evaluations.npz.
+
+Sources: stable_baselines3/common/monitor.py (r, l and t are an episode's return, its length, and the seconds since
+t_start, which the first line holds) and common/callbacks.py (`EvalCallback`: a row of episodes for each evaluation).
+"""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.raw import Points, Raw, points_of
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH, EVAL_SUCCESS_RATE
+from unstuck.rl import metrics
+
+MONITOR = "#{"
+"""Beginning of a monitor file."""
+
+_EVALUATED = {"results": metrics.EVAL_RETURN, "ep_lengths": EVAL_LENGTH, "successes": EVAL_SUCCESS_RATE}
+
+
+def is_monitor(file: Path) -> bool:
+    """True if a file begins as monitor files do."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(MONITOR)) == MONITOR.encode()
+    except OSError:
+        return False
+
+
+def read_monitors(files: Sequence[Path]) -> Raw:
+    """Read the episodes of one run's environments, in the order in which they ended.
+
+    Environment steps are counted over all environments together.
+
+    Raises:
+        AnalysisError: A file is no monitor file.
+    """
+    tables = []
+    for file in files:
+        try:
+            first, _, rest = file.read_text(encoding="utf-8").partition("\n")
+            table = pd.read_csv(pd.io.common.StringIO(rest))  # type: ignore[attr-defined]
+            table["ended"] = table["t"] + float(json.loads(first.lstrip("#")).get("t_start", 0.0))
+        except (ValueError, KeyError, OSError) as error:
+            raise AnalysisError(f"{file} must be a monitor file of Stable-Baselines3's: {error}") from None
+        tables.append(table[["r", "l", "ended"]])
+    episodes = pd.concat(tables).sort_values("ended", kind="stable")
+    steps = episodes["l"].cumsum().to_numpy(dtype=np.float64)
+    returns, lengths = (episodes[name].to_numpy(dtype=np.float64) for name in ("r", "l"))
+    columns = {
+        metrics.TRAIN_RETURN: points_of(returns),
+        EPISODE_LENGTH: points_of(lengths),
+        ENV_STEPS: points_of(steps),
+    }
+    return Raw(files[0], columns, form="monitor file" if len(files) == 1 else f"{len(files)} monitor files")
+
+
+def read_evaluations(file: Path) -> Raw:
+    """Read the mean return of each evaluation, at the environment steps done by then.
+
+    Raises:
+        AnalysisError: The file does not hold evaluations.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            steps = stored["timesteps"].astype(np.float64)
+            columns = {
+                ours: points_of(np.array([np.mean(row) for row in stored[name]], dtype=np.float64), steps)
+                for name, ours in _EVALUATED.items()
+                if name in stored
+            }
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise AnalysisError(f"{file} must be an evaluations.npz of Stable-Baselines3's: {error}") from None
+    if metrics.EVAL_RETURN not in columns:
+        raise AnalysisError(f"{file} must be an evaluations.npz of Stable-Baselines3's, and holds no results")
+    columns[ENV_STEPS] = Points(steps, steps)
+    return Raw(file, columns, stepped=True, evaluated=True, form="evaluations.npz")

@@ -1,0 +1,108 @@
+"""Read MLflow's records where they lie: a folder `mlruns/` of files, and a database in a file.
+
+The file store holds a folder for each experiment and in it one for each run, with a file for each metric (lines of
+time, value and step), parameter and tag: mlflow/store/tracking/file_store.py.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.assemble import Found, Reading, history_of
+from unstuck.analysis.history.raw import Points, Raw
+from unstuck.analysis.history.record import History
+from unstuck.analysis.history.settings import parse_literal
+from unstuck.analysis.history.several import refuse_several
+
+_META = "meta.yaml"
+_STORE = "mlruns"
+_SQLITE = b"SQLite format 3\0"
+_NAME = "mlflow.runName"
+
+
+def is_store(path: Path) -> bool:
+    """True for MLflow's folder of files, one of its experiments or runs, or a folder that holds `mlruns/`."""
+    return path.is_dir() and any(True for _ in _runs(path))
+
+
+def read_store(path: Path, reading: Reading) -> History:
+    """Read the only run of MLflow's folder of files.
+
+    Raises:
+        AnalysisError: The folder holds several runs with metrics, which are listed, or none.
+    """
+    runs = sorted(run for run in _runs(path) if any(_files(run / "metrics")))
+    if len(runs) > 1:
+        refuse_several(path, runs)
+    if not runs:
+        raise AnalysisError(f"{path} must hold an MLflow run with metrics, and holds none")
+    run = runs[0]
+    columns = {name: _points(file) for name, file in _files(run / "metrics")}
+    settings = {name: parse_literal(file.read_text(encoding="utf-8")) for name, file in _files(run / "params")}
+    tags = {name: file.read_text(encoding="utf-8") for name, file in _files(run / "tags")}
+    raw = Raw(run, columns, stepped=True, form="MLflow run")
+    ours = {name: value for name, value in tags.items() if not name.startswith("mlflow.")} | {"run_id": run.name}
+    return history_of(tags.get(_NAME, run.name), f"MLflow run {run}", Found([raw], settings), reading, ours)
+
+
+def is_database(path: Path) -> bool:
+    """True if a file is a database of MLflow's."""
+    try:
+        with path.open("rb") as opened:
+            return opened.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False
+
+
+def read_database(path: Path, reading: Reading) -> History:
+    """Read the only run of an MLflow database in a file.
+
+    Raises:
+        AnalysisError: The database holds several runs with metrics, which are listed, or none.
+    """
+    from unstuck.analysis.history.tracked import TrackedRuns
+
+    url = f"sqlite:///{path.absolute()}"
+    tracked = TrackedRuns(url, reading)
+    runs = _run_ids(path)
+    if len(runs) > 1:
+        refuse_several(path, runs, "--mlflow-url", url)
+    if not runs:
+        raise AnalysisError(f"{path} must hold an MLflow run with metrics, and holds none")
+    return tracked.run(runs[0])
+
+
+def _run_ids(path: Path) -> list[str]:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        query = "SELECT DISTINCT runs.run_uuid FROM runs JOIN latest_metrics USING (run_uuid) ORDER BY start_time"
+        return [run for (run,) in database.execute(query)]
+    return []
+
+
+def _runs(path: Path) -> Iterator[Path]:
+    """Yield the folders of runs at or below a folder of the file store."""
+    for depth in ("", "*/", "*/*/", f"{_STORE}/*/*/"):
+        for meta in path.glob(f"{depth}{_META}"):
+            if (meta.parent / "metrics").is_dir():
+                yield meta.parent
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and file of each metric, parameter or tag; a `/` in the name is a folder."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            yield str(file.relative_to(folder)), file
+
+
+def _points(file: Path) -> Points:
+    try:
+        lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        points = {float(line[2]): float(line[1]) for line in lines}
+    except (ValueError, IndexError):
+        raise AnalysisError(f"{file} must be a metric of MLflow's, with lines of time, value and step") from None
+    steps = sorted(points)
+    return Points(np.array(steps, dtype=np.float64), np.array([points[step] for step in steps], dtype=np.float64))

@@ -1,0 +1,67 @@
+"""Numbers of one file as they stand there, before any name is understood."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Values of one column or tag.
+
+    Attributes:
+        at: Row of each value (from 0), or the step at which the value was logged; shape (n,).
+        values: The values, none of them NaN unless the program logged NaN; shape (n,).
+    """
+
+    at: Numbers
+    values: Numbers
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Numbers of one file by the names in it.
+
+    Attributes:
+        file: The file; None for text from standard input.
+        columns: Values by column or tag.
+        stepped: True if values stand at logged steps, as in event files; False if they stand in rows.
+        evaluated: True if the file holds evaluations, whose returns are the greedy policy's.
+        form: Form of the file, for people: `CSV`, `event file`, `console text` and others.
+        settings: Settings found in the file.
+    """
+
+    file: Path | None
+    columns: Mapping[str, Points]
+    stepped: bool = False
+    evaluated: bool = False
+    form: str = "CSV"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """Name of the file, for messages."""
+        return str(self.file) if self.file else "standard input"
+
+
+def points_of(values: Sequence[float] | Numbers, at: Numbers | None = None) -> Points:
+    """Return a column's values without those that are missing (NaN), each at the row or step given."""
+    numbers = np.asarray(values, dtype=np.float64)
+    places = np.arange(len(numbers), dtype=np.float64) if at is None else at
+    known = ~np.isnan(numbers)
+    return Points(places[known], numbers[known])
+
+
+def columns_of(rows: Sequence[Mapping[str, float]]) -> dict[str, Points]:
+    """Return columns from rows, each a mapping of names to numbers."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: points_of([row.get(name, np.nan) for row in rows]) for name in names}

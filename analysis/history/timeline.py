@@ -1,0 +1,265 @@
+"""Bring the numbers of a run's files to one time: iterations, and the environment steps done by the end of each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.align import count_from_one, count_iterations, merge_tables, tabulate_iterations
+from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, canonical, first_of
+from unstuck.analysis.history.dialects.plain import PLAIN
+from unstuck.analysis.history.names import UNSTUCK, translate_metrics
+from unstuck.analysis.history.raw import Numbers, Points, Raw
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
+from unstuck.rl import metrics
+
+_LARGEST_STEP = 2.0**53  # beyond it, numbers of a table are no longer exact
+_COVERED = 0.5  # share of the rows in which a counter must stand
+_UNSURE = frozenset(("step", "steps", "_step", "timestep"))
+"""Names of counters that may count iterations, or environment steps."""
+
+_LOSSES = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.ENTROPY)
+_MONITORED = (metrics.TRAIN_RETURN, EPISODE_LENGTH)
+_EVAL = "eval/"
+
+
+@dataclass(frozen=True)
+class Track:
+    """Metrics of one file, or of one run's event files, each value at an iteration or at an environment step.
+
+    Attributes:
+        raw: Numbers as they stood in the file.
+        points: Values by our metric.
+        renamed: Our name and factor by the name in the file.
+        counted: True if values stand at iterations; False at environment steps.
+        counter: Words for what was counted, and by which column.
+        ends: Environment steps at which iterations ended; empty if values stand at iterations.
+        numbers: Number of the iteration that ended at each of `ends`; empty where not recorded.
+    """
+
+    raw: Raw
+    points: Mapping[str, Points]
+    renamed: Mapping[str, Renamed]
+    counted: bool
+    counter: str
+    ends: Numbers
+    numbers: Numbers
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """First and last iteration or step with a value."""
+        steps = [each.at for each in self.points.values() if len(each)]
+        return min(float(at.min()) for at in steps), max(float(at.max()) for at in steps)
+
+    def holds(self, names: Iterable[str]) -> bool:
+        """True if one of the metrics has a value."""
+        return any(name in self.points and len(self.points[name]) for name in names)
+
+
+_NONE: Numbers = np.empty(0)
+
+
+def track_of(raw: Raw, dialect: Dialect) -> Track | None:
+    """Return a file's metrics at iterations or environment steps; None if it holds no known metric.
+
+    Raises:
+        AnalysisError: A counter holds other than whole numbers, or goes back without being passed again.
+    """
+    renamed = translate_metrics(raw.columns, dialect, raw.evaluated)
+    renamed = {name: each for name, each in renamed.items() if each[0] != ENV_STEPS}
+    if not renamed:
+        return None
+    if raw.stepped:
+        return _from_steps(raw, dialect, renamed)
+    return _from_rows(raw, dialect, renamed)
+
+
+def _scaled(columns: Mapping[str, Points], renamed: Mapping[str, Renamed]) -> dict[str, Points]:
+    return {ours: Points(columns[name].at, columns[name].values * times) for name, (ours, times) in renamed.items()}
+
+
+def _from_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:
+    points = _scaled(raw.columns, renamed)
+    pace = first_of(dialect.pace, raw.columns)
+    first = next((name for name in (*_LOSSES, metrics.LR, metrics.TRAIN_RETURN) if name in points), min(points))
+    ends = np.unique(raw.columns[pace].at if pace else points[first].at)
+    counted = False if raw.evaluated else dialect.steps_are_iterations
+    counted = count_iterations(ends) if counted is None else counted
+    words = "logged steps count iterations" if counted else "logged steps count the environment's"
+    return Track(raw, points, renamed, counted, words, _NONE if counted else ends, _NONE)
+
+
+def _from_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:
+    rows = 1 + int(max((each.at.max() for each in raw.columns.values() if len(each)), default=-1))
+    named = () if dialect.alone else PLAIN.iteration
+    iteration = _counter(raw, (*dialect.iteration, *named), rows, renamed)
+    named = () if dialect.alone else PLAIN.env_steps
+    env_steps = _counter(raw, (*dialect.env_steps, *named), rows, {})
+    if iteration is None and (own := first_of(dialect.iteration, raw.columns)) and env_steps and len(raw.columns[own]):
+        iteration = own  # few rows beside many of evaluations
+    metric_columns = {name: each for name, each in renamed.items() if name not in (iteration, env_steps)}
+    columns, steps = _unwound(raw, iteration, env_steps, rows)
+    points = _scaled({name: columns[name] for name in metric_columns}, metric_columns)
+    track = Track(raw, points, metric_columns, True, "", _NONE, _NONE)
+    if iteration is None and env_steps is None:
+        return replace(_at(track, np.arange(1.0, rows + 1)), counter="each row was taken for an iteration")
+    if env_steps is None:
+        counts = _filled(steps[iteration or ""], rows)
+        return replace(_at(track, counts), counter=f"{iteration} counts iterations")
+    if iteration is not None and len(steps[iteration]) == rows > len(steps[env_steps]):  # stands where steps lack
+        track = replace(track, points={**points, ENV_STEPS: steps[env_steps]})
+        return replace(_at(track, steps[iteration].values), counter=f"{iteration} counts iterations")
+    environment = _filled(steps[env_steps], rows)
+    if iteration is not None:
+        known = steps[iteration]
+        marks = environment[known.at.astype(int)]
+        words = f"{iteration} counts iterations, {env_steps} environment steps"
+        return replace(_at(track, environment), counted=False, counter=words, ends=marks, numbers=known.values)
+    ends = environment[_ending_rows(columns, dialect, points, rows).astype(int)]
+    unsure = canonical(env_steps) in _UNSURE and (dialect.steps_are_iterations is None or raw.form.startswith("W&B"))
+    counted = unsure and count_iterations(ends)
+    words = f"{env_steps} counts iterations" if counted else f"{env_steps} counts environment steps"
+    return replace(_at(track, environment), counted=counted, counter=words, ends=_NONE if counted else ends)
+
+
+def _counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[str, Renamed]) -> str | None:
+    """Return the first counter that stands in most rows; None without any."""
+    names = [name for name in raw.columns if name not in renamed and len(raw.columns[name]) >= _COVERED * rows]
+    return first_of(wanted, names)
+
+
+def _at(track: Track, counts: Numbers) -> Track:
+    """Return a track whose values stand at what each row counts instead of at the row."""
+    points = {ours: Points(counts[each.at.astype(int)], each.values) for ours, each in track.points.items()}
+    return replace(track, points=points)
+
+
+def _filled(known: Points, rows: int) -> Numbers:
+    """Return a counter for every row; a row without one belongs to the next that has one, the last rows to the last."""
+    counts = np.full(rows, np.nan)
+    counts[known.at.astype(int)] = known.values
+    return pd.Series(counts).bfill().ffill().to_numpy(dtype=np.float64)
+
+
+def _ending_rows(columns: Mapping[str, Points], dialect: Dialect, points: Mapping[str, Points], rows: int) -> Numbers:
+    """Return the rows at which an iteration ended: those of the program's pace, else all with a metric of training."""
+    pace = first_of(dialect.pace, columns)
+    if pace and len(columns[pace]):
+        return columns[pace].at
+    train = [each.at for ours, each in points.items() if not ours.startswith(_EVAL)]
+    found: Numbers = np.unique(np.concatenate(train or [each.at for each in points.values()]))
+    return found if len(found) else np.arange(float(rows))
+
+
+def _unwound(
+    raw: Raw, iteration: str | None, env_steps: str | None, rows: int
+) -> tuple[Mapping[str, Points], dict[str, Points]]:
+    """Return columns and counters of a table in which a resumed run's later rows replace those they repeat.
+
+    Raises:
+        AnalysisError: A counter holds other than whole numbers from 0 on, or goes back without being passed again.
+    """
+    counters = {name: raw.columns[name] for name in (iteration, env_steps) if name is not None}
+    for name, each in counters.items():
+        _check_whole(raw, name, each)
+    main = env_steps or iteration
+    kept = np.ones(rows, dtype=bool)
+    if main is not None:
+        _drop_repeated(raw, main, counters[main], kept)
+    columns = {name: _where(each, kept) for name, each in raw.columns.items()} if not kept.all() else raw.columns
+    counters = {name: columns[name] for name in counters}
+    if iteration is not None and iteration != main:
+        each = counters[iteration]
+        counters[iteration] = Points(each.at, _going_on(each.values))
+    return columns, counters
+
+
+def _where(each: Points, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Points:
+    chosen = kept[each.at.astype(int)]
+    return Points(each.at[chosen], each.values[chosen])
+
+
+def _check_whole(raw: Raw, name: str, each: Points) -> None:
+    odd = each.values[(each.values < 0) | (each.values > _LARGEST_STEP) | (np.floor(each.values) != each.values)]
+    if len(odd):
+        raise AnalysisError(f"{name} in {raw.place} must hold whole numbers from 0 on, got {odd[0]:g}")
+
+
+def _drop_repeated(raw: Raw, name: str, each: Points, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
+    """Strike out rows that a resumed run did once more; refuse a counter that goes back and stays behind."""
+    counts = each.values
+    for place in np.flatnonzero(np.diff(counts) < 0) + 1:
+        if counts[place] <= counts[0] or counts[place:].max() <= counts[place - 1]:
+            raise AnalysisError(
+                f"{name} in {raw.place} must not go back, got {counts[place]:g} after {counts[place - 1]:g} in row "
+                f"{int(each.at[place]) + 2}; sort its rows, or keep one run a file"
+            )
+        repeated = each.at[:place][counts[:place] >= counts[place]]
+        if len(repeated):
+            kept[int(repeated.min()) : int(each.at[place])] = False
+
+
+def _going_on(counts: Numbers) -> Numbers:
+    """Return counts that go on where they began anew."""
+    before = np.where(np.diff(counts, prepend=counts[:1]) < 0, np.append(0.0, counts[:-1]), 0.0)
+    total: Numbers = counts + np.cumsum(before)
+    return total
+
+
+def join_steps(raws: Sequence[Raw]) -> Raw:
+    """Join event files of one run in the order given: of a tag, a later file replaces what it repeats."""
+    columns: dict[str, Points] = {}
+    for raw in raws:
+        for name, later in raw.columns.items():
+            earlier = columns.get(name)
+            if earlier is None or not len(later):
+                columns[name] = earlier or later
+                continue
+            before = earlier.at < later.at.min()
+            columns[name] = Points(
+                np.concatenate([earlier.at[before], later.at]), np.concatenate([earlier.values[before], later.values])
+            )
+    settings = {name: value for raw in raws for name, value in raw.settings.items()}
+    return replace(raws[0], columns=columns, settings=settings)
+
+
+def table_of(tracks: Sequence[Track], dialect: Dialect) -> tuple[pd.DataFrame, int]:
+    """Return the run's table, a row for each iteration from 1, and how far its count was moved to begin there."""
+    tracks = _without_monitors(tracks)
+    counted = [track for track in tracks if track.counted]
+    stepping = sorted((track for track in tracks if not track.counted), key=_leads)
+    tables = [tabulate_iterations(track.points, counted=True) for track in counted]
+    if stepping:
+        leader = stepping[0]
+        numbers = leader.numbers if len(leader.numbers) else None
+        stepped = [tabulate_iterations(_within_run(track, leader), False, leader.ends, numbers) for track in stepping]
+        tables = stepped + tables if len(leader.numbers) else tables + stepped
+    table = merge_tables(tables)
+    return (table, 0) if dialect is UNSTUCK else count_from_one(table)
+
+
+def _within_run(track: Track, leader: Track) -> Mapping[str, Points]:
+    """Return a track's values, an evaluation behind the last iteration as that iteration's."""
+    if not track.raw.evaluated:
+        return track.points
+    last = leader.ends.max()
+    return {ours: Points(np.minimum(each.at, last), each.values) for ours, each in track.points.items()}
+
+
+def _leads(track: Track) -> tuple[bool, bool, bool, int]:
+    """Return a key by which the track comes first whose iterations are known best."""
+    return (
+        not len(track.numbers),
+        not track.holds(_LOSSES),
+        track.raw.evaluated,
+        -len(track.ends),
+    )
+
+
+def _without_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
+    """Leave out the returns of single episodes where a logger recorded their mean."""
+    others = [track for track in tracks if "monitor" not in track.raw.form]
+    if len(others) == len(tracks) or not any(track.holds((metrics.TRAIN_RETURN,)) for track in others):
+        return tracks
+    return others

@@ -1,0 +1,275 @@
+"""Each form in which people have their numbers: printed text, tables, results, monitor files, downloads."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import ENV_STEPS, History, load
+from unstuck.analysis.history.record import CLIP_RANGE, EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, SUCCESS_RATE
+from unstuck.rl import metrics
+
+RETURN, VALUE, ENTROPY, KL = metrics.TRAIN_RETURN, metrics.VALUE_LOSS, metrics.ENTROPY, metrics.APPROX_KL
+
+SB3_BOXES = """\
+Using cpu device
+-----------------------------
+| rollout/           |      |
+|    ep_len_mean     | 20.5 |
+|    ep_rew_mean     | 20.5 |
+| time/              |      |
+|    iterations      | 1    |
+|    total_timesteps | 2048 |
+-----------------------------
+Eval num_timesteps=4000, episode_reward=31.00 +/- 2.00
+------------------------------------------
+| eval/                   |              |
+|    mean_ep_length       | 31           |
+|    mean_reward          | 31           |
+| time/                   |              |
+|    total_timesteps      | 4000         |
+------------------------------------------
+-----------------------------------------
+| rollout/                |             |
+|    ep_rew_mean          | 2.5e+01     |
+| time/                   |             |
+|    iterations           | 2           |
+|    total_timesteps      | 4096        |
+| train/                  |             |
+|    approx_kl            | 0.008       |
+|    clip_range           | 0.2         |
+|    entropy_loss         | -0.69       |
+|    std                  | 0.9         |
+|    value_loss           | 50.1        |
+-----------------------------------------
+"""
+RSL_RL_BLOCKS = """\
+################################################################################
+                      \x1b[1m Learning iteration 40/1500 \x1b[0m
+
+                       Computation: 73021 steps/s (collection: 1.10s, learning 0.24s)
+             Mean action noise std: 0.95
+          Mean value_function loss: 0.0213
+               Mean surrogate loss: -0.0041
+                 Mean entropy loss: 16.2311
+                       Mean reward: 12.30
+               Mean episode length: 910.22
+--------------------------------------------------------------------------------
+                   Total timesteps: 14745600
+                               ETA: 00:30:11
+
+################################################################################
+                      \x1b[1m Learning iteration 41/1500 \x1b[0m
+
+             Mean action noise std: 0.94
+          Mean value_function loss: 0.0200
+                       Mean reward: 13.10
+"""
+TUNE_RESULTS = """\
+Result for PPO_CartPole-v1_00000:
+  episode_len_mean: 20.0
+  episode_reward_mean: 20.0
+  info:
+    learner:
+      default_policy:
+        learner_stats:
+          entropy: 0.66
+          vf_loss: 8.5
+  training_iteration: 1
+Result for PPO_CartPole-v1_00000:
+  episode_reward_mean: 40.0
+  info:
+    learner:
+      default_policy:
+        learner_stats:
+          entropy: 0.6
+          vf_loss: 9.5
+  training_iteration: 2
+"""
+
+
+def read(folder: Path, text: str, name: str = "log.txt") -> History:
+    file = folder / name
+    file.write_text(text)
+    return load(str(file))
+
+
+def test_boxes_of_stable_baselines_are_read_with_evaluations_between(tmp_path: Path) -> None:
+    run = read(tmp_path, SB3_BOXES)
+    assert run.dialect == "sb3"
+    assert run.curve(RETURN).to_dict() == {1: 20.5, 2: 25.0}
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == {2: 31.0}
+    assert run.curve(EVAL_LENGTH).to_dict() == {2: 31.0}
+    assert run.curve(ENTROPY).to_dict() == {2: 0.69}
+    assert run.curve(POLICY_STD).to_dict() == {2: 0.9}
+    assert run.curve(CLIP_RANGE).to_dict() == {2: 0.2}
+    assert run.curve(ENV_STEPS).to_dict() == {1: 2048, 2: 4096}
+    assert run.read_as.startswith("read as Stable-Baselines3's, console text: 2 iterations (time/iterations counts")
+    assert "entropy = -train/entropy_loss" in run.read_as
+    assert run.unrecognised == ()
+
+
+def test_what_a_pipe_brings_is_read_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(SB3_BOXES))
+    run = load("-")
+    assert run.name == run.source == "standard input"
+    assert run.curve(RETURN).to_dict() == {1: 20.5, 2: 25.0}
+    monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
+    with pytest.raises(AnalysisError, match="standard input must hold a run's metrics, and is empty"):
+        load("-")
+
+
+def test_blocks_of_isaac_lab_are_read_from_a_resumed_run(tmp_path: Path) -> None:
+    run = read(tmp_path, RSL_RL_BLOCKS)
+    assert run.dialect == "rsl_rl"
+    assert run.curve(RETURN).to_dict() == {1: 12.3, 2: 13.1}
+    assert run.curve(VALUE).tolist() == [0.0213, 0.02]
+    assert run.curve(ENTROPY).tolist() == [16.2311]
+    assert run.curve(POLICY_STD).tolist() == [0.95, 0.94]
+    assert run.curve(EPISODE_LENGTH).tolist() == [910.22]
+    assert "iterations are counted from 1; in the files they begin at 40, as of a resumed run" in run.remarks
+
+
+def test_what_ray_tune_prints_is_read(tmp_path: Path) -> None:
+    run = read(tmp_path, TUNE_RESULTS)
+    assert run.dialect == "rllib"
+    assert run.curve(RETURN).to_dict() == {1: 20.0, 2: 40.0}
+    assert run.curve(VALUE).tolist() == [8.5, 9.5]
+    assert run.curve(ENTROPY).tolist() == [0.66, 0.6]
+
+
+def test_summaries_of_ml_agents_are_read(tmp_path: Path) -> None:
+    line = "[INFO] Ball. Step: {}. Time Elapsed: 9.9 s. Mean Reward: {}. Std of Reward: 0.1. Training.\n"
+    run = read(tmp_path, "".join(line.format(step, value) for step, value in ((12000, -0.5), (24000, 1.25))))
+    assert run.dialect == "mlagents"
+    assert run.curve(RETURN).to_dict() == {1: -0.5, 2: 1.25}
+    assert run.curve(ENV_STEPS).tolist() == [12000, 24000]
+
+
+def test_lines_of_the_starter_files_are_read(tmp_path: Path) -> None:
+    line = (
+        "U {} | F 00{} | FPS 0815 | D 1 | rR:μσmM 0.10 0.2 0.0 1.0 | F:μσmM 200.0 9.9 1 256 | H 1.940 | V 0.010 | "
+        "pL -0.012 | vL 0.004 | ∇ 0.05\n"
+    )
+    run = read(tmp_path, line.format(1, 2048) + line.format(2, 4096))
+    assert run.dialect == "torch_ac"
+    assert run.curve(RETURN).to_dict() == {1: 0.1, 2: 0.1}
+    assert run.curve(ENTROPY).tolist() == [1.94, 1.94]
+    assert run.curve(EPISODE_LENGTH).tolist() == [200.0, 200.0]
+    assert run.curve(ENV_STEPS).tolist() == [2048, 4096]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "update: 1\nmean reward: 3.5\nvalue loss: 0.5\n\nupdate: 2\nmean reward: 4.5\nvalue loss: 0.25\n",
+        "Update 1 | Mean Reward: 3.5 | Value Loss: 5e-1\nUpdate 2 | Mean Reward: 4.5 | Value Loss: 0.25\n",
+        "[2026-01-01 10:00:00,123] INFO - update 1/9: reward=3.5, value_loss=0.5\n"
+        "[2026-01-01 10:00:01,123] INFO - update 2/9: reward=4.5, value_loss=0.25\n",
+        "| Update | Reward (mean) | Value Loss |\n|---:|---:|:---|\n| 1 | 3.5 | 0.5x |\n| 2 | 4.5 | 0.25x |\n",
+        "update 1, mean reward 3.5, value loss 0.5\nupdate 2, mean reward 4.5, value loss 0.25\n",
+        "started at 10:31\nreward = 3.5; value_loss = 0.5\nreward = 4.5; value_loss = 0.25\n",
+    ],
+    ids=["key: value", "pairs in a line", "a logger's lines", "Markdown", "words", "key = value"],
+)
+def test_own_prints_are_read(tmp_path: Path, text: str) -> None:
+    run = read(tmp_path, text)
+    assert run.dialect == "plain"
+    assert run.curve(RETURN).to_dict() == {1: 3.5, 2: 4.5}
+    assert run.curve(VALUE).to_dict() == {1: 0.5, 2: 0.25}
+
+
+def test_a_line_each_update_and_a_block_now_and_then_are_one_curve(tmp_path: Path) -> None:
+    stop = "  Early stopping at epoch {}/10 due to high KL divergence: {}\n"
+    block = "Episode {}/60\n  Team 0 Reward: {}\n  Win Rate: 25.00%\n"
+    text = stop.format(3, 0.5) + stop.format(1, 0.25) + block.format(20, 48.5) + stop.format(1, 0.125)
+    run = read(tmp_path, text)
+    assert run.curve(KL).to_dict() == {1: 0.5, 2: 0.25, 3: 0.125}
+    assert run.curve(RETURN).to_dict() == {2: 48.5}
+    assert run.curve(SUCCESS_RATE).to_dict() == {2: 0.25}
+
+
+def test_a_text_without_numbers_by_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match=r"must be a CSV with a header|must hold metrics under known names"):
+        read(tmp_path, "nothing was printed here\nat all\n")
+
+
+def test_results_in_json_are_read_with_their_settings_but_for_a_last_line_cut_off(tmp_path: Path) -> None:
+    learner = {"info": {"learner": {"default_policy": {"learner_stats": {"vf_loss": 8.0, "cur_lr": 5e-5}}}}}
+    rows = [
+        {"episode_reward_mean": value, "training_iteration": place, "config": {"gamma": 0.9}, **learner}
+        for place, value in ((1, 20.0), (2, float("nan")), (3, 40.0))
+    ]
+    run = read(tmp_path, "\n".join(json.dumps(row) for row in rows) + '\n{"episode_rew', "result.json")
+    assert run.dialect == "rllib"
+    assert run.curve(RETURN).to_dict() == {1: 20.0, 3: 40.0}
+    assert run.curve(metrics.LR).tolist() == [5e-5] * 3
+    assert run.settings["ppo.gamma"] == 0.9
+    with pytest.raises(AnalysisError, match=r"line 1 of .*bad.jsonl must be JSON"):
+        read(tmp_path, '{"reward": 1,}\n{"reward": 2}\n', "bad.jsonl")
+
+
+def monitor(folder: Path, name: str, start: float, *episodes: tuple[float, int, float]) -> None:
+    lines = "".join(f"{each[0]},{each[1]},{each[2]}\n" for each in episodes)
+    (folder / name).write_text(f'#{{"t_start": {start}, "env_id": "CartPole-v1"}}\nr,l,t\n{lines}')
+
+
+def test_monitor_files_and_evaluations_of_rl_zoo_are_one_run(tmp_path: Path) -> None:
+    monitor(tmp_path, "0.monitor.csv", 100.0, (10.0, 10, 1.0), (30.0, 30, 3.0))
+    monitor(tmp_path, "1.monitor.csv", 101.0, (20.0, 20, 1.0))
+    results = np.array([[40.0, 60.0]])
+    np.savez(tmp_path / "evaluations.npz", timesteps=[60], results=results, ep_lengths=results.astype(int))
+    run = load(str(tmp_path))
+    assert run.curve(RETURN).to_dict() == {1: 10.0, 2: 20.0, 3: 30.0}  # by the time at which they ended
+    assert run.curve(ENV_STEPS).tolist() == [10, 30, 60]
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == {3: 50.0}
+    assert run.curve(EVAL_LENGTH).to_dict() == {3: 50.0}
+    alone = load(str(tmp_path / "evaluations.npz"))
+    assert alone.curve(metrics.EVAL_RETURN).to_dict() == {1: 50.0}
+
+
+def test_what_claims_to_be_of_rl_zoo_and_is_not_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evaluations.npz").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(AnalysisError, match=r"must be an evaluations.npz of Stable-Baselines3's"):
+        load(str(tmp_path / "evaluations.npz"))
+    (tmp_path / "monitor.csv").write_text('#{"t_start": 1}\nr,l\n1,2\n')
+    with pytest.raises(AnalysisError, match=r"monitor.csv must be a monitor file of Stable-Baselines3's"):
+        load(str(tmp_path / "monitor.csv"))
+
+
+def test_a_download_of_tensorboards_is_read_by_the_tag_in_its_name(tmp_path: Path) -> None:
+    text = "Wall time,Step,Value\n1.0,2048,5.5\n2.0,4096,6.5\n"
+    named = read(tmp_path, text, "run-PPO_1-tag-train_approx_kl.csv")
+    assert named.curve(KL).to_dict() == {1: 5.5, 2: 6.5}
+    assert named.curve(ENV_STEPS).tolist() == [2048, 4096]
+    unnamed = read(tmp_path, text, "download.csv")
+    assert unnamed.curve(RETURN).to_dict() == {1: 5.5, 2: 6.5}
+    assert "(no tag in the file's name: the values were taken for the return)" in unnamed.read_as
+
+
+def test_a_chart_of_weights_and_biases_is_read_without_its_extremes(tmp_path: Path) -> None:
+    header = "Step,calm-sea-1 - train/value_loss,calm-sea-1 - train/value_loss__MIN,calm-sea-1 - train/value_loss__MAX"
+    run = read(tmp_path, f"{header},calm-sea-1 - rollout/ep_rew_mean\n2048,8,1,9,3\n4096,6,1,9,4\n", "chart.csv")
+    assert run.dialect == "sb3"
+    assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 6.0}
+    assert run.curve(RETURN).to_dict() == {1: 3.0, 2: 4.0}
+    with pytest.raises(AnalysisError, match="must hold one run, and holds 2: a, b; export the chart of one run"):
+        read(tmp_path, "Step,a - train/value_loss,b - train/value_loss\n1,2,3\n2,3,4\n", "both.csv")
+
+
+def test_a_table_with_tabs_and_epochs_from_0_is_read(tmp_path: Path) -> None:
+    rows = "Epoch AverageEpRet EpLen TotalEnvInteracts LossV KL\n0 -5.0 20 4000 9.0 -0.001\n1 7.0 30 8000 8.0 0.01\n"
+    run = read(tmp_path, rows.replace(" ", "\t"), "progress.txt")
+    assert run.dialect == "spinning_up"
+    assert run.curve(RETURN).to_dict() == {1: -5.0, 2: 7.0}
+    assert run.curve(KL).tolist() == [-0.001, 0.01]
+    assert run.curve(ENV_STEPS).tolist() == [4000, 8000]
+
+
+def test_a_last_line_that_is_cut_off_loses_the_field_it_was_cut_in(tmp_path: Path) -> None:
+    run = read(tmp_path, "iteration,reward,value_loss\n8,1.5,3\n9,2.5,2\n10,3", "log.csv")
+    assert run.curve(RETURN).tolist() == [1.5, 2.5]
+    whole = read(tmp_path, "iteration,reward,value_loss\n8,1.5,3\n9,2.5,2\n10,3.5,1", "log.csv")
+    assert whole.curve(RETURN).tolist() == [1.5, 2.5, 3.5]

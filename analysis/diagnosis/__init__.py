@@ -1,14 +1,31 @@
 """Diagnose a run: one rule a file, each with evidence, possible causes and the tests that tell the causes apart."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
-from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Unexamined
-from unstuck.analysis.diagnosis.questions import WOULD_TELL
+from unstuck.analysis.diagnosis.finding import (
+    Blind,
+    Diagnosis,
+    Finding,
+    Ground,
+    Kind,
+    Ranked,
+    Rule,
+    Sureness,
+    Unexamined,
+)
+from unstuck.analysis.diagnosis.language import in_their_words
+from unstuck.analysis.diagnosis.questions import OF_TRIAGE, questions_of
 from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history import History
 
 __all__ = ["RULES", "Diagnosis", "diagnose"]
+
+ENDED = 0.5
+"""Share of its plan from which on a run of another learner that has nothing to show is late."""
 
 _ORDER = {Kind.FAULT: 0, Kind.SUSPECT: 1, Kind.LIMIT: 2, Kind.FINE: 3}
 
@@ -17,14 +34,41 @@ def diagnose(history: History) -> Diagnosis:
     """Apply all rules to a run's history; return findings, the most basic cause first, and rules without data."""
     run = Signals(history)
     ranked, unexamined = [], []
-    for rule in load_rules():
+    for rule in filter(partial(_concerns, run), load_rules()):
         missing = tuple(group for group in rule.needs if not any(_recorded(run, name) for name in group))
         if missing:
             unexamined.append(Unexamined(rule, missing))
-        elif finding := rule.examine(run):
-            ranked.append(Ranked(rule, finding))
+            continue
+        found = rule.examine(run)
+        if isinstance(found, Blind):
+            unexamined.append(Unexamined(rule, found.missing, found.why))
+        elif found:
+            ranked.append(Ranked(rule, weigh(run, found)))
     findings = _ranked(ranked)
-    return Diagnosis(run, findings, tuple(unexamined), _questions(findings, unexamined))
+    questions = questions_of(run, findings, unexamined)
+    return in_their_words(Diagnosis(run, findings, tuple(unexamined), questions))
+
+
+def _concerns(run: Signals, rule: Rule) -> bool:
+    """True unless a rule needs what only judges of flows can log, and the run's task is another one."""
+    return run.is_triage or not any(set(group) <= OF_TRIAGE for group in rule.needs)
+
+
+def weigh(run: Signals, finding: Finding) -> Finding:
+    """Return a finding with the kind and sureness that hold in a run of any learner, on any task.
+
+    Sizes and paces are known of our own learner. Of another one only a proof is sure; what a run does not suffer from
+    is no fault; and that nothing was learned so far is one only if the run was planned to be at its end by now.
+    """
+    if run.is_ours or finding.ground is Ground.PROOF or finding.kind not in (Kind.FAULT, Kind.SUSPECT):
+        return finding
+    kind, why = finding.kind, finding.why
+    ended = run.planned is not None and run.compute_progress(run.history.last_iteration) >= ENDED
+    if kind is Kind.FAULT and judge_standing(run).has_learned:
+        kind, why = Kind.SUSPECT, why or judge_standing(run).brief
+    elif kind is Kind.FAULT and finding.ground is Ground.PACE and not ended:
+        kind, why = Kind.SUSPECT, f"{why}; how long this task takes is not known"
+    return replace(finding, kind=kind, why=why, sureness=min(finding.sureness, Sureness.LIKELY))
 
 
 def _recorded(run: Signals, name: str) -> bool:
@@ -52,14 +96,3 @@ def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
         return []
     worse = [other for other in others if _ORDER[other.finding.kind] <= _ORDER[one.finding.kind]]
     return [other for other in worse if one.rule.name in other.rule.explains]
-
-
-def _questions(findings: Sequence[Ranked], unexamined: Sequence[Unexamined]) -> dict[str, str]:
-    """List metrics that were not recorded and would decide: first about faults, then about rules without a verdict."""
-    wanted: dict[str, None] = {}
-    for one in findings:
-        if one.finding.kind is not Kind.FINE:
-            wanted |= dict.fromkeys(one.finding.missing)
-    for blind in unexamined:
-        wanted |= dict.fromkeys(name for group in blind.missing for name in group)
-    return {name: WOULD_TELL[name] for name in wanted if name in WOULD_TELL}

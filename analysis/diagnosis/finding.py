@@ -66,6 +66,20 @@ class Sureness(IntEnum):
     SURE = 3
 
 
+class Ground(StrEnum):
+    """What makes a finding a fault; decides what is left of the fault in a run of an unknown learner and task.
+
+    Attributes:
+        PROOF: No correct PPO shows this in any environment, or nothing can be learned from the number (NaN).
+        STATE: The policy's state does harm on any task, unless the run learns all the same.
+        PACE: The run has nothing to show yet; a fault only where the task's usual pace and the run's plan are known.
+    """
+
+    PROOF = "proof"
+    STATE = "state"
+    PACE = "pace"
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A fact about the run as text, with the metrics and iterations behind the fact.
@@ -134,6 +148,7 @@ class Finding:
         unsupported: Popular explanations that the run does not support, with what would support them.
         since: First iteration at which the finding could be made.
         missing: Metrics that were not recorded and would have told more.
+        ground: What makes the finding a fault.
     """
 
     headline: str
@@ -146,6 +161,20 @@ class Finding:
     unsupported: tuple[Cause, ...] = ()
     since: int | None = None
     missing: tuple[str, ...] = ()
+    ground: Ground = Ground.STATE
+
+
+@dataclass(frozen=True)
+class Blind:
+    """Answer of a rule that cannot judge a run: what the rule would need, and why.
+
+    Attributes:
+        missing: Groups of metrics or settings, one of each group would do.
+        why: Reason in words, such as `the policy is continuous, and its spread was not recorded`.
+    """
+
+    missing: tuple[tuple[str, ...], ...]
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +189,8 @@ class Rule:
         helps: Metrics that sharpen the finding.
         explains: Names of rules whose findings may follow from the rule's finding.
         source: Origin of symptom and thresholds.
-        examine: Function that examines a run; returns None where the rule does not apply.
+        examine: Function that examines a run; returns None where nothing is to be said, `Blind` where the record does
+            not allow a judgement.
     """
 
     name: str
@@ -168,7 +198,7 @@ class Rule:
     stage: Stage
     needs: tuple[tuple[str, ...], ...]
     source: str
-    examine: Callable[[Signals], Finding | None]
+    examine: Callable[[Signals], Finding | Blind | None]
     helps: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
 
@@ -190,10 +220,11 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Unexamined:
-    """A rule that was not applied, with the groups of metrics that were not recorded."""
+    """A rule that could not judge, with the groups of metrics or settings that were not recorded, and the reason."""
 
     rule: Rule
     missing: tuple[tuple[str, ...], ...]
+    why: str = ""
 
 
 @dataclass(frozen=True)

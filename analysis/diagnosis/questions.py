@@ -1,23 +1,37 @@
-"""Answers that missing metrics would have given, one text for each metric."""
+"""Answers that missing metrics would have given, and which few of them to ask for."""
 
+from collections.abc import Mapping, Sequence
+
+from unstuck.analysis.diagnosis.finding import Kind, Ranked, Unexamined
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history.names import DIALECTS
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
 
+MOST = 5
+"""Questions of a diagnosis: more than a user would answer before the next run."""
+
 WOULD_TELL = {
+    metrics.TRAIN_RETURN: "what the sampled policy earns",
     metrics.APPROX_KL: "how far each update moves the policy: nothing, a usual amount or too much",
     metrics.CLIP_FRACTION: "whether updates run into the clip",
+    metrics.ENTROPY: "whether the policy has made up its mind about single observations",
+    metrics.EXPLAINED_VARIANCE: "how much of the returns the critic explains",
+    metrics.VALUE_LOSS: "whether the critic learns",
+    metrics.LR: "the learning rate in force, after its schedule and after any restart",
+    POLICY_STD: "how widely continuous actions are spread, which an entropy does not tell",
+    "env.actions": "how many actions there are, and so what the largest entropy is",
     metrics.RATIO_DEVIATION: "whether the log-probabilities are those of the policy that acted (a bug if not)",
     metrics.GRAD_NORM_POLICY: "whether a gradient reaches the policy at all",
     metrics.GRAD_NORM_VALUE: "whether the value loss drowns the policy's gradient",
     metrics.GRAD_CLIPPED_SHARE: "whether the gradient is clipped all the time",
     metrics.GRAD_NORM: "how large the gradient is before it is clipped",
     metrics.UPDATE_NORM: "whether the parameters change",
-    metrics.LR: "the learning rate in force, after its schedule and after any restart",
-    metrics.ENTROPY: "whether the policy has made up its mind about single flows",
     metrics.ADVANTAGE_STD: "whether advantages tell actions apart, and in which unit",
+    metrics.EVAL_RETURN: "what the greedy policy earns",
     metrics.ADVANTAGE_MEAN: "whether the critic is off by a constant",
     metrics.TARGET_MEAN: "whether the critic is to predict more than episodes return",
     metrics.TARGET_STD: "the unit of what the critic is to predict",
-    metrics.EXPLAINED_VARIANCE: "how much of the returns the critic explains",
     metrics.VALUE_FLOOR: "how low the value loss could be: whether it is the critic's fault at all",
     metrics.VALUE_LOSS_EXCESS: "what a better critic could remove",
     metrics.EXPLAINED_VARIANCE_MC: "whether the critic foresees real returns, or agrees with itself",
@@ -28,14 +42,64 @@ WOULD_TELL = {
     metrics.OBSERVATION_SHIFT: "whether an evaluation shows what training does",
     metrics.SATURATED_SHARE: "whether hidden units still pass gradients on",
     metrics.INPUT_RMS_MAX: "whether inputs are scaled",
-    metrics.EVAL_RETURN: "what the greedy policy earns",
-    metrics.TRAIN_RETURN: "what the sampled policy earns",
     metrics.F1: "what the policy is worth",
     metrics.F1_TRAIN: "whether it has memorised the flows that it was trained on",
-    metrics.VALUE_LOSS: "whether the critic learns",
     metrics.TRUE_POSITIVES: "what the greedy policy flags (with tn, fp and fn)",
     f"{metrics.ACTION_PREFIX}<action>": "what the sampled policy does",
     f"{metrics.GREEDY_PREFIX}<action>": "what the greedy policy does",
     f"{metrics.F1}/seed_<member>": "whether seeds agree",
     f"{metrics.EVAL_RETURN}/seed_<member>": "whether seeds agree",
 }
+"""What each metric or setting would tell; of equally wanted ones the first is asked for."""
+
+OF_TRIAGE = frozenset(
+    {
+        *(metrics.F1, metrics.F1_TRAIN, f"{metrics.F1}/seed_<member>", metrics.TRUE_POSITIVES),
+        *(metrics.OBSERVATION_SHIFT, metrics.REWARD_FORESEEN, metrics.OBSERVATION_REPEATS),
+    }
+)
+"""Metrics that mean something where flows are judged, and nowhere else."""
+
+_SUSPECTED, _BLIND, _UNSCORED = {Kind.FAULT: 3.0, Kind.SUSPECT: 2.0, Kind.LIMIT: 1.0}, 1.0, 6.0
+"""Weights: of what would tell more of a finding (the first most), lets a blind rule see, and says how a run stands."""
+
+
+def questions_of(run: Signals, findings: Sequence[Ranked], blind: Sequence[Unexamined]) -> dict[str, str]:
+    """Return the few metrics that were not recorded, would decide most and can be logged, with what each would tell."""
+    weights: dict[str, float] = {}
+
+    def want(name: str, weight: float) -> None:
+        if is_askable(run, name) and not run.has(name):
+            weights[name] = weights.get(name, 0.0) + weight
+
+    if not run.has(metrics.TRAIN_RETURN) and not run.has(metrics.EVAL_RETURN):
+        want(metrics.TRAIN_RETURN, _UNSCORED)
+    for place, one in enumerate((one for one in findings if not one.follows_from), start=1):
+        for name in one.finding.missing:
+            want(name, _SUSPECTED.get(one.finding.kind, 0.0) / place)
+    for rule in blind:
+        askable = [next((name for name in group if is_askable(run, name)), None) for group in rule.missing]
+        if all(askable):  # else the rule stays blind whatever is logged
+            for asked in filter(None, askable):
+                want(asked, _BLIND / len(askable))
+    order = list(WOULD_TELL)
+    wanted = sorted((name for name in weights if weights[name] > 0), key=lambda n: (-weights[n], order.index(n)))
+    return {name: WOULD_TELL[name] for name in wanted[:MOST]}
+
+
+def is_askable(run: Signals, name: str) -> bool:
+    """True if the run's program can log a metric, and it means something in the run's task; so for a setting."""
+    if name not in WOULD_TELL or (name in OF_TRIAGE and not run.is_triage):
+        return False
+    loggable = _loggable(run.history.dialect)
+    return not loggable or name in loggable or "/" not in name
+
+
+def _loggable(dialect: str) -> Mapping[str, None]:
+    """Return the metrics that a program logs; empty for a loop of one's own, which can log anything."""
+    known = DIALECTS.get(dialect)
+    return dict.fromkeys(ours for ours, _ in known.metrics.values()) if known and dialect not in OWN_LOOPS else {}
+
+
+OWN_LOOPS = ("unstuck", "plain")
+"""Dialects of loops that their owners wrote: whatever they wish can be logged."""

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from unstuck.analysis.history import History
+from unstuck.analysis.diagnosis.tasks import task_of
+from unstuck.analysis.history import ENV_STEPS, History
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.analysis.statistics import Trend, fit_trend
 from unstuck.analysis.words import format_range, format_uncertain, number
 from unstuck.rl import metrics
@@ -16,6 +19,42 @@ from unstuck.rl.metrics import FINAL_EVALUATIONS
 
 LATE_SHARE = 0.25
 """The last quarter of a curve is how the run stands."""
+
+_FEW = 8
+"""Values that an entropy must have had near 0 to stay there."""
+
+MOST_GUESSED = 8
+"""Largest number of actions that the first entropy tells. Logarithms of larger numbers lie so close that any entropy is
+near one: of 17 actions, or of two continuous ones of spread 1, it is 2.83."""
+
+NEARLY_UNIFORM = 0.98
+"""Share of the largest entropy that an untrained policy has at least: a small last layer leaves 0.995 and more."""
+
+ROUNDING = 1e-3
+"""Nats by which an entropy may exceed its bounds in float32 and in print."""
+
+GONE = 0.05
+"""Entropy, in nats, near 0: one action has 99 % of the probability. A differential entropy does not stop there."""
+
+SIGNED = -1e-5
+"""A KL below this is a signed estimate (old minus new log-probability): rounding of the others stays above."""
+
+ANNEALED = 0.3
+"""Share of the largest learning rate in force below which small steps were asked for."""
+
+
+class ActionKind(StrEnum):
+    """Kind of a policy's actions, which decides what an entropy means.
+
+    Attributes:
+        DISCRETE: The entropy lies between 0 and ln n.
+        CONTINUOUS: The entropy is a differential one: without a maximum, and negative for small spreads.
+        UNKNOWN: The record does not tell.
+    """
+
+    DISCRETE = "discrete"
+    CONTINUOUS = "continuous"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -130,8 +169,23 @@ class Signals:
         return found
 
     def compute_progress(self, iteration: int) -> float:
-        """Compute the fraction of the planned run that is done at an iteration."""
-        return iteration / max(1, self.history.length)
+        """Compute the fraction of the planned run that is done at an iteration; of the recorded one without a plan."""
+        return iteration / max(1, self.planned or 0, self.history.length)
+
+    @cached_property
+    def planned(self) -> int | None:
+        """Iterations that the run was to have, set or told from its environment steps; None if not on record."""
+        if (iterations := self.read_number("ppo.num_iterations")) is not None:
+            return int(iterations)
+        total, steps = self.read_number("total_timesteps"), self.select_finite(ENV_STEPS)
+        if total is None or steps.empty or not 0 < float(steps.iloc[-1]) <= total:
+            return None
+        return round(int(steps.index[-1]) * total / float(steps.iloc[-1]))
+
+    @cached_property
+    def is_ours(self) -> bool:
+        """True if our learner made the run: then definitions, usual sizes and the plan are known."""
+        return self.history.dialect == "unstuck" and self.planned is not None
 
     # Settings
 
@@ -171,22 +225,75 @@ class Signals:
     # Behaviour
 
     @cached_property
-    def entropy_range(self) -> float | None:
-        """Largest entropy of a policy over the run's actions, ln n; None if n is unknown.
+    def action_kind(self) -> ActionKind:
+        """Kind of the actions, as told by what was recorded: names, a spread, the task, the entropy's own range."""
+        entropy, task = self.select_finite(metrics.ENTROPY), task_of(self.setting("env.id"))
+        if len(self.actions) > 1:
+            return ActionKind.DISCRETE
+        if self.has(POLICY_STD):
+            return ActionKind.CONTINUOUS
+        if task is not None and task.actions is None:
+            return ActionKind.CONTINUOUS
+        if task is not None and task.actions is not None:
+            fits = entropy.empty or float(entropy.max()) <= math.log(task.actions) + ROUNDING
+            return ActionKind.DISCRETE if fits else ActionKind.UNKNOWN  # of another unit, or summed
+        if entropy.empty:
+            return ActionKind.UNKNOWN
+        if float(entropy.min()) < -ROUNDING:
+            return ActionKind.CONTINUOUS
+        late = entropy.iloc[-max(_FEW, math.ceil(LATE_SHARE * len(entropy))) :]
+        gone = len(late) >= _FEW and float(late.median()) < GONE
+        return ActionKind.DISCRETE if gone or self._guessed_range is not None else ActionKind.UNKNOWN
 
-        Without names of actions n is told from the start: an untrained policy is nearly uniform, so an entropy within 2
-        % of ln 2, ln 3, ... gives the number of actions.
+    @cached_property
+    def entropy_range(self) -> float | None:
+        """Largest entropy of a policy over the run's discrete actions, ln n; None if n is unknown.
+
+        Without names of actions n is told from the start: an untrained policy is nearly uniform, so an entropy up to 2
+        % below ln 2, ln 3, ... ln 8 gives the number of actions, unless a later entropy is larger.
         """
+        task = task_of(self.setting("env.id"))
+        if self.action_kind is not ActionKind.DISCRETE:
+            return None
         if len(self.actions) > 1:
             return math.log(len(self.actions))
-        start = self.select_first(metrics.ENTROPY, 1)
-        if start is None or start.mean <= 0:
+        if task is not None and task.actions:
+            return math.log(task.actions)
+        return self._guessed_range
+
+    @cached_property
+    def _guessed_range(self) -> float | None:
+        """Largest entropy as told from the first one; None if no small number of actions fits."""
+        start, entropy = self.select_first(metrics.ENTROPY, 1), self.select_finite(metrics.ENTROPY)
+        if start is None:
             return None
-        try:
-            whole = math.log(max(2, round(math.exp(start.mean))))
-        except OverflowError:  # a sum over a batch, or of a density
-            return None
-        return whole if abs(start.mean - whole) < 0.02 * whole else None
+        sizes = (math.log(number) for number in range(2, MOST_GUESSED + 1))
+        most = next((size for size in sizes if NEARLY_UNIFORM * size <= start.mean <= size + ROUNDING), None)
+        return most if most is not None and float(entropy.max()) <= most + ROUNDING else None
+
+    @cached_property
+    def entropy_reference(self) -> float | None:
+        """Entropy that a collapse of discrete actions is measured against: the largest; else the first, or ln 2."""
+        start = self.select_first(metrics.ENTROPY)
+        if self.entropy_range is not None or self.action_kind is not ActionKind.DISCRETE or start is None:
+            return self.entropy_range
+        return max(start.mean, math.log(2))
+
+    @cached_property
+    def rate_is_annealed(self) -> bool:
+        """True if the learning rate in force has fallen as a schedule would have it, by the record or the settings."""
+        rate, wanted = self.select_last(metrics.LR, share=0.0, least=1), self.read_number("ppo.lr")
+        schedule = self.setting("ppo.lr_schedule")
+        if rate is None or schedule == "constant" or (self.is_ours and schedule is None):
+            return False
+        most = max(float(self.select_finite(metrics.LR).max()), wanted or 0.0 if schedule else 0.0)
+        return rate.mean < ANNEALED * most
+
+    @cached_property
+    def kl_is_signed(self) -> bool:
+        """True if KL was estimated by the difference of log-probabilities alone, which may be negative by chance."""
+        kl = self.select_finite(metrics.APPROX_KL)
+        return not kl.empty and float(kl.min()) < SIGNED
 
     def shares(self, prefix: str) -> pd.DataFrame:
         """Return a table of action shares: a row for each iteration, a column for each action.

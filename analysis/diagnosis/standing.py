@@ -1,5 +1,6 @@
 """Judge if a run is learning: most rules need the answer before a fault counts as one."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.tasks import task_of
 from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
@@ -18,8 +20,20 @@ TRIVIAL_MARGIN = 0.01
 CLEAR = 3.0
 """Standard errors from which a change counts."""
 
+SMOOTHED_FROM = 8
+"""Values of a stretch from which on their autocorrelation can be told."""
+
 LOST = 0.75
 """Share of a run's gain that must be lost again before the run has nothing to show."""
+
+FROZEN = 20
+"""Last values that must be all but the same before a return counts as one that no longer varies."""
+
+FROZEN_SHARE = 0.95
+"""Share of these that must be the same: a curve may hold a few points from before its logger caught up."""
+
+SAME = 1e-6
+"""Difference, as a share of their size, of values that are the same up to rounding."""
 
 
 class State(StrEnum):
@@ -51,6 +65,8 @@ class Standing:
         trivial: True if F1 is no better than the best policy that has learned nothing; None without F1.
         text: The standing in words, with numbers.
         lost: Share of the best gain that was lost again.
+        frozen: Number of last values of the training return that are the same; 0 if the return varies.
+        at_best: True if the frozen return is the best that the known task allows.
     """
 
     score: str
@@ -59,6 +75,13 @@ class Standing:
     trivial: bool | None
     text: str
     lost: float = 0.0
+    frozen: int = 0
+    at_best: bool = False
+
+    @property
+    def has_learned(self) -> bool:
+        """True if the score at the end is clearly above the start, and above policies that have learned nothing."""
+        return self.state in (State.RISING, State.HOLDING) and not self.trivial
 
     @property
     def brief(self) -> str:
@@ -82,7 +105,7 @@ def judge_standing(run: Signals) -> Standing:
     score = next((name for name in candidates if run.has(name)), metrics.TRAIN_RETURN)
     level = run.select_last(score, share=0.0, least=FINAL_EVALUATIONS)
     if level is None:
-        return Standing(score, None, State.UNKNOWN, None, "neither F1 nor returns were recorded")
+        return Standing(score, None, State.UNKNOWN, None, "no returns were recorded")
     trivial = None
     if score == metrics.F1 and run.trivial_f1:
         trivial = level.mean <= max(run.trivial_f1.values()) + TRIVIAL_MARGIN
@@ -95,9 +118,27 @@ def judge_standing(run: Signals) -> Standing:
         state = State.HOLDING
     elif sampled is State.RISING:
         state = sampled  # the policy gets better where few evaluations, or F1, cannot show it yet
-    return Standing(
-        score, level, state, trivial, _text(run, score, level, state, trivial), _lost(run.select_finite(score))
-    )
+    frozen, at_best = 0 if score == metrics.F1 else _frozen(run), False
+    if frozen:
+        task = task_of(run.setting("env.id"))
+        last = float(run.select_finite(metrics.TRAIN_RETURN).iloc[-1])
+        state = State.HOLDING if state is State.RISING else state
+        at_best = task is not None and task.best is not None and last >= task.best * (1 - SAME)
+    text = _text(run, score, level, state, trivial)
+    return Standing(score, level, state, trivial, text, _lost(run.select_finite(score)), frozen, at_best)
+
+
+def _frozen(run: Signals) -> int:
+    """Count the last training returns that are the same, up to few; 0 if fewer than `FROZEN`."""
+    values = run.select_finite(metrics.TRAIN_RETURN).to_numpy()[::-1]
+    if len(values) < FROZEN:
+        return 0
+    level = float(np.median(values[:FROZEN]))
+    same = np.abs(values - level) <= SAME * max(1.0, abs(level))
+    share = np.cumsum(same) / np.arange(1, len(same) + 1)
+    enough = np.flatnonzero(same & (share >= FROZEN_SHARE))
+    count = int(enough[-1]) + 1 if len(enough) else 0
+    return count if FROZEN <= count < len(values) else 0  # one that has never varied has not frozen
 
 
 def _state(run: Signals, name: str) -> State:
@@ -110,6 +151,8 @@ def _state(run: Signals, name: str) -> State:
     noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()), 1e-12)
     # 0.954: the median of a normal difference is 0.6745 * sqrt(2) of the points' own spread.
     error = noise * (2 / size) ** 0.5
+    if not run.is_ours:
+        error = max(error, _smoothed_error(values, size))
     first, best, last = _stretches(values, size)
     if best - last > CLEAR * error and best - first > CLEAR * error and best - last > 0.25 * (best - first):
         return State.FALLING
@@ -117,6 +160,23 @@ def _state(run: Signals, name: str) -> State:
         return State.FALLING if first - last > CLEAR * error else State.FLAT
     before = float(values[-2 * size : -size].mean())
     return State.RISING if last - before > error else State.HOLDING
+
+
+def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
+    """Compute the standard error of two means' difference on a smoothed curve, from the last stretch's residuals.
+
+    Other programs log means over the last 100 episodes: neighbours differ by less than the curve's own noise. The error
+    is widened as in `statistics.trend` (Bayley and Hammersley 1946).
+    """
+    last = values[-size:]
+    if size < SMOOTHED_FROM:
+        return 0.0
+    x = np.arange(size) - (size - 1) / 2
+    residuals = last - last.mean() - x * float(x @ last) / float(x @ x)
+    power = float(residuals @ residuals)
+    repeats = float(residuals[1:] @ residuals[:-1]) / power if power > 0 else 0.0
+    repeats = max(0.0, min(repeats, 0.98))
+    return math.sqrt(2 * power / (size - 2) / size * (1 + repeats) / (1 - repeats))
 
 
 def _stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float, float, float]:

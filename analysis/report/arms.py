@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Support
+from unstuck.analysis.diagnosis.language import OURS, setting_name, their_value
 from unstuck.analysis.history import History
 from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import sweep_program
@@ -164,9 +165,16 @@ def quote_command(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def describe_change(change: Mapping[str, Any]) -> str:
-    """Describe a change in words: `gamma 0.5, lr 0.001`."""
-    return ", ".join(f"{path.rpartition('.')[2]} {_value(value)}" for path, value in change.items())
+def describe_change(change: Mapping[str, Any], dialect: str = OURS) -> str:
+    """Describe a change in a program's words: `gamma 0.5, lr 0.001`, or `ent_coef 0.01` for Stable-Baselines3."""
+    return ", ".join(_one_change(path, value, dialect) for path, value in change.items())
+
+
+def _one_change(path: str, value: Any, dialect: str) -> str:
+    name = setting_name(path, dialect)
+    if isinstance(value, bool | str) and name != path.rpartition(".")[2]:
+        return name  # the word says the value: VecNormalize(norm_reward=True)
+    return f"{name} {_value(their_value(path, value, dialect) if isinstance(value, float) else value)}"
 
 
 def _foreign(history: History) -> list[str]:

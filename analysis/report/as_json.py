@@ -5,7 +5,7 @@ from typing import Any
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Ranked
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.report.arms import list_arms
+from unstuck.analysis.report.arms import describe_change, list_arms
 from unstuck.analysis.report.verdict import SURENESS, state_verdict
 
 
@@ -22,14 +22,26 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
             "value": standing.level.mean if standing.level else None,
             "state": standing.state,
             "trivial": standing.trivial,
+            "learned": standing.has_learned,
+            "frozen": standing.frozen,
         },
         "findings": [_finding(ranked) for ranked in diagnosis.findings],
         "unexamined": [
-            {"rule": one.rule.name, "missing": [name for group in one.missing for name in group]}
+            {"rule": one.rule.name, "missing": [name for group in one.missing for name in group], "why": one.why}
             for one in diagnosis.unexamined
         ],
         "not_recorded": dict(diagnosis.questions),
-        "arms": [{"change": dict(arm.change), "why": arm.why, "watch": arm.watch} for arm in list_arms(diagnosis)],
+        "arms": [
+            {
+                "change": dict(arm.change),
+                "in_words": describe_change(arm.change, history.dialect),
+                "why": arm.why,
+                "watch": arm.watch,
+            }
+            for arm in list_arms(diagnosis)
+        ],
+        "read_as": history.read_as,
+        "unrecognised": list(history.unrecognised),
         "remarks": list(history.remarks),
     }
 

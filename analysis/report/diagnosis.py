@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support, Unexamined
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.report.arms import (
@@ -25,6 +25,7 @@ def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
     blocks: list[Block] = [
         Paragraph(state_verdict(diagnosis), lead=True),
         Paragraph(f"Read from {history.source}, {pluralize(history.last_iteration, 'iteration')}."),
+        *([Paragraph(history.read_as)] if history.read_as else []),
         *([Bullets(history.remarks)] if history.remarks else []),
         *fault_blocks(diagnosis),
         *limit_blocks(diagnosis),
@@ -62,18 +63,27 @@ def fine_blocks(diagnosis: Diagnosis) -> list[Block]:
 
 
 def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:
-    """Return report blocks on metrics that were not recorded and would decide a question; empty if none."""
-    if not diagnosis.questions:
-        return []
+    """Return report blocks on what was not recorded and would decide, and on rules that could not judge and why."""
     rows = tuple((f"`{name}`", question) for name, question in diagnosis.questions.items())
-    blind = [one.rule.title.lower() for one in diagnosis.unexamined]
+    blind = [one for one in diagnosis.unexamined if one.why]
+    silent = [one.rule.title.lower() for one in diagnosis.unexamined if not one.why]
+    if not rows and not blind:
+        return []
     blocks: list[Block] = [Heading("What was not recorded, and would decide")]
-    blocks.append(Table("", ("metric", "what it would tell"), rows))
+    if rows:
+        blocks.append(Table("", ("to log", "what it would tell"), rows))
     if blind:
-        blocks.append(
-            Paragraph(f"For want of these, {pluralize(len(blind), 'rule')} said nothing: {join_words(blind)}.")
-        )
+        blocks.append(Paragraph("Could not be judged:"))
+        blocks.append(Bullets(tuple(f"{one.rule.title}: {one.why}; {_needs(one)}." for one in blind)))
+    if silent:
+        count = pluralize(len(silent), "more rule" if blind else "rule")
+        blocks.append(Paragraph(f"{count} had nothing to look at: {join_words(silent)}."))
     return blocks
+
+
+def _needs(one: Unexamined) -> str:
+    groups = [" or ".join(f"`{name}`" for name in group) for group in one.missing]
+    return f"it would take {join_words(groups)}"
 
 
 def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
@@ -87,7 +97,7 @@ def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
         blocks += [Paragraph("First, since no setting mends it:"), Bullets(tests)]
     if arms:
         header = ("change", "why", "watch for")
-        blocks.append(Table("Arms beside an untouched control, on the same seeds", header, _rows(arms)))
+        blocks.append(Table("Arms beside an untouched control, on the same seeds", header, _rows(arms, diagnosis)))
         before = len(blocks)
         words = make_arms_command(diagnosis.signals.history, arms, folder)
         blocks += [Commands((quote_command(words),))] if words else []
@@ -107,11 +117,12 @@ def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) ->
     return [Paragraph(text), Commands(tuple(quote_command(each) for each in words if each))]
 
 
-def _rows(arms: Sequence[Arm]) -> tuple[tuple[str, ...], ...]:
+def _rows(arms: Sequence[Arm], diagnosis: Diagnosis) -> tuple[tuple[str, ...], ...]:
     """Merge arms that are proposed for the same reason into one row."""
     reasons: dict[tuple[str, str], list[str]] = {}
+    dialect = diagnosis.signals.history.dialect
     for arm in arms:
-        reasons.setdefault((arm.why, arm.watch), []).append(describe_change(arm.change))
+        reasons.setdefault((arm.why, arm.watch), []).append(describe_change(arm.change, dialect))
     return tuple((join_words(changes, "or"), why, watch) for (why, watch), changes in reasons.items())
 
 

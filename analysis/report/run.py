@@ -36,6 +36,7 @@ def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
     blocks: list[Block] = [
         Paragraph(state_verdict(diagnosis), lead=True),
         Paragraph(source),
+        *([Paragraph(history.read_as)] if history.read_as else []),
         *([Bullets(history.remarks)] if history.remarks else []),
         Heading("How it went"),
         *make_figures(diagnosis.signals),

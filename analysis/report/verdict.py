@@ -1,28 +1,87 @@
-"""First sentence on a run: the most basic fault, and how well the run does."""
+"""First sentence on a run: the most basic fault, and how well the run does; or that the record does not tell."""
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
-from unstuck.analysis.diagnosis.standing import State, judge_standing
+from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
+from unstuck.analysis.words import pluralize
+from unstuck.rl import metrics
 
 SURENESS = {Sureness.SURE: "sure", Sureness.LIKELY: "likely", Sureness.POSSIBLE: "possible"}
 
+_SHOWN = 3
+"""Names that a headline lists at most."""
+
+_TELLING = (
+    *(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.ENTROPY),
+    *(metrics.VALUE_LOSS, metrics.EXPLAINED_VARIANCE),
+)
+"""Metrics of the update without any of which no rule can have looked for a fault."""
+
 
 def state_verdict(diagnosis: Diagnosis) -> str:
-    """Return one sentence on a run: stuck or learning, the most basic fault, and the score."""
+    """Return one sentence on a run: what was not read, then stuck or learning, the most basic fault, and the score."""
+    unread = unread_text(diagnosis)
+    return f"{unread} {_state(diagnosis)}" if unread else _state(diagnosis)
+
+
+def unread_text(diagnosis: Diagnosis) -> str:
+    """Return a sentence on columns that seem to matter and were not recognised; empty if there are none."""
+    names = diagnosis.signals.history.unrecognised
+    if not names:
+        return ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"Not read: {', '.join(names[:_SHOWN])}{more}, which may matter (say what they are: --names)."
+
+
+def _state(diagnosis: Diagnosis) -> str:
     standing = judge_standing(diagnosis.signals)
     faults = diagnosis.select_findings(Kind.FAULT)
     if faults:
         state = "Stuck" if standing.is_poor else "Getting worse" if standing.state is State.FALLING else "Held back"
+        if not standing.is_poor and not standing.has_learned and standing.state is not State.FALLING:
+            state = "Fault found"
         fault, sureness = lower_first_letter(shorten_headline(faults[0])), SURENESS[faults[0].finding.sureness]
         return f"{state}: {fault} ({sureness}); {standing.text}."
     suspects = diagnosis.select_findings(Kind.SUSPECT)
-    if standing.state is State.UNKNOWN and standing.level is None:
-        return f"Nothing can be said of learning: {standing.text}."
-    if suspects:
-        state = "Stuck, and why is not settled" if standing.is_poor else "Learning, with a doubt"
-        return f"{state}: {lower_first_letter(shorten_headline(suspects[0]))}; {standing.text}."
-    if standing.is_poor:
+    doubt = f"; a doubt: {lower_first_letter(shorten_headline(suspects[0]))}" if suspects else ""
+    if standing.level is None:
+        return f"Cannot tell whether it learns: {standing.text}{doubt}."
+    if standing.frozen and not standing.at_best and standing.has_learned:
+        same = pluralize(standing.frozen, "return")
+        return (
+            f"Cannot tell solved from stuck: the last {same} are the same; {standing.text}"
+            f"{doubt if suspects and suspects[0].rule.name != 'return_frozen' else ''}."
+        )
+    if standing.is_poor and _is_late(diagnosis, standing):
+        if suspects:
+            return (
+                f"Stuck, and why is not settled: {lower_first_letter(shorten_headline(suspects[0]))}; {standing.text}."
+            )
         return f"Stuck, and none of the rules that could look says why; {standing.text}."
-    return f"No fault found: {standing.text}."
+    if standing.state is State.FALLING:
+        return f"Getting worse, and why is not settled: {standing.text}{doubt}."
+    if not standing.has_learned:
+        return f"Cannot tell: {standing.text}{doubt}."
+    if suspects:
+        return f"Learning, with a doubt: {lower_first_letter(shorten_headline(suspects[0]))}; {standing.text}."
+    return _all_clear(diagnosis, standing)
+
+
+def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:
+    """True if a run that has nothing to show is stuck rather than young: our own, planned, or the same all along."""
+    run = diagnosis.signals
+    return run.is_ours or standing.trivial is not None or run.planned is not None or standing.frozen > 0
+
+
+def _all_clear(diagnosis: Diagnosis, standing: Standing) -> str:
+    """Say that no fault was found where rules could look for one, with the number of those that could not."""
+    run = diagnosis.signals
+    if not any(run.has(name) for name in _TELLING):
+        return f"Learning: {standing.text}; nothing of the updates is on record, so no rule could look for a fault."
+    if run.history.unrecognised:
+        return f"Learning: {standing.text}; no fault in what was read."
+    blind = len(diagnosis.unexamined)
+    looked = f" ({pluralize(blind, 'rule')} could not look)" if blind and not run.is_ours else ""
+    return f"No fault found{looked}: {standing.text}."
 
 
 def shorten_headline(ranked: Ranked) -> str:

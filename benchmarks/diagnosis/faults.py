@@ -229,8 +229,8 @@ _IN_LEARNER = (
     Fault(
         "ends forgotten",
         "the ends of episodes are not stored, in three lanes of four or in all",
-        ("bug_gate",),
-        "names targets that episodes cannot return",
+        ("targets_beyond",),
+        "names targets that episodes do not return",
         ("cartpole", "acrobot"),
         Form(learner=(EndsForgotten(0.75),)),
         Form(learner=(EndsForgotten(1.0),)),

@@ -32,9 +32,9 @@ def test_diagnose_says_what_is_wrong_why_and_what_to_do(tmp_path: Path, capsys: 
     assert main(["diagnose", str(file), "--set", "ppo.lr=0.03"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(
-        "Diagnosis of run.csv\n====================\n\nStuck: updates are too large (sure); F1 0 over the last"
+        "Diagnosis of run.csv\n====================\n\nStuck: updates are too large (likely); F1 0 over the last"
     )
-    for heading in ("What is wrong", "1. Updates too large (fault, sure)", "What works", "What to do next"):
+    for heading in ("What is wrong", "1. Updates too large (fault, likely)", "What works", "What to do next"):
         assert f"\n{heading}\n" in text
     assert "- learning rate too high\n  - this run: supported: lr 0.03\n" in text
     assert all(len(line) <= 100 for line in text.splitlines() if not line.startswith("  python sweep.py"))
@@ -45,10 +45,17 @@ def test_diagnose_for_programs_has_the_same_findings(tmp_path: Path, capsys: pyt
     assert main(["diagnose", str(file), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     first = said["findings"][0]
-    assert (first["rule"], first["kind"], first["sureness"]) == ("updates_too_large", "fault", "sure")
+    assert (first["rule"], first["kind"], first["sureness"]) == ("updates_too_large", "fault", "likely")
     assert first["evidence"][0]["metrics"] == ["train/approx_kl"]
     assert first["causes"][0]["test"]
-    assert said["standing"] == {"score": "eval/f1", "value": 0.0, "state": "flat", "trivial": True}
+    assert said["standing"] == {
+        "score": "eval/f1",
+        "value": 0.0,
+        "state": "flat",
+        "trivial": True,
+        "learned": False,
+        "frozen": 0,
+    }
 
 
 def test_a_healthy_run_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

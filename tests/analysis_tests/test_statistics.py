@@ -224,6 +224,22 @@ def test_a_smoothed_curve_is_not_taken_for_a_trend() -> None:
     assert np.mean([fit_trend(range(len(row)), row).p < 0.05 for row in smooth]) < 0.15  # 0.39 without the correction
 
 
+@pytest.mark.parametrize("length", [1000, 1001, 20_000])
+def test_a_long_curve_has_the_trend_noise_and_false_alarms_of_a_short_one(length: int) -> None:
+    draws = np.random.default_rng(0)
+    rising = fit_trend(range(length), np.arange(length) / length + draws.standard_normal(length))
+    assert rising.rises
+    assert rising.change == pytest.approx(1.0, abs=0.4)
+    assert rising.noise == pytest.approx(1.0, rel=0.05)  # of single points, not of means over blocks
+    alarms = [fit_trend(range(length), draws.standard_normal(length)).p < 0.05 for _ in range(20)]
+    assert sum(alarms) <= 4
+
+
+def test_a_curve_of_a_hundred_thousand_points_takes_no_pair_of_each() -> None:
+    """Of 100,000 points 5e9 pairs would take 40 GB."""
+    assert fit_trend(range(100_000), range(100_000)).slope == pytest.approx(1.0)
+
+
 def test_few_points_have_no_trend() -> None:
     assert fit_trend([1], [5.0]).p == 1.0
     assert fit_trend([1, 2, 3], [1.0, 2.0, 3.0]).p == 1.0

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
-from unstuck.analysis.diagnosis.finding import Finding, Rule
+from unstuck.analysis.diagnosis.finding import Blind, Finding, Rule
 from unstuck.analysis.diagnosis.rules import (
     advantage_scale,
     bug_gate,
@@ -19,6 +19,7 @@ from unstuck.analysis.diagnosis.rules import (
     overfitting,
     policy_frozen,
     policy_starved,
+    return_frozen,
     reward_misspecified,
     reward_not_found,
     seeds_bimodal,
@@ -58,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     signal_lost.RULE,
     greedy_collapsed.RULE,
     greedy_vs_sampled.RULE,
+    return_frozen.RULE,
     oscillating.RULE,
     overfitting.RULE,
     targets_beyond.RULE,
@@ -93,17 +95,16 @@ def load_rules() -> tuple[Rule, ...]:
 def _named_when_failing(one: Extension[Rule]) -> Rule:
     """Return a rule of another package that names the package when the rule fails."""
 
-    def examine(run: Signals) -> Finding | None:
-        """Return the rule's finding; raise `AnalysisError` if the rule fails or returns something else."""
+    def examine(run: Signals) -> Finding | Blind | None:
         try:
             finding = one.value.examine(run)
         except Exception as error:  # whatever another package may raise
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise AnalysisError(f"rule {one.name} of package {one.package} failed: {reason}") from error
-        if finding is None or isinstance(finding, Finding):
+        if finding is None or isinstance(finding, Finding | Blind):
             return finding
         raise AnalysisError(
-            f"rule {one.name} of package {one.package} must return a Finding or None, got {finding!r:.100}"
+            f"rule {one.name} of package {one.package} must return a Finding, a Blind or None, got {finding!r:.100}"
         )
 
     return replace(one.value, examine=examine)

@@ -3,7 +3,18 @@
 The counterpart of `value_floor`: the part of the loss above the floor is the critic's own, and can be removed.
 """
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED, compute_target_variance
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import State, judge_standing
@@ -26,6 +37,9 @@ DIVERGED, SOON = 1.8, 0.08
 """A normalised value loss from which the critic is a fault whatever the score, and the share of the run that it has to
 get over a first shock; 1 is the loss of a constant, and healthy runs lie below that."""
 
+SMALL_ERROR = 0.02
+"""Share of an episode's return that the critic's error must reach to be worth a word."""
+
 WORSE_THAN_NOTHING = -0.2
 """An explained variance below this is a critic that is worse than a constant, and not by chance."""
 
@@ -36,7 +50,7 @@ def examine(run: Signals) -> Finding | None:
     excess, explained = run.select_last(metrics.VALUE_LOSS_EXCESS), run.select_last(metrics.EXPLAINED_VARIANCE)
     above = excess.mean / compute_target_variance(run) if excess else 0.0
     missed = probe.mean - critic.mean if probe and critic else 0.0
-    worse = explained is not None and explained.median < WORSE_THAN_NOTHING
+    worse = explained is not None and explained.median < WORSE_THAN_NOTHING and not _nothing_to_explain(run)
     facts = tuple(_facts(critic, probe, excess, explained))
     grown_up = run.compute_progress(run.history.last_iteration) > GRACE
     loss = run.select_last(metrics.VALUE_LOSS)
@@ -68,7 +82,16 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run),
         since=facts[0].iterations[0] if facts and facts[0].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+        ground=Ground.STATE if lost else Ground.PACE,
     )
+
+
+def _nothing_to_explain(run: Signals) -> bool:
+    """True if the critic's error is small beside the returns, which no longer vary: a share of nothing says nothing."""
+    loss, returns = run.select_last(metrics.VALUE_LOSS), run.select_last(metrics.TRAIN_RETURN)
+    if loss is None or returns is None or run.returns_normalised:
+        return False
+    return loss.median < (SMALL_ERROR * returns.median) ** 2
 
 
 def _fine(critic: Window | None, probe: Window | None, facts: tuple[Evidence, ...]) -> Finding | None:

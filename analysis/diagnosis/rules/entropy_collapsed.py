@@ -1,12 +1,28 @@
-"""Entropy collapsed early: the policy stopped exploring before the policy had learned which actions pay."""
+"""Entropy collapsed early: the policy stopped exploring before the policy had learned which actions pay.
+
+The entropy of discrete actions is measured against its largest value. A differential entropy has no zero to collapse
+to, so continuous actions are judged by their spread, measured against its start.
+"""
 
 import math
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Blind,
+    Cause,
+    Evidence,
+    Finding,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.rewards import compute_rewards
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.signals import ActionKind, Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
-from unstuck.analysis.words import number, percent
+from unstuck.analysis.history.record import POLICY_STD
+from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
 COLLAPSED = 0.1
@@ -26,11 +42,14 @@ PAID = 0.6
 when entropy falls early; healthy runs have gone 0.87 to 0.95 of it, on real flows too."""
 
 
-def examine(run: Signals) -> Finding | None:
+def examine(run: Signals) -> Finding | Blind | None:
     """Return a finding if the entropy fell early, before the policy had learned much; None otherwise."""
-    most = run.entropy_range
-    curve = run.select_finite(metrics.ENTROPY)
-    if most is None or len(curve) < 4:
+    if run.action_kind is ActionKind.CONTINUOUS:
+        return _narrowed(run)
+    most, curve = run.entropy_reference, run.select_finite(metrics.ENTROPY)
+    if most is None:
+        return Blind((("env.actions", POLICY_STD),), "it is not known whether the entropy is one of discrete actions")
+    if len(curve) < 4:
         return None
     low = curve[curve < COLLAPSED * most]
     if low.empty or float(curve.iloc[-1]) > COLLAPSED * most:
@@ -45,7 +64,8 @@ def examine(run: Signals) -> Finding | None:
     )
     gone, evaluated = (_gone(run, when) if early else None) or (1.0, when)
     unpaid = gone < PAID
-    if not bad and not unpaid and not _too_soon(run, when) and not (early and _hardly_better(run)):
+    frozen = standing.frozen > 0 and not standing.at_best
+    if not bad and not unpaid and not _too_soon(run, when) and not (early and _hardly_better(run)) and not frozen:
         return None
     late = run.select_last(metrics.ENTROPY)
     progress = percent(run.compute_progress(when))
@@ -66,10 +86,17 @@ def examine(run: Signals) -> Finding | None:
         way = "of the way from one action for all to a perfect policy"
         text = f"by then the return had gone {percent(max(0.0, gone))} {way}"
         facts.append(Evidence(text, (metrics.EVAL_RETURN,), (evaluated, evaluated)))
+    if frozen:
+        but = "and episodes return the same since"
+        text = f"{pluralize(standing.frozen, 'return')} in a row are the same up to few"
+        facts.append(Evidence(text, (metrics.TRAIN_RETURN,), (when, int(curve.index[-1]))))
     return Finding(
         headline=f"Entropy has collapsed: {since}, {but}",
         # A run that had earned its due, and went on to an F1 well above trivial, may have lost nothing by it.
-        kind=Kind.FAULT if not well_above and (early or dominant > DOMINANT or not bad) else Kind.SUSPECT,
+        # Nor need one whose return no longer varies: that is what a task solved looks like.
+        kind=Kind.FAULT
+        if not well_above and (early or dominant > DOMINANT or not bad) and not (frozen and standing.has_learned)
+        else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=standing.brief,
         evidence=tuple(facts),
@@ -77,6 +104,47 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run),
         since=when,
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
+    )
+
+
+def _narrowed(run: Signals) -> Finding | Blind | None:
+    """Judge continuous actions: a fault if their spread is all but gone in a run with nothing to show for it."""
+    start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
+    if start is None or late is None:
+        return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no zero to collapse to")
+    standing = judge_standing(run)
+    if late.mean >= COLLAPSED * start.mean or not standing.is_poor:
+        return None
+    curve = run.select_finite(POLICY_STD)
+    when = int(curve.index[(curve < COLLAPSED * start.mean).to_numpy()][0])
+    text = f"spread of the actions {number(start.mean, 3)} at first, {number(late.mean, 2)} {late.where}"
+    return Finding(
+        headline=f"Exploration has collapsed: {text}, before the run had much to show for it",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=standing.brief,
+        evidence=(Evidence(text, (POLICY_STD,), (when, late.iterations[-1])),),
+        causes=_causes(run, when),
+        remedies=_remedies(run),
+        since=when,
+        missing=() if run.has(metrics.APPROX_KL) else (metrics.APPROX_KL,),
+    )
+
+
+def _frozen_causes(run: Signals) -> tuple[Cause, ...]:
+    """Return the two readings of a return that no longer varies, if the run's does not."""
+    standing = judge_standing(run)
+    if not standing.frozen or standing.at_best:
+        return ()
+    return (
+        Cause(
+            "a policy that does nothing, or always the same, since that pays best of what it has tried",
+            "compute what the simplest policies earn (do nothing, one action): the run's return is theirs",
+        ),
+        Cause(
+            "a task that is solved: the return is the largest there is",
+            "compare it with the largest return that the task allows",
+        ),
     )
 
 
@@ -124,6 +192,7 @@ def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
     large = len(kl) > 0 and float(kl.mean()) > 0.03
     biased = start is not None and most is not None and start.mean < 0.9 * most and start.iterations[0] <= 2
     return (
+        *_frozen_causes(run),
         Cause(
             "steps too large while it fell (learning rate, epochs)",
             "branch at a third of the learning rate from the start: entropy falls later, and the return rises first",
@@ -163,7 +232,7 @@ RULE = Rule(
     name="entropy_collapsed",
     title="Entropy collapsed",
     stage=Stage.EXPLORATION,
-    needs=((metrics.ENTROPY,),),
+    needs=((metrics.ENTROPY, POLICY_STD),),
     helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD, metrics.EVAL_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
     explains=("greedy_collapsed", "updates_too_small", "oscillating", "value_floor"),
     source="Jones 2021 (entropy that collapses early; value loss to 0 with a poor return is a collapsed policy)",

@@ -1,10 +1,26 @@
-"""Entropy pinned at the maximum: the entropy bonus outweighs the advantages, or the advantages hold no signal."""
+"""Entropy pinned at the maximum: the entropy bonus outweighs the advantages, or the advantages hold no signal.
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+Continuous actions have no largest entropy. There the policy's spread tells: a bonus that outweighs widens it.
+"""
+
+from unstuck.analysis.diagnosis.finding import (
+    Blind,
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_CHANGE, SMALL_KL
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.signals import ActionKind, Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -14,22 +30,33 @@ PINNED, HELD = 0.97, 0.75
 HEAVY = 0.2
 """An entropy_coef that can hold a policy by itself: advantages have spread 1, and 0.1 is the most in use."""
 
+UNSETTLED, SETTLING = 0.3, 0.9
+"""Shares of the largest entropy between which a policy is seen to settle, and not to have settled yet."""
+
+WIDENED = 2.0
+"""Factor by which the spread of continuous actions must have grown: a bonus pushes each dimension's logarithm up at a
+constant rate, and only advantages push it down. That it stays as it was is usual, and may be set."""
+
 GRACE, PATIENCE = 0.08, 0.4
 """Shares of the run: before the first nothing is said, and from the second on it is a fault even in a run that gets
 better, if its updates are large enough to move a policy. Under a heavy bonus the first is enough."""
 
 
-def examine(run: Signals) -> Finding | None:
-    """Return a finding if entropy stays near the maximum; a fine finding if entropy falls; None otherwise."""
-    most = run.entropy_range
-    entropy = run.select_last(metrics.ENTROPY)
-    if entropy is None or most is None or run.compute_progress(run.history.last_iteration) < GRACE:
+def examine(run: Signals) -> Finding | Blind | None:
+    """Return a finding if entropy stays near the maximum, or a spread grows; fine if it falls; None otherwise."""
+    if run.action_kind is ActionKind.CONTINUOUS:
+        return _widened(run)
+    most, entropy = run.entropy_range, run.select_last(metrics.ENTROPY)
+    if most is None:
+        return Blind((("env.actions", POLICY_STD),), "without the number of actions the largest entropy is not known")
+    if entropy is None or run.compute_progress(run.history.last_iteration) < GRACE:
         return None
     share, weight = entropy.mean / most, run.read_number("ppo.entropy_coef")
     heavy = weight is not None and weight >= HEAVY and run.setting("ppo.normalize_advantage") is not False
     if share < (HELD if heavy else PINNED):
-        if share > 0.3:
-            text = f"entropy {number(entropy.mean, 3)} of {number(most, 3)}, falling as a policy settles"
+        if UNSETTLED < share < SETTLING:
+            going = "falling as a policy settles" if run.trend(metrics.ENTROPY).falls else "neither whole nor gone"
+            text = f"entropy {number(entropy.mean, 3)} of {number(most, 3)}, {going}"
             return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (entropy.metric,), entropy.reach),))
         return None
     if policy_frozen.examine(run):
@@ -48,6 +75,33 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run, weight),
         since=int(run.history.length * GRACE),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
+        ground=Ground.STATE if heavy else Ground.PACE,
+    )
+
+
+def _widened(run: Signals) -> Finding | Blind | None:
+    """Judge continuous actions by their spread: a suspect if it grows in a poor run, fine if it falls."""
+    start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
+    if start is None or late is None:
+        return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")
+    text = f"spread of the actions {number(start.mean, 3)} at first, {number(late.mean, 3)} {late.where}"
+    facts = (Evidence(text, (POLICY_STD,), (start.iterations[0], late.iterations[-1])),)
+    trend, standing, weight = run.trend(POLICY_STD), judge_standing(run), run.read_number("ppo.entropy_coef")
+    if trend.falls and late.mean < start.mean:
+        return Finding(f"{text}, falling as a policy settles", Kind.FINE, Sureness.SURE, "", facts)
+    if not trend.rises or late.mean < WIDENED * start.mean or not standing.is_poor:
+        return None
+    return Finding(
+        headline=f"The actions' spread grows: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=standing.brief,
+        evidence=facts,
+        causes=_causes(run),
+        remedies=_remedies(run, weight),
+        since=late.iterations[0],
+        missing=() if run.has(metrics.APPROX_KL) else (metrics.APPROX_KL,),
+        ground=Ground.PACE,
     )
 
 
@@ -119,7 +173,7 @@ RULE = Rule(
     name="entropy_pinned",
     title="Entropy at its maximum",
     stage=Stage.EXPLORATION,
-    needs=((metrics.ENTROPY,),),
+    needs=((metrics.ENTROPY, POLICY_STD),),
     helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD),
     explains=("greedy_vs_sampled", "greedy_collapsed", "oscillating"),
     source="Jones 2021 (relative entropy starts near 1, falls, flattens)",

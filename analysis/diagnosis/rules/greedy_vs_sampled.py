@@ -1,5 +1,7 @@
 """Greedy and sampled behaviour differ: the policy that is evaluated is not the policy that is trained."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
@@ -56,7 +58,7 @@ def examine(run: Signals) -> Finding | None:
                 "add history to the observation; evaluate the sampled policy as well",
             ),
             Cause(
-                "evaluation that is shown other inputs than training (another unit, a wrapper, other flows)",
+                "evaluation that is shown other inputs than training (another unit, a wrapper, another split)",
                 "compare mean and spread of both, column by column",
                 Support.SUPPORTED if shifted else Support.OPEN,
                 shifted.text if shifted else "",
@@ -118,10 +120,13 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     greedy, sampled = run.select_finite(metrics.EVAL_RETURN), run.select_finite(metrics.TRAIN_RETURN)
     if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1]:
         return None
-    beside = np.array([float(sampled.loc[:iteration].iloc[-LASTS:].mean()) for iteration in greedy.index])
+    means = sampled.rolling(LASTS, min_periods=1).mean().to_numpy()
+    before = np.searchsorted(sampled.index.to_numpy(), greedy.index.to_numpy(), side="right") - 1
+    beside = np.where(before >= 0, means[before], math.nan)
     gained = float(beside[-1]) - float(sampled.iloc[:LASTS].mean())
     below = greedy.to_numpy() < beside - max(BEHIND * gained, _noise(sampled))
-    span = LASTS if run.is_triage else int((greedy.index > greedy.index[-1] - PATIENCE * run.history.length).sum())
+    length = max(run.planned or 0, run.history.length)
+    span = LASTS if run.is_triage else int((greedy.index > greedy.index[-1] - PATIENCE * length).sum())
     lasting = len(greedy) >= span >= LASTS and float(below[-span:].mean()) >= (1.0 if run.is_triage else MOST)
     lasting = lasting and (run.is_triage or run.compute_progress(int(greedy.index[-1])) >= PATIENCE)
     since = int(greedy.index[-span:][0])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals
@@ -117,6 +117,7 @@ def _fallen(run: Signals) -> Finding | None:
             ),
         ),
         since=int(curve.index[min(POINTS, len(curve)) - 1]),
+        ground=Ground.PACE,
     )
 
 

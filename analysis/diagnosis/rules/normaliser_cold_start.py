@@ -1,7 +1,18 @@
 """Normaliser's cold start: statistics of the first few samples make the first targets, or inputs, far too large."""
 
 import numpy as np
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
@@ -38,6 +49,7 @@ def examine(run: Signals) -> Finding | None:
         headline=f"Normaliser's cold start: {text}",
         kind=Kind.FAULT if standing.is_poor or lost > LOST_ENTROPY else Kind.SUSPECT,
         sureness=Sureness.LIKELY if lost > LOST_ENTROPY else Sureness.POSSIBLE,
+        ground=Ground.STATE if lost > LOST_ENTROPY else Ground.PACE,
         why=(f"the policy lost {percent(lost)} of its entropy meanwhile; " if lost > 0.05 else "") + standing.brief,
         evidence=(Evidence(text, (metrics.VALUE_LOSS,), reach),),
         causes=_causes(run),

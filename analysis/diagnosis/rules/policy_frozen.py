@@ -8,8 +8,19 @@ from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.signals import Signals, format_shares
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
+from unstuck.analysis.diagnosis.signals import GONE, ActionKind, Signals, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
@@ -38,6 +49,8 @@ def examine(run: Signals) -> Finding | None:
         return None
     if kl is not None and (len(kl.values) < RECENT or max(map(abs, kl.values)) > STILL_KL or _has_settled(run)):
         return None
+    if run.rate_is_annealed:
+        return None  # a schedule that has come to its end
     evidence = [*_kl(run), *_shares(run), *_greedy(run), *_entropy(run)]
     still = kl is not None or bool(_shares(run)) or bool(_entropy(run))
     if not still:
@@ -55,13 +68,15 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run),
         since=_since(run),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+        ground=Ground.STATE if kl is not None else Ground.PACE,
     )
 
 
 def _has_settled(run: Signals) -> bool:
     """True if entropy is so low that the policy has decided."""
-    entropy, most = run.select_last(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_range
-    return entropy is not None and most is not None and entropy.mean < SETTLED * most
+    entropy, most = run.select_last(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_reference
+    gone = entropy is not None and run.action_kind is ActionKind.DISCRETE and max(entropy.values) < GONE
+    return gone or (entropy is not None and most is not None and entropy.mean < SETTLED * most)
 
 
 def _since(run: Signals) -> int:
@@ -129,9 +144,9 @@ def _suspects(run: Signals) -> tuple[Cause, ...]:
         _ratio(run),
         _advantages(run),
         Cause(
-            "reward or label taken from the next step, so that advantages carry nothing about the action",
-            "act by a rule that knows the label: the reward must be the table's for the flow just judged, step by "
-            "step; or train on a bandit whose reward follows from the observation, which must be solved in seconds",
+            "a reward taken from the next step, so that advantages carry nothing about the action",
+            "act by a rule that knows what pays: the reward must be that of the step just made, step by step; or "
+            "train on a bandit whose reward follows from the observation, which must be solved in seconds",
         ),
         _inputs(run),
         _gradient(run),
@@ -208,7 +223,7 @@ def _inputs(run: Signals) -> Cause:
     if largest is not None:
         why += f"{', ' if why else ''}largest input {number(largest.mean, 2)}"
     return Cause(
-        "inputs that are not scaled: every unit is saturated, and every flow looks the same",
+        "inputs that are not scaled: every unit is saturated, and every observation looks the same",
         "log the share of hidden units beyond 0.97 and the spread of each input; scale inputs to mean 0, spread 1",
         support,
         why,

@@ -1,6 +1,17 @@
 """No reward has been found: all episodes return the same, so nothing tells one action from the next."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.words import number, pluralize
 from unstuck.rl import metrics
@@ -47,6 +58,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         remedies=tuple(remedies[1:] if normalised else remedies),
         since=returns.iterations[VALUES - 1],
+        ground=Ground.PACE,
     )
 
 

@@ -8,7 +8,7 @@ and scales are in order, since all other causes show there.
 
 import math
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
@@ -79,6 +79,7 @@ def examine(run: Signals) -> Finding | None:
         causes=_causes(run),
         since=returns.iterations[POINTS - 1],
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+        ground=Ground.STATE if direct else Ground.PACE,
     )
 
 
@@ -146,8 +147,8 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
         carried = Support.SUPPORTED if seen else Support.OPEN
     return (
         Cause(
-            "rewards, labels or observations that belong to another step, lane or row",
-            "act by a rule that knows the label, or the state: the reward must be that of the step just made",
+            "rewards or observations that belong to another step, lane or row",
+            "act by a rule that knows what pays: the reward must be that of the step just made",
             unforeseen,
             why,
         ),

@@ -1,7 +1,6 @@
 """Updates are too large: the policy is thrown about faster than rollouts can tell good actions from bad ones."""
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.words import number, percent
@@ -13,6 +12,9 @@ fault: Stable-Baselines3's documentation shows 0.04 and 0.24 as nothing special.
 
 LARGE_CHANGE, WITH_KL = 0.08, 0.012
 """Relative change of the parameters by one update, and the KL that must come with it; healthy runs: 7e-3 to 4e-2."""
+
+USUAL_KL = 1e-3
+"""Mean KL from which updates are shown to move the policy; Schulman 2017 calls 0.01 a small update."""
 
 VERY_LARGE_KL = 0.06
 """Mean KL that is a fault for any score."""
@@ -95,9 +97,9 @@ def _fine(run: Signals) -> Finding | None:
     kl, clipped, change = (
         run.select_last(name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
     )
-    if kl is None or kl.mean < SMALL_KL:
+    if kl is None or kl.mean < USUAL_KL:
         return None
-    text = f"updates are not too large: KL {number(kl.mean, 2)}"
+    text = f"updates are of a usual size: KL {number(kl.mean, 2)}"
     text += f", {percent(clipped.mean)} of the ratios clipped" if clipped else ""
     text += f", parameters changed by {number(change.mean, 2)} of their norm" if change else ""
     return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (kl.metric,), kl.reach),))

@@ -4,7 +4,18 @@ Two sizes tell: how far an update moves the parameters, and how far it moves the
 Only the second small: the steps serve the other loss, as where the value loss has the whole gradient.
 """
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Blind,
+    Cause,
+    Evidence,
+    Finding,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -31,22 +42,25 @@ AT_LIMIT = 0.25
 SETTLED_ENTROPY = 0.5
 """Share of the largest entropy below which a policy has decided, and small updates are to be expected."""
 
-ANNEALED = 0.3
-"""Share of the set rate below which a schedule has annealed the rate so far that small steps were asked for."""
-
 GRACE = 8
 """Iterations that say nothing yet."""
 
 
-def examine(run: Signals) -> Finding | None:
+def examine(run: Signals) -> Finding | Blind | None:
     """Return a fault if updates hardly move an unsettled policy, or mostly end at target_kl; None otherwise."""
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.select_last(metrics.APPROX_KL), run.select_last(metrics.UPDATE_NORM)
     if kl is None or len(run.select_finite(metrics.APPROX_KL)) < GRACE or policy_frozen.examine(run):
         return None
+    if run.kl_is_signed and not run.is_ours:
+        return Blind(
+            ((metrics.UPDATE_NORM,),), "KL is a signed estimate here, whose mean is near 0 whatever updates do"
+        )
     held = _held(run, kl, NEVER_USUAL if settled else LOW_LIMIT)
-    if _annealed(run) or (settled and not held):
+    if run.rate_is_annealed or (settled and not held):
+        return None
+    if not run.is_ours and not _always_small(run):
         return None
     unmoved, small = (
         abs(kl.median) < SMALL_KL or held,
@@ -83,11 +97,10 @@ def _held(run: Signals, kl: Window, most: float) -> bool:
     return sum(one == 0 or AT_LIMIT * limit < one < 2 * limit for one in kl.values) > len(kl.values) / 2
 
 
-def _annealed(run: Signals) -> bool:
-    """True if steps are small because the learning rate was annealed, as set."""
-    rate, wanted = run.select_last(metrics.LR, share=0.0, least=1), run.read_number("ppo.lr")
-    planned = run.setting("ppo.lr_schedule", "constant") != "constant"
-    return planned and rate is not None and wanted is not None and rate.mean < ANNEALED * wanted
+def _always_small(run: Signals) -> bool:
+    """True if updates have been small all along: ones that become small may follow a schedule that nobody recorded."""
+    kl, first = run.select_all(metrics.APPROX_KL), run.select_first(metrics.APPROX_KL, GRACE)
+    return kl is not None and first is not None and max(abs(kl.median), abs(first.median)) < WITH_KL
 
 
 def _rate(run: Signals) -> Cause:

@@ -1,8 +1,23 @@
-"""The value loss explodes or is not finite; or the loss did explode, and normalised returns ended the explosion."""
+"""The value loss explodes or is not finite; or the loss did explode, and normalised returns ended the explosion.
+
+A loss on raw returns grows with the square of what episodes return, in a healthy run too. So growth counts only beyond
+that, and only where the critic does not explain most of it.
+"""
 
 import math
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number
@@ -16,6 +31,13 @@ FACTOR = 20.0
 
 FLOOR = 1.0
 """Explosions are measured from at least this level: on raw returns whose rewards are rare a loss starts near 0."""
+
+EXPLAINS = 0.5
+"""Explained variance from which the critic accounts for most of what grows: its error is the smaller part."""
+
+KEEPS_UP = 0.25
+"""Share of the returns' growth by which the critic's error, the root of its loss, must have grown as well: a unit that
+grows keeps the two in step, and the error of a critic that learns falls behind."""
 
 STEADY = 2.0
 """Factor of the median within which the largest value of a steady value loss lies."""
@@ -36,6 +58,8 @@ def examine(run: Signals) -> Finding | None:
         return None
     if late.median <= FACTOR * max(start, FLOOR):
         return _steady(run)
+    if _grows_with_returns(run, start, late.median):
+        return None
     above = curve[curve > FACTOR * max(start, FLOOR)]
     growth = run.trend(metrics.VALUE_LOSS)
     text = f"value loss {number(start)} at first, {number(late.median)} in the end"
@@ -74,13 +98,36 @@ def _not_finite(run: Signals, name: str, iteration: int, value: float) -> Findin
         ),
         remedies=_remedies(run),
         since=iteration,
+        ground=Ground.PROOF,
     )
 
 
+def _grows_with_returns(run: Signals, start: float, end: float) -> bool:
+    """True if the value loss grew no more than returns did, or if the critic explains most of the returns."""
+    explained, first, last = run.select_last(metrics.EXPLAINED_VARIANCE), *_sizes_of_returns(run)
+    if explained is not None and explained.median >= EXPLAINS:
+        return True
+    if run.returns_normalised or first is None or last is None:
+        return False
+    error, size = math.sqrt(end / max(start, FLOOR)), last / max(first, FLOOR)
+    return error < KEEPS_UP * size
+
+
+def _sizes_of_returns(run: Signals) -> tuple[float | None, float | None]:
+    """Return the size of what episodes return, at the start and in the end; None without returns."""
+    early, late = run.select_first(metrics.TRAIN_RETURN, START), run.select_last(metrics.TRAIN_RETURN)
+    return (abs(early.median), abs(late.median)) if early and late else (None, None)
+
+
 def _steady(run: Signals) -> Finding | None:
-    """Describe a steady value loss, with the reason where returns are normalised, and the owner's note."""
-    whole = run.select_all(metrics.VALUE_LOSS)
+    """Describe a steady value loss, with the reason where returns are normalised, and the owner's note.
+
+    Steady is no good by itself: either the loss has a unit (normalised returns), or the critic explains its targets.
+    """
+    whole, explained = run.select_all(metrics.VALUE_LOSS), run.select_last(metrics.EXPLAINED_VARIANCE)
     if whole is None or max(whole.values) > STEADY * max(whole.median, 1e-12):
+        return None
+    if not run.returns_normalised and (explained is None or explained.median < EXPLAINS):
         return None
     text = f"the value loss is steady: {whole}"
     facts = [Evidence(text, (whole.metric,), whole.reach)]

@@ -165,10 +165,10 @@ def _remedies(run: Signals) -> tuple[Remedy, ...]:
         why = "a shorter horizon is easier to foresee; too short a one forgets what the task rewards"
     else:
         change = {"ppo.gamma": [0.5, 0.0]}
-        why = "where flows are independent a discount above 0 adds noise to the advantages, and nothing to learn from"
+        why = "where steps are independent a discount above 0 adds noise to the advantages, and nothing to learn from"
     if gamma is not None and gamma <= 0.5:
         return ()
-    watch = "value loss below 0.5 within 10 iterations at gamma 0.5; F1 or return above the control's at the end"
+    watch = "value loss below 0.5 within 10 iterations at gamma 0.5; the score above the control's at the end"
     return (Remedy(change, why, watch),)
 
 

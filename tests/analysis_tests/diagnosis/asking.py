@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.finding import Cause, Finding, Kind, Rule
+from unstuck.analysis.diagnosis.finding import Blind, Cause, Finding, Kind, Rule
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
 
 
-def ask(rule: Rule, run: History) -> Finding | None:
+def ask(rule: Rule, run: History) -> Finding | Blind | None:
     """What the rule says of a run, by itself."""
     return rule.examine(Signals(run))
 
@@ -17,7 +17,7 @@ def ask(rule: Rule, run: History) -> Finding | None:
 def found(rule: Rule, run: History) -> Finding:
     """A finding, with all that every finding of something wrong must hold."""
     finding = ask(rule, run)
-    assert finding is not None, f"{rule.name} says nothing"
+    assert isinstance(finding, Finding), f"{rule.name} says nothing"
     if finding.kind in (Kind.FAULT, Kind.SUSPECT):
         assert finding.evidence
         assert finding.causes
@@ -30,7 +30,12 @@ def found(rule: Rule, run: History) -> Finding:
 def kind(rule: Rule, run: History) -> Kind | None:
     """What kind of a finding it is; None without one."""
     finding = ask(rule, run)
-    return finding.kind if finding else None
+    return finding.kind if isinstance(finding, Finding) else None
+
+
+def is_blind(rule: Rule, run: History) -> bool:
+    """Whether the rule says that it cannot judge the run."""
+    return isinstance(ask(rule, run), Blind)
 
 
 def is_quiet(rule: Rule, run: History) -> bool:

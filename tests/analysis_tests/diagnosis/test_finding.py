@@ -5,6 +5,7 @@ from unstuck.analysis.diagnosis import RULES, diagnose
 from unstuck.analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.questions import WOULD_TELL
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history.record import LOGGED_ELSEWHERE
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import without
@@ -13,7 +14,10 @@ from tests.analysis_tests.runs import healthy, untaught
 FAMILIES = {f"{metrics.ACTION_PREFIX}<action>", f"{metrics.GREEDY_PREFIX}<action>"} | {
     f"{name}/seed_<member>" for name in (metrics.F1, metrics.EVAL_RETURN)
 }
-NAMED = {value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)}
+SETTINGS = {"env.actions"}
+NAMED = {*LOGGED_ELSEWHERE} | {
+    value for name, value in vars(metrics).items() if name.isupper() and isinstance(value, str)
+}
 
 
 def ranked(name: str, kind: Kind) -> Ranked:
@@ -55,7 +59,7 @@ def test_what_a_rule_needs_can_be_asked_for(rule: Rule) -> None:
 
 
 def test_questions_are_about_metrics_that_there_are() -> None:
-    assert set(WOULD_TELL) <= NAMED | FAMILIES
+    assert set(WOULD_TELL) <= NAMED | FAMILIES | SETTINGS
     assert all(tells and not tells.endswith(".") for tells in WOULD_TELL.values())
 
 
@@ -85,4 +89,4 @@ def test_what_is_in_order_asks_for_nothing_and_what_is_wrong_asks_first() -> Non
     assert diagnose(healthy()).questions == {}
     small = untaught(approx_kl=1e-6, update_norm=None, saturated_share=None, input_rms_max=None)
     asked = list(diagnose(small).questions)
-    assert asked.index(metrics.UPDATE_NORM) < asked.index(metrics.INPUT_RMS_MAX)
+    assert asked.index(metrics.UPDATE_NORM) < asked.index(metrics.SATURATED_SHARE)

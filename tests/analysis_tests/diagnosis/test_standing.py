@@ -84,7 +84,7 @@ def test_the_best_score_on_record_speaks() -> None:
     nothing = {"f1": None, "eval/episode_return": None, "train/episode_return": None}
     unknown = standing(healthy(**nothing))
     assert (unknown.state, unknown.level, unknown.is_poor) == (State.UNKNOWN, None, False)
-    assert unknown.text == "neither F1 nor returns were recorded"
+    assert unknown.text == "no returns were recorded"
     assert unknown.brief == "how the run stands is not known"
 
 

@@ -100,7 +100,7 @@ def test_updates_leave_out_what_is_never_positive() -> None:
 
 def test_entropy_is_drawn_below_its_largest() -> None:
     assert "largest possible 1.386" in drawn(healthy())["entropy"].svg
-    nameless = drawn(healthy(entropy=1.2, settings={"env.id": "CartPole-v1"}, **ACTIONS))["entropy"]
+    nameless = drawn(healthy(entropy=1.2, settings={"env.id": "Own-v1"}, **ACTIONS))["entropy"]
     assert "largest possible" not in nameless.svg
 
 

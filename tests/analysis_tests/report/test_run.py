@@ -92,7 +92,7 @@ def test_what_was_not_recorded_is_asked_for() -> None:
     blocks = missing_metric_blocks(diagnosed(blind=("Rule A", "Rule B"), questions={"train/approx_kl": "how far"}))
     (table,) = tables(blocks)
     assert table.rows == (("`train/approx_kl`", "how far"),)
-    assert paragraphs(blocks) == ["For want of these, 2 rules said nothing: rule a and rule b."]
+    assert paragraphs(blocks) == ["2 rules had nothing to look at: rule a and rule b."]
     assert missing_metric_blocks(diagnosed(blind=("Rule A",))) == []
     assert paragraphs(missing_metric_blocks(diagnosed(questions={"m": "q"}))) == []
 
@@ -184,8 +184,15 @@ def test_programs_are_told_the_same() -> None:
     found = diagnosis_json(diagnosed(one, blind=("rule_a",), questions={"train/lr": "the rate"}, run=healthy(f1=0.5)))
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
     assert found["verdict"].startswith("Held back: something (sure)")
-    assert found["standing"] == {"score": metrics.F1, "value": 0.5, "state": "rising", "trivial": False}
-    assert found["unexamined"] == [{"rule": "rule_a", "missing": ["train/approx_kl"]}]
+    assert found["standing"] == {
+        "score": metrics.F1,
+        "value": 0.5,
+        "state": "rising",
+        "trivial": False,
+        "learned": True,
+        "frozen": 0,
+    }
+    assert found["unexamined"] == [{"rule": "rule_a", "missing": ["train/approx_kl"], "why": ""}]
     assert found["not_recorded"] == {"train/lr": "the rate"}
     assert [arm["change"] for arm in found["arms"]] == [{"ppo.lr": 1e-4}, {"ppo.lr": 3e-5}]
     (finding,) = found["findings"]

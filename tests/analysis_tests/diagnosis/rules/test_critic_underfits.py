@@ -82,7 +82,8 @@ def test_its_borders_beside_a_regression(run: History, expected: Kind | None) ->
         (worse(made=healthy), Kind.SUSPECT),
         (worse(made=healthy, value_loss=1.9), Kind.FAULT),  # far above that of a constant, whatever the score
         (worse(made=healthy, value_loss=1.7), Kind.SUSPECT),
-        (worse(made=healthy, value_loss=1.9, settings=RAW), Kind.SUSPECT),
+        (worse(made=healthy, value_loss=1.9e6, settings=RAW), Kind.SUSPECT),
+        (worse(made=healthy, value_loss=1.9, settings=RAW), Kind.FINE),  # 1.4 off returns of 700: nothing to explain
         (first(worse(made=healthy, value_loss=1.9), 9), Kind.FAULT),
         (first(worse(made=healthy, value_loss=1.9), 8), None),
         (first(worse(made=healthy, value_loss=1.7), 25), Kind.FINE),

@@ -1,16 +1,18 @@
 """Entropy collapsed: when, what the run had to show for it by then, and what came after."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support
+from unstuck.analysis.diagnosis.finding import Blind, Kind, Support
 from unstuck.analysis.diagnosis.rules import entropy_collapsed
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = entropy_collapsed.RULE
@@ -157,9 +159,59 @@ def test_the_bonus_is_raised_from_where_it_is(weight: float | None, arms: list[f
 
 
 def test_without_an_entropy_the_rule_is_blind_and_without_the_rest_it_says_so() -> None:
-    assert blind(RULE, untaught(entropy=None)) == ((metrics.ENTROPY,),)
+    assert blind(RULE, untaught(entropy=None)) == ((metrics.ENTROPY, POLICY_STD),)
     finding = found(RULE, untaught(entropy=falls_at(11), approx_kl=None, advantage_std=None))
     assert finding.missing == (metrics.APPROX_KL, metrics.ADVANTAGE_STD)
     no_actions = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
-    nameless = untaught(entropy=np.where(TURN < 11, 1.2, 0.01), settings={"env.id": "CartPole-v1"}, **no_actions)
-    assert ask(RULE, nameless) is None  # of how many actions is not known
+    nameless = untaught(entropy=np.where(TURN < 11, 1.2, 0.1), settings={"env.id": "Own-v1"}, **no_actions)
+    assert is_blind(RULE, nameless)  # of how many actions is not known, nor whether they are discrete
+    gone = untaught(entropy=np.where(TURN < 11, 1.2, 0.01), settings={"env.id": "Own-v1"}, **no_actions)
+    assert kind(RULE, gone) is Kind.FAULT  # a differential entropy would not stop at 0
+
+
+NO_ACTIONS: dict[str, Any] = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+
+
+def continuous(std: Any, made: Any = untaught, **changed: Any) -> History:
+    run = made(**NO_ACTIONS, settings={"env.id": "Own-v1"}, **{"entropy": -2.0, **changed})
+    return replace(run, table=run.table.assign(**{POLICY_STD: std}))
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (continuous(np.where(TURN <= 50, 1.0, 0.099)), Kind.FAULT),
+        (continuous(np.where(TURN <= 50, 1.0, 0.101)), None),
+        (continuous(np.where(TURN <= 50, 1.0, 0.05), healthy), None),  # it has learned: nothing is lost
+        (continuous(np.full(LENGTH, 0.05)), None),  # small from the start, by its setting
+    ],
+)
+def test_continuous_actions_collapse_where_their_spread_is_gone_and_nothing_learned(
+    run: History, expected: Kind | None
+) -> None:
+    assert kind(RULE, run) is expected
+    if expected:
+        finding = found(RULE, run)
+        assert finding.since == 51
+        assert finding.headline == (
+            "Exploration has collapsed: spread of the actions 1 at first, 0.099 over iterations 76 to 100, before the "
+            "run had much to show for it"
+        )
+
+
+def test_a_differential_entropy_has_no_zero_to_collapse_to() -> None:
+    answer = ask(RULE, untaught(**NO_ACTIONS, settings={"env.id": "Own-v1"}, entropy=np.linspace(1.4, -3, LENGTH)))
+    assert isinstance(answer, Blind)
+    assert answer.why == "actions are continuous, and a differential entropy has no zero to collapse to"
+
+
+def test_a_return_that_froze_above_its_start_is_solved_or_stuck_and_the_record_does_not_say() -> None:
+    frozen = {"f1": None, "eval/episode_return": None, "train/episode_return": np.where(TURN <= 5, -20.0, -0.76)}
+    run = untaught(**NO_ACTIONS, settings={"env.id": "Own-v1"}, entropy=np.where(TURN < 11, 1.9, 0.002), **frozen)
+    finding = found(RULE, run)
+    assert finding.kind is Kind.SUSPECT
+    assert finding.headline.endswith("and episodes return the same since")
+    assert [cause.what.partition(",")[0] for cause in finding.causes[:2]] == [
+        "a policy that does nothing",
+        "a task that is solved: the return is the largest there is",
+    ]

@@ -1,16 +1,18 @@
 """Entropy pinned at its maximum: by a usual bonus, by a heavy one, and for how long."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support
+from unstuck.analysis.diagnosis.finding import Blind, Finding, Kind, Support
 from unstuck.analysis.diagnosis.rules import entropy_pinned
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind, unset
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = entropy_pinned.RULE
@@ -41,7 +43,9 @@ def test_an_entropy_that_has_not_left_its_maximum_is_a_fault_of_a_run_that_learn
     ("run", "expected"),
     [
         (stuck(0.971), Kind.FAULT),
-        (stuck(0.969), Kind.FINE),
+        (stuck(0.969), None),
+        (stuck(0.89), Kind.FINE),
+        (stuck(0.91), None),  # it has hardly moved
         (stuck(0.76, **{"ppo.entropy_coef": 0.2}), Kind.FAULT),  # a heavy bonus holds it lower
         (stuck(0.76, **{"ppo.entropy_coef": 0.19}), Kind.FINE),
         (stuck(0.74, **{"ppo.entropy_coef": 0.2}), Kind.FINE),
@@ -85,8 +89,10 @@ def test_a_policy_that_stands_still_is_not_held_by_its_bonus() -> None:
     assert ask(RULE, untaught(entropy=TOP, approx_kl=0.0)) is None
 
 
-def test_what_is_in_order_says_its_level() -> None:
-    assert found(RULE, stuck(0.5)).headline == "entropy 0.693 of 1.39, falling as a policy settles"
+def test_what_is_in_order_says_its_level_and_where_it_goes() -> None:
+    assert found(RULE, stuck(0.5)).headline == "entropy 0.693 of 1.39, neither whole nor gone"
+    falling = untaught(entropy=TOP * np.linspace(0.9, 0.5, LENGTH))
+    assert found(RULE, falling).headline == "entropy 0.76 of 1.39, falling as a policy settles"
 
 
 @pytest.mark.parametrize(
@@ -132,18 +138,54 @@ def test_a_short_horizon_is_mended_first_and_what_is_not_recorded_is_not_changed
 
 
 def test_without_an_entropy_the_rule_is_blind_and_without_its_maximum_it_says_nothing() -> None:
-    assert blind(RULE, untaught(entropy=None)) == ((metrics.ENTROPY,),)
+    assert blind(RULE, untaught(entropy=None)) == ((metrics.ENTROPY, POLICY_STD),)
     finding = found(RULE, untaught(entropy=0.98 * TOP, approx_kl=None, advantage_std=None))
     assert finding.missing == (metrics.APPROX_KL, metrics.ADVANTAGE_STD)
     assert finding.why == "the run has nothing to show for it"
-    nameless = {**NO_ACTIONS, "settings": {"env.id": "CartPole-v1"}}
+    nameless = {**NO_ACTIONS, "settings": {"env.id": "Own-v1"}}
     assert found(RULE, untaught(entropy=0.985 * math.log(3), **nameless)).headline.startswith(
         "Entropy is pinned at its maximum: 1.082 of 1.099"  # three actions, as its start tells
     )
-    assert ask(RULE, untaught(entropy=1.2, **nameless)) is None  # 2 % off ln 3 and ln 4
+    assert is_blind(RULE, untaught(entropy=1.2, **nameless))  # more than 2 % below ln 4, and above ln 3
 
 
 def test_an_entropy_that_is_no_sum_over_actions_has_no_maximum() -> None:
     """Summed over a batch it may be in the thousands, and its exponential is no number."""
     start = np.where(np.arange(LENGTH) < 1, 2839.0, 1.0)
-    assert ask(RULE, untaught(entropy=start, **NO_ACTIONS, settings={"env.id": "CartPole-v1"})) is None
+    assert is_blind(RULE, untaught(entropy=start, **NO_ACTIONS, settings={"env.id": "CartPole-v1"}))
+
+
+def continuous(std: Any) -> History:
+    """A run of continuous actions with nothing to show, whose entropy is that of ln 17 and whose spread is this."""
+    run = untaught(entropy=2.8379, **NO_ACTIONS, settings={"env.id": "Own-v1"})
+    return replace(run, table=run.table.assign(**{POLICY_STD: std}))
+
+
+@pytest.mark.parametrize(
+    ("std", "expected"),
+    [
+        (np.full(LENGTH, 1.0), None),  # that it stays is usual, and may be set
+        (np.linspace(1.0, 2.4, LENGTH), Kind.FAULT),  # it ends at 2.2 times its start
+        (np.linspace(1.0, 2.1, LENGTH), None),
+        (np.linspace(1.0, 0.5, LENGTH), Kind.FINE),
+    ],
+)
+def test_continuous_actions_are_judged_by_their_spread_and_never_by_ln_n(std: Any, expected: Kind | None) -> None:
+    finding = ask(RULE, continuous(std))
+    assert (finding.kind if isinstance(finding, Finding) else None) is expected
+    if isinstance(finding, Finding):
+        assert " of 2.8" not in finding.headline
+
+
+@pytest.mark.parametrize("settings", [{"env.id": "Pendulum-v1"}, {"env.id": "HalfCheetah-v4"}])
+def test_a_differential_entropy_has_no_maximum(settings: dict[str, Any]) -> None:
+    """Of Pendulum-v1 actions of spread 1 have an entropy of 1.4189, within 3 % of ln 4."""
+    answer = ask(RULE, untaught(entropy=1.4189, **NO_ACTIONS, settings=settings))
+    assert isinstance(answer, Blind)
+    assert answer.missing == ((POLICY_STD,),)
+    assert answer.why == "actions are continuous, and a differential entropy has no maximum"
+
+
+def test_an_entropy_below_0_is_one_of_continuous_actions() -> None:
+    falling = untaught(entropy=np.linspace(1.38, -0.8, LENGTH), **NO_ACTIONS, settings={"env.id": "Own-v1"})
+    assert isinstance(ask(RULE, falling), Blind)

@@ -156,7 +156,7 @@ def test_counts_that_change_once_are_no_standstill() -> None:
         ),
         ("a gradient", {"grad_norm_policy": 0.9e-6, "update_norm": 0.0}, Support.RULED_OUT, "policy gradient 9e-07"),
         ("a gradient", {"update_norm": None}, Support.OPEN, ""),
-        ("reward or label", {}, Support.OPEN, ""),
+        ("a reward taken", {}, Support.OPEN, ""),
     ],
 )
 def test_what_was_recorded_decides_between_its_suspects(

@@ -163,7 +163,7 @@ def test_what_can_be_foreseen_tells_its_causes_apart(
     run: History, step: Support, advantages: Support, nothing: Support, why: str
 ) -> None:
     finding = found(RULE, run)
-    of_step, of_advantages = cause(finding, "rewards, labels or observations"), cause(finding, "advantages that belong")
+    of_step, of_advantages = cause(finding, "rewards or observations"), cause(finding, "advantages that belong")
     assert (of_step.support, of_step.why) == (step, why)
     assert (of_advantages.support, of_advantages.why) == (advantages, why)
     unseen = cause(finding, "nothing in the observation")

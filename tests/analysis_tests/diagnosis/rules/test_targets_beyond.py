@@ -1,10 +1,10 @@
-"""Targets beyond what episodes return: a question, where a correct PPO may show them."""
+"""Targets beyond what episodes return: a question, since a correct PPO may show them; likely a fault in two tasks."""
 
 from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import targets_beyond
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
@@ -50,7 +50,7 @@ def test_targets_beyond_returns_are_a_question() -> None:
         (beyond(saturated_share=0.3), True),
         (beyond(saturated_share=0.31), False),
         (beyond(saturated_share=None), True),
-        (beyond(env="CartPole-v1"), False),  # there it is a bug, and another rule's
+        (beyond(env="CartPole-v1"), True),
         (beyond(env="unstuck/Triage-v0"), False),
         (unset(beyond(), "env.id"), False),
         (unset(beyond(), "ppo.gamma"), False),
@@ -63,6 +63,15 @@ def test_targets_beyond_returns_are_a_question() -> None:
 )
 def test_its_borders(run: History, fires: bool) -> None:
     assert (ask(RULE, run) is not None) == fires
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Acrobot-v1"])
+def test_where_a_rest_is_less_than_the_whole_they_are_a_likely_fault_and_no_proof(env: str) -> None:
+    finding = found(RULE, beyond(env=env))
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.LIKELY, 96)
+    assert finding.ground is Ground.STATE
+    assert finding.why.startswith("every step pays the same here")
+    assert [cause.what for cause in finding.causes] == [targets_beyond.ENDS_FORGOTTEN.what]
 
 
 def test_without_targets_or_returns_the_rule_is_blind() -> None:

@@ -91,10 +91,12 @@ def test_damage_makes_a_fault_of_it(changed: dict[str, Any], harm: str | None) -
 def test_what_is_in_order_says_all_three_sizes() -> None:
     finding = found(RULE, healthy(approx_kl=0.03, clip_fraction=0.24, update_norm=0.02))
     assert finding.headline == (
-        "updates are not too large: KL 0.03, 24 % of the ratios clipped, parameters changed by 0.02 of their norm"
+        "updates are of a usual size: KL 0.03, 24 % of the ratios clipped, parameters changed by 0.02 of their norm"
     )
     bare = found(RULE, healthy(approx_kl=0.03, clip_fraction=None, update_norm=None))
-    assert bare.headline == "updates are not too large: KL 0.03"
+    assert bare.headline == "updates are of a usual size: KL 0.03"
+    assert found(RULE, healthy(approx_kl=1.1e-3)).kind is Kind.FINE
+    assert ask(RULE, healthy(approx_kl=9e-4)) is None  # that it is not too large does not show that it moves a policy
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Updates that are too small: of the parameters, of the policy, or because target_kl ends them."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from unstuck.analysis.diagnosis.rules import updates_too_small
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, unset
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, unset
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = updates_too_small.RULE
@@ -89,6 +90,33 @@ def test_where_the_policy_has_settled_the_limit_is_the_reason_given() -> None:
     finding = found(RULE, limited(1e-4, 3e-4, entropy=0.4 * TOP))
     assert finding.why == "most updates end at target_kl; the run has nothing to show for it"
     assert changes(finding)[0] == {"ppo.target_kl": [0.02, None]}
+
+
+def strangers(**changed: Any) -> History:
+    """A run of CleanRL's names, whose plan and schedule are not on record."""
+    run = untaught(**{"update_norm": None, **changed})
+    return replace(run, settings={"env.id": "CartPole-v1"}, dialect="cleanrl")
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (strangers(approx_kl=1e-6), True),
+        (strangers(approx_kl=np.where(TURN <= 50, 1e-3, 1e-6)), False),  # it may have followed a schedule
+        (strangers(approx_kl=np.where(TURN <= 50, 4e-5, 1e-6)), True),
+        (strangers(approx_kl=1e-6, lr=2.5e-4 * (1 - TURN / LENGTH)), False),  # annealed, as the record shows
+        (strangers(approx_kl=1e-6, lr=2.5e-4), True),
+        (strangers(approx_kl=1e-6, lr=1e-8), True),  # a rate in force that was small all along
+    ],
+)
+def test_of_others_updates_count_that_have_been_small_all_along_and_not_by_schedule(run: History, fires: bool) -> None:
+    run = replace(run, table=run.table.assign(**{metrics.ENTROPY: 1.3}))
+    assert (ask(RULE, run) is not None) == fires
+
+
+def test_a_signed_estimate_of_kl_tells_no_size() -> None:
+    signed = strangers(approx_kl=np.where(TURN % 2 == 0, 1e-3, -1e-3))
+    assert is_blind(RULE, signed)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import value_explosion
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
@@ -70,6 +70,7 @@ def test_a_loss_that_is_no_number_is_a_fault_with_what_was_before_it() -> None:
     finding = found(RULE, healthy(value_loss=np.where(TURN == 51, math.inf, TURN.astype(float))))
     assert finding.headline == "Diverged: train/value_loss is inf at iteration 51, after 48, 49, 50"
     assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.SURE, 51)
+    assert finding.ground is Ground.PROOF
     assert facts(finding) == ["train/value_loss is inf at iteration 51, after 48, 49, 50"]
     assert cause(finding, "a division by a spread of 0").support is Support.OPEN
     below = found(RULE, healthy(value_loss=1.0, policy_loss=-math.inf))
@@ -84,14 +85,20 @@ def test_a_loss_that_is_no_number_is_a_fault_with_what_was_before_it() -> None:
             healthy(value_loss=1.0),
             "The value loss is steady: 1 over iterations 1 to 100, with normalised returns",
         ),
-        (healthy(value_loss=1.0, settings=RAW), "The value loss is steady: 1 over iterations 1 to 100"),
+        (
+            healthy(value_loss=1e7, explained_variance=0.5, settings=RAW),
+            "The value loss is steady: 10,000,000 over iterations 1 to 100",
+        ),
         (
             replace(healthy(value_loss=1.0), comments={"ppo.normalize_returns": "before, it grew"}),
             "The value loss is steady: 1 over iterations 1 to 100, with normalised returns. Its owner noted: "
             '"before, it grew". Normalisation ended that explosion, by rescaling what is predicted',
         ),
         (
-            replace(healthy(value_loss=1.0, settings=RAW), comments={"ppo.normalize_returns": "some day"}),
+            replace(
+                healthy(value_loss=1.0, explained_variance=0.5, settings=RAW),
+                comments={"ppo.normalize_returns": "some day"},
+            ),
             "The value loss is steady: 1 over iterations 1 to 100",
         ),
         (
@@ -104,6 +111,35 @@ def test_a_steady_loss_says_what_its_owner_noted_of_normalised_returns(run: Hist
     finding = found(RULE, run)
     assert finding.kind is Kind.FINE
     assert finding.headline == headline
+
+
+def test_a_steady_loss_on_raw_returns_that_the_critic_does_not_explain_is_not_said_to_work() -> None:
+    assert ask(RULE, healthy(value_loss=1e7, explained_variance=0.49, settings=RAW)) is None
+    assert ask(RULE, healthy(value_loss=1e7, explained_variance=None, settings=RAW)) is None
+
+
+def returning(start: float, end: float, **changed: Any) -> History:
+    """A run of raw returns that rise from one level to another, at an even pace on a log scale."""
+    returns = start * (end / start) ** GROWING
+    return healthy(**{"train/episode_return": returns, "settings": RAW, **changed})
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        # the loss grows 100 times from its floor of 1, the error 10 times
+        (jumping(1.0, 101.0, explained_variance=0.5), None),  # the critic explains most of what grew
+        (jumping(1.0, 101.0, explained_variance=0.49), Kind.FAULT),
+        (jumping(1.0, 101.0, explained_variance=None), Kind.FAULT),
+        (returning(3.0, 300.0, value_loss=np.where(TURN <= 3, 0.7, 38.0)), None),  # returns outgrow the error
+        (returning(3.0, 300.0, value_loss=np.where(TURN <= 3, 0.7, 3800.0)), Kind.FAULT),
+        (returning(3.0, 3.0, value_loss=np.where(TURN <= 3, 0.7, 38.0)), Kind.SUSPECT),
+    ],
+)
+def test_growth_counts_beyond_that_of_returns_and_of_what_the_critic_explains(
+    run: History, expected: Kind | None
+) -> None:
+    assert kind(RULE, run) is expected
 
 
 def test_a_single_large_value_is_not_steady() -> None:

@@ -1,0 +1,57 @@
+"""The return no longer varies: the policy always does the same, whether that is the best there is or nothing at all."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import FROZEN, judge_standing
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a fault if the return froze no higher than at the start, a suspect if higher; fine at the task's best."""
+    standing, returns = judge_standing(run), run.select_finite(metrics.TRAIN_RETURN)
+    if not standing.frozen:
+        return None
+    since, last = int(returns.index[-standing.frozen]), int(returns.index[-1])
+    text = f"return {number(float(returns.iloc[-1]))} in all but few iterations from {since} to {last}"
+    facts = (Evidence(text, (metrics.TRAIN_RETURN,), (since, last)),)
+    if standing.at_best:
+        return Finding(f"{text}, the most that the task allows", Kind.FINE, Sureness.SURE, "", facts)
+    best = standing.has_learned
+    return Finding(
+        headline=f"The return no longer varies: {text}",
+        kind=Kind.SUSPECT if best else Kind.FAULT,
+        sureness=Sureness.POSSIBLE if best else Sureness.LIKELY,
+        why="it is above the start: either the task is solved, or the policy has settled on always doing the same"
+        if best
+        else "episodes that all return the same tell no action from another, and it is no better than at the start",
+        evidence=facts,
+        causes=(
+            Cause(
+                "a reward that does not depend on what the policy does",
+                "let a uniform policy play a hundred episodes: it earns the same",
+            ),
+            Cause(
+                "a policy that does nothing, or always the same, since that pays best of what it has tried",
+                "look at the entropy, and at what the simplest policies earn",
+            ),
+            Cause(
+                "a task that is solved: the return is the largest there is",
+                "compare it with the largest return that the task allows",
+            ),
+        ),
+        since=int(returns.index[min(len(returns) - standing.frozen + FROZEN, len(returns)) - 1]),
+        missing=() if run.has(metrics.ENTROPY) else (metrics.ENTROPY,),
+    )
+
+
+RULE = Rule(
+    name="return_frozen",
+    title="Return no longer varies",
+    stage=Stage.BEHAVIOUR,
+    needs=((metrics.TRAIN_RETURN,),),
+    helps=(metrics.ENTROPY,),
+    explains=("oscillating", "critic_underfits"),
+    source="Jones 2021 (an easily predicted value is a collapsed policy; compare with simple policies)",
+    examine=examine,
+)

@@ -1,0 +1,65 @@
+"""A return that no longer varies: since when, above its start or not, and where it is the best there is."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from unstuck.analysis.diagnosis.finding import Kind, Sureness
+from unstuck.analysis.diagnosis.rules import return_frozen
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
+
+from tests.analysis_tests.diagnosis.asking import ask, blind, facts, found, kind
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
+
+RULE = return_frozen.RULE
+TURN = np.arange(1, LENGTH + 1)
+
+
+def returning(values: Any, env: str = "Own-v1", **changed: Any) -> History:
+    """A run of an unknown task of which only training returns are on record."""
+    nothing = {"f1": None, "eval/episode_return": None, "train/episode_return": values}
+    return healthy(seeds=0, **nothing, settings={"env.id": env}, **changed)
+
+
+def test_a_return_that_froze_no_higher_than_it_began_is_a_fault() -> None:
+    finding = found(RULE, returning(np.where(TURN <= 6, -61_000.0 - 5000 * TURN, -83_000.93)))
+    text = "return -83,001 in all but few iterations from 7 to 100"
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.LIKELY, 26)
+    assert finding.headline == f"The return no longer varies: {text}"
+    assert facts(finding) == [text]
+    assert finding.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (returning(np.where(TURN <= 25, -20.0, -0.76)), Kind.SUSPECT),  # solved, or doing nothing pays best
+        (returning(np.where(TURN <= 25, 20.0, 500.0), env="CartPole-v1"), Kind.FINE),  # the most there is
+        (returning(np.where(TURN <= 25, 20.0, 499.0), env="CartPole-v1"), Kind.SUSPECT),
+        (returning(np.where(TURN <= 25, 20.0, 500.0), env="Own-v1"), Kind.SUSPECT),
+        (returning(np.where(TURN <= 80, 1.0 * TURN, 80.0)), Kind.SUSPECT),  # 21 values
+        (returning(np.where(TURN <= 82, 1.0 * TURN, 82.0)), None),  # 19
+        (returning(np.where(TURN % 30 == 0, -5.0, np.where(TURN <= 25, -20.0, -0.76))), Kind.SUSPECT),  # but for few
+        (returning(np.where(TURN % 10 == 0, -5.0, np.where(TURN <= 25, -20.0, -0.76))), None),
+        (returning(np.full(LENGTH, -200.0)), None),  # it has never varied: another rule's
+        (returning(1.0 * TURN), None),
+        (untaught(**{"train/episode_return": np.where(TURN <= 25, 0.0, 5.0)}), None),  # F1 tells how a run stands
+        (healthy(), None),
+    ],
+)
+def test_its_borders(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_a_frozen_return_above_its_start_is_only_possibly_wrong_and_solved_is_among_its_causes() -> None:
+    finding = found(RULE, returning(np.where(TURN <= 25, -20.0, -0.76), entropy=None))
+    assert finding.sureness is Sureness.POSSIBLE
+    assert finding.why.startswith("it is above the start: either the task is solved, or ")
+    assert [cause.what for cause in finding.causes][-1].startswith("a task that is solved")
+    assert finding.missing == (metrics.ENTROPY,)
+
+
+def test_without_returns_the_rule_is_blind() -> None:
+    assert blind(RULE, returning(None)) == ((metrics.TRAIN_RETURN,),)
+    assert ask(RULE, healthy()) is None

@@ -91,19 +91,19 @@ class _Found:
 
     def _read_alike(self, data: bytes, buffer: Bytes, starts: Places, length: int) -> None:
         """Read records of one length: those with the layout of the first at once, then those that are left."""
+        rows = np.lib.stride_tricks.sliding_window_view(buffer, length)[starts] if length else buffer[:0]
         while len(starts):
             first = data[starts[0] : starts[0] + length]
             layout = _layout(first)
             if layout is None:
                 self._store_event(first, int(starts[0]))
-                starts = starts[1:]
+                starts, rows = starts[1:], rows[1:]
                 continue
-            rows = buffer[starts[:, None] + np.arange(length)]
-            alike = np.all((rows == rows[0]) | ~layout.fixed, axis=1)
+            alike = np.all(rows[:, layout.fixed] == rows[0, layout.fixed], axis=1)
             continued = rows[:, layout.step[0] : layout.step[1]] & 0x80
             alike &= np.all(continued == continued[0], axis=1)
             self._store(layout, starts[alike], rows[alike])
-            starts = starts[~alike]
+            starts, rows = starts[~alike], rows[~alike]
 
     def _store(self, layout: _Layout, starts: Places, rows: Bytes) -> None:
         digits = (rows[:, slice(*layout.step)] & 0x7F).astype(np.uint64)

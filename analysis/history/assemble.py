@@ -15,6 +15,7 @@ from unstuck.analysis.history.names import UNSTUCK, is_ours, recognise_dialect
 from unstuck.analysis.history.raw import Raw
 from unstuck.analysis.history.record import ENV_STEPS, EVAL_LENGTH, TOTAL_LOSS, History
 from unstuck.analysis.history.settings import translate_comments, translate_settings
+from unstuck.analysis.history.several import refuse_several
 from unstuck.analysis.history.timeline import Track, table_of, track_of
 from unstuck.rl import metrics
 
@@ -86,7 +87,7 @@ def history_of(
             f"{source} must hold metrics under known names, got {seen}; say what they are in a mapping file: "
             "--names FILE"
         )
-    check_one_run(tracks, source)
+    tracks = join_parts(tracks, source)
     table, moved = table_of(tracks, dialect)
     settings = {**translate_settings(found.settings, dialect), **reading.settings}
     table = derive(table, settings)
@@ -105,21 +106,22 @@ def history_of(
     )
 
 
-def check_one_run(tracks: Sequence[Track], source: str) -> None:
-    """Raise `AnalysisError` if two files of one form hold the same metrics from the same beginning: two runs."""
-    for place, one in enumerate(tracks):
-        for other in tracks[place + 1 :]:
-            same = one.raw.form == other.raw.form and set(one.points) == set(other.points)
-            if same and not one.raw.evaluated and one.counted == other.counted and _overlap(one, other):
-                raise AnalysisError(
-                    f"{source} must hold one run, and {one.raw.place} and {other.raw.place} hold the same metrics from "
-                    "the beginning on; name one of them"
-                )
+def join_parts(tracks: Sequence[Track], source: str) -> list[Track]:
+    """Join files of one form with the same metrics: parts of a resumed run, the later of which count.
 
-
-def _overlap(one: Track, other: Track) -> bool:
-    (first, last), (other_first, other_last) = one.span, other.span
-    return first <= other_last and other_first <= last
+    Raises:
+        AnalysisError: Two of them begin alike, so they are different runs, which are listed.
+    """
+    joined: list[Track] = []
+    for track in sorted(tracks, key=lambda one: one.span[0]):
+        before = next((one for one in joined if one.is_part_of(track)), None)
+        if before is None:
+            joined.append(track)
+        elif before.span[0] == track.span[0]:
+            refuse_several(source, [one.raw.place for one in (before, track)])
+        else:
+            joined[joined.index(before)] = before.join(track)
+    return joined
 
 
 def _untagged(raws: Sequence[Raw]) -> list[Track]:

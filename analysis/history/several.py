@@ -10,7 +10,7 @@ from unstuck.analysis.programs import module_program
 _LISTED = 20  # commands that a message lists at most
 
 
-def refuse_several(place: Path, runs: Sequence[Path | str], *options: str) -> None:
+def refuse_several(place: Path | str, runs: Sequence[Path | str], *options: str) -> None:
     """Raise `AnalysisError` with one command for each run.
 
     Args:

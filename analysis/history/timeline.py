@@ -52,6 +52,27 @@ class Track:
         steps = [each.at for each in self.points.values() if len(each)]
         return min(float(at.min()) for at in steps), max(float(at.max()) for at in steps)
 
+    def is_part_of(self, other: "Track") -> bool:
+        """True if both tracks are of one form and hold the same metrics, as the parts of a resumed run do."""
+        alike = self.raw.form == other.raw.form and self.raw.stepped == other.raw.stepped
+        return alike and self.counted == other.counted and self.points.keys() == other.points.keys()
+
+    def join(self, later: "Track") -> "Track":
+        """Return the track of a run that went on in a later file, which replaces what it repeats."""
+        start = later.span[0]
+        points = {
+            ours: Points(
+                np.concatenate([each.at[each.at < start], later.points[ours].at]),
+                np.concatenate([each.values[each.at < start], later.points[ours].values]),
+            )
+            for ours, each in self.points.items()
+        }
+        kept = self.ends < start
+        numbers = self.numbers[kept] if len(self.numbers) else self.numbers
+        if len(numbers) and len(later.numbers):
+            numbers = _going_on(np.concatenate([numbers, later.numbers]))
+        return replace(self, points=points, ends=np.concatenate([self.ends[kept], later.ends]), numbers=numbers)
+
     def holds(self, names: Iterable[str]) -> bool:
         """True if one of the metrics has a value."""
         return any(name in self.points and len(self.points[name]) for name in names)

@@ -24,6 +24,12 @@ def canonical(name: str) -> str:
     return "/".join(_JOINTS.sub("_", part.strip()).strip("_") for part in parts)
 
 
+@cache
+def _key(name: str) -> str:
+    """Return what two names have in common that differ in case and in how words are joined (`EpRet`, `epret`)."""
+    return canonical(name).replace("_", "")
+
+
 @dataclass(frozen=True)
 class Dialect:
     """Names of metrics and settings in one program, each with our name and a factor for the unit.
@@ -58,24 +64,24 @@ class Dialect:
 
     def find(self, name: str) -> Renamed | None:
         """Return our name and factor of a metric; None for an unknown name."""
-        wanted = canonical(name)
+        wanted = _key(name)
         exact = self._exact.get(wanted)
         return exact or next((renamed for pattern, renamed in self._patterns if pattern.fullmatch(wanted)), None)
 
     def rank(self, name: str) -> int:
         """Return the place of a metric in the table; the lower one of two that mean the same counts."""
-        wanted = canonical(name)
+        wanted = _key(name)
         places = (place for place, theirs in enumerate(self.metrics) if _pattern(theirs).fullmatch(wanted))
         return next(places, len(self.metrics))
 
     def spoken_by(self, names: Iterable[str]) -> bool:
         """True if the names hold all of one group that only this program has."""
-        known = {canonical(name) for name in names}
+        known = {_key(name) for name in names}
         return any(all(_among(wanted, known) for wanted in group) for group in self.must)
 
     @cached_property
     def _exact(self) -> dict[str, Renamed]:
-        return {canonical(theirs): renamed for theirs, renamed in self.metrics.items() if "*" not in theirs}
+        return {_key(theirs): renamed for theirs, renamed in self.metrics.items() if "*" not in theirs}
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], Renamed]]:
@@ -84,12 +90,12 @@ class Dialect:
 
 @cache
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(re.escape(canonical(name)).replace(r"\*", "[^/]+"))
+    return re.compile(re.escape(_key(name)).replace(r"\*", "[^/]+"))
 
 
 def _among(wanted: str, known: set[str]) -> bool:
     if "*" not in wanted:
-        return canonical(wanted) in known
+        return _key(wanted) in known
     return any(_pattern(wanted).fullmatch(name) for name in known)
 
 
@@ -97,8 +103,8 @@ def first_of(wanted: Iterable[str], names: Iterable[str]) -> str | None:
     """Return the first column there is of those wanted, as it is written; None if there is none."""
     written: dict[str, str] = {}
     for name in names:
-        written.setdefault(canonical(name), name)
-    return next((written[canonical(name)] for name in wanted if canonical(name) in written), None)
+        written.setdefault(_key(name), name)
+    return next((written[_key(name)] for name in wanted if _key(name) in written), None)
 
 
 def same(names: Mapping[str, str]) -> dict[str, Renamed]:

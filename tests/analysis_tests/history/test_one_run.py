@@ -1,0 +1,154 @@
+"""One run is one run: resumed in several files, in MLflow's folder; several are listed with the command for each."""
+
+from pathlib import Path
+
+import pytest
+from tensorboardX import SummaryWriter
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import ENV_STEPS, load
+from unstuck.rl import metrics
+
+RETURN, VALUE = metrics.TRAIN_RETURN, metrics.VALUE_LOSS
+
+
+def log(
+    folder: Path, *points: tuple[int, float], tags: tuple[str, ...] = ("rollout/ep_rew_mean",), name: str = ""
+) -> None:
+    """An event file with values at steps."""
+    writer = SummaryWriter(str(folder), filename_suffix=name)
+    for step, value in points:
+        for tag in tags:
+            writer.add_scalar(tag, value, step)
+    writer.close()
+
+
+def test_event_files_of_a_resumed_run_are_one_curve_with_the_later_part(tmp_path: Path) -> None:
+    log(tmp_path, (2048, 1.0), (4096, 2.0), (6144, 3.0), name=".b")
+    log(tmp_path, (6144, 4.0), (8192, 5.0), name=".a")  # went on from a checkpoint at 4096
+    run = load(str(tmp_path))
+    assert run.curve(RETURN).to_dict() == {1: 1.0, 2: 2.0, 3: 4.0, 4: 5.0}
+    assert run.curve(ENV_STEPS).tolist() == [2048, 4096, 6144, 8192]
+    assert "2 event files: 4 iterations" in run.read_as
+
+
+def test_event_files_from_the_same_beginning_are_runs_of_their_own(tmp_path: Path) -> None:
+    log(tmp_path, (2048, 1.0), (4096, 2.0), name=".a")
+    log(tmp_path, (2048, 1.5), (4096, 2.5), name=".b")
+    with pytest.raises(
+        AnalysisError, match=r"holds 2 runs, and one is read at a time; name one:(\n.* diagnose .*\.[ab]){2}"
+    ):
+        load(str(tmp_path))
+
+
+def test_event_files_with_other_tags_are_parts_of_one_run(tmp_path: Path) -> None:
+    log(tmp_path, (2048, 1.0), (4096, 2.0), tags=("rollout/ep_rew_mean",), name=".a")
+    log(tmp_path, (2048, 8.0), (4096, 9.0), tags=("train/value_loss",), name=".b")
+    run = load(str(tmp_path))
+    assert run.curve(RETURN).to_dict() == {1: 1.0, 2: 2.0}
+    assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 9.0}
+
+
+def test_runs_in_folders_below_are_listed_with_their_commands(tmp_path: Path) -> None:
+    for name in ("PPO_1", "PPO 2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "progress.csv").write_text("time/total_timesteps,rollout/ep_rew_mean\n2048,1\n")
+    with pytest.raises(AnalysisError) as refusal:
+        load(str(tmp_path))
+    first, *commands = str(refusal.value).splitlines()
+    assert first == f"{tmp_path} holds 2 runs, and one is read at a time; name one:"
+    assert [command.partition(" diagnose ")[2] for command in commands] == [
+        f"'{tmp_path}/PPO 2'",
+        f"{tmp_path}/PPO_1",
+    ]
+
+
+def test_the_only_run_below_is_read(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "PPO_1").mkdir(parents=True)
+    (tmp_path / "logs" / "PPO_1" / "progress.csv").write_text("time/total_timesteps,rollout/ep_rew_mean\n2048,1\n")
+    assert load(str(tmp_path)).curve(RETURN).tolist() == [1.0]
+
+
+def test_tables_with_the_same_metrics_are_parts_of_a_run_or_two_runs(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("update,reward\n1,1\n2,2\n3,3\n")
+    (tmp_path / "b.csv").write_text("update,reward\n4,4\n5,5\n")
+    assert load(str(tmp_path)).curve(RETURN).to_dict() == {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0, 5: 5.0}
+    (tmp_path / "b.csv").write_text("update,reward\n3,7\n4,4\n")
+    assert load(str(tmp_path)).curve(RETURN).to_dict() == {1: 1.0, 2: 2.0, 3: 7.0, 4: 4.0}
+    (tmp_path / "b.csv").write_text("update,reward\n1,4\n2,5\n")
+    with pytest.raises(AnalysisError, match=r"holds 2 runs, .*(\n.* diagnose .*/[ab].csv){2}"):
+        load(str(tmp_path))
+
+
+def test_rows_that_a_resumed_run_did_once_more_replace_those_before(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text("update,reward\n1,1\n2,2\n3,3\n2,7\n3,8\n4,9\n")
+    assert load(str(file)).curve(RETURN).to_dict() == {1: 1.0, 2: 7.0, 3: 8.0, 4: 9.0}
+
+
+def test_a_count_that_begins_anew_while_steps_go_on_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "progress.csv"
+    rows = [(1, 2048), (2, 4096), (1, 6144), (2, 8192)]
+    lines = "".join(f"{count},{steps},{steps}\n" for count, steps in rows)
+    file.write_text(f"time/iterations,time/total_timesteps,rollout/ep_rew_mean\n{lines}")
+    assert load(str(file)).curve(RETURN).to_dict() == {1: 2048, 2: 4096, 3: 6144, 4: 8192}
+
+
+def test_iterations_between_logged_ones_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "progress.csv"
+    file.write_text(
+        "time/iterations,time/total_timesteps,rollout/ep_rew_mean,eval/mean_reward\n10,640,1,\n,1000,,5\n20,1280,2,\n"
+    )
+    run = load(str(file))
+    assert run.curve(RETURN).to_dict() == {10: 1.0, 20: 2.0}
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == {20: 5.0}
+    assert "2 rows up to iteration 20" in run.read_as
+
+
+def mlflow_run(store: Path, run: str, name: str, **metric: str) -> Path:
+    folder = store / "0" / run
+    for part in ("metrics/train", "params", "tags"):
+        (folder / part).mkdir(parents=True)
+    (folder / "meta.yaml").write_text(f"run_id: {run}\n")
+    (store / "0" / "meta.yaml").write_text("experiment_id: '0'\n")
+    (folder / "params" / "learning_rate").write_text("0.001")
+    (folder / "tags" / "mlflow.runName").write_text(name)
+    for tag, lines in metric.items():
+        (folder / "metrics" / "train" / tag).write_text(lines)
+    return folder
+
+
+def test_mlflows_folder_is_read_and_its_runs_are_listed(tmp_path: Path) -> None:
+    store = tmp_path / "mlruns"
+    first = mlflow_run(store, "a" * 32, "calm", value_loss="1700 8.5 1\n1701 7.5 2\n", entropy="1700 0.5 1\n")
+    for place in (tmp_path, store, store / "0", first):
+        run = load(str(place))
+        assert run.name == "calm"
+        assert run.curve(VALUE).to_dict() == {1: 8.5, 2: 7.5}
+        assert run.settings == {"ppo.lr": 0.001}
+        assert run.tags["run_id"] == "a" * 32
+    mlflow_run(store, "b" * 32, "wild", value_loss="1700 nan 1\n")
+    with pytest.raises(AnalysisError, match=r"holds 2 runs, .*\n.* diagnose .*a{32}\n.* diagnose .*b{32}$"):
+        load(str(store))
+    mlflow_run(store, "c" * 32, "broken", value_loss="1700\n")
+    with pytest.raises(AnalysisError, match="must be a metric of MLflow's, with lines of time, value and step"):
+        load(str(store / "0" / ("c" * 32)))
+
+
+@pytest.mark.slow
+def test_mlflows_database_is_read_and_its_runs_are_listed(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    file = tmp_path / "mlflow.db"
+    client = MlflowClient(f"sqlite:///{file}")
+    ids = []
+    for name in ("calm", "wild"):
+        run = client.create_run("0", run_name=name)
+        client.log_metric(run.info.run_id, "train/value_loss", 8.5, step=1)
+        ids.append(run.info.run_id)
+        if name == "calm":
+            only = load(str(file))
+            assert only.name == "calm"
+            assert only.curve(VALUE).to_dict() == {1: 8.5}
+    with pytest.raises(AnalysisError) as refusal:
+        load(str(file))
+    assert str(refusal.value).splitlines()[1].endswith(f" diagnose {ids[0]} --mlflow-url sqlite:///{file}")

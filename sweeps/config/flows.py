@@ -25,7 +25,7 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
 
     Raises:
         DataError, ConfigError: The data cannot be used as asked.
-        SweepError: The flows are not those that `data.compute_fingerprint` names, or a data source cannot be used.
+        SweepError: The flows are not those that `data.fingerprint` names, or a data source cannot be used.
     """
     if config.env.id != TRIAGE:
         return None, None
@@ -84,7 +84,7 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
 
 
 def add_fingerprint(config: SweepConfig, now: str | None) -> SweepConfig:
-    """Return the configuration with `data.compute_fingerprint` set, so that a later training refuses any other flows.
+    """Return the configuration with `data.fingerprint` set, so that a later training refuses any other flows.
 
     A sweep of format 1 splits flows by other rules than new sweeps do, so a fingerprint would match nothing.
     """

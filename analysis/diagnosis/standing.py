@@ -166,7 +166,7 @@ def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
     """Compute the standard error of two means' difference on a smoothed curve, from the last stretch's residuals.
 
     Other programs log means over the last 100 episodes: neighbours differ by less than the curve's own noise. The error
-    is widened as in `statistics.trend` (Bayley and Hammersley 1946).
+    is widened as in `statistics.fit_trend` (Bayley and Hammersley 1946).
     """
     last = values[-size:]
     if size < SMOOTHED_FROM:

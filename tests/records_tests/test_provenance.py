@@ -85,8 +85,8 @@ def test_provenance_is_complete_and_text(source: Path) -> None:
 
 def test_provenance_loads_none_of_the_packages() -> None:
     code = (
-        "import sys; from unstuck.records.provenance import PACKAGES, provenance; "
-        "provenance(); print(sorted(sys.modules.keys() & set(PACKAGES)))"
+        "import sys; from unstuck.records.provenance import PACKAGES, collect_provenance; "
+        "collect_provenance(); print(sorted(sys.modules.keys() & set(PACKAGES)))"
     )
     root = Path(__file__).parents[2]
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)

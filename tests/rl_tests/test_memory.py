@@ -15,7 +15,7 @@ from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.envs import make_vec
 from unstuck.rl.memory import learner_bytes
-from unstuck.rl.seeding import evaluation_seed, member_seeds
+from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.make_learner import make_learner
 
 def peak():
@@ -23,7 +23,7 @@ def peak():
     return int(line.split()[1]) * 1024
 
 def run(config, env, members, data):
-    learner = make_learner(config, env, member_seeds(0, members), evaluation_seed(0), data)
+    learner = make_learner(config, env, make_member_seeds(0, members), make_evaluation_seed(0), data)
     learner.iterate()
 
 def config_of(settings):

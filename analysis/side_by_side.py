@@ -1,19 +1,29 @@
 """Compare runs: the score of each, the difference from the first, the settings that differ, findings."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from unstuck.analysis.comparison import describe_difference
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Ranked
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import History
+from unstuck.analysis.history.record import CLIP_RANGE, ENTROPY_COEF
 from unstuck.analysis.report.verdict import state_verdict
 from unstuck.analysis.statistics import Difference, Estimate, NoInterval, compute_difference, estimate_over_seeds
 from unstuck.analysis.sweep.trials import are_equal_settings
-from unstuck.analysis.words import format_uncertain, number
+from unstuck.analysis.words import format_uncertain, join_words, number
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
+
+ALIKE = 0.01
+"""Share by which two rates in force may differ and be the same: of other steps of the same schedule."""
+
+_PATH = re.compile(r"/| in (?=/|\w)")
+"""Parts of a source: folders and files, `events.out in runs/1`."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +35,22 @@ class ComparedRun:
         estimate: Mean of the last evaluations over seeds; of the one curve, where no seeds are on record.
         difference: The run minus the control, with its interval or why there is none; None for the control.
         settings: Settings that are not the same in all runs, with the run's values; None where not recorded.
+        name: Name of the run, by which it can be told from the others: as much of its path as that takes.
+        in_force: What was logged as in force along the run and is not the same in all runs, by metric and in words.
     """
 
     diagnosis: Diagnosis
     estimate: Estimate
     difference: Difference | None
     settings: Mapping[str, Any]
+    name: str
+    in_force: Mapping[str, str]
 
     @property
-    def name(self) -> str:
-        """Name of the run."""
-        return self.diagnosis.signals.history.name
+    def task(self) -> str | None:
+        """Task of the run, by the environment's id; None if not on record."""
+        task = self.diagnosis.signals.setting("env.id")
+        return None if task is None else str(task)
 
     @property
     def findings(self) -> tuple[Ranked, ...]:
@@ -85,8 +100,28 @@ class Comparison:
         return tuple(self.control.settings)
 
     @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks of the runs that have one on record, each once."""
+        return tuple(dict.fromkeys(one.task for one in self.runs if one.task is not None))
+
+    @property
     def verdict(self) -> str:
-        """One sentence: which run is the best, and how sure that is."""
+        """What the comparison comes to: which run is the best and how sure that is, and what else differs."""
+        if len(self.tasks) > 1:
+            return f"No run is the best: their tasks differ ({join_words(self.tasks)}), so their scores do not compare."
+        return " ".join((self._best_text(), *self._caveats()))
+
+    def _caveats(self) -> list[str]:
+        """List what makes the comparison less than one change on one task."""
+        found = []
+        if not all(one.task for one in self.runs):
+            found.append("Whether their tasks are the same is not on record.")
+        if metrics.LR in self.control.in_force:
+            rates = [f"{one.in_force[metrics.LR]} of {one.name}" for one in self.runs]
+            found.append(f"The learning rates in force differ: {join_words(rates)}.")
+        return found
+
+    def _best_text(self) -> str:
         control, best = self.control, self.best
         if best is control:
             return f"None is better than {control.name}: {self.score} {number(control.estimate.mean)}."
@@ -121,18 +156,60 @@ def compare_runs(diagnoses: Sequence[Diagnosis]) -> Comparison:
     score = choose_score(diagnoses)
     estimates = [_estimate(one, score) for one in diagnoses]
     control, paths = estimates[0].values, _differing(diagnoses)
+    names = name_apart([one.signals.history for one in diagnoses])
+    in_force = _differing_in_force(diagnoses)
+    same_task = len({str(one.signals.setting("env.id")) for one in diagnoses if one.signals.setting("env.id")}) <= 1
     return Comparison(
         score,
         tuple(
             ComparedRun(
                 one,
                 estimate,
-                compute_difference(estimate.values, control, len(diagnoses) - 1) if place else None,
+                compute_difference(estimate.values, control, len(diagnoses) - 1) if place and same_task else None,
                 {path: one.signals.setting(path) for path in paths},
+                names[place],
+                {name: texts[place] for name, texts in in_force.items()},
             )
             for place, (one, estimate) in enumerate(zip(diagnoses, estimates, strict=True))
         ),
     )
+
+
+def name_apart(histories: Sequence[History]) -> list[str]:
+    """Return names by which runs can be told apart: their own, with as much of their paths as that takes.
+
+    Example:
+        >>> import pandas as pd
+        >>> runs = [History("progress.csv", f"runs/{seed}/progress.csv", pd.DataFrame()) for seed in (1, 2)]
+        >>> name_apart(runs)
+        ['1/progress.csv', '2/progress.csv']
+    """
+    names = [history.name for history in histories]
+    paths = [_PATH.split(history.source) for history in histories]
+    for parts in range(2, max(map(len, paths)) + 1):
+        if len(set(names)) == len(names):
+            break
+        twice = [name for name in names if names.count(name) > 1]
+        names = ["/".join(path[-parts:]) if name in twice else name for name, path in zip(names, paths, strict=True)]
+    if len(set(names)) < len(names):  # the same run twice
+        names = [f"{name} ({place})" for place, name in enumerate(names, start=1)]
+    return names
+
+
+def _differing_in_force(diagnoses: Sequence[Diagnosis]) -> dict[str, list[str]]:
+    """Return what was logged in force and differs between runs: by metric, the words on each run."""
+    found = {}
+    for name in (metrics.LR, CLIP_RANGE, ENTROPY_COEF):
+        windows = [(one.signals.select_first(name, 1), one.signals.select_last(name, 0.0, 1)) for one in diagnoses]
+        ends = [(first.mean, last.mean) if first and last else None for first, last in windows]
+        recorded = [pair for pair in ends if pair]
+        if len(recorded) > 1 and not all(np.allclose(pair, recorded[0], rtol=ALIKE, atol=0) for pair in recorded):
+            found[name] = ["not recorded" if pair is None else _from_to(*pair) for pair in ends]
+    return found
+
+
+def _from_to(first: float, last: float) -> str:
+    return number(first) if np.isclose(first, last, rtol=ALIKE, atol=0) else f"{number(first)} to {number(last)}"
 
 
 def require_two_runs(runs: Sequence[Any]) -> None:

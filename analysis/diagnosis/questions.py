@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from unstuck.analysis.diagnosis.finding import Kind, Ranked, Unexamined
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history.names import DIALECTS
-from unstuck.analysis.history.record import POLICY_STD
+from unstuck.analysis.history.record import POLICY_STD, TOTAL_LOSS
 from unstuck.rl import metrics
 
 MOST = 5
@@ -18,6 +18,7 @@ WOULD_TELL = {
     metrics.ENTROPY: "whether the policy has made up its mind about single observations",
     metrics.EXPLAINED_VARIANCE: "how much of the returns the critic explains",
     metrics.VALUE_LOSS: "whether the critic learns",
+    TOTAL_LOSS: "how large the loss is, where its parts are not logged",
     metrics.LR: "the learning rate in force, after its schedule and after any restart",
     POLICY_STD: "how widely continuous actions are spread, which an entropy does not tell",
     "env.actions": "how many actions there are, and so what the largest entropy is",

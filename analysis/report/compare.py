@@ -49,6 +49,7 @@ def comparison_json(compared: Comparison) -> dict[str, Any]:
                 "difference": _json(one.difference),
                 "verdict": one.verdict,
                 "settings": dict(one.settings),
+                "in_force": dict(one.in_force),
             }
             for one in compared.runs
         ],
@@ -78,10 +79,14 @@ def _scores(compared: Comparison) -> Table:
 
 
 def _settings(compared: Comparison) -> list[Block]:
-    if not compared.differing:
-        return [Paragraph("Their settings on record are the same.")]
+    in_force = list(compared.control.in_force)
     signals = [one.diagnosis.signals for one in compared.runs]
+    if not compared.differing and not in_force:
+        if not any(run.history.settings for run in signals):
+            return [Paragraph("No settings are on record.")]
+        return [Paragraph("Their settings on record are the same.")]
     rows = [(f"`{path}`", *(format_setting(run.setting(path, "")) for run in signals)) for path in compared.differing]
+    rows += [(f"`{name}` in force", *(one.in_force[name] for one in compared.runs)) for name in in_force]
     header = ("setting", *(one.name for one in compared.runs))
     return [Heading("Where their settings differ"), Table("", header, tuple(rows))]
 

@@ -18,6 +18,9 @@ from unstuck.analysis.report.verdict import state_verdict
 from unstuck.analysis.words import pluralize
 from unstuck.records.names import OUTCOME_TAG, REASON_TAG
 
+READ_FROM = "Read from"
+"""Words before the source of a run in a report; they tell whose an earlier report is."""
+
 
 def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
     """Return the report of one run: verdict, figures, findings, next steps and settings.
@@ -32,7 +35,7 @@ def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
         if OUTCOME_TAG in history.tags
         else ""
     )
-    source = f"Read from {history.source}, {pluralize(history.last_iteration, 'iteration')}.{ended}"
+    source = f"{READ_FROM} {history.source}, {pluralize(history.last_iteration, 'iteration')}.{ended}"
     blocks: list[Block] = [
         Paragraph(state_verdict(diagnosis), lead=True),
         Paragraph(source),

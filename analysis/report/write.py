@@ -1,6 +1,7 @@
 """Write reports: Markdown with the figures beside, and one HTML page that needs no other file."""
 
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis
@@ -9,7 +10,7 @@ from unstuck.analysis.document.html import to_html
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import Stores
 from unstuck.analysis.plots.canvas import STYLE
-from unstuck.analysis.report.run import run_document
+from unstuck.analysis.report.run import READ_FROM, run_document
 from unstuck.records.files import replace_text, trial_folder
 from unstuck.records.identity import read_identity
 from unstuck.records.names import ID_TAG, SWEEP_TAG, TRIAL_TAG
@@ -65,5 +66,18 @@ def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None)
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in history.name)
     own = read_identity(stores.folder / sweep) if sweep else None
     if folder is None and sweep and trial and (own is None or own.owns(history.tags.get(ID_TAG))):
-        folder, stem = trial_folder(stores.folder / sweep, int(trial)), "report"
-    return write_document(run_document(diagnosis, stores.folder), folder or stores.folder / "reports", stem)
+        return write_document(
+            run_document(diagnosis, stores.folder), trial_folder(stores.folder / sweep, int(trial)), "report"
+        )
+    folder = folder or stores.folder / "reports"
+    return write_document(run_document(diagnosis, stores.folder), folder, _choose_stem(folder, stem, history.source))
+
+
+def _choose_stem(folder: Path, stem: str, source: str) -> str:
+    """Return a stem that no report of another run has: two files of the same name have a report each."""
+    there = folder / f"{stem}.md"
+    try:
+        is_other = there.is_file() and f"{READ_FROM} {source}, " not in there.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        is_other = True
+    return f"{stem}-{sha256(source.encode()).hexdigest()[:6]}" if is_other else stem

@@ -40,6 +40,9 @@ get over a first shock; 1 is the loss of a constant, and healthy runs lie below 
 SMALL_ERROR = 0.02
 """Share of an episode's return that the critic's error must reach to be worth a word."""
 
+NOTHING, POINTS = 0.05, 10
+"""Explained variance that is about 0, and values on record before that is said."""
+
 WORSE_THAN_NOTHING = -0.2
 """An explained variance below this is a critic that is worse than a constant, and not by chance."""
 
@@ -61,6 +64,8 @@ def examine(run: Signals) -> Finding | None:
         and loss.median > DIVERGED
         and run.compute_progress(loss.reach[1]) > SOON
     )
+    if not lost and not worse and _explains_nothing(run):
+        return _nothing_explained(run, facts)
     if not lost and (not grown_up or (not (above > EXCESS and missed > MISSED) and not worse)):
         return _fine(critic, probe, facts)
     standing = judge_standing(run)
@@ -92,6 +97,37 @@ def _nothing_to_explain(run: Signals) -> bool:
     if loss is None or returns is None or run.returns_normalised:
         return False
     return loss.median < (SMALL_ERROR * returns.median) ** 2
+
+
+def _explains_nothing(run: Signals) -> bool:
+    """True if, in another learner's run, the critic has long explained about none of returns that vary.
+
+    Of our own the regression tells, and the floor, whether there is anything to explain.
+    """
+    explained = run.select_last(metrics.EXPLAINED_VARIANCE)
+    if run.is_ours or explained is None or len(run.select_finite(metrics.EXPLAINED_VARIANCE)) < POINTS:
+        return False
+    return explained.median < NOTHING and not _nothing_to_explain(run)
+
+
+def _nothing_explained(run: Signals, facts: tuple[Evidence, ...]) -> Finding:
+    return Finding(
+        headline=f"The critic explains nothing: {facts[-1].text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.POSSIBLE,
+        why="whether there is anything to foresee was not measured; " + judge_standing(run).brief,
+        evidence=facts,
+        causes=(
+            Cause(
+                "returns that nothing observed foretells: independent steps, or a horizon too long",
+                "regress the return, on held-out rollouts, on the observation: it explains nothing either",
+            ),
+            *_causes(run),
+        ),
+        remedies=_remedies(run),
+        since=facts[-1].iterations[0] if facts[-1].iterations else None,
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
+    )
 
 
 def _fine(critic: Window | None, probe: Window | None, facts: tuple[Evidence, ...]) -> Finding | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis import RULES, diagnose
+from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.language import LANGUAGES, setting_name, speaker_of, their_value
 from unstuck.analysis.diagnosis.questions import MOST, OF_TRIAGE
 from unstuck.analysis.document import to_text
@@ -153,4 +153,3 @@ def test_what_rules_cannot_judge_is_listed_with_what_it_would_take() -> None:
     assert (
         "Entropy at its maximum: without the number of actions the largest entropy is not known; it would take" in words
     )
-    assert len(RULES) == 25

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Kind, Ranked
@@ -11,11 +12,11 @@ from unstuck.analysis.document import Document
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import History
 from unstuck.analysis.report import compare
-from unstuck.analysis.side_by_side import choose_score, compare_runs
+from unstuck.analysis.side_by_side import choose_score, compare_runs, name_apart
 from unstuck.rl import metrics
 
 from tests.analysis_tests.report.made import diagnosed, headings, paragraphs, ranked, tables
-from tests.analysis_tests.runs import healthy
+from tests.analysis_tests.runs import LENGTH, healthy
 
 RETURNS = {"f1": None, "eval/episode_return": 5.0}
 BETTER = {**RETURNS, "eval/episode_return": 9.0}
@@ -116,6 +117,52 @@ def test_metrics_that_nobody_recorded_have_no_row() -> None:
     lone = list(compare_document([named("a", GOOD), named("b", GOOD, clip_fraction=None)]).blocks)
     rows = {row[0]: row[1:] for table in tables(lone) if table.header[0] == "metric" for row in table.rows}
     assert rows["`train/clip_fraction`"][1] == ""
+
+
+def test_runs_of_different_tasks_have_no_best() -> None:
+    one, other = (
+        named("a", GOOD, settings={"env.id": "CartPole-v1"}),
+        named("b", BAD, settings={"env.id": "Acrobot-v1"}),
+    )
+    document = compare_document([one, other])
+    assert document.lead == (
+        "No run is the best: their tasks differ (CartPole-v1 and Acrobot-v1), so their scores do not compare."
+    )
+    assert compare_json([one, other])["runs"][1]["difference"] is None
+
+
+def test_whether_unknown_tasks_are_the_same_is_said_not_to_be_known() -> None:
+    lead = compare_document([named("a", BAD), named("b", GOOD, settings={"env.id": None})]).lead
+    assert lead.endswith(" Whether their tasks are the same is not on record.")
+
+
+def test_rates_that_were_logged_and_differ_are_said_to() -> None:
+    falling = np.linspace(3e-4, 0.0, LENGTH)
+    one, other = named("a", GOOD), named("b", GOOD, lr=falling)
+    compared = compare_document([one, other])
+    assert compared.lead.endswith(" The learning rates in force differ: 0.0003 of a and 0.0003 to 0 of b.")
+    (table,) = [table for table in tables(list(compared.blocks)) if table.header[0] == "setting"]
+    assert table.rows == (("`train/lr` in force", "0.0003", "0.0003 to 0"),)
+    assert compare_json([one, other])["runs"][1]["in_force"] == {"train/lr": "0.0003 to 0"}
+    same = named("b", GOOD, lr=3.001e-4)
+    assert "in force" not in compare_document([one, same]).lead
+
+
+def test_without_any_settings_on_record_none_are_said_to_be_the_same() -> None:
+    bare = [diagnosed(run=replace(healthy(), name=name, settings={})) for name in "ab"]
+    assert "No settings are on record." in paragraphs(list(compare_document(bare).blocks))
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths() -> None:
+    runs = [
+        diagnosed(run=replace(healthy(), name="progress.csv", source=f"logs/{seed}/progress.csv")) for seed in (1, 2)
+    ]
+    compared = compare_runs([*runs, named("other", GOOD)])
+    assert [one.name for one in compared.runs] == ["1/progress.csv", "2/progress.csv", "other"]
+    folders = [History("ppo", f"events.1 in logs/{seed}/ppo", healthy().table) for seed in (1, 2)]
+    assert name_apart(folders) == ["1/ppo", "2/ppo"]
+    twice = name_apart([folders[0], folders[0]])
+    assert [name[-3:] for name in twice] == ["(1)", "(2)"]
 
 
 def test_what_the_rules_say_stands_side_by_side() -> None:

@@ -85,3 +85,19 @@ def test_a_trial_of_another_sweep_of_that_name_does_not_write_into_it(tmp_path: 
     assert report_run(diagnose(run), Stores(tmp_path))[0] == tmp_path / "reports" / "horizon-7.md"
     ours = replace(run, tags={**tags, "sweep_id": "ours"})
     assert report_run(diagnose(ours), Stores(tmp_path))[0].parent == tmp_path / "horizon" / "trials" / "0007"
+
+
+def test_two_runs_of_one_name_have_a_report_each_and_the_same_run_keeps_its_own(tmp_path: Path) -> None:
+    first, second = (
+        diagnose(replace(healthy(), name="progress.csv", source=f"runs/{seed}/progress.csv", tags={}))
+        for seed in (1, 2)
+    )
+    stores = Stores(tmp_path)
+    one, other = report_run(first, stores)[0], report_run(second, stores)[0]
+    assert one == tmp_path / "reports" / "progress-csv.md"
+    assert other.parent == one.parent
+    assert other.stem.startswith("progress-csv-")
+    assert "Read from runs/1/progress.csv, 100 iterations." in one.read_text()
+    assert "Read from runs/2/progress.csv, 100 iterations." in other.read_text()
+    assert (report_run(first, stores)[0], report_run(second, stores)[0]) == (one, other)
+    assert len(list(one.parent.glob("*.md"))) == 2

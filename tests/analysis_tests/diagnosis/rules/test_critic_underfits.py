@@ -1,6 +1,7 @@
 """The critic underfits: beside a regression, above its floor, and worse than a constant."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,29 @@ def test_its_borders_beside_a_regression(run: History, expected: Kind | None) ->
 )
 def test_its_borders_beside_a_constant(run: History, expected: Kind | None) -> None:
     assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(
+    ("explained", "dialect", "length", "expected"),
+    [
+        (0.04, "sb3", 100, Kind.SUSPECT),
+        (0.06, "sb3", 100, Kind.FINE),
+        (0.04, "sb3", 10, Kind.SUSPECT),
+        (0.04, "sb3", 9, None),  # a critic takes a while
+        (-0.1, "plain", 100, Kind.SUSPECT),
+        (0.04, "unstuck", 100, Kind.FINE),  # there the regression tells whether there is anything to explain
+    ],
+)
+def test_a_critic_of_others_that_long_explains_nothing_is_a_question(
+    explained: float, dialect: str, length: int, expected: Kind | None
+) -> None:
+    run = healthy(explained_variance=explained, value_loss=1e6, settings=RAW)
+    run = first(replace(run, dialect=dialect), length)
+    assert kind(RULE, run) is expected
+    if expected is Kind.SUSPECT:
+        finding = found(RULE, run)
+        assert finding.headline.startswith("The critic explains nothing: train/explained_variance ")
+        assert finding.causes[0].what.startswith("returns that nothing observed foretells")
 
 
 def test_one_that_is_worse_than_a_constant_says_by_how_much() -> None:

@@ -1,0 +1,110 @@
+"""Returns too large for the critic: errors in the hundreds from the start, and next to nothing explained.
+
+Steps, clips and bonuses are meant for targets of size 1 to 10. The gradient of a squared error grows with the error, so
+where rewards come in thousands the value loss has the shared clip, and a shared trunk, to itself.
+"""
+
+import math
+
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
+from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import TOTAL_LOSS
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+LARGE_ERROR = 100.0
+"""Root of the value loss, at the start and in the end: ten times the largest target that settings in use are meant for
+(Jones 2021: hand-scale returns to -10 to 10)."""
+
+NOTHING = 0.1
+"""Explained variance below which the critic explains next to nothing."""
+
+FALLEN = 0.5
+"""Share of its first value to which a loss must have fallen to show that the critic learns, without other evidence."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a finding if raw returns are far too large for the critic; None otherwise, or where gradients tell."""
+    name = metrics.VALUE_LOSS if run.has(metrics.VALUE_LOSS) else TOTAL_LOSS
+    start, late, explained = run.select_first(name), run.select_last(name), run.select_last(metrics.EXPLAINED_VARIANCE)
+    if start is None or late is None or run.returns_normalised or run.has(metrics.GRAD_NORM_POLICY):
+        return None  # policy_starved compares the gradients themselves
+    if min(start.median, late.median) < LARGE_ERROR**2:
+        return None
+    if explained.median >= NOTHING if explained else late.median < FALLEN * start.median:
+        return None
+    facts = tuple(_facts(late, explained))
+    standing = judge_standing(run)
+    return Finding(
+        headline=f"Returns are too large for the critic: {' and '.join(fact.text for fact in facts)}",
+        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        sureness=Sureness.LIKELY if explained else Sureness.POSSIBLE,
+        why=f"its error is about {number(math.sqrt(late.median), 2)} a prediction, from the start; {standing.brief}",
+        evidence=facts,
+        causes=(
+            Cause(
+                "rewards, or returns, in large units that are not normalised",
+                "branch with normalize_returns=batch, or rewards divided so that returns lie within 10: explained "
+                "variance rises within 20 iterations",
+                Support.SUPPORTED if run.returns_normalised is False else Support.OPEN,
+                "returns are not normalised" if run.returns_normalised is False else "",
+            ),
+            Cause(
+                "a critic whose move is clipped, in a unit that is small beside its targets",
+                "branch with clip_range_vf off",
+                Support.RULED_OUT if run.setting("ppo.clip_range_vf", "") in (None, False) else Support.OPEN,
+                "it is off" if run.setting("ppo.clip_range_vf", "") in (None, False) else "",
+            ),
+            Cause(
+                "returns that nothing observed foretells",
+                "regress the return, on held-out rollouts, on the observation: it explains nothing either",
+            ),
+        ),
+        remedies=(
+            Remedy(
+                {"ppo.normalize_returns": "batch"},
+                "gives the critic targets of spread 1",
+                "explained variance above 0.1 within 20 iterations",
+            ),
+        ),
+        since=start.iterations[-1],
+        missing=() if explained else (metrics.EXPLAINED_VARIANCE,),
+        ground=Ground.PACE,
+    )
+
+
+def _facts(loss: Window, explained: Window | None) -> list[Evidence]:
+    title = "value loss" if loss.metric == metrics.VALUE_LOSS else "loss"
+    found = [Evidence(f"{title} {number(loss.median, 3)} {loss.where}", (loss.metric,), loss.reach)]
+    if explained:
+        text = f"explained variance {number(explained.median, 2)}"
+        found.append(Evidence(text, (explained.metric,), explained.reach))
+    return found
+
+
+RULE = Rule(
+    name="reward_scale",
+    title="Returns too large for the critic",
+    stage=Stage.SCALE,
+    needs=((metrics.VALUE_LOSS, TOTAL_LOSS),),
+    helps=(metrics.EXPLAINED_VARIANCE,),
+    explains=(
+        *("critic_underfits", "entropy_pinned", "updates_too_small", "oscillating", "greedy_vs_sampled"),
+        *("signal_lost", "value_explosion"),
+    ),
+    source="Jones 2021, Debugging RL without the agonizing pain (scale returns to -10 to 10); Engstrom et al. 2020; "
+    "CleanRL issue 441 (large rewards swamp the policy loss)",
+    examine=examine,
+)

@@ -16,9 +16,9 @@ from unstuck.records.redact import redact_error
 
 _WORDS = {"true": True, "false": False, "null": None}
 _RUNS = """\
-A run is a file (a CSV, or an event file of TensorBoard's), a folder with such files, a sweep's trial (NAME/7), or an
-MLflow run id. Logs of Stable-Baselines3 (progress.csv), CleanRL and RL-Zoo are read as they are; for other names see
---names."""
+A run is a file (a table, an event file of TensorBoard's, printed text, result.json, evaluations.npz, mlflow.db), a
+folder with such files or an mlruns/, - for standard input, a sweep's trial (NAME/7), or an MLflow run id. Logs of the
+usual trainers are read as they are (docs/reading.md); for other names see --names."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         "  python -m unstuck.analysis diagnose runs/horizon/7\n"
         "  python -m unstuck.analysis diagnose horizon/7 --json\n"
         "  python -m unstuck.analysis diagnose logs/ppo/CartPole-v1_1\n"
-        "  python -m unstuck.analysis diagnose progress.csv --set ppo.gamma=0.99",
+        "  python -m unstuck.analysis diagnose progress.csv --set ppo.gamma=0.99\n"
+        "  python -m unstuck.analysis diagnose - < log.txt             # what a program printed",
     )
     diagnose.add_argument("run", metavar="RUN", help="the run")
     diagnose.set_defaults(run_command=_diagnose)

@@ -48,9 +48,9 @@ class Track:
 
     @property
     def span(self) -> tuple[float, float]:
-        """First and last iteration or step with a value."""
-        steps = [each.at for each in self.points.values() if len(each)]
-        return min(float(at.min()) for at in steps), max(float(at.max()) for at in steps)
+        """First and last iteration or step with a value; zeros without any."""
+        steps = np.concatenate([each.at for each in self.points.values()] or [np.zeros(1)])
+        return (float(steps.min()), float(steps.max())) if len(steps) else (0.0, 0.0)
 
     def is_part_of(self, other: "Track") -> bool:
         """True if both tracks are of one form and hold the same metrics, as the parts of a resumed run do."""
@@ -101,6 +101,7 @@ def _scaled(columns: Mapping[str, Points], renamed: Mapping[str, Renamed]) -> di
 
 
 def _from_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:
+    raw = _stretched(raw, dialect)
     points = _scaled(raw.columns, renamed)
     pace = first_of(dialect.pace, raw.columns)
     first = next((name for name in (*_LOSSES, metrics.LR, metrics.TRAIN_RETURN) if name in points), min(points))
@@ -109,6 +110,20 @@ def _from_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> T
     counted = count_iterations(ends) if counted is None else counted
     words = "logged steps count iterations" if counted else "logged steps count the environment's"
     return Track(raw, points, renamed, counted, words, _NONE if counted else ends, _NONE)
+
+
+def _stretched(raw: Raw, dialect: Dialect) -> Raw:
+    """Return the numbers with gradient steps stretched to environment steps: both are done at a constant ratio."""
+    gradients = {name for name in raw.columns if dialect.counts_gradients(name) and len(raw.columns[name])}
+    others = [each.at.max() for name, each in raw.columns.items() if name not in gradients and len(each)]
+    if not gradients or not others:
+        return raw
+    ratio = max(others) / max(max(raw.columns[name].at.max() for name in gradients), 1.0)
+    columns = {
+        name: Points(np.round(each.at * ratio), each.values) if name in gradients else each
+        for name, each in raw.columns.items()
+    }
+    return replace(raw, columns=columns)
 
 
 def _from_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:

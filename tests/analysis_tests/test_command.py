@@ -212,7 +212,7 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
         main(["diagnose", "--help"])
     text = capsys.readouterr().out
     assert "python -m unstuck.analysis diagnose horizon/7 --json" in text
-    assert "Logs of Stable-Baselines3 (progress.csv), CleanRL and RL-Zoo are read as they are" in text
+    assert "Logs of the\nusual trainers are read as they are (docs/reading.md)" in text
 
 
 def test_arms_are_remedies_each_value_an_arm_the_present_one_left_out() -> None:

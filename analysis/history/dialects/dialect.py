@@ -48,6 +48,7 @@ class Dialect:
         steps_are_iterations: True if logged steps count iterations; None to tell from the values.
         remarks: Notes for the reader of a run in this dialect, by the metric concerned.
         alone: True if no other names than the dialect's own and ours are understood.
+        at_gradient_steps: Metrics that event files hold at gradient steps, while others stand at environment steps.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Dialect:
     steps_are_iterations: bool | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    at_gradient_steps: tuple[str, ...] = ()
 
     def find(self, name: str) -> Renamed | None:
         """Return our name and factor of a metric; None for an unknown name."""
@@ -73,6 +75,10 @@ class Dialect:
         wanted = _key(name)
         places = (place for place, theirs in enumerate(self.metrics) if _pattern(theirs).fullmatch(wanted))
         return next(places, len(self.metrics))
+
+    def counts_gradients(self, name: str) -> bool:
+        """True if an event file holds a metric at gradient steps."""
+        return any(_pattern(pattern).fullmatch(_key(name)) for pattern in self.at_gradient_steps)
 
     def spoken_by(self, names: Iterable[str]) -> bool:
         """True if the names hold all of one group that only this program has."""

@@ -227,6 +227,7 @@ TIANSHOU = Dialect(
     env_steps=("env_step", "train/env_step", "test/env_step"),
     pace=("train/reward", "train/rew", "train/returns_stat/mean"),
     steps_are_iterations=False,
+    at_gradient_steps=("loss", "loss/*", "update/*", "update/*/*"),
 )
 
 SPINNING_UP = Dialect(

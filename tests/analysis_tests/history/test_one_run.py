@@ -11,14 +11,11 @@ from unstuck.rl import metrics
 RETURN, VALUE = metrics.TRAIN_RETURN, metrics.VALUE_LOSS
 
 
-def log(
-    folder: Path, *points: tuple[int, float], tags: tuple[str, ...] = ("rollout/ep_rew_mean",), name: str = ""
-) -> None:
+def log(folder: Path, *points: tuple[int, float], tag: str = "rollout/ep_rew_mean", name: str = "") -> None:
     """An event file with values at steps."""
     writer = SummaryWriter(str(folder), filename_suffix=name)
     for step, value in points:
-        for tag in tags:
-            writer.add_scalar(tag, value, step)
+        writer.add_scalar(tag, value, step)
     writer.close()
 
 
@@ -41,9 +38,19 @@ def test_event_files_from_the_same_beginning_are_runs_of_their_own(tmp_path: Pat
 
 
 def test_event_files_with_other_tags_are_parts_of_one_run(tmp_path: Path) -> None:
-    log(tmp_path, (2048, 1.0), (4096, 2.0), tags=("rollout/ep_rew_mean",), name=".a")
-    log(tmp_path, (2048, 8.0), (4096, 9.0), tags=("train/value_loss",), name=".b")
+    log(tmp_path, (2048, 1.0), (4096, 2.0), name=".a")
+    log(tmp_path, (2048, 8.0), (4096, 9.0), tag="train/value_loss", name=".b")
     run = load(str(tmp_path))
+    assert run.curve(RETURN).to_dict() == {1: 1.0, 2: 2.0}
+    assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 9.0}
+
+
+def test_losses_at_gradient_steps_stand_beside_returns_at_environment_steps(tmp_path: Path) -> None:
+    log(tmp_path, (2000, 1.0), (4000, 2.0), tag="train/reward", name=".a")  # tianshou's
+    log(tmp_path, (10, 8.0), (20, 9.0), tag="loss/vf", name=".b")
+    log(tmp_path, (10, 0.5), (20, 0.25), tag="loss/clip", name=".c")
+    run = load(str(tmp_path))
+    assert run.dialect == "tianshou"
     assert run.curve(RETURN).to_dict() == {1: 1.0, 2: 2.0}
     assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 9.0}
 

@@ -338,7 +338,7 @@ class Signals:
     def _window(self, name: str, curve: "pd.Series[float]") -> Window | None:
         if curve.empty:
             return None
-        return Window(name, tuple(int(i) for i in curve.index), tuple(curve.tolist()))
+        return Window(name, tuple(curve.index.tolist()), tuple(curve.tolist()))
 
 
 def _complete(table: pd.DataFrame) -> pd.DataFrame:

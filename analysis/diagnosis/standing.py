@@ -153,7 +153,7 @@ def _state(run: Signals, name: str) -> State:
     error = noise * (2 / size) ** 0.5
     if not run.is_ours:
         error = max(error, _smoothed_error(values, size))
-    first, best, last = _stretches(values, size)
+    first, best, last = compute_stretches(values, size)
     if best - last > CLEAR * error and best - first > CLEAR * error and best - last > 0.25 * (best - first):
         return State.FALLING
     if last - first <= CLEAR * error:
@@ -179,7 +179,7 @@ def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
     return math.sqrt(2 * power / (size - 2) / size * (1 + repeats) / (1 - repeats))
 
 
-def _stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float, float, float]:
+def compute_stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float, float, float]:
     """Compute the means of the first, the best and the last stretch of `size` values."""
     sums = np.cumsum(np.concatenate([[0.0], values]))
     means = (sums[size:] - sums[:-size]) / size
@@ -190,7 +190,7 @@ def _lost(curve: "pd.Series[float]") -> float:
     """Compute the share of the best gain since the start that has been lost again."""
     if len(curve) < 4:
         return 0.0
-    first, best, last = _stretches(np.asarray(curve, dtype=np.float64), max(2, len(curve) // 4))
+    first, best, last = compute_stretches(np.asarray(curve, dtype=np.float64), max(2, len(curve) // 4))
     return (best - last) / (best - first) if best > first else 1.0
 
 

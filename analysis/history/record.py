@@ -49,7 +49,7 @@ class History:
         name: Name of the run, e.g. `horizon/7`.
         source: Place where the run was read, in words, so that each figure can be traced.
         table: Row for each iteration (index, from 1, ascending), a column for each metric by the names of `rl.metrics`,
-            float64; NaN where not recorded.
+            float64; NaN where not recorded, infinite where a loss was logged as NaN or infinite.
         settings: Recorded settings by dotted path, e.g. `ppo.lr`.
         tags: MLflow's tags: `outcome`, `reason`, `sweep`, `trial`; empty for files.
         comments: Comments of the owner behind settings in a file, by dotted path.

@@ -11,7 +11,7 @@ from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, canonica
 from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.names import UNSTUCK, translate_metrics
 from unstuck.analysis.history.raw import Numbers, Points, Raw
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, TOTAL_LOSS
 from unstuck.rl import metrics
 
 _LARGEST_STEP = 2.0**53  # beyond it, numbers of a table are no longer exact
@@ -20,6 +20,9 @@ _UNSURE = frozenset(("step", "steps", "_step", "timestep"))
 """Names of counters that may count iterations, or environment steps."""
 
 _LOSSES = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.ENTROPY)
+_BREAK = frozenset((metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, TOTAL_LOSS))
+"""Metrics that are not finite in a run that has broken down; of others, as an explained variance, NaN says nothing."""
+
 _MONITORED = (metrics.TRAIN_RETURN, EPISODE_LENGTH)
 _EVAL = "eval/"
 
@@ -97,7 +100,15 @@ def track_of(raw: Raw, dialect: Dialect) -> Track | None:
 
 
 def _scaled(columns: Mapping[str, Points], renamed: Mapping[str, Renamed]) -> dict[str, Points]:
-    return {ours: Points(columns[name].at, columns[name].values * times) for name, (ours, times) in renamed.items()}
+    return {ours: _finite_or_broken(columns[name], ours, times) for name, (ours, times) in renamed.items()}
+
+
+def _finite_or_broken(each: Points, ours: str, times: float) -> Points:
+    """Scale values; a NaN that the program logged is infinite among losses, where it is no gap, and else left out."""
+    values, broken = each.values * times, np.isnan(each.values)
+    if ours in _BREAK:
+        return Points(each.at, np.where(broken, np.inf, values))
+    return Points(each.at[~broken], values[~broken])
 
 
 def _from_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:

@@ -3,10 +3,12 @@
 import json
 import math
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis import RULES, diagnose
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind
@@ -14,6 +16,7 @@ from unstuck.analysis.document import to_text
 from unstuck.analysis.history import History, load
 from unstuck.analysis.report.as_json import diagnosis_json
 from unstuck.analysis.report.run import run_document
+from unstuck.analysis.report.verdict import state_verdict
 
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
@@ -102,6 +105,40 @@ def test_no_rule_stumbles_over_what_may_be_on_record(seed: int, tmp_path: Path) 
     assert json.loads(json.dumps(diagnosis_json(diagnosis), allow_nan=False))["iterations"] == len(
         diagnosis.signals.history.table
     )
+
+
+@pytest.mark.parametrize(
+    ("cell", "verdict"),
+    [("nan", "Stuck: diverged (sure)"), ("NaN", "Stuck: diverged (sure)"), ("inf", "Stuck: diverged (sure)"), ("", "")],
+)
+def test_a_loss_that_was_logged_as_nan_is_not_finite_and_an_empty_cell_is_not_recorded(
+    cell: str, verdict: str, tmp_path: Path
+) -> None:
+    rows = "".join(f"{i},{cell if i > 15 else 2.0},nan,{10 - i % 2}\n" for i in range(1, 21))
+    file = tmp_path / "progress.csv"
+    file.write_text(f"iteration,value_loss,explained_variance,episode_return\n{rows}")
+    history = load(str(file))
+    assert not history.has("train/explained_variance")  # of returns that do not vary it is no number by right
+    assert state_verdict(diagnose(history)).startswith(verdict)
+    assert bool(np.isinf(history.table["train/value_loss"]).any()) == bool(verdict)
+
+
+def test_a_run_of_a_hundred_thousand_iterations_takes_no_pair_of_its_points() -> None:
+    """It takes a second of a core, on a busy machine a few; one quadratic rule would take minutes."""
+    length = 100_000
+    turn = np.arange(1, length + 1)
+    noise = np.random.default_rng(0).standard_normal(length)
+    columns = {
+        "train/episode_return": -500.0 * turn / length + noise,
+        "eval/episode_return": np.where(turn % 2 == 0, noise, math.nan),
+        "train/approx_kl": 0.01 + 0.001 * noise,
+        "train/entropy": 1.38 - 1e-3 * noise,
+        "train/value_loss": 1.0 + turn,
+    }
+    run = History("long", "made", pd.DataFrame(columns, index=pd.Index(turn, name="iteration")), dialect="sb3")
+    begun = time.process_time()
+    assert wrong(diagnose(run), Kind.SUSPECT)
+    assert time.process_time() - begun < 10
 
 
 def test_rules_name_their_file_and_each_other_rightly() -> None:

@@ -14,6 +14,7 @@ from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground,
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import compute_stretches
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -137,13 +138,12 @@ class _Fall(NamedTuple):
 
 
 def _fall(curve: "pd.Series[float]") -> _Fall:
-    values = curve.to_numpy()
+    values = np.asarray(curve, dtype=np.float64)
     size = max(3, len(values) // 4)
     noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()), 1e-12)
     error = noise * (2 / size) ** 0.5
-    stretches = np.convolve(values, np.full(size, 1 / size), mode="valid")
-    first, last = float(stretches[0]), float(stretches[-1])
-    return _Fall(first, last, (first - last) / error, float(stretches.max()) - first <= CLEAR * error)
+    first, best, last = compute_stretches(values, size)
+    return _Fall(first, last, (first - last) / error, best - first <= CLEAR * error)
 
 
 def _ends_sooner(run: Signals) -> tuple[Support, str]:

@@ -20,6 +20,7 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import TOTAL_LOSS
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -45,11 +46,11 @@ STEADY = 2.0
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the value loss grows far above the start, or a loss is not finite; else fine or None."""
-    for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM):
+    for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, TOTAL_LOSS):
         curve = run.history.curve(name)
         broken = curve[~(curve.abs() < math.inf)]
         if len(broken):
-            return _not_finite(run, name, int(broken.index[0]), float(broken.iloc[0]))
+            return _not_finite(run, name, int(broken.index[0]))
     curve = run.select_finite(metrics.VALUE_LOSS)
     if len(curve) < 2 * START:
         return None
@@ -80,15 +81,16 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
-def _not_finite(run: Signals, name: str, iteration: int, value: float) -> Finding:
+def _not_finite(run: Signals, name: str, iteration: int) -> Finding:
     before = run.select_finite(name).loc[: iteration - 1].tail(3)
     path = f", after {', '.join(number(x) for x in before)}" if len(before) else ""
+    text = f"{name} is not finite at iteration {iteration}{path}"
     return Finding(
-        headline=f"Diverged: {name} is {value} at iteration {iteration}{path}",
+        headline=f"Diverged: {text}",
         kind=Kind.FAULT,
         sureness=Sureness.SURE,
         why="nothing can be learned from a loss that is not finite",
-        evidence=(Evidence(f"{name} is {value} at iteration {iteration}{path}", (name,), (iteration, iteration)),),
+        evidence=(Evidence(text, (name,), (iteration, iteration)),),
         causes=(
             *_causes(run),
             Cause(
@@ -187,7 +189,7 @@ RULE = Rule(
     name="value_explosion",
     title="Value loss exploding",
     stage=Stage.CRITIC,
-    needs=((metrics.VALUE_LOSS,),),
+    needs=((metrics.VALUE_LOSS, TOTAL_LOSS),),
     helps=(metrics.TARGET_STD, metrics.GRAD_NORM_VALUE),
     explains=(
         "learns_backwards",

@@ -47,7 +47,8 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
         raise AnalysisError(f"{place} must be a CSV in UTF-8, and holds zero bytes")
     try:
         header = [str(name) for name in _parse(text, delimiter, header=None, dtype=str, nrows=1).iloc[0]]
-        frame = _parse(_whole(text, delimiter, len(header)), delimiter)
+        body = _whole(text, delimiter, len(header))
+        frame = _parse(_NAN_CELL.sub(repr(_LOGGED_NAN), body) if "nan" in body.lower() else body, delimiter)
     except ValueError as error:
         raise AnalysisError(f"{place} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
     if all(_is_number(name) for name in header):
@@ -64,6 +65,12 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
     return Raw(file, columns, evaluated=evaluated, form=form)
 
 
+_LOGGED_NAN = 3.141592653589793e300
+"""Number that stands for a NaN that the program wrote, while the table is parsed: an empty cell is no NaN."""
+
+_NAN_CELL = re.compile(r"(?<=[,\t;\n])[ ]*[-+]?nan[ ]*(?=[,\t;\r\n]|$)", re.IGNORECASE)
+
+
 def _parse(text: str, delimiter: str, **options: object) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True, **options)  # type: ignore[call-overload,no-any-return]
 
@@ -78,7 +85,8 @@ def _whole(text: str, delimiter: str, width: int) -> str:
 
 
 def _numbers(column: "pd.Series[float]") -> Points:
-    return points_of(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64))
+    points = points_of(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64))
+    return Points(points.at, np.where(points.values == _LOGGED_NAN, np.nan, points.values))
 
 
 def _is_number(text: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import value_explosion
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import TOTAL_LOSS
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
@@ -68,13 +69,13 @@ def test_a_jump_without_a_trend_is_less_sure() -> None:
 
 def test_a_loss_that_is_no_number_is_a_fault_with_what_was_before_it() -> None:
     finding = found(RULE, healthy(value_loss=np.where(TURN == 51, math.inf, TURN.astype(float))))
-    assert finding.headline == "Diverged: train/value_loss is inf at iteration 51, after 48, 49, 50"
+    assert finding.headline == "Diverged: train/value_loss is not finite at iteration 51, after 48, 49, 50"
     assert (finding.kind, finding.sureness, finding.since) == (Kind.FAULT, Sureness.SURE, 51)
     assert finding.ground is Ground.PROOF
-    assert facts(finding) == ["train/value_loss is inf at iteration 51, after 48, 49, 50"]
+    assert facts(finding) == ["train/value_loss is not finite at iteration 51, after 48, 49, 50"]
     assert cause(finding, "a division by a spread of 0").support is Support.OPEN
     below = found(RULE, healthy(value_loss=1.0, policy_loss=-math.inf))
-    assert below.headline == "Diverged: train/policy_loss is -inf at iteration 1"
+    assert below.headline == "Diverged: train/policy_loss is not finite at iteration 1"
     assert found(RULE, healthy(grad_norm=np.where(TURN < 3, 1.0, math.inf))).since == 3
 
 
@@ -202,7 +203,7 @@ def test_raw_returns_are_normalised_first() -> None:
 
 
 def test_without_a_value_loss_the_rule_is_blind_and_without_targets_it_says_so() -> None:
-    assert blind(RULE, healthy(value_loss=None)) == ((metrics.VALUE_LOSS,),)
+    assert blind(RULE, healthy(value_loss=None)) == ((metrics.VALUE_LOSS, TOTAL_LOSS),)
     finding = found(RULE, jumping(1.0, 50.0, target_std=None, grad_norm_value=None))
     assert finding.missing == (metrics.TARGET_STD, metrics.GRAD_NORM_VALUE)
     assert len(finding.evidence) == 1

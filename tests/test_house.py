@@ -59,7 +59,8 @@ def private(module: Module) -> Iterator[str]:
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__")
+    of_named_tuples = ("_asdict", "_fields", "_replace")
+    return name.startswith("_") and not name.startswith("__") and name not in of_named_tuples
 
 
 def test_no_function_takes_more_than_six_parameters() -> None:

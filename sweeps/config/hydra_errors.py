@@ -4,13 +4,13 @@ import re
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from difflib import SequenceMatcher
 from typing import Any, get_args, get_origin
 
 import yaml  # type: ignore[import-untyped]
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from unstuck.records.errors import SweepError
+from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.keys import (
     EXPERIMENT,
     EXPERIMENTS,
@@ -110,7 +110,7 @@ def _first_line(error: Exception) -> str:
 def _explain_missing_option(file: str, options: list[str]) -> str:
     group, _, option = file.partition("/")
     asked = option.rpartition("/")[2].removesuffix(".yaml")
-    close = max(options, key=lambda name: SequenceMatcher(None, asked.lower(), name).ratio())
+    close = find_nearest(asked, options)
     plus = "+" if group == EXPERIMENT else ""
     return (
         f"{group} has no option {option}; did you mean {plus}{group}={close}? There are: {', '.join(sorted(options))}"

@@ -4,12 +4,12 @@ import math
 import types
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
-from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from unstuck.records.errors import SweepError
+from unstuck.rl.wording import compute_likeness
 from unstuck.sweeps.config.settings import SweepConfig
 
 HYDRA = "hydra."
@@ -65,9 +65,8 @@ def find_nearest_setting(key: str) -> str:
         return str(named)
 
     def measure_likeness(candidate: str) -> float:
-        whole = SequenceMatcher(None, key, candidate).ratio()
-        last = SequenceMatcher(None, key.rpartition(".")[2], candidate.rpartition(".")[2]).ratio()
-        return whole + last
+        last = compute_likeness(key.rpartition(".")[2], candidate.rpartition(".")[2])
+        return compute_likeness(key, candidate) + last
 
     group, dot, last = key.lower().partition(".")
     within = [name for name in settings() if name.startswith(f"{group}.")]

@@ -7,8 +7,6 @@ written before the `tell`; MLflow is written afterwards and can be derived from 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,6 +18,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from unstuck.records.drivers import explain_missing_driver
+from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
 from unstuck.records.identity import Identity, list_study_names
 from unstuck.records.names import (
@@ -42,6 +41,7 @@ from unstuck.records.optuna_internals import PatientStorage, delete_study, go_on
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_error, redact_value
 from unstuck.records.reference import SweepReference
+from unstuck.records.rungs import RungEntry
 from unstuck.records.score import compute_value
 from unstuck.records.urls import sqlite_file
 
@@ -60,55 +60,6 @@ STATES = {
     Outcome.INFEASIBLE: TrialState.PRUNED,
     Outcome.CRASHED: TrialState.FAIL,
 }
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Record of one trial in the ledger: settings, outcome, value, curve and notes.
-
-    Attributes:
-        number: Number of the trial, the same in Ray Tune's name and in MLflow.
-        outcome: Outcome of the trial; None while the trial runs.
-        reason: Reason for the outcome, in words.
-        values: Searched settings by dotted path, as the learner sees them.
-        value: Objective: the mean of the last evaluations, for any outcome; None before the first evaluation.
-        curve: Objective by iteration, or by environment step (`records.axis`).
-        summary: Numbers written at the end, such as the spread over members and the wall time.
-        started: Time at which the trial was asked for.
-        state: Optuna's name for the trial's state.
-        rungs: Results at the scheduler's rungs, as `sweeps.stopping.asha.RungEntry` has them.
-        notes: Notes by name: on the checkpoint by workers, on the curves by the rules of diagnosis.
-        raw: Searched settings as the sampler drew them, which for some kinds of range are other numbers.
-        is_control: True for the trial that all others are compared with; not on record in a sweep of format 1.
-        run_id: Id of the MLflow run; empty if nothing is tracked.
-        decision: Iteration and verdict with which the trial ends, on record before the end itself.
-    """
-
-    number: int
-    outcome: Outcome | None
-    reason: str
-    values: Mapping[str, Any]
-    value: float | None
-    curve: Mapping[int, float]
-    summary: Mapping[str, float]
-    started: datetime | None
-    state: str
-    rungs: Sequence[Mapping[str, Any]] = ()
-    decision: tuple[int, Verdict] | None = None
-    notes: Mapping[str, str] = field(default_factory=dict)
-    run_id: str = ""
-    is_control: bool = False
-    raw: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_open(self) -> bool:
-        """True if the trial has not ended: the trial runs, or was interrupted and waits for a resume."""
-        return self.state == TrialState.RUNNING.name
-
-    @property
-    def last_step(self) -> int:
-        """Last step on the trial's curve; 0 for an empty curve."""
-        return max(self.curve, default=0)
 
 
 class Places(NamedTuple):
@@ -411,7 +362,7 @@ def read_entry(trial: FrozenTrial) -> Entry:
         summary=attributes.get(SUMMARY, {}),
         started=trial.datetime_start,
         state=trial.state.name,
-        rungs=attributes.get(RUNGS, ()),
+        rungs=tuple(RungEntry(**rung) for rung in attributes.get(RUNGS, ())),
         decision=decision and (decision["iteration"], Verdict(Outcome(decision[OUTCOME]), decision[REASON])),
         notes={name: attributes[name] for name in NOTES if name in attributes},
         run_id=attributes.get(MLFLOW_RUN, ""),

@@ -20,8 +20,9 @@ from unstuck.analysis.sweep.judgements import (
     warn_of_repeated_reading,
 )
 from unstuck.analysis.words import pluralize
+from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Entry, Ledger, best
+from unstuck.records.ledger import Ledger, best
 from unstuck.records.outcome import Outcome
 from unstuck.rl.budget import Budget
 from unstuck.rl.data import FlowData

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from unstuck.records.axis import read_last_step
+from unstuck.records.entry import Entry
 from unstuck.records.errors import TrackingError
 from unstuck.records.files import read_records
-from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.tracker import MlflowTracker
 from unstuck.records.names import CONTROL, MLFLOW_RUN, flatten

@@ -20,14 +20,11 @@ from optuna.trial import create_trial
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.sweep.judgements import read_judgements
 from unstuck.analysis.sweep.trials import Sweep, Trial
-from unstuck.records.axis import read_last_step
 from unstuck.records.errors import SweepError
 from unstuck.records.identity import read_identity
-from unstuck.records.ledger import Entry, Ledger, Places
+from unstuck.records.ledger import Ledger, Places
 from unstuck.records.names import CONFIG, flatten
-from unstuck.records.rungs import RungEntry
 from unstuck.records.urls import find_ledger_url
-from unstuck.rl import metrics
 
 TOP_SHARE = 0.25
 """Share of the trials that PED-ANOVA calls good."""
@@ -80,7 +77,7 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
     """
     ledger = _find_ledger(name, folder, url)
     settings = flatten(yaml.safe_load(ledger.attributes.get(CONFIG, "")) or {})
-    trials = tuple(map(_trial, ledger.entries()))
+    trials = tuple(map(Trial.from_entry, ledger.entries()))
     return Sweep(name, settings, trials, read_judgements(folder / name / "report"))
 
 
@@ -191,22 +188,3 @@ def _find_ledger(name: str, folder: Path, url: str | None) -> Ledger:
         return Ledger.find(find_ledger_url(url, folder), folder / name, own, options)
     except SweepError as error:
         raise AnalysisError(str(error)) from None
-
-
-def _trial(entry: Entry) -> Trial:
-    prefix = f"{metrics.FINAL_VALUE}/seed_"
-    return Trial(
-        number=entry.number,
-        outcome=entry.outcome or "",
-        reason=entry.reason,
-        values=entry.values,
-        raw=entry.raw,
-        value=entry.value,
-        seeds=tuple(entry.summary[name] for name in sorted(entry.summary) if name.startswith(prefix)),
-        curve=entry.curve,
-        iterations=read_last_step(entry.summary, entry.last_step),
-        seconds=float(entry.summary.get(metrics.FINAL_SECONDS, 0.0)),
-        rungs=tuple(RungEntry(**rung) for rung in entry.rungs),
-        run_id=entry.run_id,
-        is_control=entry.is_control,
-    )

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from unstuck.analysis.statistics import Estimate, estimate_over_seeds
 from unstuck.analysis.sweep.judgements import Judgement, Judgements
 from unstuck.records.axis import BATCH, Axis
+from unstuck.records.entry import Entry
 from unstuck.records.outcome import Outcome
-from unstuck.records.rungs import RungEntry
 from unstuck.rl import metrics
 
 VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the evaluation at the rung alone"
@@ -17,38 +17,13 @@ VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One configuration of a sweep, trained on several seeds: settings, outcome, final value and curve.
+class Trial(Entry):
+    """One configuration of a sweep as the ledger has it, with numbers that reports compare."""
 
-    Attributes:
-        number: Number of the trial in the ledger, in MLflow and on the screen.
-        outcome: Outcome of the trial; empty while it runs.
-        reason: Reason for the outcome.
-        values: Searched settings by dotted path.
-        raw: Searched settings as the sampler saw them, which for some kinds of range are other numbers.
-        value: Final value: the mean of the last evaluations; None before the first.
-        seeds: Final value of each seed.
-        curve: Objective by the sweep's axis.
-        iterations: Length of the trial on that axis.
-        seconds: Time from proposing the trial to its end.
-        rungs: Entries of the rungs that judged the trial.
-        run_id: Id of the run in MLflow; empty where nothing was tracked.
-        is_control: True if the trial is on record as the control.
-    """
-
-    number: int
-    outcome: str
-    reason: str
-    values: Mapping[str, Any]
-    raw: Mapping[str, Any]
-    value: float | None
-    seeds: tuple[float, ...]
-    curve: Mapping[int, float]
-    iterations: int
-    seconds: float
-    rungs: tuple[RungEntry, ...] = ()
-    run_id: str = ""
-    is_control: bool = False
+    @classmethod
+    def from_entry(cls, entry: Entry) -> "Trial":
+        """Return the trial that a ledger's entry records."""
+        return cls(**{item.name: getattr(entry, item.name) for item in fields(Entry)})
 
     @property
     def estimate(self) -> Estimate | None:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.entry import Entry
+from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock, is_running
 from unstuck.records.mlflow.runs import adopt_runs, settle_runs
 from unstuck.sweeps.audit.compare import Finding, compare_records

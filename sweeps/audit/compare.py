@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from unstuck.records.axis import Axis, read_last_step
+from unstuck.records.entry import Entry
 from unstuck.records.files import trial_name
-from unstuck.records.ledger import STATES, Entry
+from unstuck.records.ledger import STATES
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.names import RENAMED, make_tags, select_written

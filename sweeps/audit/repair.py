@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unstuck.records.ledger import Entry
+from unstuck.records.entry import Entry
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.runs import TrackedRun, delete_runs

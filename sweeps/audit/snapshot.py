@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unstuck.records.axis import ITERATIONS, Axis
+from unstuck.records.entry import Entry
 from unstuck.records.files import read_records, trial_folder
-from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.runs import TrackedRun, read_runs
 from unstuck.rl.errors import CheckpointError, ConfigError

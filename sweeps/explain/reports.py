@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unstuck.analysis.programs import module_program, sweep_words
+from unstuck.records.entry import Entry
 from unstuck.records.errors import LedgerError, TrackingError
 from unstuck.records.files import read_records
-from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.ledger import Ledger
 from unstuck.records.mlflow.runs import attach_report
 from unstuck.records.names import OUTCOME_TAG, REASON_TAG, RUN_ID, SEARCHED_TAG
 from unstuck.records.outcome import Outcome

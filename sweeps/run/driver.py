@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from unstuck.records.entry import Entry
 from unstuck.records.errors import DiskFullError, LedgerError, SweepError
-from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.ledger import Ledger
 from unstuck.records.lock import read_owner
 from unstuck.records.measurement import Record
 from unstuck.records.names import CONTROL, DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, TRACEBACK, VALUES
@@ -202,7 +203,7 @@ class Driver:
                 spread = entry.summary.get(metrics.FINAL_SPREAD) if self._config.sweep.seeds > 1 else None
                 self._progress.recall(entry.number, entry.outcome, entry.value, spread)
         if self._asha:
-            self._asha.restore(RungEntry(**rung) for entry in entries for rung in _select_judged_rungs(entry))
+            self._asha.restore(rung for entry in entries for rung in _select_judged_rungs(entry))
 
     def _start(self, number: int, raw: Mapping[str, Any], entry: Entry | None = None) -> tuple[Assignment | None, str]:
         """Record a trial as running and return the assignment; record an infeasible trial and return the reason.
@@ -260,7 +261,7 @@ class Driver:
         if verdict and verdict.outcome is Outcome.STUCK:
             verdict = self._diagnoses.refresh(trial).explain(verdict)
         if len(trial.rungs) > num_rungs:
-            self._ledger.annotate(trial.number, {RUNGS: trial.rungs})
+            self._ledger.annotate(trial.number, {RUNGS: [dataclasses.asdict(rung) for rung in trial.rungs]})
         if verdict:
             decision = {"iteration": step, OUTCOME: str(verdict.outcome), REASON: verdict.reason}
             self._ledger.annotate(trial.number, {DECISION: decision})
@@ -316,9 +317,9 @@ def _drop_urls(config: SweepConfig) -> SweepConfig:
     return dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, mlflow_url=None, optuna_url=None))
 
 
-def _select_judged_rungs(entry: Entry) -> list[Mapping[str, Any]]:
+def _select_judged_rungs(entry: Entry) -> list[RungEntry]:
     """Return the results at rungs that the driver has acted on.
 
     A result beyond the recorded curve was not acted on, unless the trial's end was decided there.
     """
-    return [rung for rung in entry.rungs if entry.decision or rung["iteration"] <= entry.last_step]
+    return [rung for rung in entry.rungs if entry.decision or rung.iteration <= entry.last_step]

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from unstuck.records.axis import BATCH
+from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Entry
 from unstuck.records.names import CONFIG, DATA, PROVENANCE, flatten
 from unstuck.sweeps.config.flows import require_same_flows
 from unstuck.sweeps.config.saved import from_yaml

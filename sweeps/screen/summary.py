@@ -15,7 +15,8 @@ from unstuck.analysis.programs import module_program, sweep_program, sweep_words
 from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
 from unstuck.analysis.words import pluralize
 from unstuck.records.axis import BATCH
-from unstuck.records.ledger import Entry, best
+from unstuck.records.entry import Entry
+from unstuck.records.ledger import best
 from unstuck.records.mlflow.connection import NO_TELEMETRY
 from unstuck.records.mlflow.links import find_server, make_comparison_link, make_sweep_link
 from unstuck.records.outcome import Outcome

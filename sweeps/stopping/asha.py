@@ -9,7 +9,7 @@ counts in the rung that it is judged by; a non-finite value is the worst, where 
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from unstuck.records.axis import ITERATION, Axis
@@ -93,7 +93,7 @@ class Asha:
             return None
         tie_breaker = last.metrics[metrics.EVAL_RETURN]
         entries, verdict = self.judge_rungs(trial.number, last.step, value, tie_breaker, trial.is_control)
-        trial.rungs += [asdict(entry) for entry in entries]
+        trial.rungs += entries
         return verdict
 
     def judge_rungs(

@@ -9,6 +9,7 @@ from typing import Any
 from unstuck.records.axis import Axis
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Verdict
+from unstuck.records.rungs import RungEntry
 from unstuck.records.score import compute_value_and_spread, summarize
 from unstuck.rl import metrics
 from unstuck.sweeps.config.settings import SweepConfig
@@ -59,7 +60,7 @@ class LiveTrial:
         last_judged_before_resume: Last step that an earlier process judged; records up to the step are replayed, not
             judged again.
         decision: Step and verdict of an earlier process that died before the end was recorded.
-        rungs: Results at the scheduler's rungs, as `records.rungs.RungEntry` has them.
+        rungs: Results at the scheduler's rungs.
         records: Iterations that the driver has received, oldest first.
         diagnosis: Latest diagnosis; None before the first.
         diagnosed_at: Iteration of the latest diagnosis.
@@ -74,7 +75,7 @@ class LiveTrial:
     summary_before: Mapping[str, float] = field(default_factory=dict)
     last_judged_before_resume: int = 0
     decision: tuple[int, Verdict] | None = None
-    rungs: list[Mapping[str, Any]] = field(default_factory=list)
+    rungs: list[RungEntry] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     diagnosis: TrialDiagnosis | None = None
     diagnosed_at: int = 0

@@ -18,6 +18,7 @@ from unstuck.analysis.statistics import (
     fit_trend,
 )
 from unstuck.analysis.sweep.trials import Sweep, Trial
+from unstuck.records.outcome import Outcome
 
 from benchmarks.intervals import (
     SAME,
@@ -32,6 +33,7 @@ from benchmarks.intervals import (
     normal,
     skewed,
 )
+from tests.analysis_tests.report.made import summarize
 
 
 def test_a_mean_over_seeds_by_hand() -> None:
@@ -185,9 +187,9 @@ def test_a_search_finds_what_is_far_better_and_still_does_not_say_beats() -> Non
 
 def sweep_of(values: np.ndarray) -> Sweep:
     """A sweep whose trials all completed, with these values `[trials, seeds]`."""
-    trial = partial(Trial, outcome="completed", reason="", raw={}, curve={}, iterations=1, seconds=0.0)
+    trial = partial(Trial, outcome=Outcome.COMPLETED, reason="", curve={}, started=None, state="")
     trials = [
-        trial(number, values={"ppo.lr": float(number)}, value=float(row.mean()), seeds=tuple(map(float, row)))
+        trial(number, values={"ppo.lr": float(number)}, value=float(row.mean()), summary=summarize([*row], 1, 0.0))
         for number, row in enumerate(values)
     ]
     return Sweep("noise", {"ppo.lr": 0.0}, tuple(trials))

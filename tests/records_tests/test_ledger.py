@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import optuna
@@ -11,10 +12,12 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 from unstuck.records import optuna_internals as storage
+from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Entry, Ledger, best
+from unstuck.records.ledger import Ledger, best
 from unstuck.records.names import REASON, VALUES
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.rungs import RungEntry
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig, TrackingConfig
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 
@@ -180,7 +183,8 @@ def test_entries_hold_all_that_was_written(url: str, name: str) -> None:
     ledger = create_ledger(url, study_config, RANDOM, {"config": "ppo: {}"})
     number, raw = ledger.ask(LR)
     values = {"ppo.lr": raw["ppo.lr"], "ppo.hidden_sizes": (64, 64), "ppo.target_kl": None, "ppo.shared_trunk": True}
-    ledger.annotate(number, {VALUES: values, "rungs": [{"rung": 1}]})
+    rung = RungEntry(number, 1, 5, 4.0, 1.5, spared=False)
+    ledger.annotate(number, {VALUES: values, "rungs": [asdict(rung)]})
     ledger.report(number, 10, 2.0)
     ledger.report(number, 5, 4.0)  # out of order
     ledger.finish(number, Verdict(Outcome.COMPLETED, "reached iteration 10"), 3.0, {"final/spread": 0.5})
@@ -194,6 +198,8 @@ def test_entries_hold_all_that_was_written(url: str, name: str) -> None:
     assert list(ended.curve.items()) == [(5, 4.0), (10, 2.0)]
     assert ended.summary == {"final/spread": 0.5}
     assert ended.started is not None
+    assert ended.rungs == (rung,)
+    assert ended.raw == raw
     assert (still.number, still.outcome, still.reason, still.value, still.values) == (running, None, "", None, {})
     assert opened.entries() == ledger.entries()
     assert study(url, name).direction == optuna.study.StudyDirection.MINIMIZE

@@ -1,6 +1,6 @@
 """Made-up diagnoses and sweeps, as reports are given them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis
@@ -10,6 +10,7 @@ from unstuck.analysis.document import Bullets, Commands, Figure, Heading, Paragr
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.history import History
 from unstuck.analysis.sweep.trials import Sweep, Trial
+from unstuck.rl import metrics
 
 from tests.analysis_tests.runs import healthy
 
@@ -42,12 +43,19 @@ def diagnosed(
     return Diagnosis(Signals(run or healthy()), findings, unexamined, questions or {})
 
 
+def summarize(seeds: Sequence[float], iterations: int, seconds: float) -> dict[str, float]:
+    """What is written at the end of a trial."""
+    members = {metrics.seed_metric(metrics.FINAL_VALUE, member): value for member, value in enumerate(seeds)}
+    return {**members, metrics.FINAL_ITERATIONS: iterations, metrics.FINAL_SECONDS: seconds}
+
+
 def trial(number: int, value: float | None, outcome: str = "completed", **changed: Any) -> Trial:
     """A trial of three seeds, around its value, over lr."""
     seeds = () if value is None else (value - 0.01, value, value + 0.01)
+    summary = summarize(seeds, changed.pop("iterations", 100), changed.pop("seconds", 60.0))
     known: dict[str, Any] = {
         **{"number": number, "outcome": outcome, "reason": "", "values": {"ppo.lr": 3e-4 * (number + 1)}, "raw": {}},
-        **{"value": value, "seeds": seeds, "iterations": 100, "seconds": 60.0, "is_control": number == 0},
+        **{"value": value, "summary": summary, "started": None, "state": "COMPLETE", "is_control": number == 0},
         "curve": {10: 0.1, 50: 0.4, 100: value} if value is not None else {},
     }
     return Trial(**{**known, **changed})

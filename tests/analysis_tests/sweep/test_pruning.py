@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from unstuck.analysis.sweep.pruning import measure_pruning
 from unstuck.analysis.sweep.trials import Sweep, Trial
+from unstuck.records.outcome import Outcome
 from unstuck.records.rungs import RungEntry
 from unstuck.rl.config import PPOConfig
 from unstuck.sweeps.config.settings import SchedulerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.stopping.asha import Asha
+
+from tests.analysis_tests.report.made import summarize
 
 RUNGS, LENGTH = (2, 4, 8), 20
 
@@ -60,14 +63,13 @@ def made(number: int, entries: list[RungEntry], completed: bool) -> Trial:
     curve = {entry.iteration: entry.value for entry in entries if math.isfinite(entry.value)}
     return Trial(
         number=number,
-        outcome="completed" if completed else "pruned",
+        outcome=Outcome.COMPLETED if completed else Outcome.PRUNED,
         reason="",
         values={},
-        raw={},
         value=0.1 * number,
-        seeds=(),
         curve=curve,
-        iterations=LENGTH if completed else entries[-1].iteration,
-        seconds=1.0,
+        summary=summarize((), LENGTH if completed else entries[-1].iteration, 1.0),
+        started=None,
+        state="",
         rungs=tuple(entries),
     )

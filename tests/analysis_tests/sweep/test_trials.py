@@ -12,16 +12,15 @@ from unstuck.analysis.sweep.pruning import measure_pruning
 from unstuck.analysis.sweep.trials import Sweep, Trial, count_outcomes
 from unstuck.records.rungs import RungEntry
 
+from tests.analysis_tests.report.made import summarize
+
 
 def trial(number: int, value: float | None, outcome: str = "completed", **changed: Any) -> Trial:
     """A trial of 90 iterations, judged at 30."""
     values = {"number": number, "outcome": outcome, "reason": "", "values": {"ppo.lr": 0.1 * (number + 1)}, "raw": {}}
-    values |= {
-        "value": value,
-        "seeds": (value, value) if value is not None else (),
-        "curve": dict.fromkeys((30, 45, 60, 90), value or 0.0),
-    }
-    values |= {"iterations": 90 if outcome == "completed" else 30, "seconds": 1.0}
+    seeds = () if value is None else (value, value)
+    values |= {"value": value, "curve": dict.fromkeys((30, 45, 60, 90), value or 0.0)}
+    values |= {"summary": summarize(seeds, 90 if outcome == "completed" else 30, 1.0), "started": None, "state": ""}
     return Trial(**{**values, **changed})  # type: ignore[arg-type]
 
 

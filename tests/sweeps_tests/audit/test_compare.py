@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from unstuck.records.ledger import Entry
+from unstuck.records.entry import Entry
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.runs import Point, TrackedRun
 from unstuck.records.outcome import Outcome

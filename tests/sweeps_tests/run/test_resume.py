@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Entry
 from unstuck.records.names import CONFIG, DATA, PROVENANCE
 from unstuck.records.outcome import Outcome
 from unstuck.rl.config import DataConfig

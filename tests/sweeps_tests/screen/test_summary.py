@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from unstuck.records.ledger import Entry
+from unstuck.records.entry import Entry
 from unstuck.records.outcome import Outcome
 from unstuck.rl.budget import Budget
 from unstuck.sweeps.config.compose import to_config

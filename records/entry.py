@@ -1,0 +1,79 @@
+"""Define the record of one trial in the ledger, for all who read ledgers; Optuna is not needed to read an entry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from unstuck.records.axis import read_last_step
+from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.rungs import RungEntry
+from unstuck.rl import metrics
+
+_OPEN = "RUNNING"
+"""Name of Optuna's state of a trial that has not ended."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Record of one trial in the ledger: settings, outcome, value, curve and notes.
+
+    Attributes:
+        number: Number of the trial, the same in Ray Tune's name and in MLflow.
+        outcome: Outcome of the trial; None while the trial runs.
+        reason: Reason for the outcome, in words.
+        values: Searched settings by dotted path, as the learner sees them.
+        value: Objective: the mean of the last evaluations, for any outcome; None before the first evaluation.
+        curve: Objective by iteration, or by environment step (`records.axis`).
+        summary: Numbers written at the end, such as the spread over members and the wall time.
+        started: Time at which the trial was asked for.
+        state: Optuna's name for the trial's state.
+        rungs: Results at the scheduler's rungs.
+        notes: Notes by name: on the checkpoint by workers, on the curves by the rules of diagnosis.
+        raw: Searched settings as the sampler drew them, which for some kinds of range are other numbers.
+        is_control: True for the trial that all others are compared with; not on record in a sweep of format 1.
+        run_id: Id of the MLflow run; empty if nothing is tracked.
+        decision: Iteration and verdict with which the trial ends, on record before the end itself.
+    """
+
+    number: int
+    outcome: Outcome | None
+    reason: str
+    values: Mapping[str, Any]
+    value: float | None
+    curve: Mapping[int, float]
+    summary: Mapping[str, float]
+    started: datetime | None
+    state: str
+    rungs: tuple[RungEntry, ...] = ()
+    decision: tuple[int, Verdict] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = ""
+    is_control: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_open(self) -> bool:
+        """True if the trial has not ended: the trial runs, or was interrupted and waits for a resume."""
+        return self.state == _OPEN
+
+    @property
+    def last_step(self) -> int:
+        """Last step on the trial's curve; 0 for an empty curve."""
+        return max(self.curve, default=0)
+
+    @property
+    def iterations(self) -> int:
+        """Length of the trial on the sweep's axis: the last step that an ended trial reached."""
+        return read_last_step(self.summary, self.last_step)
+
+    @property
+    def seeds(self) -> tuple[float, ...]:
+        """Final value of each seed; empty before the end."""
+        prefix = metrics.seed_metric(metrics.FINAL_VALUE, 0).removesuffix("0")
+        return tuple(self.summary[name] for name in sorted(self.summary) if name.startswith(prefix))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from proposing the trial to its end; 0 before the end."""
+        return float(self.summary.get(metrics.FINAL_SECONDS, 0.0))

@@ -42,7 +42,10 @@ def _fold(text: str, mark: str, width: int) -> list[str]:
 
 
 def _table(table: Table, width: int) -> list[str]:
-    """Set columns side by side if the table fits the width; else write each row as a list of cells."""
+    """Set columns side by side if the table fits the width; else write each row as a list of cells.
+
+    By hand, since rich's tables fold the cells of a wide table to columns of a few letters.
+    """
     rows = [table.header, *table.rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
     if sum(widths) + 2 * len(widths) <= width:

@@ -33,7 +33,7 @@ DASHBOARD_SHARE = 0.1
 """Share of the trials that Optuna's dashboard calls good: PED-ANOVA's default."""
 
 RESAMPLES = 20
-"""Draws of the trials, with replacement, for the intervals."""
+"""Draws of the trials, with replacement, for the intervals; scipy's bootstrap draws numbers, not trials."""
 
 TREES = 32
 """Trees of fANOVA's forest."""

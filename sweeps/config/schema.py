@@ -1,6 +1,7 @@
 """Define the schema that Hydra composes by: our settings, and Hydra's own without those that run code or write files.
 
-The schema is derived from the frozen dataclasses, so fields, types and defaults are declared in one place.
+The schema is derived from the frozen dataclasses, so fields, types and defaults are declared in one place. Not by
+pydantic, whose errors say neither the rule nor the remedy.
 """
 
 from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass

@@ -15,8 +15,8 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
     Unexamined,
 )
-from unstuck.analysis.diagnosis.language import in_their_words
-from unstuck.analysis.diagnosis.questions import OF_TRIAGE, questions_of
+from unstuck.analysis.diagnosis.language import translate_diagnosis
+from unstuck.analysis.diagnosis.questions import OF_TRIAGE, list_questions
 from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -43,10 +43,10 @@ def diagnose(history: History) -> Diagnosis:
         if isinstance(found, Blind):
             unexamined.append(Unexamined(rule, found.missing, found.why))
         elif found:
-            ranked.append(Ranked(rule, weigh(run, found)))
+            ranked.append(Ranked(rule, weigh_finding(run, found)))
     findings = _ranked(ranked)
-    questions = questions_of(run, findings, unexamined)
-    return in_their_words(Diagnosis(run, findings, tuple(unexamined), questions))
+    questions = list_questions(run, findings, unexamined)
+    return translate_diagnosis(Diagnosis(run, findings, tuple(unexamined), questions))
 
 
 def _concerns(run: Signals, rule: Rule) -> bool:
@@ -54,7 +54,7 @@ def _concerns(run: Signals, rule: Rule) -> bool:
     return run.is_triage or not any(set(group) <= OF_TRIAGE for group in rule.needs)
 
 
-def weigh(run: Signals, finding: Finding) -> Finding:
+def weigh_finding(run: Signals, finding: Finding) -> Finding:
     """Return a finding with the kind and sureness that hold in a run of any learner, on any task.
 
     Sizes and paces are known of our own learner. Of another one only a proof is sure; what a run does not suffer from

@@ -305,12 +305,12 @@ _VALUES = "=batch|=false|=true| off"
 """Values that a rule gives a setting, within a word of its own in most programs."""
 
 
-def in_their_words(diagnosis: Diagnosis) -> Diagnosis:
+def translate_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
     """Return the diagnosis with all texts in the words of the program that made the run."""
     dialect = diagnosis.signals.history.dialect
     if dialect == OURS:
         return diagnosis
-    speak = speaker_of(dialect)
+    speak = make_translator(dialect)
     return replace(
         diagnosis,
         findings=tuple(Ranked(one.rule, _finding(one.finding, speak), one.follows_from) for one in diagnosis.findings),
@@ -326,14 +326,14 @@ def setting_name(path: str, dialect: str) -> str:
     return name if language is None else language.settings.get(name, name)
 
 
-def their_value(path: str, value: float, dialect: str) -> float:
+def convert_setting(path: str, value: float, dialect: str) -> float:
     """Convert a setting's value from our unit to the program's."""
     language = LANGUAGES.get(dialect)
     return value * language.value_coef if language and path.endswith("value_coef") else value
 
 
 @cache
-def speaker_of(dialect: str) -> Callable[[str], str]:
+def make_translator(dialect: str) -> Callable[[str], str]:
     """Return the function that puts a text into the words of a dialect."""
     language = LANGUAGES.get(dialect, Language({}))
     names = "|".join(sorted(map(re.escape, language.settings), key=len, reverse=True)) or r"(?!)"

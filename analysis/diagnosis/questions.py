@@ -65,7 +65,7 @@ _SUSPECTED, _BLIND, _UNSCORED = {Kind.FAULT: 3.0, Kind.SUSPECT: 2.0, Kind.LIMIT:
 """Weights: of what would tell more of a finding (the first most), lets a blind rule see, and says how a run stands."""
 
 
-def questions_of(run: Signals, findings: Sequence[Ranked], blind: Sequence[Unexamined]) -> dict[str, str]:
+def list_questions(run: Signals, findings: Sequence[Ranked], blind: Sequence[Unexamined]) -> dict[str, str]:
     """Return the few metrics that were not recorded, would decide most and can be logged, with what each would tell."""
     weights: dict[str, float] = {}
 

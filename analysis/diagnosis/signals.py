@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from unstuck.analysis.diagnosis.tasks import task_of
+from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.history import ENV_STEPS, History
 from unstuck.analysis.history.record import POLICY_STD
 from unstuck.analysis.statistics import Trend, fit_trend
@@ -227,7 +227,7 @@ class Signals:
     @cached_property
     def action_kind(self) -> ActionKind:
         """Kind of the actions, as told by what was recorded: names, a spread, the task, the entropy's own range."""
-        entropy, task = self.select_finite(metrics.ENTROPY), task_of(self.setting("env.id"))
+        entropy, task = self.select_finite(metrics.ENTROPY), find_task(self.setting("env.id"))
         if len(self.actions) > 1:
             return ActionKind.DISCRETE
         if self.has(POLICY_STD):
@@ -252,7 +252,7 @@ class Signals:
         Without names of actions n is told from the start: an untrained policy is nearly uniform, so an entropy up to 2
         % below ln 2, ln 3, ... ln 8 gives the number of actions, unless a later entropy is larger.
         """
-        task = task_of(self.setting("env.id"))
+        task = find_task(self.setting("env.id"))
         if self.action_kind is not ActionKind.DISCRETE:
             return None
         if len(self.actions) > 1:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.diagnosis.tasks import task_of
+from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
@@ -120,7 +120,7 @@ def judge_standing(run: Signals) -> Standing:
         state = sampled  # the policy gets better where few evaluations, or F1, cannot show it yet
     frozen, at_best = 0 if score == metrics.F1 else _frozen(run), False
     if frozen:
-        task = task_of(run.setting("env.id"))
+        task = find_task(run.setting("env.id"))
         last = float(run.select_finite(metrics.TRAIN_RETURN).iloc[-1])
         state = State.HOLDING if state is State.RISING else state
         at_best = task is not None and task.best is not None and last >= task.best * (1 - SAME)

@@ -34,6 +34,6 @@ _TASKS = {
 """By a pattern of ids; Gymnasium's documentation."""
 
 
-def task_of(env_id: object) -> Task | None:
+def find_task(env_id: object) -> Task | None:
     """Return the known task of an environment's id; None if the id is unknown or not a text."""
     return next((task for ids, task in _TASKS.items() if re.fullmatch(ids, str(env_id))), None)

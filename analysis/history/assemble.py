@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.derive import derive
-from unstuck.analysis.history.dialects.dialect import Dialect, canonical
+from unstuck.analysis.history.derive import derive_metrics
+from unstuck.analysis.history.dialects.dialect import Dialect, make_canonical
 from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD, PLAIN
 from unstuck.analysis.history.forms.tables import TAG_UNKNOWN
 from unstuck.analysis.history.names import UNSTUCK, is_ours, recognise_dialect
@@ -16,7 +16,7 @@ from unstuck.analysis.history.raw import Raw
 from unstuck.analysis.history.record import ENV_STEPS, EVAL_LENGTH, TOTAL_LOSS, History
 from unstuck.analysis.history.settings import translate_comments, translate_settings
 from unstuck.analysis.history.several import refuse_several
-from unstuck.analysis.history.timeline import Track, table_of, track_of
+from unstuck.analysis.history.timeline import Track, make_table, make_track
 from unstuck.rl import metrics
 
 _LISTED = 8  # names that a message lists at most
@@ -63,7 +63,7 @@ class Reading:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def history_of(
+def assemble_history(
     name: str, source: str, found: Found, reading: Reading, tags: Mapping[str, str] | None = None
 ) -> History:
     """Put a run's history together.
@@ -79,7 +79,7 @@ def history_of(
         AnalysisError: No column has a known name, or a counter is none.
     """
     dialect = reading.mapped or recognise_dialect(found.names())
-    tracks = [track for raw in found.raws if (track := track_of(raw, dialect))]
+    tracks = [track for raw in found.raws if (track := make_track(raw, dialect))]
     tracks = tracks or _untagged(found.raws)
     if not tracks:
         seen = ", ".join(sorted(found.names())[:_LISTED])
@@ -88,9 +88,9 @@ def history_of(
             "--names FILE"
         )
     tracks = join_parts(tracks, source)
-    table, moved = table_of(tracks, dialect)
+    table, moved = make_table(tracks, dialect)
     settings = {**translate_settings(found.settings, dialect), **reading.settings}
-    table = derive(table, settings)
+    table = derive_metrics(table, settings)
     left = _left_out(found, tracks, dialect)
     return History(
         name=name,
@@ -131,22 +131,22 @@ def _untagged(raws: Sequence[Raw]) -> list[Track]:
         for raw in raws
         if TAG_UNKNOWN in raw.columns
     ]
-    return [track for raw in named[:1] if (track := track_of(raw, PLAIN))]
+    return [track for raw in named[:1] if (track := make_track(raw, PLAIN))]
 
 
 def _left_out(found: Found, tracks: Sequence[Track], dialect: Dialect) -> list[str]:
     """Return the columns that became no metric and count nothing."""
     used = {name for track in tracks for name in track.renamed}
     counting = {
-        canonical(name) for name in (*dialect.iteration, *dialect.env_steps, *PLAIN.iteration, *PLAIN.env_steps)
+        make_canonical(name) for name in (*dialect.iteration, *dialect.env_steps, *PLAIN.iteration, *PLAIN.env_steps)
     }
     known = {ours for track in tracks for ours in track.points}
     left = sorted(found.names() - used - {TAG_UNKNOWN})
     return [
         name
         for name in left
-        if canonical(name) not in counting
-        and not _UNUSED.search(canonical(name))
+        if make_canonical(name) not in counting
+        and not _UNUSED.search(make_canonical(name))
         and (dialect.find(name) or (name, 0))[0] not in known
     ]
 
@@ -173,7 +173,7 @@ def _lists(found: Found, dialect: Dialect, left: Sequence[str]) -> list[str]:
 def _unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, ...]:
     """Return the columns left out whose names sound like a metric that the table lacks."""
     lacking = [sounds for ours, sounds in _SOUNDS.items() if not _known(ours, table)]
-    names = ((name, canonical(name)) for name in left)
+    names = ((name, make_canonical(name)) for name in left)
     return tuple(
         name
         for name, plain in names

@@ -10,7 +10,7 @@ from unstuck.analysis.history.record import ENTROPY_BONUS, ENTROPY_COEF, POLICY_
 from unstuck.rl import metrics
 
 
-def derive(table: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+def derive_metrics(table: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
     """Return the table with our metrics in place of those logged in another form.
 
     Args:

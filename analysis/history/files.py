@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.assemble import Found, Reading, history_of
+from unstuck.analysis.history.assemble import Found, Reading, assemble_history
 from unstuck.analysis.history.events import is_events, read_events
 from unstuck.analysis.history.forms.console import is_console, read_console
 from unstuck.analysis.history.forms.results import is_results, read_results
-from unstuck.analysis.history.forms.tables import delimiter_of, read_table
+from unstuck.analysis.history.forms.tables import find_delimiter, read_table
 from unstuck.analysis.history.forms.zoo import is_monitor, read_evaluations, read_monitors
 from unstuck.analysis.history.mapping import read_mapping
 from unstuck.analysis.history.raw import Raw
@@ -52,7 +52,7 @@ def read_files(path: Path, reading: Reading) -> History:
     if not found.raws:
         kinds = "a table (.csv), event files, result.json, monitor files or printed text"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")
-    return history_of(path.name, _source(path, found), found, reading)
+    return assemble_history(path.name, _source(path, found), found, reading)
 
 
 def read_text(reading: Reading) -> History:
@@ -65,7 +65,7 @@ def read_text(reading: Reading) -> History:
     if not text.strip():
         raise AnalysisError("standard input must hold a run's metrics, and is empty")
     found = Found([_read_any(None, text)])
-    return history_of("standard input", "standard input", found, reading)
+    return assemble_history("standard input", "standard input", found, reading)
 
 
 def read_names(names: Path | None, settings: Mapping[str, Any]) -> Reading:
@@ -191,7 +191,7 @@ def _read_any(file: Path | None, text: str) -> Raw:
     """Read a text in whichever form it is: results in JSON, a table, or what a program printed."""
     if is_results(text):
         return read_results(file, text)
-    delimiter = delimiter_of(text)
+    delimiter = find_delimiter(text)
     if delimiter:
         return read_table(file, text, delimiter)
     if (file is None or file.suffix not in _TABLES) and is_console(text):

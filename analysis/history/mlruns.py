@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.assemble import Found, Reading, history_of
+from unstuck.analysis.history.assemble import Found, Reading, assemble_history
 from unstuck.analysis.history.raw import Points, Raw
 from unstuck.analysis.history.record import History
 from unstuck.analysis.history.settings import parse_literal
@@ -46,7 +46,7 @@ def read_store(path: Path, reading: Reading) -> History:
     tags = {name: file.read_text(encoding="utf-8") for name, file in _files(run / "tags")}
     raw = Raw(run, columns, stepped=True, form="MLflow run")
     ours = {name: value for name, value in tags.items() if not name.startswith("mlflow.")} | {"run_id": run.name}
-    return history_of(tags.get(_NAME, run.name), f"MLflow run {run}", Found([raw], settings), reading, ours)
+    return assemble_history(tags.get(_NAME, run.name), f"MLflow run {run}", Found([raw], settings), reading, ours)
 
 
 def is_database(path: Path) -> bool:

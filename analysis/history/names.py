@@ -16,7 +16,7 @@ from unstuck.analysis.history.dialects.frameworks import (
     TORCH_AC,
     TORCHRL,
 )
-from unstuck.analysis.history.dialects.plain import PLAIN, find_plainly, of_evaluations
+from unstuck.analysis.history.dialects.plain import PLAIN, convert_to_evaluation, find_plain_name
 from unstuck.analysis.history.dialects.ppo2 import BASELINES, SB2
 from unstuck.analysis.history.dialects.robots import BRAX, RL_GAMES, RSL_RL, SKRL
 from unstuck.analysis.history.dialects.sb3 import SB3
@@ -114,7 +114,7 @@ def recognise_dialect(names: Iterable[str]) -> Dialect:
     known = set(names)
     if any(is_ours(name) and name not in _SHARED for name in known):
         return UNSTUCK
-    return next((dialect for dialect in _FOREIGN if dialect.spoken_by(known)), PLAIN)
+    return next((dialect for dialect in _FOREIGN if dialect.is_spoken_by(known)), PLAIN)
 
 
 def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | None:
@@ -129,7 +129,7 @@ def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Re
     if not found or not evaluated:
         return found and found[0]
     (ours, times), _ = found
-    return of_evaluations(ours.replace(metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX)), times
+    return convert_to_evaluation(ours.replace(metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX)), times
 
 
 def translate_metrics(names: Iterable[str], dialect: Dialect, evaluated: bool = False) -> dict[str, Renamed]:
@@ -153,5 +153,5 @@ def _find(name: str, dialect: Dialect) -> tuple[Renamed, int] | None:
     found = dialect.find(name)
     if found and dialect is not PLAIN:
         return found, dialect.rank(name)
-    plainly = None if dialect.alone else find_plainly(name)
+    plainly = None if dialect.alone else find_plain_name(name)
     return plainly and (plainly[0], _OWN_TABLE + plainly[1])

@@ -53,7 +53,7 @@ class Raw:
         return str(self.file) if self.file else "standard input"
 
 
-def points_of(values: Sequence[float] | Numbers, at: Numbers | None = None) -> Points:
+def select_points(values: Sequence[float] | Numbers, at: Numbers | None = None) -> Points:
     """Return a column's values without those that are missing (NaN), each at the row or step given."""
     numbers = np.asarray(values, dtype=np.float64)
     places = np.arange(len(numbers), dtype=np.float64) if at is None else at
@@ -61,7 +61,7 @@ def points_of(values: Sequence[float] | Numbers, at: Numbers | None = None) -> P
     return Points(places[known], numbers[known])
 
 
-def columns_of(rows: Sequence[Mapping[str, float]]) -> dict[str, Points]:
-    """Return columns from rows, each a mapping of names to numbers."""
+def collect_columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Points]:
+    """Gather rows, each a mapping from names to numbers, into columns: the points of each name."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: points_of([row.get(name, np.nan) for row in rows]) for name in names}
+    return {name: select_points([row.get(name, np.nan) for row in rows]) for name in names}

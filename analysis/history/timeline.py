@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.align import count_from_one, count_iterations, merge_tables, tabulate_iterations
-from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, canonical, first_of
+from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, find_first, make_canonical
 from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.names import UNSTUCK, translate_metrics
 from unstuck.analysis.history.raw import Numbers, Points, Raw
@@ -84,7 +84,7 @@ class Track:
 _NONE: Numbers = np.empty(0)
 
 
-def track_of(raw: Raw, dialect: Dialect) -> Track | None:
+def make_track(raw: Raw, dialect: Dialect) -> Track | None:
     """Return a file's metrics at iterations or environment steps; None if it holds no known metric.
 
     Raises:
@@ -114,7 +114,7 @@ def _finite_or_broken(each: Points, ours: str, times: float) -> Points:
 def _from_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:
     raw = _stretched(raw, dialect)
     points = _scaled(raw.columns, renamed)
-    pace = first_of(dialect.pace, raw.columns)
+    pace = find_first(dialect.pace, raw.columns)
     first = next((name for name in (*_LOSSES, metrics.LR, metrics.TRAIN_RETURN) if name in points), min(points))
     ends = np.unique(raw.columns[pace].at if pace else points[first].at)
     counted = False if raw.evaluated else dialect.steps_are_iterations
@@ -143,7 +143,12 @@ def _from_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Tr
     iteration = _counter(raw, (*dialect.iteration, *named), rows, renamed)
     named = () if dialect.alone else PLAIN.env_steps
     env_steps = _counter(raw, (*dialect.env_steps, *named), rows, {})
-    if iteration is None and (own := first_of(dialect.iteration, raw.columns)) and env_steps and len(raw.columns[own]):
+    if (
+        iteration is None
+        and (own := find_first(dialect.iteration, raw.columns))
+        and env_steps
+        and len(raw.columns[own])
+    ):
         iteration = own  # few rows beside many of evaluations
     metric_columns = {name: each for name, each in renamed.items() if name not in (iteration, env_steps)}
     columns, steps = _unwound(raw, iteration, env_steps, rows)
@@ -164,7 +169,9 @@ def _from_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Tr
         words = f"{iteration} counts iterations, {env_steps} environment steps"
         return replace(_at(track, environment), counted=False, counter=words, ends=marks, numbers=known.values)
     ends = environment[_ending_rows(columns, dialect, points, rows).astype(int)]
-    unsure = canonical(env_steps) in _UNSURE and (dialect.steps_are_iterations is None or raw.form.startswith("W&B"))
+    unsure = make_canonical(env_steps) in _UNSURE and (
+        dialect.steps_are_iterations is None or raw.form.startswith("W&B")
+    )
     counted = unsure and count_iterations(ends)
     words = f"{env_steps} counts iterations" if counted else f"{env_steps} counts environment steps"
     return replace(_at(track, environment), counted=counted, counter=words, ends=_NONE if counted else ends)
@@ -173,7 +180,7 @@ def _from_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Tr
 def _counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[str, Renamed]) -> str | None:
     """Return the first counter that stands in most rows; None without any."""
     names = [name for name in raw.columns if name not in renamed and len(raw.columns[name]) >= _COVERED * rows]
-    return first_of(wanted, names)
+    return find_first(wanted, names)
 
 
 def _at(track: Track, counts: Numbers) -> Track:
@@ -191,7 +198,7 @@ def _filled(known: Points, rows: int) -> Numbers:
 
 def _ending_rows(columns: Mapping[str, Points], dialect: Dialect, points: Mapping[str, Points], rows: int) -> Numbers:
     """Return the rows at which an iteration ended: those of the program's pace, else all with a metric of training."""
-    pace = first_of(dialect.pace, columns)
+    pace = find_first(dialect.pace, columns)
     if pace and len(columns[pace]):
         return columns[pace].at
     train = [each.at for ours, each in points.items() if not ours.startswith(_EVAL)]
@@ -271,7 +278,7 @@ def join_steps(raws: Sequence[Raw]) -> Raw:
     return replace(raws[0], columns=columns, settings=settings)
 
 
-def table_of(tracks: Sequence[Track], dialect: Dialect) -> tuple[pd.DataFrame, int]:
+def make_table(tracks: Sequence[Track], dialect: Dialect) -> tuple[pd.DataFrame, int]:
     """Return the run's table, a row for each iteration from 1, and how far its count was moved to begin there."""
     tracks = _without_monitors(tracks)
     counted = [track for track in tracks if track.counted]

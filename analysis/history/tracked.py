@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.align import tabulate_iterations
-from unstuck.analysis.history.assemble import Found, Reading, history_of
+from unstuck.analysis.history.assemble import Found, Reading, assemble_history
 from unstuck.analysis.history.names import UNSTUCK, translate_metric
 from unstuck.analysis.history.raw import Points, Raw
 from unstuck.analysis.history.record import History
@@ -144,7 +144,7 @@ class TrackedRuns:
             raise AnalysisError(f"run {run.info.run_id} must have recorded metrics, and has none")
         name = run.info.run_name or run.info.run_id
         source = f"MLflow run {run.info.run_id}"
-        return history_of(name, source, Found([raw], params), self._reading, tags | {RUN_ID: run.info.run_id})
+        return assemble_history(name, source, Found([raw], params), self._reading, tags | {RUN_ID: run.info.run_id})
 
     def _points(self, run_id: str, metric: str, batch: int = 1) -> Points:
         """Read a metric's points, the last one where a step was logged twice; `batch` steps are an iteration."""

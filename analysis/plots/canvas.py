@@ -43,7 +43,7 @@ DARK = {
 
 
 def define_colours(colours: dict[str, str]) -> str:
-    """Return CSS definitions of colours as variables, one `--name: value;` for each."""
+    """Return CSS text that defines colours as variables, `--name: value;` for each."""
     return " ".join(f"--{name}: {value};" for name, value in colours.items())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Support
-from unstuck.analysis.diagnosis.language import OURS, setting_name, their_value
+from unstuck.analysis.diagnosis.language import OURS, convert_setting, setting_name
 from unstuck.analysis.history import History
 from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import sweep_program
@@ -174,7 +174,7 @@ def _one_change(path: str, value: Any, dialect: str) -> str:
     name = setting_name(path, dialect)
     if isinstance(value, bool | str) and name != path.rpartition(".")[2]:
         return name  # the word says the value: VecNormalize(norm_reward=True)
-    return f"{name} {_value(their_value(path, value, dialect) if isinstance(value, float) else value)}"
+    return f"{name} {_value(convert_setting(path, value, dialect) if isinstance(value, float) else value)}"
 
 
 def _foreign(history: History) -> list[str]:

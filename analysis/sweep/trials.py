@@ -101,7 +101,7 @@ class Sweep:
 
     @property
     def best(self) -> Trial | None:
-        """The completed trial with the best value."""
+        """Completed trial with the best value; None if no trial completed."""
         return next(iter(self.ranked(Outcome.COMPLETED)), None)
 
     @property

@@ -57,7 +57,7 @@ def make_comparison_link(server: str, experiment: str, sweep_id: str) -> str:
 
 
 def make_run_link(server: str, experiment: str, run_id: str) -> str:
-    """Return the address of one run's page.
+    """Return the URL of the page that MLflow shows for one run.
 
     Example:
         >>> make_run_link("http://127.0.0.1:5000", "1", "0a1b")

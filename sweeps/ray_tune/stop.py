@@ -91,7 +91,7 @@ class StopRequest:
             self.state = StopState.ASKED
 
     def arm_forced_exit(self, leave: Callable[[str], None]) -> None:
-        """Set the function that ends the process without waiting for Ray.
+        """Store the function that a forced exit calls: the one that ends the process without waiting for Ray.
 
         Args:
             leave: Function called with the reason, from a thread of its own, if Ray has died, or if the sweep has not

@@ -3,12 +3,12 @@
 Sources: cleanrl/ppo.py (`v_loss = 0.5 * v_loss_max.mean()`) and pufferlib/pufferl.py (the same).
 """
 
-from unstuck.analysis.history.dialects.dialect import Dialect, same
+from unstuck.analysis.history.dialects.dialect import Dialect, keep_unit
 from unstuck.analysis.history.dialects.settings import COMMON_SETTINGS
 from unstuck.analysis.history.record import EPISODE_LENGTH
 from unstuck.rl import metrics
 
-_LOSSES = same(
+_LOSSES = keep_unit(
     {
         "losses/policy_loss": metrics.POLICY_LOSS,
         "losses/entropy": metrics.ENTROPY,
@@ -20,7 +20,7 @@ _LOSSES = same(
 
 _SETTINGS = (
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "num_steps": "ppo.num_steps",
             "num_envs": "ppo.num_envs",
@@ -39,7 +39,7 @@ CLEANRL = Dialect(
     "cleanrl",
     "CleanRL",
     _LOSSES
-    | same(
+    | keep_unit(
         {
             "charts/episodic_return": metrics.TRAIN_RETURN,
             "charts/episode_return": metrics.TRAIN_RETURN,
@@ -69,7 +69,7 @@ PUFFERLIB = Dialect(
     "pufferlib",
     "PufferLib",
     _LOSSES
-    | same(
+    | keep_unit(
         {
             "environment/episode_return": metrics.TRAIN_RETURN,
             "environment/return": metrics.TRAIN_RETURN,

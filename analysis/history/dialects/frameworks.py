@@ -5,7 +5,7 @@ optimizer_torch.py; torchrl/objectives/ppo.py; tianshou/policy/modelfree/ppo.py 
 spinup/algos/pytorch/ppo/ppo.py; torch_ac/algos/ppo.py and rl-starter-files/scripts/train.py.
 """
 
-from unstuck.analysis.history.dialects.dialect import Dialect, same
+from unstuck.analysis.history.dialects.dialect import Dialect, keep_unit
 from unstuck.analysis.history.dialects.settings import COMMON_SETTINGS
 from unstuck.analysis.history.record import (
     CLIP_RANGE,
@@ -49,7 +49,7 @@ _EVALUATED = {
 RLLIB = Dialect(
     "rllib",
     "RLlib",
-    same(
+    keep_unit(
         {
             **{
                 place + name: ours
@@ -65,7 +65,7 @@ RLLIB = Dialect(
         }
     ),
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "lr": "ppo.lr",
             "lambda": "ppo.gae_lambda",
@@ -104,7 +104,7 @@ RLLIB = Dialect(
 ML_AGENTS = Dialect(
     "mlagents",
     "ML-Agents",
-    same(
+    keep_unit(
         {
             "Environment/Cumulative Reward": metrics.TRAIN_RETURN,
             "Mean Reward": metrics.TRAIN_RETURN,
@@ -117,7 +117,7 @@ ML_AGENTS = Dialect(
         }
     ),
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "beta": "ppo.entropy_coef",
             "epsilon": "ppo.clip_range",
@@ -146,7 +146,7 @@ ML_AGENTS = Dialect(
 TORCHRL = Dialect(
     "torchrl",
     "TorchRL",
-    same(
+    keep_unit(
         {
             **{name: metrics.TRAIN_RETURN for name in ("train/reward", "train/episode_reward", "reward_training")},
             **{name: metrics.EVAL_RETURN for name in ("eval/reward", "test/reward", "reward_testing")},
@@ -169,7 +169,7 @@ TORCHRL = Dialect(
     )
     | {"train/loss_entropy": (ENTROPY_BONUS, -1.0), "loss_entropy": (ENTROPY_BONUS, -1.0)},
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "lr": "ppo.lr",
             "clip_epsilon": "ppo.clip_range",
@@ -195,7 +195,7 @@ TORCHRL = Dialect(
 TIANSHOU = Dialect(
     "tianshou",
     "tianshou",
-    same(
+    keep_unit(
         {
             **{name: metrics.TRAIN_RETURN for name in ("train/reward", "train/rew", "train/returns_stat/mean")},
             **{name: metrics.EVAL_RETURN for name in ("test/reward", "test/rew", "test/returns_stat/mean")},
@@ -209,7 +209,7 @@ TIANSHOU = Dialect(
         }
     ),
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "eps_clip": "ppo.clip_range",
             "repeat_per_collect": "ppo.num_epochs",
@@ -233,7 +233,7 @@ TIANSHOU = Dialect(
 SPINNING_UP = Dialect(
     "spinning_up",
     "Spinning Up",
-    same(
+    keep_unit(
         {
             "AverageEpRet": metrics.TRAIN_RETURN,
             "AverageTestEpRet": metrics.EVAL_RETURN,
@@ -247,7 +247,7 @@ SPINNING_UP = Dialect(
         }
     ),
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "clip_ratio": "ppo.clip_range",
             "lam": "ppo.gae_lambda",
@@ -271,7 +271,7 @@ SPINNING_UP = Dialect(
 TORCH_AC = Dialect(
     "torch_ac",
     "torch-ac",
-    same(
+    keep_unit(
         {
             "return_mean": metrics.TRAIN_RETURN,
             "rreturn_mean": metrics.TRAIN_RETURN,
@@ -283,7 +283,7 @@ TORCH_AC = Dialect(
         }
     ),
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "discount": "ppo.gamma",
             "lr": "ppo.lr",

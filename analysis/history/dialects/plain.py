@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, canonical, same
+from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, keep_unit, make_canonical
 from unstuck.analysis.history.dialects.settings import COMMON_SETTINGS
 from unstuck.analysis.history.record import (
     CLIP_RANGE,
@@ -49,9 +49,9 @@ _RETURNS = (
 )
 _LENGTHS = ("episode_length", "ep_length", "ep_len", "eplen", "episode_len", "episodic_length", "episode_lengths")
 _METRICS: dict[str, Renamed] = {
-    **same(dict.fromkeys(_RETURNS, metrics.TRAIN_RETURN)),
-    **same(dict.fromkeys(_LENGTHS, EPISODE_LENGTH)),
-    **same(
+    **keep_unit(dict.fromkeys(_RETURNS, metrics.TRAIN_RETURN)),
+    **keep_unit(dict.fromkeys(_LENGTHS, EPISODE_LENGTH)),
+    **keep_unit(
         {
             "value_loss": metrics.VALUE_LOSS,
             "vf_loss": metrics.VALUE_LOSS,
@@ -141,7 +141,7 @@ PLAIN = Dialect(
     "names of its own",
     _METRICS,
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "value_coef": "ppo.value_coef",
             "vf_coef": "ppo.value_coef",
@@ -198,14 +198,14 @@ _OF_LOSSES = frozenset(("value", "critic", "policy", "actor", "entropy", "total"
 
 
 @cache
-def find_plainly(name: str) -> tuple[Renamed, int] | None:
-    """Return our name and factor of a metric that its owner named, and a rank: the lower one of two names counts.
+def find_plain_name(name: str) -> tuple[Renamed, int] | None:
+    """Return our name and factor for a metric of any logger, and a rank; None if unknown. Of two names the lower counts.
 
     Example:
-        >>> find_plainly("Train/policy_loss_team_0")[0], find_plainly("loudness")
+        >>> find_plain_name("Train/policy_loss_team_0")[0], find_plain_name("loudness")
         (('train/policy_loss', 1.0), None)
     """
-    path = canonical(name)
+    path = make_canonical(name)
     evaluated, *shorter = _readings(path)
     for distance, word in enumerate(shorter):
         if word in _METRICS:
@@ -216,7 +216,7 @@ def find_plainly(name: str) -> tuple[Renamed, int] | None:
     return None
 
 
-def of_evaluations(ours: str) -> str:
+def convert_to_evaluation(ours: str) -> str:
     """Return our metric of evaluations for ours of training; another one as it is."""
     return _TWICE.get(ours, ours)
 

@@ -3,7 +3,7 @@
 Sources: baselines/ppo2/model.py and stable_baselines/ppo2/ppo2.py (`vf_loss = .5 * tf.reduce_mean(tf.maximum(...))`).
 """
 
-from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, same
+from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, keep_unit
 from unstuck.analysis.history.dialects.settings import COMMON_SETTINGS
 from unstuck.analysis.history.record import CLIP_RANGE, EPISODE_LENGTH
 from unstuck.rl import metrics
@@ -15,7 +15,7 @@ _LOSSES: dict[str, Renamed] = {
     "approxkl": (metrics.APPROX_KL, 1.0),
     "clipfrac": (metrics.CLIP_FRACTION, 1.0),
 }
-_EPISODES = same(
+_EPISODES = keep_unit(
     {
         "eprewmean": metrics.TRAIN_RETURN,
         "ep_reward_mean": metrics.TRAIN_RETURN,
@@ -30,7 +30,7 @@ _EPISODES = same(
 )
 _SETTINGS = (
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "n_steps": "ppo.num_steps",
             "nsteps": "ppo.num_steps",
@@ -60,7 +60,7 @@ SB2 = Dialect(
     "Stable-Baselines 2",
     _LOSSES
     | _EPISODES
-    | same(
+    | keep_unit(
         {
             "loss/policy_gradient_loss": metrics.POLICY_LOSS,
             "loss/entropy_loss": metrics.ENTROPY,

@@ -4,7 +4,7 @@ Sources: rsl_rl/algorithms/ppo.py and runners/on_policy_runner.py; skrl/agents/t
 rl_games/common/a2c_common.py and common_losses.py; brax/training/agents/ppo/losses.py.
 """
 
-from unstuck.analysis.history.dialects.dialect import Dialect, same
+from unstuck.analysis.history.dialects.dialect import Dialect, keep_unit
 from unstuck.analysis.history.dialects.settings import COMMON_SETTINGS
 from unstuck.analysis.history.record import CLIP_RANGE, ENTROPY_BONUS, EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD
 from unstuck.rl import metrics
@@ -12,7 +12,7 @@ from unstuck.rl import metrics
 RSL_RL = Dialect(
     "rsl_rl",
     "rsl_rl",
-    same(
+    keep_unit(
         {
             "Train/mean_reward": metrics.TRAIN_RETURN,
             "Mean reward": metrics.TRAIN_RETURN,
@@ -41,7 +41,7 @@ RSL_RL = Dialect(
         }
     ),
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "lam": "ppo.gae_lambda",
             "clip_param": "ppo.clip_range",
@@ -71,7 +71,7 @@ RSL_RL = Dialect(
 SKRL = Dialect(
     "skrl",
     "skrl",
-    same(
+    keep_unit(
         {
             "Reward / Total reward (mean)": metrics.TRAIN_RETURN,
             "Episode / Total timesteps (mean)": EPISODE_LENGTH,
@@ -84,7 +84,7 @@ SKRL = Dialect(
     )
     | {"Loss / Entropy loss": (ENTROPY_BONUS, -1.0)},
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "rollouts": "ppo.num_steps",
             "learning_epochs": "ppo.num_epochs",
@@ -114,7 +114,7 @@ SKRL = Dialect(
 RL_GAMES = Dialect(
     "rl_games",
     "rl_games",
-    same(
+    keep_unit(
         {
             **{
                 name: metrics.TRAIN_RETURN
@@ -135,7 +135,7 @@ RL_GAMES = Dialect(
         }
     ),
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "tau": "ppo.gae_lambda",
             "e_clip": "ppo.clip_range",
@@ -158,7 +158,7 @@ RL_GAMES = Dialect(
 BRAX = Dialect(
     "brax",
     "Brax",
-    same(
+    keep_unit(
         {
             "eval/episode_reward": metrics.EVAL_RETURN,
             "eval/avg_episode_length": EVAL_LENGTH,
@@ -172,7 +172,7 @@ BRAX = Dialect(
     )
     | {"training/v_loss": (metrics.VALUE_LOSS, 4.0), "training/entropy_loss": (ENTROPY_BONUS, -1.0)},
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "discounting": "ppo.gamma",
             "entropy_cost": "ppo.entropy_coef",

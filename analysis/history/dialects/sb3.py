@@ -3,7 +3,7 @@
 Source: stable_baselines3/ppo/ppo.py (`train`) and common/on_policy_algorithm.py (`dump_logs`).
 """
 
-from unstuck.analysis.history.dialects.dialect import Dialect, same
+from unstuck.analysis.history.dialects.dialect import Dialect, keep_unit
 from unstuck.analysis.history.dialects.settings import COMMON_SETTINGS
 from unstuck.analysis.history.record import (
     CLIP_RANGE,
@@ -20,7 +20,7 @@ from unstuck.rl import metrics
 SB3 = Dialect(
     "sb3",
     "Stable-Baselines3",
-    same(
+    keep_unit(
         {
             "rollout/ep_rew_mean": metrics.TRAIN_RETURN,
             "rollout/ep_len_mean": EPISODE_LENGTH,
@@ -42,7 +42,7 @@ SB3 = Dialect(
     )
     | {"train/entropy_loss": (metrics.ENTROPY, -1.0)},
     COMMON_SETTINGS
-    | same(
+    | keep_unit(
         {
             "vf_coef": "ppo.value_coef",
             "n_steps": "ppo.num_steps",

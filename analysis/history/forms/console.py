@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from unstuck.analysis.history.dialects.dialect import canonical
-from unstuck.analysis.history.dialects.plain import PLAIN, find_plainly
-from unstuck.analysis.history.raw import Raw, columns_of
+from unstuck.analysis.history.dialects.dialect import make_canonical
+from unstuck.analysis.history.dialects.plain import PLAIN, find_plain_name
+from unstuck.analysis.history.raw import Raw, collect_columns
 
 Row = dict[str, float]
 
@@ -52,7 +52,7 @@ def read_console(file: Path | None, text: str) -> Raw:
     """Read the numbers of a printed text, row by row."""
     rows = [row for row in _rows(text) if row]
     settings = {"max_iterations": planned} if (planned := _planned(text)) else {}
-    return Raw(file, columns_of(rows), form="console text", settings=settings)
+    return Raw(file, collect_columns(rows), form="console text", settings=settings)
 
 
 def _planned(text: str) -> int | None:
@@ -66,11 +66,17 @@ def _rows(text: str) -> Iterator[Row]:
         return _markdown(lines)
     if any(_ML_AGENTS.search(line) for line in lines):
         return (
-            {"Step": n(m["step"]), "Mean Reward": n(m["mean"]), "Std of Reward": n(m["std"])}
+            {
+                "Step": parse_number(m["step"]),
+                "Mean Reward": parse_number(m["mean"]),
+                "Std of Reward": parse_number(m["std"]),
+            }
             for m in _each(_ML_AGENTS, lines)
         )
     if any(_STARTER.search(line) for line in lines):
-        return ({name: n(value) for name, value in found.groupdict().items()} for found in _each(_STARTER, lines))
+        return (
+            {name: parse_number(value) for name, value in found.groupdict().items()} for found in _each(_STARTER, lines)
+        )
     if any(_RESULT.match(line) for line in lines):
         return _results(lines)
     if any(_BOX.search(line) and _is_box(line) for line in lines):
@@ -82,7 +88,7 @@ def _each(pattern: re.Pattern[str], lines: list[str]) -> Iterator[re.Match[str]]
     return (found for line in lines if (found := pattern.search(line)))
 
 
-def n(text: str) -> float:
+def parse_number(text: str) -> float:
     """Return the number in a text such as `1,024`, `72.8x` or `25.0%`, the last as a share; NaN for another text."""
     plain = text.strip().replace(",", "")
     try:
@@ -93,7 +99,7 @@ def n(text: str) -> float:
 
 def _is_box(line: str) -> bool:
     found = _BOX.search(line)
-    return found is not None and (found["value"] == "" or n(found["value"]) == n(found["value"]))
+    return found is not None and (found["value"] == "" or parse_number(found["value"]) == parse_number(found["value"]))
 
 
 def _boxes(lines: list[str]) -> Iterator[Row]:
@@ -112,7 +118,7 @@ def _boxes(lines: list[str]) -> Iterator[Row]:
             group = name
             continue
         key = group + name if found["indent"] else name
-        number = n(value)
+        number = parse_number(value)
         if key in row:
             yield row
             row = {}
@@ -128,7 +134,9 @@ def _markdown(lines: list[str]) -> Iterator[Row]:
             header = _cells(above)
         elif header and line.count("|") >= len(header) - 1 and line.strip():
             yield {
-                name: number for name, cell in zip(header, _cells(line), strict=False) if (number := n(cell)) == number
+                name: number
+                for name, cell in zip(header, _cells(line), strict=False)
+                if (number := parse_number(cell)) == number
             }
 
 
@@ -152,7 +160,7 @@ def _results(lines: list[str]) -> Iterator[Row]:
         above = [(indent, name) for indent, name in above if indent < depth]
         if found["value"] == "":
             above.append((depth, found["name"]))
-        elif (number := n(found["value"])) == number:
+        elif (number := parse_number(found["value"])) == number:
             row["/".join([*(name for _, name in above), found["name"]])] = number
     yield row
 
@@ -171,21 +179,21 @@ def _prints(lines: list[str]) -> Iterator[Row]:
 def _pairs(line: str) -> Iterator[tuple[str, float]]:
     """Yield the pairs of name and number in one printed line; `Episode 20/300` is one, as are `KL: 0.1, loss = 2`."""
     if found := _ITERATION.search(line):
-        yield "Learning iteration", n(found["done"])
+        yield "Learning iteration", parse_number(found["done"])
         return
     for segment in _SEPARATORS.split(line.strip()):
         counted = _COUNTED.match(segment)
         if counted:
-            yield counted["name"].lower(), n(counted["value"])
+            yield counted["name"].lower(), parse_number(counted["value"])
             segment = segment[counted.end() :]
         pairs = list(_PAIR.finditer(segment))
         for found in pairs:
             name = _name(found["name"])
             if name:
-                yield name, n(found["value"] + found["unit"].strip())
+                yield name, parse_number(found["value"] + found["unit"].strip())
         bare = None if pairs else _BARE.match(segment)
-        if bare and find_plainly(bare["name"]):
-            yield bare["name"], n(bare["value"])
+        if bare and find_plain_name(bare["name"]):
+            yield bare["name"], parse_number(bare["value"])
 
 
 def _name(text: str) -> str:
@@ -194,5 +202,5 @@ def _name(text: str) -> str:
     if len(words) <= _NAME_WORDS:
         return " ".join(words)
     ends = (" ".join(words[start:]) for start in range(len(words) - _NAME_WORDS, len(words)))
-    counters = {canonical(name) for name in (*PLAIN.iteration, *PLAIN.env_steps)}
-    return next((end for end in ends if find_plainly(end) or canonical(end) in counters), "")
+    counters = {make_canonical(name) for name in (*PLAIN.iteration, *PLAIN.env_steps)}
+    return next((end for end in ends if find_plain_name(end) or make_canonical(end) in counters), "")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.raw import Raw, columns_of
+from unstuck.analysis.history.raw import Raw, collect_columns
 
 _SETTINGS = "config"
 _JOINED = "/"
@@ -38,7 +38,7 @@ def read_results(file: Path | None, text: str) -> Raw:
         if isinstance(tree, Mapping):
             settings = dict(tree.get(_SETTINGS) or {}) if isinstance(tree.get(_SETTINGS), Mapping) else settings
             rows.append(_numbers({name: value for name, value in tree.items() if name != _SETTINGS}))
-    return Raw(file, columns_of(rows), form="JSON lines", settings=settings)
+    return Raw(file, collect_columns(rows), form="JSON lines", settings=settings)
 
 
 def _numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

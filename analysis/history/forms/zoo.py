@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.raw import Points, Raw, points_of
+from unstuck.analysis.history.raw import Points, Raw, select_points
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH, EVAL_SUCCESS_RATE
 from unstuck.rl import metrics
 
@@ -52,9 +52,9 @@ def read_monitors(files: Sequence[Path]) -> Raw:
     steps = episodes["l"].cumsum().to_numpy(dtype=np.float64)
     returns, lengths = (episodes[name].to_numpy(dtype=np.float64) for name in ("r", "l"))
     columns = {
-        metrics.TRAIN_RETURN: points_of(returns),
-        EPISODE_LENGTH: points_of(lengths),
-        ENV_STEPS: points_of(steps),
+        metrics.TRAIN_RETURN: select_points(returns),
+        EPISODE_LENGTH: select_points(lengths),
+        ENV_STEPS: select_points(steps),
     }
     return Raw(files[0], columns, form="monitor file" if len(files) == 1 else f"{len(files)} monitor files")
 
@@ -69,7 +69,7 @@ def read_evaluations(file: Path) -> Raw:
         with np.load(file, allow_pickle=False) as stored:
             steps = stored["timesteps"].astype(np.float64)
             columns = {
-                ours: points_of(np.array([np.mean(row) for row in stored[name]], dtype=np.float64), steps)
+                ours: select_points(np.array([np.mean(row) for row in stored[name]], dtype=np.float64), steps)
                 for name, ours in _EVALUATED.items()
                 if name in stored
             }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.language import LANGUAGES, setting_name, speaker_of, their_value
+from unstuck.analysis.diagnosis.language import LANGUAGES, convert_setting, make_translator, setting_name
 from unstuck.analysis.diagnosis.questions import MOST, OF_TRIAGE
 from unstuck.analysis.document import to_text
 from unstuck.analysis.history import History
@@ -56,7 +56,7 @@ def cartpole(dialect: str, **columns: Any) -> History:
     ],
 )
 def test_settings_are_called_what_the_user_calls_them(dialect: str, text: str, spoken: str) -> None:
-    assert speaker_of(dialect)(text) == spoken
+    assert make_translator(dialect)(text) == spoken
 
 
 def test_our_own_runs_are_spoken_of_in_our_words() -> None:
@@ -84,7 +84,7 @@ def test_a_table_names_settings_that_there_are(dialect: str) -> None:
 def test_changes_to_try_are_named_in_the_users_words(change: dict[str, Any], dialect: str, text: str) -> None:
     assert describe_change(change, dialect) == text
     assert setting_name("ppo.clip_range", "rsl_rl") == "algorithm.clip_param"
-    assert their_value("ppo.lr", 0.5, "cleanrl") == 0.5
+    assert convert_setting("ppo.lr", 0.5, "cleanrl") == 0.5
 
 
 TURN = np.arange(1, LENGTH + 1)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis import diagnose, weigh
+from unstuck.analysis.diagnosis import diagnose, weigh_finding
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import ENV_STEPS, History
@@ -24,7 +24,7 @@ def stranger(returns: Any = FLAT, dialect: str = "sb3", **settings: Any) -> Hist
 
 
 def weighed(run: History, ground: Ground, kind: Kind = Kind.FAULT) -> tuple[Kind, Sureness]:
-    finding = weigh(Signals(run), Finding("It is: 1", kind, Sureness.SURE, "so it is", ground=ground))
+    finding = weigh_finding(Signals(run), Finding("It is: 1", kind, Sureness.SURE, "so it is", ground=ground))
     return finding.kind, finding.sureness
 
 

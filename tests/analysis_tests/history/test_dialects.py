@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from unstuck.analysis.history import ENV_STEPS, History, load
-from unstuck.analysis.history.dialects.dialect import canonical, first_of
-from unstuck.analysis.history.dialects.plain import find_plainly
+from unstuck.analysis.history.dialects.dialect import find_first, make_canonical
+from unstuck.analysis.history.dialects.plain import find_plain_name
 from unstuck.analysis.history.names import DIALECTS, recognise_dialect
 from unstuck.analysis.history.record import (
     CLIP_RANGE,
@@ -130,7 +130,7 @@ def test_each_dialect_is_told_by_names_of_its_own() -> None:
     ],
 )
 def test_names_of_peoples_own_are_understood(name: str, ours: str) -> None:
-    found = find_plainly(name)
+    found = find_plain_name(name)
     assert found is not None
     assert found[0] == (ours, 1.0)
 
@@ -140,7 +140,7 @@ def test_names_of_peoples_own_are_understood(name: str, ours: str) -> None:
     ["max_episode_reward", "reward_std", "Clip Ratio", "epsilon", "entropy_target", "Episode/rew_torques", "loudness"],
 )
 def test_names_that_mean_something_else_are_not(name: str) -> None:
-    assert find_plainly(name) is None
+    assert find_plain_name(name) is None
 
 
 def test_of_two_columns_for_one_metric_the_nearer_counts(tmp_path: Path) -> None:
@@ -180,6 +180,6 @@ def test_columns_that_may_matter_and_were_not_recognised_are_named(tmp_path: Pat
 
 
 def test_names_are_compared_whatever_their_writing() -> None:
-    assert canonical(" Loss / Value loss ") == canonical("loss/valueLoss") == "loss/value_loss"
-    assert first_of(["Total Steps", "step"], ["STEP", "total-steps"]) == "total-steps"
-    assert first_of(["x"], ["y"]) is None
+    assert make_canonical(" Loss / Value loss ") == make_canonical("loss/valueLoss") == "loss/value_loss"
+    assert find_first(["Total Steps", "step"], ["STEP", "total-steps"]) == "total-steps"
+    assert find_first(["x"], ["y"]) is None

@@ -199,7 +199,7 @@ _OF_LOSSES = frozenset(("value", "critic", "policy", "actor", "entropy", "total"
 
 @cache
 def find_plain_name(name: str) -> tuple[Renamed, int] | None:
-    """Return our name and factor for a metric of any logger, and a rank; None if unknown. Of two names the lower counts.
+    """Return our name and factor for a metric of any logger, and a rank; of two names the lower counts.
 
     Example:
         >>> find_plain_name("Train/policy_loss_team_0")[0], find_plain_name("loudness")

@@ -13,11 +13,11 @@ _JOINTS = re.compile(r"[\s_.\-]+")
 
 
 @cache
-def canonical(name: str) -> str:
+def make_canonical(name: str) -> str:
     """Return a name in lower case, its words joined by `_` and its parts by `/`, however they were written.
 
     Example:
-        >>> canonical("Loss / Value loss"), canonical("AverageEpRet"), canonical("Expl.Var")
+        >>> make_canonical("Loss / Value loss"), make_canonical("AverageEpRet"), make_canonical("Expl.Var")
         ('loss/value_loss', 'average_ep_ret', 'expl_var')
     """
     parts = _CAMEL.sub("_", name).lower().split("/")
@@ -27,7 +27,7 @@ def canonical(name: str) -> str:
 @cache
 def _key(name: str) -> str:
     """Return what two names have in common that differ in case and in how words are joined (`EpRet`, `epret`)."""
-    return canonical(name).replace("_", "")
+    return make_canonical(name).replace("_", "")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Dialect:
         """True if an event file holds a metric at gradient steps."""
         return any(_pattern(pattern).fullmatch(_key(name)) for pattern in self.at_gradient_steps)
 
-    def spoken_by(self, names: Iterable[str]) -> bool:
+    def is_spoken_by(self, names: Iterable[str]) -> bool:
         """True if the names hold all of one group that only this program has."""
         known = {_key(name) for name in names}
         return any(all(_among(wanted, known) for wanted in group) for group in self.must)
@@ -105,7 +105,7 @@ def _among(wanted: str, known: set[str]) -> bool:
     return any(_pattern(wanted).fullmatch(name) for name in known)
 
 
-def first_of(wanted: Iterable[str], names: Iterable[str]) -> str | None:
+def find_first(wanted: Iterable[str], names: Iterable[str]) -> str | None:
     """Return the first column there is of those wanted, as it is written; None if there is none."""
     written: dict[str, str] = {}
     for name in names:
@@ -113,6 +113,6 @@ def first_of(wanted: Iterable[str], names: Iterable[str]) -> str | None:
     return next((written[_key(name)] for name in wanted if _key(name) in written), None)
 
 
-def same(names: Mapping[str, str]) -> dict[str, Renamed]:
+def keep_unit(names: Mapping[str, str]) -> dict[str, Renamed]:
     """Return names with the factor 1, for metrics and settings in our own unit."""
     return {theirs: (ours, 1.0) for theirs, ours in names.items()}

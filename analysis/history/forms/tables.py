@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.raw import Points, Raw, points_of
+from unstuck.analysis.history.raw import Points, Raw, select_points
 
 _LISTED = 8  # names that a message lists at most
 _DELIMITERS = ",\t;"
@@ -21,7 +21,7 @@ TAG_UNKNOWN = "Value"
 """Column of a TensorBoard download whose file name does not tell the tag."""
 
 
-def delimiter_of(text: str) -> str | None:
+def find_delimiter(text: str) -> str | None:
     """Return the delimiter of a table's text, or None for a text that is no table."""
     lines = [line for line in text.splitlines()[:_SAMPLE] if line.strip() and not line.startswith("#")]
     if len(lines) < 2:
@@ -85,7 +85,7 @@ def _whole(text: str, delimiter: str, width: int) -> str:
 
 
 def _numbers(column: "pd.Series[float]") -> Points:
-    points = points_of(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64))
+    points = select_points(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64))
     return Points(points.at, np.where(points.values == _LOGGED_NAN, np.nan, points.values))
 
 
@@ -102,7 +102,7 @@ def _download(file: Path | None, frame: pd.DataFrame) -> Raw:
     found = _TAG.match(file.stem) if file else None
     tag = found[1] if found else TAG_UNKNOWN
     steps, values = (pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64) for name in _DOWNLOADED[1:])
-    return Raw(file, {tag: points_of(values, steps)}, stepped=True, form="TensorBoard's CSV download")
+    return Raw(file, {tag: select_points(values, steps)}, stepped=True, form="TensorBoard's CSV download")
 
 
 def _without_run(columns: dict[str, Points], place: Path | str) -> tuple[bool, dict[str, Points]]:

@@ -53,8 +53,10 @@ ALWAYS_ZERO = metrics.F1_FLAG_NONE
 
 
 def select_written(summary: Mapping[str, float], format: int) -> dict[str, float]:
-    """Return those numbers of a whole trial that MLflow has: all in an older sweep, else all but the members' own."""
-    return {name: value for name, value in summary.items() if format < RENAMED or is_curve(name) or name in _TAGS}
+    """Return the numbers of a whole trial as MLflow has them: all in an older sweep, else all but the members' own."""
+    if format < RENAMED:
+        return dict(summary)
+    return {name: value for name, value in summary.items() if is_curve(name)} | read_tags(make_tags(summary))
 
 
 def is_curve(name: str) -> bool:
@@ -106,4 +108,4 @@ def read_tags(tags: Mapping[str, str]) -> dict[str, float]:
 
 
 def _format(value: float) -> str:
-    return str(int(value)) if value.is_integer() else repr(value)
+    return str(int(value)) if value.is_integer() else f"{value:.6g}"

@@ -403,6 +403,7 @@ def _log_metrics(
         for name, value in record.metrics.items()
         if (name, record.step) not in already_logged
     ]
+    rows.sort(key=lambda row: (row.key, row.step))  # a run's page lists metrics in the order in which they came
     for start in range(0, len(rows), METRICS_PER_BATCH):
         client.log_batch(run, metrics=rows[start : start + METRICS_PER_BATCH])
 

@@ -26,7 +26,18 @@ VIEW_LENGTH = 5000
 COMPARED = 5
 """Number of best trials that the comparison shows beside the control."""
 
-_CHOSEN, _MAIN = "compared", OBJECTIVE.partition("/")[0]
+_CHOSEN = "best trials and control"
+
+_PLAIN_LINE = {
+    "xAxisKey": "step",
+    "lineSmoothness": 0,
+    "useGlobalLineSmoothing": True,
+    "useGlobalXaxisKey": True,
+    "scaleType": "linear",
+    "xAxisScaleType": "linear",
+    "range": {},
+}
+"""A line through the points as they are; MLflow smoothes a line that says nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +63,16 @@ class ShownSweep:
         return (OBJECTIVE, OBJECTIVE_SPREAD) if is_renamed else (metrics.FINAL_VALUE, metrics.FINAL_SPREAD)
 
     @property
-    def columns(self) -> list[str]:
-        """Columns beside the run's name, from left to right."""
-        return [
-            f"tags.`{OUTCOME_TAG}`",
-            *(f"metrics.`{name}`" for name in self.objective),
-            *(f"params.`{path}`" for path in self.header.searched),
-            f"tags.`{DIAGNOSIS}`",
-        ]
+    def columns(self) -> dict[str, int]:
+        """Width in pixels of each column beside the run's name, from left to right."""
+        value, spread = self.objective
+        return {
+            f"tags.`{OUTCOME_TAG}`": 100,
+            f"metrics.`{value}`": 135,
+            f"metrics.`{spread}`": 165,
+            **{f"params.`{path}`": 120 for path in self.header.searched},
+            f"tags.`{DIAGNOSIS}`": 500,
+        }
 
 
 def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:
@@ -81,8 +94,9 @@ def make_table(sweep: ShownSweep) -> str:
     """Return the view of all trials, best first; its charts begin with the objective, and the rules' are folded."""
     objective, _ = sweep.objective
     group = objective.partition("/")[0]
-    sections = [_section(group), _section(PROGRESS.rstrip("/")), _section(RULES.rstrip("/"), is_open=False)]
-    line = {"type": "LINE", "uuid": "objective", "metricSectionId": group, "metricKey": objective, "xAxisKey": "step"}
+    folded = _section(RULES.rstrip("/")) | {"display": False}
+    sections = [_section(group) | {"columns": 2}, _section(PROGRESS.rstrip("/")), folded]
+    line = {"type": "LINE", "uuid": "objective", "metricSectionId": group, "metricKey": objective, **_PLAIN_LINE}
     state = _base(sweep, f"tags.`{PARENT_TAG}` = '{sweep.parent}'")
     return _pack({**state, "compareRunSections": sections, "compareRunCharts": [line, _parallel(sweep, group)]})
 
@@ -96,7 +110,8 @@ def make_comparison(sweep: ShownSweep) -> str:
     ids = ", ".join(f"'{run}'" for run in sweep.compared)
     chosen = f"attributes.run_id IN ({ids})" if ids else f"tags.`{PARENT_TAG}` = '{sweep.parent}'"
     gone = [{"type": "BAR", "uuid": name, "metricKey": name, "deleted": True} for name in sorted(sweep.metrics)]
-    state = {**_base(sweep, chosen), "compareRunSections": [_section(_CHOSEN)]}
+    large = _section(_CHOSEN) | {"columns": 1, "cardHeight": 480}
+    state = {**_base(sweep, chosen), "compareRunSections": [large]}
     charts = [_parallel(sweep, _CHOSEN), *gone]
     packed = _pack({**state, "compareRunCharts": charts})
     return packed if len(packed) <= VIEW_LENGTH else _pack({**state, "compareRunCharts": charts[:1]})
@@ -107,17 +122,18 @@ def _base(sweep: ShownSweep, chosen: str) -> dict[str, Any]:
         "searchFilter": chosen,
         "orderByKey": f"metrics.`{sweep.objective[0]}`",
         "orderByAsc": sweep.header.mode == "min",
-        "selectedColumns": sweep.columns,
-        "columnOrder": sweep.columns,
+        "selectedColumns": list(sweep.columns),
+        "columnOrder": list(sweep.columns),
+        "columnWidths": sweep.columns,
         "runsHiddenMode": "SHOW_ALL",  # else charts leave out all but the first 10
         "hideEmptyCharts": True,
         "isAccordionReordered": True,  # else MLflow sorts the sections
     }
 
 
-def _section(name: str, is_open: bool = True) -> dict[str, Any]:
+def _section(name: str) -> dict[str, Any]:
     """Return a section of charts; MLflow adds charts of metrics `NAME/...` to the section that has their name."""
-    return {"uuid": name, "name": name, "display": is_open, "isReordered": True}
+    return {"uuid": name, "name": name, "display": True, "isReordered": True}
 
 
 def _parallel(sweep: ShownSweep, section: str) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def test_every_trial_has_a_checkpoint_with_all_that_is_on_record(finished_sweep)
     client, _, children = _runs(folder, "finished")
     for number, run in children.items():
         records = read_records(folder / "runs/finished", number)
-        assert run.data.tags["in_force.lr"] == repr(records[0].metrics["effective/lr"])
+        assert float(run.data.tags["in_force.lr"]) == pytest.approx(records[0].metrics["effective/lr"], rel=1e-5)
         for metric in ("train/value_loss", "eval/f1"):
             kept = {r.iteration: (r.timestamp_ms, r.metrics[metric]) for r in records if metric in r.metrics}
             points = client.get_metric_history(run.info.run_id, to_mlflow(metric))

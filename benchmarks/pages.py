@@ -1,0 +1,170 @@
+"""Measure how long the two UIs take to show a sweep of 50 trials, and take the docs' pictures of a real sweep.
+
+    make bench-pages
+    make bench-pages ARGS="--sweep NAME --pictures docs/images"
+
+The trials of the first are written by the sweep's own driver, with made-up numbers: no training. A page is there when
+its content can be read, in a browser that has never seen it, from a server with one worker.
+"""
+
+import argparse
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from unstuck.records.ledger import Ledger
+from unstuck.records.measurement import Record
+from unstuck.records.mlflow.links import make_comparison_link, make_run_link, make_sweep_link
+from unstuck.records.mlflow.runs import find_experiment
+from unstuck.records.names import CONTROL
+from unstuck.records.outcome import Outcome
+from unstuck.rl import metrics
+from unstuck.sweeps.config.find import load_sweep
+from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.settings import SchedulerConfig, StudyConfig, SweepConfig
+from unstuck.sweeps.explain.reports import write_reports
+from unstuck.sweeps.mirror import describe_sweep, make_tracker
+from unstuck.sweeps.run.driver import Driver
+from unstuck.sweeps.screen.progress import Progress
+from unstuck.sweeps.screen.summary import make_ui_commands
+from unstuck.sweeps.search.sampler import create_ledger
+from unstuck.sweeps.search.space import search_space
+
+from benchmarks.browser import find_browser, open_browser, serve
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+TRIALS, SEEDS, ITERATIONS, EVAL_EVERY = 50, 3, 60, 4
+SPACE = {"ppo": {"lr": {"log": [1e-5, 1e-2]}, "value_coef": {"log": [0.05, 5.0]}, "entropy_coef": {"log": [1e-4, 0.1]}}}
+ACTIONS = ("allow", "block", "quarantine", "alert")
+SIZE = {"width": 1600, "height": 1000}
+PATIENCE_MS = 120_000
+
+
+class Page(NamedTuple):
+    """One page to open: the picture's name, the address, and what can be read once it is there."""
+
+    name: str
+    link: str
+    reads: str
+
+
+def measure(iteration: int, trial: int, lr: float) -> dict[str, float]:
+    """Return made-up metrics of one iteration, under all names that the learner has."""
+    quality = 1 / (1 + abs(math.log10(lr) + 3.5))
+    grown = quality * (1 - math.exp(-iteration / 20)) + 0.02 * math.sin(iteration + trial)
+    measured = {name: 1 - grown for name in metrics.TRAIN} | {metrics.action_metric(name): 0.25 for name in ACTIONS}
+    names = [metrics.VALUE_LOSS]
+    if iteration % EVAL_EVERY == 0:
+        evaluated = (*metrics.CRITIC, *metrics.NETWORKS, *metrics.EVAL, *metrics.TRIVIAL, metrics.F1_TRAIN)
+        measured |= {name: grown for name in evaluated} | {metrics.F1_FLAG_NONE: 0.0}
+        measured |= {metrics.greedy_metric(name): 0.25 for name in ACTIONS}
+        names += [metrics.F1, metrics.EVAL_RETURN]
+    seeds = {
+        metrics.seed_metric(name, seed): measured[name] + 0.03 * (seed - 1) for name in names for seed in range(SEEDS)
+    }
+    return measured | seeds
+
+
+def write_sweep(folder: Path) -> SweepConfig:
+    """Write a sweep of made-up trials with the driver, the ledger, the tracker and the report of a real one."""
+    study = StudyConfig(name="fifty", folder=str(folder), seeds=SEEDS, num_trials=TRIALS)
+    config = SweepConfig(sweep=study, space=SPACE, scheduler=SchedulerConfig(grace_iterations=12), id="fifty")
+    config = SweepConfig(**{**vars(config), "ppo": type(config.ppo)(num_iterations=ITERATIONS, eval_every=EVAL_EVERY)})
+    config.own_folder.mkdir(parents=True)
+    (config.own_folder / "config.yaml").write_text(to_yaml(config))
+    space, _ = search_space(config)
+    about = {"id": "fifty", "format": config.format, "config": to_yaml(config)}
+    ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, about)
+    tracker = make_tracker(config.tracking, folder)
+    tracker.start_sweep(describe_sweep(config), to_yaml(config), {})
+    quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115
+    driver = Driver(config, TRIALS, space, ledger, tracker, Progress(config, TRIALS, quiet, space.axis(config)))
+    ledger.enqueue(space.encode(space.control_values(config)))
+    while assignment := driver.propose():
+        run_trial(driver, assignment.number, assignment.config.ppo.lr)
+    tracker.end_sweep(Outcome.COMPLETED, {})
+    write_reports(config, space, ledger, tracker, lambda: False)
+    return config
+
+
+def run_trial(driver: Driver, number: int, lr: float) -> None:
+    """Deliver a trial's iterations to the driver, an evaluation period at a time, until it ends."""
+    start_ms = time.time_ns() // 1_000_000
+    for last in range(EVAL_EVERY, ITERATIONS + 1, EVAL_EVERY):
+        steps = range(last - EVAL_EVERY + 1, last + 1)
+        if driver.receive(number, [Record(step, start_ms + step, measure(step, number, lr)) for step in steps]):
+            return
+
+
+def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
+    """Yield MLflow's pages of a sweep: what its links open, the best trial's run, and that of the sweep itself."""
+    experiment, sweep = find_experiment(config.reference), str(config.id)
+    if experiment is None:
+        raise RuntimeError(f"MLflow must hold the sweep {config.sweep.name}")
+    best = Ledger.open_sweep(config.reference)
+    entry = max((e for e in best.entries() if e.value is not None), key=lambda e: e.value or 0.0)
+    yield Page("mlflow-table", make_sweep_link(server, experiment, sweep), f"{config.sweep.name}/0000 {CONTROL}")
+    yield Page("mlflow-comparison", make_comparison_link(server, experiment, sweep), "objective/value")
+    yield Page("mlflow-charts", f"{make_sweep_link(server, experiment, sweep)}&compareRunsMode=CHART", "objective/value_spread")
+    yield Page("mlflow-run", make_run_link(server, experiment, entry.run_id), "objective/value")
+
+
+def list_dashboard_pages(server: str) -> Iterator[Page]:
+    """Yield the dashboard's pages of a study."""
+    yield Page("dashboard-study", f"{server}/dashboard/studies/1", "Hyperparameter Importance")
+
+
+def open_page(browser: "Browser", page: Page, pictures: Path | None) -> float:
+    """Open a page in a fresh browser; return the seconds until its content can be read, and keep a picture if asked."""
+    context = browser.new_context(viewport=SIZE)
+    try:
+        tab = context.new_page()
+        started = time.perf_counter()
+        tab.goto(page.link)
+        tab.get_by_text(page.reads).first.wait_for(timeout=PATIENCE_MS)
+        seconds = time.perf_counter() - started
+        if pictures:
+            tab.wait_for_load_state("networkidle")
+            tab.wait_for_timeout(2000)  # charts are drawn after their data is there
+            tab.screenshot(path=pictures / f"{page.name}.png")
+        return seconds
+    finally:
+        context.close()
+
+
+def main() -> None:
+    """Write or read a sweep, open each page, and print the seconds."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sweep", help="a sweep on record; without: 50 made-up trials")
+    parser.add_argument("--folder", type=Path, default=Path("runs"), help="folder of all sweeps, with --sweep")
+    parser.add_argument("--pictures", type=Path, help="folder for pictures of the pages")
+    asked = parser.parse_args()
+    browser_file = find_browser()
+    if browser_file is None:
+        parser.error("needs Chromium; Debian and Ubuntu: apt-get install chromium")
+    table = Table("page", "seconds to its content")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        config = load_sweep(asked.folder / asked.sweep) if asked.sweep else write_sweep(folder)
+        browser = stack.enter_context(open_browser(browser_file))
+        mlflow, dashboard = make_ui_commands(config)
+        with serve(mlflow, os.environ) as (server, _):
+            for page in list_mlflow_pages(config, server):
+                table.add_row(page.name, f"{open_page(browser, page, asked.pictures):.1f}")
+        with serve(dashboard, os.environ) as (server, _):
+            for page in list_dashboard_pages(server):
+                table.add_row(page.name, f"{open_page(browser, page, asked.pictures):.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

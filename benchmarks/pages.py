@@ -114,7 +114,9 @@ def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
     entry = max((e for e in best.entries() if e.value is not None), key=lambda e: e.value or 0.0)
     yield Page("mlflow-table", make_sweep_link(server, experiment, sweep), f"{config.sweep.name}/0000 {CONTROL}")
     yield Page("mlflow-comparison", make_comparison_link(server, experiment, sweep), "objective/value")
-    yield Page("mlflow-charts", f"{make_sweep_link(server, experiment, sweep)}&compareRunsMode=CHART", "objective/value_spread")
+    yield Page(
+        "mlflow-charts", f"{make_sweep_link(server, experiment, sweep)}&compareRunsMode=CHART", "objective/value_spread"
+    )
     yield Page("mlflow-run", make_run_link(server, experiment, entry.run_id), "objective/value")
 
 

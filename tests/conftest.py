@@ -2,7 +2,6 @@ import contextlib
 import io
 import os
 import secrets
-import shutil
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -77,26 +76,21 @@ def old_sweeps(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
     """A headless Chromium; skips without, except under CI."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
+    from benchmarks.browser import find_browser, open_browser
+
+    found = find_browser()
     if found is None and os.environ.get("CI"):
         pytest.fail("CI must have a browser; .ci/run installs it")
     if found is None:
         pytest.skip("needs Chromium")
-    from playwright.sync_api import sync_playwright
-
-    quiet = ("quic", "gpu", "background-networking", "component-update", "sync")
-    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)]
-    with sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=found, args=arguments)
+    with open_browser(found) as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture
 def browser_page(browser: "Browser") -> "Iterator[Page]":
     """An empty page of a browser that has never seen the site: what a person sees who follows a link."""
-    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    context = browser.new_context(viewport={"width": 2200, "height": 1200})
     page = context.new_page()
     yield page
     context.close()

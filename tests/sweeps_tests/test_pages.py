@@ -1,4 +1,4 @@
-"""The two UIs, opened by the commands that a sweep prints, in a real browser."""
+"""The dashboard, opened by the command that a sweep prints, in a real browser."""
 
 import pytest
 from unstuck.records.measurement import Record
@@ -44,13 +44,6 @@ def config(tmp_path_factory):
                 break
     tracker.end_sweep(Outcome.COMPLETED, {})
     return config
-
-
-def test_mlflow_shows_the_sweep(browser_page, config, watch):
-    with served(make_ui_commands(config)[0], watch, "--workers", "1") as address:
-        browser_page.goto(f"{address}/#/experiments/1/runs?workflowType=machine_learning")
-        browser_page.get_by_text("5 matching runs").wait_for()  # the sweep and its four trials
-        assert browser_page.get_by_text("shown", exact=True).first.is_visible()
 
 
 def test_optuna_dashboard_shows_the_study(browser_page, config, watch):

@@ -38,7 +38,7 @@ LABELS = {
         rule: rule
         for rule in (
             *("entropy_collapsed", "policy_frozen", "return_frozen", "reward_misspecified", "updates_too_large"),
-            *("updates_too_small", "value_explosion"),
+            *("reward_scale", "updates_too_small", "value_explosion"),
         )
     },
     "advantage_scale": "reward_scale",

@@ -49,6 +49,7 @@ def read_files(path: Path, reading: Reading) -> History:
             _read(file, found, alone=len(files) == 1)
     if monitors:
         found.raws.append(read_monitors(monitors))
+        found.settings |= found.raws[-1].settings
     if not found.raws:
         kinds = "a table (.csv), event files, result.json, monitor files or printed text"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")

@@ -102,7 +102,14 @@ RULE = Rule(
     needs=((metrics.TARGET_MEAN,), (metrics.TRAIN_RETURN,)),
     explains=(
         *("policy_frozen", "updates_too_large", "updates_too_small", "entropy_collapsed", "entropy_pinned"),
-        *("critic_underfits", "greedy_collapsed", "oscillating"),
+        *(
+            "critic_underfits",
+            "greedy_collapsed",
+            "oscillating",
+            "signal_lost",
+            "greedy_vs_sampled",
+            "learns_backwards",
+        ),
     ),
     source="Pardo et al. 2018, Time limits in reinforcement learning (values go on where an episode is cut off)",
     examine=examine,

@@ -8,6 +8,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,11 +41,14 @@ def read_monitors(files: Sequence[Path]) -> Raw:
         AnalysisError: A file is no monitor file.
     """
     tables = []
+    settings: dict[str, Any] = {}
     for file in files:
         try:
             first, _, rest = file.read_text(encoding="utf-8").partition("\n")
             table = pd.read_csv(pd.io.common.StringIO(rest))  # type: ignore[attr-defined]
-            table["ended"] = table["t"] + float(json.loads(first.lstrip("#")).get("t_start", 0.0))
+            header = json.loads(first.lstrip("#"))
+            table["ended"] = table["t"] + float(header.get("t_start", 0.0))
+            settings |= {"env_id": header["env_id"]} if isinstance(header.get("env_id"), str) else {}
         except (ValueError, KeyError, OSError) as error:
             raise AnalysisError(f"{file} must be a monitor file of Stable-Baselines3's: {error}") from None
         tables.append(table[["r", "l", "ended"]])
@@ -56,7 +60,8 @@ def read_monitors(files: Sequence[Path]) -> Raw:
         EPISODE_LENGTH: select_points(lengths),
         ENV_STEPS: select_points(steps),
     }
-    return Raw(files[0], columns, form="monitor file" if len(files) == 1 else f"{len(files)} monitor files")
+    form = "monitor file" if len(files) == 1 else f"{len(files)} monitor files"
+    return Raw(files[0], columns, form=form, settings=settings)
 
 
 def read_evaluations(file: Path) -> Raw:

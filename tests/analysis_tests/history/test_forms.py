@@ -226,6 +226,7 @@ def test_monitor_files_and_evaluations_of_rl_zoo_are_one_run(tmp_path: Path) -> 
     assert run.curve(ENV_STEPS).tolist() == [10, 30, 60]
     assert run.curve(metrics.EVAL_RETURN).to_dict() == {3: 50.0}
     assert run.curve(EVAL_LENGTH).to_dict() == {3: 50.0}
+    assert run.setting("env.id") == "CartPole-v1"  # the monitors' first line
     alone = load(str(tmp_path / "evaluations.npz"))
     assert alone.curve(metrics.EVAL_RETURN).to_dict() == {1: 50.0}
 

@@ -74,6 +74,10 @@ def test_where_a_rest_is_less_than_the_whole_they_are_a_likely_fault_and_no_proo
     assert [cause.what for cause in finding.causes] == [targets_beyond.ENDS_FORGOTTEN.what]
 
 
+def test_ends_that_are_forgotten_stand_above_what_follows_from_them() -> None:
+    assert {"signal_lost", "critic_underfits", "oscillating", "updates_too_small"} <= set(RULE.explains)
+
+
 def test_without_targets_or_returns_the_rule_is_blind() -> None:
     assert blind(RULE, beyond(target=None)) == ((metrics.TARGET_MEAN,),)
     assert blind(RULE, beyond(returns=None)) == ((metrics.TRAIN_RETURN,),)

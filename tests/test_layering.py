@@ -43,7 +43,7 @@ LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may impo
 ONLY_IN = {  # library: who may import it
     "ray": ("sweeps.ray_tune", "sweeps.worker.trainable"),
     "optuna": ("records", "sweeps.search", "analysis.sweep.importance"),
-    "mlflow": ("records.mlflow", "analysis.history"),
+    "mlflow": ("records.mlflow",),
     "hydra": (
         "sweep_command",
         *(f"sweeps.config.{module}" for module in ("command", "compose", "hydra_errors", "schema")),

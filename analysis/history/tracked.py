@@ -20,16 +20,16 @@ from unstuck.analysis.history.settings import parse_literal
 from unstuck.records.axis import BATCH
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.identity import Identity
-from unstuck.records.mlflow.connection import connect
+from unstuck.records.mlflow.connection import connect, list_store_errors
 from unstuck.records.mlflow.infinity import from_stored
 from unstuck.records.mlflow.names import ALWAYS_ZERO, SCORE, from_mlflow, read_tags
-from unstuck.records.mlflow.tracker import search
+from unstuck.records.mlflow.tracker import find_run, search
 from unstuck.records.names import ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.redact import explain_error, redact_value
 from unstuck.rl import metrics
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
-    from mlflow.entities import Run
+    from unstuck.records.mlflow.tracker import Run
 
 _STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+", "http://", "https://")
 
@@ -56,19 +56,7 @@ class TrackedRuns:
         Raises:
             AnalysisError: There is none.
         """
-        from mlflow.exceptions import MlflowException
-
-        def find_run() -> "Run | None":
-            """Return the MLflow run; None if the store has no run of the id."""
-            try:
-                found: Run = self._client.get_run(run_id)
-            except MlflowException as error:
-                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                    return None
-                raise
-            return found
-
-        run = self._ask(find_run)
+        run: Run | None = self._ask(find_run, self._client, run_id)
         if run is None:
             raise AnalysisError(f"no run {run_id} in {redact_value(self.url)}")
         return self._history(run)
@@ -154,15 +142,12 @@ class TrackedRuns:
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call MLflow and return the answer; raise one `AnalysisError` for any failure."""
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
             return call(*arguments, **options)
         except ImportError as error:
             reason = explain_missing_driver(error) or str(error)
             raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {reason}") from None
-        except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
+        except list_store_errors() as error:
             _, line = explain_error(error, self.url)
             raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {line}") from None
 

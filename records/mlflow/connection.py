@@ -47,6 +47,14 @@ def connect(url: str) -> "MlflowClient":
     return MlflowClient(tracking_uri=url)
 
 
+def list_store_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that calls of MLflow's client raise: of MLflow, the database, the disk, and of a wrong URL."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, OSError, ValueError
+
+
 def renew(url: str) -> None:
     """Drop MLflow's connections to the file that a sqlite URL names, and make the tables that the file lacks.
 

@@ -53,7 +53,7 @@ from unstuck.rl import metrics
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Run as Run  # for those who read runs, too
 
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are the two below
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000
@@ -320,6 +320,18 @@ class MlflowTracker:
                 f"trial {number} must be started before it is written; call start_trial, again if it failed"
             )
         return run
+
+
+def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
+    """Return the MLflow run with an id; None if the store has no such run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
 def search(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:

@@ -43,8 +43,8 @@ def judge_difference(found: Difference, sign: int) -> str:
 
 def describe_lead(found: Difference) -> str:
     """Describe the lead of a search's best trial over the control: no verdict, since the search chose the trial."""
-    told = "more than noise and the choice of the best explain" if found.side else "which cannot be told from noise"
-    return f"{describe_difference(found)} against the control, {told}, not yet judged on fresh seeds"
+    told = "is more than noise and the choice of the best explain" if found.side else "cannot be told from noise"
+    return f"{describe_difference(found)} against the control: this lead {told}, and fresh seeds have not judged it yet"
 
 
 def advise_more_seeds(found: Difference) -> str:

@@ -7,9 +7,9 @@ written before the `tell`; MLflow is written afterwards and can be derived from 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -17,6 +17,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
+from unstuck.records.dashboard import Shown, write_shown
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
@@ -31,6 +32,7 @@ from unstuck.records.names import (
     MLFLOW_RUN,
     NOTES,
     OUTCOME,
+    PARAMETERS,
     REASON,
     RUNGS,
     SUMMARY,
@@ -47,6 +49,8 @@ from unstuck.records.urls import sqlite_file
 
 _FIXED = "fixed_params"
 """Name of Optuna's system attribute for enqueued parameters."""
+
+_Held = TypeVar("_Held")
 
 _FEASIBLE = "feasible"
 """Name of the constraint: 0 for a configuration that can run, 1 for one that cannot."""
@@ -208,30 +212,32 @@ class Ledger:
 
     def enqueue(self, raw: Mapping[str, Any]) -> None:
         """Enqueue a point, as raw parameters by name; `ask` returns enqueued points before the sampler proposes any."""
-        self._study.enqueue_trial(dict(raw))
+        self._study.enqueue_trial({self._names.get(path, path): value for path, value in raw.items()})
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
         """Write attributes of the sweep, by name, to the study."""
         for name, value in attributes.items():
             self._study.set_user_attr(name, value)
 
-    def write_note(self, markdown: str) -> None:
-        """Replace the study's note in Markdown, which Optuna's dashboard shows."""
-        from optuna_dashboard import save_note  # 1 s to import
+    def show(self, shown: Shown) -> None:
+        """Write what Optuna's dashboard shows beside the trials: notes and pictures, all or none.
 
-        save_note(self._study, markdown)
+        Raises:
+            LedgerError: The database refused; the ledger itself is as it was.
+        """
+        write_shown(self._study, shown)
 
     def raw_parameters(self) -> dict[int, Mapping[str, Any]]:
         """Return the raw parameters of all trials by number, enqueued trials included."""
         trials = self._study.get_trials(deepcopy=False)
-        return {trial.number: trial.system_attrs.get(_FIXED, trial.params) for trial in trials}
+        return {trial.number: self._by_path(trial.system_attrs.get(_FIXED, trial.params)) for trial in trials}
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the sampler's distribution (range) of each searched setting, by path."""
         found: dict[str, BaseDistribution] = {}
         for trial in self._study.get_trials(deepcopy=False):
             found |= trial.distributions
-        return found
+        return self._by_path(found)
 
     def count_trials(self) -> int:
         """Return the number of trials that have started or are enqueued, infeasible trials left out."""
@@ -278,7 +284,17 @@ class Ledger:
 
     def _parameters(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         self._running[trial.number] = trial
-        return {name: suggest(trial, name, over) for name, over in distributions.items()}
+        return {path: suggest(trial, self._names.get(path, path), over) for path, over in distributions.items()}
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        """Names of parameters in the study by path, where these differ: see `PARAMETERS`."""
+        return dict(self.attributes.get(PARAMETERS, {}))
+
+    def _by_path(self, held: Mapping[str, _Held]) -> dict[str, _Held]:
+        """Return what the study holds by a parameter's name, by the setting's path."""
+        paths = {name: path for path, name in self._names.items()}
+        return {paths.get(name, name): value for name, value in held.items()}
 
     def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Write attributes, by name, of a trial that has not ended."""
@@ -313,7 +329,8 @@ class Ledger:
     def entries(self) -> list[Entry]:
         """Return an entry for each trial that has started, in the order of numbers."""
         trials = self._study.get_trials(deepcopy=False)
-        return [read_entry(trial) for trial in trials if trial.state != TrialState.WAITING]
+        started = [trial for trial in trials if trial.state != TrialState.WAITING]
+        return [_read_entry(trial, self._by_path(trial.params)) for trial in started]
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -345,8 +362,8 @@ def _translate_errors(url: str, places: Places) -> Iterator[None]:
         ) from error
 
 
-def read_entry(trial: FrozenTrial) -> Entry:
-    """Return what a trial's parameters, curve and attributes in Optuna say of the trial."""
+def _read_entry(trial: FrozenTrial, raw: Mapping[str, Any]) -> Entry:
+    """Return what a trial's curve and attributes in Optuna, and raw parameters by path, say of the trial."""
     attributes = trial.user_attrs
     outcome = Outcome(attributes[OUTCOME]) if attributes.get(OUTCOME) else None
     decision = attributes.get(DECISION)
@@ -367,7 +384,7 @@ def read_entry(trial: FrozenTrial) -> Entry:
         notes={name: attributes[name] for name in NOTES if name in attributes},
         run_id=attributes.get(MLFLOW_RUN, ""),
         is_control=attributes.get(CONTROL, False),
-        raw=trial.params,
+        raw=raw,
     )
 
 

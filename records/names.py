@@ -20,6 +20,10 @@ CONFIG, PROVENANCE, DATA = "config", "provenance", "data"
 """Names of attributes of the study: the sweep's own id, the original's id in a copy, the version of the records; the
 composed configuration as YAML, the versions of code and machine, the fingerprint of the data."""
 
+PARAMETERS = "parameters"
+"""Attribute of the study: names of parameters that are stored as another number than the setting's value, by path; a
+sweep of before has none, and names each parameter by the path."""
+
 DIAGNOSIS, FINDINGS = "diagnosis", "findings"
 """Attributes of a trial: the first finding of the diagnosis in words, and the names of all findings."""
 

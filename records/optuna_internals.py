@@ -16,7 +16,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from unstuck.records.errors import LedgerError
@@ -117,6 +117,41 @@ def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
     ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     storage.reopen_trials({ids[number]: attributes for number, attributes in changes.items()})
     return optuna.load_study(storage=storage, study_name=study.study_name)
+
+
+def change_attributes(
+    study: Study, prefix: str, decide: Callable[[Mapping[str, Any], Mapping[int, int]], Mapping[str, Any]]
+) -> None:
+    """Change system attributes of a study in one transaction, at the first attempt: all or none.
+
+    Args:
+        study: Study in a `PatientStorage`.
+        prefix: Start of the attributes' names.
+        decide: Function of the attributes with the prefix, and of Optuna's ids of the trials by number; returns new
+            values by name, None for an attribute that is to go.
+
+    Raises:
+        LedgerError: The database refused.
+    """
+    from optuna.storages._rdb.models import StudySystemAttributeModel as Row
+
+    cached: Any = study._storage
+    storage: PatientStorage = cached._backend
+    ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
+    try:
+        with Session(storage.engine) as session, session.begin():
+            of_study = select(Row).where(Row.study_id == study._study_id, Row.key.startswith(prefix))
+            rows = {str(row.key): row for row in session.scalars(of_study)}
+            changes = decide({key: json.loads(str(row.value_json)) for key, row in rows.items()}, ids)
+            for key, value in changes.items():
+                if value is None:
+                    session.delete(rows[key])
+                elif key in rows:
+                    rows[key].value_json = json.dumps(value)
+                else:
+                    session.add(Row(study_id=study._study_id, key=key, value_json=json.dumps(value)))
+    except SQLAlchemyError as error:
+        raise LedgerError(": ".join(explain_error(error, storage.url))) from error
 
 
 def delete_study(study: Study) -> None:

@@ -22,6 +22,10 @@ from unstuck.rl import metrics
 
 _SPACE = "space."
 
+NOT_TOLD = "too few trials, or too few different settings, to say which setting matters"
+
+OVER_DRAWS = "draws of two thirds of the trials"
+
 
 def searched_blocks(sweep: Sweep) -> list[Block]:
     """Return report blocks on the search: ranges, best values, sampler, scheduler and time spent."""
@@ -67,25 +71,22 @@ def _range(sweep: Sweep, path: str) -> str:
 
 
 def describe_main_setting(found: Sequence[Importance]) -> str:
-    """Return a phrase on the most important setting by PED-ANOVA, or that no setting clearly stands out.
+    """Return a phrase on the most important setting by PED-ANOVA, or that none clearly stands out or can be told.
 
     A setting stands out if its interval lies above all others'.
 
     Args:
         found: Importances, the most important first.
-
-    Returns:
-        Empty with fewer than two settings.
     """
-    if len(found) < 2:
-        return ""
+    if not found:
+        return NOT_TOLD
     first, *rest = found
+    if not rest:
+        return f"{shorten_path(first.path)} is the only setting that differs between trials"
+    share = f"{percent(first.ped_anova)} of the importance ({percents(first.ped_range)} over {OVER_DRAWS}"
     if first.ped_range[0] > max(other.ped_range[1] for other in rest):
-        return f"what sets good trials apart is {shorten_path(first.path)}"
-    words = (
-        f"no single setting clearly stands out: {shorten_path(first.path)} comes first with {percent(first.ped_anova)} "
-        f"of the importance, but {_percents(first.ped_range)} over resampled trials"
-    )
+        return f"what sets good trials apart is {shorten_path(first.path)}, with {share})"
+    words = f"no single setting clearly stands out: {shorten_path(first.path)} comes first with {share})"
     other = max(found, key=lambda one: one.fanova)
     return words if other is first else f"{words}, and by fANOVA {shorten_path(other.path)} does"
 
@@ -110,11 +111,13 @@ def explain_dashboard_differences(sweep: Sweep, shown: Mapping[str, float], abou
         f"Optuna's dashboard shows other importances: {told}. It takes PED-ANOVA as well, but of "
         f"{_best_of(DASHBOARD_SHARE, completed, 'completed trial')}, and says nothing of how sure it is."
     )
+    if completed < (least := PER_SETTING * len(shown)):
+        words += f" With fewer than {least} it can point at a setting to look at; it cannot rank them."
     if not trials:
         return f"{words} To the report these are too few trials for importances."
     return (
-        f"{words} The report's are of {_best_of(TOP_SHARE, trials, 'trial')} ({about}), and drawn again and again to "
-        "see whether the order holds: go by them."
+        f"{words} The report's are of {_best_of(TOP_SHARE, trials, 'trial')} ({about}), and computed on {OVER_DRAWS} "
+        "to see whether the order holds: go by them."
     )
 
 
@@ -136,11 +139,10 @@ def importance_blocks(
         elsewhere: Text on the importances shown in another place, and the reason for the difference; may be empty.
     """
     blocks: list[Block] = [Heading("What matters")]
+    told = describe_main_setting(found)
+    blocks.append(Paragraph(f"{told[0].upper()}{told[1:]}."))
     if not found:
-        blocks.append(Paragraph("Too few trials, or too few different settings, to say which setting matters."))
         return [*blocks, *([Paragraph(elsewhere)] if elsewhere else [])]
-    if told := describe_main_setting(found):
-        blocks.append(Paragraph(f"{told[0].upper()}{told[1:]}."))
     least = PER_SETTING * len(found)
     if trials < least:
         blocks.append(
@@ -153,14 +155,14 @@ def importance_blocks(
         (
             f"`{one.path}`",
             percent(one.ped_anova),
-            _percents(one.ped_range),
+            percents(one.ped_range),
             percent(one.fanova),
-            _percents(one.fanova_range),
+            percents(one.fanova_range),
         )
         for one in found
     )
     header = ("setting", "PED-ANOVA", "middle 80 %", "fANOVA", "middle 80 %")
-    caption = f"Shares of importance for {about}, over {pluralize(trials, 'trial')}; ranges over resampled trials"
+    caption = f"Shares of importance for {about}, over {pluralize(trials, 'trial')}: median and range over {OVER_DRAWS}"
     return [
         *blocks,
         _bars(sweep, found),
@@ -175,7 +177,8 @@ def importance_blocks(
     ]
 
 
-def _percents(ends: tuple[float, float]) -> str:
+def percents(ends: tuple[float, float]) -> str:
+    """Format both ends of a range of shares in percent."""
     return f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
 
 
@@ -186,7 +189,7 @@ def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
     ]
     canvas = plot_bars(rows, ("PED-ANOVA", "fANOVA"), "share of importance")
     told = "; ".join(f"{shorten_path(one.path)} {percent(one.ped_anova)} and {percent(one.fanova)}" for one in found)
-    caption = "Importance of the searched settings; whiskers span the middle 80 % over resampled trials"
+    caption = f"Importance of the searched settings; whiskers span the middle 80 % over {OVER_DRAWS}"
     return make_figure(f"{sweep.name}-importance", canvas, caption, f"PED-ANOVA and fANOVA: {told}")
 
 

@@ -18,8 +18,7 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
     if best is None:
         ended = join_words([f"{count} {outcome}" for outcome, count in count_outcomes(sweep.trials).items()])
         return f"No trial completed, so there is no best one: {ended or 'none was started'}."
-    told = describe_main_setting(importances)
-    matters = f"; {told}" if told else ""
+    matters = f"; {describe_main_setting(importances)}"
     if reading := sweep.judgement:
         return f"{describe_judgement(sweep, reading)}{_often(sweep)}{matters}."
     words = f"Trial {best.number} is the best of {pluralize(len(sweep.feasible), 'trial')}: {sweep.metric} "

@@ -1,8 +1,11 @@
 """Importance of the searched settings, from the ledger.
 
 Two measures with different questions. PED-ANOVA (Watanabe et al. 2023): in which settings do good trials differ from
-all trials? fANOVA (Hutter et al. 2014): how much of the objective's variance does each setting alone explain? Both are
-repeated on resampled trials, since a handful of trials tells little; the width of the interval says how little.
+all trials? fANOVA (Hutter et al. 2014): how much of the objective's variance does each setting alone explain?
+
+Both are computed on draws of two thirds of the trials, since a handful of trials tells little; the width of the
+interval says how little. No draw holds a trial twice: repeats made good trials look alike because they were the same,
+so that the share of all trials could lie outside its own range.
 """
 
 import math
@@ -32,8 +35,11 @@ TOP_SHARE = 0.25
 DASHBOARD_SHARE = 0.1
 """Share of the trials that Optuna's dashboard calls good: PED-ANOVA's default."""
 
-RESAMPLES = 20
-"""Draws of the trials, with replacement, for the intervals; scipy's bootstrap draws numbers, not trials."""
+DRAWS = 20
+"""Draws of the trials, without repetition, that the importances are computed on."""
+
+DRAWN = 2 / 3
+"""Share of the trials in a draw."""
 
 TREES = 32
 """Trees of fANOVA's forest."""
@@ -51,10 +57,10 @@ class Importance:
 
     Attributes:
         path: The setting.
-        ped_anova: Share by PED-ANOVA; the shares of all settings sum to 1.
-        ped_range: Middle 80 % of this share over resampled trials.
-        fanova: Share by fANOVA.
-        fanova_range: Middle 80 % of this share over resampled trials.
+        ped_anova: Share by PED-ANOVA, median over draws of two thirds of the trials.
+        ped_range: Middle 80 % of this share over the draws.
+        fanova: Share by fANOVA, median over the same draws.
+        fanova_range: Middle 80 % of this share over the draws.
     """
 
     path: str
@@ -92,7 +98,7 @@ def importances(
     ranges: Mapping[str, BaseDistribution],
     sign: int = 1,
     seed: int = 0,
-    resamples: int = RESAMPLES,
+    draws: int = DRAWS,
 ) -> list[Importance]:
     """Compute how much each searched setting matters to the values of trials, the most important first.
 
@@ -101,8 +107,8 @@ def importances(
         values: Values of the trials, one each, taken at the same point of all trials; finite.
         ranges: Ranges of the settings.
         sign: 1 where more is better, -1 where less is.
-        seed: Seed of resampling and of the forest.
-        resamples: Draws for the intervals.
+        seed: Seed of the draws and of the forest.
+        draws: Number of draws.
 
     Returns:
         Empty with fewer than `LEAST` trials, or where the value or all settings are the same for all.
@@ -112,17 +118,13 @@ def importances(
         return []
     generator = np.random.default_rng(seed)
     kept = {path: ranges[path] for path in paths}
-    whole = _shares(trials, values, kept, sign, seed)
-    draws = []
-    for _ in range(resamples):
-        rows = generator.integers(0, len(trials), size=len(trials))
+    drawn = []
+    for _ in range(draws):
+        rows = generator.choice(len(trials), size=round(DRAWN * len(trials)), replace=False)
         chosen = [values[row] for row in rows]
         if len(set(chosen)) > 1:
-            draws.append(_shares([trials[row] for row in rows], chosen, kept, sign, seed))
-    found = [
-        Importance(path, whole[0][path], _middle(draws, 0, path), whole[1][path], _middle(draws, 1, path))
-        for path in paths
-    ]
+            drawn.append(_shares([trials[row] for row in rows], chosen, kept, sign, seed))
+    found = [Importance(path, *_middle(drawn, 0, path), *_middle(drawn, 1, path)) for path in paths if drawn]
     return sorted(found, key=lambda one: -one.ped_anova)
 
 
@@ -174,11 +176,14 @@ def _normalised(found: Mapping[str, float]) -> dict[str, float]:
     return {path: share / total if total > 0 else 0.0 for path, share in found.items()}
 
 
-def _middle(draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: int, path: str) -> tuple[float, float]:
+def _middle(
+    draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: int, path: str
+) -> tuple[float, tuple[float, float]]:
+    """Compute the median and the middle 80 % of a setting's share over draws."""
     values = [draw[which].get(path, 0.0) for draw in draws]
     values = [value for value in values if math.isfinite(value)] or [0.0]
-    low, high = np.percentile(values, [10, 90])
-    return float(low), float(high)
+    low, median, high = np.percentile(values, [10, 50, 90])
+    return float(median), (float(low), float(high))
 
 
 def _find_ledger(name: str, folder: Path, url: str | None) -> Ledger:

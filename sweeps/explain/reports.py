@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from unstuck.analysis.programs import module_program, sweep_words
 from unstuck.records.entry import Entry
-from unstuck.records.errors import LedgerError, TrackingError
+from unstuck.records.errors import TrackingError
 from unstuck.records.files import read_records
 from unstuck.records.ledger import Ledger
 from unstuck.records.mlflow.runs import attach_report
@@ -21,6 +21,7 @@ from unstuck.records.redact import redact_error
 from unstuck.records.tracker import NullTracker, Tracker
 from unstuck.rl.errors import CheckpointError
 from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.explain.dashboard import show_end
 from unstuck.sweeps.explain.diagnoses import make_history
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.space import Space
@@ -43,7 +44,7 @@ def write_reports(
     Args:
         config: Settings of the sweep.
         space: Search space of the sweep.
-        ledger: Ledger of the sweep, which gets a note that the Optuna dashboard shows.
+        ledger: Ledger of the sweep, which gets the notes and pictures that Optuna's dashboard shows.
         tracker: Tracker whose parent run has ended.
         is_over: Function that returns True if the user does not wait any longer.
 
@@ -100,7 +101,7 @@ def _write_all(
     """Write all reports; return the verdict and the report's path, or None if the user does not wait."""
     from unstuck.analysis.history import Stores
     from unstuck.analysis.report.key_figures import key_figures
-    from unstuck.analysis.report.sweep import explain_other_importances, sweep_document
+    from unstuck.analysis.report.sweep import sweep_document
     from unstuck.analysis.report.write import report_run, write_document
     from unstuck.analysis.report.write_sweep import gather_findings
 
@@ -116,12 +117,8 @@ def _write_all(
     document = sweep_document(found)
     markdown, page, *figures = write_document(document, stores.folder / str(config.sweep.name) / "report", "report")
     attach(None, [markdown, page, *figures], document.lead, key_figures(found.sweep))
-    place = f"The whole report is in the sweep's folder: {'/'.join(page.parts[-2:])}."
-    try:
-        ledger.write_note("\n\n".join(filter(None, [document.lead, explain_other_importances(found), place])))
-    except LedgerError as error:
-        attach.failures.append(f"warning: the study has no note: {error}")
-    return [*attach.failures, document.lead, f"The report: {page}"]
+    without_notes = show_end(config, ledger, found, str(page))
+    return [*attach.failures, *filter(None, [without_notes]), document.lead, f"The report: {page}"]
 
 
 class _Attaching:

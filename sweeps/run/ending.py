@@ -11,6 +11,7 @@ from unstuck.records.ledger import Ledger
 from unstuck.records.names import REASON_TAG
 from unstuck.records.outcome import Outcome
 from unstuck.sweeps.config.settings import CRASHED, SweepConfig
+from unstuck.sweeps.explain.dashboard import show_start, show_stop
 from unstuck.sweeps.mirror import Outbox
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
@@ -22,6 +23,7 @@ from unstuck.sweeps.screen.summary import (
     print_text,
     show_summary,
 )
+from unstuck.sweeps.search.space import Space
 
 
 class End(Enum):
@@ -90,6 +92,16 @@ class OpenSweep:
         with self.driver.note_failure():
             self.outbox.catch_up()
 
+    def show_start(self, num_trials: int, space: Space, ledger: Ledger) -> None:
+        """Write the note of a sweep that starts for Optuna's dashboard; print a warning if that failed."""
+        resume = make_resume_command(self.config, self.command)
+        self._warn(show_start(self.config, num_trials, space, ledger, resume))
+
+    def show_stop(self, ended: Ended, ledger: Ledger) -> None:
+        """Write the note of a sweep that ended without a report; print a warning if that failed."""
+        resume = make_resume_command(self.config, self.command)
+        self._warn(show_stop(self.config, ledger, ended.reason, resume))
+
     def close(self, ended: Ended) -> None:
         """Close the sweep's MLflow run with outcome and reason; print a warning with the trials that MLflow lacks."""
         self.catch_up()
@@ -153,6 +165,10 @@ class OpenSweep:
             os._exit(ended.end.exit_code)
 
         return leave
+
+    def _warn(self, warning: str) -> None:
+        if warning:
+            self._print(warning)
 
     def _print(self, text: str) -> None:
         print_text(text, self.console)

@@ -54,6 +54,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
             about_points = prepared.plan.enqueue(records.ledger)
             _announce(prepared, records, [*records.differences, *about_points], console)
             sweep = _open_sweep(prepared, records, command, console)
+            sweep.show_start(prepared.plan.num_trials, prepared.plan.space, records.ledger)
             try:
                 with sweep.progress:
                     sweep.catch_up()
@@ -82,7 +83,10 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
 
 def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:
     """Write the reports and return what to print, or an empty text if the user waits or the ledger is gone."""
-    if ended.end is End.BY_USER or isinstance(sweep.driver.failure, LedgerError):
+    if isinstance(sweep.driver.failure, LedgerError):
+        return ""
+    if ended.end is End.BY_USER:
+        sweep.show_stop(ended, records.ledger)
         return ""
     sweep.console.print("Writing the report", highlight=False)
     space = prepared.plan.space

@@ -119,12 +119,14 @@ def test_importances_find_the_setting_that_matters(store: Stores) -> None:
     sweep = read_sweep("made", store.folder)
     trials = [trial for trial in sweep.trials if trial.objective_from(10) is not None]
     found = importances(
-        trials, [trial.objective_from(10) or 0.0 for trial in trials], distributions("made", store.folder), resamples=4
+        trials, [trial.objective_from(10) or 0.0 for trial in trials], distributions("made", store.folder), draws=6
     )
     assert found[0].path == "ppo.lr"
-    assert sum(one.ped_anova for one in found) == pytest.approx(1)
     assert found[0].fanova > found[1].fanova
-    assert all(one.fanova_range[0] <= one.fanova_range[1] for one in found)
+    for one in found:  # a share once lay outside its own range: trials drawn twice look alike
+        assert 0 <= one.ped_range[0] <= one.ped_anova <= one.ped_range[1] <= 1
+        assert 0 <= one.fanova_range[0] <= one.fanova <= one.fanova_range[1] <= 1
+    assert found[0].ped_range[0] < found[0].ped_range[1]
 
 
 def share(path: str, ped: float, low: float, high: float, fanova: float = 0.5) -> Importance:
@@ -134,11 +136,13 @@ def share(path: str, ped: float, low: float, high: float, fanova: float = 0.5) -
 def test_the_verdict_says_of_what_matters_what_the_chart_says(store: Stores) -> None:
     """It used to give lr 0.98 in the chart, and no word of lr in the verdict."""
     clear = [share("ppo.lr", 0.9, 0.7, 0.95), share("ppo.gamma", 0.1, 0.05, 0.3)]
-    assert describe_main_setting(clear) == "what sets good trials apart is lr"
+    drawn = "over draws of two thirds of the trials)"
+    first = "what sets good trials apart is lr, with 90 % of the importance"
+    assert describe_main_setting(clear) == f"{first} (70 to 95 % {drawn}"
     unclear = [share("ppo.lr", 0.98, 0.2, 1.0, 0.3), share("ppo.entropy_coef", 0.02, 0.0, 0.7, 0.6)]
     told = (
-        "no single setting clearly stands out: lr comes first with 98 % of the importance, but 20 to 100 % over "
-        "resampled trials, and by fANOVA entropy_coef does"
+        f"no single setting clearly stands out: lr comes first with 98 % of the importance (20 to 100 % {drawn}, and "
+        "by fANOVA entropy_coef does"
     )
     assert describe_main_setting(unclear) == told
     sweep = read_sweep("made", store.folder)
@@ -259,7 +263,7 @@ def test_a_judgement_on_another_trial_hides_no_newer_best(store: Stores, tmp_pat
     stores = kept(store, tmp_path, of(second))
     said = lead(stores)
     assert said.startswith(f"Trial {best.number} is the best of 16 trials")
-    assert "not yet judged on fresh seeds" in said
+    assert "fresh seeds have not judged it yet" in said
     assert f"; trial {best.number} has not been judged, others have: Trial {second.number} beats the control" in said
     assert "python -m unstuck.sweeps champion" in page(stores)
 
@@ -322,16 +326,17 @@ def test_a_control_that_was_stopped_is_not_compared(store: Stores) -> None:
     sweep = read_sweep("made", store.folder)
     stopped = replace(sweep.trials[0], outcome="stuck", reason="value loss at its start")
     verdict = sweep_verdict(replace(sweep, trials=(stopped, *sweep.trials[1:])), [])
-    assert verdict.endswith(
-        "; no verdict against the control, which did not run to its end (stuck: value loss at its start)."
-    )
+    assert "; no verdict against the control, which did not run to its end (stuck: value loss at its start)" in verdict
 
 
 def test_without_a_control_there_is_no_verdict_against_one(store: Stores) -> None:
     sweep = read_sweep("made", store.folder)
     other = replace(sweep.trials[0], values={**sweep.trials[0].values, "ppo.gamma": 0.123}, is_control=False)
     verdict = sweep_verdict(replace(sweep, trials=(other, *sweep.trials[1:])), [])
-    assert verdict.endswith("as the search saw it; no control was run to compare it with.")
+    assert verdict.endswith(
+        "as the search saw it; no control was run to compare it with; too few trials, or too few different settings, "
+        "to say which setting matters."
+    )
 
 
 def test_a_sweep_that_was_not_tracked_has_a_report_without_diagnoses(store: Stores, tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_a_search_finds_what_is_far_better_and_still_does_not_say_beats() -> Non
     verdict = sweep_verdict(sweep_of(values), [])
     assert "Trial 5 is the best of 12 trials" in verdict
     assert "for 11 comparisons at once" in verdict
-    assert "more than noise and the choice of the best explain, not yet judged on fresh seeds" in verdict
+    assert "this lead is more than noise and the choice of the best explain, and fresh seeds have not judged" in verdict
     assert "beats" not in describe_lead(compute_difference([9.0, 9.1, 9.2], [0.0, 0.1, 0.2]))
 
 

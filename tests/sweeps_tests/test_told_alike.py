@@ -76,7 +76,7 @@ def test_the_control_runs_to_its_end_and_all_places_give_the_same_numbers(comman
     told = f"Optuna's dashboard shows other importances: lr {shown['ppo.lr']:.2f}. It takes PED-ANOVA as well, but of"
     assert f"{told} the best 1 of 3 completed trials" in note
     assert f"{told} the best 1 of 3 completed trials" in report
-    assert note.startswith("Trial 1 is the best of 5 trials")
+    assert note.startswith("**Trial 1 is the best of 5 trials")
     client = MlflowClient(f"sqlite:///{command.folder}/runs/mlflow.db")
     for trial in trials:
         assert client.get_run(trial.user_attrs["mlflow_run"]).data.metrics["objective/value"] == values[trial.number]

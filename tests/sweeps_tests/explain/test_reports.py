@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from unstuck.records.errors import TrackingError
+from optuna_dashboard._note import get_note_from_system_attrs
+from unstuck.records.errors import LedgerError, TrackingError
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome, Verdict
@@ -65,6 +67,42 @@ def test_the_verdict_and_where_the_report_lies_are_said(sweep: tuple[SweepConfig
     assert verdict.startswith("Trial 0 is the best of 2 trials: eval/f1 0.5")
     assert where == f"The report: {tmp_path}/mine/report/report.html"
     assert {file.name for file in (tmp_path / "mine/trials/0001").iterdir()} >= {"report.md", "report.html"}
+
+
+def attributes(ledger: Ledger) -> dict[str, Any]:
+    study = ledger._study
+    return study._storage.get_study_system_attrs(study._study_id)
+
+
+def note(held: dict[str, Any], trial_id: int | None = None) -> str:
+    return get_note_from_system_attrs(held, trial_id)["body"]
+
+
+def test_the_dashboard_has_a_note_on_the_sweep_and_on_each_trial_and_a_picture(
+    sweep: tuple[SweepConfig, Ledger], tmp_path: Path
+) -> None:
+    verdict, _ = write(sweep).splitlines()
+    held = attributes(sweep[1])
+    assert note(held).startswith(f"**{verdict}**\n\n- **Asked:** ")
+    assert f"the report `{tmp_path}/mine/report/report.html`" in note(held)
+    assert "http" not in note(held)  # nothing was tracked
+    assert [note(held, number + 1).partition(";")[0] for number in (0, 1)] == ["**Completed"] * 2
+    assert "dashboard:plot_data:unstuck-settings:0" in held
+    write(sweep)  # nothing new: not a single write
+    assert attributes(sweep[1]) == held
+
+
+def test_a_ledger_that_takes_no_notes_costs_the_notes_alone(
+    sweep: tuple[SweepConfig, Ledger], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise LedgerError("the database is locked")
+
+    monkeypatch.setattr(Ledger, "show", refuse)
+    warning, verdict, where = write(sweep).splitlines()
+    assert warning == "warning: the dashboard has no new notes: the database is locked"
+    assert verdict.startswith("Trial 0 is the best")
+    assert where == f"The report: {tmp_path}/mine/report/report.html"
 
 
 def test_a_tracker_that_fails_is_asked_once_and_the_folder_has_the_report(

@@ -10,8 +10,9 @@ from unstuck.records.ledger import Ledger
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.explain.dashboard import show_start, show_stop
+from unstuck.sweeps.search.kinds import Log
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import Log, Space
+from unstuck.sweeps.search.space import Space
 
 SPACE = Space({"ppo.lr": Log(1e-5, 1e-2), "ppo.gamma": Log(0.9, 0.99)})
 RESUME = ["python", "sweep.py", "resume=mine", "sweep.num_trials=two words"]

@@ -20,6 +20,7 @@ from unstuck.analysis.history.timeline import Track, make_table, make_track
 from unstuck.rl import metrics
 
 _LISTED = 8  # names that a message lists at most
+_LEFT_OUT = 20  # columns left out that a remark names at most
 _UNUSED = re.compile(
     r"(^|/)(time|perf|performance|timers|sampler_perf|perf_stats|timer|system|speed|_runtime|_timestamp|wall_time|hist_stats)"
     r"(/|$)|fps|sps|time|elapsed|(^|/)(n_updates|seed|done|date|pid|hostname|iterations_since_restore)$|_max$|_min$|^(max|min)_"
@@ -167,7 +168,8 @@ def _remarks(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame, mov
 def _lists(found: Found, dialect: Dialect, left: Sequence[str]) -> list[str]:
     missing = sorted({*(dialect.metrics if dialect.alone and dialect is not UNSTUCK else ())} - found.names())
     lists = [f"columns named by --names and not found: {', '.join(missing)}"] if missing else []
-    return lists + ([f"columns not known and left out: {', '.join(left)}"] if left else [])
+    more = f" and {len(left) - _LEFT_OUT} more" if len(left) > _LEFT_OUT else ""
+    return lists + ([f"columns not known and left out: {', '.join(left[:_LEFT_OUT])}{more}"] if left else [])
 
 
 def _unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, ...]:
@@ -196,11 +198,13 @@ def _read_as(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> 
             factor = "" if times == 1 else "-" if times == -1 else f"{times:g} x "
             names.setdefault(_words(ours), factor + theirs)
     metrics_read = ", ".join(f"{ours} = {theirs}" for ours, theirs in names.items())
-    title = dialect.title if dialect.name == "plain" or dialect.alone else f"{dialect.title}'s"
+    title = dialect.title
+    if dialect is not PLAIN and not dialect.alone:
+        title += "'" if title.endswith("s") else "'s"
     rows = len(table)
     last = int(table.index[-1]) if rows else 0
     count = f"{rows:,} iterations" if rows == last else f"{rows:,} rows up to iteration {last:,}"
-    return f"read as {title}, {' and '.join(forms)}: {count} ({'; '.join(counters)}); {metrics_read}"
+    return f"Read as {title}, {' and '.join(forms)}: {count} ({'; '.join(counters)}); {metrics_read}."
 
 
 def _words(ours: str) -> str:

@@ -10,7 +10,7 @@ from unstuck.analysis.history.align import count_from_one, count_iterations, mer
 from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, find_first, make_canonical
 from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.names import UNSTUCK, translate_metrics
-from unstuck.analysis.history.raw import Numbers, Points, Raw
+from unstuck.analysis.history.raw import Numbers, Points, Raw, select_points
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, TOTAL_LOSS
 from unstuck.rl import metrics
 
@@ -214,7 +214,8 @@ def _unwound(
     Raises:
         AnalysisError: A counter holds other than whole numbers from 0 on, or goes back without being passed again.
     """
-    counters = {name: raw.columns[name] for name in (iteration, env_steps) if name is not None}
+    named = {name: raw.columns[name] for name in (iteration, env_steps) if name is not None}
+    counters = {name: select_points(each.values, each.at) for name, each in named.items()}
     for name, each in counters.items():
         _check_whole(raw, name, each)
     main = env_steps or iteration
@@ -222,7 +223,7 @@ def _unwound(
     if main is not None:
         _drop_repeated(raw, main, counters[main], kept)
     columns = {name: _where(each, kept) for name, each in raw.columns.items()} if not kept.all() else raw.columns
-    counters = {name: columns[name] for name in counters}
+    counters = {name: _where(each, kept) for name, each in counters.items()}
     if iteration is not None and iteration != main:
         each = counters[iteration]
         counters[iteration] = Points(each.at, _going_on(each.values))

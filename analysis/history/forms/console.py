@@ -18,7 +18,7 @@ _NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|i
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _BOX = re.compile(r"\|\s(?P<indent>\s*)(?P<name>[^|]*?)\s*\|\s*(?P<value>[^|]*?)\s*\|\s*$")
 _RULE = re.compile(r"-{8,}\s*$")
-_MARKDOWN_RULE = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*(?::?-{2,}:?)?\s*\|?\s*$")
+_MARKDOWN_RULE = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*[|+])+\s*(?::?-{2,}:?)?\s*\|?\s*$")
 _ML_AGENTS = re.compile(
     rf"Step: (?P<step>\d+)\..*?Mean Reward: (?P<mean>{_NUMBER})\. Std of Reward: (?P<std>{_NUMBER})", re.IGNORECASE
 )
@@ -26,20 +26,26 @@ _STARTER = re.compile(
     rf"U (?P<update>\d+) \| F (?P<frames>\d+) .*?rR:\S+ +(?P<rreturn_mean>{_NUMBER}).*?\| F:\S+ +(?P<num_frames_mean>"
     rf"{_NUMBER}).*?\| H (?P<entropy>{_NUMBER}).*?\| pL +(?P<policy_loss>{_NUMBER}) \| vL +(?P<value_loss>{_NUMBER})"
 )
+_KOSTRIKOV = re.compile(
+    rf"Updates (?P<update>\d+), num timesteps (?P<total_timesteps>\d+)[\s\S]*?mean/median reward (?P<mean_reward>"
+    rf"{_NUMBER})/",
+    re.IGNORECASE,
+)
 _ITERATION = re.compile(r"Learning iteration\s+(?P<done>\d+)\s*/\s*(?P<planned>\d+)", re.IGNORECASE)
 _PAIR = re.compile(
-    rf"(?P<name>[^\W\d_][^:=|;]*?)\s*[:=]\s*(?P<value>{_NUMBER})(?P<unit>\s?%|x|)(?![\w.:/]*[A-Za-z_(\[]|:?\d)"
+    rf"(?P<name>[^\W\d_][^:=|;]*?)['\"]?\s*[:=]\s*\[?(?P<value>{_NUMBER})(?P<unit>\s?%|x|)(?![\w.:/]*[A-Za-z_(\[]|:?\d)"
 )
 _COUNTED = re.compile(
     r"^(?P<name>episode|epoch|update|iteration|iter|step|timesteps?|batch)s?\s*[#:=]?\s*(?P<value>\d[\d,]*)"
-    r"(?:\s*(?:/|of)\s*(?P<planned>\d[\d,]*))?(?![\d.]*\s*[:=])",
+    r"(?:\s*(?:/|of)\s*(?P<planned>\d[\d,]*))?(?![\d.])",
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"^(?P<name>[A-Za-z][\w ./()-]*?)\s+(?P<value>{_NUMBER})\s*%?$")
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*|\d{4}-\d\d-\d\d[T ][\d:.,]+\s*|(?:INFO|DEBUG|WARNING)\b[:\s-]*)+")
-_SEPARATORS = re.compile(r"\s*[|;,\t]\s*(?=\S)|\s+-+\s+|\s{2,}")
+_SEPARATORS = re.compile(r"\s*[|;,\t]\s*(?=\S)|\s+-+\s+|(?<![:=\s])\s{2,}")
 _RESULT = re.compile(r"^\s*Result for .+:\s*$")
 _INDENTED = re.compile(r"^(?P<indent>\s*)(?P<name>[\w./-]+):\s*(?P<value>.*?)\s*$")
+_MARKS = " -*#>\t'\"{["
 _NAME_WORDS = 4  # words of a name; of a longer text before a number only the end can be one
 
 
@@ -77,6 +83,8 @@ def _rows(text: str) -> Iterator[Row]:
         return (
             {name: parse_number(value) for name, value in found.groupdict().items()} for found in _each(_STARTER, lines)
         )
+    if found := list(_KOSTRIKOV.finditer("\n".join(lines))):
+        return ({name: parse_number(value) for name, value in m.groupdict().items()} for m in found)
     if any(_RESULT.match(line) for line in lines):
         return _results(lines)
     if any(_BOX.search(line) and _is_box(line) for line in lines):
@@ -197,10 +205,10 @@ def _pairs(line: str) -> Iterator[tuple[str, float]]:
 
 
 def _name(text: str) -> str:
-    """Return the name at the end of what stands before a number: all of it, or the longest end that is known."""
-    words = text.strip(" -*#>\t").split()
-    if len(words) <= _NAME_WORDS:
-        return " ".join(words)
-    ends = (" ".join(words[start:]) for start in range(len(words) - _NAME_WORDS, len(words)))
+    """Return the name at the end of what stands before a number: the longest end that is known, or a short text."""
+    words = text.strip(_MARKS).split()
+    ends = (" ".join(words[start:]) for start in range(max(len(words) - _NAME_WORDS, 0), len(words)))
     counters = {make_canonical(name) for name in (*PLAIN.iteration, *PLAIN.env_steps)}
-    return next((end for end in ends if find_plain_name(end) or make_canonical(end) in counters), "")
+    known = next((end for end in ends if find_plain_name(end) or make_canonical(end) in counters), "")
+    whole = " ".join(words)
+    return known if len(words) > _NAME_WORDS or (known and words[0].islower() and len(words) > 2) else whole

@@ -15,8 +15,11 @@ _JOINED = "/"
 
 def is_results(text: str) -> bool:
     """True if the text's lines are objects of JSON; a single object over several lines is a file of settings."""
-    lines = text.lstrip().splitlines()[:2]
-    return bool(lines) and all(line.startswith("{") and line.rstrip().endswith("}") for line in lines if line.strip())
+    first = text.lstrip().partition("\n")[0]
+    try:
+        return first.startswith("{") and isinstance(json.loads(first), Mapping)
+    except ValueError:
+        return False
 
 
 def read_results(file: Path | None, text: str) -> Raw:

@@ -14,6 +14,7 @@ _LISTED = 8  # names that a message lists at most
 _DELIMITERS = ",\t;"
 _SAMPLE = 20  # lines by which a text is told from a table
 _EXTREMES = ("__MIN", "__MAX")
+_KEYS = ("key", "tag", "metric", "metric_name")
 _CHART = re.compile(r"^.+? - (?=\S)")
 _DOWNLOADED = ("Wall time", "Step", "Value")
 _TAG = re.compile(r"(?:.*-)?tag-(.+)$")
@@ -43,6 +44,7 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
         AnalysisError: The text is no table, its first row names no columns, or two columns have one name.
     """
     place = file or "standard input"
+    text = _uncommented(text, delimiter)
     if "\0" in text:
         raise AnalysisError(f"{place} must be a CSV in UTF-8, and holds zero bytes")
     try:
@@ -56,6 +58,7 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
     twice = sorted({name for name in header if header.count(name) > 1 and name != "nan"})
     if twice:
         raise AnalysisError(f"columns of {place} must have names of their own, got {', '.join(twice[:_LISTED])} twice")
+    frame = _without_keys(frame)
     if set(frame.columns) == set(_DOWNLOADED):
         return _download(file, frame)
     columns = {name: _numbers(frame[name]) for name in frame.columns}
@@ -71,6 +74,17 @@ _LOGGED_NAN = 3.141592653589793e300
 _NAN_CELL = re.compile(r"(?<=[,\t;\n])[ ]*[-+]?nan[ ]*(?=[,\t;\r\n]|$)", re.IGNORECASE)
 
 
+def _uncommented(text: str, delimiter: str) -> str:
+    """Return a table's text without the lines of comment before it, but for one that names its columns (numpy's)."""
+    comments: list[str] = []
+    while text.startswith("#"):
+        line, _, text = text.partition("\n")
+        comments.append(line.lstrip("# "))
+    first = next(csv.reader([text.partition("\n")[0]], delimiter=delimiter), [])
+    named = bool(comments) and bool(first) and all(map(_is_number, first))
+    return "\n".join([comments[-1], text]) if named else text
+
+
 def _parse(text: str, delimiter: str, **options: object) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True, **options)  # type: ignore[call-overload,no-any-return]
 
@@ -82,6 +96,16 @@ def _whole(text: str, delimiter: str, width: int) -> str:
     kept, _, last = text.rpartition("\n")
     cells = next(csv.reader([last], delimiter=delimiter), [])
     return kept + "\n" + last.rpartition(delimiter)[0] + "\n" if kept and len(cells) < width else text
+
+
+def _without_keys(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a long table (one value a row, its name in a column) with a column for each name; another as it is."""
+    lower = {str(name).lower(): name for name in frame.columns}
+    key = next((lower[name] for name in _KEYS if name in lower), None)
+    if key is None or not {"step", "value"} <= lower.keys():
+        return frame
+    long = frame.assign(value=pd.to_numeric(frame[lower["value"]], errors="coerce"))
+    return long.pivot_table(index=lower["step"], columns=key, values="value", aggfunc="last").reset_index()
 
 
 def _numbers(column: "pd.Series[float]") -> Points:

@@ -106,7 +106,7 @@ def test_boxes_of_stable_baselines_are_read_with_evaluations_between(tmp_path: P
     assert run.curve(POLICY_STD).to_dict() == {2: 0.9}
     assert run.curve(CLIP_RANGE).to_dict() == {2: 0.2}
     assert run.curve(ENV_STEPS).to_dict() == {1: 2048, 2: 4096}
-    assert run.read_as.startswith("read as Stable-Baselines3's, console text: 2 iterations (time/iterations counts")
+    assert run.read_as.startswith("Read as Stable-Baselines3's, console text: 2 iterations (time/iterations counts")
     assert "entropy = -train/entropy_loss" in run.read_as
     assert run.unrecognised == ()
 
@@ -171,14 +171,65 @@ def test_lines_of_the_starter_files_are_read(tmp_path: Path) -> None:
         "| Update | Reward (mean) | Value Loss |\n|---:|---:|:---|\n| 1 | 3.5 | 0.5x |\n| 2 | 4.5 | 0.25x |\n",
         "update 1, mean reward 3.5, value loss 0.5\nupdate 2, mean reward 4.5, value loss 0.25\n",
         "started at 10:31\nreward = 3.5; value_loss = 0.5\nreward = 4.5; value_loss = 0.25\n",
+        "{'reward': 3.5, 'value_loss': 0.5}\n{'reward': 4.5, 'value_loss': 0.25}\n",
+        "epoch: 1/9 frames: 512\nsaving next best rewards:  [3.5]\ncritic loss 0.5\n"
+        "epoch: 2/9 frames: 1024\nsaving next best rewards:  [4.5]\ncritic loss 0.25\n",
+        "Step 1: reward=3.5 value_loss=0.5\nStep 2: reward=4.5 value_loss=0.25\n",
     ],
-    ids=["key: value", "pairs in a line", "a logger's lines", "Markdown", "words", "key = value"],
+    ids=[
+        "key: value",
+        "pairs in a line",
+        "a logger's lines",
+        "Markdown",
+        "words",
+        "key = value",
+        "dictionaries",
+        "brackets",
+        "a count and a colon",
+    ],
 )
 def test_own_prints_are_read(tmp_path: Path, text: str) -> None:
     run = read(tmp_path, text)
     assert run.dialect == "plain"
     assert run.curve(RETURN).to_dict() == {1: 3.5, 2: 4.5}
     assert run.curve(VALUE).to_dict() == {1: 0.5, 2: 0.25}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--------------------------\n| ep_reward_mean | 3.5   |\n| n_updates      | 1     |\n"
+        "| policy_entropy | 0.5   |\n--------------------------\n--------------------------\n"
+        "| ep_reward_mean | 4.5   |\n| n_updates      | 2     |\n| policy_entropy | 0.25  |\n"
+        "--------------------------\n",
+        "-----------------------\n|        Epoch |    0 |\n| AverageEpRet |  3.5 |\n|      Entropy |  0.5 |\n"
+        "-----------------------\nEarly stopping at step 3 due to reaching max kl.\n-----------------------\n"
+        "|        Epoch |    1 |\n| AverageEpRet |  4.5 |\n|      Entropy | 0.25 |\n-----------------------\n",
+        "Updates 1, num timesteps 512, FPS 9\n Last 10 training episodes: mean/median reward 3.5/3.0, min/max reward "
+        "1/9\n\nUpdates 2, num timesteps 1024, FPS 9\n Last 10 training episodes: mean/median reward 4.5/3.0\n",
+        "+-------+------+--------+\n| Trial | iter | reward |\n|-------+------+--------|\n"
+        "| PPO_1 |    1 |    3.5 |\n+-------+------+--------+\n| Trial | iter | reward |\n|-------+------+--------|\n"
+        "| PPO_1 |    2 |    4.5 |\n",
+    ],
+    ids=["Stable-Baselines 2", "Spinning Up", "pytorch-a2c-ppo-acktr", "Ray Tune's status"],
+)
+def test_other_prints_of_trainers_are_read(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text).curve(RETURN).to_dict() == {1: 3.5, 2: 4.5}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# update,reward\n1,3.5\n2,4.5\n",
+        "# a note\nupdate,reward\n1,3.5\n2,4.5\n",
+        "update;reward\r\n1;3.5\r\n2;4.5\r\n",
+        "\ufeffupdate,reward\n1,3.5\n2,4.5\n",
+        "run,key,value,step\na,reward,3.5,1\na,reward,4.5,2\na,entropy,0.5,1\n",
+    ],
+    ids=["numpy's header", "a comment", "semicolons", "a mark of UTF-8", "a long table"],
+)
+def test_tables_of_other_makes_are_read(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text, "log.csv").curve(RETURN).to_dict() == {1: 3.5, 2: 4.5}
 
 
 def test_a_line_each_update_and_a_block_now_and_then_are_one_curve(tmp_path: Path) -> None:
@@ -207,8 +258,8 @@ def test_results_in_json_are_read_with_their_settings_but_for_a_last_line_cut_of
     assert run.curve(RETURN).to_dict() == {1: 20.0, 3: 40.0}
     assert run.curve(metrics.LR).tolist() == [5e-5] * 3
     assert run.settings["ppo.gamma"] == 0.9
-    with pytest.raises(AnalysisError, match=r"line 1 of .*bad.jsonl must be JSON"):
-        read(tmp_path, '{"reward": 1,}\n{"reward": 2}\n', "bad.jsonl")
+    with pytest.raises(AnalysisError, match=r"line 2 of .*bad.jsonl must be JSON"):
+        read(tmp_path, '{"reward": 1}\n{"reward": 2,}\n{"reward": 3}\n', "bad.jsonl")
 
 
 def monitor(folder: Path, name: str, start: float, *episodes: tuple[float, int, float]) -> None:

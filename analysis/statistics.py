@@ -125,6 +125,7 @@ def compute_difference(
     _, error, freedom = compute_welch(one, other, trim)
     size = max(float(np.abs(one).max()), float(np.abs(other).max()))
     if error <= _EQUAL * size:
+        # No side has any spread: a permutation test, with the two orders of all seeds that part the sides.
         parted = 2 / math.comb(len(one) + len(other), len(one)) * comparisons <= 1 - LEVEL
         differ = np.ptp(one) <= _EQUAL * size >= np.ptp(other) and abs(mean) > _EQUAL * size
         return Difference(mean, NoInterval.NO_SPREAD, int(np.sign(mean)) if differ and parted else 0, comparisons)
@@ -190,6 +191,7 @@ def _trimmed(values: Array, trim: float) -> tuple[Array, Array, int]:
     mean = np.asarray(kept.mean(axis=-1))
     if left < 2:
         return mean, np.full_like(mean, math.nan), 0
+    # Winsorised: each value left out counts as the nearest one kept.
     ends = out * (kept[..., :1] + kept[..., -1:])
     winsorised = (kept.sum(axis=-1, keepdims=True) + ends) / count
     squares = ((kept - winsorised) ** 2).sum(axis=-1)
@@ -274,10 +276,12 @@ def _residuals(xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], slope: 
 def _mann_kendall(ys: npt.NDArray[np.float64], score: float, residuals: npt.NDArray[np.float64]) -> float:
     """Compute the p-value of the Mann-Kendall test by the normal approximation, for ties and autocorrelation."""
     n = len(ys)
+    # Variance of the score without a trend, less for values that are tied.
     _, ties = np.unique(ys, return_counts=True)
     variance = (n * (n - 1) * (2 * n + 5) - (ties * (ties - 1) * (2 * ties + 5)).sum()) / 18
     if n < 4 or variance <= 0:
         return 1.0
+    # More for neighbours that are alike: (1 + r) / (1 - r), r their correlation.
     power = float((residuals**2).sum())
     repeats = float((residuals[1:] * residuals[:-1]).sum()) / power if power > 0 else 0.0
     variance *= (1 + max(0.0, min(repeats, 0.98))) / (1 - max(0.0, min(repeats, 0.98)))

@@ -47,6 +47,7 @@ def generalized_advantages(
     gamma, gae_lambda = discounts
     deltas = rewards + gamma.unsqueeze(-1) * torch.where(terminated, 0.0, next_values) - values
     decay = torch.where(terminated | truncated, 0.0, (gamma * gae_lambda).unsqueeze(-1))
+    # Backwards in time: A(t) = delta(t) + gamma lambda A(t + 1), cut where an episode ended.
     advantages, following = [], torch.zeros_like(deltas[:, 0])
     for delta, factor in zip(deltas.unbind(1)[::-1], decay.unbind(1)[::-1], strict=True):
         following = delta + factor * following

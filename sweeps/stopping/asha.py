@@ -122,6 +122,7 @@ class Asha:
                 verdicts.append(self._judge_entry(entry))
                 self._entries[rung][trial] = replace(entry, would_stop=verdicts[-1] is not None)
                 entries.append(self._entries[rung][trial])
+        # A spared trial, and one at full length, is judged for the record alone.
         if spared or iteration >= self._axis.length:
             return entries, None
         return entries, next(filter(None, verdicts), None)
@@ -144,9 +145,11 @@ class Asha:
 
     def _judge_entry(self, entry: RungEntry) -> Verdict | None:
         """Prune the trial unless fewer than `max(1, n // eta)` of the n entries at the rung are better."""
+        # The first ones at a rung go on: there are too few to compare with.
         ranked = sorted(self._entries[entry.rung].values(), key=self._make_sort_key, reverse=True)
         if len(ranked) < self._config.reduction_factor:
             return None
+        # The last of the best 1 / eta; ties with it go on.
         cutoff = ranked[max(1, len(ranked) // self._config.reduction_factor) - 1]
         if self._make_sort_key(cutoff) <= self._make_sort_key(entry):
             return None

@@ -133,6 +133,15 @@ class Watch:
         return found
 
 
+@pytest.fixture
+def ended(old_sweeps: Path) -> Path:
+    """The folder of a sweep of commit 3fefaf5, whose flows lie in the folder above all sweeps."""
+    folder = old_sweeps / "runs" / "ended"
+    recorded = folder / "config.yaml"
+    recorded.write_text(recorded.read_text().replace("/tmp/fx/flows.csv", str(old_sweeps / "flows.csv")))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Watch:
     return Watch(tmp_path_factory.mktemp("watch"))

@@ -1,8 +1,6 @@
 """What users read of a champion, on a sweep of commit 3fefaf5: 4 trials, of which 1 is the best and has been judged."""
 
-import csv
 import json
-import random
 import re
 import sqlite3
 from pathlib import Path
@@ -10,16 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.sweeps_tests.flows_file import shuffle_labels
+
 pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own
-
-
-@pytest.fixture
-def ended(old_sweeps: Path) -> Path:
-    """The sweep's folder, with its flows where they are said to lie."""
-    folder = old_sweeps / "runs" / "ended"
-    recorded = folder / "config.yaml"
-    recorded.write_text(recorded.read_text().replace("/tmp/fx/flows.csv", str(old_sweeps / "flows.csv")))
-    return folder
 
 
 def lead(command: Any, ended: Path) -> str:
@@ -80,17 +71,6 @@ def test_a_control_that_was_stopped_is_not_compared_as_if_it_had_run_to_its_end(
 def test_the_choice_of_the_best_is_paid_for(command: Any, ended: Path) -> None:
     (ended / "report" / "champion.json").unlink()
     assert "95 % interval for 3 comparisons at once" in lead(command, ended)
-
-
-def shuffle_labels(file: Path) -> None:
-    header, *rows = list(csv.reader(file.open()))
-    place = header.index("label")
-    labels = [row[place] for row in rows]
-    random.Random(0).shuffle(labels)
-    with file.open("w", newline="") as out:
-        csv.writer(out).writerows(
-            [header, *([*row[:place], x, *row[place + 1 :]] for row, x in zip(rows, labels, strict=True))]
-        )
 
 
 def test_other_labels_are_refused(command: Any, ended: Path) -> None:

@@ -1,7 +1,5 @@
 """Whoever trains a sweep's configurations again gets the flows that the sweep was run on, or is refused."""
 
-import csv
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,29 +15,11 @@ from unstuck.sweeps.config.flows import add_fingerprint, load_data, make_fingerp
 from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 
+from tests.sweeps_tests.flows_file import shuffle_labels
+
 pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own
 
 SMALL = SweepConfig(data=DataConfig(num_flows=500, num_features=4, eval_flows=20))
-
-
-@pytest.fixture
-def ended(old_sweeps: Path) -> Path:
-    """The folder of a sweep of commit 3fefaf5, whose flows lie in the folder above all sweeps."""
-    folder = old_sweeps / "runs" / "ended"
-    recorded = folder / "config.yaml"
-    recorded.write_text(recorded.read_text().replace("/tmp/fx/flows.csv", str(old_sweeps / "flows.csv")))
-    return folder
-
-
-def shuffle_labels(file: Path) -> None:
-    header, *rows = list(csv.reader(file.open()))
-    place = header.index("label")
-    labels = [row[place] for row in rows]
-    random.Random(0).shuffle(labels)
-    with file.open("w", newline="") as out:
-        csv.writer(out).writerows(
-            [header, *([*row[:place], x, *row[place + 1 :]] for row, x in zip(rows, labels, strict=True))]
-        )
 
 
 def test_a_champion_finds_flows_that_were_moved(command: Any, ended: Path) -> None:

@@ -40,7 +40,7 @@ def connect(url: str) -> "MlflowClient":
     if (file := sqlite_file(url)) and file.parent.is_dir() and not file.exists():
         _make_tables(file)
     if url.startswith(DATABASES):
-        # MLflow tries an unreachable database for 100 s; one attempt of our own tells at once.
+        # MLflow tries an unreachable database for 100 s (mlflow#1749); one attempt of our own tells at once.
         engine = sqlalchemy.create_engine(url)
         engine.connect().close()
         engine.dispose()

@@ -25,7 +25,7 @@ _ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `sweeps.ray_tune.stop` handles signals
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `sweeps.ray_tune.stop` handles signals (ray#50358)
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # no snapshots: a resume starts from the ledger (ray#30838)
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
@@ -146,7 +146,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # Ray opens its folder, sockets included, to every user; the scratch folder above is closed to other users.
+    # Ray opens its folder, sockets included, to every user (ray#4593); the scratch folder above is closed to others.
     with scratch_folder(folder) as scratch:
         end = ray.shutdown
         try:

@@ -184,7 +184,7 @@ def _is_power(number: int) -> bool:
 class Choice(Kind):
     """Range of a few listed values without an order. Raw is the value, or JSON text of a value that is a list.
 
-    Optuna has no lists.
+    Optuna has no lists (optuna#905).
 
     Example:
         >>> Choice(((64, 64), (128,))).to_raw((64, 64))

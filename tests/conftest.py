@@ -1,4 +1,5 @@
 import contextlib
+import functools
 import io
 import os
 import secrets
@@ -7,7 +8,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -94,6 +95,59 @@ def browser_page(browser: "Browser") -> "Iterator[Page]":
     page = context.new_page()
     yield page
     context.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], None]]:
+    """Makes MLflow's tables in a new file, once as MLflow does, which takes 2 s, and then by copying that file.
+
+    All stores of this process are made so; the fixture `mlflow_makes_its_tables` takes it back.
+    """
+    from unstuck.records.mlflow import connection
+
+    original = connection._make_tables
+    template = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+
+    @functools.wraps(original)
+    def make_tables(file: Path) -> None:
+        if not template.exists():
+            original(template)
+        file.parent.mkdir(exist_ok=True)
+        shutil.copy(template, file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "_make_tables", make_tables)
+        yield make_tables
+
+
+@pytest.fixture(scope="session", autouse=True)
+def optuna_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Makes Optuna's tables in new sqlite files of this process by copying those that Optuna has made once."""
+    from optuna.storages import RDBStorage
+    from unstuck.records.optuna_internals import PatientStorage
+    from unstuck.records.urls import sqlite_file
+
+    template = tmp_path_factory.mktemp("optuna") / "optuna.db"
+
+    def open_storage(storage: PatientStorage, url: str, **options: Any) -> None:
+        file = sqlite_file(url)
+        if file and file.name != ":memory:" and file.parent.is_dir() and not file.exists():
+            if not template.exists():
+                RDBStorage(f"sqlite:///{template}").engine.dispose()
+            shutil.copy(template, file)
+        RDBStorage.__init__(storage, url, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PatientStorage, "__init__", open_storage)
+        yield
+
+
+@pytest.fixture
+def mlflow_makes_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes `mlflow_tables` back, for tests of how they are made."""
+    from unstuck.records.mlflow import connection
+
+    monkeypatch.setattr(connection, "_make_tables", connection._make_tables.__wrapped__)
 
 
 @dataclass(frozen=True)

@@ -40,16 +40,18 @@ NO_CLIP = 1e30
 
 @dataclass(frozen=True)
 class Scale:
-    """Size of the study: number of seeds for each arm (`few` where seeds differ little), and of iterations."""
+    """Size of the study: number of seeds for each arm (`few` where seeds differ little), of iterations, and of steps."""
 
     seeds: int
     few: int
     iterations: int
+    num_steps: int = PPOConfig.num_steps
 
     def config(self, **settings: Any) -> PPOConfig:
         """Make a PPO configuration: defaults changed by `settings`, evaluated about ten times in a run."""
         often = max(1, self.iterations // 10)
-        return PPOConfig(**{"num_iterations": self.iterations, "eval_every": often, **settings})
+        size = {"num_iterations": self.iterations, "eval_every": often, "num_steps": self.num_steps}
+        return PPOConfig(**{**size, **settings})
 
 
 @dataclass(frozen=True)

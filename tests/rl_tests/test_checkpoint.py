@@ -1,5 +1,6 @@
 """Checkpoints. Run as a script with a folder, this file goes on from the checkpoints there: the fresh process."""
 
+import copy
 import dataclasses
 import functools
 import json
@@ -78,6 +79,14 @@ def _curve(learner, iterations=HALF):
     for _ in range(iterations):
         curve |= {f"{learner.iteration} {name}": value for name, value in learner.iterate().items()}
     return curve | {"parameters": learner.networks.parameters.numpy().copy()}
+
+
+@functools.cache
+def _half_way(env):
+    """State of a learner after half of its iterations, that of its lanes, and the curve of the other half."""
+    learner = _trained(_learner(env=env))
+    state, lanes = copy.deepcopy(learner.state()), copy.deepcopy(learner.env.get_state())
+    return state, lanes, _curve(learner)
 
 
 def _assert_same(ours, theirs):
@@ -166,25 +175,27 @@ def test_these_are_all_arrays():
 @pytest.mark.parametrize("name", [*TENSORS, *LANES])
 def test_every_array_is_needed_to_go_on(name):
     """Nothing in a checkpoint is idle: with any one array as it was at the start, the numbers are others."""
-    learner, forgetful = _trained(_learner()), _learner()
+    state, lanes, ours = _half_way(ENV)
+    forgetful = _learner()
     fresh = forgetful.state()[0][name]
-    forgetful.load_state(*learner.state())
+    forgetful.load_state(*copy.deepcopy(state))
     if name in LANES:
-        forgetful.env.set_state(learner.env.get_state() | {name.removeprefix("lanes."): fresh})
+        forgetful.env.set_state(copy.deepcopy(lanes) | {name.removeprefix("lanes."): fresh})
     else:
         forgetful._tensors()[name].copy_(torch.from_numpy(fresh))
-    ours, theirs = _curve(learner), _curve(forgetful)
+    theirs = _curve(forgetful)
     assert any(not np.array_equal(ours[key], theirs.get(key)) for key in ours)
 
 
 @pytest.mark.parametrize("name", ["act_generators", "shuffle_generators", "last_returns"])
 def test_generators_and_last_returns_are_needed_to_go_on(name):
     env = dataclasses.replace(ENV, flows_per_episode=90)  # longer than a rollout: some iterations end no episode
-    learner, forgetful = _trained(_learner(env=env)), _learner(env=env)
+    state, _, ours = _half_way(env)
+    forgetful = _learner(env=env)
     fresh = forgetful.state()[1][name]
-    arrays, rest = learner.state()
+    arrays, rest = copy.deepcopy(state)
     forgetful.load_state(arrays, rest | {name: fresh})
-    ours, theirs = _curve(learner), _curve(forgetful)
+    theirs = _curve(forgetful)
     assert any(not np.array_equal(ours[key], theirs.get(key)) for key in ours)
 
 

@@ -28,12 +28,14 @@ from unstuck.sweeps.config.settings import (
     SweepConfig,
     TrackingConfig,
 )
+from unstuck.sweeps.explain.diagnoses import Diagnoses
 from unstuck.sweeps.mirror import Outbox, RecordedTrials, make_tracker
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.search import sampler as sampler_module
 from unstuck.sweeps.search.kinds import Choice, Log
 from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.stopping.live_trial import LiveTrial, TrialDiagnosis
 from unstuck.sweeps.worker.assignment import Assignment
 
 START_MS = 1_700_000_000_000
@@ -152,6 +154,25 @@ def die_at_each_write(monkeypatch: pytest.MonkeyPatch, storage: type[BaseStorage
 def no_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes most of the time here, and no part in it."""
     monkeypatch.setattr(mirror_module, "to_yaml", lambda *_: "")
+
+
+@pytest.fixture(scope="module")
+def remembered() -> dict[str, TrialDiagnosis]:
+    """Diagnoses by what they are made of: hundreds of sweeps here see the same trials."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def diagnose_once(monkeypatch: pytest.MonkeyPatch, remembered: dict[str, TrialDiagnosis]) -> None:
+    original = Diagnoses._diagnose
+
+    def diagnose(diagnoses: Diagnoses, trial: LiveTrial) -> TrialDiagnosis:
+        key = repr((trial.number, trial.config, trial.records))
+        if key not in remembered:
+            remembered[key] = original(diagnoses, trial)
+        return remembered[key]
+
+    monkeypatch.setattr(Diagnoses, "_diagnose", diagnose)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The package as users have it: a wheel and an editable install, in a folder that holds names like ours."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,17 +9,19 @@ import sysconfig
 import tomllib
 from pathlib import Path
 
+import optuna
 import pytest
 
 from tests.analysis_tests.runs import healthy
+from tests.unstuck_tests.test_extensions import ALL, install
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("rl", "records", "sweeps", "analysis", "conf")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
-TINY = ("+experiment=quickstart", "sweep.name=tiny", "sweep.num_trials=1", "sweep.seeds=1", "ppo.num_iterations=2")
-TINY += ("ppo.eval_every=1", "data.num_flows=600", "data.eval_flows=50", "tracking=none", "health=none")
-TINY += ("scheduler=none", "resources.cpus=1")
+TINY = ("+experiment=quickstart", "sweep.name=tiny", "sweep.num_trials=2", "sweep.seeds=1", "ppo.num_iterations=4")
+TINY += ("ppo.eval_every=1", "data.eval_flows=50", "tracking=none", "health=none", "scheduler=none", "resources.cpus=1")
+ACME = ("sampler.name=acme_sampler", "data.source=acme_data")
 
 
 def test_every_folder_with_modules_is_packaged() -> None:
@@ -42,14 +45,14 @@ def test_every_module_lies_in_a_package() -> None:
     assert astray == []
 
 
-def run(folder: Path, *words: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *words: str, path: Path | str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "HYDRA_FULL_ERROR")}
     if path:
         environment["PYTHONPATH"] = str(path)
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def checked(folder: Path, *words: str, path: Path | None = None) -> str:
+def checked(folder: Path, *words: str, path: Path | str | None = None) -> str:
     done = run(folder, *words, path=path)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -144,13 +147,22 @@ def test_a_wheel_works_where_a_user_has_names_like_ours(wheel: Path, home: Path)
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_sweep_runs_from_a_wheel_and_prints_what_works_next(wheel: Path, home: Path) -> None:
-    unstuck = str(wheel / "bin" / "unstuck")
-    out = checked(home, unstuck, "sweep", *TINY, path=wheel)
+def test_a_sweep_runs_from_a_wheel_with_what_another_package_brings_and_prints_what_works_next(
+    wheel: Path, home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    install(site, "acme", ALL)
+    unstuck, path = str(wheel / "bin" / "unstuck"), f"{wheel}{os.pathsep}{site}"
+    out = checked(home, unstuck, "sweep", *TINY, *ACME, path=path)
     assert "trial 0 completed" in out, out
     champion = next(line for line in out.splitlines() if " champion tiny" in line)
     assert champion.split() == [unstuck, "champion", "tiny"]
-    assert "tiny" in checked(home, unstuck, "audit", "tiny", path=wheel)
+    assert "tiny" in checked(home, unstuck, "audit", "tiny", path=path)
+    study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{home}/runs/optuna.db")
+    control, other = study.trials
+    assert (control.user_attrs["outcome"], other.user_attrs["outcome"]) == ("completed", "pruned")
+    assert other.user_attrs["reason"].startswith("acme: enough")
+    assert "acme_rule" in json.dumps(control.user_attrs)
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 import ast
 import ipaddress
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,22 +12,7 @@ import pytest
 from unstuck.sweeps.config.find import load_sweep
 from unstuck.sweeps.config.settings import SweepConfig
 
-ROOT = Path(__file__).parents[2]
-SMALL = (
-    "+experiment=quickstart",
-    "data.num_flows=2000",
-    "ppo.num_iterations=12",
-    "ppo.eval_every=2",
-    "ppo.num_steps=32",
-    "ppo.minibatch_size=64",
-    "scheduler.grace_iterations=4",
-    "scheduler.reduction_factor=2",
-    "health.stuck_grace_iterations=6",
-    "sampler.num_startup_trials=2",
-    "sweep.seeds=2",
-    "resources.cpus=1",  # with one worker the order of arrival is the same, so all decisions are
-)
-"""Settings of a sweep whose trials take a second."""
+from tests.sweeps_tests.real import SMALL, finish, start
 
 
 @dataclass(frozen=True)
@@ -64,20 +47,10 @@ class FinishedSweep:
 
 @pytest.fixture(scope="session")
 def finished_sweep(tmp_path_factory: pytest.TempPathFactory) -> FinishedSweep:
-    """One for all tests: control, completed, pruned and stuck trials in both stores, and a report. See `SMALL`."""
+    """One for all tests: control, completed and pruned trials in both stores, and a report. See `SMALL`."""
     sweep = FinishedSweep(tmp_path_factory.mktemp("finished"), "")
     words = (*SMALL, f"sweep.num_trials={sweep.num_trials}", f"sweep.name={sweep.name}")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "sweep.py"), *words],
-        cwd=sweep.folder,
-        env={**os.environ, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return FinishedSweep(sweep.folder, done.stdout)
+    return FinishedSweep(sweep.folder, finish(start(sweep.folder, *words)))
 
 
 _EAVESDROPPER = Path(__file__).parent / "eavesdropper"

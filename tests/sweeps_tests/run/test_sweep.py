@@ -1,14 +1,10 @@
 """Whole sweeps with real Ray, a real study and a real MLflow database, as a user runs them."""
 
-import contextlib
 import json
 import os
 import re
 import shlex
 import signal
-import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,49 +14,24 @@ import pytest
 from unstuck.records.files import read_records, scratch_file
 from unstuck.records.mlflow.names import to_mlflow
 
-ROOT = Path(__file__).parents[3]
-SHORT = [
-    "+experiment=quickstart",
-    "data.num_flows=2000",
-    "ppo.num_iterations=6",
-    "ppo.eval_every=2",
-    "ppo.num_steps=32",
-    "ppo.minibatch_size=64",
-    "sweep.seeds=2",
-]
-SMALL = [*SHORT, "scheduler.grace_iterations=2", "health.stuck_grace_iterations=4"]
+from tests.sweeps_tests.real import (
+    ROOT,
+    SHORT,
+    SMALL,
+    command_line,
+    count_evaluations,
+    open_study,
+    runs_of,
+    start,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-def _command(*overrides):
-    return [sys.executable, str(ROOT / "sweep.py"), *overrides]
-
-
-def _environment():
-    return {**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
-
-
-def _study(folder, name):
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/runs/optuna.db")
-
-
-def _runs(folder, name):
-    """MLflow's runs of a sweep: the parent, and the children by trial number."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/runs/mlflow.db")
-    experiment = client.get_experiment_by_name("unstuck")
-    runs = client.search_runs([experiment.experiment_id], f"tags.sweep = '{name}'", max_results=1000)
-    parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
-    children = {int(run.data.tags["trial"]): run for run in runs if run is not parent}
-    assert len(children) == len(runs) - 1  # no trial twice
-    return client, parent, children
-
-
 def test_whatever_trains_the_sweeps_trials_again_asks_for_its_flows(finished_sweep, command):
     folder, printed = finished_sweep.folder, finished_sweep.printed
-    flows = _study(folder, "finished").user_attrs["data"]
+    flows = open_study(folder, "finished").user_attrs["data"]
     assert f"fingerprint: {flows}\n" in (folder / "runs/finished/config.yaml").read_text()  # by which arms are run
     rerun = next(line for line in printed.splitlines() if "sweep.name=finished-trial" in line)
     assert f" data.fingerprint={flows[:12]}" in rerun
@@ -71,8 +42,8 @@ def test_whatever_trains_the_sweeps_trials_again_asks_for_its_flows(finished_swe
 
 def test_study_and_mlflow_tell_the_same_story(finished_sweep):
     folder = finished_sweep.folder
-    study = _study(folder, "finished")
-    client, parent, children = _runs(folder, "finished")
+    study = open_study(folder, "finished")
+    client, parent, children = runs_of(folder, "finished")
     assert parent.info.status == "FINISHED"
     assert sorted(children) == [trial.number for trial in study.trials] == list(range(finished_sweep.num_trials))
     status = {"completed": "FINISHED", "pruned": "FINISHED", "stuck": "FINISHED", "diverged": "FAILED"}
@@ -94,7 +65,7 @@ def test_study_and_mlflow_tell_the_same_story(finished_sweep):
 
 
 def test_control_is_trial_zero(finished_sweep):
-    control = _study(finished_sweep.folder, "finished").trials[0]
+    control = open_study(finished_sweep.folder, "finished").trials[0]
     assert control.params == {
         "ppo.value_coef": 1.5,
         "ppo.lr": 3e-4,
@@ -118,8 +89,8 @@ def test_printed_command_reruns_the_best_trial_to_the_same_curve(finished_sweep,
     name = re.search(r"sweep\.name=(\S+)", line)[1]
     number = int(name.removeprefix("finished-trial"))
     assert "1 trials: 1 completed" in rerun.out
-    client, _, children = _runs(folder, "finished")
-    again, _, reruns = _runs(command.folder, name)
+    client, _, children = runs_of(folder, "finished")
+    again, _, reruns = runs_of(command.folder, name)
     for metric in ("train/value_loss", "train/policy_loss", "eval/f1", "eval/f1/seed_1", "eval/episode_return"):
         theirs = to_mlflow(metric)
         first = [(p.step, p.value) for p in client.get_metric_history(children[number].info.run_id, theirs)]
@@ -148,7 +119,7 @@ def test_the_report_is_in_the_folder_in_mlflow_and_on_the_screen(finished_sweep)
     verdict = next(line for line in printed.splitlines() if line.startswith("Trial "))
     assert f"{verdict}\nThe report: {page}\n" in printed
     assert verdict in page.read_text()
-    client, parent, children = _runs(folder, "finished")
+    client, parent, children = runs_of(folder, "finished")
     assert parent.data.tags["mlflow.note.content"] == verdict
     for number, run in {None: parent, **children}.items():
         kept = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")}
@@ -160,8 +131,8 @@ def test_the_report_is_in_the_folder_in_mlflow_and_on_the_screen(finished_sweep)
 
 def test_trials_are_diagnosed_while_they_run_and_both_databases_say_so(finished_sweep):
     folder = finished_sweep.folder
-    _, _, children = _runs(folder, "finished")
-    for trial in _study(folder, "finished").trials:
+    _, _, children = runs_of(folder, "finished")
+    for trial in open_study(folder, "finished").trials:
         tags = children[trial.number].data.tags
         assert trial.user_attrs["diagnosis"] == tags["diagnosis"]
         assert trial.user_attrs["findings"] == tags["findings"]
@@ -171,7 +142,7 @@ def test_trials_are_diagnosed_while_they_run_and_both_databases_say_so(finished_
 
 def test_every_trial_has_a_checkpoint_with_all_that_is_on_record(finished_sweep):
     folder = finished_sweep.folder
-    client, _, children = _runs(folder, "finished")
+    client, _, children = runs_of(folder, "finished")
     for number, run in children.items():
         records = read_records(folder / "runs/finished", number)
         assert float(run.data.tags["in_force.lr"]) == pytest.approx(records[0].metrics["effective/lr"], rel=1e-5)
@@ -193,43 +164,9 @@ LONG = [
 ]
 
 
-def _start(folder, *overrides):
-    """A sweep in a process group of its own."""
-    return subprocess.Popen(
-        _command(*overrides),
-        cwd=folder,
-        env=_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _wait_for_two_curves(folder):
-    _wait_for(lambda: all(_count_evaluations(folder, number) for number in (0, 1)))
-
-
-def _count_evaluations(folder, number):
-    """Evaluations of a trial that the ledger has; 0 before it is there."""
-    question = "SELECT count(*) FROM trial_intermediate_values JOIN trials USING (trial_id) WHERE number = ?"
-    try:
-        with contextlib.closing(sqlite3.connect(f"file:{folder}/runs/optuna.db?mode=ro", uri=True)) as ledger:
-            return ledger.execute(question, (number,)).fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
-
-
 def _processes_that_name(folder):
     """Ray's own have their folder in their command lines, its agents too."""
-    return [process for process in psutil.process_iter() if folder in " ".join(_command_line(process))]
-
-
-def _command_line(process):
-    try:
-        return process.cmdline()
-    except psutil.Error:  # has just ended
-        return []
+    return [process for process in psutil.process_iter() if folder in " ".join(command_line(process))]
 
 
 def _signal_driver(process, number):
@@ -242,18 +179,20 @@ def _signal_group(process, number):
 
 
 @pytest.mark.parametrize(
-    ("number", "send"),
+    ("number", "send", "workers"),
     [
-        pytest.param(signal.SIGINT, _signal_driver, id="sigint", marks=pytest.mark.chaos),
-        pytest.param(signal.SIGINT, _signal_group, id="ctrl-c"),
-        pytest.param(signal.SIGTERM, _signal_driver, id="sigterm"),
-        pytest.param(signal.SIGTERM, _signal_group, id="sigterm to all", marks=pytest.mark.chaos),
+        pytest.param(signal.SIGINT, _signal_driver, 2, id="sigint", marks=pytest.mark.chaos),
+        pytest.param(signal.SIGINT, _signal_group, 2, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, _signal_driver, 1, id="sigterm"),
+        pytest.param(signal.SIGTERM, _signal_group, 2, id="sigterm to all", marks=pytest.mark.chaos),
     ],
 )
-def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number, send):
-    process = _start(tmp_path, *LONG)
+def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, mlflow_tables, number, send, workers):
+    mlflow_tables(tmp_path / "runs/mlflow.db")
+    process = start(tmp_path, *LONG, f"resources.cpus={workers}")
     try:
-        _wait_for_two_curves(tmp_path)
+        for trial in range(workers):
+            wait_for(lambda trial=trial: count_evaluations(tmp_path, "long", trial))
         scratch = json.loads(scratch_file(tmp_path / "runs" / "long").read_text())["path"]
         assert _processes_that_name(scratch)
         send(process, number)
@@ -267,11 +206,13 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number,
     assert "no longer answered" not in printed  # Ray's own processes did not hear it
     assert not _processes_that_name(scratch)
     assert not Path(scratch).exists()
-    assert printed.splitlines()[-1].startswith(f"  python {ROOT}/sweep.py +experiment=quickstart ")
-    assert printed.splitlines()[-1].endswith(" health=none scheduler=none resume=long")
+    last = printed.splitlines()[-1]
+    assert last.startswith(f"  python {ROOT}/sweep.py +experiment=quickstart ")
+    assert " health=none scheduler=none " in last
+    assert last.endswith(" resume=long")
     assert "Traceback" not in printed
-    study = _study(tmp_path, "long")
-    client, parent, children = _runs(tmp_path, "long")
+    study = open_study(tmp_path, "long")
+    client, parent, children = runs_of(tmp_path, "long")
     assert parent.info.status == "KILLED"
     assert sorted(children) == [trial.number for trial in study.trials]
     for trial in study.trials:
@@ -290,8 +231,9 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, number,
         pytest.param(signal.SIGTERM, id="sigterm", marks=pytest.mark.chaos),
     ],
 )
-def test_interrupting_while_ray_starts_is_not_lost(tmp_path, number):
-    process = _start(tmp_path, *LONG)
+def test_interrupting_while_ray_starts_is_not_lost(tmp_path, mlflow_tables, number):
+    mlflow_tables(tmp_path / "runs/mlflow.db")
+    process = start(tmp_path, *LONG)
     try:
         for line in process.stdout:
             if line.startswith("Sweep long"):
@@ -303,52 +245,8 @@ def test_interrupting_while_ray_starts_is_not_lost(tmp_path, number):
     assert process.returncode == 130
     assert "stopped by the user" in printed
     assert "Traceback" not in printed
-    _, parent, _ = _runs(tmp_path, "long")
+    _, parent, _ = runs_of(tmp_path, "long")
     assert parent.info.status == "KILLED"
-
-
-def _wait_for(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
-
-
-def test_killed_workers(tmp_path):
-    """The worker gets kill -9. Once it may: the trial goes on from its checkpoint. The next trial is killed twice, and
-    crashes; the last one completes."""
-    words = ("ppo.num_iterations=60", "sweep.num_trials=3", "sweep.name=killed", "scheduler=none", "health=none")
-    process = _start(tmp_path, *SHORT, *words, "resources.cpus=1", "resources.max_failures=1")
-    try:
-        for number in (0, 1, 1):
-            before = _count_evaluations(tmp_path, number)
-            _wait_for(lambda number=number, before=before: _count_evaluations(tmp_path, number) > before)
-            for worker in _workers_of(process.pid):
-                worker.kill()
-        printed, _ = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == 0, printed
-    trials = _study(tmp_path, "killed").trials
-    client, _, children = _runs(tmp_path, "killed")
-    for trial, outcome, status in zip(
-        trials, ("completed", "crashed", "completed"), ("FINISHED", "FAILED", "FINISHED"), strict=True
-    ):
-        run = children[trial.number]
-        assert trial.user_attrs["outcome"] == run.data.tags["outcome"] == outcome
-        assert run.info.status == status
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "progress/value_loss")]
-        assert steps == list(range(1, max(trial.intermediate_values) + 1))  # no gap, no repeat
-        assert ("resumed_from" in run.data.tags) is (trial.number < 2)
-        assert trial.user_attrs.get("resumed_from") == run.data.tags.get("resumed_from")
-
-
-def _workers_of(driver):
-    """Processes of this driver's Ray that train."""
-    below = psutil.Process(driver).children(recursive=True)
-    found = [process for process in below if "Trainable" in " ".join(_command_line(process))]
-    assert found
-    return found
 
 
 def test_time_budget_ends_a_sweep_with_everything_recorded(command, without_ray):
@@ -357,7 +255,7 @@ def test_time_budget_ends_a_sweep_with_everything_recorded(command, without_ray)
     assert done.code == 1
     assert "No trial completed, so this sweep is no success. " in done.out
     assert "interrupted: the time budget of 0.0003 h is used up" in done.out
-    outcomes = {trial.user_attrs["outcome"] for trial in _study(command.folder, "budget").trials}
+    outcomes = {trial.user_attrs["outcome"] for trial in open_study(command.folder, "budget").trials}
     assert outcomes == {"interrupted"}
 
 
@@ -366,5 +264,5 @@ def test_cartpole_sweeps_by_episode_return(command, without_ray):
     done = command("+experiment=cartpole", *short, "sweep.num_trials=2", "sweep.seeds=2", "sweep.name=cartpole")
     assert done.code == 0, done.err
     assert "cartpole: eval/episode_return, mean over 2 seeds" in done.out
-    values = [trial.value for trial in _study(command.folder, "cartpole").trials]
+    values = [trial.value for trial in open_study(command.folder, "cartpole").trials]
     assert all(value > 5 for value in values)

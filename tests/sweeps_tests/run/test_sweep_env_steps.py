@@ -15,7 +15,7 @@ from unstuck.rl.learner import Learner
 from unstuck.sweeps.__main__ import main
 
 from tests.conftest import Command, no_ray
-from tests.sweeps_tests.run.test_sweep import _runs, _study
+from tests.sweeps_tests.real import open_study, runs_of
 
 WIDE = [
     "+experiment=quickstart",
@@ -66,8 +66,8 @@ def test_trials_end_at_the_first_evaluation_past_the_budget_and_say_so(wide: tup
 
 def test_mlflow_and_the_ledger_count_environment_steps(wide: tuple[Path, str, str]) -> None:
     folder, _, _ = wide
-    client, _, children = _runs(folder, "wide")
-    study = _study(folder, "wide")
+    client, _, children = runs_of(folder, "wide")
+    study = open_study(folder, "wide")
     rates = {
         0: {64 * k: 3e-4 * (1 - (k - 1) / 32) for k in range(1, 33)},
         1: {512 * k: 3e-4 * (1 - (k - 1) / 4) for k in range(1, 5)},
@@ -89,7 +89,7 @@ def test_mlflow_and_the_ledger_count_environment_steps(wide: tuple[Path, str, st
 
 
 def test_a_rung_is_judged_at_the_first_evaluation_at_or_past_it(wide: tuple[Path, str, str]) -> None:
-    trials = _study(wide[0], "wide").trials
+    trials = open_study(wide[0], "wide").trials
     judged = [[(rung["rung"], rung["iteration"]) for rung in trial.user_attrs["rungs"]] for trial in trials[:3]]
     assert judged == [[(1, 512)], [(1, 512)], [(1, 576)]]
 
@@ -113,7 +113,7 @@ def test_a_new_point_on_a_resume_is_tried_first_and_said(wide: tuple[Path, str, 
     folder, _, resumed = wide
     assert "  1 new point is tried first\n" in resumed
     assert "sampler.points was" not in resumed
-    trial = _study(folder, "wide").trials[3]
+    trial = open_study(folder, "wide").trials[3]
     assert trial.user_attrs["values"] == {"ppo.num_steps": 64, "ppo.entropy_coef": 0.01}
     assert trial.state == optuna.trial.TrialState.COMPLETE
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.sweeps_tests.run.test_sweep import SMALL, _command, _environment, _study
+from tests.sweeps_tests.real import SMALL, finish, open_study, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -61,12 +61,9 @@ def test_an_existing_cluster_runs_the_trials_and_stays(
     cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     address, ray = cluster
-    overrides = ("sweep.num_trials=2", "sweep.name=joined", f"resources.ray_address={address}")
-    done = subprocess.run(
-        _command(*SMALL, *overrides), cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=150
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert [trial.user_attrs["outcome"] for trial in _study(tmp_path, "joined").trials] == ["completed"] * 2
+    overrides = ("sweep.num_trials=2", "sweep.name=joined", "tracking=none", f"resources.ray_address={address}")
+    printed = finish(start(tmp_path, *SMALL, *overrides))
+    assert [trial.user_attrs["outcome"] for trial in open_study(tmp_path, "joined").trials] == ["completed"] * 2
     raylets = [child for child in psutil.Process(ray.pid).children(recursive=True) if child.name() == "raylet"]
     assert len(raylets) == 1
-    assert os.environ["RAY_AUTH_TOKEN"] not in done.stdout + done.stderr
+    assert os.environ["RAY_AUTH_TOKEN"] not in printed

@@ -1,57 +1,35 @@
 """A whole sweep is killed and gone on with, beside the same one left alone: real Ray, real databases, kill -9."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import optuna
 import pytest
 from unstuck.records.files import checkpoint_file, read_records, scratch_file
 from unstuck.sweeps.audit.audit import audit_sweep
 from unstuck.sweeps.config.find import find_sweep
 
-from tests.sweeps_tests.conftest import ROOT, SMALL, FinishedSweep
+from tests.sweeps_tests.conftest import FinishedSweep
+from tests.sweeps_tests.real import (
+    SHORT,
+    SMALL,
+    count_evaluations,
+    finish,
+    open_study,
+    runs_of,
+    start,
+    wait_for,
+    workers_of,
+)
 
 NUM_TRIALS = FinishedSweep.num_trials
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-def _start(folder, *overrides):
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "sweep.py"), *SMALL, *overrides],
-        cwd=folder,
-        env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _finish(process):
-    try:
-        printed, _ = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    return process.returncode, printed
-
-
 def _trials(folder, name):
-    if not (folder / "runs" / name / "trials").exists():
-        return []
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/runs/optuna.db").trials
-
-
-def _wait_for(condition):
-    deadline = time.monotonic() + 200
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
+    return open_study(folder, name).trials
 
 
 def _story(trial):
@@ -73,29 +51,64 @@ class Accident:
 
 @pytest.fixture(scope="module")
 def accident(tmp_path_factory):
-    """Kills the driver of a sweep in the midst of its third trial, and goes on with it.
+    """Kills the driver of the sweep `killed` in the midst of its third trial, and goes on with it.
 
-    Another sweep starts at the same time in the same fresh folder, and is not harmed.
+    The sweep `beside` starts at the same time in the same fresh folder; not its driver is killed, but its workers.
     """
     folder = tmp_path_factory.mktemp("accident")
-    beside = _start(folder, "sweep.num_trials=1", "sweep.name=beside")
-    killed = _start(folder, "sweep.num_trials=4", "sweep.name=killed")
+    beside = start(folder, *SHORT, *BESIDE)
+    killed = start(folder, *SMALL, "sweep.num_trials=4", "sweep.name=killed")
     try:
-        _wait_for(lambda: checkpoint_file(folder / "runs/killed", 2).exists())
-        killed.send_signal(signal.SIGKILL)
-        killed.communicate()
+        with ThreadPoolExecutor() as others:
+            workers = others.submit(_kill_workers, folder, beside)
+            wait_for(lambda: checkpoint_file(folder / "runs/killed", 2).exists())
+            killed.send_signal(signal.SIGKILL)
+            killed.communicate()
+            workers.result()
         before = [trial.state.name for trial in _trials(folder, "killed")]
         assert before.count("RUNNING") == 1
         scratch = Path(json.loads(scratch_file(folder / "runs/killed").read_text())["path"])
         assert scratch.is_dir()
-        code, printed = _finish(beside)
-        assert code == 0, printed
-        code, resumed = _finish(_start(folder, f"sweep.num_trials={NUM_TRIALS}", "resume=killed"))
-        assert code == 0, resumed
+        finish(beside)
+        resumed = finish(start(folder, *SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed"))
     finally:
         killed.kill()
         beside.kill()
     return Accident(folder, resumed, scratch)
+
+
+BESIDE = (
+    *("sweep.name=beside", "sweep.num_trials=3", "ppo.num_iterations=100", "scheduler=none", "health=none"),
+    "resources.max_failures=1",
+)
+
+
+def _kill_workers(folder, driver):
+    """The worker of trial 0 gets kill -9 once, which it may; that of trial 1 twice."""
+    for number in (0, 1, 1):
+        before = count_evaluations(folder, "beside", number)
+        wait_for(
+            lambda number=number, before=before: (
+                count_evaluations(folder, "beside", number) > before or driver.poll() is not None
+            )
+        )
+        workers = workers_of(driver.pid)
+        assert workers
+        for worker in workers:
+            worker.kill()
+
+
+def test_a_trial_whose_worker_is_killed_goes_on_and_crashes_if_that_happens_more_often_than_allowed(accident):
+    client, _, children = runs_of(accident.folder, "beside")
+    outcomes = {0: ("completed", "FINISHED"), 1: ("crashed", "FAILED"), 2: ("completed", "FINISHED")}
+    for trial in _trials(accident.folder, "beside"):
+        run, (outcome, status) = children[trial.number], outcomes[trial.number]
+        assert trial.user_attrs["outcome"] == run.data.tags["outcome"] == outcome
+        assert run.info.status == status
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "progress/value_loss")]
+        assert steps == list(range(1, max(trial.intermediate_values) + 1))  # no gap, no repeat
+        assert ("resumed_from" in run.data.tags) is (trial.number < 2)
+        assert trial.user_attrs.get("resumed_from") == run.data.tags.get("resumed_from")
 
 
 def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
@@ -116,7 +129,7 @@ def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
 
 
 def test_two_sweeps_that_start_at_once_in_a_fresh_folder_have_their_trials(accident):
-    assert [len(_trials(accident.folder, name)) for name in ("beside", "killed")] == [1, NUM_TRIALS]
+    assert [len(_trials(accident.folder, name)) for name in ("beside", "killed")] == [3, NUM_TRIALS]
 
 
 def test_every_record_agrees_afterwards(accident, finished_sweep):

@@ -3,6 +3,7 @@ import functools
 import io
 import os
 import secrets
+import shutil
 import sys
 import tarfile
 from collections.abc import Callable, Iterator

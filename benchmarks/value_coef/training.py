@@ -40,7 +40,7 @@ NO_CLIP = 1e30
 
 @dataclass(frozen=True)
 class Scale:
-    """Size of the study: number of seeds for each arm (`few` where seeds differ little), of iterations, and of steps."""
+    """Size of the study: seeds for each arm (`few` where seeds differ little), iterations, and steps of a rollout."""
 
     seeds: int
     few: int

@@ -80,7 +80,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def rearm(self) -> None:
-        """Install the signal handlers again after a library has replaced the handlers (Ray's for SIGTERM aborts; ray#52898)."""
+        """Install the signal handlers again after a library has replaced them: Ray's for SIGTERM aborts (ray#52898)."""
         for number in _SIGNALS:
             signal.signal(number, self._note)
 

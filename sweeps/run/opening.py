@@ -15,7 +15,7 @@ from unstuck.records.files import config_file, lock_file, replace_text, scratch_
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock, lock_databases
 from unstuck.records.mlflow.runs import adopt_runs, delete_runs, read_runs
-from unstuck.records.names import CONFIG, DATA, FORMAT, ID, PROVENANCE
+from unstuck.records.names import CONFIG, DATA, FORMAT, ID, PARAMETERS, PROVENANCE
 from unstuck.records.provenance import sign
 from unstuck.records.redact import redact_error
 from unstuck.records.tracker import Tracker
@@ -25,6 +25,7 @@ from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import describe_sweep, make_tracker
 from unstuck.sweeps.run.resume import find_differences
+from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 
 
@@ -96,7 +97,9 @@ def _make_records(config: SweepConfig, about: Mapping[str, Any], folder: Path) -
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
     with _undo_on_failure(config, lambda: False):
         replace_text(config_file(folder), about[CONFIG])
-        ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, about)
+        names = build_space(config)[0].name_parameters()
+        described = {**about, PARAMETERS: names} if names else about
+        ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, described)
         tracker = _open_tracker(config, about)
         trials_folder(folder).mkdir()
     notes = []

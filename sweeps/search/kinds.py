@@ -26,6 +26,14 @@ class Kind(ABC):
     def contains(self, value: Any) -> bool:
         """Return True if a value of the setting lies in the range."""
 
+    def name_parameter(self, path: str) -> str:
+        """Return the name under which Optuna stores raw parameters of the setting at `path`.
+
+        Samplers draw in the order of names: a name begins with the path, and goes on with a space if at all, so that
+        the order is that of the paths.
+        """
+        return path
+
     def to_raw(self, value: Any) -> Any:
         """Convert a value of the setting to the raw parameter that Optuna stores: None, bool, int, float or str."""
         return value
@@ -112,6 +120,15 @@ class OneMinusLog(Float):
         """Return Optuna's log-uniform distribution of the raw parameter, 1 minus the value."""
         return FloatDistribution(1 - self.high, 1 - self.low, log=True)
 
+    def name_parameter(self, path: str) -> str:
+        """Return a name that says that 1 - value is stored.
+
+        Example:
+            >>> OneMinusLog(0.9, 0.999).name_parameter("ppo.gamma")
+            'ppo.gamma (1 - gamma)'
+        """
+        return f"{path} (1 - {path.rpartition('.')[2]})"
+
     def to_raw(self, value: float) -> float:
         """Return 1 - value, the raw parameter."""
         return 1 - value
@@ -166,6 +183,15 @@ class Pow2(Int):
     def contains(self, value: Any) -> bool:
         """Return True for a power of two within the bounds, both included."""
         return super().contains(value) and _is_power(value)
+
+    def name_parameter(self, path: str) -> str:
+        """Return a name that says that the exponent is stored.
+
+        Example:
+            >>> Pow2(16, 64).name_parameter("ppo.minibatch_size")
+            'ppo.minibatch_size (log2)'
+        """
+        return f"{path} (log2)"
 
     def to_raw(self, value: int) -> int:
         """Return the exponent of a power of two."""

@@ -43,6 +43,11 @@ class Space:
         """Return a dict from the dotted path of each searched setting to Optuna's distribution."""
         return {path: kind.distribution() for path, kind in self.kinds.items()}
 
+    def name_parameters(self) -> dict[str, str]:
+        """Return the names of the parameters that Optuna stores as other numbers than the values, by dotted path."""
+        names = {path: kind.name_parameter(path) for path, kind in self.kinds.items()}
+        return {path: name for path, name in names.items() if name != path}
+
     def decode(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """Convert Optuna's raw parameters to values of the settings, both by dotted path."""
         return {path: kind.from_raw(raw[path]) for path, kind in self.kinds.items()}

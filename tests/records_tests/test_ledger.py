@@ -15,11 +15,13 @@ from unstuck.records import optuna_internals as storage
 from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Ledger, best
-from unstuck.records.names import REASON, VALUES
+from unstuck.records.names import PARAMETERS, REASON, VALUES
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.rungs import RungEntry
 from unstuck.sweeps.config.settings import SamplerConfig, StudyConfig, SweepConfig, TrackingConfig
+from unstuck.sweeps.search.kinds import OneMinusLog, Pow2
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
+from unstuck.sweeps.search.space import Space
 
 # The first test waits for the tables to be made (2 s), which is no fault of its own.
 
@@ -321,3 +323,32 @@ def test_all_crashed_trials_are_set_running_or_none(ledger: Ledger, monkeypatch:
             ledger.reopen_crashed()
     assert ledger.reopen_crashed() == [0, 1]
     assert [entry.notes["crashed_before"] for entry in ledger.entries()] == [entry.reason for entry in before]
+
+
+def test_parameters_that_are_stored_as_other_numbers_say_so_and_are_drawn_alike(url: str) -> None:
+    """Samplers draw in the order of names; a sweep of before names its parameters by the paths alone."""
+    space = Space(
+        {"ppo.num_steps": Pow2(16, 256), "ppo.gamma": OneMinusLog(0.9, 0.999), "ppo.gae_lambda": OneMinusLog(0.8, 0.99)}
+    )
+    point = space.encode({"ppo.num_steps": 64, "ppo.gamma": 0.95, "ppo.gae_lambda": 0.9})
+    drawn = {}
+    for name, names in (("plain", {}), ("named", space.name_parameters())):
+        study = StudyConfig(name=name)
+        ledger = create_ledger(url, study, SamplerConfig(name="tpe", num_startup_trials=2), {PARAMETERS: names})
+        ledger.enqueue(point)
+        for number in range(5):
+            _, raw = ledger.ask(space.distributions())
+            ledger.annotate(number, {VALUES: space.decode(raw)})
+            if number < 4:
+                ledger.finish(number, Verdict(Outcome.COMPLETED, ""), space.decode(raw)["ppo.gamma"])
+        again = Ledger.open(url, name)
+        again._make_sampler = ledger._make_sampler
+        assert again.reopen_trial(4, space.distributions()) == raw
+        drawn[name] = again.raw_parameters()
+        assert {entry.number: entry.raw for entry in again.entries()} == drawn[name]
+        assert again.distributions() == space.distributions()
+    assert drawn["plain"] == drawn["named"]
+    assert drawn["named"][0] == point
+    held = optuna.load_study(study_name="named", storage=url).trials[0].params
+    assert held["ppo.gamma (1 - gamma)"] == pytest.approx(0.05)
+    assert held["ppo.num_steps (log2)"] == 6

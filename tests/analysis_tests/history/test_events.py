@@ -1,6 +1,7 @@
 """Event files, put together byte by byte as their formats say."""
 
 import struct
+import time
 from dataclasses import astuple
 from pathlib import Path
 
@@ -135,3 +136,14 @@ def test_a_run_that_has_logged_nothing_yet_is_an_event_file_all_the_same(tmp_pat
     body = fixed(1, struct.pack("<d", 1.7e9)) + field(3, b"brain.Event:2")
     record = struct.pack("<Q", len(body)) + b"crc." + body + b"crc."
     assert read_events(written(tmp_path, record)) == ({}, {})
+
+
+def test_a_long_file_is_read_in_a_moment(tmp_path: Path) -> None:
+    steps = range(0, 20_000 * 2048, 2048)
+    tags = [field(1, tag) + fixed(2, struct.pack("<f", 0.5)) for tag in (b"a", b"another/tag")]
+    file = written(tmp_path, b"".join(event(step, tag) for step in steps for tag in tags))
+    started = time.process_time()
+    scalars, _ = read_points(file)
+    assert time.process_time() - started < 1.0  # 0.05 s of one core; record by record it took 1.5 s
+    assert {tag: len(points) for tag, points in scalars.items()} == {"a": 20_000, "another/tag": 20_000}
+    assert scalars["a"].at.tolist() == list(steps)

@@ -194,6 +194,7 @@ _NOISE = (
     re.compile(r"^\d+_|_\d+$"),
 )
 _LOSSES = frozenset(("loss", "losses"))
+_AVERAGES = frozenset(("mean", "avg", "average", "episode", "episodic", "total", "train"))
 _OF_LOSSES = frozenset(("value", "critic", "policy", "actor", "entropy", "total", "surrogate", "pi", "vf", "v"))
 
 
@@ -231,6 +232,8 @@ def _readings(path: str) -> Iterator[str]:
         word = rest
     if folders and folders[-1] in _LOSSES and word in _OF_LOSSES:
         word = f"{word}_loss"
+    elif folders and word in _AVERAGES:  # `reward/mean`
+        word = folders[-1]
     yield word
     word = _WHOSE.sub("", word).strip("_")
     yield word

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history.names import CLEANRL, PLAIN, SB3
+from unstuck.analysis.history.names import CLEANRL, DIALECTS, PLAIN, SB3
 from unstuck.analysis.history.settings import (
     flatten,
     is_sweep,
@@ -133,3 +133,26 @@ def test_a_sweeps_own_settings_are_told() -> None:
     assert is_sweep({"sweep.name": "a", "ppo.lr": 1, "env.id": "x", "data.source": "csv"})
     assert not is_sweep({"ppo.lr": 1, "env.id": "x"})
     assert not is_sweep({})
+
+
+def test_lines_of_names_and_values_are_settings_as_ml_agents_logs_them() -> None:
+    text = (
+        "\ttrainer_type:\tppo\n\thyperparameters:\t\n\t  learning_rate:\t0.0003\n\t  learning_rate_schedule:\tlinear\n"
+    )
+    settings = translate_settings(parse_table(text), DIALECTS["mlagents"])
+    assert settings == {"trainer_type": "ppo", "ppo.lr": 3e-4, "ppo.lr_schedule": "linear"}
+
+
+@pytest.mark.parametrize(("value", "schedule"), [(True, "linear"), (False, "constant")])
+def test_whether_the_rate_is_annealed_is_a_schedule(value: bool, schedule: str) -> None:
+    assert translate_settings({"anneal_lr": value}, CLEANRL) == {"ppo.lr_schedule": schedule}
+
+
+def test_settings_within_groups_are_found_by_their_last_part() -> None:
+    nested = {"algorithm.gamma": 0.9, "learning_rate.value": 1e-3, "policy.depth": 2, "sweep.seed": 1}
+    assert translate_settings(nested, PLAIN) == {
+        "ppo.gamma": 0.9,
+        "ppo.lr": 1e-3,
+        "policy.depth": 2,
+        "sweep.seed": 1,
+    }

@@ -1,4 +1,4 @@
-"""Which signals reach what is started with them blocked. Ray's own: test_run.py, tests/chaos/test_killed.py."""
+"""Which signals reach what is started with them blocked. Ray's own: test_sweep.py, tests/chaos/test_killed.py."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""What a signal does to a sweep whose Ray then fails, without Ray. With it: test_run.py, tests/chaos."""
+"""What a signal does to a sweep whose Ray then fails, without Ray. With it: test_sweep.py, tests/chaos."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -12,10 +12,9 @@ from tests.conftest import Command
 COMMAND = Path(__file__).parents[1] / "sweep.py"
 
 
-def sweep(folder: Path, *arguments: str, traceback: bool = False) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    if traceback:
-        environment["HYDRA_FULL_ERROR"] = "1"
+def sweep(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, with variables of its own."""
+    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"} | variables
     return subprocess.run(
         [sys.executable, str(COMMAND), *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )
@@ -103,34 +102,37 @@ def test_hydra_itself_would_call_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("traceback", [False, True])
 @pytest.mark.parametrize("word", ["tracking.optuna_url=postgresql://me:s3 cret@[db", "ppo.lr=mysql://me:s3 cret@db"])
-def test_a_refusal_tells_no_password(tmp_path: Path, word: str, traceback: bool) -> None:
-    done = sweep(tmp_path, word, traceback=traceback)
-    assert done.returncode == (1 if traceback else 2)
-    assert "sql://***@" in done.stderr
-    assert "s3" not in done.stderr
+def test_a_refusal_tells_no_password(
+    command: Command, monkeypatch: pytest.MonkeyPatch, word: str, traceback: bool
+) -> None:
+    monkeypatch.setattr("unstuck.sweep_command.WANTS_TRACEBACK", traceback)
+    done = command(word)
+    assert (done.code, "Traceback (most recent call last)" in done.err) == ((1, True) if traceback else (2, False))
+    assert "sql://***@" in done.err
+    assert "s3" not in done.err
 
 
 def test_the_traceback_is_shown_to_who_asks_for_it(tmp_path: Path) -> None:
-    done = sweep(tmp_path, "ppo.lrr=1", traceback=True)
+    done = sweep(tmp_path, "ppo.lrr=1", HYDRA_FULL_ERROR="1")
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr
     assert "unknown setting ppo.lrr; did you mean ppo.lr?" in done.stderr
 
 
-def test_an_experiment_of_ones_own_composes_from_anywhere(tmp_path: Path) -> None:
+def test_an_experiment_of_ones_own_composes_from_anywhere(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "mine" / "experiment" / "wide.yaml"
     file.parent.mkdir(parents=True)
     file.write_text("# @package _global_\nppo: {hidden_sizes: [128]}\n")
-    done = sweep(tmp_path, "--config-dir", "mine", "+experiment=wide", "--cfg", "job", "--package", "ppo.hidden_sizes")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "- 128"
+    done = command("--config-dir", "mine", "+experiment=wide", "--cfg", "job", "--package", "ppo.hidden_sizes")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1] == "- 128"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_range_can_be_taken_out_of_the_space(tmp_path: Path) -> None:
-    done = sweep(tmp_path, "+experiment=quickstart", "~space.ppo.lr", "--cfg", "job", "--package", "space.ppo")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [line for line in done.stdout.splitlines() if line.endswith(":")] == [
+def test_a_range_can_be_taken_out_of_the_space(command: Command) -> None:
+    done = command("+experiment=quickstart", "~space.ppo.lr", "--cfg", "job", "--package", "space.ppo")
+    assert (done.code, done.err) == (0, "")
+    assert [line for line in done.out.splitlines() if line.endswith(":")] == [
         "value_coef:",
         "  log:",
         "entropy_coef:",
@@ -147,14 +149,7 @@ def test_help_lists_groups_and_examples(tmp_path: Path) -> None:
 
 
 def test_completion_offers_settings(tmp_path: Path) -> None:
-    environment = {**os.environ, "COMP_LINE": "python sweep.py ppo.val"}
-    done = subprocess.run(
-        [sys.executable, str(COMMAND), "-sc", "query=bash"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    done = sweep(tmp_path, "-sc", "query=bash", COMP_LINE="python sweep.py ppo.val")
     assert "ppo.value_coef=" in done.stdout
 
 

@@ -133,14 +133,15 @@ def change_attributes(
     Raises:
         LedgerError: The database refused.
     """
-    from optuna.storages._rdb.models import StudySystemAttributeModel as Row
+    from optuna.storages._rdb import models
 
+    table = models.StudySystemAttributeModel
     cached: Any = study._storage
     storage: PatientStorage = cached._backend
     ids = {trial.number: trial._trial_id for trial in study.get_trials(deepcopy=False)}
     try:
         with Session(storage.engine) as session, session.begin():
-            of_study = select(Row).where(Row.study_id == study._study_id, Row.key.startswith(prefix))
+            of_study = select(table).where(table.study_id == study._study_id, table.key.startswith(prefix))
             rows = {str(row.key): row for row in session.scalars(of_study)}
             changes = decide({key: json.loads(str(row.value_json)) for key, row in rows.items()}, ids)
             for key, value in changes.items():
@@ -149,7 +150,7 @@ def change_attributes(
                 elif key in rows:
                     rows[key].value_json = json.dumps(value)
                 else:
-                    session.add(Row(study_id=study._study_id, key=key, value_json=json.dumps(value)))
+                    session.add(table(study_id=study._study_id, key=key, value_json=json.dumps(value)))
     except SQLAlchemyError as error:
         raise LedgerError(": ".join(explain_error(error, storage.url))) from error
 

@@ -280,6 +280,13 @@ class Signals:
         return max(start.mean, math.log(2))
 
     @cached_property
+    def rate(self) -> float | None:
+        """Learning rate that was set; else the largest that was logged in force; None where neither is on record."""
+        logged = self.select_finite(metrics.LR)
+        wanted = self.read_number("ppo.lr")
+        return wanted if wanted or logged.empty else float(logged.max())
+
+    @cached_property
     def rate_is_annealed(self) -> bool:
         """True if the learning rate in force has fallen as a schedule would have it, by the record or the settings."""
         rate, wanted = self.select_last(metrics.LR, share=0.0, least=1), self.read_number("ppo.lr")

@@ -15,6 +15,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED, compute_target_variance
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import State, judge_standing
@@ -150,7 +151,7 @@ def _below(window: Window) -> str:
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
     clip, spread = run.setting("ppo.clip_range_vf", "not recorded"), run.select_last(metrics.TARGET_STD)
-    weight, shared, rate = run.read_number("ppo.value_coef"), run.setting("ppo.shared_trunk"), run.read_number("ppo.lr")
+    weight, shared, rate = run.read_number("ppo.value_coef"), run.setting("ppo.shared_trunk"), run.rate
     clipped = isinstance(clip, int | float)
     scaled = spread is not None and not 0.1 < spread.mean < 10
     return (
@@ -198,16 +199,17 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    watch = "train/explained_variance_mc within 0.1 of the probe's after 20 iterations"
-    rate, arms = run.read_number("ppo.lr") or 3e-4, []
+    watch = "explained variance above 0.3 after 20 iterations"
+    if run.has(metrics.PROBE_EXPLAINED_VARIANCE_MC):
+        watch = "train/explained_variance_mc within 0.1 of the probe's after 20 iterations"
+    arms = []
     if run.setting("ppo.clip_range_vf") is not None:
         arms.append(Remedy({"ppo.clip_range_vf": None}, "lets the critic move", watch))
     if not run.returns_normalised:
         arms.append(Remedy({"ppo.normalize_returns": "batch"}, "gives it targets of spread 1", watch))
     if run.setting("ppo.shared_trunk"):
         arms.append(Remedy({"ppo.shared_trunk": False}, "gives it layers of its own", watch))
-    arms.append(Remedy({"ppo.lr": float(f"{rate * 3:.1g}")}, "larger steps", watch))
-    return tuple(arms)
+    return (*arms, *change_rate(run, (3,), "larger steps", watch))
 
 
 RULE = Rule(

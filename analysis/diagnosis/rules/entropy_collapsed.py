@@ -18,6 +18,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
@@ -219,12 +220,12 @@ def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    rate, weight = run.read_number("ppo.lr") or 3e-4, run.read_number("ppo.entropy_coef") or 0.0
+    weight = run.read_number("ppo.entropy_coef") or 0.0
     watch = "entropy above a third of its maximum until the return has risen"
     arms = [0.01, 0.03] if weight < 0.01 else [float(f"{weight * 3:.1g}")]
     return (
         Remedy({"ppo.entropy_coef": arms}, "a larger bonus keeps other actions in play", watch),
-        Remedy({"ppo.lr": float(f"{rate / 3:.1g}")}, "smaller steps leave time to see what pays", watch),
+        *change_rate(run, (1 / 3,), "smaller steps leave time to see what pays", watch),
     )
 
 

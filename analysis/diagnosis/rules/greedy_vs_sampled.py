@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
@@ -70,6 +70,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=evidence[0].iterations[0] if evidence[0].iterations else None,
         missing=() if entropy else (metrics.ENTROPY,),
+        ground=Ground.PACE,  # others evaluate with other wrappers, and a young greedy policy goes in circles
     )
 
 

@@ -1,8 +1,8 @@
 """The return no longer varies: the policy always does the same, whether that is the best there is or nothing at all."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import FROZEN, judge_standing
+from unstuck.analysis.diagnosis.standing import FROZEN, State, judge_standing
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -42,6 +42,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=int(returns.index[min(len(returns) - standing.frozen + FROZEN, len(returns)) - 1]),
         missing=() if run.has(metrics.ENTROPY) else (metrics.ENTROPY,),
+        ground=Ground.STATE if standing.state is State.FALLING else Ground.PACE,
     )
 
 

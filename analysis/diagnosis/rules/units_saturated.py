@@ -1,6 +1,7 @@
 """Units saturated, or died, during training: the weights of dead units hardly learn any more."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rules import critic_underfits, inputs_unscaled
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
@@ -39,7 +40,7 @@ def examine(run: Signals) -> Finding | None:
     )
     falls = standing.state is State.FALLING and standing.trivial is not False
     harmed = not of_critic and (standing.is_poor or falls or late.mean > NEARLY_ALL)
-    rate, kl = run.read_number("ppo.lr"), run.select_last(metrics.APPROX_KL)
+    rate, kl = run.rate, run.select_last(metrics.APPROX_KL)
     return Finding(
         headline=f"Hidden units saturate: {percent(start.mean)} {start.where}, {percent(late.mean)} in the end",
         kind=Kind.FAULT if harmed else Kind.SUSPECT,
@@ -67,12 +68,8 @@ def examine(run: Signals) -> Finding | None:
             ),
             Cause("inputs that drift away from the scale that they had", "compare the inputs' spread early and late"),
         ),
-        remedies=(
-            Remedy(
-                {"ppo.lr": float(f"{(rate or 3e-4) / 3:.1g}")},
-                "smaller steps keep weights small",
-                "saturated share below 0.2 at the same iteration",
-            ),
+        remedies=change_rate(
+            run, (1 / 3,), "smaller steps keep weights small", "saturated share below 0.2 at the same iteration"
         ),
         since=late.iterations[0],
     )

@@ -1,6 +1,18 @@
 """Updates are too large: the policy is thrown about faster than rollouts can tell good actions from bad ones."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
+from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.words import number, percent
@@ -18,6 +30,9 @@ USUAL_KL = 1e-3
 
 VERY_LARGE_KL = 0.06
 """Mean KL that is a fault for any score."""
+
+RUINOUS_KL = 0.3
+"""Mean KL beyond doubt on any task, and 15 times what a clip range of 0.2 allows a ratio to move (0.2 ** 2 / 2)."""
 
 SATURATED = 0.35
 """Share of the hidden units' activations beyond 0.97."""
@@ -59,7 +74,13 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run, standing),
         since=facts[0].iterations[1] if facts[0].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+        ground=Ground.PACE if standing.state is State.FLAT and not _thrown(kl) and not damage else Ground.STATE,
     )
+
+
+def _thrown(kl: Window | None) -> bool:
+    """True if updates are so large that no run on any task can follow."""
+    return kl is not None and kl.mean > RUINOUS_KL
 
 
 def _worst(run: Signals, name: str) -> Window | None:
@@ -134,14 +155,14 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Signals, standing: Standing) -> tuple[Remedy, ...]:
-    rate, epochs = run.read_number("ppo.lr") or 3e-4, run.read_number("ppo.num_epochs")
+    epochs = run.read_number("ppo.num_epochs")
     watch = (
         f"KL below 0.02 and the clip fraction below 0.3 within 5 iterations; then {standing.score} above the control's"
     )
     arms = []
     if epochs and epochs > 10:
         arms.append(Remedy({"ppo.num_epochs": [4, 10]}, "fewer passes over the same rollout", watch))
-    arms.append(Remedy({"ppo.lr": [float(f"{rate / 3:.1g}"), float(f"{rate / 10:.1g}")]}, "smaller steps", watch))
+    arms += change_rate(run, (1 / 3, 1 / 10), "smaller steps", watch)
     arms.append(Remedy({"ppo.target_kl": 0.02}, "an update that stops once it has moved the policy far enough", watch))
     return tuple(arms)
 

@@ -16,6 +16,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -156,14 +157,12 @@ def _elsewhere(change: Window | None) -> Cause:
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "the parameters change by 0.01 to 0.03 an update within 5 iterations, and entropy falls"
     arms = []
-    rate, limit = run.read_number("ppo.lr") or 3e-4, run.read_number("ppo.target_kl")
+    limit = run.read_number("ppo.target_kl")
     if limit is not None and limit < 0.003:
         arms.append(Remedy({"ppo.target_kl": [0.02, None]}, "lets an update run its course", watch))
     if _clip(run).support is Support.SUPPORTED:
         arms.append(Remedy({"ppo.adam_eps": 1e-8}, "a clipped gradient then keeps its direction in Adam", watch))
-    larger = [float(f"{min(rate * factor, 3e-2):.1g}") for factor in (3, 10)]
-    arms.append(Remedy({"ppo.lr": sorted(set(larger))}, "larger steps", watch))
-    return tuple(arms)
+    return (*arms, *change_rate(run, (3, 10), "larger steps", watch))
 
 
 RULE = Rule(

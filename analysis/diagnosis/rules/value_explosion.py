@@ -18,6 +18,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history.record import TOTAL_LOSS
@@ -151,7 +152,7 @@ def _targets(run: Signals) -> list[Evidence]:
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:
-    raw, gamma, rate = run.returns_normalised is False, run.read_number("ppo.gamma"), run.read_number("ppo.lr")
+    raw, gamma, rate = run.returns_normalised is False, run.read_number("ppo.gamma"), run.rate
     spread = run.trend(metrics.TARGET_STD)
     return (
         Cause(
@@ -177,12 +178,11 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    rate = run.read_number("ppo.lr") or 3e-4
     watch = "value loss within twice its start after 20 iterations"
-    arms = [Remedy({"ppo.lr": float(f"{rate / 3:.1g}")}, "smaller steps", watch)]
-    if not run.returns_normalised:
-        arms.insert(0, Remedy({"ppo.normalize_returns": "batch"}, "gives the critic targets of spread 1", watch))
-    return tuple(arms)
+    smaller = change_rate(run, (1 / 3,), "smaller steps", watch)
+    if run.returns_normalised:
+        return smaller
+    return (Remedy({"ppo.normalize_returns": "batch"}, "gives the critic targets of spread 1", watch), *smaller)
 
 
 RULE = Rule(

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from unstuck.analysis.diagnosis.signals import Signals, Window, format_setting, format_shares
+from unstuck.analysis.diagnosis.signals import ActionKind, Signals, Window, format_setting, format_shares
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import first, unset
@@ -131,6 +132,43 @@ def test_the_largest_entropy_is_told_by_the_start_where_actions_are_not_named(
     table = pd.DataFrame({metrics.ENTROPY: [start, 0.1]}, index=[1, 2])
     found = Signals(History("a run", "nowhere", table)).entropy_range
     assert found == (None if largest is None else pytest.approx(largest))
+
+
+UNNAMED: dict[str, Any] = {f"action_{name}": None for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("entropy", "env", "std", "expected"),
+    [
+        (1.0, "CartPole-v1", None, ActionKind.UNKNOWN),  # more than ln 2: of another unit, or summed
+        (0.6, "CartPole-v1", None, ActionKind.DISCRETE),
+        (0.6, "Pendulum-v1", None, ActionKind.CONTINUOUS),
+        (0.6, "LunarLanderContinuous-v3", None, ActionKind.CONTINUOUS),
+        (0.6, "Own-v1", 0.5, ActionKind.CONTINUOUS),  # it logs a spread
+        (np.linspace(1.4, -0.1, LENGTH), "Own-v1", None, ActionKind.CONTINUOUS),
+        (np.linspace(1.386, 0.4, LENGTH), "Own-v1", None, ActionKind.DISCRETE),  # it begins at ln 4
+        (np.linspace(1.4189, 0.4, LENGTH), "Own-v1", None, ActionKind.UNKNOWN),  # a spread of 1, or 5 actions
+        (np.linspace(2.8379, 0.4, LENGTH), "Own-v1", None, ActionKind.UNKNOWN),  # two spreads of 1, or ln 17
+        (np.linspace(1.386, 2.0, LENGTH), "Own-v1", None, ActionKind.UNKNOWN),  # it outgrows ln 4
+        (np.maximum(np.linspace(3.0, -3.0, LENGTH), 0.01), "Own-v1", None, ActionKind.DISCRETE),  # it stays at 0
+        (None, "Own-v1", None, ActionKind.UNKNOWN),
+    ],
+)
+def test_what_was_recorded_tells_discrete_from_continuous_actions(
+    entropy: Any, env: str, std: float | None, expected: ActionKind
+) -> None:
+    run = healthy(entropy=entropy, settings={"env.id": env}, **UNNAMED)
+    table = run.table if std is None else run.table.assign(**{POLICY_STD: std})
+    signals = Signals(replace(run, table=table))
+    assert signals.action_kind is expected
+    assert (signals.entropy_range is None) or expected is ActionKind.DISCRETE
+
+
+def test_the_rate_on_record_is_the_one_set_or_the_largest_in_force_and_never_a_default() -> None:
+    falling = healthy(lr=np.linspace(2.5e-4, 0.0, LENGTH))
+    assert Signals(falling).rate == 3e-4
+    assert Signals(unset(falling, "ppo.lr")).rate == 2.5e-4
+    assert Signals(unset(healthy(lr=None), "ppo.lr")).rate is None
 
 
 def test_named_actions_say_it() -> None:

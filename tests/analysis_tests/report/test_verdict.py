@@ -1,5 +1,7 @@
 """The first sentence: which state it names, and of which finding."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,63 @@ def test_the_state_of_a_run_in_one_sentence(findings: tuple[Ranked, ...], run: H
     text = state_verdict(diagnosed(*findings, run=run))
     assert text.startswith(beginning)
     assert text.endswith(".")
+
+
+def others(returns: Any, dialect: str = "sb3", **parts: Any) -> History:
+    """A run of another program, on a task of its own."""
+    unnamed = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    run = healthy(seeds=0, f1=None, **{"eval/episode_return": None, "train/episode_return": returns}, **unnamed)
+    return replace(run, settings={"env.id": "Own-v1"}, dialect=dialect, **parts)
+
+
+LOSSES = [name for name in healthy().table if name.startswith("train/") and "return" not in name]
+
+
+@pytest.mark.parametrize(
+    ("run", "beginning"),
+    [
+        (others(1.0 * TURN), "No fault found: return 99 over the last 3 iterations; still rising."),
+        (others(np.where(TURN % 2 == 0, 5.0, -5.0)), "Cannot tell: return "),  # who knows how long it takes
+        (others(-1.0 * TURN), "Getting worse, and why is not settled: return -99"),
+        (
+            others(np.where(TURN <= 3, TURN * 1.0, math.nan)),
+            "Cannot tell: return 2 over the last 3 iterations; too few",
+        ),
+        (
+            others(np.where(TURN <= 25, -20.0, -0.76)),
+            "Cannot tell solved from stuck: the last 75 returns are the same; return -0.76 over the last 3 iterations; "
+            "risen since the start, now level.",
+        ),
+        (others(None), "Cannot tell whether it learns: no returns were recorded."),
+        (
+            others(1.0 * TURN, unrecognised=("critic/error", "grad", "a", "b")),
+            "Not read: critic/error, grad, a and 1 more, which may matter (say what they are: --names). Learning: ",
+        ),
+    ],
+)
+def test_no_all_clear_is_given_without_evidence_of_learning_at_the_end(run: History, beginning: str) -> None:
+    text = state_verdict(diagnosed(run=run))
+    assert text.startswith(beginning)
+    assert ("No fault found" in text) == beginning.startswith("No fault found")
+
+
+def test_returns_alone_are_no_ground_for_an_all_clear() -> None:
+    run = others(1.0 * TURN)
+    bare = replace(run, table=run.table.drop(columns=[name for name in LOSSES if name in run.table]))
+    text = state_verdict(diagnosed(run=bare))
+    assert text.startswith("Learning: return 99")
+    assert text.endswith("nothing of the updates is on record, so no rule could look for a fault.")
+
+
+def test_an_all_clear_says_how_many_rules_could_not_look() -> None:
+    text = state_verdict(diagnosed(run=others(1.0 * TURN), blind=("a", "b")))
+    assert text.startswith("No fault found (2 rules could not look): ")
+
+
+def test_a_doubt_is_told_where_a_run_cannot_be_judged() -> None:
+    text = state_verdict(diagnosed(SUSPECT, run=others(np.where(TURN % 2 == 0, 5.0, -5.0))))
+    assert text.startswith("Cannot tell: return ")
+    assert text.endswith("; a doubt: the return has no trend.")
 
 
 def test_the_first_fault_is_named() -> None:

@@ -158,7 +158,7 @@ def test_what_is_in_order_says_both_shares() -> None:
         ("targets in a scale", missed(target_std=None, settings=RAW), Support.OPEN, ""),
         ("too few or too small steps", missed(settings={"ppo.lr": 0.9e-4}), Support.SUPPORTED, "lr 9e-05"),
         ("too few or too small steps", missed(settings={"ppo.lr": 1e-4}), Support.OPEN, "lr 0.0001"),
-        ("too few or too small steps", unset(missed(), "ppo.lr"), Support.OPEN, ""),
+        ("too few or too small steps", unset(missed(lr=None), "ppo.lr"), Support.OPEN, ""),
         (
             "a trunk that serves",
             missed(settings={"ppo.value_coef": 0.09}),
@@ -196,7 +196,8 @@ def test_its_remedies_undo_what_holds_the_critic() -> None:
         {"ppo.normalize_returns": "batch"},
         {"ppo.lr": 3e-3},
     ]
-    assert changes(found(RULE, unset(missed(), "ppo.lr")))[-1] == {"ppo.lr": 9e-4}
+    assert changes(found(RULE, unset(missed(), "ppo.lr")))[-1] == {"ppo.lr": 9e-4}  # of the rate in force
+    assert all("ppo.lr" not in change for change in changes(found(RULE, unset(missed(lr=None), "ppo.lr"))))
 
 
 def test_without_either_share_the_rule_is_blind_and_without_one_it_says_so() -> None:

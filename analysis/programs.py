@@ -10,12 +10,12 @@ ROOT = Path(__file__).resolve().parents[1]
 """The checkout, or where the packages are installed."""
 
 
-def python() -> str:
+def python_program() -> str:
     """Return the command that starts the same Python: `python` if PATH finds that one, else a path."""
     return _here("python", Path(sys.executable))
 
 
-def tool(name: str) -> str:
+def tool_program(name: str) -> str:
     """Return the command of a program beside the process's Python, such as `mlflow`: a name if PATH finds it."""
     return _here(name, Path(sys.executable).with_name(name))
 
@@ -28,7 +28,7 @@ def sweep_program() -> list[str]:
         return [_here(called.name, called.absolute()), "sweep"]
     if not script.is_file():  # installed, and called in another way
         return [*_module("unstuck", ROOT), "sweep"]
-    return [python(), str(called) if called.is_file() and called.samefile(script) else _relative(script)]
+    return [python_program(), str(called) if called.is_file() and called.samefile(script) else _relative(script)]
 
 
 def module_program(room: str) -> list[str]:
@@ -47,8 +47,8 @@ def _module(name: str, folder: Path) -> list[str]:
     installed = ROOT.parent in {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
     hidden = any(Path(entry).exists() for entry in ("unstuck", "unstuck.py"))  # by the folder's own, which comes first
     if Path.cwd() == ROOT or (installed and not hidden):
-        return [python(), "-m", name]
-    return [python(), str(folder)]
+        return [python_program(), "-m", name]
+    return [python_program(), str(folder)]
 
 
 def sweep_words(name: str, folder: Path) -> list[str]:

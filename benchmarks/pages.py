@@ -27,15 +27,15 @@ from unstuck.records.names import CONTROL
 from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
 from unstuck.sweeps.config.find import load_sweep
-from unstuck.sweeps.config.schema import to_yaml
+from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SchedulerConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.explain.reports import write_reports
 from unstuck.sweeps.mirror import describe_sweep, make_tracker
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.screen.summary import make_ui_commands
+from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.search.space import search_space
 
 from benchmarks.browser import find_browser, open_browser, serve
 
@@ -81,7 +81,7 @@ def write_sweep(folder: Path) -> SweepConfig:
     config = SweepConfig(**{**vars(config), "ppo": type(config.ppo)(num_iterations=ITERATIONS, eval_every=EVAL_EVERY)})
     config.own_folder.mkdir(parents=True)
     (config.own_folder / "config.yaml").write_text(to_yaml(config))
-    space, _ = search_space(config)
+    space, _ = build_space(config)
     about = {"id": "fifty", "format": config.format, "config": to_yaml(config)}
     ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, about)
     tracker = make_tracker(config.tracking, folder)

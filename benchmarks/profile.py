@@ -29,7 +29,7 @@ from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.learner import Learner
-from unstuck.rl.machine import one_thread, require_machine
+from unstuck.rl.machine import require_machine, use_one_thread
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.rollout import Rollout
@@ -51,7 +51,7 @@ class Part(NamedTuple):
     operations: float = 0.0
 
 
-@one_thread()
+@use_one_thread()
 def main() -> None:
     """Print the time of an iteration's parts, and the gains of compiling and of malloc's settings."""
     options = _options()

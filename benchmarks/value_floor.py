@@ -35,7 +35,7 @@ from unstuck.rl.envs.evaluate import Act, Results
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
-from unstuck.rl.value_probe import ValueFloor, iterations_between
+from unstuck.rl.value_probe import ValueFloor, choose_interval
 
 TO_STAY_BELOW = 3.0
 """Percent of training time."""
@@ -117,7 +117,7 @@ def main() -> int:
     table.add_column("all, %", justify="right")
     too_much = 0
     for case in CASES:
-        every = math.ceil(iterations_between(case.width) / case.eval_every) * case.eval_every
+        every = math.ceil(choose_interval(case.width) / case.eval_every) * case.eval_every
         pairs = _pairs(case, every, options.pairs)
         floor = [100 * pair.of_it_floor / (pair.with_floor - pair.of_it_floor) for pair in pairs]
         total = [100 * pair.of_it_all / (pair.with_floor - pair.of_it_all) for pair in pairs]

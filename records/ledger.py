@@ -393,7 +393,7 @@ def _setting(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def best(entries: Sequence[Entry], mode: str) -> Entry | None:
+def find_best(entries: Sequence[Entry], mode: str) -> Entry | None:
     """Return the completed trial with the best value, by `mode` (`max` or `min`); None if no trial completed."""
     completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
     sign = 1 if mode == "max" else -1

@@ -63,13 +63,13 @@ _FORMAT = 3
 """First format of records in which trials that a rule stopped have another status than trials that were cut short."""
 
 
-def status_of(outcome: Outcome, format: int) -> str:
+def choose_status(outcome: Outcome, format: int) -> str:
     """Return MLflow's status for an outcome, in a sweep of the given format (docs/design.md, D5).
 
     MLflow draws KILLED and FAILED alike, as a red cross.
 
     Example:
-        >>> status_of(Outcome.PRUNED, format=3), status_of(Outcome.PRUNED, format=2)
+        >>> choose_status(Outcome.PRUNED, format=3), choose_status(Outcome.PRUNED, format=2)
         ('FINISHED', 'KILLED')
     """
     return (_STATUS if format >= _FORMAT else _STATUS_BEFORE)[outcome]

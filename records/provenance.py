@@ -28,7 +28,7 @@ def collect_provenance(source: Path = Path(__file__)) -> dict[str, str]:
     return {**read_git_state(source), **collect_versions(PACKAGES), "host.cpus": str(count_granted_cores().count)}
 
 
-def sign(program: str, code: Mapping[str, str]) -> dict[str, str]:
+def make_user_tags(program: str, code: Mapping[str, str]) -> dict[str, str]:
     """Return MLflow's own tags for who ran which program, and which commit, by name; MLflow's pages show them.
 
     Args:

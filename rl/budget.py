@@ -16,7 +16,7 @@ class Budget:
 
     Example:
         >>> budget = Budget(steps=1000, eval_every=500)
-        >>> budget.iterations(batch=300), budget.left(iteration=2, batch=300)
+        >>> budget.iterations(batch=300), budget.share_left(iteration=2, batch=300)
         (4, 0.4)
         >>> [budget.evaluates_after(iteration, batch=300) for iteration in (1, 2, 3, 4)]
         [False, True, False, True]
@@ -34,7 +34,7 @@ class Budget:
         """Return the number of updates that use the budget up, with rollouts of `batch` steps."""
         return -(-self.steps // batch)
 
-    def left(self, iteration: int, batch: int) -> float:
+    def share_left(self, iteration: int, batch: int) -> float:
         """Return the share of the budget left after `iteration` updates, 0 to 1, the factor of annealed settings."""
         return max(0.0, 1 - iteration * batch / self.steps)
 

@@ -1,9 +1,9 @@
 """Checkpoints: the training state of a learner in one file, to continue in a new process, bit for bit.
 
 A file is a numpy archive (`.npz`) of numbers and of one JSON text; reading executes nothing. Settings are written down
-for the record and never read back: a learner continues with the settings it was made with (`Learner.effective`), so a
-branch with a new learning rate trains with the new one. Members, lanes, features, actions and layers give the arrays
-their meaning and must match.
+for the record and never read back: a learner continues with the settings it was made with (`Learner.read_effective`),
+so a branch with a new learning rate trains with the new one. Members, lanes, features, actions and layers give the
+arrays their meaning and must match.
 """
 
 import json

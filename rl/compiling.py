@@ -24,7 +24,7 @@ _OPTIONS = {
 
 
 @functools.cache
-def compiled(step: Step) -> Step:
+def compile_step(step: Step) -> Step:
     """Return a compiled version of `step` for one member at a time; each new layout of arguments compiles once."""
     programs: dict[tuple[Any, ...], Step] = {}
 

@@ -19,7 +19,7 @@ from unstuck.rl.distributions import distribution_over
 from unstuck.rl.envs import Actions, Evaluator, LaneEnv
 from unstuck.rl.envs.lanes import LaneVectorEnv
 from unstuck.rl.gae import Discounts, generalized_advantages
-from unstuck.rl.machine import one_thread, require_machine, torch_device
+from unstuck.rl.machine import require_machine, torch_device, use_one_thread
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
 from unstuck.rl.ppo import Batch, Hyperparameters
@@ -119,7 +119,7 @@ class Learner:
         self._last_returns: list[float | None] = [None] * count
         self._start_lanes()
 
-    @one_thread()
+    @use_one_thread()
     def iterate(self) -> Metrics:
         """Run one iteration (rollout, update, evaluation if due); return metrics by name, one value for each member.
 
@@ -162,7 +162,7 @@ class Learner:
             result |= self.evaluator.evaluate(shown, len(self.members))
             if metrics.F1 in result:  # elsewhere what is shown depends on what was done
                 result[metrics.OBSERVATION_SHIFT] = shown.shift()
-            result[metrics.OBSERVATION_REPEATS] = diagnostics.share_of_repeats(trained_on)
+            result[metrics.OBSERVATION_REPEATS] = diagnostics.measure_repeats(trained_on)
         return result
 
     @torch.inference_mode()
@@ -178,7 +178,7 @@ class Learner:
         actions: Actions = torch.cat(parts, dim=1).cpu().numpy()
         return actions
 
-    def effective(self) -> Metrics:
+    def read_effective(self) -> Metrics:
         """Return the settings of the next update by name, read back from the loss, the optimiser and the schedule.
 
         Returns:
@@ -253,7 +253,7 @@ class Learner:
 
     def _in_force(self) -> Hyperparameters:
         """Return the members' settings in the next iteration, after the schedules."""
-        left = self.budget.left(self.iteration, self.config.batch_size)
+        left = self.budget.share_left(self.iteration, self.config.batch_size)
         schedules = {"lr": self.config.lr_schedule, "clip_range": self.config.clip_range_schedule}
         decayed = {name: getattr(self.hyper, name) * left for name, kind in schedules.items() if kind == "linear"}
         return replace(self.hyper, **decayed)

@@ -33,7 +33,7 @@ def torch_device(name: str) -> torch.device:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def use_one_thread() -> Iterator[None]:
     """Limit torch to one thread inside the block or the decorated function; restore the number afterwards.
 
     With several threads torch cuts long sums into as many parts, which round differently; and two threads on small

@@ -112,7 +112,7 @@ def _correlations(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(spread > 0, (first * second).sum(-1) / spread, torch.zeros_like(spread))
 
 
-def share_of_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def measure_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Return the share, `[P]`, of sampled observations `[P, B, F]` that repeat an earlier one of the sample."""
     some = rollout[:, _draw_rows(rollout.shape[1], _COUNTED)]
     directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from unstuck.rl import metrics
 from unstuck.rl.adam import Adam
-from unstuck.rl.compiling import Step, compiled
+from unstuck.rl.compiling import Step, compile_step
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.networks import ActorCritic
 
@@ -86,7 +86,7 @@ class Batch:
     targets: Tensor
     predictions: Tensor
 
-    def shuffled(self, order: Tensor) -> "Batch":
+    def shuffle(self, order: Tensor) -> "Batch":
         """Return the batch with each member's samples in the given order, int64 `[P, B]`."""
         rows = (order + torch.arange(len(order), device=order.device).unsqueeze(1) * order.shape[1]).flatten()
 
@@ -169,7 +169,7 @@ def update(
     together = _Members(networks, adam, hyper, generators)
     if not config.compile:
         return _epochs(minibatch_step, together, batch, config)
-    step, alone = compiled(minibatch_step), [slice(member, member + 1) for member in range(len(generators))]
+    step, alone = compile_step(minibatch_step), [slice(member, member + 1) for member in range(len(generators))]
     each = [_epochs(step, together.select_members(one), batch.select_members(one), config) for one in alone]
     return {name: torch.cat([measured[name] for measured in each]) for name in MEASURED}
 
@@ -182,7 +182,7 @@ def _epochs(step: Step, members: _Members, batch: Batch, config: PPOConfig) -> d
     moved, measured = [], []
     for _ in range(config.num_epochs):
         orders = np.stack([generator.permutation(config.batch_size) for generator in members.generators])
-        for part in batch.shuffled(torch.from_numpy(orders).to(active.device)).minibatches(config.minibatch_size):
+        for part in batch.shuffle(torch.from_numpy(orders).to(active.device)).minibatches(config.minibatch_size):
             active, values = step(networks, adam, hyper, part, active, switches)
             moved.append(active[:, 0])
             measured.append(values)

@@ -57,7 +57,7 @@ class ValueFloor:
         return {"unforeseen": self.unforeseen, "measured_at": self.measured_at}
 
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
-        """Measure `unforeseen` anew, if the last measurement is `iterations_between` or more iterations ago.
+        """Measure `unforeseen` anew, if the last measurement is `choose_interval` or more iterations ago.
 
         Args:
             iteration: The current one.
@@ -65,10 +65,10 @@ class ValueFloor:
             targets: `[P, T, N, 3]`: the critic's targets, Monte Carlo returns (discounted rewards to the end of the
                 episode, or to the end of the rollout and then the value) and rewards.
         """
-        if iteration - float(self.measured_at) >= iterations_between(observations.shape[-1]):
+        if iteration - float(self.measured_at) >= choose_interval(observations.shape[-1]):
             for first in range(0, len(targets), _MEMBERS_AT_ONCE):
                 some = slice(first, first + _MEMBERS_AT_ONCE)
-                self.unforeseen[some] = unforeseen_shares(observations[some], targets[some])
+                self.unforeseen[some] = measure_unforeseen_shares(observations[some], targets[some])
             self.measured_at.fill_(iteration)
 
     @torch.no_grad()
@@ -94,13 +94,13 @@ class ValueFloor:
         }
 
 
-def iterations_between(num_columns: int) -> int:
+def choose_interval(num_columns: int) -> int:
     """Return the number of iterations between two measurements, from the number of columns in an observation."""
     return max(EVERY, num_columns // COLUMNS_AN_ITERATION)
 
 
 @torch.no_grad()
-def unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
+def measure_unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
     """Return each target's lowest mean squared error of all probes on held-out samples, as a share of the variance.
 
     The probes are a constant and, for each set of features (linear; linear and random), each of `STRENGTHS` and each

@@ -22,7 +22,7 @@ from unstuck.analysis.sweep.judgements import (
 from unstuck.analysis.words import pluralize
 from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Ledger, best
+from unstuck.records.ledger import Ledger, find_best
 from unstuck.records.outcome import Outcome
 from unstuck.rl.budget import Budget
 from unstuck.rl.data import FlowData
@@ -107,7 +107,7 @@ def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
     if not completed:
         raise SweepError("a champion must have completed, and no trial of this sweep did")
     if number is None:
-        return best(entries, mode) or completed[0]
+        return find_best(entries, mode) or completed[0]
     for entry in completed:
         if entry.number == number:
             return entry

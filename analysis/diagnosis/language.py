@@ -319,7 +319,7 @@ def translate_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
     )
 
 
-def setting_name(path: str, dialect: str) -> str:
+def find_setting_name(path: str, dialect: str) -> str:
     """Return a program's name of one of our settings, given by dotted path or last part."""
     name = path.rpartition(".")[2]
     language = LANGUAGES.get(dialect)

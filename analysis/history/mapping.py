@@ -21,7 +21,7 @@ from typing import Any
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.dialects.dialect import Dialect, Renamed
 from unstuck.analysis.history.known import check_setting
-from unstuck.analysis.history.names import is_ours, nearest_metric
+from unstuck.analysis.history.names import find_nearest_metric, is_ours
 from unstuck.analysis.history.settings import read_settings
 
 MAPPED = "mapping"
@@ -75,7 +75,7 @@ def _metrics(file: Path, entries: Mapping[str, Any]) -> dict[str, Renamed]:
     for path, value in entries.items():
         ours, _, key = path.partition(".")
         if not is_ours(ours):
-            meant = nearest_metric(ours)
+            meant = find_nearest_metric(ours)
             raise AnalysisError(f"{file}: unknown metric {ours}; did you mean {meant}? See docs/metrics.md")
         if key == "times" and isinstance(value, int | float):
             factors[ours] = float(value)

@@ -104,7 +104,7 @@ def find_our_setting(name: str) -> str | None:
     return alike or exact
 
 
-def nearest_metric(name: str) -> str:
+def find_nearest_metric(name: str) -> str:
     """Return the name of our metric that is most similar to a wrong name."""
     return find_nearest(name, _OURS)
 

@@ -23,7 +23,7 @@ from unstuck.records.identity import Identity
 from unstuck.records.mlflow.connection import connect, list_store_errors
 from unstuck.records.mlflow.infinity import from_stored
 from unstuck.records.mlflow.names import ALWAYS_ZERO, SCORE, from_mlflow, read_tags
-from unstuck.records.mlflow.tracker import find_run, search
+from unstuck.records.mlflow.tracker import find_run, search_runs
 from unstuck.records.names import ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.redact import explain_error, redact_value
 from unstuck.rl import metrics
@@ -84,7 +84,7 @@ class TrackedRuns:
             AnalysisError: Several sweeps have the name, and there is no folder to tell which is meant.
         """
         experiments = [experiment.experiment_id for experiment in self._ask(self._client.search_experiments)]
-        found: list[Run] = self._ask(search, self._client, experiments, SWEEP_TAG, sweep.replace("'", ""))
+        found: list[Run] = self._ask(search_runs, self._client, experiments, SWEEP_TAG, sweep.replace("'", ""))
         trials = [run for run in found if TRIAL_TAG in run.data.tags]
         ids = {run.data.tags.get(ID_TAG) for run in trials}
         kept = [run for run in trials if own is None or own.owns(run.data.tags.get(ID_TAG))]
@@ -95,7 +95,7 @@ class TrackedRuns:
             )
         return dict(sorted(runs.items()))
 
-    def histories(self, sweep: str, own: Identity | None = None) -> dict[int, History]:
+    def load_histories(self, sweep: str, own: Identity | None = None) -> dict[int, History]:
         """Load metrics and settings of all trials of a sweep, by number; arguments as in `trials`."""
         return {number: self._history(run) for number, run in self.trials(sweep, own).items()}
 

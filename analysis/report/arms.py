@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Support
-from unstuck.analysis.diagnosis.language import OURS, convert_setting, setting_name
+from unstuck.analysis.diagnosis.language import OURS, convert_setting, find_setting_name
 from unstuck.analysis.history import History
 from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import sweep_program
@@ -171,7 +171,7 @@ def describe_change(change: Mapping[str, Any], dialect: str = OURS) -> str:
 
 
 def _one_change(path: str, value: Any, dialect: str) -> str:
-    name = setting_name(path, dialect)
+    name = find_setting_name(path, dialect)
     if isinstance(value, bool | str) and name != path.rpartition(".")[2]:
         return name  # the word says the value: VecNormalize(norm_reward=True)
     return f"{name} {_value(convert_setting(path, value, dialect) if isinstance(value, float) else value)}"

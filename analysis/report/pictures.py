@@ -13,7 +13,7 @@ from unstuck.analysis.report.searched import format_value, make_axis, shorten_pa
 from unstuck.analysis.report.sweep import Findings
 from unstuck.analysis.report.sweep_figures import finite_points, first_rungs
 from unstuck.analysis.sweep.importance import Importance
-from unstuck.analysis.sweep.pruning import stopped_at
+from unstuck.analysis.sweep.pruning import find_stopping_rung
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.analysis.words import pluralize
 from unstuck.records.outcome import Outcome
@@ -134,7 +134,7 @@ def _draw_rungs(sweep: Sweep) -> Picture | None:
         for entry in trial.rungs:
             if not math.isfinite(entry.value):
                 continue
-            stopped = trial.outcome == Outcome.PRUNED and stopped_at(trial) == entry.rung
+            stopped = trial.outcome == Outcome.PRUNED and find_stopping_rung(trial) == entry.rung
             spared = bool(entry.would_stop) and not stopped and entry.spared
             group = "stopped here" if stopped else "spared, would have stopped" if spared else "went on"
             at = f"rung {entry.rung}, {sweep.axis.describe_step(marks[entry.rung])}"

@@ -79,7 +79,7 @@ def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
     """Diagnose all trials whose curves MLflow holds."""
     try:
-        histories = TrackedRuns(stores.mlflow).histories(name, read_identity(stores.folder / name))
+        histories = TrackedRuns(stores.mlflow).load_histories(name, read_identity(stores.folder / name))
     except AnalysisError:
         return {}
     return {number: diagnose(history) for number, history in histories.items() if len(history.table)}

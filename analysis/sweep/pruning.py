@@ -106,7 +106,7 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
             number=number,
             iteration=min(entry.iteration for _, entry in here),
             reached=len(here),
-            stopped=sum(trial.outcome == Outcome.PRUNED and stopped_at(trial) == number for trial, _ in here),
+            stopped=sum(trial.outcome == Outcome.PRUNED and find_stopping_rung(trial) == number for trial, _ in here),
             correlation=math.nan if overlaps else _correlation(ran),
             completed=len(ran),
             unselected=math.nan if overlaps else _correlation(spared),
@@ -115,7 +115,7 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
         )
 
 
-def stopped_at(pruned: Trial) -> int:
+def find_stopping_rung(pruned: Trial) -> int:
     """Find the lowest rung that a pruned trial lost at; if not on record, the last rung that judged the trial."""
     return next((entry.rung for entry in pruned.rungs if entry.would_stop), pruned.rungs[-1].rung)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unstuck.records.mlflow.connection import connect, translate_errors
 from unstuck.records.mlflow.names import ALWAYS_ZERO, from_mlflow, read_tags
 from unstuck.records.mlflow.place import settle_artifacts
-from unstuck.records.mlflow.tracker import search, write_report
+from unstuck.records.mlflow.tracker import search_runs, write_report
 from unstuck.records.names import FORMAT_TAG, ID_TAG, PARENT_TAG, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.reference import SweepReference
 from unstuck.records.urls import sqlite_file
@@ -173,8 +173,8 @@ def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, 
 def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids: Collection[str]) -> "list[Run]":
     """Return the runs of a sweep: all with the sweep's id; for an old sweep also runs from before sweeps had ids."""
     if sweep.id is not None and sweep.format > 1:
-        return search(client, [experiment], ID_TAG, sweep.id)
-    found = search(client, [experiment], SWEEP_TAG, sweep.name)
+        return search_runs(client, [experiment], ID_TAG, sweep.id)
+    found = search_runs(client, [experiment], SWEEP_TAG, sweep.name)
     runs = [run for run in found if run.data.tags.get(ID_TAG) in (None, sweep.id)]
     if sweep.owns_store:  # the folder's own store: nobody else in it had the name
         return runs

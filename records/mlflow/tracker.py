@@ -42,8 +42,8 @@ from unstuck.records.names import (
     SEARCHED_TAG,
     SWEEP_TAG,
     TRIAL_TAG,
+    choose_status,
     flatten,
-    status_of,
 )
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url, redact_value
@@ -180,7 +180,7 @@ class MlflowTracker:
             settle_artifacts(self._url, self._artifacts)
             experiment = self._find_experiment(client)
             # One search finds all runs of earlier calls of this sweep, so that no trial needs to search.
-            runs = search(client, [experiment], ID_TAG, sweep.id)
+            runs = search_runs(client, [experiment], ID_TAG, sweep.id)
             found = {run.info.run_id: run.data.tags for run in runs}
             parents = [run for run, its in found.items() if PARENT_TAG not in its]
             if parents:
@@ -266,7 +266,7 @@ class MlflowTracker:
             _log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
             if sweep.renames and verdict.outcome is not Outcome.COMPLETED:
                 sweep.client.update_run(run, name=f"{sweep.names[number]} {verdict.outcome}")
-            sweep.client.set_terminated(run, status_of(verdict.outcome, sweep.header.format))
+            sweep.client.set_terminated(run, choose_status(verdict.outcome, sweep.header.format))
             # Written last, so that a run with an outcome is whole.
             _set_tags(sweep.client, run, {**tags, OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
         sweep.outcomes[number] = verdict.outcome
@@ -276,8 +276,8 @@ class MlflowTracker:
         sweep = self._opened()
         with translate_errors(f"end sweep {sweep.name}"):
             _set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
-            sweep.client.set_terminated(sweep.parent, status_of(outcome, sweep.header.format))
-            _write_views(sweep, search(sweep.client, [sweep.experiment], ID_TAG, sweep.header.id))
+            sweep.client.set_terminated(sweep.parent, choose_status(outcome, sweep.header.format))
+            _write_views(sweep, search_runs(sweep.client, [sweep.experiment], ID_TAG, sweep.header.id))
 
     def find_experiment(self) -> str:
         """Return the id of the experiment that holds the open sweep's runs; see `Tracker.find_experiment`."""
@@ -334,7 +334,7 @@ def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
         raise
 
 
-def search(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:
+def search_runs(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:
     """Return the runs of experiments, by id, whose tag `tag` equals `value`, oldest first, without deleted ones."""
     found: list[Run] = []
     token: str | None = None
@@ -399,7 +399,7 @@ def _reopen(
 def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
     from mlflow.entities import Param
 
-    rows = [Param(key, storable(value, PARAM_LENGTH)) for key, value in params.items()]
+    rows = [Param(key, make_storable(value, PARAM_LENGTH)) for key, value in params.items()]
     for start in range(0, len(rows), PARAMS_PER_BATCH):
         client.log_batch(run, params=rows[start : start + PARAMS_PER_BATCH])
 
@@ -427,10 +427,10 @@ def _set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None
 
 
 def _texts(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: storable(value, TAG_LENGTH) for key, value in tags.items()}
+    return {key: make_storable(value, TAG_LENGTH) for key, value in tags.items()}
 
 
-def storable(value: object, limit: int) -> str:
+def make_storable(value: object, limit: int) -> str:
     """Return a value as text for MLflow, with secrets of URLs masked, cut to `limit` characters."""
     text = redact_url(str(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -18,15 +18,15 @@ from unstuck.records.measurement import Record
 from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.names import RENAMED, make_tags, select_written
 from unstuck.records.mlflow.runs import TrackedRun
-from unstuck.records.mlflow.tracker import PARAM_LENGTH, TAG_LENGTH, storable
+from unstuck.records.mlflow.tracker import PARAM_LENGTH, TAG_LENGTH, make_storable
 from unstuck.records.names import (
     CRASHED_BEFORE,
     FORMAT_TAG,
     OUTCOME_TAG,
     REASON_TAG,
     RUNNING,
+    choose_status,
     flatten,
-    status_of,
 )
 from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
@@ -186,19 +186,20 @@ def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
         allowed = [Outcome.INTERRUPTED]
         if CRASHED_BEFORE in entry.notes:
             allowed.append(Outcome.CRASHED)
-        if status not in (RUNNING, *(status_of(each, format) for each in allowed)) or outcome not in (None, *allowed):
+        statuses = (RUNNING, *(choose_status(each, format) for each in allowed))
+        if status not in statuses or outcome not in (None, *allowed):
             what = f"MLflow says {status}, outcome {outcome or 'none'}; in the ledger it is open"
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)
         return
     if entry.outcome is None:
         return
     said = f"{status}, outcome {outcome or 'none'}"
-    meant = f"{status_of(entry.outcome, format)}, outcome {entry.outcome}"
+    meant = f"{choose_status(entry.outcome, format)}, outcome {entry.outcome}"
     if said != meant:
         yield Finding(entry.number, Kind.DISAGREEMENT, f"MLflow says {said}; by the ledger it is {meant}", REWRITE)
     summary = select_written(entry.summary, format)
     pairs: list[tuple[str, object, object]] = [
-        (REASON_TAG, run.tags.get(REASON_TAG, ""), storable(entry.reason, TAG_LENGTH)),
+        (REASON_TAG, run.tags.get(REASON_TAG, ""), make_storable(entry.reason, TAG_LENGTH)),
         *((name, run.curves[name][-1].value if name in run.curves else None, value) for name, value in summary.items()),
     ]
     for name, theirs, ours in pairs:
@@ -210,7 +211,7 @@ def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
 
 def _compare_parameters(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     for name, value in flatten(entry.values).items():
-        theirs, ours = run.params.get(name), storable(value, PARAM_LENGTH)
+        theirs, ours = run.params.get(name), make_storable(value, PARAM_LENGTH)
         if theirs != ours and not (theirs is None and entry.is_open):
             what = f"MLflow's {name} is {theirs}, the ledger's {ours}"
             yield Finding(entry.number, Kind.DISAGREEMENT, what, REWRITE)

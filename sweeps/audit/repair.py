@@ -13,7 +13,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.names import select_written
 from unstuck.records.mlflow.runs import TrackedRun, delete_runs
-from unstuck.records.mlflow.tracker import PARAM_LENGTH, storable
+from unstuck.records.mlflow.tracker import PARAM_LENGTH, make_storable
 from unstuck.records.names import COMMON_TAGS, FORMAT_TAG, OUTCOME_TAG, REASON_TAG, RUNNING, flatten
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.tracker import Tracker
@@ -138,7 +138,7 @@ def _collect_records(
 def _is_correct(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
     """True if a run holds nothing untrue: settings and final numbers equal the ledger's, and each step appears once."""
     values, summary = flatten(entry.values), select_written(entry.summary, int(run.tags.get(FORMAT_TAG, 1)))
-    if any(run.params.get(name) not in (None, storable(value, PARAM_LENGTH)) for name, value in values.items()):
+    if any(run.params.get(name) not in (None, make_storable(value, PARAM_LENGTH)) for name, value in values.items()):
         return False
     known = {(name, record.step): value for record in records for name, value in record.metrics.items()}
     for name, points in run.curves.items():

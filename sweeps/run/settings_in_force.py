@@ -56,7 +56,7 @@ def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None =
     """
     if not any(name.startswith(metrics.EFFECTIVE_PREFIX) for name in record.metrics):
         return ""
-    left = (budget or Budget.from_config(config)).left(record.iteration - 1, config.batch_size)
+    left = (budget or Budget.from_config(config)).share_left(record.iteration - 1, config.batch_size)
     for field in fields(Hyperparameters):
         meant = _compute_setting(field.name, config, left)
         found = record.metrics.get(metrics.effective_metric(field.name), math.inf)

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from unstuck.analysis.overrides import format_literal, format_point
-from unstuck.analysis.programs import module_program, sweep_program, sweep_words, tool
+from unstuck.analysis.programs import module_program, sweep_program, sweep_words, tool_program
 from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
 from unstuck.analysis.words import pluralize
 from unstuck.records.axis import BATCH
 from unstuck.records.entry import Entry
-from unstuck.records.ledger import best
+from unstuck.records.ledger import find_best
 from unstuck.records.mlflow.connection import NO_TELEMETRY
 from unstuck.records.mlflow.links import find_server, make_comparison_link, make_sweep_link
 from unstuck.records.outcome import Outcome
@@ -82,7 +82,7 @@ def show_summary(
     )
     if report:
         console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
-    winner = best(entries, config.sweep.mode)
+    winner = find_best(entries, config.sweep.mode)
     if winner is None:
         console.print("No trial completed, so there is no best one: the reasons are in the table.")
     else:
@@ -213,9 +213,9 @@ def make_ui_commands(config: SweepConfig) -> list[list[str]]:
     if config.tracking.name == "mlflow" and not is_served:
         runs_url = redact_value(config.reference.mlflow_url)
         quiet = [f"{name}={value}" for name, value in NO_TELEMETRY.items()]
-        commands.append([*quiet, tool("mlflow"), "ui", "--backend-store-uri", runs_url])
+        commands.append([*quiet, tool_program("mlflow"), "ui", "--backend-store-uri", runs_url])
     optuna_url = redact_value(config.reference.ledger_url)
-    commands.append([tool("optuna-dashboard"), optuna_url])
+    commands.append([tool_program("optuna-dashboard"), optuna_url])
     return commands
 
 

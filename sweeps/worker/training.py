@@ -166,7 +166,8 @@ def read_settings_in_force(learner: Learner) -> dict[str, float]:
     Settings that are switched off are left out. NaN: members of the trial differ, which members must not.
     """
     found = {
-        name: values[0] if (values == values[0]).all() else math.nan for name, values in learner.effective().items()
+        name: values[0] if (values == values[0]).all() else math.nan
+        for name, values in learner.read_effective().items()
     }
     return {metrics.effective_metric(name): float(value) for name, value in found.items() if not math.isinf(value)}
 

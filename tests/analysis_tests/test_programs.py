@@ -30,14 +30,14 @@ def test_programs_are_typed_as_they_are_found(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(ROOT)
     assert programs.sweep_program() == ["python", "sweep.py"]
     assert programs.module_program("sweeps") == ["python", "-m", "unstuck.sweeps"]
-    assert (programs.tool("mlflow"), programs.sweep_words("a", Path("runs"))) == ("mlflow", ["a"])
+    assert (programs.tool_program("mlflow"), programs.sweep_words("a", Path("runs"))) == ("mlflow", ["a"])
     monkeypatch.setenv("PATH", str(tmp_path))  # no environment is in force
     monkeypatch.setattr(sys, "executable", str(ROOT / ".venv" / "bin" / "python3"))
     assert programs.sweep_program() == [".venv/bin/python3", "sweep.py"]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [f"{ROOT}/tests/../sweep.py"])
     assert programs.sweep_program() == [f"{ROOT}/.venv/bin/python3", f"{ROOT}/tests/../sweep.py"]
-    assert programs.tool("mlflow") == f"{ROOT}/.venv/bin/mlflow"
+    assert programs.tool_program("mlflow") == f"{ROOT}/.venv/bin/mlflow"
     assert programs.sweep_words("a", ROOT / "runs") == ["a", "--folder", f"{ROOT}/runs"]
 
 

@@ -127,7 +127,7 @@ def test_weights_are_larger_and_units_saturated() -> None:
 
 def test_the_bonus_has_the_wrong_sign_in_the_loss_alone() -> None:
     turned = learner(plant=in_learner.BonusWithWrongSign(30.0))
-    assert turned.effective()["entropy_coef"] == pytest.approx([-0.3, -0.3])
+    assert turned.read_effective()["entropy_coef"] == pytest.approx([-0.3, -0.3])
     assert turned.config.entropy_coef == 0.01
 
 

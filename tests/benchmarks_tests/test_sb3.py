@@ -180,8 +180,8 @@ def test_both_sides_follow_the_same_schedule(kind: str) -> None:
     asked = sb3.arguments(config)
     for iteration in range(4):
         left = 1 - (iteration + 1) / 4  # its _current_progress_remaining
-        np.testing.assert_allclose(learner.effective()["lr"], asked["learning_rate"](left), rtol=1e-6)
-        np.testing.assert_allclose(learner.effective()["clip_range"], asked["clip_range"](left), rtol=1e-6)
+        np.testing.assert_allclose(learner.read_effective()["lr"], asked["learning_rate"](left), rtol=1e-6)
+        np.testing.assert_allclose(learner.read_effective()["clip_range"], asked["clip_range"](left), rtol=1e-6)
         learner.iterate()
 
 

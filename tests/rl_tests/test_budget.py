@@ -62,7 +62,7 @@ def test_iterations_say_what_their_steps_say_bit_for_bit(iterations: int) -> Non
     config = replace(BASE, num_iterations=iterations, eval_every=3)
     budget, batch = Budget.from_config(config), config.batch_size
     for done in range(iterations + 1):
-        assert budget.left(done, batch) == 1 - done / iterations
+        assert budget.share_left(done, batch) == 1 - done / iterations
         assert budget.evaluates_after(done + 1, batch) == ((done + 1) % 3 == 0 or done + 1 == iterations)
 
 
@@ -91,7 +91,7 @@ def test_nothing_trains_beyond_its_budget() -> None:
     for _ in range(2):
         learner.iterate()
     weights = learner.networks.parameters.clone()
-    assert learner.effective()["lr"] == [0.0]
+    assert learner.read_effective()["lr"] == [0.0]
     with pytest.raises(ConfigError, match=r"must not train beyond its budget of 2 iterations, .*raise ppo\.num_iter"):
         learner.iterate()
     assert (learner.networks.parameters == weights).all()

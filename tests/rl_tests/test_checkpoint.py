@@ -205,7 +205,7 @@ def test_settings_are_the_learners_own_after_a_load(tmp_path):
     checkpoint.save(tmp_path / "c", old)
     new = _learner(dataclasses.replace(CONFIG, lr=1e-2, value_coef=2.0, gamma=0.5, clip_range_vf=0.3))
     checkpoint.load(tmp_path / "c", new)
-    in_force = new.effective()
+    in_force = new.read_effective()
     assert all(value.shape == (2,) and value.dtype == np.float64 for value in in_force.values())
     for name, value in {
         "lr": 1e-2 * 0.5,  # linear, and half of the iterations are done
@@ -221,10 +221,10 @@ def test_settings_are_the_learners_own_after_a_load(tmp_path):
     }.items():
         np.testing.assert_allclose(in_force[name], value, rtol=1e-6, err_msg=name)
     np.testing.assert_array_equal(new.iterate()[metrics.LR], in_force["lr"])
-    assert old.effective()["clip_range_vf"].tolist() == [np.inf, np.inf]
+    assert old.read_effective()["clip_range_vf"].tolist() == [np.inf, np.inf]
 
     new.hyper = dataclasses.replace(new.hyper, lr=old.hyper.lr)  # the wrong variant
-    assert (new.effective()["lr"] < 0.5 * in_force["lr"]).all()
+    assert (new.read_effective()["lr"] < 0.5 * in_force["lr"]).all()
 
 
 def test_each_member_has_its_own_settings_in_force(tmp_path):
@@ -239,8 +239,8 @@ def test_each_member_has_its_own_settings_in_force(tmp_path):
     checkpoint.save(tmp_path / "c", _trained(fused([1e-3, 2e-3], [0.5, 0.5]), 3))
     branch = fused([8e-4, 4e-3], [0.5, 1.5])
     checkpoint.load(tmp_path / "c", branch)
-    np.testing.assert_allclose(branch.effective()["lr"], [6e-4, 3e-3], rtol=1e-6)
-    np.testing.assert_allclose(branch.effective()["value_coef"], [0.5, 1.5])
+    np.testing.assert_allclose(branch.read_effective()["lr"], [6e-4, 3e-3], rtol=1e-6)
+    np.testing.assert_allclose(branch.read_effective()["value_coef"], [0.5, 1.5])
 
 
 def test_the_new_lr_moves_the_parameters(tmp_path):

@@ -97,9 +97,9 @@ def test_one_program_serves_all_that_does_the_same(monkeypatch):
         return lambda *given: function(*given)
 
     monkeypatch.setattr(compiling, "_program", program)
-    monkeypatch.setattr(ppo, "compiled", compiling.compiled.__wrapped__)
-    step = compiling.compiled.__wrapped__(ppo.minibatch_step)
-    monkeypatch.setattr(ppo, "compiled", lambda _: step)
+    monkeypatch.setattr(ppo, "compile_step", compiling.compile_step.__wrapped__)
+    step = compiling.compile_step.__wrapped__(ppo.minibatch_step)
+    monkeypatch.setattr(ppo, "compile_step", lambda _: step)
     distributions = [Categorical(4), MultiCategorical([2, 2]), MultiCategorical([3]), DiagonalGaussian(2)]
     same = ({}, {"lr": 1e-2}, {"num_epochs": 2}, {"clip_range": 0.1}, {"clip_range_vf": None})
     others = ({"clip_range_vf": 0.1}, {"minibatch_size": 32}, {"hidden_sizes": (10,)}, {"shared_trunk": True})
@@ -121,7 +121,7 @@ def test_the_function_that_is_compiled_is_the_step():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiling, "_program", lambda function, tensors: function)
         patch.setattr(compiling, "_tanh", torch.tanh)
-        patch.setattr(ppo, "compiled", compiling.compiled.__wrapped__)
+        patch.setattr(ppo, "compile_step", compiling.compile_step.__wrapped__)
         ours, flat, _ = _update(CONFIG, Categorical(4))
     torch.testing.assert_close(flat.parameters, networks.parameters, rtol=0, atol=1e-6)
     torch.testing.assert_close(ours, eager, rtol=1e-4, atol=1e-6)

@@ -57,7 +57,7 @@ def test_networks_and_their_gradients_stay_on_their_device(strict, distribution,
     outputs, predictions = networks(observations)
     log_probs, _ = distribution.log_probs(outputs, actions)
     batch = Batch(observations, actions, log_probs, *(torch.zeros(2, 8, device=META) for _ in range(2)), predictions)
-    batch = batch.shuffled(torch.zeros(2, 8, dtype=torch.int64, device=META)).minibatches(4)[0]
+    batch = batch.shuffle(torch.zeros(2, 8, dtype=torch.int64, device=META)).minibatches(4)[0]
     measured = diagnostics.measure_before_update(
         networks, batch, Hyperparameters.stack_settings([CONFIG] * 2).to_device(META)
     )

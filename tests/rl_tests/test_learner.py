@@ -176,7 +176,7 @@ def test_clip_range_decays_linearly_where_it_is_used(data):
     decaying = make_learner(linear, ENV, seed, make_evaluation_seed(0), data)
     for _ in range(15):
         decaying.iterate()
-    assert decaying.effective()["clip_range"] == pytest.approx(0.2 * 5 / 20)
+    assert decaying.read_effective()["clip_range"] == pytest.approx(0.2 * 5 / 20)
     fractions = {}
     for clip_range in (0.2 * 5 / 20, 0.2):
         constant = make_learner(

@@ -163,9 +163,9 @@ def test_columns_that_do_not_vary_have_no_shift():
 def test_repeats_are_counted_for_each_member():
     rollout = np.arange(24, dtype=np.float32).reshape(2, 6, 2)
     rollout[1, 3:] = rollout[1, 0]
-    assert diagnostics.share_of_repeats(rollout).tolist() == [0.0, 0.5]
+    assert diagnostics.measure_repeats(rollout).tolist() == [0.0, 0.5]
 
 
 def test_of_few_flows_many_repeat():
     rows = np.random.default_rng(0).integers(200, size=(1, 5000, 1)).astype(np.float32)
-    assert diagnostics.share_of_repeats(rows)[0] == pytest.approx(1 - 200 * (1 - np.exp(-500 / 200)) / 500, abs=0.03)
+    assert diagnostics.measure_repeats(rows)[0] == pytest.approx(1 - 200 * (1 - np.exp(-500 / 200)) / 500, abs=0.03)

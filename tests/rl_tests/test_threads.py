@@ -2,7 +2,7 @@ import pytest
 import torch
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.learner import Learner
-from unstuck.rl.machine import one_thread
+from unstuck.rl.machine import use_one_thread
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
@@ -43,7 +43,7 @@ def test_the_caller_gets_its_threads_back_even_after_an_error():
     torch.set_num_threads(3)
     seen = []
 
-    @one_thread()
+    @use_one_thread()
     def fail():
         seen.append(torch.get_num_threads())
         raise ZeroDivisionError

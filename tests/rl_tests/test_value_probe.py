@@ -7,7 +7,7 @@ from unstuck.rl.data import load_flows
 from unstuck.rl.gae import Discounts, generalized_advantages
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
-from unstuck.rl.value_probe import ValueFloor, unforeseen_shares
+from unstuck.rl.value_probe import ValueFloor, measure_unforeseen_shares
 
 LAMBDA = 0.95
 
@@ -128,7 +128,7 @@ def test_rewards_are_foreseen_from_their_own_observations_and_not_from_those_of_
 def test_constant_columns_tell_nothing_and_break_nothing():
     returns = _normal(1, 2, 16, 4)
     constant = torch.full((2, 16, 4, 3), 1e6)
-    np.testing.assert_array_equal(unforeseen_shares(constant, returns.unsqueeze(-1)), 1)
+    np.testing.assert_array_equal(measure_unforeseen_shares(constant, returns.unsqueeze(-1)), 1)
     measured = _measure(constant, returns * 0, returns * 0 + 3, returns * 0)
     assert all(value.tolist() == [0, 0] for value in measured.values())
 
@@ -137,7 +137,7 @@ def test_one_lane_is_halved_in_time():
     observations, targets = _normal(1, 2, 30, 1, 3), _normal(2, 2, 30, 1, 2)
     targets[..., 0] += observations[..., 0]
     halves = [columns.view(2, 2, 15, -1).transpose(1, 2) for columns in (observations, targets)]
-    assert torch.equal(unforeseen_shares(observations, targets), unforeseen_shares(*halves))
+    assert torch.equal(measure_unforeseen_shares(observations, targets), measure_unforeseen_shares(*halves))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_the_probe_is_asked_at_once_and_then_only_when_its_answer_is_old(feature
         observations, targets = _normal(iteration, 2, 16, 4, features), _normal(100 + iteration, 2, 16, 4, 3)
         targets += observations[..., :1]
         floor.update(iteration, observations, targets)
-        answers.append((floor.unforeseen[0, 0].item(), unforeseen_shares(observations, targets)[0, 0].item()))
+        answers.append((floor.unforeseen[0, 0].item(), measure_unforeseen_shares(observations, targets)[0, 0].item()))
     in_force, fresh = zip(*answers, strict=True)
     assert in_force == (fresh[0],) * rest + (fresh[rest],) * rest + (fresh[2 * rest],)
     assert len(set(in_force)) == 3

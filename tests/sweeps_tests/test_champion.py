@@ -17,7 +17,7 @@ from numpy.random import SeedSequence
 from rich.console import Console
 from unstuck.analysis.sweep.judgements import Judgement, Judgements, read_judgements
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Ledger, best
+from unstuck.records.ledger import Ledger, find_best
 from unstuck.records.tracker import NullTracker
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, Flows, compute_fingerprint, load_flows
@@ -149,7 +149,7 @@ def test_every_judgement_is_written_down(folder: Path, tmp_path: Path) -> None:
 
 def test_the_best_completed_trial_is_judged(folder: Path) -> None:
     entries = Ledger.open(f"sqlite:///{folder.parent}/optuna.db", "tiny").entries()
-    expected = best(entries, "max")
+    expected = find_best(entries, "max")
     assert expected is not None
     judgement = judge_champion(load_sweep(folder), 1).readings[-1]
     assert (judgement.trial, judgement.searched) == (expected.number, expected.value)

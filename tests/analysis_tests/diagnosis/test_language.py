@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.language import LANGUAGES, convert_setting, make_translator, setting_name
+from unstuck.analysis.diagnosis.language import LANGUAGES, convert_setting, find_setting_name, make_translator
 from unstuck.analysis.diagnosis.questions import MOST, OF_TRIAGE
 from unstuck.analysis.document import to_text
 from unstuck.analysis.history import History
@@ -83,7 +83,7 @@ def test_a_table_names_settings_that_there_are(dialect: str) -> None:
 )
 def test_changes_to_try_are_named_in_the_users_words(change: dict[str, Any], dialect: str, text: str) -> None:
     assert describe_change(change, dialect) == text
-    assert setting_name("ppo.clip_range", "rsl_rl") == "algorithm.clip_param"
+    assert find_setting_name("ppo.clip_range", "rsl_rl") == "algorithm.clip_param"
     assert convert_setting("ppo.lr", 0.5, "cleanrl") == 0.5
 
 

@@ -9,8 +9,8 @@ from unstuck.analysis.history.names import (
     SB3,
     UNSTUCK,
     Dialect,
+    find_nearest_metric,
     is_ours,
-    nearest_metric,
     recognise_dialect,
     translate_metric,
 )
@@ -119,6 +119,6 @@ def test_ours_are_told_by_their_whole_name() -> None:
 
 
 def test_a_wrong_name_is_answered_with_the_nearest_metric() -> None:
-    assert nearest_metric("train/valueloss") == metrics.VALUE_LOSS
-    assert nearest_metric("eval/F1") == metrics.F1
-    assert nearest_metric("") in OURS
+    assert find_nearest_metric("train/valueloss") == metrics.VALUE_LOSS
+    assert find_nearest_metric("eval/F1") == metrics.F1
+    assert find_nearest_metric("") in OURS

@@ -16,7 +16,7 @@ from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock, lock_databases
 from unstuck.records.mlflow.runs import adopt_runs, delete_runs, read_runs
 from unstuck.records.names import CONFIG, DATA, FORMAT, ID, PARAMETERS, PROVENANCE
-from unstuck.records.provenance import sign
+from unstuck.records.provenance import make_user_tags
 from unstuck.records.redact import redact_error
 from unstuck.records.tracker import Tracker
 from unstuck.rl.errors import ConfigError
@@ -188,7 +188,7 @@ def _open_tracker(config: SweepConfig, about: Mapping[str, Any]) -> Tracker:
 
 
 def _start_run(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
-    tags = {**about[PROVENANCE], **sign(shlex.join(sweep_program()), about[PROVENANCE])}
+    tags = {**about[PROVENANCE], **make_user_tags(shlex.join(sweep_program()), about[PROVENANCE])}
     tracker.start_sweep(describe_sweep(config), about[CONFIG], tags)
 
 

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from unstuck.records import optuna_internals as storage
 from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Ledger, best
+from unstuck.records.ledger import Ledger, find_best
 from unstuck.records.names import PARAMETERS, REASON, VALUES
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.rungs import RungEntry
@@ -230,10 +230,10 @@ def test_best_by_mode_among_the_completed() -> None:
         entry(5, None, 0.95),
         entry(6, Outcome.COMPLETED, 0.4),
     ]
-    assert best(entries, "max") is entries[2]  # of two alike the first
-    assert best(entries, "min") is entries[1]
-    assert best(entries[3:6], "max") is None
-    assert best([], "max") is None
+    assert find_best(entries, "max") is entries[2]  # of two alike the first
+    assert find_best(entries, "min") is entries[1]
+    assert find_best(entries[3:6], "max") is None
+    assert find_best([], "max") is None
 
 
 MEMORY = "sqlite:///:memory:"

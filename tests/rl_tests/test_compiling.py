@@ -138,7 +138,8 @@ def test_eager_training_loads_no_compiler():
         "import sys; from unstuck.rl.config import *; from unstuck.rl.seeding import *\n"
         "from unstuck.rl.make_learner import make_learner\n"
         "config = PPOConfig(num_iterations=1, eval_every=1, num_steps=16, minibatch_size=64)\n"
-        "make_learner(config, EnvConfig(id='CartPole-v1'), make_member_seeds(0, 1), make_evaluation_seed(0)).iterate()\n"
+        "env = EnvConfig(id='CartPole-v1')\n"
+        "make_learner(config, env, make_member_seeds(0, 1), make_evaluation_seed(0)).iterate()\n"
         "print([name for name in ('torch._dynamo', 'torch._inductor', 'sympy') if name in sys.modules])"
     )
     root = Path(__file__).parents[2]

@@ -66,6 +66,19 @@ def make_run_link(server: str, experiment: str, run_id: str) -> str:
     return f"{server}/#/experiments/{experiment}/runs/{run_id}?{urlencode(_TRAINING)}"
 
 
+def add_links(note: str, experiment: str, sweep_id: str) -> str:
+    """Return the note of a sweep's own run with links to the sweep's two views, which work on whatever server shows it.
+
+    Args:
+        note: Note in Markdown.
+        experiment: Id of the MLflow experiment.
+        sweep_id: Id of the sweep.
+    """
+    here = "."
+    table, chart = make_sweep_link(here, experiment, sweep_id), make_comparison_link(here, experiment, sweep_id)
+    return f"{note}\n\n[All trials, best first]({table}) · [Best trials and control]({chart})"
+
+
 def _make_runs_link(server: str, experiment: str, view: dict[str, str]) -> str:
     # Without a filter or an order: MLflow ignores the view if the address names one.
     return f"{server}/#/experiments/{experiment}/runs?{urlencode(_TRAINING | view)}"

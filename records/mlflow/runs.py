@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from unstuck.records.mlflow.connection import connect, translate_errors
+from unstuck.records.mlflow.links import add_links
 from unstuck.records.mlflow.names import ALWAYS_ZERO, from_mlflow, read_tags
 from unstuck.records.mlflow.place import settle_artifacts
 from unstuck.records.mlflow.tracker import search_runs, write_report
@@ -130,7 +131,8 @@ def attach_report(
         client, experiment = store
         own = [run for run in _own(client, experiment, sweep, run_ids) if PARENT_TAG not in run.data.tags]
         for run in own[:1]:
-            write_report(client, run.info.run_id, files, note, figures or {})
+            linked = add_links(note, experiment, str(sweep.id)) if sweep.id else note
+            write_report(client, run.info.run_id, files, linked, figures or {})
 
 
 def settle_runs(sweep: SweepReference) -> None:

@@ -14,7 +14,7 @@ from unstuck.records.errors import TrackingError
 from unstuck.records.files import trial_name
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.connection import DATABASES, connect, renew, translate_errors
-from unstuck.records.mlflow.links import COMPARISON, TABLE, make_view_key
+from unstuck.records.mlflow.links import COMPARISON, TABLE, add_links, make_view_key
 from unstuck.records.mlflow.names import (
     OBJECTIVE,
     OBJECTIVE_SPREAD,
@@ -289,6 +289,8 @@ class MlflowTracker:
         """Upload report files, a note and figures to a run; see `Tracker.attach`."""
         sweep = self._opened()
         run = sweep.parent if number is None else self._run_of(number)
+        if number is None:
+            note = add_links(note, sweep.experiment, sweep.header.id)
         with translate_errors(f"attach a report to {sweep.name if number is None else f'trial {number}'}"):
             write_report(sweep.client, run, files, note, figures or {})
 

@@ -330,7 +330,9 @@ def test_configurations_and_artifacts_are_kept(store: Store, tracker: Tracker, s
     assert (kept / "config.yaml").read_text() == "ppo:\n  lr: 0.001\n"
     assert (kept / "report" / "report" / "index.html").read_text() == "<h1>F1</h1>"
     assert (kept / "report" / "sweep.log").read_text() == "started\n"
-    assert parent.data.tags["mlflow.note.content"] == "**Trial 7** won."
+    note, links = parent.data.tags["mlflow.note.content"].split("\n\n")
+    assert note == "**Trial 7** won."
+    assert links.count("](./#/experiments/") == 2
     assert store.client.get_run(run).data.tags["mlflow.note.content"] == "Stuck."
     assert (kept.parents[1] / run / "artifacts" / "config.yaml").read_text() == "trial: 0\n"
     assert [file.path for file in store.client.list_artifacts(run)] == ["config.yaml", "report"]

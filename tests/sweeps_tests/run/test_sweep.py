@@ -120,7 +120,7 @@ def test_the_report_is_in_the_folder_in_mlflow_and_on_the_screen(finished_sweep)
     assert f"{verdict}\nThe report: {page}\n" in printed
     assert verdict in page.read_text()
     client, parent, children = runs_of(folder, "finished")
-    assert parent.data.tags["mlflow.note.content"] == verdict
+    assert parent.data.tags["mlflow.note.content"].startswith(f"{verdict}\n\n[")
     for number, run in {None: parent, **children}.items():
         kept = {Path(file.path).name for file in client.list_artifacts(run.info.run_id, "report")}
         assert kept == {"report.html", "report.md", "report-figures"}

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 TRIALS, SEEDS, ITERATIONS, EVAL_EVERY = 50, 3, 60, 4
 SPACE = {"ppo": {"lr": {"log": [1e-5, 1e-2]}, "value_coef": {"log": [0.05, 5.0]}, "entropy_coef": {"log": [1e-4, 0.1]}}}
 ACTIONS = ("allow", "block", "quarantine", "alert")
-SIZE = {"width": 1600, "height": 800}
+SIZE = {"width": 1600, "height": 840}
 DRAWN_MS = 8000
 """Charts are drawn after their data is there."""
 PATIENCE_MS = 120_000

@@ -26,6 +26,9 @@ VIEW_LENGTH = 5000
 COMPARED = 5
 """Number of best trials that the comparison shows beside the control."""
 
+_LETTER, _MARGIN, _TEXT = 8, 22, 500
+"""Pixels: of a letter of a column's title, of what is around it, of a column of text."""
+
 _CHOSEN = "best trials and control"
 
 _PLAIN_LINE = {
@@ -64,15 +67,12 @@ class ShownSweep:
 
     @property
     def columns(self) -> dict[str, int]:
-        """Width in pixels of each column beside the run's name, from left to right."""
+        """Width in pixels of each column beside the run's name, from left to right: a title is not cut short."""
         value, spread = self.objective
-        return {
-            f"tags.`{OUTCOME_TAG}`": 100,
-            f"metrics.`{value}`": 135,
-            f"metrics.`{spread}`": 165,
-            **{f"params.`{path}`": 120 for path in self.header.searched},
-            f"tags.`{DIAGNOSIS}`": 500,
-        }
+        titles = {f"tags.`{OUTCOME_TAG}`": OUTCOME_TAG, **{f"metrics.`{name}`": name for name in (value, spread)}}
+        titles |= {f"params.`{path}`": path for path in self.header.searched}
+        widths = {column: _MARGIN + _LETTER * len(title) for column, title in titles.items()}
+        return {**widths, f"tags.`{DIAGNOSIS}`": _TEXT}
 
 
 def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:
@@ -110,7 +110,7 @@ def make_comparison(sweep: ShownSweep) -> str:
     ids = ", ".join(f"'{run}'" for run in sweep.compared)
     chosen = f"attributes.run_id IN ({ids})" if ids else f"tags.`{PARENT_TAG}` = '{sweep.parent}'"
     gone = [{"type": "BAR", "uuid": name, "metricKey": name, "deleted": True} for name in sorted(sweep.metrics)]
-    large = _section(_CHOSEN) | {"columns": 1, "cardHeight": 480}
+    large = _section(_CHOSEN) | {"columns": 1, "cardHeight": 400}
     state = {**_base(sweep, chosen), "compareRunSections": [large]}
     charts = [_parallel(sweep, _CHOSEN), *gone]
     packed = _pack({**state, "compareRunCharts": charts})

@@ -26,8 +26,8 @@ VIEW_LENGTH = 5000
 COMPARED = 5
 """Number of best trials that the comparison shows beside the control."""
 
-_LETTER, _MARGIN, _TEXT = 8, 22, 500
-"""Pixels: of a letter of a column's title, of what is around it, of a column of text."""
+_LETTER, _MARGIN, _NUMBER, _TEXT = 7, 24, 108, 500
+"""Pixels of a letter of a column's title, around it, of a column of numbers at least, and of a column of text."""
 
 _CHOSEN = "best trials and control"
 
@@ -71,7 +71,7 @@ class ShownSweep:
         value, spread = self.objective
         titles = {f"tags.`{OUTCOME_TAG}`": OUTCOME_TAG, **{f"metrics.`{name}`": name for name in (value, spread)}}
         titles |= {f"params.`{path}`": path for path in self.header.searched}
-        widths = {column: _MARGIN + _LETTER * len(title) for column, title in titles.items()}
+        widths = {column: max(_NUMBER, _MARGIN + _LETTER * len(title)) for column, title in titles.items()}
         return {**widths, f"tags.`{DIAGNOSIS}`": _TEXT}
 
 

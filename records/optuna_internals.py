@@ -36,6 +36,7 @@ def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
 
     @functools.wraps(call)
     def attempt(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the method until the database answers, for `PATIENCE_S` at most."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:

@@ -120,7 +120,7 @@ class NullTracker:
     """Tracker that writes nothing (`tracking=none`)."""
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
+        """Open no run."""
 
     def start_trial(
         self,
@@ -130,24 +130,24 @@ class NullTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Return an empty run id."""
+        """Open no run; return an empty id."""
         return ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Return an empty list."""
+        """Return an empty list: no run can lack anything."""
         return []
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Do nothing."""
+        """Write no metrics."""
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
+        """Set no tags."""
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Do nothing."""
+        """Write no outcome."""
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
+        """Close no run."""
 
     def find_experiment(self) -> str:
         """Return an empty id."""
@@ -156,4 +156,4 @@ class NullTracker:
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Do nothing."""
+        """Attach no files."""

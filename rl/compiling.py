@@ -31,6 +31,7 @@ def compile_step(step: Step) -> Step:
     def run(
         networks: ActorCritic, adam: Adam, hyper: Any, batch: Any, active: Tensor, switches: tuple[bool, ...]
     ) -> tuple[Tensor, Tensor]:
+        """Take the step by the program for the layout of the arguments, compiled at the first call."""
         of_adam = (adam.eps, adam.exp_avg, adam.exp_avg_sq, adam.steps)
         tensors = [networks.parameters, *of_adam, active, *vars(hyper).values(), *vars(batch).values()]
         layout = (networks.layout, networks.parameters.dtype, batch.observations.shape, switches)
@@ -52,6 +53,7 @@ def _flat(
     """Return the step as a function of a flat list of tensors."""
 
     def flat(*tensors: Tensor) -> Any:
+        """Put the tensors back into optimiser, settings and batch, and take the step."""
         parameters, eps, exp_avg, exp_avg_sq, steps, active, *others = tensors
         size = len(vars(hyper))
         of_hyper, of_batch = type(hyper)(*others[:size]), type(batch)(*others[size:])

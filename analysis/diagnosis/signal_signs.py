@@ -107,7 +107,7 @@ def find_wrong_labels(run: Signals) -> Evidence | None:
 
 
 def compute_f1_error(run: Signals, f1: float) -> float:
-    """Compute two standard errors of an F1 score, as the choice of flows gives them.
+    """Compute two standard errors of an F1 score, by the number of threats among the evaluated flows.
 
     0 for an F1 of 0 or 1, and without confusion counts.
     """

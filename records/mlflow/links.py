@@ -15,7 +15,7 @@ _TRAINING = {"workflowType": "machine_learning"}
 
 
 def find_server(mlflow_url: str) -> str:
-    """Return the address of MLflow's pages: the tracking server, without a password, or `LOCAL_SERVER` for a database.
+    """Return the URL of MLflow's pages: the tracking server, without a password, or `LOCAL_SERVER` for a database.
 
     Example:
         >>> find_server("http://me:secret@host:5000/")
@@ -40,7 +40,7 @@ def make_view_key(sweep_id: str, view: str) -> str:
 
 
 def make_sweep_link(server: str, experiment: str, sweep_id: str) -> str:
-    """Return the address of a sweep's table of trials, best first, with the columns that matter.
+    """Return the URL of MLflow's table of a sweep's trials, best first, with the columns that matter.
 
     Args:
         server: Address of MLflow's pages, see `find_server`.
@@ -51,7 +51,7 @@ def make_sweep_link(server: str, experiment: str, sweep_id: str) -> str:
 
 
 def make_comparison_link(server: str, experiment: str, sweep_id: str) -> str:
-    """Return the address of the chart that compares a sweep's best trials and the control; arguments as above."""
+    """Return the URL of MLflow's chart that compares a sweep's best trials and the control; arguments as above."""
     chart = {"compareRunsMode": "CHART", "viewStateShareKey": make_view_key(sweep_id, COMPARISON)}
     return _make_runs_link(server, experiment, chart)
 

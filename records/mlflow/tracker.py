@@ -337,7 +337,7 @@ def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
 
 
 def search_runs(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:
-    """Return the runs of experiments, by id, whose tag `tag` equals `value`, oldest first, without deleted ones."""
+    """Return the MLflow runs in some experiments whose tag `tag` equals `value`, oldest first, without deleted ones."""
     found: list[Run] = []
     token: str | None = None
     while token != "":

@@ -122,6 +122,7 @@ class StopRequest:
         """Return a wrapper of `call` that the forced exit waits for; once the exit has begun, a call blocks forever."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            """Call `call` while no forced exit has begun; else block for good."""
             with self._call_under_way:
                 if self.state is not StopState.LEAVING:
                     return call(*args, **kwargs)

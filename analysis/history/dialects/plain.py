@@ -218,7 +218,7 @@ def find_plain_name(name: str) -> tuple[Renamed, int] | None:
 
 
 def convert_to_evaluation(ours: str) -> str:
-    """Return our metric of evaluations for ours of training; another one as it is."""
+    """Return our name of the evaluation metric beside a training metric of ours; any other name unchanged."""
     return _TWICE.get(ours, ours)
 
 

@@ -15,7 +15,7 @@ from unstuck.records.lock import hold_lock, read_owner
 from unstuck.records.mlflow.runs import read_runs
 from unstuck.sweeps.config.identity import adopt_recorded_id
 from unstuck.sweeps.config.saved import from_yaml
-from unstuck.sweeps.config.settings import StudyConfig, SweepConfig, TrackingConfig
+from unstuck.sweeps.config.settings import FORMAT, StudyConfig, SweepConfig, TrackingConfig
 from unstuck.sweeps.ray_tune.scratch import scratch_folder
 from unstuck.sweeps.run import opening as module
 from unstuck.sweeps.run.opening import open_records
@@ -48,7 +48,7 @@ def test_new_records_are_a_folder_a_study_and_a_lock_for_as_long(tmp_path: Path)
         attributes = records.ledger.attributes
         assert (attributes["data"], attributes["provenance"]) == ("ab", VERSIONS)
         assert from_yaml(attributes["config"]) == records.config
-        assert (attributes["id"], attributes["format"]) == (records.config.id, 2)
+        assert (attributes["id"], attributes["format"]) == (records.config.id, FORMAT)
         with pytest.raises(SweepError, match=r"by one process at a time, and process .* runs mine"):
             open_once(config, resuming=True)
     assert open_once(config, resuming=True) == []

@@ -121,7 +121,7 @@ class OneMinusLog(Float):
         return FloatDistribution(1 - self.high, 1 - self.low, log=True)
 
     def name_parameter(self, path: str) -> str:
-        """Return a name that says that 1 - value is stored.
+        """Return the path with ` (1 - NAME)` behind, since Optuna stores 1 - value.
 
         Example:
             >>> OneMinusLog(0.9, 0.999).name_parameter("ppo.gamma")
@@ -185,7 +185,7 @@ class Pow2(Int):
         return super().contains(value) and _is_power(value)
 
     def name_parameter(self, path: str) -> str:
-        """Return a name that says that the exponent is stored.
+        """Return the path with ` (log2)` behind, since Optuna stores the exponent.
 
         Example:
             >>> Pow2(16, 64).name_parameter("ppo.minibatch_size")

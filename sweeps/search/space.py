@@ -44,7 +44,7 @@ class Space:
         return {path: kind.distribution() for path, kind in self.kinds.items()}
 
     def name_parameters(self) -> dict[str, str]:
-        """Return Optuna's names of parameters that are stored as other numbers than the settings have, by dotted path."""
+        """Return Optuna's names of parameters that are stored as other numbers than the values, by dotted path."""
         names = {path: kind.name_parameter(path) for path, kind in self.kinds.items()}
         return {path: name for path, name in names.items() if name != path}
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
-from unstuck.records.ledger import Ledger
+from unstuck.records.ledger import Ledger, best
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.links import make_comparison_link, make_run_link, make_sweep_link
 from unstuck.records.mlflow.runs import find_experiment
@@ -53,11 +53,12 @@ PATIENCE_MS = 120_000
 
 
 class Page(NamedTuple):
-    """One page to open: the picture's name, the address, and what can be read once it is there."""
+    """One page to open: the picture's name, the address, and what can be read once it is there, at the top if asked."""
 
     name: str
     link: str
     reads: str
+    is_at_top: bool = False
 
 
 def measure(iteration: int, trial: int, lr: float) -> dict[str, float]:
@@ -113,8 +114,8 @@ def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
     experiment, sweep = find_experiment(config.reference), str(config.id)
     if experiment is None:
         raise RuntimeError(f"MLflow must hold the sweep {config.sweep.name}")
-    best = Ledger.open_sweep(config.reference)
-    entry = max((e for e in best.entries() if e.value is not None), key=lambda e: e.value or 0.0)
+    entries = Ledger.open_sweep(config.reference).entries()
+    entry = max((e for e in entries if e.value is not None), key=lambda e: e.value or 0.0)
     yield Page("mlflow-table", make_sweep_link(server, experiment, sweep), f"{config.sweep.name}/0000 {CONTROL}")
     yield Page("mlflow-comparison", make_comparison_link(server, experiment, sweep), "objective/value")
     yield Page(
@@ -123,9 +124,16 @@ def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
     yield Page("mlflow-run", make_run_link(server, experiment, entry.run_id), "objective/value")
 
 
-def list_dashboard_pages(server: str) -> Iterator[Page]:
-    """Yield the dashboard's pages of a study."""
-    yield Page("dashboard-study", f"{server}/dashboard/studies/1", "Hyperparameter Importance")
+def list_dashboard_pages(config: SweepConfig, server: str) -> Iterator[Page]:
+    """Yield the dashboard's pages of a study: charts and pictures, its note, and the best trial with its note."""
+    study = f"{server}/dashboard/studies/1"
+    winner = best(Ledger.open_sweep(config.reference).entries(), config.sweep.mode)
+    if winner is None:
+        raise RuntimeError(f"a trial of {config.sweep.name} must have completed")
+    yield Page("dashboard-study", study, "Hyperparameter Importance")
+    yield Page("dashboard-pictures", study, "Unstuck: ", is_at_top=True)
+    yield Page("dashboard-note", f"{study}/note", "How sure:")
+    yield Page("dashboard-trial", f"{study}/trials?numbers={winner.number}", "its run in MLflow")
 
 
 def open_page(browser: "Browser", page: Page, pictures: Path | None) -> float:
@@ -137,11 +145,20 @@ def open_page(browser: "Browser", page: Page, pictures: Path | None) -> float:
         tab.goto(page.link)
         tab.get_by_text(page.reads).first.wait_for(timeout=PATIENCE_MS)
         seconds = time.perf_counter() - started
+        if page.is_at_top:
+            scroll_to(tab, page.reads)
         if pictures:
             take_picture(tab, pictures / f"{page.name}.png")
         return seconds
     finally:
         context.close()
+
+
+def scroll_to(tab: "Tab", text: str) -> None:
+    """Scroll a text to the top of the page, below the dashboard's bar."""
+    tab.wait_for_timeout(DRAWN_MS)
+    tab.get_by_text(text).first.evaluate("title => title.scrollIntoView({block: 'start'})")
+    tab.mouse.wheel(0, -100)
 
 
 def take_picture(tab: "Tab", file: Path) -> None:
@@ -174,7 +191,7 @@ def main() -> None:
             for page in list_mlflow_pages(config, server):
                 table.add_row(page.name, f"{open_page(browser, page, asked.pictures):.1f}")
         with serve(dashboard, os.environ) as (server, _):
-            for page in list_dashboard_pages(server):
+            for page in list_dashboard_pages(config, server):
                 table.add_row(page.name, f"{open_page(browser, page, asked.pictures):.1f}")
     Console().print(table)
 

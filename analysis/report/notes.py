@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from textwrap import shorten
 from typing import Any
 
 from unstuck.analysis.document import Commands, Paragraph
@@ -17,6 +18,9 @@ from unstuck.analysis.sweep.trials import Sweep, Trial, count_outcomes
 from unstuck.analysis.words import format_uncertain, join_words, percent, pluralize
 from unstuck.records.names import DIAGNOSIS
 from unstuck.records.outcome import Outcome
+
+MOST_WORDS = 140
+"""Characters of a diagnosis in a note; the attribute `diagnosis` and the report have all of it."""
 
 STORED_AS = {"pow2": "its exponent to the base 2", "one_minus_log": "1 minus the value"}
 """Number that the ledger stores instead of a setting's value, by the kind of range."""
@@ -116,7 +120,7 @@ def _importance(found: Findings) -> str:
     )
     least = PER_SETTING * len(found.importances)
     return (
-        f"{words}; {least} trials would tell {pluralize(len(shares), 'setting')} apart."
+        f"{words}; to tell {pluralize(len(shares), 'setting')} apart takes about {least}."
         if (found.importance_trials < least)
         else f"{words}."
     )
@@ -169,7 +173,9 @@ def trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) -> str:
         f"The control: {'its settings are the unchanged ones' if trial.values else 'nothing is changed'}"
         if trial is sweep.control
         else "",
-        f"Diagnosis: {trial.notes[DIAGNOSIS]}" if DIAGNOSIS in trial.notes else "",
+        f"Diagnosis: {shorten(trial.notes[DIAGNOSIS], MOST_WORDS, placeholder=' …')}"
+        if DIAGNOSIS in trial.notes
+        else "",
         ", ".join(map(str, links)),
     ]
     head, *rest = [line for line in lines if line]

@@ -180,7 +180,13 @@ def _draw_settings(sweep: Sweep) -> Picture | None:
         suffix = "" if place == 0 else str(place + 1)
         axis = make_axis(sweep, path, [trial for trial in trials if path in trial.values])
         across, up = _panel(place, len(paths), suffix)
-        scale = {"type": "category"} if axis.names else {"type": "log", "dtick": 1} if axis.log else {"nticks": 4}
+        scale = (
+            {"type": "category"}
+            if axis.names
+            else {"type": "log", "dtick": 1, "exponentformat": "e"}
+            if axis.log
+            else {"nticks": 4}
+        )
         layout[f"xaxis{suffix}"] = _axis(shorten_path(path)) | across | scale
         layout[f"yaxis{suffix}"] = _axis(sweep.metric if up["showticklabels"] else "") | up
         traces += _dots(trials, path, bool(axis.names), floor, suffix)

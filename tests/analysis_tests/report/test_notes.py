@@ -52,7 +52,7 @@ def test_the_studys_note_begins_with_the_reports_sentence_and_says_the_rest_in_t
     assert told["How sure"].startswith("not yet. The best of 3 noisy values, each over 3 seeds, is flattered")
     assert told["What mattered"] == (
         "gamma 60 % (50 to 90 %), lr 40 % (10 to 50 %): PED-ANOVA of the final eval/f1, median and middle 80 % over "
-        "draws of two thirds of 12 trials; 20 trials would tell 2 settings apart."
+        "draws of two thirds of 12 trials; to tell 2 settings apart takes about 20."
     )
     assert "it cannot rank them" in told["Optuna's importance chart"]
     assert told["These pages"] == (

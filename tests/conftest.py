@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 """As in an environment that is in force: commands are printed with `python` then."""
 
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+"""As in a sweep's workers; two threads on small tensors spend their time waiting for each other. Read on import."""
+
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 """One for all sweeps of this process: Ray's core reads the token once and keeps it."""
@@ -231,16 +234,11 @@ def module_command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 @contextlib.contextmanager
 def no_ray() -> Iterator[None]:
     """Sweeps train their trials in this process, for tests of what is before and after Ray: see `in_process`."""
-    import torch
-
     from tests.in_process import tune_trials
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in a worker: the same numbers, bit for bit
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("unstuck.sweeps.run.sweep.tune_trials", tune_trials)
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

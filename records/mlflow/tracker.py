@@ -58,6 +58,9 @@ if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are the two below
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000
 
+_MAIN_METRIC = {"mlflow.experiment.primaryMetric.name": OBJECTIVE}
+"""Tag of an experiment that names the metric of MLflow's own charts."""
+
 _PAGE = 1000
 """Runs in one page of an answer."""
 
@@ -299,15 +302,15 @@ class MlflowTracker:
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
             location = self._artifacts.as_uri() if self._url.startswith(DATABASES) else None
-            # Without its kind MLflow greets the user with a page about language models instead of the runs.
-            kind = {"mlflow.experimentKind": "custom_model_development"}
-            return client.create_experiment(self._experiment, artifact_location=location, tags=kind)
+            return client.create_experiment(self._experiment, artifact_location=location, tags=_MAIN_METRIC)
         if experiment.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"tracking.mlflow_experiment must not be a deleted experiment, got {self._experiment!r}; "
                 f"run `MLFLOW_TRACKING_URI={shlex.quote(redact_value(self._url))} mlflow experiments restore -x "
                 f"{experiment.experiment_id}`, or choose another name"
             )
+        for name in _MAIN_METRIC.keys() - experiment.tags.keys():  # a choice of somebody else's stays
+            client.set_experiment_tag(experiment.experiment_id, name, _MAIN_METRIC[name])
         return str(experiment.experiment_id)
 
     def _opened(self) -> _OpenSweep:

@@ -33,7 +33,7 @@ def link_of(sweep: FinishedSweep, title: str) -> str:
 def server(finished_sweep: FinishedSweep, watch: Watch) -> Iterator[str]:
     """MLflow, started by the printed command."""
     (line,) = [line for line in finished_sweep.printed.splitlines() if " ui --backend-store-uri " in line]
-    with served(shlex.split(line), watch, "--workers", "1") as address:
+    with served(shlex.split(line), watch) as address:
         yield address
 
 

@@ -20,6 +20,7 @@ from mlflow.entities import Metric, Run
 from unstuck.records.errors import TrackingError
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.score import summarize
 from unstuck.records.tracker import SweepHeader, Tracker
 from unstuck.sweeps.config.settings import TrackingConfig
 from unstuck.sweeps.mirror import make_tracker
@@ -247,6 +248,62 @@ def test_a_trial_without_a_record_still_keeps_its_summary_once(store: Store, tra
     tracker.end_trial(0, Verdict(Outcome.CRASHED, "worker died"), {"hours": 0.5})
     (point,) = store.client.get_metric_history(run, "rules/hours")
     assert (point.step, point.value) == (0, 0.5)
+
+
+def score(step: int, *f1: float, lr: float | None = None) -> Record:
+    """An evaluation with the F1 of each member."""
+    members = {f"eval/f1/seed_{member}": value for member, value in enumerate(f1)}
+    in_force = {} if lr is None else {"effective/lr": lr}
+    return Record(step, START_MS + step, {"eval/f1": sum(f1) / len(f1), **members, **in_force})
+
+
+def test_the_objective_ends_with_the_value_of_the_trial_and_goes_on_after_a_resume(
+    store: Store, tracker: Tracker, sweep: str
+) -> None:
+    run = start(tracker)
+    evaluations = [score(2, 0.1, 0.3, lr=0.5), score(4, 0.2, 0.4), score(6, 0.6, 1.0)]
+    tracker.log(0, evaluations)
+    tracker.end_trial(0, Verdict(Outcome.INTERRUPTED, "stopped by the user"), {})
+    later = store.tracker(sweep)
+    start(later)
+    evaluations.append(score(8, 0.7, 0.7, lr=0.25))
+    later.log(0, evaluations)
+    summary = {**summarize([one.metrics for one in evaluations], "eval/f1", 2), "final/iterations": 8.0}
+    later.end_trial(0, Verdict(Outcome.PRUNED, "asha rung 2: 0.6 < 0.7"), summary)
+    ended = store.client.get_run(run)
+    # Means of the last three: of 0.2; 0.2, 0.3; 0.2, 0.3, 0.8; 0.3, 0.8, 0.7.
+    values = [(2, 0.2), (4, 0.25), (6, pytest.approx(1.3 / 3)), (8, pytest.approx(0.6))]
+    history = store.client.get_metric_history(run, "objective/value")
+    assert sorted((point.step, point.value) for point in history) == values
+    spreads = store.client.get_metric_history(run, "objective/value_spread")
+    assert spreads[-1].value == pytest.approx(math.sqrt(0.02))
+    assert [point.step for point in spreads] == [2, 4, 6, 8]
+    assert ended.data.tags["in_force.lr"] == "0.25"
+    assert ended.data.tags["iterations"] == "8"
+    assert ended.info.run_name == f"{sweep}/0000 pruned"
+    assert not [name for name in ended.data.metrics if name.startswith(("effective", "final", "rules/final"))]
+    start(store.tracker(sweep))
+    reopened = store.client.get_run(run)
+    assert reopened.info.run_name == f"{sweep}/0000"
+    assert "iterations" not in reopened.data.tags
+
+
+def test_a_sweep_begun_before_keeps_its_names_and_statuses(store: Store, sweep: str) -> None:
+    tracker = make_tracker(TrackingConfig(), store.folder)
+    tracker.start_sweep(SweepHeader(sweep, sweep, 2, "eval/f1", "max"), "", {})
+    run = start(tracker)
+    tracker.log(0, [score(2, 0.1, 0.3, lr=0.5)])
+    tracker.end_trial(0, Verdict(Outcome.PRUNED, "asha rung 1: 0.2 < 0.7"), {"final/value": 0.2})
+    ended = store.client.get_run(run)
+    assert (ended.info.status, ended.info.run_name) == ("KILLED", f"{sweep}/0000")
+    assert ended.data.metrics.keys() == {
+        *("eval/f1", "eval/f1/seed_0", "eval/f1/seed_1", "effective/lr", "final/value"),
+    }
+
+
+def test_the_control_is_named_as_such(store: Store, tracker: Tracker, sweep: str) -> None:
+    run = start(tracker, tags={"control": "true"})
+    assert store.client.get_run(run).info.run_name == f"{sweep}/0000 control"
 
 
 def test_tag_trial_adds_and_replaces(store: Store, tracker: Tracker) -> None:

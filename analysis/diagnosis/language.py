@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from unstuck.analysis.diagnosis.finding import Cause, Diagnosis, Evidence, Finding, Ranked, Remedy
+from unstuck.analysis.history.names import DIALECTS
 
 
 @dataclass(frozen=True)
@@ -298,6 +299,9 @@ LANGUAGES: Mapping[str, Language] = {
 }
 """By the dialect's name; a run in another dialect keeps our names of settings."""
 
+OWN_LOOPS = ("unstuck", "plain")
+"""Dialects of loops that their owners wrote: whatever they wish can be logged, under any name."""
+
 OURS = "unstuck"
 """Dialect of runs that can be branched, and whose settings are named as the rules name them."""
 
@@ -326,6 +330,22 @@ def find_setting_name(path: str, dialect: str) -> str:
     return name if language is None else language.settings.get(name, name)
 
 
+def find_metric_name(ours: str, dialect: str) -> str:
+    """Return a program's name of one of our metrics; ours for a loop whose names are its owner's, or without one."""
+    return _metric_names(dialect).get(ours, ours)
+
+
+@cache
+def _metric_names(dialect: str) -> Mapping[str, str]:
+    """Return a program's names of metrics by ours: of several the first, and none that stands for a pattern."""
+    known = None if dialect in OWN_LOOPS else DIALECTS.get(dialect)
+    names: dict[str, str] = {}
+    for theirs, (ours, _) in known.metrics.items() if known else ():
+        if "*" not in theirs:
+            names.setdefault(ours, theirs)
+    return names
+
+
 def convert_setting(path: str, value: float, dialect: str) -> float:
     """Convert a setting's value from our unit to the program's."""
     language = LANGUAGES.get(dialect)
@@ -339,6 +359,8 @@ def make_translator(dialect: str) -> Callable[[str], str]:
     names = "|".join(sorted(map(re.escape, language.settings), key=len, reverse=True)) or r"(?!)"
     setting = re.compile(rf"(?<![\w./-])({names})({_VALUES})?(?![\w=])")
     weight = re.compile(r"(?<=value_coef )(\d[\d.]*(?:e-?\d+)?)")
+    theirs = _metric_names(dialect)
+    metric = re.compile(rf"(?<![\w/])({'|'.join(map(re.escape, theirs)) or '(?!)'})(?![\w/])")
 
     def replaced(match: re.Match[str]) -> str:
         word, value = language.settings[match[1]], match[2] or ""
@@ -348,6 +370,7 @@ def make_translator(dialect: str) -> Callable[[str], str]:
 
     def speak(text: str) -> str:
         text = weight.sub(lambda match: f"{float(match[1]) * language.value_coef:g}", text)
+        text = metric.sub(lambda match: theirs[match[1]], text)
         return setting.sub(replaced, _BRANCH.sub("run again", text))
 
     return speak

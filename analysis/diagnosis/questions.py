@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from unstuck.analysis.diagnosis.finding import Kind, Ranked, Unexamined
+from unstuck.analysis.diagnosis.language import OWN_LOOPS
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history.names import DIALECTS
 from unstuck.analysis.history.record import POLICY_STD, TOTAL_LOSS
@@ -100,7 +101,3 @@ def _loggable(dialect: str) -> Mapping[str, None]:
     """Return the metrics that a program logs; empty for a loop of one's own, which can log anything."""
     known = DIALECTS.get(dialect)
     return dict.fromkeys(ours for ours, _ in known.metrics.values()) if known and dialect not in OWN_LOOPS else {}
-
-
-OWN_LOOPS = ("unstuck", "plain")
-"""Dialects of loops that their owners wrote: whatever they wish can be logged."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support, Unexamined
+from unstuck.analysis.diagnosis.language import find_metric_name
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.report.arms import (
@@ -43,7 +44,8 @@ def fault_blocks(diagnosis: Diagnosis) -> list[Block]:
         return []
     blocks: list[Block] = [Heading("What is wrong")]
     for place, ranked in enumerate(found, start=1):
-        blocks += _finding(ranked, f"{place}. {ranked.rule.title}", {one.rule.name: one.rule.title for one in found})
+        titles = {one.rule.name: one.rule.title for one in found}
+        blocks += _finding(ranked, f"{place}. {ranked.rule.title}", titles, diagnosis.signals.history.dialect)
     return blocks
 
 
@@ -52,7 +54,7 @@ def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
     found = diagnosis.select_findings(Kind.LIMIT)
     blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
     for ranked in found:
-        blocks += _finding(ranked, ranked.rule.title, {})
+        blocks += _finding(ranked, ranked.rule.title, {}, diagnosis.signals.history.dialect)
     return blocks
 
 
@@ -64,7 +66,8 @@ def fine_blocks(diagnosis: Diagnosis) -> list[Block]:
 
 def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:
     """Return report blocks on what was not recorded and would decide, and on rules that could not judge and why."""
-    rows = tuple((f"`{name}`", question) for name, question in diagnosis.questions.items())
+    dialect = diagnosis.signals.history.dialect
+    rows = tuple((f"`{find_metric_name(name, dialect)}`", text) for name, text in diagnosis.questions.items())
     blind = [one for one in diagnosis.unexamined if one.why]
     silent = [one.rule.title.lower() for one in diagnosis.unexamined if not one.why]
     if not rows and not blind:
@@ -74,15 +77,15 @@ def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:
         blocks.append(Table("", ("to log", "what it would tell"), rows))
     if blind:
         blocks.append(Paragraph("Could not be judged:"))
-        blocks.append(Bullets(tuple(f"{one.rule.title}: {one.why}; {_needs(one)}." for one in blind)))
+        blocks.append(Bullets(tuple(f"{one.rule.title}: {one.why}; {_needs(one, dialect)}." for one in blind)))
     if silent:
         count = pluralize(len(silent), "more rule" if blind else "rule")
         blocks.append(Paragraph(f"{count} had nothing to look at: {join_words(silent)}."))
     return blocks
 
 
-def _needs(one: Unexamined) -> str:
-    groups = [" or ".join(f"`{name}`" for name in group) for group in one.missing]
+def _needs(one: Unexamined, dialect: str) -> str:
+    groups = [" or ".join(f"`{find_metric_name(name, dialect)}`" for name in group) for group in one.missing]
     return f"it would take {join_words(groups)}"
 
 
@@ -136,7 +139,7 @@ def _tests(diagnosis: Diagnosis) -> tuple[str, ...]:
     return ()
 
 
-def _finding(ranked: Ranked, title: str, titles: dict[str, str]) -> list[Block]:
+def _finding(ranked: Ranked, title: str, titles: dict[str, str], dialect: str) -> list[Block]:
     finding = ranked.finding
     how = (
         f"{finding.kind}, {SURENESS[finding.sureness]}"
@@ -153,7 +156,7 @@ def _finding(ranked: Ranked, title: str, titles: dict[str, str]) -> list[Block]:
         blocks.append(Paragraph(f"It may follow from what stands above: {join_words(after)}."))
     if finding.why:
         blocks.append(Paragraph(f"Why {SURENESS[finding.sureness]}{since}: {finding.why}."))
-    facts = tuple(_fact(fact) for fact in finding.evidence if fact.text not in finding.headline)
+    facts = tuple(_fact(fact, dialect) for fact in finding.evidence if fact.text not in finding.headline)
     if facts:
         blocks.append(Bullets(facts))
     blocks += _causes(finding)
@@ -161,11 +164,12 @@ def _finding(ranked: Ranked, title: str, titles: dict[str, str]) -> list[Block]:
     return blocks
 
 
-def _fact(fact: Evidence) -> str:
+def _fact(fact: Evidence, dialect: str) -> str:
     """Format evidence with the metrics behind the numbers, so that a reader can look the numbers up."""
     if not fact.metrics:
         return fact.text
-    names = ", ".join(f"`{name}`" for name in fact.metrics[:4]) + (", ..." if len(fact.metrics) > 4 else "")
+    shown = ", ".join(f"`{find_metric_name(name, dialect)}`" for name in fact.metrics[:4])
+    names = shown + (", ..." if len(fact.metrics) > 4 else "")
     return f"{fact.text} ({names})"
 
 

@@ -74,13 +74,14 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run, standing),
         since=facts[0].iterations[1] if facts[0].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
-        ground=Ground.PACE if standing.state is State.FLAT and not _thrown(kl) and not damage else Ground.STATE,
+        ground=Ground.PACE if _may_be_young(standing, kl) and not damage else Ground.STATE,
     )
 
 
-def _thrown(kl: Window | None) -> bool:
-    """True if updates are so large that no run on any task can follow."""
-    return kl is not None and kl.mean > RUINOUS_KL
+def _may_be_young(standing: Standing, kl: Window | None) -> bool:
+    """True if a run has only not risen yet, by no score that tells nothing learned, and its updates are no ruin."""
+    flat = standing.state is State.FLAT and standing.trivial is None
+    return flat and (kl is None or kl.mean <= RUINOUS_KL)
 
 
 def _worst(run: Signals, name: str) -> Window | None:

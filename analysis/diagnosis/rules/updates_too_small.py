@@ -49,7 +49,7 @@ GRACE = 8
 
 def examine(run: Signals) -> Finding | Blind | None:
     """Return a fault if updates hardly move an unsettled policy, or mostly end at target_kl; None otherwise."""
-    entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
+    entropy, most = run.select_last(metrics.ENTROPY), run.entropy_reference
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.select_last(metrics.APPROX_KL), run.select_last(metrics.UPDATE_NORM)
     if kl is None or len(run.select_finite(metrics.APPROX_KL)) < GRACE or policy_frozen.examine(run):

@@ -44,7 +44,10 @@ def cartpole(dialect: str, **columns: Any) -> History:
             "run again with VecNormalize(norm_reward=True): it falls",
         ),
         ("sb3", "branch with clip_range_vf off", "run again with clip_range_vf off"),
-        ("sb3", "lr 0.0003 in force (`train/lr`)", "learning_rate 0.0003 in force (`train/lr`)"),
+        ("sb3", "lr 0.0003 in force (`train/lr`)", "learning_rate 0.0003 in force (`train/learning_rate`)"),
+        ("cleanrl", "train/value_loss is not finite", "losses/value_loss is not finite"),
+        ("plain", "train/value_loss is not finite", "train/value_loss is not finite"),  # the names are the owner's
+        ("sb3", "train/explained_variance_mc within 0.1", "train/explained_variance_mc within 0.1"),
         ("sb3", "halve num_epochs, or switch target_kl off", "halve n_epochs, or switch target_kl off"),
         ("cleanrl", "entropy_coef too high", "--ent-coef too high"),
         ("cleanrl", "value_coef 0.25", "--vf-coef 0.5"),  # CleanRL halves the squared error

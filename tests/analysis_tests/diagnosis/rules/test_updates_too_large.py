@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import updates_too_large
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
@@ -86,6 +86,20 @@ def test_damage_makes_a_fault_of_it(changed: dict[str, Any], harm: str | None) -
     assert finding.kind is (Kind.FAULT if harm else Kind.SUSPECT)
     assert (finding.why == f"it does harm: {harm}") == (harm is not None)
     assert (facts(finding)[-1] == harm) == (harm is not None)
+
+
+@pytest.mark.parametrize(
+    ("kl", "returns", "ground"),
+    [
+        (0.07, np.where(np.arange(LENGTH) % 2 == 0, 5.0, -5.0), Ground.PACE),  # it has not risen yet: it may be young
+        (0.31, np.where(np.arange(LENGTH) % 2 == 0, 5.0, -5.0), Ground.STATE),  # no run on any task follows that
+        (0.07, np.linspace(0.0, -9.0, LENGTH), Ground.STATE),  # it has fallen
+    ],
+)
+def test_a_run_that_has_only_not_risen_yet_may_be_young(kl: float, returns: Any, ground: Ground) -> None:
+    nothing = {"f1": None, "eval/episode_return": None, "train/episode_return": returns}
+    assert found(RULE, untaught(approx_kl=kl, value_loss_excess=None, **nothing)).ground is ground
+    assert found(RULE, untaught(approx_kl=kl)).ground is Ground.STATE  # F1 at a trivial policy's tells
 
 
 def test_what_is_in_order_says_all_three_sizes() -> None:

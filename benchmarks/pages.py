@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
-from unstuck.records.ledger import Ledger, best
+from unstuck.records.ledger import Ledger, find_best
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.links import make_comparison_link, make_run_link, make_sweep_link
 from unstuck.records.mlflow.runs import find_experiment
@@ -127,7 +127,7 @@ def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
 def list_dashboard_pages(config: SweepConfig, server: str) -> Iterator[Page]:
     """Yield the dashboard's pages of a study: charts and pictures, its note, and the best trial with its note."""
     study = f"{server}/dashboard/studies/1"
-    winner = best(Ledger.open_sweep(config.reference).entries(), config.sweep.mode)
+    winner = find_best(Ledger.open_sweep(config.reference).entries(), config.sweep.mode)
     if winner is None:
         raise RuntimeError(f"a trial of {config.sweep.name} must have completed")
     yield Page("dashboard-study", study, "Hyperparameter Importance")

@@ -29,6 +29,7 @@ _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 _FRAME = 12  # bytes of length and checksum before a record
 _CHECKSUM = 4  # bytes behind it
 _EVENTS = "tfevents"
+_NOTES = (".meta",)  # which Unity writes beside each file
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
@@ -37,7 +38,7 @@ Scalars = dict[str, Points]
 
 def is_events(file: Path) -> bool:
     """True if a file has the name of an event file."""
-    return _EVENTS in file.name
+    return _EVENTS in file.name and file.suffix not in _NOTES
 
 
 def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:

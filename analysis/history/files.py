@@ -1,5 +1,6 @@
 """Read runs in files: a table, an event file, printed text, results in JSON, or a folder with such files."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from unstuck.analysis.history.several import refuse_several
 from unstuck.analysis.history.timeline import join_steps
 
 _SETTINGS = (".yaml", ".yml", ".json")
+_OF_SETTINGS = re.compile(r"conf|param|arg|hyper|setting|flag", re.IGNORECASE)
 _TABLES = (".csv", ".tsv")
 _RESULTS = (".jsonl", ".ndjson")
 _PRINTED = (".txt", ".log", ".out")
@@ -97,13 +99,16 @@ def _files_of(folder: Path) -> list[Path]:
         refuse_several(folder, runs)
     if own and len({file.parent for file in nested}) > 1:
         nested = []
-    settings = sorted(
-        file for suffix in _SETTINGS for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*{suffix}")
-    )
+    settings = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if _is_settings(file))
     files = [*here, *nested, *(file for file in settings if file not in nested)]
     if own or nested:
         return [file for file in files if _is_record(file) or file.suffix in _SETTINGS]
     return [file for file in files if file.suffix in (*_PRINTED, *_SETTINGS)]
+
+
+def _is_settings(file: Path) -> bool:
+    """True if a file below a run's folder is one of settings, rather than of timers or states."""
+    return file.suffix in (".yaml", ".yml") or (file.suffix == ".json" and bool(_OF_SETTINGS.search(file.stem)))
 
 
 def _is_record(file: Path) -> bool:

@@ -45,6 +45,20 @@ def test_event_files_with_other_tags_are_parts_of_one_run(tmp_path: Path) -> Non
     assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 9.0}
 
 
+def test_notes_beside_a_run_are_neither_records_nor_settings(tmp_path: Path) -> None:
+    behaviour, logs = tmp_path / "Cube", tmp_path / "run_logs"
+    behaviour.mkdir()
+    log(behaviour, (12000, 1.0), (24000, 2.0), tag="Environment/Cumulative Reward")
+    (file,) = behaviour.iterdir()
+    file.with_name(f"{file.name}.meta").write_text("guid: 1\n")  # Unity's
+    logs.mkdir()
+    (logs / "timers.json").write_text('{"root": {"total": 9.5}}')
+    (tmp_path / "configuration.yaml").write_text("behaviors: {Cube: {hyperparameters: {beta: 0.005}}}\n")
+    run = load(str(tmp_path))
+    assert run.curve(RETURN).to_dict() == {1: 1.0, 2: 2.0}
+    assert run.settings == {"ppo.entropy_coef": 0.005}
+
+
 def test_losses_at_gradient_steps_stand_beside_returns_at_environment_steps(tmp_path: Path) -> None:
     log(tmp_path, (2000, 1.0), (4000, 2.0), tag="train/reward", name=".a")  # tianshou's
     log(tmp_path, (10, 8.0), (20, 9.0), tag="loss/vf", name=".b")

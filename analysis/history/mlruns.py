@@ -22,6 +22,7 @@ _META = "meta.yaml"
 _STORE = "mlruns"
 _SQLITE = b"SQLite format 3\0"
 _NAME = "mlflow.runName"
+_NO_RUNS = ("models", ".trash")  # folders of an experiment or store that hold models logged and runs deleted
 
 
 def is_store(path: Path) -> bool:
@@ -37,7 +38,7 @@ def read_store(path: Path, reading: Reading) -> History:
     """
     runs = sorted(run for run in _runs(path) if any(_files(run / "metrics")))
     if len(runs) > 1:
-        refuse_several(path, runs)
+        refuse_several(path, runs, names=[_run_name(run) for run in runs])
     if not runs:
         raise AnalysisError(f"{path} must hold an MLflow run with metrics, and holds none")
     run = runs[0]
@@ -70,24 +71,33 @@ def read_database(path: Path, reading: Reading) -> History:
     tracked = TrackedRuns(url, reading)
     runs = _run_ids(path)
     if len(runs) > 1:
-        refuse_several(path, runs, "--mlflow-url", url)
+        refuse_several(path, list(runs), "--mlflow-url", url, names=list(runs.values()))
     if not runs:
         raise AnalysisError(f"{path} must hold an MLflow run with metrics, and holds none")
-    return tracked.run(runs[0])
+    return tracked.run(next(iter(runs)))
 
 
-def _run_ids(path: Path) -> list[str]:
+def _run_name(run: Path) -> str:
+    file = run / "tags" / _NAME
+    return file.read_text(encoding="utf-8") if file.is_file() else run.name
+
+
+def _run_ids(path: Path) -> dict[str, str]:
+    """Return the names of the runs with metrics, by id, in the order in which they started."""
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
-        query = "SELECT DISTINCT runs.run_uuid FROM runs JOIN latest_metrics USING (run_uuid) ORDER BY start_time"
-        return [run for (run,) in database.execute(query)]
-    return []
+        query = (
+            "SELECT DISTINCT runs.run_uuid, runs.name FROM runs JOIN latest_metrics USING (run_uuid) "
+            "WHERE lifecycle_stage = 'active' ORDER BY start_time"
+        )
+        return {run: name or run for run, name in database.execute(query)}
+    return {}
 
 
 def _runs(path: Path) -> Iterator[Path]:
     """Yield the folders of runs at or below a folder of the file store."""
     for depth in ("", "*/", "*/*/", f"{_STORE}/*/*/"):
         for meta in path.glob(f"{depth}{_META}"):
-            if (meta.parent / "metrics").is_dir():
+            if (meta.parent / "metrics").is_dir() and meta.parent.parent.name not in _NO_RUNS:
                 yield meta.parent
 
 

@@ -148,7 +148,9 @@ def test_mlflows_folder_is_read_and_its_runs_are_listed(tmp_path: Path) -> None:
         assert run.settings == {"ppo.lr": 0.001}
         assert run.tags["run_id"] == "a" * 32
     mlflow_run(store, "b" * 32, "wild", value_loss="1700 nan 1\n")
-    with pytest.raises(AnalysisError, match=r"holds 2 runs, .*\n.* diagnose .*a{32}\n.* diagnose .*b{32}$"):
+    with pytest.raises(
+        AnalysisError, match=r"holds 2 runs, .*\n.* diagnose .*a{32}  # calm\n.* diagnose .*b{32}  # wild$"
+    ):
         load(str(store))
     mlflow_run(store, "c" * 32, "broken", value_loss="1700\n")
     with pytest.raises(AnalysisError, match="must be a metric of MLflow's, with lines of time, value and step"):
@@ -172,4 +174,4 @@ def test_mlflows_database_is_read_and_its_runs_are_listed(tmp_path: Path) -> Non
             assert only.curve(VALUE).to_dict() == {1: 8.5}
     with pytest.raises(AnalysisError) as refusal:
         load(str(file))
-    assert str(refusal.value).splitlines()[1].endswith(f" diagnose {ids[0]} --mlflow-url sqlite:///{file}")
+    assert str(refusal.value).splitlines()[1].endswith(f" diagnose {ids[0]} --mlflow-url sqlite:///{file}  # calm")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.tasks import find_task
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
 from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
@@ -19,6 +20,18 @@ TRIVIAL_MARGIN = 0.01
 
 CLEAR = 3.0
 """Standard errors from which a change counts."""
+
+WINDOW, WINDOWED = 100, ("sb3", "sb2", "baselines", "rllib")
+"""Episodes whose mean these programs log as the return, so that neighbouring values share most of them."""
+
+UNKNOWN_WINDOW = 25
+"""Iterations that a curve may be a moving mean over, where its values move too smoothly to be independent."""
+
+INDEPENDENT = -0.25
+"""Correlation of successive moves: -0.5 for independent values, about 0 for moving means."""
+
+AT_FIRST = 3
+"""Values that are a run's start, where its first quarter holds all of the rise."""
 
 SMOOTHED_FROM = 8
 """Values of a stretch from which on their autocorrelation can be told."""
@@ -152,11 +165,11 @@ def _state(run: Signals, name: str) -> State:
     # 0.954: the median of a normal difference is 0.6745 * sqrt(2) of the points' own spread.
     error = noise * (2 / size) ** 0.5
     if not run.is_ours:
-        error = max(error, _smoothed_error(values, size))
+        error = max(error, _smoothed_error(values, size), _window_error(run, name, values, size))
     first, best, last = compute_stretches(values, size)
     if best - last > CLEAR * error and best - first > CLEAR * error and best - last > 0.25 * (best - first):
         return State.FALLING
-    if last - first <= CLEAR * error:
+    if last - first <= CLEAR * error and not (not run.is_ours and _rose_at_once(run, name, values, last)):
         return State.FALLING if first - last > CLEAR * error else State.FLAT
     before = float(values[-2 * size : -size].mean())
     return State.RISING if last - before > error else State.HOLDING
@@ -177,6 +190,45 @@ def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
     repeats = float(residuals[1:] @ residuals[:-1]) / power if power > 0 else 0.0
     repeats = max(0.0, min(repeats, 0.98))
     return math.sqrt(2 * power / (size - 2) / size * (1 + repeats) / (1 - repeats))
+
+
+def _window_error(run: Signals, name: str, values: npt.NDArray[np.float64], size: int) -> float:
+    """Compute the standard error of two stretches' difference on a curve of means over a window that moves.
+
+    Means over k values of spread s move by s sqrt(2) / k from one to the next; two far apart differ by s sqrt(2 / k).
+    """
+    moves = np.diff(values)
+    window = _window_of(run, name, moves, size)
+    return _moved(moves) * math.sqrt(window) * min(1.0, math.sqrt(window / size))
+
+
+def _window_of(run: Signals, name: str, moves: npt.NDArray[np.float64], size: int) -> float:
+    """Tell over how many iterations each value of a curve is a mean: from episodes, else from how values move."""
+    steps, lengths = run.select_finite(ENV_STEPS), run.select_finite(EPISODE_LENGTH)
+    if name == metrics.TRAIN_RETURN and run.history.dialect in WINDOWED and len(steps) > 1 and len(lengths):
+        stride = float(np.median(np.diff(steps.to_numpy())))
+        window = WINDOW * float(lengths.median()) / max(stride, 1.0)
+        return min(max(window, 1.0), float(len(moves)))
+    power = float(moves @ moves)
+    repeats = float(moves[1:] @ moves[:-1]) / power if power > 0 else -0.5
+    return float(min(UNKNOWN_WINDOW, size)) if repeats > INDEPENDENT else 1.0
+
+
+def _rose_at_once(run: Signals, name: str, values: npt.NDArray[np.float64], last: float) -> bool:
+    """True if the curve ends clearly above its first values: its first quarter may hold all of the rise.
+
+    The first values of a moving mean are means over few: as noisy as what goes into it.
+    """
+    size = max(2, len(values) // 4)
+    moves = np.diff(values)
+    window = _window_of(run, name, moves, size)
+    error = _moved(moves) * max(window / math.sqrt(2 * AT_FIRST), 1.0)
+    return last - float(values[:AT_FIRST].mean()) > CLEAR * error and last > float(values[:size].mean())
+
+
+def _moved(moves: npt.NDArray[np.float64]) -> float:
+    """Compute the spread of a curve's moves from value to value, robust: 1.48 times their median size."""
+    return 1.4826 * float(np.median(np.abs(moves)))
 
 
 def compute_stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float, float, float]:

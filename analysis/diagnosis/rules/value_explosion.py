@@ -79,7 +79,16 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run),
         since=int(above.index[0]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+        ground=Ground.PACE if _is_within_returns(run, late.median) else Ground.STATE,
     )
+
+
+def _is_within_returns(run: Signals, loss: float) -> bool:
+    """True if the critic's error is within the range of returns: that of a critic that predicts a constant."""
+    returns = run.select_all(metrics.TRAIN_RETURN)
+    if returns is None or run.returns_normalised:
+        return False
+    return loss <= (max(returns.values) - min(returns.values)) ** 2
 
 
 def _not_finite(run: Signals, name: str, iteration: int) -> Finding:

@@ -4,10 +4,12 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
-from unstuck.analysis.history import History
+from unstuck.analysis.history import ENV_STEPS, History
+from unstuck.analysis.history.record import EPISODE_LENGTH
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import first
@@ -99,6 +101,39 @@ def test_few_evaluations_yield_to_what_training_shows() -> None:
     assert standing(healthy(**fallen, **{"train/episode_return": kept})).state is State.HOLDING
     lost = np.where(TURN <= 25, 0.0, np.where(TURN <= 75, 1000.0, 100.0))
     assert standing(healthy(**fallen, **{"train/episode_return": lost})).state is State.FALLING
+
+
+def logged(returns: Any, dialect: str = "plain", **columns: Any) -> Standing:
+    """How a run of another program stands, by its training returns and what else it logs."""
+    table = pd.DataFrame({metrics.TRAIN_RETURN: returns, **columns})
+    table.index = pd.Index(range(1, len(table) + 1), name="iteration")
+    return judge_standing(Signals(History("logged", "made", table, dialect=dialect)))
+
+
+@pytest.mark.parametrize("window", [1, 5, 25])
+def test_a_moving_mean_of_noise_is_seldom_taken_for_a_change(window: int) -> None:
+    """Without the window 55 of 100 such curves over 25 iterations fall, and 27 have learned something."""
+    draws = np.random.default_rng(0).standard_normal((60, 100))
+    curves = [pd.Series(row).rolling(window, min_periods=1).mean().to_numpy() for row in draws]
+    changed = [logged(curve).state is not State.FLAT for curve in curves]
+    assert np.mean(changed) <= (0.25 if window == 25 else 0.05)
+
+
+def test_a_mean_over_100_episodes_is_known_by_their_length() -> None:
+    """1,000 steps an episode, 4,000 an iteration: 25 iterations a window."""
+    draws = np.random.default_rng(1).standard_normal((60, 100))
+    turn = np.arange(1.0, 101)
+    steps = {ENV_STEPS: 4000 * turn, EPISODE_LENGTH: np.full(100, 1000.0)}
+    curves = [pd.Series(row).rolling(25, min_periods=1).mean().to_numpy() for row in draws]
+    assert np.mean([logged(curve, "sb3", **steps).state is not State.FLAT for curve in curves]) <= 0.25
+    learned = pd.Series(draws[0] + 0.1 * turn).rolling(25, min_periods=1).mean().to_numpy()
+    assert logged(learned, "sb3", **steps).has_learned
+
+
+def test_a_rise_within_the_first_values_is_one() -> None:
+    noise = np.random.default_rng(2).standard_normal(100)
+    curve = np.where(np.arange(100) < 3, [25.0, 62.0, 101.0, *[0.0] * 97], 190 + noise)
+    assert logged(pd.Series(curve).rolling(2, min_periods=1).mean().to_numpy()).state is State.HOLDING
 
 
 def test_it_is_said_with_its_numbers_seeds_and_trivial_policies() -> None:

@@ -143,6 +143,15 @@ def test_growth_counts_beyond_that_of_returns_and_of_what_the_critic_explains(
     assert kind(RULE, run) is expected
 
 
+@pytest.mark.parametrize(("loss", "ground"), [(99.0, Ground.PACE), (101.0, Ground.STATE)])
+def test_an_error_within_the_range_of_returns_may_be_of_a_critic_that_has_learned_nothing_yet(
+    loss: float, ground: Ground
+) -> None:
+    swinging = np.where(TURN % 2 == 0, 5.0, -5.0)
+    assert found(RULE, jumping(0.5, loss, **{"train/episode_return": swinging, "settings": RAW})).ground is ground
+    assert found(RULE, jumping(0.5, loss, **{"train/episode_return": swinging})).ground is Ground.STATE  # normalised
+
+
 def test_a_single_large_value_is_not_steady() -> None:
     assert ask(RULE, healthy(value_loss=np.where(TURN == 50, 2.1, 1.0))) is None
 

@@ -41,6 +41,7 @@ _COUNTED = re.compile(
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"^(?P<name>[A-Za-z][\w ./()-]*?)\s+(?P<value>{_NUMBER})\s*%?$")
+_EVALUATED = re.compile(rf"Eval num_timesteps=(?P<steps>\d+), episode_reward=(?P<mean>{_NUMBER})")
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*|\d{4}-\d\d-\d\d[T ][\d:.,]+\s*|(?:INFO|DEBUG|WARNING)\b[:\s-]*)+")
 _SEPARATORS = re.compile(r"\s*[|;,\t]\s*(?=\S)|\s+-+\s+|(?<![:=\s])\s{2,}")
 _RESULT = re.compile(r"^\s*Result for .+:\s*$")
@@ -189,7 +190,11 @@ def _pairs(line: str) -> Iterator[tuple[str, float]]:
     if found := _ITERATION.search(line):
         yield "Learning iteration", parse_number(found["done"])
         return
-    for segment in _SEPARATORS.split(line.strip()):
+    if found := _EVALUATED.search(line):  # Stable-Baselines3's EvalCallback
+        yield "num_timesteps", parse_number(found["steps"])
+        yield "eval/mean_reward", parse_number(found["mean"])
+        return
+    for segment in _SEPARATORS.split(line.strip(" \t|")):
         counted = _COUNTED.match(segment)
         if counted:
             yield counted["name"].lower(), parse_number(counted["value"])

@@ -175,6 +175,7 @@ def test_lines_of_the_starter_files_are_read(tmp_path: Path) -> None:
         "epoch: 1/9 frames: 512\nsaving next best rewards:  [3.5]\ncritic loss 0.5\n"
         "epoch: 2/9 frames: 1024\nsaving next best rewards:  [4.5]\ncritic loss 0.25\n",
         "Step 1: reward=3.5 value_loss=0.5\nStep 2: reward=4.5 value_loss=0.25\n",
+        "| Update 1 | Mean Reward 3.5 | Value Loss 0.5 |\n| Update 2 | Mean Reward 4.5 | Value Loss 0.25 |\n",
     ],
     ids=[
         "key: value",
@@ -186,6 +187,7 @@ def test_lines_of_the_starter_files_are_read(tmp_path: Path) -> None:
         "dictionaries",
         "brackets",
         "a count and a colon",
+        "bars",
     ],
 )
 def test_own_prints_are_read(tmp_path: Path, text: str) -> None:
@@ -240,6 +242,13 @@ def test_a_line_each_update_and_a_block_now_and_then_are_one_curve(tmp_path: Pat
     assert run.curve(KL).to_dict() == {1: 0.5, 2: 0.25, 3: 0.125}
     assert run.curve(RETURN).to_dict() == {2: 48.5}
     assert run.curve(SUCCESS_RATE).to_dict() == {2: 0.25}
+
+
+def test_evaluations_that_are_printed_alone_are_read(tmp_path: Path) -> None:
+    line = "Eval num_timesteps={}, episode_reward={} +/- 9.00\nNew best mean reward!\n"
+    run = read(tmp_path, line.format(10000, 200.5) + line.format(20000, 300.5))
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == {1: 200.5, 2: 300.5}
+    assert run.curve(ENV_STEPS).tolist() == [10000, 20000]
 
 
 def test_a_text_without_numbers_by_name_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
-from unstuck.records.ledger import Ledger, find_best
+from unstuck.records.ledger import Entry, Ledger, find_best
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.links import make_comparison_link, make_run_link, make_sweep_link
 from unstuck.records.mlflow.runs import find_experiment
@@ -109,27 +109,31 @@ def run_trial(driver: Driver, number: int, lr: float) -> None:
             return
 
 
+def find_winner(config: SweepConfig) -> Entry:
+    """Return the best completed trial of a sweep on record."""
+    winner = find_best(Ledger.open_sweep(config.reference).entries(), config.sweep.mode)
+    if winner is None:
+        raise RuntimeError(f"a trial of {config.sweep.name} must have completed")
+    return winner
+
+
 def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
-    """Yield MLflow's pages of a sweep: what its links open, the best trial's run, and that of the sweep itself."""
+    """Yield MLflow's pages of a sweep: what its links open, its trials as curves, and the best trial's run."""
     experiment, sweep = find_experiment(config.reference), str(config.id)
     if experiment is None:
         raise RuntimeError(f"MLflow must hold the sweep {config.sweep.name}")
-    entries = Ledger.open_sweep(config.reference).entries()
-    entry = max((e for e in entries if e.value is not None), key=lambda e: e.value or 0.0)
     yield Page("mlflow-table", make_sweep_link(server, experiment, sweep), f"{config.sweep.name}/0000 {CONTROL}")
     yield Page("mlflow-comparison", make_comparison_link(server, experiment, sweep), "objective/value")
     yield Page(
         "mlflow-charts", f"{make_sweep_link(server, experiment, sweep)}&compareRunsMode=CHART", "objective/value_spread"
     )
-    yield Page("mlflow-run", make_run_link(server, experiment, entry.run_id), "objective/value")
+    yield Page("mlflow-run", make_run_link(server, experiment, find_winner(config).run_id), "objective/value")
 
 
 def list_dashboard_pages(config: SweepConfig, server: str) -> Iterator[Page]:
     """Yield the dashboard's pages of a study: charts and pictures, its note, and the best trial with its note."""
     study = f"{server}/dashboard/studies/1"
-    winner = find_best(Ledger.open_sweep(config.reference).entries(), config.sweep.mode)
-    if winner is None:
-        raise RuntimeError(f"a trial of {config.sweep.name} must have completed")
+    winner = find_winner(config)
     yield Page("dashboard-study", study, "Hyperparameter Importance")
     yield Page("dashboard-pictures", study, "Unstuck: ", is_at_top=True)
     yield Page("dashboard-note", f"{study}/note", "How sure:")

@@ -43,12 +43,14 @@ def tabulate_iterations(
     if counted is None:
         counted = count_iterations(last)
     if counted:
-        columns = {name: _column(each.at, each.values) for name, each in logged.items()}
+        columns = {name: _average_column(each.at, each.values) for name, each in logged.items()}
     else:
         known = (
             np.arange(1.0, len(last) + 1) if numbers is None else np.asarray(numbers, dtype=np.float64)[first_of_each]
         )
-        columns = {name: _column(_within(each.at, last, known), each.values) for name, each in logged.items()}
+        columns = {
+            name: _average_column(_number_steps(each.at, last, known), each.values) for name, each in logged.items()
+        }
         columns[ENV_STEPS] = pd.Series(last, index=known.astype(int))
     table = pd.DataFrame(columns).sort_index()
     table.index = pd.Index(table.index.astype(int), name="iteration")
@@ -61,14 +63,14 @@ def count_iterations(steps: Numbers) -> bool:
     return len(distances) == 0 or bool(distances.min() <= _LARGEST_STRIDE)
 
 
-def _within(steps: Numbers, ends: Numbers, numbers: Numbers) -> Numbers:
+def _number_steps(steps: Numbers, ends: Numbers, numbers: Numbers) -> Numbers:
     """Return the number of the iteration that was under way at each step; behind the last end, of the next one."""
     stride = numbers[-1] - numbers[-2] if len(numbers) > 1 else 1.0
     found: Numbers = np.append(numbers, numbers[-1] + stride)[np.searchsorted(ends, steps)]
     return found
 
 
-def _column(iterations: Numbers, values: Numbers) -> "pd.Series[float]":
+def _average_column(iterations: Numbers, values: Numbers) -> "pd.Series[float]":
     if len(iterations) < 2 or bool(np.all(np.diff(iterations) > 0)):
         return pd.Series(values, index=iterations)
     return pd.Series(values).groupby(iterations).mean()

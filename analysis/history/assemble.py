@@ -81,7 +81,7 @@ def assemble_history(
     """
     dialect = reading.mapped or recognise_dialect(found.names())
     tracks = [track for raw in found.raws if (track := make_track(raw, dialect))]
-    tracks = tracks or _untagged(found.raws)
+    tracks = tracks or _assume_return(found.raws)
     if not tracks:
         seen = ", ".join(sorted(found.names())[:_LISTED])
         raise AnalysisError(
@@ -92,7 +92,7 @@ def assemble_history(
     table, moved = make_table(tracks, dialect)
     settings = {**translate_settings(found.settings, dialect), **reading.settings}
     table = derive_metrics(table, settings)
-    left = _left_out(found, tracks, dialect)
+    left = _list_left_out(found, tracks, dialect)
     return History(
         name=name,
         source=source,
@@ -100,10 +100,10 @@ def assemble_history(
         settings=settings,
         tags=tags or {},
         comments=translate_comments(found.comments, dialect),
-        remarks=(*_remarks(dialect, tracks, table, moved), *found.remarks, *_lists(found, dialect, left)),
+        remarks=(*_make_remarks(dialect, tracks, table, moved), *found.remarks, *_describe_lists(found, dialect, left)),
         dialect=dialect.name,
-        unrecognised=_unrecognised(left, table),
-        read_as="" if dialect is UNSTUCK else _read_as(dialect, tracks, table),
+        unrecognised=_list_unrecognised(left, table),
+        read_as="" if dialect is UNSTUCK else _describe_reading(dialect, tracks, table),
     )
 
 
@@ -125,7 +125,7 @@ def join_parts(tracks: Sequence[Track], source: str) -> list[Track]:
     return joined
 
 
-def _untagged(raws: Sequence[Raw]) -> list[Track]:
+def _assume_return(raws: Sequence[Raw]) -> list[Track]:
     """Return a TensorBoard download whose file does not name its tag as the return, the curve most downloaded."""
     named = [
         replace(raw, columns={metrics.TRAIN_RETURN: raw.columns[TAG_UNKNOWN]}, form=f"{raw.form} {_UNTAGGED}")
@@ -135,7 +135,7 @@ def _untagged(raws: Sequence[Raw]) -> list[Track]:
     return [track for raw in named[:1] if (track := make_track(raw, PLAIN))]
 
 
-def _left_out(found: Found, tracks: Sequence[Track], dialect: Dialect) -> list[str]:
+def _list_left_out(found: Found, tracks: Sequence[Track], dialect: Dialect) -> list[str]:
     """Return the columns that became no metric and count nothing."""
     used = {name for track in tracks for name in track.renamed}
     counting = {
@@ -152,7 +152,7 @@ def _left_out(found: Found, tracks: Sequence[Track], dialect: Dialect) -> list[s
     ]
 
 
-def _remarks(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame, moved: int) -> list[str]:
+def _make_remarks(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame, moved: int) -> list[str]:
     remarks = [text for name, text in dialect.remarks.items() if name in table]
     if any("each row was taken" in track.counter for track in tracks):
         place = next(track.raw for track in tracks if "each row was taken" in track.counter)
@@ -165,16 +165,16 @@ def _remarks(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame, mov
     return remarks
 
 
-def _lists(found: Found, dialect: Dialect, left: Sequence[str]) -> list[str]:
+def _describe_lists(found: Found, dialect: Dialect, left: Sequence[str]) -> list[str]:
     missing = sorted({*(dialect.metrics if dialect.alone and dialect is not UNSTUCK else ())} - found.names())
     lists = [f"columns named by --names and not found: {', '.join(missing)}"] if missing else []
     more = f" and {len(left) - _LEFT_OUT} more" if len(left) > _LEFT_OUT else ""
     return lists + ([f"columns not known and left out: {', '.join(left[:_LEFT_OUT])}{more}"] if left else [])
 
 
-def _unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, ...]:
+def _list_unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, ...]:
     """Return the columns left out whose names sound like a metric that the table lacks."""
-    lacking = [sounds for ours, sounds in _SOUNDS.items() if not _known(ours, table)]
+    lacking = [sounds for ours, sounds in _SOUNDS.items() if not _is_known(ours, table)]
     names = ((name, make_canonical(name)) for name in left)
     return tuple(
         name
@@ -183,12 +183,12 @@ def _unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def _known(ours: str, table: pd.DataFrame) -> bool:
+def _is_known(ours: str, table: pd.DataFrame) -> bool:
     alike = {metrics.TRAIN_RETURN: (metrics.EVAL_RETURN,), metrics.VALUE_LOSS: (TOTAL_LOSS,)}.get(ours, ())
     return any(name in table and bool(table[name].notna().any()) for name in (ours, *alike))
 
 
-def _read_as(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> str:
+def _describe_reading(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> str:
     """Say in one line how the run was read."""
     forms = list(dict.fromkeys(track.raw.form for track in tracks))
     counters = list(dict.fromkeys(track.counter for track in tracks))
@@ -196,7 +196,7 @@ def _read_as(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> 
     for track in tracks:
         for theirs, (ours, times) in track.renamed.items():
             factor = "" if times == 1 else "-" if times == -1 else f"{times:g} x "
-            names.setdefault(_words(ours), factor + theirs)
+            names.setdefault(_name_metric(ours), factor + theirs)
     metrics_read = ", ".join(f"{ours} = {theirs}" for ours, theirs in names.items())
     title = dialect.title
     if dialect is not PLAIN and not dialect.alone:
@@ -207,7 +207,7 @@ def _read_as(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> 
     return f"Read as {title}, {' and '.join(forms)}: {count} ({'; '.join(counters)}); {metrics_read}."
 
 
-def _words(ours: str) -> str:
+def _name_metric(ours: str) -> str:
     if ours in (ENTROPY_LOSS, LOG_STD):
         return {ENTROPY_LOSS: "entropy", LOG_STD: "policy std"}[ours]
     group, _, rest = ours.partition("/")

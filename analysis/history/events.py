@@ -53,7 +53,7 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
     found = _Found()
     data = file.read_bytes()
     try:
-        starts, lengths = _records(data)
+        starts, lengths = _find_records(data)
         found.read(data, starts, lengths)
     except (struct.error, IndexError, KeyError, ValueError):
         starts = np.empty(0, dtype=np.int64)
@@ -95,7 +95,7 @@ class _Found:
         rows = np.lib.stride_tricks.sliding_window_view(buffer, length)[starts] if length else buffer[:0]
         while len(starts):
             first = data[starts[0] : starts[0] + length]
-            layout = _layout(first)
+            layout = _find_layout(first)
             if layout is None:
                 self._store_event(first, int(starts[0]))
                 starts, rows = starts[1:], rows[1:]
@@ -116,17 +116,17 @@ class _Found:
 
     def _store_event(self, record: bytes, place: int) -> None:
         """Store the values of a record of another layout: several values at once, a text, or none."""
-        event = dict(_fields(record))
+        event = dict(_read_fields(record))
         step = int.from_bytes(event.get(_STEP, b""), "little", signed=True)
-        for number, summary in _fields(event.get(_SUMMARY, b"")):
+        for number, summary in _read_fields(event.get(_SUMMARY, b"")):
             if number == _VALUE:
-                self._store_value(dict(_fields(summary)), step, place)
+                self._store_value(dict(_read_fields(summary)), step, place)
 
     def _store_value(self, value: dict[int, bytes], step: int, place: int) -> None:
         """Store a summary value under the tag; leave out a value that is neither number nor text, as a histogram."""
         tag = value[_TAG].decode()
-        tensor = dict(_fields(value.get(_TENSOR, b"")))
-        number = _number(value, tensor)
+        tensor = dict(_read_fields(value.get(_TENSOR, b"")))
+        number = _pick_number(value, tensor)
         if len(number) in (4, 8):
             decoded = struct.unpack("<f" if len(number) == 4 else "<d", number)
             piece = np.array([place]), np.array([float(step)]), np.array(decoded, dtype=np.float64)
@@ -146,23 +146,23 @@ class _Found:
         return ordered
 
 
-def _number(value: dict[int, bytes], tensor: dict[int, bytes]) -> bytes:
+def _pick_number(value: dict[int, bytes], tensor: dict[int, bytes]) -> bytes:
     return value.get(_SIMPLE) or tensor.get(_FLOATS) or tensor.get(_DOUBLES) or tensor.get(_CONTENT) or b""
 
 
-def _layout(record: bytes) -> _Layout | None:
+def _find_layout(record: bytes) -> _Layout | None:
     """Return the layout of a record with one scalar and a step; None for any other record."""
-    event = {number: (start, end) for number, _, start, end in _spans(record, 0, len(record))}
+    event = {number: (start, end) for number, _, start, end in _find_spans(record, 0, len(record))}
     if _STEP not in event or _SUMMARY not in event:
         return None
-    values = list(_spans(record, *event[_SUMMARY]))
+    values = list(_find_spans(record, *event[_SUMMARY]))
     if len(values) != 1 or values[0][0] != _VALUE:
         return None
     _, _, *summary = values[0]
-    spans = {number: (start, end) for number, _, start, end in _spans(record, *summary)}
+    spans = {number: (start, end) for number, _, start, end in _find_spans(record, *summary)}
     place = spans.get(_SIMPLE)
     if place is None and _TENSOR in spans:
-        inner = {number: (start, end) for number, _, start, end in _spans(record, *spans[_TENSOR])}
+        inner = {number: (start, end) for number, _, start, end in _find_spans(record, *spans[_TENSOR])}
         place = inner.get(_FLOATS) or inner.get(_DOUBLES) or inner.get(_CONTENT)
     if place is None or place[1] - place[0] not in (4, 8):
         return None
@@ -172,7 +172,7 @@ def _layout(record: bytes) -> _Layout | None:
     return _Layout(record[slice(*spans[_TAG])].decode(), event[_STEP], place, fixed)
 
 
-def _records(data: bytes) -> tuple[Places, Places]:
+def _find_records(data: bytes) -> tuple[Places, Places]:
     """Return where each whole record starts, and its length."""
     starts: list[int] = []
     lengths: list[int] = []
@@ -188,21 +188,21 @@ def _records(data: bytes) -> tuple[Places, Places]:
     return np.array(starts, dtype=np.int64), np.array(lengths, dtype=np.int64)
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+def _read_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the fields of a protocol buffer by number; varints as 8 bytes, the lowest first."""
-    for number, kind, start, end in _spans(message, 0, len(message)):
-        yield number, message[start:end] if kind != _VARINT else _varint(message, start)[0].to_bytes(8, "little")
+    for number, kind, start, end in _find_spans(message, 0, len(message)):
+        yield number, message[start:end] if kind != _VARINT else _decode_varint(message, start)[0].to_bytes(8, "little")
 
 
-def _spans(message: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def _find_spans(message: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield number, wire type, start and end of each field of a protocol buffer that lies between two places."""
     while position < end:
-        key, position = _varint(message, position)
+        key, position = _decode_varint(message, position)
         number, kind = key >> 3, key & 7
         if kind == _VARINT:
-            _, after = _varint(message, position)
+            _, after = _decode_varint(message, position)
         elif kind == _BYTES:
-            length, position = _varint(message, position)
+            length, position = _decode_varint(message, position)
             after = position + length
         elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
             after = position + (8 if kind == _EIGHT_BYTES else 4)
@@ -212,7 +212,7 @@ def _spans(message: bytes, position: int, end: int) -> Iterator[tuple[int, int, 
         position = after
 
 
-def _varint(message: bytes, position: int) -> tuple[int, int]:
+def _decode_varint(message: bytes, position: int) -> tuple[int, int]:
     """Decode the number at a position, 7 bits in each byte, the lowest first; return number and next position."""
     value = shift = 0
     while True:

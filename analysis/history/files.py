@@ -42,20 +42,20 @@ def read_files(path: Path, reading: Reading) -> History:
         AnalysisError: No file there is a run's record, or several runs are there.
     """
     found = Found()
-    files = [path] if path.is_file() else _files_of(path)
+    files = [path] if path.is_file() else _list_files(path)
     events = [file for file in files if is_events(file)]
     monitors = [file for file in files if not is_events(file) and is_monitor(file)]
     _read_events(path, events, found)
     for file in files:
         if file not in events and file not in monitors:
-            _read(file, found, alone=len(files) == 1)
+            _read_file(file, found, alone=len(files) == 1)
     if monitors:
         found.raws.append(read_monitors(monitors))
         found.settings |= found.raws[-1].settings
     if not found.raws:
         kinds = "a table (.csv), event files, result.json, monitor files or printed text"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")
-    return assemble_history(path.name, _source(path, found), found, reading)
+    return assemble_history(path.name, _describe_source(path, found), found, reading)
 
 
 def read_text(reading: Reading) -> History:
@@ -77,14 +77,14 @@ def read_names(names: Path | None, settings: Mapping[str, Any]) -> Reading:
     return Reading(mapped, {**added, **settings})
 
 
-def _source(path: Path, found: Found) -> str:
+def _describe_source(path: Path, found: Found) -> str:
     if path.is_file():
         return str(path)
     files = dict.fromkeys(str(raw.file.relative_to(path)) for raw in found.raws if raw.file)
     return f"{', '.join(files)} in {path}"
 
 
-def _files_of(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     """List the files of a folder's run: its own, or those of the only run one or two levels below.
 
     Raises:
@@ -126,7 +126,7 @@ def _read_events(path: Path, files: Sequence[Path], found: Found) -> None:
             found.settings |= parse_table(text)
         if columns:
             raws.append(Raw(file, columns, stepped=True, form="event file"))
-    raws.sort(key=_begins)
+    raws.sort(key=_find_beginning)
     for before, after in pairwise(raws):
         if _begin_alike(before, after):
             refuse_several(path, [raw.file for raw in raws if raw.file])
@@ -138,7 +138,7 @@ def _read_events(path: Path, files: Sequence[Path], found: Found) -> None:
         found.raws.append(Raw(files[0], {}, stepped=True, form="event file"))
 
 
-def _begins(raw: Raw) -> float:
+def _find_beginning(raw: Raw) -> float:
     return min(float(each.at.min()) for each in raw.columns.values())
 
 
@@ -148,14 +148,14 @@ def _begin_alike(before: Raw, after: Raw) -> bool:
     return any(after.columns[name].at.min() <= before.columns[name].at.min() for name in tags)
 
 
-def _read(file: Path, found: Found, alone: bool) -> None:
+def _read_file(file: Path, found: Found, alone: bool) -> None:
     """Add the contents of one file; skip a file that is no run's record, unless the user named the file."""
     if file.name == "evaluations.npz" or file.suffix == ".npz":
         found.raws.append(read_evaluations(file))
     elif file.suffix in _SETTINGS and not (_holds_results(file)):
         _read_settings(file, found, alone)
     elif alone or _is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):
-        raw = _read_any(file, _text(file))
+        raw = _read_any(file, _read_text(file))
         if raw.columns or alone:
             found.raws.append(raw)
             found.settings |= raw.settings
@@ -184,7 +184,7 @@ def _read_settings(file: Path, found: Found, alone: bool) -> None:
     found.comments |= comments
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

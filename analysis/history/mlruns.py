@@ -27,7 +27,7 @@ _NO_RUNS = ("models", ".trash")  # folders of an experiment or store that hold m
 
 def is_store(path: Path) -> bool:
     """True for MLflow's folder of files, one of its experiments or runs, or a folder that holds `mlruns/`."""
-    return path.is_dir() and any(True for _ in _runs(path))
+    return path.is_dir() and any(True for _ in _find_runs(path))
 
 
 def read_store(path: Path, reading: Reading) -> History:
@@ -36,15 +36,15 @@ def read_store(path: Path, reading: Reading) -> History:
     Raises:
         AnalysisError: The folder holds several runs with metrics, which are listed, or none.
     """
-    runs = sorted(run for run in _runs(path) if any(_files(run / "metrics")))
+    runs = sorted(run for run in _find_runs(path) if any(_list_files(run / "metrics")))
     if len(runs) > 1:
         refuse_several(path, runs, names=[_run_name(run) for run in runs])
     if not runs:
         raise AnalysisError(f"{path} must hold an MLflow run with metrics, and holds none")
     run = runs[0]
-    columns = {name: _points(file) for name, file in _files(run / "metrics")}
-    settings = {name: parse_literal(file.read_text(encoding="utf-8")) for name, file in _files(run / "params")}
-    tags = {name: file.read_text(encoding="utf-8") for name, file in _files(run / "tags")}
+    columns = {name: _read_points(file) for name, file in _list_files(run / "metrics")}
+    settings = {name: parse_literal(file.read_text(encoding="utf-8")) for name, file in _list_files(run / "params")}
+    tags = {name: file.read_text(encoding="utf-8") for name, file in _list_files(run / "tags")}
     raw = Raw(run, columns, stepped=True, form="MLflow run")
     ours = {name: value for name, value in tags.items() if not name.startswith("mlflow.")} | {"run_id": run.name}
     return assemble_history(tags.get(_NAME, run.name), f"MLflow run {run}", Found([raw], settings), reading, ours)
@@ -93,7 +93,7 @@ def _run_ids(path: Path) -> dict[str, str]:
     return {}
 
 
-def _runs(path: Path) -> Iterator[Path]:
+def _find_runs(path: Path) -> Iterator[Path]:
     """Yield the folders of runs at or below a folder of the file store."""
     for depth in ("", "*/", "*/*/", f"{_STORE}/*/*/"):
         for meta in path.glob(f"{depth}{_META}"):
@@ -101,14 +101,14 @@ def _runs(path: Path) -> Iterator[Path]:
                 yield meta.parent
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+def _list_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield name and file of each metric, parameter or tag; a `/` in the name is a folder."""
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             yield str(file.relative_to(folder)), file
 
 
-def _points(file: Path) -> Points:
+def _read_points(file: Path) -> Points:
     try:
         lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         points = {float(line[2]): float(line[1]) for line in lines}

@@ -73,7 +73,7 @@ class Track:
         kept = self.ends < start
         numbers = self.numbers[kept] if len(self.numbers) else self.numbers
         if len(numbers) and len(later.numbers):
-            numbers = _going_on(np.concatenate([numbers, later.numbers]))
+            numbers = _continue_counts(np.concatenate([numbers, later.numbers]))
         return replace(self, points=points, ends=np.concatenate([self.ends[kept], later.ends]), numbers=numbers)
 
     def holds(self, names: Iterable[str]) -> bool:
@@ -95,11 +95,11 @@ def make_track(raw: Raw, dialect: Dialect) -> Track | None:
     if not renamed:
         return None
     if raw.stepped:
-        return _from_steps(raw, dialect, renamed)
-    return _from_rows(raw, dialect, renamed)
+        return _track_steps(raw, dialect, renamed)
+    return _track_rows(raw, dialect, renamed)
 
 
-def _scaled(columns: Mapping[str, Points], renamed: Mapping[str, Renamed]) -> dict[str, Points]:
+def _scale_columns(columns: Mapping[str, Points], renamed: Mapping[str, Renamed]) -> dict[str, Points]:
     return {ours: _finite_or_broken(columns[name], ours, times) for name, (ours, times) in renamed.items()}
 
 
@@ -111,9 +111,9 @@ def _finite_or_broken(each: Points, ours: str, times: float) -> Points:
     return Points(each.at[~broken], values[~broken])
 
 
-def _from_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:
-    raw = _stretched(raw, dialect)
-    points = _scaled(raw.columns, renamed)
+def _track_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:
+    raw = _stretch_gradients(raw, dialect)
+    points = _scale_columns(raw.columns, renamed)
     pace = find_first(dialect.pace, raw.columns)
     first = next((name for name in (*_LOSSES, metrics.LR, metrics.TRAIN_RETURN) if name in points), min(points))
     ends = np.unique(raw.columns[pace].at if pace else points[first].at)
@@ -123,7 +123,7 @@ def _from_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> T
     return Track(raw, points, renamed, counted, words, _NONE if counted else ends, _NONE)
 
 
-def _stretched(raw: Raw, dialect: Dialect) -> Raw:
+def _stretch_gradients(raw: Raw, dialect: Dialect) -> Raw:
     """Return the numbers with gradient steps stretched to environment steps: both are done at a constant ratio."""
     gradients = {name for name in raw.columns if dialect.counts_gradients(name) and len(raw.columns[name])}
     others = [each.at.max() for name, each in raw.columns.items() if name not in gradients and len(each)]
@@ -137,12 +137,12 @@ def _stretched(raw: Raw, dialect: Dialect) -> Raw:
     return replace(raw, columns=columns)
 
 
-def _from_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:
+def _track_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Track:
     rows = 1 + int(max((each.at.max() for each in raw.columns.values() if len(each)), default=-1))
     named = () if dialect.alone else PLAIN.iteration
-    iteration = _counter(raw, (*dialect.iteration, *named), rows, renamed)
+    iteration = _find_counter(raw, (*dialect.iteration, *named), rows, renamed)
     named = () if dialect.alone else PLAIN.env_steps
-    env_steps = _counter(raw, (*dialect.env_steps, *named), rows, {})
+    env_steps = _find_counter(raw, (*dialect.env_steps, *named), rows, {})
     if (
         iteration is None
         and (own := find_first(dialect.iteration, raw.columns))
@@ -151,52 +151,56 @@ def _from_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> Tr
     ):
         iteration = own  # few rows beside many of evaluations
     metric_columns = {name: each for name, each in renamed.items() if name not in (iteration, env_steps)}
-    columns, steps = _unwound(raw, iteration, env_steps, rows)
-    points = _scaled({name: columns[name] for name in metric_columns}, metric_columns)
+    columns, steps = _unwind_rows(raw, iteration, env_steps, rows)
+    points = _scale_columns({name: columns[name] for name in metric_columns}, metric_columns)
     track = Track(raw, points, metric_columns, True, "", _NONE, _NONE)
     if iteration is None and env_steps is None:
-        return replace(_at(track, np.arange(1.0, rows + 1)), counter="each row was taken for an iteration")
+        return replace(_place_values(track, np.arange(1.0, rows + 1)), counter="each row was taken for an iteration")
     if env_steps is None:
-        counts = _filled(steps[iteration or ""], rows)
-        return replace(_at(track, counts), counter=f"{iteration} counts iterations")
+        counts = _fill_counter(steps[iteration or ""], rows)
+        return replace(_place_values(track, counts), counter=f"{iteration} counts iterations")
     if iteration is not None and len(steps[iteration]) == rows > len(steps[env_steps]):  # stands where steps lack
         track = replace(track, points={**points, ENV_STEPS: steps[env_steps]})
-        return replace(_at(track, steps[iteration].values), counter=f"{iteration} counts iterations")
-    environment = _filled(steps[env_steps], rows)
+        return replace(_place_values(track, steps[iteration].values), counter=f"{iteration} counts iterations")
+    environment = _fill_counter(steps[env_steps], rows)
     if iteration is not None:
         known = steps[iteration]
         marks = environment[known.at.astype(int)]
         words = f"{iteration} counts iterations, {env_steps} environment steps"
-        return replace(_at(track, environment), counted=False, counter=words, ends=marks, numbers=known.values)
-    ends = environment[_ending_rows(columns, dialect, points, rows).astype(int)]
+        return replace(
+            _place_values(track, environment), counted=False, counter=words, ends=marks, numbers=known.values
+        )
+    ends = environment[_find_ending_rows(columns, dialect, points, rows).astype(int)]
     unsure = make_canonical(env_steps) in _UNSURE and (
         dialect.steps_are_iterations is None or raw.form.startswith("W&B")
     )
     counted = unsure and count_iterations(ends)
     words = f"{env_steps} counts iterations" if counted else f"{env_steps} counts environment steps"
-    return replace(_at(track, environment), counted=counted, counter=words, ends=_NONE if counted else ends)
+    return replace(_place_values(track, environment), counted=counted, counter=words, ends=_NONE if counted else ends)
 
 
-def _counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[str, Renamed]) -> str | None:
+def _find_counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[str, Renamed]) -> str | None:
     """Return the first counter that stands in most rows; None without any."""
     names = [name for name in raw.columns if name not in renamed and len(raw.columns[name]) >= _COVERED * rows]
     return find_first(wanted, names)
 
 
-def _at(track: Track, counts: Numbers) -> Track:
+def _place_values(track: Track, counts: Numbers) -> Track:
     """Return a track whose values stand at what each row counts instead of at the row."""
     points = {ours: Points(counts[each.at.astype(int)], each.values) for ours, each in track.points.items()}
     return replace(track, points=points)
 
 
-def _filled(known: Points, rows: int) -> Numbers:
+def _fill_counter(known: Points, rows: int) -> Numbers:
     """Return a counter for every row; a row without one belongs to the next that has one, the last rows to the last."""
     counts = np.full(rows, np.nan)
     counts[known.at.astype(int)] = known.values
     return pd.Series(counts).bfill().ffill().to_numpy(dtype=np.float64)
 
 
-def _ending_rows(columns: Mapping[str, Points], dialect: Dialect, points: Mapping[str, Points], rows: int) -> Numbers:
+def _find_ending_rows(
+    columns: Mapping[str, Points], dialect: Dialect, points: Mapping[str, Points], rows: int
+) -> Numbers:
     """Return the rows at which an iteration ended: those of the program's pace, else all with a metric of training."""
     pace = find_first(dialect.pace, columns)
     if pace and len(columns[pace]):
@@ -206,7 +210,7 @@ def _ending_rows(columns: Mapping[str, Points], dialect: Dialect, points: Mappin
     return found if len(found) else np.arange(float(rows))
 
 
-def _unwound(
+def _unwind_rows(
     raw: Raw, iteration: str | None, env_steps: str | None, rows: int
 ) -> tuple[Mapping[str, Points], dict[str, Points]]:
     """Return columns and counters of a table in which a resumed run's later rows replace those they repeat.
@@ -222,15 +226,15 @@ def _unwound(
     kept = np.ones(rows, dtype=bool)
     if main is not None:
         _drop_repeated(raw, main, counters[main], kept)
-    columns = {name: _where(each, kept) for name, each in raw.columns.items()} if not kept.all() else raw.columns
-    counters = {name: _where(each, kept) for name, each in counters.items()}
+    columns = {name: _select_rows(each, kept) for name, each in raw.columns.items()} if not kept.all() else raw.columns
+    counters = {name: _select_rows(each, kept) for name, each in counters.items()}
     if iteration is not None and iteration != main:
         each = counters[iteration]
-        counters[iteration] = Points(each.at, _going_on(each.values))
+        counters[iteration] = Points(each.at, _continue_counts(each.values))
     return columns, counters
 
 
-def _where(each: Points, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Points:
+def _select_rows(each: Points, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> Points:
     chosen = kept[each.at.astype(int)]
     return Points(each.at[chosen], each.values[chosen])
 
@@ -255,7 +259,7 @@ def _drop_repeated(raw: Raw, name: str, each: Points, kept: "np.ndarray[tuple[in
             kept[int(repeated.min()) : int(each.at[place])] = False
 
 
-def _going_on(counts: Numbers) -> Numbers:
+def _continue_counts(counts: Numbers) -> Numbers:
     """Return counts that go on where they began anew."""
     before = np.where(np.diff(counts, prepend=counts[:1]) < 0, np.append(0.0, counts[:-1]), 0.0)
     total: Numbers = counts + np.cumsum(before)
@@ -281,20 +285,22 @@ def join_steps(raws: Sequence[Raw]) -> Raw:
 
 def make_table(tracks: Sequence[Track], dialect: Dialect) -> tuple[pd.DataFrame, int]:
     """Return the run's table, a row for each iteration from 1, and how far its count was moved to begin there."""
-    tracks = _without_monitors(tracks)
+    tracks = _drop_monitors(tracks)
     counted = [track for track in tracks if track.counted]
-    stepping = sorted((track for track in tracks if not track.counted), key=_leads)
+    stepping = sorted((track for track in tracks if not track.counted), key=_rank_track)
     tables = [tabulate_iterations(track.points, counted=True) for track in counted]
     if stepping:
         leader = stepping[0]
         numbers = leader.numbers if len(leader.numbers) else None
-        stepped = [tabulate_iterations(_within_run(track, leader), False, leader.ends, numbers) for track in stepping]
+        stepped = [
+            tabulate_iterations(_clip_evaluations(track, leader), False, leader.ends, numbers) for track in stepping
+        ]
         tables = stepped + tables if len(leader.numbers) else tables + stepped
     table = merge_tables(tables)
     return (table, 0) if dialect is UNSTUCK else count_from_one(table)
 
 
-def _within_run(track: Track, leader: Track) -> Mapping[str, Points]:
+def _clip_evaluations(track: Track, leader: Track) -> Mapping[str, Points]:
     """Return a track's values, an evaluation behind the last iteration as that iteration's."""
     if not track.raw.evaluated:
         return track.points
@@ -302,7 +308,7 @@ def _within_run(track: Track, leader: Track) -> Mapping[str, Points]:
     return {ours: Points(np.minimum(each.at, last), each.values) for ours, each in track.points.items()}
 
 
-def _leads(track: Track) -> tuple[bool, bool, bool, int]:
+def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
     """Return a key by which the track comes first whose iterations are known best."""
     return (
         not len(track.numbers),
@@ -312,7 +318,7 @@ def _leads(track: Track) -> tuple[bool, bool, bool, int]:
     )
 
 
-def _without_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
+def _drop_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
     """Leave out the returns of single episodes where a logger recorded their mean."""
     others = [track for track in tracks if "monitor" not in track.raw.form]
     if len(others) == len(tracks) or not any(track.holds((metrics.TRAIN_RETURN,)) for track in others):

@@ -25,7 +25,7 @@ def make_canonical(name: str) -> str:
 
 
 @cache
-def _key(name: str) -> str:
+def _make_key(name: str) -> str:
     """Return what two names have in common that differ in case and in how words are joined (`EpRet`, `epret`)."""
     return make_canonical(name).replace("_", "")
 
@@ -66,51 +66,51 @@ class Dialect:
 
     def find(self, name: str) -> Renamed | None:
         """Return our name and factor of a metric; None for an unknown name."""
-        wanted = _key(name)
+        wanted = _make_key(name)
         exact = self._exact.get(wanted)
         return exact or next((renamed for pattern, renamed in self._patterns if pattern.fullmatch(wanted)), None)
 
     def rank(self, name: str) -> int:
         """Return the place of a metric in the table; the lower one of two that mean the same counts."""
-        wanted = _key(name)
-        places = (place for place, theirs in enumerate(self.metrics) if _pattern(theirs).fullmatch(wanted))
+        wanted = _make_key(name)
+        places = (place for place, theirs in enumerate(self.metrics) if _compile_pattern(theirs).fullmatch(wanted))
         return next(places, len(self.metrics))
 
     def counts_gradients(self, name: str) -> bool:
         """True if an event file holds a metric at gradient steps."""
-        return any(_pattern(pattern).fullmatch(_key(name)) for pattern in self.at_gradient_steps)
+        return any(_compile_pattern(pattern).fullmatch(_make_key(name)) for pattern in self.at_gradient_steps)
 
     def is_spoken_by(self, names: Iterable[str]) -> bool:
         """True if the names hold all of one group that only this program has."""
-        known = {_key(name) for name in names}
-        return any(all(_among(wanted, known) for wanted in group) for group in self.must)
+        known = {_make_key(name) for name in names}
+        return any(all(_is_among(wanted, known) for wanted in group) for group in self.must)
 
     @cached_property
     def _exact(self) -> dict[str, Renamed]:
-        return {_key(theirs): renamed for theirs, renamed in self.metrics.items() if "*" not in theirs}
+        return {_make_key(theirs): renamed for theirs, renamed in self.metrics.items() if "*" not in theirs}
 
     @cached_property
     def _patterns(self) -> list[tuple[re.Pattern[str], Renamed]]:
-        return [(_pattern(theirs), renamed) for theirs, renamed in self.metrics.items() if "*" in theirs]
+        return [(_compile_pattern(theirs), renamed) for theirs, renamed in self.metrics.items() if "*" in theirs]
 
 
 @cache
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(re.escape(_key(name)).replace(r"\*", "[^/]+"))
+def _compile_pattern(name: str) -> re.Pattern[str]:
+    return re.compile(re.escape(_make_key(name)).replace(r"\*", "[^/]+"))
 
 
-def _among(wanted: str, known: set[str]) -> bool:
+def _is_among(wanted: str, known: set[str]) -> bool:
     if "*" not in wanted:
-        return _key(wanted) in known
-    return any(_pattern(wanted).fullmatch(name) for name in known)
+        return _make_key(wanted) in known
+    return any(_compile_pattern(wanted).fullmatch(name) for name in known)
 
 
 def find_first(wanted: Iterable[str], names: Iterable[str]) -> str | None:
     """Return the first column there is of those wanted, as it is written; None if there is none."""
     written: dict[str, str] = {}
     for name in names:
-        written.setdefault(_key(name), name)
-    return next((written[_key(name)] for name in wanted if _key(name) in written), None)
+        written.setdefault(_make_key(name), name)
+    return next((written[_make_key(name)] for name in wanted if _make_key(name) in written), None)
 
 
 def keep_unit(names: Mapping[str, str]) -> dict[str, Renamed]:

@@ -207,7 +207,7 @@ def find_plain_name(name: str) -> tuple[Renamed, int] | None:
         (('train/policy_loss', 1.0), None)
     """
     path = make_canonical(name)
-    evaluated, *shorter = _readings(path)
+    evaluated, *shorter = _shorten_name(path)
     for distance, word in enumerate(shorter):
         if word in _METRICS:
             ours, times = _METRICS[word]
@@ -222,7 +222,7 @@ def convert_to_evaluation(ours: str) -> str:
     return _TWICE.get(ours, ours)
 
 
-def _readings(path: str) -> Iterator[str]:
+def _shorten_name(path: str) -> Iterator[str]:
     """Yield first `eval` if a name is of evaluations, else nothing; then what is left of it, shorter each time."""
     *folders, word = path.split("/")
     first, _, rest = word.partition("_")

@@ -52,25 +52,25 @@ _NAME_WORDS = 4  # words of a name; of a longer text before a number only the en
 
 def is_console(text: str) -> bool:
     """True if a text holds at least one pair of name and number in a form that programs print."""
-    return any(row for row in _rows(text))
+    return any(row for row in _split_rows(text))
 
 
 def read_console(file: Path | None, text: str) -> Raw:
     """Read the numbers of a printed text, row by row."""
-    rows = [row for row in _rows(text) if row]
-    settings = {"max_iterations": planned} if (planned := _planned(text)) else {}
+    rows = [row for row in _split_rows(text) if row]
+    settings = {"max_iterations": planned} if (planned := _find_plan(text)) else {}
     return Raw(file, collect_columns(rows), form="console text", settings=settings)
 
 
-def _planned(text: str) -> int | None:
+def _find_plan(text: str) -> int | None:
     found = list(_ITERATION.finditer(text))
     return int(found[-1]["planned"]) if found else None
 
 
-def _rows(text: str) -> Iterator[Row]:
+def _split_rows(text: str) -> Iterator[Row]:
     lines = _ANSI.sub("", text).splitlines()
     if any(_MARKDOWN_RULE.match(line) for line in lines):
-        return _markdown(lines)
+        return _read_markdown(lines)
     if any(_ML_AGENTS.search(line) for line in lines):
         return (
             {
@@ -78,22 +78,23 @@ def _rows(text: str) -> Iterator[Row]:
                 "Mean Reward": parse_number(m["mean"]),
                 "Std of Reward": parse_number(m["std"]),
             }
-            for m in _each(_ML_AGENTS, lines)
+            for m in _match_lines(_ML_AGENTS, lines)
         )
     if any(_STARTER.search(line) for line in lines):
         return (
-            {name: parse_number(value) for name, value in found.groupdict().items()} for found in _each(_STARTER, lines)
+            {name: parse_number(value) for name, value in found.groupdict().items()}
+            for found in _match_lines(_STARTER, lines)
         )
     if found := list(_KOSTRIKOV.finditer("\n".join(lines))):
         return ({name: parse_number(value) for name, value in m.groupdict().items()} for m in found)
     if any(_RESULT.match(line) for line in lines):
-        return _results(lines)
+        return _read_tune_results(lines)
     if any(_BOX.search(line) and _is_box(line) for line in lines):
-        return _boxes(lines)
-    return _prints(lines)
+        return _read_boxes(lines)
+    return _read_prints(lines)
 
 
-def _each(pattern: re.Pattern[str], lines: list[str]) -> Iterator[re.Match[str]]:
+def _match_lines(pattern: re.Pattern[str], lines: list[str]) -> Iterator[re.Match[str]]:
     return (found for line in lines if (found := pattern.search(line)))
 
 
@@ -111,7 +112,7 @@ def _is_box(line: str) -> bool:
     return found is not None and (found["value"] == "" or parse_number(found["value"]) == parse_number(found["value"]))
 
 
-def _boxes(lines: list[str]) -> Iterator[Row]:
+def _read_boxes(lines: list[str]) -> Iterator[Row]:
     """Read Stable-Baselines' tables: names indented below a group (`train/`) belong to the group; a rule ends a box."""
     row: Row = {}
     group = ""
@@ -136,24 +137,24 @@ def _boxes(lines: list[str]) -> Iterator[Row]:
     yield row
 
 
-def _markdown(lines: list[str]) -> Iterator[Row]:
+def _read_markdown(lines: list[str]) -> Iterator[Row]:
     header: list[str] = []
     for above, line in zip(["", *lines], lines, strict=False):
         if _MARKDOWN_RULE.match(line):
-            header = _cells(above)
+            header = _split_cells(above)
         elif header and line.count("|") >= len(header) - 1 and line.strip():
             yield {
                 name: number
-                for name, cell in zip(header, _cells(line), strict=False)
+                for name, cell in zip(header, _split_cells(line), strict=False)
                 if (number := parse_number(cell)) == number
             }
 
 
-def _cells(line: str) -> list[str]:
+def _split_cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
-def _results(lines: list[str]) -> Iterator[Row]:
+def _read_tune_results(lines: list[str]) -> Iterator[Row]:
     """Read what Ray Tune prints of each result: names nested by their indentation."""
     row: Row = {}
     above: list[tuple[int, str]] = []
@@ -174,10 +175,10 @@ def _results(lines: list[str]) -> Iterator[Row]:
     yield row
 
 
-def _prints(lines: list[str]) -> Iterator[Row]:
+def _read_prints(lines: list[str]) -> Iterator[Row]:
     row: Row = {}
     for line in lines:
-        for name, value in _pairs(_PREFIX.sub("", line)):
+        for name, value in _find_pairs(_PREFIX.sub("", line)):
             if name in row:
                 yield row
                 row = {}
@@ -185,7 +186,7 @@ def _prints(lines: list[str]) -> Iterator[Row]:
     yield row
 
 
-def _pairs(line: str) -> Iterator[tuple[str, float]]:
+def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
     """Yield the pairs of name and number in one printed line; `Episode 20/300` is one, as are `KL: 0.1, loss = 2`."""
     if found := _ITERATION.search(line):
         yield "Learning iteration", parse_number(found["done"])
@@ -201,7 +202,7 @@ def _pairs(line: str) -> Iterator[tuple[str, float]]:
             segment = segment[counted.end() :]
         pairs = list(_PAIR.finditer(segment))
         for found in pairs:
-            name = _name(found["name"])
+            name = _find_name(found["name"])
             if name:
                 yield name, parse_number(found["value"] + found["unit"].strip())
         bare = None if pairs else _BARE.match(segment)
@@ -209,7 +210,7 @@ def _pairs(line: str) -> Iterator[tuple[str, float]]:
             yield bare["name"], parse_number(bare["value"])
 
 
-def _name(text: str) -> str:
+def _find_name(text: str) -> str:
     """Return the name at the end of what stands before a number: the longest end that is known, or a short text."""
     words = text.strip(_MARKS).split()
     ends = (" ".join(words[start:]) for start in range(max(len(words) - _NAME_WORDS, 0), len(words)))

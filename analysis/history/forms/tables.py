@@ -44,12 +44,12 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
         AnalysisError: The text is no table, its first row names no columns, or two columns have one name.
     """
     place = file or "standard input"
-    text = _uncommented(text, delimiter)
+    text = _strip_comments(text, delimiter)
     if "\0" in text:
         raise AnalysisError(f"{place} must be a CSV in UTF-8, and holds zero bytes")
     try:
         header = [str(name) for name in _parse(text, delimiter, header=None, dtype=str, nrows=1).iloc[0]]
-        body = _whole(text, delimiter, len(header))
+        body = _drop_cut_field(text, delimiter, len(header))
         frame = _parse(_NAN_CELL.sub(repr(_LOGGED_NAN), body) if "nan" in body.lower() else body, delimiter)
     except ValueError as error:
         raise AnalysisError(f"{place} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
@@ -58,11 +58,11 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
     twice = sorted({name for name in header if header.count(name) > 1 and name != "nan"})
     if twice:
         raise AnalysisError(f"columns of {place} must have names of their own, got {', '.join(twice[:_LISTED])} twice")
-    frame = _without_keys(frame)
+    frame = _widen_table(frame)
     if set(frame.columns) == set(_DOWNLOADED):
-        return _download(file, frame)
-    columns = {name: _numbers(frame[name]) for name in frame.columns}
-    charted, columns = _without_run(columns, place)
+        return _read_download(file, frame)
+    columns = {name: _parse_numbers(frame[name]) for name in frame.columns}
+    charted, columns = _strip_run(columns, place)
     form = "W&B chart export" if charted else "W&B history" if "_step" in columns or "_runtime" in columns else "CSV"
     evaluated = file is not None and "eval" in file.stem.lower()
     return Raw(file, columns, evaluated=evaluated, form=form)
@@ -74,7 +74,7 @@ _LOGGED_NAN = 3.141592653589793e300
 _NAN_CELL = re.compile(r"(?<=[,\t;\n])[ ]*[-+]?nan[ ]*(?=[,\t;\r\n]|$)", re.IGNORECASE)
 
 
-def _uncommented(text: str, delimiter: str) -> str:
+def _strip_comments(text: str, delimiter: str) -> str:
     """Return a table's text without the lines of comment before it, but for one that names its columns (numpy's)."""
     comments: list[str] = []
     while text.startswith("#"):
@@ -89,7 +89,7 @@ def _parse(text: str, delimiter: str, **options: object) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
-def _whole(text: str, delimiter: str, width: int) -> str:
+def _drop_cut_field(text: str, delimiter: str, width: int) -> str:
     """Return the text without the field that a last line was cut in, as in a copy of a running run's file."""
     if text.endswith("\n"):
         return text
@@ -98,7 +98,7 @@ def _whole(text: str, delimiter: str, width: int) -> str:
     return kept + "\n" + last.rpartition(delimiter)[0] + "\n" if kept and len(cells) < width else text
 
 
-def _without_keys(frame: pd.DataFrame) -> pd.DataFrame:
+def _widen_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a long table (one value a row, its name in a column) with a column for each name; another as it is."""
     lower = {str(name).lower(): name for name in frame.columns}
     key = next((lower[name] for name in _KEYS if name in lower), None)
@@ -108,7 +108,7 @@ def _without_keys(frame: pd.DataFrame) -> pd.DataFrame:
     return long.pivot_table(index=lower["step"], columns=key, values="value", aggfunc="last").reset_index()
 
 
-def _numbers(column: "pd.Series[float]") -> Points:
+def _parse_numbers(column: "pd.Series[float]") -> Points:
     points = select_points(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64))
     return Points(points.at, np.where(points.values == _LOGGED_NAN, np.nan, points.values))
 
@@ -121,7 +121,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _download(file: Path | None, frame: pd.DataFrame) -> Raw:
+def _read_download(file: Path | None, frame: pd.DataFrame) -> Raw:
     """Read TensorBoard's download of one tag, whose name stands in the file's name alone: `run-NAME-tag-TAG.csv`."""
     found = _TAG.match(file.stem) if file else None
     tag = found[1] if found else TAG_UNKNOWN
@@ -129,7 +129,7 @@ def _download(file: Path | None, frame: pd.DataFrame) -> Raw:
     return Raw(file, {tag: select_points(values, steps)}, stepped=True, form="TensorBoard's CSV download")
 
 
-def _without_run(columns: dict[str, Points], place: Path | str) -> tuple[bool, dict[str, Points]]:
+def _strip_run(columns: dict[str, Points], place: Path | str) -> tuple[bool, dict[str, Points]]:
     """Take the run's name off W&B's columns (`run - train/value_loss`), and leave out least and largest values.
 
     Returns:

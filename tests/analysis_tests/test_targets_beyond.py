@@ -63,9 +63,8 @@ def worlds() -> Iterator[None]:
 
 def train(env: str, **ppo: Any) -> pd.DataFrame:
     """What our learner logs there, by iteration."""
-    config = PPOConfig(
-        **{"num_steps": 64, "minibatch_size": 128, "hidden_sizes": (32,), "eval_every": 10, "lr": 0.01, **ppo}
-    )
+    small = {"num_envs": 4, "num_steps": 64, "minibatch_size": 128, "hidden_sizes": (32,)}
+    config = PPOConfig(**{**small, "eval_every": 10, "lr": 0.01, **ppo})
     learner = make_learner(config, EnvConfig(id=env, eval_episodes=2), make_member_seeds(0, 3), make_evaluation_seed(0))
     rows: list[Mapping[str, float]] = [
         {name: float(np.mean(values)) for name, values in learner.iterate().items()} for _ in range(ITERATIONS)

@@ -27,7 +27,8 @@ CRASHED = str(Outcome.CRASHED)
 TRACKERS = ("mlflow", "none")
 
 FORMAT = 3
-"""Version of what a sweep records and by which rules; 1: up to commit 3fefaf5, which recorded no version."""
+"""Version of what a sweep records and by which rules; 1: up to commit 3fefaf5, which recorded no version;
+before 3 MLflow has the learner's names of metrics, and other statuses (docs/mlflow.md)."""
 
 
 def check_name(setting: str, name: str) -> None:

@@ -49,6 +49,20 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
     return Stores(folder)
 
 
+def test_what_mlflow_has_as_tags_or_not_at_all_is_read_with_the_curves(store: Stores) -> None:
+    tracker = make_tracker(TrackingConfig(), store.folder)
+    tracker.start_sweep(SweepHeader("tags", "tags", 3, "eval/f1", "max"), "", {})
+    run = tracker.start_trial(0, {}, {}, {}, "")
+    evaluated = {"train/value_loss": 1.0, "eval/f1": 0.25, "eval/f1_random": 0.1, "eval/f1_flag_none": 0.0}
+    tracker.log(0, [Record(i, 1000 + i, evaluated | {"train/action/allow": i / 4}) for i in (1, 2)])
+    tracker.end_trial(0, Verdict(Outcome.COMPLETED, "done"), {"final/iterations": 2.0, "final/value": 0.25})
+    table = load(run, store).table
+    assert table[metrics.F1_FLAG_NONE].tolist() == [0.0, 0.0]
+    assert table[metrics.action_metric("allow")].tolist() == [0.25, 0.5]
+    assert table[metrics.FINAL_ITERATIONS].dropna().to_dict() == {2: 2.0}
+    assert table[metrics.FINAL_VALUE].dropna().to_dict() == {2: 0.25}
+
+
 def test_a_trial_is_read_whole(store: Stores) -> None:
     history = load("s/1", store)
     assert history.name == "s/1"

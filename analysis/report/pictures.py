@@ -36,6 +36,9 @@ COLOURS = {
     Outcome.INFEASIBLE: "c2",
 }
 
+_GAP = 0.24
+"""Room between two rows of panels, for the axis between them, as a share of the picture's height."""
+
 _BOTH = "#6b7680"
 """Colour of text and axes, readable on the light and on the dark theme."""
 
@@ -183,7 +186,7 @@ def _draw_settings(sweep: Sweep) -> Picture | None:
         scale = (
             {"type": "category"}
             if axis.names
-            else {"type": "log", "dtick": 1, "exponentformat": "e"}
+            else {"type": "log", "dtick": 1, "exponentformat": "none"}
             if axis.log
             else {"nticks": 4}
         )
@@ -199,8 +202,9 @@ def _panel(place: int, panels: int, suffix: str) -> tuple[Picture, Picture]:
     rows = -(-panels // columns)
     column, row = place % columns, place // columns
     across = {"domain": [column / columns + 0.02, (column + 1) / columns - 0.03], "anchor": f"y{suffix}"}
-    bottom = 1 - (row + 1) / rows + (0.24 if row < rows - 1 else 0.0)
-    up = {"domain": [bottom, 1 - row / rows], "anchor": f"x{suffix}", "showticklabels": column == 0, "nticks": 5}
+    height = (1 - _GAP * (rows - 1)) / rows
+    top = 1 - row * (height + _GAP)
+    up = {"domain": [max(0.0, top - height), top], "anchor": f"x{suffix}", "showticklabels": column == 0, "nticks": 5}
     return across, up
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
+from optuna_dashboard import get_note
 from unstuck.records.files import read_records, scratch_file
 from unstuck.records.mlflow.names import to_mlflow
 
@@ -214,6 +215,7 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, mlflow_
     study = open_study(tmp_path, "long")
     client, parent, children = runs_of(tmp_path, "long")
     assert parent.info.status == "KILLED"
+    assert "stopped by the user**" in get_note(study)
     assert sorted(children) == [trial.number for trial in study.trials]
     for trial in study.trials:
         run = children[trial.number]

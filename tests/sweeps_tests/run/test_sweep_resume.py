@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from optuna_dashboard import get_note
 from unstuck.records.files import checkpoint_file, read_records, scratch_file
 from unstuck.sweeps.audit.audit import audit_sweep
 from unstuck.sweeps.config.find import find_sweep
@@ -47,6 +48,7 @@ class Accident:
     folder: Path
     resumed: str
     scratch: Path
+    note: str
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,7 @@ def accident(tmp_path_factory):
             workers.result()
         before = [trial.state.name for trial in _trials(folder, "killed")]
         assert before.count("RUNNING") == 1
+        note = get_note(open_study(folder, "killed"))
         scratch = Path(json.loads(scratch_file(folder / "runs/killed").read_text())["path"])
         assert scratch.is_dir()
         finish(beside)
@@ -74,7 +77,7 @@ def accident(tmp_path_factory):
     finally:
         killed.kill()
         beside.kill()
-    return Accident(folder, resumed, scratch)
+    return Accident(folder, resumed, scratch, note)
 
 
 BESIDE = (
@@ -126,6 +129,16 @@ def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
         assert one == other  # every metric, bit for bit
     assert "resumed_from" in killed[2].user_attrs
     assert "trials 2 go on" in accident.resumed
+
+
+def test_the_dashboards_note_says_how_to_go_on_and_then_what_one_left_alone_says(accident, finished_sweep):
+    assert accident.note.startswith("**Running since ")
+    assert "if the sweep runs no more, `" in accident.note
+    assert " resume=killed` goes on with it" in accident.note
+    killed, alone = open_study(accident.folder, "killed"), open_study(finished_sweep.folder, "finished")
+    answers = [get_note(study).splitlines()[0] for study in (killed, alone)]
+    assert answers[0] == answers[1]
+    assert answers[0].startswith("**Trial ")
 
 
 def test_two_sweeps_that_start_at_once_in_a_fresh_folder_have_their_trials(accident):

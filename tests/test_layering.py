@@ -1,6 +1,7 @@
 """Who may import whom, and who may draw random numbers. Read from the source, so late and typing imports count too."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,8 +83,14 @@ def modules(root: Path) -> list[Module]:
         folders = folders[1:] if folders[:1] == ["unstuck"] else folders
         package = ".".join(folders)
         name = package if stem == "__init__" else ".".join((*folders, stem))
-        found.append(Module(name, package, ast.parse(file.read_text(encoding="utf-8"), str(file))))
+        found.append(Module(name, package, parse(file, file.stat().st_mtime_ns)))
     return found
+
+
+@functools.cache
+def parse(file: Path, written_ns: int) -> ast.Module:
+    """The tree of a module as it was last written, parsed once."""
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
 
 
 def bindings(module: Module) -> Iterator[tuple[str, str]]:

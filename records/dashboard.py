@@ -51,7 +51,7 @@ def _list_changes(
     """Yield each attribute that has to change, with its new value, or None for one that is to go."""
     notes: dict[int | None, str] = {None: shown.note, **{ids[number]: text for number, text in shown.trials.items()}}
     for trial_id, text in notes.items():
-        prefix, version = _note_prefix(trial_id), _version_key(trial_id)
+        prefix, version = _make_note_prefix(trial_id), _make_version_key(trial_id)
         changes = list(_change_parts(known, prefix, _keep_yours(_join_parts(known, prefix), text)))
         yield from changes
         if changes:  # a page that is open with the former text refuses to write over this one
@@ -84,9 +84,9 @@ def _join_parts(attributes: Mapping[str, Any], prefix: str) -> str:
     return "".join(found[number] for number in sorted(found))
 
 
-def _note_prefix(trial_id: int | None) -> str:
+def _make_note_prefix(trial_id: int | None) -> str:
     return "dashboard:note_str:" if trial_id is None else f"dashboard:{trial_id}:note_str:"
 
 
-def _version_key(trial_id: int | None) -> str:
+def _make_version_key(trial_id: int | None) -> str:
     return "dashboard:note_ver" if trial_id is None else f"dashboard:{trial_id}:note_ver"

@@ -8,7 +8,7 @@ from textwrap import shorten
 from typing import Any
 
 from unstuck.analysis.document import Commands, Paragraph
-from unstuck.analysis.report.searched import format_value, percents, shorten_path
+from unstuck.analysis.report.searched import format_percents, format_value, shorten_path
 from unstuck.analysis.report.sweep import Findings, explain_other_importances
 from unstuck.analysis.report.sweep_next import next_blocks
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
@@ -45,7 +45,7 @@ class Link:
         return f"[{self.name}]({self.url})"
 
 
-def study_note(found: Findings, report: str, links: Sequence[Link] = ()) -> str:
+def format_study_note(found: Findings, report: str, links: Sequence[Link] = ()) -> str:
     """Return the note on a sweep that has ended: the question, the answer, how sure it is, and where to go on.
 
     Args:
@@ -55,20 +55,20 @@ def study_note(found: Findings, report: str, links: Sequence[Link] = ()) -> str:
     """
     sweep = found.sweep
     lines = {
-        "Asked": _question(sweep),
-        "Came out": _outcome(found),
-        "How sure": _sureness(sweep),
-        "What mattered": _importance(found),
+        "Asked": _describe_question(sweep),
+        "Came out": _describe_outcome(found),
+        "How sure": _describe_sureness(sweep),
+        "What mattered": _describe_importances(found),
         "Optuna's importance chart": explain_other_importances(found),
-        "These pages": _pages(sweep),
-        "Go on": _next(found),
+        "These pages": _explain_pages(sweep),
+        "Go on": _find_next_command(found),
         "Read on": ", ".join([f"the report `{report}`", *map(str, links)]),
     }
     told = [f"- **{name}:** {text}" for name, text in lines.items() if text]
     return "\n".join([f"**{sweep_verdict(sweep, found.importances)}**", "", *told])
 
 
-def _question(sweep: Sweep) -> str:
+def _describe_question(sweep: Sweep) -> str:
     setting = sweep.settings.get
     most = "highest" if sweep.sign > 0 else "lowest"
     size = f"{pluralize(len(sweep.feasible), 'trial')} of {pluralize(int(setting('sweep.seeds', 1)), 'seed')}, "
@@ -85,7 +85,7 @@ def _question(sweep: Sweep) -> str:
     )
 
 
-def _outcome(found: Findings) -> str:
+def _describe_outcome(found: Findings) -> str:
     sweep, best = found.sweep, found.sweep.best
     words = f"{join_words([f'{count} {outcome}' for outcome, count in count_outcomes(sweep.trials).items()])}."
     if best is None:
@@ -95,7 +95,7 @@ def _outcome(found: Findings) -> str:
     return f"{words} {state_verdict(found.diagnoses[best.number])}" if best.number in found.diagnoses else words
 
 
-def _sureness(sweep: Sweep) -> str:
+def _describe_sureness(sweep: Sweep) -> str:
     best = sweep.best
     if best is None:
         return ""
@@ -108,11 +108,12 @@ def _sureness(sweep: Sweep) -> str:
     )
 
 
-def _importance(found: Findings) -> str:
+def _describe_importances(found: Findings) -> str:
     if not found.importances:
         return ""
     shares = [
-        f"{shorten_path(one.path)} {percent(one.ped_anova)} ({percents(one.ped_range)})" for one in found.importances
+        f"{shorten_path(one.path)} {percent(one.ped_anova)} ({format_percents(one.ped_range)})"
+        for one in found.importances
     ]
     words = (
         f"{', '.join(shares)}: PED-ANOVA of {found.importance_at}, median and middle 80 % over draws of two thirds of "
@@ -126,7 +127,7 @@ def _importance(found: Findings) -> str:
     )
 
 
-def _pages(sweep: Sweep) -> str:
+def _explain_pages(sweep: Sweep) -> str:
     """Explain what the dashboard's own pages show otherwise than one would think."""
     others = [name for name in count_outcomes(sweep.trials) if name in FILED_AS_PRUNED]
     texts = []
@@ -134,7 +135,9 @@ def _pages(sweep: Sweep) -> str:
         texts.append(
             f"Optuna files {join_words(others)} trials as pruned; the attribute `outcome` and the notes tell them apart"
         )
-    stored = [f"of `{path}` {STORED_AS[kind]}" for path in sweep.searched if (kind := _kind(sweep, path)) in STORED_AS]
+    stored = [
+        f"of `{path}` {STORED_AS[kind]}" for path in sweep.searched if (kind := _find_kind(sweep, path)) in STORED_AS
+    ]
     if stored:
         texts.append(
             f"Optuna's charts plot what is stored, {join_words(stored)}; notes, and the pictures by Unstuck, the values"
@@ -144,13 +147,13 @@ def _pages(sweep: Sweep) -> str:
     return f"{'; '.join(texts)}." if texts else ""
 
 
-def _kind(sweep: Sweep, path: str) -> str:
+def _find_kind(sweep: Sweep, path: str) -> str:
     """Return the kind of range of a searched setting; empty for the values of a list of points."""
     prefix = f"space.{path}."
     return next((name.removeprefix(prefix) for name in sweep.settings if name.startswith(prefix)), "")
 
 
-def _next(found: Findings) -> str:
+def _find_next_command(found: Findings) -> str:
     """Return the first command to run next, with the purpose."""
     blocks = next_blocks(found.sweep, found.diagnoses, found.folder)
     for before, block in pairwise(blocks):
@@ -159,7 +162,7 @@ def _next(found: Findings) -> str:
     return ""
 
 
-def trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) -> str:
+def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) -> str:
     """Return the note on a trial: outcome with the reason, diagnosis, links, and settings as what they mean.
 
     Args:
@@ -168,7 +171,7 @@ def trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) -> str:
         links: Pages of the trial in MLflow.
     """
     lines = [
-        _result(sweep, trial),
+        _describe_result(sweep, trial),
         FILED_AS_PRUNED.get(str(trial.outcome), ""),
         f"The control: {'its settings are the unchanged ones' if trial.values else 'nothing is changed'}"
         if trial is sweep.control
@@ -179,11 +182,11 @@ def trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) -> str:
         ", ".join(map(str, links)),
     ]
     head, *rest = [line for line in lines if line]
-    parts = [f"**{head}**", "\n".join(f"- {line}" for line in rest), "\n".join(_settings_table(sweep, trial))]
+    parts = [f"**{head}**", "\n".join(f"- {line}" for line in rest), "\n".join(_tabulate_settings(sweep, trial))]
     return "\n\n".join(filter(None, parts))
 
 
-def _result(sweep: Sweep, trial: Trial) -> str:
+def _describe_result(sweep: Sweep, trial: Trial) -> str:
     """Return outcome, value and place of a trial."""
     words = f"{trial.outcome or 'running'}"
     if trial.reason and trial.outcome != Outcome.COMPLETED:
@@ -199,20 +202,25 @@ def _result(sweep: Sweep, trial: Trial) -> str:
     return f"{words[:1].upper()}{words[1:]}{place}"
 
 
-def _settings_table(sweep: Sweep, trial: Trial) -> list[str]:
+def _tabulate_settings(sweep: Sweep, trial: Trial) -> list[str]:
     """Return a Markdown table of a trial's settings beside the control's, with a stored number that is another."""
     if not trial.values:
         return []
-    differs = any(_stored(trial, path) for path in trial.values)
+    differs = any(_format_stored(trial, path) for path in trial.values)
     rows = [
-        [f"`{path}`", format_value(value), format_value(sweep.settings.get(path)), *([_stored(trial, path)] * differs)]
+        [
+            f"`{path}`",
+            format_value(value),
+            format_value(sweep.settings.get(path)),
+            *([_format_stored(trial, path)] * differs),
+        ]
         for path, value in trial.values.items()
     ]
     header = ["setting", "value", "unchanged", *(["stored, in Optuna's charts"] * differs)]
     return [f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows)]
 
 
-def _stored(trial: Trial, path: str) -> str:
+def _format_stored(trial: Trial, path: str) -> str:
     """Format the number in the ledger if it stands for the value in another way; else an empty text."""
     raw: Any = trial.raw.get(path)
     value = trial.values[path]

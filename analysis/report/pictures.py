@@ -11,7 +11,7 @@ from typing import Any
 from unstuck.analysis.plots.canvas import LIGHT
 from unstuck.analysis.report.searched import format_value, make_axis, shorten_path
 from unstuck.analysis.report.sweep import Findings
-from unstuck.analysis.report.sweep_figures import finite_points, first_rungs
+from unstuck.analysis.report.sweep_figures import find_first_rungs, list_finite_points
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.analysis.sweep.pruning import find_stopping_rung
 from unstuck.analysis.sweep.trials import Sweep, Trial
@@ -43,7 +43,7 @@ _BOTH = "#6b7680"
 """Colour of text and axes, readable on the light and on the dark theme."""
 
 
-def pictures_of(found: Findings) -> dict[str, Picture]:
+def draw_pictures(found: Findings) -> dict[str, Picture]:
     """Return the pictures of a sweep by name: importances, curves, rungs, and settings against the objective."""
     drawn = {
         "unstuck-importance": _draw_importances(found.importances, found.importance_at),
@@ -70,18 +70,20 @@ def _draw_importances(found: Sequence[Importance], about: str) -> Picture | None
                 "orientation": "h",
                 "name": measure,
                 "y": names,
-                "x": _rounded(middles),
+                "x": _round_values(middles),
                 "marker": {"color": LIGHT[f"c{index}"], "opacity": 0.75},
                 "error_x": {
                     "type": "data",
                     "symmetric": False,
-                    "array": _rounded([high - middle for middle, (_, high) in zip(middles, ranges, strict=True)]),
-                    "arrayminus": _rounded([middle - low for middle, (low, _) in zip(middles, ranges, strict=True)]),
+                    "array": _round_values([high - middle for middle, (_, high) in zip(middles, ranges, strict=True)]),
+                    "arrayminus": _round_values(
+                        [middle - low for middle, (low, _) in zip(middles, ranges, strict=True)]
+                    ),
                     "color": _BOTH,
                 },
             }
         )
-    layout = _layout("Which settings matter", f"share of importance for {about}")
+    layout = _make_layout("Which settings matter", f"share of importance for {about}")
     layout["xaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
     layout["yaxis"] |= {"automargin": True}
     layout["legend"] |= {"traceorder": "reversed"}
@@ -90,7 +92,7 @@ def _draw_importances(found: Sequence[Importance], about: str) -> Picture | None
 
 def _draw_curves(sweep: Sweep) -> Picture | None:
     control = sweep.control
-    ranked = [trial for trial in sweep.ranked() if len(finite_points(trial)) > 1]
+    ranked = [trial for trial in sweep.ranked() if len(list_finite_points(trial)) > 1]
     chosen = ranked[:MOST_CURVES]
     if control in ranked and control not in chosen:
         chosen = [*chosen[:-1], control]
@@ -101,7 +103,7 @@ def _draw_curves(sweep: Sweep) -> Picture | None:
     )
     traces = []
     for trial in sorted(chosen, key=lambda trial: id(trial) in named):
-        points = _thin(finite_points(trial))
+        points = _thin(list_finite_points(trial))
         role, colour = named.get(id(trial), (trial.outcome or "running", "c5"))
         traces.append(
             {
@@ -109,7 +111,7 @@ def _draw_curves(sweep: Sweep) -> Picture | None:
                 "mode": "lines",
                 "name": f"trial {trial.number}, {role}",
                 "x": [step for step, _ in points],
-                "y": _rounded([value for _, value in points]),
+                "y": _round_values([value for _, value in points]),
                 "line": {"color": LIGHT[colour], "width": 2.5 if id(trial) in named else 1},
                 "opacity": 1 if id(trial) in named else 0.4,
                 "showlegend": id(trial) in named,
@@ -117,8 +119,8 @@ def _draw_curves(sweep: Sweep) -> Picture | None:
         )
     is_part = len(ranked) > MOST_CURVES
     which = f"the best {MOST_CURVES} of {pluralize(len(ranked), 'trial')}" if is_part else "all trials"
-    layout = _layout(f"{sweep.metric} of {which}; dotted, the rungs", sweep.axis.unit, sweep.metric)
-    marks = first_rungs(sweep)
+    layout = _make_layout(f"{sweep.metric} of {which}; dotted, the rungs", sweep.axis.unit, sweep.metric)
+    marks = find_first_rungs(sweep)
     layout["shapes"] = [
         {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": _BOTH, "dash": "dot"}}
         for at in marks.values()
@@ -127,7 +129,7 @@ def _draw_curves(sweep: Sweep) -> Picture | None:
 
 
 def _draw_rungs(sweep: Sweep) -> Picture | None:
-    marks = first_rungs(sweep)
+    marks = find_first_rungs(sweep)
     groups: dict[str, list[tuple[str, float, str]]] = {
         "went on": [],
         "stopped here": [],
@@ -150,7 +152,7 @@ def _draw_rungs(sweep: Sweep) -> Picture | None:
             "mode": "markers",
             "name": group,
             "x": [at for at, _, _ in points],
-            "y": _rounded([value for _, value, _ in points]),
+            "y": _round_values([value for _, value, _ in points]),
             "text": [text for _, _, text in points],
             "marker": {"color": LIGHT[colour], "symbol": symbol, "size": 9, "opacity": 0.8},
         }
@@ -159,7 +161,7 @@ def _draw_rungs(sweep: Sweep) -> Picture | None:
         )
         if points
     ]
-    layout = _layout("Who was stopped at which rung", "", f"{sweep.metric} at the rung")
+    layout = _make_layout("Who was stopped at which rung", "", f"{sweep.metric} at the rung")
     layout["xaxis"] |= {
         "type": "category",
         "categoryorder": "array",
@@ -177,12 +179,12 @@ def _draw_settings(sweep: Sweep) -> Picture | None:
         return None
     low, high = min(values), max(values)  # type: ignore[type-var]
     floor = low - 0.1 * (high - low or 1.0)  # type: ignore[operator]
-    layout = _layout("Settings against the objective", "", sweep.metric)
+    layout = _make_layout("Settings against the objective", "", sweep.metric)
     traces: list[Picture] = []
     for place, path in enumerate(paths):
         suffix = "" if place == 0 else str(place + 1)
         axis = make_axis(sweep, path, [trial for trial in trials if path in trial.values])
-        across, up = _panel(place, len(paths), suffix)
+        across, up = _place_panel(place, len(paths), suffix)
         scale = (
             {"type": "category"}
             if axis.names
@@ -190,13 +192,13 @@ def _draw_settings(sweep: Sweep) -> Picture | None:
             if axis.log
             else {"nticks": 4}
         )
-        layout[f"xaxis{suffix}"] = _axis(shorten_path(path)) | across | scale
-        layout[f"yaxis{suffix}"] = _axis(sweep.metric if up["showticklabels"] else "") | up
-        traces += _dots(trials, path, bool(axis.names), floor, suffix)
+        layout[f"xaxis{suffix}"] = _make_axis(shorten_path(path)) | across | scale
+        layout[f"yaxis{suffix}"] = _make_axis(sweep.metric if up["showticklabels"] else "") | up
+        traces += _list_dots(trials, path, bool(axis.names), floor, suffix)
     return {"data": traces, "layout": layout}
 
 
-def _panel(place: int, panels: int, suffix: str) -> tuple[Picture, Picture]:
+def _place_panel(place: int, panels: int, suffix: str) -> tuple[Picture, Picture]:
     """Return the place of one panel's horizontal and vertical axis, three panels to a row."""
     columns = min(3, panels)
     rows = -(-panels // columns)
@@ -212,7 +214,7 @@ def _has_value(trial: Trial) -> bool:
     return trial.value is not None and math.isfinite(trial.value)
 
 
-def _dots(trials: Sequence[Trial], path: str, is_named: bool, floor: float, suffix: str) -> Iterator[Picture]:
+def _list_dots(trials: Sequence[Trial], path: str, is_named: bool, floor: float, suffix: str) -> Iterator[Picture]:
     """Yield the dots of one setting, by outcome; a trial without a value lies below all others, as a cross."""
     for outcome, colour in COLOURS.items():
         for has_value in (True, False):
@@ -229,7 +231,7 @@ def _dots(trials: Sequence[Trial], path: str, is_named: bool, floor: float, suff
                     "legendgroup": f"{outcome}{has_value}",
                     "showlegend": suffix == "",
                     "x": [format_value(trial.values[path]) if is_named else trial.values[path] for trial in chosen],
-                    "y": _rounded([trial.value if has_value else floor for trial in chosen]),  # type: ignore[misc]
+                    "y": _round_values([trial.value if has_value else floor for trial in chosen]),  # type: ignore[misc]
                     "text": [f"trial {trial.number}" for trial in chosen],
                     "marker": {
                         "color": LIGHT[colour],
@@ -242,7 +244,7 @@ def _dots(trials: Sequence[Trial], path: str, is_named: bool, floor: float, suff
                 }
 
 
-def _layout(title: str, across: str, up: str = "") -> Picture:
+def _make_layout(title: str, across: str, up: str = "") -> Picture:
     return {
         "title": {"text": f"Unstuck: {title}", "font": {"size": 15}, "x": 0.02, "y": 0.97, "yanchor": "top"},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -250,12 +252,12 @@ def _layout(title: str, across: str, up: str = "") -> Picture:
         "font": {"color": _BOTH},
         "margin": {"l": 60, "r": 20, "t": 80, "b": 50},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "xaxis": _axis(across),
-        "yaxis": _axis(up),
+        "xaxis": _make_axis(across),
+        "yaxis": _make_axis(up),
     }
 
 
-def _axis(title: str) -> Picture:
+def _make_axis(title: str) -> Picture:
     return {"title": {"text": title}, "gridcolor": "rgba(107,118,128,0.25)", "zeroline": False, "automargin": True}
 
 
@@ -264,6 +266,6 @@ def _thin(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]
     return [*points[:-1:step], points[-1]]
 
 
-def _rounded(values: Sequence[float]) -> list[float]:
+def _round_values(values: Sequence[float]) -> list[float]:
     """Round to 4 digits: a picture shows no more, and the study's attributes are small."""
     return [float(f"{value:.4g}") for value in values]

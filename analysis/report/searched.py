@@ -83,7 +83,7 @@ def describe_main_setting(found: Sequence[Importance]) -> str:
     first, *rest = found
     if not rest:
         return f"{shorten_path(first.path)} is the only setting that differs between trials"
-    share = f"{percent(first.ped_anova)} of the importance ({percents(first.ped_range)} over {OVER_DRAWS}"
+    share = f"{percent(first.ped_anova)} of the importance ({format_percents(first.ped_range)} over {OVER_DRAWS}"
     if first.ped_range[0] > max(other.ped_range[1] for other in rest):
         return f"what sets good trials apart is {shorten_path(first.path)}, with {share})"
     words = f"no single setting clearly stands out: {shorten_path(first.path)} comes first with {share})"
@@ -155,9 +155,9 @@ def importance_blocks(
         (
             f"`{one.path}`",
             percent(one.ped_anova),
-            percents(one.ped_range),
+            format_percents(one.ped_range),
             percent(one.fanova),
-            percents(one.fanova_range),
+            format_percents(one.fanova_range),
         )
         for one in found
     )
@@ -177,7 +177,7 @@ def importance_blocks(
     ]
 
 
-def percents(ends: tuple[float, float]) -> str:
+def format_percents(ends: tuple[float, float]) -> str:
     """Format both ends of a range of shares in percent."""
     return f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
 

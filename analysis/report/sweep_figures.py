@@ -17,19 +17,19 @@ from unstuck.rl import metrics
 
 def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block]:
     """Return a figure of the objective of all trials over training, with best trial and control in colour."""
-    trials = [trial for trial in sweep.trials if len(finite_points(trial)) > 1]
+    trials = [trial for trial in sweep.trials if len(list_finite_points(trial)) > 1]
     if not trials:
         return []
     best, control = sweep.best, sweep.control
     chosen = [trial for trial in (best, None if control is best else control) if trial is not None]
-    lines = [Line("", finite_points(trial), (), None) for trial in trials if trial not in chosen]
+    lines = [Line("", list_finite_points(trial), (), None) for trial in trials if trial not in chosen]
     for index, trial in enumerate(chosen):
         name = f"trial {trial.number}, {'the best' if trial is best else 'the control'}"
         if trial.number in diagnoses and diagnoses[trial.number].signals.has(sweep.metric):
             lines.append(_on_axis(sweep, diagnoses[trial.number].signals, name, index))
         else:
-            lines.append(Line(name, finite_points(trial), (), index))
-    rungs = [Mark(f"rung {rung}", iteration) for rung, iteration in first_rungs(sweep).items()]
+            lines.append(Line(name, list_finite_points(trial), (), index))
+    rungs = [Mark(f"rung {rung}", iteration) for rung, iteration in find_first_rungs(sweep).items()]
     references: list[Level | Mark] = [*_trivial(sweep, diagnoses), *rungs]
     canvas = plot_curves(lines, sweep.metric, references, unit=sweep.axis.unit)
     last = "; ".join(f"trial {trial.number} ends at {number(trial.value or 0.0)}" for trial in chosen)
@@ -39,7 +39,7 @@ def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block
     return [make_figure(f"{sweep.name}-curves", canvas, caption, last or caption)]
 
 
-def finite_points(trial: Trial) -> list[tuple[float, float]]:
+def list_finite_points(trial: Trial) -> list[tuple[float, float]]:
     """Return the finite points of a trial's curve."""
     return [(step, value) for step, value in sorted(trial.curve.items()) if math.isfinite(value)]
 
@@ -52,7 +52,7 @@ def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:
     return replace(line, points=points, band=[(step * stride, low, high) for step, low, high in line.band])
 
 
-def first_rungs(sweep: Sweep) -> dict[int, int]:
+def find_first_rungs(sweep: Sweep) -> dict[int, int]:
     """Return the point of the axis at which trials were first compared at each rung, by the rung's number."""
     first: dict[int, int] = {}
     for trial in sweep.trials:

@@ -45,7 +45,7 @@ def show_start(config: SweepConfig, num_trials: int, space: Space, ledger: Ledge
         f"- **Go on:** if the sweep runs no more, `{shlex.join(resume)}` goes on with it. This note is written anew at "
         "its end.",
     ]
-    return _warn_of(lambda: ledger.show(Shown("\n".join([f"**{state}**", "", *lines]))), config)
+    return _warn_on_failure(lambda: ledger.show(Shown("\n".join([f"**{state}**", "", *lines]))), config)
 
 
 def show_stop(config: SweepConfig, ledger: Ledger, why: str, resume: Sequence[str]) -> str:
@@ -63,7 +63,7 @@ def show_stop(config: SweepConfig, ledger: Ledger, why: str, resume: Sequence[st
         "- **So far:** " + _count_ended(ledger),
         f"- **Go on:** `{shlex.join(resume)}`",
     ]
-    return _warn_of(lambda: ledger.show(Shown("\n".join(lines))), config)
+    return _warn_on_failure(lambda: ledger.show(Shown("\n".join(lines))), config)
 
 
 def _count_ended(ledger: Ledger) -> str:
@@ -83,14 +83,16 @@ def show_end(config: SweepConfig, ledger: Ledger, found: "Findings", report: str
     """
 
     def show() -> None:
-        from unstuck.analysis.report.notes import study_note, trial_note
-        from unstuck.analysis.report.pictures import pictures_of
+        from unstuck.analysis.report.notes import format_study_note, format_trial_note
+        from unstuck.analysis.report.pictures import draw_pictures
 
         of_sweep, of_run = _link_pages(config)
-        trials = {trial.number: trial_note(found.sweep, trial, of_run(trial.run_id)) for trial in found.sweep.trials}
-        ledger.show(Shown(study_note(found, report, of_sweep), trials, pictures_of(found)))
+        trials = {
+            trial.number: format_trial_note(found.sweep, trial, of_run(trial.run_id)) for trial in found.sweep.trials
+        }
+        ledger.show(Shown(format_study_note(found, report, of_sweep), trials, draw_pictures(found)))
 
-    return _warn_of(show, config)
+    return _warn_on_failure(show, config)
 
 
 def _link_pages(config: SweepConfig) -> "tuple[list[Link], Callable[[str], list[Link]]]":
@@ -112,7 +114,7 @@ def _link_pages(config: SweepConfig) -> "tuple[list[Link], Callable[[str], list[
     return of_sweep, lambda run: [Link("its run in MLflow", make_run_link(server, experiment, run))] if run else []
 
 
-def _warn_of(write: Callable[[], None], config: SweepConfig) -> str:
+def _warn_on_failure(write: Callable[[], None], config: SweepConfig) -> str:
     """Call a function that writes for the dashboard; return its error as a warning, or an empty text."""
     try:
         write()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.report.notes import Link, study_note, trial_note
+from unstuck.analysis.report.notes import Link, format_study_note, format_trial_note
 from unstuck.analysis.report.sweep import Findings
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
 from unstuck.analysis.sweep.importance import Importance
@@ -39,7 +39,7 @@ def lines(note: str) -> dict[str, str]:
 
 
 def test_the_studys_note_begins_with_the_reports_sentence_and_says_the_rest_in_ten_lines() -> None:
-    note = study_note(found(), "runs/made/report/report.html", [Link("all trials", "http://here/#/1")])
+    note = format_study_note(found(), "runs/made/report/report.html", [Link("all trials", "http://here/#/1")])
     first, empty, *rest = note.splitlines()
     assert (first, empty) == (f"**{sweep_verdict(THREE, found().importances)}**", "")
     assert len(rest) == len(lines(note)) == 8
@@ -66,21 +66,21 @@ def test_the_studys_note_begins_with_the_reports_sentence_and_says_the_rest_in_t
 
 def test_what_does_not_apply_is_left_out() -> None:
     plain = sweep(trial(0, 0.5), trial(1, 0.9))
-    note = study_note(Findings(plain, {}), "report.html")
+    note = format_study_note(Findings(plain, {}), "report.html")
     assert lines(note).keys() == {"Asked", "Came out", "How sure", "Go on", "Read on"}
-    nothing = study_note(Findings(sweep(), {}), "report.html")
+    nothing = format_study_note(Findings(sweep(), {}), "report.html")
     assert nothing.startswith("**No trial completed")
     assert lines(nothing)["Asked"].startswith("what gives the highest eval/f1 in ")
 
 
 def test_a_judgement_is_what_makes_it_sure() -> None:
     judged = Judgement(trial=1, searched=0.9, champion=(0.8, 0.84), control=(0.5, 0.5), values={"ppo.gamma": 0.95})
-    note = study_note(found(replace(THREE, judgements=Judgements((judged,)))), "report.html")
+    note = format_study_note(found(replace(THREE, judgements=Judgements((judged,)))), "report.html")
     assert lines(note)["How sure"].startswith("fresh seeds and unseen data have judged the best trial")
 
 
 def test_a_trials_note_shows_settings_as_they_are_beside_the_unchanged_and_the_stored_ones() -> None:
-    note = trial_note(
+    note = format_trial_note(
         THREE, replace(THREE.trials[1], notes={"diagnosis": "fault: too slow"}), [Link("its run", "http://here")]
     )
     assert note.splitlines() == [
@@ -94,7 +94,7 @@ def test_a_trials_note_shows_settings_as_they_are_beside_the_unchanged_and_the_s
         "| `ppo.gamma` | 0.95 | 0.99 | 0.05 |",
     ]
     plain = sweep(trial(0, 0.5, raw={"ppo.lr": 3e-4}))
-    assert trial_note(plain, plain.trials[0]).splitlines()[-3:] == [
+    assert format_trial_note(plain, plain.trials[0]).splitlines()[-3:] == [
         "| setting | value | unchanged |",
         "| --- | --- | --- |",
         "| `ppo.lr` | 0.0003 | 0.0003 |",
@@ -103,13 +103,13 @@ def test_a_trials_note_shows_settings_as_they_are_beside_the_unchanged_and_the_s
 
 def test_each_outcome_says_why_and_what_optuna_makes_of_it() -> None:
     control, _, pruned, infeasible = THREE.trials
-    assert "- The control: its settings are the unchanged ones" in trial_note(THREE, control)
-    assert trial_note(THREE, pruned).startswith(
+    assert "- The control: its settings are the unchanged ones" in format_trial_note(THREE, control)
+    assert format_trial_note(THREE, pruned).startswith(
         "**Pruned: asha rung 1: 0.7 < 0.8; eval/f1 0.700 ± 0.010 over 3 seeds**\n\n|"
     )
-    assert trial_note(THREE, infeasible).startswith(
+    assert format_trial_note(THREE, infeasible).startswith(
         "**Infeasible: 8 does not divide 12**\n\n- It could not run and does not count; Optuna files it as pruned"
     )
-    assert trial_note(THREE, replace(control, outcome=None)).startswith(
+    assert format_trial_note(THREE, replace(control, outcome=None)).startswith(
         "**Running; eval/f1 0.500 ± 0.010 over 3 seeds, number 2 of 2 that completed**"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 from unstuck.analysis.plots.canvas import LIGHT
-from unstuck.analysis.report.pictures import MOST_CURVES, MOST_POINTS, pictures_of
+from unstuck.analysis.report.pictures import MOST_CURVES, MOST_POINTS, draw_pictures
 from unstuck.analysis.report.sweep import Findings
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.records.rungs import RungEntry
@@ -34,7 +34,7 @@ SHARES = [
 
 def drawn(**parts: Any) -> dict[str, Any]:
     """Traces of each picture by name, once Plotly has accepted the picture."""
-    found = pictures_of(Findings(parts.pop("of", FIVE), {}, **parts))
+    found = draw_pictures(Findings(parts.pop("of", FIVE), {}, **parts))
     for picture in found.values():
         json.dumps(picture, allow_nan=False)
         go.Figure(picture)  # raises for what it does not know

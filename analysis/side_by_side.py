@@ -122,11 +122,13 @@ class Comparison:
         return found
 
     def _best_text(self) -> str:
-        control, best = self.control, self.best
+        control, best, known = self.control, self.best, all(one.task for one in self.runs)
         if best is control:
-            return f"None is better than {control.name}: {self.score} {number(control.estimate.mean)}."
+            text = "None is better than" if known else "None has a higher score than"
+            return f"{text} {control.name}: {self.score} {number(control.estimate.mean)}."
         values = f"{number(best.estimate.mean)} against {number(control.estimate.mean)}"
-        text = f"{best.name} is the best: {self.score} {values} of {control.name}"
+        leads = "is the best" if known else "has the highest score"
+        text = f"{best.name} {leads}: {self.score} {values} of {control.name}"
         if best.difference is None or best.difference.interval is NoInterval.ONE_SEED:
             return f"{text}; one seed each, or none on record, so noise is not ruled out."
         sure = "clear of 0" if best.difference.side else "noise is not ruled out"

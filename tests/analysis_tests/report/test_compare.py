@@ -133,7 +133,10 @@ def test_runs_of_different_tasks_have_no_best() -> None:
 
 def test_whether_unknown_tasks_are_the_same_is_said_not_to_be_known() -> None:
     lead = compare_document([named("a", BAD), named("b", GOOD, settings={"env.id": None})]).lead
+    assert lead.startswith("b has the highest score: eval/f1 0.9 against 0.5 of a, a difference of ")
     assert lead.endswith(" Whether their tasks are the same is not on record.")
+    other = compare_document([named("b", GOOD, settings={"env.id": None}), named("a", BAD)]).lead
+    assert other.startswith("None has a higher score than b: ")
 
 
 def test_rates_that_were_logged_and_differ_are_said_to() -> None:

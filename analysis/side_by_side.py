@@ -37,6 +37,7 @@ class ComparedRun:
         settings: Settings that are not the same in all runs, with the run's values; None where not recorded.
         name: Name of the run, by which it can be told from the others: as much of its path as that takes.
         in_force: What was logged as in force along the run and is not the same in all runs, by metric and in words.
+        is_control: True if the others are compared with the run.
     """
 
     diagnosis: Diagnosis
@@ -45,6 +46,7 @@ class ComparedRun:
     settings: Mapping[str, Any]
     name: str
     in_force: Mapping[str, str]
+    is_control: bool = False
 
     @property
     def task(self) -> str | None:
@@ -65,8 +67,10 @@ class ComparedRun:
     @property
     def against_control(self) -> str:
         """Verdict on the difference: `better than the control`, `worse ...`, or that the two cannot be told apart."""
-        if self.difference is None:
+        if self.is_control:
             return "the control"
+        if self.difference is None:
+            return "not compared with the control, whose task is another"
         if self.difference.side:
             return f"{'better' if self.difference.side > 0 else 'worse'} than the control"
         return "cannot be told from the control"
@@ -171,6 +175,7 @@ def compare_runs(diagnoses: Sequence[Diagnosis]) -> Comparison:
                 {path: one.signals.setting(path) for path in paths},
                 names[place],
                 {name: texts[place] for name, texts in in_force.items()},
+                is_control=not place,
             )
             for place, (one, estimate) in enumerate(zip(diagnoses, estimates, strict=True))
         ),

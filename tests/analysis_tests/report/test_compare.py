@@ -129,6 +129,11 @@ def test_runs_of_different_tasks_have_no_best() -> None:
         "No run is the best: their tasks differ (CartPole-v1 and Acrobot-v1), so their scores do not compare."
     )
     assert compare_json([one, other])["runs"][1]["difference"] is None
+    compared = compare_runs([one, other])
+    assert [run.against_control for run in compared.runs] == [
+        "the control",
+        "not compared with the control, whose task is another",
+    ]
 
 
 def test_whether_unknown_tasks_are_the_same_is_said_not_to_be_known() -> None:

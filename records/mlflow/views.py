@@ -26,8 +26,9 @@ VIEW_LENGTH = 5000
 COMPARED = 5
 """Number of best trials that the comparison shows beside the control."""
 
-_LETTER, _MARGIN, _NUMBER, _TEXT = 7, 24, 108, 500
-"""Pixels of a letter of a column's title, around it, of a column of numbers at least, and of a column of text."""
+_LETTER, _MARGIN, _NUMBER, _SETTING, _TEXT = 7, 24, 108, 172, 500
+"""Pixels of a letter of a column's title, around it, of a column of numbers at least, of a searched setting with all
+digits (else `7.9467146e-05` is cut short to `7.9467146`), and of a column of text."""
 
 _CHOSEN = "best trials and control"
 
@@ -70,9 +71,9 @@ class ShownSweep:
         """Width in pixels of each column beside the run's name, from left to right: a title is not cut short."""
         value, spread = self.objective
         titles = {f"tags.`{OUTCOME_TAG}`": OUTCOME_TAG, **{f"metrics.`{name}`": name for name in (value, spread)}}
-        titles |= {f"params.`{path}`": path for path in self.header.searched}
         widths = {column: max(_NUMBER, _MARGIN + _LETTER * len(title)) for column, title in titles.items()}
-        return {**widths, f"tags.`{DIAGNOSIS}`": _TEXT}
+        settings = {f"params.`{path}`": max(_SETTING, _MARGIN + _LETTER * len(path)) for path in self.header.searched}
+        return {**widths, **settings, f"tags.`{DIAGNOSIS}`": _TEXT}
 
 
 def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:

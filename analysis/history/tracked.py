@@ -20,16 +20,16 @@ from unstuck.analysis.history.settings import parse_literal
 from unstuck.records.axis import BATCH
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.identity import Identity
+from unstuck.records.mlflow.client import find_run, search_runs
 from unstuck.records.mlflow.connection import connect, list_store_errors
 from unstuck.records.mlflow.infinity import from_stored
 from unstuck.records.mlflow.names import ALWAYS_ZERO, SCORE, from_mlflow, read_tags
-from unstuck.records.mlflow.tracker import find_run, search_runs
 from unstuck.records.names import ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.redact import explain_error, redact_value
 from unstuck.rl import metrics
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
-    from unstuck.records.mlflow.tracker import Run
+    from unstuck.records.mlflow.client import Run
 
 _STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+", "http://", "https://")
 

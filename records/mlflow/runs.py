@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from unstuck.records.mlflow.client import search_runs, write_report
 from unstuck.records.mlflow.connection import connect, translate_errors
 from unstuck.records.mlflow.links import add_links
 from unstuck.records.mlflow.names import ALWAYS_ZERO, from_mlflow, read_tags
 from unstuck.records.mlflow.place import settle_artifacts
-from unstuck.records.mlflow.tracker import search_runs, write_report
 from unstuck.records.names import FORMAT_TAG, ID_TAG, PARENT_TAG, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.reference import SweepReference
 from unstuck.records.urls import sqlite_file

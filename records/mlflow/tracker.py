@@ -5,7 +5,7 @@ MLflow's records are derived from the ledger, and writing any of them again leav
 
 import shlex
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from unstuck.records.errors import TrackingError
 from unstuck.records.files import trial_name
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.client import (
+    log_metrics,
+    log_params,
+    make_tag_texts,
+    reopen_run,
+    search_runs,
+    set_tags,
+    write_report,
+)
 from unstuck.records.mlflow.connection import DATABASES, connect, renew, translate_errors
 from unstuck.records.mlflow.links import COMPARISON, TABLE, add_links, make_view_key
 from unstuck.records.mlflow.names import (
     OBJECTIVE,
     OBJECTIVE_SPREAD,
     RENAMED,
-    SUMMARY_TAGS,
-    TRIALS,
     is_curve,
     make_tags,
     to_mlflow,
@@ -33,12 +40,9 @@ from unstuck.records.names import (
     CONTROL,
     FORMAT_TAG,
     ID_TAG,
-    NOTE_TAG,
     OUTCOME_TAG,
     PARENT_TAG,
     REASON_TAG,
-    REPORT,
-    RUNNING,
     SEARCHED_TAG,
     SWEEP_TAG,
     TRIAL_TAG,
@@ -53,16 +57,10 @@ from unstuck.rl import metrics
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
-    from mlflow.entities import Run as Run  # for those who read runs, too
-
-METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100  # MLflow's own limits, as are the two below
-PARAM_LENGTH, TAG_LENGTH = 6000, 8000
+    from mlflow.entities import Run
 
 _MAIN_METRIC = {"mlflow.experiment.primaryMetric.name": OBJECTIVE}
 """Tag of an experiment that names the metric of MLflow's own charts."""
-
-_PAGE = 1000
-"""Runs in one page of an answer."""
 
 
 @dataclass
@@ -188,9 +186,9 @@ class MlflowTracker:
             parents = [run for run, its in found.items() if PARENT_TAG not in its]
             if parents:
                 parent = parents[0]
-                _reopen(client, parent, tags)
+                reopen_run(client, parent, tags)
             else:
-                parent = client.create_run(experiment, tags=_texts(tags), run_name=sweep.name).info.run_id
+                parent = client.create_run(experiment, tags=make_tag_texts(tags), run_name=sweep.name).info.run_id
             children = {run: its for run, its in found.items() if its.get(PARENT_TAG) == parent and TRIAL_TAG in its}
             numbers = {int(its[TRIAL_TAG]): run for run, its in children.items()}
             common = {key: value for key, value in tags.items() if key.startswith(COMMON_TAGS)}
@@ -217,13 +215,13 @@ class MlflowTracker:
         sweep.names[number] = run_name = sweep.make_run_name(number, is_control=tags.get(CONTROL) == "true")
         with translate_errors(f"start trial {number}"):
             if number in sweep.runs:
-                had, sweep.already_logged[number] = _reopen(sweep.client, sweep.runs[number], {**tags, **own})
+                had, sweep.already_logged[number] = reopen_run(sweep.client, sweep.runs[number], {**tags, **own})
                 sweep.client.update_run(sweep.runs[number], name=run_name)
                 others = {name: value for name, value in others.items() if name not in had}
             else:
-                run = sweep.client.create_run(sweep.experiment, tags=_texts({**tags, **own}), run_name=run_name)
+                run = sweep.client.create_run(sweep.experiment, tags=make_tag_texts({**tags, **own}), run_name=run_name)
                 sweep.runs[number] = run.info.run_id
-            _log_params(sweep.client, sweep.runs[number], {**others, **chosen})
+            log_params(sweep.client, sweep.runs[number], {**others, **chosen})
             sweep.outcomes[number] = ""
             sweep.evaluations[number], sweep.scores[number] = {}, {}
             sweep.client.log_text(sweep.runs[number], redact_url(config_yaml), CONFIG_FILE)
@@ -245,9 +243,9 @@ class MlflowTracker:
         sweep, run = self._opened(), self._run_of(number)
         written, tags = sweep.translate(number, records)
         with translate_errors(f"log trial {number}"):
-            _log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
+            log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
             if tags:
-                _set_tags(sweep.client, run, tags)
+                set_tags(sweep.client, run, tags)
         for record in records:
             reached = record.step, record.timestamp_ms
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
@@ -256,7 +254,7 @@ class MlflowTracker:
         """Set tags of a trial's run; see `Tracker.tag_trial`."""
         sweep, run = self._opened(), self._run_of(number)
         with translate_errors(f"tag trial {number}"):
-            _set_tags(sweep.client, run, tags)
+            set_tags(sweep.client, run, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
         """Write a trial's summary and outcome, and close the run; see `Tracker.end_trial`."""
@@ -266,19 +264,19 @@ class MlflowTracker:
         with translate_errors(f"end trial {number}"):
             lacking, tags = sweep.translate_summary(number, summary)
             written = [Record(step, timestamp_ms, lacking)]
-            _log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
+            log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
             if sweep.renames and verdict.outcome is not Outcome.COMPLETED:
                 sweep.client.update_run(run, name=f"{sweep.names[number]} {verdict.outcome}")
             sweep.client.set_terminated(run, choose_status(verdict.outcome, sweep.header.format))
             # Written last, so that a run with an outcome is whole.
-            _set_tags(sweep.client, run, {**tags, OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
+            set_tags(sweep.client, run, {**tags, OUTCOME_TAG: verdict.outcome, REASON_TAG: verdict.reason})
         sweep.outcomes[number] = verdict.outcome
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """Write the sweep's outcome, and close the sweep's run; see `Tracker.end_sweep`."""
         sweep = self._opened()
         with translate_errors(f"end sweep {sweep.name}"):
-            _set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
+            set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
             sweep.client.set_terminated(sweep.parent, choose_status(outcome, sweep.header.format))
             _write_views(sweep, search_runs(sweep.client, [sweep.experiment], ID_TAG, sweep.header.id))
 
@@ -327,46 +325,6 @@ class MlflowTracker:
         return run
 
 
-def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
-    """Return the MLflow run with an id; None if the store has no such run."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-
-
-def search_runs(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:
-    """Return the MLflow runs in some experiments whose tag `tag` equals `value`, oldest first, without deleted ones."""
-    found: list[Run] = []
-    token: str | None = None
-    while token != "":
-        page = client.search_runs(
-            list(experiments),
-            f"tags.{tag} = '{value}'",
-            max_results=_PAGE,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-        found += page
-        token = page.token or ""
-    return found
-
-
-def write_report(
-    client: "MlflowClient", run: str, files: Sequence[Path], note: str, figures: Mapping[str, float]
-) -> None:
-    """Upload report files, and write a note and figures, to a run; arguments as for `Tracker.attach`."""
-    for path in files:
-        client.log_artifact(run, str(path), REPORT)
-    _set_tags(client, run, {NOTE_TAG: note})
-    step = int(sum(value for name, value in figures.items() if name.startswith(TRIALS)))
-    _log_metrics(client, run, [Record(step, time.time_ns() // 1_000_000, figures)])
-
-
 def _write_views(sweep: _OpenSweep, runs: Sequence["Run"]) -> None:
     """Replace the views of a sweep, which `records.mlflow.links` opens.
 
@@ -380,62 +338,3 @@ def _write_views(sweep: _OpenSweep, runs: Sequence["Run"]) -> None:
     for view, text in ((TABLE, make_table(shown)), (COMPARISON, make_comparison(shown))):
         key = VIEW_TAG + make_view_key(sweep.header.id, view)
         sweep.client.set_experiment_tag(sweep.experiment, key, text)
-
-
-def _reopen(
-    client: "MlflowClient", run: str, tags: Mapping[str, str]
-) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
-    """Set an ended run back to RUNNING; delete the tags that say how the run ended.
-
-    Returns:
-        Parameters of the run, and its (metric, step) pairs: a worker that starts anew repeats these points later, and
-        MLflow would keep both. Metrics of the whole trial are left out, since MLflow's last point of them holds.
-    """
-    had = client.get_run(run).data
-    for key in (OUTCOME_TAG, REASON_TAG, *SUMMARY_TAGS):
-        if key in had.tags:
-            client.delete_tag(run, key)
-    client.update_run(run, status=RUNNING)
-    _set_tags(client, run, tags)
-    curves = [name for name in had.metrics if not name.startswith(metrics.FINAL_PREFIX)]
-    return had.params, {(name, row.step) for name in curves for row in client.get_metric_history(run, name)}
-
-
-def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
-    from mlflow.entities import Param
-
-    rows = [Param(key, make_storable(value, PARAM_LENGTH)) for key, value in params.items()]
-    for start in range(0, len(rows), PARAMS_PER_BATCH):
-        client.log_batch(run, params=rows[start : start + PARAMS_PER_BATCH])
-
-
-def _log_metrics(
-    client: "MlflowClient", run: str, records: Sequence[Record], already_logged: Container[tuple[str, int]] = ()
-) -> None:
-    from mlflow.entities import Metric
-
-    rows = [
-        Metric(name, float(value), record.timestamp_ms, record.step)
-        for record in records
-        for name, value in record.metrics.items()
-        if (name, record.step) not in already_logged
-    ]
-    rows.sort(key=lambda row: (row.key, row.step))  # a run's page lists metrics in the order in which they came
-    for start in range(0, len(rows), METRICS_PER_BATCH):
-        client.log_batch(run, metrics=rows[start : start + METRICS_PER_BATCH])
-
-
-def _set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    client.log_batch(run, tags=[RunTag(key, value) for key, value in _texts(tags).items()])
-
-
-def _texts(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: make_storable(value, TAG_LENGTH) for key, value in tags.items()}
-
-
-def make_storable(value: object, limit: int) -> str:
-    """Return a value as text for MLflow, with secrets of URLs masked, cut to `limit` characters."""
-    text = redact_url(str(value))
-    return text if len(text) <= limit else text[: limit - 1] + "…"

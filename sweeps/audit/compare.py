@@ -15,10 +15,10 @@ from unstuck.records.entry import Entry
 from unstuck.records.files import trial_name
 from unstuck.records.ledger import STATES
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.client import PARAM_LENGTH, TAG_LENGTH, make_storable
 from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.names import RENAMED, make_tags, select_written
 from unstuck.records.mlflow.runs import TrackedRun
-from unstuck.records.mlflow.tracker import PARAM_LENGTH, TAG_LENGTH, make_storable
 from unstuck.records.names import (
     CRASHED_BEFORE,
     FORMAT_TAG,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from unstuck.records.entry import Entry
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.client import PARAM_LENGTH, make_storable
 from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.names import select_written
 from unstuck.records.mlflow.runs import TrackedRun, delete_runs
-from unstuck.records.mlflow.tracker import PARAM_LENGTH, make_storable
 from unstuck.records.names import COMMON_TAGS, FORMAT_TAG, OUTCOME_TAG, REASON_TAG, RUNNING, flatten
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.tracker import Tracker

@@ -1,0 +1,128 @@
+"""Search MLflow's runs, and write to a run in batches within MLflow's limits, through a client."""
+
+import time
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unstuck.records.measurement import Record
+from unstuck.records.mlflow.names import SUMMARY_TAGS, TRIALS
+from unstuck.records.names import NOTE_TAG, OUTCOME_TAG, REASON_TAG, REPORT, RUNNING
+from unstuck.records.redact import redact_url
+from unstuck.rl import metrics
+
+if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as Run  # for those who read runs, too
+
+PARAM_LENGTH, TAG_LENGTH = 6000, 8000
+"""Characters that MLflow allows in a parameter and in a tag."""
+
+_METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100
+"""Rows that MLflow takes in one call."""
+
+_PAGE = 1000
+"""Runs in one page of an answer."""
+
+
+def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
+    """Return the MLflow run with an id; None if the store has no such run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def search_runs(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:
+    """Return the MLflow runs in some experiments whose tag `tag` equals `value`, oldest first, without deleted ones."""
+    found: list[Run] = []
+    token: str | None = None
+    while token != "":
+        page = client.search_runs(
+            list(experiments),
+            f"tags.{tag} = '{value}'",
+            max_results=_PAGE,
+            order_by=["attributes.start_time ASC"],
+            page_token=token,
+        )
+        found += page
+        token = page.token or ""
+    return found
+
+
+def write_report(
+    client: "MlflowClient", run: str, files: Sequence[Path], note: str, figures: Mapping[str, float]
+) -> None:
+    """Upload report files, and write a note and figures, to a run; arguments as for `Tracker.attach`."""
+    for path in files:
+        client.log_artifact(run, str(path), REPORT)
+    set_tags(client, run, {NOTE_TAG: note})
+    step = int(sum(value for name, value in figures.items() if name.startswith(TRIALS)))
+    log_metrics(client, run, [Record(step, time.time_ns() // 1_000_000, figures)])
+
+
+def reopen_run(
+    client: "MlflowClient", run: str, tags: Mapping[str, str]
+) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
+    """Set an ended run back to RUNNING; delete the tags that say how the run ended.
+
+    Returns:
+        Parameters of the run, and its (metric, step) pairs: a worker that starts anew repeats these points later, and
+        MLflow would keep both. Metrics of the whole trial are left out, since MLflow's last point of them holds.
+    """
+    had = client.get_run(run).data
+    for key in (OUTCOME_TAG, REASON_TAG, *SUMMARY_TAGS):
+        if key in had.tags:
+            client.delete_tag(run, key)
+    client.update_run(run, status=RUNNING)
+    set_tags(client, run, tags)
+    curves = [name for name in had.metrics if not name.startswith(metrics.FINAL_PREFIX)]
+    return had.params, {(name, row.step) for name in curves for row in client.get_metric_history(run, name)}
+
+
+def log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
+    """Write parameters to a run, cut to the length that MLflow allows."""
+    from mlflow.entities import Param
+
+    rows = [Param(key, make_storable(value, PARAM_LENGTH)) for key, value in params.items()]
+    for start in range(0, len(rows), _PARAMS_PER_BATCH):
+        client.log_batch(run, params=rows[start : start + _PARAMS_PER_BATCH])
+
+
+def log_metrics(
+    client: "MlflowClient", run: str, records: Sequence[Record], already_logged: Container[tuple[str, int]] = ()
+) -> None:
+    """Write the metrics of records to a run, without the (metric, step) pairs in `already_logged`."""
+    from mlflow.entities import Metric
+
+    rows = [
+        Metric(name, float(value), record.timestamp_ms, record.step)
+        for record in records
+        for name, value in record.metrics.items()
+        if (name, record.step) not in already_logged
+    ]
+    rows.sort(key=lambda row: (row.key, row.step))  # a run's page lists metrics in the order in which they came
+    for start in range(0, len(rows), _METRICS_PER_BATCH):
+        client.log_batch(run, metrics=rows[start : start + _METRICS_PER_BATCH])
+
+
+def set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run; see `make_tag_texts`."""
+    from mlflow.entities import RunTag
+
+    client.log_batch(run, tags=[RunTag(key, value) for key, value in make_tag_texts(tags).items()])
+
+
+def make_tag_texts(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags as MLflow can store them; see `make_storable`."""
+    return {key: make_storable(value, TAG_LENGTH) for key, value in tags.items()}
+
+
+def make_storable(value: object, limit: int) -> str:
+    """Return a value as text for MLflow, with secrets of URLs masked, cut to `limit` characters."""
+    text = redact_url(str(value))
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -22,7 +22,7 @@ usual trainers are read as they are (docs/reading.md); for other names see --nam
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, or 2 for a refusal of one line."""
+    """Run the analysis command that the arguments name; return the exit code: 0, or 2 after a one-line error."""
     options = _parser().parse_args(arguments)
     try:
         print(options.run_command(options), end="")
@@ -155,7 +155,7 @@ def _history(options: argparse.Namespace, run: str) -> Any:
 
 
 def _setting(word: str) -> tuple[str, Any]:
-    """Read one `--set SETTING=VALUE`: return path and value."""
+    """Split the text of one `--set SETTING=VALUE` option; return the setting's path and value."""
     from unstuck.analysis.history.known import check_setting
     from unstuck.analysis.history.settings import parse_literal
 
@@ -168,7 +168,7 @@ def _setting(word: str) -> tuple[str, Any]:
 
 
 def _check_stores(options: argparse.Namespace, runs: Sequence[str]) -> None:
-    """Refuse what says where to look or how to read, and is wrong or has no effect on any of the runs."""
+    """Raise an error for a wrong `--names` or `--mlflow-url`, or an option without effect on any of the runs."""
     from unstuck.analysis.history import is_file
     from unstuck.analysis.history.mapping import read_mapping
     from unstuck.analysis.history.tracked import check_url

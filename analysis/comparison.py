@@ -8,7 +8,7 @@ ENOUGH_SEEDS = 8
 
 
 def describe_difference(found: Difference, digits: int = 3) -> str:
-    """Describe a difference and its interval, such as `+0.25 (95 % interval 0.1 to 0.4)`.
+    """Describe the difference of two means and the difference's interval: `+0.25 (95 % interval 0.1 to 0.4)`.
 
     Example:
         >>> describe_difference(Difference(0.25, Interval(0.1, 0.4), side=1))
@@ -20,7 +20,7 @@ def describe_difference(found: Difference, digits: int = 3) -> str:
 
 
 def describe_interval(found: Difference, digits: int = 3) -> str:
-    """Describe the interval and the number of comparisons covered, or the reason why there is no interval."""
+    """Describe a difference's interval and number of comparisons, or the reason why there is no interval."""
     if not isinstance(found.interval, Interval):
         return f"{found.interval}: no interval"
     of = "" if found.comparisons == 1 else f" for {found.comparisons} comparisons at once"
@@ -28,7 +28,7 @@ def describe_interval(found: Difference, digits: int = 3) -> str:
 
 
 def judge_difference(found: Difference, sign: int) -> str:
-    """Return the verdict on a trial judged by fresh seeds, such as `beats the control`.
+    """Return the verdict on a trial tested on fresh seeds beside the control, such as `beats the control`.
 
     Args:
         found: The trial minus the control, both on fresh seeds.
@@ -42,7 +42,7 @@ def judge_difference(found: Difference, sign: int) -> str:
 
 
 def describe_lead(found: Difference) -> str:
-    """Describe the lead of a search's best trial over the control: no verdict, since the search chose the trial."""
+    """Describe how far a search's best trial is above the control, and if noise alone could explain the lead."""
     told = "is more than noise and the choice of the best explain" if found.side else "cannot be told from noise"
     return f"{describe_difference(found)} against the control: this lead {told}, and fresh seeds have not judged it yet"
 

@@ -31,7 +31,7 @@ _ORDER = {Kind.FAULT: 0, Kind.SUSPECT: 1, Kind.LIMIT: 2, Kind.FINE: 3}
 
 
 def diagnose(history: History) -> Diagnosis:
-    """Apply all rules to a run's history; return findings, the most basic cause first, and rules without data."""
+    """Apply all rules to a run's history; return the findings, the most basic cause first, and the unused rules."""
     run = Signals(history)
     ranked, unexamined = [], []
     for rule in filter(partial(_concerns, run), load_rules()):
@@ -50,12 +50,12 @@ def diagnose(history: History) -> Diagnosis:
 
 
 def _concerns(run: Signals, rule: Rule) -> bool:
-    """True unless a rule needs what only judges of flows can log, and the run's task is another one."""
+    """True if a rule fits the run's task: a rule that needs metrics of flow triage fits a triage run only."""
     return run.is_triage or not any(set(group) <= OF_TRIAGE for group in rule.needs)
 
 
 def weigh_finding(run: Signals, finding: Finding) -> Finding:
-    """Return a finding with the kind and sureness that hold in a run of any learner, on any task.
+    """Return a finding with kind and sureness weakened as needed where the run is not from our own learner.
 
     Sizes and paces are known of our own learner. Of another one only a proof is sure; what a run does not suffer from
     is no fault; and that nothing was learned so far is one only if the run was planned to be at its end by now.
@@ -72,14 +72,14 @@ def weigh_finding(run: Signals, finding: Finding) -> Finding:
 
 
 def _recorded(run: Signals, name: str) -> bool:
-    """True if the run recorded a metric, or one of the family: `train/action/<action>`, `eval/f1/seed_<member>`."""
+    """True if the run recorded a metric, or one metric of a pattern such as `train/action/<action>`."""
     if name.endswith("/seed_<member>"):
         return bool(run.history.seeds(name.removesuffix("/seed_<member>")))
     return bool(run.history.family(name.removesuffix("<action>"))) if name.endswith("<action>") else run.has(name)
 
 
 def _ranked(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    """Order findings: faults first, by stage; a finding follows all findings that explain the symptom."""
+    """Order findings: faults first, then by the rules' stage, and always causes before consequences."""
     left = sorted(found, key=lambda one: (_ORDER[one.finding.kind], one.rule.stage, -one.finding.sureness))
     result: list[Ranked] = []
     while left:
@@ -90,7 +90,7 @@ def _ranked(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
 
 
 def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
-    """List the other findings, of no weaker kind, that may cause the given finding."""
+    """List the other findings that may cause the given finding and are of an equal or worse kind."""
     wrong = (Kind.FAULT, Kind.SUSPECT)
     if one.finding.kind not in wrong:
         return []

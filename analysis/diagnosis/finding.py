@@ -45,7 +45,7 @@ class Stage(IntEnum):
 
 
 class Support(StrEnum):
-    """Verdict of the run's numbers on a possible cause: supported, open or ruled out.
+    """Verdict of a run's recorded metrics on a possible cause: supported, open or ruled out.
 
     Attributes:
         SUPPORTED: The run's numbers speak for the cause.
@@ -67,7 +67,7 @@ class Sureness(IntEnum):
 
 
 class Ground(StrEnum):
-    """What makes a finding a fault; decides what is left of the fault in a run of an unknown learner and task.
+    """Reason why a finding is a fault; decides if the fault also holds for a run of an unknown learner and task.
 
     Attributes:
         PROOF: No correct PPO shows this in any environment, or nothing can be learned from the number (NaN).
@@ -82,7 +82,7 @@ class Ground(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A fact about the run as text, with the metrics and iterations behind the fact.
+    """A fact about the run as text, with the metrics and iterations from which the fact was read.
 
     Attributes:
         text: The fact in words, with its numbers.
@@ -97,7 +97,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Cause:
-    """A possible cause of a finding, with a test of the cause and the verdict of the run's numbers.
+    """A possible cause of a finding, with a test for the cause, and whether the run's metrics support the cause.
 
     Attributes:
         what: The cause in words.
@@ -166,7 +166,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Blind:
-    """Answer of a rule that cannot judge a run: what the rule would need, and why.
+    """Answer of a rule that cannot judge a run: the metrics or settings that the rule lacks, and the reason.
 
     Attributes:
         missing: Groups of metrics or settings, one of each group would do.
@@ -205,7 +205,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A finding, the rule that made the finding, and the rules whose findings may be the cause.
+    """A finding, the rule that made the finding, and the rules whose findings may be the finding's cause.
 
     Attributes:
         rule: Rule that made the finding.
@@ -220,7 +220,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Unexamined:
-    """A rule that could not judge, with the groups of metrics or settings that were not recorded, and the reason."""
+    """A rule that could not judge a run, the metrics or settings that the run did not record, and the reason."""
 
     rule: Rule
     missing: tuple[tuple[str, ...], ...]
@@ -229,7 +229,7 @@ class Unexamined:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Findings of all rules on one run, rules that were not applied, and metrics that would help.
+    """Findings of all rules on one run, rules that could not judge, and unrecorded metrics worth logging next time.
 
     Attributes:
         signals: The run.
@@ -244,7 +244,7 @@ class Diagnosis:
     questions: Mapping[str, str] = field(default_factory=dict)
 
     def select_findings(self, *kinds: Kind) -> Sequence[Ranked]:
-        """Return the findings of the given kinds, in the order of the diagnosis."""
+        """Return the findings of the given kinds (fault, suspect, limit, fine), the most basic cause first."""
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]
 
     def __str__(self) -> str:

@@ -15,7 +15,7 @@ from unstuck.analysis.history.names import DIALECTS
 
 @dataclass(frozen=True)
 class Language:
-    """Words of one program for our settings.
+    """Names that one other program, such as Stable-Baselines3, uses for our settings.
 
     Attributes:
         settings: The program's word by our setting's last part (`lr`), or by a setting and value in our words
@@ -324,20 +324,20 @@ def translate_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
 
 
 def find_setting_name(path: str, dialect: str) -> str:
-    """Return a program's name of one of our settings, given by dotted path or last part."""
+    """Return the name that a program uses for one of our settings, given by dotted path or last part."""
     name = path.rpartition(".")[2]
     language = LANGUAGES.get(dialect)
     return name if language is None else language.settings.get(name, name)
 
 
 def find_metric_name(ours: str, dialect: str) -> str:
-    """Return a program's name of one of our metrics; ours for a loop whose names are its owner's, or without one."""
+    """Return the name that a program uses for one of our metrics; our own name if the program has none."""
     return _metric_names(dialect).get(ours, ours)
 
 
 @cache
 def _metric_names(dialect: str) -> Mapping[str, str]:
-    """Return a program's names of metrics by ours: of several the first, and none that stands for a pattern."""
+    """Return the names that a program uses for our metrics, by our name; the first where there are several."""
     known = None if dialect in OWN_LOOPS else DIALECTS.get(dialect)
     names: dict[str, str] = {}
     for theirs, (ours, _) in known.metrics.items() if known else ():
@@ -347,14 +347,14 @@ def _metric_names(dialect: str) -> Mapping[str, str]:
 
 
 def convert_setting(path: str, value: float, dialect: str) -> float:
-    """Convert a setting's value from our unit to the program's."""
+    """Convert the value of a setting from our unit to the unit of the program that made the run."""
     language = LANGUAGES.get(dialect)
     return value * language.value_coef if language and path.endswith("value_coef") else value
 
 
 @cache
 def make_translator(dialect: str) -> Callable[[str], str]:
-    """Return the function that puts a text into the words of a dialect."""
+    """Make a function that replaces our names of settings and metrics in a text by a program's names."""
     language = LANGUAGES.get(dialect, Language({}))
     names = "|".join(sorted(map(re.escape, language.settings), key=len, reverse=True)) or r"(?!)"
     setting = re.compile(rf"(?<![\w./-])({names})({_VALUES})?(?![\w=])")

@@ -67,7 +67,7 @@ _SUSPECTED, _BLIND, _UNSCORED = {Kind.FAULT: 3.0, Kind.SUSPECT: 2.0, Kind.LIMIT:
 
 
 def list_questions(run: Signals, findings: Sequence[Ranked], blind: Sequence[Unexamined]) -> dict[str, str]:
-    """Return the few metrics that were not recorded, would decide most and can be logged, with what each would tell."""
+    """Return the few unrecorded metrics that would help a diagnosis most, with what each metric would tell."""
     weights: dict[str, float] = {}
 
     def want(name: str, weight: float) -> None:
@@ -90,7 +90,7 @@ def list_questions(run: Signals, findings: Sequence[Ranked], blind: Sequence[Une
 
 
 def is_askable(run: Signals, name: str) -> bool:
-    """True if the run's program can log a metric, and it means something in the run's task; so for a setting."""
+    """True if the run's program can log a metric (or setting) that also has a meaning in the run's task."""
     if name not in WOULD_TELL or (name in OF_TRIAGE and not run.is_triage):
         return False
     loggable = _loggable(run.history.dialect)
@@ -98,6 +98,6 @@ def is_askable(run: Signals, name: str) -> bool:
 
 
 def _loggable(dialect: str) -> Mapping[str, None]:
-    """Return the metrics that a program logs; empty for a loop of one's own, which can log anything."""
+    """Return the metrics that a program is able to log; empty for a user's own loop, which can log anything."""
     known = DIALECTS.get(dialect)
     return dict.fromkeys(ours for ours, _ in known.metrics.values()) if known and dialect not in OWN_LOOPS else {}

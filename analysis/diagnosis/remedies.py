@@ -10,7 +10,7 @@ LARGEST_RATE = 3e-2
 
 
 def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) -> tuple[Remedy, ...]:
-    """Propose multiples of the learning rate; nothing where no rate is on record, since a default may not be in force.
+    """Propose multiples of the run's learning rate as remedies; none if the run did not record the rate.
 
     Args:
         run: The run.

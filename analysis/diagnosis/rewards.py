@@ -10,7 +10,7 @@ from unstuck.rl.metrics import ACTIONS
 
 @dataclass(frozen=True)
 class Rewards:
-    """Mean reward of one flow under a reward table: of constant, uniform and perfect policies.
+    """Mean reward for each flow that constant, uniform and perfect policies earn under a reward table.
 
     Attributes:
         constant: Mean reward of always taking one action, by action name.
@@ -31,16 +31,16 @@ class Rewards:
 
     @property
     def best_constant(self) -> float:
-        """Mean reward of the best policy that takes the same action for all flows."""
+        """Mean reward for each flow of the best policy that takes the same action for all flows."""
         return max(self.constant.values())
 
     def compute_gain(self, reward: float, start: float) -> float | None:
-        """Compute (reward - start) / (perfect - start), the share gained; None if perfect is not above `start`."""
+        """Compute (reward - start) / (perfect - start); None if the perfect reward is not above `start`."""
         return (reward - start) / (self.perfect - start) if self.perfect > start else None
 
 
 def compute_rewards(run: Signals) -> Rewards | None:
-    """Compute the policies' mean rewards from the run's reward table and share of threats; None if not recorded."""
+    """Compute what simple policies earn by the run's reward table and share of threats; None if not recorded."""
     benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
     share = compute_threat_share(run)
     rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(ACTIONS)]
@@ -62,7 +62,7 @@ def compute_rewards(run: Signals) -> Rewards | None:
 
 
 def compute_threat_share(run: Signals) -> float | None:
-    """Compute the share of threats among evaluated flows; without counts, return the setting, or None."""
+    """Compute the share of threats among evaluated flows; without confusion counts, read `data.threat_share`."""
     counts = run.confusion
     if not counts.empty:
         return float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
@@ -70,7 +70,7 @@ def compute_threat_share(run: Signals) -> float | None:
 
 
 def judge_constant_policies(run: Signals) -> tuple[Support, str]:
-    """Judge if the reward table makes one action the best for all flows; return support and reason."""
+    """Judge if one same action is the best for benign flows and threats alike; return support and reason."""
     rewards = compute_rewards(run)
     if rewards is None:
         return Support.OPEN, ""

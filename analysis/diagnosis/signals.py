@@ -44,7 +44,7 @@ ANNEALED = 0.3
 
 
 class ActionKind(StrEnum):
-    """Kind of a policy's actions, which decides what an entropy means.
+    """Kind of a policy's actions (discrete, continuous or unknown), which decides how to read an entropy.
 
     Attributes:
         DISCRETE: The entropy lies between 0 and ln n.
@@ -73,28 +73,28 @@ class Window:
 
     @property
     def mean(self) -> float:
-        """Mean of the values."""
+        """Mean of the window's values."""
         return math.fsum(self.values) / len(self.values)
 
     @property
     def median(self) -> float:
-        """Median of the values."""
+        """Median of the window's values."""
         return float(np.median(self.values))
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the values (n - 1), 0 for a single value."""
+        """Standard deviation of the window's values (n - 1), 0 for a single value."""
         with np.errstate(invalid="ignore", over="ignore"):  # of seeds, some may have diverged
             return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
 
     @property
     def error(self) -> float:
-        """Standard error of the mean, as if neighbouring values were independent."""
+        """Standard error of the window's mean, computed as if neighbouring values were independent."""
         return self.spread / math.sqrt(len(self.values))
 
     @property
     def reach(self) -> tuple[int, int]:
-        """First and last iteration, as a pair."""
+        """First and last iteration of the window, as a pair."""
         return self.iterations[0], self.iterations[-1]
 
     def __str__(self) -> str:
@@ -102,18 +102,18 @@ class Window:
 
     @property
     def where(self) -> str:
-        """Iterations as text, such as `over iterations 3 to 9`."""
+        """Iterations of the window as text, such as `over iterations 3 to 9`."""
         first, last = self.reach
         return f"at iteration {first}" if first == last else f"over iterations {first} to {last}"
 
     @property
     def level(self) -> str:
-        """Mean and spread as text, such as `0.94 ± 0.02`."""
+        """Mean and spread of the window as text, such as `0.94 ± 0.02`."""
         return format_uncertain(self.mean, self.spread)
 
 
 class Signals:
-    """Metrics and settings of one run, with measurements for the rules: windows, trends, action shares.
+    """Metrics and settings of one run, with measurements that rules use: windows, trends, action shares.
 
     Args:
         history: The run so far; rules judge a running run by the same code.
@@ -132,7 +132,7 @@ class Signals:
     # Curves
 
     def has(self, *names: str) -> bool:
-        """True if each of the named metrics was recorded."""
+        """True if the run recorded each of the named metrics."""
         return self.history.has(*names)
 
     def select_all(self, name: str) -> Window | None:
@@ -144,7 +144,7 @@ class Signals:
         return self._window(name, self.select_finite(name).iloc[:count])
 
     def select_last(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
-        """Return the last finite values as a window: the last `share`, at least `least`; None if there are none."""
+        """Return a metric's last finite values: the last `share` of all, at least `least`; None if there are none."""
         key = name, share, least
         if key not in self._late:
             curve = self.select_finite(name)
@@ -169,12 +169,12 @@ class Signals:
         return found
 
     def compute_progress(self, iteration: int) -> float:
-        """Compute the fraction of the planned run that is done at an iteration; of the recorded one without a plan."""
+        """Compute how much of the planned (else of the recorded) iterations is done at an iteration, 0 to 1."""
         return iteration / max(1, self.planned or 0, self.history.length)
 
     @cached_property
     def planned(self) -> int | None:
-        """Iterations that the run was to have, set or told from its environment steps; None if not on record."""
+        """Number of iterations planned for the run, from settings or total environment steps; None if unknown."""
         if (iterations := self.read_number("ppo.num_iterations")) is not None:
             return int(iterations)
         total, steps = self.read_number("total_timesteps"), self.select_finite(ENV_STEPS)
@@ -184,13 +184,13 @@ class Signals:
 
     @cached_property
     def is_ours(self) -> bool:
-        """True if our learner made the run: then definitions, usual sizes and the plan are known."""
+        """True if our own learner made the run, so that the meaning and usual size of each metric is known."""
         return self.history.dialect == "unstuck" and self.planned is not None
 
     # Settings
 
     def setting(self, path: str, default: Any = None) -> Any:
-        """Return a setting by dotted path such as `ppo.lr`; `default` if not recorded."""
+        """Return the value of the run's setting at a dotted path such as `ppo.lr`; `default` if not recorded."""
         return self.history.setting(path, default)
 
     def read_number(self, path: str) -> float | None:
@@ -200,13 +200,13 @@ class Signals:
 
     @property
     def returns_normalised(self) -> bool | None:
-        """True if the run normalises returns, so that the critic's targets have spread 1; None if not recorded."""
+        """True if the run normalises returns, so that the critic's targets have spread 1; None if unknown."""
         value = self.setting("ppo.normalize_returns")
         return None if value is None else value not in (False, "none", "False")
 
     @property
     def steps_are_independent(self) -> bool | None:
-        """True if successive observations are independent draws by construction; None if that was not recorded."""
+        """True if successive observations are independent draws in the run's environment; None if unknown."""
         if not self.is_triage:
             return False if "env.id" in self.history.settings else None
         order = self.setting("data.order")
@@ -214,19 +214,19 @@ class Signals:
 
     @property
     def is_triage(self) -> bool:
-        """True if the environment is the triage of flows; judged by the names of actions as well."""
+        """True if the run's environment is the triage of flows, judged by settings or by names of actions."""
         return "Triage" in str(self.setting("env.id", "")) or set(metrics.ACTIONS) <= set(self.actions)
 
     @cached_property
     def actions(self) -> tuple[str, ...]:
-        """Names of the actions, from recorded shares or from the settings."""
+        """Names of the actions in the run, from recorded action shares or from the settings."""
         return tuple(self.history.family(metrics.ACTION_PREFIX)) or tuple(self.setting("env.actions") or ())
 
     # Behaviour
 
     @cached_property
     def action_kind(self) -> ActionKind:
-        """Kind of the actions, as told by what was recorded: names, a spread, the task, the entropy's own range."""
+        """Kind of the run's actions, inferred from action names, recorded spread, task, or entropy values."""
         entropy, task = self.select_finite(metrics.ENTROPY), find_task(self.setting("env.id"))
         if len(self.actions) > 1:
             return ActionKind.DISCRETE
@@ -247,7 +247,7 @@ class Signals:
 
     @cached_property
     def entropy_range(self) -> float | None:
-        """Largest entropy of a policy over the run's discrete actions, ln n; None if n is unknown.
+        """Largest possible entropy of the run's policy, ln n for n discrete actions; None if n is unknown.
 
         Without names of actions n is told from the start: an untrained policy is nearly uniform, so an entropy up to 2
         % below ln 2, ln 3, ... ln 8 gives the number of actions, unless a later entropy is larger.
@@ -263,7 +263,7 @@ class Signals:
 
     @cached_property
     def _guessed_range(self) -> float | None:
-        """Largest entropy as told from the first one; None if no small number of actions fits."""
+        """Largest possible entropy, guessed from the first recorded entropy; None if no action count fits."""
         start, entropy = self.select_first(metrics.ENTROPY, 1), self.select_finite(metrics.ENTROPY)
         if start is None:
             return None
@@ -273,7 +273,7 @@ class Signals:
 
     @cached_property
     def entropy_reference(self) -> float | None:
-        """Entropy that a collapse of discrete actions is measured against: the largest; else the first, or ln 2."""
+        """Entropy to compare a collapse of discrete actions with: the largest possible, else the first or ln 2."""
         start = self.select_first(metrics.ENTROPY)
         if self.entropy_range is not None or self.action_kind is not ActionKind.DISCRETE or start is None:
             return self.entropy_range
@@ -281,14 +281,14 @@ class Signals:
 
     @cached_property
     def rate(self) -> float | None:
-        """Learning rate that was set; else the largest that was logged in force; None where neither is on record."""
+        """Learning rate from the settings; else the largest learning rate that was logged; None without either."""
         logged = self.select_finite(metrics.LR)
         wanted = self.read_number("ppo.lr")
         return wanted if wanted or logged.empty else float(logged.max())
 
     @cached_property
     def rate_is_annealed(self) -> bool:
-        """True if the learning rate in force has fallen as a schedule would have it, by the record or the settings."""
+        """True if the learning rate has fallen far, as by a schedule, according to logged rates or settings."""
         rate, wanted = self.select_last(metrics.LR, share=0.0, least=1), self.read_number("ppo.lr")
         schedule = self.setting("ppo.lr_schedule")
         if rate is None or schedule == "constant" or (self.is_ours and schedule is None):
@@ -298,7 +298,7 @@ class Signals:
 
     @cached_property
     def kl_is_signed(self) -> bool:
-        """True if KL was estimated by the difference of log-probabilities alone, which may be negative by chance."""
+        """True if recorded KL values are clearly negative: the run logged an estimate that can have either sign."""
         kl = self.select_finite(metrics.APPROX_KL)
         return not kl.empty and float(kl.min()) < SIGNED
 
@@ -314,7 +314,7 @@ class Signals:
 
     @cached_property
     def confusion(self) -> pd.DataFrame:
-        """Table of confusion counts (columns tp, tn, fp, fn) by iteration; empty if not all were recorded."""
+        """Table of confusion counts (columns tp, tn, fp, fn) by iteration; empty if one count is not recorded."""
         names = (metrics.TRUE_POSITIVES, metrics.TRUE_NEGATIVES, metrics.FALSE_POSITIVES, metrics.FALSE_NEGATIVES)
         if not self.has(*names):
             return pd.DataFrame()
@@ -323,7 +323,7 @@ class Signals:
 
     @cached_property
     def trivial_f1(self) -> Mapping[str, float]:
-        """F1 of policies that have learned nothing, by name; computed from the counts where F1 was not recorded."""
+        """F1 of policies that have learned nothing, by policy name; from confusion counts if not recorded."""
         recorded = {name: self.select_last(name) for name in metrics.TRIVIAL}
         if all(recorded.values()):
             return {name.removeprefix(f"{metrics.F1}_"): window.mean for name, window in recorded.items() if window}
@@ -338,7 +338,7 @@ class Signals:
         }
 
     def seeds(self, name: str, evaluations: int = FINAL_EVALUATIONS) -> Mapping[int, float]:
-        """Return each seed's mean over the last evaluations, by number; empty if no single seeds were recorded."""
+        """Return the mean of a metric's last evaluations by seed number; empty if only means were recorded."""
         curves = self.history.seeds(name)
         return {seed: float(curve.dropna().iloc[-evaluations:].mean()) for seed, curve in curves.items() if len(curve)}
 

@@ -50,7 +50,7 @@ SAME = 1e-6
 
 
 class State(StrEnum):
-    """Direction of a run's score: rising, holding, falling, flat or unknown.
+    """Direction of a run's score over time: rising, holding, falling, flat or unknown.
 
     Attributes:
         RISING: The score is getting better.
@@ -69,7 +69,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """Level and direction of a run's score, and a comparison with policies that have learned nothing.
+    """Level and direction of a run's score, compared with policies that have learned nothing.
 
     Attributes:
         score: Metric of the standing: F1, else the return of greedy evaluations, else of training episodes.
@@ -93,19 +93,19 @@ class Standing:
 
     @property
     def has_learned(self) -> bool:
-        """True if the score at the end is clearly above the start, and above policies that have learned nothing."""
+        """True if the run's last score is clearly above the first, and above policies that have learned nothing."""
         return self.state in (State.RISING, State.HOLDING) and not self.trivial
 
     @property
     def brief(self) -> str:
-        """Short phrase on the run's state, for use within a sentence."""
+        """Short phrase on how the run's score develops, for use within a sentence."""
         if self.is_poor:
             return "the run has nothing to show for it"
         return _BRIEFLY[self.state]
 
     @property
     def is_poor(self) -> bool:
-        """True if the score is no better than trivial, no better than at the start, or mostly lost again."""
+        """True if the run's score is no better than an untrained policy's or at the start, or was mostly lost again."""
         if self.trivial is not None:
             return self.trivial and self.state is not State.RISING
         return self.state is State.FLAT or (self.state is State.FALLING and self.lost > LOST)
@@ -113,7 +113,7 @@ class Standing:
 
 @lru_cache(maxsize=16)
 def judge_standing(run: Signals) -> Standing:
-    """Judge level and direction of a run by F1; without F1 by the greedy return, or the training return."""
+    """Judge level and direction of a run's score: F1, else the greedy return, else the training return."""
     candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
     score = next((name for name in candidates if run.has(name)), metrics.TRAIN_RETURN)
     level = run.select_last(score, share=0.0, least=FINAL_EVALUATIONS)
@@ -142,7 +142,7 @@ def judge_standing(run: Signals) -> Standing:
 
 
 def _frozen(run: Signals) -> int:
-    """Count the last training returns that are the same, up to few; 0 if fewer than `FROZEN`."""
+    """Count the training returns at the end that are almost all equal; 0 if fewer than `FROZEN`."""
     values = run.select_finite(metrics.TRAIN_RETURN).to_numpy()[::-1]
     if len(values) < FROZEN:
         return 0
@@ -155,7 +155,7 @@ def _frozen(run: Signals) -> int:
 
 
 def _state(run: Signals, name: str) -> State:
-    """Tell the direction of a metric, where higher is better, from start, best stretch, end and noise of the curve."""
+    """Judge if a metric (higher is better) rises, holds, falls or is flat, against the noise of the curve."""
     curve = run.select_finite(name)
     if len(curve) < 4:
         return State.UNKNOWN
@@ -176,7 +176,7 @@ def _state(run: Signals, name: str) -> State:
 
 
 def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
-    """Compute the standard error of two means' difference on a smoothed curve, from the last stretch's residuals.
+    """Compute the standard error of two stretches' difference on a smoothed curve, from residuals at the end.
 
     Other programs log means over the last 100 episodes: neighbours differ by less than the curve's own noise. The error
     is widened as in `statistics.fit_trend` (Bayley and Hammersley 1946).
@@ -193,7 +193,7 @@ def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
 
 
 def _window_error(run: Signals, name: str, values: npt.NDArray[np.float64], size: int) -> float:
-    """Compute the standard error of two stretches' difference on a curve of means over a window that moves.
+    """Compute the standard error of two stretches' difference on a curve of moving means.
 
     Means over k values of spread s move by s sqrt(2) / k from one to the next; two far apart differ by s sqrt(2 / k).
     """
@@ -203,7 +203,7 @@ def _window_error(run: Signals, name: str, values: npt.NDArray[np.float64], size
 
 
 def _window_of(run: Signals, name: str, moves: npt.NDArray[np.float64], size: int) -> float:
-    """Tell over how many iterations each value of a curve is a mean: from episodes, else from how values move."""
+    """Estimate over how many iterations each value of a logged curve was averaged."""
     steps, lengths = run.select_finite(ENV_STEPS), run.select_finite(EPISODE_LENGTH)
     if name == metrics.TRAIN_RETURN and run.history.dialect in WINDOWED and len(steps) > 1 and len(lengths):
         stride = float(np.median(np.diff(steps.to_numpy())))
@@ -215,7 +215,7 @@ def _window_of(run: Signals, name: str, moves: npt.NDArray[np.float64], size: in
 
 
 def _rose_at_once(run: Signals, name: str, values: npt.NDArray[np.float64], last: float) -> bool:
-    """True if the curve ends clearly above its first values: its first quarter may hold all of the rise.
+    """True if the curve ends clearly above the first few values: the rise may lie within the first quarter.
 
     The first values of a moving mean are means over few: as noisy as what goes into it.
     """
@@ -227,19 +227,19 @@ def _rose_at_once(run: Signals, name: str, values: npt.NDArray[np.float64], last
 
 
 def _moved(moves: npt.NDArray[np.float64]) -> float:
-    """Compute the spread of a curve's moves from value to value, robust: 1.48 times their median size."""
+    """Compute a robust spread of the changes from value to value of a curve: 1.48 times the median size."""
     return 1.4826 * float(np.median(np.abs(moves)))
 
 
 def compute_stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float, float, float]:
-    """Compute the means of the first, the best and the last stretch of `size` values."""
+    """Compute the means of the first, the best and the last `size` successive values of a curve."""
     sums = np.cumsum(np.concatenate([[0.0], values]))
     means = (sums[size:] - sums[:-size]) / size
     return float(means[0]), float(means.max()), float(means[-1])
 
 
 def _lost(curve: "pd.Series[float]") -> float:
-    """Compute the share of the best gain since the start that has been lost again."""
+    """Compute the share of the curve's best gain since the start that was lost again by the end."""
     if len(curve) < 4:
         return 0.0
     first, best, last = compute_stretches(np.asarray(curve, dtype=np.float64), max(2, len(curve) // 4))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Task:
-    """A known task: number of discrete actions, and the largest return of an episode.
+    """A known task: number of discrete actions, and the largest return that an episode can have.
 
     Attributes:
         actions: Number of discrete actions; None for continuous ones.

@@ -95,7 +95,7 @@ def load_rules() -> tuple[Rule, ...]:
 
 
 def _named_when_failing(one: Extension[Rule]) -> Rule:
-    """Return a rule of another package that names the package when the rule fails."""
+    """Return a rule from an external package, changed so that an error in the rule names the package."""
 
     def examine(run: Signals) -> Finding | Blind | None:
         try:

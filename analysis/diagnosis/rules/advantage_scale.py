@@ -17,7 +17,7 @@ NOTHING = 1e-6
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if advantages are constant, or not normalised and far from spread 1; else fine or None."""
+    """Return a finding if advantages are constant, or far from spread 1 and not normalised; else fine or None."""
     spread = run.select_last(metrics.ADVANTAGE_STD)
     if spread is None:
         return None
@@ -58,7 +58,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _outweighs(run: Signals, side: str) -> bool:
-    """True if the entropy shows that either the bonus or the advantages decide alone."""
+    """True if entropy shows that the entropy bonus (side `small`) or the advantages (else) decide alone."""
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     if entropy is None or most is None:
         return False

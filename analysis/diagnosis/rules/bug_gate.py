@@ -50,7 +50,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _ratio(run: Signals) -> list[Evidence]:
-    """Check the first minibatch's ratios: before any step the policy is the one that acted, so each is 1.
+    """Check the first minibatch's probability ratios: all are 1, as the policy has not changed since acting.
 
     Under our name alone (docs/metrics.md): a ratio of others may be that of a whole update.
     """
@@ -67,7 +67,7 @@ def _ratio(run: Signals) -> list[Evidence]:
 
 
 def _negative_kl(run: Signals) -> list[Evidence]:
-    """Check our learner's KL: the mean of (r - 1) - log r, and no term of it is below 0, as log r <= r - 1."""
+    """Check that no KL of our own learner is negative: a mean of (r - 1) - log r cannot be below 0."""
     curve = run.select_finite(metrics.APPROX_KL)
     below = curve[curve < NEGATIVE_KL]
     if below.empty or not run.is_ours:
@@ -77,9 +77,10 @@ def _negative_kl(run: Signals) -> list[Evidence]:
 
 
 def _bounds(run: Signals) -> list[Evidence]:
-    """Check bounds: 1 - Var(error) / Var(target) is at most 1, a share within 0 to 1, n actions' entropy within ln n.
+    """Check that metrics of our own learner lie within mathematical limits, e.g. F1 from 0 to 1.
 
-    By these names another program may log percent, or an entropy in bits, so our own learner's alone are checked.
+    Explained variance, 1 - Var(error) / Var(target), is at most 1, a share lies within 0 to 1, the entropy of n actions
+    within 0 to ln n. Other programs may log percent, or an entropy in bits, under the same names: not checked.
     """
     if not run.is_ours:
         return []
@@ -102,7 +103,7 @@ def _bounds(run: Signals) -> list[Evidence]:
 
 
 def _learning_rate(run: Signals) -> list[Evidence]:
-    """Compare the rate in force with the setting: at the first iteration, and later if the schedule is constant.
+    """Compare the learning rate in use with the set one: at first, and at the end if the schedule is constant.
 
     Without a schedule on record the two may differ by right: by a warm-up, or a rate that follows KL.
     """
@@ -123,7 +124,7 @@ def _learning_rate(run: Signals) -> list[Evidence]:
 
 
 def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:
-    """True if a rate equals the setting, or the part that a linear schedule has left after the rollout."""
+    """True if the logged learning rate equals the set one, reduced by a linear schedule if there is one."""
     left = 1 - run.compute_progress(rate.iterations[0]) if run.setting("ppo.lr_schedule") == "linear" else 1.0
     return (left - 0.05) * wanted <= rate.mean <= 1.05 * wanted
 

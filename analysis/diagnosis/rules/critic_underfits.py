@@ -49,7 +49,7 @@ WORSE_THAN_NOTHING = -0.2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the critic predicts returns far worse than a regression or a constant; else fine or None."""
+    """Return a finding if the critic predicts returns far worse than a regression or constant; else fine or None."""
     critic, probe = run.select_last(metrics.EXPLAINED_VARIANCE_MC), run.select_last(metrics.PROBE_EXPLAINED_VARIANCE_MC)
     excess, explained = run.select_last(metrics.VALUE_LOSS_EXCESS), run.select_last(metrics.EXPLAINED_VARIANCE)
     above = excess.mean / compute_target_variance(run) if excess else 0.0
@@ -93,7 +93,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _nothing_to_explain(run: Signals) -> bool:
-    """True if the critic's error is small beside the returns, which no longer vary: a share of nothing says nothing."""
+    """True if the critic's error is small relative to returns that hardly vary: explained variance means nothing."""
     loss, returns = run.select_last(metrics.VALUE_LOSS), run.select_last(metrics.TRAIN_RETURN)
     if loss is None or returns is None or run.returns_normalised:
         return False
@@ -101,7 +101,7 @@ def _nothing_to_explain(run: Signals) -> bool:
 
 
 def _explains_nothing(run: Signals) -> bool:
-    """True if, in another learner's run, the critic has long explained about none of returns that vary.
+    """True if the critic, in a run not made by our learner, long explains almost none of returns that vary.
 
     Of our own the regression tells, and the floor, whether there is anything to explain.
     """
@@ -145,7 +145,7 @@ def _facts(*windows: Window | None) -> list[Evidence]:
 
 
 def _below(window: Window) -> str:
-    """Explain an excess below 0; empty for an excess above 0."""
+    """Return a note that explains a value loss below the floor; an empty text if the loss is not below."""
     return f" (below 0, {FITTED})" if window.metric == metrics.VALUE_LOSS_EXCESS and window.mean < 0 else ""
 
 

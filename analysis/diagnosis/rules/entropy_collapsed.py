@@ -44,7 +44,7 @@ when entropy falls early; healthy runs have gone 0.87 to 0.95 of it, on real flo
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a finding if the entropy fell early, before the policy had learned much; None otherwise."""
+    """Return a finding if entropy fell early, before the policy had learned much; None otherwise."""
     if run.action_kind is ActionKind.CONTINUOUS:
         return _narrowed(run)
     most, curve = run.entropy_reference, run.select_finite(metrics.ENTROPY)
@@ -109,7 +109,7 @@ def examine(run: Signals) -> Finding | Blind | None:
 
 
 def _narrowed(run: Signals) -> Finding | Blind | None:
-    """Judge continuous actions: a fault if their spread is all but gone in a run with nothing to show for it."""
+    """Judge the spread of continuous actions: a fault if almost gone while the run has learned nothing."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
         return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no zero to collapse to")
@@ -133,7 +133,7 @@ def _narrowed(run: Signals) -> Finding | Blind | None:
 
 
 def _frozen_causes(run: Signals) -> tuple[Cause, ...]:
-    """Return the two readings of a return that no longer varies, if the run's does not."""
+    """Return the two possible causes of a return that no longer varies; none if the run's return still varies."""
     standing = judge_standing(run)
     if not standing.frozen or standing.at_best:
         return ()
@@ -150,7 +150,7 @@ def _frozen_causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _gone(run: Signals, when: int) -> tuple[float, int] | None:
-    """Compute, for triage, the greedy policy's share of the way to a perfect return, and the iteration.
+    """Compute the greedy policy's return in triage as a share of a perfect return, and the evaluation's iteration.
 
     The return of the sampled policy lags behind: an episode may take many iterations, of policies that were worse.
 
@@ -166,7 +166,7 @@ def _gone(run: Signals, when: int) -> tuple[float, int] | None:
 
 
 def _too_soon(run: Signals, when: int) -> bool:
-    """True if much of the return was gained only afterwards, slowly, by a policy that hardly explored."""
+    """True if much of the return was gained only after entropy fell, slowly, by a policy that hardly explored."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
     before, since = curve.loc[:when], curve.loc[when:]
     if len(before) < 4 or len(since) < 8:
@@ -177,7 +177,7 @@ def _too_soon(run: Signals, when: int) -> bool:
 
 
 def _hardly_better(run: Signals) -> bool:
-    """True if F1 is within chance of policies that have learned nothing."""
+    """True if F1 does not differ, beyond chance, from the F1 of policies that have learned nothing."""
     level, counts = run.select_last(metrics.F1, share=0.0), run.confusion
     if level is None or not run.trivial_f1 or counts.empty:
         return False

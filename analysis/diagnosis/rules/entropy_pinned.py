@@ -43,7 +43,7 @@ better, if its updates are large enough to move a policy. Under a heavy bonus th
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a finding if entropy stays near the maximum, or a spread grows; fine if it falls; None otherwise."""
+    """Return a finding if entropy stays near the maximum, or if continuous actions spread more; else fine or None."""
     if run.action_kind is ActionKind.CONTINUOUS:
         return _widened(run)
     most, entropy = run.entropy_range, run.select_last(metrics.ENTROPY)
@@ -80,7 +80,7 @@ def examine(run: Signals) -> Finding | Blind | None:
 
 
 def _widened(run: Signals) -> Finding | Blind | None:
-    """Judge continuous actions by their spread: a suspect if it grows in a poor run, fine if it falls."""
+    """Judge the spread of continuous actions: a fault if growing in a poor run, fine if falling, else None."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
         return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")

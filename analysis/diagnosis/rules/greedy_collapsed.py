@@ -16,7 +16,7 @@ EVALUATIONS = 3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if the greedy policy acts alike on all observations in a poor run; else fine or None."""
+    """Return a fault if a poor run's greedy policy takes one action for all observations; else fine or None."""
     standing = judge_standing(run)
     collapsed = _by_counts(run) or _by_shares(run)
     if collapsed is None:
@@ -47,7 +47,7 @@ def _recorded(run: Signals, name: str) -> bool:
 
 
 def _by_counts(run: Signals) -> tuple[str, tuple[Evidence, ...], int] | None:
-    """Judge by the confusion counts: no flow flagged, or all flows flagged."""
+    """Check by the confusion counts if the greedy policy flags no flow, or flags all flows."""
     counts = run.confusion
     if len(counts) < EVALUATIONS:
         return None

@@ -29,7 +29,7 @@ circles where chance gets the sampled one out, and in time gets over it."""
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if actions or returns of evaluation differ from those of training; else fine or None."""
+    """Return a finding if actions or returns in evaluation differ from training; else fine or None."""
     facts = [*_flagged(run), *_shares(run)]
     apart = [fact for fact, distance in facts if distance > APART]
     returns = _returns(run)
@@ -75,7 +75,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _shifted(run: Signals) -> Evidence | None:
-    """Compare, for triage, observations in evaluation with observations in training.
+    """Compare, in runs that triage flows, observations in evaluation with observations in training.
 
     Elsewhere observations depend on the policy.
     """
@@ -95,7 +95,7 @@ def _near_uniform(share: float | None) -> tuple[Support, str]:
 
 
 def _flagged(run: Signals) -> list[tuple[Evidence, float]]:
-    """Compare, for triage, the shares of flows that the sampled and the greedy policy allow."""
+    """Compare, in runs that triage flows, the shares of flows that the sampled and the greedy policy allow."""
     counts, shares = run.confusion, run.shares(metrics.ACTION_PREFIX)
     if counts.empty or "allow" not in shares:
         return []
@@ -117,7 +117,7 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
 
 
 def _returns(run: Signals) -> tuple[Evidence, bool] | None:
-    """Compare the greedy return with the sampled return, and check if the greedy one has long been clearly lower."""
+    """Compare the greedy and the sampled policy's returns, and check if the greedy one is lower for long."""
     greedy, sampled = run.select_finite(metrics.EVAL_RETURN), run.select_finite(metrics.TRAIN_RETURN)
     if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1]:
         return None
@@ -139,7 +139,7 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
 
 
 def _noise(curve: "pd.Series[float]") -> float:
-    """Estimate the noise of a curve from differences of neighbouring values, so that a trend does not count as noise.
+    """Estimate the noise of a curve from differences of neighbouring values, so that a trend is not counted as noise.
 
     The median absolute difference of two normal values is 0.6745 * sqrt(2) times the spread of one value.
     """

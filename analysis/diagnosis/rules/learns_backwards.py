@@ -42,12 +42,12 @@ LEAST_ERROR = 0.03
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if updates go against the advantages, or the training return falls from the start; else None."""
+    """Return a finding if updates make good actions less likely, or the return falls from the start; else None."""
     return _against(run) or _fallen(run)
 
 
 def _against(run: Signals) -> Finding | None:
-    """Check if actions that paid become less likely."""
+    """Return a fault if updates make actions with positive advantage less likely; None otherwise."""
     followed, kl = run.select_all(metrics.ADVANTAGE_FOLLOWED), run.select_all(metrics.APPROX_KL)
     if followed is None or len(followed.values) < EVALUATIONS or (kl is not None and max(kl.values) < SMALL_KL):
         return None
@@ -81,7 +81,7 @@ def _against(run: Signals) -> Finding | None:
 
 
 def _fallen(run: Signals) -> Finding | None:
-    """Check if the return of training episodes falls from the start."""
+    """Return a finding if the return of training episodes falls from the start of the run; None otherwise."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
     kl, clipped = run.select_all(metrics.APPROX_KL), run.select_all(metrics.CLIP_FRACTION)
     if len(curve) < POINTS or kl is None or max(kl.values) < SMALL_KL or kl.mean > LARGE_KL:
@@ -123,13 +123,13 @@ def _fallen(run: Signals) -> Finding | None:
 
 
 def _is_told(run: Signals) -> bool:
-    """True if the direction of updates is on record: a wrong sign would show there."""
+    """True if the run recorded if updates follow advantages, so that a wrong sign would be seen."""
     followed = run.select_all(metrics.ADVANTAGE_FOLLOWED)
     return followed is not None and len(followed.values) >= EVALUATIONS
 
 
 class _Fall(NamedTuple):
-    """A fall of the return: first and last stretch, standard errors of the fall, and no stretch above the first."""
+    """Change of the return over a run: first and last mean, drop in standard errors, and if no stretch was higher."""
 
     first: float
     last: float

@@ -30,7 +30,7 @@ LOST_ENTROPY = 0.3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the value loss has a spike at the start of a normalised run; else fine or None."""
+    """Return a finding if value loss peaks early in a run that normalises returns or inputs; else fine or None."""
     curve = run.select_finite(metrics.VALUE_LOSS)
     normalises = run.returns_normalised or run.setting("ppo.normalize_observations")
     if not normalises or len(curve) < 10 or int(curve.index.min()) > 2:
@@ -66,7 +66,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _lost_entropy(run: Signals, until: int) -> float:
-    """Compute the share of the largest entropy that was lost by the end of the beginning."""
+    """Compute how much entropy was lost up to iteration `until`, as a share of the largest entropy."""
     most, curve = run.entropy_range, run.select_finite(metrics.ENTROPY).loc[:until]
     return float(curve.iloc[0] - curve.iloc[-1]) / most if most and len(curve) > 1 else 0.0
 

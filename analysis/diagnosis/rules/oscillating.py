@@ -57,7 +57,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _chance(run: Signals) -> list[Evidence]:
-    """Compute mean and spread of an episode's return under the uniform policy, by the reward table."""
+    """Compute the mean return of an episode under the uniform policy, from the reward table."""
     rewards, flows = compute_rewards(run), run.read_number("env.flows_per_episode")
     if rewards is None or not flows:
         return []

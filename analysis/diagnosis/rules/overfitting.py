@@ -29,7 +29,7 @@ COUNTED = 512
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if F1 on training flows is clearly above F1 on other flows; fine if not; None if unrecorded."""
+    """Return a finding if F1 on training flows is clearly above F1 on other flows; else fine or None."""
     ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
     if ours is None or theirs is None:
         return None
@@ -67,7 +67,7 @@ def _seen_again(seen: float | None, run: Signals) -> list[Evidence]:
 
 
 def _chance(run: Signals, f1: float) -> float:
-    """Compute the variance of the gap by the choice of flows: F1 is a share of few threats in either part."""
+    """Compute the variance of the F1 gap (training flows against others) that the random choice of flows explains."""
     counts = run.confusion
     if counts.empty or not 0 < f1 < 1:
         return 0.0
@@ -80,7 +80,7 @@ def _rollout(run: Signals) -> float:
 
 
 def _times_seen(run: Signals) -> float | None:
-    """Estimate how often each flow has been seen, from the share of repeated observations; None if few repeat."""
+    """Estimate how often each flow was seen in training, from repeated observations; None if few repeat."""
     repeats, size = run.select_all(metrics.OBSERVATION_REPEATS), _rollout(run)
     if repeats is None or not size or repeats.mean < FEW_REPEAT:
         return None

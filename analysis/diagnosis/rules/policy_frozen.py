@@ -73,14 +73,14 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _has_settled(run: Signals) -> bool:
-    """True if entropy is so low that the policy has decided."""
+    """True if entropy is so low that the policy has made a choice and needs no more updates."""
     entropy, most = run.select_last(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_reference
     gone = entropy is not None and run.action_kind is ActionKind.DISCRETE and max(entropy.values) < GONE
     return gone or (entropy is not None and most is not None and entropy.mean < SETTLED * most)
 
 
 def _since(run: Signals) -> int:
-    """Find the first iteration at which the finding could be made."""
+    """Find the first iteration at which the rule could have seen that the policy is frozen."""
     curve = run.select_finite(metrics.APPROX_KL)
     if curve.empty:
         return MANY_ITERATIONS
@@ -101,7 +101,7 @@ def _kl(run: Signals) -> list[Evidence]:
 
 
 def _shares(run: Signals) -> list[Evidence]:
-    """Describe sampled action shares that stay together through at least half of the run."""
+    """Return evidence that the sampled action shares hardly change through at least half of the run."""
     shares = run.shares(metrics.ACTION_PREFIX)
     if len(shares) < 3 or run.compute_progress(int(shares.index[-1]) - int(shares.index[0])) < 0.5:
         return []

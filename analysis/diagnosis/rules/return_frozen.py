@@ -8,7 +8,10 @@ from unstuck.rl import metrics
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if the return froze no higher than at the start, a suspect if higher; fine at the task's best."""
+    """Return a fault if a no longer varying return is no better than at the start; else a suspect, fine or None.
+
+    Fine if the return is the best that the task allows; a suspect if the return is above the start; None if it varies.
+    """
     standing, returns = judge_standing(run), run.select_finite(metrics.TRAIN_RETURN)
     if not standing.frozen:
         return None

@@ -70,7 +70,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _overcautious(run: Signals) -> Evidence | None:
-    """True if few false alarms are bought by many missed threats."""
+    """Return evidence that the policy gives few false alarms but misses many threats; None otherwise."""
     precision, recall = (run.select_last(name, share=0.0) for name in (metrics.PRECISION, metrics.RECALL))
     if precision is None or recall is None or recall.mean > precision.mean - MISSES:
         return None
@@ -96,7 +96,7 @@ def _causes(contradicts: bool, table: str) -> tuple[Cause, ...]:
 
 
 def _gone(run: Signals, rewards: Rewards | None) -> float | None:
-    """Compute the share of the way from the uniform policy's return to a perfect policy's."""
+    """Compute the return's place from the uniform policy's return (0) to a perfect policy's return (1)."""
     returns, flows = run.select_last(metrics.EVAL_RETURN, share=0.0), run.read_number("env.flows_per_episode")
     if rewards is None or returns is None or not flows:
         return None

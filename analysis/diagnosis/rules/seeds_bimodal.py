@@ -22,7 +22,7 @@ APART = 0.2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if final scores of seeds form two groups far apart; fine if all agree; None otherwise."""
+    """Return a finding if final scores of seeds form two groups far apart; fine if all seeds agree; else None."""
     name = metrics.F1 if run.seeds(metrics.F1) else metrics.EVAL_RETURN
     seeds = {seed: value for seed, value in run.seeds(name).items() if math.isfinite(value)}
     if len(seeds) < LEAST:
@@ -70,7 +70,7 @@ def _start(run: Signals, name: str) -> float:
 
 
 def _untaught(run: Signals, name: str, low: float, high: float) -> bool:
-    """True if the worse group has learned next to nothing."""
+    """True if the seeds of the worse group have learned almost nothing."""
     if name == metrics.F1 and run.trivial_f1:
         return low <= max(run.trivial_f1.values()) + 0.1 + TRIVIAL_MARGIN
     start = min(_start(run, name), *(float(curve.min()) for curve in run.history.seeds(name).values()))

@@ -84,12 +84,12 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _unlearned(run: Signals, moved: float) -> Evidence | None:
-    """Return evidence that updates moved the policy and nothing was learned; None if something was."""
+    """Return evidence that updates changed the policy but the run learned nothing; None otherwise."""
     return _blind(run, moved) if run.is_triage and run.has(metrics.F1) else _flat(run)
 
 
 def _collapsed(run: Signals) -> bool:
-    """True if entropy was gone before a signal could have shown: then the lost entropy prevents learning."""
+    """True if entropy was lost so early that the lost entropy itself explains why nothing is learned."""
     most, curve = run.entropy_range, run.select_finite(metrics.ENTROPY)
     if most is None:
         return False
@@ -98,7 +98,7 @@ def _collapsed(run: Signals) -> bool:
 
 
 def _blind(run: Signals, moved: float) -> Evidence | None:
-    """Check, for triage, if F1 and return are hardly better than the best of policies that do not look at flows."""
+    """Return evidence that F1 and return in triage are hardly better than of policies that ignore the flows."""
     level, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.TRAIN_RETURN)
     if level is None or returns is None or not run.trivial_f1:
         return None
@@ -120,7 +120,7 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
 
 
 def _flat(run: Signals) -> Evidence | None:
-    """Check, outside triage, if neither the sampled nor the greedy return has risen since the start."""
+    """Return evidence that neither the sampled nor the greedy return has risen since the start; None otherwise."""
     returns = run.select_all(metrics.TRAIN_RETURN)
     for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
         start, late, curve = run.select_first(name, 4), run.select_last(name), run.trend(name)

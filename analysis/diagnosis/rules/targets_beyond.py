@@ -30,7 +30,7 @@ IN_A_ROW = 5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a suspect, or in `NEVER_BEYOND` a fault, if the critic's targets exceed the returns of whole episodes."""
+    """Return a suspect if the critic's targets exceed whole episodes' returns (a fault in `NEVER_BEYOND` tasks)."""
     fact = find_targets_beyond_returns(run)
     if fact is None:
         return None
@@ -67,9 +67,9 @@ def examine(run: Signals) -> Finding | None:
 
 
 def find_targets_beyond_returns(run: Signals) -> Evidence | None:
-    """Return evidence that targets exceed returns in the last iterations; None if rising returns explain the excess.
+    """Return evidence that the critic's targets exceed the returns of whole episodes at the end; None otherwise.
 
-    None as well where targets do not exceed returns.
+    None as well where rising returns explain the excess.
     """
     targets, returns = run.select_finite(metrics.TARGET_MEAN), run.select_finite(metrics.TRAIN_RETURN)
     gamma = run.read_number("ppo.gamma")

@@ -42,7 +42,7 @@ MEMORISED = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if KL, clip fraction or parameter change of updates is too large; else fine or None."""
+    """Return a finding if updates have too large a KL, clip fraction or parameter change; else fine or None."""
     kl, clipped, change = (
         _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
     )
@@ -79,13 +79,13 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _may_be_young(standing: Standing, kl: Window | None) -> bool:
-    """True if a run has only not risen yet, by no score that tells nothing learned, and its updates are no ruin."""
+    """True if a run with a flat score may only be too early to judge, since the updates' KL is not ruinous."""
     flat = standing.state is State.FLAT and standing.trivial is None
     return flat and (kl is None or kl.mean <= RUINOUS_KL)
 
 
 def _worst(run: Signals, name: str) -> Window | None:
-    """Return the larger of first and last quarter: a policy thrown into a corner makes small updates there."""
+    """Return the first or the last quarter of a metric's values, whichever quarter has the larger mean."""
     size = max(3, len(run.select_finite(name)) // 4)
     return max(
         filter(None, (run.select_first(name, size), run.select_last(name))),
@@ -99,7 +99,7 @@ def _size(part: Window) -> str:
 
 
 def _memorised(run: Signals) -> list[Evidence]:
-    """Describe a value loss below the floor: the critic has learned the rollout by heart."""
+    """Return evidence that the value loss lies below the floor: the critic has learned the rollout by heart."""
     excess = run.select_last(metrics.VALUE_LOSS_EXCESS)
     if excess is None or not run.returns_normalised or excess.mean > -MEMORISED:
         return []
@@ -108,7 +108,7 @@ def _memorised(run: Signals) -> list[Evidence]:
 
 
 def _saturated(run: Signals) -> list[Evidence]:
-    """Describe units that large steps have driven to where tanh is flat."""
+    """Return evidence that many hidden units are saturated, which large steps can cause."""
     share = run.select_last(metrics.SATURATED_SHARE)
     if share is None or share.mean < SATURATED:
         return []

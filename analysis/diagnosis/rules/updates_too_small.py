@@ -48,7 +48,7 @@ GRACE = 8
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a fault if updates hardly move an unsettled policy, or mostly end at target_kl; None otherwise."""
+    """Return a fault if updates hardly move an undecided policy, or if target_kl ends most updates; else None."""
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_reference
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.select_last(metrics.APPROX_KL), run.select_last(metrics.UPDATE_NORM)
@@ -91,7 +91,7 @@ def examine(run: Signals) -> Finding | Blind | None:
 
 
 def _held(run: Signals, kl: Window, most: float) -> bool:
-    """True if target_kl, at most `most`, ends more than half of the updates."""
+    """True if more than half of the updates end at target_kl, and target_kl is at most `most`."""
     limit = run.read_number("ppo.target_kl")
     if limit is None or limit > most:
         return False
@@ -99,7 +99,7 @@ def _held(run: Signals, kl: Window, most: float) -> bool:
 
 
 def _always_small(run: Signals) -> bool:
-    """True if updates have been small all along: ones that become small may follow a schedule that nobody recorded."""
+    """True if updates were small from the start; updates that shrink later may follow an unrecorded schedule."""
     kl, first = run.select_all(metrics.APPROX_KL), run.select_first(metrics.APPROX_KL, GRACE)
     return kl is not None and first is not None and max(abs(kl.median), abs(first.median)) < WITH_KL
 

@@ -84,7 +84,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _is_within_returns(run: Signals, loss: float) -> bool:
-    """True if the critic's error is within the range of returns: that of a critic that predicts a constant."""
+    """True if the critic's error is no larger than the range of returns, as of a critic that predicts a constant."""
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or run.returns_normalised:
         return False
@@ -115,7 +115,7 @@ def _not_finite(run: Signals, name: str, iteration: int) -> Finding:
 
 
 def _grows_with_returns(run: Signals, start: float, end: float) -> bool:
-    """True if the value loss grew no more than returns did, or if the critic explains most of the returns."""
+    """True if the value loss grew no faster than returns did, or if the critic explains most of the returns."""
     explained, first, last = run.select_last(metrics.EXPLAINED_VARIANCE), *_sizes_of_returns(run)
     if explained is not None and explained.median >= EXPLAINS:
         return True
@@ -126,13 +126,13 @@ def _grows_with_returns(run: Signals, start: float, end: float) -> bool:
 
 
 def _sizes_of_returns(run: Signals) -> tuple[float | None, float | None]:
-    """Return the size of what episodes return, at the start and in the end; None without returns."""
+    """Return the absolute size of episode returns at the start and at the end; two None without returns."""
     early, late = run.select_first(metrics.TRAIN_RETURN, START), run.select_last(metrics.TRAIN_RETURN)
     return (abs(early.median), abs(late.median)) if early and late else (None, None)
 
 
 def _steady(run: Signals) -> Finding | None:
-    """Describe a steady value loss, with the reason where returns are normalised, and the owner's note.
+    """Return a fine finding if the value loss is steady, with the user's note on normalised returns if there is one.
 
     Steady is no good by itself: either the loss has a unit (normalised returns), or the critic explains its targets.
     """

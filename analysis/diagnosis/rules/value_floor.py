@@ -24,7 +24,7 @@ USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the value loss is at the floor: a limit if the floor is high, fine if low; None otherwise."""
+    """Return a finding if the value loss is at the floor: a limit if the floor is high, fine if low; else None."""
     loss = run.select_last(metrics.VALUE_LOSS)
     if loss is None:
         return None
@@ -58,19 +58,19 @@ def examine(run: Signals) -> Finding | None:
 
 
 def describe_loss_and_floor(loss: Window, floor: Window) -> str:
-    """Format value loss and floor as one phrase, with the reason if the loss lies below the floor."""
+    """Format value loss and value floor as one phrase, with the reason if the loss lies below the floor."""
     text = f"value loss {number(loss.mean, 3)}, floor {format_uncertain(floor.mean, floor.spread)}"
     return f"{text} (below it, {FITTED})" if loss.mean < floor.mean else text
 
 
 def compute_target_variance(run: Signals) -> float:
-    """Return the variance of the critic's targets, in the unit of the value loss; 1 if normalised or not recorded."""
+    """Return the variance of the critic's targets, in the value loss's unit; 1 if normalised or not recorded."""
     spread = run.select_last(metrics.TARGET_STD)
     return max(spread.mean**2, 1e-12) if run.returns_normalised is False and spread else 1.0
 
 
 def _unmeasured(run: Signals, loss: Window) -> Finding | None:
-    """Judge without a probe: a normalised value loss near 1 is the level of a critic that explains nothing."""
+    """Judge a value loss near 1 on normalised returns, where no value floor was measured; else None."""
     if not run.returns_normalised or loss.mean < 0.85:
         return None
     gamma, gae_lambda = run.read_number("ppo.gamma"), run.read_number("ppo.gae_lambda")
@@ -122,7 +122,7 @@ def _explained(run: Signals) -> list[Evidence]:
 
 
 def _because(run: Signals, explained: float) -> str:
-    """Name the cause of the floor, and the floor at a lower gamma."""
+    """Describe why the value floor is so high, and how low the floor would be at gamma 0.5."""
     gamma, gae_lambda = run.read_number("ppo.gamma"), run.read_number("ppo.gae_lambda")
     if gamma is None or gae_lambda is None or not run.steps_are_independent:
         return ""
@@ -173,7 +173,7 @@ def _remedies(run: Signals) -> tuple[Remedy, ...]:
 
 
 def _blamed(run: Signals, why: str) -> tuple[Cause, ...]:
-    """List the usual explanations of a high value loss, value_coef and learning rate, as open causes."""
+    """List low value_coef and low learning rate, usual explanations of a high value loss, as open causes."""
     return tuple(
         Cause(
             f"{name} too low{'' if value is None else f' ({number(value)})'}",

@@ -9,7 +9,7 @@ BETA1, BETA2 = 0.9, 0.999
 
 
 class Adam:
-    """Adam with a learning rate, a step count and an on/off switch for each member.
+    """Adam optimiser for members (one network per seed), each with a learning rate, step count and on/off switch.
 
     `torch.optim.Adam` takes one learning rate for a tensor; members have one each.
 
@@ -31,7 +31,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Take one Adam step for the active members; other members keep parameters, moments and step count.
+        """Change the parameters of the active members (seeds) by one Adam step; leave all other members unchanged.
 
         Args:
             gradients: `[P, n]`.
@@ -51,7 +51,7 @@ class Adam:
         self.parameters.sub_(self.exp_avg.div(denominator).mul_(moves * lr * correction2 / correction1))
 
     def select_members(self, members: slice, parameters: Tensor) -> "Adam":
-        """Return an Adam for a slice of the members, which shares moments and step counts with the present one.
+        """Return the Adam optimiser of some members, which shares moments and step counts with the whole optimiser.
 
         Args:
             members: Rows to keep.
@@ -63,14 +63,16 @@ class Adam:
     def with_tensors(
         self, parameters: Tensor, eps: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, steps: Tensor
     ) -> "Adam":
-        """Return an Adam that reads and changes the given tensors, without copies."""
+        """Return a copy of the optimiser that reads and changes the given tensors, without copies of the tensors."""
         other = copy(self)
         other.parameters, other.eps = parameters, eps
         other.exp_avg, other.exp_avg_sq, other.steps = exp_avg, exp_avg_sq, steps
         return other
 
     def state(self) -> dict[str, Tensor]:
-        """Return the live tensors that a step changes, by name: parameters and moments `[P, n]`, steps `[P, 1]`.
+        """Return the tensors that an Adam step changes, by name: parameters, moments and step counts of P members.
+
+        Parameters and moments are `[P, n]`, steps `[P, 1]`.
 
         The learning rate is a setting, not state.
         """

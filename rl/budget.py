@@ -7,7 +7,7 @@ from unstuck.rl.config import PPOConfig
 
 @dataclass(frozen=True)
 class Budget:
-    """Environment steps that a member trains for, and steps between evaluations, the same for rollouts of any size.
+    """Length of a training, and distance between evaluations, in environment steps; the same for rollouts of any size.
 
     Attributes:
         steps: Environment steps to train for, over all of the member's lanes. The last update overshoots them by less
@@ -27,19 +27,19 @@ class Budget:
 
     @classmethod
     def from_config(cls, config: PPOConfig) -> "Budget":
-        """Return the budget, in environment steps, of a configuration's `num_iterations` and `eval_every`."""
+        """Return the budget, in environment steps, that `num_iterations` and `eval_every` of a configuration mean."""
         return cls(config.num_iterations * config.batch_size, config.eval_every * config.batch_size)
 
     def iterations(self, batch: int) -> int:
-        """Return the number of updates that use the budget up, with rollouts of `batch` steps."""
+        """Return how many updates a training needs to use up the budget, with rollouts of `batch` environment steps."""
         return -(-self.steps // batch)
 
     def share_left(self, iteration: int, batch: int) -> float:
-        """Return the share of the budget left after `iteration` updates, 0 to 1, the factor of annealed settings."""
+        """Return the share of the budget (0 to 1) left after `iteration` updates, the factor of annealed settings."""
         return max(0.0, 1 - iteration * batch / self.steps)
 
     def evaluates_after(self, iteration: int, batch: int) -> bool:
-        """True if an evaluation is due after the given update, counted from 1."""
+        """True if the policy has to be evaluated right after update number `iteration`, counted from 1."""
         done = iteration * batch
         passed = done // self.eval_every > (done - batch) // self.eval_every
         return passed or iteration == self.iterations(batch)

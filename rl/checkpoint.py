@@ -44,7 +44,7 @@ _DAMAGE = (
 
 
 def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] | None = None) -> None:
-    """Write a learner's state and a history to a file; a reader finds the old or the new file, whole, at any moment.
+    """Write a learner's state and a history of metrics to a checkpoint file, replaced at once: never seen half-written.
 
     Args:
         path: The file, replaced if present; the folder must exist.
@@ -74,7 +74,7 @@ def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] 
 
 
 def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
-    """Restore a learner's state from a checkpoint file and return the history; the learner keeps the present settings.
+    """Restore a learner's state, not settings, from a checkpoint file, and return the history of metrics in the file.
 
     With the settings, libraries and kind of machine of the saved learner, training continues bit for bit. Otherwise
     `learner.resumed_exactly` is False: lanes of a Gymnasium environment other than triage and CartPole start new
@@ -104,7 +104,7 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
 
 
 def read_history(path: str | os.PathLike[str]) -> list[Any]:
-    """Return the history that `save` wrote into a checkpoint, without a learner.
+    """Read from a checkpoint file the history of metrics that `save` wrote, without making a learner.
 
     Raises:
         CheckpointError: The file is not a whole checkpoint of this format.
@@ -122,7 +122,7 @@ def _libraries() -> dict[str, str]:
 
 
 def _layout(learner: Learner) -> dict[str, Any]:
-    """Return the settings and sizes of a learner that give the arrays in a checkpoint a meaning.
+    """Return the sizes and settings of a learner that a checkpoint's arrays depend on, to see if a checkpoint fits.
 
     Shapes alone do not tell: layers of 20 and 24 units are padded alike.
     """
@@ -146,7 +146,7 @@ def _check_layout(saved: dict[str, Any], own: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Read the arrays and the header of a file; refuse a file that is not a whole checkpoint of the format."""
+    """Read the arrays and the header of a checkpoint file; raise `CheckpointError` for a file that is not whole."""
     try:
         with path.open("rb") as file:
             begins_as_one = file.read(len(_ZIP)) == _ZIP

@@ -25,13 +25,13 @@ _OPTIONS = {
 
 @functools.cache
 def compile_step(step: Step) -> Step:
-    """Return a compiled version of `step` for one member at a time; each new layout of arguments compiles once."""
+    """Return a compiled version of a training step, for one member (seed); tensors of new shapes compile anew."""
     programs: dict[tuple[Any, ...], Step] = {}
 
     def run(
         networks: ActorCritic, adam: Adam, hyper: Any, batch: Any, active: Tensor, switches: tuple[bool, ...]
     ) -> tuple[Tensor, Tensor]:
-        """Take the step by the program for the layout of the arguments, compiled at the first call."""
+        """Take one training step by the program compiled for tensors of the given shapes; compile a missing program."""
         of_adam = (adam.eps, adam.exp_avg, adam.exp_avg_sq, adam.steps)
         tensors = [networks.parameters, *of_adam, active, *vars(hyper).values(), *vars(batch).values()]
         layout = (networks.layout, networks.parameters.dtype, batch.observations.shape, switches)
@@ -50,10 +50,10 @@ def _flat(
     batch: Any,
     switches: tuple[bool, ...],
 ) -> Step:
-    """Return the step as a function of a flat list of tensors."""
+    """Wrap a training step as a function of tensors alone, as the compiler wants: without objects such as networks."""
 
     def flat(*tensors: Tensor) -> Any:
-        """Put the tensors back into optimiser, settings and batch, and take the step."""
+        """Make optimiser, settings and batch from the given tensors, and take one training step."""
         parameters, eps, exp_avg, exp_avg_sq, steps, active, *others = tensors
         size = len(vars(hyper))
         of_hyper, of_batch = type(hyper)(*others[:size]), type(batch)(*others[size:])
@@ -64,7 +64,7 @@ def _flat(
 
 
 def _program(function: Step, tensors: list[Tensor]) -> Step:
-    """Compile the function for tensors of the given shapes; tracing does not read the values."""
+    """Compile a function for tensors of the same shapes as the given ones; the numbers in the tensors do not matter."""
     from torch._inductor import compile as inductor  # late: 100 MB that nobody needs who does not compile
     from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -73,5 +73,5 @@ def _program(function: Step, tensors: list[Tensor]) -> Step:
 
 
 def _tanh(tensor: Tensor) -> Tensor:
-    """Compute tanh by one exponential: the kernel is five times as fast as torch's tanh."""
+    """Compute tanh by one exponential, which compiles to code five times as fast as torch's tanh."""
     return 2 * torch.sigmoid(2 * tensor) - 1

@@ -32,7 +32,7 @@ VECTORIZATIONS = ("sync", "async")
 
 
 def require(holds: bool, message: str) -> None:
-    """Raise `ConfigError(message)` unless the rule holds (NaN breaks every rule written as a comparison)."""
+    """Raise `ConfigError(message)` if `holds` is False; a comparison with NaN is False, so NaN is always refused."""
     if not holds:
         raise ConfigError(message)
 
@@ -47,7 +47,7 @@ def require_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Settings of the data: source of the flows, and split into parts; see `rl.data.load_flows`."""
+    """Settings of the data: source of the flows, and way of splitting flows into parts; see `rl.data.load_flows`."""
 
     source: str = "synthetic"  # synthetic | nsl_kdd | csv | one of another package's (docs/extending.md)
     path: str | None = None  # the file, for nsl_kdd and csv; .gz is read as it is
@@ -134,7 +134,7 @@ class EnvConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
-    """Settings of PPO and the networks. Numbers may differ between members of a learner; shapes are shared."""
+    """Settings of PPO and the networks. Seeds of a trial may differ in numbers like `lr`, never in network shapes."""
 
     num_iterations: int = 200  # rollouts, each followed by an update; 20 to 2000
     num_envs: int = 8  # lanes of a member that step together; 1 to 64
@@ -164,7 +164,7 @@ class PPOConfig:
 
     @property
     def batch_size(self) -> int:
-        """Number of samples in a member's rollout: `num_envs * num_steps`."""
+        """Number of samples that one seed collects in a rollout: `num_envs * num_steps`."""
         return self.num_envs * self.num_steps
 
     def __post_init__(self) -> None:
@@ -187,7 +187,7 @@ class PPOConfig:
 
     @staticmethod
     def check_alone(name: str, value: Any) -> None:
-        """Raise `ConfigError` if `value` breaks the rule of the setting `name`; other settings are not looked at."""
+        """Raise `ConfigError` if `value` is not allowed for the PPO setting `name`; other settings do not matter."""
         setting = f"ppo.{name}"
         if name in ("num_iterations", "num_envs", "num_steps", "num_epochs", "eval_every"):
             require(value >= 1, f"{setting} must be at least 1, got {value}")

@@ -18,7 +18,7 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Distribution(ABC):
-    """Base class of distributions over actions, which the outputs of a policy describe.
+    """Base class of probability distributions over actions, made from the outputs of a policy network.
 
     Attributes:
         num_outputs: K, outputs that describe one distribution.
@@ -36,19 +36,28 @@ class Distribution(ABC):
 
     @abstractmethod
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw the random numbers that `sample` turns into `shape` actions: float32 `[*shape, n]`."""
+        """Draw the random numbers from which `sample` makes actions; `shape` is the shape of the set of actions.
+
+        Returns float32 `[*shape, n]`.
+        """
 
     @abstractmethod
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Return actions `[..., *action_shape]`, sampled for outputs `[..., K]` by noise `[..., n]` from `noise`."""
+        """Sample actions from the network's outputs `[..., K]`, by random numbers that the method `noise` has drawn.
+
+        Returns actions `[..., *action_shape]`; the random numbers are `[..., n]`.
+        """
 
     @abstractmethod
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the most probable actions `[..., *action_shape]` for outputs `[..., K]`."""
+        """Return the most probable action for each row of the network's outputs.
+
+        Returns `[..., *action_shape]` for outputs `[..., K]`.
+        """
 
     @abstractmethod
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the log-probabilities of the given actions, and the entropies, each `[P, B]`.
+        """Compute the log-probability of each given action, and the entropy of the distribution behind the action.
 
         Args:
             outputs: `[P, K, B]`.
@@ -59,12 +68,15 @@ class Distribution(ABC):
         """
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Return the fraction of actions `[P, B, *action_shape]` that took each choice: float64 `[P, len(choices)]`."""
+        """Compute how often each choice was taken: the choice's fraction of each member's (seed's) actions.
+
+        Returns float64 `[P, len(choices)]` for actions `[P, B, *action_shape]`.
+        """
         return torch.zeros(len(actions), 0, dtype=torch.float64)
 
 
 class Categorical(Distribution):
-    """Distribution of one choice among n actions: the softmax of n logits.
+    """Distribution of an action that is one choice among n: the softmax of n network outputs (logits).
 
     Example:
         >>> import torch
@@ -79,31 +91,37 @@ class Categorical(Distribution):
         self.choices = tuple(map(str, range(num_actions)))
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw standard Gumbel noise, float32 `[*shape, n]`, as -ln of exponential draws; see `Distribution.noise`."""
+        """Draw random numbers (standard Gumbel), one for each choice of an action to sample; see `Distribution.noise`.
+
+        Returns float32 `[*shape, n]`, -ln of exponential draws.
+        """
         waits = generator.standard_exponential((*shape, self.num_outputs), dtype=np.float32)
         return -torch.from_numpy(waits).log()
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Return the index of the largest logit plus Gumbel noise (Maddison 2014), int64; see `Distribution.sample`."""
+        """Sample actions: choices with the largest logit + Gumbel noise (Maddison 2014); see `Distribution.sample`."""
         return (outputs + noise).argmax(-1)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the index of the largest logit, int64; see `Distribution.mode`."""
+        """Return the most probable action: the choice with the largest logit, an int64; see `Distribution.mode`."""
         return outputs.argmax(-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities from the log-softmax of the logits, and entropies; see `Distribution.log_probs`."""
+        """Compute log-probabilities of choices, by log-softmax, and entropies; see `Distribution.log_probs`."""
         every = torch.log_softmax(outputs, dim=1)
         chosen = every.gather(1, actions.unsqueeze(1)).squeeze(1)
         return chosen, -(every.exp() * every).sum(1)
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Return the fraction of actions equal to each choice, float64 `[P, n]`; see `Distribution.shares`."""
+        """Compute the fraction of each member's (seed's) actions that equal each choice; see `Distribution.shares`.
+
+        Returns float64 `[P, n]`.
+        """
         return torch.stack([(actions == action).double().mean(1) for action in range(self.num_outputs)], dim=-1)
 
 
 class MultiCategorical(Distribution):
-    """Distribution of several independent choices in one action, each by a softmax.
+    """Distribution of an action that consists of several independent choices, each drawn by a softmax.
 
     Choice i has `counts[i]` logits; the name "i.j" means that choice i took option j.
     """
@@ -116,25 +134,36 @@ class MultiCategorical(Distribution):
         self._counts = list(counts)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw standard Gumbel noise for every choice, float32 `[*shape, sum(counts)]`; see `Categorical.noise`."""
+        """Draw random numbers (standard Gumbel), one for each option of each choice; see `Categorical.noise`.
+
+        Returns float32 `[*shape, sum(counts)]`.
+        """
         return torch.cat([part.noise(generator, shape) for part in self.parts], dim=-1)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Return one option for each choice, int64 `[..., len(counts)]`, each drawn as by `Categorical.sample`."""
+        """Sample actions: one option for each of the action's choices, drawn as in `Categorical.sample`.
+
+        Returns int64 `[..., len(counts)]`.
+        """
         return self.mode(outputs + noise)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the option with the largest logit for each choice, int64 `[..., len(counts)]`."""
+        """Return the most probable action: for each of the action's choices, the option with the largest logit.
+
+        Returns int64 `[..., len(counts)]`.
+        """
         return torch.stack([logits.argmax(-1) for logits in torch.split(outputs, self._counts, dim=-1)], dim=-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sums over choices of log-probabilities and of entropies; see `Distribution.log_probs`."""
+        """Compute log-probabilities and entropies of actions, as sums over choices; see `Distribution.log_probs`."""
         each = zip(self.parts, torch.split(outputs, self._counts, dim=1), actions.unbind(-1), strict=True)
         log_probs, entropies = zip(*(part.log_probs(logits, chosen) for part, logits, chosen in each), strict=True)
         return torch.stack(log_probs).sum(0), torch.stack(entropies).sum(0)
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Return the fraction of actions that took each option, float64 `[P, sum(counts)]`; see `Distribution.shares`.
+        """Compute the fraction of actions that took each option of each choice; see `Distribution.shares`.
+
+        Returns float64 `[P, sum(counts)]` for P members.
 
         The fractions of one choice sum to 1.
         """
@@ -143,7 +172,7 @@ class MultiCategorical(Distribution):
 
 
 class DiagonalGaussian(Distribution):
-    """Distribution of d independent normal numbers: d means, and d log-spreads that depend on no observation.
+    """Distribution of an action of d independent normal numbers: d means, and d log-spreads alike for all observations.
 
     The log-spreads are 0 at the start.
 
@@ -158,20 +187,29 @@ class DiagonalGaussian(Distribution):
         self.action_shape = (num_dimensions,)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw standard normal noise, float32 `[*shape, d]`; see `Distribution.noise`."""
+        """Draw standard normal random numbers, d for each action to sample; see `Distribution.noise`.
+
+        Returns float32 `[*shape, d]`.
+        """
         return torch.from_numpy(generator.standard_normal((*shape, self.num_constant), dtype=np.float32))
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Return mean + spread * noise, float32 `[..., d]`, unbounded; see `Distribution.sample`."""
+        """Sample actions: mean + spread * noise, not limited to any bounds; see `Distribution.sample`.
+
+        Returns float32 `[..., d]`.
+        """
         means, log_stds = outputs.chunk(2, dim=-1)
         return means + log_stds.exp() * noise
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the means, float32 `[..., d]`; see `Distribution.mode`."""
+        """Return the most probable actions, which are the means; see `Distribution.mode`.
+
+        Returns float32 `[..., d]`.
+        """
         return outputs[..., : self.num_constant]
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sums over the d numbers of log-densities and of entropies; see `Distribution.log_probs`."""
+        """Compute log-densities and entropies of actions, as sums over d numbers; see `Distribution.log_probs`."""
         means, log_stds = outputs.chunk(2, dim=1)
         deviations = (actions.transpose(1, 2) - means) * (-log_stds).exp()
         log_probs = -(0.5 * deviations.square() + log_stds + _HALF_LOG_TWO_PI).sum(1)
@@ -179,7 +217,7 @@ class DiagonalGaussian(Distribution):
 
 
 def distribution_over(space: Space[object]) -> Distribution:
-    """Return the distribution for a space of actions: Discrete, MultiDiscrete, or a Box of rank 1.
+    """Return the distribution that fits an action space: Discrete, MultiDiscrete, or a Box of rank 1.
 
     Raises:
         ConfigError: For any other space.

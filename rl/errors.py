@@ -2,19 +2,19 @@
 
 
 class ConfigError(ValueError):
-    """Error: a setting, or a combination of settings, cannot run. Such a setting is refused, never clamped."""
+    """Error: a setting, or a combination of settings, cannot be used; values are never replaced by allowed ones."""
 
 
 class DataError(ValueError):
-    """Error: a data set cannot be used as asked: missing, malformed, too small or of one class only."""
+    """Error: a data set cannot be used with the settings: missing, malformed, too small or of one class only."""
 
 
 class LittleLeftError(DataError):
-    """Error: the columns, as read, tell too few flows apart: none varies, or a part has too few flows or one class.
+    """Error: too few flows differ in the columns as read: no column varies, or a part has too few flows or one class.
 
     The reading of columns as numbers or names may be the cause.
     """
 
 
 class CheckpointError(ValueError):
-    """Error: training cannot continue from a file: no checkpoint, damaged, of another format or another learner."""
+    """Error: training cannot continue from a checkpoint: missing, damaged, of another format or another learner."""

@@ -44,13 +44,13 @@ _EVALUATED_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Member:
-    """Configuration and seed of one member of a learner; a member trains a policy and a critic."""
+    """Configuration and seed of one member, which is one of the policies (with critics) that a learner trains."""
 
     config: PPOConfig
     seed: SeedSequence
 
     def lane_seeds(self, iteration: int = 0) -> list[int]:
-        """Return one random seed for each lane of the member.
+        """Return random seeds for the member's parallel environments (lanes), one for each lane.
 
         Args:
             iteration: Iterations done; above 0 after a resume, where lanes that cannot restore their state restart from
@@ -61,12 +61,12 @@ class Member:
         return [derive_int(derive_child(lanes, lane)) for lane in range(self.config.num_envs)]
 
     def generator(self, purpose: int) -> np.random.Generator:
-        """Return a random generator of the member for one purpose: initial parameters, actions or order of samples."""
+        """Make the member's random generator for one purpose: initial parameters, actions or order of samples."""
         return np.random.default_rng(derive_child(self.seed, purpose))
 
 
 class Learner:
-    """Learner that trains members side by side in one batched computation, independent of each other.
+    """Learner that trains members (one policy per seed) side by side in one computation, independently of each other.
 
     Args:
         members: Members, whose settings may differ in `Hyperparameters` alone: shapes and switches are shared.
@@ -121,7 +121,7 @@ class Learner:
 
     @use_one_thread()
     def iterate(self) -> Metrics:
-        """Run one iteration (rollout, update, evaluation if due); return metrics by name, one value for each member.
+        """Train one iteration (rollout, update, evaluation if due); return metrics by name, a value for each member.
 
         Returns:
             The metrics of `rl.metrics` that apply, one value a member. `train/episode_return` is absent until every
@@ -167,7 +167,10 @@ class Learner:
 
     @torch.inference_mode()
     def greedy_actions(self, observations: npt.NDArray[np.float32]) -> Actions:
-        """Return the most probable actions `[P, B, *action_shape]` for raw observations, float32 `[P, B, F]`."""
+        """Return each member's (seed's) most probable action for each raw observation.
+
+        Returns `[P, B, *action_shape]` for observations float32 `[P, B, F]`.
+        """
         parts = []
         for start in range(0, observations.shape[1], _EVALUATED_AT_ONCE):
             some = np.ascontiguousarray(observations[:, start : start + _EVALUATED_AT_ONCE])
@@ -179,7 +182,7 @@ class Learner:
         return actions
 
     def read_effective(self) -> Metrics:
-        """Return the settings of the next update by name, read back from the loss, the optimiser and the schedule.
+        """Return the PPO settings of the next update, by name, read back from the loss, the optimiser and the schedule.
 
         Returns:
             Values by the names of `Hyperparameters`, one a member, in the float32 of the update; infinite where a limit
@@ -189,7 +192,7 @@ class Learner:
         return {field.name: getattr(in_force, field.name)[:, 0].double().cpu().numpy() for field in fields(in_force)}
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        """Return a copy of the training state: arrays by name, and a dict of other values that JSON can hold."""
+        """Copy the state of the training: arrays by name, and a dict of other values that JSON can hold."""
         arrays: Arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self._tensors().items()}
         if isinstance(self.env, LaneVectorEnv):
             arrays |= {_LANE + name: array for name, array in self.env.get_state().items()}
@@ -202,7 +205,7 @@ class Learner:
         return arrays, rest
 
     def load_state(self, arrays: Mapping[str, npt.NDArray[Any]], rest: Mapping[str, Any]) -> None:
-        """Set the learner to a training state from `state`; the learner's own settings stay.
+        """Set the learner to a training state that `state` returned, but keep the learner's own settings.
 
         Lanes whose state is missing start anew, from separate seeds for the iteration reached; `resumed_exactly` is
         then False.
@@ -234,7 +237,7 @@ class Learner:
             self._start_lanes()
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Return the live tensors of `state`, without the environment's: writing to a tensor changes the learner."""
+        """Return the tensors of the training state by name, uncopied: writing to a tensor changes the learner."""
         parts = {"adam": self.adam.state(), "returns": self.return_normalizer.state(), "rollout": self.rollout.state()}
         parts["value_floor"] = self.value_floor.state()
         if self.observation_normalizer:
@@ -252,7 +255,7 @@ class Learner:
         return self.budget.evaluates_after(iteration, self.config.batch_size)
 
     def _in_force(self) -> Hyperparameters:
-        """Return the members' settings in the next iteration, after the schedules."""
+        """Return the members' settings for the next iteration, e.g. the learning rate as lowered by the schedule."""
         left = self.budget.share_left(self.iteration, self.config.batch_size)
         schedules = {"lr": self.config.lr_schedule, "clip_range": self.config.clip_range_schedule}
         decayed = {name: getattr(self.hyper, name) * left for name, kind in schedules.items() if kind == "linear"}
@@ -260,7 +263,7 @@ class Learner:
 
     @torch.no_grad()
     def _batch(self) -> tuple[Batch, Tensor, dict[str, Tensor]]:
-        """Prepare the rollout for the update.
+        """Prepare the rollout's samples for the update: normalised observations, advantages, targets of the critic.
 
         Returns:
             The batch, its advantages once more `[P, B]`, and metrics of the networks that acted.
@@ -303,7 +306,7 @@ class Learner:
     def _critic_metrics(
         self, rollout: Steps, inputs: Tensor, values: Tensor, next_values: Tensor, returns: Tensor
     ) -> dict[str, Tensor]:
-        """Compute how well the critic foresaw the returns `[P, B]`.
+        """Measure how well the critic predicted the returns of the rollout.
 
         If an evaluation is due, compute as well how well a critic could foresee them.
         """
@@ -330,7 +333,7 @@ class Learner:
 
 
 def _shared_config(configs: Sequence[PPOConfig]) -> PPOConfig:
-    """Return the settings that members share; refuse settings that differ in shape or switch."""
+    """Return the settings that all members share; refuse members with different network shapes or switches."""
     own = {field.name for field in fields(Hyperparameters)}
     first = configs[0]
     for field in fields(PPOConfig):
@@ -344,14 +347,17 @@ def _shared_config(configs: Sequence[PPOConfig]) -> PPOConfig:
 
 
 def _explained_variance(predictions: Tensor, returns: Tensor) -> Tensor:
-    """Compute 1 - Var(returns - predictions) / Var(returns) over `[P, B]`; 0 where the returns are constant."""
+    """Compute the share of the variance of returns that predictions explain; 0 where the returns are constant.
+
+    1 - Var(returns - predictions) / Var(returns), over samples `[P, B]`.
+    """
     variance = returns.var(-1, correction=0)
     unexplained = (returns - predictions).var(-1, correction=0)
     return torch.where(variance > 0, 1 - unexplained / variance, torch.zeros_like(variance))
 
 
 def _require_alike(live: Arrays, saved: Arrays) -> None:
-    """Refuse arrays of other shapes or types than the learner's: broadcasting might hide wrong shapes."""
+    """Raise `ValueError` for saved arrays of other shapes or types than the learner's, which might fit unnoticed."""
     for name in sorted(live.keys() | saved.keys()):
         now, then = (
             f"{arrays[name].dtype} {list(arrays[name].shape)}" if name in arrays else "nothing"
@@ -367,7 +373,7 @@ def _generator(state: Mapping[str, Any]) -> np.random.Generator:
 
 
 def _resume_lanes(env: LaneEnv, lanes: Arrays, observations: npt.NDArray[np.float32]) -> bool:
-    """Restore the lanes' state and return True; return False if the lanes cannot save a state or saved none."""
+    """Restore the state of the environment's lanes and return True; return False if no state was saved or fits."""
     if not lanes or not isinstance(env, LaneVectorEnv):
         return False
     before, alike = env.get_state(), False

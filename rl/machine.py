@@ -12,7 +12,7 @@ from unstuck.rl.config import PPOConfig, require
 
 
 def require_machine(config: PPOConfig) -> None:
-    """Raise `ConfigError` if the device, or the C++ compiler or Python's headers for `compile`, are missing."""
+    """Raise `ConfigError` if the machine lacks the device, or for `compile` the C++ compiler or Python's headers."""
     torch_device(config.device)
     if config.compile:
         _require_compiler()

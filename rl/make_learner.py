@@ -19,7 +19,7 @@ def make_learner(
     data: FlowData | None = None,
     budget: Budget | None = None,
 ) -> Learner:
-    """Return a new learner with one member per seed, all of one configuration.
+    """Make an untrained learner with one member (policy and critic) for each seed, all of one configuration.
 
     Args:
         config: Settings of PPO.

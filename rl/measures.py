@@ -31,7 +31,7 @@ _COMPARED = 256
 
 
 def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
-    """Return metrics of the networks before the update: gradient norms, ratio, saturated units, input scale.
+    """Measure the networks before an update: gradient norms and their ratio, saturated hidden units, input scale.
 
     Before an update each probability ratio must be 1, so PPO's objective has the plain policy gradient. The plain
     gradient is measured, the entropy bonus included, and the critic's gradient of the value loss times `value_coef`.
@@ -69,7 +69,7 @@ def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparam
 
 
 def measure_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
-    """Return mean and spread of returns `[P, B]` and of the batch's advantages, by metric name, each `[P]`."""
+    """Compute mean and spread of a rollout's returns and advantages for each member (seed), by metric name."""
     return {
         metrics.TARGET_MEAN: returns.mean(-1),
         metrics.TARGET_STD: returns.std(-1, correction=0),
@@ -80,7 +80,7 @@ def measure_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def measure_after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dict[str, Tensor]:
-    """Return how far the update raised the probability of actions with positive advantage: a correlation `[P]`.
+    """Measure if the update made good actions more probable: correlation of advantage with change of probability.
 
     A wrong sign, or advantages that lost their samples by a shuffle, show here.
 
@@ -103,7 +103,9 @@ def measure_after_update(networks: ActorCritic, batch: Batch, advantages: Tensor
 
 
 def _correlations(first: Tensor, second: Tensor) -> Tensor:
-    """Compute Pearson's correlation, `[P]`, of samples `[P, n]`.
+    """Compute Pearson's correlation of two samples, for each row (member) of the two tensors.
+
+    Returns `[P]` for samples `[P, n]`.
 
     Sums run along rows, which round alike for any number of rows.
     """
@@ -113,7 +115,10 @@ def _correlations(first: Tensor, second: Tensor) -> Tensor:
 
 
 def measure_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return the share, `[P]`, of sampled observations `[P, B, F]` that repeat an earlier one of the sample."""
+    """Compute the share of repeats in a sample of a rollout's observations, for each member (seed).
+
+    Returns `[P]` for observations `[P, B, F]`.
+    """
     some = rollout[:, _draw_rows(rollout.shape[1], _COUNTED)]
     directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
     marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
@@ -123,7 +128,7 @@ def measure_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]
 
 
 class ObservationComparer:
-    """Greedy policy that keeps a sample of the first observations of an evaluation, to compare with a rollout.
+    """Policy of an evaluation that also keeps some first observations, to compare with the observations of training.
 
     Only the first: later observations depend on the policy, and on the length of other members' episodes.
 
@@ -137,13 +142,16 @@ class ObservationComparer:
         self._shown: npt.NDArray[np.float32] | None = None
 
     def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
-        """Return the greedy actions; at the first call, keep a sample of the observations."""
+        """Return the most probable actions for observations; at the first call, keep a sample of the observations."""
         if self._shown is None:
             self._shown = observations[:, _draw_rows(observations.shape[1], _COMPARED)]
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
-        """Return `metrics.OBSERVATION_SHIFT` `[P]`: distance of evaluation from rollout in mean and spread."""
+        """Compute, for each member (seed), how far evaluation's observations are from training's, in mean and spread.
+
+        Returns the values of `metrics.OBSERVATION_SHIFT`, `[P]`.
+        """
         trained_on = self._rollout[:, _draw_rows(self._rollout.shape[1], _COMPARED)]
         shown = trained_on if self._shown is None else self._shown
         (mean, spread), (other_mean, other_spread) = (
@@ -157,5 +165,8 @@ class ObservationComparer:
 
 @lru_cache
 def _draw_rows(size: int, most: int) -> npt.NDArray[np.int64]:
-    """Draw at most `most` of `size` rows, the same each time; each nth sample would come from the same few lanes."""
+    """Draw at most `most` random positions below `size`, the same at each call.
+
+    Each nth sample instead would come from the same few lanes.
+    """
     return np.sort(np.random.default_rng(SeedSequence(size)).permutation(size)[:most])

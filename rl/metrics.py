@@ -88,20 +88,20 @@ PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)
 
 
 def action_metric(action: str) -> str:
-    """Return the metric's name for the share of sampled actions equal to `action`, e.g. `train/action/allow`."""
+    """Return the name of the metric for the share of sampled actions equal to `action`, e.g. `train/action/allow`."""
     return ACTION_PREFIX + action
 
 
 def greedy_metric(action: str) -> str:
-    """Return the metric's name for the share of greedy actions equal to `action`, e.g. `eval/action/allow`."""
+    """Return the name of the metric for the share of greedy actions equal to `action`, e.g. `eval/action/allow`."""
     return GREEDY_PREFIX + action
 
 
 def effective_metric(setting: str) -> str:
-    """Return the metric's name for a setting's value as read back from the learner, e.g. `effective/lr`."""
+    """Return the name of the metric for the value of a setting that the learner really uses, e.g. `effective/lr`."""
     return EFFECTIVE_PREFIX + setting
 
 
 def seed_metric(name: str, member: int) -> str:
-    """Return the metric's name for one member's own value of the metric `name`, e.g. `eval/f1/seed_0`."""
+    """Return the name of the metric for one member's (seed's) own value of the metric `name`, e.g. `eval/f1/seed_0`."""
     return f"{name}/seed_{member}"

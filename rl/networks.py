@@ -34,7 +34,7 @@ def _padded(width: int) -> int:
 
 
 def _orthogonal(rows: int, columns: int, gain: float, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Draw a matrix with orthonormal columns (or rows, whichever are fewer), times `gain`."""
+    """Draw a random matrix with orthonormal columns (or rows, if there are fewer rows), multiplied by `gain`."""
     normal = generator.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(normal)
     q *= np.sign(np.diag(r))
@@ -43,7 +43,7 @@ def _orthogonal(rows: int, columns: int, gain: float, generator: np.random.Gener
 
 
 def _tanh_(tensor: Tensor) -> Tensor:
-    """Apply tanh in place, by numpy: torch's tanh took a quarter of an update on the AMD core that was profiled."""
+    """Replace a tensor's numbers by tanh of the numbers; on the CPU by numpy, since torch's tanh was slow there."""
     if tensor.device.type != "cpu":
         return tensor.tanh_()
     np.tanh(tensor.numpy(), out=tensor.numpy())
@@ -51,7 +51,7 @@ def _tanh_(tensor: Tensor) -> Tensor:
 
 
 class ActorCritic:
-    """Policy and value networks of P members, with tanh layers and all parameters in one buffer `[P, n]`.
+    """Policy and critic networks of P members (seeds), computed together, with all parameters in one tensor.
 
     The layers are few and their gradient is short, so the gradient is written out (`backward`). Autograd, which would
     spend as much time on bookkeeping, serves the loss alone, and checks the written gradient in the tests.
@@ -88,7 +88,10 @@ class ActorCritic:
         self._policy = [[view[:: self.num_towers] for view in views] for views in (self._weights, self._biases)]
 
     def _views(self, buffer: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the layers in a buffer `[P, n]`: weights `[P * towers, in, out]` and biases `[P * towers, 1, out]`."""
+        """Return the weights and biases of each layer, as views of the parameters in a buffer `[P, n]` of P members.
+
+        Weights are `[P * towers, in, out]`, biases `[P * towers, 1, out]`.
+        """
         towers = buffer.view(self.num_members * self.num_towers, -1)
         weights: list[Tensor] = []
         biases: list[Tensor] = []
@@ -113,7 +116,7 @@ class ActorCritic:
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the policy's outputs and the values, without the layers' inputs that `backward` needs.
+        """Compute the policy's outputs and the critic's values for observations, without data for the gradient.
 
         Few members are computed at a time, to save memory.
         """
@@ -126,13 +129,18 @@ class ActorCritic:
         return outputs, values
 
     def policy(self, observations: Tensor) -> Tensor:
-        """Return the policy's outputs alone, `[P, B, num_outputs]` for observations `[P, B, num_features]`."""
+        """Return the policy's outputs for observations, without the critic's values.
+
+        `[P, B, num_outputs]` for observations `[P, B, num_features]`.
+        """
         *_, hidden = self._layers(observations, *self._policy)
         weights, biases = self._policy
         return torch.baddbmm(biases[-1], hidden, weights[-1])[..., : self._num_outputs]
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return policy outputs, values and the layers' inputs for observations `[P, B, num_features]`.
+        """Return the policy's outputs, the critic's values, and each layer's inputs, which `backward` needs.
+
+        The observations are `[P, B, num_features]`.
 
         Returns:
             The policy's outputs `[P, num_outputs, B]`, with the samples last, where a softmax is many times faster;
@@ -145,7 +153,7 @@ class ActorCritic:
         return outputs[:, 0, : self._num_outputs], outputs[:, -1, self._num_outputs], inputs
 
     def backward(self, inputs: Sequence[Tensor], policy_gradient: Tensor, values_gradient: Tensor) -> Tensor:
-        """Return the gradient in the parameters, `[P, n]`, from the gradients in the outputs (chain rule by layer).
+        """Compute the gradient of all parameters from the gradients of the outputs, layer by layer (chain rule).
 
         Args:
             inputs: Inputs of the layers, from `forward`.
@@ -171,7 +179,10 @@ class ActorCritic:
         return torch.cat(parts, dim=1).view_as(self.parameters)
 
     def share_of_units_beyond(self, limit: float, inputs: Sequence[Tensor]) -> Tensor:
-        """Return the share of hidden activations beyond `limit` in magnitude, `[P]`; `inputs` come from `forward`."""
+        """Compute the share of each member's hidden activations that exceed `limit` in magnitude.
+
+        Returns `[P]`; `inputs` come from `forward`.
+        """
         sizes = self.sizes[1:-1]
         shares = [
             (units[:, :, :size].abs() > limit).float().mean((1, 2)).view(self.num_members, -1).mean(-1) * size
@@ -181,16 +192,16 @@ class ActorCritic:
 
     @property
     def layout(self) -> tuple[Hashable, ...]:
-        """Hashable key, equal for networks that apply the same operations to tensors of the same shapes."""
+        """Hashable key, equal for networks of the same architecture, which can share one compiled program."""
         distribution = self.distribution
         return (*self.sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
 
     def select_members(self, members: slice) -> "ActorCritic":
-        """Return the networks of a slice of the members; the parameters are shared, not copied."""
+        """Return the networks of some members (seeds) alone; the parameters are shared, not copied."""
         return self.with_parameters(self.parameters[members], self._tanh)
 
     def with_parameters(self, parameters: Tensor, tanh: Callable[[Tensor], Tensor]) -> "ActorCritic":
-        """Return networks of the same layout that use the given parameters `[P, n]` and the given tanh.
+        """Return networks of the same architecture that use the given parameters and the given function for tanh.
 
         The tanh may work in place.
         """
@@ -200,13 +211,16 @@ class ActorCritic:
         return other
 
     def _for_each_tower(self, observations: Tensor) -> Tensor:
-        """Repeat observations for each tower: `[P * towers, B, F]`."""
+        """Repeat each member's observations for each of the towers (policy and critic, if they share no layers).
+
+        Returns `[P * towers, B, F]`.
+        """
         if self.num_towers == 1:
             return observations
         return observations.unsqueeze(1).expand(-1, self.num_towers, -1, -1).flatten(0, 1)
 
     def _layers(self, inputs: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
-        """Return the inputs of each layer: the observations, and the activations of the hidden layers after tanh."""
+        """Compute the inputs of each layer: the observations first, then each hidden layer's activations after tanh."""
         activations = [inputs]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
             activations.append(self._tanh(torch.baddbmm(bias, activations[-1], weight)))

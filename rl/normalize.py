@@ -8,7 +8,7 @@ _MIN_STD = 1e-6
 
 
 class RunningMoments:
-    """Running mean and spread of samples, for each member and column (Chan et al. 1983, parallel update).
+    """Running mean and standard deviation of each column of samples, for each member (seed) (Chan et al. 1983).
 
     Attributes:
         mean: float64 `[P, 1, F]`.
@@ -21,7 +21,7 @@ class RunningMoments:
         self.count = torch.zeros(num_members, 1, 1, dtype=torch.float64, device=device)
 
     def update(self, samples: Tensor) -> None:
-        """Update mean, squares and count by new samples `[P, B, F]`."""
+        """Add new samples `[P, B, F]` to the running mean and spread."""
         samples = samples.double()
         size = samples.shape[1]
         mean = samples.mean(1, keepdim=True)
@@ -33,18 +33,24 @@ class RunningMoments:
         self.count = total
 
     def state(self) -> dict[str, Tensor]:
-        """Return the live tensors that samples change, by name: mean and squares `[P, 1, F]`, count `[P, 1, 1]`."""
+        """Return the tensors that new samples change, by name: mean, sum of squares and count.
+
+        Mean and squares are `[P, 1, F]`, the count `[P, 1, 1]`.
+        """
         return {"mean": self.mean, "squares": self.squares, "count": self.count}
 
     @property
     def std(self) -> Tensor:
-        """Standard deviation of each column, float64 `[P, 1, F]`; 1 for constant columns or before any sample."""
+        """Standard deviation of each column; 1 for constant columns or before any sample.
+
+        float64 `[P, 1, F]`.
+        """
         std = (self.squares / self.count.clamp(min=1)).sqrt()
         return torch.where(std < _MIN_STD, 1.0, std)
 
 
 class ObservationNormalizer:
-    """Normaliser of observations to mean 0 and spread 1, by the statistics of all earlier rollouts.
+    """Normaliser of observations to mean 0 and standard deviation 1, by the statistics of all earlier rollouts.
 
     Statistics move between iterations only, so that the ratio of new to old policy starts at 1.
     """
@@ -55,13 +61,16 @@ class ObservationNormalizer:
         self.moments = RunningMoments(num_members, num_features, device)
 
     def __call__(self, observations: Tensor) -> Tensor:
-        """Return observations `[P, B, F]` scaled to mean 0 and spread 1, clipped to ±10."""
+        """Scale observations to mean 0 and standard deviation 1, and clip to ±10.
+
+        The observations are `[P, B, F]`.
+        """
         mean, std = self.moments.mean, self.moments.std
         return ((observations - mean.float()) / std.float()).clamp(-self.CLIP, self.CLIP)
 
 
 class ReturnNormalizer:
-    """Converter between returns and the critic's unit, for each member: return = mean + std * prediction.
+    """Converter between returns and the critic's scaled predictions, for each member: return = mean + std * prediction.
 
     `none` leaves returns unchanged, `batch` takes mean and spread of each rollout, `running` those of the run so far.
     Predictions are turned into returns before entering the advantages, by the statistics that the critic was last
@@ -79,15 +88,18 @@ class ReturnNormalizer:
         self.moments = RunningMoments(num_members, 1, device)
 
     def to_returns(self, predictions: Tensor) -> Tensor:
-        """Convert the critic's predictions `[P, B]` to units of return."""
+        """Convert the critic's scaled predictions `[P, B]` to returns."""
         return predictions * self.std + self.mean
 
     def to_targets(self, returns: Tensor) -> Tensor:
-        """Convert returns `[P, B]` to the critic's units, by the current statistics."""
+        """Convert returns `[P, B]` to the scale in which the critic predicts."""
         return (returns - self.mean) / self.std
 
     def update(self, returns: Tensor) -> None:
-        """Set mean and std by the mode and the returns `[P, B]` of a rollout; mode `none` gives mean 0 and std 1."""
+        """Set mean and standard deviation anew from a rollout's returns; with mode `none`, mean 0 and deviation 1 stay.
+
+        The returns are `[P, B]`.
+        """
         if self.mode != "running":  # for `none` as well: a checkpoint may have brought another unit
             self.moments = RunningMoments(len(returns), 1, returns.device)
         if self.mode != "none":
@@ -96,6 +108,6 @@ class ReturnNormalizer:
         self.std = self.moments.std[:, 0].to(returns.dtype)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the live tensors that updates change, by name: mean and std `[P, 1]`, and running moments."""
+        """Return the tensors that an update changes, by name: mean and std `[P, 1]`, and the running moments."""
         moments = {f"moments.{name}": tensor for name, tensor in self.moments.state().items()}
         return {"mean": self.mean, "std": self.std, **moments}

@@ -34,7 +34,10 @@ _KL_SLACK = 1.5
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Settings that may differ between members, each float32 `[P, 1]`. Infinity switches an optional limit off."""
+    """PPO settings that may differ between members (seeds), a number for each; infinity means that a limit is off.
+
+    Each is float32 `[P, 1]`.
+    """
 
     lr: Tensor
     adam_eps: Tensor
@@ -49,7 +52,10 @@ class Hyperparameters:
 
     @classmethod
     def stack_settings(cls, configs: Sequence[PPOConfig]) -> "Hyperparameters":
-        """Return the settings of P configurations as tensors `[P, 1]`; None becomes infinity."""
+        """Collect the settings of configurations in tensors, a row for each configuration; None becomes infinity.
+
+        Each tensor is `[P, 1]`.
+        """
 
         def column(name: str) -> Tensor:
             values = [getattr(config, name) for config in configs]
@@ -58,17 +64,17 @@ class Hyperparameters:
         return cls(**{field.name: column(field.name) for field in fields(cls)})
 
     def to_device(self, device: torch.device) -> "Hyperparameters":
-        """Return the settings with all tensors on a torch device."""
+        """Move the settings, all tensors, to a torch device."""
         return Hyperparameters(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     def select_members(self, members: slice) -> "Hyperparameters":
-        """Return the settings of a slice of the members."""
+        """Return the settings of some members (seeds) alone."""
         return _select_members(self, members)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of a rollout in the form that the update reads: `[P, B, ...]`, B samples a member, in any order.
+    """Samples of a rollout for the update: tensors `[P, B, ...]` of P members (seeds), B samples each, in any order.
 
     Attributes:
         observations: `[P, B, F]`, normalised.
@@ -87,7 +93,10 @@ class Batch:
     predictions: Tensor
 
     def shuffle(self, order: Tensor) -> "Batch":
-        """Return the batch with each member's samples in the given order, int64 `[P, B]`."""
+        """Reorder the samples of each member (seed) as `order` says, a row of positions for each member.
+
+        `order` is int64 `[P, B]`.
+        """
         rows = (order + torch.arange(len(order), device=order.device).unsqueeze(1) * order.shape[1]).flatten()
 
         def reordered(tensor: Tensor) -> Tensor:
@@ -98,11 +107,11 @@ class Batch:
         return Batch(**{field.name: reordered(getattr(self, field.name)) for field in fields(self)})
 
     def select_members(self, members: slice) -> "Batch":
-        """Return the samples of a slice of the members."""
+        """Return the samples of some members (seeds) alone."""
         return _select_members(self, members)
 
     def minibatches(self, size: int) -> list["Batch"]:
-        """Return consecutive minibatches of `size` samples of each member."""
+        """Cut the batch into consecutive minibatches, each with `size` samples of each member (seed)."""
         parts = {field.name: getattr(self, field.name).split(size, dim=1) for field in fields(self)}
         return [Batch(**dict(zip(parts, tensors, strict=True))) for tensors in zip(*parts.values(), strict=True)]
 
@@ -115,7 +124,7 @@ def _select_members(columns: _Columns, members: slice) -> _Columns:
 
 
 class Switches(NamedTuple):
-    """Choices between formulas of `minibatch_step`, alike for all members.
+    """Switches that choose between formulas of `minibatch_step`, the same for all members (seeds).
 
     Attributes:
         normalize_advantage: True to divide advantages by their spread in the minibatch.
@@ -128,7 +137,7 @@ class Switches(NamedTuple):
 
 @dataclass(frozen=True)
 class _Members:
-    """Members that take their steps together: networks, optimiser, settings, and generators that order the samples."""
+    """Members (seeds) trained together: networks, optimiser, settings, and generators that order the samples."""
 
     networks: ActorCritic
     adam: Adam
@@ -136,7 +145,7 @@ class _Members:
     generators: Sequence[np.random.Generator]
 
     def select_members(self, members: slice) -> "_Members":
-        """Return a slice of the members, which shares parameters, moments and generators with the present ones."""
+        """Return some of the members alone, which share parameters, moments and generators with the whole."""
         networks = self.networks.select_members(members)
         adam = self.adam.select_members(members, networks.parameters)
         return _Members(networks, adam, self.hyper.select_members(members), self.generators[members])
@@ -150,7 +159,7 @@ def update(
     config: PPOConfig,
     generators: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
-    """Run one PPO update, `num_epochs` passes over the rollout in shuffled minibatches; return mean metrics `[P]`.
+    """Update the networks by PPO: `num_epochs` passes over the rollout in shuffled minibatches; return mean metrics.
 
     Members take each step together. Compiled members take their steps one after the other: sharing operations gains
     nothing then, the tensors of a step stay in the core's cache, and one program serves all members.
@@ -175,7 +184,7 @@ def update(
 
 
 def _epochs(step: Step, members: _Members, batch: Batch, config: PPOConfig) -> dict[str, Tensor]:
-    """Run the passes of `update` for members that step together."""
+    """Run all passes of `update` over the rollout, for members (seeds) that take each step together."""
     networks, adam, hyper = members.networks, members.adam, members.hyper
     switches = Switches(config.normalize_advantage, bool(hyper.clip_range_vf.isfinite().any()))
     active = torch.ones_like(hyper.target_kl, dtype=torch.bool)
@@ -200,7 +209,7 @@ def minibatch_step(
     active: Tensor,
     switches: Switches,
 ) -> tuple[Tensor, Tensor]:
-    """Take one gradient step on one minibatch (loss, gradient, clip, Adam); return active members and metrics.
+    """Train on one minibatch (loss, gradient, clipping, Adam); return which members (seeds) go on, and metrics.
 
     Args:
         networks: Networks, changed in place, but for members that have stopped.

@@ -24,7 +24,7 @@ episodes end, and so one rounding."""
 
 @dataclass(frozen=True)
 class Steps:
-    """Tensors of a rollout's recorded steps on one device; `Rollout` has the shapes and dtypes."""
+    """Recorded steps of a rollout, as tensors on one device; `Rollout` describes shapes and types."""
 
     raw_observations: Tensor
     actions: Tensor
@@ -34,7 +34,7 @@ class Steps:
 
 
 class Rollout:
-    """Buffers of one rollout, allocated once: P members, N lanes each, T steps.
+    """Storage of a rollout, allocated once: T steps in each of the N parallel environments of P members (seeds).
 
     Attributes:
         raw_observations: float32 `[P, T + 1, N, F]`, as the environment gave them; the last row follows the rollout.
@@ -57,11 +57,11 @@ class Rollout:
         self._finals: list[list[tuple[int, int, npt.NDArray[np.float32]]]] = [[] for _ in range(num_members)]
 
     def to_device(self, device: torch.device) -> Steps:
-        """Return the recorded steps as tensors on a device; on the CPU the buffers, without copies."""
+        """Return the recorded steps as tensors on a device; on the CPU without copying."""
         return Steps(**{field.name: getattr(self, field.name).to(device) for field in fields(Steps)})
 
     def state(self) -> dict[str, Tensor]:
-        """Return the live tensors, by name, from which the next rollout continues.
+        """Return the tensors, by name and uncopied, from which the next rollout continues.
 
         Returns:
             `observations` `[P, N, F]`, and `running_returns` `[P, N]`: the undiscounted return so far of the current
@@ -80,7 +80,7 @@ class Rollout:
         normalizer: ObservationNormalizer | None,
         generators: Sequence[np.random.Generator],
     ) -> None:
-        """Act for T steps in all lanes and fill the buffers, continuing from `raw_observations[:, -1]`.
+        """Act for T steps in all environments and record the steps, starting where the last rollout ended.
 
         Args:
             env: Environment of P * N lanes; the lanes of a member are neighbours.
@@ -134,7 +134,10 @@ class Rollout:
 
     @torch.inference_mode()
     def final_values(self, networks: ActorCritic, normalizer: ObservationNormalizer | None) -> Tensor:
-        """Return predicted values of the final observations of truncated episodes, `[P, T, N]`; 0 elsewhere."""
+        """Predict the value of the last observation of each episode that a time limit cut off; 0 for other steps.
+
+        Returns `[P, T, N]`.
+        """
         members, steps, lanes = self.rewards.shape
         values = torch.zeros(members, steps, lanes)
         for start in range(0, max(map(len, self._finals)), _CHUNK):

@@ -10,7 +10,7 @@ Nothing draws from `rerank` yet; without the name, the blocks behind it would ha
 
 
 def make_member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSequence]:
-    """Return one seed for each member of a trial; all trials of a sweep get the same seeds, so that trials are paired.
+    """Make the random seeds of a trial's members, equal for all trials of a sweep, so that trials can be paired.
 
     Args:
         seed: Seed of the sweep.
@@ -21,15 +21,15 @@ def make_member_seeds(seed: int, count: int, block: str = "search") -> list[Seed
 
 
 def make_evaluation_seed(seed: int, block: str = "evaluation") -> SeedSequence:
-    """Return the seed of evaluation episodes, equal for all trials of a sweep."""
+    """Make the random seed of the evaluation episodes, the same for all trials of a sweep."""
     return SeedSequence(seed, spawn_key=(BLOCKS.index(block),))
 
 
 def derive_child(parent: SeedSequence, index: int) -> SeedSequence:
-    """Return the `index`-th descendant of a seed; unlike `spawn`, a repeated call returns an equal seed."""
+    """Derive seed number `index` from a parent seed; unlike numpy's `spawn`, equal calls return equal seeds."""
     return SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, index))
 
 
 def derive_int(sequence: SeedSequence) -> int:
-    """Return an integer made from a seed, for interfaces like `Env.reset(seed=...)`."""
+    """Convert a seed sequence to one integer, for interfaces like `Env.reset(seed=...)`."""
     return int(sequence.generate_state(1)[0])

@@ -37,7 +37,7 @@ alike (see `rl.networks`). Padding holds zeros, which the ridge keeps solvable."
 
 
 class ValueFloor:
-    """Lowest value loss that a probe shows to be reachable, for P members; measured anew every few iterations.
+    """Estimate of the lowest value loss that a critic could reach, for each member (seed), renewed now and then.
 
     Stored is the share of a return's variance that no probe foresaw. The floor is this share times the variance of the
     current rollout, so the floor follows returns whose scale changes while the policy learns.
@@ -53,11 +53,11 @@ class ValueFloor:
         self.measured_at = torch.tensor(-math.inf, dtype=torch.float64)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the live tensors that a measurement changes, by name: `unforeseen` `[P, 3]` and `measured_at`."""
+        """Return the tensors that a measurement changes, by name: `unforeseen` `[P, 3]` and `measured_at`."""
         return {"unforeseen": self.unforeseen, "measured_at": self.measured_at}
 
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
-        """Measure `unforeseen` anew, if the last measurement is `choose_interval` or more iterations ago.
+        """Measure `unforeseen` (shares that no probe predicts) anew, if `choose_interval` iterations have passed.
 
         Args:
             iteration: The current one.
@@ -73,7 +73,7 @@ class ValueFloor:
 
     @torch.no_grad()
     def floor_metrics(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
-        """Return as metrics the lowest reachable value loss of a rollout, and the share of variance that is foreseen.
+        """Compute as metrics the lowest reachable value loss of a rollout, and the predictable share of the variance.
 
         Args:
             values: `[P, T, N]`, of the critic that acted. The critic never saw the rollout, so is a candidate like any
@@ -95,13 +95,13 @@ class ValueFloor:
 
 
 def choose_interval(num_columns: int) -> int:
-    """Return the number of iterations between two measurements, from the number of columns in an observation."""
+    """Return how many iterations lie between two measurements: more for observations with many columns."""
     return max(EVERY, num_columns // COLUMNS_AN_ITERATION)
 
 
 @torch.no_grad()
 def measure_unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
-    """Return each target's lowest mean squared error of all probes on held-out samples, as a share of the variance.
+    """Measure the share of each target's variance that even the best regression fails to predict (held-out samples).
 
     The probes are a constant and, for each set of features (linear; linear and random), each of `STRENGTHS` and each
     target, a regression to the target. All probes compete for each target: where steps are independent, the best
@@ -130,7 +130,10 @@ def measure_unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
 
 
 def _features(observations: Tensor) -> tuple[Tensor, int]:
-    """Return features `[P, B, W]` of observations, with mean 0, and the number of linear ones, which come first."""
+    """Compute inputs of regressions from observations, linear ones first, and count the linear ones.
+
+    Returns features `[P, B, W]` with mean 0, and the number of linear ones.
+    """
     members, num_columns = observations.shape[0], observations.shape[-1]
     linear = _centred(observations)
     spread = linear.square().mean(1, keepdim=True).sqrt_()
@@ -145,21 +148,24 @@ def _features(observations: Tensor) -> tuple[Tensor, int]:
 
 
 def _centred(columns: Tensor) -> Tensor:
-    """Reshape columns `[P, T, N, n]` to `[P, B, n]`, lane by lane, padded and with mean 0."""
+    """Put the steps of all lanes one below the other, shift each column to mean 0, and pad the columns.
+
+    `[P, T, N, n]` becomes `[P, B, n]`, lane by lane.
+    """
     rows = _padded(columns.transpose(1, 2).flatten(1, 2))
     rows -= rows[:, :1].clone()  # so that a mean far from 0 costs no digits
     return rows.sub_(rows.mean(1, keepdim=True))
 
 
 class _Half(NamedTuple):
-    """Half of the samples: features `[P, B, W]` and targets `[P, B, K]`."""
+    """Half of the samples, for fitting or for testing: features `[P, B, W]` and targets `[P, B, K]` of P members."""
 
     features: Tensor
     targets: Tensor
 
 
 def _reductions(fitted: _Half, held_out: _Half, num_linear: int, num_targets: int) -> Tensor:
-    """Compute how much less than a constant the probes fitted on one half err on the other half: a sum of squares.
+    """Compute by how much regressions fitted on one half beat a constant on the other half, in squared error.
 
     Returns:
         `[P, fits, K]`; fits run over sets of features, strengths and targets.
@@ -180,7 +186,9 @@ def _reductions(fitted: _Half, held_out: _Half, num_linear: int, num_targets: in
 
 
 def _variances(columns: Tensor) -> Tensor:
-    """Compute variances, float64 `[P, K]`, of columns `[P, B, K]`.
+    """Compute the variance of each column, for each member (seed).
+
+    Returns float64 `[P, K]` for columns `[P, B, K]`.
 
     `torch.var` rounds otherwise for one member than for several.
     """
@@ -189,5 +197,5 @@ def _variances(columns: Tensor) -> Tensor:
 
 
 def _padded(columns: Tensor) -> Tensor:
-    """Copy columns `[P, B, n]`, with zeros up to a multiple of the alignment."""
+    """Copy the columns `[P, B, n]`, with columns of zeros added up to a multiple of the alignment."""
     return torch.nn.functional.pad(columns, (0, -columns.shape[-1] % _ALIGNMENT))

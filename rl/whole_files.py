@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replace_file(file: Path) -> Iterator[Path]:
-    """Yield a temporary path beside a file; what the block writes there replaces the file, unless the block fails.
+    """Yield a temporary path; when the block ends without error, the file written there replaces `file` at once.
 
     Example:
         >>> import tempfile
@@ -29,5 +29,5 @@ def replace_file(file: Path) -> Iterator[Path]:
 
 
 def find_left_behind(file: Path) -> list[Path]:
-    """Return the temporary files beside a file that processes left which died while writing."""
+    """Find temporary files beside a file that `replace_file` left behind when the process was killed."""
     return list(file.parent.glob(f"{file.name}.*.tmp"))

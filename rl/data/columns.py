@@ -24,7 +24,7 @@ def is_missing(cell: str) -> bool:
 def read_column(
     name: str, cells: Sequence[str], row_numbers: Sequence[int], path: Path, notation: Notation = PLAIN
 ) -> npt.NDArray[np.float64] | Categorical:
-    """Convert a column's text to float64 numbers `[n]`, or to names if at most 90 % of the known cells are numbers.
+    """Convert a column's text to numbers, or to a column of names if at most 90 % of the filled cells are numbers.
 
     All known values are numbers: a column of numbers, float64 `[n]`, NaN where missing or infinite. At most 90 %
     are: a column of names, of which "missing" is one. In between: an error.
@@ -44,7 +44,7 @@ def read_column(
 
 
 def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], path: Path) -> npt.NDArray[np.float64]:
-    """Convert a column's text to numbers, float64 `[n]`, with NaN for a missing or infinite cell.
+    """Convert a column's text to float64 numbers, one for each cell, with NaN for a missing or infinite cell.
 
     Raises:
         DataError: A value is neither a number nor missing; the first is named.
@@ -56,12 +56,12 @@ def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], pa
 
 
 def count_infinite(values: npt.NDArray[np.float64], cells: Sequence[str]) -> int:
-    """Return how many cells of a column are infinite numbers, which `values` holds as NaN."""
+    """Return how many cells of a column are infinite numbers; `values` are the numbers read, with NaN for infinity."""
     return sum(not is_missing(cells[position]) for position in np.flatnonzero(np.isnan(values)).tolist())
 
 
 def _parse(cells: Sequence[str], notation: Notation) -> tuple[npt.NDArray[np.float64], list[int]]:
-    """Parse cells: return the numbers, and the positions of cells that are neither a number nor missing."""
+    """Convert cells to numbers; also return the positions of cells that are neither a number nor a missing value."""
     junk: list[int] = []
     read = float if notation == PLAIN else notation.read  # the same, and faster
     try:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Categorical:
-    """Column of names, stored as the different names and one integer code for each row.
+    """Column of names (categories), stored as the list of different names and one integer code for each row.
 
     Attributes:
         values: The different names, in order of first appearance.
@@ -21,7 +21,7 @@ class Categorical:
 
     @classmethod
     def from_cells(cls, cells: Iterable[str]) -> "Categorical":
-        """Return the column that holds the given names, one for each row."""
+        """Make a column of names from the names in the rows."""
         positions: dict[str, int] = {}
         codes = [positions.setdefault(cell, len(positions)) for cell in cells]
         return cls(tuple(positions), np.array(codes, dtype=np.int64))
@@ -29,7 +29,7 @@ class Categorical:
 
 @dataclass(frozen=True)
 class RawFlows:
-    """Flows as read from a source, before encoding: columns of numbers, columns of names, and labels.
+    """Flows as read from a source, before scaling: columns of numbers, columns of names, and labels (threat or benign).
 
     Attributes:
         numbers: Column name to float64 `[n]`; NaN where a value is missing, never infinite.
@@ -44,13 +44,13 @@ class RawFlows:
     infinite: Mapping[str, int] = field(default_factory=dict)
 
     def select_rows(self, rows: npt.NDArray[np.intp]) -> "RawFlows":
-        """Return the flows at the given positions, in the order given."""
+        """Return the flows in the rows with the given positions, in the order given."""
         numbers = {name: values[rows] for name, values in self.numbers.items()}
         categories = {name: Categorical(c.values, c.codes[rows]) for name, c in self.categories.items()}
         return RawFlows(numbers, categories, self.threat[rows])
 
     def vectors(self) -> npt.NDArray[np.int64]:
-        """Return an integer id for each flow's feature vector, int64 `[n]`: equal vectors have equal ids.
+        """Give each flow an integer id, so that flows with equal values in all columns have equal ids.
 
         Labels are not part of a feature vector.
         """
@@ -59,7 +59,7 @@ class RawFlows:
 
 
 def number_rows(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Return an integer id for each row of `matrix` `[n, k]`, int64 `[n]`: equal rows have equal ids.
+    """Give each row of a matrix an integer id, so that equal rows have equal ids.
 
     0 and -0 are equal, and so are NaN and NaN.
 

@@ -17,7 +17,7 @@ WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Report on loaded data: numbers of flows, threats and features, columns left out with reasons, and hints.
+    """Report on loaded data for the user: counts of flows, threats and features, unused columns with reasons, warnings.
 
     Attributes:
         source: Source of the flows: a file's name, or `synthetic`.
@@ -48,7 +48,7 @@ class LoadReport:
     hints: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """Return text for the user: one line that describes the data, then one `warning: ...` line for each hint."""
+        """Format the report as text: one line that describes the data, then one `warning: ...` line for each hint."""
         of = f" of {self.rows:,}" if self.rows != self.flows else ""
         text = f"Data: {self.flows:,}{of} flows ({self.source}), {self.threats:,} of them threats: "
         columns = [(self.numbers, "number"), (self.names, "name")]
@@ -76,7 +76,7 @@ def make_report(
     threats: Sequence[npt.NDArray[np.bool_]],
     hints: tuple[str, ...],
 ) -> LoadReport:
-    """Return the report on loaded data, from the flows of the source, the features and the labels of each part.
+    """Make the report on loaded data, from the flows as read, the features and the labels in each part of the split.
 
     Args:
         config: Source of the flows.
@@ -101,7 +101,7 @@ def make_report(
 
 
 def _left_out(config: DataConfig, raw: RawFlows, used: set[str]) -> dict[str, tuple[str, ...]]:
-    """Group the columns that became no feature by the reason."""
+    """Group the columns that are not used as features by the reason, e.g. constant or left out by `data.drop`."""
     reasons: dict[str, list[str]] = {"by data.drop": list(config.drop)}
     for name, values in raw.numbers.items():
         if name not in used:

@@ -18,7 +18,7 @@ def split_as_they_fit(
     eval_flows: int,
     rng: np.random.Generator,
 ) -> Parts:
-    """Draw the rows of each part at random, in whole groups of equal vectors, by the rule of sweeps of format 1.
+    """Split flows at random, with equal flows in one part, by the older rule that sweeps of format 1 used.
 
     Validation and test have the same share of threats.
 
@@ -51,7 +51,7 @@ def split_as_they_fit(
 
 
 def _draw(groups: Rows, benign: Counts, threats: Counts, wanted: tuple[int, int], rng: np.random.Generator) -> Rows:
-    """Return random groups that together come near to the wanted numbers of both classes, and never exceed either.
+    """Draw random groups of equal flows that add up to nearly, never more than, the wanted benign flows and threats.
 
     Where groups hold both classes, one class fills up and the rest fits no more: the best of some draws is taken.
     """

@@ -16,7 +16,7 @@ from unstuck.rl.errors import DataError
 
 
 def read_csv(config: DataConfig) -> RawFlows:
-    """Read the table `data.path` and return the flows; a flow is a threat unless the label is in `data.benign`.
+    """Read the flows in the CSV table `data.path`; a flow is a threat unless the label is listed in `data.benign`.
 
     Raises:
         DataError: The file, a column named or a label named does not exist, or a column of numbers holds junk.
@@ -52,7 +52,7 @@ def read_csv(config: DataConfig) -> RawFlows:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Return the column names with repeated names numbered: `a, a` becomes `a, a.1`."""
+    """Make column names unique by numbering repeated names: `a, a` becomes `a, a.1`."""
     seen: Counter[str] = Counter()
     unique = []
     for position, name in enumerate(names):

@@ -23,7 +23,7 @@ gymnasium.register(TRIAGE, entry_point="unstuck.rl.envs.triage:TriageEnv")
 
 
 def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> LaneEnv:
-    """Return an environment of `len(seeds)` lanes to train in; `reset(seed=list(seeds))` starts the lanes.
+    """Make a training environment of parallel lanes, one for each seed; `reset(seed=list(seeds))` starts all lanes.
 
     `rl.envs.lanes` describes the returned values.
 
@@ -43,7 +43,7 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> Lan
 
 
 def list_action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:
-    """Return the names of the choices of one lane: allow, block, quarantine, alert for triage.
+    """List the names of the actions to choose from, e.g. allow, block, quarantine and alert for triage.
 
     Other environments: "0", "1" and so on, "0.1" for option 1 of the first of several choices, no names for numbers.
     """

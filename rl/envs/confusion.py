@@ -10,7 +10,7 @@ RANDOM_FLAG_SHARE = 0.75  # three of the four actions flag
 
 
 class Confusion(NamedTuple):
-    """Numbers of true and false positives and negatives of P members, float64 `[P]`; a flagged flow is a positive."""
+    """Numbers of true and false positives and negatives of each member (seed); flagged flows are positives."""
 
     tp: Numbers
     tn: Numbers
@@ -19,7 +19,7 @@ class Confusion(NamedTuple):
 
 
 def count_confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_]) -> Confusion:
-    """Return the numbers of true and false positives and negatives, from the flows that each member flagged.
+    """Count true and false positives and negatives of each member (seed), from the flows that the member flagged.
 
     Args:
         flagged: Decisions of P members about n flows, bool `[P, n]`.
@@ -31,22 +31,22 @@ def count_confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_
 
 
 def precision(counts: Confusion) -> Numbers:
-    """Compute the share of threats among the flows flagged, tp / (tp + fp); 0 if none was flagged."""
+    """Compute precision: the share of threats among the flows flagged, tp / (tp + fp); 0 if no flow was flagged."""
     return _share(counts.tp, counts.tp + counts.fp)
 
 
 def recall(counts: Confusion) -> Numbers:
-    """Compute the share of flagged flows among the threats, tp / (tp + fn); 0 if there are none."""
+    """Compute recall: the share of flagged flows among the threats, tp / (tp + fn); 0 if there are no threats."""
     return _share(counts.tp, counts.tp + counts.fn)
 
 
 def f1(counts: Confusion) -> Numbers:
-    """Compute the harmonic mean of precision and recall, 2 tp / (2 tp + fp + fn); 0 if that denominator is 0."""
+    """Compute F1, the harmonic mean of precision and recall: 2 tp / (2 tp + fp + fn); 0 if the denominator is 0."""
     return _share(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def f1_at_random(threat: npt.NDArray[np.bool_], flag_share: float) -> float:
-    """Compute the F1, from expected counts, of a policy that flags every flow with the same probability.
+    """Compute the F1, from expected counts, of a policy that flags each flow at random with probability `flag_share`.
 
     Args:
         threat: True for flows that are threats, bool `[n]`.

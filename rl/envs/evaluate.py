@@ -21,10 +21,10 @@ STEP_CAP = 10_000
 
 
 class Evaluator(Protocol):
-    """Protocol of an evaluator, which runs the greedy policies of all members of a trial and returns metrics."""
+    """Protocol of an evaluator, which tests all members (seeds) of a trial with greedy actions, and returns metrics."""
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Run the members' greedy policies; return metrics by name, one value for each member.
+        """Test the policies of all members (seeds) with greedy actions; return each member's metrics, by name.
 
         Args:
             act: Greedy actions `[P, B, *action_shape]` for observations float32 `[P, B, F]`.
@@ -38,7 +38,7 @@ class Evaluator(Protocol):
 def make_evaluator(
     env: EnvConfig, flows: Flows | None, seeds: Sequence[int], trained_on: Flows | None = None
 ) -> Evaluator:
-    """Return the evaluator of an environment: by flows for triage, by whole episodes for any other.
+    """Make the evaluator that fits an environment: judging flows for triage, playing whole episodes for any other.
 
     Args:
         env: The environment.
@@ -57,10 +57,10 @@ def make_evaluator(
 
 
 class TriageEvaluator:
-    """Evaluator for triage: each member judges the same flows once. Flagged means blocked, quarantined or alerted."""
+    """Evaluator for triage: each member (seed) judges the same flows; flagged means blocked, quarantined or alerted."""
 
     def __init__(self, env: EnvConfig, flows: Flows, trained_on: Flows | None) -> None:
-        """Store the flows to judge, some flows trained on, and the rewards and episode length of `env`."""
+        """Store the flows to judge, some training flows to compare with, and rewards and episode length of `env`."""
         self._flows, self._trained_on = flows, trained_on
         self._flows_per_episode = env.flows_per_episode
         self._rewards = make_reward_table(env)
@@ -71,7 +71,7 @@ class TriageEvaluator:
         }
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Judge all flows; return F1, confusion counts, mean return and shares of actions; see `Evaluator.evaluate`.
+        """Let each member (seed) judge all flows; return F1, confusion counts, mean return, shares of actions.
 
         The return is the mean reward of a flow times flows per episode.
         """
@@ -96,7 +96,7 @@ class TriageEvaluator:
 
 
 def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusion]:
-    """Judge all flows: return the actions, int64 `[P, n]`, and the confusion counts."""
+    """Let each member (seed) judge all flows; return the members' actions, int64 `[P, n]`, and the confusion counts."""
     actions = act(np.tile(flows.features, (num_members, 1, 1)))
     if actions.shape != (num_members, len(flows)):
         raise ValueError(f"act must return actions of shape {(num_members, len(flows))}, got {actions.shape}")
@@ -104,7 +104,7 @@ def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusio
 
 
 class EpisodeEvaluator:
-    """Evaluator that plays the same `env.eval_episodes` episodes with each member, side by side."""
+    """Evaluator that plays the same `env.eval_episodes` episodes with each member (seed), side by side."""
 
     def __init__(self, env: EnvConfig, seeds: Sequence[int]) -> None:
         """Store the environment's settings and one seed for each of `env.eval_episodes` episodes."""
@@ -117,7 +117,7 @@ class EpisodeEvaluator:
         self._lanes: LaneEnv | None = None
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Play all episodes; return each member's mean undiscounted return; see `Evaluator.evaluate`.
+        """Play all episodes with each member (seed); return the members' mean returns; see `Evaluator.evaluate`.
 
         An episode ends by the environment's rules, or after `STEP_CAP` steps.
         """
@@ -137,7 +137,7 @@ class EpisodeEvaluator:
         return {metrics.EVAL_RETURN: returns.reshape(num_members, -1).mean(axis=1)}
 
     def _make(self, num_members: int) -> LaneEnv:
-        """Return the lanes, kept from one evaluation to the next, since some environments are slow to make."""
+        """Return the evaluation's environment, kept for later evaluations, since some environments are slow to make."""
         if self._lanes is None or self._lanes.num_envs != num_members * len(self._seeds):
             self._lanes = make_gym_vec(self._id, num_members * len(self._seeds), self._vectorization)
         return self._lanes

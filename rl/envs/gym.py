@@ -19,7 +19,7 @@ from unstuck.rl.wording import find_nearest
 
 
 def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":
-    """Return an environment of `num_lanes` lanes for a Gymnasium id.
+    """Make an environment of `num_lanes` parallel lanes for a Gymnasium id.
 
     Args:
         env_id: A registered id, or `module:id`.
@@ -39,7 +39,7 @@ def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "L
 
 
 def _make(env_id: str) -> gymnasium.Env[Any, Any]:
-    """Return one environment whose observation is a row of numbers."""
+    """Make one Gymnasium environment whose observation is flattened to a row of numbers."""
     try:
         env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
@@ -65,7 +65,7 @@ class GymVector(
     env: SyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]] | AsyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]]
 
     def __init__(self, env: SyncVectorEnv[Any, Any] | AsyncVectorEnv[Any, Any], env_id: str) -> None:
-        """Wrap a vectorised environment whose lanes each observe one row of numbers."""
+        """Wrap a vectorised Gymnasium environment, in which each lane observes one row of numbers."""
         super().__init__(env)
         self.single_observation_space = _as_float32(env.single_observation_space)
         self.observation_space = _as_float32(env.observation_space)
@@ -75,7 +75,9 @@ class GymVector(
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Start new episodes; return the first observations, float32 `[L, F]`, and infos; see `LaneVectorEnv.reset`.
+        """Start new episodes; return each lane's first observation, and a dict of infos; see `LaneVectorEnv.reset`.
+
+        The observations are float32 `[L, F]`.
 
         Options beside `reset_mask` reach the environments.
         """
@@ -86,7 +88,7 @@ class GymVector(
     def step(
         self, actions: Actions
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
-        """Step each lane once, as `LaneVectorEnv.step`; infos also holds the infos of the wrapped environments."""
+        """Step each lane once, as `LaneVectorEnv.step` does; infos also holds what the wrapped environments report."""
         raw, rewards, terminated, truncated, infos = self.env.step(self._to_env(actions))
         observations = raw.astype(np.float32)
         if "final_obs" in infos:

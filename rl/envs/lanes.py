@@ -23,7 +23,7 @@ _WORD = 2**64
 
 
 class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
-    """Base class of vectorised environments: generators, autoreset, time limit and state. A subclass adds the rules.
+    """Base class of environments with parallel lanes: random generators, restarts, time limit. A subclass adds rules.
 
     After the end of an episode the next one begins in the same step (`AutoresetMode.SAME_STEP`). Each returned array is
     new: a later step does not change it.
@@ -36,7 +36,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         action_space: gymnasium.spaces.Discrete,
         max_steps: int,
     ) -> None:
-        """Set the number and the spaces of the lanes; `reset` starts all lanes.
+        """Set the number of lanes, the spaces and the time limit; `reset` starts the lanes.
 
         Args:
             num_envs: Lanes, L.
@@ -61,20 +61,26 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
     @abstractmethod
     def _observe(self) -> Observations:
-        """Return observations of all lanes, float32 `[L, F]`, C-contiguous, in a new array."""
+        """Return the observations of all lanes, a row for each lane, in a new array.
+
+        float32 `[L, F]`, C-contiguous.
+        """
 
     @abstractmethod
     def _advance(self, actions: Actions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Apply the actions; returns rewards `[L]`, terminated `[L]` and infos, for the step just made."""
+        """Apply one action in each lane; return rewards and True for ended episodes, one for each lane, and infos.
+
+        Rewards `[L]`, terminated `[L]` and infos are those of the step just made.
+        """
 
     @abstractmethod
     def _arrays(self) -> State:
-        """Return the live arrays that are, with generators and clocks, the whole state of the lanes."""
+        """Return the subclass's arrays, uncopied, that hold the state of the lanes, but for generators and clocks."""
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
-        """Start new episodes in all lanes, or in the lanes of a mask; return observations and an empty dict.
+        """Start new episodes in all lanes, or in lanes chosen by a mask; return all observations and an empty dict.
 
         Args:
             seed: Seed of lane i: `seed + i`, or `seed[i]`; where it is None the lane's generator goes on.
@@ -103,7 +109,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
     def step(
         self, actions: Actions
     ) -> tuple[Observations, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Step every lane once, by one action each; return observations, rewards, ends of episodes and infos.
+        """Step every lane once, each by an action of its own; return observations, rewards, ends of episodes and infos.
 
         Args:
             actions: Integers `[L]`.
@@ -132,7 +138,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         return observations, rewards, terminated, truncated, infos
 
     def get_state(self) -> State:
-        """Return copies of the arrays that hold the lanes' state, by name, to continue bit for bit.
+        """Copy the state of all lanes to arrays by name, from which `set_state` continues bit for bit.
 
         Raises:
             ResetNeeded: Before the first reset: there is nothing to go on from.
@@ -144,7 +150,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         return state
 
     def set_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Set the lanes to a state from `get_state` of an environment of the same size and settings.
+        """Set the lanes to a state that `get_state` returned, for an environment of the same size and settings.
 
         Raises:
             ValueError: An array is missing, unknown or of another shape; the lanes are then unchanged.
@@ -193,14 +199,14 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
 
 def _pack(generator: np.random.Generator) -> npt.NDArray[np.uint64]:
-    """Pack the state of a PCG64 generator into six words: two 128-bit integers, and the half word kept from a draw."""
+    """Pack the state of a random generator (PCG64) into six integers, for storage in an array."""
     state: Any = generator.bit_generator.state
     words = [word for number in (state["state"]["state"], state["state"]["inc"]) for word in divmod(number, _WORD)]
     return np.array([*words, state["has_uint32"], state["uinteger"]], dtype=np.uint64)
 
 
 def _unpack(words: npt.NDArray[np.uint64]) -> np.random.Generator:
-    """Restore the generator that `_pack` saved."""
+    """Make the random generator whose state `_pack` has packed."""
     state_high, state_low, inc_high, inc_low, has_uint32, uinteger = (int(word) for word in words)
     generator = np.random.Generator(np.random.PCG64(0))
     generator.bit_generator.state = {

@@ -23,7 +23,7 @@ MAX_CHOICES = 1_000
 
 
 def flatten_observations(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Return an environment whose observation is one row of numbers: parts side by side, a choice as one-hot.
+    """Wrap an environment so that an observation is one row of numbers: parts side by side, a choice as one-hot.
 
     Raises:
         ConfigError: Observations are images, have varying length, or hold too many numbers.
@@ -50,7 +50,7 @@ def flatten_observations(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium
 
 
 def lane_actions(env_id: str, space: Space[Any]) -> tuple[Space[Any], Callable[[Actions], npt.NDArray[Any]]]:
-    """Return the learner's space of actions, and a function that converts the learner's actions to the environment's.
+    """Return the space of actions that the learner chooses from, and a function that adapts actions to the environment.
 
     Args:
         env_id: Name of the environment, for messages.
@@ -101,5 +101,5 @@ def _parts(space: Space[Any]) -> list[Space[Any]]:
 
 
 def _is_image(space: Space[Any]) -> bool:
-    """True for a space of images: an array of rank 3 or more, or bytes in rows and columns."""
+    """True if observations are images: arrays of rank 3 or more, or bytes in rows and columns."""
     return isinstance(space, Box) and (len(space.shape) >= 3 or (len(space.shape) == 2 and space.dtype == np.uint8))

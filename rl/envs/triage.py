@@ -18,7 +18,7 @@ from unstuck.rl.metrics import ACTIONS
 def draw_episode(
     generator: np.random.Generator, num_flows: int, flows_per_episode: int, order: str
 ) -> npt.NDArray[np.int64]:
-    """Draw row numbers of the flows of one episode, and of the flow that would have followed: int64 `[T + 1]`.
+    """Draw the rows of the flows to judge in one episode, and of one more flow, the last observation.
 
     Args:
         generator: Generator, drawn from once.
@@ -36,12 +36,15 @@ def draw_episode(
 
 
 def make_reward_table(env: EnvConfig) -> npt.NDArray[np.float64]:
-    """Return the rewards `[2, 4]`: row 0 for a benign flow, row 1 for a threat, columns in the order of `ACTIONS`."""
+    """Make the table of rewards: row 0 for benign flows, row 1 for threats, columns in the order of `ACTIONS`.
+
+    Returns `[2, 4]`.
+    """
     return np.array([env.reward_benign, env.reward_threat], dtype=np.float64)
 
 
 class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
-    """Gymnasium environment in which each action judges one network flow, registered as `unstuck/Triage-v0`.
+    """Gymnasium environment `unstuck/Triage-v0`, in which each action judges one network flow.
 
     The observation holds the features of the flow that the next action judges, float32 `[F]`. The reward comes from the
     reward table for that flow. After `flows_per_episode` flows the episode is truncated; an episode never terminates,
@@ -51,7 +54,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     metadata = {"render_modes": []}  # noqa: RUF012  (an instance variable in gymnasium.Env)
 
     def __init__(self, flows: Flows | None = None, env: EnvConfig | None = None, order: str = "shuffled") -> None:
-        """Make one environment that draws episodes from the given flows.
+        """Make the environment, which draws episodes from the given flows.
 
         Args:
             flows: The part to draw from; None: the training part of the synthetic flows, as `DataConfig` has them.
@@ -74,14 +77,17 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Draw an episode; return the first flow, float32 `[F]`, and an empty dict. No options are known."""
+        """Start an episode; return the features of the first flow, and an empty dict. No options are known.
+
+        The features are float32 `[F]`.
+        """
         super().reset(seed=seed, options=options)
         self._episode = draw_episode(self.np_random, len(self._flows), self._env.flows_per_episode, self._order)
         self._judged = 0
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Judge the last observed flow by `action`; return the next flow, the reward, False, truncated and info.
+        """Judge the flow observed last by `action`; return the next flow, reward, False, end of the episode, and info.
 
         Raises:
             ResetNeeded: Before the first reset, or after the episode's end.
@@ -98,13 +104,13 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
 
 
 class TriageVectorEnv(LaneVectorEnv):
-    """Vectorised triage of L lanes; lane i steps exactly as a `TriageEnv` reset with the same seed.
+    """Triage environment of L parallel lanes; each lane steps exactly as a `TriageEnv` reset with the lane's seed.
 
     Each step's `infos["threat"]`, bool `[L]`, says whether the flows just judged were threats.
     """
 
     def __init__(self, num_envs: int, flows: Flows, env: EnvConfig, order: str = "shuffled") -> None:
-        """Make `num_envs` lanes that draw episodes from the given flows.
+        """Make the environment with `num_envs` parallel lanes, which draw episodes from the given flows.
 
         Args:
             num_envs: Lanes, L.
@@ -131,7 +137,10 @@ class TriageVectorEnv(LaneVectorEnv):
         self._episodes[lane] = draw_episode(generator, len(self._threat), self.max_steps, self._order)
 
     def _current(self) -> npt.NDArray[np.int64]:
-        """Return the row numbers `[L]` of the flows to be judged; flat `take` costs half of indexing by two arrays."""
+        """Return the row of the flow to be judged next in each lane.
+
+        Row numbers `[L]`; flat `take` costs half of indexing by two arrays.
+        """
         return self._episodes.take(self._row_starts + self._elapsed)
 
     def _observe(self) -> Observations:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(30)
     [
         (("data.path=ok.csv",), "data.path has no effect with data.source=synthetic, got "),
         (("data.label=kind",), "data.label has no effect with data.source=synthetic, got kind; take data=csv, or"),
-        (("data.drop=[a]",), "data.drop has no effect with data.source=synthetic, got ['a']; take data=csv"),
+        (("data.drop=[a]",), "data.drop has no effect with data.source=synthetic, got [a]; take data=csv"),
         ((*CSV, "data.difficulty=0.1"), "data.difficulty has no effect with data.source=csv, got 0.1"),
         (("env=cartpole", "data.seed=1"), "data.seed has no effect with env.id=CartPole-v1, got 1; take env=triage"),
         (("env=cartpole", "env.reward_benign=[1,2,3,4]"), "env.reward_benign has no effect with env.id=CartPole-v1"),

@@ -12,7 +12,7 @@ has seen.
 
 
 def compute_explainable_share(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
-    """Compute EV_max: the share of lambda-returns' variance that a perfect critic explains where steps are independent.
+    """Compute the largest share of lambda-returns' variance that a critic can explain if steps are independent.
 
     Args:
         gamma: Discount, 0 to 1.
@@ -33,7 +33,7 @@ def compute_explainable_share(gamma: float, gae_lambda: float, rho: float = 1.0)
 
 
 def infer_foreseen_share(explained: float, gamma: float, gae_lambda: float) -> float:
-    """Compute rho, 0 to 1, from a measured share `explained` of the returns; inverse of `compute_explainable_share`."""
+    """Compute the rewards' predictable share (rho, 0 to 1) from the share `explained` of lambda-returns' variance."""
     horizon = 1 - (gamma * gae_lambda) ** 2
     if explained <= 0 or horizon <= 0:
         return float(explained > 0)

@@ -9,7 +9,7 @@ _PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w./+-]*", re.IG
 
 
 def format_literal(value: Any, between: str = ",") -> str:
-    """Format a value so that Hydra's command line reads the same value back, every digit included.
+    """Format a value so that Hydra's command line reads exactly the same value back.
 
     Args:
         value: Value of a setting.
@@ -27,7 +27,7 @@ def format_literal(value: Any, between: str = ",") -> str:
 
 
 def format_point(values: Mapping[str, Any]) -> str:
-    """Format settings by dotted path for `sampler.points`: `{ppo: {lr: 0.001}}`.
+    """Format settings as one point for the setting `sampler.points`, e.g. `{ppo: {lr: 0.001}}`.
 
     Example:
         >>> format_point({"ppo.lr": 0.001, "ppo.gamma": 0.5})

@@ -11,12 +11,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def python_program() -> str:
-    """Return the command that starts the same Python: `python` if PATH finds that one, else a path."""
+    """Return the command that starts the Python in use: `python` if PATH leads to that Python, else the path."""
     return _here("python", Path(sys.executable))
 
 
 def tool_program(name: str) -> str:
-    """Return the command of a program beside the process's Python, such as `mlflow`: a name if PATH finds it."""
+    """Return the command of a program installed beside the Python in use, e.g. `mlflow`: a name if on PATH."""
     return _here(name, Path(sys.executable).with_name(name))
 
 
@@ -52,7 +52,7 @@ def _module(name: str, folder: Path) -> list[str]:
 
 
 def sweep_words(name: str, folder: Path) -> list[str]:
-    """Return the arguments that name a sweep to `champion`, `audit` and `report`, with `--folder` if needed."""
+    """Return the arguments that name a sweep on the command line: the name, and `--folder` unless the default."""
     return [name] if folder.absolute() == Path("runs").absolute() else [name, "--folder", str(folder.absolute())]
 
 

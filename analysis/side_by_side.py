@@ -28,7 +28,7 @@ _PATH = re.compile(r"/| in (?=/|\w)")
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run of a comparison: diagnosis, score, and difference from the control.
+    """One run of a comparison: diagnosis, score, and difference from the control run.
 
     Attributes:
         diagnosis: Diagnosis of the run; `diagnosis.signals.history` holds the run's curves and settings.
@@ -50,23 +50,23 @@ class ComparedRun:
 
     @property
     def task(self) -> str | None:
-        """Task of the run, by the environment's id; None if not on record."""
+        """Task of the run, as the environment's id; None if not recorded."""
         task = self.diagnosis.signals.setting("env.id")
         return None if task is None else str(task)
 
     @property
     def findings(self) -> tuple[Ranked, ...]:
-        """Findings of the rules, the most basic cause first."""
+        """Findings of the rules on the run, the most basic cause first."""
         return self.diagnosis.findings
 
     @property
     def verdict(self) -> str:
-        """Sentence on the run alone: the most basic fault, and how well the run does."""
+        """Sentence on the run without comparison: the most basic fault, and how good the score is."""
         return state_verdict(self.diagnosis)
 
     @property
     def against_control(self) -> str:
-        """Verdict on the difference: `better than the control`, `worse ...`, or that the two cannot be told apart."""
+        """Verdict on the run's difference from the control, e.g. `better than the control`."""
         if self.is_control:
             return "the control"
         if self.difference is None:
@@ -90,33 +90,33 @@ class Comparison:
 
     @property
     def control(self) -> ComparedRun:
-        """First run, which the others are compared with."""
+        """First run, with which all other runs are compared."""
         return self.runs[0]
 
     @property
     def best(self) -> ComparedRun:
-        """The run of the highest mean; the first one of equals."""
+        """Run with the highest mean score; the first one if several are equal."""
         return max(self.runs, key=lambda one: one.estimate.mean)
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """Paths of the settings that are not the same in all runs."""
+        """Dotted paths of the settings that are not the same in all runs."""
         return tuple(self.control.settings)
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Tasks of the runs that have one on record, each once."""
+        """Different tasks among the runs, without runs whose task is not recorded."""
         return tuple(dict.fromkeys(one.task for one in self.runs if one.task is not None))
 
     @property
     def verdict(self) -> str:
-        """What the comparison comes to: which run is the best and how sure that is, and what else differs."""
+        """Result of the comparison in words: the best run, how sure the result is, and other differences."""
         if len(self.tasks) > 1:
             return f"No run is the best: their tasks differ ({join_words(self.tasks)}), so their scores do not compare."
         return " ".join((self._best_text(), *self._caveats()))
 
     def _caveats(self) -> list[str]:
-        """List what makes the comparison less than one change on one task."""
+        """List the reasons why the runs may differ by more than one setting, such as unknown tasks."""
         found = []
         if not all(one.task for one in self.runs):
             found.append("Whether their tasks are the same is not on record.")
@@ -139,7 +139,7 @@ class Comparison:
         return f"{text}, a difference of {describe_difference(best.difference)}: {sure}."
 
     def __str__(self) -> str:
-        """Write the verdict, and a line for each run."""
+        """Return the verdict and a line for each run."""
         return "\n".join([self.verdict, *(f"{one.name}: {self._line(one)}" for one in self.runs)])
 
     def _line(self, one: ComparedRun) -> str:
@@ -153,7 +153,7 @@ class Comparison:
 
 
 def compare_runs(diagnoses: Sequence[Diagnosis]) -> Comparison:
-    """Compare diagnosed runs with the first of them, the control.
+    """Compare each diagnosed run with the first run, the control.
 
     Raises:
         AnalysisError: For fewer than two runs, or runs without a score in common.
@@ -183,7 +183,7 @@ def compare_runs(diagnoses: Sequence[Diagnosis]) -> Comparison:
 
 
 def name_apart(histories: Sequence[History]) -> list[str]:
-    """Return names by which runs can be told apart: their own, with as much of their paths as that takes.
+    """Return a distinct name for each run: the run's own name, with parts of the path where names are equal.
 
     Example:
         >>> import pandas as pd
@@ -204,7 +204,7 @@ def name_apart(histories: Sequence[History]) -> list[str]:
 
 
 def _differing_in_force(diagnoses: Sequence[Diagnosis]) -> dict[str, list[str]]:
-    """Return what was logged in force and differs between runs: by metric, the words on each run."""
+    """Return logged learning rates, clip ranges and entropy weights that differ between runs, as words for each run."""
     found = {}
     for name in (metrics.LR, CLIP_RANGE, ENTROPY_COEF):
         windows = [(one.signals.select_first(name, 1), one.signals.select_last(name, 0.0, 1)) for one in diagnoses]
@@ -220,13 +220,13 @@ def _from_to(first: float, last: float) -> str:
 
 
 def require_two_runs(runs: Sequence[Any]) -> None:
-    """Raise `AnalysisError` unless there are runs to compare."""
+    """Raise `AnalysisError` if fewer than two runs are given to compare."""
     if len(runs) < 2:
         raise AnalysisError(f"compare takes two runs or more, got {len(runs)}; `diagnose` looks at one")
 
 
 def choose_score(diagnoses: Sequence[Diagnosis]) -> str:
-    """Choose the best metric that all of the runs have.
+    """Choose the metric to compare runs by, recorded in all runs: F1, else the greedy or the training return.
 
     Raises:
         AnalysisError: There is none.
@@ -240,7 +240,7 @@ def choose_score(diagnoses: Sequence[Diagnosis]) -> str:
 
 
 def _estimate(diagnosis: Diagnosis, score: str) -> Estimate:
-    """Estimate the mean of the last evaluations: over seeds, or of the one curve there is."""
+    """Estimate a run's final score: the mean of the last evaluations, over seeds if single seeds were recorded."""
     seeds = list(diagnosis.signals.seeds(score).values())
     if seeds:
         return estimate_over_seeds(seeds)
@@ -249,7 +249,7 @@ def _estimate(diagnosis: Diagnosis, score: str) -> Estimate:
 
 
 def _differing(diagnoses: Sequence[Diagnosis]) -> list[str]:
-    """List settings that are not the same in all runs."""
+    """List the dotted paths of settings that are not the same in all runs."""
     paths = dict.fromkeys(path for one in diagnoses for path in one.signals.history.settings)
     first = diagnoses[0].signals
     return [

@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean over seeds, without an interval: an interval for a single mean does not hold under skew or a ceiling.
+    """Mean and spread of a value over seeds; no interval, since one for a single mean fails under skew or a ceiling.
 
     Attributes:
         mean: Mean of the values.
@@ -44,14 +44,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Interval:
-    """95 % interval of a difference: lower and upper end."""
+    """95 % interval of the difference of two means: lower and upper end."""
 
     low: float
     high: float
 
 
 class NoInterval(StrEnum):
-    """Reason why there is no interval: the width would be 0, or not a number."""
+    """Reason why a difference of two means has no interval: one seed, no spread, or values that are not finite."""
 
     ONE_SEED = "one seed"
     NO_SPREAD = "seeds all equal"
@@ -60,7 +60,7 @@ class NoInterval(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference of two means, with a 95 % interval or the reason why there is none.
+    """Difference of two groups' means, with a 95 % interval or the reason why there is none.
 
     Attributes:
         mean: Our mean minus their mean; of trimmed means where trimmed.
@@ -76,7 +76,7 @@ class Difference:
 
 
 def estimate_over_seeds(values: Sequence[float]) -> Estimate:
-    """Compute mean and spread of values, one for each seed, at least one.
+    """Compute mean and spread (standard deviation) of one or more values, one value for each seed.
 
     Example:
         >>> estimate_over_seeds([1.0, 2.0, 3.0])
@@ -89,7 +89,7 @@ def estimate_over_seeds(values: Sequence[float]) -> Estimate:
 
 
 def compute_interquartile_mean(values: npt.ArrayLike) -> Array:
-    """Compute the mean of the middle half of each row: of N values the N // 4 lowest and highest are left out.
+    """Compute the mean of the middle half of each row: the lowest and the highest quarter are left out.
 
     An interquartile mean heeds outliers less than a mean and wastes less than a median (Agarwal et al. 2021).
 
@@ -103,7 +103,7 @@ def compute_interquartile_mean(values: npt.ArrayLike) -> Array:
 def compute_difference(
     ours: Sequence[float], theirs: Sequence[float], comparisons: int = 1, trim: float = 0.0
 ) -> Difference:
-    """Compute the difference of two means with a 95 % interval (Welch 1947; of trimmed means: Yuen 1974).
+    """Compute the difference of two groups' means with a 95 % interval (Welch 1947; Yuen 1974 if trimmed).
 
     Seeds need not match: members decorrelate after a few updates. Two sides without any spread have no interval; they
     differ if a permutation of all seeds would seldom part them so (Fisher 1935).
@@ -133,7 +133,7 @@ def compute_difference(
 
 
 def compute_paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
-    """Compute the mean difference of the same seeds with a 95 % interval (Student 1908).
+    """Compute the mean, over seeds, of our value minus the other side's, with a 95 % interval (Student 1908).
 
     Args:
         ours: Our values, one a seed.
@@ -151,7 +151,7 @@ def compute_paired_difference(ours: Sequence[float], theirs: Sequence[float]) ->
 
 
 def compute_welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, Array]:
-    """Compute for each row the difference of means, the standard error and the error's degrees of freedom.
+    """Compute for each row the mean of `ours` minus the mean of `theirs`, the standard error, and degrees of freedom.
 
     Without trimming by Welch (1947), of trimmed means by Yuen (1974).
 
@@ -171,7 +171,7 @@ def compute_welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array,
 
 
 def compute_margin(error: npt.ArrayLike, freedom: npt.ArrayLike, comparisons: int = 1) -> Array:
-    """Compute half the width of a 95 % interval that holds for `comparisons` comparisons at once."""
+    """Compute half the width of a 95 % interval that holds for `comparisons` differences at once."""
     tail = (1 - LEVEL) / 2 / comparisons
     return np.asarray(stdtrit(freedom, 1 - tail) * np.asarray(error), dtype=np.float64)
 
@@ -259,7 +259,7 @@ def fit_trend(x: Sequence[float], y: Sequence[float]) -> Trend:
 
 
 def _block_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Average a long curve over blocks of equal length, `MOST_POINTS` or fewer; a short curve is returned as is."""
+    """Average a long curve over at most `MOST_POINTS` blocks of equal length; return a shorter curve unchanged."""
     length = -(-len(values) // MOST_POINTS)
     if length == 1:
         return values
@@ -274,7 +274,7 @@ def _residuals(xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], slope: 
 
 
 def _mann_kendall(ys: npt.NDArray[np.float64], score: float, residuals: npt.NDArray[np.float64]) -> float:
-    """Compute the p-value of the Mann-Kendall test by the normal approximation, for ties and autocorrelation."""
+    """Compute the Mann-Kendall p-value (normal approximation), corrected for ties and for autocorrelation."""
     n = len(ys)
     # Variance of the score without a trend, less for values that are tied.
     _, ties = np.unique(ys, return_counts=True)
@@ -290,7 +290,7 @@ def _mann_kendall(ys: npt.NDArray[np.float64], score: float, residuals: npt.NDAr
 
 
 def compute_rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Compute Spearman's rank correlation; NaN with fewer than three pairs or where one side is constant.
+    """Compute Spearman's rank correlation; NaN with fewer than three pairs or if one side is constant.
 
     Tied values share the mean of their ranks.
 

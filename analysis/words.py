@@ -23,7 +23,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def format_uncertain(value: float, spread: float | None) -> str:
-    """Format a number with an uncertainty, both to the uncertainty's leading digits; the number alone without one.
+    """Format a number with an uncertainty, e.g. `0.94 ± 0.02`; the number alone without an uncertainty.
 
     >>> format_uncertain(0.9412, 0.0183), format_uncertain(-1757.0, 230.0), format_uncertain(0.5, 0.0)
     ('0.94 ± 0.02', '-1,757 ± 230', '0.5')
@@ -46,7 +46,7 @@ def percent(share: float, places: int = 0) -> str:
 
 
 def format_range(values: Sequence[float]) -> str:
-    """Format the lowest and the highest number with equal decimals; one number if both read the same.
+    """Format the lowest and the highest of some numbers; one number if both look the same.
 
     >>> format_range([1.0, 0.9989]), format_range([0.5])
     ('0.9989 to 1.0000', '0.5')

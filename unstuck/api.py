@@ -60,7 +60,7 @@ def diagnose(
     names: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Diagnosis:
-    """Return findings on why a run is stuck, with evidence, causes and tests; the most basic cause comes first.
+    """Return findings on why a run is stuck, the most basic cause first, each with evidence, causes and tests.
 
     Args:
         run: A run, as `load_run` takes it; the other arguments likewise.
@@ -86,7 +86,7 @@ def compare(
     mlflow_url: str | None = None,
     names: str | os.PathLike[str] | None = None,
 ) -> Comparison:
-    """Compare two or more runs with the first, the control: scores, verdicts with uncertainty, different settings.
+    """Compare runs with the first one, the control: scores, verdicts with uncertainty, and settings that differ.
 
     Args:
         runs: Two runs or more, each as `load_run` takes it.

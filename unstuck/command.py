@@ -25,7 +25,7 @@ _ON_RUNS = ("diagnose", "compare", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the first word names, e.g. `sweep`; return the exit code, 2 for a refusal."""
+    """Run the subcommand named by the first word, e.g. `sweep`; return the exit code, 2 if a request is refused."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     name = words[0] if words else ""
     if name == "sweep":  # each imports its own: a diagnosis need not wait for Hydra

@@ -24,7 +24,7 @@ WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 @contextmanager
 def exit_with_one_line(program: str, arguments: Sequence[str]) -> Iterator[None]:
-    """Print a user's error raised inside the block as one line, with secrets masked, and exit with status 2.
+    """Print a user's error from inside the `with` block as one line, secrets masked, and exit with status 2.
 
     With HYDRA_FULL_ERROR=1, print the traceback instead, and exit with status 1; after Ctrl-C, exit with status 130.
     """
@@ -40,7 +40,7 @@ def exit_with_one_line(program: str, arguments: Sequence[str]) -> Iterator[None]
 
 
 def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, beside: Path = CONF.parent) -> int:
-    """Run one sweep as the command line says; return the exit status: 0, 2 for a refusal, or the sweep's own.
+    """Run the sweep that the command line describes; return the exit status: 0, 2 if refused, or the sweep's own.
 
     Args:
         program: How the user called this, for messages.
@@ -71,7 +71,7 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
 
 @contextmanager
 def _hydra_raising() -> Iterator[None]:
-    """Have Hydra raise its errors inside the block, instead of printing them."""
+    """Make Hydra raise errors inside the `with` block as exceptions, instead of printing error texts."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

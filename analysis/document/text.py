@@ -63,7 +63,7 @@ def _table(table: Table, width: int) -> list[str]:
 
 
 def _row(header: tuple[str, ...], row: tuple[str, ...], width: int) -> list[str]:
-    """Write a row too wide for a line: the first cell, then the others, each with the name of the column."""
+    """Write a table row that is too wide for one line: the first cell, then the other cells with column names."""
     if len(row) == 2:
         return _fold(f"{row[0]}: {row[1]}", "- ", width)
     cells = [f"{name}: {cell}" for name, cell in zip(header[1:], row[1:], strict=True) if cell]

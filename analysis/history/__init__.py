@@ -27,7 +27,7 @@ _TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)/(\d+)")
 
 @dataclass(frozen=True)
 class Stores:
-    """Places to look for runs: the folder of sweeps, the URL of MLflow, and a file that maps names.
+    """Places to look for runs (folder of sweeps, MLflow's URL), with the user's mapping file and extra settings.
 
     Attributes:
         folder: Folder of the sweeps; holds `mlflow.db` unless a URL is given.
@@ -43,12 +43,12 @@ class Stores:
 
     @property
     def mlflow(self) -> str:
-        """URL of MLflow: the given one, else the database `mlflow.db` in the folder."""
+        """URL of the MLflow store: the one given by the user, else the database `mlflow.db` in the sweeps' folder."""
         return find_mlflow_url(self.mlflow_url, self.folder)
 
 
 def load(run: str, stores: Stores | None = None) -> History:
-    """Load a run's metrics and settings from a file or folder, a sweep's trial, or an MLflow run.
+    """Load a run's metrics and settings: from a file or folder, from MLflow, or of one trial of a sweep.
 
     Args:
         run: A file or folder, `-` for standard input, a sweep's trial (`horizon/7`), or an MLflow run id.

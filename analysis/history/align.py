@@ -21,7 +21,7 @@ def tabulate_iterations(
     ends: Numbers | None = None,
     numbers: Numbers | None = None,
 ) -> pd.DataFrame:
-    """Build a table with one row for each iteration from values that were logged at any steps.
+    """Build a table with one row for each iteration from values logged at iterations or environment steps.
 
     Values logged several times within an iteration, such as the return of each episode, are averaged.
 
@@ -58,13 +58,13 @@ def tabulate_iterations(
 
 
 def count_iterations(steps: Numbers) -> bool:
-    """True if steps lie so close together that they count iterations, and not environment steps."""
+    """True if logged steps lie so close together that the steps count iterations, not environment steps."""
     distances = np.diff(np.unique(steps))
     return len(distances) == 0 or bool(distances.min() <= _LARGEST_STRIDE)
 
 
 def _number_steps(steps: Numbers, ends: Numbers, numbers: Numbers) -> Numbers:
-    """Return the number of the iteration that was under way at each step; behind the last end, of the next one."""
+    """Return the number of the iteration in which each step lies; steps after the last end get the next number."""
     stride = numbers[-1] - numbers[-2] if len(numbers) > 1 else 1.0
     found: Numbers = np.append(numbers, numbers[-1] + stride)[np.searchsorted(ends, steps)]
     return found
@@ -77,7 +77,7 @@ def _average_column(iterations: Numbers, values: Numbers) -> "pd.Series[float]":
 
 
 def count_from_one(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return a table whose iterations are counted from 1, and how far they were moved.
+    """Return a table with iterations counted from 1, and the offset that was added to the old numbers.
 
     A count that begins at 0 is moved by one (0, 1, 2 and 4, 9, 14 alike). One that begins far above its stride is that
     of a run that was resumed without its first part, and begins anew.
@@ -102,7 +102,7 @@ def count_from_one(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 
 def merge_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join tables of one run into one; where two tables hold the same value, the first table wins."""
+    """Join tables of one run; where two tables have a value for the same cell, the first table's value is kept."""
     merged = tables[0]
     for table in tables[1:]:
         merged = merged.combine_first(table)

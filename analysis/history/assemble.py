@@ -44,7 +44,7 @@ _COEFFICIENT = re.compile(r"coef|_std|std_|stddev|target|_max|_min|max_|min_|cou
 
 @dataclass
 class Found:
-    """Contents of a run's files, before names are understood."""
+    """Contents of a run's files under the names in the files, before translation to our names."""
 
     raws: list[Raw] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -52,13 +52,13 @@ class Found:
     remarks: list[str] = field(default_factory=list)
 
     def names(self) -> set[str]:
-        """Return the names of all columns and tags."""
+        """Return the names of all columns and tags in the run's files."""
         return {name for raw in self.raws for name in raw.columns}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Choices of the user on how to read: a mapping file's dialect, and settings that the files do not hold."""
+    """Choices of the user on how to read a run: names from a mapping file, and settings that the run's files lack."""
 
     mapped: Dialect | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Reading:
 def assemble_history(
     name: str, source: str, found: Found, reading: Reading, tags: Mapping[str, str] | None = None
 ) -> History:
-    """Put a run's history together.
+    """Build a run's history from the contents of the run's files, with names translated to ours.
 
     Args:
         name: Name of the run.
@@ -108,7 +108,7 @@ def assemble_history(
 
 
 def join_parts(tracks: Sequence[Track], source: str) -> list[Track]:
-    """Join files of one form with the same metrics: parts of a resumed run, the later of which count.
+    """Join files that hold parts of one resumed run; where two files overlap, the later file's values are kept.
 
     Raises:
         AnalysisError: Two of them begin alike, so they are different runs, which are listed.
@@ -126,7 +126,7 @@ def join_parts(tracks: Sequence[Track], source: str) -> list[Track]:
 
 
 def _assume_return(raws: Sequence[Raw]) -> list[Track]:
-    """Return a TensorBoard download whose file does not name its tag as the return, the curve most downloaded."""
+    """Return the first TensorBoard download of an unnamed tag, read as the training return; empty without one."""
     named = [
         replace(raw, columns={metrics.TRAIN_RETURN: raw.columns[TAG_UNKNOWN]}, form=f"{raw.form} {_UNTAGGED}")
         for raw in raws
@@ -136,7 +136,7 @@ def _assume_return(raws: Sequence[Raw]) -> list[Track]:
 
 
 def _list_left_out(found: Found, tracks: Sequence[Track], dialect: Dialect) -> list[str]:
-    """Return the columns that became no metric and count nothing."""
+    """Return the names of columns that were read neither as a metric nor as a counter."""
     used = {name for track in tracks for name in track.renamed}
     counting = {
         make_canonical(name) for name in (*dialect.iteration, *dialect.env_steps, *PLAIN.iteration, *PLAIN.env_steps)
@@ -173,7 +173,7 @@ def _describe_lists(found: Found, dialect: Dialect, left: Sequence[str]) -> list
 
 
 def _list_unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the columns left out whose names sound like a metric that the table lacks."""
+    """Return the unread columns whose names sound like a metric that the run's table lacks."""
     lacking = [sounds for ours, sounds in _SOUNDS.items() if not _is_known(ours, table)]
     names = ((name, make_canonical(name)) for name in left)
     return tuple(
@@ -189,7 +189,7 @@ def _is_known(ours: str, table: pd.DataFrame) -> bool:
 
 
 def _describe_reading(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> str:
-    """Say in one line how the run was read."""
+    """Describe in one line how the run's files were read."""
     forms = list(dict.fromkeys(track.raw.form for track in tracks))
     counters = list(dict.fromkeys(track.counter for track in tracks))
     names: dict[str, str] = {}

@@ -64,7 +64,7 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Places within a record of one scalar: of its step (a varint) and its value; a tag has all else in common."""
+    """Byte positions of the step (a varint) and the value in event-file records of one tag that are otherwise equal."""
 
     tag: str
     step: tuple[int, int]
@@ -74,7 +74,7 @@ class _Layout:
 
 @dataclass
 class _Found:
-    """Scalars and texts found so far: pieces of a tag's points, each with the places of its records in the file."""
+    """Scalars and texts read so far from an event file, each scalar with the record's position in the file."""
 
     pieces: dict[str, list[tuple[Places, npt.NDArray[np.float64], npt.NDArray[np.float64]]]] = field(
         default_factory=dict
@@ -82,7 +82,7 @@ class _Found:
     texts: dict[str, str] = field(default_factory=dict)
 
     def read(self, data: bytes, starts: Places, lengths: Places) -> None:
-        """Read records, those of one length together."""
+        """Read records of an event file, in groups of records of equal length."""
         buffer = np.frombuffer(data, dtype=np.uint8)
         order = np.argsort(lengths, kind="stable")
         bounds = np.flatnonzero(np.diff(lengths[order])) + 1
@@ -91,7 +91,7 @@ class _Found:
                 self._read_alike(data, buffer, np.sort(starts[places]), int(lengths[places[0]]))
 
     def _read_alike(self, data: bytes, buffer: Bytes, starts: Places, length: int) -> None:
-        """Read records of one length: those with the layout of the first at once, then those that are left."""
+        """Read records of equal length: all with the first record's layout at once, then the remaining records."""
         rows = np.lib.stride_tricks.sliding_window_view(buffer, length)[starts] if length else buffer[:0]
         while len(starts):
             first = data[starts[0] : starts[0] + length]
@@ -115,7 +115,7 @@ class _Found:
         self.pieces.setdefault(layout.tag, []).append((starts, steps.astype(np.float64), values))
 
     def _store_event(self, record: bytes, place: int) -> None:
-        """Store the values of a record of another layout: several values at once, a text, or none."""
+        """Store the values of a record that does not hold exactly one scalar: several values, a text, or none."""
         event = dict(_read_fields(record))
         step = int.from_bytes(event.get(_STEP, b""), "little", signed=True)
         for number, summary in _read_fields(event.get(_SUMMARY, b"")):
@@ -123,7 +123,7 @@ class _Found:
                 self._store_value(dict(_read_fields(summary)), step, place)
 
     def _store_value(self, value: dict[int, bytes], step: int, place: int) -> None:
-        """Store a summary value under the tag; leave out a value that is neither number nor text, as a histogram."""
+        """Store one summary value under the value's tag; skip values that are no number or text, e.g. histograms."""
         tag = value[_TAG].decode()
         tensor = dict(_read_fields(value.get(_TENSOR, b"")))
         number = _pick_number(value, tensor)
@@ -135,7 +135,7 @@ class _Found:
             self.texts[tag] = tensor[_STRINGS].decode(errors="replace")
 
     def scalars(self) -> Scalars:
-        """Return the scalars by tag, in the order in which they were written; tags by their first value."""
+        """Return the scalars by tag in the order of writing; tags are ordered by the first value."""
         joined = {
             tag: [np.concatenate(parts) for parts in zip(*pieces, strict=True)] for tag, pieces in self.pieces.items()
         }
@@ -151,7 +151,7 @@ def _pick_number(value: dict[int, bytes], tensor: dict[int, bytes]) -> bytes:
 
 
 def _find_layout(record: bytes) -> _Layout | None:
-    """Return the layout of a record with one scalar and a step; None for any other record."""
+    """Return the byte positions within a record that holds one scalar and a step; None for any other record."""
     event = {number: (start, end) for number, _, start, end in _find_spans(record, 0, len(record))}
     if _STEP not in event or _SUMMARY not in event:
         return None
@@ -173,7 +173,7 @@ def _find_layout(record: bytes) -> _Layout | None:
 
 
 def _find_records(data: bytes) -> tuple[Places, Places]:
-    """Return where each whole record starts, and its length."""
+    """Return the start and the length of each complete record in an event file."""
     starts: list[int] = []
     lengths: list[int] = []
     unpack, position, end = struct.Struct("<Q").unpack_from, 0, len(data)
@@ -189,13 +189,13 @@ def _find_records(data: bytes) -> tuple[Places, Places]:
 
 
 def _read_fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the fields of a protocol buffer by number; varints as 8 bytes, the lowest first."""
+    """Yield number and value of each field of a protocol buffer; varints as 8 bytes, the lowest byte first."""
     for number, kind, start, end in _find_spans(message, 0, len(message)):
         yield number, message[start:end] if kind != _VARINT else _decode_varint(message, start)[0].to_bytes(8, "little")
 
 
 def _find_spans(message: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, wire type, start and end of each field of a protocol buffer that lies between two places."""
+    """Yield number, wire type, start and end of each protocol-buffer field between two positions of a message."""
     while position < end:
         key, position = _decode_varint(message, position)
         number, kind = key >> 3, key & 7
@@ -213,7 +213,7 @@ def _find_spans(message: bytes, position: int, end: int) -> Iterator[tuple[int, 
 
 
 def _decode_varint(message: bytes, position: int) -> tuple[int, int]:
-    """Decode the number at a position, 7 bits in each byte, the lowest first; return number and next position."""
+    """Decode a varint (7 bits in each byte, the lowest first); return the number and the position after the varint."""
     value = shift = 0
     while True:
         byte = message[position]

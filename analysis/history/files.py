@@ -32,7 +32,7 @@ STANDARD_INPUT = "-"
 
 
 def read_files(path: Path, reading: Reading) -> History:
-    """Read a run's metrics and settings from a file, or a folder with such files.
+    """Read one run's metrics and settings from a file, or from all files of a folder.
 
     Args:
         path: An existing file or folder.
@@ -72,7 +72,7 @@ def read_text(reading: Reading) -> History:
 
 
 def read_names(names: Path | None, settings: Mapping[str, Any]) -> Reading:
-    """Return the choices of the user: the mapping file's names and settings, and settings given one by one."""
+    """Return the user's choices for reading: names and settings from a mapping file, and settings given as options."""
     mapped, added = read_mapping(names) if names else (None, {})
     return Reading(mapped, {**added, **settings})
 
@@ -85,7 +85,7 @@ def _describe_source(path: Path, found: Found) -> str:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """List the files of a folder's run: its own, or those of the only run one or two levels below.
+    """List the files of the run in a folder: files in the folder itself, else of the only run below.
 
     Raises:
         AnalysisError: Several runs lie below.
@@ -107,18 +107,18 @@ def _list_files(folder: Path) -> list[Path]:
 
 
 def _is_settings(file: Path) -> bool:
-    """True if a file below a run's folder is one of settings, rather than of timers or states."""
+    """True if a file below a run's folder holds settings, rather than timers or saved states."""
     return file.suffix in (".yaml", ".yml") or (file.suffix == ".json" and bool(_OF_SETTINGS.search(file.stem)))
 
 
 def _is_record(file: Path) -> bool:
-    """True if a file's name is that of a run's record, rather than of settings or printed text."""
+    """True if a file's name is typical of a run's recorded metrics, rather than of settings or printed text."""
     named = file.suffix in (*_TABLES, *_RESULTS) or file.name in _NAMED
     return file.is_file() and (is_events(file) or named)
 
 
 def _read_events(path: Path, files: Sequence[Path], found: Found) -> None:
-    """Join the event files of one run, by the steps at which they begin."""
+    """Join the event files of one run, ordered by the first step in each file."""
     raws: list[Raw] = []
     for file in files:
         columns, texts = read_events(file)
@@ -143,13 +143,13 @@ def _find_beginning(raw: Raw) -> float:
 
 
 def _begin_alike(before: Raw, after: Raw) -> bool:
-    """True if two event files log the same tags from the same step on, as different runs do, and no resumed one."""
+    """True if two event files log the same tag from the same step on, and so belong to different runs."""
     tags = [name for name in before.columns if name in after.columns]
     return any(after.columns[name].at.min() <= before.columns[name].at.min() for name in tags)
 
 
 def _read_file(file: Path, found: Found, alone: bool) -> None:
-    """Add the contents of one file; skip a file that is no run's record, unless the user named the file."""
+    """Add one file's metrics or settings to the run; skip files of other types, unless the user named the file."""
     if file.name == "evaluations.npz" or file.suffix == ".npz":
         found.raws.append(read_evaluations(file))
     elif file.suffix in _SETTINGS and not (_holds_results(file)):
@@ -194,7 +194,7 @@ def _read_text(file: Path) -> str:
 
 
 def _read_any(file: Path | None, text: str) -> Raw:
-    """Read a text in whichever form it is: results in JSON, a table, or what a program printed."""
+    """Read a text in the form that the text has: results in JSON, a table, or a program's printed output."""
     if is_results(text):
         return read_results(file, text)
     delimiter = find_delimiter(text)

@@ -14,13 +14,13 @@ from unstuck.rl.wording import find_nearest
 
 @dataclass(frozen=True)
 class Kind:
-    """Values that a setting may have: a description (`words`) and a test (`holds`)."""
+    """Kind of value that a setting may have, as a description for messages (`words`) and a test (`holds`)."""
 
     words: str
     holds: Callable[[Any], bool]
 
     def or_null(self) -> "Kind":
-        """Return a kind that also allows None, for a setting that is switched off."""
+        """Return a kind that also allows None, for settings that can be switched off."""
         return Kind(f"{self.words}, or null", lambda value: value is None or self.holds(value))
 
 
@@ -73,7 +73,7 @@ KNOWN: Mapping[str, Kind] = {
 
 
 def check_setting(where: str, path: str, value: Any) -> None:
-    """Raise `AnalysisError` for a setting that no diagnosis reads, or a value that the setting cannot have.
+    """Raise `AnalysisError` if no diagnosis reads a setting, or if the setting cannot have the given value.
 
     Args:
         where: Source of the setting, for the message: `--set`, or a file.

@@ -26,12 +26,12 @@ _NO_RUNS = ("models", ".trash")  # folders of an experiment or store that hold m
 
 
 def is_store(path: Path) -> bool:
-    """True for MLflow's folder of files, one of its experiments or runs, or a folder that holds `mlruns/`."""
+    """True for an MLflow folder that holds runs as files: the store, one experiment or run, or a folder above."""
     return path.is_dir() and any(True for _ in _find_runs(path))
 
 
 def read_store(path: Path, reading: Reading) -> History:
-    """Read the only run of MLflow's folder of files.
+    """Read the only run in a folder where MLflow stores runs as files.
 
     Raises:
         AnalysisError: The folder holds several runs with metrics, which are listed, or none.
@@ -51,7 +51,7 @@ def read_store(path: Path, reading: Reading) -> History:
 
 
 def is_database(path: Path) -> bool:
-    """True if a file is a database of MLflow's."""
+    """True if a file is an SQLite database, as MLflow's are."""
     try:
         with path.open("rb") as opened:
             return opened.read(len(_SQLITE)) == _SQLITE
@@ -83,7 +83,7 @@ def _run_name(run: Path) -> str:
 
 
 def _run_ids(path: Path) -> dict[str, str]:
-    """Return the names of the runs with metrics, by id, in the order in which they started."""
+    """Return names of the database's runs that have metrics, by run id, in the order in which the runs started."""
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
         query = (
             "SELECT DISTINCT runs.run_uuid, runs.name FROM runs JOIN latest_metrics USING (run_uuid) "
@@ -94,7 +94,7 @@ def _run_ids(path: Path) -> dict[str, str]:
 
 
 def _find_runs(path: Path) -> Iterator[Path]:
-    """Yield the folders of runs at or below a folder of the file store."""
+    """Yield the folder of each run at or below a folder of MLflow's file store."""
     for depth in ("", "*/", "*/*/", f"{_STORE}/*/*/"):
         for meta in path.glob(f"{depth}{_META}"):
             if (meta.parent / "metrics").is_dir() and meta.parent.parent.name not in _NO_RUNS:
@@ -102,7 +102,7 @@ def _find_runs(path: Path) -> Iterator[Path]:
 
 
 def _list_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and file of each metric, parameter or tag; a `/` in the name is a folder."""
+    """Yield name and file of each metric, parameter or tag of a run; a `/` in a name stands for a subfolder."""
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             yield str(file.relative_to(folder)), file

@@ -86,13 +86,13 @@ _OWN_TABLE = 1_000
 
 
 def is_ours(name: str) -> bool:
-    """True if `rl.metrics` has a metric of the given name, metrics of one seed and shares of actions included."""
+    """True if a name is one of our metrics in `rl.metrics`, including metrics of one seed and shares of actions."""
     whole = name.rpartition("/seed_")[0] or name
     return whole in _OURS or whole.startswith(_FAMILIES)
 
 
 def find_our_setting(name: str) -> str | None:
-    """Return our path for a setting of another program, in any unit; None if the setting is not known.
+    """Return our path of a setting, given by the name in any other program; None if the setting is not known.
 
     Example:
         >>> find_our_setting("learning_rate"), find_our_setting("nonsense")
@@ -110,7 +110,7 @@ def find_nearest_metric(name: str) -> str:
 
 
 def recognise_dialect(names: Iterable[str]) -> Dialect:
-    """Return the dialect (program) that metrics come from, recognised by names that only one program has."""
+    """Return the program (dialect) whose logger wrote the given metric names, recognised by unique names."""
     known = set(names)
     if any(is_ours(name) and name not in _SHARED for name in known):
         return UNSTUCK
@@ -118,7 +118,7 @@ def recognise_dialect(names: Iterable[str]) -> Dialect:
 
 
 def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Renamed | None:
-    """Return our name for a dialect's metric, and the factor to our unit; None for an unknown name.
+    """Return our name of a program's metric, and the factor to our unit; None for an unknown metric.
 
     Args:
         name: Name in the dialect.
@@ -133,7 +133,7 @@ def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Re
 
 
 def translate_metrics(names: Iterable[str], dialect: Dialect, evaluated: bool = False) -> dict[str, Renamed]:
-    """Return our names and factors by the names known, one name for each of our metrics: the nearest one."""
+    """Return our metric and factor for each known name; if two names mean one metric, only the nearest name."""
     chosen: dict[str, tuple[tuple[int, int], str, float]] = {}
     for place, name in enumerate(names):
         found = _find(name, dialect)
@@ -146,7 +146,7 @@ def translate_metrics(names: Iterable[str], dialect: Dialect, evaluated: bool = 
 
 
 def _find(name: str, dialect: Dialect) -> tuple[Renamed, int] | None:
-    """Return our name and factor, and a rank: the lower one of two names for the same metric counts."""
+    """Return our metric, the factor, and a rank (lower ranks win if two names mean the same metric)."""
     if is_ours(name) or name in LOGGED_ELSEWHERE:
         theirs = dialect.find(name)
         return (theirs or (name, 1.0)), 0

@@ -13,7 +13,7 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Points:
-    """Values of one column or tag.
+    """Values of one column or tag, each with the row or step of the value.
 
     Attributes:
         at: Row of each value (from 0), or the step at which the value was logged; shape (n,).
@@ -29,7 +29,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Raw:
-    """Numbers of one file by the names in it.
+    """Numbers read from one file, by the names of columns or tags in the file.
 
     Attributes:
         file: The file; None for text from standard input.
@@ -49,12 +49,12 @@ class Raw:
 
     @property
     def place(self) -> str:
-        """Name of the file, for messages."""
+        """Name of the file for messages, or `standard input`."""
         return str(self.file) if self.file else "standard input"
 
 
 def select_points(values: Sequence[float] | Numbers, at: Numbers | None = None) -> Points:
-    """Return a column's values without those that are missing (NaN), each at the row or step given."""
+    """Return a column's values without missing ones (NaN), each with the row or the step of the value."""
     numbers = np.asarray(values, dtype=np.float64)
     places = np.arange(len(numbers), dtype=np.float64) if at is None else at
     known = ~np.isnan(numbers)
@@ -62,6 +62,6 @@ def select_points(values: Sequence[float] | Numbers, at: Numbers | None = None) 
 
 
 def collect_columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Points]:
-    """Gather rows, each a mapping from names to numbers, into columns: the points of each name."""
+    """Turn rows (each a mapping from names to numbers) into columns of values by name."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: select_points([row.get(name, np.nan) for row in rows]) for name in names}

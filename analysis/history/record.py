@@ -74,7 +74,7 @@ class History:
     read_as: str = ""
 
     def has(self, *names: str) -> bool:
-        """True if each of the named metrics was recorded at least once."""
+        """True if the run recorded each of the named metrics at least once."""
         return all(name in self._recorded for name in names)
 
     def curve(self, name: str) -> "pd.Series[float]":
@@ -86,7 +86,7 @@ class History:
         return found
 
     def family(self, prefix: str) -> dict[str, "pd.Series[float]"]:
-        """Return curves of all metrics whose names begin with `prefix`, by the last part of the name.
+        """Return the curves of all metrics whose names begin with `prefix`, by the rest of the name.
 
         Curves of single seeds are left out.
         """
@@ -94,7 +94,7 @@ class History:
         return {name.removeprefix(prefix): self.curve(name) for name in names}
 
     def seeds(self, name: str) -> dict[int, "pd.Series[float]"]:
-        """Return a metric's curve for each seed, by number; empty if only the mean was recorded."""
+        """Return a metric's curve for each seed, by seed number; empty if only the mean over seeds was recorded."""
         found = {}
         for column in self._recorded:
             match = _SEED.search(column)
@@ -103,27 +103,27 @@ class History:
         return found
 
     def setting(self, path: str, default: Any = None) -> Any:
-        """Return a setting by dotted path; `default` where not recorded."""
+        """Return the value of the run's setting at a dotted path; `default` if not recorded."""
         return self.settings.get(path, default)
 
     @property
     def last_iteration(self) -> int:
-        """Last iteration with a recorded value; 0 without any."""
+        """Number of the last iteration with a recorded value; 0 if there is none."""
         return int(self.table.index[-1]) if len(self.table) else 0
 
     @property
     def length(self) -> int:
-        """Planned iterations of the run; recorded iterations if the plan is unknown."""
+        """Number of planned iterations, or of recorded iterations if more were recorded or the plan is unknown."""
         planned = self.setting("ppo.num_iterations")
         return max(int(planned) if isinstance(planned, int | float) else 0, self.last_iteration)
 
     @cached_property
     def _recorded(self) -> Mapping[str, None]:
-        """Names of metrics recorded at least once, in the table's order."""
+        """Names of the metrics that were recorded at least once, in the table's order."""
         recorded = self.table.notna().any()
         return dict.fromkeys(recorded.index[recorded.to_numpy(dtype=bool)])
 
     @cached_property
     def _curves(self) -> dict[str, "pd.Series[float]"]:
-        """Curves computed so far: rules ask for the same curves again and again."""
+        """Cache of curves computed so far, since rules ask for the same curves again and again."""
         return {}

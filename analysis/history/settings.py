@@ -24,7 +24,7 @@ _OURS = ("ppo.", "env.", "data.", "sweep.")
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML loader that accepts the ordered dictionaries that RL-Zoo writes by a Python tag; executes nothing."""
+    """YAML loader that also reads RL-Zoo's ordered dictionaries (written with a Python tag) and executes no code."""
 
 
 def _ordered(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
@@ -36,7 +36,7 @@ _Loader.add_constructor("tag:yaml.org,2002:python/object/apply:collections.Order
 
 
 def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read a YAML or JSON file; return the settings by dotted path, and the comments by setting.
+    """Read settings from a YAML or JSON file; return values by dotted path, and comments by setting.
 
     Raises:
         AnalysisError: The file is neither YAML nor JSON, or holds no settings by name.
@@ -55,14 +55,14 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def parse_table(table: str) -> dict[str, Any]:
-    """Read settings from a Markdown table (CleanRL's), or from lines of names and values (ML-Agents')."""
+    """Read settings from a Markdown table (as CleanRL logs) or from lines of name and value (as ML-Agents logs)."""
     pairs = _TEXT_ROW.findall(table) or _TABBED.findall(table)
     rows = {name.strip(): value.strip() for name, value in pairs}
     return {name: parse_literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
 
 
 def parse_literal(text: str) -> Any:
-    """Parse the text of a number, a list, `True` or `None`; return any other text as is."""
+    """Convert a text to the Python number, list, boolean or None that the text spells; else return the text."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -70,7 +70,7 @@ def parse_literal(text: str) -> Any:
 
 
 def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
-    """Translate settings to our names and units; unknown settings keep the names given."""
+    """Translate a program's settings to our names and units; settings that we do not know keep the old names."""
     names = {**PLAIN.settings, **dialect.settings}
     ours: dict[str, Any] = {}
     for name, value in settings.items():
@@ -88,7 +88,7 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
 
 
 def _last_part(name: str, names: Mapping[str, Any]) -> str:
-    """Return the part of a nested name that is a setting's: `gamma` of `algorithm.gamma` and of `gamma.value`."""
+    """Return the setting's own part of a nested name: `gamma` for `algorithm.gamma` and for `gamma.value`."""
     if name in names or name.startswith(_OURS):
         return name
     last = name.removesuffix(_WRAPPED).rpartition(".")[2]
@@ -101,6 +101,6 @@ def is_sweep(settings: Mapping[str, Any]) -> bool:
 
 
 def translate_comments(comments: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
-    """Return comments by our name of the setting, instead of the name in the dialect."""
+    """Return the comments on settings by our name of the setting, instead of the program's name."""
     names = {**PLAIN.settings, **dialect.settings}
     return {names.get(name, (name, 1.0))[0]: text for name, text in comments.items()}

@@ -12,7 +12,7 @@ _LISTED = 20  # commands that a message lists at most
 
 
 def refuse_several(place: Path | str, runs: Sequence[Path | str], *options: str, names: Sequence[str] = ()) -> NoReturn:
-    """Raise `AnalysisError` with one command for each run.
+    """Raise `AnalysisError` since a place holds several runs; list one `diagnose` command for each run.
 
     Args:
         place: Folder or file that holds the runs.

@@ -29,7 +29,7 @@ _EVAL = "eval/"
 
 @dataclass(frozen=True)
 class Track:
-    """Metrics of one file, or of one run's event files, each value at an iteration or at an environment step.
+    """Metrics of one file (or one run's event files) under our names, each value at an iteration or environment step.
 
     Attributes:
         raw: Numbers as they stood in the file.
@@ -51,17 +51,17 @@ class Track:
 
     @property
     def span(self) -> tuple[float, float]:
-        """First and last iteration or step with a value; zeros without any."""
+        """First and last iteration or step at which the track has a value; zeros without any value."""
         steps = np.concatenate([each.at for each in self.points.values()] or [np.zeros(1)])
         return (float(steps.min()), float(steps.max())) if len(steps) else (0.0, 0.0)
 
     def is_part_of(self, other: "Track") -> bool:
-        """True if both tracks are of one form and hold the same metrics, as the parts of a resumed run do."""
+        """True if two tracks have the same form and metrics, as the parts of one resumed run have."""
         alike = self.raw.form == other.raw.form and self.raw.stepped == other.raw.stepped
         return alike and self.counted == other.counted and self.points.keys() == other.points.keys()
 
     def join(self, later: "Track") -> "Track":
-        """Return the track of a run that went on in a later file, which replaces what it repeats."""
+        """Return the track of a resumed run: earlier values up to the start of `later`, then the values of `later`."""
         start = later.span[0]
         points = {
             ours: Points(
@@ -77,7 +77,7 @@ class Track:
         return replace(self, points=points, ends=np.concatenate([self.ends[kept], later.ends]), numbers=numbers)
 
     def holds(self, names: Iterable[str]) -> bool:
-        """True if one of the metrics has a value."""
+        """True if the track has a value of one of the named metrics."""
         return any(name in self.points and len(self.points[name]) for name in names)
 
 
@@ -85,7 +85,7 @@ _NONE: Numbers = np.empty(0)
 
 
 def make_track(raw: Raw, dialect: Dialect) -> Track | None:
-    """Return a file's metrics at iterations or environment steps; None if it holds no known metric.
+    """Return a file's metrics at iterations or environment steps; None if the file holds no known metric.
 
     Raises:
         AnalysisError: A counter holds other than whole numbers, or goes back without being passed again.
@@ -104,7 +104,7 @@ def _scale_columns(columns: Mapping[str, Points], renamed: Mapping[str, Renamed]
 
 
 def _finite_or_broken(each: Points, ours: str, times: float) -> Points:
-    """Scale values; a NaN that the program logged is infinite among losses, where it is no gap, and else left out."""
+    """Scale a metric's values; a logged NaN becomes infinite in a loss, and is dropped in any other metric."""
     values, broken = each.values * times, np.isnan(each.values)
     if ours in _BREAK:
         return Points(each.at, np.where(broken, np.inf, values))
@@ -124,7 +124,7 @@ def _track_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> 
 
 
 def _stretch_gradients(raw: Raw, dialect: Dialect) -> Raw:
-    """Return the numbers with gradient steps stretched to environment steps: both are done at a constant ratio."""
+    """Convert gradient steps in a file to environment steps, since the ratio of both is constant."""
     gradients = {name for name in raw.columns if dialect.counts_gradients(name) and len(raw.columns[name])}
     others = [each.at.max() for name, each in raw.columns.items() if name not in gradients and len(each)]
     if not gradients or not others:
@@ -180,19 +180,19 @@ def _track_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> T
 
 
 def _find_counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[str, Renamed]) -> str | None:
-    """Return the first counter that stands in most rows; None without any."""
+    """Return the first wanted counter column that has a value in most rows; None without one."""
     names = [name for name in raw.columns if name not in renamed and len(raw.columns[name]) >= _COVERED * rows]
     return find_first(wanted, names)
 
 
 def _place_values(track: Track, counts: Numbers) -> Track:
-    """Return a track whose values stand at what each row counts instead of at the row."""
+    """Return a track whose values are placed at each row's count (iteration or step) instead of the row number."""
     points = {ours: Points(counts[each.at.astype(int)], each.values) for ours, each in track.points.items()}
     return replace(track, points=points)
 
 
 def _fill_counter(known: Points, rows: int) -> Numbers:
-    """Return a counter for every row; a row without one belongs to the next that has one, the last rows to the last."""
+    """Return a count for every row; a row without a count takes the next row's count, or else the last one."""
     counts = np.full(rows, np.nan)
     counts[known.at.astype(int)] = known.values
     return pd.Series(counts).bfill().ffill().to_numpy(dtype=np.float64)
@@ -201,7 +201,7 @@ def _fill_counter(known: Points, rows: int) -> Numbers:
 def _find_ending_rows(
     columns: Mapping[str, Points], dialect: Dialect, points: Mapping[str, Points], rows: int
 ) -> Numbers:
-    """Return the rows at which an iteration ended: those of the program's pace, else all with a metric of training."""
+    """Return the rows at which iterations end: rows of the program's once-an-iteration metric, else of training."""
     pace = find_first(dialect.pace, columns)
     if pace and len(columns[pace]):
         return columns[pace].at
@@ -213,7 +213,7 @@ def _find_ending_rows(
 def _unwind_rows(
     raw: Raw, iteration: str | None, env_steps: str | None, rows: int
 ) -> tuple[Mapping[str, Points], dict[str, Points]]:
-    """Return columns and counters of a table in which a resumed run's later rows replace those they repeat.
+    """Return columns and counters of a table without the rows that a resumed run repeated later.
 
     Raises:
         AnalysisError: A counter holds other than whole numbers from 0 on, or goes back without being passed again.
@@ -246,7 +246,7 @@ def _check_whole(raw: Raw, name: str, each: Points) -> None:
 
 
 def _drop_repeated(raw: Raw, name: str, each: Points, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
-    """Strike out rows that a resumed run did once more; refuse a counter that goes back and stays behind."""
+    """Mark rows that a resumed run repeated as dropped; raise an error if a counter goes back for good."""
     counts = each.values
     for place in np.flatnonzero(np.diff(counts) < 0) + 1:
         if counts[place] <= counts[0] or counts[place:].max() <= counts[place - 1]:
@@ -260,14 +260,14 @@ def _drop_repeated(raw: Raw, name: str, each: Points, kept: "np.ndarray[tuple[in
 
 
 def _continue_counts(counts: Numbers) -> Numbers:
-    """Return counts that go on where they began anew."""
+    """Return counts that go on rising where the counter had started again from the beginning."""
     before = np.where(np.diff(counts, prepend=counts[:1]) < 0, np.append(0.0, counts[:-1]), 0.0)
     total: Numbers = counts + np.cumsum(before)
     return total
 
 
 def join_steps(raws: Sequence[Raw]) -> Raw:
-    """Join event files of one run in the order given: of a tag, a later file replaces what it repeats."""
+    """Join event files of one run, in the order given; where two files overlap in a tag, the later file wins."""
     columns: dict[str, Points] = {}
     for raw in raws:
         for name, later in raw.columns.items():
@@ -284,7 +284,7 @@ def join_steps(raws: Sequence[Raw]) -> Raw:
 
 
 def make_table(tracks: Sequence[Track], dialect: Dialect) -> tuple[pd.DataFrame, int]:
-    """Return the run's table, a row for each iteration from 1, and how far its count was moved to begin there."""
+    """Return the run's table, a row for each iteration from 1, and the offset added to the logged iteration numbers."""
     tracks = _drop_monitors(tracks)
     counted = [track for track in tracks if track.counted]
     stepping = sorted((track for track in tracks if not track.counted), key=_rank_track)
@@ -301,7 +301,7 @@ def make_table(tracks: Sequence[Track], dialect: Dialect) -> tuple[pd.DataFrame,
 
 
 def _clip_evaluations(track: Track, leader: Track) -> Mapping[str, Points]:
-    """Return a track's values, an evaluation behind the last iteration as that iteration's."""
+    """Return a track's values, with evaluations after the last iteration moved to the last iteration."""
     if not track.raw.evaluated:
         return track.points
     last = leader.ends.max()
@@ -309,7 +309,7 @@ def _clip_evaluations(track: Track, leader: Track) -> Mapping[str, Points]:
 
 
 def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
-    """Return a key by which the track comes first whose iterations are known best."""
+    """Return a sort key by which tracks whose iterations are known best come first."""
     return (
         not len(track.numbers),
         not track.holds(_LOSSES),
@@ -319,7 +319,7 @@ def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
 
 
 def _drop_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
-    """Leave out the returns of single episodes where a logger recorded their mean."""
+    """Drop tracks of single episodes' returns (monitor files) if any other track has the mean return."""
     others = [track for track in tracks if "monitor" not in track.raw.form]
     if len(others) == len(tracks) or not any(track.holds((metrics.TRAIN_RETURN,)) for track in others):
         return tracks

@@ -35,7 +35,7 @@ _STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssq
 
 
 class TrackedRuns:
-    """Reader of runs and of sweeps' trials in an MLflow store.
+    """Reader of the runs in an MLflow store: trials of our sweeps, and runs that other programs logged.
 
     Args:
         url: A database or a tracking server. A database that does not exist is refused, not made.
@@ -62,7 +62,7 @@ class TrackedRuns:
         return self._history(run)
 
     def trial(self, sweep: str, number: int, own: Identity | None = None) -> History:
-        """Load the metrics and settings of one trial of a sweep, by number; arguments as in `trials`.
+        """Load the metrics and settings of one trial of a sweep, given by trial number; arguments as in `trials`.
 
         Raises:
             AnalysisError: There is no trial of the number; the message says which there are.
@@ -74,7 +74,7 @@ class TrackedRuns:
         return self._history(runs[number])
 
     def trials(self, sweep: str, own: Identity | None = None) -> dict[int, "Run"]:
-        """Return the MLflow runs of a sweep's trials, by number; of a trial logged twice, the latest run.
+        """Return the MLflow runs of a sweep's trials by trial number; the latest run if a trial was logged twice.
 
         Args:
             sweep: Name of the sweep.
@@ -96,7 +96,7 @@ class TrackedRuns:
         return dict(sorted(runs.items()))
 
     def load_histories(self, sweep: str, own: Identity | None = None) -> dict[int, History]:
-        """Load metrics and settings of all trials of a sweep, by number; arguments as in `trials`."""
+        """Load metrics and settings of all trials of a sweep, by trial number; arguments as in `trials`."""
         return {number: self._history(run) for number, run in self.trials(sweep, own).items()}
 
     def _history(self, run: "Run") -> History:
@@ -135,7 +135,7 @@ class TrackedRuns:
         return assemble_history(name, source, Found([raw], params), self._reading, tags | {RUN_ID: run.info.run_id})
 
     def _points(self, run_id: str, metric: str, batch: int = 1) -> Points:
-        """Read a metric's points, the last one where a step was logged twice; `batch` steps are an iteration."""
+        """Read a metric's values from MLflow; the last value if a step has two; `batch` steps make one iteration."""
         logged = self._ask(self._client.get_metric_history, run_id, metric)
         points = dict(sorted({point.step // batch: from_stored(point.value) for point in logged}.items()))
         return Points(np.array(list(points), dtype=np.float64), np.array(list(points.values()), dtype=np.float64))
@@ -153,7 +153,7 @@ class TrackedRuns:
 
 
 def _restore(curves: Mapping[str, Points], tags: Mapping[str, str]) -> dict[str, Points]:
-    """Return a trial's curves as the learner measured them: MLflow has some as tags, or lacks them."""
+    """Return a trial's curves as measured, with the values added that MLflow stores as tags or does not store."""
     last = np.array([max((each.at.max() for each in curves.values() if len(each)), default=0.0)])
     ends = {name: Points(last, curves[name].values[-1:]) for name in SCORE if name in curves}
     ends |= {name: Points(last, np.array([float(value)])) for name, value in read_tags(tags).items()}
@@ -163,7 +163,7 @@ def _restore(curves: Mapping[str, Points], tags: Mapping[str, str]) -> dict[str,
 
 
 def check_url(url: str) -> None:
-    """Raise `AnalysisError` unless a URL names a store of MLflow's; a database in a file must be one already."""
+    """Raise `AnalysisError` unless a URL names an MLflow store; a database file must already be one of MLflow."""
     file = Path(url.removeprefix("sqlite:///").partition("?")[0])
     if not url.startswith(_STORES) or url == "sqlite:///":
         kinds = "sqlite:///FILE, a database such as postgresql://HOST/NAME, or a server such as http://HOST:5000"

@@ -72,7 +72,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Map a value to a pixel within the axis."""
+        """Convert a value to the pixel position along the axis."""
         low, high, at = (math.log10(x) if self.log else x for x in (self.low, self.high, max(value, self._least)))
         share = (at - low) / (high - low) if high != low else 0.5
         return self.start + min(1.0, max(0.0, share)) * (self.end - self.start)
@@ -195,7 +195,7 @@ class Canvas:
         self.text(14, (y.start + y.end) / 2, y_label, "middle", turned=True)
 
     def legend(self, entries: Sequence[tuple[str, str, str]], y: float | None = None) -> None:
-        """Draw a legend from (name, colour, dash) entries, by default below the figure; the canvas grows."""
+        """Draw a legend from (name, colour, dash) entries, by default below the figure; the canvas grows to fit."""
         x, row = float(LEFT), self.height if y is None else y
         for name, colour, dash in entries:
             wide = 34 + 7.2 * len(name)
@@ -224,10 +224,10 @@ class Canvas:
 
 
 def choose_dash(index: int) -> str:
-    """Return the dash pattern of the n-th line, which tells lines apart without colours."""
+    """Return the dash pattern of the n-th line in a plot, so that lines differ without colours."""
     return _DASHES[index % len(_DASHES)]
 
 
 def choose_colour(index: int) -> str:
-    """Return the colour of the n-th line."""
+    """Return the colour of the n-th line in a plot."""
     return f"c{index % COLOURS}"

@@ -23,7 +23,7 @@ MOST_POINTS = 400
 
 @dataclass(frozen=True)
 class Line:
-    """Data of one plotted curve: name, points, optional band, and number of colour and dash.
+    """Data of one plotted curve: name, points, optional band around the curve, and index of colour and dash.
 
     Attributes:
         name: Name in the legend; empty for a single curve.
@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line to compare with, e.g. the F1 of flagging everything."""
+    """A horizontal line in a plot to compare curves with, e.g. the F1 of flagging everything."""
 
     name: str
     value: float
@@ -48,7 +48,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Mark:
-    """A vertical line at an iteration, e.g. a rung."""
+    """A vertical line in a plot at one iteration, e.g. at a rung."""
 
     name: str
     iteration: float
@@ -126,7 +126,7 @@ def _draw(canvas: Canvas, line: Line, x: Scale, y: Scale, unit: str) -> None:
 
 
 def thin_points(points: Sequence[Any]) -> Sequence[Any]:
-    """Return evenly spaced points, about 400 at most (`MOST_POINTS`), the last point included."""
+    """Return about `MOST_POINTS` (400) or fewer of the points, evenly spaced, the last point included."""
     if len(points) <= MOST_POINTS:
         return points
     step = -(-len(points) // MOST_POINTS)

@@ -20,7 +20,7 @@ from unstuck.analysis.plots.canvas import (
 
 @dataclass(frozen=True)
 class Bar:
-    """Value and interval of one bar; `index` selects the colour."""
+    """One bar of a bar plot: value, lower and upper end of the interval, and index of the colour."""
 
     value: float
     low: float
@@ -30,7 +30,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Axis:
-    """Values of one setting over all trials, for one axis of a plot.
+    """One axis of a plot: the values of one setting in all trials, with name and kind of scale.
 
     Attributes:
         name: Short name.
@@ -45,7 +45,7 @@ class Axis:
     names: tuple[str, ...] = ()
 
     def scale(self, start: float, end: float) -> Scale:
-        """Return the scale that maps the setting's values to pixels."""
+        """Return the scale that maps the setting's values to pixels along the axis."""
         low, high = min(self.values), max(self.values)
         if self.log:
             return Scale(low, high if high > low else low * 10, start, end, log=True)
@@ -56,12 +56,12 @@ class Axis:
         )
 
     def label(self, value: float) -> str:
-        """Return the label of a value: the name if values have names, else the number to 3 digits."""
+        """Return the text for a value on the axis: the value's name if values have names, else 3 digits."""
         return self.names[round(value)] if self.names else format_tick(float(f"{value:.3g}"))
 
 
 def plot_bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x_label: str) -> Canvas:
-    """Plot horizontal bars in groups, each with an interval.
+    """Plot horizontal bars in groups, each bar with an interval.
 
     Args:
         rows: Name of the group and its bars, from the top.
@@ -95,7 +95,7 @@ def plot_bars(rows: Sequence[tuple[str, Sequence[Bar]]], names: Sequence[str], x
 
 
 def plot_parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
-    """Plot one line for each trial across the settings: where do the good trials lie?
+    """Plot one line for each trial across all searched settings, to show which values good trials have.
 
     Args:
         axes: Settings, and the objective as the last.

@@ -42,7 +42,7 @@ _OURS = (
 
 @dataclass(frozen=True)
 class Arm:
-    """A change of settings to try in a new run, with the reason and the effect to watch for.
+    """A change of settings to try in a new run (an arm beside a control), with the reason and the effect to watch for.
 
     Attributes:
         change: Settings by dotted path.
@@ -62,12 +62,12 @@ class Arm:
 
     @property
     def changes_objective(self) -> bool:
-        """True if the arm changes the objective that trials are compared by, and so cannot run beside other arms."""
+        """True if the arm changes the rewards or environment, so that other arms' objectives cannot be compared."""
         return any(path.startswith("env.") for path in self.change)
 
 
 def list_arms(diagnosis: Diagnosis) -> list[Arm]:
-    """Return changes to try: remedies of findings; unsupported explanations as well if no fault has a remedy."""
+    """Return the changes that a diagnosis proposes: remedies, and open causes' changes if no fault has a remedy."""
     arms: list[Arm] = []
     for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
         for ranked in diagnosis.select_findings(*kinds):
@@ -96,7 +96,7 @@ def list_arms(diagnosis: Diagnosis) -> list[Arm]:
 
 
 def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
-    """Return the words of the command that runs arms beside a control; empty without arms or a known task.
+    """Return the words of the command that runs arms beside a control; empty without arms or for an unknown task.
 
     Arms that change the objective are left out: `make_own_sweep_command` has them.
 
@@ -117,7 +117,7 @@ def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> li
 
 
 def make_own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
-    """Return the words of the command that runs one arm as a separate sweep; empty without a known task."""
+    """Return the words of the command that runs one arm as a separate sweep; empty for an unknown task."""
     words, base, name = _task(history, folder)
     if not words:
         return []
@@ -129,7 +129,7 @@ def make_own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str
 
 
 def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], str]:
-    """Build the words that set up a run (empty if unknown here), the other settings as a point, and the run's name."""
+    """Return command words that set up the run's task, the run's searched settings, and the run's name."""
     sweep, trial = history.tags.get(SWEEP_TAG), history.tags.get(TRIAL_TAG)
     base: dict[str, Any] = {}
     if sweep and trial:
@@ -144,7 +144,7 @@ def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], st
 
 
 def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> list[str]:
-    """Return the arguments that load the configuration of a recorded sweep; `***` stands for a password.
+    """Return the command's arguments that load a recorded sweep's configuration, passwords shown as `***`.
 
     Args:
         settings: Settings of the sweep by dotted path.
@@ -166,7 +166,7 @@ def quote_command(words: Sequence[str]) -> str:
 
 
 def describe_change(change: Mapping[str, Any], dialect: str = OURS) -> str:
-    """Describe a change in a program's words: `gamma 0.5, lr 0.001`, or `ent_coef 0.01` for Stable-Baselines3."""
+    """Describe a change of settings in a program's words: `lr 0.001`, or `ent_coef 0.01` for Stable-Baselines3."""
     return ", ".join(_one_change(path, value, dialect) for path, value in change.items())
 
 
@@ -178,7 +178,7 @@ def _one_change(path: str, value: Any, dialect: str) -> str:
 
 
 def _foreign(history: History) -> list[str]:
-    """Build the words that set our learner up like a run of another program, from the recorded settings."""
+    """Return command words that set our learner up like a run not made by our learner; empty for an unknown task."""
     environment = str(history.setting("env.id") or "")
     actions = {name for name in history.family("train/action/")} | set(history.setting("env.actions") or ())
     if actions >= set(metrics.ACTIONS):
@@ -200,7 +200,7 @@ def _foreign(history: History) -> list[str]:
 
 
 def _each(change: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Split a change with several values to try into one change for each value."""
+    """Split a change with several values to try into changes with one value each."""
     values = [value if isinstance(value, list) else [value] for value in change.values()]
     return [dict(zip(change, combination, strict=True)) for combination in product(*values)]
 

@@ -10,7 +10,7 @@ from unstuck.analysis.report.verdict import SURENESS, state_verdict
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return a diagnosis as a dictionary for JSON: verdict, findings, missing metrics, changes to try."""
+    """Return a diagnosis as a dictionary for JSON: verdict, findings, unrecorded metrics, changes to try."""
     history, standing = diagnosis.signals.history, judge_standing(diagnosis.signals)
     return {
         "run": history.name,

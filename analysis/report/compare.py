@@ -22,7 +22,7 @@ _COMPARABLE = (
 
 
 def comparison_document(compared: Comparison) -> Document:
-    """Return the report that compares runs with the first one, the control."""
+    """Return the report that compares each run with the first run, the control."""
     blocks: list[Block] = [
         Paragraph(compared.verdict, lead=True),
         Paragraph("Value losses are not compared: gamma and normalisation move them while nothing is learned better."),
@@ -37,7 +37,7 @@ def comparison_document(compared: Comparison) -> Document:
 
 
 def comparison_json(compared: Comparison) -> dict[str, Any]:
-    """Return a comparison as a dictionary for JSON: score, verdict, and the values of each run."""
+    """Return a comparison of runs as a dictionary for JSON: score's name, verdict, and each run's values."""
     return {
         "score": compared.score,
         "verdict": compared.verdict,
@@ -57,7 +57,7 @@ def comparison_json(compared: Comparison) -> dict[str, Any]:
 
 
 def _json(found: Difference | None) -> list[float] | None:
-    """Return mean and interval; None without an interval."""
+    """Return a difference as a list of mean, lower and upper end of the interval; None without an interval."""
     if found is None or not isinstance(found.interval, Interval):
         return None
     return [found.mean, found.interval.low, found.interval.high]

@@ -38,7 +38,7 @@ def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
 
 
 def fault_blocks(diagnosis: Diagnosis) -> list[Block]:
-    """Return report blocks on faults and suspects, the most basic cause first; empty if there are none."""
+    """Return report blocks on faults and suspects, the most basic cause first; empty without faults and suspects."""
     found = diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT)
     if not found:
         return []
@@ -50,7 +50,7 @@ def fault_blocks(diagnosis: Diagnosis) -> list[Block]:
 
 
 def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
-    """Return report blocks on limits of the run that are no faults; empty if there are none."""
+    """Return report blocks on limits that hold the run back but are no faults; empty without limits."""
     found = diagnosis.select_findings(Kind.LIMIT)
     blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
     for ranked in found:
@@ -59,13 +59,13 @@ def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
 
 
 def fine_blocks(diagnosis: Diagnosis) -> list[Block]:
-    """Return report blocks that list the fine findings; empty if there are none."""
+    """Return report blocks that list the checks with a fine result; empty without a fine result."""
     fine = [ranked.finding.headline for ranked in diagnosis.select_findings(Kind.FINE)]
     return [Heading("What works"), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
 
 
 def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:
-    """Return report blocks on what was not recorded and would decide, and on rules that could not judge and why."""
+    """Return report blocks on metrics worth logging next time, and on rules that could not judge the run."""
     dialect = diagnosis.signals.history.dialect
     rows = tuple((f"`{find_metric_name(name, dialect)}`", text) for name, text in diagnosis.questions.items())
     blind = [one for one in diagnosis.unexamined if one.why]
@@ -111,7 +111,7 @@ def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
 
 
 def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
-    """Return a shell command for each arm that changes the rewards and so needs a separate sweep; empty if none."""
+    """Return report blocks with a command for each arm that changes rewards and so needs a separate sweep."""
     history = diagnosis.signals.history
     words = [make_own_sweep_command(history, arm, folder) for arm in arms if arm.changes_objective]
     if not any(words):
@@ -121,7 +121,7 @@ def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) ->
 
 
 def _rows(arms: Sequence[Arm], diagnosis: Diagnosis) -> tuple[tuple[str, ...], ...]:
-    """Merge arms that are proposed for the same reason into one row."""
+    """Build table rows of arms, with arms that are proposed for the same reason in one row."""
     reasons: dict[tuple[str, str], list[str]] = {}
     dialect = diagnosis.signals.history.dialect
     for arm in arms:
@@ -130,7 +130,7 @@ def _rows(arms: Sequence[Arm], diagnosis: Diagnosis) -> tuple[tuple[str, ...], .
 
 
 def _tests(diagnosis: Diagnosis) -> tuple[str, ...]:
-    """List tests of the first fault's open causes, where the fault has no remedy: a bug rather than a setting."""
+    """List tests for the causes of the most basic fault, if that fault has no remedy (a bug rather than a setting)."""
     for ranked in diagnosis.select_findings(Kind.FAULT):
         if ranked.finding.remedies or ranked.follows_from:
             continue
@@ -165,7 +165,7 @@ def _finding(ranked: Ranked, title: str, titles: dict[str, str], dialect: str) -
 
 
 def _fact(fact: Evidence, dialect: str) -> str:
-    """Format evidence with the metrics behind the numbers, so that a reader can look the numbers up."""
+    """Format a piece of evidence as text, followed by the names of the metrics that the evidence was read from."""
     if not fact.metrics:
         return fact.text
     shown = ", ".join(f"`{find_metric_name(name, dialect)}`" for name in fact.metrics[:4])

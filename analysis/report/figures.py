@@ -15,7 +15,7 @@ from unstuck.rl import metrics
 
 
 def make_figures(run: Signals) -> list[Block]:
-    """Return the figures of a run (scores, value loss, actions, updates, entropy) and a confusion table."""
+    """Return the report's figures of a run (scores, value loss, actions, updates, entropy) and a confusion table."""
     drawn = [_score(run), _returns(run), _value_loss(run), _actions(run), _updates(run), _entropy(run)]
     return [figure for figure in drawn if figure] + make_confusion_table(run)
 
@@ -26,7 +26,7 @@ def make_figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
 
 
 def make_line(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
-    """Return a metric's curve for a plot, with a band from the lowest to the highest seed where recorded."""
+    """Return a metric's curve for a plot, with a band from the lowest to the highest seed if seeds were recorded."""
     curve = run.select_finite(name)
     seeds = [seed for seed in run.history.seeds(name).values() if len(seed)]
     band = []
@@ -44,7 +44,7 @@ def _name(run: Signals, kind: str) -> str:
 
 
 def _told(run: Signals, name: str) -> str:
-    """Describe a curve in words: start, end and range."""
+    """Describe a metric's curve in words: first and last value, and range of values."""
     curve = run.select_finite(name)
     ends = f"{number(float(curve.iloc[0]), 3)} at iteration {curve.index[0]} to {number(float(curve.iloc[-1]), 3)}"
     return f"{name} from {ends} at {curve.index[-1]}, between {format_range([float(curve.min()), float(curve.max())])}"
@@ -143,7 +143,7 @@ def _entropy(run: Signals) -> Figure | None:
 
 
 def make_confusion_table(run: Signals) -> list[Block]:
-    """Return a table of the last evaluation's confusion counts beside trivial policies; empty if not recorded.
+    """Return a table of the last confusion counts beside trivial policies' counts; empty if not recorded.
 
     All counts are of the same flows.
     """

@@ -11,7 +11,7 @@ from unstuck.records.outcome import Outcome
 
 
 def key_figures(sweep: Sweep) -> dict[str, float]:
-    """Return a sweep's figures by their names in MLflow; those that the sweep lacks are left out.
+    """Return a sweep's summary numbers, such as best value and count of trials, by the numbers' names in MLflow.
 
     `best` and `control` are values in the search. `difference` is best minus control, with the ends of its interval,
     widened by as many comparisons as there were. `env_steps` and `seconds` are sums over all trials; steps are counted

@@ -35,7 +35,7 @@ FILED_AS_PRUNED: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Link:
-    """Name and address of a page, for a note."""
+    """Name and address of a web page, for use in a note."""
 
     name: str
     url: str
@@ -46,7 +46,7 @@ class Link:
 
 
 def format_study_note(found: Findings, report: str, links: Sequence[Link] = ()) -> str:
-    """Return the note on a sweep that has ended: the question, the answer, how sure it is, and where to go on.
+    """Return the dashboard note on a finished sweep: the question, the answer, how sure the answer is, next steps.
 
     Args:
         found: Data of the sweep's report.
@@ -128,7 +128,7 @@ def _describe_importances(found: Findings) -> str:
 
 
 def _explain_pages(sweep: Sweep) -> str:
-    """Explain what the dashboard's own pages show otherwise than one would think."""
+    """Explain in which ways the dashboard's own pages may mislead a reader."""
     others = [name for name in count_outcomes(sweep.trials) if name in FILED_AS_PRUNED]
     texts = []
     if others:
@@ -148,13 +148,13 @@ def _explain_pages(sweep: Sweep) -> str:
 
 
 def _find_kind(sweep: Sweep, path: str) -> str:
-    """Return the kind of range of a searched setting; empty for the values of a list of points."""
+    """Return the kind of search range of a setting, such as `log`; empty if values come from a list of points."""
     prefix = f"space.{path}."
     return next((name.removeprefix(prefix) for name in sweep.settings if name.startswith(prefix)), "")
 
 
 def _find_next_command(found: Findings) -> str:
-    """Return the first command to run next, with the purpose."""
+    """Return the first command to run after the sweep, with the command's purpose."""
     blocks = next_blocks(found.sweep, found.diagnoses, found.folder)
     for before, block in pairwise(blocks):
         if isinstance(before, Paragraph) and isinstance(block, Commands):
@@ -163,7 +163,7 @@ def _find_next_command(found: Findings) -> str:
 
 
 def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) -> str:
-    """Return the note on a trial: outcome with the reason, diagnosis, links, and settings as what they mean.
+    """Return the dashboard note on a trial: outcome and reason, diagnosis, links, and the settings' values.
 
     Args:
         sweep: Sweep of the trial.
@@ -187,7 +187,7 @@ def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) ->
 
 
 def _describe_result(sweep: Sweep, trial: Trial) -> str:
-    """Return outcome, value and place of a trial."""
+    """Return a trial's outcome, final value and place among all trials as text."""
     words = f"{trial.outcome or 'running'}"
     if trial.reason and trial.outcome != Outcome.COMPLETED:
         words += f": {trial.reason}"
@@ -203,7 +203,7 @@ def _describe_result(sweep: Sweep, trial: Trial) -> str:
 
 
 def _tabulate_settings(sweep: Sweep, trial: Trial) -> list[str]:
-    """Return a Markdown table of a trial's settings beside the control's, with a stored number that is another."""
+    """Return a Markdown table of a trial's and the control's settings, with the stored number where different."""
     if not trial.values:
         return []
     differs = any(_format_stored(trial, path) for path in trial.values)
@@ -221,7 +221,7 @@ def _tabulate_settings(sweep: Sweep, trial: Trial) -> list[str]:
 
 
 def _format_stored(trial: Trial, path: str) -> str:
-    """Format the number in the ledger if it stands for the value in another way; else an empty text."""
+    """Format the number stored in the ledger for a setting, if not equal to the setting's value; else return ""."""
     raw: Any = trial.raw.get(path)
     value = trial.values[path]
     return format_value(raw) if isinstance(raw, float | int) and not isinstance(value, bool) and raw != value else ""

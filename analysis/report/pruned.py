@@ -13,7 +13,7 @@ WEAK = 0.5
 
 
 def pruning_blocks(sweep: Sweep) -> list[Block]:
-    """Return report blocks on early stopping: budget saved, rungs, and how well rungs predict the end."""
+    """Return report blocks on early stopping: budget saved, rungs, and how well values at rungs predict the end."""
     found = measure_pruning(sweep)
     if found is None:
         return []
@@ -50,7 +50,7 @@ def _told(correlation: float, count: int, overlaps: bool) -> str:
 
 
 def _brackets(found: Pruning) -> str:
-    """Explain the correlations in brackets, and the size that correlations reach by chance alone."""
+    """Explain the numbers in brackets behind rank correlations, and how large a correlation is by chance alone."""
     words = (
         "In brackets, how many trials a rank correlation rests on; none is told of fewer than "
         f"{LEAST}. Those that completed were chosen by their rank at the rungs, which hides what was lost; spared "
@@ -65,12 +65,12 @@ def _brackets(found: Pruning) -> str:
 
 
 def _chance(trials: int) -> float:
-    """Compute the size that Spearman's correlation exceeds by chance in one of 40 cases (normal approximation)."""
+    """Compute the rank correlation that chance alone exceeds in one of 40 cases (normal approximation)."""
     return min(1.0, 1.96 / math.sqrt(trials - 1))
 
 
 def _risk(sweep: Sweep, found: Pruning) -> str:
-    """Describe the risk that good trials were stopped: only spared trials tell, since stopped ones never finished."""
+    """Describe how likely early stopping lost good trials, judged by spared trials, which no rung may stop."""
     among = " (the control among them)" if sweep.control in found.spared else ""
     who = f"{pluralize(len(found.spared), 'spared trial')}{among}"
     facts = f"Of {who} that completed, {_would_stop(found)}"
@@ -97,7 +97,7 @@ def _risk(sweep: Sweep, found: Pruning) -> str:
 
 
 def _would_stop(found: Pruning) -> str:
-    """Count the spared trials that a rung would have stopped, and name the places where the trials ended."""
+    """Describe how many spared trials a rung would have stopped, and each stopped trial's final place."""
     if not found.is_recorded:
         return "it is not on record which ones would have been stopped"
     if not found.doomed:

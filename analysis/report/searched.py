@@ -61,7 +61,7 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
 
 
 def _range(sweep: Sweep, path: str) -> str:
-    """Format the range that the space states, or the values of a list of points."""
+    """Format the range that the search space gives for a setting, or the setting's values in a list of points."""
     prefix = f"{_SPACE}{path}."
     kinds = {name.removeprefix(prefix): value for name, value in sweep.settings.items() if name.startswith(prefix)}
     if kinds:
@@ -71,7 +71,7 @@ def _range(sweep: Sweep, path: str) -> str:
 
 
 def describe_main_setting(found: Sequence[Importance]) -> str:
-    """Return a phrase on the most important setting by PED-ANOVA, or that none clearly stands out or can be told.
+    """Return a phrase on the most important setting by PED-ANOVA, or on why no setting stands out.
 
     A setting stands out if its interval lies above all others'.
 
@@ -92,7 +92,7 @@ def describe_main_setting(found: Sequence[Importance]) -> str:
 
 
 def explain_dashboard_differences(sweep: Sweep, shown: Mapping[str, float], about: str, trials: int) -> str:
-    """Return a text on why the importances on Optuna's dashboard differ from the report's.
+    """Return a text on why importances on Optuna's dashboard differ from the report's; empty if none are shown.
 
     Args:
         sweep: The sweep.
@@ -122,14 +122,14 @@ def explain_dashboard_differences(sweep: Sweep, shown: Mapping[str, float], abou
 
 
 def _best_of(share: float, trials: int, noun: str) -> str:
-    """Describe the trials that PED-ANOVA sets apart from all trials."""
+    """Describe the group of best trials that PED-ANOVA compares with all trials, e.g. `the best 3 of 30 trials`."""
     return f"the best {math.ceil(share * trials)} of {pluralize(trials, noun)}"
 
 
 def importance_blocks(
     sweep: Sweep, found: Sequence[Importance], about: str, trials: int, elsewhere: str
 ) -> list[Block]:
-    """Return report blocks on importances with intervals, interactions, and settings of good trials.
+    """Return report blocks on the settings' importances, on interactions, and on the settings of good trials.
 
     Args:
         sweep: The sweep.
@@ -178,7 +178,7 @@ def importance_blocks(
 
 
 def format_percents(ends: tuple[float, float]) -> str:
-    """Format both ends of a range of shares in percent."""
+    """Format a range of shares in percent, e.g. `10 to 25 %`."""
     return f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
 
 
@@ -194,7 +194,7 @@ def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
 
 
 def _lines(sweep: Sweep) -> list[Block]:
-    """Plot parallel coordinates of the trials that have a value."""
+    """Plot each trial with a value as a line across all searched settings (parallel coordinates)."""
     trials = sweep.ranked()
     paths = [path for path in sweep.searched if len({str(trial.values.get(path)) for trial in trials}) > 1]
     if len(trials) < 3 or not paths:
@@ -213,7 +213,7 @@ def _lines(sweep: Sweep) -> list[Block]:
 
 
 def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
-    """Plot the two most important settings against each other, and list what pairs explain beyond both parts."""
+    """Plot the two most important settings against each other, and list how much more pairs of settings explain."""
     trials = sweep.ranked()
     paths = [one.path for one in found]
     if len(paths) < 2 or len(trials) < 5:
@@ -241,7 +241,7 @@ def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
 
 
 def make_axis(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
-    """Return the plot axis of a searched setting: numbers as they are, other values by position."""
+    """Return the plot axis of a searched setting: numbers as values, all else by position."""
     values = [trial.values.get(path) for trial in trials]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         numbers = [float(value) for value in values]  # type: ignore[arg-type]
@@ -257,7 +257,7 @@ def _tip(sweep: Sweep, trial: Trial) -> str:
 
 
 def list_expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple[str, str, str, str]]:
-    """Return table rows that set the expected beside the measured result, of control and best trial."""
+    """Return table rows with the expected beside the measured results of the control and the best trial."""
     rows: list[tuple[str, str, str, str]] = []
     for trial, who in ((sweep.control, "control"), (sweep.best, "best trial")):
         if trial is None or trial.number not in diagnoses or (who == "best trial" and trial is sweep.control):

@@ -29,7 +29,7 @@ TOP = 10
 
 @dataclass(frozen=True)
 class Findings:
-    """Data for a sweep's report: trials, diagnoses, importances and folder.
+    """Data for a sweep's report: the sweep's record, diagnoses of trials, importances of settings, and the folder.
 
     Attributes:
         sweep: Record of the sweep in the ledger.
@@ -83,7 +83,7 @@ def explain_other_importances(found: Findings) -> str:
 
 
 def _works(found: Findings) -> list[Block]:
-    """List what works and what does not, one line each."""
+    """Return bullets on the best trial, on the control, and on trials that diverged, got stuck or crashed."""
     sweep, items = found.sweep, []
     best, control = sweep.best, sweep.control
     for trial, who in ((best, "The best trial"), (control, "The control")):
@@ -99,7 +99,7 @@ def _works(found: Findings) -> list[Block]:
 
 
 def describe_infeasible(sweep: Sweep) -> str:
-    """Return a phrase with the number of configurations that could not run; empty if there are none."""
+    """Return a phrase with the number of infeasible trials, whose settings could not run; empty without any."""
     count = len(sweep.trials) - len(sweep.feasible)
     return f"; {count} more could not run and do not count" if count else ""
 
@@ -173,7 +173,7 @@ def _best(sweep: Sweep) -> list[Block]:
 
 
 def _judged(sweep: Sweep) -> list[Block]:
-    """Tabulate all readings of the test part, each with a verdict, and explain what several readings mean."""
+    """Return a table of all tests on the test part of the data, with verdicts, and a note on repeated tests."""
     readings = sweep.judgements.readings
     if not readings:
         return []
@@ -202,7 +202,7 @@ def _judged(sweep: Sweep) -> list[Block]:
 
 
 def _diagnosed(found: Findings) -> list[Block]:
-    """Count findings over trials, and show the best trial's findings in full."""
+    """Return report blocks that count findings over all trials and show the best trial's findings in full."""
     if not found.diagnoses:
         return [
             Heading("Diagnosis"),
@@ -243,7 +243,7 @@ _KINDS = {"fault": 0, "suspect": 1, "limit": 2}
 
 
 def _expected(found: Findings) -> list[Block]:
-    """Compare the measured result with theory, or with a policy that has learned nothing."""
+    """Return a table that compares measured results with theory, or with a policy that has learned nothing."""
     rows = searched.list_expectations(found.sweep, found.diagnoses)
     if not rows:
         return []
@@ -273,7 +273,7 @@ def _all(sweep: Sweep) -> list[Block]:
 
 
 def _value(seeds: int) -> str:
-    """Title a column of values: a value of one seed has no spread."""
+    """Return the title of a column of values, with `± seeds` only if values have several seeds."""
     return "value ± seeds" if seeds > 1 else "value"
 
 

@@ -17,7 +17,7 @@ FEW = 10
 
 
 def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
-    """Return report blocks that propose next runs: judge the best trial, try remedies, search on."""
+    """Return report blocks on what to run next: judge the best trial, try remedies, or search on."""
     blocks: list[Block] = [Heading("What to run next")]
     if sweep.best and not sweep.judgement:
         blocks += [
@@ -44,7 +44,7 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
 
 
 def _arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
-    """Choose arms for the best trial, or for the control where no trial completed."""
+    """Return report blocks on changes to try with the best trial, or with the control if no trial completed."""
     trial = sweep.best or sweep.control
     if trial is None or trial.number not in diagnoses:
         return []

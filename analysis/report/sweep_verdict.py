@@ -13,7 +13,7 @@ from unstuck.records.outcome import Outcome
 
 
 def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
-    """Return the first sentence of a sweep's report: best trial, lead over the control, key setting."""
+    """Return the first sentence of a sweep's report: best trial, lead over the control, most important setting."""
     best = sweep.best
     if best is None:
         ended = join_words([f"{count} {outcome}" for outcome, count in count_outcomes(sweep.trials).items()])
@@ -28,7 +28,7 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
 
 
 def describe_judgement(sweep: Sweep, reading: Judgement) -> str:
-    """Return a phrase on a trial's result on fresh seeds: verdict, value, difference from the control."""
+    """Return a phrase on one trial's test on fresh seeds: verdict, value, difference from the control."""
     on = f"{sweep.metric} {number(reading.estimate.mean)} on {pluralize(len(reading.champion), 'fresh seed')}"
     found = sweep.judgements.difference(reading)
     if found is None:
@@ -60,11 +60,11 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
 
 
 def count_choices(sweep: Sweep) -> int:
-    """Return the number of trials that the best one was chosen from: stopped ones included, control left out."""
+    """Return the number of trials with a value apart from the control, among which the best one was chosen."""
     return max(1, len(sweep.ranked()) - 1)
 
 
 def _others(sweep: Sweep, best: Trial) -> str:
-    """Describe the trials judged on fresh seeds when the present best has not been judged."""
+    """Describe the tests of other trials on fresh seeds, for use if the best trial has not been tested."""
     texts = [describe_judgement(sweep, reading) for reading in sweep.judgements.distinct]
     return f"; trial {best.number} has not been judged, others have: {'; '.join(texts)}" if texts else ""

@@ -18,13 +18,13 @@ _TELLING = (
 
 
 def state_verdict(diagnosis: Diagnosis) -> str:
-    """Return one sentence on a run: what was not read, then stuck or learning, the most basic fault, and the score."""
+    """Return a sentence on a run: columns not read, stuck or learning, the most basic fault, and the score."""
     unread = unread_text(diagnosis)
     return f"{unread} {_state(diagnosis)}" if unread else _state(diagnosis)
 
 
 def unread_text(diagnosis: Diagnosis) -> str:
-    """Return a sentence on columns that seem to matter and were not recognised; empty if there are none."""
+    """Return a sentence on columns that may matter but were not recognised; empty without unrecognised columns."""
     names = diagnosis.signals.history.unrecognised
     if not names:
         return ""
@@ -67,13 +67,13 @@ def _state(diagnosis: Diagnosis) -> str:
 
 
 def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:
-    """True if a run that has nothing to show is stuck rather than young: our own, planned, or the same all along."""
+    """True if a run that has not learned counts as stuck; False if the run may simply be too young to judge."""
     run = diagnosis.signals
     return run.is_ours or standing.trivial is not None or run.planned is not None or standing.frozen > 0
 
 
 def _all_clear(diagnosis: Diagnosis, standing: Standing) -> str:
-    """Say that no fault was found where rules could look for one, with the number of those that could not."""
+    """Return a text that no fault was found, with the number of rules that could not judge the run."""
     run = diagnosis.signals
     if not any(run.has(name) for name in _TELLING):
         return f"Learning: {standing.text}; nothing of the updates is on record, so no rule could look for a fault."
@@ -85,7 +85,7 @@ def _all_clear(diagnosis: Diagnosis, standing: Standing) -> str:
 
 
 def shorten_headline(ranked: Ranked) -> str:
-    """Return a finding's headline up to the first colon, without the numbers."""
+    """Return a finding's headline up to the first colon, without the numbers after the colon."""
     return ranked.finding.headline.partition(": ")[0]
 
 

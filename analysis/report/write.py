@@ -74,7 +74,7 @@ def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None)
 
 
 def _choose_stem(folder: Path, stem: str, source: str) -> str:
-    """Return a stem that no report of another run has: two files of the same name have a report each."""
+    """Return a file-name stem for a run's report that does not overwrite the report of a different run."""
     there = folder / f"{stem}.md"
     try:
         is_other = there.is_file() and f"{READ_FROM} {source}, " not in there.read_text(encoding="utf-8")

@@ -42,7 +42,7 @@ def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folde
 def gather_findings(
     name: str, stores: Stores, optuna_url: str | None = None, diagnoses: Mapping[int, Diagnosis] | None = None
 ) -> Findings:
-    """Read ledger and MLflow; return the data for a sweep's report.
+    """Collect the data for a sweep's report from the ledger and MLflow.
 
     Args:
         name: Name of the sweep.
@@ -63,7 +63,7 @@ def gather_findings(
 
 
 def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
-    """Return the values of trials that importances explain (final ones, or at a rung), and a description.
+    """Return the trial values to compute importances from (final, or at the first rung), and a description.
 
     Final values are ordered, the best first.
     """
@@ -77,7 +77,7 @@ def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
 
 
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
-    """Diagnose all trials whose curves MLflow holds."""
+    """Diagnose all trials whose curves MLflow holds; return diagnoses by trial number."""
     try:
         histories = TrackedRuns(stores.mlflow).load_histories(name, read_identity(stores.folder / name))
     except AnalysisError:

@@ -53,7 +53,7 @@ PER_SETTING = 10
 
 @dataclass(frozen=True)
 class Importance:
-    """Importance of one searched setting by PED-ANOVA and by fANOVA, with intervals.
+    """Importance of one searched setting for the objective, by PED-ANOVA and by fANOVA, with intervals.
 
     Attributes:
         path: The setting.
@@ -88,7 +88,7 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
 
 
 def distributions(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:
-    """Return the sampler's distribution (range) of each searched setting, by path."""
+    """Return the range (Optuna distribution) from which the sampler draws each searched setting, by path."""
     return _find_ledger(name, folder, url).distributions()
 
 
@@ -100,7 +100,7 @@ def importances(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> list[Importance]:
-    """Compute how much each searched setting matters to the values of trials, the most important first.
+    """Compute how strongly each searched setting influences the trials' values, the most important setting first.
 
     Args:
         trials: Trials to learn from.
@@ -131,7 +131,7 @@ def importances(
 def dashboard_importances(
     completed: Sequence[Trial], ranges: Mapping[str, BaseDistribution], sign: int = 1
 ) -> dict[str, float]:
-    """Compute the importances on Optuna's dashboard, the most important first; empty with fewer than two trials.
+    """Compute the importances that Optuna's dashboard shows, the largest first; empty with fewer than two trials.
 
     Args:
         completed: Completed trials; the dashboard reads no others.
@@ -158,7 +158,7 @@ def _shares(
 def _study_of(
     trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int
 ) -> optuna.Study:
-    """Make a study in memory that holds the trials, with a value each, the more the better."""
+    """Make an Optuna study in memory from trials and one value for each trial; higher values are better there."""
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         [
@@ -171,7 +171,7 @@ def _study_of(
 
 
 def _normalised(found: Mapping[str, float]) -> dict[str, float]:
-    """Scale shares to a sum of 1."""
+    """Scale shares so that the sum is 1."""
     total = sum(found.values())
     return {path: share / total if total > 0 else 0.0 for path, share in found.items()}
 
@@ -179,7 +179,7 @@ def _normalised(found: Mapping[str, float]) -> dict[str, float]:
 def _middle(
     draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: int, path: str
 ) -> tuple[float, tuple[float, float]]:
-    """Compute the median and the middle 80 % of a setting's share over draws."""
+    """Compute the median and the middle 80 % of a setting's importance over repeated draws of trials."""
     values = [draw[which].get(path, 0.0) for draw in draws]
     values = [value for value in values if math.isfinite(value)] or [0.0]
     low, median, high = np.percentile(values, [10, 50, 90])
@@ -187,7 +187,7 @@ def _middle(
 
 
 def _find_ledger(name: str, folder: Path, url: str | None) -> Ledger:
-    """Find the ledger of a sweep by the identity in the sweep's folder; by the name alone where there is no folder."""
+    """Find a sweep's ledger by the identity stored in the sweep's folder; without a folder, by the sweep's name."""
     own, options = read_identity(folder / name), Places("--folder", "--optuna-url")
     try:
         return Ledger.find(find_ledger_url(url, folder), folder / name, own, options)

@@ -22,7 +22,7 @@ OLD_FILE = "champion.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Result of one test of a trial, and of the control, on fresh seeds and on the test part of the data.
+    """Result of one test of a trial beside the control, trained on fresh seeds and evaluated on the data's test part.
 
     Attributes:
         trial: Number of the trial whose configuration was trained again.
@@ -49,11 +49,11 @@ class Judgement:
 
     @property
     def estimate(self) -> Estimate:
-        """Estimate of the trial's value over the fresh seeds."""
+        """Mean and spread of the tested trial's value over the fresh seeds."""
         return estimate_over_seeds(self.champion)
 
     def is_about(self, trial: int, values: Mapping[str, Any], searched: float | None) -> bool:
-        """True if the judgement is about the trial: same number and same settings.
+        """True if the judgement tested the given trial: same number and same settings.
 
         An old record holds no settings: then number and value must be the same.
         """
@@ -62,13 +62,13 @@ class Judgement:
         return self.trial == trial and self.values == values
 
     def has_configuration_of(self, other: "Judgement") -> bool:
-        """True if both judgements are about the same trial with the same settings."""
+        """True if two judgements tested the same trial with the same settings."""
         return self.trial == other.trial and (None in (self.values, other.values) or self.values == other.values)
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """All judgements of a sweep's trials, the oldest first.
+    """All judgements (tests on fresh seeds) of a sweep's trials, the oldest first.
 
     Attributes:
         readings: Judgements, the oldest first.
@@ -78,7 +78,7 @@ class Judgements:
 
     @property
     def distinct(self) -> list[Judgement]:
-        """Judgements without repetition: of each configuration the one on the most seeds."""
+        """One judgement for each tested configuration: the one on the most seeds."""
         kept: list[Judgement] = []
         for reading in sorted(self.readings, key=lambda reading: -len(reading.champion)):
             if not any(reading.has_configuration_of(other) for other in kept):
@@ -90,17 +90,17 @@ class Judgements:
         return next((reading for reading in self.distinct if reading.is_about(trial, values, searched)), None)
 
     def difference(self, reading: Judgement) -> Difference | None:
-        """Compute a trial minus the control, for all judged trials at once; None where the reading has no control."""
+        """Compute tested trial minus control, interval for all tested trials at once; None without a control."""
         return compute_difference(reading.champion, reading.control, self.comparisons) if reading.control else None
 
     @property
     def comparisons(self) -> int:
-        """Number of configurations that were judged against the control."""
+        """Number of configurations that were tested beside the control."""
         return sum(bool(reading.control) for reading in self.distinct)
 
 
 def read_judgements(report: Path) -> Judgements:
-    """Read all judgements from a sweep's `report/` folder, the file of older versions included.
+    """Read all judgements from a sweep's `report/` folder, including the file that older versions wrote.
 
     Raises:
         AnalysisError: A file holds something else.

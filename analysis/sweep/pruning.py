@@ -18,7 +18,7 @@ LEAST = 5
 
 @dataclass(frozen=True)
 class Rung:
-    """Numbers on one rung: trials judged and stopped, and correlation of values there with final values.
+    """One rung of early stopping: trials judged and stopped, and correlation of values at the rung with final values.
 
     Attributes:
         number: Number of the rung, from 1.
@@ -47,7 +47,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Pruning:
-    """Iterations that early stopping saved in a sweep, and good trials that were at risk.
+    """Effect of early stopping on a sweep: iterations saved, and good trials that were at risk of being stopped.
 
     Attributes:
         planned: Iterations that all trials together would have had.
@@ -74,7 +74,7 @@ class Pruning:
 
 
 def measure_pruning(sweep: Sweep) -> Pruning | None:
-    """Return the numbers on a sweep's early stopping; None if there were no rungs and no stopped trials."""
+    """Measure iterations saved and good trials at risk; None if the sweep had no rungs and stopped no trial."""
     trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, Outcome.COMPLETED)]
     rungs = tuple(_rungs(sweep))
     if not rungs and not any(trial.outcome in STOPPED for trial in trials):
@@ -95,7 +95,7 @@ def measure_pruning(sweep: Sweep) -> Pruning | None:
 
 
 def _rungs(sweep: Sweep) -> Iterator[Rung]:
-    """Yield each rung at which a trial was judged."""
+    """Yield the numbers on each rung at which a trial was judged."""
     entries = [(trial, entry) for trial in sweep.trials for entry in trial.rungs]
     for number in sorted({entry.rung for _, entry in entries}):
         here = [(trial, entry) for trial, entry in entries if entry.rung == number]
@@ -116,7 +116,7 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
 
 
 def find_stopping_rung(pruned: Trial) -> int:
-    """Find the lowest rung that a pruned trial lost at; if not on record, the last rung that judged the trial."""
+    """Find the rung that stopped a pruned trial: the lowest one on record as lost, else the last one reached."""
     return next((entry.rung for entry in pruned.rungs if entry.would_stop), pruned.rungs[-1].rung)
 
 

@@ -18,7 +18,7 @@ VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the
 
 @dataclass(frozen=True)
 class Trial(Entry):
-    """One configuration of a sweep as the ledger has it, with numbers that reports compare."""
+    """One trial of a sweep as recorded in the ledger, with the numbers that reports compare."""
 
     @classmethod
     def from_entry(cls, entry: Entry) -> "Trial":
@@ -27,11 +27,11 @@ class Trial(Entry):
 
     @property
     def estimate(self) -> Estimate | None:
-        """Estimate of the final value over seeds; None without one."""
+        """Mean and spread of the trial's final value over seeds; None without a finite value of each seed."""
         return estimate_over_seeds(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
 
     def objective_from(self, iteration: int) -> float | None:
-        """Return the objective at the first evaluation from a point of the axis on; None if the trial ended before."""
+        """Return the objective at the first evaluation at or after an iteration; None if the trial ended before."""
         return next((value for step, value in sorted(self.curve.items()) if step >= iteration), None)
 
     @property
@@ -58,17 +58,17 @@ class Sweep:
 
     @property
     def metric(self) -> str:
-        """Metric that trials are compared by."""
+        """Name of the metric (objective) by which the sweep's trials are compared."""
         return str(self.settings.get("sweep.metric", metrics.F1))
 
     @property
     def sign(self) -> int:
-        """1 if a higher objective is better, -1 if a lower one is better."""
+        """1 if higher values of the objective are better, -1 if lower values are."""
         return 1 if self.settings.get("sweep.mode", "max") == "max" else -1
 
     @property
     def axis(self) -> Axis:
-        """Axis that counts the progress of trials: iterations or environment steps."""
+        """Unit that measures how far a trial has come: iterations or environment steps."""
         settings = self.settings
         batch = math.prod(int(settings.get(path, 1)) for path in BATCH)
         return Axis.choose(
@@ -77,16 +77,16 @@ class Sweep:
 
     @property
     def length(self) -> int:
-        """Planned length of a trial that is not stopped, in units of `axis`."""
+        """Planned length of a trial that is not stopped early, in iterations or environment steps (see `axis`)."""
         return self.axis.length or max((trial.iterations for trial in self.trials), default=0)
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """Paths of the settings that the sampler chose for the trials."""
+        """Dotted paths of the settings that the sampler chose for the trials."""
         return tuple(dict.fromkeys(path for trial in self.trials for path in trial.values))
 
     def ranked(self, *outcomes: str) -> list[Trial]:
-        """List trials with a finite value and one of the outcomes (any, if none is named), the best first."""
+        """List trials with a finite value, the best first; only trials with one of the outcomes, if any is named."""
         chosen = [
             trial
             for trial in self.trials
@@ -96,7 +96,7 @@ class Sweep:
 
     @property
     def feasible(self) -> list[Trial]:
-        """Trials whose configuration could run: all outcomes but infeasible, running trials too."""
+        """Trials whose configuration could run: all trials, also running ones, except infeasible ones."""
         return [trial for trial in self.trials if trial.outcome != Outcome.INFEASIBLE]
 
     @property
@@ -112,7 +112,10 @@ class Sweep:
 
     @property
     def control(self) -> Trial | None:
-        """Trial on record as the control; in a sweep of format 1 trial 0, if no setting was changed there."""
+        """Trial that ran the unchanged configuration, to compare other trials with; None if there is none.
+
+        A sweep of format 1 marks no control: trial 0 counts, if no setting was changed there.
+        """
         marked = next((trial for trial in self.trials if trial.is_control), None)
         if marked or int(self.settings.get("format", 1)) > 1:
             return marked
@@ -124,7 +127,7 @@ class Sweep:
 
 
 def are_equal_settings(one: Any, other: Any) -> bool:
-    """True if two settings are equal: a list equals a tuple, floats may differ by rounding."""
+    """True if two values of a setting are equal: a list equals a tuple, floats may differ by rounding."""
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(are_equal_settings, one, other))
     if isinstance(one, float) and isinstance(other, float):

@@ -14,7 +14,7 @@ _JOINTS = re.compile(r"[\s_.\-]+")
 
 @cache
 def make_canonical(name: str) -> str:
-    """Return a name in lower case, its words joined by `_` and its parts by `/`, however they were written.
+    """Return a name in lower case, with words joined by `_` and parts by `/`, in place of any other style.
 
     Example:
         >>> make_canonical("Loss / Value loss"), make_canonical("AverageEpRet"), make_canonical("Expl.Var")
@@ -26,13 +26,13 @@ def make_canonical(name: str) -> str:
 
 @cache
 def _make_key(name: str) -> str:
-    """Return what two names have in common that differ in case and in how words are joined (`EpRet`, `epret`)."""
+    """Return a key that is equal for names that differ only in case and word joints (`EpRet` and `ep_ret`)."""
     return make_canonical(name).replace("_", "")
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """Names of metrics and settings in one program, each with our name and a factor for the unit.
+    """Names that one program uses for metrics and settings, each with our name and a factor to our unit.
 
     Names of metrics and columns may be written in any case, and `*` stands for one part of a name.
 
@@ -65,23 +65,23 @@ class Dialect:
     at_gradient_steps: tuple[str, ...] = ()
 
     def find(self, name: str) -> Renamed | None:
-        """Return our name and factor of a metric; None for an unknown name."""
+        """Return our name of a program's metric and the factor to our unit; None for an unknown metric."""
         wanted = _make_key(name)
         exact = self._exact.get(wanted)
         return exact or next((renamed for pattern, renamed in self._patterns if pattern.fullmatch(wanted)), None)
 
     def rank(self, name: str) -> int:
-        """Return the place of a metric in the table; the lower one of two that mean the same counts."""
+        """Return the position of a metric in the dialect's list; the lower of two names for one metric counts."""
         wanted = _make_key(name)
         places = (place for place, theirs in enumerate(self.metrics) if _compile_pattern(theirs).fullmatch(wanted))
         return next(places, len(self.metrics))
 
     def counts_gradients(self, name: str) -> bool:
-        """True if an event file holds a metric at gradient steps."""
+        """True if the program's event files log the metric at gradient steps, not environment steps."""
         return any(_compile_pattern(pattern).fullmatch(_make_key(name)) for pattern in self.at_gradient_steps)
 
     def is_spoken_by(self, names: Iterable[str]) -> bool:
-        """True if the names hold all of one group that only this program has."""
+        """True if the given names include all names of a group that only the dialect's program uses."""
         known = {_make_key(name) for name in names}
         return any(all(_is_among(wanted, known) for wanted in group) for group in self.must)
 
@@ -106,7 +106,7 @@ def _is_among(wanted: str, known: set[str]) -> bool:
 
 
 def find_first(wanted: Iterable[str], names: Iterable[str]) -> str | None:
-    """Return the first column there is of those wanted, as it is written; None if there is none."""
+    """Return the first wanted column that the table has, as spelled in the table; None if the table has none."""
     written: dict[str, str] = {}
     for name in names:
         written.setdefault(_make_key(name), name)
@@ -114,5 +114,5 @@ def find_first(wanted: Iterable[str], names: Iterable[str]) -> str | None:
 
 
 def keep_unit(names: Mapping[str, str]) -> dict[str, Renamed]:
-    """Return names with the factor 1, for metrics and settings in our own unit."""
+    """Return each name in a program with our name and the factor 1, for values that already have our unit."""
     return {theirs: (ours, 1.0) for theirs, ours in names.items()}

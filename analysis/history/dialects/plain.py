@@ -200,7 +200,7 @@ _OF_LOSSES = frozenset(("value", "critic", "policy", "actor", "entropy", "total"
 
 @cache
 def find_plain_name(name: str) -> tuple[Renamed, int] | None:
-    """Return our name and factor for a metric of any logger, and a rank; of two names the lower counts.
+    """Return our name, the unit factor and a rank for any logger's metric; None if unknown (lowest rank counts).
 
     Example:
         >>> find_plain_name("Train/policy_loss_team_0")[0], find_plain_name("loudness")
@@ -218,12 +218,12 @@ def find_plain_name(name: str) -> tuple[Renamed, int] | None:
 
 
 def convert_to_evaluation(ours: str) -> str:
-    """Return our name of the evaluation metric beside a training metric of ours; any other name unchanged."""
+    """Return our name of the evaluation metric that matches one of our training metrics; else the name unchanged."""
     return _TWICE.get(ours, ours)
 
 
 def _shorten_name(path: str) -> Iterator[str]:
-    """Yield first `eval` if a name is of evaluations, else nothing; then what is left of it, shorter each time."""
+    """Yield `eval` or an empty text, by whether a name is of an evaluation; then ever shorter forms of the name."""
     *folders, word = path.split("/")
     first, _, rest = word.partition("_")
     evaluated = bool(_EVALUATIONS & {*folders, first})

@@ -56,7 +56,7 @@ def is_console(text: str) -> bool:
 
 
 def read_console(file: Path | None, text: str) -> Raw:
-    """Read the numbers of a printed text, row by row."""
+    """Read the metrics in a program's printed output, one row for each printed block or line."""
     rows = [row for row in _split_rows(text) if row]
     settings = {"max_iterations": planned} if (planned := _find_plan(text)) else {}
     return Raw(file, collect_columns(rows), form="console text", settings=settings)
@@ -99,7 +99,7 @@ def _match_lines(pattern: re.Pattern[str], lines: list[str]) -> Iterator[re.Matc
 
 
 def parse_number(text: str) -> float:
-    """Return the number in a text such as `1,024`, `72.8x` or `25.0%`, the last as a share; NaN for another text."""
+    """Return the number in a text such as `1,024` or `72.8x`; `25.0%` gives 0.25, a text without a number NaN."""
     plain = text.strip().replace(",", "")
     try:
         return float(plain.rstrip("x%")) * (0.01 if plain.endswith("%") else 1.0)
@@ -155,7 +155,7 @@ def _split_cells(line: str) -> list[str]:
 
 
 def _read_tune_results(lines: list[str]) -> Iterator[Row]:
-    """Read what Ray Tune prints of each result: names nested by their indentation."""
+    """Read the results that Ray Tune prints, with names nested by indentation."""
     row: Row = {}
     above: list[tuple[int, str]] = []
     for line in lines:
@@ -187,7 +187,7 @@ def _read_prints(lines: list[str]) -> Iterator[Row]:
 
 
 def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
-    """Yield the pairs of name and number in one printed line; `Episode 20/300` is one, as are `KL: 0.1, loss = 2`."""
+    """Yield each pair of name and number in a printed line such as `KL: 0.1, loss = 2` or `Episode 20/300`."""
     if found := _ITERATION.search(line):
         yield "Learning iteration", parse_number(found["done"])
         return
@@ -211,7 +211,7 @@ def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
 
 
 def _find_name(text: str) -> str:
-    """Return the name at the end of what stands before a number: the longest end that is known, or a short text."""
+    """Return the metric's name in the text before a printed number: the longest known ending, or a short text."""
     words = text.strip(_MARKS).split()
     ends = (" ".join(words[start:]) for start in range(max(len(words) - _NAME_WORDS, 0), len(words)))
     counters = {make_canonical(name) for name in (*PLAIN.iteration, *PLAIN.env_steps)}

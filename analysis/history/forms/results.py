@@ -14,7 +14,7 @@ _JOINED = "/"
 
 
 def is_results(text: str) -> bool:
-    """True if the text's lines are objects of JSON; a single object over several lines is a file of settings."""
+    """True if each line of the text is a JSON object; False for one JSON object over several lines, a settings file."""
     first = text.lstrip().partition("\n")[0]
     try:
         return first.startswith("{") and isinstance(json.loads(first), Mapping)
@@ -23,7 +23,7 @@ def is_results(text: str) -> bool:
 
 
 def read_results(file: Path | None, text: str) -> Raw:
-    """Read one result a line; nested names are joined by `/`, and a last line that is cut off is left out.
+    """Read one result from each line of JSON, nested names joined by `/`; skip a last line that is cut off.
 
     Raises:
         AnalysisError: A line is no JSON.

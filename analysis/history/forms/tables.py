@@ -75,7 +75,7 @@ _NAN_CELL = re.compile(r"(?<=[,\t;\n])[ ]*[-+]?nan[ ]*(?=[,\t;\r\n]|$)", re.IGNO
 
 
 def _strip_comments(text: str, delimiter: str) -> str:
-    """Return a table's text without the lines of comment before it, but for one that names its columns (numpy's)."""
+    """Remove comment lines before a table's text, but keep a comment that names the columns (as numpy writes)."""
     comments: list[str] = []
     while text.startswith("#"):
         line, _, text = text.partition("\n")
@@ -90,7 +90,7 @@ def _parse(text: str, delimiter: str, **options: object) -> pd.DataFrame:
 
 
 def _drop_cut_field(text: str, delimiter: str, width: int) -> str:
-    """Return the text without the field that a last line was cut in, as in a copy of a running run's file."""
+    """Remove an incomplete last field from a table's text, as in a copied file of a run in progress."""
     if text.endswith("\n"):
         return text
     kept, _, last = text.rpartition("\n")
@@ -99,7 +99,7 @@ def _drop_cut_field(text: str, delimiter: str, width: int) -> str:
 
 
 def _widen_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a long table (one value a row, its name in a column) with a column for each name; another as it is."""
+    """Turn a long table (names of metrics in one column) into one column for each name; return other tables as is."""
     lower = {str(name).lower(): name for name in frame.columns}
     key = next((lower[name] for name in _KEYS if name in lower), None)
     if key is None or not {"step", "value"} <= lower.keys():
@@ -122,7 +122,7 @@ def _is_number(text: str) -> bool:
 
 
 def _read_download(file: Path | None, frame: pd.DataFrame) -> Raw:
-    """Read TensorBoard's download of one tag, whose name stands in the file's name alone: `run-NAME-tag-TAG.csv`."""
+    """Read a CSV downloaded from TensorBoard; the tag is in the file's name only: `run-NAME-tag-TAG.csv`."""
     found = _TAG.match(file.stem) if file else None
     tag = found[1] if found else TAG_UNKNOWN
     steps, values = (pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64) for name in _DOWNLOADED[1:])
@@ -130,7 +130,7 @@ def _read_download(file: Path | None, frame: pd.DataFrame) -> Raw:
 
 
 def _strip_run(columns: dict[str, Points], place: Path | str) -> tuple[bool, dict[str, Points]]:
-    """Take the run's name off W&B's columns (`run - train/value_loss`), and leave out least and largest values.
+    """Remove the run's name from W&B's columns (`run - train/value_loss`), and drop columns of minima and maxima.
 
     Returns:
         True if it was a chart export, and the columns.

@@ -24,7 +24,7 @@ _EVALUATED = {"results": metrics.EVAL_RETURN, "ep_lengths": EVAL_LENGTH, "succes
 
 
 def is_monitor(file: Path) -> bool:
-    """True if a file begins as monitor files do."""
+    """True if a file's first line is that of a Stable-Baselines3 monitor file."""
     try:
         with file.open("rb") as opened:
             return opened.read(len(MONITOR)) == MONITOR.encode()
@@ -33,7 +33,7 @@ def is_monitor(file: Path) -> bool:
 
 
 def read_monitors(files: Sequence[Path]) -> Raw:
-    """Read the episodes of one run's environments, in the order in which they ended.
+    """Read the episodes in the monitor files of one run's environments, in the order in which the episodes ended.
 
     Environment steps are counted over all environments together.
 
@@ -65,7 +65,7 @@ def read_monitors(files: Sequence[Path]) -> Raw:
 
 
 def read_evaluations(file: Path) -> Raw:
-    """Read the mean return of each evaluation, at the environment steps done by then.
+    """Read the mean return of each evaluation, with the number of environment steps done before.
 
     Raises:
         AnalysisError: The file does not hold evaluations.

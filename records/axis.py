@@ -16,7 +16,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class Axis:
-    """Unit in which the curves and rungs of a sweep, and the steps in MLflow, are counted.
+    """Unit of progress of a sweep's trials, iteration or environment step, in which curves and rungs are counted.
 
     Attributes:
         unit: `ITERATION` or `ENV_STEP`; environment steps are those of one member.
@@ -35,7 +35,7 @@ class Axis:
 
     @classmethod
     def choose(cls, searched: Collection[str], iterations: int, batch: int, format: int) -> "Axis":
-        """Choose the axis of a sweep: environment steps if the sweep searches the size of an iteration.
+        """Choose the unit in which a sweep counts progress: environment steps if the search changes iterations' size.
 
         Args:
             searched: Dotted paths of the searched settings.
@@ -49,20 +49,20 @@ class Axis:
 
     @property
     def in_env_steps(self) -> bool:
-        """True if the axis counts environment steps."""
+        """True if the sweep counts progress in environment steps, False if in iterations."""
         return self.unit == ENV_STEP
 
     @property
     def units(self) -> str:
-        """Plural of the unit: `iterations` or `environment steps`."""
+        """Name of the unit in the plural: `iterations` or `environment steps`."""
         return f"{self.unit}s"
 
     def describe_step(self, step: int) -> str:
-        """Return the text for one step on the axis: `iteration 20`, `environment step 1,280`."""
+        """Format one point of a trial's progress as text: `iteration 20`, `environment step 1,280`."""
         return f"{self.unit} {step:,}" if self.in_env_steps else f"{self.unit} {step}"
 
     def describe_length(self, steps: int) -> str:
-        """Return the text for a number of steps on the axis: `20 iterations`, `1,280 environment steps`."""
+        """Format a length of training as text: `20 iterations`, `1,280 environment steps`."""
         return f"{steps:,} {self.unit if steps == 1 else self.units}"
 
 
@@ -71,5 +71,5 @@ ITERATIONS = Axis(ITERATION, 1, 0)
 
 
 def read_last_step(summary: Mapping[str, float], otherwise: int) -> int:
-    """Return the last step of an ended trial, from the `final/` metrics in `summary`; `otherwise` if there is none."""
+    """Return the last step that an ended trial reached, from the metrics in `summary`; `otherwise` if none says so."""
     return int(summary.get(metrics.FINAL_ENV_STEPS, summary.get(metrics.FINAL_ITERATIONS, otherwise)))

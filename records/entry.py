@@ -16,7 +16,7 @@ _OPEN = "RUNNING"
 
 @dataclass(frozen=True)
 class Entry:
-    """Record of one trial in the ledger: settings, outcome, value, curve and notes.
+    """Record of one trial in the ledger (Optuna): settings, outcome, value, curve and notes.
 
     Attributes:
         number: Number of the trial, the same in Ray Tune's name and in MLflow.
@@ -54,26 +54,26 @@ class Entry:
 
     @property
     def is_open(self) -> bool:
-        """True if the trial has not ended: the trial runs, or was interrupted and waits for a resume."""
+        """True if the trial has not ended: the trial runs, or was interrupted and waits for a resume of the sweep."""
         return self.state == _OPEN
 
     @property
     def last_step(self) -> int:
-        """Last step on the trial's curve; 0 for an empty curve."""
+        """Last step on the trial's curve of evaluations; 0 for an empty curve."""
         return max(self.curve, default=0)
 
     @property
     def iterations(self) -> int:
-        """Length of the trial on the sweep's axis: the last step that an ended trial reached."""
+        """Length of the trial, in iterations or environment steps as the sweep counts: the last step reached."""
         return read_last_step(self.summary, self.last_step)
 
     @property
     def seeds(self) -> tuple[float, ...]:
-        """Final value of each seed; empty before the end."""
+        """Final value of each of the trial's seeds; empty before the trial has ended."""
         prefix = metrics.seed_metric(metrics.FINAL_VALUE, 0).removesuffix("0")
         return tuple(self.summary[name] for name in sorted(self.summary) if name.startswith(prefix))
 
     @property
     def seconds(self) -> float:
-        """Seconds from proposing the trial to its end; 0 before the end."""
+        """Seconds from the proposal of the trial to the trial's end; 0 for a trial that has not ended."""
         return float(self.summary.get(metrics.FINAL_SECONDS, 0.0))

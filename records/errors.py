@@ -2,24 +2,33 @@
 
 
 class SweepError(Exception):
-    """Error: a sweep cannot start or go on, e.g. a name is taken, a key is unknown, or nothing in the space can run."""
+    """Error: a sweep cannot start or go on, e.g. a name is taken, a setting is unknown, or no configuration can run."""
 
 
 class LedgerError(SweepError):
-    """Error: the ledger can no longer be read or written. The sweep must end: what is not on record did not happen."""
+    """Error: the ledger (Optuna's database) can no longer be read or written, so the sweep must end.
+
+    What is not on record did not happen.
+    """
 
 
 class DiskFullError(LedgerError):
-    """Error: a checkpoint cannot be written. The sweep must end, since no record may get ahead of a checkpoint."""
+    """Error: a checkpoint cannot be written since the disk is full, so the sweep must end.
+
+    No record may get ahead of a checkpoint.
+    """
 
 
 class StartupError(SweepError):
-    """Error: the first trials crashed alike before a first result, as all the others would."""
+    """Error: the first trials of a sweep all crashed with the same reason before any result, as further ones would."""
 
 
 class TrackingError(Exception):
-    """Error: the tracker cannot be written. The sweep can go on, and write missing records later from the ledger."""
+    """Error: the tracker (MLflow) cannot be written. The sweep goes on, and writes missing records later.
+
+    The ledger holds what has to be written.
+    """
 
 
 class ExtensionError(SweepError):
-    """Error: another package's rule, judge, sampler or data source cannot be used; the message names the package."""
+    """Error: a rule, judge, sampler or data source of another package cannot be used; the message names the package."""

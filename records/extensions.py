@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Extension(Generic[T]):
-    """Rule, judge, sampler or data source that is chosen by name, and the package that brings the extension.
+    """Rule, judge, sampler or data source that a setting chooses by name, with the package that brings the extension.
 
     Attributes:
         name: Name by which settings and reports refer to the extension.
@@ -37,14 +37,14 @@ class Extension(Generic[T]):
 
     @property
     def is_ours(self) -> bool:
-        """True if the extension comes from the package `unstuck`, not from any other package."""
+        """True if the extension is a built-in one, from the package `unstuck`."""
         return self.package == OURS
 
 
 def load_extensions(
     group: str, ours: Mapping[str, T], fits: Callable[[object], bool], wanted: str
 ) -> tuple[Extension[T], ...]:
-    """Import and return all extensions of a group: ours in the table's order, then others' by package and name.
+    """Import all extensions of one kind (entry-point group): built-in ones first, then other packages', by name.
 
     Args:
         group: Group of entry points.
@@ -72,7 +72,7 @@ def load_extensions(
 def check_extensions(
     group: str, found: Iterable[tuple[str, object, str]], fits: Callable[[object], bool], wanted: str
 ) -> tuple[Extension[T], ...]:
-    """Return the extensions of a group; refuse a value of the wrong kind, and a name that two extensions have.
+    """Check and return the extensions of a group; raise `ExtensionError` for a wrong type or a name used twice.
 
     Args:
         group: Group of entry points.
@@ -99,19 +99,19 @@ def check_extensions(
 
 
 def list_other_names(group: str) -> tuple[str, ...]:
-    """Return the names of other packages' extensions of a group, without importing one."""
+    """List the names of a group's extensions from other packages than `unstuck`, without importing any package."""
     return tuple(entry.name for entry in find_others(group))
 
 
 @cache
 def find_others(group: str) -> tuple[EntryPoint, ...]:
-    """Return the entry points of a group in all installed packages but `unstuck`, sorted by package and name."""
+    """Find the entry points of a group in all installed packages except `unstuck`, sorted by package and name."""
     found = [entry for entry in entry_points(group=group) if find_package(entry) != OURS]
     return tuple(sorted(found, key=lambda entry: (find_package(entry), entry.name)))
 
 
 def find_package(entry: EntryPoint) -> str:
-    """Return the name of the package that an entry point belongs to."""
+    """Return the name of the package that declares an entry point."""
     return entry.dist.name if entry.dist else "of unknown name"
 
 

@@ -22,22 +22,22 @@ from unstuck.rl.whole_files import replace_file
 
 
 def config_file(folder: Path) -> Path:
-    """Return the path of the file that holds the composed configuration."""
+    """Return the path of a sweep's `config.yaml`, which holds the full configuration."""
     return folder / "config.yaml"
 
 
 def lock_file(folder: Path) -> Path:
-    """Return the path of the lock file, which the process that runs the sweep holds locked."""
+    """Return the path of a sweep's lock file, which the process that runs the sweep keeps locked."""
     return folder / "lock"
 
 
 def scratch_file(folder: Path) -> Path:
-    """Return the path of the file that names the folder for temporary files, while that folder exists."""
+    """Return the path of a sweep's file `scratch`, which names the folder of temporary files while there is one."""
     return folder / "scratch"
 
 
 def trials_folder(folder: Path) -> Path:
-    """Return the path of the folder that holds the folders of all trials.
+    """Return the path of a sweep's folder `trials`, which holds a folder for each trial.
 
     The driver makes the folder: a worker that does not find the folder shares no folder with the driver.
     """
@@ -45,7 +45,7 @@ def trials_folder(folder: Path) -> Path:
 
 
 def trial_name(number: int) -> str:
-    """Return the name of a trial's folder, and of the trial in the name of its MLflow run.
+    """Return the name of a trial's folder, also used in the name of the trial's MLflow run.
 
     Example:
         >>> trial_name(7)
@@ -55,17 +55,17 @@ def trial_name(number: int) -> str:
 
 
 def trial_folder(folder: Path, number: int) -> Path:
-    """Return the path of one trial's folder."""
+    """Return the path of one trial's folder in the sweep's folder."""
     return trials_folder(folder) / trial_name(number)
 
 
 def checkpoint_file(folder: Path, number: int) -> Path:
-    """Return the path of a trial's checkpoint; the file is absent before the first evaluation."""
+    """Return the path of a trial's checkpoint file, which does not exist before the trial's first evaluation."""
     return trial_folder(folder, number) / "checkpoint.npz"
 
 
 def read_records(folder: Path, number: int) -> list[Record]:
-    """Return all records in a trial's checkpoint, oldest first; empty before the first evaluation.
+    """Read the metrics of all iterations from a trial's checkpoint, oldest first; empty before the first evaluation.
 
     Raises:
         CheckpointError: If there is a checkpoint that cannot be read.
@@ -84,6 +84,6 @@ def read_records(folder: Path, number: int) -> list[Record]:
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Write a text to a file at once: a reader finds the old text or the new one, whole."""
+    """Write a text to a file at once, so that a reader finds the whole old text or the whole new text."""
     with replace_file(file) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 @dataclass(frozen=True)
 class Identity:
-    """Id and format of a sweep, read from the sweep's folder.
+    """Id of a sweep and version number of the sweep's record format, as read from the sweep's folder.
 
     Attributes:
         id: Id that the sweep's records carry; None for a sweep that was started before sweeps had ids.
@@ -28,12 +28,12 @@ class Identity:
     format: int = 1
 
     def owns(self, recorded: str | None) -> bool:
-        """Return True if a record's id `recorded` is the sweep's, or is None while the sweep has format 1."""
+        """Return True if a record belongs to the sweep: has the sweep's id, or no id if the sweep's format is 1."""
         return recorded == self.id or (recorded is None and self.format == 1)
 
 
 def read_identity(folder: Path) -> Identity | None:
-    """Return the id and the format of the sweep in a folder; None if the folder holds no sweep."""
+    """Read the id and the format version of the sweep in a folder; return None if the folder holds no sweep."""
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text())
     except (OSError, ValueError, yaml.YAMLError):
@@ -44,7 +44,7 @@ def read_identity(folder: Path) -> Identity | None:
 
 
 def list_study_names(sweep: str, sweep_id: str) -> tuple[str, str]:
-    """Return two possible names of a sweep's Optuna study: the sweep's, and a unique one in case the first is taken.
+    """List two possible names of a sweep's Optuna study: the sweep's name, and a unique name if the first is taken.
 
     Example:
         >>> list_study_names("quick", "0123456789abcdef")

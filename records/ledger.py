@@ -67,7 +67,7 @@ STATES = {
 
 
 class Places(NamedTuple):
-    """Names of the two settings, or options of a command, that say where a ledger lies; for messages.
+    """Names of the two settings (or command options) that say where a ledger lies, for error messages.
 
     Attributes:
         folder: Setting of the folder of all sweeps.
@@ -82,7 +82,10 @@ _SETTINGS = Places()
 
 
 class Ledger:
-    """Ledger of one sweep, kept in an Optuna study; made by `create`, `open_sweep` or, for reading alone, `find`."""
+    """Ledger of one sweep: the record of all trials, kept in an Optuna study.
+
+    Made by `create`, `open_sweep` or, for reading alone, `find`.
+    """
 
     def __init__(self, study: optuna.Study, make_sampler: Callable[[int], BaseSampler] | None = None) -> None:
         self._study = study
@@ -99,7 +102,7 @@ class Ledger:
         attributes: Mapping[str, Any],
         make_sampler: Callable[[int], BaseSampler] | None = None,
     ) -> "Ledger":
-        """Make a study in the database at `url`, named after the sweep, and return the ledger.
+        """Create the Optuna study of a new sweep in the database at `url`, and return the ledger.
 
         If another study has the name, perhaps somebody else's, a part of the sweep's id is added to the new study's
         name.
@@ -138,7 +141,7 @@ class Ledger:
 
     @classmethod
     def open_sweep(cls, sweep: SweepReference, make_sampler: Callable[[int], BaseSampler] | None = None) -> "Ledger":
-        """Return the ledger of a sweep on record, found by the sweep's id; by the name for an old sweep without an id.
+        """Open the ledger of a recorded sweep, found by the sweep's id, or by name if an old sweep has no id.
 
         Args:
             sweep: Reference to the sweep.
@@ -153,7 +156,7 @@ class Ledger:
 
     @classmethod
     def find(cls, url: str, folder: Path, own: Identity | None, places: Places = _SETTINGS) -> "Ledger":
-        """Return the ledger of a sweep, for reading, found by id; by name for an old sweep without an id.
+        """Open a sweep's ledger for reading alone, found by the sweep's id, or by name if an old sweep has no id.
 
         Args:
             url: URL of the database.
@@ -183,7 +186,7 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str, name: str, places: Places = _SETTINGS) -> "Ledger":
-        """Return the ledger of the study called `name`, for reading.
+        """Open for reading the ledger that is kept in the Optuna study called `name`.
 
         Args:
             url: URL of the database.
@@ -207,20 +210,20 @@ class Ledger:
                 raise _NoStudyError(f"no sweep named {name!r}; there are: {names}") from error
 
     def discard(self) -> None:
-        """Delete the sweep's study, with all trials, from the database."""
+        """Delete the sweep's Optuna study, with all trials, from the database."""
         delete_study(self._study)
 
     def enqueue(self, raw: Mapping[str, Any]) -> None:
-        """Enqueue a point, as raw parameters by name; `ask` returns enqueued points before the sampler proposes any."""
+        """Put a configuration (raw parameters by name) in the queue that `ask` takes from before the sampler draws."""
         self._study.enqueue_trial({self._names.get(path, path): value for path, value in raw.items()})
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
-        """Write attributes of the sweep, by name, to the study."""
+        """Write facts about the sweep to the Optuna study, as attributes by name."""
         for name, value in attributes.items():
             self._study.set_user_attr(name, value)
 
     def show(self, shown: Shown) -> None:
-        """Write what Optuna's dashboard shows beside the trials: notes and pictures, all or none.
+        """Write the notes and pictures that Optuna's dashboard shows beside the trials: all or none.
 
         Raises:
             LedgerError: The database refused; the ledger itself is as it was.
@@ -228,24 +231,24 @@ class Ledger:
         write_shown(self._study, shown)
 
     def raw_parameters(self) -> dict[int, Mapping[str, Any]]:
-        """Return the raw parameters of all trials by number, enqueued trials included."""
+        """Return the parameters of each trial, queued ones too, as Optuna stores parameters (raw), by trial number."""
         trials = self._study.get_trials(deepcopy=False)
         return {trial.number: self._by_path(trial.system_attrs.get(_FIXED, trial.params)) for trial in trials}
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Return the sampler's distribution (range) of each searched setting, by path."""
+        """Return the range from which Optuna draws each searched setting, by the setting's dotted path."""
         found: dict[str, BaseDistribution] = {}
         for trial in self._study.get_trials(deepcopy=False):
             found |= trial.distributions
         return self._by_path(found)
 
     def count_trials(self) -> int:
-        """Return the number of trials that have started or are enqueued, infeasible trials left out."""
+        """Count the trials that have started or wait in the queue, but not the infeasible ones."""
         waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         return waiting + sum(entry.outcome is not Outcome.INFEASIBLE for entry in self.entries())
 
     def ask(self, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
-        """Open a new trial; return the trial's number and raw parameters.
+        """Start a new trial; return the trial's number, and parameters from the sampler, as Optuna stores parameters.
 
         Returns:
             Number of the trial, and its raw parameters; `Space.decode` turns raw parameters into settings.
@@ -256,7 +259,7 @@ class Ledger:
         return trial.number, self._parameters(trial, distributions)
 
     def reopen_trial(self, number: int, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """Open a trial again that an earlier process asked for and did not end; return the raw parameters.
+        """Continue a trial that an earlier process started and did not end; return the trial's parameters from Optuna.
 
         Returns:
             Raw parameters, as `ask` returns them. Parameters that the earlier process did not draw are drawn now, to
@@ -268,7 +271,7 @@ class Ledger:
         return raw
 
     def reopen_crashed(self) -> list[int]:
-        """Set all crashed trials back to interrupted, to be run again; return the numbers of the trials."""
+        """Mark all crashed trials as interrupted, to be run again by a resume; return the numbers of the trials."""
         crashed = [entry for entry in self.entries() if entry.outcome is Outcome.CRASHED and not entry.is_open]
         said = {OUTCOME: str(Outcome.INTERRUPTED), REASON: "it crashed, and is to run again"}
         gone = dict.fromkeys((DECISION, TRACEBACK))
@@ -277,7 +280,7 @@ class Ledger:
         return list(changes)
 
     def _seed(self, number: int) -> None:
-        """Set a new sampler for a trial: one sampler for all trials would draw other points after a resume."""
+        """Give the study a sampler made for one trial's number, so that a resumed sweep draws the same parameters."""
         if self._make_sampler is None:
             raise SweepError("a ledger opened for reading must not be asked for trials; open it by go_on")
         self._study.sampler = self._make_sampler(number)
@@ -288,27 +291,27 @@ class Ledger:
 
     @cached_property
     def _names(self) -> Mapping[str, str]:
-        """Names of parameters in the study by path, where these differ: see `PARAMETERS`."""
+        """Names that Optuna has for searched settings, by dotted path, where Optuna's name differs from the path."""
         return dict(self.attributes.get(PARAMETERS, {}))
 
     def _by_path(self, held: Mapping[str, _Held]) -> dict[str, _Held]:
-        """Return what the study holds by a parameter's name, by the setting's path."""
+        """Replace Optuna's parameter names, the keys of a dict, by dotted paths of settings."""
         paths = {name: path for path, name in self._names.items()}
         return {paths.get(name, name): value for name, value in held.items()}
 
     def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
-        """Write attributes, by name, of a trial that has not ended."""
+        """Write attributes, by name, to a trial that has not ended."""
         for name, value in attributes.items():
             self._running[number].set_user_attr(name, value)
 
     def report(self, number: int, step: int, value: float) -> None:
-        """Add the objective's value at a step to a trial's curve."""
+        """Add one evaluation to a trial's curve: the objective's value at a step."""
         self._running[number].report(value, step=step)
 
     def finish(
         self, number: int, verdict: Verdict, value: float | None = None, summary: Mapping[str, float] | None = None
     ) -> None:
-        """End a trial with a verdict and a summary. Interrupted trials stay RUNNING in Optuna, so a resume can go on.
+        """Record a trial's end: verdict, value, summary. An interrupted trial stays RUNNING in Optuna, for a resume.
 
         Args:
             number: Number of the trial.
@@ -327,29 +330,29 @@ class Ledger:
         del self._running[number]
 
     def entries(self) -> list[Entry]:
-        """Return an entry for each trial that has started, in the order of numbers."""
+        """Return a record (`Entry`) of each started trial, in the order of trial numbers."""
         trials = self._study.get_trials(deepcopy=False)
         started = [trial for trial in trials if trial.state != TrialState.WAITING]
         return [_read_entry(trial, self._by_path(trial.params)) for trial in started]
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Attributes of the sweep by name, as written by `describe`."""
+        """Facts about the sweep by name, as `describe` has written to the Optuna study."""
         return self._study.user_attrs
 
     @property
     def name(self) -> str:
-        """Name of the Optuna study: the sweep's name, with a part of the id if the name was taken."""
+        """Name of the Optuna study: the sweep's name, extended by a part of the sweep's id if the name was taken."""
         return str(self._study.study_name)
 
 
 class _NoStudyError(SweepError):
-    """Error: the database holds no study of a name."""
+    """Error: the database holds no study with the wanted name."""
 
 
 @contextmanager
 def _translate_errors(url: str, places: Places) -> Iterator[None]:
-    """Raise a `SweepError` of one line for whatever a database at `url` raises inside the block."""
+    """Turn any error that a database raises inside the block into a `SweepError` with a message of one line."""
     try:
         yield
     # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
@@ -363,7 +366,7 @@ def _translate_errors(url: str, places: Places) -> Iterator[None]:
 
 
 def _read_entry(trial: FrozenTrial, raw: Mapping[str, Any]) -> Entry:
-    """Return what a trial's curve and attributes in Optuna, and raw parameters by path, say of the trial."""
+    """Convert an Optuna trial (curve, attributes, raw parameters) to an `Entry`, the ledger's record of a trial."""
     attributes = trial.user_attrs
     outcome = Outcome(attributes[OUTCOME]) if attributes.get(OUTCOME) else None
     decision = attributes.get(DECISION)
@@ -389,12 +392,12 @@ def _read_entry(trial: FrozenTrial, raw: Mapping[str, Any]) -> Entry:
 
 
 def _setting(value: Any) -> Any:
-    """Return a list as a tuple, as settings hold lists; any other value unchanged. JSON attributes have no tuples."""
+    """Convert a list, as JSON has lists, to a tuple, as settings have lists; return any other value unchanged."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def find_best(entries: Sequence[Entry], mode: str) -> Entry | None:
-    """Return the completed trial with the best value, by `mode` (`max` or `min`); None if no trial completed."""
+    """Find the completed trial with the highest or lowest value, as `mode` says; return None if none completed."""
     completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
     sign = 1 if mode == "max" else -1
     return max(completed, key=lambda entry: sign * (entry.value or 0.0), default=None)

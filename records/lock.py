@@ -19,7 +19,7 @@ from unstuck.records.files import lock_file
 
 @contextlib.contextmanager
 def hold_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock on a sweep's folder inside the block, so that no other process can run the sweep.
+    """Hold the lock on a sweep's folder inside the block, so that no other process can run the same sweep.
 
     Args:
         folder: Folder of the sweep; must exist.
@@ -45,7 +45,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def lock_databases(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder of all sweeps inside the block, so that no other process makes database tables there.
+    """Hold a lock on the folder of all sweeps inside the block, so that only one process makes database tables.
 
     Optuna (optuna#1092) and MLflow (mlflow#24321) fail if two processes make the tables of one database at once.
 
@@ -58,7 +58,7 @@ def lock_databases(folder: Path) -> Iterator[None]:
 
 
 def is_running(folder: Path) -> bool:
-    """True if a process holds the lock on the sweep's folder now."""
+    """True if some process holds the lock on the sweep's folder, which means that the sweep is running."""
     try:
         with lock_file(folder).open("r+") as file:
             return not _locked(file.fileno())  # closing the file frees it again
@@ -67,7 +67,7 @@ def is_running(folder: Path) -> bool:
 
 
 def read_owner(folder: Path) -> str | None:
-    """Return the random token in the lock file, of the last process that ran the sweep; None if unreadable.
+    """Read the random token of the process that last ran a sweep from the lock file; return None if unreadable.
 
     Each process writes a token of its own. A worker of a dead process may live on for seconds, while another process
     continues the sweep. The worker compares the token before writing anything.

@@ -35,7 +35,7 @@ class Cores:
 
 
 def count_granted_cores(root: Path = Path("/")) -> Cores:
-    """Return the number of cores the process may use, the least by machine, affinity, cgroup's quota and Slurm.
+    """Count the cores that the process may use: the least that machine, affinity, cgroup quota and Slurm allow.
 
     Args:
         root: Folder that holds `proc` and `sys`.
@@ -51,7 +51,7 @@ def count_granted_cores(root: Path = Path("/")) -> Cores:
 
 
 def measure_free_memory(root: Path = Path("/")) -> int:
-    """Return the bytes of memory that the process and all children may still take, by machine and cgroups.
+    """Measure how many bytes of memory the process and all children may still take, by machine and cgroup limits.
 
     Args:
         root: Folder that holds `proc` and `sys`.
@@ -60,7 +60,10 @@ def measure_free_memory(root: Path = Path("/")) -> int:
 
 
 def limit_threads() -> None:
-    """Set the variables in `THREADS`, unless already set, to the number of granted cores, if a limit grants fewer."""
+    """Limit the threads of numeric libraries to the granted cores, by the variables in `THREADS` that are not yet set.
+
+    Nothing is set if no limit grants fewer cores than the machine has.
+    """
     cores = count_granted_cores()
     if cores.limit:  # without a limit the libraries count cores by themselves
         for name in THREADS:
@@ -88,7 +91,7 @@ def _memory_left(root: Path) -> Iterator[int]:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of the process's cgroups, from the innermost up: each sets a limit, in version 1 or 2."""
+    """Yield the folders of the process's cgroups (version 1 or 2), innermost first; each may limit the process."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # no Linux

@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Record:
-    """Metrics of one iteration of one trial.
+    """Metrics measured in one iteration of one trial, with time and step.
 
     Attributes:
         iteration: Number of the iteration, from 1.
@@ -31,15 +31,15 @@ class Record:
 
     @property
     def step(self) -> int:
-        """Step of the record in MLflow and in the ledger, on the sweep's axis: iteration or environment steps."""
+        """Step of the record in MLflow and the ledger: iteration, or environment steps in a sweep that counts steps."""
         return self.iteration if self.env_steps is None else self.env_steps
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as a dict for `json.dumps`, which writes NaN and infinity as `NaN` and `Infinity`."""
+        """Convert the record to a dict for `json.dumps`, which writes NaN and infinity as `NaN` and `Infinity`."""
         kept = {"iteration": self.iteration, "timestamp_ms": self.timestamp_ms, "metrics": dict(self.metrics)}
         return kept if self.env_steps is None else {**kept, "env_steps": self.env_steps}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Record":
-        """Return the record that a dict from `to_json` holds."""
+        """Make a record from a dict that `to_json` returned."""
         return cls(int(kept["iteration"]), int(kept["timestamp_ms"]), dict(kept["metrics"]), kept.get("env_steps"))

@@ -64,7 +64,7 @@ _FORMAT = 3
 
 
 def choose_status(outcome: Outcome, format: int) -> str:
-    """Return MLflow's status for an outcome, in a sweep of the given format (docs/design.md, D5).
+    """Choose the MLflow status of a run (e.g. FINISHED) for a trial's outcome; older sweep formats have other statuses.
 
     MLflow draws KILLED and FAILED alike, as a red cross.
 
@@ -76,7 +76,7 @@ def choose_status(outcome: Outcome, format: int) -> str:
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as one dict by dotted path; lists stay values.
+    """Flatten nested settings to one dict by dotted path, e.g. `ppo.lr`; lists stay values.
 
     Example:
         >>> flatten({"ppo": {"lr": 1, "hidden_sizes": [64, 64]}, "seed": 0})

@@ -32,11 +32,11 @@ R = TypeVar("R")
 
 
 def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Return a method of `PatientStorage` that repeats a call, one transaction, while the call fails."""
+    """Wrap a method of `PatientStorage` so that a failing call, one database transaction, is repeated."""
 
     @functools.wraps(call)
     def attempt(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the method until the database answers, for `PATIENCE_S` at most."""
+        """Call the method again and again until the database answers, for `PATIENCE_S` seconds at most."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -51,7 +51,7 @@ def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
 
 
 class PatientStorage(RDBStorage):
-    """Optuna's database storage that retries a failed call for `PATIENCE_S`; once in vain, later calls run only once.
+    """Optuna's database storage that repeats failed calls for `PATIENCE_S` seconds; after that, calls run only once.
 
     A ledger that is locked or away for a moment so ends no sweep.
 
@@ -80,7 +80,7 @@ class PatientStorage(RDBStorage):
 
     @_retried
     def reopen_trials(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
-        """Set ended trials back to running in the database, by Optuna's ids, in one transaction; see `reopen`.
+        """Set ended trials, given by Optuna's ids, back to running in one transaction of the database; see `reopen`.
 
         Optuna has no call for that, since an ended trial is final there (optuna#3198), so this writes Optuna's tables.
         """
@@ -104,7 +104,7 @@ class PatientStorage(RDBStorage):
 
 
 def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
-    """Set ended trials back to running, all or none, with changed attributes; return the study, read anew.
+    """Set ended trials of a study back to running, all or none, and change attributes; return the study read anew.
 
     Args:
         study: Study in a `PatientStorage`.
@@ -123,7 +123,7 @@ def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
 def change_attributes(
     study: Study, prefix: str, decide: Callable[[Mapping[str, Any], Mapping[int, int]], Mapping[str, Any]]
 ) -> None:
-    """Change system attributes of a study in one transaction, at the first attempt: all or none.
+    """Change system attributes of an Optuna study in one transaction, all or none, without repeating a failed attempt.
 
     Args:
         study: Study in a `PatientStorage`.
@@ -157,17 +157,17 @@ def change_attributes(
 
 
 def delete_study(study: Study) -> None:
-    """Delete a study, with all trials, from the database that holds it."""
+    """Delete an Optuna study, with all trials, from the study's database."""
     optuna.delete_study(study_name=study.study_name, storage=study._storage)
 
 
 def go_on_with_trial(study: Study, number: int) -> Trial:
-    """Return a running trial of another process, to draw, annotate and end it; Optuna resumes none (optuna#3351)."""
+    """Return a running trial of another process as a trial to continue, which Optuna itself cannot (optuna#3351)."""
     return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
 
 
 def suggest(trial: Trial, name: str, over: BaseDistribution) -> Any:
-    """Return a trial's parameter in Optuna's own form, drawn by the study's sampler unless the trial has it already.
+    """Return a trial's value of one parameter, as Optuna stores values; let the sampler draw a value if there is none.
 
     A parameter drawn by a process that died is drawn once more, and the result dropped, so that the sampler's generator
     moves on alike.

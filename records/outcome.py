@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """Outcome of a trial: completed, pruned, stuck, diverged, infeasible, crashed or interrupted.
+    """Ways a trial can end: completed, pruned, stuck, diverged, infeasible, crashed or interrupted.
 
     Attributes:
         COMPLETED: Trial reached the last iteration.
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcome of a trial and the reason.
+    """Decision that a trial has ended: the outcome, with the reason in words.
 
     Example:
         >>> verdict = Verdict(Outcome.PRUNED, "asha rung 2: 0.31 < 0.44")

@@ -15,7 +15,7 @@ GIT_TIMEOUT_S = 10.0
 
 
 def collect_provenance(source: Path = Path(__file__)) -> dict[str, str]:
-    """Return MLflow tags by name with the git commit, the package versions and the number of cores.
+    """Collect facts on the code and machine as MLflow tags by name: git commit, package versions, number of cores.
 
     Args:
         source: File of the code that runs; the commit is that of the repository which holds the file.
@@ -29,7 +29,7 @@ def collect_provenance(source: Path = Path(__file__)) -> dict[str, str]:
 
 
 def make_user_tags(program: str, code: Mapping[str, str]) -> dict[str, str]:
-    """Return MLflow's own tags for who ran which program, and which commit, by name; MLflow's pages show them.
+    """Make the tags by which MLflow's pages show who ran which program at which commit.
 
     Args:
         program: Command that runs.
@@ -42,7 +42,7 @@ def make_user_tags(program: str, code: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_git_state(source: Path) -> dict[str, str]:
-    """Return tags with the commit of `source`, and if files in the repository are not committed (untracked counts).
+    """Read the git commit of the file `source`, and if the repository has uncommitted changes; return tags by name.
 
     Args:
         source: File. A file that its repository does not track gets no answer: an environment inside somebody's
@@ -57,7 +57,7 @@ def read_git_state(source: Path) -> dict[str, str]:
 
 
 def collect_versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return version numbers by tag name, of Python and each installed package, without importing a package."""
+    """Collect the versions of Python and of installed packages, by tag name, without importing a package."""
     found = {"version.python": platform.python_version()}
     for package in packages:
         try:
@@ -68,7 +68,7 @@ def collect_versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return git's answer; None for no git, no repository or no answer in time."""
+    """Run git with the given arguments and return the output; None if git, repository or a timely answer is missing."""
     # Without optional locks a status never gets in the way of a commit that the user makes meanwhile.
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:

@@ -43,7 +43,7 @@ _BREAKS = re.compile(r"[@:/?#&=;\s]+")
 
 
 def redact_url(text: str) -> str:
-    """Return a text with the secrets of each URL in the text masked as `***`.
+    """Mask the secrets (passwords, keys) of each URL in a text as `***`.
 
     >>> redact_url("cannot reach postgresql://me:secret@db/mlflow?sslmode=require")
     'cannot reach postgresql://***@db/mlflow?sslmode=require'
@@ -53,7 +53,7 @@ def redact_url(text: str) -> str:
 
 
 def redact_value(value: str) -> str:
-    """Return a value, or a word of a command, that holds one URL and nothing else, with the secrets masked.
+    """Mask the secrets in a value, or `key=value` word of a command, that is a single URL.
 
     >>> redact_value("tracking.optuna_url=postgresql://me:my secret@db/runs")
     'tracking.optuna_url=postgresql://***@db/runs'
@@ -65,7 +65,7 @@ def redact_value(value: str) -> str:
 
 
 def redact_error(text: str, *values: str) -> str:
-    """Return a library's message with secrets masked, even where only a part is quoted: `no such host 'cret@db'`.
+    """Mask secrets in a library's error message, even if only part of a secret is quoted: `no such host 'cret@db'`.
 
     Args:
         text: Message, in which other URLs are masked too.
@@ -79,7 +79,7 @@ def redact_error(text: str, *values: str) -> str:
 
 
 def explain_error(error: BaseException, *values: str) -> tuple[str, str]:
-    """Return the type of an error's innermost cause, and the first line of the cause's message with secrets masked.
+    """Return the type of the innermost cause of an error, and the first line of the message, with secrets masked.
 
     Libraries wrap each other's errors: Optuna, or MLflow, wraps SQLAlchemy wraps the driver, which says it best.
 
@@ -99,7 +99,7 @@ def explain_error(error: BaseException, *values: str) -> tuple[str, str]:
 
 
 def refuse_masked(option: str, url: str | None) -> None:
-    """Raise `SweepError` if a URL from a sweep's folder has masked secrets, and name the option that gives the URL.
+    """Raise `SweepError` if a URL from a sweep's folder has a masked password; name the option to give the full URL.
 
     Args:
         option: Name of the option by which to give the URL.
@@ -110,7 +110,7 @@ def refuse_masked(option: str, url: str | None) -> None:
 
 
 def _shown(url: str) -> str:
-    """Return a URL, or the end of one from the query on, with one mask for each run of touching secrets."""
+    """Return a URL, or a URL's query, with each secret masked, and touching secrets masked as one."""
     kept, reached = "", 0
     for start, end in _spans(url):
         if start > reached or not kept:
@@ -120,7 +120,7 @@ def _shown(url: str) -> str:
 
 
 def _spans(url: str) -> list[tuple[int, int]]:
-    """Return the start and end of each secret in a URL, also for a password that holds an @ against the standard."""
+    """Find the start and end of each secret in a URL, also of passwords that hold an @ against the standard."""
     scheme, found = _SCHEME.match(url), []
     start, fragment = scheme.end() if scheme else 0, len(url)
     if not _LOCAL.match(url):
@@ -136,13 +136,13 @@ def _spans(url: str) -> list[tuple[int, int]]:
 
 
 def _login_end(url: str, start: int) -> int:
-    """Return the end of the login before the host, read by the standard; -1 for no login."""
+    """Find the position where the login before a URL's host ends, by the standard; -1 for no login."""
     host = re.compile(r"[^/?#]*").match(url, start)
     return url.rfind("@", start, host.end() if host else start)
 
 
 def _value_start(url: str, start: int, end: int) -> int:
-    """Return the start of a parameter's secret; the parameter's end if no part is secret."""
+    """Find the position where the secret of a URL's parameter starts; the parameter's end if nothing is secret."""
     name, equals, value = url[start:end].partition("=")
     harmless = _HARMLESS.get(name.lower())
     if equals and harmless and re.fullmatch(harmless, value, re.IGNORECASE):
@@ -151,7 +151,7 @@ def _value_start(url: str, start: int, end: int) -> int:
 
 
 def _secrets(value: str) -> set[str]:
-    """Return the secrets in a value as written, decoded and quoted, and the parts of each."""
+    """List the secrets in a value in all forms that messages may quote: as written, decoded, quoted, and in parts."""
     scheme = _SCHEME.search(value)
     if scheme:
         url = value[scheme.start() :]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class SweepReference:
-    """Name and id of a sweep, and the places that hold the records.
+    """Name and id of a sweep, and the folder and database URLs where the sweep's records lie.
 
     Attributes:
         name: Name of the sweep, which other sweeps may have as well.
@@ -32,10 +32,10 @@ class SweepReference:
 
     @property
     def artifacts_folder(self) -> Path:
-        """Path of the folder for the artifacts of an MLflow store in `folder`."""
+        """Path of the folder for MLflow's artifacts (uploaded files) in the folder of all sweeps."""
         return artifacts_folder(self.folder)
 
 
 def artifacts_folder(folder: Path) -> Path:
-    """Return the path of the folder for artifacts of an MLflow store in the folder of all sweeps."""
+    """Return the path of the folder for MLflow's artifacts (uploaded files) in the folder of all sweeps."""
     return folder.absolute() / "mlflow-artifacts"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RungEntry:
-    """Result of a trial at a rung of the scheduler, enough for a fresh process to judge the trials that follow.
+    """Result of a trial at a rung (a step at which trials are compared), by which later trials are judged.
 
     Attributes:
         trial: Number of the trial.

@@ -11,7 +11,7 @@ Evaluation = Mapping[str, float]
 
 
 def compute_value(evaluations: Sequence[float]) -> float:
-    """Compute a trial's value: the mean of the last `FINAL_EVALUATIONS` evaluations, for any outcome.
+    """Compute a trial's value, for any outcome: the mean of the last `FINAL_EVALUATIONS` evaluations.
 
     Args:
         evaluations: Values of the objective, oldest first; at least one, not all need be finite.
@@ -25,7 +25,7 @@ def compute_value(evaluations: Sequence[float]) -> float:
 
 
 def compute_value_and_spread(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
-    """Compute a trial's value, and the standard deviation over the members' values (None for a single member).
+    """Compute a trial's value, and the standard deviation over the seeds' values (None for one seed).
 
     Args:
         evaluations: Evaluations of the trial, oldest first; at least one.
@@ -37,7 +37,7 @@ def compute_value_and_spread(evaluations: Sequence[Evaluation], metric: str, see
 
 
 def summarize(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
-    """Return a trial's value, each member's value, and the spread if any, by metric name (`final/...`).
+    """Compute a trial's final metrics: value, each seed's value, and spread over seeds, by name (`final/...`).
 
     Empty without an evaluation.
     """

@@ -14,7 +14,7 @@ from unstuck.records.outcome import Outcome, Verdict
 
 @dataclass(frozen=True)
 class SweepHeader:
-    """Facts on a sweep that decide how a tracker shows the sweep's trials.
+    """Facts about a sweep that a tracker (e.g. MLflow) needs to show the sweep's trials.
 
     Attributes:
         name: Name of the sweep, which other sweeps in the store may have as well.
@@ -34,13 +34,13 @@ class SweepHeader:
 
 
 class Tracker(Protocol):
-    """Protocol of a tracker, which shows a sweep's records. Methods raise `TrackingError` if the store fails.
+    """Protocol of a tracker, which shows a sweep's trials to users, e.g. in MLflow; methods may raise `TrackingError`.
 
     Every method can be called again.
     """
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open the sweep's parent run, or reopen the run that has the sweep's id.
+        """Open the sweep's own run in the tracker, or reopen the run that has the sweep's id.
 
         Args:
             sweep: Facts on the sweep.
@@ -56,7 +56,7 @@ class Tracker(Protocol):
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open a trial's run, or reopen the sweep's run with the trial's number; return the run's id.
+        """Open a trial's run in the tracker, or reopen an existing run of the trial; return the run's id.
 
         Args:
             number: Number of the trial in the ledger.
@@ -70,20 +70,20 @@ class Tracker(Protocol):
         """
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Return the numbers of trials whose run lacks the given outcome; read nothing from the store.
+        """List the numbers of trials whose run lacks the given outcome, from memory, without reading the store.
 
         Args:
             outcomes: Outcomes by trial number; empty for a trial that runs.
         """
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write all metrics of a started trial's iterations; a point that exists is not written twice."""
+        """Write all metrics of a started trial's iterations; skip points that were written before."""
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
         """Set tags of a started trial's run."""
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write a started trial's outcome and summary, and close the run.
+        """Write a started trial's outcome and final metrics, and close the trial's run.
 
         Args:
             number: Number of the trial.
@@ -93,7 +93,7 @@ class Tracker(Protocol):
         """
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Write the sweep's outcome, and close the sweep's parent run.
+        """Write the sweep's outcome, and close the sweep's own run.
 
         Args:
             outcome: Outcome of the sweep.
@@ -101,12 +101,12 @@ class Tracker(Protocol):
         """
 
     def find_experiment(self) -> str:
-        """Return the id of the MLflow experiment that holds the open sweep's runs; empty if nothing is tracked."""
+        """Return the id of the MLflow experiment that holds the open sweep's runs; empty if no tracker writes."""
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Attach report files, a note and figures to a run, whether the run has ended or not.
+        """Attach report files, a note and figures to a run, which may have ended.
 
         Args:
             number: Number of the trial; None for the sweep's own run.
@@ -117,10 +117,10 @@ class Tracker(Protocol):
 
 
 class NullTracker:
-    """Tracker that writes nothing (`tracking=none`)."""
+    """Tracker that writes nothing, for `tracking=none`."""
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open no run."""
+        """Do nothing: no run is opened."""
 
     def start_trial(
         self,
@@ -130,30 +130,30 @@ class NullTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open no run; return an empty id."""
+        """Return an empty id, without opening a run."""
         return ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Return an empty list: no run can lack anything."""
+        """Return an empty list, since there are no runs that could be incomplete."""
         return []
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write no metrics."""
+        """Do nothing: no metrics are written."""
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set no tags."""
+        """Do nothing: no tags are written."""
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write no outcome."""
+        """Do nothing: no outcome is written."""
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Close no run."""
+        """Do nothing: no run is closed."""
 
     def find_experiment(self) -> str:
-        """Return an empty id."""
+        """Return an empty id, since there is no experiment."""
         return ""
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Attach no files."""
+        """Do nothing: no files are attached."""

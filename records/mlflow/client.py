@@ -26,7 +26,7 @@ _PAGE = 1000
 
 
 def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
-    """Return the MLflow run with an id; None if the store has no such run."""
+    """Find the MLflow run with the given id; return None if MLflow has no such run."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -38,7 +38,7 @@ def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
 
 
 def search_runs(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:
-    """Return the MLflow runs in some experiments whose tag `tag` equals `value`, oldest first, without deleted ones."""
+    """Search experiments for MLflow runs whose tag `tag` equals `value`; oldest first, without deleted runs."""
     found: list[Run] = []
     token: str | None = None
     while token != "":
@@ -57,7 +57,7 @@ def search_runs(client: "MlflowClient", experiments: Sequence[str], tag: str, va
 def write_report(
     client: "MlflowClient", run: str, files: Sequence[Path], note: str, figures: Mapping[str, float]
 ) -> None:
-    """Upload report files, and write a note and figures, to a run; arguments as for `Tracker.attach`."""
+    """Upload report files to an MLflow run, and write the run's note and figures; arguments as for `Tracker.attach`."""
     for path in files:
         client.log_artifact(run, str(path), REPORT)
     set_tags(client, run, {NOTE_TAG: note})
@@ -68,7 +68,7 @@ def write_report(
 def reopen_run(
     client: "MlflowClient", run: str, tags: Mapping[str, str]
 ) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
-    """Set an ended run back to RUNNING; delete the tags that say how the run ended.
+    """Set an ended MLflow run back to RUNNING, and delete the tags that say how the run ended.
 
     Returns:
         Parameters of the run, and its (metric, step) pairs: a worker that starts anew repeats these points later, and
@@ -85,7 +85,7 @@ def reopen_run(
 
 
 def log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
-    """Write parameters to a run, cut to the length that MLflow allows."""
+    """Write parameters to an MLflow run, each value cut to the length that MLflow allows."""
     from mlflow.entities import Param
 
     rows = [Param(key, make_storable(value, PARAM_LENGTH)) for key, value in params.items()]
@@ -96,7 +96,7 @@ def log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> N
 def log_metrics(
     client: "MlflowClient", run: str, records: Sequence[Record], already_logged: Container[tuple[str, int]] = ()
 ) -> None:
-    """Write the metrics of records to a run, without the (metric, step) pairs in `already_logged`."""
+    """Write the metrics of records to an MLflow run, except (metric, step) pairs that are in `already_logged`."""
     from mlflow.entities import Metric
 
     rows = [
@@ -111,18 +111,18 @@ def log_metrics(
 
 
 def set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a run; see `make_tag_texts`."""
+    """Write tags to an MLflow run, as text that MLflow can store; see `make_tag_texts`."""
     from mlflow.entities import RunTag
 
     client.log_batch(run, tags=[RunTag(key, value) for key, value in make_tag_texts(tags).items()])
 
 
 def make_tag_texts(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags as MLflow can store them; see `make_storable`."""
+    """Convert the values of tags to text that MLflow can store; see `make_storable`."""
     return {key: make_storable(value, TAG_LENGTH) for key, value in tags.items()}
 
 
 def make_storable(value: object, limit: int) -> str:
-    """Return a value as text for MLflow, with secrets of URLs masked, cut to `limit` characters."""
+    """Convert a value to text for MLflow, with secrets in URLs masked, cut to `limit` characters."""
     text = redact_url(str(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"

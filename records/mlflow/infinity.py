@@ -10,7 +10,7 @@ _FROM = 1.7e308
 
 
 def to_stored(value: object) -> object:
-    """Convert a number to the form that MLflow stores: the largest float for infinity, "NaN" for NaN.
+    """Convert a metric's value to what MLflow stores: the largest float for infinity, "NaN" for NaN.
 
     NaN becomes text, which equals itself; other values stay as they are.
 
@@ -26,7 +26,7 @@ def to_stored(value: object) -> object:
 
 
 def from_stored(stored: float) -> float:
-    """Convert a number that MLflow stores to the number that was logged; NaN stays NaN.
+    """Convert a stored MLflow value back to the value that was logged: the largest float becomes infinity, NaN stays.
 
     Example:
         >>> from_stored(1.7976931348623157e308), from_stored(0.5)

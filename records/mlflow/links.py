@@ -15,7 +15,7 @@ _TRAINING = {"workflowType": "machine_learning"}
 
 
 def find_server(mlflow_url: str) -> str:
-    """Return the URL of MLflow's pages: the tracking server, without a password, or `LOCAL_SERVER` for a database.
+    """Return the address of MLflow's web pages: the server without a password, or `LOCAL_SERVER` for a database.
 
     Example:
         >>> find_server("http://me:secret@host:5000/")
@@ -30,7 +30,7 @@ def find_server(mlflow_url: str) -> str:
 
 
 def make_view_key(sweep_id: str, view: str) -> str:
-    """Return the key under which MLflow keeps a view of a sweep, as the tag `mlflow.sharedViewState.KEY`.
+    """Return the key under which MLflow stores a prepared view of a sweep, as the tag `mlflow.sharedViewState.KEY`.
 
     Args:
         sweep_id: Id of the sweep.
@@ -40,7 +40,7 @@ def make_view_key(sweep_id: str, view: str) -> str:
 
 
 def make_sweep_link(server: str, experiment: str, sweep_id: str) -> str:
-    """Return the URL of MLflow's table of a sweep's trials, best first, with the columns that matter.
+    """Return the address of MLflow's table of a sweep's trials, best first, with chosen columns.
 
     Args:
         server: Address of MLflow's pages, see `find_server`.
@@ -51,13 +51,13 @@ def make_sweep_link(server: str, experiment: str, sweep_id: str) -> str:
 
 
 def make_comparison_link(server: str, experiment: str, sweep_id: str) -> str:
-    """Return the URL of MLflow's chart that compares a sweep's best trials and the control; arguments as above."""
+    """Return the address of MLflow's chart that compares a sweep's best trials and the control."""
     chart = {"compareRunsMode": "CHART", "viewStateShareKey": make_view_key(sweep_id, COMPARISON)}
     return _make_runs_link(server, experiment, chart)
 
 
 def make_run_link(server: str, experiment: str, run_id: str) -> str:
-    """Return the URL of the page that MLflow shows for one run.
+    """Return the address of MLflow's page of one run.
 
     Example:
         >>> make_run_link("http://127.0.0.1:5000", "1", "0a1b")
@@ -67,7 +67,7 @@ def make_run_link(server: str, experiment: str, run_id: str) -> str:
 
 
 def add_links(note: str, experiment: str, sweep_id: str) -> str:
-    """Return the note of a sweep's own run with links to the sweep's two views, which work on whatever server shows it.
+    """Add links to the sweep's two MLflow views to a sweep's note; the links work on any server.
 
     Args:
         note: Note in Markdown.

@@ -53,19 +53,19 @@ ALWAYS_ZERO = metrics.F1_FLAG_NONE
 
 
 def select_written(summary: Mapping[str, float], format: int) -> dict[str, float]:
-    """Return the numbers of a whole trial as MLflow has them: all in an older sweep, else all but the members' own."""
+    """Select the final metrics of a trial that MLflow stores: all in old sweep formats, else not each seed's own."""
     if format < RENAMED:
         return dict(summary)
     return {name: value for name, value in summary.items() if is_curve(name)} | read_tags(make_tags(summary))
 
 
 def is_curve(name: str) -> bool:
-    """Return True for a metric that is a metric in MLflow too; False for one that is a tag there, or not there."""
+    """Return True if MLflow stores a metric as a metric; False if as a tag, or not at all."""
     return name not in (ALWAYS_ZERO, *_TAGS) and not name.startswith((metrics.EFFECTIVE_PREFIX, _MEMBERS))
 
 
 def to_mlflow(name: str) -> str:
-    """Return MLflow's name for a metric of an iteration.
+    """Return the name that MLflow has for a metric of an iteration.
 
     Example:
         >>> to_mlflow("eval/f1"), to_mlflow("train/action/block"), to_mlflow("eval/f1/seed_0")
@@ -77,7 +77,7 @@ def to_mlflow(name: str) -> str:
 
 
 def from_mlflow(name: str) -> str:
-    """Return the name in `rl.metrics` for MLflow's name; any other name, as of an older sweep, unchanged.
+    """Convert MLflow's name of a metric to the name in `rl.metrics`; return any other name unchanged.
 
     Example:
         >>> from_mlflow("progress/share_block"), from_mlflow("rules/eval.f1.seed_0"), from_mlflow("eval/f1")
@@ -91,7 +91,7 @@ def from_mlflow(name: str) -> str:
 
 
 def make_tags(measured: Mapping[str, float]) -> dict[str, str]:
-    """Return those metrics that are tags in MLflow: the settings in force, and the length of a trial.
+    """Make MLflow tags from the metrics that MLflow keeps as tags: settings in force, and the length of a trial.
 
     Example:
         >>> make_tags({"effective/lr": 0.001, "final/iterations": 200.0, "eval/f1": 0.5})
@@ -103,7 +103,7 @@ def make_tags(measured: Mapping[str, float]) -> dict[str, str]:
 
 
 def read_tags(tags: Mapping[str, str]) -> dict[str, float]:
-    """Return the length of a trial from the tags that `make_tags` made, under the names of `rl.metrics`."""
+    """Read the length of a trial from the tags that `make_tags` made; return metrics under names in `rl.metrics`."""
     return {name: float(tags[tag]) for name, tag in _TAGS.items() if tag in tags}
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """Point of a metric in MLflow: step, value, and time of the measurement in ms since 1970."""
+    """One point of a metric's curve in MLflow: step, value, and time of the measurement in ms since 1970."""
 
     step: int
     value: float
@@ -34,7 +34,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """Run of a sweep or of a trial, as read from MLflow: tags, parameters and curves, with the names of `rl.metrics`.
+    """MLflow run of a sweep or of one trial, as read: tags, parameters and curves, with metric names of `rl.metrics`.
 
     Attributes:
         id: Id of the run in MLflow.
@@ -57,7 +57,7 @@ class TrackedRun:
 
 
 def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRun]:
-    """Return all runs of a sweep, oldest first, without deleted ones; empty if MLflow lacks the experiment.
+    """Read all MLflow runs of a sweep, oldest first, without deleted ones; empty if the experiment does not exist.
 
     Args:
         sweep: Reference to the sweep.
@@ -74,7 +74,7 @@ def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRu
 
 
 def find_experiment(sweep: SweepReference) -> str | None:
-    """Return the id of the MLflow experiment that holds a sweep's runs; None if MLflow lacks it.
+    """Return the id of the MLflow experiment that holds a sweep's runs; None if the experiment does not exist.
 
     Args:
         sweep: Reference to the sweep.
@@ -87,7 +87,7 @@ def find_experiment(sweep: SweepReference) -> str | None:
 
 
 def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
-    """Tag the runs of an old sweep, from before sweeps had ids, with the sweep's id; leave runs with an id alone.
+    """Tag the MLflow runs of an old sweep, made before sweeps had ids, with the sweep's id; skip runs that have an id.
 
     Args:
         sweep: Reference to the sweep, with its id.
@@ -113,7 +113,7 @@ def attach_report(
     note: str,
     figures: Mapping[str, float] | None = None,
 ) -> None:
-    """Upload report files, a note and figures to a sweep's own run, ended or not; do nothing if MLflow lacks the run.
+    """Upload report files, a note and figures to a sweep's own MLflow run; do nothing if the run does not exist.
 
     Args:
         sweep: Reference to the sweep.
@@ -136,7 +136,7 @@ def attach_report(
 
 
 def settle_runs(sweep: SweepReference) -> None:
-    """Update the artifact paths in MLflow's store after the sweep's folder has moved; see `settle_artifacts`.
+    """Correct the artifact paths in MLflow's database after the sweeps' folder was moved; see `settle_artifacts`.
 
     Raises:
         TrackingError: The store cannot be written.
@@ -160,7 +160,7 @@ def delete_runs(sweep: SweepReference, ids: Sequence[str]) -> None:
 
 @contextmanager
 def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, str] | None]":
-    """Yield a client for a sweep's store and the id of the sweep's experiment; None if either is absent."""
+    """Yield a client for a sweep's MLflow and the id of the sweep's experiment; None if one of the two is absent."""
     url = sweep.mlflow_url
     file = sqlite_file(url)
     if file is not None and not file.exists():  # sqlite would make the file
@@ -173,7 +173,7 @@ def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, 
 
 
 def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids: Collection[str]) -> "list[Run]":
-    """Return the runs of a sweep: all with the sweep's id; for an old sweep also runs from before sweeps had ids."""
+    """Return a sweep's MLflow runs: all with the sweep's id; for an old sweep also runs without an id."""
     if sweep.id is not None and sweep.format > 1:
         return search_runs(client, [experiment], ID_TAG, sweep.id)
     found = search_runs(client, [experiment], SWEEP_TAG, sweep.name)

@@ -65,7 +65,7 @@ _MAIN_METRIC = {"mlflow.experiment.primaryMetric.name": OBJECTIVE}
 
 @dataclass
 class _OpenSweep:
-    """State of an open sweep in MLflow.
+    """State of a sweep that is being written to MLflow: client, ids of runs, and what was written so far.
 
     Attributes:
         client: Client for the store.
@@ -103,15 +103,15 @@ class _OpenSweep:
 
     @property
     def renames(self) -> bool:
-        """True if metrics have names of their own in MLflow."""
+        """True if the sweep's metrics have other names in MLflow than in `rl.metrics`, as in newer formats."""
         return self.header.format >= RENAMED
 
     def make_run_name(self, number: int, is_control: bool) -> str:
-        """Return the name of a trial's run, which says that the trial is the control."""
+        """Make the name of a trial's MLflow run; the name of the control's run says `control`."""
         return f"{self.name}/{trial_name(number)}" + (" control" if is_control and self.renames else "")
 
     def translate(self, number: int, records: Sequence[Record]) -> tuple[Sequence[Record], dict[str, str]]:
-        """Return a trial's next iterations under MLflow's names, each evaluation with the value so far; and tags."""
+        """Convert a trial's new iterations to MLflow's metric names, adding the value so far; also return tags."""
         if not self.renames:
             return records, {}
         translated: list[Record] = []
@@ -123,7 +123,7 @@ class _OpenSweep:
         return translated, tags
 
     def translate_summary(self, number: int, summary: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
-        """Return the numbers of a whole trial that its curves do not end with, under MLflow's names; and tags."""
+        """Convert a trial's final metrics, unless logged with the curves, to MLflow's names; also return tags."""
         if not self.renames:
             return dict(summary), {}
         final = {to_mlflow(name): value for name, value in summary.items() if is_curve(name)}
@@ -133,7 +133,7 @@ class _OpenSweep:
         )
 
     def _score(self, number: int, record: Record) -> dict[str, float]:
-        """Return a trial's value and spread at an evaluation, under MLflow's names; empty without an evaluation.
+        """Compute a trial's value so far and the spread over seeds, under MLflow's names; empty without an evaluation.
 
         Iterations may come again.
         """
@@ -149,7 +149,7 @@ class _OpenSweep:
 
 
 class MlflowTracker:
-    """Tracker that writes to MLflow: one parent run a sweep and one child run a trial; see `Tracker`.
+    """Tracker that writes to MLflow: one parent run for a sweep, and one child run for each trial; see `Tracker`.
 
     Args:
         url: URL of a database or of a tracking server.
@@ -167,7 +167,7 @@ class MlflowTracker:
         raise TypeError("a tracker must not be pickled, since its URL may hold a password; keep it in the driver")
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open or reopen the sweep's run; makes a missing database's tables first (2 s). See `Tracker.start_sweep`.
+        """Open the sweep's MLflow run, or reopen an existing one; make missing database tables first (2 s).
 
         A second call connects anew, since MLflow would go on writing to a database that was deleted or replaced.
         """
@@ -205,7 +205,7 @@ class MlflowTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open or reopen a trial's run and return the run's id; see `Tracker.start_trial`.
+        """Open a trial's MLflow run, or reopen an existing one, and return the run's id; see `Tracker.start_trial`.
 
         A reopened run must have the same searched parameters as before, and keeps the other parameters.
         """
@@ -228,7 +228,7 @@ class MlflowTracker:
         return sweep.runs[number]
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Return the numbers of trials whose run lacks the given outcome; see `Tracker.find_incomplete`.
+        """List the numbers of trials whose MLflow run lacks the given outcome; see `Tracker.find_incomplete`.
 
         The outcome is written last.
         """
@@ -236,7 +236,7 @@ class MlflowTracker:
         return [number for number, outcome in outcomes.items() if said.get(number) != outcome]
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write the metrics of a trial's iterations; see `Tracker.log`.
+        """Write the metrics of a trial's iterations to MLflow; see `Tracker.log`.
 
         MLflow shows NaN as NaN, and infinity as 1.8e308.
         """
@@ -251,13 +251,13 @@ class MlflowTracker:
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a trial's run; see `Tracker.tag_trial`."""
+        """Set tags of a trial's MLflow run; see `Tracker.tag_trial`."""
         sweep, run = self._opened(), self._run_of(number)
         with translate_errors(f"tag trial {number}"):
             set_tags(sweep.client, run, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write a trial's summary and outcome, and close the run; see `Tracker.end_trial`."""
+        """Write a trial's final metrics and outcome to MLflow, and close the run; see `Tracker.end_trial`."""
         sweep, run = self._opened(), self._run_of(number)
         # The last step and its time, instead of now: ending a trial again then adds no second point.
         step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
@@ -273,7 +273,7 @@ class MlflowTracker:
         sweep.outcomes[number] = verdict.outcome
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Write the sweep's outcome, and close the sweep's run; see `Tracker.end_sweep`."""
+        """Write the sweep's outcome to MLflow, and close the sweep's run; see `Tracker.end_sweep`."""
         sweep = self._opened()
         with translate_errors(f"end sweep {sweep.name}"):
             set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
@@ -281,13 +281,13 @@ class MlflowTracker:
             _write_views(sweep, search_runs(sweep.client, [sweep.experiment], ID_TAG, sweep.header.id))
 
     def find_experiment(self) -> str:
-        """Return the id of the experiment that holds the open sweep's runs; see `Tracker.find_experiment`."""
+        """Return the id of the MLflow experiment that holds the open sweep's runs; see `Tracker.find_experiment`."""
         return self._opened().experiment
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Upload report files, a note and figures to a run; see `Tracker.attach`."""
+        """Upload report files, a note and figures to an MLflow run; see `Tracker.attach`."""
         sweep = self._opened()
         run = sweep.parent if number is None else self._run_of(number)
         if number is None:
@@ -296,7 +296,7 @@ class MlflowTracker:
             write_report(sweep.client, run, files, note, figures or {})
 
     def _find_experiment(self, client: "MlflowClient") -> str:
-        """Return the id of the MLflow experiment; make a missing experiment."""
+        """Return the id of the MLflow experiment by name; create a missing experiment."""
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
             location = self._artifacts.as_uri() if self._url.startswith(DATABASES) else None
@@ -326,7 +326,7 @@ class MlflowTracker:
 
 
 def _write_views(sweep: _OpenSweep, runs: Sequence["Run"]) -> None:
-    """Replace the views of a sweep, which `records.mlflow.links` opens.
+    """Write the sweep's prepared MLflow views anew, which the links of `records.mlflow.links` open.
 
     Args:
         sweep: The open sweep.

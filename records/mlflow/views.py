@@ -46,7 +46,7 @@ _PLAIN_LINE = {
 
 @dataclass(frozen=True)
 class ShownSweep:
-    """What the views of a sweep are made of.
+    """Facts about a sweep from which MLflow views (tables and charts) of the sweep are made.
 
     Attributes:
         header: Facts on the sweep.
@@ -62,13 +62,13 @@ class ShownSweep:
 
     @property
     def objective(self) -> tuple[str, str]:
-        """Names in MLflow of the trials' value and its spread over seeds."""
+        """Names that MLflow has for the trials' value and for the value's spread over seeds."""
         is_renamed = self.header.format >= RENAMED
         return (OBJECTIVE, OBJECTIVE_SPREAD) if is_renamed else (metrics.FINAL_VALUE, metrics.FINAL_SPREAD)
 
     @property
     def columns(self) -> dict[str, int]:
-        """Width in pixels of each column beside the run's name, from left to right: a title is not cut short."""
+        """Width in pixels of each column of MLflow's table, from left to right, wide enough for the column's title."""
         value, spread = self.objective
         titles = {f"tags.`{OUTCOME_TAG}`": OUTCOME_TAG, **{f"metrics.`{name}`": name for name in (value, spread)}}
         widths = {column: max(_NUMBER, _MARGIN + _LETTER * len(title)) for column, title in titles.items()}
@@ -77,7 +77,7 @@ class ShownSweep:
 
 
 def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:
-    """Return the ids of the runs to compare: the `COMPARED` best completed trials, and the control.
+    """Choose the runs to compare: the `COMPARED` best completed trials and the control; return the runs' ids.
 
     Args:
         header: Facts on the sweep.
@@ -92,7 +92,7 @@ def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:
 
 
 def make_table(sweep: ShownSweep) -> str:
-    """Return the view of all trials, best first; its charts begin with the objective, and the rules' are folded."""
+    """Make the MLflow view of all trials: a table with the best first, and charts that begin with the objective."""
     objective, _ = sweep.objective
     group = objective.partition("/")[0]
     folded = _section(RULES.rstrip("/")) | {"display": False}
@@ -103,7 +103,7 @@ def make_table(sweep: ShownSweep) -> str:
 
 
 def make_comparison(sweep: ShownSweep) -> str:
-    """Return the view that compares the best trials and the control in one chart; all trials before one has completed.
+    """Make the MLflow view that compares the best trials and the control in one chart; all trials if none completed.
 
     The chart has an axis for each searched setting and one for the objective. Charts of other metrics, which MLflow
     would add, are listed as taken away.
@@ -133,12 +133,12 @@ def _base(sweep: ShownSweep, chosen: str) -> dict[str, Any]:
 
 
 def _section(name: str) -> dict[str, Any]:
-    """Return a section of charts; MLflow adds charts of metrics `NAME/...` to the section that has their name."""
+    """Make a section of charts; MLflow puts charts of metrics `NAME/...` into the section called NAME."""
     return {"uuid": name, "name": name, "display": True, "isReordered": True}
 
 
 def _parallel(sweep: ShownSweep, section: str) -> dict[str, Any]:
-    """Return a chart with an axis for each searched setting and one for the objective, and a line for each trial."""
+    """Make a chart with an axis for each searched setting and for the objective, and a line for each trial."""
     return {
         "type": "PARALLEL",
         "uuid": "searched",
@@ -150,7 +150,7 @@ def _parallel(sweep: ShownSweep, section: str) -> dict[str, Any]:
 
 
 def _pack(state: dict[str, Any]) -> str:
-    """Return a view as text for a tag, in MLflow's own packed form if it is too long for one."""
+    """Convert a view to text for an MLflow tag, compressed in MLflow's own way if too long otherwise."""
     text = json.dumps(state)
     if len(text) <= VIEW_LENGTH:
         return text

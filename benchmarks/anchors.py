@@ -31,7 +31,7 @@ EPISODES = 100
 
 @dataclass(frozen=True)
 class Anchor:
-    """Published mean return of a PPO configuration, and the range in which our mean must lie.
+    """Published mean return of a PPO configuration, with the range in which the mean return of our PPO must lie.
 
     Attributes:
         name: As the table shows it.
@@ -65,7 +65,7 @@ ANCHORS = (
 
 
 def main() -> int:
-    """Train what is not finished yet and print the table; returns 1 if an anchor lies outside what is accepted."""
+    """Train all unfinished runs and print the table; return 1 if an anchor's mean lies outside the accepted range."""
     options = _options()
     table = Table(title=f"{options.seeds} seeds, trained together on one core")
     for column in ("anchor", "steps", "returns", "published", "ours", "each seed", "accepted", "within"):
@@ -88,7 +88,7 @@ def _options() -> argparse.Namespace:
 
 
 def returns(anchor: Anchor, seeds: int, folder: Path) -> list[float]:
-    """Return each seed's mean return, of training or greedy episodes; seeds without a saved result are trained."""
+    """Return each seed's mean return in training or greedy episodes; train the seeds without a saved result first."""
     finished = Finished(
         folder, anchor.name, {"env": anchor.env, "config": asdict(anchor.config), "code": code_digest()}
     )
@@ -106,7 +106,7 @@ def returns(anchor: Anchor, seeds: int, folder: Path) -> list[float]:
 
 
 def _judge(anchor: Anchor, values: list[float], table: Table) -> bool:
-    """Add the anchor's row to the table; return True if the mean is in the accepted range."""
+    """Add an anchor's row to the table; return True if our mean return lies in the anchor's accepted range."""
     mean = statistics.fmean(values)
     within = anchor.low <= mean <= anchor.high
     table.add_row(

@@ -27,7 +27,7 @@ def find_browser() -> str | None:
 
 @contextmanager
 def open_browser(executable: str) -> "Iterator[Browser]":
-    """Yield a headless Chromium that talks to no other machine by itself."""
+    """Start a headless Chromium that sends nothing to other machines by itself; yield the browser."""
     from playwright.sync_api import sync_playwright
 
     arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in _OFF)]
@@ -39,7 +39,7 @@ def open_browser(executable: str) -> "Iterator[Browser]":
 
 @contextmanager
 def serve(command: Sequence[str], environment: Mapping[str, str]) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
-    """Start the server of a printed command on a port of its own; yield its address and process once it answers.
+    """Start a web server by a printed command on a free port; yield the address and the process of the ready server.
 
     Args:
         command: Words of the command, variables in front included; MLflow's starts one worker and no jobs.

@@ -1,4 +1,4 @@
-"""Learning curves: what they are, and the area under one."""
+"""Compute learning curves from the returns of training episodes, and the area under a learning curve."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -12,7 +12,7 @@ BINS = 10
 
 
 def learning_curve(returns: Returns) -> list[float]:
-    """Mean return of the training episodes in each tenth of a run; an episode belongs to the rollout in which it ends.
+    """Compute the mean return of training episodes in each tenth of a run, by the rollout in which episodes end.
 
     Raises:
         ValueError: If the rollouts cannot be divided by ten, or no episode ended in one of the parts.
@@ -27,5 +27,5 @@ def learning_curve(returns: Returns) -> list[float]:
 
 
 def area(curve: Sequence[float]) -> float:
-    """Area under a learning curve over its length: the return averaged over the run, in units of return."""
+    """Compute the area under a learning curve, divided by the curve's length: the mean return over the run."""
     return float(np.mean(curve))

@@ -31,7 +31,7 @@ _CLEANRL = replace(CLEANRL, clip_range_vf=None)
 
 @dataclass(frozen=True)
 class Case:
-    """One environment and PPO configuration that both learners train, with the range of returns.
+    """One environment and PPO configuration that our PPO and Stable-Baselines3 train, with the range of returns.
 
     Attributes:
         name: As the table shows it.
@@ -58,12 +58,12 @@ class Case:
 
     @property
     def steps(self) -> int:
-        """Number of environment steps of each run."""
+        """Number of environment steps in each run of the case."""
         return self.config.num_iterations * self.config.batch_size
 
     @property
     def margin(self) -> float:
-        """Largest distance from 0, in units of return, that the ends of an equivalent interval may have."""
+        """Largest difference in return that counts as equivalent: both ends of the interval must be closer to 0."""
         return MARGIN * (self.high - self.low)
 
 
@@ -79,7 +79,7 @@ CASES = (
 
 
 def main() -> int:
-    """Train what is not finished yet and print the table; returns 1 if a case is not equivalent."""
+    """Train all unfinished runs and print the table; return 1 if our PPO is not equivalent in a case."""
     options = _options()
     torch.set_num_threads(1)
     cases = [case for case in CASES if case.name in options.cases]
@@ -107,7 +107,7 @@ def _options() -> argparse.Namespace:
 
 
 def train_ours(case: Case, finished: Finished) -> None:
-    """Train our learner on all seeds without a saved result, together; save the learning curves."""
+    """Train our PPO on the seeds without a saved result, all at once; save the learning curves."""
     missing = finished.missing(case.seeds)
     if missing:
         seeds = make_member_seeds(0, case.seeds)
@@ -117,14 +117,14 @@ def train_ours(case: Case, finished: Finished) -> None:
 
 
 def train_sb3(case: Case, finished: Finished) -> None:
-    """Train Stable-Baselines3 on seeds without a saved result, one by one; save each learning curve at once."""
+    """Train Stable-Baselines3 on the seeds without a saved result, one by one; save each learning curve at once."""
     seeds = make_member_seeds(0, case.seeds)
     for seed in finished.missing(case.seeds):
         finished.add(seed, curves.learning_curve(sb3.train(case.env, case.config, seeds[seed])))
 
 
 def _finished(folder: Path, side: str, case: Case) -> Finished:
-    """Return the file of one side's results; settings and code decide which results are still valid."""
+    """Return the file of saved results of one side (ours or `sb3`), valid for the current settings and code only."""
     if side == "ours":
         of = {"config": asdict(case.config), "code": code_digest()}
     else:
@@ -134,7 +134,7 @@ def _finished(folder: Path, side: str, case: Case) -> Finished:
 
 
 def _judge(case: Case, folder: Path, table: Table) -> bool:
-    """Add the case's row to the table; return True if both sides are equivalent."""
+    """Add a case's row to the table; return True if our PPO and Stable-Baselines3 are equivalent in the case."""
     one, other = (_areas(_finished(folder, side, case), case.seeds) for side in ("ours", "sb3"))
     if not one or not other:
         table.add_row(case.name, f"{case.steps:,}", f"{len(one)} + {len(other)}", "", "", "", "not run")

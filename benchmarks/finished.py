@@ -10,7 +10,7 @@ from unstuck import rl
 
 
 class Finished:
-    """JSON Lines file with a result for each seed of a benchmark, so that an interrupted benchmark can go on.
+    """JSON Lines file of a benchmark's result for each seed, so that an interrupted benchmark can continue.
 
     Args:
         folder: Made if it is not there.
@@ -43,7 +43,7 @@ class Finished:
 
 @cache
 def code_digest() -> str:
-    """Return the SHA-256 of all source files of `rl`, cached: results are valid only for the same learner's code."""
+    """Return the SHA-256 of all source files of `rl` (cached): saved results are valid for the same code only."""
     digest = hashlib.sha256()
     for path in sorted(Path(rl.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

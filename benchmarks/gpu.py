@@ -1,4 +1,4 @@
-"""What 256 members cost on a GPU, beside one there and one on the CPU; says so where there is no GPU.
+"""Measure what 256 members cost on a GPU, beside one member there and one on the CPU; without a GPU, say so.
 
 make bench-gpu
 """
@@ -21,7 +21,7 @@ MANY, MOST = 256, 4.0
 
 
 def main() -> int:
-    """Print a table of iteration times; return 1 if 256 members cost too much, 0 otherwise or without a GPU."""
+    """Print the times of an iteration on CPU and GPU; return 1 if 256 members cost too much on the GPU, else 0."""
     options = _options()
     if not torch.cuda.is_available():
         print("no GPU that torch can use: nothing measured")

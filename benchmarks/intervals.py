@@ -1,4 +1,4 @@
-"""How often intervals hold, and how often noise is taken for a winner: `python -m benchmarks.intervals`.
+"""Measure how often 95 % intervals hold, and how often noise passes for a winner: `python -m benchmarks.intervals`.
 
 Seeds are drawn whose truth is known, and judged by `analysis.statistics`, as reports and champions are; beside it by
 what was rejected for it. The tables of docs/statistics.md are what this prints.
@@ -31,7 +31,7 @@ Method = Callable[[Values, Values], tuple[Values, Values]]
 
 
 def normal(generator: np.random.Generator, shape: tuple[int, ...], spread: float = 1.0) -> Values:
-    """Draw normal values with mean 0 and standard deviation `spread`."""
+    """Draw normally distributed values with mean 0 and standard deviation `spread`."""
     return generator.normal(0.0, spread, shape)
 
 
@@ -41,19 +41,19 @@ def skewed(generator: np.random.Generator, shape: tuple[int, ...], scale: float 
 
 
 def at_a_ceiling(generator: np.random.Generator, shape: tuple[int, ...], level: float = 0.0) -> Values:
-    """Draw normal values (mean `level`, standard deviation 1), with all positive ones set to 0."""
+    """Draw normally distributed values (mean `level`, standard deviation 1), and set all positive values to 0."""
     return np.minimum(generator.normal(level, 1.0, shape), 0.0)
 
 
 def collapsing(generator: np.random.Generator, shape: tuple[int, ...], level: float = WORKS) -> Values:
-    """Draw scores of seeds: one in five is 0, the worst score; the others are normal around `level`."""
+    """Draw scores of seeds: one in five is 0, the worst score; the others are normally distributed around `level`."""
     works = generator.normal(level, NOISE, shape)
     return np.where(generator.random(shape) < COLLAPSED, 0.0, works)
 
 
 @dataclass(frozen=True)
 class Case:
-    """Distributions of the seeds' scores in two arms, and the true difference of the means."""
+    """Distributions of the seeds' scores in two arms, and the true difference of the two means."""
 
     ours: Draw
     theirs: Draw
@@ -75,7 +75,7 @@ SAME = {
 
 
 def apart() -> Mapping[str, Case]:
-    """Return cases by name in which the two arms have different distributions, so that intervals cover too little."""
+    """Return test cases by name in which the two arms' scores have different distributions, hard for intervals."""
     spread = float(skewed(np.random.default_rng(1), (1_000_000,)).std())
     arms: dict[str, tuple[Draw, Draw]] = {
         "skew, twice as large": (partial(skewed, scale=2.0), skewed),
@@ -90,21 +90,21 @@ def apart() -> Mapping[str, Case]:
 
 
 def by_welch(ours: Values, theirs: Values, comparisons: int = 1, trim: float = 0.0) -> tuple[Values, Values]:
-    """Compute 95 % intervals of the difference by Welch's t, the project's method; by Yuen's t if `trim` is above 0."""
+    """Compute 95 % intervals of the mean difference by Welch's t, the project's method, or Yuen's t if `trim` > 0."""
     found, error, freedom = compute_welch(ours, theirs, trim)
     half = compute_margin(error, freedom, comparisons)
     return found - half, found + half
 
 
 def by_least_freedom(ours: Values, theirs: Values) -> tuple[Values, Values]:
-    """Compute Welch's 95 % intervals with the fewest possible degrees of freedom, those of the smaller side."""
+    """Compute Welch's 95 % intervals of the mean difference, with the degrees of freedom of the smaller arm."""
     found, error, _ = compute_welch(ours, theirs)
     half = compute_margin(error, min(ours.shape[-1], theirs.shape[-1]) - 1)
     return found - half, found + half
 
 
 def by_pooling(ours: Values, theirs: Values) -> tuple[Values, Values]:
-    """Compute Student's 95 % intervals, with one pooled variance for both sides."""
+    """Compute Student's 95 % intervals of the mean difference, with one variance pooled from both arms."""
     n, m = ours.shape[-1], theirs.shape[-1]
     variance = ((n - 1) * ours.var(axis=-1, ddof=1) + (m - 1) * theirs.var(axis=-1, ddof=1)) / (n + m - 2)
     found = ours.mean(axis=-1) - theirs.mean(axis=-1)
@@ -113,7 +113,7 @@ def by_pooling(ours: Values, theirs: Values) -> tuple[Values, Values]:
 
 
 def by_percentiles(ours: Values, theirs: Values, resamples: int = 400) -> tuple[Values, Values]:
-    """Compute 95 % intervals by the percentile bootstrap, the method of the project before Welch."""
+    """Compute 95 % intervals of the mean difference by the percentile bootstrap, the project's method before Welch."""
     generator = np.random.default_rng(0)
     ends = []
     for start in range(0, len(ours), 500):
@@ -136,7 +136,7 @@ METHODS: Mapping[str, tuple[Method, int]] = {
 
 
 def coverage(case: Case, seeds: int, repetitions: int, method: Method = by_welch) -> float:
-    """Compute the share of 95 % intervals that contain the true difference; draws without any spread are left out."""
+    """Compute the share of simulated 95 % intervals that contain the true difference; skip draws without any spread."""
     generator = np.random.default_rng(seeds)
     ours, theirs = case.ours(generator, (repetitions, seeds)), case.theirs(generator, (repetitions, seeds))
     spread = (np.ptp(ours, axis=1) > 0) | (np.ptp(theirs, axis=1) > 0)
@@ -168,7 +168,7 @@ def claims(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables of docs/statistics.md."""
+    """Print the tables of interval methods that docs/statistics.md shows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.intervals", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="a hundredth of the repetitions: a second instead of a minute"

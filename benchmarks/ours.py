@@ -14,7 +14,7 @@ from benchmarks.curves import Returns
 def train(
     env: str, config: PPOConfig, seeds: Sequence[SeedSequence], eval_episodes: int = 1
 ) -> tuple[list[Returns], list[float]]:
-    """Train our PPO with one member for each seed; return the returns of training and of greedy episodes.
+    """Train our PPO with one member for each seed; return the returns of training episodes and of greedy episodes.
 
     A member's numbers do not depend on who trains beside it.
 

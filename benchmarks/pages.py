@@ -53,7 +53,7 @@ PATIENCE_MS = 120_000
 
 
 class Page(NamedTuple):
-    """One page to open: the picture's name, the address, and what can be read once it is there, at the top if asked."""
+    """One web page to open: the picture's name, the address, a text to wait for, and if to scroll to the text."""
 
     name: str
     link: str
@@ -62,7 +62,7 @@ class Page(NamedTuple):
 
 
 def measure(iteration: int, trial: int, lr: float) -> dict[str, float]:
-    """Return made-up metrics of one iteration, under all names that the learner has."""
+    """Return invented metrics of one iteration, with a value for each metric that the learner records."""
     quality = 1 / (1 + abs(math.log10(lr) + 3.5))
     grown = quality * (1 - math.exp(-iteration / 20)) + 0.02 * math.sin(iteration + trial)
     measured = {name: 1 - grown for name in metrics.TRAIN} | {metrics.action_metric(name): 0.25 for name in ACTIONS}
@@ -79,7 +79,7 @@ def measure(iteration: int, trial: int, lr: float) -> dict[str, float]:
 
 
 def write_sweep(folder: Path) -> SweepConfig:
-    """Write a sweep of made-up trials with the driver, the ledger, the tracker and the report of a real one."""
+    """Write a sweep of invented trials to disk, using the driver, ledger, tracker and report of a real sweep."""
     study = StudyConfig(name="fifty", folder=str(folder), seeds=SEEDS, num_trials=TRIALS)
     config = SweepConfig(sweep=study, space=SPACE, scheduler=SchedulerConfig(grace_iterations=12), id="fifty")
     config = SweepConfig(**{**vars(config), "ppo": type(config.ppo)(num_iterations=ITERATIONS, eval_every=EVAL_EVERY)})
@@ -101,7 +101,7 @@ def write_sweep(folder: Path) -> SweepConfig:
 
 
 def run_trial(driver: Driver, number: int, lr: float) -> None:
-    """Deliver a trial's iterations to the driver, an evaluation period at a time, until it ends."""
+    """Deliver a trial's invented iterations to the driver, one evaluation period at a time, until the trial ends."""
     start_ms = time.time_ns() // 1_000_000
     for last in range(EVAL_EVERY, ITERATIONS + 1, EVAL_EVERY):
         steps = range(last - EVAL_EVERY + 1, last + 1)
@@ -110,7 +110,7 @@ def run_trial(driver: Driver, number: int, lr: float) -> None:
 
 
 def find_winner(config: SweepConfig) -> Entry:
-    """Return the best completed trial of a sweep on record."""
+    """Return the best completed trial of a sweep from the ledger."""
     winner = find_best(Ledger.open_sweep(config.reference).entries(), config.sweep.mode)
     if winner is None:
         raise RuntimeError(f"a trial of {config.sweep.name} must have completed")
@@ -118,7 +118,7 @@ def find_winner(config: SweepConfig) -> Entry:
 
 
 def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
-    """Yield MLflow's pages of a sweep: what its links open, its trials as curves, and the best trial's run."""
+    """Yield MLflow's pages of a sweep: table, comparison and charts of the trials, and the best trial's run."""
     experiment, sweep = find_experiment(config.reference), str(config.id)
     if experiment is None:
         raise RuntimeError(f"MLflow must hold the sweep {config.sweep.name}")
@@ -131,7 +131,7 @@ def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
 
 
 def list_dashboard_pages(config: SweepConfig, server: str) -> Iterator[Page]:
-    """Yield the dashboard's pages of a study: charts and pictures, its note, and the best trial with its note."""
+    """Yield the Optuna dashboard's pages of a sweep: charts, pictures, the sweep's note, and the best trial."""
     study = f"{server}/dashboard/studies/1"
     winner = find_winner(config)
     yield Page("dashboard-study", study, "Hyperparameter Importance")
@@ -141,7 +141,7 @@ def list_dashboard_pages(config: SweepConfig, server: str) -> Iterator[Page]:
 
 
 def open_page(browser: "Browser", page: Page, pictures: Path | None) -> float:
-    """Open a page in a fresh browser; return the seconds until its content can be read, and keep a picture if asked."""
+    """Open a page in a fresh browser context; return the seconds until the page's text can be read."""
     context = browser.new_context(viewport=SIZE)
     try:
         tab = context.new_page()
@@ -159,14 +159,14 @@ def open_page(browser: "Browser", page: Page, pictures: Path | None) -> float:
 
 
 def scroll_to(tab: "Tab", text: str) -> None:
-    """Scroll a text to the top of the page, below the dashboard's bar."""
+    """Scroll the page so that a text is at the top, below the dashboard's bar."""
     tab.wait_for_timeout(DRAWN_MS)
     tab.get_by_text(text).first.evaluate("title => title.scrollIntoView({block: 'start'})")
     tab.mouse.wheel(0, -100)
 
 
 def take_picture(tab: "Tab", file: Path) -> None:
-    """Write what a page shows to a file, without MLflow's assistant, which covers a third of it."""
+    """Save a picture of the page to a file, with MLflow's assistant panel closed."""
     for name in ("mlflow.assistant.chat_panel.close",):
         close = tab.locator(f"[data-component-id='{name}']")
         if close.count():
@@ -176,7 +176,7 @@ def take_picture(tab: "Tab", file: Path) -> None:
 
 
 def main() -> None:
-    """Write or read a sweep, open each page, and print the seconds."""
+    """Write or read a sweep, open each web page of the sweep, and print the seconds that each page takes."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--sweep", help="a sweep on record; without: 50 made-up trials")
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="folder of all sweeps, with --sweep")

@@ -37,7 +37,7 @@ Stretch = Callable[[], float]
 
 @dataclass(frozen=True)
 class Case:
-    """One environment to measure both learners on, with the number of members and the speed ratios to reach.
+    """One environment to measure our PPO and Stable-Baselines3 on, with number of members and speed ratios to reach.
 
     Attributes:
         name: As the table shows it.
@@ -87,7 +87,7 @@ def _options() -> argparse.Namespace:
 
 
 def _modes() -> dict[str, PPOConfig]:
-    """Return the configurations to measure by name: eager, and compiled where a compiler exists."""
+    """Return the PPO configurations to measure by name: eager, and compiled if the machine can compile."""
     modes = {"eager": CONFIG, "compiled": replace(CONFIG, compile=True)}
     try:
         require_machine(modes["compiled"])
@@ -131,7 +131,7 @@ def _measured(case: Case, modes: dict[str, PPOConfig], pairs: int, iterations: i
 
 
 def _ours(case: Case, config: PPOConfig, iterations: int) -> tuple[int, Stretch]:
-    """Width of an observation, and the training of all members."""
+    """Return the width of an observation, and a function that trains our PPO and returns the steps per second."""
     env = EnvConfig(id=case.env)
     learner = make_learner(config, env, make_member_seeds(0, case.members), make_evaluation_seed(0), case.data)
 

@@ -1,4 +1,4 @@
-"""Where an iteration's time goes, beside what the core can do; what compiling takes, and malloc's settings give.
+"""Measure the time of each part of an iteration, beside the core's peak speed, and the gains of compiling and malloc.
 
     make bench-profile
 
@@ -43,7 +43,7 @@ KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2
 
 
 class Part(NamedTuple):
-    """A method to time, where called within the part `within`; `operations` are counted for one iteration."""
+    """A method to time, counted only within calls of the method `within`, with the operations of one iteration."""
 
     owner: Any
     method: str
@@ -53,7 +53,7 @@ class Part(NamedTuple):
 
 @use_one_thread()
 def main() -> None:
-    """Print the time of an iteration's parts, and the gains of compiling and of malloc's settings."""
+    """Print the time of each part of an iteration, and the gains of compiling and of other malloc settings."""
     options = _options()
     if options.compiling or options.members:
         print(
@@ -94,13 +94,13 @@ def _learner(config: PPOConfig, env: str, features: int, members: int) -> Learne
 
 
 def _peak() -> float:
-    """Return the peak speed of the core in floating-point operations per second, by a large matrix product."""
+    """Return the core's peak speed in floating-point operations per second, measured by a large matrix product."""
     matrix = torch.ones(1024, 1024)
     return 2 * 1024**3 / min(_seconds(lambda: matrix @ matrix) for _ in range(20))
 
 
 def _table(learner: Learner, peak: float, iterations: int) -> Table:
-    """Build a table of an iteration's parts; an indented part lies within the part above."""
+    """Build a table of the times of an iteration's parts; an indented part lies within the part above."""
     parts = _parts(learner)
     spent = dict.fromkeys([*parts, "all"], 0.0)
     with _timed(parts, spent):
@@ -145,7 +145,7 @@ def _parts(learner: Learner) -> dict[str, Part]:
 
 @contextmanager
 def _timed(parts: dict[str, Part], spent: dict[str, float]) -> Iterator[None]:
-    """Context that adds the time of each part to `spent`, in seconds."""
+    """Measure inside the `with` block the CPU seconds of each part, and add the seconds to `spent`."""
     running: list[str] = []
 
     def timed(name: str, within: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,7 +170,7 @@ def _timed(parts: dict[str, Part], spent: dict[str, float]) -> Iterator[None]:
 
 
 def _worth_of_compiling(iterations: int) -> str:
-    """Return a sentence on the time that compiling takes (cold and cached), and when the time is regained."""
+    """Return a sentence on the seconds that compiling costs (with and without a cache), and when the cost is repaid."""
     with tempfile.TemporaryDirectory() as folder:
         first, again = (_in_a_process("--compiling", TORCHINDUCTOR_CACHE_DIR=folder) for _ in range(2))
     members = 4
@@ -188,7 +188,7 @@ def _worth_of_compiling(iterations: int) -> str:
 
 
 def _seconds_of_compiling() -> float:
-    """Measure the CPU seconds that a first, compiling iteration takes beyond a later one."""
+    """Measure the CPU seconds that the first, compiling iteration takes more than a later iteration."""
     data = load_flows(DataConfig())
     learner = make_learner(COMPILED, EnvConfig(), make_member_seeds(0, 1), make_evaluation_seed(0), data)
     before = os.times()
@@ -198,7 +198,7 @@ def _seconds_of_compiling() -> float:
 
 
 def _worth_of_keeping(members: int, iterations: int) -> str:
-    """Return a sentence on the speed gained if glibc's malloc keeps large blocks instead of returning them."""
+    """Return a sentence on the speed gained if glibc's malloc keeps large freed blocks for later use."""
     sides = ({}, KEEPING)
     rounds = [
         [_in_a_process("--members", members, "--iterations", iterations, **side) for side in sides] for _ in range(3)
@@ -214,7 +214,7 @@ def _seconds_an_iteration(members: int, iterations: int) -> float:
 
 
 def _in_a_process(*arguments: object, **environment: str) -> float:
-    """Run the benchmark in a separate process; return the last number printed there."""
+    """Run the benchmark in a separate process with given arguments; return the number that the process prints."""
     command = [sys.executable, "-m", "benchmarks.profile", *map(str, arguments)]
     own = {**os.environ, **environment}
     return float(subprocess.run(command, check=True, capture_output=True, text=True, env=own).stdout.split()[-1])

@@ -9,7 +9,7 @@ from unstuck.rl.config import PPOConfig
 
 
 def lasting(steps: int, config: PPOConfig) -> PPOConfig:
-    """Return the configuration for a run of at least `steps` steps, in full rollouts, with one final evaluation."""
+    """Return a PPO configuration changed to run at least `steps` steps, in full rollouts, with one final evaluation."""
     iterations = -(-steps // config.batch_size)
     return replace(config, num_iterations=iterations, eval_every=iterations)
 

@@ -33,12 +33,12 @@ def train(env: str, config: PPOConfig, seed: SeedSequence) -> Returns:
 
 
 def lanes(env: str, count: int, **options: Any) -> DummyVecEnv:
-    """Make `count` copies of an environment, stepped in turn; `options` are passed to `gymnasium.make`."""
+    """Make a vector environment of `count` copies of an environment, stepped one after the other."""
     return DummyVecEnv([lambda: gymnasium.make(env, disable_env_checker=True, **options)] * count)
 
 
 def arguments(config: PPOConfig) -> dict[str, Any]:
-    """Return keyword arguments for Stable-Baselines3's `PPO`: those of `settings`, with schedules as functions."""
+    """Return keyword arguments for Stable-Baselines3's `PPO`: the settings, with schedules as functions."""
     given = settings(config)
     for name in ("learning_rate", "clip_range"):
         given[name] = _schedule(*given[name], config.num_iterations)
@@ -46,7 +46,7 @@ def arguments(config: PPOConfig) -> dict[str, Any]:
 
 
 def settings(config: PPOConfig) -> dict[str, Any]:
-    """Return our settings under Stable-Baselines3's names, fit for JSON; scheduled ones as `[value, schedule]`.
+    """Return our settings under Stable-Baselines3's names, fit for JSON; scheduled settings as `[value, schedule]`.
 
     Raises:
         ConfigError: If the configuration asks for what it does not have, or does otherwise.
@@ -79,7 +79,7 @@ def settings(config: PPOConfig) -> dict[str, Any]:
 
 
 def _schedule(value: float, kind: str, rollouts: int) -> Callable[[float], float]:
-    """Return a schedule in Stable-Baselines3's form: a function of the share of steps left.
+    """Return a schedule in Stable-Baselines3's form: a function from the share of steps left to the value.
 
     Stable-Baselines3 asks when the rollout at hand is already taken off.
     """

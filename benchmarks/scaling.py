@@ -1,4 +1,4 @@
-"""What more members and more steps cost, and what memory a trial's process takes.
+"""Measure the time that more members and more steps cost, and the memory of a trial's process.
 
     make bench-scaling
 
@@ -32,7 +32,7 @@ MEMORY_LIMITS = {"eager": 450, "compiled": 650}
 
 
 def main() -> int:
-    """Print time by members and by steps, and peak memory; return 1 if a process takes more memory than its limit."""
+    """Print times by members and by steps, and peak memory; return 1 if peak memory exceeds a limit."""
     options = _options()
     torch.set_num_threads(1)
     by_members = Table(title="Triage, 20 features, 8 lanes x 128 steps")
@@ -64,7 +64,7 @@ def _fill(table: Table, title: str, cases: Sequence[tuple[int, int]], labels: Se
 
 
 def _seconds_an_iteration(members: int, steps: int, iterations: int) -> float:
-    """Measure the CPU seconds of an iteration."""
+    """Measure the CPU seconds of one training iteration with a number of members and of steps."""
     config = replace(CONFIG, num_steps=steps)
     data = load_flows(DataConfig())
     learner = make_learner(config, EnvConfig(), make_member_seeds(0, members), make_evaluation_seed(0), data)
@@ -76,7 +76,7 @@ def _seconds_an_iteration(members: int, steps: int, iterations: int) -> float:
 
 
 def _stays_below(limit: int, mode: str, console: Console) -> bool:
-    """Print the peak of memory; return True if the peak is below the limit, or cannot be measured here."""
+    """Print the peak memory of a trial's process; return True if the peak is below the limit or not measured."""
     compiles = mode == "compiled"
     try:
         require_machine(replace(CONFIG, compile=compiles))

@@ -1,4 +1,4 @@
-"""What the value floor costs, and all that is measured to diagnose a run, as shares of training time, one thread.
+"""Measure what the value floor and all diagnosis metrics cost, as shares of training time on one thread.
 
     make bench-floor
     make bench-floor ARGS="--pairs 9"
@@ -43,7 +43,7 @@ TO_STAY_BELOW = 3.0
 
 @dataclass(frozen=True)
 class Case:
-    """Width of observations (4: CartPole, else triage with so many features), members, and evaluation interval."""
+    """One case to time: width of observations (4: CartPole; else triage), members, and evaluation interval."""
 
     width: int
     members: int
@@ -84,7 +84,7 @@ class _Clock:
     seconds = 0.0
 
     def on(self, owner: Any, method: str) -> AbstractContextManager[Any]:
-        """Context in which the time of one more method is counted."""
+        """Return a context in which calls of one more method are timed."""
         function = getattr(owner, method)
 
         def counted(*args: Any) -> Any:
@@ -99,7 +99,7 @@ class _Clock:
 
 @dataclass(frozen=True)
 class Pair:
-    """CPU seconds of one stretch: with the floor, of the floor, of all diagnosis metrics, and without the floor."""
+    """CPU seconds of a stretch of training, with and without the value floor, and of the metrics within the stretch."""
 
     with_floor: float
     of_it_floor: float
@@ -108,7 +108,7 @@ class Pair:
 
 
 def main() -> int:
-    """Measure all cases and print the table; returns 1 if a median reaches `TO_STAY_BELOW`."""
+    """Measure what the value floor costs in all cases and print the table; return 1 if a median is too high."""
     options = _options()
     torch.set_num_threads(1)
     table = Table(title=f"{platform.processor() or platform.machine()}, torch {torch.__version__}, one thread")
@@ -145,7 +145,7 @@ def _spread(values: list[float]) -> str:
 
 
 def _pairs(case: Case, iterations: int, count: int) -> list[Pair]:
-    """So many pairs, of so many iterations a side."""
+    """Measure `count` pairs of stretches with and without the value floor, each of `iterations` iterations."""
     data = None if case.width == 4 else load_flows(DataConfig(num_features=case.width))
     measured, without = _learner(case, data), _learner(case, data)
     without.value_floor = _NoFloor(case.members)

@@ -60,7 +60,7 @@ _WRONG = (Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
 
 @dataclass(frozen=True)
 class Answer:
-    """Summary of a diagnosis: the rule of the first finding, its kind and certainty, and the verdict.
+    """Short form of a diagnosis: the rule of the first finding, the finding's kind and certainty, and the verdict.
 
     Attributes:
         rule: Rule of the first finding; empty if nothing is wrong.
@@ -76,12 +76,12 @@ class Answer:
 
     @property
     def accuses(self) -> bool:
-        """True if a fault comes first."""
+        """True if the first finding is a fault."""
         return self.kind is Kind.FAULT
 
     @property
     def clears(self) -> bool:
-        """True if the run gets an all-clear."""
+        """True if the verdict on the run is an all-clear."""
         return self.verdict.startswith(_ALL_CLEAR)
 
 
@@ -89,7 +89,7 @@ Ask = Callable[[History], Answer]
 
 
 def ask_diagnosis(history: History) -> Answer:
-    """Diagnose a run and summarise what is said first."""
+    """Diagnose a run; return the first fault or suspect in short form, with the verdict."""
     diagnosis = diagnose(history)
     verdict = state_verdict(diagnosis)
     first = next((one for one in diagnosis.findings if one.finding.kind in _WRONG), None)
@@ -100,7 +100,7 @@ def ask_diagnosis(history: History) -> Answer:
 
 @dataclass(frozen=True)
 class Case:
-    """A stranger's run and what is true of it.
+    """A run by other people, with the known truth: healthy, or the names of the fault.
 
     Attributes:
         name: Number of the run.
@@ -117,7 +117,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Judged:
-    """Answers on one run: whole, and cut at each share of its iterations if it is healthy."""
+    """Answers of the diagnosis on one run: on the whole run, and on a healthy run cut short at several shares."""
 
     case: Case
     whole: Answer
@@ -125,14 +125,14 @@ class Judged:
 
     @property
     def is_right(self) -> bool:
-        """True if a fault's label comes first, or nothing wrong is said first of a healthy run."""
+        """True if the first finding names a faulty run's fault, or is no fault on a healthy run."""
         if self.case.truth == "fault":
             return LABELS.get(self.whole.rule, "") in self.case.accept
         return not self.whole.accuses
 
 
 def list_cases(folder: Path) -> list[Case]:
-    """Return the cases that `wild/truth.json` lists."""
+    """Return the runs with known truth that `wild/truth.json` lists."""
     truths: Mapping[str, Mapping[str, Any]] = json.loads((folder / "wild" / "truth.json").read_text())["cases"]
     return [
         Case(name, folder / "wild" / name / truth.get("scored", "."), truth["truth"], tuple(truth["accept"]))
@@ -141,12 +141,12 @@ def list_cases(folder: Path) -> list[Case]:
 
 
 def cut_history(history: History, share: float) -> History:
-    """Return the run as it was after a share of its rows."""
+    """Return a run's history with only the first `share` of the rows."""
     return replace(history, table=history.table.iloc[: math.ceil(share * len(history.table))])
 
 
 def judge_case(case: Case, ask: Ask = ask_diagnosis) -> Judged:
-    """Ask for a diagnosis of a run, and of a healthy one cut short as well."""
+    """Diagnose a run, and if the run is healthy also shortened copies of the run."""
     history = load(str(case.path))
     cuts = CUTS if case.truth == "healthy" else ()
     return Judged(case, ask(history), {share: ask(cut_history(history, share)) for share in cuts})
@@ -154,7 +154,7 @@ def judge_case(case: Case, ask: Ask = ask_diagnosis) -> Judged:
 
 @dataclass(frozen=True)
 class Score:
-    """Counts over all cases.
+    """Result of the diagnosis over all runs: counts of right answers, and lists of errors.
 
     Attributes:
         misread: What was read otherwise than expected, by file; empty where all was right.
@@ -176,11 +176,11 @@ class Score:
 
     @property
     def youden(self) -> float:
-        """Youden's J: 0 for a diagnosis that says the same of every run, or worse; 1 for one that is always right."""
+        """Youden's J: 1 for a diagnosis that is always right, 0 or less for one that says the same of every run."""
         return self.named[0] / max(self.named[1], 1) + self.quiet[0] / max(self.quiet[1], 1) - 1
 
     def failures(self) -> list[str]:
-        """Return why the diagnosis fails; empty if it passes."""
+        """Return the reasons why the diagnosis fails; empty if the diagnosis passes."""
         cut, looks = self.cut_accused
         wrong = [
             (bool(self.misread), f"{len(self.misread)} files are read wrongly: {', '.join(self.misread)}"),
@@ -196,7 +196,7 @@ class Score:
 
 
 def score_cases(judged: Sequence[Judged], misread: Mapping[str, Sequence[str]]) -> Score:
-    """Count what was right."""
+    """Count the right and wrong answers of the diagnosis over all runs."""
     faults = [one for one in judged if one.case.truth == "fault"]
     healthy = [one for one in judged if one.case.truth == "healthy"]
     cut = [(one, share, answer) for one in healthy for share, answer in one.cut.items()]
@@ -214,7 +214,7 @@ def score_cases(judged: Sequence[Judged], misread: Mapping[str, Sequence[str]]) 
 
 
 def list_differences(history: History, wanted: Mapping[str, Any]) -> list[str]:
-    """Return what of a run was read otherwise than it should have been."""
+    """Return texts on what was read from a run's files differently from the expected values."""
     found = {"iterations": history.last_iteration, "rows": len(history.table)}
     wrong = [f"{name} {got}, not {wanted[name]}" for name, got in found.items() if got != wanted[name]]
     for metric, summary in wanted.items():
@@ -229,7 +229,7 @@ def list_differences(history: History, wanted: Mapping[str, Any]) -> list[str]:
 
 
 def read_all(folder: Path) -> dict[str, list[str]]:
-    """Read every file of the cases; return what was read wrongly, by file."""
+    """Read all files of the cases; return texts on wrongly read values, by file."""
     wrong: dict[str, list[str]] = {}
     for name, wanted in expected(folder).items():
         try:
@@ -242,7 +242,7 @@ def read_all(folder: Path) -> dict[str, list[str]]:
 
 
 def tabulate(judged: Sequence[Judged]) -> Iterator[str]:
-    """Yield a Markdown table of what is said first of each run, whole and cut."""
+    """Yield the lines of a Markdown table with the first finding on each run, whole and cut short."""
     yield "| case | truth | first finding | right | a fault first, cut at |"
     yield "|---|---|---|---|---|"
     for one in judged:
@@ -255,7 +255,7 @@ def tabulate(judged: Sequence[Judged]) -> Iterator[str]:
 
 
 def state_score(result: Score) -> Iterator[str]:
-    """Yield the score in words, and why it fails, if it does."""
+    """Yield lines of text on the score, and on the reasons if the diagnosis fails."""
     named, quiet, cut = (f"{part} of {whole}" for part, whole in (result.named, result.quiet, result.cut_accused))
     yield f"cause named right first: {named} runs with a known one"
     yield f"healthy runs with a fault first: {len(result.accused)} of {result.quiet[1]}"
@@ -266,7 +266,7 @@ def state_score(result: Score) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the score; returns 0 if the diagnosis passes or there are no cases, 1 if it fails."""
+    """Print the score of the diagnosis; return 0 if the diagnosis passes or no runs are found, else 1."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "cases"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(os.environ.get("UNSTUCK_CASES", beside)))

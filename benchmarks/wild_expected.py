@@ -36,7 +36,7 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Form:
-    """Names, signs and factors of one trainer, and what counts its iterations.
+    """Names that one training program writes, with our metrics and factors, and the columns that count iterations.
 
     Attributes:
         columns: Our metric and the factor to our unit, by the trainer's name.
@@ -258,7 +258,7 @@ RL_GAMES = Form(
 
 
 def own(counter: str = "", steps: str = "", **columns: str) -> Form:
-    """Describe a table with its maker's own names; `_` stands for any other character, `minus_` for a sign."""
+    """Return the form of a table with the author's own column names; in arguments `_` stands for any symbol."""
     return Form(
         {name.removeprefix("minus_"): (ours, -1 if name.startswith("minus_") else 1) for name, ours in columns.items()},
         counter,
@@ -267,13 +267,13 @@ def own(counter: str = "", steps: str = "", **columns: str) -> Form:
 
 
 def column_of(header: str, form: Form) -> tuple[str, float] | None:
-    """Return metric and factor of a column, spaces and dots read as `_` where the form has no such name."""
+    """Return our metric and the factor for a column; characters that a Python name cannot have count as `_`."""
     plain = re.sub(r"[^A-Za-z0-9]", "_", header)
     return form.columns.get(header) or form.columns.get(plain)
 
 
 def rows_of(file: Path, delimiter: str = ",") -> list[dict[str, str]]:
-    """Read the rows of a table; a last line without its end loses the field that it was cut in."""
+    """Read the rows of a table file; drop the field in which an incomplete last line was cut."""
     text = file.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     rows = list(csv.DictReader(lines, delimiter=delimiter))
@@ -284,7 +284,7 @@ def rows_of(file: Path, delimiter: str = ",") -> list[dict[str, str]]:
 
 
 def number(text: str | float | None) -> float:
-    """Parse a number; NaN where there is none."""
+    """Parse a number from text; return NaN if the text is no number."""
     try:
         return float(text)
     except (TypeError, ValueError):
@@ -292,7 +292,7 @@ def number(text: str | float | None) -> float:
 
 
 def flatten(tree: dict[str, object], prefix: str = "") -> dict[str, str]:
-    """Return a nested result of RLlib's with its keys joined by `/`."""
+    """Return a nested result of RLlib as a flat one, with nested keys joined by `/`."""
     flat: dict[str, str] = {}
     for key, value in tree.items():
         flat |= flatten(value, f"{prefix}{key}/") if isinstance(value, dict) else {prefix + key: str(value)}
@@ -300,7 +300,7 @@ def flatten(tree: dict[str, object], prefix: str = "") -> dict[str, str]:
 
 
 def sb3_console(text: str) -> list[dict[str, str]]:
-    """Read Stable-Baselines3's printed tables, one row for each."""
+    """Read the tables that Stable-Baselines3 prints, one row for each table."""
     rows: list[dict[str, str]] = []
     group = ""
     for line in text.splitlines():
@@ -317,13 +317,13 @@ def sb3_console(text: str) -> list[dict[str, str]]:
 
 
 def markdown(text: str) -> list[dict[str, str]]:
-    """Read a table in Markdown; numbers such as 72.8x lose their letter."""
+    """Read a Markdown table; remove letters after numbers, as in `72.8x`."""
     lines = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines() if line]
     return [dict(zip(lines[0], (cell.rstrip("x") for cell in line), strict=True)) for line in lines[2:]]
 
 
 def early_stops(text: str) -> list[dict[str, str]]:
-    """Read one update for each line that gives a KL; what is printed behind it belongs to that update."""
+    """Read one update for each printed line with a KL; the lines that follow belong to the same update."""
     rows: list[dict[str, str]] = []
     for line in text.splitlines():
         if "KL divergence:" in line:
@@ -334,7 +334,7 @@ def early_stops(text: str) -> list[dict[str, str]]:
 
 
 def assignments(text: str) -> list[dict[str, str]]:
-    """Read one printed snapshot of `name = value`."""
+    """Read one printed block of lines `name = value` as a single row."""
     return [dict(map(str.strip, line.split("=")) for line in text.splitlines() if "=" in line)]
 
 
@@ -345,7 +345,7 @@ def ml_agents_console(text: str) -> list[dict[str, str]]:
 
 
 def table(rows: list[dict[str, str]], form: Form) -> dict[str, object]:
-    """Summarise a table: what its counter, or its rows, say about iterations, and each metric's values."""
+    """Summarise a table: the number of iterations, and for each metric the values' count, ends and mean."""
     ends = [row for row in rows if not form.pace or row.get(form.pace)] or rows
     counts = [number(row.get(form.counter)) for row in ends]
     counts = [count for count in counts if count == count] or [float(row + 1) for row in range(len(ends))]
@@ -361,7 +361,7 @@ def table(rows: list[dict[str, str]], form: Form) -> dict[str, object]:
 
 
 def summarise(found: dict[str, object], metric: str, values: list[float]) -> None:
-    """Add the summary of one metric's values, without those that are no number."""
+    """Add to `found` a summary of one metric's values, without values that are no number."""
     kept = [value for value in values if value == value]
     if kept:
         finite = float(np.mean(kept))
@@ -369,7 +369,7 @@ def summarise(found: dict[str, object], metric: str, values: list[float]) -> Non
 
 
 def events(files: list[Path], form: Form) -> dict[str, object]:
-    """Summarise event files of one run: iterations end where `pace` was logged, in whichever file."""
+    """Summarise one run's event files; an iteration ends at each step at which the metric `pace` was logged."""
     scalars: dict[str, dict[float, list[float]]] = {}
     for file in files:
         fresh: dict[str, dict[float, list[float]]] = {}
@@ -390,7 +390,7 @@ def events(files: list[Path], form: Form) -> dict[str, object]:
 
 
 def scalars_of(data: bytes) -> Iterator[tuple[str, float, float]]:
-    """Yield (tag, step, value) of an event file: records of tensorflow.Event (tensorflow/core/util/event.proto)."""
+    """Yield (tag, step, value) for each scalar in an event file's bytes (tensorflow/core/util/event.proto)."""
     position = 0
     while position + 12 <= len(data):
         (length,) = struct.unpack_from("<Q", data, position)
@@ -411,7 +411,7 @@ def scalars_of(data: bytes) -> Iterator[tuple[str, float, float]]:
 
 
 def fields(message: bytes) -> dict[int, list[bytes | int]]:
-    """Return the fields of a protocol buffer by number."""
+    """Return the fields of a protocol-buffer message by field number."""
     found: dict[int, list[bytes | int]] = {}
     position = 0
 
@@ -436,7 +436,7 @@ def fields(message: bytes) -> dict[int, list[bytes | int]]:
 
 
 def monitors(folder: Path, files: list[Path], evaluations: Path | None) -> dict[str, object]:
-    """Summarise monitor.csv files of parallel environments: episodes in the order in which they ended."""
+    """Summarise monitor.csv files of parallel environments, with episodes in the order of ending."""
     episodes: list[tuple[float, float, float]] = []
     for file in files:
         start = json.loads(file.read_text().partition("\n")[0].lstrip("#"))["t_start"]
@@ -451,7 +451,7 @@ def monitors(folder: Path, files: list[Path], evaluations: Path | None) -> dict[
 
 
 def evaluated(file: Path) -> dict[str, object]:
-    """Summarise evaluations.npz (stable_baselines3/common/callbacks.py): a row of episodes for each evaluation."""
+    """Summarise evaluations.npz of Stable-Baselines3: one row of episode returns for each evaluation."""
     stored = np.load(file)
     found: dict[str, object] = {"iterations": len(stored["timesteps"]), "rows": len(stored["timesteps"])}
     summarise(found, EVAL, [float(row.mean()) for row in stored["results"]])
@@ -462,7 +462,7 @@ def evaluated(file: Path) -> dict[str, object]:
 
 
 def chart(rows: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return the rows of a W&B chart export without the run's name and the columns of least and largest values."""
+    """Return the rows of a chart exported from W&B, without the run's name and columns of minima and maxima."""
     return [
         {name.rpartition(" - ")[2]: value for name, value in row.items() if not name.endswith(("__MIN", "__MAX"))}
         for row in rows
@@ -470,7 +470,7 @@ def chart(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def json_lines(text: str) -> list[dict[str, str]]:
-    """Read result.json of RLlib's, one result a line."""
+    """Read a result.json of RLlib, one result on each line."""
     return [flatten(json.loads(line)) for line in text.splitlines()]
 
 
@@ -559,7 +559,7 @@ EVENTS: dict[str, Form] = {
 
 
 def expected(cases: Path) -> dict[str, dict[str, object]]:
-    """Return the expected numbers of every file of the cases, by path; of a run in several files, by folder."""
+    """Return the numbers expected from each file of the cases by path; by folder for a run in several files."""
     found = {name: table(rows_of(cases / name), form) for name, form in TABLES.items()}
     found |= {name: table(parse((cases / name).read_text()), form) for name, (form, parse) in TEXTS.items()}
     for name, form in EVENTS.items():
@@ -580,7 +580,7 @@ def expected(cases: Path) -> dict[str, dict[str, object]]:
 
 
 def main() -> None:
-    """Print the expected numbers as JSON."""
+    """Print the expected numbers of all files as JSON."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "cases"
     cases = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("UNSTUCK_CASES", beside))
     if not (cases / "wild").is_dir():

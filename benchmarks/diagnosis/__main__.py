@@ -20,7 +20,7 @@ from benchmarks.diagnosis.training import arms, runs
 
 
 def main() -> int:
-    """Print the tables of one half; returns 2 if the list of what is kept out is another one."""
+    """Print the result tables of one half of the benchmark; return 2 if the file with the halves was changed."""
     options = _options()
     everything = arms()
     try:

@@ -56,7 +56,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that the benchmark plants: worlds to plant in, a mild and a strong form, rules that name the cause.
+    """A fault that the benchmark plants: worlds for the fault, a mild and a strong form, and rules that should fire.
 
     Attributes:
         name: Short.
@@ -78,12 +78,12 @@ class Fault:
 
     @property
     def forms(self) -> Mapping[str, Form]:
-        """Forms by name, `mild` and `strong`."""
+        """Forms of the fault by name, `mild` and `strong`."""
         return {"mild": self.mild, "strong": self.strong}
 
 
 def _set(**settings: Any) -> Form:
-    """Return a form that changes PPO's settings only."""
+    """Return a form of a fault that only changes PPO settings."""
     return Form({f"ppo.{name}": value for name, value in settings.items()})
 
 

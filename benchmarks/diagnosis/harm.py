@@ -11,7 +11,7 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Harm:
-    """Mean scores of healthy and of faulty runs, and the 95 % interval of the difference.
+    """Effect of a fault on the score: mean scores of healthy and faulty runs, and the difference's 95 % interval.
 
     Attributes:
         healthy: Mean score of the healthy runs.
@@ -32,7 +32,7 @@ class Harm:
 
 
 def harm_of(faulty: Sequence[float], healthy: Sequence[float]) -> Harm:
-    """Compare faulty with healthy scores by Welch's 95 % interval (Welch 1947).
+    """Compare the scores of faulty and healthy runs, with the 95 % interval of the difference (Welch 1947).
 
     The spreads may differ, as they do where a fault makes some seeds fail.
 
@@ -48,7 +48,7 @@ def harm_of(faulty: Sequence[float], healthy: Sequence[float]) -> Harm:
 
 
 def clopper_pearson(hits: int, tries: int, level: float = 0.95) -> tuple[float, float]:
-    """Return lower and upper end of the exact interval of the share `hits / tries` (Clopper and Pearson 1934).
+    """Return the exact interval of the probability behind the share `hits / tries` (Clopper and Pearson 1934).
 
     Args:
         hits: How often.

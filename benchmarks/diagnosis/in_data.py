@@ -9,12 +9,12 @@ from unstuck.rl.data.types import FlowData, Flows
 
 @dataclass(frozen=True)
 class LabelsExchanged:
-    """Labels of the training part belong to other flows, for a share of them: two files joined in different orders."""
+    """Fault: a share of the training flows have labels of other flows, as if two files were wrongly joined."""
 
     share: float
 
     def __call__(self, data: FlowData) -> FlowData:
-        """Plant it."""
+        """Return the data with the labels of a share of the training flows exchanged."""
         generator = np.random.default_rng(SeedSequence(10))
         threat = data.train.threat.copy()
         rows = np.flatnonzero(generator.random(len(threat)) < self.share)
@@ -24,10 +24,10 @@ class LabelsExchanged:
 
 @dataclass(frozen=True)
 class FewFlows:
-    """Only so many flows are trained on, over and over."""
+    """Fault: training uses only `flows` flows, over and over."""
 
     flows: int
 
     def __call__(self, data: FlowData) -> FlowData:
-        """Plant it."""
+        """Return the data with the training part cut to `flows` flows."""
         return replace(data, train=data.train.select_evenly(self.flows))

@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 
 class Lanes:
-    """Wrapper of a vector environment: one function changes the observations, another one the rewards.
+    """Wrapper of a vector environment that changes observations by one function and rewards by a second one.
 
     Args:
         lanes: The environment.
@@ -33,12 +33,12 @@ class Lanes:
         return getattr(self._lanes, name)
 
     def reset(self, **how: Any) -> tuple[Array, dict[str, Any]]:
-        """Reset the lanes; return changed observations, and the infos."""
+        """Reset the lanes; return changed observations, and the wrapped environment's infos."""
         observations, infos = self._lanes.reset(**how)
         return self._observe(observations), infos
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        """Step the lanes; return changed observations (final ones as well) and rewards, with flags and infos."""
+        """Step the lanes; return changed observations and rewards, with the wrapped environment's flags and infos."""
         observations, rewards, terminated, truncated, infos = self._lanes.step(actions)
         if "final_obs" in infos:
             infos["final_obs"] = self._observe(infos["final_obs"])
@@ -46,29 +46,29 @@ class Lanes:
 
 
 class Judge:
-    """Evaluator that shows the policy changed observations `[P, B, F]`."""
+    """Wrapper of an evaluator that changes the observations `[P, B, F]` (member, sample, feature) for the policy."""
 
     def __init__(self, evaluator: Evaluator, observe: Callable[[Array], Array]) -> None:
         self._evaluator, self._observe = evaluator, observe
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Evaluate the policy on changed observations; return the inner evaluator's results."""
+        """Evaluate the policy on changed observations; return the wrapped evaluator's results."""
         return self._evaluator.evaluate(lambda seen: act(self._observe(seen)), num_members)
 
 
 def rebuilt(learner: Learner, lanes: Any = None, evaluator: Evaluator | None = None) -> Learner:
-    """Return a new, untrained learner with the same members, in another environment or with another evaluator."""
+    """Return a new, untrained learner with the same members, and a given environment or evaluator."""
     return Learner(learner.members, lanes or learner.env, evaluator or learner.evaluator, learner.actions)
 
 
 @dataclass(frozen=True)
 class ScaledInputs:
-    """Observations in another unit, in training and evaluation alike: nobody scales them."""
+    """Fault: observations have a wrong unit, in training and in evaluation, and nothing normalises the unit."""
 
     factor: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Return a new learner whose observations are scaled by `factor`."""
         scale = self._scale
         return rebuilt(learner, Lanes(learner.env, scale), Judge(learner.evaluator, scale))
 
@@ -78,13 +78,13 @@ class ScaledInputs:
 
 @dataclass(frozen=True)
 class OtherInputsInEvaluation:
-    """Evaluation shows observations in another unit than training, as where a normaliser is left out."""
+    """Fault: observations have a different unit in evaluation than in training, as if a normaliser was left out."""
 
     factor: float
     offset: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Return a new learner whose observations are scaled and shifted in evaluation only."""
         return rebuilt(learner, evaluator=Judge(learner.evaluator, self._shift))
 
     def _shift(self, observations: Array) -> Array:
@@ -93,12 +93,12 @@ class OtherInputsInEvaluation:
 
 @dataclass(frozen=True)
 class ObservationsOfOthers:
-    """A lane is shown another lane's observation, in a share of the steps: wrong order of workers or of rows."""
+    """Fault: in a share of the steps each lane sees the observation of a different lane."""
 
     share: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Return a new learner whose lanes see each other's observations in a share of the steps."""
         members, lanes = len(learner.members), learner.config.num_envs
         generator = np.random.default_rng(SeedSequence(7))
 
@@ -113,23 +113,23 @@ class ObservationsOfOthers:
 
 @dataclass(frozen=True)
 class ScaledRewards:
-    """Rewards in another unit."""
+    """Fault: rewards are multiplied by a constant factor."""
 
     factor: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Return a new learner whose rewards are multiplied by `factor`."""
         return rebuilt(learner, Lanes(learner.env, pay=lambda rewards: rewards * self.factor))
 
 
 @dataclass(frozen=True)
 class GrowingRewards:
-    """Rewards whose unit grows tenfold over so many steps of a lane, as where prices or counters pile up."""
+    """Fault: rewards grow tenfold every `steps` steps of a lane, as where prices or counters pile up."""
 
     steps: int
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Return a new learner whose rewards grow tenfold every `steps` steps."""
         done = 0
 
         def pay(rewards: Array) -> Array:
@@ -142,23 +142,23 @@ class GrowingRewards:
 
 @dataclass(frozen=True)
 class ConstantReward:
-    """Every step pays the same, whatever is done, and episodes all last as long."""
+    """Fault: every step has the same reward, for all actions and observations."""
 
     reward: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Return a new learner whose rewards all equal `reward`."""
         return rebuilt(learner, Lanes(learner.env, pay=lambda rewards: np.full_like(rewards, self.reward)))
 
 
 @dataclass(frozen=True)
 class RewardsOfOthers:
-    """A lane is paid what another lane has earned, in a share of the steps."""
+    """Fault: in a share of the steps each lane gets the reward that a different lane has earned."""
 
     share: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Return a new learner whose lanes get each other's rewards in a share of the steps."""
         members, lanes = len(learner.members), learner.config.num_envs
         generator = np.random.default_rng(SeedSequence(8))
 

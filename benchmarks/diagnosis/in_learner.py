@@ -31,7 +31,7 @@ class Stepping:
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Take a step with the inner optimiser, then set the parameters to the result of `after`."""
+        """Take a step with the wrapped optimiser, then set the parameters to the result of `after`."""
         before = self._inner.parameters.clone()
         self._inner.step(gradients, lr, active)
         apart = self._after(before.unflatten(-1, (2, -1)), self._inner.parameters.unflatten(-1, (2, -1)))
@@ -39,7 +39,7 @@ class Stepping:
 
 
 def rebatched(learner: Learner, change: Callable[[Batch], Batch]) -> Learner:
-    """Make the updates of a learner use a changed batch; return the same learner."""
+    """Make a learner's updates use batches changed by the function `change`; return the same learner."""
     original = learner._batch
 
     def batch() -> tuple[Batch, Tensor, dict[str, Tensor]]:
@@ -52,12 +52,12 @@ def rebatched(learner: Learner, change: Callable[[Batch], Batch]) -> Learner:
 
 @dataclass(frozen=True)
 class PolicyLeftOut:
-    """The policy's parameters are not the optimiser's, from a share of the run on."""
+    """Fault: from a share of the run on, the optimiser no longer updates the policy's parameters."""
 
     since: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Make the optimiser undo all steps of the policy's parameters after a share of the run; return the learner."""
 
         def after(before: Tensor, now: Tensor) -> Tensor:
             if learner.iteration < self.since * learner.config.num_iterations:
@@ -70,12 +70,12 @@ class PolicyLeftOut:
 
 @dataclass(frozen=True)
 class CriticTooFast:
-    """The critic's steps are so many times as long as they were meant to be."""
+    """Fault: each step of the critic's parameters is `factor` times as long as intended."""
 
     factor: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Make the optimiser lengthen each step of the critic's parameters `factor` times; return the learner."""
 
         def after(before: Tensor, now: Tensor) -> Tensor:
             return torch.stack([now[:, 0], before[:, 1] + self.factor * (now[:, 1] - before[:, 1])], dim=1)
@@ -86,36 +86,36 @@ class CriticTooFast:
 
 @dataclass(frozen=True)
 class LargeWeights:
-    """Weights initialised so many times too large, in every layer."""
+    """Fault: all initial weights are `factor` times too large."""
 
     factor: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Multiply all network parameters by `factor`; return the learner."""
         learner.networks.parameters *= self.factor
         return learner
 
 
 @dataclass(frozen=True)
 class BonusWithWrongSign:
-    """The entropy bonus is a penalty, so many times as large as it was set."""
+    """Fault: the entropy bonus is subtracted instead of added, `times` times as large as set."""
 
     times: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Set the learner's entropy coefficient to minus `times` the coefficient; return the learner."""
         learner.hyper = replace(learner.hyper, entropy_coef=-self.times * learner.hyper.entropy_coef)
         return learner
 
 
 @dataclass(frozen=True)
 class ScheduleTooShort:
-    """The learning rate falls to nothing within a share of the run: its schedule counts other steps."""
+    """Fault: the learning rate falls to almost 0 within the first `share` of the run."""
 
     share: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Make the learning rate fall to almost 0 within a share of the run; return the learner."""
         original = learner._in_force
 
         def in_force() -> Any:
@@ -129,12 +129,12 @@ class ScheduleTooShort:
 
 @dataclass(frozen=True)
 class LogProbsOfOtherSteps:
-    """The old log-probabilities are those of other steps, in a share of the lanes."""
+    """Fault: in a share of the lanes, old log-probabilities belong to different steps than the actions."""
 
     share: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Reverse the order of old log-probabilities in a share of the lanes; return the learner."""
 
         def change(batch: Batch) -> Batch:
             spoiled = _in_lanes(learner, self.share, batch.log_probs)
@@ -145,12 +145,12 @@ class LogProbsOfOtherSteps:
 
 @dataclass(frozen=True)
 class AdvantagesWithWrongSign:
-    """The policy's loss has the wrong sign, for a share of the lanes."""
+    """Fault: in a share of the lanes, advantages have the wrong sign, and so has the policy's loss."""
 
     share: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Negate the advantages in a share of the lanes; return the learner."""
 
         def change(batch: Batch) -> Batch:
             sign = torch.where(_in_lanes(learner, self.share, batch.advantages), -1.0, 1.0)
@@ -161,12 +161,12 @@ class AdvantagesWithWrongSign:
 
 @dataclass(frozen=True)
 class AdvantagesOfOtherSteps:
-    """Advantages belong to other steps than the actions, in a share of the lanes: a shuffle that missed one array."""
+    """Fault: in a share of the lanes, advantages belong to different steps than the actions."""
 
     share: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Shuffle the advantages in a share of the lanes; return the learner."""
         generator = default_rng(SeedSequence(9))
 
         def change(batch: Batch) -> Batch:
@@ -179,12 +179,12 @@ class AdvantagesOfOtherSteps:
 
 @dataclass(frozen=True)
 class EndsForgotten:
-    """The ends of episodes are not stored, in a share of the lanes: values go on as if nothing had ended."""
+    """Fault: in a share of the lanes, ends of episodes are not stored, so that values continue over the ends."""
 
     share: float
 
     def __call__(self, learner: Learner) -> Learner:
-        """Plant it."""
+        """Delete the ends of episodes in a share of the lanes before each update; return the learner."""
         original = learner._batch
         forgets = round(self.share * learner.config.num_envs)
 
@@ -197,6 +197,6 @@ class EndsForgotten:
 
 
 def _in_lanes(learner: Learner, share: float, like: Tensor) -> Tensor:
-    """Return a mask of the samples `[P, B]` (time by lane) that come from the first `share` of the lanes."""
+    """Return a mask `[P, B]` (member, sample) of the samples that come from the first `share` of the lanes."""
     lanes = learner.config.num_envs
     return (torch.arange(like.shape[-1]) % lanes < round(share * lanes)).expand_as(like)

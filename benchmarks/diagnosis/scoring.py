@@ -19,7 +19,7 @@ from benchmarks.diagnosis.worlds import EVERY
 
 @dataclass(frozen=True)
 class Verdict:
-    """Diagnosis of one run over time: score, rules that found a fault, and the first iteration with a fault.
+    """Result of diagnosing one run again and again: score, rules that found a fault, first iteration with a fault.
 
     Attributes:
         score: The run's.
@@ -39,7 +39,7 @@ class Verdict:
 
 
 def verdict(run: Run, whole: bool) -> Verdict:
-    """Diagnose a run at successive evaluations; return which rules found a fault, since when, and at the end.
+    """Diagnose a run at successive evaluations; return which rules found a fault, and the first iteration with one.
 
     Args:
         run: The run.
@@ -60,7 +60,7 @@ def verdict(run: Run, whole: bool) -> Verdict:
 
 
 def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
-    """Return names of the rules that find a fault in a run's history up to an iteration, the top-ranked rule first."""
+    """Return the names of the rules that find a fault in a run up to an iteration, the top-ranked rule first."""
     history = replace(run.history, table=run.history.table.loc[:iteration])
     return tuple(one.rule.name for one in diagnose(history).select_findings(Kind.FAULT))
 
@@ -68,7 +68,7 @@ def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
 def verdicts(
     arms: Sequence[Arm], folder: Path, jobs: int, without: Sequence[str] = ()
 ) -> Mapping[Arm, tuple[Verdict, ...]]:
-    """Return a verdict for each run of each arm, computed in parallel processes; untrained arms are trained first.
+    """Return a verdict for each run of each arm, computed in parallel processes; train untrained arms first.
 
     Args:
         arms: Whose runs.
@@ -91,7 +91,7 @@ def _leaving_out(run: Run, metrics: Sequence[str]) -> Run:
 
 @dataclass(frozen=True)
 class Found:
-    """Summary of the diagnosis over faulty runs: faults found, right causes, and the median delay.
+    """Summary of the diagnosis over faulty runs: faults found, right causes, and median delay until a fault was found.
 
     Attributes:
         runs: How many.
@@ -107,7 +107,7 @@ class Found:
 
     @classmethod
     def of(cls, judged: Sequence[tuple[Arm, Verdict]]) -> "Found":
-        """Compute the summary from pairs of arm and verdict."""
+        """Compute the summary from pairs of an arm and a run's verdict."""
         delays = [one.since / one.length if one.since else 1.0 for _, one in judged]
         return cls(
             len(judged),
@@ -118,7 +118,7 @@ class Found:
 
 
 def is_right(arm: Arm, one: Verdict) -> bool:
-    """True if the rule ranked first at the end is one of those that name the planted fault."""
+    """True if the rule ranked first at the end of the run is one of the rules that name the planted fault."""
     return bool(one.faults) and one.faults[0] in FAULTS[arm.name].rules
 
 

@@ -28,7 +28,7 @@ DRAWN_BY = 20261126
 
 
 class Half(StrEnum):
-    """Names of the two halves of the pairs: one to set thresholds on, one kept out until the end.
+    """Names of the benchmark's two halves: one to choose thresholds with, one kept out until the final measurement.
 
     Attributes:
         CALIBRATION: Thresholds are set on it.
@@ -40,11 +40,11 @@ class Half(StrEnum):
 
 
 class SplitError(Exception):
-    """Error: the list of kept-out pairs is not the committed one, or does not fit the pairs that are trained."""
+    """Error: the file with the halves was changed, or does not list exactly the pairs that are trained."""
 
 
 class Entry(NamedTuple):
-    """A pair of a fault (or healthy variant) and a world, which goes to one half with all forms and seeds.
+    """A pair of a fault (or healthy variant) and a world; all forms and seeds of a pair belong to the same half.
 
     Attributes:
         pair: `Arm.pair`.
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
 
 
 def draw(entries: Sequence[Entry], seed: int = DRAWN_BY) -> dict[str, list[str]]:
-    """Assign pairs at random to two halves, world by world; return sorted pairs by half.
+    """Assign the pairs of each world to two halves at random; return the sorted pairs of each half.
 
     Where a group has an odd number of pairs, the odd one is kept out in every second group.
     """
@@ -75,13 +75,13 @@ def draw(entries: Sequence[Entry], seed: int = DRAWN_BY) -> dict[str, list[str]]
 
 
 def write(halves: dict[str, list[str]], file: Path = FILE) -> str:
-    """Write the halves to a JSON file; return the SHA-256 of the file, to be copied into `SHA256`."""
+    """Write the two halves to a JSON file; return the file's SHA-256, to be copied into `SHA256`."""
     file.write_text(json.dumps(halves, indent=1) + "\n", encoding="utf-8")
     return _hash(file)
 
 
 def read(pairs: Iterable[str], file: Path = FILE, expected: str = SHA256) -> dict[str, Half]:
-    """Read the committed list; return the half of each pair.
+    """Read the halves from the committed JSON file; return the half of each pair.
 
     Args:
         pairs: All that are trained.

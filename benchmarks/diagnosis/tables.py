@@ -11,7 +11,7 @@ Judged = Mapping[Arm, Sequence[Verdict]]
 
 
 def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
-    """Return a Markdown table of recall and right causes: by harmful fault, by form, by world, and for all runs."""
+    """Return a Markdown table of faults found and of right causes: by harmful fault, form, world, and overall."""
     rows = ["| fault | worlds | runs | recall | right cause first | found after |", "|---|---|---|---|---|---|"]
     counted = [(arm, one) for arm, all_of in judged.items() if arm in harms and harms[arm].hurts for one in all_of]
     for name in FAULTS:
@@ -43,7 +43,7 @@ def share(part: int, whole: int) -> str:
 
 
 def alarm_table(judged: Judged) -> str:
-    """Return a Markdown table of false alarms among healthy runs that have learned: at any time, and at the end."""
+    """Return a Markdown table of false alarms in healthy runs that have learned: at any time, and at the end."""
     healthy = [(arm, one) for arm, all_of in judged.items() if arm.is_healthy for one in all_of]
     learned = [(arm, one) for arm, one in healthy if has_learned(arm, one)]
     count = len(learned)
@@ -59,12 +59,12 @@ def alarm_table(judged: Judged) -> str:
 
 
 def has_learned(arm: Arm, one: Verdict) -> bool:
-    """True if a healthy run's score is above `learned`, the mark of the run's world."""
+    """True if a healthy run's score is above `learned`, the least score that counts as learned in the run's world."""
     return one.score > arm.setting.learned
 
 
 def harmless_table(harms: Mapping[Arm, Harm]) -> str:
-    """Return a Markdown table of fault forms that do not lower the score: such forms are left out of the recall."""
+    """Return a Markdown table of faults (by form) that do not lower the score, and so are left out of recall."""
     rows = ["| does not hurt | form | score, healthy | score, faulty | difference (95 %) |", "|---|---|---|---|---|"]
     rows += [
         f"| {arm.pair} | {arm.form} | {harm.healthy:.3g} | {harm.faulty:.3g} | {harm.low:+.3g} to {harm.high:+.3g} |"
@@ -75,7 +75,7 @@ def harmless_table(harms: Mapping[Arm, Harm]) -> str:
 
 
 def missed_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
-    """Return a Markdown table of arms with a missed fault or a wrong first cause, with the rules ranked first."""
+    """Return a Markdown table of arms whose fault was missed or not ranked first, with the rules ranked first."""
     rows = ["| not found, or another cause first | form | not found | first in its place |", "|---|---|---|---|"]
     for arm, all_of in judged.items():
         if arm not in harms or not harms[arm].hurts:

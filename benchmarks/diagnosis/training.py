@@ -39,7 +39,7 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True)
 class Arm:
-    """Training runs of one fault (or healthy variant) in one world and one form; only the seeds differ.
+    """Training runs of one fault (or healthy variant) in one world and one form; only the seeds of the runs differ.
 
     Attributes:
         name: The fault's, or the healthy variant's.
@@ -55,7 +55,7 @@ class Arm:
 
     @property
     def pair(self) -> str:
-        """Name and world as one text, `<name> in <world>`: both forms of a pair go to the same half of the split."""
+        """Name and world as text, `<name> in <world>`; both forms of a pair are in the same half of the benchmark."""
         return f"{self.name} in {self.world}"
 
     @property
@@ -65,13 +65,13 @@ class Arm:
 
     @property
     def setting(self) -> World:
-        """World of the arm, with the arm's settings applied."""
+        """World of the arm, changed by the settings that the arm plants."""
         return WORLDS[self.world].changed(self.planted.settings)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One seed of an arm: recorded metrics and final score.
+    """One run (seed) of an arm: recorded metrics and final score.
 
     Attributes:
         arm: Whose it is.
@@ -101,7 +101,7 @@ def arms() -> list[Arm]:
 
 
 def train(arm: Arm) -> dict[str, np.ndarray]:
-    """Train all seeds of an arm in one learner; return metrics by name, `[iterations, seeds]`, NaN where missing."""
+    """Train all seeds of an arm at once; return each metric as an array `[iterations, seeds]`, NaN where missing."""
     learner = _learner(arm)
     kept: dict[str, np.ndarray] = {}
     count = learner.config.num_iterations
@@ -112,7 +112,7 @@ def train(arm: Arm) -> dict[str, np.ndarray]:
 
 
 def records(arm: Arm, folder: Path) -> dict[str, np.ndarray]:
-    """Load an arm's metrics by name, `[iterations, seeds]`, from a file in `folder`; train the arm without a file."""
+    """Load an arm's metrics, each `[iterations, seeds]`, from a file in `folder`; train the arm if there is none."""
     file = folder / f"{_slug(arm)}-{_digest(arm)}.npz"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def records(arm: Arm, folder: Path) -> dict[str, np.ndarray]:
 
 
 def runs(arm: Arm, folder: Path) -> list[Run]:
-    """Return an arm's runs, one for each seed; train the arm first if `folder` holds no records."""
+    """Return an arm's runs, one for each seed; train the arm first if `folder` holds no records of the arm."""
     kept = records(arm, folder)
     return [_run(arm, seed, kept) for seed in range(SEEDS)]
 
@@ -139,7 +139,7 @@ def _run(arm: Arm, seed: int, kept: Mapping[str, np.ndarray]) -> Run:
 
 
 def table_of(member: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Build one seed's table, a row for each iteration, that ends at the first row with a number that is not finite.
+    """Build the metrics table of one seed, a row for each iteration, cut at the first row with a NaN or infinity.
 
     The form is that of a sweep of one seed.
 
@@ -178,7 +178,7 @@ def flows(config: DataConfig) -> FlowData:
 
 
 def _digest(arm: Arm) -> str:
-    """Return a hash of all that the records depend on: settings, planted faults and their code, the learner's code."""
+    """Return a hash of all that an arm's records depend on: settings, planted faults with code, the learner's code."""
     planted: Sequence[Callable[..., Any]] = (
         *arm.planted.learner,
         *([arm.planted.data] if arm.planted.data is not None else []),
@@ -193,7 +193,7 @@ def _slug(arm: Arm) -> str:
 
 
 def _flat(name: str) -> str:
-    """Return a metric's name with `|` for `/`, for use in a file."""
+    """Return a metric's name with `|` in place of `/`, for use as a name within a file."""
     return name.replace("/", "|")
 
 

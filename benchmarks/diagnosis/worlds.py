@@ -22,7 +22,7 @@ _COMMON: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class World:
-    """Environment, data and healthy PPO settings of training runs, with the score that judges the runs.
+    """Setup for training runs: environment, data, healthy PPO settings, and the score by which runs are judged.
 
     Attributes:
         name: Short.
@@ -44,7 +44,7 @@ class World:
 
     @property
     def is_triage(self) -> bool:
-        """True if the environment is the triage of flows."""
+        """True if the world's environment is the triage of flows."""
         return self.env.id == TRIAGE
 
     def changed(self, settings: Mapping[str, Any]) -> "World":
@@ -56,7 +56,7 @@ class World:
         return replace(self, **{part: replace(getattr(self, part), **own) for part, own in parts.items()})
 
     def settings(self) -> dict[str, Any]:
-        """Return all settings in one dictionary by dotted path such as `ppo.lr`, as a tracked run has them."""
+        """Return all settings of the world by dotted path, e.g. `ppo.lr`, in the form of a tracked run's settings."""
         parts = {"ppo": self.ppo, "env": self.env, "data": self.data}
         return {f"{part}.{name}": value for part, config in parts.items() for name, value in asdict(config).items()}
 

@@ -30,7 +30,7 @@ PREDICTIONS = {
 
 
 def main() -> None:
-    """Run the chosen predictions (P1 to P7) in order; print the tables of each."""
+    """Run the chosen tests of the study's predictions (P1 to P7) in order; print the tables of each."""
     options = _options()
     print(f"torch {torch.__version__}, one thread{', --quick: too short to show anything' if options.quick else ''}")
     for name in options.only:

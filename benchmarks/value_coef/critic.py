@@ -10,7 +10,7 @@ from benchmarks.value_coef.training import Arm, Scale, Scene, Unjudged, late, si
 
 
 def faster(scale: Scale) -> list[Table]:
-    """Test P5: the critic's learning rate sets the speed of the critic, value_coef does not; return tables."""
+    """Test prediction P5: the critic learns faster by a higher critic learning rate, not by a higher value_coef."""
     rows = []
     config = scale.config(gamma=0.5, normalize_returns="batch")
     arms = {
@@ -33,7 +33,7 @@ def faster(scale: Scale) -> list[Table]:
 
 
 def further(scale: Scale) -> list[Table]:
-    """Test P7: on independent steps gamma and gae_lambda limit explained variance, value_coef and lr do not."""
+    """Test prediction P7: on independent steps gamma and gae_lambda, not value_coef or lr, limit explained variance."""
     return [_on_known_rewards(scale), _on_flows(scale)]
 
 
@@ -90,5 +90,5 @@ def _on_flows(scale: Scale) -> Table:
 
 
 def independent(share: float) -> Scene:
-    """Return a scene of independent rewards, with `share` of the variance predictable; nothing is evaluated."""
+    """Return a scene of independent rewards, with `share` of the variance predictable from the observations."""
     return Scene(lambda lanes: IndependentRewards(lanes, share), Unjudged(), "01")

@@ -40,7 +40,7 @@ class IndependentRewards(LaneVectorEnv):
 
 
 def highest_explained_variance(share: float, gamma: float, gae_lambda: float, steps: int) -> float:
-    """Compute the explained variance of the exact critic on lambda-returns, in rollouts of `steps` steps.
+    """Compute the highest share of lambda-returns' variance that a critic can explain in rollouts of `steps` steps.
 
     A return is the value, which is foreseen, plus discounted temporal differences, which are independent of it and of
     each other: each has the variance of the reward's noise and of the next value. Where fewer steps are left in the

@@ -10,16 +10,16 @@ from torch import Tensor
 
 
 class Optimiser(Protocol):
-    """Protocol of optimisers that a learner can use, such as `rl.adam.Adam`."""
+    """Protocol of the optimisers that a learner can use, e.g. `rl.adam.Adam`."""
 
     parameters: Tensor
     eps: Tensor
 
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Move the parameters in place by gradients and learning rates; as `rl.adam.Adam.step`."""
+        """Change the parameters in place by gradients and learning rates, as `rl.adam.Adam.step` does."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that steps change, by name: the tensors in use, no copies."""
+        """Return by name the tensors that a step changes: the tensors in use, not copies."""
 
 
 class Sgd:
@@ -40,7 +40,7 @@ class Sgd:
 
 
 class Apart:
-    """Optimiser for separate networks: own gradient clips for policy and critic, own learning rate for the critic.
+    """Optimiser for separate networks, with a gradient clip for each network and a learning rate for the critic.
 
     Args:
         inner: The optimiser that steps.
@@ -56,18 +56,18 @@ class Apart:
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Clip each network's gradient, then take a step with the inner optimiser."""
+        """Clip each network's gradient, then take a step with the wrapped optimiser."""
         networks = networks_apart(gradients)
         clipped = networks * torch.clamp(self.network_clip / (networks.norm(dim=-1, keepdim=True) + 1e-6), max=1.0)
         self.inner.step(clipped.flatten(1), lr * self.lr_factors, active)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state of the inner optimiser."""
+        """Return the state of the wrapped optimiser."""
         return self.inner.state()
 
 
 class Recorder:
-    """Optimiser that stores a copy of all gradients and does not move the parameters.
+    """Optimiser that stores a copy of all gradients and does not change the parameters.
 
     Args:
         inner: The optimiser whose place this takes for a while; its state is shown as this one's.
@@ -79,14 +79,14 @@ class Recorder:
         self.gradients: list[Tensor] = []
 
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Store a copy of the gradients `[P, n]`; the parameters stay unchanged."""
+        """Store a copy of the gradients `[P, n]` (member, parameter); leave the parameters unchanged."""
         self.gradients.append(gradients.clone())
 
     def state(self) -> dict[str, Tensor]:
-        """Return the state of the inner optimiser."""
+        """Return the state of the wrapped optimiser."""
         return self.inner.state()
 
 
 def networks_apart(buffer: Tensor) -> Tensor:
-    """Reshape a buffer `[..., n]` of separate networks to `[..., 2, n / 2]`: the policy's first, then the critic's."""
+    """Reshape parameters `[..., n]` of separate networks to `[..., 2, n / 2]`: the policy's, then the critic's."""
     return buffer.unflatten(-1, (2, -1))

@@ -33,7 +33,7 @@ CLIP_COLUMNS = ("clip", "value_coef", "binds", "c gV / gP", "kept", "KL")
 
 
 def through_the_clip(scale: Scale) -> list[Table]:
-    """Test P3: the joint clip shrinks the policy's gradient, below adam_eps if the critic's is large; return tables."""
+    """Test prediction P3: with one joint clip, a large critic gradient shrinks the policy's, even below adam_eps."""
     rows: list[Sequence[str]] = []
     strengths: list[float] = []
     kls: list[float] = []
@@ -55,7 +55,7 @@ def through_the_clip(scale: Scale) -> list[Table]:
 
 
 def _on_cartpole(scale: Scale) -> Table:
-    """Test P3 on CartPole with raw returns and default settings; return the table."""
+    """Test prediction P3 on CartPole with raw returns and default settings; return the table."""
     half = scale.iterations // 2
     arms = _clipped_arms(scale, (0.05, 0.5, 5.0), "none")
     learner = side_by_side([arm for _, arm in arms], scale.seeds, cartpole())
@@ -70,7 +70,7 @@ def _on_cartpole(scale: Scale) -> Table:
 
 
 def _clipped_arms(scale: Scale, coefficients: Sequence[float], returns: str) -> list[tuple[str, Arm]]:
-    """Arms with the name of their clip; the first have the joint one, the last the default coefficient and none."""
+    """Return arms to train, each with the name of the clip: joint, tiny epsilon, one for each network, or none."""
     joint = [scale.config(value_coef=value_coef, normalize_returns=returns) for value_coef in coefficients]
     free = dataclasses.replace(joint[-1], max_grad_norm=NO_CLIP)
     return [
@@ -83,7 +83,7 @@ def _clipped_arms(scale: Scale, coefficients: Sequence[float], returns: str) -> 
 
 
 def _strength(learner: Learner, history: History, arms: Sequence[tuple[str, Arm]]) -> tuple[Values, ...]:
-    """Measure how strongly the critic acts on the policy, each `[arms]`, the last one `[arms, seeds]`.
+    """Measure for each arm how strongly the critic disturbs the policy, by four numbers.
 
     Returns:
         Share of the minibatches in which the joint clip binds; ratio of the critic's gradient to the policy's; share of
@@ -105,7 +105,7 @@ def _rows(arms: Sequence[tuple[str, Arm]], measured: Sequence[Values]) -> list[t
 
 
 def through_the_trunk(scale: Scale) -> list[Table]:
-    """Test P4: in a shared trunk value_coef decides which loss directs the trunk; return tables."""
+    """Test prediction P4: in a shared trunk value_coef decides which loss directs the trunk; return tables."""
     rows: list[Sequence[str]] = []
     predicted: list[Sequence[str]] = []
     for returns, coefficients in (("none", (0.0005, 0.005, 0.5, 5.0)), ("batch", (0.05, 0.5, 5.0, 50.0))):
@@ -139,7 +139,7 @@ def through_the_trunk(scale: Scale) -> list[Table]:
 
 @dataclasses.dataclass(frozen=True)
 class Leg:
-    """One stretch of training: gradients of the trunk before, KL and F1 within, by arm and seed.
+    """One stretch of training, by arm and seed: the trunk's gradients before the stretch, KL and F1 in the stretch.
 
     Attributes:
         start: Iterations done before.
@@ -157,7 +157,7 @@ class Leg:
 
     @property
     def alignment(self) -> Values:
-        """Cosine of the policy's gradient with the weighted sum of both gradients, `[arms, seeds]`."""
+        """Cosine between the policy's gradient and the weighted sum of policy and value gradients, `[arms, seeds]`."""
         along = 1 + self.ratio * self.cosine
         return along / np.sqrt(1 + 2 * self.ratio * self.cosine + self.ratio**2)
 

@@ -27,7 +27,7 @@ UNJUDGED = {**UNCLIPPED, "num_iterations": NEVER, "eval_every": NEVER}
 
 
 def exactly_inert(scale: Scale) -> list[Table]:
-    """Test P1: with Adam in float64, without clip or epsilon, value_coef changes nothing; return a table."""
+    """Test prediction P1: with Adam in float64, without clip or epsilon, value_coef changes nothing; return a table."""
     small = scale.config(**UNJUDGED, num_steps=32, minibatch_size=64, hidden_sizes=(32, 32))
     cases = (
         ("`adam_eps` 1e-12", {"adam_eps": 1e-12}, (1.0, 0.1, 10.0)),
@@ -50,7 +50,7 @@ def exactly_inert(scale: Scale) -> list[Table]:
 
 
 def slowed_by_epsilon(scale: Scale) -> list[Table]:
-    """Test P2: in float32 with adam_eps 1e-5, small value_coef slows the critic as epsilon explains; return a table."""
+    """Test prediction P2: in float32 with adam_eps 1e-5, a small value_coef slows the critic by a known factor."""
     config = scale.config(**UNCLIPPED, gamma=0.5)
     coefficients = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
     exact = dataclasses.replace(config, value_coef=1.0, adam_eps=1e-12)
@@ -78,7 +78,7 @@ def slowed_by_epsilon(scale: Scale) -> list[Table]:
 
 
 def critic_rate_under_sgd(scale: Scale) -> list[Table]:
-    """Test P6: value_coef × 3 acts as critic lr × 3 under plain gradient descent, not under Adam; return a table."""
+    """Test prediction P6: value_coef × 3 acts as critic lr × 3 under gradient descent, but not under Adam."""
     rows = []
     for optimiser, lr in ((Sgd, 0.03), (Adam, 3e-4)):
         config = scale.config(**UNJUDGED, num_steps=64, hidden_sizes=(32, 32), gamma=0.5, lr=lr)
@@ -114,5 +114,5 @@ def critic_rate_under_sgd(scale: Scale) -> list[Table]:
 
 
 def _apart(moved: Tensor, reference: Tensor) -> float:
-    """Largest norm of the difference, relative to the reference's, over all but the last axis."""
+    """Compute the largest relative distance between vectors of `moved` and of `reference`, along the last axis."""
     return float(((moved - reference).norm(dim=-1) / reference.norm(dim=-1)).max())

@@ -24,13 +24,13 @@ class Table:
 
 
 def spread(values: npt.ArrayLike, digits: int = 3) -> str:
-    """Format mean and standard deviation (n - 1) over seeds, such as `0.512 ± 0.020`."""
+    """Format the mean and standard deviation (n - 1) of values over seeds, e.g. `0.512 ± 0.020`."""
     seeds = np.asarray(values, dtype=np.float64)
     return f"{seeds.mean():.{digits}f} ± {seeds.std(ddof=1):.{digits}f}"
 
 
 def difference(ours: Values, theirs: Values, digits: int = 3) -> str:
-    """Format the mean difference of paired seeds with the 95 % interval, such as `+0.100 (+0.050 to +0.150)`."""
+    """Format the mean difference of two sides by seed, with a 95 % interval: `+0.100 (+0.050 to +0.150)`."""
     found = compute_paired_difference(ours.tolist(), theirs.tolist())
     ends = found.interval
     told = f"{ends.low:+.{digits}f} to {ends.high:+.{digits}f}" if isinstance(ends, Interval) else ends

@@ -40,7 +40,7 @@ NO_CLIP = 1e30
 
 @dataclass(frozen=True)
 class Scale:
-    """Size of the study: seeds for each arm (`few` where seeds differ little), iterations, and steps of a rollout."""
+    """Size of the study: seeds in each arm (`few` where seeds differ little), iterations, and steps of a rollout."""
 
     seeds: int
     few: int
@@ -56,7 +56,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Arm:
-    """One configuration to train, with an optional clip for each network and a factor on the critic's learning rate.
+    """One configuration to train, optionally with a clip for each network and a factor on the critic's learning rate.
 
     Attributes:
         config: Arms of one learner may differ in what may differ per member.
@@ -71,7 +71,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Scene:
-    """Environment of the arms: a function that makes lanes by number, an evaluator, names of the actions."""
+    """Environment to train arms in: a function that makes a number of lanes, an evaluator, and action names."""
 
     lanes: Callable[[int], LaneEnv]
     evaluator: Evaluator
@@ -82,7 +82,7 @@ class Unjudged:
     """Evaluator that evaluates nothing, for studies where the policy's score does not matter."""
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Return an empty dictionary, without acting."""
+        """Return an empty dictionary, without running the policy."""
         return {}
 
 
@@ -102,7 +102,7 @@ def cartpole() -> Scene:
 def side_by_side(
     arms: Sequence[Arm], seeds: int, scene: Scene, optimiser: Callable[[Tensor, Tensor], Optimiser] = Adam
 ) -> Learner:
-    """Make one learner of all arms, arm by arm, on the same seeds; separate networks get the optimiser `Apart`."""
+    """Make one learner that trains all arms on the same seeds; separate networks get the optimiser `Apart`."""
     members = [Member(arm.config, seed) for arm in arms for seed in make_member_seeds(0, seeds)]
     lanes = scene.lanes(sum(member.config.num_envs for member in members))
     learner = Learner(members, lanes, scene.evaluator, scene.actions)
@@ -114,7 +114,7 @@ def side_by_side(
 
 
 def train(learner: Learner, iterations: int, title: str) -> History:
-    """Train for some iterations, with a progress bar on a terminal; return metrics `[iterations, arms, seeds]`."""
+    """Train a learner for some iterations; return each metric as an array `[iterations, arms, seeds]`."""
     hidden = not PROGRESS.is_terminal
     measured = [learner.iterate() for _ in track(range(iterations), title, console=PROGRESS, disable=hidden)]
     seeds = len({member.seed.spawn_key for member in learner.members})
@@ -127,7 +127,7 @@ def train(learner: Learner, iterations: int, title: str) -> History:
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Context in which new networks, optimisers, rollouts and losses use float64; evaluations need float32."""
+    """Make new networks, optimisers, rollouts and losses inside the `with` block use float64."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -137,7 +137,7 @@ def float64() -> Iterator[None]:
 
 
 def gradients(learner: Learner) -> tuple[Tensor, Tensor]:
-    """Return the next update's gradients of policy loss and value loss (before `value_coef`), without updating.
+    """Return the next update's gradients of policy loss and unweighted value loss, without changing the learner.
 
     The next iteration is run twice without moving anything, with value_coef 0 and 1, and taken back.
 
@@ -162,16 +162,16 @@ def gradients(learner: Learner) -> tuple[Tensor, Tensor]:
 
 
 def by_arm(members: Tensor, arms: Sequence[Arm]) -> Tensor:
-    """Reshape the members' tensor `[P, ...]` to `[arms, seeds, ...]`."""
+    """Reshape a tensor of members `[P, ...]` to `[arms, seeds, ...]`."""
     return members.unflatten(0, (len(arms), -1))
 
 
 def gradient_sizes(learner: Learner) -> Tensor:
-    """Return the root mean square of recent gradients, `[P, n]`, by which Adam divides (before epsilon)."""
+    """Return Adam's root mean square of recent gradients, `[P, n]` (member, parameter), before epsilon is added."""
     state = learner.adam.state()
     return (state["exp_avg_sq"] / (1 - BETA2 ** state["steps"])).sqrt().to(state["exp_avg_sq"].dtype)
 
 
 def late(history: Array) -> Array:
-    """Average a metric over the last quarter of the iterations; return `[arms, seeds]`."""
+    """Average a metric `[iterations, arms, seeds]` over the last quarter of the iterations; return `[arms, seeds]`."""
     return history[len(history) * 3 // 4 :].mean(0)

@@ -48,7 +48,7 @@ def describe_lead(found: Difference) -> str:
 
 
 def advise_more_seeds(found: Difference) -> str:
-    """Return advice on the number of seeds if one seed allowed no verdict; else an empty text."""
+    """Return advice to repeat a comparison with more seeds if one seed allowed no verdict; else an empty text."""
     if found.interval is not NoInterval.ONE_SEED:
         return ""
     return f"take at least {LEAST_SEEDS} seeds of each, better {ENOUGH_SEEDS}: --seeds {ENOUGH_SEEDS}"

@@ -147,7 +147,7 @@ def coverage(case: Case, seeds: int, repetitions: int, method: Method = by_welch
 def claims(
     draw: Draw, trials: int, seeds: int, sweeps: int, method: Method | None = None, effect: float = 0.0
 ) -> float:
-    """Compute the share of simulated sweeps whose best trial beats the control (trial 0): interval above 0.
+    """Compute the share of simulated sweeps whose best trial is declared better than the control (trial 0).
 
     Args:
         draw: Every seed of every trial.

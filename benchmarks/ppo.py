@@ -55,7 +55,7 @@ class Case:
 
 
 def main() -> None:
-    """Measure all cases; print a table of steps per second, ours beside Stable-Baselines3's."""
+    """Measure all cases; print a table of training steps per second, our PPO's beside Stable-Baselines3's."""
     options = _options()
     torch.set_num_threads(1)
     modes = _modes()

@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 class Stage(IntEnum):
-    """Order in which findings are listed: causes before consequences (`source` of each rule).
+    """Order in which findings are listed: stages of causes come before stages of consequences.
 
     Bugs come first, since tuning makes no sense beside a bug; then limits of the task; then scales, the size of
     updates, exploration and the critic; behaviour comes last, as a consequence.
@@ -248,7 +248,7 @@ class Diagnosis:
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]
 
     def __str__(self) -> str:
-        """Return a text with a line for each finding, and a line that names the rules that were not applied."""
+        """Return a text with a line for each finding, and a line that names the rules that could not judge the run."""
         lines = [
             f"{one.finding.kind} ({one.finding.sureness.name.lower()}): {one.finding.headline}" for one in self.findings
         ]

@@ -310,7 +310,7 @@ _VALUES = "=batch|=false|=true| off"
 
 
 def translate_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
-    """Return the diagnosis with all texts in the words of the program that made the run."""
+    """Return a diagnosis whose texts name settings and metrics as the program that made the run does."""
     dialect = diagnosis.signals.history.dialect
     if dialect == OURS:
         return diagnosis

@@ -62,7 +62,10 @@ def compute_rewards(run: Signals) -> Rewards | None:
 
 
 def compute_threat_share(run: Signals) -> float | None:
-    """Compute the share of threats among evaluated flows; without confusion counts, read `data.threat_share`."""
+    """Compute the share of threats among evaluated flows from confusion counts, else from `data.threat_share`.
+
+    None if neither confusion counts nor the setting were recorded.
+    """
     counts = run.confusion
     if not counts.empty:
         return float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())

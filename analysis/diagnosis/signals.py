@@ -169,7 +169,7 @@ class Signals:
         return found
 
     def compute_progress(self, iteration: int) -> float:
-        """Compute how much of the planned (else of the recorded) iterations is done at an iteration, 0 to 1."""
+        """Compute the share of planned iterations (of recorded ones without a plan) that is done at an iteration."""
         return iteration / max(1, self.planned or 0, self.history.length)
 
     @cached_property
@@ -303,7 +303,7 @@ class Signals:
         return not kl.empty and float(kl.min()) < SIGNED
 
     def shares(self, prefix: str) -> pd.DataFrame:
-        """Return a table of action shares: a row for each iteration, a column for each action.
+        """Return the shares of sampled or greedy actions: a row for each iteration, a column for each action.
 
         Only iterations at which all shares were recorded have a row.
         """

@@ -35,5 +35,5 @@ _TASKS = {
 
 
 def find_task(env_id: object) -> Task | None:
-    """Return the known task of an environment's id; None if the id is unknown or not a text."""
+    """Return the known task with the given environment id; None if the id is unknown or not a text."""
     return next((task for ids, task in _TASKS.items() if re.fullmatch(ids, str(env_id))), None)

@@ -42,7 +42,7 @@ def _fold(text: str, mark: str, width: int) -> list[str]:
 
 
 def _table(table: Table, width: int) -> list[str]:
-    """Set columns side by side if the table fits the width; else write each row as a list of cells.
+    """Write a table as aligned columns if the columns fit the width; else write each row as a list of cells.
 
     By hand, since rich's tables fold the cells of a wide table to columns of a few letters.
     """

@@ -146,7 +146,7 @@ def translate_metrics(names: Iterable[str], dialect: Dialect, evaluated: bool = 
 
 
 def _find(name: str, dialect: Dialect) -> tuple[Renamed, int] | None:
-    """Return our metric, the factor, and a rank (lower ranks win if two names mean the same metric)."""
+    """Return our metric, unit factor and rank for a logged name; of two names for one metric the lower rank counts."""
     if is_ours(name) or name in LOGGED_ELSEWHERE:
         theirs = dialect.find(name)
         return (theirs or (name, 1.0)), 0

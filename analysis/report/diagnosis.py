@@ -90,7 +90,7 @@ def _needs(one: Unexamined, dialect: str) -> str:
 
 
 def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
-    """Return report blocks that propose next runs: changes beside a control, effects to watch, shell commands."""
+    """Return report blocks that propose next runs: changes to try beside a control, effects to watch, commands."""
     arms = list_arms(diagnosis)
     tests = _tests(diagnosis)
     if not arms and not tests:

@@ -77,7 +77,7 @@ def sweep_document(found: Findings) -> Document:
 
 
 def explain_other_importances(found: Findings) -> str:
-    """Return a text on why Optuna's dashboard shows other importances; empty if the dashboard shows none."""
+    """Return a text on why Optuna's dashboard shows other importances than the report; empty if none are shown."""
     trials = found.importance_trials if found.importances else 0
     return searched.explain_dashboard_differences(found.sweep, found.dashboard, found.importance_at, trials)
 

@@ -71,7 +71,7 @@ class Importance:
 
 
 def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
-    """Read a sweep from the ledger, and the judgements of the champions from the sweep's folder.
+    """Read a sweep's record: trials from the ledger, and judgements (tests on fresh seeds) from the sweep's folder.
 
     Args:
         name: Name of the sweep.

@@ -86,7 +86,7 @@ class Judgements:
         return sorted(kept, key=self.readings.index)
 
     def find_judgement(self, trial: int, values: Mapping[str, Any], searched: float | None) -> Judgement | None:
-        """Find the judgement of a trial; None if the trial has not been judged."""
+        """Find the judgement (test on fresh seeds) of a trial; None if the trial has not been tested."""
         return next((reading for reading in self.distinct if reading.is_about(trial, values, searched)), None)
 
     def difference(self, reading: Judgement) -> Difference | None:
@@ -114,7 +114,7 @@ def read_judgements(report: Path) -> Judgements:
 
 
 def add_judgement(report: Path, judgement: Judgement) -> Judgements:
-    """Append a judgement to the file in `report/`, a folder made if missing; return all judgements.
+    """Append a judgement to the file in a sweep's `report/` folder, made if missing; return all judgements.
 
     Raises:
         AnalysisError: The file that is there holds something else.
@@ -127,7 +127,7 @@ def add_judgement(report: Path, judgement: Judgement) -> Judgements:
 
 
 def warn_of_repeated_reading(judgements: Judgements) -> str:
-    """Return a warning that the test part was read more than once; an empty text for a single reading."""
+    """Return a warning if trials were tested on the data's test part more than once; else an empty text."""
     count, kinds = len(judgements.readings), len(judgements.distinct)
     if count < 2:
         return ""

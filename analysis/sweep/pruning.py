@@ -69,7 +69,7 @@ class Pruning:
 
     @property
     def saved(self) -> float:
-        """Fraction of the planned iterations that early stopping saved."""
+        """Share of the sweep's planned iterations that early stopping saved."""
         return 1 - self.done / self.planned if self.planned else 0.0
 
 
@@ -116,7 +116,7 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
 
 
 def find_stopping_rung(pruned: Trial) -> int:
-    """Find the rung that stopped a pruned trial: the lowest one on record as lost, else the last one reached."""
+    """Find the rung that stopped a pruned trial: the first rung recorded as lost, else the last rung reached."""
     return next((entry.rung for entry in pruned.rungs if entry.would_stop), pruned.rungs[-1].rung)
 
 

@@ -22,7 +22,7 @@ class Trial(Entry):
 
     @classmethod
     def from_entry(cls, entry: Entry) -> "Trial":
-        """Return the trial that a ledger's entry records."""
+        """Make a trial from an entry of the ledger."""
         return cls(**{item.name: getattr(entry, item.name) for item in fields(Entry)})
 
     @property
@@ -42,7 +42,7 @@ class Trial(Entry):
 
 @dataclass(frozen=True)
 class Sweep:
-    """Record of a sweep: configuration, trials and judgements.
+    """Record of a sweep: configuration, trials, and judgements (tests of trials on fresh seeds).
 
     Attributes:
         name: Name of the sweep, its folder, study and parent run.
@@ -106,7 +106,7 @@ class Sweep:
 
     @property
     def judgement(self) -> Judgement | None:
-        """Judgement of the best trial on fresh seeds; None if that trial has not been judged."""
+        """Judgement (test on fresh seeds) of the best trial; None if the best trial has not been tested."""
         best = self.best
         return self.judgements.find_judgement(best.number, best.values, best.value) if best else None
 

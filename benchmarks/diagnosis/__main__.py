@@ -20,7 +20,7 @@ from benchmarks.diagnosis.training import arms, runs
 
 
 def main() -> int:
-    """Print the result tables of one half of the benchmark; return 2 if the file with the halves was changed."""
+    """Print the result tables of one half of the benchmark; return 2 if the file of the halves does not fit."""
     options = _options()
     everything = arms()
     try:

@@ -16,7 +16,7 @@ from unstuck.rl.ppo import Batch
 
 
 class Stepping:
-    """Wrapper of an optimiser that changes the parameters after each step by the function `after`.
+    """Wrapper of an optimiser that lets the function `after` change the parameters after each step.
 
     Args:
         inner: The optimiser.

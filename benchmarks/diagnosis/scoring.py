@@ -123,7 +123,7 @@ def is_right(arm: Arm, one: Verdict) -> bool:
 
 
 def harms(judged: Mapping[Arm, Sequence[Verdict]], healthy: Mapping[str, Sequence[float]]) -> Mapping[Arm, Harm]:
-    """Compare the scores of each faulty arm with healthy runs of the same world; return the harm by arm.
+    """Compare the scores of each faulty arm with the scores of healthy runs in the same world; return the harm by arm.
 
     Args:
         judged: The runs.

@@ -37,7 +37,7 @@ def _found(found: Found) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return `part / whole` with the exact 95 % interval (Clopper-Pearson), such as `0.90 (0.81 to 0.96)`."""
+    """Format `part / whole` with the exact 95 % interval (Clopper-Pearson), e.g. `0.90 (0.81 to 0.96)`."""
     low, high = clopper_pearson(part, whole)
     return f"{part / whole:.2f} ({low:.2f} to {high:.2f})"
 

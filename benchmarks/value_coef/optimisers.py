@@ -30,7 +30,7 @@ class Sgd:
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Move the parameters of the active members."""
+        """Take a step of gradient descent, for the parameters of the active members only."""
         step = lr * gradients
         self.parameters.sub_(step if active is None else torch.where(active, step, 0.0))
 

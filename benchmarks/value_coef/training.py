@@ -88,7 +88,7 @@ class Unjudged:
 
 @cache
 def triage() -> Scene:
-    """Return the scene of triage on the default synthetic flows, evaluated on the validation part."""
+    """Return the scene of flow triage on default synthetic flows, evaluated on the validation part of the flows."""
     data, env = load_flows(DataConfig()), EnvConfig()
     return Scene(lambda lanes: make_vec(env, range(lanes), data), make_evaluator(env, data.validation, ()), ACTIONS)
 

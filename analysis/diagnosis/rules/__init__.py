@@ -71,7 +71,7 @@ RULES: tuple[Rule, ...] = (
 
 @cache
 def load_rules() -> tuple[Rule, ...]:
-    """Load all rules: ours, then those that other packages add by the entry point `unstuck.rules`.
+    """Load all diagnosis rules: the project's own, then rules that other packages add by entry point `unstuck.rules`.
 
     Raises:
         AnalysisError: A rule of another package cannot be used; the message names the package.

@@ -17,7 +17,7 @@ NOTHING = 1e-6
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if advantages are constant, or far from spread 1 and not normalised; else fine or None."""
+    """Return a finding if advantages are constant, or unnormalised and too large or small; else fine or None."""
     spread = run.select_last(metrics.ADVANTAGE_STD)
     if spread is None:
         return None

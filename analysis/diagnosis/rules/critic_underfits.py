@@ -49,7 +49,7 @@ WORSE_THAN_NOTHING = -0.2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the critic predicts returns far worse than a regression or constant; else fine or None."""
+    """Return a finding if the critic predicts far worse than a regression or constant; else a fine finding or None."""
     critic, probe = run.select_last(metrics.EXPLAINED_VARIANCE_MC), run.select_last(metrics.PROBE_EXPLAINED_VARIANCE_MC)
     excess, explained = run.select_last(metrics.VALUE_LOSS_EXCESS), run.select_last(metrics.EXPLAINED_VARIANCE)
     above = excess.mean / compute_target_variance(run) if excess else 0.0

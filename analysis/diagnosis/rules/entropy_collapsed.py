@@ -150,7 +150,7 @@ def _frozen_causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _gone(run: Signals, when: int) -> tuple[float, int] | None:
-    """Compute the greedy policy's return in triage as a share of a perfect return, and the evaluation's iteration.
+    """Compute where the greedy return in triage lies between the best constant policy's (0) and a perfect one's (1).
 
     The return of the sampled policy lags behind: an episode may take many iterations, of policies that were worse.
 

@@ -43,7 +43,7 @@ better, if its updates are large enough to move a policy. Under a heavy bonus th
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a finding if entropy stays near the maximum, or if continuous actions spread more; else fine or None."""
+    """Return a finding if entropy stays near the maximum or continuous actions spread; else a fine finding or None."""
     if run.action_kind is ActionKind.CONTINUOUS:
         return _widened(run)
     most, entropy = run.entropy_range, run.select_last(metrics.ENTROPY)

@@ -16,7 +16,7 @@ EVALUATIONS = 3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if a poor run's greedy policy takes one action for all observations; else fine or None."""
+    """Return a fault if a poor run's greedy policy always takes the same action; else a fine finding or None."""
     standing = judge_standing(run)
     collapsed = _by_counts(run) or _by_shares(run)
     if collapsed is None:

@@ -29,7 +29,7 @@ circles where chance gets the sampled one out, and in time gets over it."""
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if actions or returns in evaluation differ from training; else fine or None."""
+    """Return a finding if actions or returns in evaluation differ from training; else a fine finding or None."""
     facts = [*_flagged(run), *_shares(run)]
     apart = [fact for fact, distance in facts if distance > APART]
     returns = _returns(run)

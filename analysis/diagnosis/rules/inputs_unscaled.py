@@ -14,7 +14,7 @@ LARGE_INPUT = 20.0
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if inputs are large or hidden units saturated from the start; else fine or None."""
+    """Return a finding if inputs are large or hidden units saturated from the start; else a fine finding or None."""
     largest, saturated = run.select_first(metrics.INPUT_RMS_MAX, 2), run.select_first(metrics.SATURATED_SHARE, 2)
     facts = []
     if saturated:

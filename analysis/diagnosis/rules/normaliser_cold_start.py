@@ -30,7 +30,7 @@ LOST_ENTROPY = 0.3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if value loss peaks early in a run that normalises returns or inputs; else fine or None."""
+    """Return a finding if value loss peaks early in a run with a normaliser; else a fine finding or None."""
     curve = run.select_finite(metrics.VALUE_LOSS)
     normalises = run.returns_normalised or run.setting("ppo.normalize_observations")
     if not normalises or len(curve) < 10 or int(curve.index.min()) > 2:

@@ -12,7 +12,7 @@ POINTS = 8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a suspect if the training return of a poor run does not rise (Mann-Kendall test); else fine or None."""
+    """Return a suspect finding if a poor run's training return does not rise; else a fine finding or None."""
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < POINTS:
         return None

@@ -29,7 +29,7 @@ COUNTED = 512
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if F1 on training flows is clearly above F1 on other flows; else fine or None."""
+    """Return a finding if F1 on training flows is clearly above F1 on other flows; else a fine finding or None."""
     ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
     if ours is None or theirs is None:
         return None

@@ -23,7 +23,7 @@ returns 600 has been seen in a run that learned, and 2,000 to 8,000 in runs that
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if the value gradient drowns the policy gradient in shared layers or clip; else fine or None."""
+    """Return a fault if the value gradient drowns the policy gradient in a shared trunk or clip; else fine or None."""
     # Of the whole run: the policy's gradient vanishes where it has learned all there is.
     policy, value = run.select_all(metrics.GRAD_NORM_POLICY), run.select_all(metrics.GRAD_NORM_VALUE)
     if policy is None or value is None or policy.median <= 0:

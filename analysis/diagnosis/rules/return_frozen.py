@@ -8,7 +8,7 @@ from unstuck.rl import metrics
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if a no longer varying return is no better than at the start; else a suspect, fine or None.
+    """Return a finding if the return no longer varies: a fault if no better than at the start; None if varying.
 
     Fine if the return is the best that the task allows; a suspect if the return is above the start; None if it varies.
     """

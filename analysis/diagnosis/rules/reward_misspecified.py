@@ -18,7 +18,7 @@ MISSES = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if F1 is poor although the return is good by the reward table; else fine or None."""
+    """Return a finding if F1 is poor although the return is good by the reward table; else a fine finding or None."""
     f1, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.EVAL_RETURN, share=0.0)
     if f1 is None or not run.trivial_f1:
         return None

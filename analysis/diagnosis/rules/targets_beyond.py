@@ -30,7 +30,10 @@ IN_A_ROW = 5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a suspect if the critic's targets exceed whole episodes' returns (a fault in `NEVER_BEYOND` tasks)."""
+    """Return a finding if the critic's targets exceed the returns of whole episodes; None otherwise.
+
+    A fault in the environments of `NEVER_BEYOND`, a suspect in others.
+    """
     fact = find_targets_beyond_returns(run)
     if fact is None:
         return None

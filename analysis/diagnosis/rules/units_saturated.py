@@ -19,7 +19,7 @@ GROWN = 0.15
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if many hidden units are saturated late in the run; else fine or None."""
+    """Return a finding if many hidden units are saturated late in the run; else a fine finding or None."""
     start, late = run.select_first(metrics.SATURATED_SHARE, 1), run.select_last(metrics.SATURATED_SHARE)
     if start is None or late is None:
         return None

@@ -42,7 +42,7 @@ MEMORISED = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if updates have too large a KL, clip fraction or parameter change; else fine or None."""
+    """Return a finding if KL, clip fraction or parameter change is too large; else a fine finding or None."""
     kl, clipped, change = (
         _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
     )

@@ -46,7 +46,7 @@ STEADY = 2.0
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the value loss grows far above the start, or a loss is not finite; else fine or None."""
+    """Return a finding if the value loss grows far, or a loss is infinite or NaN; else a fine finding or None."""
     for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, TOTAL_LOSS):
         curve = run.history.curve(name)
         broken = curve[~(curve.abs() < math.inf)]

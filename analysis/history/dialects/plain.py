@@ -200,7 +200,7 @@ _OF_LOSSES = frozenset(("value", "critic", "policy", "actor", "entropy", "total"
 
 @cache
 def find_plain_name(name: str) -> tuple[Renamed, int] | None:
-    """Return our name, the unit factor and a rank for any logger's metric; None if unknown (lowest rank counts).
+    """Return our name, the unit factor and a rank (lower is better) for any logger's metric; None if unknown.
 
     Example:
         >>> find_plain_name("Train/policy_loss_team_0")[0], find_plain_name("loudness")

@@ -113,7 +113,7 @@ def _is_box(line: str) -> bool:
 
 
 def _read_boxes(lines: list[str]) -> Iterator[Row]:
-    """Read Stable-Baselines' tables: names indented below a group (`train/`) belong to the group; a rule ends a box."""
+    """Read the tables that Stable-Baselines prints; names indented below a group (`train/`) belong to the group."""
     row: Row = {}
     group = ""
     for line in lines:

@@ -17,7 +17,7 @@ from unstuck.rl.errors import ConfigError, DataError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command on a sweep that has run.
+    """Run a command (champion or audit) on a sweep that has run; return the exit code.
 
     Returns:
         Exit code: 0; 1 for records that differ; 2 for a refusal, said in one line; 130 after Ctrl-C.

@@ -38,7 +38,7 @@ from unstuck.sweeps.worker.memory import require_memory
 
 
 def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
-    """Train a sweep's best trial and the control again on fresh seeds, and add both results to `report/champions.json`.
+    """Train a sweep's best trial and the control again on fresh seeds; add both results to `report/champions.json`.
 
     Prints the progress.
 
@@ -83,7 +83,7 @@ def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) ->
 
 
 def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
-    """List in a line what was judged on the test part before: data that is read twice is no longer unseen."""
+    """Return a line of text on earlier judgements by the same test data, which then is not unseen; empty for none."""
     before = [
         f"trial {one.trial} on {pluralize(len(one.champion), 'seed')} ({format_time(one)})"
         for one in judgements.readings
@@ -95,7 +95,7 @@ def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
 
 
 def _has_control(entries: Sequence[Entry], space: Space, config: SweepConfig) -> bool:
-    """Return True if the sweep ran the unchanged configuration, the control to judge against."""
+    """Return True if the sweep ran the control, which is the unchanged configuration."""
     unmarked = config.format == 1  # when no trial was on record as the control
     return any(
         entry.is_control or (unmarked and dict(entry.values) == space.control_values(config)) for entry in entries
@@ -116,7 +116,7 @@ def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
 
 
 def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budget | None = None) -> list[float]:
-    """Return the sweep's metric of each fresh member: the mean of the last evaluations, on the test part."""
+    """Train fresh seeds; return each seed's final value of the sweep's metric on test data (a mean of evaluations)."""
     learner = make_learner(
         config.ppo,
         config.env,
@@ -135,7 +135,7 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
 
 
 def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[str]:
-    """Return lines of text about the last judgement: the trial's value, the control's value, and the verdict."""
+    """Describe the last judgement in lines of text: the best trial's value, the control's value, and the verdict."""
     last = judgements.readings[-1]
     lines = [
         f"trial {last.trial}: {metric} {_over(last.estimate)}, by unseen data (the search had said {last.searched:.4f})"

@@ -37,13 +37,13 @@ RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 
 
 class TrialSource(Protocol):
-    """Interface of the records (ledger and checkpoints) from which a trial's MLflow run can be written at any time."""
+    """Interface of a source of trials' data (ledger and checkpoints), from which an MLflow run can be written anew."""
 
     def outcomes(self) -> Mapping[int, str]:
-        """Return the outcome of each ended trial by the trial's number, e.g. `{7: "completed"}`."""
+        """Return the outcomes of the ended trials by trial number, e.g. `{7: "completed"}`."""
 
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
-        """Write a trial's settings, curves, notes and outcome to the tracker, as far as recorded.
+        """Write all that is on record of a trial (settings, curves, notes, outcome) to the tracker.
 
         Args:
             tracker: Tracker to write to.
@@ -53,7 +53,7 @@ class TrialSource(Protocol):
 
 
 class Outbox:
-    """Tracker that keeps the numbers of trials with a failed write, and writes each again once MLflow answers.
+    """Tracker that remembers the trials which could not be written to MLflow, and writes these again later.
 
     Args:
         tracker: Tracker behind the outbox.
@@ -75,7 +75,7 @@ class Outbox:
         self.owed: set[int] = set()
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open the sweep's MLflow run at once, or raise `TrackingError`; see `Tracker.start_sweep`."""
+        """Open the sweep's MLflow run; raise `TrackingError` at once if MLflow fails (see `Tracker.start_sweep`)."""
         self._tracker.start_sweep(sweep, config_yaml, tags)
 
     def start_trial(
@@ -86,7 +86,7 @@ class Outbox:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open a trial's MLflow run and return the run's id; if MLflow fails, return "" and repeat later.
+        """Open a trial's MLflow run and return the run's id; if MLflow fails, return "" and try again later.
 
         See `Tracker.start_trial`.
         """
@@ -96,26 +96,26 @@ class Outbox:
         return ids[0] if ids else ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Return the numbers of the trials whose MLflow run lacks the given outcome; see `Tracker.find_incomplete`."""
+        """List the numbers of trials whose MLflow run lacks the given outcome; see `Tracker.find_incomplete`."""
         return self._tracker.find_incomplete(outcomes)
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write a trial's iterations to MLflow; if MLflow fails, repeat later (see `Tracker.log`)."""
+        """Write a trial's iterations to MLflow; if MLflow fails, write again later (see `Tracker.log`)."""
         if records and number in self._last_step_of:
             self._last_step_of[number] = records[-1].step
         self._write(number, partial(self._tracker.log, number, records))
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags on a trial's MLflow run; if MLflow fails, repeat later (see `Tracker.tag_trial`)."""
+        """Set tags on a trial's MLflow run; if MLflow fails, set the tags later (see `Tracker.tag_trial`)."""
         self._write(number, partial(self._tracker.tag_trial, number, tags))
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write a trial's outcome and close the run; if MLflow fails, repeat later (see `Tracker.end_trial`)."""
+        """Write a trial's outcome to MLflow, close the run; if MLflow fails, repeat later (see `Tracker.end_trial`)."""
         self._last_step_of.pop(number, None)
         self._write(number, partial(self._tracker.end_trial, number, verdict, summary))
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Close the sweep's MLflow run at once, or raise `TrackingError`; see `Tracker.end_sweep`."""
+        """Close the sweep's MLflow run; raise `TrackingError` at once if MLflow fails (see `Tracker.end_sweep`)."""
         self._tracker.end_sweep(outcome, tags)
 
     def find_experiment(self) -> str:
@@ -125,11 +125,11 @@ class Outbox:
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Attach report files to an MLflow run at once, or raise `TrackingError`; see `Tracker.attach`."""
+        """Attach report files to an MLflow run; if MLflow fails, raise `TrackingError` (see `Tracker.attach`)."""
         self._tracker.attach(number, files, note, figures)
 
     def catch_up(self) -> None:
-        """Write every trial with a failed write or an incomplete run to MLflow; keep the numbers if MLflow fails again.
+        """Write to MLflow all trials that MLflow lacks wholly or in part; if MLflow fails again, try later.
 
         Incomplete are runs that an earlier process left unfinished, or that a replaced store lacks.
         """
@@ -150,7 +150,7 @@ class Outbox:
         self._failures = 0
 
     def _write(self, number: int, write: Callable[[], None]) -> None:
-        """Write a part of a trial if the tracker is there; else owe all of the trial."""
+        """Call a function that writes part of a trial to MLflow; if MLflow fails, note the trial for writing later."""
         if self._failures:
             self.owed.add(number)
             if time.monotonic() >= self._retry_at:
@@ -170,7 +170,7 @@ class Outbox:
 
 
 class RecordedTrials:
-    """Source of a trial's data for MLflow that reads the sweep's ledger and checkpoints (see `TrialSource`).
+    """Source of trials' data for MLflow runs, read from the sweep's ledger and checkpoints (see `TrialSource`).
 
     Args:
         config: Configuration of the sweep.
@@ -183,11 +183,11 @@ class RecordedTrials:
         self._config, self._space, self._ledger, self._warn = config, space, ledger, warn
 
     def outcomes(self) -> dict[int, str]:
-        """Return the outcome of each ended trial in the ledger, by number; see `TrialSource.outcomes`."""
+        """Return the outcomes of the trials that ended in the ledger, by trial number; see `TrialSource.outcomes`."""
         return {entry.number: str(entry.outcome) for entry in self._ledger.entries() if not entry.is_open}
 
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
-        """Write a trial's run to the tracker from ledger and checkpoint, up to a step; see `TrialSource.write`."""
+        """Write a trial's MLflow run from ledger and checkpoint, up to the given step; see `TrialSource.write`."""
         entry = next(entry for entry in self._ledger.entries() if entry.number == number)
         runs = last_step is not None
         last = last_step if runs else read_last_step(entry.summary, entry.last_step)
@@ -204,7 +204,7 @@ class RecordedTrials:
 
 
 def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
-    """Return an MLflow tracker, or for `tracking.name=none` one that does nothing; no connection before `start_sweep`.
+    """Make the tracker for MLflow, or for `tracking.name=none` a tracker that does nothing; connect to nothing yet.
 
     Args:
         config: Settings `tracking.*`.
@@ -217,7 +217,7 @@ def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
 
 
 def describe_sweep(config: SweepConfig) -> SweepHeader:
-    """Return the facts on a sweep, which has a name and an id, that its tracker needs."""
+    """Collect the facts about a sweep that a tracker needs: name, id, format, metric, searched settings."""
     study, (space, _) = config.sweep, build_space(config)
     return SweepHeader(str(study.name), str(config.id), config.format, study.metric, study.mode, space.paths)
 
@@ -230,7 +230,7 @@ def open_run(
     budget: Budget | None,
     is_control: bool,
 ) -> str:
-    """Open or reopen a trial's run in the tracker, with settings and tags; return the run's id.
+    """Open a trial's run in the tracker, or reopen an existing one, with settings and tags; return the run's id.
 
     Args:
         tracker: Tracker of the sweep.
@@ -245,7 +245,7 @@ def open_run(
 
 
 def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
-    """Return the settings that a trial's MLflow run shows, by dotted path: `ppo.*`, `env.*`, `data.*`, shared budget.
+    """Return the settings to show in a trial's MLflow run, by dotted path: `ppo.*`, `env.*`, `data.*` and the budget.
 
     With a budget in environment steps, `budget.env_steps` holds the budget, and marks MLflow's steps as environment
     steps.
@@ -264,7 +264,7 @@ def write_run(
     records: Sequence[Record],
     verdict: Verdict | None,
 ) -> str:
-    """Write a trial's whole run to the tracker: settings, curves, notes, outcome; return the run's id.
+    """Write a whole trial to the tracker (settings, curves, notes, outcome); return the id of the run.
 
     Values that the run holds already are not written twice.
 

@@ -53,7 +53,7 @@ ALWAYS_ZERO = metrics.F1_FLAG_NONE
 
 
 def select_written(summary: Mapping[str, float], format: int) -> dict[str, float]:
-    """Select the final metrics of a trial that MLflow stores: all in old sweep formats, else not each seed's own."""
+    """Select the final metrics of a trial that MLflow stores; only old sweep formats store each seed's own value."""
     if format < RENAMED:
         return dict(summary)
     return {name: value for name, value in summary.items() if is_curve(name)} | read_tags(make_tags(summary))

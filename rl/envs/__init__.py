@@ -23,7 +23,7 @@ gymnasium.register(TRIAGE, entry_point="unstuck.rl.envs.triage:TriageEnv")
 
 
 def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> LaneEnv:
-    """Make a training environment of parallel lanes, one for each seed; `reset(seed=list(seeds))` starts all lanes.
+    """Make a training environment with a lane for each random seed; `reset(seed=list(seeds))` starts all lanes.
 
     `rl.envs.lanes` describes the returned values.
 

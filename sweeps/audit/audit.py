@@ -22,7 +22,7 @@ SETTLES_S = 2.0
 
 @dataclass(frozen=True)
 class Audit:
-    """Result of an audit: the records that were read, the differences between the records, and if the sweep runs.
+    """Result of an audit, which checks if ledger, MLflow and checkpoints of a sweep agree: all records and differences.
 
     Attributes:
         name: Name of the sweep.
@@ -38,14 +38,14 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """True if the ledger, MLflow and the checkpoints agree on every trial.
+        """True if the audit found no difference between the ledger, MLflow and the checkpoints.
 
         Open trials are no difference: a resume goes on with open trials.
         """
         return not self.findings
 
     def describe(self) -> Iterator[str]:
-        """Yield the audit as lines of text: differences of the records, open trials, and last counts and a verdict."""
+        """Yield the result as lines of text: each difference, each open trial, and at last counts and a verdict."""
         yield from map(str, self.findings)
         for entry in self._list_open():
             at = self.snapshot.axis.describe_step(entry.last_step) if entry.curve else "its start"
@@ -65,7 +65,7 @@ class Audit:
         yield f"{trials}: {verdict}"
 
     def to_json(self) -> str:
-        """Return JSON text: name of the sweep, number of trials, numbers of open trials, list of differences."""
+        """Convert the result to JSON text: name of the sweep, number of trials, numbers of open trials, differences."""
         return json.dumps(
             {
                 "sweep": self.name,
@@ -81,7 +81,7 @@ class Audit:
 
 
 def audit_sweep(config: SweepConfig) -> Audit:
-    """Read a sweep's ledger, MLflow runs and checkpoints; return the differences between these records as an `Audit`.
+    """Compare a sweep's ledger, MLflow runs and checkpoints; return the differences as an `Audit`.
 
     Args:
         config: Settings of the sweep.
@@ -100,7 +100,7 @@ def audit_sweep(config: SweepConfig) -> Audit:
 
 
 def mend_sweep(config: SweepConfig) -> list[str]:
-    """Make a sweep's MLflow runs agree with ledger and checkpoints; return a list of lines, each naming one change.
+    """Correct a sweep's MLflow runs to agree with ledger and checkpoints; return a line of text for each change.
 
     Raises:
         SweepError: A process runs the sweep; a record cannot be read.

@@ -42,7 +42,7 @@ RESTORE = "the ledger is the truth and cannot be derived: restore it from a copy
 
 
 class Kind(StrEnum):
-    """Kinds of difference between two records of a sweep; each value is the word that the audit prints.
+    """Kinds of difference that an audit finds between a sweep's records; each value is the word that the audit prints.
 
     Attributes:
         LOST: One record lacks a trial that another has.
@@ -59,7 +59,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference between the records of a sweep, with the trial's number, a description and a remedy.
+    """One difference that an audit found between the records of a sweep: trial, description and remedy.
 
     Attributes:
         trial: Number of the trial; None for the sweep's own run.
@@ -91,7 +91,7 @@ class Finding:
 
 
 def compare_records(snapshot: Snapshot) -> list[Finding]:
-    """List the differences between ledger, MLflow runs and checkpoints, trial by trial; empty if the records agree.
+    """List the differences between a sweep's ledger, MLflow runs and checkpoints; empty if all agree.
 
     An open trial, which a resume continues, is compared as far as it went: MLflow may be behind the ledger, and may
     show the trial as running.
@@ -110,7 +110,7 @@ def compare_records(snapshot: Snapshot) -> list[Finding]:
 
 
 def _check_own_run(snapshot: Snapshot) -> Iterator[Finding]:
-    """Check that MLflow has one run of the sweep itself, and the runs of all trials below that run."""
+    """Check that MLflow has exactly one run of the sweep itself, and all trials' runs below; yield what is wrong."""
     if snapshot.runs is None:
         return
     own = [run for run in snapshot.runs if run.trial is None and run.parent is None]
@@ -127,7 +127,7 @@ def _check_own_run(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _list_orphans(snapshot: Snapshot) -> Iterator[Finding]:
-    """List trials that MLflow or the folder has and the ledger lacks.
+    """Yield the trials that exist in MLflow or as folders, but not in the ledger.
 
     Orphans are never mended: an orphan may be all that is left of a trial.
     """
@@ -143,7 +143,7 @@ def _list_orphans(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _check_ledger(entry: Entry) -> Iterator[Finding]:
-    """Check that the ledger's record of a trial is consistent."""
+    """Check that the ledger's record of one trial contradicts nothing within the record; yield what is wrong."""
     if entry.is_open:
         return
     if entry.outcome is None or entry.outcome not in STATES:
@@ -155,7 +155,7 @@ def _check_ledger(entry: Entry) -> Iterator[Finding]:
 
 
 def _check_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> Iterator[Finding]:
-    """Check that MLflow's record of a trial equals the records of ledger and checkpoint."""
+    """Check that one trial's MLflow run agrees with the ledger and the checkpoint; yield the differences."""
     own = [run for run in runs if run.trial == entry.number]
     if not own:
         if not entry.is_open:
@@ -178,7 +178,7 @@ def _check_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) 
 
 
 def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
-    """Compare status, outcome, reason and summary."""
+    """Compare how a trial ended in ledger and MLflow: status, outcome, reason and final metrics; yield differences."""
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
     format = int(run.tags.get(FORMAT_TAG, 1))
     if entry.is_open:
@@ -229,7 +229,7 @@ def _find_repeated_steps(entry: Entry, run: TrackedRun, axis: Axis) -> Iterator[
 
 
 def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Finding]:
-    """Check that the value loss is there at each iteration, from the first to the trial's last."""
+    """Check that a trial's MLflow run has the value loss of each iteration, from the first to the last; yield gaps."""
     axis, stride = snapshot.axis, snapshot.strides.get(entry.number, 1)
     steps = _map_by_step(run, metrics.VALUE_LOSS).keys()
     last = max(steps, default=0) if entry.is_open else find_last_step(entry)
@@ -243,7 +243,7 @@ def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Fi
 
 
 def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axis) -> Iterator[Finding]:
-    """Compare each metric in MLflow with the checkpoint's history, as far as the history goes."""
+    """Compare each metric's curve in a trial's MLflow run with the checkpoint's history; yield differences."""
     if not has_every_iteration(saved):
         return  # `_check_checkpoint` reports the history
     records = [record for record in saved.records if entry.is_open or record.step <= find_last_step(entry)]
@@ -264,7 +264,7 @@ def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axi
 
 
 def _compare_settings_in_force(entry: Entry, run: TrackedRun, records: Sequence[Record]) -> Iterator[Finding]:
-    """Compare settings in force: tags in MLflow, and the last ones in the history of an ended trial's checkpoint."""
+    """Compare the settings that a trial's learner really used, in MLflow's tags and in the checkpoint; yield faults."""
     if entry.is_open or int(run.tags.get(FORMAT_TAG, 1)) < RENAMED:
         return
     in_force = {n: value for one in records for n, value in one.metrics.items() if is_logged_per_process(n)}
@@ -275,12 +275,12 @@ def _compare_settings_in_force(entry: Entry, run: TrackedRun, records: Sequence[
 
 
 def has_every_iteration(saved: SavedTrial) -> bool:
-    """True if a checkpoint's history has every iteration from 1 to the last, in order; also for an empty history."""
+    """True if a checkpoint's history has every iteration from 1 to the last, in order, or is empty."""
     return all(record.iteration == place for place, record in enumerate(saved.records, start=1))
 
 
 def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
-    """Check that the checkpoint's history is consistent and equals the ledger's record."""
+    """Check that a trial's checkpoint has a whole history and agrees with the ledger; yield what is wrong."""
     number, metric, axis = entry.number, snapshot.metric, snapshot.axis
     steps = [record.step for record in saved.records]
     if saved.error:
@@ -313,26 +313,26 @@ def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> It
 
 
 def _choose_remedy(entry: Entry) -> str:
-    """Return the remedy for a checkpoint that cannot be used."""
+    """Return what to do, as text, about a trial's checkpoint that cannot be used."""
     if entry.is_open:
         return "a resume trains it from its start"
     return f"delete trials/{trial_name(entry.number)}: ledger and MLflow have all but its weights"
 
 
 def find_last_step(entry: Entry) -> int:
-    """Return the last step of a trial that is on record in the ledger; 0 if no step is on record."""
+    """Return the last step of a trial that is on record in the ledger; 0 if no step is."""
     return entry.last_step if entry.is_open else read_last_step(entry.summary, entry.last_step)
 
 
 class _Curve(NamedTuple):
-    """Values of a metric by step, and the record that holds the values, in words."""
+    """Curve of a metric in one of the records: values by step, and the record's name in words."""
 
     holder: str
     values: Mapping[int, float]
 
 
 def _compare_curves(entry: Entry, name: str, axis: Axis, one: _Curve, truth: _Curve) -> Iterator[Finding]:
-    """List differences between two records' curves of the metric `name`.
+    """Compare a metric's curves in two records of a trial; yield the differences.
 
     MLflow's curve of an open trial may lack the last steps.
     """
@@ -364,12 +364,12 @@ def _map_by_step(run: TrackedRun, name: str) -> dict[int, float]:
 
 
 def is_summary(name: str) -> bool:
-    """True for a metric of a whole trial (`final/*`), which a trial that was interrupted may have logged twice."""
+    """True if a metric is of a whole trial (`final/*`); MLflow may hold two values after an interruption."""
     return name.startswith(metrics.FINAL_PREFIX)
 
 
 def is_logged_per_process(name: str) -> bool:
-    """True for `effective/*` metrics, which every process logs once when a trial starts or resumes.
+    """True if a metric is of the kind `effective/*`, which each process logs once when a trial starts or resumes.
 
     Example:
         >>> is_logged_per_process("effective/lr"), is_logged_per_process("train/value_loss")
@@ -379,7 +379,7 @@ def is_logged_per_process(name: str) -> bool:
 
 
 def _list_steps(steps: Sequence[int], axis: Axis) -> str:
-    """List a few steps in words; of more than four, name number, first and last."""
+    """List steps in words; of more than four steps, give the number, the first and the last."""
     if not steps:
         return f"no {axis.unit}"
     if len(steps) == 1:

@@ -38,7 +38,7 @@ DIED = "the driver died"
 
 @dataclass(frozen=True)
 class _Plan:
-    """Plan to mend one trial.
+    """Plan to correct one trial's record in MLflow: what to write, and which runs to delete.
 
     Attributes:
         entry: Ledger entry of the trial.
@@ -56,7 +56,7 @@ class _Plan:
 
 
 def repair_runs(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
-    """Complete, or delete and rewrite, the MLflow runs that an audit found wrong; return a line for each change.
+    """Complete, or delete and write anew, the MLflow runs that an audit found wrong; return a line for each change.
 
     No process may run the sweep meanwhile. Open trials are recorded as interrupted in MLflow.
 
@@ -115,7 +115,7 @@ def _plan_trial(entry: Entry, snapshot: Snapshot, own: Sequence[TrackedRun]) -> 
 def _collect_records(
     entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric: str
 ) -> tuple[Sequence[Record], str]:
-    """Collect all known iterations of a trial up to the last step in the ledger, and name the place of the find."""
+    """Collect all known iterations of a trial from checkpoint or MLflow; also return the name of the place."""
     last = find_last_step(entry)
     if has_every_iteration(saved) and (not last or (saved.records and saved.records[-1].step >= last)):
         return [record for record in saved.records if record.step <= last], "its checkpoint"
@@ -136,7 +136,7 @@ def _collect_records(
 
 
 def _is_correct(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
-    """True if a run holds nothing untrue: settings and final numbers equal the ledger's, and each step appears once."""
+    """True if a run in MLflow holds nothing wrong: settings, final metrics and points agree with the other records."""
     values, summary = flatten(entry.values), select_written(entry.summary, int(run.tags.get(FORMAT_TAG, 1)))
     if any(run.params.get(name) not in (None, make_storable(value, PARAM_LENGTH)) for name, value in values.items()):
         return False
@@ -162,13 +162,13 @@ def _are_equal(kept: float, value: float | None) -> bool:
 
 
 def _copy_tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
-    """Return the tags about code, user and machine that an earlier run of the sweep has."""
+    """Return the tags about code, user and machine that an earlier MLflow run of the sweep has, for new runs."""
     known = runs[0].tags if runs else {}
     return {name: value for name, value in known.items() if name.startswith((*COMMON_TAGS, "version.", "host."))}
 
 
 def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:
-    """Write a trial's run in MLflow, whole, and return a line that says so."""
+    """Write a trial's whole run to MLflow, and return a line of text about what was done."""
     entry = plan.entry
     verdict = Verdict(entry.outcome or Outcome.INTERRUPTED, entry.reason or DIED)
     if entry.is_open:  # the end of an open trial may be half recorded
@@ -179,7 +179,7 @@ def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Pla
 
 
 def _end_sweep_run(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Sequence[TrackedRun]) -> str:
-    """End the sweep's own run with the recorded outcome, or with the outcome that follows from the ledger."""
+    """End the sweep's own MLflow run with the outcome on record, or else with the outcome that the ledger implies."""
     ended = [entry for entry in snapshot.entries if not entry.is_open]
     outcome, reason = Outcome.INTERRUPTED, DIED
     if own and own[0].status != RUNNING and OUTCOME_TAG in own[0].tags:

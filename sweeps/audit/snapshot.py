@@ -19,7 +19,7 @@ from unstuck.sweeps.search.space import Space
 
 @dataclass(frozen=True)
 class SavedTrial:
-    """Records in the checkpoint of one trial, or the error that reading the checkpoint gave.
+    """Contents of one trial's checkpoint: metrics of all iterations, or the reason why reading failed.
 
     Attributes:
         records: The history in the checkpoint, oldest first; empty before the first evaluation.
@@ -32,7 +32,7 @@ class SavedTrial:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Copy in memory of a sweep's ledger entries, MLflow runs and checkpoint histories, read at one moment.
+    """All records of a sweep, read into memory at one moment: ledger entries, MLflow runs, checkpoint histories.
 
     Attributes:
         metric: Name of the objective.
@@ -52,7 +52,7 @@ class Snapshot:
 
 
 def read_snapshot(config: SweepConfig) -> Snapshot:
-    """Read a sweep's MLflow runs, ledger entries and checkpoint histories, in this order, into a `Snapshot`.
+    """Read all records of a sweep into a `Snapshot`: first MLflow runs, then ledger entries, then checkpoints.
 
     A running sweep writes MLflow last, so no record that is read is ahead of the record that is read next.
 
@@ -74,7 +74,7 @@ def read_snapshot(config: SweepConfig) -> Snapshot:
 
 
 def _compute_strides(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> dict[int, int]:
-    """Compute the length of one iteration of each trial on the sweep's axis; a trial that cannot run has none."""
+    """Compute the length of one iteration of each trial: 1, or environment steps if the sweep counts these."""
     strides = {}
     for entry in entries:
         with suppress(ConfigError):

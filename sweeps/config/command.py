@@ -25,7 +25,7 @@ _CHOSEN = _OPTIONS | {EXPERIMENT}
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Words of a command line in the form that Hydra parses, and the keys of the settings among the words.
+    """Command line of a sweep, with words rewritten for Hydra, and the keys of the settings among the words.
 
     Attributes:
         words: Options first, then overrides, with text in quotes and a plus where Hydra needs one.
@@ -37,7 +37,7 @@ class CommandLine:
 
 
 def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
-    """Check command-line arguments and return a `CommandLine` for Hydra; raise a one-line error for a wrong argument.
+    """Check command-line arguments and rewrite the words for Hydra; raise a `SweepError` of one line for a wrong word.
 
     Args:
         arguments: Words of the command line.
@@ -76,7 +76,7 @@ def _parsed(word: str, typed: str) -> Override:
 
 
 def _check_twice(overrides: Sequence[Override]) -> None:
-    """Refuse two options of one group. A setting may have two values, of which the last one holds."""
+    """Refuse two different options of one configuration group, such as two samplers; allow a setting given twice."""
     for first, second in combinations(overrides, 2):
         key = first.key_or_group
         if key in _CHOSEN and key == second.key_or_group and first.value() != second.value():
@@ -89,7 +89,7 @@ def _refuse_option(message: str) -> NoReturn:
 
 
 def _split(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split arguments into options with their values, and overrides, each in order; argparse wants both apart."""
+    """Separate command-line options (with values) from settings `key=value`; keep the order of each."""
     overrides = list(parser.parse_intermixed_args(arguments).overrides)
     options, left = [], list(overrides)
     for word in arguments:
@@ -101,7 +101,7 @@ def _split(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str],
 
 
 def _plussed(word: str) -> str:
-    """Put a plus before an override that is new to Hydra, and none before an override of an existing setting."""
+    """Put `+` before a `key=value` word if Hydra needs the sign for a new key; remove the sign for a known one."""
     key = word.partition("=")[0].lstrip("+")
     bare = word.lstrip("+")
     if key == EXPERIMENT:
@@ -112,7 +112,7 @@ def _plussed(word: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """Quote the text of an override that Hydra would read as something else: `data.path=~/jörg/a=b.csv`."""
+    """Put quotes around the text in a `key=value` word that Hydra would misread, e.g. `data.path=~/jörg/a=b.csv`."""
     key, equals, value = word.partition("=")
     hint = settings().get(key.lstrip("+"))
     if not equals or not value or _reads_as_text(word, key):
@@ -129,7 +129,7 @@ def _in_quotes(text: str) -> str:
 
 
 def _reads_as_text(word: str, key: str) -> bool:
-    """Return True if Hydra reads the text as meant, or as null, a list or several values, which differ from text."""
+    """Return True if Hydra needs no quotes to read a value as meant: as text, null, a list or several values."""
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -166,7 +166,7 @@ def _check_override(override: Override) -> None:
 
 
 def _check_list(key: str, value: Any) -> None:
-    """Refuse one value for a setting that holds a list."""
+    """Refuse a single value for a setting that holds a list."""
     if get_origin(settings().get(key)) is not tuple:
         return
     if not isinstance(value, list) and not str(value).startswith(("${", "???")):
@@ -188,7 +188,7 @@ def _group_written_as_a_setting(override: Override) -> str:
 
 
 def _several(override: Override) -> str:
-    """Explain what to write instead of several values, which only Hydra's --multirun could run."""
+    """Explain what to write instead of several values (`a,b`), which only Hydra's --multirun could run."""
     key, got = override.key_or_group, str(override.input_line).partition("=")[2]
     kind, values = _as_kind(override.value())
     group, *names = key.removeprefix(f"{SPACE}.").split(".")
@@ -204,7 +204,7 @@ def _several(override: Override) -> str:
 
 
 def _as_kind(value: Any) -> tuple[str, str]:
-    """Return several values as a kind of range and the list for the kind."""
+    """Convert several values, as Hydra's --multirun takes, to a search range: name of the kind, and list as text."""
     if isinstance(value, IntervalSweep):
         return "float", f"[{value.start},{value.end}]"
     if isinstance(value, RangeSweep):

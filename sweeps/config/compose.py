@@ -23,7 +23,7 @@ register_schema()
 
 
 def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:
-    """Convert a configuration that Hydra composed to a frozen, checked `SweepConfig` with a name and absolute paths.
+    """Convert the configuration that Hydra composed to a checked, frozen `SweepConfig` with name and absolute paths.
 
     Args:
         cfg: Composed configuration, without Hydra's own node.
@@ -52,7 +52,7 @@ def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | No
 
 
 def _default_name(experiment: str | None, now: datetime) -> str:
-    """Make a name that sorts by time and that no other sweep of the same second has."""
+    """Make a default name for a sweep from experiment, time and random digits: names sort by time, and all differ."""
     word = re.sub(r"[^A-Za-z0-9._-]+", "-", str(experiment or "sweep")).strip("._-")
     return f"{word}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
@@ -62,7 +62,7 @@ Checked = tuple[SweepConfig, list[Idle]]
 
 
 def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
-    """Return a frozen `SweepConfig` and a resume's settings without effect; raise for a new sweep with such a setting.
+    """Convert to a frozen `SweepConfig`, and list settings without effect; refuse such settings in a new sweep.
 
     Must be called while Hydra runs.
 
@@ -84,7 +84,7 @@ def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
 
 
 def find_unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
-    """List the settings that the user set and that have no effect with the other settings; call while Hydra runs.
+    """List the settings that the user set, but that have no effect because of other settings; call while Hydra runs.
 
     Args:
         cfg: Configuration that Hydra composed.
@@ -94,13 +94,13 @@ def find_unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection
 
     @cache
     def compose_options() -> DictConfig:
-        """Compose the chosen options alone, without any setting of the user's."""
+        """Compose the configuration of the chosen options alone, without the user's single settings."""
         hydra = HydraConfig.get()
         chosen = [f"{group}={option}" for group, option in hydra.runtime.choices.items() if group in list_groups()]
         return compose(hydra.job.config_name, [*hydra.overrides.hydra, *chosen])
 
     def is_set_in_file(key: str) -> bool:
-        """Return True if a file of the user's sets a key to a value that neither an option nor our experiments have."""
+        """Return True if a key's value comes from a user's file: no option and no experiment of ours has the value."""
         value, ours = OmegaConf.select(cfg, key), map(OmegaConf.load, EXPERIMENTS.glob("*.yaml"))
         return bool(value != OmegaConf.select(compose_options(), key)) and all(
             OmegaConf.select(experiment, key) != value

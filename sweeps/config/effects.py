@@ -16,7 +16,7 @@ CARTPOLE = "CartPole-v1"
 
 @dataclass(frozen=True)
 class Condition:
-    """Rule that some settings are read only for certain values of another setting, the cause.
+    """Rule that some settings only have an effect for certain values of another setting, the cause.
 
     Attributes:
         settings: Dotted names; a group's name stands for all of its settings.
@@ -36,7 +36,7 @@ class Condition:
     remedy: str
 
     def is_about(self, key: str) -> bool:
-        """Return True if the rule covers the setting with the dotted name `key`."""
+        """Return True if the rule is about the setting with the dotted name `key`."""
         return any(key == name or key.startswith(f"{name}.") for name in self.settings)
 
 
@@ -74,7 +74,7 @@ CONDITIONS = (
 
 @dataclass(frozen=True)
 class Idle:
-    """Setting that differs from the default, but has no effect because of another setting's value.
+    """Setting that differs from the default, but has no effect because of the value of another setting.
 
     Attributes:
         setting: Dotted name of the setting.
@@ -114,7 +114,7 @@ def find_idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]
 
 
 def select_given(idle: Sequence[Idle], given: Collection[str], in_file: Callable[[str], bool]) -> list[Idle]:
-    """Return the settings without effect that the user set, by the command line or in an experiment's file.
+    """Select from settings without effect those that the user set, on the command line or in an experiment's file.
 
     Settings of an experiment's file are left out if the command line itself makes the choice by which nothing reads the
     settings.
@@ -133,19 +133,19 @@ def _is_given(one: Idle, given: Collection[str]) -> bool:
 
 
 def _is_chosen(one: Idle, given: Collection[str]) -> bool:
-    """Return True if the command line itself makes the choice by which the setting is idle."""
+    """Return True if the user's command line sets the cause, by which the setting has no effect."""
     cause = one.condition.cause
     return cause in given or cause.partition(".")[0] in given
 
 
 def refuse_idle(idle: Sequence[Idle]) -> None:
-    """Raise `SweepError` for the first of some settings without effect, with a remedy; do nothing for an empty list."""
+    """Raise `SweepError`, with a remedy, for the first of the given settings without effect; pass for an empty list."""
     for one in idle:
         raise SweepError(f"{one}; {one.condition.remedy}, or leave {one.setting} out")
 
 
 def format_value(value: Any) -> str:
-    """Format a value for a message, as users type one on the command line.
+    """Format a value as users type values on the command line, for a message.
 
     Example:
         >>> format_value(None), format_value(True), format_value((64, 64))

@@ -12,7 +12,7 @@ from unstuck.sweeps.config.settings import SweepConfig, check_name
 
 
 def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> SweepConfig:
-    """Read the `config.yaml` of a sweep on disk, found by name or folder; return the configuration with database URLs.
+    """Read the configuration of a sweep on disk, found by name or folder; add the given database URLs.
 
     Args:
         name: Name of the sweep, or its folder.
@@ -39,7 +39,7 @@ def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_ur
 
 
 def load_sweep(folder: Path) -> SweepConfig:
-    """Read the `config.yaml` in a sweep's folder; return the configuration, with `sweep.folder` set to the parent.
+    """Read the configuration from a sweep's folder, with `sweep.folder` set to the folder above.
 
     Args:
         folder: Folder of the sweep, absolute.

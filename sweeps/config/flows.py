@@ -19,7 +19,7 @@ _DIGITS = re.compile(rf"[0-9a-f]{{{SHOWN_DIGITS - 1}}}[0-9a-f]*?[a-df]")
 
 
 def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
-    """Load and split a sweep's network flows; return flows and fingerprint, `(None, None)` if the environment has none.
+    """Load and split a sweep's network flows; return flows and fingerprint, or `(None, None)` if no flows are needed.
 
     The format of the sweep decides by which rules the flows are split.
 
@@ -37,7 +37,7 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
 
 
 def load_sources() -> dict[str, Reader]:
-    """Return the reader function of every data source by name: built-in sources, and those of other packages.
+    """Return the functions that read flows, by name of the data source: built-in ones and those of other packages.
 
     Raises:
         ExtensionError: An entry point of `unstuck.data_sources` cannot be used.
@@ -48,12 +48,12 @@ def load_sources() -> dict[str, Reader]:
 
 
 def describe_data(data: FlowData | None) -> list[str]:
-    """Return lines of text that describe how flows were read; an empty list for an environment without flows."""
+    """Describe in lines of text how flows were read; empty for an environment without flows."""
     return data.report.lines() if data and data.report else []
 
 
 def load_same_data(config: SweepConfig, recorded: Mapping[str, Any]) -> tuple[FlowData | None, str | None]:
-    """Load a sweep's flows and fingerprint again; raise `SweepError` if the flows differ from those at the start.
+    """Load a sweep's flows and fingerprint again; raise `SweepError` if the flows have changed since the start.
 
     Args:
         config: Configuration of the sweep, as recorded.
@@ -69,7 +69,7 @@ def load_same_data(config: SweepConfig, recorded: Mapping[str, Any]) -> tuple[Fl
 
 
 def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: str | None) -> None:
-    """Raise `SweepError` if the fingerprint `now` differs from the fingerprint that the ledger recorded at the start.
+    """Raise `SweepError` if the flows' fingerprint `now` differs from the one on record since the sweep's start.
 
     Args:
         config: Configuration that says where the flows are read now.
@@ -84,7 +84,7 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
 
 
 def add_fingerprint(config: SweepConfig, now: str | None) -> SweepConfig:
-    """Return the configuration with `data.fingerprint` set, so that a later training refuses any other flows.
+    """Set `data.fingerprint` in a configuration, so that a later training refuses any other flows.
 
     A sweep of format 1 splits flows by other rules than new sweeps do, so a fingerprint would match nothing.
     """
@@ -94,19 +94,19 @@ def add_fingerprint(config: SweepConfig, now: str | None) -> SweepConfig:
 
 
 def make_fingerprint_words(config: SweepConfig) -> list[str]:
-    """Return `["data.fingerprint=DIGITS"]` for a command that trains on the same flows; empty without a fingerprint."""
+    """Return `["data.fingerprint=DIGITS"]`, for a command to train on the same flows; empty without a fingerprint."""
     # Digits alone, or with an e among them, would be read as a number.
     named = _DIGITS.match(config.data.fingerprint or "")
     return [f"data.fingerprint={named[0]}"] if named else []
 
 
 def shorten_fingerprint(fingerprint: object) -> str:
-    """Return `fingerprint ` and the first `SHOWN_DIGITS` digits, for a message; `none` for no fingerprint."""
+    """Shorten a fingerprint of flows for a message: `fingerprint ` and the first `SHOWN_DIGITS` digits, or `none`."""
     return f"fingerprint {str(fingerprint)[:SHOWN_DIGITS]}" if fingerprint else "none"
 
 
 def make_other_flows_error(config: SweepConfig, wanted: str, now: str | None) -> SweepError:
-    """Return a `SweepError` which says that the flows differ from the wanted ones, and how to go on."""
+    """Make the `SweepError` which says that the flows are not the wanted ones, and how to go on."""
     where = config.data.path or f"data.source={config.data.source}"
     return SweepError(
         f"the data ({where}) must be {wanted}, got {shorten_fingerprint(now)}: results on other flows do not compare; "

@@ -13,7 +13,7 @@ from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 
 
 def check_keys(cfg: DictConfig) -> None:
-    """Raise `SweepError` for the first key of a composed configuration that is no setting, e.g. after `+new=1`.
+    """Raise `SweepError` for the first key in a configuration that is not a known setting, e.g. after `+new=1`.
 
     Raises:
         SweepError: A key is unknown; the message names the first one, and the setting nearest to the key.
@@ -31,7 +31,7 @@ def _dotted(node: Any, prefix: str) -> Iterator[str]:
 
 
 def freeze_tree(tree: dict[str, Any]) -> SweepConfig:
-    """Freeze a tree of plain values into a configuration with absolute paths."""
+    """Convert nested dicts of settings to a frozen `SweepConfig` with absolute paths."""
     _check_text(tree, "")
     study, data = tree.get("sweep", {}), tree.get("data", {})
     study["folder"] = _absolute(study.get("folder", StudyConfig.folder))
@@ -42,7 +42,7 @@ def freeze_tree(tree: dict[str, Any]) -> SweepConfig:
 
 
 def _check_text(node: Any, key: str) -> None:
-    """Refuse text with `${`, which a later reader would take for a reference, even to an environment variable."""
+    """Refuse text with `${`, which a later reader would replace, even by an environment variable."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, child in children:
         _check_text(child, f"{key}.{name}".lstrip("."))

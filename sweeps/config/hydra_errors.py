@@ -28,7 +28,7 @@ NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` 
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """Turn any error that Hydra raises while composing into a `SweepError` of one line; wrap only composing.
+    """Turn any error from Hydra's composing, inside the block, into a `SweepError` with a message of one line.
 
     Raises:
         SweepError: Hydra cannot compose; the message names the key, option or file at fault, and the nearest that
@@ -42,7 +42,7 @@ def explain_errors() -> Iterator[None]:
 
 
 def explain_error(error: Exception) -> str:
-    """Return a one-line message for an error of Hydra or OmegaConf, with a remedy if one is known."""
+    """Explain an error of Hydra or OmegaConf in one line, with a remedy if one is known."""
     if isinstance(error, MissingConfigException) and error.options:
         return _explain_missing_option(str(error.missing_cfg_file), list(error.options))
     if isinstance(error, OverrideParseException):
@@ -87,7 +87,7 @@ _IN_OUR_WORDS = (
 
 
 def explain_unreadable(word: str) -> str:
-    """Return an error message for a command-line argument that Hydra cannot parse, with the form to write instead."""
+    """Explain why Hydra cannot parse a command-line word, and what to write instead."""
     key, equals, value = word.partition("=")
     hint = settings().get(key)
     if hint in WORDS and hint is not str and value:
@@ -126,7 +126,7 @@ _OTHERWISE = {
 
 
 def explain_value(error: OmegaConfBaseException) -> str:
-    """Return a one-line message for a value that OmegaConf refuses, with the setting's type and what to write."""
+    """Explain why OmegaConf refuses a value: the setting's type, the value, and what to write instead."""
     reason = _first_line(error)
     key = re.sub(r"\[\d+\]$", "", str(error.full_key or ""))
     if key.startswith(HYDRA):
@@ -155,7 +155,7 @@ _WRONG_TYPE = re.compile(
 
 
 def _suggest_value(hint: Any, value: str) -> str:
-    """Suggest the value as users write it for a type; empty for no suggestion."""
+    """Suggest, as text, what to write instead of a wrong value for a setting of a type; empty for no suggestion."""
     if value.lower() in ("none", "off", "no", "nan", "all", "auto", "") and types.NoneType in get_args(hint):
         return "; write null"
     if re.fullmatch(r"[\d.]+ *[A-Za-z%]+", value) and hint is not str:

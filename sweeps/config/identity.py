@@ -16,7 +16,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
-    """Return a configuration with `id` and `format` from the sweep's `config.yaml`; unchanged without such a file."""
+    """Set id and format of a configuration as in the sweep's `config.yaml`; change nothing without such a file."""
     file = config_file(config.own_folder)
     if not file.is_file():
         return config
@@ -25,7 +25,7 @@ def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
 
 
 def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
-    """Return the configuration with the sweep's id; write a new id to ledger and folder if the sweep needs one.
+    """Set the sweep's id in a configuration; write a new id to ledger and folder if the sweep has none or is a copy.
 
     A new id is needed if none is on record, or if the sweep is a copy that writes to the same MLflow as the original.
 
@@ -55,7 +55,7 @@ def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
 
 
 def _is_shared(config: SweepConfig) -> bool:
-    """Return True if a sweep's folder is a hand-made copy whose original exists and writes to the same MLflow.
+    """Return True if a sweep's folder is a copy by hand, and the original also exists and writes to the same MLflow.
 
     Raises:
         SweepError: Original and copy write to the same ledger.
@@ -70,7 +70,7 @@ def _is_shared(config: SweepConfig) -> bool:
 
 
 def _original(config: SweepConfig) -> Path | None:
-    """Return the folder that a sweep's folder was copied from, if that folder still exists; None after a move."""
+    """Return the folder that a sweep's folder was copied from, if both exist; None if the folder was only moved."""
     file = config_file(config.own_folder)
     if not file.is_file():
         return None
@@ -82,7 +82,7 @@ def _original(config: SweepConfig) -> Path | None:
 
 
 def settle_records(config: SweepConfig) -> SweepConfig:
-    """Update MLflow's artifact paths after the sweep's folder was moved, and return the configuration with an id.
+    """Correct MLflow's artifact paths if the sweep's folder was moved; return the configuration with the sweep's id.
 
     A sweep without an id gets one; see `identify`.
 

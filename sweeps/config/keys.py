@@ -33,7 +33,7 @@ EXPERIMENT = "experiment"
 
 @cache
 def settings() -> types.MappingProxyType[str, Any]:
-    """Return the type of every setting by dotted key, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
+    """List the type of every setting by dotted name, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
     found: dict[str, Any] = {}
     for group, kind in get_type_hints(SweepConfig).items():
         if is_group(kind):
@@ -44,17 +44,17 @@ def settings() -> types.MappingProxyType[str, Any]:
 
 
 def is_group(hint: Any) -> bool:
-    """Return True for the type of a group of settings, which is a dataclass."""
+    """Return True if a type is that of a group of settings (a dataclass), not of a single setting."""
     return is_dataclass(hint)
 
 
 def list_groups() -> tuple[str, ...]:
-    """Return the names of the parts of `SweepConfig`, e.g. `("ppo", "env", "space", ...)`."""
+    """List the names at the top level of the settings, e.g. `("ppo", "env", "space", ...)`."""
     return tuple(item.name for item in fields(SweepConfig))
 
 
 def find_nearest_setting(key: str) -> str:
-    """Return the setting or group most similar to a wrong `key`, or our name for another library's name of a setting.
+    """Return the setting meant by a wrong name: the most similar one, or ours for a name from another library.
 
     A matching last part counts as much as the whole.
     """
@@ -76,7 +76,7 @@ def find_nearest_setting(key: str) -> str:
 
 
 def is_free_form(key: str) -> bool:
-    """Return True if a key is `space` or `sampler.points`, or lies below one: the schema lists no names there.
+    """Return True if a key lies in `space` or `sampler.points`, where users may write keys that are no settings.
 
     Example:
         >>> is_free_form("space.ppo.lr"), is_free_form("spacex")
@@ -86,13 +86,13 @@ def is_free_form(key: str) -> bool:
 
 
 def check_key(key: str) -> None:
-    """Raise `SweepError` for a dotted key that is no setting; the message names the most similar setting."""
+    """Raise `SweepError` for a dotted key that is not a setting; the message names the most similar setting."""
     if key not in settings() and not is_free_form(key):
         raise SweepError(explain_unknown(key))
 
 
 def explain_unknown(key: str) -> str:
-    """Return an error message for a key that no setting has, with the key to write instead."""
+    """Explain that no setting has the given key, and which key to write instead."""
     if key in settings():
         return f"{key} must be nested in a file: {{{key.replace('.', ': {', 1)}: VALUE}}}}"
     if key.startswith((HYDRA, "hydra/")):
@@ -104,7 +104,7 @@ _STAYS = "a configuration runs no code, writes nothing of its own and stays in t
 
 
 def convert_value(key: str, value: Any, where: str) -> Any:
-    """Convert a value to the type of the setting `key`: lists to tuples, whole numbers to floats for a float setting.
+    """Convert a value to the type of the setting `key`: lists to tuples, and whole numbers to floats where needed.
 
     Args:
         key: Dotted key of the setting.
@@ -139,7 +139,7 @@ def _fit(value: Any, hint: Any) -> Any:
 
 
 def describe_type(hint: Any) -> str:
-    """Describe a type in words: `a whole number, or null`."""
+    """Describe the type of a setting in words: `a whole number, or null`."""
     if get_origin(hint) is types.UnionType:
         return ", or ".join("null" if option is types.NoneType else describe_type(option) for option in get_args(hint))
     if get_origin(hint) is tuple:

@@ -8,7 +8,7 @@ KIND_NAMES = ("float", "log", "int", "pow2", "one_minus_log", "choice")
 
 
 def explain_missing_kind(where: str, values: Any) -> str:
-    """Return an error text for a search range without a kind, such as `log`, with the setting to write instead.
+    """Explain that a search range lacks a kind, such as `log`, and what to write instead.
 
     Example:
         >>> explain_missing_kind("space.ppo.lr", [1e-5, 1e-2]).partition(",")[0]

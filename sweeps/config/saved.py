@@ -14,7 +14,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def to_yaml(config: SweepConfig, values: Mapping[str, Any] | None = None) -> str:
-    """Return a configuration as YAML text, with passwords masked; `from_yaml` reads the text back.
+    """Convert a configuration to YAML text, with passwords masked; `from_yaml` reads the text back.
 
     The configuration read back, also through Hydra or `to_config`, equals the written one but for the passwords.
 
@@ -41,7 +41,7 @@ def _without_secrets(node: Any, key: str = "") -> Any:
 
 
 def from_yaml(text: str) -> SweepConfig:
-    """Read a `SweepConfig` from the text of a `config.yaml` that `to_yaml` wrote; resolve no `${...}` references."""
+    """Read a `SweepConfig` from the YAML text that `to_yaml` wrote, without replacing references `${...}`."""
     try:
         cfg = OmegaConf.create(text)
     except (yaml.YAMLError, OmegaConfBaseException) as error:

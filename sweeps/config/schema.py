@@ -20,7 +20,7 @@ SCHEMA = "schema"
 
 @cache
 def make_mutable(frozen: Any) -> type:
-    """Make a mutable copy of a frozen dataclass, with field types that OmegaConf knows, for Hydra to compose into.
+    """Make a mutable copy of a frozen dataclass, with field types that Hydra knows, for Hydra to fill in.
 
     Args:
         frozen: Dataclass whose fields hold scalars, `tuple[T, ...]`, `dict[str, Any]` or other dataclasses of that
@@ -55,12 +55,12 @@ def _mutable_default(item: Field[Any]) -> Any:
 
 
 class _Nothing(Enum):
-    """Empty type: a field of type `_Nothing` can only be null."""
+    """Type without values: a field of the type can only be null."""
 
 
 @dataclass
 class _NoLogging:
-    """Logging configuration without handlers: Python's logging calls any function that a handler names."""
+    """Logging configuration for Hydra without handlers, since a handler could name any function to call."""
 
     version: int = 1
     root: _Nothing | None = None
@@ -78,7 +78,7 @@ class _Run:
 
 @dataclass
 class _Job(JobConf):
-    """Job that stays in the calling folder, and changes no variable of the environment."""
+    """Hydra's job settings with no way to change the working folder or environment variables."""
 
     chdir: _Nothing | None = None  # type: ignore[assignment]
     env_set: dict[str, _Nothing] = field(default_factory=dict)  # type: ignore[assignment]
@@ -86,7 +86,7 @@ class _Job(JobConf):
 
 @dataclass
 class _ComposeOnly(HydraConf):
-    """Hydra's own settings (`hydra.*`), except all by which a configuration runs code or writes anything."""
+    """Hydra's own settings (`hydra.*`), without all that could make a configuration run code or write files."""
 
     run: _Run = field(default_factory=_Run)  # type: ignore[assignment]
     job: _Job = field(default_factory=_Job)
@@ -100,7 +100,7 @@ class _ComposeOnly(HydraConf):
 
 
 def register_schema() -> None:
-    """Store the schema under the names by which `conf/config.yaml` and Hydra find the schema."""
+    """Register the types of all settings with Hydra, which then checks each configuration."""
     store = ConfigStore.instance()
     store.store(name=SCHEMA, node=make_mutable(SweepConfig))
     store.store(group="hydra", name="config", node=_ComposeOnly, provider="unstuck")

@@ -32,7 +32,7 @@ before 3 MLflow has the learner's names of metrics, and other statuses (docs/mlf
 
 
 def check_name(setting: str, name: str) -> None:
-    """Raise `ConfigError` for a name that no sweep may have: the sweep's folder below `sweep.folder` bears the name."""
+    """Raise `ConfigError` for a sweep's name that is not 1 to 100 letters, digits, `.`, `_`, `-`, or that is taken."""
     require(
         NAME.fullmatch(name) is not None,
         f"{setting} must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or digit; got {name!r}",
@@ -42,7 +42,7 @@ def check_name(setting: str, name: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """Settings of the sweep itself (`sweep.*`)."""
+    """Settings of the sweep itself, such as name, number of trials and seeds (`sweep.*`)."""
 
     name: str | None = None  # name of folder, study and MLflow parent run; null: the experiment and the time
     metric: str = "eval/f1"  # what trials are compared by; eval/episode_return for most environments
@@ -73,7 +73,7 @@ class StudyConfig:
 
 
 def find_nearest_metric(name: str) -> str:
-    """Return the evaluation metric that is most similar to a wrong metric name.
+    """Return the evaluation metric whose name is most similar to a wrong name.
 
     Example:
         >>> find_nearest_metric("train/f1"), find_nearest_metric("reward")
@@ -86,7 +86,7 @@ def find_nearest_metric(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerConfig:
-    """Settings of the sampler, which proposes configurations (`sampler.*`)."""
+    """Settings of the sampler, which proposes the configurations to try (`sampler.*`)."""
 
     name: str = "tpe"  # tpe | random | points | one of another package's (docs/extending.md)
     num_startup_trials: int = 10  # tpe: random draws before the model; 5 to 20
@@ -108,7 +108,7 @@ class SamplerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulerConfig:
-    """Settings of the scheduler, which stops trials that do worse than others (`scheduler.*`)."""
+    """Settings of the scheduler, which stops trials early that do worse than others (`scheduler.*`)."""
 
     name: str = "asha"  # asha | none
     grace_iterations: int = 60  # asha: iteration of the first rung; 20 to 40 % of ppo.num_iterations
@@ -130,7 +130,7 @@ class SchedulerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class HealthConfig:
-    """Settings of the health rules, which stop a sick trial whether other trials learn or not (`health.*`)."""
+    """Settings of the health rules, which stop a trial for faults of its own, without comparing trials (`health.*`)."""
 
     enabled: bool = True  # false: no rule stops a trial, but a loss that is not finite still ends it as diverged
     explosion_factor: float = 100.0  # diverged: value loss beyond this many times its own start; 10 to 1000
@@ -154,7 +154,7 @@ class HealthConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourcesConfig:
-    """Settings of the resources that the sweep may use (`resources.*`)."""
+    """Settings of the CPU cores or the Ray cluster that a sweep uses, and of workers' failures (`resources.*`)."""
 
     cpus: int | None = None  # cores for all trials together; 1 or more; null: all that were granted
     cpus_per_trial: int = 1  # cores kept for a trial, whose training uses one of them; 1 to 4
@@ -180,7 +180,7 @@ class ResourcesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
-    """Settings of the databases in which runs are recorded (`tracking.*`)."""
+    """Settings that say in which databases (Optuna, MLflow) the trials are recorded (`tracking.*`)."""
 
     name: str = "mlflow"  # mlflow | none
     mlflow_url: str | None = None  # URL of the MLflow store; null: sqlite, mlflow.db in sweep.folder
@@ -193,7 +193,7 @@ class TrackingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """Settings of one call of `sweep.py`, in groups; `space` is nested like the settings, with a kind at each leaf."""
+    """All settings of a sweep, in groups; `space` holds the range of each searched setting."""
 
     sweep: StudyConfig = field(default_factory=StudyConfig)
     env: EnvConfig = field(default_factory=EnvConfig)
@@ -234,7 +234,7 @@ class SweepConfig:
 
     @property
     def reference(self) -> SweepReference:
-        """Name, id, folder and database URLs by which the sweep's records are found; `sweep.name` must be set."""
+        """Name, id, folder and database URLs by which the sweep's records are found; needs `sweep.name`."""
         folder, tracking = Path(self.sweep.folder).absolute(), self.tracking
         return SweepReference(
             name=str(self.sweep.name),
@@ -250,12 +250,12 @@ class SweepConfig:
 
     @property
     def own_folder(self) -> Path:
-        """Absolute path of the sweep's folder, `sweep.folder`/`sweep.name`; `sweep.name` must be set."""
+        """Absolute path of the sweep's own folder, `sweep.folder`/`sweep.name`; needs `sweep.name`."""
         return Path(self.sweep.folder).absolute() / str(self.sweep.name)
 
 
 def _lies_in(module: str, folder: Path) -> bool:
-    """Return True if a module would be imported from a folder; imports nothing."""
+    """Return True if Python would import a module from the given folder; do not import the module."""
     top, *rest = module.split(".")
     spec = find_spec(top)
     places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # imported where first needed, since the analysis loads panda
 
 
 def show_start(config: SweepConfig, num_trials: int, space: Space, ledger: Ledger, resume: Sequence[str]) -> str:
-    """Write the study's note of a sweep that starts or goes on; return a warning if that failed, else an empty text.
+    """Write a note on a sweep that starts or resumes to Optuna's dashboard; return a warning if writing failed, or "".
 
     Args:
         config: Settings of the sweep.
@@ -49,7 +49,7 @@ def show_start(config: SweepConfig, num_trials: int, space: Space, ledger: Ledge
 
 
 def show_stop(config: SweepConfig, ledger: Ledger, why: str, resume: Sequence[str]) -> str:
-    """Write the study's note of a sweep that ended early and has no report; return a warning if that failed.
+    """Write a note on a sweep that ended early to Optuna's dashboard; return a warning if writing failed, or "".
 
     Args:
         config: Settings of the sweep.
@@ -73,7 +73,7 @@ def _count_ended(ledger: Ledger) -> str:
 
 
 def show_end(config: SweepConfig, ledger: Ledger, found: "Findings", report: str) -> str:
-    """Write the notes on a sweep that has ended and on its trials, and the pictures; return a warning if that failed.
+    """Write notes and pictures of an ended sweep to Optuna's dashboard; return a warning if writing failed, or "".
 
     Args:
         config: Settings of the sweep.
@@ -96,7 +96,7 @@ def show_end(config: SweepConfig, ledger: Ledger, found: "Findings", report: str
 
 
 def _link_pages(config: SweepConfig) -> "tuple[list[Link], Callable[[str], list[Link]]]":
-    """Return links to a sweep's pages in MLflow, and a function that makes those of one run; none where untracked."""
+    """Return links to a sweep's pages in MLflow, and a function that makes links to a run; no links without MLflow."""
     from unstuck.analysis.report.notes import Link
 
     own = config.reference
@@ -115,7 +115,7 @@ def _link_pages(config: SweepConfig) -> "tuple[list[Link], Callable[[str], list[
 
 
 def _warn_on_failure(write: Callable[[], None], config: SweepConfig) -> str:
-    """Call a function that writes for the dashboard; return its error as a warning, or an empty text."""
+    """Call a function that writes to the dashboard; return any error as the text of a warning, or "" for none."""
     try:
         write()
     except Exception as error:  # of a rule, a picture or the database: the sweep itself is on record

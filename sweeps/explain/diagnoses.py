@@ -27,7 +27,7 @@ _NOTHING = TrialDiagnosis("", "", {DIAGNOSIS: "no fault found", FINDINGS: ""})
 
 
 class Diagnoses:
-    """Diagnostician of running trials: applies the rules of `analysis diagnose` after each tenth of a trial's length.
+    """Diagnostician of running trials, which applies the rules of `analysis diagnose` some ten times during a trial.
 
     Only the number of iterations decides when a trial is diagnosed again.
 
@@ -40,13 +40,13 @@ class Diagnoses:
         self._warn, self._budget = warn, budget
 
     def refresh(self, trial: LiveTrial) -> TrialDiagnosis:
-        """Return the trial's diagnosis, computed anew if iterations have arrived since the last one."""
+        """Return a trial's diagnosis, computed anew if iterations have arrived since the last diagnosis."""
         if trial.diagnosis is None or trial.diagnosed_at < trial.iteration:
             trial.diagnosis, trial.diagnosed_at = self._diagnose(trial), trial.iteration
         return trial.diagnosis
 
     def refresh_if_due(self, trial: LiveTrial, ended: bool) -> TrialDiagnosis | None:
-        """Return the trial's diagnosis if one is due and differs from the notes on record; else None.
+        """Diagnose a trial if a diagnosis is due; return the diagnosis if the notes on record would change, else None.
 
         Args:
             trial: Running trial.
@@ -78,7 +78,7 @@ def make_history(
     tags: Mapping[str, str],
     budget: Budget | None = None,
 ) -> "History":
-    """Convert a trial's records to a `History`, the form in which the analysis reads runs: table, settings and tags.
+    """Convert a trial's metrics, settings and tags to a `History`, the form in which the analysis reads runs.
 
     Args:
         number: Number of the trial.
@@ -104,7 +104,7 @@ def make_history(
 
 
 def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
-    """Convert a full diagnosis to a `TrialDiagnosis`: title and headline of the first finding, and notes to record."""
+    """Shorten a full diagnosis to a `TrialDiagnosis`: title and main sentence of the first finding, notes to record."""
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import lower_first_letter
 

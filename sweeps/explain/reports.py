@@ -37,7 +37,7 @@ def write_reports(
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> str:
-    """Write report files for each trial and for the sweep, attach the files in MLflow, and return the text to print.
+    """Write report files on each trial and on the sweep, attach the files in MLflow; return text for the user.
 
     Nothing depends on a report: an error in a report is no error of the sweep.
 
@@ -64,7 +64,7 @@ def write_reports(
 
 
 def rewrite_reports(config: SweepConfig) -> str:
-    """Write an ended sweep's reports again, e.g. after a champion was judged; return the text to print.
+    """Write an ended sweep's reports again, e.g. after a champion was judged; return text for the user.
 
     In MLflow only the sweep's own report is attached again.
 
@@ -77,7 +77,7 @@ def rewrite_reports(config: SweepConfig) -> str:
 
 
 class _OwnRun(NullTracker):
-    """Tracker that attaches the sweep's own report alone, since the trials' reports are in MLflow already."""
+    """Tracker that attaches the report on the sweep alone, not the trials' reports, which are in MLflow already."""
 
     def __init__(self, config: SweepConfig, ledger: Ledger) -> None:
         self._config, self._ledger = config, ledger
@@ -85,7 +85,7 @@ class _OwnRun(NullTracker):
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Attach the sweep's own report, and ignore reports of trials; see `Tracker.attach`."""
+        """Attach the report on the sweep to the sweep's run, and ignore reports on trials; see `Tracker.attach`."""
         if number is None:
             runs = {entry.run_id for entry in self._ledger.entries()}
             attach_report(self._config.reference, runs, files, note, figures)
@@ -98,7 +98,7 @@ def _write_all(
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> list[str] | None:
-    """Write all reports; return the verdict and the report's path, or None if the user does not wait."""
+    """Write all reports; return the verdict and the report's path as lines of text, or None if the user stops."""
     from unstuck.analysis.history import Stores
     from unstuck.analysis.report.key_figures import key_figures
     from unstuck.analysis.report.sweep import sweep_document
@@ -122,7 +122,7 @@ def _write_all(
 
 
 class _Attaching:
-    """Function object that attaches reports to runs, until the tracker fails once.
+    """Function object that attaches reports to MLflow runs, and stops doing so after the first failure.
 
     Attributes:
         failures: Warnings on what went wrong.
@@ -144,7 +144,7 @@ class _Attaching:
 
 
 def _diagnose_trials(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> "Iterator[tuple[int, Diagnosis]]":
-    """Yield number and diagnosis of every evaluated trial; skip trials whose checkpoint cannot be read."""
+    """Yield the number and the diagnosis of each evaluated trial; skip trials whose checkpoint cannot be read."""
     from unstuck.analysis.diagnosis import diagnose
 
     for entry in entries:
@@ -167,7 +167,7 @@ def _make_tags(entry: Entry) -> Mapping[str, str]:
 
 
 def _format_note(diagnosis: "Diagnosis") -> str:
-    """Format the note that MLflow shows on top of a trial's page, in Markdown."""
+    """Format a diagnosis as the Markdown note that MLflow shows on top of a trial's page."""
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import state_verdict
 

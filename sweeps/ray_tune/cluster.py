@@ -46,7 +46,7 @@ RAY_DIED = "Ray's own processes have died (was memory short? was one killed?)"
 
 
 def prepare_environment(resources: ResourcesConfig) -> None:
-    """Set the environment variables of Ray and Tune in `os.environ`; call before the first import of Ray.
+    """Set environment variables for Ray and Ray Tune in `os.environ`; call before the first import of Ray.
 
     Args:
         resources: Settings that name an existing cluster, or none.
@@ -64,13 +64,13 @@ def prepare_environment(resources: ResourcesConfig) -> None:
 
 
 def _has_token() -> bool:
-    """True if the user has a token where Ray looks for one."""
+    """True if the user has stored an access token for a Ray cluster where Ray looks for one."""
     named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
     return bool(named) or Path("~/.ray/auth_token").expanduser().exists()
 
 
 def join_cluster(resources: ResourcesConfig) -> Cores | None:
-    """Connect to the Ray cluster at `resources.ray_address` and return the cluster's cores; None if no address is set.
+    """Connect to the Ray cluster at `resources.ray_address`; return the cluster's cores, or None without an address.
 
     Args:
         resources: Settings that name the cluster, or none.
@@ -105,7 +105,7 @@ def join_cluster(resources: ResourcesConfig) -> Cores | None:
 
 @contextmanager
 def _silence_stderr() -> Iterator[None]:
-    """Drop writes to descriptor 2 inside the block, also writes from outside Python."""
+    """Hide all that is written to the error output inside the block, also by code outside Python."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -127,7 +127,7 @@ def _make_cluster_error(resources: ResourcesConfig, reason: str) -> SweepError:
 
 @contextmanager
 def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: StopRequest) -> Iterator[str]:
-    """Run Ray inside the block: start a local one unless a cluster was joined, shut Ray down at the end.
+    """Start Ray for the block, unless a cluster was joined, and shut Ray down at the end; yield a folder for Tune.
 
     `join_cluster` and `prepare_environment` come first.
 

@@ -18,14 +18,14 @@ Receive = Callable[[int, Sequence[Record], Mapping[str, str]], Verdict | None]
 
 
 class _Unsaved:
-    """Base of hooks, which Tune pickles to disk: a hook saves nothing, for the driver behind it holds database URLs."""
+    """Base of objects that Ray Tune calls and pickles to disk: no attributes are saved, as database URLs are secret."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class LedgerSearch(_Unsaved, Searcher):
-    """Ray Tune searcher that gets each next trial from the driver, and ignores results.
+    """Ray Tune searcher, by which Tune gets each next trial from the driver; results are ignored.
 
     Tune's own OptunaSearch mixes up outcomes (docs/design.md, D1); here they reach the ledger through scheduler and
     callback.
@@ -43,7 +43,7 @@ class LedgerSearch(_Unsaved, Searcher):
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # FINISHED is a str
-        """Return the driver's next assignment in a dict, or FINISHED if no trial is left; see `Searcher.suggest`."""
+        """Return the next trial, an `Assignment` in a dict; FINISHED if none is left; see `Searcher.suggest`."""
         assignment = self._propose()
         if assignment is None:
             return Searcher.FINISHED
@@ -51,17 +51,17 @@ class LedgerSearch(_Unsaved, Searcher):
         return {ASSIGNMENT: assignment}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Do nothing: the driver has recorded the end before Tune acts."""
+        """Do nothing: the driver has recorded a trial's end before Tune reports the end."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Save nothing: a resume starts from the ledger, never from Tune's state, which lacks the rungs (ray#30838)."""
+        """Save no state: a resume starts from the ledger, since Tune's saved state lacks the rungs (ray#30838)."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing: a resume starts from the ledger; see `save`."""
+        """Restore no state: a resume starts from the ledger; see `save`."""
 
 
 class JudgingScheduler(_Unsaved, FIFOScheduler):
-    """Ray Tune scheduler that passes each delivery to the driver, and stops the trial if the driver returns a verdict.
+    """Ray Tune scheduler that passes a trial's new results to the driver, and stops the trial if the driver says so.
 
     Args:
         receive: Judges and records a delivery; returns how the trial ended, or None.
@@ -73,14 +73,14 @@ class JudgingScheduler(_Unsaved, FIFOScheduler):
         self._receive, self._numbers = receive, numbers
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        """Return STOP if the driver ends the trial, else CONTINUE; see `TrialScheduler.on_trial_result`."""
+        """Return STOP if new results end the trial, else CONTINUE, for Tune; see `TrialScheduler.on_trial_result`."""
         delivery: Delivery = result[DELIVERY]
         verdict = self._receive(self._numbers[trial.trial_id], delivery.records, delivery.notes)
         return self.STOP if verdict else self.CONTINUE
 
 
 class EndStopper(_Unsaved, Stopper):
-    """Ray Tune stopper that ends all trials at once when a function `is_over` returns True.
+    """Ray Tune stopper that ends all trials at once as soon as the function `is_over` returns True.
 
     Args:
         is_over: True when the sweep is to end now.
@@ -90,16 +90,16 @@ class EndStopper(_Unsaved, Stopper):
         self._is_over = is_over
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return False: a single trial is never stopped here."""
+        """Return False, since the stopper never ends a single trial."""
         return False
 
     def stop_all(self) -> bool:
-        """Return True if all trials have to end now; see `Stopper.stop_all`."""
+        """Return True if the sweep has to end, so that Tune stops all trials; see `Stopper.stop_all`."""
         return self._is_over()
 
 
 class CrashCallback(_Unsaved, Callback):
-    """Ray Tune callback that tells the driver the number and the traceback of a trial that crashed.
+    """Ray Tune callback that reports a crashed trial to the driver: number and traceback.
 
     Args:
         crash: Records a crash, with its traceback.
@@ -110,6 +110,6 @@ class CrashCallback(_Unsaved, Callback):
         self._crash, self._numbers = crash, numbers
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Pass the number and the traceback of a crashed trial to the driver; see `Callback.on_trial_error`."""
+        """Report a crashed trial's number and traceback to the driver; see `Callback.on_trial_error`."""
         text = Path(trial.error_file).read_text() if trial.error_file else ""
         self._crash(self._numbers[trial.trial_id], text)

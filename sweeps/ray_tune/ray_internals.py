@@ -22,7 +22,7 @@ QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 def find_import_path() -> list[str]:
-    """Return the absolute entries of `sys.path` that come before Python's own library, in order."""
+    """Return the folders of `sys.path` before Python's own library, as absolute paths in order."""
     library = Path(sysconfig.get_path("stdlib"))
     zipped = library.parent / f"python{sys.version_info.major}{sys.version_info.minor}.zip"
     own = itertools.takewhile(lambda entry: Path(entry) not in (library, zipped), sys.path)
@@ -30,7 +30,7 @@ def find_import_path() -> list[str]:
 
 
 def make_job_config() -> "JobConfig":
-    """Make Ray's job configuration, by which workers import the same modules as the driver."""
+    """Make Ray's job configuration by which workers import the same modules as the main process."""
     from ray.job_config import JobConfig
 
     # Ray puts each entry in front of the entries before.
@@ -41,7 +41,7 @@ def make_job_config() -> "JobConfig":
 
 
 def start_ray(cpus: int, folder: str) -> None:
-    """Start Ray on this machine, with its own files in a folder; raises whatever Ray raises."""
+    """Start Ray on the local machine, with Ray's files in the given folder; raise whatever error Ray raises."""
     import ray
 
     ray.init(
@@ -55,7 +55,7 @@ def start_ray(cpus: int, folder: str) -> None:
 
 
 def find_processes() -> "Mapping[str, Sequence[subprocess.Popen[bytes]]]":
-    """Return the processes that `start_ray` started, by Ray's name for each kind, such as `raylet`."""
+    """Return the processes that `start_ray` has started, in lists by Ray's name of the kind, such as `raylet`."""
     from ray._private import worker
 
     started = worker._global_node.all_processes  # type: ignore[attr-defined]  # typed as None

@@ -27,7 +27,7 @@ _LONGEST_PARENT = 24
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """Make a temporary folder for the files of Ray and Tune, yield the path, and delete the folder after the block.
+    """Make a folder for temporary files of Ray and Tune, yield the path, and delete the folder after the block.
 
     Args:
         folder: Folder of the sweep that this process runs.
@@ -57,7 +57,7 @@ def _choose_parent() -> Path:
 
 
 def remove_left_behind(folder: Path) -> None:
-    """Delete temporary folders of killed processes: of the given sweep, and of sweeps beside that no process runs.
+    """Delete temporary folders that killed processes left behind, of the given sweep and of others that do not run.
 
     Args:
         folder: Folder of the sweep that this process runs.

@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 
 class StopState(Enum):
-    """States of a stop request: no signal yet, a signal has come, the process is leaving.
+    """States of the request to stop a sweep: no signal yet, a signal has come, the process is leaving.
 
     Attributes:
         RUNNING: Nobody wants the sweep to end.
@@ -37,7 +37,7 @@ class StopState(Enum):
 
 
 class StopRequest:
-    """Request to end the sweep, set by the first Ctrl-C, SIGTERM or SIGHUP while the context is open.
+    """Request to stop the sweep, made by the first Ctrl-C, SIGTERM or SIGHUP while the context is open.
 
     A signal changes the state instead of raising: Python drops an exception raised inside a callback of the garbage
     collector, and an exception in the middle of a write leaves half of the write. A second Ctrl-C raises
@@ -64,7 +64,7 @@ class StopRequest:
 
     @property
     def is_asked(self) -> bool:
-        """True once a signal (Ctrl-C, SIGTERM or SIGHUP) or `ask` has asked the sweep to end."""
+        """True once a signal (Ctrl-C, SIGTERM or SIGHUP) or a call of `ask` has asked the sweep to stop."""
         return self._was_asked
 
     def __enter__(self) -> "StopRequest":
@@ -80,18 +80,18 @@ class StopRequest:
             signal.signal(number, handler)
 
     def rearm(self) -> None:
-        """Install the signal handlers again after a library has replaced them: Ray's for SIGTERM aborts (ray#52898)."""
+        """Install the signal handlers again after a library has replaced the handlers, as Ray does (ray#52898)."""
         for number in _SIGNALS:
             signal.signal(number, self._note)
 
     def ask(self) -> None:
-        """Ask for the end of the sweep from code, as a first signal does; start no timer."""
+        """Ask the sweep to stop, by a call instead of a signal, and without the time limit that a signal starts."""
         self._was_asked = True
         if self.state is StopState.RUNNING:
             self.state = StopState.ASKED
 
     def arm_forced_exit(self, leave: Callable[[str], None]) -> None:
-        """Store the function that a forced exit calls: the one that ends the process without waiting for Ray.
+        """Store the function that ends the process without waiting for Ray, to be called by a forced exit.
 
         Args:
             leave: Function called with the reason, from a thread of its own, if Ray has died, or if the sweep has not
@@ -100,7 +100,7 @@ class StopRequest:
         self._forced_exit = leave
 
     def disarm_forced_exit(self) -> None:
-        """Cancel the forced exit, since Ray has shut down. If the exit has begun, block until the process ends."""
+        """Cancel the forced exit once Ray has shut down; if the exit has begun, block until the process ends."""
         with self._choosing:
             self._forced_exit = None
         if self.state is StopState.LEAVING:
@@ -109,7 +109,7 @@ class StopRequest:
             self._timer.cancel()
 
     def force_exit(self, why: str) -> None:
-        """Call the function of `arm_forced_exit`, once, after a running call of `guard`; do nothing if none is set."""
+        """Force the exit: call the function that `arm_forced_exit` stored, once, after any running call of `guard`."""
         with self._choosing:
             leave, self._forced_exit = self._forced_exit, None
             if leave is not None:
@@ -119,10 +119,10 @@ class StopRequest:
             leave(why)
 
     def guard(self, call: Callable[P, R]) -> Callable[P, R]:
-        """Return a wrapper of `call` that the forced exit waits for; once the exit has begun, a call blocks forever."""
+        """Wrap a function so that a forced exit waits for a running call, and so that later calls block forever."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            """Call `call` while no forced exit has begun; else block for good."""
+            """Call the wrapped function if no forced exit has begun; else block forever."""
             with self._call_under_way:
                 if self.state is not StopState.LEAVING:
                     return call(*args, **kwargs)
@@ -131,7 +131,7 @@ class StopRequest:
         return guarded
 
     def shield(self) -> None:
-        """Ignore a second Ctrl-C, SIGTERM or SIGHUP from here until the context closes, during the last output.
+        """Ignore a second Ctrl-C, SIGTERM or SIGHUP from now until the context closes, for the last output.
 
         `run_sweep` calls this method after the report is written, or while a second Ctrl-C is handled.
         """

@@ -13,16 +13,16 @@ from unstuck.sweeps.worker.assignment import Assignment
 
 
 class TrialDriver(Protocol):
-    """Interface of the driver that proposes, judges and records the trials that Ray Tune runs."""
+    """Interface of the driver, which proposes trials for Ray Tune to run, judges the results and records all."""
 
     def propose(self) -> Assignment | None:
-        """Return the next trial as an `Assignment` for a worker; None if no trial is left."""
+        """Return the next trial to run, as an `Assignment` for a worker process; None if no trial is left."""
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record the iterations that a worker delivered; return the verdict if the trial ends, else None."""
+        """Judge and record a trial's new iterations, which a worker delivered; return the verdict if the trial ends."""
 
     def crash(self, number: int, error: str) -> None:
-        """Record a trial as crashed: the worker raised, or died too often."""
+        """Record a trial as crashed, after the worker raised an error or died too often."""
 
 
 def tune_trials(
@@ -33,7 +33,7 @@ def tune_trials(
     stop: StopRequest,
     is_over: Callable[[], bool],
 ) -> None:
-    """Start Ray and run trials with Ray Tune until the driver proposes none, or until `is_over` returns True.
+    """Start Ray and run trials with Ray Tune until the driver proposes no more, or until `is_over` returns True.
 
     Args:
         config: Settings of the sweep.

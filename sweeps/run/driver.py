@@ -41,7 +41,7 @@ MAX_INFEASIBLE_IN_A_ROW = 100
 
 
 class Driver:
-    """Driver of a sweep: proposes trials, judges and records the iterations that workers deliver, and records each end.
+    """Driver of a sweep, which proposes trials, judges and records results of workers, and records each trial's end.
 
     Args:
         config: Settings of the sweep.
@@ -87,7 +87,7 @@ class Driver:
         self._recall(entries)
 
     def propose(self) -> Assignment | None:
-        """Return the next trial as an `Assignment`, recorded as running; None if no trial is left to propose.
+        """Return the next trial to run, as an `Assignment`, and record the trial as running; None if no trial is left.
 
         A configuration that cannot run is recorded as infeasible, and the sampler is asked again.
         """
@@ -120,7 +120,7 @@ class Driver:
         return None
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record the iterations that a worker delivered; return the verdict if the trial ends, else None.
+        """Judge and record a trial's new iterations, which a worker delivered; return the verdict if the trial ends.
 
         Args:
             number: Number of the trial.
@@ -151,7 +151,7 @@ class Driver:
         return None
 
     def crash(self, number: int, error: str) -> None:
-        """Record a running trial as crashed: the worker raised, or died more often than allowed.
+        """Record a running trial as crashed, after the worker raised an error or died more often than allowed.
 
         Args:
             number: Number of the trial.
@@ -168,7 +168,7 @@ class Driver:
             self.failure = self.failure or self._startup.crash(number, reason, self._running)
 
     def interrupt(self, reason: str) -> None:
-        """Record all running trials as interrupted in ledger and tracker; if the ledger fails, in the tracker alone."""
+        """Record all running trials as interrupted in ledger and tracker; in the tracker alone if the ledger fails."""
         verdict = Verdict(Outcome.INTERRUPTED, reason)
         for trial in list(self._running.values()):
             with self.note_failure():
@@ -178,7 +178,7 @@ class Driver:
 
     @contextmanager
     def note_failure(self) -> Iterator[None]:
-        """Catch a `LedgerError` raised inside the block, and store the error in `failure`, which ends the sweep.
+        """Catch a `LedgerError` raised inside the block and store the error in `failure`, by which the sweep will end.
 
         A resume repeats what the ledger lacks.
         """
@@ -189,12 +189,12 @@ class Driver:
 
     @property
     def is_finished(self) -> bool:
-        """True if no trial runs and no further trial will start, since all were proposed or the sweep failed."""
+        """True if no trial runs and none will start any more, since all were proposed or the sweep has failed."""
         proposed_all = not self._unfinished and self._proposed >= self._num_trials
         return not self._running and (proposed_all or self.failure is not None)
 
     def _recall(self, entries: Sequence[Entry]) -> None:
-        """Restore from the ledger: the number of trials, the results at rungs, the scores of ended trials."""
+        """Restore the state of an earlier process from the ledger: number of trials, results at rungs, scores."""
         ended = [entry for entry in entries if not entry.is_open]
         self._proposed = sum(entry.outcome is not Outcome.INFEASIBLE for entry in ended)
         self.completed = sum(entry.outcome is Outcome.COMPLETED for entry in ended)
@@ -206,7 +206,7 @@ class Driver:
             self._asha.restore(rung for entry in entries for rung in _select_judged_rungs(entry))
 
     def _start(self, number: int, raw: Mapping[str, Any], entry: Entry | None = None) -> tuple[Assignment | None, str]:
-        """Record a trial as running and return the assignment; record an infeasible trial and return the reason.
+        """Record a trial as running and return the assignment; for an infeasible trial return None and the reason.
 
         Args:
             number: Number of the trial.
@@ -234,7 +234,7 @@ class Driver:
         return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget), ""
 
     def _record(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Judge and record one evaluation period."""
+        """Judge and record one evaluation period of a trial, which is the iterations up to an evaluation."""
         trial.add(period)
         verdict = self._judge(trial, period)
         metric = self._config.sweep.metric
@@ -251,7 +251,7 @@ class Driver:
         return verdict
 
     def _judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return how the trial ended with the period, or None; the verdict is on record before any action follows."""
+        """Ask the judges about a trial's evaluation period; record, then return, the verdict if the trial ends."""
         step, num_rungs = period[-1].step, len(trial.rungs)
         if trial.decision and step >= trial.decision[0]:
             return trial.decision[1]
@@ -268,7 +268,7 @@ class Driver:
         return verdict
 
     def _diagnose(self, trial: LiveTrial, ended: bool) -> None:
-        """Show and record a trial's diagnosis if one is due; the diagnosis is on record before the trial ends."""
+        """Diagnose a trial if a diagnosis is due, and record and show the result before the trial ends."""
         found = self._diagnoses.refresh_if_due(trial, ended)
         if found:
             self._ledger.annotate(trial.number, found.notes)
@@ -301,7 +301,7 @@ class Driver:
 
 
 def _split_into_periods(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Split records into evaluation periods, after which trials are judged; the last period may lack an evaluation."""
+    """Split a trial's records into evaluation periods, each up to an evaluation; the last may lack an evaluation."""
     period: list[Record] = []
     for record in records:
         period.append(record)
@@ -313,12 +313,12 @@ def _split_into_periods(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def _drop_urls(config: SweepConfig) -> SweepConfig:
-    """Return the configuration without database URLs, which no worker needs and which Tune would write to disk."""
+    """Remove the database URLs from a configuration: no worker needs URLs, and Tune would write secrets to disk."""
     return dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, mlflow_url=None, optuna_url=None))
 
 
 def _select_judged_rungs(entry: Entry) -> list[RungEntry]:
-    """Return the results at rungs that the driver has acted on.
+    """Select the trial's results at rungs by which the driver has acted before.
 
     A result beyond the recorded curve was not acted on, unless the trial's end was decided there.
     """

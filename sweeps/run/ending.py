@@ -27,7 +27,7 @@ from unstuck.sweeps.search.space import Space
 
 
 class End(Enum):
-    """Ways a sweep can end, each with a text to print and an exit code.
+    """Ways a sweep can end, each with a text to print and an exit code of the process.
 
     Without a completed trial the exit code is 1, except after an end by the user.
 
@@ -49,7 +49,7 @@ class End(Enum):
 
 @dataclass(frozen=True)
 class Ended:
-    """Way in which a sweep ended (`End`), with an optional text about the cause.
+    """Way in which a sweep ended, one of `End`, with an optional text about the cause.
 
     Example:
         >>> Ended(End.BY_USER).reason
@@ -63,13 +63,13 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """Text about the cause, or the default text of the `End`; empty for a sweep that finished."""
+        """Text about why the sweep ended: the given cause, or the default text; empty for a sweep that finished."""
         return self.why or self.end.text
 
 
 @dataclass(frozen=True)
 class OpenSweep:
-    """Sweep with open records, and the methods that close the records, print the outcome and return the exit code.
+    """Running sweep with open records, and the methods to close the records, print the outcome and end.
 
     Attributes:
         config: Settings of the sweep.
@@ -88,22 +88,22 @@ class OpenSweep:
     console: Console
 
     def catch_up(self) -> None:
-        """Write to MLflow all trials with failed writes, if MLflow answers; see `Outbox.catch_up`."""
+        """Write to MLflow all trials that could not be written before, if MLflow answers; see `Outbox.catch_up`."""
         with self.driver.note_failure():
             self.outbox.catch_up()
 
     def show_start(self, num_trials: int, space: Space, ledger: Ledger) -> None:
-        """Write the note of a sweep that starts for Optuna's dashboard; print a warning if that failed."""
+        """Write a note on the starting sweep to Optuna's dashboard; print a warning if writing failed."""
         resume = make_resume_command(self.config, self.command)
         self._warn(show_start(self.config, num_trials, space, ledger, resume))
 
     def show_stop(self, ended: Ended, ledger: Ledger) -> None:
-        """Write the note of a sweep that ended without a report; print a warning if that failed."""
+        """Write a note on a sweep that ended without report to Optuna's dashboard; print a warning on failure."""
         resume = make_resume_command(self.config, self.command)
         self._warn(show_stop(self.config, ledger, ended.reason, resume))
 
     def close(self, ended: Ended) -> None:
-        """Close the sweep's MLflow run with outcome and reason; print a warning with the trials that MLflow lacks."""
+        """Close the sweep's MLflow run with outcome and reason; print a warning about trials that MLflow lacks."""
         self.catch_up()
         if self.outbox.owed:
             lacking = ", ".join(map(str, sorted(self.outbox.owed)))
@@ -121,7 +121,7 @@ class OpenSweep:
             self._print(f"warning: {error}")
 
     def conclude(self, ended: Ended, ledger: Ledger, report: str) -> int:
-        """Print the leaderboard, the outcomes and the commands to type next, e.g. for a resume; return the exit code.
+        """Print the leaderboard, the outcomes and the next commands, e.g. to resume; return the process's exit code.
 
         Raises:
             SweepError: The sweep's own failure, for the caller to print.
@@ -148,15 +148,15 @@ class OpenSweep:
         return ended.end.exit_code if is_success else End.FAILED.exit_code
 
     def say_how_to_resume(self, why: str) -> None:
-        """Print the reason why the sweep ended early, and the command that resumes the sweep."""
+        """Print why the sweep ended early, and the command that resumes the sweep."""
         self._print(f"The sweep ended early: {why}. What had run is on record. Go on with it:")
         print_command(make_resume_command(self.config, self.command), self.console)
 
     def make_forced_exit(self, is_asked: Callable[[], bool]) -> Callable[[str], None]:
-        """Return a function that closes the records and ends the process by `os._exit`, without waiting for Ray."""
+        """Make the function that closes the records and ends the process by `os._exit`, without waiting for Ray."""
 
         def leave(why: str) -> None:
-            """Record running trials as interrupted, close the records, say how to resume, and end the process."""
+            """Record running trials as interrupted, close the records, print how to resume, and end the process."""
             ended = Ended(End.BY_USER) if is_asked() else Ended(End.FAILED, why)
             self.driver.interrupt(ended.reason)
             self.close(ended)

@@ -22,22 +22,22 @@ _MAY_SAY = (Outcome.PRUNED, Outcome.STUCK, Outcome.DIVERGED)
 
 
 def make_settings_in_force(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge that crashes a trial whose learner trains with other settings than recorded."""
+    """Make the judge that crashes a trial whose learner trains with other settings than the recorded ones."""
     return SettingsInForce(Budget.from_config(config.ppo) if axis.in_env_steps else None)
 
 
 def make_health(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge that ends a trial whose own losses are not finite, explode or show no progress."""
+    """Make the judge that ends a trial whose losses are not finite, explode, or show no progress."""
     return HealthRules(config.health, config.sweep.metric, axis)
 
 
 def make_asha(config: SweepConfig, axis: Axis) -> Judge | None:
-    """Make the judge that prunes trials worse than others (ASHA); return None if `scheduler.name` is not `asha`."""
+    """Make the judge that prunes trials which do worse than others (ASHA); None unless `scheduler.name` is `asha`."""
     return Asha(config, axis) if config.scheduler.name == "asha" else None
 
 
 def make_last_step(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge that records a trial as completed at the end of the budget."""
+    """Make the judge that ends a trial as completed once the trial has trained for the full length."""
     return LastStep(axis)
 
 
@@ -51,7 +51,7 @@ JUDGES: Mapping[str, JudgeFactory] = {
 
 
 def load_judges() -> tuple[Extension[JudgeFactory], ...]:
-    """Return the factories of all judges, built-in and of other packages, in the order in which the judges are asked.
+    """Load the functions that make judges, built-in or of other packages, in the order in which judges are asked.
 
     Raises:
         ExtensionError: An entry point of `unstuck.judges` cannot be used.
@@ -63,7 +63,7 @@ def load_judges() -> tuple[Extension[JudgeFactory], ...]:
 
 
 def make_judges(config: SweepConfig, axis: Axis) -> tuple[Judge, ...]:
-    """Return the judges of a sweep, built-in and of other packages, in the order in which the judges are asked.
+    """Make the judges of a sweep, built-in and of other packages, in the order in which the judges are asked.
 
     Args:
         config: Settings of the sweep.
@@ -77,7 +77,7 @@ def make_judges(config: SweepConfig, axis: Axis) -> tuple[Judge, ...]:
 
 
 class OthersJudge:
-    """Wrapper of another package's judge: never ends the control, and crashes the trial if the judge fails.
+    """Wrapper of another package's judge: protects the control, and crashes a trial if the judge itself fails.
 
     Rule of all judges: nothing stops the control (docs/design.md, D8).
 
@@ -93,7 +93,7 @@ class OthersJudge:
         self._judge, self._name = judge, f"judge {origin.name} of package {origin.package}"
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return the other package's verdict; None for the control; a crash verdict if the judge fails."""
+        """Ask another package's judge; return the verdict, None for the control, a crash if the judge itself fails."""
         if trial.is_control:
             return None
         try:

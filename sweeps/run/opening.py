@@ -31,7 +31,7 @@ from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
 
 @dataclass(frozen=True)
 class Records:
-    """Open records of a running sweep: the ledger and the tracker, with the settings.
+    """Open records of a running sweep: the ledger and the tracker, with the sweep's settings.
 
     Attributes:
         config: Settings of the sweep, with the sweep's id.
@@ -52,7 +52,7 @@ class Records:
 def open_records(
     config: SweepConfig, fingerprint: str | None, versions: Mapping[str, str], resuming: bool
 ) -> Iterator[Records]:
-    """Open or make a sweep's folder, ledger and MLflow run, and yield these as `Records`; lock the folder meanwhile.
+    """Open a sweep's folder, ledger and MLflow run, or make new ones; yield all as `Records`, with the folder locked.
 
     All of a new sweep's records are made, or none.
 
@@ -80,7 +80,7 @@ def open_records(
 
 
 def _make_folder(config: SweepConfig, resuming: bool) -> Path:
-    """Make the sweep's folder if there is none, and return the path; refuse to resume a sweep that has no folder."""
+    """Make the folder of a new sweep, and return the path; raise `SweepError` if a resume finds no folder."""
     folder = config.own_folder
     if resuming and not folder.is_dir():
         beside = sorted(file.parent.name for file in folder.parent.glob(f"*/{config_file(folder).name}"))
@@ -92,7 +92,7 @@ def _make_folder(config: SweepConfig, resuming: bool) -> Path:
 
 
 def _make_records(config: SweepConfig, about: Mapping[str, Any], folder: Path) -> Records:
-    """Make a sweep's records in order: id into the folder, ledger, MLflow's run, `trials/`."""
+    """Make a new sweep's records in order: id in the folder, ledger, MLflow run, folder `trials/`."""
     config = replace(config, id=_recover_id(config, folder) or secrets.token_hex(16))
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
     with _undo_on_failure(config, lambda: False):
@@ -109,7 +109,7 @@ def _make_records(config: SweepConfig, about: Mapping[str, Any], folder: Path) -
 
 
 def _recover_id(config: SweepConfig, folder: Path) -> str | None:
-    """Return the id left by a process killed before the sweep had begun; None if the process had written none.
+    """Find the id that a killed process left in a new sweep's folder, before any trial began; None if there is no id.
 
     Raises:
         SweepError: The folder holds a sweep, or other files.
@@ -127,7 +127,7 @@ def _recover_id(config: SweepConfig, folder: Path) -> str | None:
 
 
 def _delete_empty_study(config: SweepConfig) -> bool:
-    """Delete the study of a sweep that has an id, unless the study has trials; return True if no study is left."""
+    """Delete the Optuna study of a new sweep if the study has no trials; return True if no study is left."""
     try:
         ledger = Ledger.open_sweep(config.reference) if config.id else None
     except SweepError:  # no study has the id
@@ -140,7 +140,7 @@ def _delete_empty_study(config: SweepConfig) -> bool:
 
 
 def _has_begun(records: Records) -> bool:
-    """True if the sweep may have trials on record."""
+    """True if the sweep may have trials on record: the ledger has trials, or cannot be read."""
     try:
         return bool(records.ledger.entries())
     except LedgerError:
@@ -149,7 +149,7 @@ def _has_begun(records: Records) -> bool:
 
 @contextmanager
 def _undo_on_failure(config: SweepConfig, has_begun: Callable[[], bool]) -> Iterator[None]:
-    """Remove all records of a new sweep if the block raises anything before the sweep has begun."""
+    """Remove all records of a new sweep if the block raises an error before any trial has started."""
     try:
         yield
     except BaseException:
@@ -202,7 +202,7 @@ def _reopen_tracker(tracker: Tracker, config: SweepConfig, about: Mapping[str, A
 
 @contextmanager
 def _shorten_errors(config: SweepConfig) -> Iterator[None]:
-    """Turn any error that a library raises while records are opened into one line."""
+    """Turn any error from opening records, inside the block, into an error with a message of one line."""
     try:
         yield
     except (ConfigError, SweepError, TrackingError):

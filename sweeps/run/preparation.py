@@ -25,7 +25,7 @@ from unstuck.sweeps.worker.memory import require_memory
 
 @dataclass(frozen=True)
 class PreparedSweep:
-    """Settings, points, data and cores of a sweep that has passed all checks and can start.
+    """Settings, first configurations, data and cores of a sweep that has passed all checks and can start.
 
     Attributes:
         config: Configuration of the sweep, without `resume` and `retry`.
@@ -49,7 +49,7 @@ class PreparedSweep:
 
 
 def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -> PreparedSweep:
-    """Check settings, extensions, data, cores and memory of a sweep; return a `PreparedSweep`, or raise an error.
+    """Check a sweep's settings, extensions, data, cores and memory; return a `PreparedSweep`, or raise an error.
 
     Nothing is recorded here.
 
@@ -81,7 +81,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
 
 
 def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:
-    """Print settings that nothing reads, which sweeps of format 1 allowed; refuse idle settings in later formats."""
+    """Print the settings without effect of a resumed sweep of format 1; refuse such settings in later formats."""
     if recorded > 1:
         refuse_idle(idle)
     for one in idle:
@@ -103,7 +103,7 @@ def _check_metric(config: SweepConfig) -> None:
 
 
 def _count_slots(resources: ResourcesConfig, granted: Cores) -> int:
-    """Return the number of trials that run at the same time."""
+    """Compute how many trials can run at the same time on the granted cores."""
     for name in ("cpus", "cpus_per_trial"):
         asked = getattr(resources, name)
         if asked is not None and asked > granted.count:

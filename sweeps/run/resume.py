@@ -48,7 +48,7 @@ _SWITCHED = {
 def find_differences(
     recorded: Mapping[str, Any], config: SweepConfig, now: Mapping[str, Any], entries: Sequence[Entry]
 ) -> list[str]:
-    """List how a resume's settings, data and versions differ from the record, a line each, with the consequence.
+    """List how a resume's settings, data and versions differ from the sweep's record: a line each, with consequence.
 
     Args:
         recorded: Attributes of the sweep in the ledger.
@@ -71,14 +71,14 @@ def find_differences(
 
 
 def _compute_rungs(config: SweepConfig) -> tuple[int, ...]:
-    """Return the rungs at which trials are compared with others; empty without a scheduler that compares."""
+    """Compute the rungs, the steps at which trials are compared; empty without a scheduler that compares trials."""
     if config.scheduler.name != "asha":
         return ()
     return Asha(config, build_space(config)[0].axis(config)).rungs
 
 
 def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) -> Iterator[str]:
-    """Yield differing settings with the consequences; the search space is compared by `_compare_spaces`."""
+    """Yield a line for each setting that a resume changes, with the consequence; leave out the search space."""
     old, new = (flatten({**asdict(config), "space": None, "resume": None, "id": None}) for config in (before, after))
     space = build_space(after)[0]
     searched, counts_env_steps = space.paths, space.axis(after).in_env_steps
@@ -100,7 +100,7 @@ def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) 
 
 
 def _compare_spaces(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield the change of the search space; refuse one that the study cannot hold, or that excludes trials so far."""
+    """Yield a line on a changed search space; refuse a change that the study cannot hold or past trials forbid."""
     (old, _), (new, _) = build_space(before), build_space(after)
     if old == new:
         return

@@ -24,7 +24,7 @@ _TOLERANCE = 1e-6
 
 
 class SettingsInForce:
-    """Judge that crashes a trial whose learner trains with other settings than were recorded (see `Judge`).
+    """Judge that crashes a trial whose learner trains with other settings than the recorded ones (see `Judge`).
 
     Args:
         budget: Budget that all trials share in a sweep that counts environment steps.
@@ -34,14 +34,14 @@ class SettingsInForce:
         self._budget = budget
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return a crash verdict if a setting that the learner uses differs from the record; see `Judge.judge`."""
+        """Return a crash verdict if the learner used another value of a setting than recorded; see `Judge.judge`."""
         differences = (describe_mismatch(record, trial.config.ppo, self._budget) for record in period)
         difference = next(filter(None, differences), "")
         return Verdict(Outcome.CRASHED, difference) if difference else None
 
 
 def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) -> str:
-    """Describe the first setting in force that differs from the configuration; empty if none differs or none was read.
+    """Describe the first setting whose value in the learner differs from the configuration; empty if none differs.
 
     Args:
         record: An iteration of the trial.
@@ -69,7 +69,7 @@ def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None =
 
 
 def _compute_setting(name: str, config: PPOConfig, left: float) -> float:
-    """Compute the float32 value of a setting where the share `left` of the budget is left; infinity if switched off."""
+    """Compute a setting's value when the share `left` of the budget is left, in float32; infinity if switched off."""
     value = getattr(config, name)
     if value is None:
         return math.inf

@@ -29,7 +29,7 @@ _PLAIN_WIDTH = 140
 
 
 def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] = ()) -> int:
-    """Run a sweep from checks to report, with all records and output; return the exit code of the process.
+    """Run a whole sweep: checks, trials, records, report and output; return the exit code of the process.
 
     Args:
         config: The composed configuration; its name is set.
@@ -72,7 +72,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
 
 
 def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str], console: Console) -> OpenSweep:
-    """Connect driver, outbox and screen of a sweep whose records are open."""
+    """Connect the driver, the tracker and the screen of a sweep whose records are open; return an `OpenSweep`."""
     config = records.config
     progress = Progress(config, prepared.plan.num_trials, console, prepared.plan.space.axis(config))
     trials = RecordedTrials(config, prepared.plan.space, records.ledger, progress.warn)
@@ -82,7 +82,7 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
 
 
 def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:
-    """Write the reports and return what to print, or an empty text if the user waits or the ledger is gone."""
+    """Write the reports and return the text to print; empty if the user stopped the sweep or the ledger is gone."""
     if isinstance(sweep.driver.failure, LedgerError):
         return ""
     if ended.end is End.BY_USER:
@@ -94,7 +94,7 @@ def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, recor
 
 
 def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], console: Console) -> None:
-    """Print what is about to be run; for a resumed sweep, also the trials so far and the differences."""
+    """Print what is going to run; for a resumed sweep, also the trials so far and the changes."""
     config, plan, entries = records.config, prepared.plan, records.ledger.entries()
     for line in describe_data(prepared.data):
         print_text(line, console)
@@ -126,7 +126,7 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
 
 
 def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) -> Ended:
-    """Run trials until none is left or the sweep has to end; leave no trial open on record."""
+    """Run trials until none is left or the sweep has to end; record each trial's end, and return the way of ending."""
     driver, hours = sweep.driver, sweep.config.sweep.max_hours
     deadline = time.monotonic() + hours * 3600 if hours is not None else math.inf
     ended = Ended(End.FAILED)

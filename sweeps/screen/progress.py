@@ -35,7 +35,7 @@ class _Best:
 
 
 class Progress:
-    """Display of a running sweep: a live table on a terminal, else plain lines; the driver calls `show_*` methods.
+    """Display of a running sweep: a live table in a terminal, else plain lines of text.
 
     Draws while the context is open.
 
@@ -76,7 +76,7 @@ class Progress:
             self._live.stop()
 
     def recall(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
-        """Add a trial that an earlier process ended to the number of done trials, and to the choice of the best.
+        """Count a trial that an earlier process ended as done, and compare the trial's value with the best so far.
 
         Args:
             number: Number of the trial.
@@ -89,17 +89,17 @@ class Progress:
         self._update_best(number, outcome, value, spread)
 
     def show_start(self, trial: LiveTrial) -> None:
-        """Add a trial that was handed to a worker to the running trials in the live table; print nothing elsewhere."""
+        """Show a trial that has started in the live table; print nothing without a table."""
         self._running[trial.number] = trial
 
     def show_evaluation(self, trial: LiveTrial) -> None:
-        """Print a line on the running trials if no line was printed for 30 s; print nothing beside a live table."""
+        """Print a line on the running trials, at most every 30 s; print nothing if there is a live table."""
         if time.monotonic() - self._last_line > _HEARTBEAT_S:
             at = ", ".join(self._describe_place(running) for running in self._running.values() if running.last_step)
             self._print_line(f"running: {at}; {self._format_status()}")
 
     def show_end(self, trial: LiveTrial, verdict: Verdict) -> None:
-        """Show an ended trial's outcome, value and reason, with the best trial: in the live table, else as a line."""
+        """Show an ended trial's outcome, value and reason, and the best trial: in the live table, or as a line."""
         self._running.pop(trial.number, None)
         value, spread = trial.score()
         self._outcomes[verdict.outcome] += 1
@@ -112,7 +112,7 @@ class Progress:
         self._print_line(f"{text}; {self._format_status()}")
 
     def show_notes(self, number: int, notes: Mapping[str, str]) -> None:
-        """Show a warning about a trial's checkpoint, or the iteration from which a resumed trial goes on."""
+        """Show notes on a trial's checkpoint: a warning, or the iteration from which a resumed trial continues."""
         if CHECKPOINT in notes:
             self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")
         if RESUMED_FROM in notes:
@@ -120,7 +120,7 @@ class Progress:
             self._print_line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
 
     def warn(self, message: str) -> None:
-        """Show a warning in the table, or print a line elsewhere; show each message once.
+        """Show a warning in the live table, or print a line without a table; show equal warnings only once.
 
         A warning never ends the sweep.
         """
@@ -133,7 +133,7 @@ class Progress:
             self._best = _Best(number, value, spread)
 
     def _improves(self, number: int, value: float) -> bool:
-        """True if a trial is the best so far; of equal trials, frequent while F1 is 0, the lowest number wins."""
+        """True if a trial is better than the best so far; of equal trials, the lowest number counts as better."""
         if self._best is None:
             return True
         if value == self._best.value:
@@ -156,7 +156,7 @@ class Progress:
         return sum(count for outcome, count in self._outcomes.items() if outcome not in _NOT_DONE)
 
     def _estimate_time_left(self) -> str:
-        """Estimate the time left by the pace so far; running trials count as half done.
+        """Estimate the sweep's remaining time, as text, from the pace so far; a running trial counts as half done.
 
         Empty before the first trial has ended, and after the last.
         """
@@ -171,7 +171,7 @@ class Progress:
         return f", about {_format_duration(max(left, 0))} left"
 
     def _describe_place(self, trial: LiveTrial) -> str:
-        """Describe a running trial's place on the axis, and the diagnosis."""
+        """Describe how far a running trial has come, and the trial's diagnosis."""
         at = self._axis.describe_step(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
         return f"trial {trial.number} at {at}" + (f" ({trial.title})" if trial.title else "")
 
@@ -192,12 +192,12 @@ class Progress:
 
 
 def _format_value(value: float, spread: float | None) -> str:
-    """Format a trial's value, with the spread of the members if there are several."""
+    """Format a trial's value, with the spread over seeds if there are several seeds."""
     return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
 
 
 def describe_settings(values: Mapping[str, Any]) -> str:
-    """Return searched settings as one line of `name=value` words, without the groups.
+    """Format searched settings as one line of `name=value` words, with names like `lr` instead of `ppo.lr`.
 
     Example:
         >>> describe_settings({"ppo.lr": 0.0003, "ppo.gamma": 0.99, "ppo.num_steps": 128})

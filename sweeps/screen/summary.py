@@ -60,7 +60,7 @@ def show_summary(
     experiment: str,
     console: Console,
 ) -> None:
-    """Print the leaderboard, the outcomes, the report, the commands to type next, and how to open the two UIs.
+    """Print the summary of a sweep: leaderboard, outcomes, report, next commands, and how to open the web pages.
 
     Args:
         config: Settings of the sweep.
@@ -94,7 +94,7 @@ def show_summary(
 
 
 def _show_pages(config: SweepConfig, experiment: str, console: Console) -> None:
-    """Print how to open the two UIs: commands, and links that work as soon as MLflow's pages are there."""
+    """Print how to open MLflow and Optuna's dashboard: commands, and links that then work."""
     *mlflow, dashboard = make_ui_commands(config)
     if config.tracking.name == "mlflow":
         console.print("Open MLflow:" if mlflow else "MLflow shows what was recorded:", highlight=False)
@@ -109,7 +109,7 @@ def _show_pages(config: SweepConfig, experiment: str, console: Console) -> None:
 
 
 def explain_failure(entries: Sequence[Entry]) -> str:
-    """Return a sentence for a sweep without a completed trial: the commonest outcome, and the commonest reason."""
+    """Explain in a sentence why a sweep has no completed trial: the commonest outcome, and the commonest reason."""
     text = f"{NONE_COMPLETED[0].upper()}{NONE_COMPLETED[1:]}, so this sweep is no success"
     if not entries:
         return f"{text}: none was started"
@@ -126,7 +126,7 @@ def _find_commonest(words: Sequence[str]) -> str:
 
 
 def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
-    """Return a table of the 10 best trials by value, with settings and outcome; completed trials stand above others."""
+    """Make a table of the 10 best trials by value, with settings and outcome; completed trials come first."""
     table = Table(
         title=f"{config.sweep.name}: {config.sweep.metric}, mean over {pluralize(config.sweep.seeds, 'seed')}"
     )
@@ -150,7 +150,7 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
 
 
 def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
-    """Return the words of a command that trains one trial's configuration again, on the same seeds and to the end.
+    """Return the command, in words, that trains one trial's configuration again, to the end and on the same seeds.
 
     Args:
         config: Settings of the sweep.
@@ -189,7 +189,7 @@ def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry
 
 
 def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
-    """Return the words of a command that resumes a sweep, made from the first call's words; `***` for passwords."""
+    """Return the command, in words, that resumes a sweep, made from the sweep's first command; `***` for passwords."""
     kept = [
         redact_value(word)
         for before, word in zip(("", *command), command, strict=False)
@@ -199,7 +199,7 @@ def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str
 
 
 def make_champion_command(config: SweepConfig) -> list[str]:
-    """Return the words of a command that judges the best trial on fresh seeds; `***` for a password in the URL."""
+    """Return the command, in words, that judges the best trial on fresh seeds; `***` for a password."""
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     command = [*module_program("sweeps"), "champion", *words]
     url = redact_value(config.tracking.optuna_url or "")
@@ -207,7 +207,7 @@ def make_champion_command(config: SweepConfig) -> list[str]:
 
 
 def make_ui_commands(config: SweepConfig) -> list[list[str]]:
-    """Return the words of the commands that open MLflow and the Optuna dashboard; no MLflow command for a server."""
+    """Return the commands, in words, that open MLflow and Optuna's dashboard; none for MLflow on a server."""
     commands = []
     is_served = config.reference.mlflow_url.startswith(("http://", "https://"))
     if config.tracking.name == "mlflow" and not is_served:
@@ -230,7 +230,7 @@ def _make_sort_key(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:
 
 
 def _is_option(word: str) -> bool:
-    """True if the next word is the option's value, no matter what the value looks like: `--config-dir X`."""
+    """True if a command-line word is an option like `--config-dir`, whose value is the next word."""
     return word.startswith("-") and "=" not in word
 
 
@@ -244,11 +244,11 @@ def _format_number(value: Any) -> str:
 
 
 def print_text(text: str, console: Console) -> None:
-    """Print a text on the console as is: no wrapping, no markup, no colours."""
+    """Print a text on the console unchanged: no wrapping, no markup, no colours."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def print_command(words: Sequence[str], console: Console) -> None:
-    """Print a command's words on one indented line, quoted for the shell and not wrapped, for the user to copy."""
+    """Print a command on one indented line, quoted for the shell and not wrapped, for the user to copy."""
     # Not wrapped, so that the command can be copied.
     console.print("  " + shlex.join(words), soft_wrap=True, highlight=False, markup=False)

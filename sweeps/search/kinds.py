@@ -13,21 +13,21 @@ from unstuck.records.errors import SweepError
 
 
 class Kind(ABC):
-    """Base class of the ranges that one searched setting can have, with conversions to Optuna's raw parameters."""
+    """Base class of the ranges of a searched setting, with conversion to the raw values that Optuna stores."""
 
     name: ClassVar[str]
     """Name of the kind in YAML."""
 
     @abstractmethod
     def distribution(self) -> BaseDistribution:
-        """Return the Optuna distribution from which raw parameters are sampled."""
+        """Return the Optuna distribution from which Optuna draws raw values of the setting."""
 
     @abstractmethod
     def contains(self, value: Any) -> bool:
         """Return True if a value of the setting lies in the range."""
 
     def name_parameter(self, path: str) -> str:
-        """Return the name under which Optuna stores raw parameters of the setting at `path`.
+        """Return the name under which Optuna stores raw values of the setting at `path`.
 
         Samplers draw in the order of names: a name begins with the path, and goes on with a space if at all, so that
         the order is that of the paths.
@@ -35,15 +35,15 @@ class Kind(ABC):
         return path
 
     def to_raw(self, value: Any) -> Any:
-        """Convert a value of the setting to the raw parameter that Optuna stores: None, bool, int, float or str."""
+        """Convert a value of the setting to the raw value that Optuna stores: None, bool, int, float or str."""
         return value
 
     def from_raw(self, raw: Any) -> Any:
-        """Convert Optuna's raw parameter to a value of the setting; inverse of `to_raw`."""
+        """Convert a raw value, as Optuna stores values, to a value of the setting; inverse of `to_raw`."""
         return raw
 
     def from_unit(self, unit: float) -> Any:
-        """Map a position in [0, 1] to a value on the scale that optuna samples on; discrete values share alike."""
+        """Convert a position in [0, 1] to a value in the range, on the scale that Optuna samples on."""
         over = self.distribution()
         if isinstance(over, FloatDistribution):
             scale, unscale = (math.log, math.exp) if over.log else (float, float)
@@ -59,7 +59,7 @@ def _list_raw_values(over: Any) -> Sequence[Any]:
 
 @dataclass(frozen=True)
 class Float(Kind):
-    """Range of floats from `low` to `high`, sampled uniformly.
+    """Range of floats from `low` to `high`, all equally likely.
 
     Example:
         >>> Float(1.0, 3.0).from_unit(0.25)
@@ -83,13 +83,13 @@ class Float(Kind):
         return FloatDistribution(self.low, self.high)
 
     def contains(self, value: Any) -> bool:
-        """Return True for a number within the bounds, both included."""
+        """Return True for a number from `low` to `high`, both included."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
 class Log(Float):
-    """Range of positive floats, sampled log-uniformly: for a setting whose order of magnitude matters.
+    """Range of positive floats, uniform on a logarithmic scale: for a setting whose order of magnitude matters.
 
     Example:
         >>> round(Log(1e-4, 1e-2).from_unit(0.5), 6)
@@ -101,13 +101,13 @@ class Log(Float):
     rule: ClassVar[str] = "0 < low < high (float and choice can hold 0)"
 
     def distribution(self) -> BaseDistribution:
-        """Return Optuna's log-uniform distribution of floats from `low` to `high`."""
+        """Return Optuna's distribution of floats from `low` to `high`, uniform on a logarithmic scale."""
         return FloatDistribution(self.low, self.high, log=True)
 
 
 @dataclass(frozen=True)
 class OneMinusLog(Float):
-    """Range of numbers x below 1, sampled so that 1 - x is log-uniform, for a discount. Raw is 1 - x.
+    """Range of numbers below 1, e.g. discounts, of which 1 - x is uniform on a logarithmic scale; Optuna stores 1 - x.
 
     The bounds are values of the setting.
     """
@@ -117,11 +117,11 @@ class OneMinusLog(Float):
     rule: ClassVar[str] = "low < high < 1 (float and choice can hold 1)"
 
     def distribution(self) -> BaseDistribution:
-        """Return Optuna's log-uniform distribution of the raw parameter, 1 minus the value."""
+        """Return Optuna's distribution of 1 minus the value, uniform on a logarithmic scale."""
         return FloatDistribution(1 - self.high, 1 - self.low, log=True)
 
     def name_parameter(self, path: str) -> str:
-        """Return the path with ` (1 - NAME)` behind, since Optuna stores 1 - value.
+        """Return Optuna's name for the parameter: the path followed by ` (1 - NAME)`, since Optuna stores 1 - value.
 
         Example:
             >>> OneMinusLog(0.9, 0.999).name_parameter("ppo.gamma")
@@ -130,17 +130,17 @@ class OneMinusLog(Float):
         return f"{path} (1 - {path.rpartition('.')[2]})"
 
     def to_raw(self, value: float) -> float:
-        """Return 1 - value, the raw parameter."""
+        """Convert a value to what Optuna stores, 1 - value."""
         return 1 - value
 
     def from_raw(self, raw: float) -> float:
-        """Return 1 - raw, clipped to the bounds against rounding."""
+        """Convert what Optuna stores, 1 - value, to the value, clipped to the bounds against rounding."""
         return min(max(1 - raw, self.low), self.high)
 
 
 @dataclass(frozen=True)
 class Int(Float):
-    """Range of integers from `low` to `high`, both included, sampled uniformly."""
+    """Range of integers from `low` to `high`, both included, all equally likely."""
 
     name: ClassVar[str] = "int"
     number_type: ClassVar[type] = int
@@ -158,7 +158,7 @@ class Int(Float):
 
 @dataclass(frozen=True)
 class Pow2(Int):
-    """Range of powers of two, each equally likely. Raw is the exponent, the value is the power.
+    """Range of powers of two, all equally likely; Optuna stores the exponent.
 
     Example:
         >>> Pow2(16, 64).to_raw(32), Pow2(16, 64).from_raw(6)
@@ -181,11 +181,11 @@ class Pow2(Int):
         return IntDistribution(self.to_raw(self.low), self.to_raw(self.high))
 
     def contains(self, value: Any) -> bool:
-        """Return True for a power of two within the bounds, both included."""
+        """Return True for a power of two from `low` to `high`, both included."""
         return super().contains(value) and _is_power(value)
 
     def name_parameter(self, path: str) -> str:
-        """Return the path with ` (log2)` behind, since Optuna stores the exponent.
+        """Return Optuna's name for the parameter: the path followed by ` (log2)`, since Optuna stores the exponent.
 
         Example:
             >>> Pow2(16, 64).name_parameter("ppo.minibatch_size")
@@ -194,11 +194,11 @@ class Pow2(Int):
         return f"{path} (log2)"
 
     def to_raw(self, value: int) -> int:
-        """Return the exponent of a power of two."""
+        """Convert a power of two to what Optuna stores, the exponent."""
         return value.bit_length() - 1
 
     def from_raw(self, raw: int) -> int:
-        """Return 2 to the power of `raw`."""
+        """Convert what Optuna stores, the exponent, to the power of two."""
         return 2**raw  # type: ignore[no-any-return]
 
 
@@ -208,7 +208,7 @@ def _is_power(number: int) -> bool:
 
 @dataclass(frozen=True)
 class Choice(Kind):
-    """Range of a few listed values without an order. Raw is the value, or JSON text of a value that is a list.
+    """Range of a few listed options without an order; Optuna stores the option, or JSON text if the option is a list.
 
     Optuna has no lists (optuna#905).
 
@@ -225,19 +225,19 @@ class Choice(Kind):
             raise SweepError(f"must list at least one value, and none twice, got {list(self.options)}")
 
     def distribution(self) -> BaseDistribution:
-        """Return Optuna's categorical distribution with one category for each option."""
+        """Return Optuna's categorical distribution, with one category for each option."""
         return CategoricalDistribution([self.to_raw(option) for option in self.options])
 
     def contains(self, value: Any) -> bool:
-        """Return True if a value is one of the options."""
+        """Return True if a value is one of the listed options."""
         return value in self.options
 
     def to_raw(self, value: Any) -> Any:
-        """Return the value itself, or JSON text for a tuple."""
+        """Convert an option to what Optuna stores: JSON text for a tuple, else the option unchanged."""
         return json.dumps(value) if isinstance(value, tuple) else value
 
     def from_raw(self, raw: Any) -> Any:
-        """Return the option that optuna stored as `raw`."""
+        """Convert what Optuna stores to the option."""
         return {self.to_raw(option): option for option in self.options}[raw]
 
 

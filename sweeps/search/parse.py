@@ -44,7 +44,7 @@ _FORMAT = 2
 
 
 def build_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """Return a sweep's search space, and the points to try first, each a dict with a value for every searched setting.
+    """Return a sweep's search space, and the points (values of all searched settings) to try first.
 
     `sampler=points` tries nothing else: the points span their own space, and `space` is not read.
 
@@ -70,12 +70,12 @@ def build_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
 
 
 def parse_points(config: SweepConfig) -> list[dict[str, Any]]:
-    """Return a dict of changed settings by dotted path for each point in `sampler.points`."""
+    """Read `sampler.points`: for each point, a dict of the settings that the point changes, by dotted path."""
     return _read_points(config.sampler.points, config)
 
 
 def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
-    """Convert the nested `space` of the settings to a `Space`; raise `SweepError` if no drawn configuration can run.
+    """Convert the nested setting `space` to a `Space`; raise `SweepError` if no configuration in the space can run.
 
     Raises:
         SweepError: A path or kind is unknown, bounds or values do not fit, or nothing in the space can run.
@@ -88,7 +88,7 @@ def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
 
 
 def span_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """Return a space of the values that a list of points holds, and the points with all searched settings filled in.
+    """Make the search space that a list of points spans, and fill in each point's unchanged settings.
 
     For each setting the space holds the values that occur, the configuration's own value first. A point holds changes
     to the configuration, nested in the same way; `{}` is the control. Settings that a point leaves unchanged are filled
@@ -110,7 +110,7 @@ def span_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tup
 
 
 def _read_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[dict[str, Any]]:
-    """Return points by dotted path, with values as the settings hold them."""
+    """Convert points from nested dicts to dicts by dotted path, with values of the settings' types."""
     return [
         {path: convert_value(path, value, where) for path, value in _flatten(point, where, config)}
         for where, point in ((f"sampler.points[{index}]", point) for index, point in enumerate(points))
@@ -118,7 +118,7 @@ def _read_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> li
 
 
 def _flatten(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, Any]]:
-    """Yield dotted path and leaf of each setting in a tree nested as group and setting; refuse what none may search."""
+    """Yield dotted path and value of each setting in a dict nested by group; refuse what cannot be searched."""
     for group, body in _require_mapping(tree, where).items():
         if group not in GROUPS:
             meant = find_nearest_setting(str(group))

@@ -17,7 +17,7 @@ SamplerFactory = Callable[[SamplerConfig, int, int], BaseSampler]
 
 
 def make_tpe(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
-    """Make Optuna's TPE sampler, which prefers settings near those of good trials, seeded for one trial.
+    """Make Optuna's TPE sampler for one trial, which prefers settings near those of good trials.
 
     TPE: Tree-structured Parzen Estimator.
     """
@@ -25,7 +25,7 @@ def make_tpe(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
 
 
 def make_random(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
-    """Make Optuna's random sampler, which draws each setting independently from the range, seeded for one trial."""
+    """Make Optuna's random sampler for one trial, which draws each setting independently of other trials."""
     return RandomSampler(seed=derive_seed(seed, number))
 
 
@@ -34,7 +34,7 @@ SAMPLERS: Mapping[str, SamplerFactory] = {"tpe": make_tpe, "random": make_random
 
 
 def derive_seed(seed: int, number: int) -> int:
-    """Return the seed of one trial's sampler, derived from the sweep's seed and the trial's number.
+    """Derive the random seed of one trial's sampler from the sweep's seed and the trial's number.
 
     A sweep that goes on draws nothing twice.
     """
@@ -42,7 +42,7 @@ def derive_seed(seed: int, number: int) -> int:
 
 
 def find_sampler(name: str) -> SamplerFactory:
-    """Return the factory function for samplers of a name, built-in or of another package.
+    """Return the function that makes samplers of the given name, built-in or of another package.
 
     Raises:
         ExtensionError: An entry point of `unstuck.samplers` cannot be used.
@@ -55,7 +55,7 @@ def find_sampler(name: str) -> SamplerFactory:
 
 
 def make_sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
-    """Return an Optuna sampler for the trial with the given number; equal arguments give equal samplers.
+    """Make the Optuna sampler for the trial with the given number; equal arguments give equal samplers.
 
     Raises:
         ExtensionError: The sampler of another package cannot be used.
@@ -67,16 +67,16 @@ def make_sampler(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
 
 
 def make_sampler_factory(sampler: SamplerConfig, seed: int) -> Callable[[int], BaseSampler]:
-    """Return a function from a trial's number to the Optuna sampler of that trial."""
+    """Return a function that makes the Optuna sampler for a given trial number."""
     return partial(make_sampler, sampler, seed)
 
 
 def create_ledger(url: str, sweep: StudyConfig, sampler: SamplerConfig, attributes: Mapping[str, Any]) -> Ledger:
-    """Create the Optuna study of a new sweep with sampler and attributes; return the ledger (see `Ledger.create`)."""
+    """Create the ledger (Optuna study) of a new sweep, with sampler and attributes; see `Ledger.create`."""
     make = make_sampler_factory(sampler, sweep.seed)
     return Ledger.create(url, str(sweep.name), sweep.metric, sweep.mode, attributes, make)
 
 
 def reopen_ledger(config: SweepConfig) -> Ledger:
-    """Open the Optuna study of a recorded sweep, with the sampler, and return the ledger; see `Ledger.open_sweep`."""
+    """Open the ledger (Optuna study) of a recorded sweep, with the sampler; see `Ledger.open_sweep`."""
     return Ledger.open_sweep(config.reference, make_sampler_factory(config.sampler, config.sweep.seed))

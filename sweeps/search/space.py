@@ -18,7 +18,7 @@ from unstuck.sweeps.search.kinds import Choice, Kind
 
 @dataclass(frozen=True)
 class Space:
-    """Search space of a sweep: a range for each searched setting, with conversions to and from Optuna's raw form.
+    """Search space of a sweep: a range for each searched setting, and conversion of values to what Optuna stores.
 
     Attributes:
         kinds: Range of each setting, by dotted path.
@@ -40,20 +40,20 @@ class Space:
         return tuple(self.kinds)
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Return a dict from the dotted path of each searched setting to Optuna's distribution."""
+        """Return Optuna's distribution of each searched setting, by dotted path."""
         return {path: kind.distribution() for path, kind in self.kinds.items()}
 
     def name_parameters(self) -> dict[str, str]:
-        """Return Optuna's names of parameters that are stored as other numbers than the values, by dotted path."""
+        """Return Optuna's names of the settings whose values Optuna stores in another form, by dotted path."""
         names = {path: kind.name_parameter(path) for path, kind in self.kinds.items()}
         return {path: name for path, name in names.items() if name != path}
 
     def decode(self, raw: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert Optuna's raw parameters to values of the settings, both by dotted path."""
+        """Convert raw values, as Optuna stores values, to values of the searched settings, by dotted path."""
         return {path: kind.from_raw(raw[path]) for path, kind in self.kinds.items()}
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert values of all searched settings to Optuna's raw parameters; raise `SweepError` for one out of range.
+        """Convert values of all searched settings to what Optuna stores (raw); raise `SweepError` for one out of range.
 
         Raises:
             SweepError: A range does not hold its value.
@@ -64,17 +64,17 @@ class Space:
         return {path: kind.to_raw(values[path]) for path, kind in self.kinds.items()}
 
     def contains(self, values: Mapping[str, Any]) -> bool:
-        """Return True if values are a point of the space: one for each setting, within the setting's range."""
+        """Return True if the given values are in the space: one value for each searched setting, within the range."""
         return values.keys() == self.kinds.keys() and all(
             kind.contains(values[path]) for path, kind in self.kinds.items()
         )
 
     def control_values(self, config: SweepConfig) -> dict[str, Any]:
-        """Return the unchanged configuration's values of the searched settings, which the control trial runs with."""
+        """Return the values that the unchanged configuration (the control) has of the searched settings."""
         return {path: read_setting(config, path) for path in self.kinds}
 
     def is_control(self, config: SweepConfig, number: int, values: Mapping[str, Any]) -> bool:
-        """Return True if a starting trial is the control: the unchanged configuration that others are compared with.
+        """Return True if a starting trial is the control, the unchanged configuration that others are compared with.
 
         With `sampler=points` the control is the point that changes nothing; else trial 0, with `sweep.control`.
 
@@ -89,11 +89,11 @@ class Space:
         return self.contains(base) and self.encode(values) == self.encode(base)
 
     def axis(self, config: SweepConfig) -> Axis:
-        """Return the axis (iterations or environment steps) by which a sweep measures the length of trials."""
+        """Return the unit, iterations or environment steps, in which the sweep measures the length of trials."""
         return Axis.choose(self.paths, config.ppo.num_iterations, config.ppo.batch_size, config.format)
 
     def budget(self, config: SweepConfig) -> Budget | None:
-        """Return the budget in environment steps that all trials share; None if the sweep counts iterations.
+        """Return the length of all trials in environment steps; None if the sweep counts iterations.
 
         The budget is the unchanged configuration's, so trials with rollouts of different size train equally long.
 
@@ -102,7 +102,7 @@ class Space:
         return Budget.from_config(config.ppo) if self.axis(config).in_env_steps else None
 
     def describe_long_rollouts(self, config: SweepConfig) -> str:
-        """Return a warning if rollouts can be longer than the steps between evaluations, an empty string if not.
+        """Return a warning if rollouts can be longer than the pause between evaluations; else an empty text.
 
         Trials with long rollouts are evaluated less often than the others, so their values average another stretch.
         """
@@ -127,7 +127,7 @@ class Space:
         return max(kind.options) if isinstance(kind, Choice) else int(kind.from_unit(1.0))
 
     def apply(self, config: SweepConfig, values: Mapping[str, Any]) -> SweepConfig:
-        """Return the configuration with values set by dotted path; raise `ConfigError` if the result cannot run.
+        """Set values in a configuration, by dotted path; raise `ConfigError` if the result cannot run.
 
         In a sweep that counts environment steps, `num_iterations` becomes the number that uses up the budget, and
         `eval_every` the nearest to the budget's; only the budget says how long a trial trains.
@@ -149,6 +149,6 @@ class Space:
 
 
 def read_setting(config: SweepConfig, path: str) -> Any:
-    """Return a configuration's value of the setting at a dotted path such as `ppo.lr`."""
+    """Return the value that a configuration has of the setting at a dotted path such as `ppo.lr`."""
     group, _, name = path.partition(".")
     return getattr(getattr(config, group), name)

@@ -24,7 +24,7 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Asha:
-    """Judge that prunes a trial at a rung if trials that came to the rung before did better (ASHA).
+    """Judge that prunes a trial which does worse, at a step called rung, than trials that were there before (ASHA).
 
     Decisions depend on the order of arrival: the first `reduction_factor - 1` trials at a rung always continue, and so
     does the best trial so far. That is the price of never waiting for others. The order of entries already recorded
@@ -48,7 +48,7 @@ class Asha:
     """
 
     def __init__(self, config: SweepConfig, axis: Axis | None = None) -> None:
-        """Compute the rungs.
+        """Compute the rungs, the steps at which trials are compared, from the settings.
 
         Args:
             config: Settings of the scheduler, and the mode in which values compare. The tie-breaker is always
@@ -72,7 +72,7 @@ class Asha:
         self.restore(())
 
     def is_spared(self, trial: int) -> bool:
-        """True if the trial is never pruned, to measure what pruning costs; the answer is the same in every process.
+        """True if a trial is exempt from pruning, to measure what pruning costs; each process gives the same answer.
 
         With a share of 1 / k the middle one of every k trials is spared, trial 0 not counted: no draw can make spared
         trials few.
@@ -84,7 +84,7 @@ class Asha:
         return trial > 0 and spared_up_to[0] < spared_up_to[1]
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Add the results at new rungs to `trial.rungs` after an evaluation; return a verdict to prune, or None.
+        """Compare a trial with others at each rung newly reached; return a verdict to prune the trial, or None.
 
         See `Judge.judge`.
         """
@@ -99,7 +99,7 @@ class Asha:
     def judge_rungs(
         self, trial: int, iteration: int, value: float, tie_breaker: float, is_control: bool = False
     ) -> tuple[list[RungEntry], Verdict | None]:
-        """Record an evaluation at each rung newly reached; return the new entries, and a verdict if the trial must end.
+        """Record an evaluation at each rung that the trial newly reached; return the records, and a verdict to prune.
 
         Args:
             trial: Number of the trial.
@@ -128,7 +128,7 @@ class Asha:
         return entries, next(filter(None, verdicts), None)
 
     def restore(self, entries: Iterable[RungEntry]) -> None:
-        """Replace the entries at all rungs by recorded ones, e.g. those in the ledger at a resume.
+        """Replace the results at all rungs by recorded ones, e.g. from the ledger at a resume.
 
         Raises:
             SweepError: An entry does not fit the rungs, which were computed from other settings.
@@ -144,7 +144,7 @@ class Asha:
             self._entries[entry.rung][entry.trial] = entry
 
     def _judge_entry(self, entry: RungEntry) -> Verdict | None:
-        """Prune the trial unless fewer than `max(1, n // eta)` of the n entries at the rung are better."""
+        """Return a verdict to prune a trial that is not in the best 1 / eta at the rung; None if the trial goes on."""
         # The first ones at a rung go on: there are too few to compare with.
         ranked = sorted(self._entries[entry.rung].values(), key=self._make_sort_key, reverse=True)
         if len(ranked) < self._config.reduction_factor:
@@ -156,7 +156,7 @@ class Asha:
         return Verdict(Outcome.PRUNED, f"asha rung {entry.rung}: {self._describe_comparison(entry, cutoff)}")
 
     def _make_sort_key(self, entry: RungEntry) -> tuple[float, float]:
-        """Return the sort key of an entry, higher for better ones.
+        """Return the key by which results at a rung are sorted, higher for better ones.
 
         A non-finite value is the worst regardless of the return; a non-finite return loses all ties.
         """
@@ -173,7 +173,7 @@ class Asha:
 
 
 def _find_last_before_final(config: PPOConfig, axis: Axis) -> int:
-    """Return the last evaluation that a trial's final value does not average; 0 if every evaluation is averaged."""
+    """Return the step of the last evaluation before those that the final value averages; 0 if there is none."""
     before_the_end = (config.num_iterations - 1) // config.eval_every
     if axis.in_env_steps:  # with large rollouts the last evaluation is the one at the end
         before_the_end = config.num_iterations // config.eval_every - 1
@@ -181,7 +181,7 @@ def _find_last_before_final(config: PPOConfig, axis: Axis) -> int:
 
 
 def _format_comparison(ours: float, sign: str, theirs: float) -> str:
-    """Format a comparison of two numbers, to 4 significant digits or as many as are needed to see the difference.
+    """Format a comparison of two numbers, with as many digits (at least 4) as show the difference.
 
     17 digits tell any two floats apart.
 

@@ -10,13 +10,13 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Judge(Protocol):
-    """Interface of a judge, which decides after each evaluation period whether a running trial has to end, and as what.
+    """Interface of a judge, which decides after each evaluation if a running trial has to end, and with what outcome.
 
     Others add judges by the entry point `unstuck.judges`.
     """
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return a verdict that ends the trial after an evaluation period, or None for a trial that goes on.
+        """Return a verdict if the trial has to end after an evaluation period, or None if the trial may go on.
 
         Args:
             trial: The trial; `trial.records` holds the period already.
@@ -29,7 +29,7 @@ class Judge(Protocol):
 
 
 class LastStep:
-    """Judge that ends a trial as completed at the last step of the axis.
+    """Judge that ends a trial as completed once the trial has trained for the full length.
 
     Args:
         axis: Axis that the sweep counts trials by.
@@ -48,7 +48,7 @@ class LastStep:
         self._axis = axis
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return a verdict `completed` if the period reaches the trial's full length, else None; see `Judge.judge`."""
+        """Return the verdict `completed` if the trial has reached the full length, else None; see `Judge.judge`."""
         step = period[-1].step
         if step < self._axis.length:
             return None
@@ -56,5 +56,5 @@ class LastStep:
 
 
 def first_verdict(judges: Iterable[Judge], trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-    """Ask the judges in order, until one returns a verdict; return that verdict, or None if all return None."""
+    """Ask judges about a trial, one after the other, until one returns a verdict; return the verdict, or None."""
     return next(filter(None, (judge.judge(trial, period) for judge in judges)), None)

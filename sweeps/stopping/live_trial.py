@@ -21,7 +21,7 @@ would take an explosion in the third iteration for the starting level."""
 
 @dataclass(frozen=True)
 class TrialDiagnosis:
-    """Short form of a trial's diagnosis: title and sentence of the first finding, and notes for ledger and MLflow.
+    """Short form of a trial's diagnosis: title and main sentence of the first finding, and notes to record.
 
     Attributes:
         title: Title of the first finding in two or three words, a doubt with a question mark; empty if nothing was
@@ -41,13 +41,13 @@ class TrialDiagnosis:
     notes: Mapping[str, str]
 
     def explain(self, verdict: Verdict) -> Verdict:
-        """Return the verdict on a stuck trial with the diagnosis's headline put before the reason."""
+        """Put the diagnosis's main sentence before the reason in the verdict on a stuck trial."""
         return replace(verdict, reason=f"{self.headline or 'no rule says why'}; {verdict.reason}")
 
 
 @dataclass
 class LiveTrial:
-    """State of one running trial in the driver: settings, records, diagnosis, and decisions of an earlier process.
+    """State of one running trial in the main process: settings, metrics, diagnosis, decisions of an earlier process.
 
     The driver holds one object for each trial, which judges, diagnosis and screen read.
 
@@ -84,40 +84,40 @@ class LiveTrial:
 
     @property
     def iteration(self) -> int:
-        """Number of the last iteration received; 0 before the first."""
+        """Number of the last iteration that the driver has received; 0 before the first."""
         return self.records[-1].iteration if self.records else 0
 
     @property
     def last_step(self) -> int:
-        """Number of the last step received, on the sweep's axis; 0 before the first."""
+        """Last step received, in iterations or environment steps as the sweep counts; 0 before the first step."""
         return self.records[-1].step if self.records else 0
 
     @property
     def evaluations(self) -> list[Mapping[str, float]]:
-        """Metrics of the iterations that were evaluated, oldest first."""
+        """Metrics of all iterations that ended with an evaluation, oldest first."""
         return [record.metrics for record in self.records if self.config.sweep.metric in record.metrics]
 
     @property
     def start_value_loss(self) -> float | None:
-        """Median value loss over iterations 1 to 3; None if no value loss was received."""
+        """Median value loss of iterations 1 to 3, the trial's start; None if no value loss was received."""
         first = [record.metrics for record in self.records if record.iteration <= START_ITERATIONS]
         losses = [measured[metrics.VALUE_LOSS] for measured in first if metrics.VALUE_LOSS in measured]
         return median(losses) if losses else None
 
     @property
     def title(self) -> str:
-        """Title of the latest diagnosis; empty before the first, and if nothing was found."""
+        """Title of the trial's latest diagnosis; empty if nothing was found or nothing diagnosed."""
         return self.diagnosis.title if self.diagnosis else ""
 
     def score(self) -> tuple[float | None, float | None]:
-        """Return the mean of the last evaluations and the spread over members; each None if there is no such number."""
+        """Compute the trial's value so far (mean of the last evaluations) and spread over seeds; None where missing."""
         sweep = self.config.sweep
         return (
             compute_value_and_spread(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
         )
 
     def summary(self, axis: Axis) -> dict[str, float]:
-        """Return the metrics to record at the trial's end: length, seconds and value, with names of `rl.metrics`."""
+        """Return the final metrics to record at the trial's end: length, seconds, value, by names of `rl.metrics`."""
         sweep, seconds = self.config.sweep, time.monotonic() - self.started
         last = max(self.last_step, self.last_judged_before_resume)
         return {
@@ -129,5 +129,5 @@ class LiveTrial:
         }
 
     def add(self, period: Sequence[Record]) -> None:
-        """Append the records of one evaluation period to `records`."""
+        """Add the records of one evaluation period to the trial's `records`."""
         self.records += period

@@ -20,7 +20,7 @@ DISK_FULL = "disk_full"
 
 @dataclass(frozen=True)
 class Assignment:
-    """Message from driver to worker: the trial to train, with configuration, folder and owner.
+    """Message from the driver to a worker process: the trial to train, with configuration, folder and owner.
 
     Attributes:
         number: Number of the trial.
@@ -41,7 +41,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Message from worker to driver: trained iterations, and notes on the trial's checkpoint.
+    """Message from a worker process to the driver: new iterations of a trial, and notes on the checkpoint.
 
     One object, since Tune takes mappings apart.
 

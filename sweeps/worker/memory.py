@@ -14,7 +14,7 @@ PROCESS_BYTES = 230 * 2**20
 def require_memory(
     config: SweepConfig, data: FlowData | None, seeds: int, processes: int = 1, setting: str = "sweep.seeds"
 ) -> None:
-    """Raise `SweepError` if the members that train at the same time need more than the free memory.
+    """Raise `SweepError` if all members (seeds) that train at the same time need more than the free memory.
 
     Args:
         config: Settings of the sweep.

@@ -36,7 +36,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Training:
-    """Training of one trial's members together, continued from the trial's checkpoint if there is one.
+    """Training of one trial, all seeds together, continued from the trial's checkpoint if there is one.
 
     A checkpoint that cannot be used ends nothing: the trial starts anew, equal seeds give equal numbers, and the driver
     skips records that it has. The constructor writes nothing.
@@ -59,7 +59,7 @@ class Training:
         self._in_force = read_settings_in_force(self.learner)
 
     def next_period(self) -> list[Record]:
-        """Return the records to deliver next: all of a restored checkpoint, or one evaluation period trained and saved.
+        """Return the next iterations to deliver: all of a restored checkpoint, or one period, newly trained and saved.
 
         New iterations are saved first, so that any record elsewhere can always be written again from the checkpoint.
 
@@ -80,12 +80,12 @@ class Training:
         return records
 
     def take_notes(self) -> dict[str, str]:
-        """Return the notes on the checkpoint since the last call, by name, and forget the notes."""
+        """Return the notes on the checkpoint made since the last call, by name, and forget the notes."""
         notes, self._notes = self._notes, {}
         return notes
 
     def _restore_checkpoint(self) -> list[Record]:
-        """Restore the checkpoint, if there is one, and return the checkpoint's records."""
+        """Restore an existing checkpoint, and return the metrics of all iterations in the checkpoint."""
         file = checkpoint_file(self._folder, self._number)
         try:
             records = read_records(self._folder, self._number)
@@ -104,7 +104,7 @@ class Training:
         return records
 
     def _save(self) -> None:
-        """Replace the checkpoint; wait for room on a full disk.
+        """Save the training as the trial's checkpoint; if the disk is full, wait for room.
 
         Training goes on if no checkpoint can be written at all.
 
@@ -143,7 +143,7 @@ class Training:
 
 
 def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
-    """Return an untrained learner for all members of a trial; equal arguments lead to equal numbers in training.
+    """Make an untrained learner for all seeds of a trial; equal arguments lead to equal results of training.
 
     Args:
         config: Configuration of the trial.
@@ -161,7 +161,7 @@ def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budge
 
 
 def read_settings_in_force(learner: Learner) -> dict[str, float]:
-    """Return the settings that the learner uses in the next update, under the names of `effective/` metrics.
+    """Return the settings that the learner really uses in the next update, by names of `effective/` metrics.
 
     Settings that are switched off are left out. NaN: members of the trial differ, which members must not.
     """
@@ -173,7 +173,7 @@ def read_settings_in_force(learner: Learner) -> dict[str, float]:
 
 
 def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> list[Record]:
-    """Train to the next evaluation or the first metric that is not finite; return a record for each iteration.
+    """Train to the next evaluation, or to the first metric that is not finite; return a record of each iteration.
 
     Args:
         learner: Learner to train.
@@ -194,7 +194,7 @@ def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> l
 
 
 def summarise(measured: Metrics, per_seed: Sequence[str]) -> dict[str, float]:
-    """Return the mean of each metric over members, and each member's own value for the metrics in `per_seed`.
+    """Compute the mean of each metric over seeds; add each seed's own value for the metrics named in `per_seed`.
 
     Values that are not finite count as well (never a nanmean).
 

@@ -16,7 +16,7 @@ def python_program() -> str:
 
 
 def tool_program(name: str) -> str:
-    """Return the command of a program installed beside the Python in use, e.g. `mlflow`: a name if on PATH."""
+    """Return the command of a program beside the Python in use, e.g. `mlflow`: a name if on PATH, else a path."""
     return _here(name, Path(sys.executable).with_name(name))
 
 

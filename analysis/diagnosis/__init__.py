@@ -31,7 +31,7 @@ _ORDER = {Kind.FAULT: 0, Kind.SUSPECT: 1, Kind.LIMIT: 2, Kind.FINE: 3}
 
 
 def diagnose(history: History) -> Diagnosis:
-    """Apply all rules to a run's history; return the findings, the most basic cause first, and the unused rules."""
+    """Apply all rules to a run's history; return the findings, the most basic cause first, and rules that lack data."""
     run = Signals(history)
     ranked, unexamined = [], []
     for rule in filter(partial(_concerns, run), load_rules()):

@@ -35,12 +35,12 @@ class Rewards:
         return max(self.constant.values())
 
     def compute_gain(self, reward: float, start: float) -> float | None:
-        """Compute (reward - start) / (perfect - start); None if the perfect reward is not above `start`."""
+        """Compute where a reward lies from `start` (0) to perfect (1); None if perfect is not above `start`."""
         return (reward - start) / (self.perfect - start) if self.perfect > start else None
 
 
 def compute_rewards(run: Signals) -> Rewards | None:
-    """Compute what simple policies earn by the run's reward table and share of threats; None if not recorded."""
+    """Compute simple policies' mean rewards from the run's reward table and threat share; None if not recorded."""
     benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
     share = compute_threat_share(run)
     rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(ACTIONS)]
@@ -73,7 +73,7 @@ def compute_threat_share(run: Signals) -> float | None:
 
 
 def judge_constant_policies(run: Signals) -> tuple[Support, str]:
-    """Judge if one same action is the best for benign flows and threats alike; return support and reason."""
+    """Judge if the same action is the best for benign flows and threats; return support and reason."""
     rewards = compute_rewards(run)
     if rewards is None:
         return Support.OPEN, ""

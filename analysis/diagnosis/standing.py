@@ -105,7 +105,7 @@ class Standing:
 
     @property
     def is_poor(self) -> bool:
-        """True if the run's score is no better than an untrained policy's or at the start, or was mostly lost again."""
+        """True if the run's score is no better than at the start or untrained, or if most of the gain was lost."""
         if self.trivial is not None:
             return self.trivial and self.state is not State.RISING
         return self.state is State.FLAT or (self.state is State.FALLING and self.lost > LOST)

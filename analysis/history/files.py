@@ -85,7 +85,7 @@ def _describe_source(path: Path, found: Found) -> str:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """List the files of the run in a folder: files in the folder itself, else of the only run below.
+    """List the files of the run in a folder: files in the folder itself, else files of the only run in a subfolder.
 
     Raises:
         AnalysisError: Several runs lie below.

@@ -56,7 +56,7 @@ class Axis:
         )
 
     def label(self, value: float) -> str:
-        """Return the text for a value on the axis: the value's name if values have names, else 3 digits."""
+        """Return the text for a value on the axis: the value's name if there are names, else the number to 3 digits."""
         return self.names[round(value)] if self.names else format_tick(float(f"{value:.3g}"))
 
 

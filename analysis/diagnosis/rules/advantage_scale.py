@@ -58,7 +58,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _outweighs(run: Signals, side: str) -> bool:
-    """True if entropy shows that the entropy bonus (side `small`) or the advantages (else) decide alone."""
+    """True if entropy is so extreme that the bonus (side `small`) or the advantages (side `large`) decide alone."""
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     if entropy is None or most is None:
         return False

@@ -50,7 +50,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _ratio(run: Signals) -> list[Evidence]:
-    """Check the first minibatch's probability ratios: all are 1, as the policy has not changed since acting.
+    """Check that the first minibatch's probability ratios are 1, since no update has changed the policy yet.
 
     Under our name alone (docs/metrics.md): a ratio of others may be that of a whole update.
     """
@@ -103,7 +103,7 @@ def _bounds(run: Signals) -> list[Evidence]:
 
 
 def _learning_rate(run: Signals) -> list[Evidence]:
-    """Compare the learning rate in use with the set one: at first, and at the end if the schedule is constant.
+    """Compare the logged learning rate with the setting: at first, and at the end if the schedule is constant.
 
     Without a schedule on record the two may differ by right: by a warm-up, or a rate that follows KL.
     """
@@ -124,7 +124,7 @@ def _learning_rate(run: Signals) -> list[Evidence]:
 
 
 def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:
-    """True if the logged learning rate equals the set one, reduced by a linear schedule if there is one."""
+    """True if the logged learning rate equals the setting, reduced by a linear schedule if there is one."""
     left = 1 - run.compute_progress(rate.iterations[0]) if run.setting("ppo.lr_schedule") == "linear" else 1.0
     return (left - 0.05) * wanted <= rate.mean <= 1.05 * wanted
 

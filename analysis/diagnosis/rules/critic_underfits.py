@@ -101,7 +101,7 @@ def _nothing_to_explain(run: Signals) -> bool:
 
 
 def _explains_nothing(run: Signals) -> bool:
-    """True if the critic, in a run not made by our learner, long explains almost none of returns that vary.
+    """True if the critic, in a run not made by our learner, explains almost none of the returns' variance.
 
     Of our own the regression tells, and the floor, whether there is anything to explain.
     """

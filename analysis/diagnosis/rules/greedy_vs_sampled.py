@@ -117,7 +117,7 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
 
 
 def _returns(run: Signals) -> tuple[Evidence, bool] | None:
-    """Compare the greedy and the sampled policy's returns, and check if the greedy one is lower for long."""
+    """Compare the returns of the greedy and the sampled policy; tell if the greedy return has long been lower."""
     greedy, sampled = run.select_finite(metrics.EVAL_RETURN), run.select_finite(metrics.TRAIN_RETURN)
     if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1]:
         return None

@@ -123,7 +123,7 @@ def _fallen(run: Signals) -> Finding | None:
 
 
 def _is_told(run: Signals) -> bool:
-    """True if the run recorded if updates follow advantages, so that a wrong sign would be seen."""
+    """True if the run recorded how updates follow advantages, where a wrong sign would be seen."""
     followed = run.select_all(metrics.ADVANTAGE_FOLLOWED)
     return followed is not None and len(followed.values) >= EVALUATIONS
 

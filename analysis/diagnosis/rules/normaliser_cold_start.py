@@ -66,7 +66,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _lost_entropy(run: Signals, until: int) -> float:
-    """Compute how much entropy was lost up to iteration `until`, as a share of the largest entropy."""
+    """Compute the entropy lost up to iteration `until`, as a share of the largest possible entropy."""
     most, curve = run.entropy_range, run.select_finite(metrics.ENTROPY).loc[:until]
     return float(curve.iloc[0] - curve.iloc[-1]) / most if most and len(curve) > 1 else 0.0
 

@@ -98,7 +98,7 @@ def _collapsed(run: Signals) -> bool:
 
 
 def _blind(run: Signals, moved: float) -> Evidence | None:
-    """Return evidence that F1 and return in triage are hardly better than of policies that ignore the flows."""
+    """Return evidence that F1 and return in triage are hardly better than those of policies that ignore the flows."""
     level, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.TRAIN_RETURN)
     if level is None or returns is None or not run.trivial_f1:
         return None

@@ -35,7 +35,7 @@ class Axis:
 
     @classmethod
     def choose(cls, searched: Collection[str], iterations: int, batch: int, format: int) -> "Axis":
-        """Choose the unit in which a sweep counts progress: environment steps if the search changes iterations' size.
+        """Choose the unit in which a sweep counts progress: environment steps if trials' iterations differ in size.
 
         Args:
             searched: Dotted paths of the searched settings.
@@ -71,5 +71,5 @@ ITERATIONS = Axis(ITERATION, 1, 0)
 
 
 def read_last_step(summary: Mapping[str, float], otherwise: int) -> int:
-    """Return the last step that an ended trial reached, from the metrics in `summary`; `otherwise` if none says so."""
+    """Return the last step that an ended trial reached, from the metrics in `summary`; `otherwise` if none is there."""
     return int(summary.get(metrics.FINAL_ENV_STEPS, summary.get(metrics.FINAL_ITERATIONS, otherwise)))

@@ -44,7 +44,7 @@ class Extension(Generic[T]):
 def load_extensions(
     group: str, ours: Mapping[str, T], fits: Callable[[object], bool], wanted: str
 ) -> tuple[Extension[T], ...]:
-    """Import all extensions of one kind (entry-point group): built-in ones first, then other packages', by name.
+    """Import all extensions of one kind (entry-point group): built-in ones first, then those of other packages.
 
     Args:
         group: Group of entry points.

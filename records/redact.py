@@ -79,7 +79,7 @@ def redact_error(text: str, *values: str) -> str:
 
 
 def explain_error(error: BaseException, *values: str) -> tuple[str, str]:
-    """Return the type of the innermost cause of an error, and the first line of the message, with secrets masked.
+    """Return the type of an error's innermost cause, and the first line of the cause's message, secrets masked.
 
     Libraries wrap each other's errors: Optuna, or MLflow, wraps SQLAlchemy wraps the driver, which says it best.
 

@@ -70,7 +70,7 @@ class Adam:
         return other
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that an Adam step changes, by name: parameters, moments and step counts of P members.
+        """Return the tensors that an Adam step changes, by name: parameters, moments and step counts of all members.
 
         Parameters and moments are `[P, n]`, steps `[P, 1]`.
 

@@ -134,7 +134,7 @@ class EnvConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
-    """Settings of PPO and the networks. Seeds of a trial may differ in numbers like `lr`, never in network shapes."""
+    """Settings of PPO and the networks. A learner's members may differ in numbers like `lr`, not in network shapes."""
 
     num_iterations: int = 200  # rollouts, each followed by an update; 20 to 2000
     num_envs: int = 8  # lanes of a member that step together; 1 to 64

@@ -43,7 +43,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Sample actions from the network's outputs `[..., K]`, by random numbers that the method `noise` has drawn.
+        """Sample actions by the network's outputs, with the random numbers that `noise` has drawn.
 
         Returns actions `[..., *action_shape]`; the random numbers are `[..., n]`.
         """
@@ -68,7 +68,7 @@ class Distribution(ABC):
         """
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Compute how often each choice was taken: the choice's fraction of each member's (seed's) actions.
+        """Compute how often each choice was taken, as a fraction of all actions of a member (seed).
 
         Returns float64 `[P, len(choices)]` for actions `[P, B, *action_shape]`.
         """
@@ -155,7 +155,7 @@ class MultiCategorical(Distribution):
         return torch.stack([logits.argmax(-1) for logits in torch.split(outputs, self._counts, dim=-1)], dim=-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-probabilities and entropies of actions, as sums over choices; see `Distribution.log_probs`."""
+        """Compute log-probabilities and entropies, summed over each action's choices; see `Distribution.log_probs`."""
         each = zip(self.parts, torch.split(outputs, self._counts, dim=1), actions.unbind(-1), strict=True)
         log_probs, entropies = zip(*(part.log_probs(logits, chosen) for part, logits, chosen in each), strict=True)
         return torch.stack(log_probs).sum(0), torch.stack(entropies).sum(0)
@@ -209,7 +209,7 @@ class DiagonalGaussian(Distribution):
         return outputs[..., : self.num_constant]
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-densities and entropies of actions, as sums over d numbers; see `Distribution.log_probs`."""
+        """Compute log-densities and entropies, summed over each action's d numbers; see `Distribution.log_probs`."""
         means, log_stds = outputs.chunk(2, dim=1)
         deviations = (actions.transpose(1, 2) - means) * (-log_stds).exp()
         log_probs = -(0.5 * deviations.square() + log_stds + _HALF_LOG_TWO_PI).sum(1)

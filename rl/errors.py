@@ -2,7 +2,7 @@
 
 
 class ConfigError(ValueError):
-    """Error: a setting, or a combination of settings, cannot be used; values are never replaced by allowed ones."""
+    """Error: a setting, or a combination of settings, is not allowed; refused, never changed to an allowed value."""
 
 
 class DataError(ValueError):

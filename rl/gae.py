@@ -26,7 +26,7 @@ def generalized_advantages(
     truncated: Tensor,
     discounts: Discounts,
 ) -> Tensor:
-    """Compute the advantage of each action in a rollout, across episodes' ends (generalised advantage estimation).
+    """Compute the advantage of each action in a rollout of one or more episodes (generalised advantage estimation).
 
     A terminated state has no future, so the value after the action counts as 0. A truncated state has a future: the
     advantage bootstraps from the value of the episode's own final observation, never from the first observation of the

@@ -357,7 +357,10 @@ def _explained_variance(predictions: Tensor, returns: Tensor) -> Tensor:
 
 
 def _require_alike(live: Arrays, saved: Arrays) -> None:
-    """Raise `ValueError` for saved arrays of other shapes or types than the learner's, which might fit unnoticed."""
+    """Raise `ValueError` for saved arrays whose shapes or types differ from those of the learner's arrays.
+
+    Broadcasting might hide wrong shapes.
+    """
     for name in sorted(live.keys() | saved.keys()):
         now, then = (
             f"{arrays[name].dtype} {list(arrays[name].shape)}" if name in arrays else "nothing"

@@ -88,12 +88,12 @@ PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)
 
 
 def action_metric(action: str) -> str:
-    """Return the name of the metric for the share of sampled actions equal to `action`, e.g. `train/action/allow`."""
+    """Return the name of the metric for how often `action` was sampled in training, e.g. `train/action/allow`."""
     return ACTION_PREFIX + action
 
 
 def greedy_metric(action: str) -> str:
-    """Return the name of the metric for the share of greedy actions equal to `action`, e.g. `eval/action/allow`."""
+    """Return the name of the metric for how often `action` was the most probable one, e.g. `eval/action/allow`."""
     return GREEDY_PREFIX + action
 
 

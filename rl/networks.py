@@ -88,7 +88,7 @@ class ActorCritic:
         self._policy = [[view[:: self.num_towers] for view in views] for views in (self._weights, self._biases)]
 
     def _views(self, buffer: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the weights and biases of each layer, as views of the parameters in a buffer `[P, n]` of P members.
+        """Return the weights and biases of each layer, as views of one tensor with the parameters of all members.
 
         Weights are `[P * towers, in, out]`, biases `[P * towers, 1, out]`.
         """

@@ -21,7 +21,10 @@ class RunningMoments:
         self.count = torch.zeros(num_members, 1, 1, dtype=torch.float64, device=device)
 
     def update(self, samples: Tensor) -> None:
-        """Add new samples `[P, B, F]` to the running mean and spread."""
+        """Add new samples to the running mean and spread of each member (seed).
+
+        The samples are `[P, B, F]`.
+        """
         samples = samples.double()
         size = samples.shape[1]
         mean = samples.mean(1, keepdim=True)
@@ -88,11 +91,17 @@ class ReturnNormalizer:
         self.moments = RunningMoments(num_members, 1, device)
 
     def to_returns(self, predictions: Tensor) -> Tensor:
-        """Convert the critic's scaled predictions `[P, B]` to returns."""
+        """Convert the critic's scaled predictions to returns.
+
+        Both are `[P, B]`.
+        """
         return predictions * self.std + self.mean
 
     def to_targets(self, returns: Tensor) -> Tensor:
-        """Convert returns `[P, B]` to the scale in which the critic predicts."""
+        """Convert returns to the scale in which the critic predicts.
+
+        Both are `[P, B]`; the statistics are the current ones.
+        """
         return (returns - self.mean) / self.std
 
     def update(self, returns: Tensor) -> None:
@@ -108,6 +117,9 @@ class ReturnNormalizer:
         self.std = self.moments.std[:, 0].to(returns.dtype)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that an update changes, by name: mean and std `[P, 1]`, and the running moments."""
+        """Return the tensors that an update changes, by name: mean and standard deviation, and the running moments.
+
+        `mean` and `std` are `[P, 1]`.
+        """
         moments = {f"moments.{name}": tensor for name, tensor in self.moments.state().items()}
         return {"mean": self.mean, "std": self.std, **moments}

@@ -74,7 +74,9 @@ class Hyperparameters:
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of a rollout for the update: tensors `[P, B, ...]` of P members (seeds), B samples each, in any order.
+    """Samples of a rollout for the update, equally many for each member (seed), in any order.
+
+    Tensors are `[P, B, ...]`: P members, B samples each.
 
     Attributes:
         observations: `[P, B, F]`, normalised.
@@ -159,7 +161,7 @@ def update(
     config: PPOConfig,
     generators: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
-    """Update the networks by PPO: `num_epochs` passes over the rollout in shuffled minibatches; return mean metrics.
+    """Update the networks by PPO, in `num_epochs` passes over the rollout in shuffled minibatches; return mean metrics.
 
     Members take each step together. Compiled members take their steps one after the other: sharing operations gains
     nothing then, the tensors of a step stay in the core's cache, and one program serves all members.

@@ -53,7 +53,10 @@ class ValueFloor:
         self.measured_at = torch.tensor(-math.inf, dtype=torch.float64)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that a measurement changes, by name: `unforeseen` `[P, 3]` and `measured_at`."""
+        """Return the tensors that a measurement changes, by name: `unforeseen` and `measured_at`.
+
+        `unforeseen` is `[P, 3]`.
+        """
         return {"unforeseen": self.unforeseen, "measured_at": self.measured_at}
 
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
@@ -158,7 +161,10 @@ def _centred(columns: Tensor) -> Tensor:
 
 
 class _Half(NamedTuple):
-    """Half of the samples, for fitting or for testing: features `[P, B, W]` and targets `[P, B, K]` of P members."""
+    """Half of the samples of all members, for fitting or for testing regressions: features and targets.
+
+    Features are `[P, B, W]`, targets `[P, B, K]`.
+    """
 
     features: Tensor
     targets: Tensor
@@ -197,5 +203,8 @@ def _variances(columns: Tensor) -> Tensor:
 
 
 def _padded(columns: Tensor) -> Tensor:
-    """Copy the columns `[P, B, n]`, with columns of zeros added up to a multiple of the alignment."""
+    """Copy the columns, and add columns of zeros up to a multiple of the alignment.
+
+    The columns are `[P, B, n]`.
+    """
     return torch.nn.functional.pad(columns, (0, -columns.shape[-1] % _ALIGNMENT))

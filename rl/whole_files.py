@@ -29,5 +29,5 @@ def replace_file(file: Path) -> Iterator[Path]:
 
 
 def find_left_behind(file: Path) -> list[Path]:
-    """Find temporary files beside a file that `replace_file` left behind when the process was killed."""
+    """Find temporary files that `replace_file` left beside a file because the process was killed."""
     return list(file.parent.glob(f"{file.name}.*.tmp"))

@@ -135,7 +135,7 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
 
 
 def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[str]:
-    """Describe the last judgement in lines of text: the best trial's value, the control's value, and the verdict."""
+    """Describe the last judgement in lines of text: the trial's value, the control's value, and the verdict."""
     last = judgements.readings[-1]
     lines = [
         f"trial {last.trial}: {metric} {_over(last.estimate)}, by unseen data (the search had said {last.searched:.4f})"

@@ -53,7 +53,7 @@ class TrialSource(Protocol):
 
 
 class Outbox:
-    """Tracker that remembers the trials which could not be written to MLflow, and writes these again later.
+    """Tracker that remembers the trials which could not be written to MLflow, and writes the trials again later.
 
     Args:
         tracker: Tracker behind the outbox.

@@ -26,7 +26,7 @@ def to_stored(value: object) -> object:
 
 
 def from_stored(stored: float) -> float:
-    """Convert a stored MLflow value back to the value that was logged: the largest float becomes infinity, NaN stays.
+    """Convert a number that MLflow stores to the logged number: the largest float becomes infinity, NaN stays NaN.
 
     Example:
         >>> from_stored(1.7976931348623157e308), from_stored(0.5)

@@ -54,7 +54,7 @@ class Notation:
         return True
 
     def settings(self, present: "Notation") -> str:
-        """Return the command-line settings that change the data's notation from `present` to the object's notation."""
+        """Return the command-line settings by which numbers are read in the object's notation instead of `present`."""
         quoted = {None: "null", " ": "' '", "'": '"\'"'}.get(self.thousands, self.thousands)
         words = []
         if self.decimal != present.decimal:

@@ -131,7 +131,7 @@ def _apportion(total: int, have: Counts) -> Counts:
 
 
 def _enough(counts: Counts, due: Counts, leave: int) -> int:
-    """Return how many groups, from the first on, a part needs to get enough benign flows and threats.
+    """Return how many groups, from the first on, hold enough benign flows and threats for one part.
 
     Args:
         counts: Benign flows and threats of each group, `[2, g]`.

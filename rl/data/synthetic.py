@@ -109,7 +109,7 @@ def _hidden(
     difficulty: float,
     rng: np.random.Generator,
 ) -> Matrix:
-    """Draw hidden properties of each flow: normal around 0, or around a kind of attack that the flow looks like."""
+    """Draw hidden properties of each flow: normal around 0, or around a centre for flows that look like an attack."""
     distance = FARTHEST + (CLOSEST - FARTHEST) * difficulty
     centers = np.zeros((KINDS, width))
     for kind in range(KINDS):

@@ -96,7 +96,10 @@ class TriageEvaluator:
 
 
 def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusion]:
-    """Let each member (seed) judge all flows; return the members' actions, int64 `[P, n]`, and the confusion counts."""
+    """Let each member (seed) judge all flows; return each member's actions and confusion counts.
+
+    The actions are int64 `[P, n]`.
+    """
     actions = act(np.tile(flows.features, (num_members, 1, 1)))
     if actions.shape != (num_members, len(flows)):
         raise ValueError(f"act must return actions of shape {(num_members, len(flows))}, got {actions.shape}")

@@ -68,7 +68,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
     @abstractmethod
     def _advance(self, actions: Actions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Apply one action in each lane; return rewards and True for ended episodes, one for each lane, and infos.
+        """Apply one action in each lane; return each lane's reward, True for each episode that terminated, and infos.
 
         Rewards `[L]`, terminated `[L]` and infos are those of the step just made.
         """

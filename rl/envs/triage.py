@@ -87,7 +87,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Judge the flow observed last by `action`; return the next flow, reward, False, end of the episode, and info.
+        """Judge the flow observed last by `action`; return the next flow, reward, False, True at the end, and info.
 
         Raises:
             ResetNeeded: Before the first reset, or after the episode's end.
@@ -104,7 +104,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
 
 
 class TriageVectorEnv(LaneVectorEnv):
-    """Triage environment of L parallel lanes; each lane steps exactly as a `TriageEnv` reset with the lane's seed.
+    """Triage environment of parallel lanes; each steps exactly as a `TriageEnv` that was reset with the lane's seed.
 
     Each step's `infos["threat"]`, bool `[L]`, says whether the flows just judged were threats.
     """

@@ -229,7 +229,7 @@ def _find_repeated_steps(entry: Entry, run: TrackedRun, axis: Axis) -> Iterator[
 
 
 def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Finding]:
-    """Check that a trial's MLflow run has the value loss of each iteration, from the first to the last; yield gaps."""
+    """Check that a trial's MLflow run has the value loss of all iterations, and of no further ones; yield faults."""
     axis, stride = snapshot.axis, snapshot.strides.get(entry.number, 1)
     steps = _map_by_step(run, metrics.VALUE_LOSS).keys()
     last = max(steps, default=0) if entry.is_open else find_last_step(entry)

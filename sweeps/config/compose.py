@@ -62,7 +62,7 @@ Checked = tuple[SweepConfig, list[Idle]]
 
 
 def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
-    """Convert to a frozen `SweepConfig`, and list settings without effect; refuse such settings in a new sweep.
+    """Convert Hydra's configuration to a `SweepConfig`, and list settings without effect, which a new sweep refuses.
 
     Must be called while Hydra runs.
 

@@ -133,13 +133,13 @@ def _is_given(one: Idle, given: Collection[str]) -> bool:
 
 
 def _is_chosen(one: Idle, given: Collection[str]) -> bool:
-    """Return True if the user's command line sets the cause, by which the setting has no effect."""
+    """Return True if the user's command line sets the other setting, by whose value a setting has no effect."""
     cause = one.condition.cause
     return cause in given or cause.partition(".")[0] in given
 
 
 def refuse_idle(idle: Sequence[Idle]) -> None:
-    """Raise `SweepError`, with a remedy, for the first of the given settings without effect; pass for an empty list."""
+    """Raise `SweepError`, with a remedy, for the first of some settings without effect; do nothing for none."""
     for one in idle:
         raise SweepError(f"{one}; {one.condition.remedy}, or leave {one.setting} out")
 

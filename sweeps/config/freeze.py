@@ -42,7 +42,7 @@ def freeze_tree(tree: dict[str, Any]) -> SweepConfig:
 
 
 def _check_text(node: Any, key: str) -> None:
-    """Refuse text with `${`, which a later reader would replace, even by an environment variable."""
+    """Refuse a configuration with `${` in a text, which a later reader would replace, e.g. by a variable."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, child in children:
         _check_text(child, f"{key}.{name}".lstrip("."))

@@ -32,7 +32,7 @@ before 3 MLflow has the learner's names of metrics, and other statuses (docs/mlf
 
 
 def check_name(setting: str, name: str) -> None:
-    """Raise `ConfigError` for a sweep's name that is not 1 to 100 letters, digits, `.`, `_`, `-`, or that is taken."""
+    """Raise `ConfigError` for a sweep's name that is not 1 to 100 letters, digits, `.`, `_` or `-`, or is reserved."""
     require(
         NAME.fullmatch(name) is not None,
         f"{setting} must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or digit; got {name!r}",

@@ -119,7 +119,7 @@ class StopRequest:
             leave(why)
 
     def guard(self, call: Callable[P, R]) -> Callable[P, R]:
-        """Wrap a function so that a forced exit waits for a running call, and so that later calls block forever."""
+        """Wrap a function so that a forced exit waits for a running call; calls after the exit began block forever."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             """Call the wrapped function if no forced exit has begun; else block forever."""

@@ -318,7 +318,7 @@ def _drop_urls(config: SweepConfig) -> SweepConfig:
 
 
 def _select_judged_rungs(entry: Entry) -> list[RungEntry]:
-    """Select the trial's results at rungs by which the driver has acted before.
+    """Select from a trial's results at rungs those that the driver has already acted on.
 
     A result beyond the recorded curve was not acted on, unless the trial's end was decided there.
     """

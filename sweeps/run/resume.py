@@ -100,7 +100,7 @@ def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) 
 
 
 def _compare_spaces(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield a line on a changed search space; refuse a change that the study cannot hold or past trials forbid."""
+    """Yield a line if the search space changed; refuse what the study cannot hold, or what excludes past trials."""
     (old, _), (new, _) = build_space(before), build_space(after)
     if old == new:
         return

@@ -126,7 +126,7 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
 
 
 def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) -> Ended:
-    """Run trials until none is left or the sweep has to end; record each trial's end, and return the way of ending."""
+    """Run trials until none is left or the sweep has to end; record all ends, and return how the sweep ended."""
     driver, hours = sweep.driver, sweep.config.sweep.max_hours
     deadline = time.monotonic() + hours * 3600 if hours is not None else math.inf
     ended = Ended(End.FAILED)

@@ -76,7 +76,7 @@ class Progress:
             self._live.stop()
 
     def recall(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
-        """Count a trial that an earlier process ended as done, and compare the trial's value with the best so far.
+        """Count as done a trial that ended in an earlier process, and compare the trial's value with the best so far.
 
         Args:
             number: Number of the trial.

@@ -150,7 +150,7 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
 
 
 def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
-    """Return the command, in words, that trains one trial's configuration again, to the end and on the same seeds.
+    """Return the command, as a list of words, that trains one trial's configuration again, on the same seeds.
 
     Args:
         config: Settings of the sweep.
@@ -189,7 +189,7 @@ def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry
 
 
 def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str]:
-    """Return the command, in words, that resumes a sweep, made from the sweep's first command; `***` for passwords."""
+    """Return the command, as a list of words, that resumes a sweep; `***` stands for passwords."""
     kept = [
         redact_value(word)
         for before, word in zip(("", *command), command, strict=False)
@@ -199,7 +199,7 @@ def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str
 
 
 def make_champion_command(config: SweepConfig) -> list[str]:
-    """Return the command, in words, that judges the best trial on fresh seeds; `***` for a password."""
+    """Return the command, as a list of words, that judges the best trial on fresh seeds; `***` for a password."""
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     command = [*module_program("sweeps"), "champion", *words]
     url = redact_value(config.tracking.optuna_url or "")
@@ -207,7 +207,7 @@ def make_champion_command(config: SweepConfig) -> list[str]:
 
 
 def make_ui_commands(config: SweepConfig) -> list[list[str]]:
-    """Return the commands, in words, that open MLflow and Optuna's dashboard; none for MLflow on a server."""
+    """Return the commands, as lists of words, that open MLflow and Optuna's dashboard; none for MLflow on a server."""
     commands = []
     is_served = config.reference.mlflow_url.startswith(("http://", "https://"))
     if config.tracking.name == "mlflow" and not is_served:

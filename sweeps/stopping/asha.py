@@ -24,7 +24,7 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Asha:
-    """Judge that prunes a trial which does worse, at a step called rung, than trials that were there before (ASHA).
+    """Judge that prunes a trial which does worse than others at a rung, a step at which trials are compared (ASHA).
 
     Decisions depend on the order of arrival: the first `reduction_factor - 1` trials at a rung always continue, and so
     does the best trial so far. That is the price of never waiting for others. The order of entries already recorded
@@ -144,7 +144,10 @@ class Asha:
             self._entries[entry.rung][entry.trial] = entry
 
     def _judge_entry(self, entry: RungEntry) -> Verdict | None:
-        """Return a verdict to prune a trial that is not in the best 1 / eta at the rung; None if the trial goes on."""
+        """Return a verdict to prune a trial that is not among the best at the rung; None if the trial goes on.
+
+        A trial goes on if fewer than `max(1, n // eta)` of the n results at the rung are better.
+        """
         # The first ones at a rung go on: there are too few to compare with.
         ranked = sorted(self._entries[entry.rung].values(), key=self._make_sort_key, reverse=True)
         if len(ranked) < self._config.reduction_factor:

@@ -33,7 +33,7 @@ def compute_explainable_share(gamma: float, gae_lambda: float, rho: float = 1.0)
 
 
 def infer_foreseen_share(explained: float, gamma: float, gae_lambda: float) -> float:
-    """Compute the rewards' predictable share (rho, 0 to 1) from the share `explained` of lambda-returns' variance."""
+    """Compute rho, the predictable share of the rewards' variance, from the explained variance of lambda-returns."""
     horizon = 1 - (gamma * gae_lambda) ** 2
     if explained <= 0 or horizon <= 0:
         return float(explained > 0)

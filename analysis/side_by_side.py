@@ -56,7 +56,7 @@ class ComparedRun:
 
     @property
     def findings(self) -> tuple[Ranked, ...]:
-        """Findings of the rules on the run, the most basic cause first."""
+        """Faults and other findings that the diagnosis rules report of the run, the most basic cause first."""
         return self.diagnosis.findings
 
     @property

@@ -104,7 +104,7 @@ class PatientStorage(RDBStorage):
 
 
 def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
-    """Set ended trials of a study back to running, all or none, and change attributes; return the study read anew.
+    """Set ended trials back to running and change their attributes, for all trials or none; return the reloaded study.
 
     Args:
         study: Study in a `PatientStorage`.

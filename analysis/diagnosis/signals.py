@@ -226,7 +226,7 @@ class Signals:
 
     @cached_property
     def action_kind(self) -> ActionKind:
-        """Kind of the run's actions, inferred from action names, recorded spread, task, or entropy values."""
+        """Kind of the run's actions (discrete or continuous), from action names, policy std, task or entropy."""
         entropy, task = self.select_finite(metrics.ENTROPY), find_task(self.setting("env.id"))
         if len(self.actions) > 1:
             return ActionKind.DISCRETE

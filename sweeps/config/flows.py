@@ -48,7 +48,7 @@ def load_sources() -> dict[str, Reader]:
 
 
 def describe_data(data: FlowData | None) -> list[str]:
-    """Describe in lines of text how flows were read; empty for an environment without flows."""
+    """Describe how the data set of network flows was read, in lines of text; no lines without a data set."""
     return data.report.lines() if data and data.report else []
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Support
 from unstuck.analysis.diagnosis.language import OURS, convert_setting, find_setting_name
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import sweep_program
+from unstuck.analysis.report.environments import explain_unusable
 from unstuck.analysis.words import number
 from unstuck.records.names import SEARCHED_TAG, SWEEP_TAG, TRIAL_TAG
 from unstuck.rl import metrics
@@ -38,6 +40,15 @@ _OURS = (
     ),
 )
 """Settings of `ppo` that a foreign run can share with ours."""
+
+NOT_RECORDED = "not recorded"
+"""In place of a setting that a run left nowhere."""
+
+_LOGGED = {"lr": metrics.LR, "clip_range": CLIP_RANGE}
+"""Settings that are logged in force: the largest value is the one set, as schedules only fall."""
+
+_NEEDED = ("lr", "num_envs", "num_steps")
+"""Settings without which a control is not the run: step and rollout."""
 
 
 @dataclass(frozen=True)
@@ -186,17 +197,45 @@ def _foreign(history: History) -> list[str]:
         share = history.setting("data.threat_share")
         if share and isinstance(share, int | float):
             words.append(f"data.threat_share={share:g}")
-    elif environment:
+    elif environment and not find_obstacle(history):
         words = ["env=cartpole", f"env.id={environment}", "sweep.metric=eval/episode_return"]
     else:
         return []
     for name in _OURS:
-        value = history.setting(f"ppo.{name}", "not recorded")
+        value = _setting(history, name)
         if name == "normalize_returns" and value is True:
             value = "batch"
-        if value != "not recorded" and isinstance(value, bool | int | float | str | list | tuple | None):
+        if value != NOT_RECORDED and isinstance(value, bool | int | float | str | list | tuple | None):
             words.append(f"ppo.{name}={format_literal(value)}")
     return words
+
+
+def find_obstacle(history: History) -> str:
+    """Return why no command can set up the environment of a run that another program made; empty if one can."""
+    environment = str(history.setting("env.id") or "")
+    if (history.tags.get(SWEEP_TAG) and history.tags.get(TRIAL_TAG)) or not environment:
+        return ""
+    return explain_unusable(environment)
+
+
+def list_missing_settings(history: History) -> list[str]:
+    """Return settings that neither settings nor log tell of another program's run, and that a control needs."""
+    if history.tags.get(SWEEP_TAG) and history.tags.get(TRIAL_TAG):
+        return []
+    missing = [name for name in _NEEDED if _setting(history, name) == NOT_RECORDED]
+    rates = history.curve(metrics.LR)
+    varies = len(rates) > 1 and float(rates.max() - rates.min()) > 1e-3 * float(rates.max())
+    return missing + (["lr_schedule"] if varies and _setting(history, "lr_schedule") == NOT_RECORDED else [])
+
+
+def _setting(history: History, name: str) -> Any:
+    """Return one of our settings as a run had it, from its settings or its log; `NOT_RECORDED` without either."""
+    value = history.setting(f"ppo.{name}", NOT_RECORDED)
+    if value == NOT_RECORDED and name in _LOGGED:
+        curve = history.curve(_LOGGED[name])
+        finite = curve[(curve > 0) & (curve < float("inf"))]
+        return NOT_RECORDED if finite.empty else float(f"{float(finite.max()):.6g}")
+    return value
 
 
 def _each(change: Mapping[str, Any]) -> list[dict[str, Any]]:

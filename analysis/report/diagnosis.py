@@ -5,13 +5,16 @@ from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support, Unexamined
-from unstuck.analysis.diagnosis.language import find_metric_name
+from unstuck.analysis.diagnosis.language import find_metric_name, find_setting_name
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.history import History
 from unstuck.analysis.report.arms import (
     Arm,
     describe_change,
+    find_obstacle,
     list_arms,
+    list_missing_settings,
     make_arms_command,
     make_own_sweep_command,
     quote_command,
@@ -70,9 +73,11 @@ def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:
     rows = tuple((f"`{find_metric_name(name, dialect)}`", text) for name, text in diagnosis.questions.items())
     blind = [one for one in diagnosis.unexamined if one.why]
     silent = [one.rule.title.lower() for one in diagnosis.unexamined if not one.why]
-    if not rows and not blind:
+    if not rows and not blind and not silent:
         return []
-    blocks: list[Block] = [Heading("What was not recorded, and would decide")]
+    blocks: list[Block] = [
+        Heading("What was not recorded, and would decide" if rows or blind else "What could not be judged")
+    ]
     if rows:
         blocks.append(Table("", ("to log", "what it would tell"), rows))
     if blind:
@@ -102,12 +107,27 @@ def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
         header = ("change", "why", "watch for")
         blocks.append(Table("Arms beside an untouched control, on the same seeds", header, _rows(arms, diagnosis)))
         before = len(blocks)
-        words = make_arms_command(diagnosis.signals.history, arms, folder)
+        history = diagnosis.signals.history
+        words = make_arms_command(history, arms, folder)
         blocks += [Commands((quote_command(words),))] if words else []
         blocks += own_sweep_blocks(diagnosis, arms, folder)
         if len(blocks) == before:
-            blocks.append(Paragraph("Run each beside an unchanged control."))
+            blocks.append(Paragraph(f"Run each beside an unchanged control.{_why_no_command(history)}"))
+        elif missing := list_missing_settings(history):
+            blocks.append(Paragraph(_missing_text(missing, history.dialect)))
     return blocks
+
+
+def _why_no_command(history: History) -> str:
+    why = find_obstacle(history)
+    return f" There is no command for it here: {why}." if why else ""
+
+
+def _missing_text(missing: Sequence[str], dialect: str) -> str:
+    """Return a sentence on settings that are not on record and without which the control is another run."""
+    theirs = join_words([find_setting_name(name, dialect) for name in missing])
+    ours = " ".join(f"ppo.{name}=..." for name in missing)
+    return f"Not on record: {theirs}. Add what the run had ({ours}), or the control is another run, of our defaults."
 
 
 def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:

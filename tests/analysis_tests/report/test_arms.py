@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from unstuck.analysis.diagnosis import diagnose
@@ -22,15 +23,19 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.report.arms import (
     MOST_ARMS,
     Arm,
     describe_change,
+    find_obstacle,
     list_arms,
+    list_missing_settings,
     make_arms_command,
     make_own_sweep_command,
     quote_command,
 )
+from unstuck.rl import metrics
 
 from tests.analysis_tests.runs import healthy, untaught
 
@@ -257,3 +262,33 @@ def test_the_arms_of_a_real_diagnosis_can_be_run_as_they_are_shown() -> None:
         assert len(points) == 1 + sum(not one.changes_objective for one in found)
         assert points[0] == {"ppo": {"lr": 3e-4, "gamma": 0.99}}
         assert all(one != points[0] for one in points[1:])
+
+
+def test_a_control_takes_what_was_logged_and_names_what_was_not() -> None:
+    rates = pd.DataFrame({metrics.LR: [5e-3] * 5, CLIP_RANGE: [0.4] * 5}, index=range(1, 6))
+    run = replace(foreign(), table=rates)
+    read = parsed(make_arms_command(run, [arm(ppo__lr=1e-3)], FOLDER))
+    assert (read["ppo.lr"], read["ppo.clip_range"]) == (5e-3, 0.4)
+    assert list_missing_settings(run) == ["num_envs", "num_steps"]
+    assert list_missing_settings(foreign()) == ["lr", "num_envs", "num_steps"]
+    falling = replace(foreign(), table=rates.assign(**{metrics.LR: [5e-3, 4e-3, 3e-3, 2e-3, 1e-3]}))
+    assert list_missing_settings(falling) == ["num_envs", "num_steps", "lr_schedule"]
+    assert list_missing_settings(foreign(**{"ppo.lr": 1e-3, "ppo.num_envs": 8, "ppo.num_steps": 128})) == []
+    assert list_missing_settings(trial()) == []
+
+
+@pytest.mark.parametrize(
+    "env_id", ["GPUcluster-1a_p_4m_2g", "ALE/NoSuchGame-v5", "no_such_package:Thing-v0", "CartPole-v77", "a b:c"]
+)
+def test_an_environment_that_cannot_be_made_here_has_no_command(env_id: str) -> None:
+    run = foreign(**{"env.id": env_id})
+    assert make_arms_command(run, [arm(ppo__gamma=0.9)], FOLDER) == []
+    assert make_own_sweep_command(run, arm(env__reward_threat=(1, 2, 3, 4)), FOLDER) == []
+    assert find_obstacle(run).startswith(env_id)
+
+
+@pytest.mark.parametrize(
+    "env_id", ["CartPole-v1", "Acrobot-v1", "FrozenLake-v1", "Blackjack-v1", "gymnasium:Acrobot-v1"]
+)
+def test_an_environment_that_can_be_made_here_has_one(env_id: str) -> None:
+    assert find_obstacle(foreign(**{"env.id": env_id})) == ""

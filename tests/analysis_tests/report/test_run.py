@@ -93,8 +93,14 @@ def test_what_was_not_recorded_is_asked_for() -> None:
     (table,) = tables(blocks)
     assert table.rows == (("`train/approx_kl`", "how far"),)
     assert paragraphs(blocks) == ["2 rules had nothing to look at: rule a and rule b."]
-    assert missing_metric_blocks(diagnosed(blind=("Rule A",))) == []
+    assert missing_metric_blocks(diagnosed()) == []
     assert paragraphs(missing_metric_blocks(diagnosed(questions={"m": "q"}))) == []
+
+
+def test_rules_that_could_not_look_are_listed_beside_an_all_clear_too() -> None:
+    blocks = missing_metric_blocks(diagnosed(blind=("Rule A",)))
+    assert headings(blocks) == ["What could not be judged"]
+    assert paragraphs(blocks) == ["1 rule had nothing to look at: rule a."]
 
 
 def test_arms_for_the_same_reason_share_a_row_and_have_a_command() -> None:
@@ -103,7 +109,22 @@ def test_arms_for_the_same_reason_share_a_row_and_have_a_command() -> None:
     assert table.rows == (("lr 0.0001 or lr 3e-05", "smaller steps", "KL below 0.02"),)
     (line,) = commands(blocks)
     assert line.startswith("python sweep.py data=csv ")
-    assert paragraphs(blocks) == []
+    assert paragraphs(blocks) == [
+        "Not on record: num_envs and num_steps. Add what the run had (ppo.num_envs=... ppo.num_steps=...), or the "
+        "control is another run, of our defaults."
+    ]
+    whole = healthy(settings={"ppo.num_envs": 8, "ppo.num_steps": 256})
+    assert paragraphs(next_step_blocks(diagnosed(fault(remedies=(REMEDY,)), run=whole), FOLDER)) == []
+
+
+def test_an_environment_that_is_not_here_has_no_command_and_is_named() -> None:
+    unnamed = healthy(**{f"action_{n}": None for n in ("allow", "block", "quarantine", "alert")})
+    run = replace(unnamed, settings={"env.id": "MyOwnCluster-v3"}, dialect="sb3")
+    blocks = next_step_blocks(diagnosed(fault(remedies=(REMEDY,)), run=run), FOLDER)
+    assert commands(blocks) == []
+    assert paragraphs(blocks) == [
+        "Run each beside an unchanged control. There is no command for it here: MyOwnCluster-v3 is not registered here."
+    ]
 
 
 def test_a_run_of_an_unknown_task_is_told_to_compare_with_a_control() -> None:
@@ -115,7 +136,8 @@ def test_a_run_of_an_unknown_task_is_told_to_compare_with_a_control() -> None:
 
 def test_a_change_of_the_rewards_has_a_command_of_its_own() -> None:
     remedies = (REMEDY, Remedy({"env.reward_threat": (1, 2, 3, 4)}, "pays", "F1"))
-    blocks = next_step_blocks(diagnosed(fault(remedies=remedies)), FOLDER)
+    whole = healthy(settings={"ppo.num_envs": 8, "ppo.num_steps": 256})
+    blocks = next_step_blocks(diagnosed(fault(remedies=remedies), run=whole), FOLDER)
     beside, apart = commands(blocks)
     assert "reward_threat" not in beside
     assert "env.reward_threat=[1,2,3,4]" in apart

@@ -16,6 +16,7 @@ from unstuck.analysis.diagnosis.finding import (
     Unexamined,
 )
 from unstuck.analysis.diagnosis.language import translate_diagnosis
+from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.questions import OF_TRIAGE, list_questions
 from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.analysis.diagnosis.signals import Signals
@@ -45,7 +46,7 @@ def diagnose(history: History) -> Diagnosis:
         elif found:
             ranked.append(Ranked(rule, weigh_finding(run, found)))
     findings = _ranked(ranked)
-    questions = list_questions(run, findings, unexamined)
+    questions = {} if find_other_learner(run) else list_questions(run, findings, unexamined)
     return translate_diagnosis(Diagnosis(run, findings, tuple(unexamined), questions))
 
 

@@ -39,6 +39,15 @@ GONE = 0.05
 SIGNED = -1e-5
 """A KL below this is a signed estimate (old minus new log-probability): rounding of the others stays above."""
 
+OURS = "unstuck"
+"""Dialect of runs of our own learner, and of a user's whose log has our names."""
+
+QUARTERS = 4
+"""Parts of a curve, the first and the last of which tell its way; fewer values stand for themselves."""
+
+FIRST = 3
+"""Iteration, or twice the distance of two, by which a record must begin to hold the start of a run."""
+
 ANNEALED = 0.3
 """Share of the largest learning rate in force below which small steps were asked for."""
 
@@ -111,6 +120,25 @@ class Window:
         """Mean and spread of the window as text, such as `0.94 ± 0.02`."""
         return format_uncertain(self.mean, self.spread)
 
+    @property
+    def way(self) -> str:
+        """Way of the window from first to last as text, such as `from 30 in the first quarter to -26 in the last`."""
+        first, last = self._ends
+        if len(self.values) < QUARTERS:
+            return f"from {number(first)} to {number(last)} {self.where}"
+        return f"from {number(first)} in the first quarter to {number(last)} in the last, {self.where}"
+
+    @property
+    def went_down(self) -> bool:
+        """True if the window's last quarter lies below the first."""
+        first, last = self._ends
+        return last < first
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        size = max(1, len(self.values) // QUARTERS)
+        return math.fsum(self.values[:size]) / size, math.fsum(self.values[-size:]) / size
+
 
 class Signals:
     """Metrics and settings of one run, with measurements that rules use: windows, trends, action shares.
@@ -172,6 +200,12 @@ class Signals:
         """Compute the share of planned iterations (of recorded ones without a plan) that is done at an iteration."""
         return iteration / max(1, self.planned or 0, self.history.length)
 
+    def holds_start(self, name: str) -> bool:
+        """True if a metric's record begins where the run does, rather than far into the run."""
+        steps = self.select_finite(name).index.to_numpy()
+        apart = float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
+        return len(steps) > 0 and float(steps[0]) <= max(FIRST, 2 * apart)
+
     @cached_property
     def planned(self) -> int | None:
         """Number of iterations planned for the run, from settings or total environment steps; None if unknown."""
@@ -185,7 +219,7 @@ class Signals:
     @cached_property
     def is_ours(self) -> bool:
         """True if our own learner made the run, so that the meaning and usual size of each metric is known."""
-        return self.history.dialect == "unstuck" and self.planned is not None
+        return self.history.dialect == OURS and self.planned is not None
 
     # Settings
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import OURS, Signals, Window
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
 from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
@@ -252,9 +252,7 @@ def _text(run: Signals, score: str, level: Window, state: State, trivial: bool |
     values = list(seeds.values())
     spread = Window(score, level.iterations, tuple(values)).spread if len(values) > 1 else 0.0
     words = f"{title} {format_uncertain(level.mean, spread) if spread else number(level.mean)}"
-    words += (
-        f" over the last {pluralize(len(level.values), 'evaluation' if score != metrics.TRAIN_RETURN else 'iteration')}"
-    )
+    words += f" over the last {pluralize(len(level.values), _counted(run, score))}"
     if len(values) > 1:
         words += f" and {len(values)} seeds"
     if trivial is not None:
@@ -263,6 +261,13 @@ def _text(run: Signals, score: str, level: Window, state: State, trivial: bool |
             f", {'no better than' if trivial else 'above'} policies that have learned nothing ({join_words(policies)})"
         )
     return f"{words}; {_GOING[state]}"
+
+
+def _counted(run: Signals, score: str) -> str:
+    """Return the word for what a score's values are: other programs may evaluate several times an iteration."""
+    if score == metrics.TRAIN_RETURN:
+        return "iteration"
+    return "evaluation" if run.history.dialect == OURS else "evaluated iteration"
 
 
 _BRIEFLY = {

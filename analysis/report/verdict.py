@@ -1,6 +1,9 @@
 """First sentence on a run: the most basic fault, and how well the run does; or that the record does not tell."""
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
+from unstuck.analysis.diagnosis.other_learners import find_other_learner
+from unstuck.analysis.diagnosis.rules.entropy_collapsed import describe_low_entropy
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.words import pluralize
 from unstuck.rl import metrics
@@ -19,8 +22,14 @@ _TELLING = (
 
 def state_verdict(diagnosis: Diagnosis) -> str:
     """Return a sentence on a run: columns not read, stuck or learning, the most basic fault, and the score."""
-    unread = unread_text(diagnosis)
-    return f"{unread} {_state(diagnosis)}" if unread else _state(diagnosis)
+    parts = (other_learner_text(diagnosis.signals), unread_text(diagnosis), _state(diagnosis))
+    return " ".join(filter(None, parts))
+
+
+def other_learner_text(run: Signals) -> str:
+    """Return a sentence on a log of DQN, SAC or the like, told by its columns; empty for what may be PPO's."""
+    found = find_other_learner(run)
+    return f"{found[0]} is logged by {found[1]}, not by PPO: only the return is judged." if found else ""
 
 
 def unread_text(diagnosis: Diagnosis) -> str:
@@ -81,7 +90,8 @@ def _all_clear(diagnosis: Diagnosis, standing: Standing) -> str:
         return f"Learning: {standing.text}; no fault in what was read."
     blind = len(diagnosis.unexamined)
     looked = f" ({pluralize(blind, 'rule')} could not look)" if blind and not run.is_ours else ""
-    return f"No fault found{looked}: {standing.text}."
+    low = "" if standing.at_best else describe_low_entropy(run)
+    return f"No fault found{looked}: {standing.text}{f'; {low}' if low else ''}."
 
 
 def shorten_headline(ranked: Ranked) -> str:

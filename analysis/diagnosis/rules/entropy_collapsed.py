@@ -32,6 +32,12 @@ COLLAPSED = 0.1
 EARLY = 0.2
 """Share of the run."""
 
+LASTING = 8
+"""Values since entropy fell from which on a low entropy is named beside an all-clear."""
+
+MOSTLY = 0.75
+"""Share of these that must be low."""
+
 REGAINED = 0.4
 """Share of what had been gained when entropy fell by which the return rises afterwards: exploration ended too soon."""
 
@@ -106,6 +112,22 @@ def examine(run: Signals) -> Finding | Blind | None:
         since=when,
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
     )
+
+
+def describe_low_entropy(run: Signals) -> str:
+    """Return a phrase on an entropy that fell early and stayed low, though the return rises; empty without one."""
+    most, curve = run.entropy_range, run.select_finite(metrics.ENTROPY)
+    if run.is_ours or run.action_kind is not ActionKind.DISCRETE or most is None or len(curve) < LASTING:
+        return ""
+    low = curve < COLLAPSED * most
+    if not low.any():
+        return ""
+    when = int(low.index[low.to_numpy()][0])
+    since = low.loc[when:]
+    if len(since) < LASTING or float(since.mean()) < MOSTLY or run.compute_progress(when) > EARLY:
+        return ""
+    since_then = f"entropy mostly below {percent(COLLAPSED)} of its maximum from iteration {when} on"
+    return f"{since_then}: solved, or no longer exploring"
 
 
 def _narrowed(run: Signals) -> Finding | Blind | None:

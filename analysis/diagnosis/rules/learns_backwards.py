@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
+from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL, were_large
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import compute_stretches
@@ -93,13 +93,14 @@ def _fallen(run: Signals) -> Finding | None:
     if not whole.never_rose or min(whole.drop, head.drop + 1) < CLEAR or not (falls.falls or whole.drop > PLAIN):
         return None
     first, last = whole.first, whole.last
+    mean = " on average" if were_large(run) else ""
     begin, end = int(curve.index[0]), int(curve.index[-1])
     text = f"the return of training episodes falls from {number(first)} to {number(last)}"
     return Finding(
         headline=f"The policy is being made worse: {text}",
         kind=Kind.SUSPECT if _is_told(run) else Kind.FAULT,
         sureness=Sureness.SURE,
-        why=f"updates are of a usual size (KL {number(kl.mean, 2)}), and the return never rose (Mann-Kendall "
+        why=f"updates are of a usual size{mean} (KL {number(kl.mean, 2)}), and the return never rose (Mann-Kendall "
         f"p {number(falls.p, 2)})",
         evidence=(Evidence(f"{text} over iterations {begin} to {end}", (metrics.TRAIN_RETURN,), (begin, end)),),
         causes=(

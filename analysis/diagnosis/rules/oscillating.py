@@ -2,7 +2,7 @@
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rewards import compute_rewards
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import format_uncertain, number, pluralize
 from unstuck.rl import metrics
@@ -26,7 +26,7 @@ def examine(run: Signals) -> Finding | None:
         return None
     verdict = "falls" if curve.falls else "has no trend"
     return Finding(
-        headline=f"The return {verdict}: {returns}, {change}",
+        headline=f"The return {verdict}: {_level(run, returns)}, {change}",
         kind=Kind.SUSPECT,
         sureness=Sureness.SURE,
         why=standing.brief,
@@ -54,6 +54,11 @@ def examine(run: Signals) -> Finding | None:
         since=returns.iterations[POINTS - 1],
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.EVAL_RETURN) if not run.has(name)),
     )
+
+
+def _level(run: Signals, returns: Window) -> str:
+    """Return the way of a return that falls; else its range, since a way of its own would say that it moved."""
+    return returns.way if run.trend(metrics.TRAIN_RETURN).falls and returns.went_down else str(returns)
 
 
 def _chance(run: Signals) -> list[Evidence]:

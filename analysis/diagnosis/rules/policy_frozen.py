@@ -20,7 +20,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.signals import GONE, ActionKind, Signals, format_shares
+from unstuck.analysis.diagnosis.signals import GONE, ActionKind, Signals, Window, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
@@ -45,9 +45,11 @@ MANY_ITERATIONS = 20
 def examine(run: Signals) -> Finding | None:
     """Return a fault if the policy stays the same over many updates (by KL, actions, entropy); None otherwise."""
     kl = run.select_last(metrics.APPROX_KL, share=0.0, least=RECENT)
+    if kl is not None and len(kl.values) < RECENT:
+        return _glimpse(run, kl)
     if kl is None and (run.history.last_iteration < MANY_ITERATIONS or not judge_standing(run).is_poor):
         return None
-    if kl is not None and (len(kl.values) < RECENT or max(map(abs, kl.values)) > STILL_KL or _has_settled(run)):
+    if kl is not None and (max(map(abs, kl.values)) > STILL_KL or _has_settled(run)):
         return None
     if run.rate_is_annealed:
         return None  # a schedule that has come to its end
@@ -69,6 +71,27 @@ def examine(run: Signals) -> Finding | None:
         since=_since(run),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.STATE if kl is not None else Ground.PACE,
+    )
+
+
+def _glimpse(run: Signals, kl: Window) -> Finding | None:
+    """Return a suspect if the few updates on record moved nothing at all, none of them the first; None otherwise."""
+    clipped = run.select_all(metrics.CLIP_FRACTION)
+    if max(map(abs, kl.values)) > STILL_KL or kl.iterations[0] <= 1 or _has_settled(run) or run.rate_is_annealed:
+        return None
+    if clipped is None or max(clipped.values) > 0:
+        return None
+    text = f"KL of an update {number(kl.median, 2)} {kl.where}, and no ratio was clipped"
+    return Finding(
+        headline=f"Nothing moves the policy: {text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.POSSIBLE,
+        why=f"only {pluralize(len(kl.values), 'update')} on record, and a learning rate at the end of its schedule "
+        "looks the same",
+        evidence=(Evidence(text, (metrics.APPROX_KL, metrics.CLIP_FRACTION), kl.reach),),
+        causes=_suspects(run),
+        since=kl.iterations[-1],
+        missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
 
 

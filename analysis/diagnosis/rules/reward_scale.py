@@ -46,12 +46,15 @@ def examine(run: Signals) -> Finding | None:
     if explained.median >= NOTHING if explained else late.median < FALLEN * start.median:
         return None
     facts = tuple(_facts(late, explained))
+    since = "from the start" if run.holds_start(name) else "where the record begins and where it ends"
+    if len(run.select_finite(name)) == 1:
+        since = f"at iteration {late.iterations[-1]}, the only one on record"
     standing = judge_standing(run)
     return Finding(
         headline=f"Returns are too large for the critic: {' and '.join(fact.text for fact in facts)}",
         kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
         sureness=Sureness.LIKELY if explained else Sureness.POSSIBLE,
-        why=f"its error is about {number(math.sqrt(late.median), 2)} a prediction, from the start; {standing.brief}",
+        why=f"its error is about {number(math.sqrt(late.median), 2)} a prediction, {since}; {standing.brief}",
         evidence=facts,
         causes=(
             Cause(

@@ -10,7 +10,7 @@ import math
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rewards import compute_rewards
-from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
+from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL, were_large
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signal_signs import (
     POINTS,
@@ -69,9 +69,9 @@ def examine(run: Signals) -> Finding | None:
     if not found:
         return None
     text = f"updates have moved the policy by a KL of {number(moved, 2)} in all, {number(lately.mean, 2)} each of late"
+    unlearned = f"Nothing is learned from updates of a usual size{' of late' if were_large(run) else ''}"
     return Finding(
-        headline=f"{'The signal is lost' if direct else 'Nothing is learned from updates of a usual size'}: "
-        f"{found[0].text}",
+        headline=f"{'The signal is lost' if direct else unlearned}: {found[0].text}",
         kind=Kind.FAULT,
         sureness=Sureness.SURE if direct else Sureness.LIKELY,
         why=text if direct else f"{text}, and it has nothing to show for it",
@@ -131,7 +131,8 @@ def _flat(run: Signals) -> Evidence | None:
             return None
     if returns is None or max(returns.values) - min(returns.values) <= 1e-6 * max(1.0, abs(returns.mean)):
         return None  # no reward has been found: another rule's
-    return Evidence(f"the return has not risen: {returns}", (returns.metric,), returns.reach)
+    level = returns.way if returns.went_down else str(returns)
+    return Evidence(f"the return has not risen: {level}", (returns.metric,), returns.reach)
 
 
 def _causes(run: Signals) -> tuple[Cause, ...]:

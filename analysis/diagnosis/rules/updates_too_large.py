@@ -15,6 +15,7 @@ from unstuck.analysis.diagnosis.finding import (
 from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
+from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -30,6 +31,12 @@ USUAL_KL = 1e-3
 
 VERY_LARGE_KL = 0.06
 """Mean KL that is a fault for any score."""
+
+USUAL_CLIP = 0.2
+"""Clip range that these sizes belong to. A ratio clipped at 1 + c allows a KL of about c ** 2 / 2."""
+
+FEW_CLIPPED = 0.2
+"""Share of clipped ratios up to which a wide clip range on record accounts for a KL that grows with its square."""
 
 RUINOUS_KL = 0.3
 """Mean KL beyond doubt on any task, and 15 times what a clip range of 0.2 allows a ratio to move (0.2 ** 2 / 2)."""
@@ -48,7 +55,7 @@ def examine(run: Signals) -> Finding | None:
     )
     large = (kl and kl.mean > LARGE_KL) or (clipped and clipped.mean > LARGE_CLIP)
     thrown = kl and change and change.mean > LARGE_CHANGE and kl.mean > WITH_KL
-    if not large and not thrown:
+    if (not large and not thrown) or _is_allowed(run, kl, clipped):
         return _fine(run)
     parts = [
         (kl, "KL {}"),
@@ -76,6 +83,27 @@ def examine(run: Signals) -> Finding | None:
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.PACE if _may_be_young(standing, kl) and not damage else Ground.STATE,
     )
+
+
+def were_large(run: Signals) -> bool:
+    """True if the run's updates were too large for a while, at its start or in the end."""
+    kl, clipped = _worst(run, metrics.APPROX_KL), _worst(run, metrics.CLIP_FRACTION)
+    return (kl is not None and kl.mean > LARGE_KL) or (clipped is not None and clipped.mean > LARGE_CLIP)
+
+
+def _is_allowed(run: Signals, kl: Window | None, clipped: Window | None) -> bool:
+    """True if a KL is no larger than the wide clip range on record asks for, hardly clipped, in a run that learns."""
+    clip_range = _clip_range(run)
+    if kl is None or clipped is None or clip_range is None or clip_range <= USUAL_CLIP:
+        return False
+    within = kl.mean <= LARGE_KL * (clip_range / USUAL_CLIP) ** 2 and clipped.mean <= FEW_CLIPPED
+    return within and judge_standing(run).has_learned and not _memorised(run) and not _saturated(run)
+
+
+def _clip_range(run: Signals) -> float | None:
+    """Return the smallest clip range that was logged; else the one in the settings; None without either."""
+    logged = run.select_finite(CLIP_RANGE)
+    return run.read_number("ppo.clip_range") if logged.empty else float(logged.min())
 
 
 def _may_be_young(standing: Standing, kl: Window | None) -> bool:
@@ -121,7 +149,9 @@ def _fine(run: Signals) -> Finding | None:
     )
     if kl is None or kl.mean < USUAL_KL:
         return None
-    text = f"updates are of a usual size: KL {number(kl.mean, 2)}"
+    clip_range = _clip_range(run)
+    wide = f" for a clip range of {number(clip_range, 2)}" if kl.mean > LARGE_KL and clip_range else ""
+    text = f"updates are of a usual size{wide}: KL {number(kl.mean, 2)}"
     text += f", {percent(clipped.mean)} of the ratios clipped" if clipped else ""
     text += f", parameters changed by {number(change.mean, 2)} of their norm" if change else ""
     return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (kl.metric,), kl.reach),))

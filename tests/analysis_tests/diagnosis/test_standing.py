@@ -1,6 +1,7 @@
 """How a run stands: where each score is going, told from its noise, and when there is nothing to show."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -158,3 +159,10 @@ def test_a_run_that_has_just_begun_is_not_called_poor() -> None:
     assert run.state in (State.UNKNOWN, State.FLAT, State.RISING)
     assert standing(first(healthy(), 2)).state is State.UNKNOWN
     assert standing(first(healthy(), 2)).is_poor is False
+
+
+def test_scores_of_other_programs_may_be_means_of_several_evaluations() -> None:
+    """Five evaluations within an iteration are one value of the table: three values are no three evaluations."""
+    run = replace(healthy(seeds=0, f1=None), dialect="sb3")
+    assert " over the last 3 evaluated iterations; " in standing(run).text
+    assert " over the last 3 evaluations; " in standing(replace(run, dialect="unstuck")).text

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind, Ranked, Sureness
 from unstuck.analysis.history import History
 from unstuck.analysis.report.verdict import lower_first_letter, shorten_headline, state_verdict
+from unstuck.rl import metrics
 
 from tests.analysis_tests.report.made import diagnosed, ranked
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
@@ -124,3 +126,33 @@ def test_names_keep_their_capitals(text: str, within: str) -> None:
 def test_a_claim_is_what_stands_before_its_numbers() -> None:
     assert shorten_headline(FAULT) == "Updates are too large"
     assert shorten_headline(ranked(Kind.FAULT, "No numbers")) == "No numbers"
+
+
+def test_an_all_clear_names_an_entropy_that_was_gone_early() -> None:
+    """Entropy starts at ln 4, so four actions are told; what our own rules judge by F1 they judge there."""
+
+    def said(wide: Any) -> str:
+        run = others(1.0 * TURN)
+        entropy = np.where(wide, math.log(4), 0.08)
+        return state_verdict(diagnosed(run=replace(run, table=run.table.assign(**{metrics.ENTROPY: entropy}))))
+
+    assert said(TURN <= 12).endswith(
+        "; still rising; entropy mostly below 10 % of its maximum from iteration 13 on: solved, or no longer exploring."
+    )
+    assert said(TURN <= 60).endswith("; still rising.")
+    assert said((TURN <= 12) | (TURN % 2 == 0)).endswith("; still rising.")
+
+
+@pytest.mark.parametrize(
+    ("column", "learner"),
+    [("rollout/exploration_rate", "DQN"), ("losses/qf1_loss", "SAC, TD3 or DDPG"), ("train/ent_coef_loss", "SAC")],
+)
+def test_a_log_of_another_algorithm_is_said_to_be_one(column: str, learner: str) -> None:
+    def made(*columns: str, **parts: Any) -> History:
+        run = others(1.0 * TURN, remarks=(f"columns not known and left out: time/fps, {column}",), **parts)
+        return replace(run, table=run.table[[metrics.TRAIN_RETURN, *columns]])
+
+    said = f"{column} is logged by {learner}, not by PPO: only the return is judged. Learning: return 99"
+    assert state_verdict(diagnosed(run=made())).startswith(said)
+    assert diagnose(made()).questions == {}
+    assert "logged by" not in state_verdict(diagnosed(run=made(metrics.APPROX_KL)))

@@ -123,3 +123,8 @@ def test_without_returns_or_kl_the_rule_is_blind() -> None:
     assert blind(RULE, untaught(approx_kl=None)) == ((metrics.APPROX_KL,),)
     assert ask(RULE, returning(-1750.0 - 10 * TURN, approx_kl=None)) is None
     assert ask(RULE, healthy(advantage_followed=-0.1, approx_kl=None)) is not None  # the sign alone tells
+
+
+def test_updates_that_were_large_for_a_while_are_usual_on_average_only() -> None:
+    finding = found(RULE, returning(-1750.0 - 10 * TURN, approx_kl=np.where(TURN <= 25, 0.06, 2e-3)))
+    assert finding.why.startswith("updates are of a usual size on average (KL 0.017)")

@@ -38,7 +38,8 @@ def test_swings_without_a_trend_are_a_suspect_with_their_size() -> None:
 def test_a_return_that_falls_is_said_to() -> None:
     finding = found(RULE, untaught(**FALLING))
     assert finding.headline.startswith(
-        "The return falls: -2,750 to -1,760 over iterations 1 to 100, -1,000 in 100 iterations (Mann-Kendall p "
+        "The return falls: from -1,880 in the first quarter to -2,630 in the last, over iterations 1 to 100, -1,000 in "
+        "100 iterations (Mann-Kendall p "
     )
 
 

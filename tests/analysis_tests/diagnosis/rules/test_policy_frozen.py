@@ -1,6 +1,7 @@
 """A policy that does not move: by its KL, or without one by all that would have changed."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -186,3 +187,20 @@ def test_without_anything_that_would_move_the_rule_is_blind() -> None:
     nothing = {f"action_{name}": None for name in NAMES}
     assert blind(RULE, unseen(**nothing)) == ((metrics.APPROX_KL, "train/action/<action>", metrics.ENTROPY),)
     assert blind(RULE, unseen()) == ()
+
+
+def test_a_single_update_that_moved_nothing_is_a_doubt() -> None:
+    def glimpse(at: int, **changed: Any) -> History:
+        run = untaught(**{"entropy": TOP, "approx_kl": 7e-16, "clip_fraction": 0.0, **changed})
+        return replace(run, table=run.table.loc[at:at])
+
+    finding = found(RULE, glimpse(50))
+    assert (finding.kind, finding.sureness, finding.since) == (Kind.SUSPECT, Sureness.POSSIBLE, 50)
+    assert finding.headline == (
+        "Nothing moves the policy: KL of an update 7e-16 at iteration 50, and no ratio was clipped"
+    )
+    assert ask(RULE, glimpse(1)) is None  # before the first update
+    assert ask(RULE, glimpse(50, approx_kl=1e-5)) is None
+    assert ask(RULE, glimpse(50, clip_fraction=0.01)) is None
+    assert ask(RULE, glimpse(50, clip_fraction=None)) is None
+    assert ask(RULE, glimpse(50, entropy=0.01)) is None  # it has made its choice

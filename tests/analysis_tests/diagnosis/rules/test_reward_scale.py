@@ -81,3 +81,15 @@ def test_a_loss_of_the_whole_update_serves_where_the_critics_is_not_logged() -> 
 def test_its_causes(beginning: str, settings: dict[str, Any], support: Support) -> None:
     assert cause(found(RULE, raw(**settings)), beginning).support is support
     assert ask(RULE, raw(0.99e4)) is None
+
+
+def test_a_record_that_begins_far_into_a_run_tells_nothing_of_its_start() -> None:
+    def why(run: History) -> str:
+        return found(RULE, run).why.partition(" a prediction, ")[2].partition(";")[0]
+
+    whole = raw()
+    late = replace(whole, table=whole.table.set_index(whole.table.index + 700))
+    sparse = replace(whole, table=whole.table.set_index(whole.table.index * 10))
+    assert (why(whole), why(sparse)) == ("from the start", "from the start")
+    assert why(late) == "where the record begins and where it ends"
+    assert why(replace(late, table=late.table.iloc[:1])) == "at iteration 701, the only one on record"

@@ -180,3 +180,13 @@ def test_without_kl_or_returns_the_rule_is_blind_and_without_the_rest_it_says_so
         metrics.F1_TRAIN,
     )
     assert kind(RULE, first(moved(0.01), 7)) is None  # eight returns before anything is said
+
+
+def test_a_return_that_fell_is_told_from_first_to_last_and_early_large_updates_are_not_denied() -> None:
+    """The first and the last 25 of 25 and 20 less a tenth of each turn: 22.4 - 1.3 and 22.6 - 8.8."""
+    swinging = np.where(TURN % 2 == 0, 25.0, 20.0) - 0.1 * TURN
+    finding = found(RULE, elsewhere(swinging, approx_kl=np.where(TURN <= 25, 0.3, 2e-3)))
+    assert finding.headline == (
+        "Nothing is learned from updates of a usual size of late: the return has not risen: from 21.1 in the first "
+        "quarter to 13.8 in the last, over iterations 1 to 100"
+    )

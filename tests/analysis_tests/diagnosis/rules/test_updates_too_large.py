@@ -1,5 +1,6 @@
 """Updates that are too large: their borders, and what counts as harm."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import updates_too_large
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind, unset
@@ -179,3 +181,30 @@ def test_without_kl_and_clipping_the_rule_is_blind_and_without_one_it_says_so() 
     finding = found(RULE, untaught(approx_kl=None, clip_fraction=0.6, update_norm=None))
     assert finding.missing == (metrics.APPROX_KL, metrics.UPDATE_NORM)
     assert finding.headline == "Updates are too large: 60 % of the ratios clipped on average over iterations 1 to 25"
+
+
+LITTLE = {"approx_kl": 0.055, "clip_fraction": 0.12}
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (healthy(settings={"ppo.clip_range": 0.4}, **LITTLE), Kind.FINE),
+        (healthy(settings={"ppo.clip_range": 0.2}, **LITTLE), Kind.SUSPECT),
+        (healthy(**LITTLE), Kind.SUSPECT),  # no clip range on record
+        (healthy(settings={"ppo.clip_range": 0.4}, approx_kl=0.055, clip_fraction=0.21), Kind.SUSPECT),
+        (healthy(settings={"ppo.clip_range": 0.4}, approx_kl=0.055, clip_fraction=None), Kind.SUSPECT),
+        (healthy(settings={"ppo.clip_range": 0.4}, approx_kl=0.21, clip_fraction=0.12), Kind.FAULT),
+        (healthy(settings={"ppo.clip_range": 0.4}, saturated_share=0.5, **LITTLE), Kind.FAULT),
+        (untaught(settings={"ppo.clip_range": 0.4}, **LITTLE), Kind.FAULT),  # it does harm
+    ],
+)
+def test_a_wide_clip_range_on_record_allows_a_larger_kl_in_a_run_that_learns(run: History, expected: Kind) -> None:
+    """A ratio clipped at 1 + c allows c ** 2 / 2: a clip range of 0.4 four times what one of 0.2 does."""
+    assert kind(RULE, run) is expected
+
+
+def test_a_clip_range_that_was_logged_counts_before_the_setting() -> None:
+    run = healthy(settings={"ppo.clip_range": 0.2}, **LITTLE)
+    logged = replace(run, table=run.table.assign(**{CLIP_RANGE: 0.4}))
+    assert found(RULE, logged).headline.startswith("updates are of a usual size for a clip range of 0.4: KL 0.055")

@@ -1,0 +1,36 @@
+"""Is a log PPO's at all: columns that only value-based or off-policy learners write."""
+
+import re
+from collections.abc import Mapping
+
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.rl import metrics
+
+_COLUMNS: Mapping[str, str] = {
+    "exploration_rate": "DQN",
+    "td_loss": "DQN",
+    "mean_td_error": "DQN",
+    "q_values": "DQN",
+    "mean_q": "DQN",
+    "ent_coef_loss": "SAC",
+    "qf1_loss": "SAC, TD3 or DDPG",
+    "qf_loss": "SAC, TD3 or DDPG",
+}
+"""Last part of a column's name, with the learner that logs it: Stable-Baselines3, CleanRL, RLlib."""
+
+_UPDATES = (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.EXPLAINED_VARIANCE)
+"""Metrics of PPO's update: a log with one of these is PPO's, whatever else stands in it."""
+
+_LEFT_OUT = "columns not known and left out: "
+
+
+def find_other_learner(run: Signals) -> tuple[str, str] | None:
+    """Return a column that only another learner logs, and that learner; None where PPO may have written the log."""
+    if any(run.has(name) for name in _UPDATES):
+        return None
+    remarks = [text.removeprefix(_LEFT_OUT) for text in run.history.remarks if text.startswith(_LEFT_OUT)]
+    for column in [*run.history.unrecognised, *(name for text in remarks for name in text.split(", "))]:
+        learner = _COLUMNS.get(re.split(r"[/.]", column)[-1].lower())
+        if learner:
+            return column, learner
+    return None

@@ -51,7 +51,7 @@ def tabulate_iterations(
         columns = {
             name: _average_column(_number_steps(each.at, last, known), each.values) for name, each in logged.items()
         }
-        columns[ENV_STEPS] = pd.Series(last, index=known.astype(int))
+        columns[ENV_STEPS] = pd.Series(last, index=known.astype(int)).groupby(level=0).last()
     table = pd.DataFrame(columns).sort_index()
     table.index = pd.Index(table.index.astype(int), name="iteration")
     return table

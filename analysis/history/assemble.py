@@ -161,7 +161,9 @@ def _make_remarks(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame
             "taken for an iteration"
         )
     if moved < 0:
-        remarks.append(f"iterations are counted from 1; in the files they begin at {1 - moved}, as of a resumed run")
+        first = int(table.index[0]) - moved
+        remarks.append(f"iterations are counted from 1; in the files they begin at {first}, as of a resumed run")
+    remarks += [text for track in tracks for text in track.raw.remarks]
     return remarks
 
 

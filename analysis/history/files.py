@@ -45,7 +45,8 @@ def read_files(path: Path, reading: Reading) -> History:
     files = [path] if path.is_file() else _list_files(path)
     events = [file for file in files if is_events(file)]
     monitors = [file for file in files if not is_events(file) and is_monitor(file)]
-    _read_events(path, events, found)
+    others = [file for file in files if file not in events and file not in monitors and _is_record(file)]
+    _read_events(path, events, found, others)
     for file in files:
         if file not in events and file not in monitors:
             _read_file(file, found, alone=len(files) == 1)
@@ -117,8 +118,12 @@ def _is_record(file: Path) -> bool:
     return file.is_file() and (is_events(file) or named)
 
 
-def _read_events(path: Path, files: Sequence[Path], found: Found) -> None:
-    """Join the event files of one run, ordered by the first step in each file."""
+def _read_events(path: Path, files: Sequence[Path], found: Found, others: Sequence[Path]) -> None:
+    """Join the event files of one run, ordered by the first step in each file.
+
+    Raises:
+        AnalysisError: They are of several runs, which are listed, with the other records of the folder.
+    """
     raws: list[Raw] = []
     for file in files:
         columns, texts = read_events(file)
@@ -129,7 +134,7 @@ def _read_events(path: Path, files: Sequence[Path], found: Found) -> None:
     raws.sort(key=_find_beginning)
     for before, after in pairwise(raws):
         if _begin_alike(before, after):
-            refuse_several(path, [raw.file for raw in raws if raw.file])
+            refuse_several(path, [raw.file for raw in raws if raw.file], others=others)
     if raws:
         found.raws.append(
             replace(join_steps(raws), form="event file" if len(raws) == 1 else f"{len(raws)} event files")

@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from unstuck.analysis.history.dialects.cleanrl import CLEANRL, PUFFERLIB
 from unstuck.analysis.history.dialects.dialect import Dialect, Renamed
 from unstuck.analysis.history.dialects.frameworks import (
+    CHAINERRL,
     ML_AGENTS,
     RLLIB,
     SPINNING_UP,
     TIANSHOU,
     TORCH_AC,
     TORCHRL,
+    TRL,
 )
 from unstuck.analysis.history.dialects.plain import PLAIN, convert_to_evaluation, find_plain_name
 from unstuck.analysis.history.dialects.ppo2 import BASELINES, SB2
@@ -28,7 +30,7 @@ UNSTUCK = Dialect("unstuck", "Unstuck", {}, iteration=("iteration",), env_steps=
 
 _FOREIGN = (
     *(ML_AGENTS, PUFFERLIB, CLEANRL, RL_GAMES, RSL_RL, SKRL, TORCHRL, TIANSHOU, BRAX, SPINNING_UP, RLLIB),
-    *(TORCH_AC, BASELINES, SB2, SB3),
+    *(TORCH_AC, TRL, CHAINERRL, BASELINES, SB2, SB3),
 )
 DIALECTS = {dialect.name: dialect for dialect in (UNSTUCK, *_FOREIGN, PLAIN)}
 

@@ -38,6 +38,7 @@ class Raw:
         evaluated: True if the file holds evaluations, whose returns are the greedy policy's.
         form: Form of the file, for people: `CSV`, `event file`, `console text` and others.
         settings: Settings found in the file.
+        remarks: Notes for the reader of the run on what was left out of the file.
     """
 
     file: Path | None
@@ -46,6 +47,7 @@ class Raw:
     evaluated: bool = False
     form: str = "CSV"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:

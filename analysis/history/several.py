@@ -11,7 +11,13 @@ from unstuck.analysis.programs import module_program
 _LISTED = 20  # commands that a message lists at most
 
 
-def refuse_several(place: Path | str, runs: Sequence[Path | str], *options: str, names: Sequence[str] = ()) -> NoReturn:
+def refuse_several(
+    place: Path | str,
+    runs: Sequence[Path | str],
+    *options: str,
+    names: Sequence[str] = (),
+    others: Sequence[Path] = (),
+) -> NoReturn:
     """Raise `AnalysisError` since a place holds several runs; list one `diagnose` command for each run.
 
     Args:
@@ -19,6 +25,7 @@ def refuse_several(place: Path | str, runs: Sequence[Path | str], *options: str,
         runs: Path or id of each run.
         options: Words behind each run in its command.
         names: Name of each run, where its path or id tells little; shown behind the command.
+        others: Files of other forms in the place, each of which can be read alone.
 
     Raises:
         AnalysisError: Always.
@@ -27,4 +34,7 @@ def refuse_several(place: Path | str, runs: Sequence[Path | str], *options: str,
     commands = [f"{command}  # {name}" for command, name in zip(commands, names, strict=True)] if names else commands
     more = [f"... and {len(commands) - _LISTED} more"] if len(commands) > _LISTED else []
     lines = "".join(f"\n  {line}" for line in [*commands[:_LISTED], *more])
+    if others:
+        alone = [shlex.join([*module_program("analysis"), "diagnose", str(file)]) for file in others[:_LISTED]]
+        lines += "".join(["\nor read what else is there:", *(f"\n  {line}" for line in alone)])
     raise AnalysisError(f"{place} holds {len(runs)} runs, and one is read at a time; name one:{lines}")

@@ -1,5 +1,6 @@
 """Bring the numbers of a run's files to one time: iterations, and the environment steps done by the end of each."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,9 @@ _LARGEST_STEP = 2.0**53  # beyond it, numbers of a table are no longer exact
 _COVERED = 0.5  # share of the rows in which a counter must stand
 _UNSURE = frozenset(("step", "steps", "_step", "timestep"))
 """Names of counters that may count iterations, or environment steps."""
+
+_EPISODES = frozenset(("episode", "episodes", "ep"))
+"""Names of counters that count iterations only where an iteration is a fixed number of episodes."""
 
 _LOSSES = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.ENTROPY)
 _BREAK = frozenset((metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, TOTAL_LOSS))
@@ -150,6 +154,11 @@ def _track_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> T
         and len(raw.columns[own])
     ):
         iteration = own  # few rows beside many of evaluations
+    if iteration and env_steps and not dialect.alone:
+        if make_canonical(iteration) in _EPISODES and not _is_even(raw.columns[iteration]):
+            iteration = None
+        elif _counts_each_alone(raw.columns[iteration], raw.columns[env_steps], env_steps):
+            env_steps = None
     metric_columns = {name: each for name, each in renamed.items() if name not in (iteration, env_steps)}
     columns, steps = _unwind_rows(raw, iteration, env_steps, rows)
     points = _scale_columns({name: columns[name] for name in metric_columns}, metric_columns)
@@ -182,7 +191,21 @@ def _track_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> T
 def _find_counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[str, Renamed]) -> str | None:
     """Return the first wanted counter column that has a value in most rows; None without one."""
     names = [name for name in raw.columns if name not in renamed and len(raw.columns[name]) >= _COVERED * rows]
-    return find_first(wanted, names)
+    whole = [name for name in names if not len(_find_odd(raw.columns[name]))]
+    return find_first(wanted, whole) or find_first(wanted, names)
+
+
+def _is_even(each: Points) -> bool:
+    """True if a counter rises by the same amount from row to row."""
+    steps = np.unique(np.diff(each.values))
+    return len(steps) == 0 or (len(steps) == 1 and bool(steps[0] > 0))
+
+
+def _counts_each_alone(iterations: Points, steps: Points, name: str) -> bool:
+    """True if a counter of steps begins anew each iteration: iterations rise in the same rows, and steps do not."""
+    total = re.search("total|global|/", make_canonical(name))
+    back = bool(np.any(np.diff(steps.values) < 0)) and bool(np.all(np.diff(iterations.values) > 0))
+    return back and not total and np.array_equal(iterations.at, steps.at)
 
 
 def _place_values(track: Track, counts: Numbers) -> Track:
@@ -239,8 +262,15 @@ def _select_rows(each: Points, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]
     return Points(each.at[chosen], each.values[chosen])
 
 
+def _find_odd(each: Points) -> Numbers:
+    """Return the values that no counter can have: below 0, too large, or no whole numbers."""
+    known = each.values[~np.isnan(each.values)]
+    odd: Numbers = known[(known < 0) | (known > _LARGEST_STEP) | (np.floor(known) != known)]
+    return odd
+
+
 def _check_whole(raw: Raw, name: str, each: Points) -> None:
-    odd = each.values[(each.values < 0) | (each.values > _LARGEST_STEP) | (np.floor(each.values) != each.values)]
+    odd = _find_odd(each)
     if len(odd):
         raise AnalysisError(f"{name} in {raw.place} must hold whole numbers from 0 on, got {odd[0]:g}")
 
@@ -250,9 +280,12 @@ def _drop_repeated(raw: Raw, name: str, each: Points, kept: "np.ndarray[tuple[in
     counts = each.values
     for place in np.flatnonzero(np.diff(counts) < 0) + 1:
         if counts[place] <= counts[0] or counts[place:].max() <= counts[place - 1]:
+            row = int(each.at[place])
+            printed = raw.form == "console text"
+            where = f"block {row + 1}; keep" if printed else f"row {row + 2}; sort its rows, or keep"
             raise AnalysisError(
-                f"{name} in {raw.place} must not go back, got {counts[place]:g} after {counts[place - 1]:g} in row "
-                f"{int(each.at[place]) + 2}; sort its rows, or keep one run a file"
+                f"{name} in {raw.place} must not go back, got {counts[place]:g} after {counts[place - 1]:g} in "
+                f"{where} one run a file"
             )
         repeated = each.at[:place][counts[:place] >= counts[place]]
         if len(repeated):

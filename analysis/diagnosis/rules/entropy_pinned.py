@@ -73,7 +73,7 @@ def examine(run: Signals) -> Finding | Blind | None:
         evidence=(Evidence(f"entropy {entropy}, {percent(share)} of the largest", (entropy.metric,), entropy.reach),),
         causes=_causes(run),
         remedies=_remedies(run, weight),
-        since=int(run.history.length * GRACE),
+        since=max(int(run.history.length * GRACE), 1),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
         ground=Ground.STATE if heavy else Ground.PACE,
     )

@@ -1,11 +1,13 @@
-"""Frameworks: RLlib (old and new API stack), ML-Agents, TorchRL, tianshou, Spinning Up and torch-ac.
+"""Frameworks: RLlib (old and new API stack), ML-Agents, TorchRL, tianshou, Spinning Up, torch-ac, TRL and ChainerRL.
 
 Sources: rllib/algorithms/ppo/ppo_torch_policy.py and torch/ppo_torch_learner.py; mlagents/trainers/ppo/
 optimizer_torch.py; torchrl/objectives/ppo.py; tianshou/policy/modelfree/ppo.py and utils/logger/base.py;
-spinup/algos/pytorch/ppo/ppo.py; torch_ac/algos/ppo.py and rl-starter-files/scripts/train.py.
+spinup/algos/pytorch/ppo/ppo.py; torch_ac/algos/ppo.py and rl-starter-files/scripts/train.py;
+trl/trainer/ppo_trainer.py (half the squared error); chainerrl/experiments/evaluator.py and agents/ppo.py.
 """
 
 from unstuck.analysis.history.dialects.dialect import Dialect, keep_unit
+from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS
 from unstuck.analysis.history.dialects.settings import COMMON_SETTINGS
 from unstuck.analysis.history.record import (
     CLIP_RANGE,
@@ -300,4 +302,62 @@ TORCH_AC = Dialect(
     iteration=("update",),
     env_steps=("frames",),
     steps_are_iterations=False,
+)
+
+TRL = Dialect(
+    "trl",
+    "TRL",
+    keep_unit(
+        {
+            "objective/rlhf_reward": metrics.TRAIN_RETURN,
+            "objective/scores": metrics.TRAIN_RETURN,
+            "policy/entropy_avg": metrics.ENTROPY,
+            "policy/approxkl_avg": metrics.APPROX_KL,
+            "policy/clipfrac_avg": metrics.CLIP_FRACTION,
+            "loss/policy_avg": metrics.POLICY_LOSS,
+            "lr": metrics.LR,
+        }
+    )
+    | {"loss/value_avg": (metrics.VALUE_LOSS, 2.0)},
+    COMMON_SETTINGS
+    | keep_unit(
+        {
+            "learning_rate": "ppo.lr",
+            "lam": "ppo.gae_lambda",
+            "cliprange": "ppo.clip_range",
+            "vf_coef": "ppo.value_coef",
+            "num_ppo_epochs": "ppo.num_epochs",
+        }
+    ),
+    must=(
+        ("objective/rlhf_reward", "objective/scores"),
+        ("objective/scores", "policy/approxkl_avg"),
+        ("policy/approxkl_avg", "loss/value_avg"),
+    ),
+    iteration=("episode",),
+    remarks={
+        metrics.TRAIN_RETURN: "objective/rlhf_reward is the score less the penalty for leaving the reference policy",
+        metrics.VALUE_LOSS: "TRL logs half the squared error",
+    },
+)
+
+CHAINERRL = Dialect(
+    "chainerrl",
+    "ChainerRL",
+    keep_unit(
+        {
+            "mean": metrics.EVAL_RETURN,
+            "average_loss_policy": metrics.POLICY_LOSS,
+            "average_policy_loss": metrics.POLICY_LOSS,
+            "average_loss_value_func": metrics.VALUE_LOSS,
+            "average_value_loss": metrics.VALUE_LOSS,
+            "average_loss_entropy": ENTROPY_LOSS,
+            "average_entropy": metrics.ENTROPY,
+        }
+    ),
+    COMMON_SETTINGS,
+    must=(("steps", "episodes", "elapsed", "mean", "median", "stdev"),),
+    env_steps=("steps",),
+    steps_are_iterations=False,
+    remarks={metrics.EVAL_RETURN: "each row is an evaluation, not an update"},
 )

@@ -1,16 +1,19 @@
 """Read what a program printed: tables in boxes, blocks of `key: value`, lines of pairs, tables in Markdown.
 
 A text is cut into rows: each box is one, each line of ML-Agents' summary, each line of a Markdown table. Of other
-prints a row ends where a name comes for the second time.
+prints a row ends where a name comes for the second time, and where a counter heads a block or a line. A block at the
+top or bottom that the text cut off its counter belongs to no known iteration, and is left out.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from unstuck.analysis.history.dialects.dialect import make_canonical
 from unstuck.analysis.history.dialects.plain import PLAIN, find_plain_name
 from unstuck.analysis.history.raw import Raw, collect_columns
+from unstuck.analysis.history.record import CLIP_RANGE, ENTROPY_COEF
+from unstuck.rl import metrics
 
 Row = dict[str, float]
 
@@ -44,7 +47,18 @@ _BARE = re.compile(rf"^(?P<name>[A-Za-z][\w ./()-]*?)\s+(?P<value>{_NUMBER})\s*%
 _EVALUATED = re.compile(rf"Eval num_timesteps=(?P<steps>\d+), episode_reward=(?P<mean>{_NUMBER})")
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*|\d{4}-\d\d-\d\d[T ][\d:.,]+\s*|(?:INFO|DEBUG|WARNING)\b[:\s-]*)+")
 _SEPARATORS = re.compile(r"\s*[|;,\t]\s*(?=\S)|\s+-+\s+|(?<![:=\s])\s{2,}")
+_PADDED = (
+    (re.compile(r"(?<=[^\W\d_])\s{2,}(?=[:=])"), ""),  # `Reward    : 3`
+    (re.compile(r"(?<=[:=])\s{2,}(?=\S)"), " "),  # `Reward:\t3`
+    (re.compile(r"(?<=[^\W\d_])(?:\s*\t\s*|\s{2,})(?=[-+]?\.?\d)"), " "),  # `Iteration   1`
+    (re.compile(r"(?<=\d)\s*/\s+(?=\d)"), "/"),  # ` 1/  20`
+)
+"""What programs fill up with blanks so that numbers stand in columns, and what is read in its place."""
+
 _RESULT = re.compile(r"^\s*Result for .+:\s*$")
+_TRAINED = re.compile(r"^\s*training_iteration:\s*\d+\s*$")
+_OF_TUNE = re.compile(r"^\s*(?:timesteps_total|time_total_s|time_this_iter_s|episodes_total):\s*[\d.]+\s*$")
+_HEADING = re.compile(r"^\s*#{1,6}\s*(?P<group>[A-Za-z]\w*)\s*[:/]?\s*$")
 _INDENTED = re.compile(r"^(?P<indent>\s*)(?P<name>[\w./-]+):\s*(?P<value>.*?)\s*$")
 _MARKS = " -*#>\t'\"{["
 _NAME_WORDS = 4  # words of a name; of a longer text before a number only the end can be one
@@ -59,7 +73,37 @@ def read_console(file: Path | None, text: str) -> Raw:
     """Read the metrics in a program's printed output, one row for each printed block or line."""
     rows = [row for row in _split_rows(text) if row]
     settings = {"max_iterations": planned} if (planned := _find_plan(text)) else {}
-    return Raw(file, collect_columns(rows), form="console text", settings=settings)
+    rows, remarks = _drop_cut_blocks(rows)
+    return Raw(file, collect_columns(rows), form="console text", settings=settings, remarks=remarks)
+
+
+def _drop_cut_blocks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
+    """Remove the first and last printed block if the text cut off the counter that all other blocks have.
+
+    Returns:
+        The rows kept, and remarks on the blocks removed.
+    """
+    kept, remarks = list(rows), []
+    for end, place in ((0, "first"), (-1, "last")):
+        others = kept[1:] if end == 0 else kept[:-1]
+        counters = {name for name in _find_counters(others) if all(name in row for row in others)}
+        cut = kept[end] if others else {}
+        shared = [name for name in cut if _is_measured(name) and any(name in row for row in others)]
+        if counters and shared and not counters & cut.keys():
+            kept = others
+            remarks.append(f"the {place} block has no count of its own, as in a text that was cut there: left out")
+    return kept, tuple(remarks)
+
+
+def _is_measured(name: str) -> bool:
+    """True if a printed name is of a metric, rather than of a setting that is printed above the blocks as well."""
+    found = find_plain_name(name)
+    return found is not None and found[0][0] not in (metrics.LR, CLIP_RANGE, ENTROPY_COEF)
+
+
+def _find_counters(rows: Sequence[Row]) -> set[str]:
+    known = {make_canonical(name) for name in (*PLAIN.iteration, *PLAIN.env_steps)}
+    return {name for row in rows[:1] for name in row if make_canonical(name).rpartition("/")[2] in known}
 
 
 def _find_plan(text: str) -> int | None:
@@ -87,7 +131,9 @@ def _split_rows(text: str) -> Iterator[Row]:
         )
     if found := list(_KOSTRIKOV.finditer("\n".join(lines))):
         return ({name: parse_number(value) for name, value in m.groupdict().items()} for m in found)
-    if any(_RESULT.match(line) for line in lines):
+    if any(_RESULT.match(line) for line in lines) or all(
+        any(pattern.match(line) for line in lines) for pattern in (_TRAINED, _OF_TUNE)
+    ):
         return _read_tune_results(lines)
     if any(_BOX.search(line) and _is_box(line) for line in lines):
         return _read_boxes(lines)
@@ -118,6 +164,8 @@ def _read_boxes(lines: list[str]) -> Iterator[Row]:
     group = ""
     for line in lines:
         found = _BOX.search(line)
+        if heading := _HEADING.match(line):
+            group = f"{heading['group']}/"
         if found is None:
             if _RULE.search(line) and row:
                 yield row
@@ -155,11 +203,11 @@ def _split_cells(line: str) -> list[str]:
 
 
 def _read_tune_results(lines: list[str]) -> Iterator[Row]:
-    """Read the results that Ray Tune prints, with names nested by indentation."""
+    """Read the results that Ray Tune prints, with names nested by indentation; a blank line ends a whole result."""
     row: Row = {}
     above: list[tuple[int, str]] = []
     for line in lines:
-        if _RESULT.match(line):
+        if _RESULT.match(line) or (not line.strip() and "training_iteration" in row):
             yield row
             row, above = {}, []
             continue
@@ -171,19 +219,63 @@ def _read_tune_results(lines: list[str]) -> Iterator[Row]:
         if found["value"] == "":
             above.append((depth, found["name"]))
         elif (number := parse_number(found["value"])) == number:
-            row["/".join([*(name for _, name in above), found["name"]])] = number
+            name = "/".join([*(name for _, name in above), found["name"]])
+            if name in row:
+                yield row
+                row = {}
+            row[name] = number
     yield row
 
 
 def _read_prints(lines: list[str]) -> Iterator[Row]:
+    plain = [_PREFIX.sub("", line) for line in lines]
+    found = [list(_find_pairs(line)) for line in plain]
+    headings = _find_headings(plain, found)
     row: Row = {}
-    for line in lines:
-        for name, value in _find_pairs(_PREFIX.sub("", line)):
-            if name in row:
+    for place, pairs in enumerate(found):
+        opens = place in headings
+        for name, value in pairs:
+            if name in row or opens:
                 yield row
-                row = {}
+                row, opens = {}, False
             row[name] = value
     yield row
+
+
+def _find_headings(lines: Sequence[str], found: Sequence[Sequence[tuple[str, float]]]) -> set[int]:
+    """Return the places of printed lines whose counter opens a row: with metrics in the line, or below a gap.
+
+    Args:
+        lines: The printed lines.
+        found: Pairs of name and number in each line.
+    """
+    places: dict[int, str] = {}
+    parted = True  # a blank line or a rule stands above
+    for place, (line, pairs) in enumerate(zip(lines, found, strict=True)):
+        if pairs and (_ITERATION.search(line) or ((len(pairs) > 1 or parted) and _begins_with_counter(line))):
+            places[place] = pairs[0][0]
+        parted = not any(map(str.isalnum, line))
+    outermost = next(iter(places.values()), "")
+    headings = {place for place, name in places.items() if name == outermost}
+    if not headings or _ITERATION.search(lines[min(headings)]) or _list_metrics(found[place] for place in headings):
+        return headings
+    above, below = _list_metrics(found[: min(headings)]), _list_metrics(found[max(headings) :])
+    return set() if not below or below < above else headings  # a counter that ends its block
+
+
+def _list_metrics(found: Iterable[Sequence[tuple[str, float]]]) -> set[str]:
+    return {name for pairs in found for name, _ in pairs if find_plain_name(name)}
+
+
+def _begins_with_counter(line: str) -> bool:
+    return _COUNTED.match(_strip_padding(line).strip(_MARKS + "|")) is not None
+
+
+def _strip_padding(line: str) -> str:
+    """Return a printed line without the blanks that align names and numbers, which separate nothing."""
+    for pattern, plain in _PADDED:
+        line = pattern.sub(plain, line)
+    return line
 
 
 def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
@@ -195,7 +287,7 @@ def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
         yield "num_timesteps", parse_number(found["steps"])
         yield "eval/mean_reward", parse_number(found["mean"])
         return
-    for segment in _SEPARATORS.split(line.strip(" \t|")):
+    for segment in _SEPARATORS.split(_strip_padding(line).strip(" \t|")):
         counted = _COUNTED.match(segment)
         if counted:
             yield counted["name"].lower(), parse_number(counted["value"])

@@ -56,6 +56,10 @@ TRAINERS = [  # trainer, its names, and what a 2 under each of them is in our un
                   "update/ent_loss/mean": (ENTROPY, 2), "test/reward": (EVAL, 2)}),
     ("spinning_up", {"Epoch": 1, "AverageEpRet": (RETURN, 2), "LossV": (VALUE, 2), "ClipFrac": (CLIPPED, 2),
                      "MaxEpRet": None}),
+    ("trl", {"episode": 1, "objective/rlhf_reward": (RETURN, 2), "objective/scores": None, "loss/value_avg": (VALUE, 4),
+             "policy/approxkl_avg": (KL, 2), "policy/entropy_avg": (ENTROPY, 2), "objective/kl": None}),
+    ("chainerrl", {"steps": 0, "episodes": None, "elapsed": None, "mean": (EVAL, 2), "median": None, "stdev": None,
+                   "average_loss_policy": (POLICY, 2), "average_loss_value_func": (VALUE, 2)}),
     ("torch_ac", {"update": 1, "frames": 0, "return_mean": (RETURN, 2), "num_frames_mean": (EPISODE_LENGTH, 2),
                   "value_loss": (VALUE, 2), "grad_norm": (GRADIENT, 2)}),
 ]  # fmt: skip

@@ -113,3 +113,40 @@ def test_a_file_of_evaluations_is_told_by_its_name(tmp_path: Path) -> None:
     assert run.curve(RETURN).to_dict() == {1: 5.0, 2: 6.0}
     assert run.curve(metrics.EVAL_RETURN).to_dict() == {2: 9.0}
     assert list(run.family(metrics.GREEDY_PREFIX)) == ["allow"]
+
+
+def test_a_counter_with_fractions_gives_way_to_one_without(tmp_path: Path) -> None:
+    text = "{'reward': 1.5, 'episode': 16, 'epoch': 0.11}\n{'reward': 2.5, 'episode': 32, 'epoch': 0.12}\n"
+    assert read_files(folder(tmp_path, log_txt=text) / "log.txt").curve(RETURN).to_dict() == {16: 1.5, 32: 2.5}
+
+
+def test_episodes_that_end_at_any_number_are_no_iterations(tmp_path: Path) -> None:
+    text = "steps,episodes,reward\n50000,52,1\n100000,96,2\n150000,121,3\n"
+    run = read_files(folder(tmp_path, log_csv=text) / "log.csv")
+    assert run.curve(RETURN).to_dict() == {1: 1, 2: 2, 3: 3}
+    assert not [remark for remark in run.remarks if "resumed" in remark]
+
+
+def test_an_iteration_in_two_rows_is_averaged_and_ends_with_the_last(tmp_path: Path) -> None:
+    run = read_files(folder(tmp_path, log_csv="iteration,steps,reward\n1,100,1\n1,200,3\n2,300,5\n") / "log.csv")
+    assert run.curve(RETURN).to_dict() == {1: 2, 2: 5}
+    assert run.curve(ENV_STEPS).to_dict() == {1: 200, 2: 300}
+
+
+def test_steps_of_each_iteration_alone_are_no_time(tmp_path: Path) -> None:
+    text = "iteration,num_timesteps,reward\n1,900,1\n2,800,2\n3,950,3\n"
+    run = read_files(folder(tmp_path, log_csv=text) / "log.csv")
+    assert run.curve(RETURN).to_dict() == {1: 1, 2: 2, 3: 3}
+    with pytest.raises(AnalysisError, match=r"total_timesteps in .* must not go back"):
+        read_files(folder(tmp_path, log_csv=text.replace("num", "total")) / "log.csv")
+
+
+def test_the_count_of_a_resumed_run_is_named_as_the_file_has_it(tmp_path: Path) -> None:
+    run = read_files(folder(tmp_path, log_csv="iteration,reward\n860,1\n870,2\n") / "log.csv")
+    assert "iterations are counted from 1; in the files they begin at 860, as of a resumed run" in run.remarks
+
+
+def test_two_runs_in_one_text_are_not_to_be_sorted(tmp_path: Path) -> None:
+    text = "".join(f"steps: {steps}\nreward: {steps}\n" for steps in (10, 20, 30, 5, 15))
+    with pytest.raises(AnalysisError, match=r"got 5 after 30 in block 4; keep one run a file"):
+        read_files(folder(tmp_path, log_txt=text) / "log.txt")

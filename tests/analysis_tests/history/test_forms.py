@@ -334,3 +334,81 @@ def test_a_last_line_that_is_cut_off_loses_the_field_it_was_cut_in(tmp_path: Pat
     assert run.curve(RETURN).tolist() == [1.5, 2.5]
     whole = read(tmp_path, "iteration,reward,value_loss\n8,1.5,3\n9,2.5,2\n10,3.5,1", "log.csv")
     assert whole.curve(RETURN).tolist() == [1.5, 2.5, 3.5]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "  Iteration {:>3}/20 | Mean Reward: {:>7.1f} | Value Loss: {:>8.3f}\n",
+        "Iteration {:>3}/ 20  Mean Reward   {:>7.1f}  Value Loss   {:>8.3f}\n",
+        "Iteration: \t {}\nMean Reward: \t {}\nValue Loss \t {}\n-----\n",
+        "iteration    : {}\nmean reward  : {}\nvalue loss   : {}\n\n",
+        "iteration\t{}\treward\t{}\tvalue loss\t{}\n",
+    ],
+    ids=["right-aligned", "words in columns", "tabs", "aligned colons", "tabs between all"],
+)
+def test_blanks_that_align_numbers_shift_no_row(tmp_path: Path, line: str) -> None:
+    run = read(tmp_path, "".join(line.format(*row) for row in ((1, 20.5, 3.0), (7, 196.5, 2.0), (13, 410.0, 1.0))))
+    assert run.curve(RETURN).to_dict() == {1: 20.5, 7: 196.5, 13: 410.0}
+    assert run.curve(VALUE).to_dict() == {1: 3.0, 7: 2.0, 13: 1.0}
+
+
+CUT = "as in a text that was cut there: left out"
+
+
+def test_a_block_whose_heading_was_cut_off_is_in_no_other_iteration(tmp_path: Path) -> None:
+    block = "Learning iteration {}/9\n\n  Mean value loss: {}\n  Mean reward: {}\n-----\n"
+    text = "  Mean value loss: 8.0\n-----\n" + block.format(1, 4.0, 1.5) + block.format(2, 2.0, 2.5)
+    run = read(tmp_path, text)
+    assert run.curve(VALUE).to_dict() == {1: 4.0, 2: 2.0}
+    assert run.curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}
+    assert f"the first block has no count of its own, {CUT}" in run.remarks
+    whole = read(tmp_path, text.partition("-----\n")[2])
+    assert whole.curve(VALUE).to_dict() == {1: 4.0, 2: 2.0}
+    assert not [text for text in whole.remarks if CUT in text]
+
+
+@pytest.mark.parametrize(
+    "block", ["update: {}\nvalue loss: {}\nreward: {}\n\n", "Update {}/9: value loss={}, reward={}\n"]
+)
+def test_own_blocks_cut_at_the_top_are_not_shifted(tmp_path: Path, block: str) -> None:
+    rest = "value loss: 8.0\nreward: 0.5\n\n"
+    run = read(tmp_path, rest + "".join(block.format(*row) for row in ((2, 4.0, 1.5), (3, 2.0, 2.5))))
+    assert run.curve(VALUE).tolist() == [4.0, 2.0]
+    assert run.curve(RETURN).tolist() == [1.5, 2.5]
+
+
+def test_a_count_that_ends_its_block_stays_with_it_and_a_block_cut_before_it_is_left_out(tmp_path: Path) -> None:
+    block = "value loss: {}\nreward: {}\n\nUpdate {}/9 done\n"
+    text = block.format(4.0, 1.5, 1) + block.format(2.0, 2.5, 2)
+    assert read(tmp_path, text).curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}
+    run = read(tmp_path, text + "value loss: 9.0\n")
+    assert run.curve(VALUE).to_dict() == {1: 4.0, 2: 2.0}
+    assert f"the last block has no count of its own, {CUT}" in run.remarks
+
+
+def test_results_of_tune_without_their_first_and_last_lines_are_not_mixed(tmp_path: Path) -> None:
+    learner = "info:\n  default:\n    cur_lr: {}\n    kl: 0.01\n    vf_explained_var: {}\n    vf_loss: 9.0\n"
+    result = "episode_len_mean: {}\nepisode_reward_mean: {}\n" + learner + "timesteps_total: {}\n"
+    text = result.partition("\n")[2].format(-8.0, 5e-5, 0.5, 400) + "training_iteration: 3\n\n"
+    run = read(tmp_path, text + "done: false\n" + result.format(52.0, -6.0, 1e-5, 0.25, 500).partition("timesteps")[0])
+    assert run.dialect == "rllib"
+    assert run.curve(RETURN).to_dict() == {3: -8.0}
+    assert len(run.curve(EPISODE_LENGTH)) == 0
+    assert run.curve(metrics.EXPLAINED_VARIANCE).to_dict() == {3: 0.5}
+    assert run.curve(metrics.LR).to_dict() == {3: 5e-5}
+    assert f"the last block has no count of its own, {CUT}" in run.remarks
+
+
+def test_boxes_whose_groups_became_headings_are_those_of_stable_baselines(tmp_path: Path) -> None:
+    text = "#### time:\n|    iterations   | 245   |\n\n#### train\n|    entropy_loss | -21.8 |\n"
+    run = read(tmp_path, text + "|    value_loss   | 0.5   |\n--------\n", "README.md")
+    assert run.dialect == "sb3"
+    assert run.curve(ENTROPY).to_dict() == {245: 21.8}
+
+
+def test_settings_printed_above_the_first_block_are_no_block_cut_off(tmp_path: Path) -> None:
+    run = read(tmp_path, "lr: 0.001\ngamma: 0.9\n\nUpdate 1: reward=3.5, lr=0.001\nUpdate 2: reward=4.5, lr=0.001\n")
+    assert run.curve(RETURN).to_dict() == {1: 3.5, 2: 4.5}
+    assert run.curve(metrics.LR).to_dict() == {1: 0.001, 2: 0.001}
+    assert not [text for text in run.remarks if CUT in text]

@@ -37,6 +37,16 @@ def test_event_files_from_the_same_beginning_are_runs_of_their_own(tmp_path: Pat
         load(str(tmp_path))
 
 
+def test_a_table_beside_event_files_of_two_runs_is_offered_as_well(tmp_path: Path) -> None:
+    log(tmp_path, (2048, 1.0), (4096, 2.0), name=".a")
+    log(tmp_path, (2048, 1.5), (4096, 2.5), name=".b")
+    (tmp_path / "progress.csv").write_text("training_iteration,episode_reward_mean\n1,1.0\n")
+    with pytest.raises(
+        AnalysisError, match=r"holds 2 runs.*(\n.* diagnose .*){2}\nor read .*\n.* diagnose .*progress.csv"
+    ):
+        load(str(tmp_path))
+
+
 def test_event_files_with_other_tags_are_parts_of_one_run(tmp_path: Path) -> None:
     log(tmp_path, (2048, 1.0), (4096, 2.0), name=".a")
     log(tmp_path, (2048, 8.0), (4096, 9.0), tag="train/value_loss", name=".b")

@@ -28,6 +28,10 @@ def learning(share: float, kl: float = 2e-3, **settings: Any) -> History:
     return healthy(entropy=share * TOP, approx_kl=kl, update_norm=0.015, settings=settings)
 
 
+def test_a_short_run_is_looked_at_from_its_first_iteration() -> None:
+    assert found(RULE, first(unset(stuck(), "ppo.num_iterations"), 10)).since == 1
+
+
 def test_an_entropy_that_has_not_left_its_maximum_is_a_fault_of_a_run_that_learns_nothing() -> None:
     finding = found(RULE, stuck(0.995))
     assert finding.kind is Kind.FAULT

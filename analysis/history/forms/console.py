@@ -86,7 +86,8 @@ def _drop_cut_blocks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
     kept, remarks = list(rows), []
     for end, place in ((0, "first"), (-1, "last")):
         others = kept[1:] if end == 0 else kept[:-1]
-        counters = {name for name in _find_counters(others) if all(name in row for row in others)}
+        whole = others[:-1] if end == 0 and len(others) > 2 else others  # the last one may be cut as well
+        counters = {name for name in _find_counters(whole) if all(name in row for row in whole)}
         cut = kept[end] if others else {}
         shared = [name for name in cut if _is_measured(name) and any(name in row for row in others)]
         if counters and shared and not counters & cut.keys():
@@ -291,7 +292,7 @@ def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
         counted = _COUNTED.match(segment)
         if counted:
             yield counted["name"].lower(), parse_number(counted["value"])
-            segment = segment[counted.end() :]
+            segment = segment[counted.end() :].lstrip(" :")
         pairs = list(_PAIR.finditer(segment))
         for found in pairs:
             name = _find_name(found["name"])

@@ -176,6 +176,7 @@ def test_lines_of_the_starter_files_are_read(tmp_path: Path) -> None:
         "epoch: 2/9 frames: 1024\nsaving next best rewards:  [4.5]\ncritic loss 0.25\n",
         "Step 1: reward=3.5 value_loss=0.5\nStep 2: reward=4.5 value_loss=0.25\n",
         "| Update 1 | Mean Reward 3.5 | Value Loss 0.5 |\n| Update 2 | Mean Reward 4.5 | Value Loss 0.25 |\n",
+        "Update 1 reward 3.5, value loss 0.5\nUpdate 2 reward 4.5, value loss 0.25\n",
     ],
     ids=[
         "key: value",
@@ -188,6 +189,7 @@ def test_lines_of_the_starter_files_are_read(tmp_path: Path) -> None:
         "brackets",
         "a count and a colon",
         "bars",
+        "a count and words",
     ],
 )
 def test_own_prints_are_read(tmp_path: Path, text: str) -> None:
@@ -412,3 +414,13 @@ def test_settings_printed_above_the_first_block_are_no_block_cut_off(tmp_path: P
     assert run.curve(RETURN).to_dict() == {1: 3.5, 2: 4.5}
     assert run.curve(metrics.LR).to_dict() == {1: 0.001, 2: 0.001}
     assert not [text for text in run.remarks if CUT in text]
+
+
+def test_boxes_cut_at_both_ends_are_in_no_other_iteration(tmp_path: Path) -> None:
+    box = "| rollout/ |  |\n|    ep_rew_mean | {} |\n| time/ |  |\n|    iterations | {} |\n| train/ |  |\n"
+    box += "|    value_loss | {} |\n|    entropy_loss | -0.5 |\n--------\n"
+    text = "| train/ |  |\n|    value_loss | 9.0 |\n--------\n" + box.format(1.5, 2, 4.0) + box.format(2.5, 3, 2.0)
+    run = read(tmp_path, text + "| rollout/ |  |\n|    ep_rew_mean | 8.0 |\n")
+    assert run.curve(VALUE).tolist() == [4.0, 2.0]
+    assert run.curve(RETURN).tolist() == [1.5, 2.5]
+    assert len([text for text in run.remarks if CUT in text]) == 2

@@ -252,7 +252,7 @@ def _text(run: Signals, score: str, level: Window, state: State, trivial: bool |
     values = list(seeds.values())
     spread = Window(score, level.iterations, tuple(values)).spread if len(values) > 1 else 0.0
     words = f"{title} {format_uncertain(level.mean, spread) if spread else number(level.mean)}"
-    words += f" over the last {pluralize(len(level.values), _counted(run, score))}"
+    words += f" over the last {pluralize(len(level.values), name_counted(run, score))}"
     if len(values) > 1:
         words += f" and {len(values)} seeds"
     if trivial is not None:
@@ -260,10 +260,11 @@ def _text(run: Signals, score: str, level: Window, state: State, trivial: bool |
         words += (
             f", {'no better than' if trivial else 'above'} policies that have learned nothing ({join_words(policies)})"
         )
-    return f"{words}; {_GOING[state]}"
+    going = _GOING[state] if run.holds_start(score) else _GOING_LATE.get(state, _GOING[state])
+    return f"{words}; {going}"
 
 
-def _counted(run: Signals, score: str) -> str:
+def name_counted(run: Signals, score: str) -> str:
     """Return the word for what a score's values are: other programs may evaluate several times an iteration."""
     if score == metrics.TRAIN_RETURN:
         return "iteration"
@@ -285,3 +286,9 @@ _GOING = {
     State.FLAT: "no better than at the start",
     State.UNKNOWN: "too few values to tell where it is going",
 }
+
+_GOING_LATE = {
+    State.HOLDING: "risen since the record begins, now level",
+    State.FLAT: "no better than where the record begins",
+}
+"""The same of a record that begins far into a run."""

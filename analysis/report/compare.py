@@ -6,11 +6,12 @@ from unstuck.analysis.comparison import describe_difference
 from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED
 from unstuck.analysis.diagnosis.signals import format_setting
+from unstuck.analysis.diagnosis.standing import name_counted
 from unstuck.analysis.document import Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.side_by_side import Comparison
 from unstuck.analysis.statistics import Difference, Interval
-from unstuck.analysis.words import format_range, format_uncertain, pluralize
+from unstuck.analysis.words import format_range, format_uncertain, join_words, pluralize
 from unstuck.rl import metrics
 
 _COMPARABLE = (
@@ -75,7 +76,9 @@ def _scores(compared: Comparison) -> Table:
         for one in compared.runs
     )
     header = ("run", f"{compared.score} ± seeds", "seeds from to", f"against {compared.control.name}", "iterations")
-    return Table("Mean of the last three evaluations", header, rows, frozenset({1, 2, 3, 4}))
+    counted = dict.fromkeys(name_counted(one.diagnosis.signals, compared.score) for one in compared.runs)
+    caption = f"Mean of the last three {join_words([f'{word}s' for word in counted], 'or')}"
+    return Table(caption, header, rows, frozenset({1, 2, 3, 4}))
 
 
 def _settings(compared: Comparison) -> list[Block]:

@@ -166,3 +166,14 @@ def test_scores_of_other_programs_may_be_means_of_several_evaluations() -> None:
     run = replace(healthy(seeds=0, f1=None), dialect="sb3")
     assert " over the last 3 evaluated iterations; " in standing(run).text
     assert " over the last 3 evaluations; " in standing(replace(run, dialect="unstuck")).text
+
+
+@pytest.mark.parametrize(("end", "going"), [(0.0, "no better than"), (9.0, "risen since")])
+def test_a_record_that_begins_late_is_not_set_beside_a_start_that_it_lacks(end: float, going: str) -> None:
+    nothing = {"f1": None, "eval/episode_return": None}
+    run = healthy(seeds=0, **nothing, **{"train/episode_return": np.where(TURN <= 40, 0.0, end) + TURN % 2})
+    late = replace(run, table=run.table.set_index(run.table.index + 700))
+    assert f"; {going} the" in standing(run).text.replace("at the start", "the start")
+    assert "the start" in standing(run).text
+    assert f"; {going} " in standing(late).text
+    assert "the record begins" in standing(late).text

@@ -193,3 +193,14 @@ def test_scores_stand_with_their_seeds_and_iterations() -> None:
     assert first == ("old", "0.50 ± 0.02", "0.48 to 0.52", "", "100")
     assert (second[:3], second[4]) == (("new", "0.90 ± 0.02", "0.88 to 0.92"), "100")
     assert second[3].startswith("+0.4 (95 % interval ")
+
+
+def test_a_score_is_called_what_it_is_a_mean_of() -> None:
+    def title(dialect: str, **changed: Any) -> str:
+        run = replace(healthy(seeds=0, f1=None, **changed), dialect=dialect)
+        made = compare_document([diagnosed(run=run), diagnosed(run=replace(run, name="other"))])
+        return tables(made.blocks)[0].caption
+
+    assert title("unstuck") == "Mean of the last three evaluations"
+    assert title("sb3") == "Mean of the last three evaluated iterations"
+    assert title("sb3", **{"eval/episode_return": None}) == "Mean of the last three iterations"

@@ -100,7 +100,7 @@ def examine(folder: Path) -> int:
         [entry.number, entry.outcome, entry.reason, dict(entry.values), entry.value, sorted(entry.curve.items())]
         for entry in found.snapshot.entries
     ]
-    (folder / "examined").write_text(json.dumps({"audit": json.loads(found.as_json()), "decided": decided}))
+    (folder / "examined").write_text(json.dumps({"audit": json.loads(found.to_json()), "decided": decided}))
     return 0
 
 

@@ -26,7 +26,7 @@ VIEW_LENGTH = 5000
 COMPARED = 5
 """Number of best trials that the comparison shows beside the control."""
 
-_LETTER, _MARGIN, _NUMBER, _SETTING, _TEXT = 7, 24, 108, 172, 500
+_LETTER, _MARGIN, _NUMBER, _SETTING, _TEXT = 7, 24, 108, 180, 500
 """Pixels of a letter of a column's title, around it, of a column of numbers at least, of a searched setting with all
 digits (else `7.9467146e-05` is cut short to `7.9467146`), and of a column of text."""
 

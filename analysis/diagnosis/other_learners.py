@@ -1,4 +1,4 @@
-"""Is a log PPO's at all: columns that only value-based or off-policy learners write."""
+"""Tell whether another learner than PPO wrote a log, by columns that only value-based or off-policy learners log."""
 
 import re
 from collections.abc import Mapping
@@ -21,15 +21,12 @@ _COLUMNS: Mapping[str, str] = {
 _UPDATES = (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.EXPLAINED_VARIANCE)
 """Metrics of PPO's update: a log with one of these is PPO's, whatever else stands in it."""
 
-_LEFT_OUT = "columns not known and left out: "
-
 
 def find_other_learner(run: Signals) -> tuple[str, str] | None:
     """Return a column that only another learner logs, and that learner; None where PPO may have written the log."""
     if any(run.has(name) for name in _UPDATES):
         return None
-    remarks = [text.removeprefix(_LEFT_OUT) for text in run.history.remarks if text.startswith(_LEFT_OUT)]
-    for column in [*run.history.unrecognised, *(name for text in remarks for name in text.split(", "))]:
+    for column in run.history.left_out:
         learner = _COLUMNS.get(re.split(r"[/.]", column)[-1].lower())
         if learner:
             return column, learner

@@ -103,6 +103,7 @@ def assemble_history(
         remarks=(*_make_remarks(dialect, tracks, table, moved), *found.remarks, *_describe_lists(found, dialect, left)),
         dialect=dialect.name,
         unrecognised=_list_unrecognised(left, table),
+        left_out=tuple(left),
         read_as="" if dialect is UNSTUCK else _describe_reading(dialect, tracks, table),
     )
 

@@ -57,7 +57,8 @@ class History:
         dialect: Program whose names the run's settings have: `unstuck`, `sb3`, `cleanrl`, `plain` and others; see
             `analysis.history.names`.
         unrecognised: Columns or tags that were mapped to nothing although their names sound like a metric that the
-            table lacks: something that matters may stand there. Other columns left out stand in `remarks`.
+            table lacks: something that matters may stand there.
+        left_out: All columns or tags that were mapped to nothing, `unrecognised` among them.
         read_as: One line on how the run was read: whose names, what counts as a step, the iterations found, and which
             columns became which metric. Empty for runs that the project itself recorded.
     """
@@ -71,6 +72,7 @@ class History:
     remarks: tuple[str, ...] = ()
     dialect: str = "unstuck"
     unrecognised: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     read_as: str = ""
 
     def has(self, *names: str) -> bool:

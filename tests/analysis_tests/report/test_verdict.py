@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind, Ranked, Sureness
-from unstuck.analysis.history import History
+from unstuck.analysis.history import History, load
 from unstuck.analysis.report.verdict import lower_first_letter, shorten_headline, state_verdict
 from unstuck.rl import metrics
 
@@ -149,10 +150,19 @@ def test_an_all_clear_names_an_entropy_that_was_gone_early() -> None:
 )
 def test_a_log_of_another_algorithm_is_said_to_be_one(column: str, learner: str) -> None:
     def made(*columns: str, **parts: Any) -> History:
-        run = others(1.0 * TURN, remarks=(f"columns not known and left out: time/fps, {column}",), **parts)
+        run = others(1.0 * TURN, left_out=("time/fps", column), **parts)
         return replace(run, table=run.table[[metrics.TRAIN_RETURN, *columns]])
 
     said = f"{column} is logged by {learner}, not by PPO: only the return is judged. Learning: return 99"
     assert state_verdict(diagnosed(run=made())).startswith(said)
     assert diagnose(made()).questions == {}
     assert "logged by" not in state_verdict(diagnosed(run=made(metrics.APPROX_KL)))
+
+
+def test_another_algorithm_is_found_among_however_many_columns(tmp_path: Path) -> None:
+    others_first = [f"custom/{number:02d}" for number in range(30)]
+    columns = ["time/total_timesteps", "rollout/ep_rew_mean", *others_first, "rollout/exploration_rate"]
+    rows = [",".join([str(64 * row), str(row), *(["0.5"] * 31)]) for row in range(1, 31)]
+    (tmp_path / "progress.csv").write_text("\n".join([",".join(columns), *rows]))
+    run = load(str(tmp_path / "progress.csv"))
+    assert state_verdict(diagnose(run)).startswith("rollout/exploration_rate is logged by DQN, not by PPO")

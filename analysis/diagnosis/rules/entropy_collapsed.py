@@ -6,6 +6,7 @@ to, so continuous actions are judged by their spread, measured against its start
 
 import math
 
+import pandas as pd
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -79,14 +80,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     since = f"below {percent(COLLAPSED)} of its maximum from iteration {when} ({progress} of the run)"
     facts = [Evidence(f"entropy {since}, {late} since", (metrics.ENTROPY,), (when, int(curve.index[-1])))]
     if dominant > DOMINANT:
-        name = str(shares.iloc[-1].idxmax())
-        facts.append(
-            Evidence(
-                f"{percent(dominant, 1)} of the sampled actions are {name}",
-                (f"{metrics.ACTION_PREFIX}{name}",),
-                (int(shares.index[-1]), int(shares.index[-1])),
-            )
-        )
+        facts.append(_show_dominant_action(shares))
     well_above = not bad and not unpaid and standing.trivial is False and not _hardly_better(run)
     but = "while much of the return was still to come" if well_above else "before the run had much to show for it"
     if unpaid:
@@ -112,6 +106,18 @@ def examine(run: Signals) -> Finding | Blind | None:
         since=when,
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
     )
+
+
+def _show_dominant_action(shares: pd.DataFrame) -> Evidence:
+    """Return the evidence that nearly all sampled actions of the last iteration are one action.
+
+    Args:
+        shares: Share of each action in the sampled actions, a column each, by iteration.
+    """
+    last, iteration = shares.iloc[-1], int(shares.index[-1])
+    name = str(last.idxmax())
+    text = f"{percent(float(last.max()), 1)} of the sampled actions are {name}"
+    return Evidence(text, (f"{metrics.ACTION_PREFIX}{name}",), (iteration, iteration))
 
 
 def describe_low_entropy(run: Signals) -> str:

@@ -17,4 +17,4 @@ class LittleLeftError(DataError):
 
 
 class CheckpointError(ValueError):
-    """Error: training cannot continue from a checkpoint: missing, damaged, of another format or another learner."""
+    """Error for a checkpoint that is missing, damaged, of another format or of another learner."""

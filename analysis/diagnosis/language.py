@@ -314,12 +314,14 @@ def translate_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
     dialect = diagnosis.signals.history.dialect
     if dialect == OURS:
         return diagnosis
-    speak = make_translator(dialect)
+    translate = make_translator(dialect)
     return replace(
         diagnosis,
-        findings=tuple(Ranked(one.rule, _finding(one.finding, speak), one.follows_from) for one in diagnosis.findings),
-        unexamined=tuple(replace(one, why=speak(one.why)) for one in diagnosis.unexamined),
-        questions={name: speak(text) for name, text in diagnosis.questions.items()},
+        findings=tuple(
+            Ranked(one.rule, _finding(one.finding, translate), one.follows_from) for one in diagnosis.findings
+        ),
+        unexamined=tuple(replace(one, why=translate(one.why)) for one in diagnosis.unexamined),
+        questions={name: translate(text) for name, text in diagnosis.questions.items()},
     )
 
 
@@ -362,43 +364,42 @@ def make_translator(dialect: str) -> Callable[[str], str]:
     theirs = _metric_names(dialect)
     metric = re.compile(rf"(?<![\w/])({'|'.join(map(re.escape, theirs)) or '(?!)'})(?![\w/])")
 
-    def replaced(match: re.Match[str]) -> str:
-        word, value = language.settings[match[1]], match[2] or ""
-        if value == " off":
-            return f"{word} off"
-        return word  # the word says the value: VecNormalize(norm_reward=True)
+    def replace_setting(match: re.Match[str]) -> str:
+        """Return the program's word for a setting; its value, unless " off", is in the word (`norm_reward=True`)."""
+        return language.settings[match[1]] + (" off" if match[2] == " off" else "")
 
-    def speak(text: str) -> str:
+    def translate(text: str) -> str:
+        """Return a text with the program's names of settings and metrics, and value coefficients on its scale."""
         text = weight.sub(lambda match: f"{float(match[1]) * language.value_coef:g}", text)
         text = metric.sub(lambda match: theirs[match[1]], text)
-        return setting.sub(replaced, _BRANCH.sub("run again", text))
+        return setting.sub(replace_setting, _BRANCH.sub("run again", text))
 
-    return speak
+    return translate
 
 
 _BRANCH = re.compile(r"\bbranch(?: the run)?(?= (?:with|at)\b)")
 """Advice to branch from a checkpoint, which other programs do not do."""
 
 
-def _finding(finding: Finding, speak: Callable[[str], str]) -> Finding:
+def _finding(finding: Finding, translate: Callable[[str], str]) -> Finding:
     return replace(
         finding,
-        headline=speak(finding.headline),
-        why=speak(finding.why),
-        evidence=tuple(_evidence(fact, speak) for fact in finding.evidence),
-        causes=tuple(_cause(cause, speak) for cause in finding.causes),
-        unsupported=tuple(_cause(cause, speak) for cause in finding.unsupported),
-        remedies=tuple(_remedy(remedy, speak) for remedy in finding.remedies),
+        headline=translate(finding.headline),
+        why=translate(finding.why),
+        evidence=tuple(_evidence(fact, translate) for fact in finding.evidence),
+        causes=tuple(_cause(cause, translate) for cause in finding.causes),
+        unsupported=tuple(_cause(cause, translate) for cause in finding.unsupported),
+        remedies=tuple(_remedy(remedy, translate) for remedy in finding.remedies),
     )
 
 
-def _evidence(fact: Evidence, speak: Callable[[str], str]) -> Evidence:
-    return replace(fact, text=speak(fact.text))
+def _evidence(fact: Evidence, translate: Callable[[str], str]) -> Evidence:
+    return replace(fact, text=translate(fact.text))
 
 
-def _cause(cause: Cause, speak: Callable[[str], str]) -> Cause:
-    return replace(cause, what=speak(cause.what), test=speak(cause.test), why=speak(cause.why))
+def _cause(cause: Cause, translate: Callable[[str], str]) -> Cause:
+    return replace(cause, what=translate(cause.what), test=translate(cause.test), why=translate(cause.why))
 
 
-def _remedy(remedy: Remedy, speak: Callable[[str], str]) -> Remedy:
-    return replace(remedy, why=speak(remedy.why), watch=speak(remedy.watch))
+def _remedy(remedy: Remedy, translate: Callable[[str], str]) -> Remedy:
+    return replace(remedy, why=translate(remedy.why), watch=translate(remedy.watch))

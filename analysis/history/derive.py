@@ -1,4 +1,4 @@
-"""Compute what a log holds in another form: a spread from its logarithm, an entropy from its bonus or its loss."""
+"""Compute metrics that a log holds in another form: the policy std from log_std, the entropy from an entropy bonus."""
 
 from collections.abc import Mapping
 from typing import Any

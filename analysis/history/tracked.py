@@ -123,7 +123,7 @@ class TrackedRuns:
         )
 
     def _foreign(self, run: "Run", params: dict[str, Any], tags: dict[str, str]) -> History:
-        """Load a run that another program logged in MLflow."""
+        """Load an MLflow run that is no trial of ours, such as a run of Stable-Baselines3 or CleanRL."""
         columns = {name: self._points(run.info.run_id, name) for name in run.data.metrics}
         raw = Raw(
             None, {name: points for name, points in columns.items() if len(points)}, stepped=True, form="MLflow run"

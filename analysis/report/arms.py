@@ -229,7 +229,7 @@ def list_missing_settings(history: History) -> list[str]:
 
 
 def _setting(history: History, name: str) -> Any:
-    """Return one of our settings as a run had it, from its settings or its log; `NOT_RECORDED` without either."""
+    """Return the value of a PPO setting in a run, from recorded settings or logged metrics; else `NOT_RECORDED`."""
     value = history.setting(f"ppo.{name}", NOT_RECORDED)
     if value == NOT_RECORDED and name in _LOGGED:
         curve = history.curve(_LOGGED[name])

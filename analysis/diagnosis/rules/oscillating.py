@@ -57,7 +57,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _level(run: Signals, returns: Window) -> str:
-    """Return the way of a return that falls; else its range, since a way of its own would say that it moved."""
+    """Describe the return: from its first to its last quarter if it falls, else its range, since no change is shown."""
     return returns.way if run.trend(metrics.TRAIN_RETURN).falls and returns.went_down else str(returns)
 
 

@@ -8,6 +8,7 @@ its content can be read, in a browser that has never seen it, from a server with
 """
 
 import argparse
+import json
 import math
 import os
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.request import urlopen
 
 from rich.console import Console
 from rich.table import Table
@@ -130,9 +132,17 @@ def list_mlflow_pages(config: SweepConfig, server: str) -> Iterator[Page]:
     yield Page("mlflow-run", make_run_link(server, experiment, find_winner(config).run_id), "objective/value")
 
 
+def find_study_id(config: SweepConfig, server: str) -> int:
+    """Return the id by which the dashboard at `server` shows a sweep's study, from the dashboard's list of studies."""
+    name = Ledger.open_sweep(config.reference).name
+    with urlopen(f"{server}/api/studies", timeout=PATIENCE_MS / 1000) as answer:
+        studies = json.load(answer)["study_summaries"]
+    return next(int(study["study_id"]) for study in studies if study["study_name"] == name)
+
+
 def list_dashboard_pages(config: SweepConfig, server: str) -> Iterator[Page]:
     """Yield the Optuna dashboard's pages of a sweep: charts, pictures, the sweep's note, and the best trial."""
-    study = f"{server}/dashboard/studies/1"
+    study = f"{server}/dashboard/studies/{find_study_id(config, server)}"
     winner = find_winner(config)
     yield Page("dashboard-study", study, "Hyperparameter Importance")
     yield Page("dashboard-pictures", study, "Unstuck: ", is_at_top=True)

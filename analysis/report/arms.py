@@ -2,12 +2,10 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Support
+from unstuck.analysis.diagnosis.arms import Arm
 from unstuck.analysis.diagnosis.language import OURS, convert_setting, find_setting_name
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import CLIP_RANGE
@@ -17,9 +15,6 @@ from unstuck.analysis.report.environments import explain_unusable
 from unstuck.analysis.words import number
 from unstuck.records.names import SEARCHED_TAG, SWEEP_TAG, TRIAL_TAG
 from unstuck.rl import metrics
-
-MOST_ARMS = 8
-"""Number of arms beside the control: more would take longer than they tell."""
 
 _NAME_LENGTH = 88
 
@@ -49,61 +44,6 @@ _LOGGED = {"lr": metrics.LR, "clip_range": CLIP_RANGE}
 
 _NEEDED = ("lr", "num_envs", "num_steps")
 """Settings without which a control is not the run: step and rollout."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A change of settings to try in a new run (an arm beside a control), with the reason and the effect to watch for.
-
-    Attributes:
-        change: Settings by dotted path.
-        why: Reason for the change, or that somebody asked for it.
-        watch: Metric and deadline by which the change must show an effect.
-        rule: Name of the rule whose finding proposes the change.
-
-    Example:
-        >>> Arm({"env.id": "Acrobot-v1"}, "a user asked", "eval/episode_return", "").changes_objective
-        True
-    """
-
-    change: Mapping[str, Any]
-    why: str
-    watch: str
-    rule: str
-
-    @property
-    def changes_objective(self) -> bool:
-        """True if the arm changes the rewards or environment, so that other arms' objectives cannot be compared."""
-        return any(path.startswith("env.") for path in self.change)
-
-
-def list_arms(diagnosis: Diagnosis) -> list[Arm]:
-    """Return the changes that a diagnosis proposes: remedies, and open causes' changes if no fault has a remedy."""
-    arms: list[Arm] = []
-    for kinds in ((Kind.FAULT,), (Kind.SUSPECT,), (Kind.LIMIT,)):
-        for ranked in diagnosis.select_findings(*kinds):
-            for remedy in ranked.finding.remedies:
-                arms += [Arm(c, remedy.why, remedy.watch, ranked.rule.name) for c in _each(remedy.change)]
-    mended = any(ranked.finding.remedies for ranked in diagnosis.select_findings(Kind.FAULT))
-    for ranked in diagnosis.findings:
-        for cause in ranked.finding.unsupported:
-            if cause.change and cause.support is not Support.RULED_OUT and not mended:
-                arms += [
-                    Arm(
-                        c,
-                        f"{cause.what}: not supported so far",
-                        "the control beaten at equal iterations",
-                        ranked.rule.name,
-                    )
-                    for c in _each(cause.change)
-                ]
-    settings = diagnosis.signals.history.settings
-    kept: list[Arm] = []
-    for arm in arms:
-        new = any(not _same(settings.get(path), value) for path, value in arm.change.items())
-        if new and arm.change not in [other.change for other in kept]:
-            kept.append(arm)
-    return kept[:MOST_ARMS]
 
 
 def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
@@ -236,16 +176,6 @@ def _setting(history: History, name: str) -> Any:
         finite = curve[(curve > 0) & (curve < float("inf"))]
         return NOT_RECORDED if finite.empty else float(f"{float(finite.max()):.6g}")
     return value
-
-
-def _each(change: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Split a change with several values to try into changes with one value each."""
-    values = [value if isinstance(value, list) else [value] for value in change.values()]
-    return [dict(zip(change, combination, strict=True)) for combination in product(*values)]
-
-
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _value(value: Any) -> str:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.arms import list_arms
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Ranked
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.report.arms import describe_change, list_arms
+from unstuck.analysis.report.arms import describe_change
 from unstuck.analysis.report.verdict import SURENESS, state_verdict
 
 

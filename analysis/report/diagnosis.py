@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.arms import Arm, list_arms
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support, Unexamined
 from unstuck.analysis.diagnosis.language import find_metric_name, find_setting_name
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.history import History
 from unstuck.analysis.report.arms import (
-    Arm,
     describe_change,
     find_obstacle,
-    list_arms,
     list_missing_settings,
     make_arms_command,
     make_own_sweep_command,

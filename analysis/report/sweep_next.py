@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.arms import list_arms
 from unstuck.analysis.document import Commands, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words
-from unstuck.analysis.report.arms import describe_change, list_arms, make_arms_command, quote_command, recorded_words
+from unstuck.analysis.report.arms import describe_change, make_arms_command, quote_command, recorded_words
 from unstuck.analysis.report.diagnosis import own_sweep_blocks
 from unstuck.analysis.sweep.trials import Sweep
 from unstuck.records.outcome import Outcome

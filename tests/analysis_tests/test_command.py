@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from unstuck.analysis.__main__ import main
 from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.arms import Arm, list_arms
 from unstuck.analysis.history import History
-from unstuck.analysis.report.arms import Arm, list_arms, make_arms_command, make_own_sweep_command
+from unstuck.analysis.report.arms import make_arms_command, make_own_sweep_command
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 
 from tests.analysis_tests.runs import healthy, untaught

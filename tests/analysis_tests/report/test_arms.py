@@ -9,27 +9,12 @@ import pandas as pd
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.finding import (
-    Cause,
-    Diagnosis,
-    Finding,
-    Kind,
-    Ranked,
-    Remedy,
-    Rule,
-    Stage,
-    Support,
-    Sureness,
-)
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.arms import Arm, list_arms
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.report.arms import (
-    MOST_ARMS,
-    Arm,
     describe_change,
     find_obstacle,
-    list_arms,
     list_missing_settings,
     make_arms_command,
     make_own_sweep_command,
@@ -40,24 +25,6 @@ from unstuck.rl import metrics
 from tests.analysis_tests.runs import healthy, untaught
 
 FOLDER = Path("/runs")
-
-
-def finding(kind: Kind, *changes: dict[str, Any], unsupported: tuple[Cause, ...] = ()) -> Ranked:
-    rule = Rule(f"rule_{kind}", "Rule", Stage.STEP, (), "nowhere", lambda run: None)
-    remedies = tuple(Remedy(change, f"why {kind}", f"watch {kind}") for change in changes)
-    return Ranked(rule, Finding("headline", kind, Sureness.SURE, remedies=remedies, unsupported=unsupported))
-
-
-def blamed(change: dict[str, Any], support: Support = Support.OPEN) -> Cause:
-    return Cause("lr too low", "branch", support, "", change)
-
-
-def arms(*findings: Ranked, **settings: Any) -> list[Arm]:
-    return list_arms(Diagnosis(Signals(healthy(settings=settings)), findings, ()))
-
-
-def changes(*findings: Ranked, **settings: Any) -> list[dict[str, Any]]:
-    return [dict(arm.change) for arm in arms(*findings, **settings)]
 
 
 def trial(**tags: str) -> History:
@@ -75,54 +42,6 @@ def parsed(words: list[str]) -> dict[str, Any]:
     overrides = [word for word in words if "=" in word]
     found = OverridesParser.create().parse_overrides(overrides)
     return {one.key_or_group: one.value() for one in found}
-
-
-def test_faults_come_before_suspects_and_these_before_limits() -> None:
-    found = arms(
-        finding(Kind.LIMIT, {"ppo.gamma": 0.5}), finding(Kind.SUSPECT, {"ppo.lr": 1e-3}), finding(Kind.FAULT, {"a": 1})
-    )
-    assert [dict(one.change) for one in found] == [{"a": 1}, {"ppo.lr": 1e-3}, {"ppo.gamma": 0.5}]
-    assert (found[0].why, found[0].watch, found[0].rule) == ("why fault", "watch fault", "rule_fault")
-    assert changes(finding(Kind.FINE, {"ppo.lr": 1e-3})) == []
-
-
-def test_several_values_are_arms_of_their_own_in_all_combinations() -> None:
-    assert changes(finding(Kind.FAULT, {"ppo.lr": [1e-3, 1e-2], "ppo.gamma": [0.5, 0.0]})) == [
-        {"ppo.lr": 1e-3, "ppo.gamma": 0.5},
-        {"ppo.lr": 1e-3, "ppo.gamma": 0.0},
-        {"ppo.lr": 1e-2, "ppo.gamma": 0.5},
-        {"ppo.lr": 1e-2, "ppo.gamma": 0.0},
-    ]
-    assert changes(finding(Kind.FAULT, {"ppo.hidden_sizes": (16, 16)})) == [{"ppo.hidden_sizes": (16, 16)}]
-
-
-def test_what_the_run_has_already_and_what_was_proposed_before_is_left_out() -> None:
-    proposed = finding(Kind.FAULT, {"ppo.lr": [3e-4, 1e-3]}, {"ppo.lr": 1e-3}, {"ppo.shared_trunk": 1})
-    assert changes(proposed) == [{"ppo.lr": 1e-3}, {"ppo.shared_trunk": 1}]  # lr is 3e-4; 1 is not True
-    assert changes(finding(Kind.FAULT, {"ppo.target_kl": None})) == []
-    assert changes(finding(Kind.FAULT, {"ppo.target_kl": None}), **{"ppo.target_kl": 0.01}) == [{"ppo.target_kl": None}]
-    assert changes(finding(Kind.FAULT, {"ppo.lr": 3e-4, "ppo.gamma": 0.5})) == [{"ppo.lr": 3e-4, "ppo.gamma": 0.5}]
-
-
-def test_so_many_arms_and_no_more() -> None:
-    assert len(changes(finding(Kind.FAULT, {"ppo.lr": [i / 100 for i in range(1, 20)]}))) == MOST_ARMS
-
-
-def test_what_is_blamed_without_support_is_tried_where_no_fault_has_a_remedy() -> None:
-    limit = finding(Kind.LIMIT, {"ppo.gamma": 0.5}, unsupported=(blamed({"ppo.lr": [1e-3]}),))
-    found = arms(limit)
-    assert [dict(one.change) for one in found] == [{"ppo.gamma": 0.5}, {"ppo.lr": 1e-3}]
-    assert (found[1].why, found[1].watch) == (
-        "lr too low: not supported so far",
-        "the control beaten at equal iterations",
-    )
-    assert changes(limit, finding(Kind.FAULT, {"ppo.clip_range": 0.1})) == [
-        {"ppo.clip_range": 0.1},
-        {"ppo.gamma": 0.5},
-    ]
-    assert {"ppo.lr": 1e-3} in changes(limit, finding(Kind.FAULT))  # a fault that no setting mends
-    assert changes(finding(Kind.LIMIT, unsupported=(blamed({"ppo.lr": 1e-3}, Support.RULED_OUT),))) == []
-    assert changes(finding(Kind.LIMIT, unsupported=(blamed({}),))) == []
 
 
 def test_an_arm_that_changes_the_rewards_runs_apart() -> None:

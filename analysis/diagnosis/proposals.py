@@ -1,0 +1,198 @@
+"""Proposals of a diagnosis: arms that branch a run from its checkpoint, with what each carries over and what it resets.
+
+A change of settings meets weights that were trained under other settings. So a proposal says where the arm starts (the
+run's checkpoint, or anew), which parts of the saved state start anew all the same, and why.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from unstuck.analysis.diagnosis.arms import Arm, rank_arms
+from unstuck.analysis.diagnosis.finding import Diagnosis, Kind
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.words import join_words
+from unstuck.rl import metrics
+
+
+class Start(StrEnum):
+    """State that an arm starts from: the run's checkpoint, or fresh weights."""
+
+    CHECKPOINT = "checkpoint"
+    ANEW = "anew"
+
+
+class Part(StrEnum):
+    """Part of a checkpoint's state that can start anew while the rest goes on; names as in `rl.branch`."""
+
+    POLICY_HEAD = "policy_head"
+    VALUE_HEAD = "value_head"
+    ADAM = "adam"
+    RETURN_NORMALIZER = "return_normalizer"
+    OBSERVATION_NORMALIZER = "observation_normalizer"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """An arm of an unstick: a change of settings, the state that the arm starts from, and the reason.
+
+    Attributes:
+        change: Settings by dotted path; empty if the arm resets parts alone.
+        start: State that the arm starts from.
+        reset: Parts of the run's state that start anew; none for an arm that starts anew as a whole.
+        why: Reason for the change.
+        rule: Name of the rule that proposes the change; empty for a change that somebody asked for.
+        watch: Metric and deadline by which the change must show an effect.
+        carried: Sentences on what is carried over from the run and what is not, and why.
+    """
+
+    change: Mapping[str, Any]
+    start: Start
+    reset: tuple[Part, ...]
+    why: str
+    rule: str
+    watch: str
+    carried: str
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """Parts of a run's state that are of no use to an arm, and the reason as a clause."""
+
+    parts: tuple[Part, ...]
+    why: str
+
+
+_DAMAGE = {
+    "entropy_collapsed": _Loss(
+        (Part.POLICY_HEAD, Part.ADAM), "the policy has collapsed: its head prefers one action whatever is observed"
+    ),
+    "units_saturated": _Loss(
+        (Part.POLICY_HEAD, Part.VALUE_HEAD, Part.ADAM), "hidden units are saturated, and the heads have adapted to them"
+    ),
+    "updates_too_large": _Loss(
+        (Part.POLICY_HEAD, Part.VALUE_HEAD, Part.ADAM),
+        "updates were too large: they have thrown the heads about, and Adam's moments hold their size",
+    ),
+    "value_explosion": _Loss(
+        (Part.VALUE_HEAD, Part.RETURN_NORMALIZER, Part.ADAM), "the critic has exploded, and its gradients with it"
+    ),
+}
+"""Damage to the weights that a fault leaves behind, by the rule that finds the fault."""
+
+_TARGETS = _Loss(
+    (Part.VALUE_HEAD, Part.RETURN_NORMALIZER, Part.ADAM), "{} changes the scale or the horizon of the critic's targets"
+)
+_OF_TARGETS = ("ppo.gamma", "ppo.gae_lambda", "ppo.normalize_returns")
+
+_OTHER_NETWORKS = {
+    "ppo.hidden_sizes": "hidden_sizes gives the networks another shape",
+    "ppo.shared_trunk": "shared_trunk gives the networks another shape",
+    "ppo.normalize_observations": "normalize_observations shows the networks other inputs than they were trained on",
+}
+"""Settings whose change leaves no weight usable, each with the reason."""
+
+_LANES = {"ppo.num_envs": "num_envs sets another number of them"}
+"""Settings that need other lanes, each with the reason."""
+
+_NAMES = {
+    Part.POLICY_HEAD: "the policy's head",
+    Part.VALUE_HEAD: "the critic's head",
+    Part.ADAM: "Adam's moments",
+    Part.RETURN_NORMALIZER: "the normaliser of returns",
+    Part.OBSERVATION_NORMALIZER: "the normaliser of observations",
+}
+
+_FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM)
+"""Metrics that tell, by their last values, whether the weights are numbers at all."""
+
+
+def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
+    """Return all arms that a diagnosis proposes to branch a run into, the most basic cause first.
+
+    A run whose weights are damaged gets two arms for each change: one goes on from the checkpoint with the damaged
+    parts reset, one starts anew. Changes of the rewards or the environment are left out: no arm's result could be
+    compared with another's.
+    """
+    found = {ranked.rule.name for ranked in diagnosis.select_findings(Kind.FAULT)}
+    broken = _is_broken(diagnosis.signals)
+    proposals: list[Proposal] = []
+    for arm in rank_arms(diagnosis):
+        if arm.changes_objective:
+            continue
+        damage = [loss for rule, loss in _DAMAGE.items() if rule in found or rule == arm.rule]
+        starts = (Start.ANEW,) if broken else (Start.CHECKPOINT, Start.ANEW) if damage else (Start.CHECKPOINT,)
+        for start in starts:
+            proposal = _propose(arm, start, damage)
+            if proposal not in proposals:
+                proposals.append(proposal)
+    return proposals
+
+
+def complete_proposal(
+    change: Mapping[str, Any], why: str, start: Start = Start.CHECKPOINT, reset: Sequence[str] | None = None
+) -> Proposal:
+    """Make a proposal from a change that somebody asked for, with the parts reset that the change makes useless.
+
+    Args:
+        change: Settings by dotted path.
+        why: Reason for the change.
+        start: State that the arm starts from; a change of the networks' shape or inputs starts anew in any case.
+        reset: Parts to reset; None: those that the change makes useless.
+    """
+    arm = Arm(change, why, "", "")
+    if reset is None:
+        return _propose(arm, start, ())
+    return _propose(arm, start, (), tuple(Part(part) for part in reset))
+
+
+def _propose(arm: Arm, start: Start, damage: Sequence[_Loss], asked_for: tuple[Part, ...] | None = None) -> Proposal:
+    """Make the proposal of an arm: work out what the arm can carry over from the run.
+
+    Args:
+        arm: The change, with its reason.
+        start: State that the arm is to start from.
+        damage: Damage to the run's weights.
+        asked_for: Parts to reset instead of those that `damage` and the change make useless.
+    """
+    others = [why for path, why in _OTHER_NETWORKS.items() if path in arm.change]
+    targets = [path.rpartition(".")[2] for path in _OF_TARGETS if path in arm.change]
+    losses = list(damage)
+    if targets:
+        losses.append(_Loss(_TARGETS.parts, _TARGETS.why.format(join_words(targets))))
+    if others or start is Start.ANEW:
+        reasons = others or [loss.why for loss in damage]
+        return Proposal(arm.change, Start.ANEW, (), arm.why, arm.rule, arm.watch, _describe_anew(reasons))
+    lost = {part for loss in losses for part in loss.parts} if asked_for is None else set(asked_for)
+    reset = tuple(part for part in Part if part in lost)
+    reasons = [loss.why for loss in losses] if asked_for is None else ["it was asked for"] if reset else []
+    lanes = next((why for path, why in _LANES.items() if path in arm.change), "")
+    carried = _describe_carried(reset, reasons, lanes)
+    return Proposal(arm.change, Start.CHECKPOINT, reset, arm.why, arm.rule, arm.watch, carried)
+
+
+def _describe_anew(reasons: Sequence[str]) -> str:
+    because = f": {join_words(reasons)}" if reasons else ""
+    return f"Nothing is carried over from the run{because}."
+
+
+def _describe_carried(reset: Sequence[Part], reasons: Sequence[str], lanes: str) -> str:
+    """Describe what goes on as saved and what starts anew, in one sentence or two."""
+    carried = "Everything else goes on as saved." if reset or lanes else "Everything goes on as saved."
+    anew = [_NAMES[part] for part in reset]
+    sentences = []
+    if anew:
+        because = f": {join_words(reasons)}" if reasons else ""
+        verb = "starts" if len(anew) == 1 and reset[0] is not Part.ADAM else "start"
+        text = f"{join_words(anew)} {verb} anew{because}."
+        sentences.append(text[0].upper() + text[1:])
+    if lanes:
+        sentences.append(f"Lanes start anew: {lanes}.")
+    return " ".join([*sentences, carried])
+
+
+def _is_broken(run: Signals) -> bool:
+    """True if the run's last losses are not finite, so that no weight is a number."""
+    curves = [run.history.curve(name) for name in _FINITE]
+    return any(not curve.empty and not abs(float(curve.iloc[-1])) < float("inf") for curve in curves)

@@ -1,0 +1,122 @@
+"""Arms of an unstick that a diagnosis proposes: where each starts, what it resets, and why."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from unstuck.analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked, Remedy, Rule, Stage, Sureness
+from unstuck.analysis.diagnosis.proposals import Part, Proposal, Start, complete_proposal, propose_arms
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
+
+from tests.analysis_tests.runs import healthy
+
+POLICY, CRITIC, ADAM, RETURNS = Part.POLICY_HEAD, Part.VALUE_HEAD, Part.ADAM, Part.RETURN_NORMALIZER
+
+
+def found(rule: str, *changes: dict[str, Any], kind: Kind = Kind.FAULT) -> Ranked:
+    remedies = tuple(Remedy(change, f"why {rule}", "watch") for change in changes)
+    return Ranked(
+        Rule(rule, rule, Stage.STEP, (), "nowhere", lambda run: None),
+        Finding("headline", kind, Sureness.SURE, remedies=remedies),
+    )
+
+
+def proposed(*findings: Ranked, run: History | None = None) -> list[Proposal]:
+    return propose_arms(Diagnosis(Signals(run or healthy()), findings, ()))
+
+
+def starts(*findings: Ranked, run: History | None = None) -> list[tuple[dict[str, Any], Start, tuple[Part, ...]]]:
+    return [(dict(one.change), one.start, one.reset) for one in proposed(*findings, run=run)]
+
+
+def test_a_change_of_coefficients_resets_nothing() -> None:
+    (one,) = proposed(found("updates_too_small", {"ppo.lr": 1e-3}))
+    assert (one.start, one.reset, one.carried) == (Start.CHECKPOINT, (), "Everything goes on as saved.")
+    assert (one.why, one.rule, one.watch) == ("why updates_too_small", "updates_too_small", "watch")
+
+
+@pytest.mark.parametrize("change", [{"ppo.gamma": 0.5}, {"ppo.gae_lambda": 0.5}, {"ppo.normalize_returns": "none"}])
+def test_other_targets_need_a_critic_that_starts_anew(change: dict[str, Any]) -> None:
+    (one,) = proposed(found("value_floor", change, kind=Kind.LIMIT))
+    assert (one.start, one.reset) == (Start.CHECKPOINT, (CRITIC, ADAM, RETURNS))
+    name = next(iter(change)).rpartition(".")[2]
+    assert one.carried == (
+        "The critic's head, Adam's moments and the normaliser of returns start anew: "
+        f"{name} changes the scale or the horizon of the critic's targets. Everything else goes on as saved."
+    )
+
+
+@pytest.mark.parametrize(
+    "change", [{"ppo.hidden_sizes": (16, 16)}, {"ppo.shared_trunk": False}, {"ppo.normalize_observations": True}]
+)
+def test_other_networks_or_inputs_can_only_start_anew(change: dict[str, Any]) -> None:
+    (one,) = proposed(found("overfitting", change))
+    assert (one.start, one.reset) == (Start.ANEW, ())
+    assert one.carried.startswith("Nothing is carried over from the run: ")
+    assert next(iter(change)).rpartition(".")[2] in one.carried
+    assert proposed(found("entropy_collapsed", change)) == [replace(one, rule="entropy_collapsed", why=_WHY)]  # once
+
+
+_WHY = "why entropy_collapsed"
+
+
+@pytest.mark.parametrize(
+    ("rule", "reset"),
+    [
+        ("entropy_collapsed", (POLICY, ADAM)),
+        ("units_saturated", (POLICY, CRITIC, ADAM)),
+        ("updates_too_large", (POLICY, CRITIC, ADAM)),
+        ("value_explosion", (CRITIC, ADAM, RETURNS)),
+    ],
+)
+def test_damage_is_reset_in_one_arm_and_left_behind_in_another(rule: str, reset: tuple[Part, ...]) -> None:
+    change = {"ppo.lr": 1e-4}
+    assert starts(found(rule, change)) == [(change, Start.CHECKPOINT, reset), (change, Start.ANEW, ())]
+    going_on, anew = proposed(found(rule, change))
+    assert "start anew: " in going_on.carried
+    assert anew.carried.startswith("Nothing is carried over from the run: ")
+
+
+def test_every_arm_meets_the_damage_that_a_fault_left() -> None:
+    collapsed, horizon = found("entropy_collapsed"), found("value_floor", {"ppo.gamma": 0.5}, kind=Kind.LIMIT)
+    assert starts(collapsed, horizon) == [
+        ({"ppo.gamma": 0.5}, Start.CHECKPOINT, (POLICY, CRITIC, ADAM, RETURNS)),
+        ({"ppo.gamma": 0.5}, Start.ANEW, ()),
+    ]
+    suspected = replace(collapsed, finding=replace(collapsed.finding, kind=Kind.SUSPECT))
+    assert starts(suspected, horizon) == [({"ppo.gamma": 0.5}, Start.CHECKPOINT, (CRITIC, ADAM, RETURNS))]
+
+
+def test_weights_that_are_no_numbers_are_never_gone_on_from() -> None:
+    run = healthy()
+    table = run.table.copy()
+    table.loc[table.index[-1], metrics.VALUE_LOSS] = np.inf
+    smaller = found("value_explosion", {"ppo.lr": 1e-4})
+    assert [start for _, start, _ in starts(smaller, run=replace(run, table=table))] == [Start.ANEW]
+    table.loc[table.index[-1], metrics.VALUE_LOSS] = 1.0
+    assert [start for _, start, _ in starts(smaller, run=replace(run, table=table))] == [Start.CHECKPOINT, Start.ANEW]
+
+
+def test_rewards_and_environment_stay_as_they_are() -> None:
+    rewards = {"env.reward_threat": (1.0, 1.0, 1.0, 1.0)}
+    assert proposed(found("reward_misspecified", rewards)) == []
+
+
+def test_what_is_asked_for_is_completed_alike() -> None:
+    horizon = complete_proposal({"ppo.gamma": 0.5}, "asked for")
+    assert (horizon.start, horizon.reset, horizon.rule) == (Start.CHECKPOINT, (CRITIC, ADAM, RETURNS), "")
+    kept = complete_proposal({"ppo.gamma": 0.5}, "asked for", reset=())
+    assert (kept.reset, kept.carried) == ((), "Everything goes on as saved.")
+    head = complete_proposal({}, "asked for", reset=["adam", "policy_head"])
+    assert head.reset == (POLICY, ADAM)
+    assert head.carried == (
+        "The policy's head and Adam's moments start anew: it was asked for. Everything else goes on as saved."
+    )
+    anew = complete_proposal({"ppo.lr": 1e-3}, "asked for", Start.ANEW)
+    assert (anew.start, anew.carried) == (Start.ANEW, "Nothing is carried over from the run.")
+    lanes = complete_proposal({"ppo.num_envs": 4}, "asked for")
+    assert (lanes.start, lanes.reset) == (Start.CHECKPOINT, ())
+    assert lanes.carried == "Lanes start anew: num_envs sets another number of them. Everything else goes on as saved."

@@ -247,10 +247,13 @@ def open_run(
 def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
     """Return the settings to show in a trial's MLflow run, by dotted path: `ppo.*`, `env.*`, `data.*` and the budget.
 
+    An arm of an unstick shows `branch.*` as well.
+
     With a budget in environment steps, `budget.env_steps` holds the budget, and marks MLflow's steps as environment
     steps.
     """
-    settings = flatten({group: asdict(getattr(config, group)) for group in ("ppo", "env", "data")})
+    groups = ("ppo", "env", "data") if config.run is None else ("ppo", "env", "data", "branch")
+    settings = flatten({group: asdict(getattr(config, group)) for group in groups})
     if budget is None:
         return settings
     return {**settings, "budget.env_steps": budget.steps, "budget.eval_every": budget.eval_every}

@@ -1,6 +1,7 @@
 import inspect
 import re
 from dataclasses import fields, is_dataclass
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 from unstuck.analysis.sweep.pruning import LEAST
 from unstuck.rl.config import TRIAGE
+from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.compose import to_config
 from unstuck.sweeps.config.keys import settings
 from unstuck.sweeps.config.settings import SweepConfig
@@ -19,7 +21,9 @@ from unstuck.sweeps.stopping.asha import Asha
 from tests.composing import CONF, composed
 
 ROOT = Path(__file__).parents[1]
-EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml"))
+EXPERIMENTS = sorted(file.stem for file in (CONF / "experiment").glob("*.yaml") if file.stem != "unstick")
+"""Experiments that search; an unstick has arms and no space (tests/sweeps_tests/unstick)."""
+
 GROUPS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name not in ("__pycache__",))
 FREE_FORM = ("space",)
 
@@ -60,7 +64,7 @@ def test_the_schema_comes_first_and_the_settings_of_the_sweep_last() -> None:
 
 def test_every_group_fills_its_part_of_the_configuration() -> None:
     parts = {item.name for item in fields(SweepConfig)}
-    own = {"sweep", "resume", "retry", "format", "id"}
+    own = {"sweep", "branch", "unstick", "run", "arms", "resume", "retry", "format", "id"}
     assert set(GROUPS) == parts - own | {"experiment"}
     assert set(chosen()) == parts - own
 
@@ -86,8 +90,10 @@ def test_every_field_is_listed_by_an_option_with_a_comment(group: str) -> None:
 
 def test_ppo_default_and_the_sweep_list_every_field() -> None:
     assert list(read(CONF / "ppo" / "default.yaml")) == [item.name for item in fields(SweepConfig().ppo)]
-    sweep = SweepConfig().sweep
-    assert read(CONF / "config.yaml")["sweep"] == {item.name: getattr(sweep, item.name) for item in fields(sweep)}
+    for group in ("sweep", "unstick"):
+        default = getattr(SweepConfig(), group)
+        said = read(CONF / "config.yaml")[group]
+        assert said == {item.name: plain(getattr(default, item.name)) for item in fields(default)}
 
 
 def test_the_stuck_run_has_the_settings_on_record() -> None:
@@ -165,6 +171,14 @@ def test_the_budgets() -> None:
     assert (cartpole.env.id, cartpole.sweep.metric) == ("CartPole-v1", "eval/episode_return")
 
 
+def test_the_unstick_needs_a_run_and_has_arms_instead_of_a_space() -> None:
+    with pytest.raises(ConfigError, match=r"^run must name the run to branch, got none; add run=SWEEP/7 for trial 7 of"):
+        config_of("unstick")
+    config = config_of("unstick", "run=s/7")
+    assert (config.run, config.arms, config.space) == ("s/7", ("prescribed", "single_changes"), {})
+    assert (config.milestones.name, config.scheduler.name, config.health.enabled) == ("improved", "none", False)
+
+
 def test_the_ranges_hold_the_run_and_its_fixes_well_inside() -> None:
     space, _ = build_space(config_of("ppo_coefficients"))
     for path, values in {
@@ -239,6 +253,7 @@ def test_the_page_lists_every_setting_with_its_default() -> None:
     assert rows == expected
 
 
+@cache
 def comments() -> dict[str, str]:
     """Comment behind each field of a group's class, by dotted path."""
     kinds = {item.name: type(getattr(SweepConfig(), item.name)) for item in fields(SweepConfig)}
@@ -255,7 +270,9 @@ def test_the_page_says_what_the_comment_behind_each_field_says() -> None:
     meant = dict(re.findall(r"^\| `([a-z0-9_.]+)` \| `[^`]+` \| `[^`]+` \| (.*) \|$", text, re.M))
     said = {path: comment.replace(" | ", " / ") for path, comment in comments().items()}
     assert {path: words for path, words in meant.items() if "." in path and path in said} == said
-    assert set(settings()) - set(said) == {"space", "resume", "retry", "format", "id", "resources.ray_address"}
+    assert set(settings()) - set(said) == {
+        *("space", "run", "arms", "resume", "retry", "format", "id", "resources.ray_address"),
+    }
 
 
 def test_every_number_has_a_typical_range() -> None:

@@ -15,7 +15,7 @@ from hydra.errors import HydraException, OverrideParseException
 from unstuck.records.errors import SweepError
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.hydra_errors import NO_MULTIRUN, explain_unreadable
-from unstuck.sweeps.config.keys import EXPERIMENT, GROUPS, HYDRA, SPACE, check_key, is_free_form, settings
+from unstuck.sweeps.config.keys import BRANCH, EXPERIMENT, GROUPS, HYDRA, SPACE, check_key, is_free_form, settings
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -149,6 +149,11 @@ def _check_override(override: Override) -> None:
     if key in ("format", "id"):
         raise SweepError(
             f"{key} must be left out, since the records of a sweep hold their own; got {override.input_line}"
+        )
+    if key == BRANCH or key.startswith(f"{BRANCH}."):
+        raise SweepError(
+            f"{key} must be left out, since each arm has its own; got {override.input_line}; write "
+            "arms=[{branch: {start: anew}}]"
         )
     if override.is_delete():
         if not is_free_form(key):

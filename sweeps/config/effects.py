@@ -68,6 +68,7 @@ CONDITIONS = (
     Condition(_ASHA, "scheduler.name", _is("asha"), "take scheduler=asha"),
     Condition(("health.explosion_factor", *_STUCK), "health.enabled", _is(True), "take health=default"),
     Condition(_STUCK, "env.id", _is(TRIAGE), "take env=triage"),
+    Condition(("arms", "unstick", "milestones"), "run", _is_not(None), "take experiment=unstick run=RUN"),
     Condition(_MLFLOW, "tracking.name", _is("mlflow"), "take tracking=mlflow"),
 )
 

@@ -52,7 +52,7 @@ def _check_text(node: Any, key: str) -> None:
 
 def _freeze_group(kind: Any, body: dict[str, Any]) -> Any:
     if not is_group(kind):
-        return body
+        return tuple(body) if isinstance(body, list) else body
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in body.items()})
 
 

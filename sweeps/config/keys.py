@@ -21,6 +21,9 @@ SPACE = "space"
 GROUPS = ("ppo", "env")
 """Groups that a space or a point may name; all other settings belong to the sweep as a whole."""
 
+BRANCH = "branch"
+"""Part of `SweepConfig` that says what one trial starts from; the points of an unstick may name the part as well."""
+
 CONF = Path(__file__).resolve().parents[2] / "conf"
 """Our own configurations: `unstuck.conf`, in a checkout and where the package is installed."""
 

@@ -25,6 +25,12 @@ SAMPLERS = ("tpe", "random", "points")
 SCHEDULERS = ("asha", "none")
 CRASHED = str(Outcome.CRASHED)
 TRACKERS = ("mlflow", "none")
+CHECKPOINT, ANEW = STARTS = ("checkpoint", "anew")
+PARTS = ("policy_head", "value_head", "adam", "return_normalizer", "observation_normalizer")
+"""Parts of a training state that an arm can reset; `rl.branch.Part` says what each is."""
+
+PRESCRIBED, SINGLE_CHANGES = ARM_SETS = ("prescribed", "single_changes")
+"""Words in `arms` that stand for arms which Unstuck makes: from the diagnosis, and the three usual coefficients."""
 
 FORMAT = 3
 """Version of what a sweep records and by which rules; 1: up to commit 3fefaf5, which recorded no version;
@@ -192,6 +198,59 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BranchConfig:
+    """Settings of one trial's start: untrained, or from the state of a run that is branched (`branch.*`)."""
+
+    start: str = ANEW  # what the trial starts from: checkpoint (of the run, or of the parent) | anew (untrained)
+    parent: int | None = None  # trial of the sweep whose last state the trial starts from; 0 to 99; null: the run's
+    reset: tuple[str, ...] = ()  # parts of the state that start anew, such as policy_head, value_head, adam
+    steps_done: int = 0  # environment steps before the branch, by which schedules go on; 0 or more
+
+    def __post_init__(self) -> None:
+        require_one_of("branch.start", self.start, STARTS)
+        for part in self.reset:
+            require_one_of("branch.reset", part, PARTS)
+        require(self.start == CHECKPOINT or not self.reset, f"branch.reset must be [] with branch.start={self.start}")
+        require(
+            self.start == CHECKPOINT or self.parent is None,
+            f"branch.parent must be null with branch.start={self.start}, got {self.parent}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnstickConfig:
+    """Settings of an unstick, which branches a recorded run into arms beside an untouched control (`unstick.*`)."""
+
+    iterations: int = 50  # iterations that each arm trains from the branch on; 20 to 200
+    max_arms: int = 12  # arms of the first stage beside the control; 4 to 20
+    stages: int = 2  # stages of arms, the next one only while no arm passes its milestones; 1 to 4
+    max_env_steps: int | None = None  # budget of all arms in environment steps; 100,000 to 10,000,000; null: none
+    repeats: int = 5  # fresh repeats of best arm and control for the verdict; 5 to 20; 0: no verdict
+    escalation: tuple[dict[str, Any], ...] = ()  # combined changes for later stages, as in sampler.points; [] by default
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("iterations", 3, 100_000), ("max_arms", 0, 98), ("stages", 1, 10)):
+            value = getattr(self, name)
+            require(least <= value <= most, f"unstick.{name} must lie in {least}..{most}, got {value}")
+        require(
+            self.max_env_steps is None or self.max_env_steps >= 1,
+            f"unstick.max_env_steps must be at least 1, or null for no budget, got {self.max_env_steps}",
+        )
+        require(
+            self.repeats == 0 or self.repeats >= 3,
+            f"unstick.repeats must be at least 3, or 0 for no verdict, got {self.repeats}: fewer have no interval",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MilestonesConfig:
+    """Settings of the milestones: what an arm must have reached by when, counted from the branch (`milestones.*`)."""
+
+    name: str = "none"  # none | improved | stuck_run | the name of a file of one's own
+    checks: tuple[dict[str, Any], ...] = ()  # each {metric, above or below or rises_by or falls_by, iterations}
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepConfig:
     """All settings of a sweep, in groups; `space` holds the range of each searched setting."""
 
@@ -205,6 +264,11 @@ class SweepConfig:
     health: HealthConfig = field(default_factory=HealthConfig)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    branch: BranchConfig = field(default_factory=BranchConfig)
+    unstick: UnstickConfig = field(default_factory=UnstickConfig)
+    milestones: MilestonesConfig = field(default_factory=MilestonesConfig)
+    run: str | None = None  # run to branch: SWEEP/7, a checkpoint's folder, an MLflow run id; null: no branching
+    arms: tuple[Any, ...] = ARM_SETS  # arms of an unstick: names of sets, and changes such as {ppo: {lr: 1e-3}}
     resume: str | None = None  # name of a sweep to go on with; null: a new one
     retry: str | None = None  # crashed: with resume, trials that crashed run again; null: they stay as they ended
     format: int = FORMAT  # version of the sweep's records, which decides the rules; not to be set
@@ -226,6 +290,14 @@ class SweepConfig:
             f"format must be 1 to {FORMAT}, what this version of Unstuck can go on with, got {self.format}; take the "
             "version that the sweep was made with",
         )
+        require(
+            self.run != "" or self.resume is not None,
+            "run must name the run to branch, got none; add run=SWEEP/7 for trial 7 of a sweep, a checkpoint's folder, or "
+            "the id of an MLflow run",
+        )
+        for arm in self.arms:
+            if not isinstance(arm, dict):
+                require_one_of("arms", arm, ARM_SETS)
         module = MODULE_AND_ID.fullmatch(self.env.id)
         require(
             module is None or not _lies_in(module[1], Path(self.sweep.folder)),

@@ -172,7 +172,7 @@ def test_the_budgets() -> None:
 
 
 def test_the_unstick_needs_a_run_and_has_arms_instead_of_a_space() -> None:
-    with pytest.raises(ConfigError, match=r"^run must name the run to branch, got none; add run=SWEEP/7 for trial 7 of"):
+    with pytest.raises(ConfigError, match=r"^run must name the run to branch, got none; add run=SWEEP/7 for trial"):
         config_of("unstick")
     config = config_of("unstick", "run=s/7")
     assert (config.run, config.arms, config.space) == ("s/7", ("prescribed", "single_changes"), {})

@@ -146,15 +146,8 @@ def _check_override(override: Override) -> None:
         raise SweepError(explain_unreadable(str(override.input_line)))
     if override.package is not None:
         raise SweepError(f"{key}@{override.package} puts a group where nothing reads it; write {key}=NAME")
-    if key in ("format", "id"):
-        raise SweepError(
-            f"{key} must be left out, since the records of a sweep hold their own; got {override.input_line}"
-        )
-    if key == BRANCH or key.startswith(f"{BRANCH}."):
-        raise SweepError(
-            f"{key} must be left out, since each arm has its own; got {override.input_line}; write "
-            "arms=[{branch: {start: anew}}]"
-        )
+    if why := _explain_left_out(key):
+        raise SweepError(f"{key} must be left out, since {why}; got {override.input_line}")
     if override.is_delete():
         if not is_free_form(key):
             raise SweepError(f"~{key} takes away what every sweep has; only ~space... can go: write {key}=VALUE")
@@ -168,6 +161,15 @@ def _check_override(override: Override) -> None:
         raise SweepError(explain_missing_kind(key, override.value()))
     if key in _CHOSEN and not isinstance(override.value(), str | list if key == EXPERIMENT else str):
         raise SweepError(_group_written_as_a_setting(override))
+
+
+def _explain_left_out(key: str) -> str:
+    """Explain why nobody may set the setting `key` on the command line; empty for all other settings."""
+    if key in ("format", "id"):
+        return "the records of a sweep hold their own"
+    if key.partition(".")[0] == BRANCH:
+        return "each arm of an unstick has its own, as in arms=[{branch: {start: anew}}]"
+    return ""
 
 
 def _check_list(key: str, value: Any) -> None:

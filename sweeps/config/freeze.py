@@ -50,7 +50,7 @@ def _check_text(node: Any, key: str) -> None:
         raise ConfigError(f"{key} must not hold '${{', which reads as a reference; got {node!r}")
 
 
-def _freeze_group(kind: Any, body: dict[str, Any]) -> Any:
+def _freeze_group(kind: Any, body: Any) -> Any:
     if not is_group(kind):
         return tuple(body) if isinstance(body, list) else body
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in body.items()})

@@ -226,7 +226,7 @@ class UnstickConfig:
     stages: int = 2  # stages of arms, the next one only while no arm passes its milestones; 1 to 4
     max_env_steps: int | None = None  # budget of all arms in environment steps; 100,000 to 10,000,000; null: none
     repeats: int = 5  # fresh repeats of best arm and control for the verdict; 5 to 20; 0: no verdict
-    escalation: tuple[dict[str, Any], ...] = ()  # combined changes for later stages, as in sampler.points; [] by default
+    escalation: tuple[dict[str, Any], ...] = ()  # combined changes for later stages, as in sampler.points
 
     def __post_init__(self) -> None:
         for name, least, most in (("iterations", 3, 100_000), ("max_arms", 0, 98), ("stages", 1, 10)):
@@ -292,8 +292,8 @@ class SweepConfig:
         )
         require(
             self.run != "" or self.resume is not None,
-            "run must name the run to branch, got none; add run=SWEEP/7 for trial 7 of a sweep, a checkpoint's folder, or "
-            "the id of an MLflow run",
+            "run must name the run to branch, got none; add run=SWEEP/7 for trial 7 of a sweep, a checkpoint's folder, "
+            "or the id of an MLflow run",
         )
         for arm in self.arms:
             if not isinstance(arm, dict):

@@ -8,6 +8,7 @@ from typing import Any
 from unstuck.records.axis import read_last_step
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.rungs import RungEntry
+from unstuck.records.unstick import MilestoneRecord, make_milestone_tags
 from unstuck.rl import metrics
 
 _OPEN = "RUNNING"
@@ -30,6 +31,7 @@ class Entry:
         state: Optuna's name for the trial's state.
         rungs: Results at the scheduler's rungs.
         notes: Notes by name: on the checkpoint by workers, on the curves by the rules of diagnosis.
+        milestones: Decided milestones of an arm of an unstick.
         raw: Searched settings as the sampler drew them, which for some kinds of range are other numbers.
         is_control: True for the trial that all others are compared with; not on record in a sweep of format 1.
         run_id: Id of the MLflow run; empty if nothing is tracked.
@@ -51,6 +53,12 @@ class Entry:
     run_id: str = ""
     is_control: bool = False
     raw: Mapping[str, Any] = field(default_factory=dict)
+    milestones: tuple[MilestoneRecord, ...] = ()
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Tags that MLflow shows of the trial beside its settings: the notes, and each decided milestone."""
+        return {**self.notes, **make_milestone_tags(self.milestones)}
 
     @property
     def is_open(self) -> bool:

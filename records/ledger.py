@@ -29,6 +29,7 @@ from unstuck.records.names import (
     DECISION,
     FORMAT,
     ID,
+    MILESTONES,
     MLFLOW_RUN,
     NOTES,
     OUTCOME,
@@ -45,6 +46,7 @@ from unstuck.records.redact import redact_error, redact_value
 from unstuck.records.reference import SweepReference
 from unstuck.records.rungs import RungEntry
 from unstuck.records.score import compute_value
+from unstuck.records.unstick import MilestoneRecord
 from unstuck.records.urls import sqlite_file
 
 _FIXED = "fixed_params"
@@ -388,6 +390,7 @@ def _read_entry(trial: FrozenTrial, raw: Mapping[str, Any]) -> Entry:
         run_id=attributes.get(MLFLOW_RUN, ""),
         is_control=attributes.get(CONTROL, False),
         raw=raw,
+        milestones=tuple(MilestoneRecord.from_json(kept) for kept in attributes.get(MILESTONES, ())),
     )
 
 

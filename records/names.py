@@ -33,8 +33,21 @@ TRACEBACK = "traceback"
 CRASHED_BEFORE = "crashed_before"
 """Attribute: the reason of an earlier crash of a trial that was run again."""
 
-NOTES = (*WORKER_NOTES, DIAGNOSIS, FINDINGS, CRASHED_BEFORE)
+BRANCHED_FROM = "branched_from"
+"""Attribute of an arm of an unstick: the state that the arm goes on from, such as `stuck/7 at iteration 220`."""
+
+NOTES = (*WORKER_NOTES, DIAGNOSIS, FINDINGS, CRASHED_BEFORE, BRANCHED_FROM)
 """Attributes that the tracker shows as tags."""
+
+ARMS, PARENT_RUN, STAGES = "arms", "parent_run", "stages"
+"""Attributes of an unstick's study: its arms in the order of their trials' numbers, a dict each; the run that is
+branched; the stages, as `records.unstick.StageRecord` writes them."""
+
+MILESTONES = "milestones"
+"""Attribute of an arm: its decided milestones, as `records.unstick.MilestoneRecord` writes them."""
+
+BRANCHED_FROM_RUN = "branched_from_run"
+"""Tag of an unstick's own run in MLflow: the id of the run that is branched."""
 
 SWEEP_TAG, TRIAL_TAG, SEARCHED_TAG, OUTCOME_TAG, REASON_TAG = "sweep", "trial", "searched", "outcome", "reason"
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"

@@ -284,8 +284,8 @@ def write_run(
         config = space.apply(config, entry.values)
     run = open_run(tracker, entry.number, entry.values, config, budget, entry.is_control)
     tracker.log(entry.number, records)
-    if entry.notes:
-        tracker.tag_trial(entry.number, entry.notes)
+    if entry.tags:
+        tracker.tag_trial(entry.number, entry.tags)
     if verdict:
         tracker.end_trial(entry.number, verdict, {} if entry.is_open else entry.summary)
     return run

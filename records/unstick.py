@@ -1,0 +1,148 @@
+"""Define what is on record of an unstick beside its trials: decided milestones of a trial, and stages of the sweep."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unstuck.rl import metrics
+
+_SIGNS = {"above": ">", "below": "<"}
+
+_WORDS = {
+    metrics.F1: "F1",
+    metrics.TRAIN_RETURN: "episode return in training",
+    metrics.EVAL_RETURN: "episode return in evaluation",
+}
+"""Words for metrics whose name alone, without the group, is no word or belongs to two metrics."""
+
+
+def name_metric(metric: str) -> str:
+    """Return the words for a metric in a sentence on a milestone.
+
+    Example:
+        >>> name_metric("train/value_loss"), name_metric("eval/f1")
+        ('value loss', 'F1')
+    """
+    return _WORDS.get(metric) or metric.partition("/")[2].replace("_", " ").replace("/", " ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MilestoneRecord:
+    """Decision on one milestone of a trial: the bound, the window, and the value at the window's last evaluation.
+
+    Attributes:
+        number: Place of the milestone among the sweep's milestones, from 1.
+        metric: Name of the metric, as in `rl.metrics`.
+        bound: `above` or `below`.
+        limit: Number that the metric had to lie above or below.
+        first: First iteration of the window, counted from the branch.
+        last: Last iteration of the window.
+        iteration: Iteration of the window's last evaluation; of a trial that ended before, the last iteration.
+        value: Mean of the metric over members at `iteration`; None if the trial ended before, or did not measure it.
+        passed: True if the bound held.
+
+    Example:
+        >>> decided = MilestoneRecord(
+        ...     number=1, metric="train/value_loss", bound="below", limit=0.5, first=10, last=30, iteration=30,
+        ...     value=0.42, passed=True,
+        ... )
+        >>> decided.describe()
+        'passed: value loss 0.42 < 0.5 at iteration 30'
+        >>> MilestoneRecord.from_json(decided.to_json()) == decided
+        True
+    """
+
+    number: int
+    metric: str
+    bound: str
+    limit: float
+    first: int
+    last: int
+    iteration: int
+    value: float | None
+    passed: bool
+
+    @property
+    def demand(self) -> str:
+        """Text of what the milestone asks for, such as `value loss < 0.5`."""
+        return f"{name_metric(self.metric)} {_SIGNS[self.bound]} {_format(self.limit)}"
+
+    def describe(self) -> str:
+        """Describe the decision in words: passed or missed, the value, the bound, the iteration."""
+        if self.value is not None:
+            value, limit = _format_apart(self.value, self.limit)
+            sign = _SIGNS[self.bound] if self.passed else f"is not {_SIGNS[self.bound]}"
+            return f"{self.outcome}: {name_metric(self.metric)} {value} {sign} {limit} at iteration {self.iteration}"
+        window = f"iterations {self.first} to {self.last}"
+        if self.iteration < self.last:
+            return f"missed: ended at iteration {self.iteration}, before {window} had decided {self.demand}"
+        return f"missed: {name_metric(self.metric)} was not measured at the last evaluation of {window}"
+
+    @property
+    def outcome(self) -> str:
+        """`passed` or `missed`."""
+        return "passed" if self.passed else "missed"
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert the record to a dict for the ledger."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "MilestoneRecord":
+        """Make a record from a dict that `to_json` returned."""
+        return cls(**kept)
+
+
+def make_milestone_tags(decided: Iterable[MilestoneRecord]) -> dict[str, str]:
+    """Make MLflow's tags from decided milestones: `milestone_1` and so on, each with the decision in words."""
+    return {f"milestone_{one.number}": one.describe() for one in decided}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    """Stage of an unstick, on record before its arms start; or the decision that no further stage starts.
+
+    Attributes:
+        stage: Number of the stage, from 1.
+        parent: Number of the trial from whose last state the arms go on; None for the run's checkpoint.
+        why: Reasons, in sentences: why the stage starts, and from where; or why no stage starts.
+        arms: Numbers of the stage's trials, which are indices in the study's attribute `ARMS`; empty for a stage that
+            was not started.
+        env_steps: Environment steps of all members of all arms, if none ends early.
+    """
+
+    stage: int
+    parent: int | None
+    why: str
+    arms: tuple[int, ...]
+    env_steps: int
+
+    @property
+    def is_started(self) -> bool:
+        """True for a stage with arms; False for the decision that no further stage starts."""
+        return bool(self.arms)
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert the record to a dict for the ledger."""
+        return {**asdict(self), "arms": list(self.arms)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "StageRecord":
+        """Make a record from a dict that `to_json` returned."""
+        return cls(**{**kept, "arms": tuple(kept["arms"])})
+
+
+def _format_apart(value: float, limit: float) -> tuple[str, str]:
+    """Format two numbers with so many digits that numbers that differ look different."""
+    for digits in (3, 6, 17):
+        texts = _format(value, digits), _format(limit, digits)
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def _format(value: float, digits: int = 3) -> str:
+    if not math.isfinite(value) or 1000 <= abs(value) < 10**15:
+        return f"{value:,.{max(0, digits - 3)}f}"
+    return f"{value:.{digits}g}"

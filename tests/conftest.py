@@ -231,18 +231,10 @@ def module_command(tmp_path_factory: pytest.TempPathFactory) -> Command:
     return Command(tmp_path_factory.mktemp("module"))
 
 
-@contextlib.contextmanager
-def no_ray() -> Iterator[None]:
-    """Sweeps train their trials in this process, for tests of what is before and after Ray: see `in_process`."""
-    from tests.in_process import tune_trials
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("unstuck.sweeps.run.sweep.tune_trials", tune_trials)
-        yield
-
-
 @pytest.fixture
 def without_ray() -> Iterator[None]:
-    """See `no_ray`."""
+    """Sweeps train their trials in this process, for tests of what is before and after Ray: see `in_process`."""
+    from benchmarks.in_process import no_ray
+
     with no_ray():
         yield

@@ -34,7 +34,7 @@ from unstuck.sweeps.config.settings import (
 )
 from unstuck.sweeps.run import sweep as run
 
-from tests.in_process import tune_trials
+from benchmarks.in_process import tune_trials
 
 CONFIG = SweepConfig(
     sweep=StudyConfig(name="tiny", metric="eval/episode_return", num_trials=4, seeds=2, control=False),

@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import sweep
-from tests.conftest import Command, no_ray
+from benchmarks.in_process import no_ray
+from tests.conftest import Command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -14,7 +14,8 @@ from unstuck.rl import metrics
 from unstuck.rl.learner import Learner
 from unstuck.sweeps.__main__ import main
 
-from tests.conftest import Command, no_ray
+from benchmarks.in_process import no_ray
+from tests.conftest import Command
 from tests.sweeps_tests.real import open_study, runs_of
 
 WIDE = [

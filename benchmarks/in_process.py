@@ -1,13 +1,25 @@
-"""Trials without Ray: driver, training, checkpoints and databases are the real ones, only the workers are missing."""
+"""Trials without Ray: driver, training, checkpoints and databases are the real ones, only the workers are missing.
+
+For what has to reach into a training (planted faults), or to know nothing of Ray (tests).
+"""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
 
 from unstuck.rl.data import FlowData
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.ray_tune.stop import StopRequest
 from unstuck.sweeps.ray_tune.tuning import TrialDriver
 from unstuck.sweeps.worker.training import Training
+
+
+@contextmanager
+def no_ray() -> Iterator[None]:
+    """Make sweeps that start inside the `with` block train their trials in this process."""
+    with patch("unstuck.sweeps.run.sweep.tune_trials", tune_trials):
+        yield
 
 
 def tune_trials(
@@ -18,7 +30,7 @@ def tune_trials(
     stop: StopRequest,
     is_over: Callable[[], bool],
 ) -> None:
-    """In Ray Tune's place, see `sweeps.ray_tune.tuning`: one evaluation period of each running trial in turn."""
+    """Run trials in this process: one evaluation period of each running trial in turn; see `sweeps.ray_tune.tuning`."""
     running: dict[int, Training] = {}
     while not is_over():
         while len(running) < slots and (assignment := driver.propose()):

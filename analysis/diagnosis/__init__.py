@@ -45,7 +45,7 @@ def diagnose(history: History) -> Diagnosis:
             unexamined.append(Unexamined(rule, found.missing, found.why))
         elif found:
             ranked.append(Ranked(rule, weigh_finding(run, found)))
-    findings = _ranked(ranked)
+    findings = _order_findings(ranked)
     questions = {} if find_other_learner(run) else list_questions(run, findings, unexamined)
     return translate_diagnosis(Diagnosis(run, findings, tuple(unexamined), questions))
 
@@ -79,7 +79,7 @@ def _recorded(run: Signals, name: str) -> bool:
     return bool(run.history.family(name.removesuffix("<action>"))) if name.endswith("<action>") else run.has(name)
 
 
-def _ranked(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
+def _order_findings(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
     """Order findings: faults first, then by the rules' stage, and always causes before consequences."""
     left = sorted(found, key=lambda one: (_ORDER[one.finding.kind], one.rule.stage, -one.finding.sureness))
     result: list[Ranked] = []

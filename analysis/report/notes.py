@@ -102,7 +102,7 @@ def _describe_sureness(sweep: Sweep) -> str:
     if sweep.judgement:
         return "fresh seeds and unseen data have judged the best trial; the sentence above is their verdict."
     return (
-        f"not yet. The best of {pluralize(len(sweep.ranked()), 'noisy value')}, each over "
+        f"not yet. The best of {pluralize(len(sweep.rank_trials()), 'noisy value')}, each over "
         f"{pluralize(max(1, len(best.seeds)), 'seed')}, is flattered by being chosen; only fresh seeds and unseen data "
         "judge it."
     )
@@ -195,7 +195,7 @@ def _describe_result(sweep: Sweep, trial: Trial) -> str:
         spread = trial.estimate.spread if trial.estimate else None
         words += f"; {sweep.metric} {format_uncertain(trial.value, spread)}"
         words += f" over {pluralize(len(trial.seeds), 'seed')}" if trial.seeds else ""
-    completed = [other.number for other in sweep.ranked(Outcome.COMPLETED)]
+    completed = [other.number for other in sweep.rank_trials(Outcome.COMPLETED)]
     place = ""
     if trial.number in completed:
         place = f", number {completed.index(trial.number) + 1} of {len(completed)} that completed"

@@ -92,7 +92,7 @@ def _draw_importances(found: Sequence[Importance], about: str) -> Picture | None
 
 def _draw_curves(sweep: Sweep) -> Picture | None:
     control = sweep.control
-    ranked = [trial for trial in sweep.ranked() if len(list_finite_points(trial)) > 1]
+    ranked = [trial for trial in sweep.rank_trials() if len(list_finite_points(trial)) > 1]
     chosen = ranked[:MOST_CURVES]
     if control in ranked and control not in chosen:
         chosen = [*chosen[:-1], control]

@@ -105,7 +105,7 @@ def explain_dashboard_differences(sweep: Sweep, shown: Mapping[str, float], abou
     """
     if not shown:
         return ""
-    completed = len(sweep.ranked(Outcome.COMPLETED))
+    completed = len(sweep.rank_trials(Outcome.COMPLETED))
     told = ", ".join(f"{shorten_path(path)} {share:.2f}" for path, share in shown.items())
     words = (
         f"Optuna's dashboard shows other importances: {told}. It takes PED-ANOVA as well, but of "
@@ -195,14 +195,14 @@ def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
 
 def _lines(sweep: Sweep) -> list[Block]:
     """Plot each trial with a value as a line across all searched settings (parallel coordinates)."""
-    trials = sweep.ranked()
+    trials = sweep.rank_trials()
     paths = [path for path in sweep.searched if len({str(trial.values.get(path)) for trial in trials}) > 1]
     if len(trials) < 3 or not paths:
         return []
     axes = [make_axis(sweep, path, trials) for path in paths]
     scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
     axes.append(Axis(sweep.metric, [trial.value or 0.0 for trial in trials]))
-    best = [trials.index(trial) for trial in sweep.ranked(Outcome.COMPLETED)[:3]]
+    best = [trials.index(trial) for trial in sweep.rank_trials(Outcome.COMPLETED)[:3]]
     canvas = plot_parallel(axes, scores, best, [_tip(sweep, trial) for trial in trials])
     names = ", ".join(str(trials[place].number) for place in best)
     caption = (
@@ -214,13 +214,13 @@ def _lines(sweep: Sweep) -> list[Block]:
 
 def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
     """Plot the two most important settings against each other, and list how much more pairs of settings explain."""
-    trials = sweep.ranked()
+    trials = sweep.rank_trials()
     paths = [one.path for one in found]
     if len(paths) < 2 or len(trials) < 5:
         return []
     across, up = (make_axis(sweep, path, trials) for path in paths[:2])
     scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
-    best = [trials.index(trial) for trial in sweep.ranked(Outcome.COMPLETED)[:3]]
+    best = [trials.index(trial) for trial in sweep.rank_trials(Outcome.COMPLETED)[:3]]
     canvas = plot_scatter(across, up, scores, best, [_tip(sweep, trial) for trial in trials])
     caption = (
         f"{across.name} against {up.name}: a dot a trial, the better the larger; in colour the three best completed"

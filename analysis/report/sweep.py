@@ -137,7 +137,7 @@ def _ended(sweep: Sweep) -> list[Block]:
 
 
 def _best(sweep: Sweep) -> list[Block]:
-    top = sweep.ranked(Outcome.COMPLETED)[:TOP]
+    top = sweep.rank_trials(Outcome.COMPLETED)[:TOP]
     if not top:
         return [Paragraph("No trial completed, so none can be called the best.")]
     control = sweep.control

@@ -29,7 +29,7 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
             Commands((quote_command([*module_program("sweeps"), "champion", *sweep_words(sweep.name, folder)]),)),
         ]
     blocks += _arms(sweep, diagnoses, folder)
-    completed = len(sweep.ranked(Outcome.COMPLETED))
+    completed = len(sweep.rank_trials(Outcome.COMPLETED))
     if sweep.searched and completed < FEW * len(sweep.searched) and sweep.settings.get("sampler.name") != "points":
         more, recorded = 2 * len(sweep.feasible), recorded_words(sweep.settings, sweep.name, folder)
         blocks += [

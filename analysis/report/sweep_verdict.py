@@ -61,7 +61,7 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
 
 def count_choices(sweep: Sweep) -> int:
     """Return the number of trials with a value apart from the control, among which the best one was chosen."""
-    return max(1, len(sweep.ranked()) - 1)
+    return max(1, len(sweep.rank_trials()) - 1)
 
 
 def _others(sweep: Sweep, best: Trial) -> str:

@@ -22,7 +22,7 @@ _TELLING = (
 
 def state_verdict(diagnosis: Diagnosis) -> str:
     """Return a sentence on a run: columns not read, stuck or learning, the most basic fault, and the score."""
-    parts = (other_learner_text(diagnosis.signals), unread_text(diagnosis), _state(diagnosis))
+    parts = (other_learner_text(diagnosis.signals), describe_unread_names(diagnosis), _state(diagnosis))
     return " ".join(filter(None, parts))
 
 
@@ -32,7 +32,7 @@ def other_learner_text(run: Signals) -> str:
     return f"{found[0]} is logged by {found[1]}, not by PPO: only the return is judged." if found else ""
 
 
-def unread_text(diagnosis: Diagnosis) -> str:
+def describe_unread_names(diagnosis: Diagnosis) -> str:
     """Return a sentence on columns that may matter but were not recognised; empty without unrecognised columns."""
     names = diagnosis.signals.history.unrecognised
     if not names:

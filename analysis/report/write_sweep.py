@@ -10,7 +10,12 @@ from unstuck.analysis.history import Stores
 from unstuck.analysis.history.tracked import TrackedRuns
 from unstuck.analysis.report.sweep import Findings, sweep_document
 from unstuck.analysis.report.write import write_document
-from unstuck.analysis.sweep.importance import dashboard_importances, distributions, importances, read_sweep
+from unstuck.analysis.sweep.importance import (
+    compute_dashboard_importances,
+    compute_importances,
+    read_ranges,
+    read_sweep,
+)
 from unstuck.analysis.sweep.trials import Sweep
 from unstuck.records.identity import read_identity
 from unstuck.records.outcome import Outcome
@@ -51,13 +56,13 @@ def gather_findings(
         diagnoses: Diagnoses of its trials; None for those that MLflow holds.
     """
     sweep = read_sweep(name, stores.folder, optuna_url)
-    completed = sweep.ranked(Outcome.COMPLETED)
+    completed = sweep.rank_trials(Outcome.COMPLETED)
     values, about = choose_values(sweep)
     trials = {trial.number: trial for trial in sweep.trials}
     chosen = [trials[number] for number in values]
-    ranges = distributions(name, stores.folder, optuna_url)
-    shares = importances(chosen, list(values.values()), ranges, sweep.sign)
-    dashboard = dashboard_importances(completed, ranges, sweep.sign)
+    ranges = read_ranges(name, stores.folder, optuna_url)
+    shares = compute_importances(chosen, list(values.values()), ranges, sweep.sign)
+    dashboard = compute_dashboard_importances(completed, ranges, sweep.sign)
     diagnoses = _diagnoses(name, stores) if diagnoses is None else diagnoses
     return Findings(sweep, diagnoses, shares, about, len(chosen), dashboard, stores.folder)
 
@@ -67,7 +72,7 @@ def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
 
     Final values are ordered, the best first.
     """
-    completed = {trial.number: trial.value or 0.0 for trial in sweep.ranked(Outcome.COMPLETED)}
+    completed = {trial.number: trial.value or 0.0 for trial in sweep.rank_trials(Outcome.COMPLETED)}
     rung = min((entry.iteration for trial in sweep.trials for entry in trial.rungs), default=0)
     reached = {trial.number: trial.objective_from(rung) for trial in sweep.trials} if rung else {}
     judged = {number: value for number, value in reached.items() if value is not None and math.isfinite(value)}

@@ -87,12 +87,12 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
     return Sweep(name, settings, trials, read_judgements(folder / name / "report"))
 
 
-def distributions(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:
+def read_ranges(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:
     """Return the range (Optuna distribution) from which the sampler draws each searched setting, by path."""
     return _find_ledger(name, folder, url).distributions()
 
 
-def importances(
+def compute_importances(
     trials: Sequence[Trial],
     values: Sequence[float],
     ranges: Mapping[str, BaseDistribution],
@@ -123,12 +123,14 @@ def importances(
         rows = generator.choice(len(trials), size=round(DRAWN * len(trials)), replace=False)
         chosen = [values[row] for row in rows]
         if len(set(chosen)) > 1:
-            drawn.append(_shares([trials[row] for row in rows], chosen, kept, sign, seed))
-    found = [Importance(path, *_middle(drawn, 0, path), *_middle(drawn, 1, path)) for path in paths if drawn]
+            drawn.append(_compute_shares([trials[row] for row in rows], chosen, kept, sign, seed))
+    found = [
+        Importance(path, *_compute_middle(drawn, 0, path), *_compute_middle(drawn, 1, path)) for path in paths if drawn
+    ]
     return sorted(found, key=lambda one: -one.ped_anova)
 
 
-def dashboard_importances(
+def compute_dashboard_importances(
     completed: Sequence[Trial], ranges: Mapping[str, BaseDistribution], sign: int = 1
 ) -> dict[str, float]:
     """Compute the importances that Optuna's dashboard shows, the largest first; empty with fewer than two trials.
@@ -140,22 +142,22 @@ def dashboard_importances(
     """
     if len(completed) < 2:
         return {}
-    study = _study_of(completed, [trial.value or 0.0 for trial in completed], ranges, sign)
+    study = _make_study(completed, [trial.value or 0.0 for trial in completed], ranges, sign)
     with warnings.catch_warnings(action="ignore"):  # of trials too few to tell, for which it shows equal shares
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=DASHBOARD_SHARE))
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _shares(
+def _compute_shares(
     trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int, seed: int
 ) -> tuple[dict[str, float], dict[str, float]]:
-    study = _study_of(trials, values, ranges, sign)
+    study = _make_study(trials, values, ranges, sign)
     ped_anova = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE).evaluate(study)
     fanova = FanovaImportanceEvaluator(n_trees=TREES, seed=seed).evaluate(study)
-    return _normalised(ped_anova), _normalised(fanova)
+    return _normalise_shares(ped_anova), _normalise_shares(fanova)
 
 
-def _study_of(
+def _make_study(
     trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int
 ) -> optuna.Study:
     """Make an Optuna study in memory from trials and one value for each trial; higher values are better there."""
@@ -170,13 +172,13 @@ def _study_of(
     return study
 
 
-def _normalised(found: Mapping[str, float]) -> dict[str, float]:
+def _normalise_shares(found: Mapping[str, float]) -> dict[str, float]:
     """Scale shares so that the sum is 1."""
     total = sum(found.values())
     return {path: share / total if total > 0 else 0.0 for path, share in found.items()}
 
 
-def _middle(
+def _compute_middle(
     draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: int, path: str
 ) -> tuple[float, tuple[float, float]]:
     """Compute the median and the middle 80 % of a setting's importance over repeated draws of trials."""

@@ -31,8 +31,8 @@ def compute_interactions(
     count = len(scores)
     if len(names) < 2 or count < PER_TERM * (2 * len(names) + 2) or min(scores) == max(scores):
         return []
-    columns = {name: _ranked(values) for name, values in settings.items()}
-    target = _ranked(scores)
+    columns = {name: _rank_values(values) for name, values in settings.items()}
+    target = _rank_values(scores)
     base = [np.ones(count), *(part for column in columns.values() for part in (column, column**2))]
     alone = _left_out(np.stack(base, axis=1), target)
     found = []
@@ -42,7 +42,7 @@ def compute_interactions(
     return sorted(found, key=lambda pair: -pair[2])
 
 
-def _ranked(values: Sequence[float]) -> npt.NDArray[np.float64]:
+def _rank_values(values: Sequence[float]) -> npt.NDArray[np.float64]:
     """Replace values by ranks, scaled from -1 to 1; equal values share a rank."""
     _, group, sizes = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)
     ranks = (np.cumsum(sizes) - (sizes + 1) / 2)[group]

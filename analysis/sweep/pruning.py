@@ -79,7 +79,7 @@ def measure_pruning(sweep: Sweep) -> Pruning | None:
     rungs = tuple(_rungs(sweep))
     if not rungs and not any(trial.outcome in STOPPED for trial in trials):
         return None
-    completed = sweep.ranked(Outcome.COMPLETED)
+    completed = sweep.rank_trials(Outcome.COMPLETED)
     spared = tuple(trial for trial in completed if trial.spared)
     return Pruning(
         planned=sum(max(sweep.length, trial.iterations) for trial in trials),  # a last update may overshoot
@@ -99,7 +99,7 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
     entries = [(trial, entry) for trial in sweep.trials for entry in trial.rungs]
     for number in sorted({entry.rung for _, entry in entries}):
         here = [(trial, entry) for trial, entry in entries if entry.rung == number]
-        ran = [(trial, entry) for trial, entry in here if trial in sweep.ranked(Outcome.COMPLETED)]
+        ran = [(trial, entry) for trial, entry in here if trial in sweep.rank_trials(Outcome.COMPLETED)]
         spared = [(trial, entry) for trial, entry in ran if trial.spared]
         overlaps = any(entry.iteration in sorted(trial.curve)[-FINAL_EVALUATIONS:] for trial, entry in ran)
         yield Rung(

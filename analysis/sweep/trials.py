@@ -85,7 +85,7 @@ class Sweep:
         """Dotted paths of the settings that the sampler chose for the trials."""
         return tuple(dict.fromkeys(path for trial in self.trials for path in trial.values))
 
-    def ranked(self, *outcomes: str) -> list[Trial]:
+    def rank_trials(self, *outcomes: str) -> list[Trial]:
         """List trials with a finite value, the best first; only trials with one of the outcomes, if any is named."""
         chosen = [
             trial
@@ -102,7 +102,7 @@ class Sweep:
     @property
     def best(self) -> Trial | None:
         """Completed trial with the best value; None if no trial completed."""
-        return next(iter(self.ranked(Outcome.COMPLETED)), None)
+        return next(iter(self.rank_trials(Outcome.COMPLETED)), None)
 
     @property
     def judgement(self) -> Judgement | None:

@@ -24,9 +24,9 @@ from unstuck.analysis.report.write_sweep import report_sweep
 from unstuck.analysis.sweep.importance import (
     LEAST,
     Importance,
-    dashboard_importances,
-    distributions,
-    importances,
+    compute_dashboard_importances,
+    compute_importances,
+    read_ranges,
     read_sweep,
 )
 from unstuck.analysis.sweep.judgements import Judgement, add_judgement
@@ -118,8 +118,8 @@ def test_the_sweep_is_read_back_as_it_ran(store: Stores) -> None:
 def test_importances_find_the_setting_that_matters(store: Stores) -> None:
     sweep = read_sweep("made", store.folder)
     trials = [trial for trial in sweep.trials if trial.objective_from(10) is not None]
-    found = importances(
-        trials, [trial.objective_from(10) or 0.0 for trial in trials], distributions("made", store.folder), draws=6
+    found = compute_importances(
+        trials, [trial.objective_from(10) or 0.0 for trial in trials], read_ranges("made", store.folder), draws=6
     )
     assert found[0].path == "ppo.lr"
     assert found[0].fanova > found[1].fanova
@@ -155,8 +155,8 @@ def test_what_optunas_dashboard_says_matters_is_said_and_why_it_differs(store: S
     study = optuna.load_study(study_name="made", storage=f"sqlite:///{store.folder}/optuna.db")
     evaluator = PedAnovaImportanceEvaluator()
     shown = get_param_importances(study, target=lambda trial: -trial.value, evaluator=evaluator)  # as it asks for it
-    completed = read_sweep("made", store.folder).ranked("completed")
-    found = dashboard_importances(completed, distributions("made", store.folder))
+    completed = read_sweep("made", store.folder).rank_trials("completed")
+    found = compute_dashboard_importances(completed, read_ranges("made", store.folder))
     assert found == pytest.approx(shown)
     assert list(found) == list(shown)
     told = ", ".join(f"{path.removeprefix('ppo.')} {value:.2f}" for path, value in shown.items())
@@ -164,14 +164,14 @@ def test_what_optunas_dashboard_says_matters_is_said_and_why_it_differs(store: S
     text = written[0].read_text()
     assert f"Optuna's dashboard shows other importances: {told}. " in text
     assert f"but of the best {good} of {len(completed)} completed trials, and says nothing of how sure it is" in text
-    assert dashboard_importances(completed[:1], distributions("made", store.folder)) == {}
+    assert compute_dashboard_importances(completed[:1], read_ranges("made", store.folder)) == {}
 
 
 def test_too_little_to_tell_importances_is_no_importance(store: Stores) -> None:
     sweep = read_sweep("made", store.folder)
-    ranges = distributions("made", store.folder)
-    assert importances(sweep.trials[: LEAST - 1], list(map(float, range(LEAST - 1))), ranges) == []
-    assert importances(sweep.trials, [1.0] * TRIALS, ranges) == []
+    ranges = read_ranges("made", store.folder)
+    assert compute_importances(sweep.trials[: LEAST - 1], list(map(float, range(LEAST - 1))), ranges) == []
+    assert compute_importances(sweep.trials, [1.0] * TRIALS, ranges) == []
 
 
 def test_the_report_says_it_all_verdict_first(written: list[Path]) -> None:
@@ -249,7 +249,7 @@ def page(stores: Stores) -> str:
 
 
 def test_a_judgement_on_the_best_trial_leads_the_report(store: Stores, tmp_path: Path) -> None:
-    best = read_sweep("made", store.folder).ranked("completed")[0]
+    best = read_sweep("made", store.folder).rank_trials("completed")[0]
     stores = kept(store, tmp_path, of(best))
     assert lead(stores).startswith(
         f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds and unseen data, "
@@ -259,7 +259,7 @@ def test_a_judgement_on_the_best_trial_leads_the_report(store: Stores, tmp_path:
 
 
 def test_a_judgement_on_another_trial_hides_no_newer_best(store: Stores, tmp_path: Path) -> None:
-    best, second = read_sweep("made", store.folder).ranked("completed")[:2]
+    best, second = read_sweep("made", store.folder).rank_trials("completed")[:2]
     stores = kept(store, tmp_path, of(second))
     said = lead(stores)
     assert said.startswith(f"Trial {best.number} is the best of 16 trials")
@@ -269,7 +269,7 @@ def test_a_judgement_on_another_trial_hides_no_newer_best(store: Stores, tmp_pat
 
 
 def test_a_judgement_on_another_trial_replaces_none(store: Stores, tmp_path: Path) -> None:
-    best, second = read_sweep("made", store.folder).ranked("completed")[:2]
+    best, second = read_sweep("made", store.folder).rank_trials("completed")[:2]
     stores = kept(store, tmp_path, of(best), of(second, champion=WORSE))
     said = lead(stores)
     assert said.startswith(f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds")
@@ -281,13 +281,13 @@ def test_a_judgement_on_another_trial_replaces_none(store: Stores, tmp_path: Pat
 
 
 def test_a_judgement_on_another_configuration_of_the_best_trial_is_not_its_own(store: Stores, tmp_path: Path) -> None:
-    best = read_sweep("made", store.folder).ranked("completed")[0]
+    best = read_sweep("made", store.folder).rank_trials("completed")[0]
     stores = kept(store, tmp_path, replace(of(best), values={**best.values, "ppo.gamma": 0.123}))
     assert lead(stores).startswith(f"Trial {best.number} is the best of 16 trials")
 
 
 def test_a_trial_that_was_judged_twice_has_the_judgement_on_more_seeds(store: Stores, tmp_path: Path) -> None:
-    best = read_sweep("made", store.folder).ranked("completed")[0]
+    best = read_sweep("made", store.folder).rank_trials("completed")[0]
     stores = kept(store, tmp_path, of(best), of(best, champion=(0.1,), control=(0.9,)))
     said = lead(stores)
     assert said.startswith(f"Trial {best.number} beats the control: eval/f1 0.9 on 5 fresh seeds")
@@ -296,14 +296,14 @@ def test_a_trial_that_was_judged_twice_has_the_judgement_on_more_seeds(store: St
 
 
 def test_one_fresh_seed_is_no_verdict(store: Stores, tmp_path: Path) -> None:
-    best = read_sweep("made", store.folder).ranked("completed")[0]
+    best = read_sweep("made", store.folder).rank_trials("completed")[0]
     said = lead(kept(store, tmp_path, of(best, champion=(0.99,), control=(0.1,))))
     assert f"Trial {best.number} cannot be judged against the control by one seed: " in said
     assert "+0.89 (one seed: no interval) against the control; take at least 3 seeds of each, better 8" in said
 
 
 def test_an_old_judgement_is_read_and_judged_by_its_seeds(store: Stores, tmp_path: Path) -> None:
-    best = read_sweep("made", store.folder).ranked("completed")[0]
+    best = read_sweep("made", store.folder).rank_trials("completed")[0]
     stores = kept(store, tmp_path)
     one = {"mean": 0.9, "low": 0.89, "high": 0.91, "spread": 0.02, "values": BETTER}
     other = {**one, "mean": 0.85, "values": WORSE}
@@ -373,7 +373,7 @@ def test_the_commands_write_and_compare(store: Stores, tmp_path: Path, capsys: p
 
 def test_comparing_says_how_sure(store: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = read_sweep("made", store.folder)
-    best, worst = sweep.ranked()[0], sweep.ranked()[-1]
+    best, worst = sweep.rank_trials()[0], sweep.rank_trials()[-1]
     names = [f"made/{worst.number}", f"made/{best.number}"]
     assert main(["compare", *names, "--json", "--folder", str(store.folder)]) == 0
     said = json.loads(capsys.readouterr().out)

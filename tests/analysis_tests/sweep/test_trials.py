@@ -34,7 +34,7 @@ def test_the_best_trial_completed_and_trial_0_is_the_control() -> None:
     assert found.best is not None
     assert found.best.number == 2
     assert found.control is found.trials[0]
-    assert [one.number for one in found.ranked()] == [1, 2, 0]
+    assert [one.number for one in found.rank_trials()] == [1, 2, 0]
     assert count_outcomes(found.trials) == {"completed": 2, "pruned": 1}
 
 
@@ -63,7 +63,7 @@ def test_the_control_is_whom_the_record_says() -> None:
 
 def test_less_can_be_better_and_what_is_not_finite_is_not_ranked() -> None:
     found = sweep(trial(0, 0.5), trial(1, 0.2), trial(2, math.nan), **{"sweep.mode": "min"})
-    assert [one.number for one in found.ranked()] == [1, 0]
+    assert [one.number for one in found.rank_trials()] == [1, 0]
 
 
 def rung(

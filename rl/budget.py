@@ -13,6 +13,8 @@ class Budget:
         steps: Environment steps to train for, over all of the member's lanes. The last update overshoots them by less
             than one rollout.
         eval_every: Environment steps between evaluations; one is due when an update passes a multiple, and at the end.
+        done: Environment steps that the weights were trained for before: above 0 for a branch from a checkpoint.
+        planned: Environment steps, those done included, that schedules were made for before the branch.
 
     Example:
         >>> budget = Budget(steps=1000, eval_every=500)
@@ -20,10 +22,14 @@ class Budget:
         (4, 0.4)
         >>> [budget.evaluates_after(iteration, batch=300) for iteration in (1, 2, 3, 4)]
         [False, True, False, True]
+        >>> Budget(steps=1000, eval_every=500, done=3000).share_left(iteration=2, batch=300)
+        0.1
     """
 
     steps: int
     eval_every: int
+    done: int = 0
+    planned: int = 0
 
     @classmethod
     def from_config(cls, config: PPOConfig) -> "Budget":
@@ -35,8 +41,16 @@ class Budget:
         return -(-self.steps // batch)
 
     def share_left(self, iteration: int, batch: int) -> float:
-        """Return the share of the budget (0 to 1) left after `iteration` updates, the factor of annealed settings."""
-        return max(0.0, 1 - iteration * batch / self.steps)
+        """Return the share of the training (0 to 1) left after `iteration` updates, the factor of annealed settings.
+
+        A branch goes on with the schedule of the run, which is stretched where the branch trains for longer.
+        """
+        return max(0.0, 1 - (self.done + iteration * batch) / self.whole)
+
+    @property
+    def whole(self) -> int:
+        """Environment steps at which schedules end, counted from the first step that the weights were trained for."""
+        return max(self.planned, self.done + self.steps)
 
     def evaluates_after(self, iteration: int, batch: int) -> bool:
         """True if the policy has to be evaluated right after update number `iteration`, counted from 1."""

@@ -11,10 +11,10 @@ import os
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -43,6 +43,35 @@ _DAMAGE = (
 """Errors of reading a damaged file; the last two come from numpy's reader of an array's shape, before checksums."""
 
 
+class Snapshot(NamedTuple):
+    """Training state of a learner: arrays by name, and a header of JSON values that give the arrays their meaning.
+
+    Attributes:
+        arrays: Arrays of `Learner.state`.
+        header: Layout and settings of the learner, other values of `Learner.state`, history of metrics.
+    """
+
+    arrays: Arrays
+    header: dict[str, Any]
+
+
+def take_snapshot(learner: Learner, history: Sequence[Any] | None = None) -> Snapshot:
+    """Copy a learner's training state, with a history of metrics, to a snapshot, as `save` writes it to a file."""
+    arrays, rest = learner.state()
+    budget, batch = learner.budget, learner.config.batch_size
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "libraries": libraries(),
+        "layout": describe_layout(learner),
+        "configs": [asdict(member.config) for member in learner.members],
+        "env_steps": {"done": budget.done + learner.iteration * batch, "planned": budget.whole},
+        "learner": rest,
+        "history": list(history or ()),
+    }
+    return Snapshot(arrays, header)
+
+
 def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] | None = None) -> None:
     """Write a learner's state and a history of metrics to a checkpoint file, replaced at once: never seen half-written.
 
@@ -56,16 +85,7 @@ def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] 
         OSError: The file cannot be written. The old file is then unchanged.
     """
     path = Path(path)
-    arrays, rest = learner.state()
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "libraries": _libraries(),
-        "layout": _layout(learner),
-        "configs": [asdict(member.config) for member in learner.members],
-        "learner": rest,
-        "history": list(history or ()),
-    }
+    arrays, header = take_snapshot(learner, history)
     arrays[_HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     with replace_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -92,14 +112,14 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
             learner is then unchanged.
     """
     path = Path(path)
-    arrays, header = _read(path)
+    arrays, header = read_snapshot(path)
     try:
-        _check_layout(header["layout"], _layout(learner))
-        history, libraries = list(header["history"]), header["libraries"]
+        require_layout(header["layout"], describe_layout(learner))
+        history, saved_by = list(header["history"]), header["libraries"]
         learner.load_state(arrays, header["learner"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path} must be a checkpoint of such a learner: {error}") from error
-    learner.resumed_exactly &= libraries == _libraries()
+    learner.resumed_exactly &= saved_by == libraries()
     return history
 
 
@@ -110,18 +130,19 @@ def read_history(path: str | os.PathLike[str]) -> list[Any]:
         CheckpointError: The file is not a whole checkpoint of this format.
     """
     path = Path(path)
-    _, header = _read(path)
+    header = read_snapshot(path).header
     history = header.get("history")
     if not isinstance(history, list):
         raise CheckpointError(f"{path} must hold a history, got {type(history).__name__}; give one that save() wrote")
     return history
 
 
-def _libraries() -> dict[str, str]:
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that compute the numbers, by name."""
     return {module.__name__: str(module.__version__) for module in (gymnasium, np, torch)}
 
 
-def _layout(learner: Learner) -> dict[str, Any]:
+def describe_layout(learner: Learner) -> dict[str, Any]:
     """Return the sizes and settings of a learner that a checkpoint's arrays depend on, to see if a checkpoint fits.
 
     Shapes alone do not tell: layers of 20 and 24 units are padded alike.
@@ -139,13 +160,14 @@ def _layout(learner: Learner) -> dict[str, Any]:
     }
 
 
-def _check_layout(saved: dict[str, Any], own: dict[str, Any]) -> None:
+def require_layout(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if an entry of a learner's own layout differs from the layout that was saved."""
     differences = [f"{name} must be {saved[name]}, got {value}" for name, value in own.items() if saved[name] != value]
     if differences:
         raise ValueError(f"{'; '.join(differences)}; make the learner as it was when saved, or train it from its start")
 
 
-def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+def read_snapshot(path: Path) -> Snapshot:
     """Read the arrays and the header of a checkpoint file; raise `CheckpointError` for a file that is not whole."""
     try:
         with path.open("rb") as file:
@@ -173,4 +195,4 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
             f"{path} must be of checkpoint format {VERSION}, got {header.get('version')}; go on with the program "
             "that saved it, or from the start"
         )
-    return arrays, header
+    return Snapshot(arrays, header)

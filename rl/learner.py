@@ -35,7 +35,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _INIT, _ACT, _SHUFFLE, _LANES, _LATER_LANES = range(5)
 """Purposes of a member's seed."""
 
-_LANE = "lanes."
+LANE_ARRAY = "lanes."
 """Begins the names of arrays that are the environment's."""
 
 _EVALUATED_AT_ONCE = 512
@@ -195,7 +195,7 @@ class Learner:
         """Copy the state of the training: arrays by name, and a dict of other values that JSON can hold."""
         arrays: Arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self._tensors().items()}
         if isinstance(self.env, LaneVectorEnv):
-            arrays |= {_LANE + name: array for name, array in self.env.get_state().items()}
+            arrays |= {LANE_ARRAY + name: array for name, array in self.env.get_state().items()}
         rest = {
             "iteration": self.iteration,
             "act_generators": [generator.bit_generator.state for generator in self.act_generators],
@@ -213,8 +213,8 @@ class Learner:
         Raises:
             ValueError: The state is not that of such a learner; the learner is then unchanged.
         """
-        lanes = {name.removeprefix(_LANE): array for name, array in arrays.items() if name.startswith(_LANE)}
-        saved = {name: array for name, array in arrays.items() if not name.startswith(_LANE)}
+        lanes = {name.removeprefix(LANE_ARRAY): array for name, array in arrays.items() if name.startswith(LANE_ARRAY)}
+        saved = {name: array for name, array in arrays.items() if not name.startswith(LANE_ARRAY)}
         live = self._tensors()
         _require_alike({name: tensor.numpy(force=True) for name, tensor in live.items()}, saved)
         iteration, most = int(rest["iteration"]), self.last_iteration
@@ -245,7 +245,10 @@ class Learner:
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def _start_lanes(self) -> None:
-        seeds = [seed for member in self.members for seed in member.lane_seeds(self.iteration)]
+        before = -(
+            -self.budget.done // self.config.batch_size
+        )  # of a branch: the run's first episodes are not played again
+        seeds = [seed for member in self.members for seed in member.lane_seeds(before + self.iteration)]
         first, _ = self.env.reset(seed=seeds)
         started = self.rollout.state()
         started["observations"].copy_(torch.from_numpy(first).view_as(started["observations"]))

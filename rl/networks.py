@@ -115,6 +115,22 @@ class ActorCritic:
                 view = self._weights[layer][member * self.num_towers + tower]
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
+    def policy_head(self) -> list[Tensor]:
+        """Return the weights and biases of the policy's outputs, as views: writing to a view changes the networks.
+
+        The weights are `[P, in, num_outputs]`, the biases `[P, 1, num_outputs]`.
+        """
+        return [views[-1][:: self.num_towers, :, : self._num_outputs] for views in (self._weights, self._biases)]
+
+    def value_head(self) -> list[Tensor]:
+        """Return the weights and biases of the critic's output, as views: writing to a view changes the networks.
+
+        The weights are `[P, in, 1]`, the biases `[P, 1, 1]`.
+        """
+        column = slice(self._num_outputs, self._num_outputs + 1)
+        last = slice(self.num_towers - 1, None, self.num_towers)
+        return [views[-1][last, :, column] for views in (self._weights, self._biases)]
+
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the policy's outputs and the critic's values for observations, without data for the gradient.
 

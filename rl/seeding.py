@@ -2,7 +2,7 @@
 
 from numpy.random import SeedSequence
 
-BLOCKS = ("search", "rerank", "test", "evaluation", "test evaluation")
+BLOCKS = ("search", "rerank", "test", "evaluation", "test evaluation", "verdict", "verdict evaluation")
 """Purposes of seeds. Blocks never meet, so nothing is judged on the seeds that it was chosen by.
 
 Nothing draws from `rerank` yet; without the name, the blocks behind it would have other seeds.

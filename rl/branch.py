@@ -162,7 +162,7 @@ def carry_over(snapshot: Snapshot, learner: Learner, reset: Collection[Part] = (
     arrays = {name: array for name, array in own.items() if name.startswith(anew)}
     for name, array in saved.items():
         if name == _MEASURED_AT and not name.startswith(anew):
-            arrays[name] = array - before["iteration"]
+            arrays[name] = np.asarray(array - before["iteration"])
         elif not name.startswith(anew):
             arrays[name] = np.concatenate([array] * copies)
     generators = rest if fresh else before

@@ -95,3 +95,14 @@ def test_nothing_trains_beyond_its_budget() -> None:
     with pytest.raises(ConfigError, match=r"must not train beyond its budget of 2 iterations, .*raise ppo\.num_iter"):
         learner.iterate()
     assert (learner.networks.parameters == weights).all()
+
+
+def test_a_branch_goes_on_with_the_schedule_of_its_run() -> None:
+    """Of a run of 1000 steps that is branched at 600: 400 are left of what was planned, or as many as follow."""
+    longer, shorter = Budget(600, 256, done=600, planned=1000), Budget(200, 256, done=600, planned=1000)
+    assert [longer.share_left(i, 100) for i in (0, 1, 6)] == [0.5, 1 - 700 / 1200, 0.0]
+    assert [shorter.share_left(i, 100) for i in (0, 1, 2)] == [0.4, 1 - 0.7, 1 - 0.8]
+    assert longer.iterations(100) == Budget(600, 256).iterations(100) == 6  # counted from the branch
+    assert [longer.evaluates_after(i, 128) for i in (1, 2)] == [
+        Budget(600, 256).evaluates_after(i, 128) for i in (1, 2)
+    ]

@@ -22,8 +22,8 @@ class Budget:
         (4, 0.4)
         >>> [budget.evaluates_after(iteration, batch=300) for iteration in (1, 2, 3, 4)]
         [False, True, False, True]
-        >>> Budget(steps=1000, eval_every=500, done=3000).share_left(iteration=2, batch=300)
-        0.1
+        >>> Budget(steps=1000, eval_every=500, done=1000).share_left(iteration=1, batch=500)
+        0.25
     """
 
     steps: int

@@ -324,7 +324,7 @@ def test_a_branch_point_says_what_the_run_was(saved: Path) -> None:
 def test_a_checkpoint_from_before_runs_were_branched_is_a_branch_point(old_sweeps: Path) -> None:
     point = read_branch_point(old_sweeps / "runs" / "stopped" / "trials" / "0001" / "checkpoint.npz")
     batch = point.configs[0]["num_envs"] * point.configs[0]["num_steps"]
-    assert 0 < point.iteration
+    assert point.iteration > 0
     assert point.env_steps == point.iteration * batch
     assert point.planned_steps == point.configs[0]["num_iterations"] * batch
 

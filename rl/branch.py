@@ -186,8 +186,7 @@ def _count_copies(saved: int, own: int, fresh: bool) -> int:
     """Return how many times the saved members go into a learner; raise `ConfigError` for a number that is not whole."""
     require(
         own == saved or (fresh and own % saved == 0),
-        f"members must be {saved}{' or a multiple' if fresh else ''}, as many as were saved, got {own}; "
-        "make as many",
+        f"members must be {saved}{' or a multiple' if fresh else ''}, as many as were saved, got {own}; make as many",
     )
     return own // saved
 

@@ -1,0 +1,319 @@
+"""Watch the milestones of arms live: a bound on a metric, within a window of iterations counted from the branch.
+
+A milestone is passed if the bound holds at the window's last evaluation. Each is decided once, as soon as the window is
+over, and recorded before anything shows it; an arm that ended before has missed the milestone.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import mean, stdev
+from typing import Any
+
+from unstuck.records.files import branch_file, read_checkpoint_records
+from unstuck.records.measurement import Record
+from unstuck.records.unstick import MilestoneRecord, name_metric
+from unstuck.rl import metrics
+from unstuck.rl.config import TRIAGE, require
+from unstuck.rl.wording import find_nearest
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.stopping.live_trial import LiveTrial
+
+OBJECTIVE = "objective"
+"""Word in a check for the metric that arms are compared by, `sweep.metric`."""
+
+LEVEL_EVALUATIONS = 10
+"""Number of the run's last evaluations (or iterations) that give the level before the branch."""
+
+LEAST_SPREAD = 0.01
+"""Least standard deviation of the level before the branch, as a share of the level: a constant metric has none."""
+
+_TRAIN = (*metrics.TRAIN, *metrics.CRITIC, *metrics.NETWORKS, *map(metrics.action_metric, metrics.ACTIONS))
+_EXAMPLE = "write {metric: eval/f1, above: 0.3, iterations: [1, null]}"
+
+
+class Bound(StrEnum):
+    """Kinds of bound that a check in `milestones.checks` can set; each value is the key in YAML.
+
+    Attributes:
+        ABOVE: The metric lies above a number.
+        BELOW: The metric lies below a number.
+        RISES_BY: The metric lies above its level before the branch by so many standard deviations.
+        FALLS_BY: The metric lies below its level before the branch by so many standard deviations.
+    """
+
+    ABOVE = "above"
+    BELOW = "below"
+    RISES_BY = "rises_by"
+    FALLS_BY = "falls_by"
+
+    @property
+    def is_relative(self) -> bool:
+        """True for a bound that depends on the run's level before the branch."""
+        return self in (Bound.RISES_BY, Bound.FALLS_BY)
+
+    @property
+    def side(self) -> "Bound":
+        """`ABOVE` or `BELOW`: where the metric has to lie."""
+        return Bound.ABOVE if self in (Bound.ABOVE, Bound.RISES_BY) else Bound.BELOW
+
+
+@dataclass(frozen=True)
+class Check:
+    """One entry of `milestones.checks`, checked, with the names and numbers in force.
+
+    Attributes:
+        metric: Name of the metric, as in `rl.metrics`.
+        bound: Kind of bound.
+        number: The bound, or how many standard deviations the metric has to move.
+        first: First iteration of the window, counted from the branch.
+        last: Last iteration of the window.
+    """
+
+    metric: str
+    bound: Bound
+    number: float
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A bound on a metric in numbers, and the window in which the bound has to hold.
+
+    Attributes:
+        number: Place among the sweep's milestones, from 1.
+        metric: Name of the metric, as in `rl.metrics`.
+        side: `Bound.ABOVE` or `Bound.BELOW`.
+        limit: Number that the metric has to lie above or below.
+        first: First iteration of the window, counted from the branch.
+        last: Last iteration of the window.
+    """
+
+    number: int
+    metric: str
+    side: Bound
+    limit: float
+    first: int
+    last: int
+
+    def holds(self, value: float) -> bool:
+        """Return True if a value lies on the right side of the limit; not a number lies on neither."""
+        return value > self.limit if self.side is Bound.ABOVE else value < self.limit
+
+    def decide(self, iteration: int, value: float | None) -> MilestoneRecord:
+        """Make the record of the decision at an iteration; a missing value misses the milestone."""
+        return MilestoneRecord(
+            number=self.number,
+            metric=self.metric,
+            bound=str(self.side),
+            limit=self.limit,
+            first=self.first,
+            last=self.last,
+            iteration=iteration,
+            value=value,
+            passed=value is not None and self.holds(value),
+        )
+
+
+def parse_checks(config: SweepConfig) -> tuple[Check, ...]:
+    """Check the entries of `milestones.checks` and return them, typed.
+
+    Raises:
+        ConfigError: An entry has no metric, bound or window that can be judged in this sweep.
+    """
+    return tuple(
+        _parse_check(check, f"milestones.checks[{index}]", config)
+        for index, check in enumerate(config.milestones.checks)
+    )
+
+
+def _parse_check(check: Mapping[str, Any], where: str, config: SweepConfig) -> Check:
+    known = ("metric", "iterations", *Bound)
+    for name in check:
+        require(
+            name in known,
+            f"{where} may hold {', '.join(known)}, got {name}; did you mean {find_nearest(str(name), known)}?",
+        )
+    bounds = [bound for bound in Bound if bound in check]
+    got = " and ".join(bounds) or "none"
+    require(len(bounds) == 1, f"{where} must hold exactly one of {', '.join(Bound)}, got {got}; {_EXAMPLE}")
+    bound, number = bounds[0], check[bounds[0]]
+    require(
+        _is_number(number) and math.isfinite(number) and (number > 0 or not bound.is_relative),
+        f"{where}.{bound} must be a {'positive ' if bound.is_relative else ''}number, got {number!r}; {_EXAMPLE}",
+    )
+    metric = _parse_metric(check.get("metric"), where, config)
+    _require_gain(check.get("metric"), bound, where, config)
+    first, last = _parse_window(check.get("iterations"), where, config)
+    return Check(metric, bound, float(number), first, last)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _parse_metric(metric: Any, where: str, config: SweepConfig) -> str:
+    """Return the name of a check's metric; refuse one that the sweep's environment has no value of."""
+    if metric == OBJECTIVE:
+        return config.sweep.metric
+    evaluated = (*metrics.EVAL, metrics.F1_TRAIN) if config.env.id == TRIAGE else (metrics.EVAL_RETURN,)
+    known = (OBJECTIVE, *evaluated, *_TRAIN)
+    require(
+        metric in known,
+        f"{where}.metric must be {OBJECTIVE}, or a metric of training or evaluation that {config.env.id} has "
+        f"(docs/metrics.md), got {metric!r}; did you mean {find_nearest(str(metric), known)}?",
+    )
+    return str(metric)
+
+
+def _require_gain(metric: Any, bound: Bound, where: str, config: SweepConfig) -> None:
+    """Refuse a milestone that the objective passes by becoming worse than before the branch."""
+    better = Bound.RISES_BY if config.sweep.mode == "max" else Bound.FALLS_BY
+    require(
+        metric != OBJECTIVE or not bound.is_relative or bound is better,
+        f"{where} must use {better} for the objective with sweep.mode={config.sweep.mode}, got {bound}; "
+        f"write {better} in its place",
+    )
+
+
+def _parse_window(window: Any, where: str, config: SweepConfig) -> tuple[int, int]:
+    """Return the first and last iteration of a check's window; refuse one that no evaluation of an arm can decide."""
+    where, length, every = f"{where}.iterations", config.unstick.iterations, config.ppo.eval_every
+    is_window = isinstance(window, list | tuple) and len(window) == 2 and type(window[0]) is int
+    require(
+        is_window and (window[1] is None or type(window[1]) is int),
+        f"{where} must be [first, last], counted from the branch, with null for the last iteration, got {window!r}; "
+        "write [1, null] for all",
+    )
+    first, last = window[0], length if window[1] is None else window[1]
+    require(
+        last <= length and first <= length,
+        f"{where} must end within unstick.iterations = {length}, got {list(window)}; "
+        f"set unstick.iterations={max(first, last)}, or choose an earlier window",
+    )
+    require(1 <= first <= last, f"{where} must be [first, last] with 1 <= first <= last, got {list(window)}")
+    require(
+        last == length or last // every * every >= first,
+        f"{where} must hold an iteration that is evaluated, one that ppo.eval_every = {every} divides or the last, "
+        f"got {list(window)}; widen the window, or lower ppo.eval_every",
+    )
+    return first, last
+
+
+def set_milestones(config: SweepConfig, history: Sequence[Record]) -> tuple[Milestone, ...]:
+    """Compute the milestones of a sweep in numbers, from `milestones.checks` and the run's records before the branch.
+
+    Args:
+        config: Settings of the sweep.
+        history: Records of the run that is branched, oldest first.
+
+    Raises:
+        ConfigError: A check cannot be judged, or asks for a level before the branch that the run did not record.
+    """
+    return tuple(
+        Milestone(
+            index + 1,
+            check.metric,
+            check.bound.side,
+            _find_limit(check, history, f"milestones.checks[{index}]"),
+            check.first,
+            check.last,
+        )
+        for index, check in enumerate(parse_checks(config))
+    )
+
+
+def _find_limit(check: Check, history: Sequence[Record], where: str) -> float:
+    """Compute the limit of a check: the number itself, or the level before the branch and so many deviations more.
+
+    The level is the mean of the run's last `LEVEL_EVALUATIONS` finite values: of evaluations, for a `train/` metric of
+    iterations. The standard deviation is that of the same values, with n - 1, and at least 1 % of the level.
+    """
+    if not check.bound.is_relative:
+        return check.number
+    measured = [record.metrics[check.metric] for record in history if check.metric in record.metrics]
+    level = [value for value in measured[-LEVEL_EVALUATIONS:] if math.isfinite(value)]
+    require(
+        len(level) > 0,
+        f"{where} must name a metric with finite values among the run's last {LEVEL_EVALUATIONS} for {check.bound}, "
+        f"got none of {check.metric}; write above or below with a number",
+    )
+    spread = max(stdev(level) if len(level) > 1 else 0.0, LEAST_SPREAD * abs(mean(level)))
+    return mean(level) + (check.number if check.bound is Bound.RISES_BY else -check.number) * spread
+
+
+def read_milestones(config: SweepConfig) -> tuple[Milestone, ...]:
+    """Return the milestones of a sweep whose folder exists; none if the sweep branches no run.
+
+    Raises:
+        ConfigError: A check cannot be judged.
+        CheckpointError: The copy of the run's checkpoint cannot be read.
+    """
+    if config.run is None:
+        return ()
+    is_relative = any(check.bound.is_relative for check in parse_checks(config))
+    history = read_checkpoint_records(branch_file(config.own_folder)) if is_relative else []
+    return set_milestones(config, history)
+
+
+class MilestoneWatch:
+    """Watch over a sweep's running arms, which decides each arm's milestones as their windows end.
+
+    Args:
+        milestones: Milestones of the sweep; none for a sweep that branches no run.
+        config: Settings of the sweep.
+    """
+
+    def __init__(self, milestones: Sequence[Milestone], config: SweepConfig) -> None:
+        self._milestones, self._config = milestones, config
+
+    def decide(self, trial: LiveTrial, has_ended: bool) -> list[MilestoneRecord]:
+        """Decide the milestones of a trial that can be decided now, note them in the trial, and return the new ones.
+
+        Args:
+            trial: Trial with all records that were received.
+            has_ended: True for a trial that trains no further, whose open milestones are all missed.
+        """
+        decided = {one.number for one in trial.milestones}
+        reached = self._count_iterations(max(trial.last_step, trial.last_judged_before_resume), trial)
+        new = [
+            self._decide(milestone, trial, reached)
+            for milestone in self._milestones
+            if milestone.number not in decided and (has_ended or self._is_over(milestone, trial))
+        ]
+        trial.milestones = (*trial.milestones, *new)
+        return new
+
+    def _is_over(self, milestone: Milestone, trial: LiveTrial) -> bool:
+        return self._count_iterations(trial.last_step, trial) >= milestone.last
+
+    def _decide(self, milestone: Milestone, trial: LiveTrial, reached: int) -> MilestoneRecord:
+        if reached < milestone.last:
+            return milestone.decide(reached, None)
+        at = [
+            (iteration, record.metrics.get(milestone.metric))
+            for record in trial.records
+            if metrics.EVAL_RETURN in record.metrics
+            and milestone.first <= (iteration := self._count_iterations(record.step, trial)) <= milestone.last
+        ]
+        return milestone.decide(*at[-1]) if at else milestone.decide(reached, None)
+
+    def _count_iterations(self, step: int, trial: LiveTrial) -> int:
+        """Convert a step of a trial to iterations of the unchanged configuration, by which windows are counted.
+
+        Where arms differ in the size of a rollout, steps are environment steps, and the last update may go beyond.
+        """
+        if not trial.records or trial.records[-1].env_steps is None:
+            return step
+        return min(step // self._config.ppo.batch_size, self._config.ppo.num_iterations)
+
+
+def describe_milestones(milestones: Sequence[Milestone]) -> list[str]:
+    """Describe what a sweep's milestones ask for, a line each."""
+    return [
+        f"milestone {one.number}: {name_metric(one.metric)} {'>' if one.side is Bound.ABOVE else '<'} {one.limit:.4g} "
+        f"at the last evaluation of iterations {one.first} to {one.last}"
+        for one in milestones
+    ]

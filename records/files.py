@@ -7,6 +7,7 @@ scratch                      names that process's folder of temporary files, and
                              (sweeps/ray_tune/scratch.py)
 trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
 trials/0007/report.html      diagnosis of trial 7, with report.md and figures; written when the sweep has ended
+branch/checkpoint.npz        of an unstick: copy of the checkpoint of the run that is branched
 report/                      report of the whole sweep: report.html, report.md, champions.json
 ```
 
@@ -64,17 +65,29 @@ def checkpoint_file(folder: Path, number: int) -> Path:
     return trial_folder(folder, number) / "checkpoint.npz"
 
 
+def branch_file(folder: Path) -> Path:
+    """Return the path of an unstick's copy of the checkpoint of the run that is branched."""
+    return folder / "branch" / "checkpoint.npz"
+
+
 def read_records(folder: Path, number: int) -> list[Record]:
     """Read the metrics of all iterations from a trial's checkpoint, oldest first; empty before the first evaluation.
 
     Raises:
         CheckpointError: If there is a checkpoint that cannot be read.
     """
+    file = checkpoint_file(folder, number)
+    return read_checkpoint_records(file) if file.exists() else []
+
+
+def read_checkpoint_records(file: Path) -> list[Record]:
+    """Read the metrics of all iterations from a checkpoint file that a sweep wrote, oldest first.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or one that cannot be read.
+    """
     from unstuck.rl import checkpoint  # late: it brings torch, and most callers only want to know where files lie
 
-    file = checkpoint_file(folder, number)
-    if not file.exists():
-        return []
     try:
         return [Record.from_json(kept) for kept in checkpoint.read_history(file)]
     except (KeyError, TypeError, ValueError) as error:

@@ -27,6 +27,16 @@ def name_metric(metric: str) -> str:
     return _WORDS.get(metric) or metric.partition("/")[2].replace("_", " ").replace("/", " ")
 
 
+def describe_demand(metric: str, bound: str, limit: float) -> str:
+    """Return the text of what a milestone asks for.
+
+    Example:
+        >>> describe_demand("train/value_loss", "below", 0.5)
+        'value loss < 0.5'
+    """
+    return f"{name_metric(metric)} {_SIGNS[bound]} {_format(limit)}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class MilestoneRecord:
     """Decision on one milestone of a trial: the bound, the window, and the value at the window's last evaluation.
@@ -66,7 +76,7 @@ class MilestoneRecord:
     @property
     def demand(self) -> str:
         """Text of what the milestone asks for, such as `value loss < 0.5`."""
-        return f"{name_metric(self.metric)} {_SIGNS[self.bound]} {_format(self.limit)}"
+        return describe_demand(self.metric, self.bound, self.limit)
 
     def describe(self) -> str:
         """Describe the decision in words: passed or missed, the value, the bound, the iteration."""

@@ -11,6 +11,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.outcome import Verdict
 from unstuck.records.rungs import RungEntry
 from unstuck.records.score import compute_value_and_spread, summarize
+from unstuck.records.unstick import MilestoneRecord
 from unstuck.rl import metrics
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -61,6 +62,7 @@ class LiveTrial:
             judged again.
         decision: Step and verdict of an earlier process that died before the end was recorded.
         rungs: Results at the scheduler's rungs.
+        milestones: Decided milestones of an arm of an unstick, in the order in which they were decided.
         records: Iterations that the driver has received, oldest first.
         diagnosis: Latest diagnosis; None before the first.
         diagnosed_at: Iteration of the latest diagnosis.
@@ -76,6 +78,7 @@ class LiveTrial:
     last_judged_before_resume: int = 0
     decision: tuple[int, Verdict] | None = None
     rungs: list[RungEntry] = field(default_factory=list)
+    milestones: tuple[MilestoneRecord, ...] = ()
     records: list[Record] = field(default_factory=list)
     diagnosis: TrialDiagnosis | None = None
     diagnosed_at: int = 0

@@ -11,9 +11,10 @@ from enum import StrEnum
 from statistics import mean, stdev
 from typing import Any
 
+from unstuck.records.axis import Axis
 from unstuck.records.files import branch_file, read_checkpoint_records
 from unstuck.records.measurement import Record
-from unstuck.records.unstick import MilestoneRecord, name_metric
+from unstuck.records.unstick import MilestoneRecord, describe_demand
 from unstuck.rl import metrics
 from unstuck.rl.config import TRIAGE, require
 from unstuck.rl.wording import find_nearest
@@ -263,11 +264,11 @@ class MilestoneWatch:
 
     Args:
         milestones: Milestones of the sweep; none for a sweep that branches no run.
-        config: Settings of the sweep.
+        axis: Axis that the sweep counts trials by.
     """
 
-    def __init__(self, milestones: Sequence[Milestone], config: SweepConfig) -> None:
-        self._milestones, self._config = milestones, config
+    def __init__(self, milestones: Sequence[Milestone], axis: Axis) -> None:
+        self._milestones, self._axis = milestones, axis
 
     def decide(self, trial: LiveTrial, has_ended: bool) -> list[MilestoneRecord]:
         """Decide the milestones of a trial that can be decided now, note them in the trial, and return the new ones.
@@ -277,43 +278,44 @@ class MilestoneWatch:
             has_ended: True for a trial that trains no further, whose open milestones are all missed.
         """
         decided = {one.number for one in trial.milestones}
-        reached = self._count_iterations(max(trial.last_step, trial.last_judged_before_resume), trial)
+        reached = self._count_iterations(max(trial.last_step, trial.last_judged_before_resume))
         new = [
-            self._decide(milestone, trial, reached)
+            _decide(milestone, self._list_evaluations(trial, milestone), reached)
             for milestone in self._milestones
-            if milestone.number not in decided and (has_ended or self._is_over(milestone, trial))
+            if milestone.number not in decided
+            and (has_ended or self._count_iterations(trial.last_step) >= milestone.last)
         ]
         trial.milestones = (*trial.milestones, *new)
         return new
 
-    def _is_over(self, milestone: Milestone, trial: LiveTrial) -> bool:
-        return self._count_iterations(trial.last_step, trial) >= milestone.last
-
-    def _decide(self, milestone: Milestone, trial: LiveTrial, reached: int) -> MilestoneRecord:
-        if reached < milestone.last:
-            return milestone.decide(reached, None)
-        at = [
-            (iteration, record.metrics.get(milestone.metric))
-            for record in trial.records
-            if metrics.EVAL_RETURN in record.metrics
-            and milestone.first <= (iteration := self._count_iterations(record.step, trial)) <= milestone.last
+    def _list_evaluations(self, trial: LiveTrial, milestone: Milestone) -> list[tuple[int, float | None]]:
+        """List a trial's evaluations within a milestone's window: the iteration, and the metric if it was measured."""
+        numbered = [(self._count_iterations(record.step), record.metrics) for record in trial.records]
+        return [
+            (iteration, measured.get(milestone.metric))
+            for iteration, measured in numbered
+            if metrics.EVAL_RETURN in measured and milestone.first <= iteration <= milestone.last
         ]
-        return milestone.decide(*at[-1]) if at else milestone.decide(reached, None)
 
-    def _count_iterations(self, step: int, trial: LiveTrial) -> int:
+    def _count_iterations(self, step: int) -> int:
         """Convert a step of a trial to iterations of the unchanged configuration, by which windows are counted.
 
         Where arms differ in the size of a rollout, steps are environment steps, and the last update may go beyond.
         """
-        if not trial.records or trial.records[-1].env_steps is None:
-            return step
-        return min(step // self._config.ppo.batch_size, self._config.ppo.num_iterations)
+        return min(step, self._axis.length) // self._axis.scale
+
+
+def _decide(milestone: Milestone, evaluations: Sequence[tuple[int, float | None]], reached: int) -> MilestoneRecord:
+    """Decide a milestone from a trial's evaluations within the window, and the last iteration that was reached."""
+    if reached < milestone.last or not evaluations:
+        return milestone.decide(reached, None)
+    return milestone.decide(*evaluations[-1])
 
 
 def describe_milestones(milestones: Sequence[Milestone]) -> list[str]:
     """Describe what a sweep's milestones ask for, a line each."""
     return [
-        f"milestone {one.number}: {name_metric(one.metric)} {'>' if one.side is Bound.ABOVE else '<'} {one.limit:.4g} "
+        f"milestone {one.number}: {describe_demand(one.metric, one.side, one.limit)} "
         f"at the last evaluation of iterations {one.first} to {one.last}"
         for one in milestones
     ]

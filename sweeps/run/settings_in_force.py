@@ -16,8 +16,10 @@ from unstuck.records.outcome import Outcome, Verdict
 from unstuck.rl import metrics
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import PPOConfig
+from unstuck.rl.errors import CheckpointError
 from unstuck.rl.ppo import Hyperparameters
 from unstuck.sweeps.stopping.live_trial import LiveTrial
+from unstuck.sweeps.worker.branching import find_budget
 
 _TOLERANCE = 1e-6
 """Relative tolerance, since a schedule multiplies in float32."""
@@ -35,9 +37,20 @@ class SettingsInForce:
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Return a crash verdict if the learner used another value of a setting than recorded; see `Judge.judge`."""
-        differences = (describe_mismatch(record, trial.config.ppo, self._budget) for record in period)
-        difference = next(filter(None, differences), "")
+        told = [record for record in period if tells_settings(record)]
+        if not told:
+            return None
+        try:
+            budget = find_budget(trial.config, trial.config.own_folder, self._budget)
+        except CheckpointError as error:  # the schedule depends on what was trained before
+            return Verdict(Outcome.CRASHED, str(error))
+        difference = next(filter(None, (describe_mismatch(record, trial.config.ppo, budget) for record in told)), "")
         return Verdict(Outcome.CRASHED, difference) if difference else None
+
+
+def tells_settings(record: Record) -> bool:
+    """Return True for a record with settings read back from the learner: the first one after a start or a resume."""
+    return any(name.startswith(metrics.EFFECTIVE_PREFIX) for name in record.metrics)
 
 
 def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) -> str:
@@ -46,7 +59,7 @@ def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None =
     Args:
         record: An iteration of the trial.
         config: Configuration that the trial is to be trained with.
-        budget: Length of the trial in environment steps; None for the length in `config`.
+        budget: Length of the trial in environment steps, and what was trained before; None for the length in `config`.
 
     Example:
         >>> describe_mismatch(Record(1, 0, {"train/value_loss": 0.9}), PPOConfig())
@@ -54,7 +67,7 @@ def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None =
         >>> describe_mismatch(Record(1, 0, {"effective/lr": 0.1}), PPOConfig(lr=0.001)).partition(",")[0]
         'ppo.lr in force must be 0.001'
     """
-    if not any(name.startswith(metrics.EFFECTIVE_PREFIX) for name in record.metrics):
+    if not tells_settings(record):
         return ""
     left = (budget or Budget.from_config(config)).share_left(record.iteration - 1, config.batch_size)
     for field in fields(Hyperparameters):

@@ -27,6 +27,7 @@ from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.whole_files import find_left_behind
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.worker.assignment import Assignment
+from unstuck.sweeps.worker.branching import find_budget, start_trial
 
 PATIENCE_S = 40.0
 """Seconds to wait for room on a full disk, once."""
@@ -39,7 +40,8 @@ class Training:
     """Training of one trial, all seeds together, continued from the trial's checkpoint if there is one.
 
     A checkpoint that cannot be used ends nothing: the trial starts anew, equal seeds give equal numbers, and the driver
-    skips records that it has. The constructor writes nothing.
+    skips records that it has. An arm of an unstick starts from the state of the branched run, and needs that. The
+    constructor writes nothing.
 
     Attributes:
         learner: Learner that trains the members.
@@ -52,7 +54,7 @@ class Training:
         self._is_saved = True
         self._patience_s = PATIENCE_S
         self._unsaved: list[Record] = []
-        self.learner = make_trial_learner(self._config, data, self._budget)
+        self.learner = self._make_learner()
         # The worker cannot know which records the driver has: deliver all, and the driver skips known ones.
         self._undelivered = self._restore_checkpoint()
         self._history: list[Any] = [record.to_json() for record in self._undelivered]
@@ -84,6 +86,13 @@ class Training:
         notes, self._notes = self._notes, {}
         return notes
 
+    def _make_learner(self) -> Learner:
+        """Make the learner as the trial starts: untrained, or a branch of a run, whose iterations count from there."""
+        budget = find_budget(self._config, self._folder, self._budget)
+        learner = make_trial_learner(self._config, self._data, budget)
+        start_trial(learner, self._config, self._folder)
+        return learner
+
     def _restore_checkpoint(self) -> list[Record]:
         """Restore an existing checkpoint, and return the metrics of all iterations in the checkpoint."""
         file = checkpoint_file(self._folder, self._number)
@@ -93,7 +102,7 @@ class Training:
                 return []
             checkpoint.load(file, self.learner)
             if [record.iteration for record in records] != list(range(1, self.learner.iteration + 1)):
-                self.learner = make_trial_learner(self._config, self._data, self._budget)
+                self.learner = self._make_learner()
                 raise CheckpointError(f"{file} must hold the records of all iterations, got {len(records)}")
         except CheckpointError as error:
             self._notes[CHECKPOINT] = f"started anew: {error}"

@@ -1,0 +1,51 @@
+"""Find what a trial starts from: nothing, the run that an unstick branches, or another trial of the unstick."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from unstuck.records.files import branch_file, checkpoint_file
+from unstuck.rl.branch import Part, read_branch_point, start_branch
+from unstuck.rl.budget import Budget
+from unstuck.rl.learner import Learner
+from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
+
+
+def find_start(config: SweepConfig, folder: Path) -> Path | None:
+    """Return the path of the checkpoint that a trial starts from; None for a trial that starts untrained.
+
+    Args:
+        config: Configuration of the trial.
+        folder: Folder of the sweep.
+    """
+    if config.run is None or config.branch.start != CHECKPOINT:
+        return None
+    parent = config.branch.parent
+    return branch_file(folder) if parent is None else checkpoint_file(folder, parent)
+
+
+def find_budget(config: SweepConfig, folder: Path, shared: Budget | None = None) -> Budget:
+    """Return the length of a trial, counted from where the trial starts, with what was trained before the start.
+
+    Args:
+        config: Configuration of the trial.
+        folder: Folder of the sweep.
+        shared: Length of all trials in environment steps; None for the length in `config`.
+
+    Raises:
+        CheckpointError: The checkpoint that the trial starts from cannot be read.
+    """
+    budget, start = shared or Budget.from_config(config.ppo), find_start(config, folder)
+    if start is None:
+        return budget
+    point = read_branch_point(start)
+    return replace(budget, done=point.env_steps, planned=point.planned_steps)
+
+
+def start_trial(learner: Learner, config: SweepConfig, folder: Path) -> None:
+    """Set an untrained learner to what a trial starts from; a learner that starts untrained is left unchanged.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read, or is not of such a learner.
+    """
+    if start := find_start(config, folder):
+        start_branch(start, learner, [Part(name) for name in config.branch.reset])

@@ -15,6 +15,7 @@ A worker writes a trial's checkpoint before the evaluation is reported, so a che
 the ledger behind MLflow. After a crash, the record that is behind can be written again from the one that is ahead.
 """
 
+import shutil
 from pathlib import Path
 
 from unstuck.records.measurement import Record
@@ -100,3 +101,10 @@ def replace_text(file: Path, text: str) -> None:
     """Write a text to a file at once, so that a reader finds the whole old text or the whole new text."""
     with replace_file(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy a checkpoint file at once, so that a reader finds the whole copy or none; make the folder of the copy."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -15,16 +15,9 @@ ROOT = Path(__file__).parents[1]
 OURS = ("sweep", "unstuck", "tests", "benchmarks")
 
 FLOORS = (  # rooms of sweeps, top to bottom: each may import the rooms below
-    *("sweeps.__main__", "sweeps.run", "sweeps.audit", "sweeps.ray_tune", "sweeps.explain", "sweeps.mirror"),
-    *(
-        "sweeps.unstick",
-        "sweeps.champion",
-        "sweeps.worker",
-        "sweeps.screen",
-        "sweeps.search",
-        "sweeps.stopping",
-        "sweeps.config",
-    ),
+    *("sweeps.__main__", "sweeps.run", "sweeps.audit", "sweeps.ray_tune", "sweeps.unstick", "sweeps.explain"),
+    "sweeps.mirror",
+    *("sweeps.champion", "sweeps.worker", "sweeps.screen", "sweeps.search", "sweeps.stopping", "sweeps.config"),
 )
 BELOW_SWEEPS = ("analysis", "records", "rl")
 

@@ -73,6 +73,29 @@ def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRu
         return [_tracked(client, run) for run in _own(client, experiment, sweep, run_ids)]
 
 
+def read_run_tags(sweep: SweepReference, run_id: str) -> dict[str, str]:
+    """Read the tags of one MLflow run, by id; empty if the store has no such run.
+
+    Args:
+        sweep: Reference to a sweep in the same store.
+        run_id: Id of the run.
+
+    Raises:
+        TrackingError: The store cannot be read.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with _store(sweep, f"read run {run_id}") as store:
+        if store is None:
+            return {}
+        try:
+            return dict(store[0].get_run(run_id).data.tags)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return {}
+
+
 def find_experiment(sweep: SweepReference) -> str | None:
     """Return the id of the MLflow experiment that holds a sweep's runs; None if the experiment does not exist.
 

@@ -7,15 +7,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unstuck.analysis.programs import sweep_program
 from unstuck.records.errors import LedgerError, SweepError, TrackingError
-from unstuck.records.files import config_file, lock_file, replace_text, scratch_file, trials_folder
+from unstuck.records.files import (
+    branch_file,
+    config_file,
+    copy_checkpoint,
+    lock_file,
+    replace_text,
+    scratch_file,
+    trials_folder,
+)
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock, lock_databases
 from unstuck.records.mlflow.runs import adopt_runs, delete_runs, read_runs
-from unstuck.records.names import CONFIG, DATA, FORMAT, ID, PARAMETERS, PROVENANCE
+from unstuck.records.names import (
+    BRANCHED_FROM,
+    BRANCHED_FROM_RUN,
+    CONFIG,
+    DATA,
+    FORMAT,
+    ID,
+    PARAMETERS,
+    PARENT_RUN,
+    PROVENANCE,
+)
 from unstuck.records.provenance import make_user_tags
 from unstuck.records.redact import redact_error
 from unstuck.records.tracker import Tracker
@@ -27,6 +45,9 @@ from unstuck.sweeps.mirror import describe_sweep, make_tracker
 from unstuck.sweeps.run.resume import find_differences
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
+
+if TYPE_CHECKING:
+    from unstuck.sweeps.unstick.prepare import PreparedUnstick
 
 
 @dataclass(frozen=True)
@@ -50,7 +71,11 @@ class Records:
 
 @contextmanager
 def open_records(
-    config: SweepConfig, fingerprint: str | None, versions: Mapping[str, str], resuming: bool
+    config: SweepConfig,
+    fingerprint: str | None,
+    versions: Mapping[str, str],
+    resuming: bool,
+    unstick: "PreparedUnstick | None" = None,
 ) -> Iterator[Records]:
     """Open a sweep's folder, ledger and MLflow run, or make new ones; yield all as `Records`, with the folder locked.
 
@@ -61,6 +86,7 @@ def open_records(
         fingerprint: Fingerprint of the sweep's data; None for an environment without data.
         versions: Versions of code and machine, as `records.provenance.collect_provenance()` returns them.
         resuming: True for a sweep that must be on record; False for a name that must be new in the folder.
+        unstick: Run and arms of a new unstick; the run's checkpoint is copied, so that the sweep stands alone.
 
     Raises:
         SweepError: The name is taken, or unknown; another process runs the sweep; the settings do not allow a resume; a
@@ -68,10 +94,10 @@ def open_records(
         TrackingError: MLflow cannot be written.
     """
     folder = _make_folder(config, resuming)
-    about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions)}
+    about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions), **(unstick.attributes if unstick else {})}
     with hold_lock(folder):
         with _shorten_errors(config), lock_databases(folder.parent):
-            records = _reopen_records(config, about) if resuming else _make_records(config, about, folder)
+            records = _reopen_records(config, about) if resuming else _make_records(config, about, unstick)
         if resuming:
             yield records
             return
@@ -91,12 +117,15 @@ def _make_folder(config: SweepConfig, resuming: bool) -> Path:
     return folder
 
 
-def _make_records(config: SweepConfig, about: Mapping[str, Any], folder: Path) -> Records:
-    """Make a new sweep's records in order: id in the folder, ledger, MLflow run, folder `trials/`."""
+def _make_records(config: SweepConfig, about: Mapping[str, Any], unstick: "PreparedUnstick | None") -> Records:
+    """Make a new sweep's records in order: id and checkpoint in the folder, ledger, MLflow run, folder `trials/`."""
+    folder = config.own_folder
     config = replace(config, id=_recover_id(config, folder) or secrets.token_hex(16))
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
     with _undo_on_failure(config, lambda: False):
         replace_text(config_file(folder), about[CONFIG])
+        if unstick:
+            copy_checkpoint(unstick.run.checkpoint, branch_file(folder))
         names = build_space(config)[0].name_parameters()
         described = {**about, PARAMETERS: names} if names else about
         ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, described)
@@ -115,7 +144,7 @@ def _recover_id(config: SweepConfig, folder: Path) -> str | None:
         SweepError: The folder holds a sweep, or other files.
     """
     config_name = config_file(folder).name
-    harmless = {lock_file(folder).name, scratch_file(folder).name, config_name}
+    harmless = {lock_file(folder).name, scratch_file(folder).name, config_name, branch_file(folder).parent.name}
     found = {file.name for file in folder.iterdir() if not file.name.startswith(f"{config_name}.")} - harmless
     dead = adopt_recorded_id(config)
     if found or (dead.id is None and config_file(folder).exists()) or not _delete_empty_study(dead):
@@ -167,6 +196,8 @@ def _reopen_records(config: SweepConfig, about: Mapping[str, Any]) -> Records:
     ledger, folder = reopen_ledger(config), config.own_folder
     entries = ledger.entries()
     about = {**about, CONFIG: to_yaml(config)}
+    if PARENT_RUN in ledger.attributes:
+        about = {**about, PARENT_RUN: ledger.attributes[PARENT_RUN]}
     differing = find_differences(ledger.attributes, config, about, entries)
     former, config = config.id, identify(config, ledger)
     if former not in (None, config.id):
@@ -189,6 +220,8 @@ def _open_tracker(config: SweepConfig, about: Mapping[str, Any]) -> Tracker:
 
 def _start_run(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:
     tags = {**about[PROVENANCE], **make_user_tags(shlex.join(sweep_program()), about[PROVENANCE])}
+    if (run := about.get(PARENT_RUN)) is not None:
+        tags |= {BRANCHED_FROM: f"{run['name']} at iteration {run['iteration']}", BRANCHED_FROM_RUN: run["mlflow_run"]}
     tracker.start_sweep(describe_sweep(config), about[CONFIG], tags)
 
 

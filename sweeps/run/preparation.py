@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from unstuck.records.errors import SweepError
@@ -20,7 +21,11 @@ from unstuck.sweeps.ray_tune.cluster import join_cluster
 from unstuck.sweeps.run.judges import load_judges
 from unstuck.sweeps.run.points import Plan, plan_points
 from unstuck.sweeps.search.sampler import find_sampler
+from unstuck.sweeps.unstick.adopt import adopt_recorded_unstick
 from unstuck.sweeps.worker.memory import require_memory
+
+if TYPE_CHECKING:  # imported where first needed, since the analysis loads pandas
+    from unstuck.sweeps.unstick.prepare import PreparedUnstick
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class PreparedSweep:
         granted: Cores that were granted.
         is_resume: True for a sweep that is on record already.
         is_retry: True to run crashed trials again.
+        unstick: Run, diagnosis and arms of a new unstick; None for a sweep that searches, and for a resume.
     """
 
     config: SweepConfig
@@ -46,6 +52,7 @@ class PreparedSweep:
     granted: Cores
     is_resume: bool
     is_retry: bool
+    unstick: "PreparedUnstick | None" = None
 
 
 def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -> PreparedSweep:
@@ -62,9 +69,15 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
         ConfigError, DataError, SweepError: A check failed; the message says which and what to do.
     """
     is_resume, is_retry = config.resume is not None, config.retry is not None
+    unstick = None
     if is_resume:
-        config = adopt_recorded_id(config)
+        config = adopt_recorded_id(adopt_recorded_unstick(config))
         _allow_idle(idle, config.format, console)
+    elif config.run is not None:
+        from unstuck.sweeps.unstick.prepare import prepare_unstick
+
+        unstick = prepare_unstick(config)
+        config = unstick.config
     _check_metric(config)
     load_judges()  # refuses what another package does wrong
     find_sampler(config.sampler.name)
@@ -77,7 +90,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     if config.resources.ray_address is None:  # other machines of a cluster may have what the driver's machine lacks
         require_machine(config.ppo)
         require_memory(config, data, config.sweep.seeds, slots)
-    return PreparedSweep(config, plan, data, flows, slots, granted, is_resume, is_retry)
+    return PreparedSweep(config, plan, data, flows, slots, granted, is_resume, is_retry, unstick)
 
 
 def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:

@@ -48,7 +48,8 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
         console.width = max(console.width, _PLAIN_WIDTH)
     prepared = prepare_sweep(config, idle, console)
     with StopRequest() as stop:
-        with open_records(prepared.config, prepared.flows, collect_provenance(), prepared.is_resume) as records:
+        about = prepared.config, prepared.flows, collect_provenance(), prepared.is_resume, prepared.unstick
+        with open_records(*about) as records:
             if prepared.is_retry:
                 records.ledger.reopen_crashed()
             about_points = prepared.plan.enqueue(records.ledger)
@@ -97,6 +98,8 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
     """Print what is going to run; for a resumed sweep, also the trials so far and the changes."""
     config, plan, entries = records.config, prepared.plan, records.ledger.entries()
     for line in describe_data(prepared.data):
+        print_text(line, console)
+    for line in prepared.unstick.describe() if prepared.unstick else ():
         print_text(line, console)
     num_trials, granted = plan.num_trials, prepared.granted
     size = f"{pluralize(num_trials, 'trial')} x {pluralize(config.sweep.seeds, 'seed')}, {prepared.slots} at a time"

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from unstuck.analysis.words import join_words
 from unstuck.records.errors import SweepError
 from unstuck.rl.wording import find_nearest
-from unstuck.sweeps.config.keys import GROUPS, convert_value, find_nearest_setting, settings
+from unstuck.sweeps.config.keys import BRANCH, GROUPS, convert_value, find_nearest_setting, settings
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.feasible import require_feasible, require_feasible_points, require_feasible_ranges
@@ -35,6 +36,7 @@ NEVER_SEARCHED: Mapping[str, str] = MappingProxyType(
         "ppo.eval_every": _OBJECTIVE,
         "ppo.device": _MACHINE,
         "ppo.compile": _MACHINE,
+        "branch.steps_done": "the run says it",
     }
 )
 """Settings of the groups `ppo` and `env` that must be the same for all trials of a sweep, each with the reason."""
@@ -74,6 +76,20 @@ def parse_points(config: SweepConfig) -> list[dict[str, Any]]:
     return _read_points(config.sampler.points, config)
 
 
+def parse_point(point: Mapping[str, Any], config: SweepConfig, where: str) -> dict[str, Any]:
+    """Read one change of settings, nested by group, as a dict by dotted path, with values of the settings' types.
+
+    Args:
+        point: The change, such as `{ppo: {lr: 1e-3}}`.
+        config: Configuration of the sweep.
+        where: Place of the change, for messages.
+
+    Raises:
+        SweepError: A setting is unknown or must be the same for all trials, or a value has another type.
+    """
+    return {path: convert_value(path, value, where) for path, value in _flatten(point, where, config)}
+
+
 def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
     """Convert the nested setting `space` to a `Space`; raise `SweepError` if no configuration in the space can run.
 
@@ -99,9 +115,9 @@ def span_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tup
         ConfigError: A point cannot run.
     """
     changes = _read_points(points, config)
-    base = {path: read_setting(config, path) for point in changes for path in point}
+    space = Space(_span_kinds(changes, config))
+    base = space.control_values(config)
     full = [base | point for point in changes]
-    space = Space({path: Choice(tuple(dict.fromkeys([base[path], *(p[path] for p in full)]))) for path in base})
     for index, point in enumerate(full):
         if (first := full.index(point)) < index:
             raise SweepError(f"sampler.points must differ, got the same at {first} and {index}; leave one out")
@@ -109,23 +125,40 @@ def span_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tup
     return space, full
 
 
+MOST_TRIALS = 100
+"""Most trials of an unstick, whose arms of later stages go on from one of these."""
+
+
+def _span_kinds(changes: Sequence[Mapping[str, Any]], config: SweepConfig) -> dict[str, Kind]:
+    """Return, for each setting that points change, the choice among all values; the configuration's own comes first.
+
+    The later stages of an unstick combine values of the first stage with those of `unstick.escalation`. So the choices
+    hold all of these values from the start: a study of Optuna refuses a choice that has grown.
+    """
+    later = [parse_point(change, config, "unstick.escalation") for change in config.unstick.escalation]
+    options: dict[str, list[Any]] = {}
+    for path, value in ((path, value) for point in (*changes, *later) for path, value in point.items()):
+        options.setdefault(path, [read_setting(config, path)]).append(value)
+    if config.run is not None and config.unstick.stages > 1:
+        options["branch.parent"] = [None, *range(MOST_TRIALS)]
+    return {path: Choice(tuple(dict.fromkeys(values))) for path, values in options.items()}
+
+
 def _read_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> list[dict[str, Any]]:
     """Convert points from nested dicts to dicts by dotted path, with values of the settings' types."""
-    return [
-        {path: convert_value(path, value, where) for path, value in _flatten(point, where, config)}
-        for where, point in ((f"sampler.points[{index}]", point) for index, point in enumerate(points))
-    ]
+    return [parse_point(point, config, f"sampler.points[{index}]") for index, point in enumerate(points)]
 
 
 def _flatten(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, Any]]:
     """Yield dotted path and value of each setting in a dict nested by group; refuse what cannot be searched."""
+    groups = GROUPS if config.run is None else (*GROUPS, BRANCH)
     for group, body in _require_mapping(tree, where).items():
-        if group not in GROUPS:
+        if group not in groups:
             meant = find_nearest_setting(str(group))
             remedy = "the rest is the same for all trials"
             if meant.partition(".")[0] in GROUPS:
                 remedy = f"did you mean {'{' + meant.replace('.', ': {') + ': ...}}' if '.' in meant else meant}?"
-            raise SweepError(f"{where} may hold settings of {' and '.join(GROUPS)} only, got {group}; {remedy}")
+            raise SweepError(f"{where} may hold settings of {join_words(groups)} only, got {group}; {remedy}")
         for name, leaf in _require_mapping(body, f"{where}.{group}").items():
             path = f"{group}.{name}"
             if path not in settings():

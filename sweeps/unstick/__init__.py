@@ -1,1 +1,1 @@
-"""Branch a recorded run into arms: which run, which arms, their milestones and stages, and the verdict."""
+"""Branch a recorded run into arms beside an untouched control, in stages, and judge which change works."""

@@ -1,0 +1,183 @@
+"""Build the arms of an unstick: what the diagnosis prescribes, single changes of three coefficients, and one's own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.proposals import Part, Proposal, Start, complete_proposal, propose_arms
+from unstuck.records.errors import SweepError
+from unstuck.rl.errors import ConfigError
+from unstuck.sweeps.config.effects import format_value
+from unstuck.sweeps.config.settings import ANEW, PRESCRIBED, SweepConfig
+from unstuck.sweeps.search.parse import parse_point
+from unstuck.sweeps.search.space import read_setting
+
+FACTORS: Mapping[str, tuple[float, ...]] = {
+    "ppo.value_coef": (2.0, 10 / 3),
+    "ppo.lr": (5 / 3, 10 / 3),
+    "ppo.entropy_coef": (1 / 2.5, 1 / 5),
+}
+"""Single changes of coefficients, as factors: what the stuck run's owner meant to try."""
+
+COMBINED = {"ppo.value_coef": 10 / 3, "ppo.lr": 5 / 3, "ppo.entropy_coef": 1 / 2.5}
+"""Factors of the combined change that the stuck run's owner meant to try last."""
+
+_NEARLY = 0.05
+"""Relative distance from a number of one digit within which that number is taken."""
+
+_START, _RESET, _PARENT = "branch.start", "branch.reset", "branch.parent"
+
+
+@dataclass(frozen=True)
+class ArmRecord:
+    """Arm of an unstick as the ledger keeps it: settings that differ from the run, reason and what is carried over.
+
+    Attributes:
+        values: Settings that differ from the control, by dotted path, `branch.*` included.
+        why: Reason for the arm.
+        rule: Name of the rule of diagnosis that proposes the arm; empty for arms of other origin.
+        watch: Metric and deadline by which the change must show an effect; empty where nobody said.
+        stage: Stage of the unstick, from 1.
+        carried: Sentences on what is carried over from the run and what starts anew.
+    """
+
+    values: Mapping[str, Any]
+    why: str
+    rule: str = ""
+    watch: str = ""
+    stage: int = 1
+    carried: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert the arm to a dict for the ledger."""
+        return {**asdict(self), "values": dict(self.values)}
+
+    def to_point(self) -> dict[str, Any]:
+        """Convert the arm's values to a point of `sampler.points`, nested by group."""
+        point: dict[str, Any] = {}
+        for path, value in self.values.items():
+            group, _, name = path.partition(".")
+            point.setdefault(group, {})[name] = list(value) if isinstance(value, tuple) else value
+        return point
+
+
+CONTROL = ArmRecord({}, "the control: nothing is changed", carried="Everything goes on as saved.")
+
+
+def build_arms(config: SweepConfig, diagnosis: Diagnosis) -> list[ArmRecord]:
+    """Build the arms of the first stage, the control first, from the setting `arms`.
+
+    Args:
+        config: Configuration of the unstick's control, with `arms` and `unstick` as composed.
+        diagnosis: Diagnosis of the run at the checkpoint.
+
+    Returns:
+        The control and at most `unstick.max_arms` arms, none of them twice.
+
+    Raises:
+        SweepError, ConfigError: An arm of the user's own cannot run.
+    """
+    arms = [CONTROL]
+    room = config.unstick.max_arms - sum(isinstance(item, Mapping) for item in config.arms)
+    for position, item in enumerate(config.arms):
+        if isinstance(item, Mapping):  # an arm of the user's own is never cut off
+            arms += [arm for arm in [_read_own(config, item, f"arms[{position}]")] if _is_new(arm, arms, config)]
+            continue
+        proposals = propose_arms(diagnosis) if item == PRESCRIBED else list_single_changes(config)
+        for arm in map(_from_proposal, proposals):
+            if room > 0 and _is_new(arm, arms, config) and _can_run(arm, config):
+                arms.append(arm)
+                room -= 1
+    return arms
+
+
+def list_single_changes(config: SweepConfig) -> Iterator[Proposal]:
+    """Yield one proposal for each factor in `FACTORS`, on the run's own values; none for a coefficient of 0."""
+    for path, factors in FACTORS.items():
+        value = read_setting(config, path)
+        for factor in factors if value > 0 else ():
+            name = path.rpartition(".")[2]
+            words = f"times {factor:.2g}" if factor > 1 else f"divided by {1 / factor:.2g}"
+            yield complete_proposal({path: scale(value, factor)}, f"{name} {words}: a usual first guess")
+
+
+def combine_changes(config: SweepConfig) -> dict[str, Any]:
+    """Return the combined change of a later stage, `COMBINED` times the run's values, by dotted path."""
+    values = {path: read_setting(config, path) for path in COMBINED}
+    return {path: scale(value, COMBINED[path]) for path, value in values.items() if value > 0}
+
+
+def scale(value: float, factor: float) -> float:
+    """Multiply a setting by a factor, rounded to one digit where the result is near one, else to two digits.
+
+    Example:
+        >>> scale(3e-4, 5 / 3), scale(1.5, 10 / 3), scale(0.14, 2)
+        (0.0005, 5.0, 0.28)
+    """
+    exact = value * factor
+    short = float(f"{exact:.1g}")
+    return short if abs(short - exact) <= _NEARLY * exact else float(f"{exact:.2g}")
+
+
+def _from_proposal(proposal: Proposal) -> ArmRecord:
+    values = dict(proposal.change)
+    if proposal.start is Start.ANEW:
+        values[_START] = ANEW
+    elif proposal.reset:
+        values[_RESET] = tuple(map(str, proposal.reset))
+    return ArmRecord(values, proposal.why, proposal.rule, proposal.watch, carried=proposal.carried)
+
+
+def _read_own(config: SweepConfig, item: Mapping[str, Any], where: str) -> ArmRecord:
+    """Read an arm of the user's own; complete what the arm resets unless the arm says so itself."""
+    point = parse_point(item, config, where)
+    start, reset = point.pop(_START, None), point.pop(_RESET, None)
+    if (parent := point.pop(_PARENT, None)) is not None:
+        raise SweepError(f"{where} must leave branch.parent out, since stages set it, got {parent}")
+    parts = tuple(Part(part) for part in reset) if reset is not None else None
+    proposal = complete_proposal(point, "asked for", Start(start or Start.CHECKPOINT), parts)
+    if start == Start.CHECKPOINT and proposal.start is Start.ANEW:
+        raise SweepError(
+            f"{where} must start anew: {proposal.carried[:1].lower()}{proposal.carried[1:]} "
+            "Write branch: {start: anew}, or leave branch out"
+        )
+    return _from_proposal(proposal)
+
+
+def _is_new(arm: ArmRecord, arms: Sequence[ArmRecord], config: SweepConfig) -> bool:
+    """Return True if an arm differs from the control and from all other arms, by what would be trained."""
+
+    def key(one: ArmRecord) -> dict[str, Any]:
+        return {path: value for path, value in one.values.items() if value != read_setting(config, path)}
+
+    return key(arm) not in [key(other) for other in arms]
+
+
+def _can_run(arm: ArmRecord, config: SweepConfig) -> bool:
+    """Return True unless an arm's settings do not fit each other, as a proposal's may not."""
+    changes = {path.partition(".")[2]: value for path, value in arm.values.items() if path.startswith("ppo.")}
+    try:
+        replace(config.ppo, **changes)
+    except ConfigError:
+        return False
+    return True
+
+
+def describe_values(values: Mapping[str, Any]) -> str:
+    """Describe an arm's values in words, for screen and messages.
+
+    Example:
+        >>> describe_values({"ppo.lr": 0.001, "branch.start": "anew"}), describe_values({})
+        ('lr 0.001, started anew', 'nothing changed')
+        >>> describe_values({"ppo.gamma": 0.5, "branch.reset": ("value_head", "adam")})
+        'gamma 0.5, value_head and adam reset'
+    """
+    words = [f"{path.rpartition('.')[2]} {format_value(v)}" for path, v in values.items() if path.startswith("ppo.")]
+    if values.get(_PARENT) is not None:
+        words.append(f"from trial {values[_PARENT]}")
+    if values.get(_RESET):
+        words.append(f"{' and '.join(values[_RESET])} reset")
+    if values.get(_START) == ANEW:
+        words.append("started anew")
+    return ", ".join(words) or "nothing changed"

@@ -1,0 +1,140 @@
+"""Find the run that an unstick branches: a trial of a sweep, a checkpoint's folder, or an MLflow run."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from unstuck.records.errors import SweepError
+from unstuck.records.files import checkpoint_file, trials_folder
+from unstuck.records.ledger import Ledger
+from unstuck.records.mlflow.runs import read_run_tags
+from unstuck.records.names import SWEEP_TAG, TRIAL_TAG
+from unstuck.rl.branch import BranchPoint, read_branch_point
+from unstuck.rl.config import TRIAGE, PPOConfig
+from unstuck.rl.errors import CheckpointError, ConfigError
+from unstuck.sweeps.config.find import find_sweep
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.search.parse import build_space
+
+_TRIAL = re.compile(r"(.+)/(\d+)")
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+_FORMAT = 2
+"""First format of records whose flows are split by the rules of new sweeps."""
+
+
+@dataclass(frozen=True)
+class ParentRun:
+    """Run to branch: complete configuration, checkpoint, and where the run is on record.
+
+    Attributes:
+        name: Name for people: `SWEEP/7`, or the path of a checkpoint without a sweep.
+        config: Complete configuration of the run.
+        checkpoint: The checkpoint's file, absolute.
+        point: What the checkpoint says of the run.
+        sweep: Name of the run's sweep; None for a checkpoint without a sweep.
+        trial: Number of the run's trial; None for a checkpoint without a sweep.
+        mlflow_run: Id of the run in MLflow; empty if MLflow does not have the run.
+    """
+
+    name: str
+    config: SweepConfig
+    checkpoint: Path
+    point: BranchPoint
+    sweep: str | None = None
+    trial: int | None = None
+    mlflow_run: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the unstick's ledger keeps of the run: name, sweep, trial, MLflow run, iteration and steps."""
+        return {
+            "name": self.name,
+            "sweep": self.sweep,
+            "trial": self.trial,
+            "mlflow_run": self.mlflow_run,
+            "iteration": self.point.iteration,
+            "env_steps": self.point.env_steps,
+        }
+
+
+def find_run(config: SweepConfig) -> ParentRun:
+    """Find the run that `config.run` names, with settings, checkpoint and records.
+
+    Args:
+        config: Composed configuration of the unstick; of a checkpoint without a sweep also environment and data.
+
+    Raises:
+        SweepError, ConfigError: There is no such run, or our learner did not train the run.
+        CheckpointError: The run's checkpoint cannot be read.
+    """
+    run, folder = str(config.run), Path(config.sweep.folder)
+    path = Path(run).expanduser()
+    if path.exists() and not (folder / run).exists():
+        file = (path / checkpoint_file(path, 0).name if path.is_dir() else path).absolute()
+        found = _find_trial_of(file)
+        return _load_trial(*found, config) if found else _load_lone(file, config)
+    if _RUN_ID.fullmatch(run):
+        tags = read_run_tags(config.reference, run)
+        if SWEEP_TAG not in tags or TRIAL_TAG not in tags:
+            which = "which is no trial of a sweep and so has no checkpoint" if tags else "which MLflow does not have"
+            raise SweepError(f"run must be a trial such as NAME/7, got the MLflow run {run}, {which}; name a trial")
+        return _load_trial(tags[SWEEP_TAG], int(tags[TRIAL_TAG]), folder, config)
+    if named := _TRIAL.fullmatch(run):
+        return _load_trial(named[1], int(named[2]), folder, config)
+    raise SweepError(
+        f"run must be a trial such as NAME/7, a checkpoint's folder or an MLflow run id, got {run!r}; "
+        + _list_sweeps(folder, run)
+    )
+
+
+def _list_sweeps(folder: Path, run: str) -> str:
+    sweeps = sorted(file.parent.name for file in folder.glob("*/config.yaml"))
+    if run in sweeps:
+        return f"name one of the sweep's trials: run={run}/0"
+    return f"sweeps in {folder}: {', '.join(sweeps) or 'none'}"
+
+
+def _find_trial_of(file: Path) -> tuple[str, int, Path] | None:
+    """Return sweep, number and folder of all sweeps for a checkpoint that lies in a sweep's folder; else None."""
+    own, name = file.parent.parent.parent, file.parent.name
+    if not (own / "config.yaml").is_file() or file.parent.parent != trials_folder(own) or not name.isdigit():
+        return None
+    return own.name, int(name), own.parent
+
+
+def _load_trial(sweep: str, number: int, folder: Path, config: SweepConfig) -> ParentRun:
+    """Load a trial of a sweep; the unstick's `data.path` says where the flows lie now, if they were moved."""
+    own = find_sweep(sweep, folder, config.tracking.optuna_url, config.tracking.mlflow_url)
+    if own.format < _FORMAT and own.env.id == TRIAGE:
+        raise SweepError(
+            f"run must be of a sweep of format {_FORMAT} or later, got {sweep}/{number} of format {own.format}: "
+            "its flows were split by other rules; run it again as a new sweep"
+        )
+    entries = {entry.number: entry for entry in Ledger.open_sweep(own.reference).entries()}
+    if number not in entries:
+        numbers = ", ".join(map(str, entries)) or "none"
+        raise SweepError(f"run must name a trial of {sweep}, got {number}; there are: {numbers}")
+    space, _ = build_space(own)
+    trial = space.apply(own, entries[number].values)
+    if config.data.path is not None:
+        trial = replace(trial, data=replace(trial.data, path=config.data.path))
+    file = checkpoint_file(own.own_folder, number)
+    if not file.exists():
+        outcome = entries[number].outcome or "running"
+        raise SweepError(f"run must have a checkpoint, got {sweep}/{number} ({outcome}), which has none: {file}")
+    name = f"{own.sweep.name}/{number}"
+    return ParentRun(name, trial, file, read_branch_point(file), own.sweep.name, number, entries[number].run_id)
+
+
+def _load_lone(file: Path, config: SweepConfig) -> ParentRun:
+    """Load a checkpoint that belongs to no sweep: settings of PPO from the file, all else from the command line."""
+    point = read_branch_point(file)
+    if any(one != point.configs[0] for one in point.configs):
+        raise CheckpointError(f"{file} must hold members with the same settings, got several; branch a run of one")
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in point.configs[0].items()}
+    try:
+        ppo = PPOConfig(**settings)
+    except TypeError as error:
+        raise ConfigError(f"{file} must hold the settings of this version, got others ({error})") from error
+    study = replace(config.sweep, seeds=point.members)
+    return ParentRun(str(file.parent), replace(config, ppo=ppo, sweep=study), file, point)

@@ -1,0 +1,135 @@
+"""Turn the setting `run` into the configuration of a sweep whose trials are the arms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from unstuck.analysis.diagnosis import Diagnosis, diagnose
+from unstuck.analysis.history import History
+from unstuck.analysis.report.verdict import state_verdict
+from unstuck.records.errors import SweepError
+from unstuck.records.measurement import Record
+from unstuck.records.names import ARMS, PARENT_RUN
+from unstuck.sweeps.config.effects import format_value
+from unstuck.sweeps.config.settings import (
+    CHECKPOINT,
+    BranchConfig,
+    HealthConfig,
+    SamplerConfig,
+    SchedulerConfig,
+    StudyConfig,
+    SweepConfig,
+)
+from unstuck.sweeps.explain.diagnoses import make_history
+from unstuck.sweeps.unstick.arms import ArmRecord, build_arms, combine_changes, describe_values
+from unstuck.sweeps.unstick.find_run import ParentRun, find_run
+
+EVALUATIONS = 10
+"""Evaluations of an arm, at least: an arm is much shorter than the run, and three evaluations make its value."""
+
+_OWN_OF_THE_RUN = ("metric", "mode", "seeds", "seed")
+"""Settings of `sweep` that an unstick has from the run."""
+
+
+@dataclass(frozen=True)
+class PreparedUnstick:
+    """Unstick that is ready to start: the sweep's configuration, the run, the diagnosis and the arms.
+
+    Attributes:
+        config: Configuration of the sweep: the control's settings, the arms as points.
+        run: Run that is branched.
+        diagnosis: Diagnosis of the run at the checkpoint.
+        arms: Arms of the first stage, the control first.
+    """
+
+    config: SweepConfig
+    run: ParentRun
+    diagnosis: Diagnosis
+    arms: tuple[ArmRecord, ...]
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Attributes of the study: the arms, and where the run is on record."""
+        return {ARMS: [arm.to_json() for arm in self.arms], PARENT_RUN: self.run.to_json()}
+
+    def describe(self) -> list[str]:
+        """Describe the starting unstick in lines of text: the run, the diagnosis, and each arm with the reason."""
+        run, (_, *others) = self.run, self.arms
+        return [
+            f"Branches {run.name} at iteration {run.point.iteration}: {state_verdict(self.diagnosis)}",
+            "  arm 0: the control, nothing changed",
+            *(f"  arm {number}: {describe_values(arm.values)} ({arm.why})" for number, arm in enumerate(others, 1)),
+        ]
+
+
+def prepare_unstick(config: SweepConfig) -> PreparedUnstick:
+    """Find the run that `config.run` names, diagnose the run, and build the arms.
+
+    Args:
+        config: Composed configuration, whose `ppo`, `env` and `data` give way to the run's own.
+
+    Raises:
+        SweepError, ConfigError, CheckpointError: There is no such run, a setting is the run's, or an arm cannot run.
+    """
+    run = find_run(config)
+    _refuse_settings_of_the_run(config, run)
+    diagnosis = diagnose(_read_history(run))
+    control = _make_control(config, run)
+    arms = tuple(build_arms(control, diagnosis))
+    sampler = SamplerConfig(name="points", points=tuple(arm.to_point() for arm in arms))
+    return PreparedUnstick(replace(control, sampler=sampler), run, diagnosis, arms)
+
+
+def _read_history(run: ParentRun) -> History:
+    records = [Record.from_json(kept) for kept in run.point.history]
+    return make_history(run.trial or 0, run.config, records, {})
+
+
+def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
+    """Make the configuration of the control: the run's own, to go on for `unstick.iterations` from the checkpoint."""
+    own, iterations = run.config, config.unstick.iterations
+    often = min(own.ppo.eval_every, max(1, iterations // EVALUATIONS))
+    ppo = replace(own.ppo, num_iterations=iterations, eval_every=often)
+    study = replace(config.sweep, num_trials=None, **{name: getattr(own.sweep, name) for name in _OWN_OF_THE_RUN})
+    branch = BranchConfig(start=CHECKPOINT, steps_done=run.point.env_steps)
+    control = replace(config, sweep=study, env=own.env, data=own.data, ppo=ppo, space={}, branch=branch)
+    combined: dict[str, Any] = {}
+    for path, value in combine_changes(control).items():
+        group, _, name = path.partition(".")
+        combined.setdefault(group, {})[name] = value
+    if control.unstick.stages > 1 and not control.unstick.escalation and combined:
+        control = replace(control, unstick=replace(control.unstick, escalation=(combined,)))
+    return control
+
+
+def _refuse_settings_of_the_run(config: SweepConfig, run: ParentRun) -> None:
+    """Raise `SweepError` for a setting on the command line that is the run's own, or that arms have no use for."""
+    groups: list[tuple[str, Any, Any]] = [
+        ("sampler", config.sampler, SamplerConfig()),
+        ("scheduler", config.scheduler, SchedulerConfig(name="none")),
+        ("health", config.health, HealthConfig(enabled=False)),
+    ]
+    for name, given, expected in groups:
+        if given != expected:
+            raise SweepError(
+                f"{name} must be left out with run={config.run}: all arms run to their end, or they would not compare"
+            )
+    default, lone = SweepConfig(), run.sweep is None
+    for group in ("ppo",) if lone else ("ppo", "env", "data"):
+        for item in fields(getattr(config, group)):
+            path, given = f"{group}.{item.name}", getattr(getattr(config, group), item.name)
+            known = (getattr(getattr(default, group), item.name), getattr(getattr(run.config, group), item.name))
+            if given not in known and path != "data.path":
+                raise _own_setting_error(path, given, config)
+    for name in () if lone else _OWN_OF_THE_RUN:
+        given = getattr(config.sweep, name)
+        if given not in (getattr(StudyConfig(), name), getattr(run.config.sweep, name)):
+            raise _own_setting_error(f"sweep.{name}", given, config)
+
+
+def _own_setting_error(path: str, given: Any, config: SweepConfig) -> SweepError:
+    group, _, name = path.partition(".")
+    remedy = f"; write arms=[{{{group}: {{{name}: {format_value(given)}}}}}]" if group == "ppo" else ""
+    return SweepError(
+        f"{path} must be left out with run={config.run}, whose own setting holds, got {format_value(given)}{remedy}"
+    )

@@ -1,6 +1,6 @@
 """Changes of settings that a diagnosis proposes, as arms to run beside an untouched control."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -45,14 +45,24 @@ def list_arms(diagnosis: Diagnosis) -> list[Arm]:
 def rank_arms(diagnosis: Diagnosis) -> list[Arm]:
     """Return all changes that a diagnosis proposes, the most basic cause first.
 
-    These are the remedies of all findings, and the changes of open causes if no fault has a remedy. What the run has
-    already is left out, and so is a change that contradicts a more basic one (a setting raised that another rule
-    lowers).
+    These are the remedies of all findings, and the changes of open causes if no fault has a remedy.
     """
-    settings = diagnosis.signals.history.settings
+    arms = [*_list_remedies(diagnosis), *_list_open_causes(diagnosis)]
+    return select_consistent(arms, diagnosis.signals.history.settings)
+
+
+def select_consistent(arms: Sequence[Arm], settings: Mapping[str, Any]) -> list[Arm]:
+    """Return the arms that change something, each change once, without those that contradict an earlier arm.
+
+    An arm contradicts an earlier one of another rule if the one raises a setting and the other lowers the setting.
+
+    Args:
+        arms: Arms, the most basic cause first.
+        settings: Settings of the run by dotted path.
+    """
     kept: list[Arm] = []
     directions: dict[str, tuple[int, str]] = {}
-    for arm in [*_list_remedies(diagnosis), *_list_open_causes(diagnosis)]:
+    for arm in arms:
         new = any(not _same(settings.get(path), value) for path, value in arm.change.items())
         if not new or arm.change in [other.change for other in kept]:
             continue

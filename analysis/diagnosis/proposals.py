@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from unstuck.analysis.diagnosis.arms import Arm, rank_arms
+from unstuck.analysis.diagnosis.arms import Arm, rank_arms, select_consistent
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind
+from unstuck.analysis.diagnosis.remedies import list_unusual
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.words import join_words
 from unstuck.rl import metrics
@@ -42,7 +43,8 @@ class Proposal:
         start: State that the arm starts from.
         reset: Parts of the run's state that start anew; none for an arm that starts anew as a whole.
         why: Reason for the change.
-        rule: Name of the rule that proposes the change; empty for a change that somebody asked for.
+        rule: Name of the rule that proposes the change, several for a combined arm, `UNUSUAL` for a setting far from
+            usual; empty for a change that somebody asked for.
         watch: Metric and deadline by which the change must show an effect.
         carried: Sentences on what is carried over from the run and what is not, and why.
     """
@@ -104,30 +106,60 @@ _NAMES = {
     Part.OBSERVATION_NORMALIZER: "the normaliser of observations",
 }
 
+UNUSUAL = "unusual_setting"
+"""In place of a rule's name: the setting alone is the reason, far from any usual value."""
+
 _FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM)
 """Metrics that tell, by their last values, whether the weights are numbers at all."""
 
 
 def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
-    """Return all arms that a diagnosis proposes to branch a run into, the most basic cause first.
+    """Return all arms that a diagnosis proposes to branch a run into, the most promising first.
 
-    A run whose weights are damaged gets two arms for each change: one goes on from the checkpoint with the damaged
-    parts reset, one starts anew. Changes of the rewards or the environment are left out: no arm's result could be
-    compared with another's.
+    The remedies of the diagnosis come in its order, the most basic cause first, then usual values of settings that
+    are far from usual, each alone. Several causes may hide each other, so a combined arm mends all of them at once. A
+    run whose weights are damaged gets two arms for each change: one goes on from the checkpoint with the damaged
+    parts reset, one starts anew; else only the widest change starts anew as well. Changes of the rewards or the
+    environment are left out: no arm's result could be compared with another's.
     """
+    run = diagnosis.signals
     found = {ranked.rule.name for ranked in diagnosis.select_findings(Kind.FAULT)}
-    broken = _is_broken(diagnosis.signals)
+    unusual = [Arm(remedy.change, remedy.why, remedy.watch, UNUSUAL) for remedy in list_unusual(run)]
+    ranked = select_consistent([*rank_arms(diagnosis), *unusual], run.history.settings)
+    singles = [arm for arm in ranked if not arm.changes_objective]
+    together = _combine(diagnosis, singles, unusual)
     proposals: list[Proposal] = []
-    for arm in rank_arms(diagnosis):
-        if arm.changes_objective:
-            continue
+    for arm in [*singles[:1], *together, *singles[1:]]:
         damage = [loss for rule, loss in _DAMAGE.items() if rule in found or rule == arm.rule]
-        starts = (Start.ANEW,) if broken else (Start.CHECKPOINT, Start.ANEW) if damage else (Start.CHECKPOINT,)
-        for start in starts:
-            proposal = _propose(arm, start, damage)
-            if proposal not in proposals:
+        anew = bool(damage) or arm is (together or singles)[0]
+        starts = (Start.ANEW,) if _is_broken(run) else (Start.CHECKPOINT, Start.ANEW) if anew else (Start.CHECKPOINT,)
+        for proposal in (_propose(arm, start, damage) for start in starts):
+            if not any(_is_same_arm(proposal, other) for other in proposals):
                 proposals.append(proposal)
     return proposals
+
+
+def _is_same_arm(one: Proposal, other: Proposal) -> bool:
+    return (one.change, one.start, one.reset) == (other.change, other.start, other.reset)
+
+
+def _combine(diagnosis: Diagnosis, arms: Sequence[Arm], unusual: Sequence[Arm]) -> list[Arm]:
+    """Combine the first remedies of all basic faults, and all usual values, into one arm; none if only one changes.
+
+    A fault is basic if no other finding can be its cause.
+    """
+    basic = [ranked.rule.name for ranked in diagnosis.select_findings(Kind.FAULT) if not ranked.follows_from]
+    first = [next((arm for arm in arms if arm.rule == rule), None) for rule in basic]
+    parts = [arm for arm in first if arm is not None] + [
+        arm for arm in arms if arm.change in [one.change for one in unusual]
+    ]
+    change: dict[str, Any] = {}
+    for part in parts:
+        change = {**part.change, **change}
+    if len(change) < 2 or any(change == arm.change for arm in arms):
+        return []
+    rules = ", ".join(dict.fromkeys(part.rule for part in parts))
+    return [Arm(change, "everything that may be wrong at once, as one fault can hide another", parts[0].watch, rules)]
 
 
 def complete_proposal(

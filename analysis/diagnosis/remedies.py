@@ -1,16 +1,112 @@
-"""Remedies that several rules propose: from what was logged, never from a default."""
+"""Remedies that several rules propose: multiples of what was logged, and usual values in place of unusual ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from unstuck.analysis.diagnosis.finding import Remedy
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.words import number
 
 LARGEST_RATE = 3e-2
 """Learning rate above which none is proposed."""
 
+HORIZON = "ppo.gamma"
+"""Setting whose usual range depends on the task: where steps are independent, nothing lies ahead."""
+
+
+@dataclass(frozen=True)
+class Usual:
+    """A setting's usual value, and the range outside which the setting alone can keep a run from learning.
+
+    Attributes:
+        value: Value to go back to.
+        least: Least value that has been seen to train.
+        most: Largest value that has been seen to train.
+    """
+
+    value: Any
+    least: float
+    most: float
+
+
+USUAL: Mapping[str, Usual] = {
+    "ppo.lr": Usual(3e-4, 2e-5, 5e-3),
+    "ppo.clip_range": Usual(0.2, 0.05, 0.5),
+    "ppo.target_kl": Usual(None, 3e-3, float("inf")),
+    "ppo.max_grad_norm": Usual(0.5, 0.05, float("inf")),
+    "ppo.adam_eps": Usual(1e-5, 0.0, 1e-4),
+    "ppo.num_epochs": Usual(4, 2, 15),
+    "ppo.clip_range_vf": Usual(None, 0.05, float("inf")),
+    "ppo.entropy_coef": Usual(0.01, 0.0, 0.1),
+    "ppo.value_coef": Usual(0.5, 0.05, 5.0),
+    HORIZON: Usual(0.99, 0.9, 0.998),
+    "ppo.gae_lambda": Usual(0.95, 0.8, 1.0),
+}
+"""Usual values and wide ranges about them, by setting: Huang et al. 2022 (37 details), Andrychowicz et al. 2021 (What
+matters in on-policy RL, ranges swept), Stable-Baselines3's defaults."""
+
+FEW_UNITS, FEW_SAMPLES = 8, 16
+"""Units of a layer, and samples of a minibatch, below which either can keep a run from learning."""
+
+_MINIBATCHES = (256, 128, 64, 32, 16)
+"""Usual sizes of a minibatch, the most usual first."""
+
+STEP_LIMITS = ("ppo.target_kl", "ppo.clip_range", "ppo.max_grad_norm", "ppo.adam_eps", "ppo.num_epochs")
+"""Settings beside the learning rate that limit an update, in the order of how often each is to blame."""
+
+
+def find_unusual(run: Signals, path: str) -> float | None:
+    """Return the recorded value of a setting that lies outside the setting's usual range; None if usual or unknown."""
+    usual, value = USUAL[path], run.rate if path == "ppo.lr" else run.read_number(path)
+    least = 0.0 if path == HORIZON and run.steps_are_independent else usual.least
+    return None if value is None or least <= value <= usual.most else value
+
+
+def restore_usual(run: Signals, paths: Iterable[str], watch: str, side: int = 0) -> tuple[Remedy, ...]:
+    """Propose the usual values of those settings whose recorded values lie far outside the usual range.
+
+    Args:
+        run: The run.
+        paths: Settings of `USUAL` by dotted path.
+        watch: Effect to watch for.
+        side: 1 for values that are too large alone, -1 for values that are too small alone, 0 for both.
+    """
+    remedies = []
+    for path in paths:
+        value, usual = find_unusual(run, path), USUAL[path]
+        if value is None or side * (value - usual.least) < 0:
+            continue
+        far = "above" if value > usual.most else "below"
+        why = f"{path.rpartition('.')[2]} {number(value)} is far {far} what is usual"
+        remedies.append(Remedy({path: usual.value}, why, watch))
+    return tuple(remedies)
+
+
+def list_unusual(run: Signals) -> tuple[Remedy, ...]:
+    """Propose the usual value of each setting whose recorded value can by itself keep a run from learning."""
+    watch = "the score above the control's at equal iterations"
+    remedies = list(restore_usual(run, USUAL, watch))
+    sizes, minibatch = run.setting("ppo.hidden_sizes"), run.read_number("ppo.minibatch_size")
+    if isinstance(sizes, tuple | list) and sizes and min(sizes) < FEW_UNITS:
+        remedies.append(Remedy({"ppo.hidden_sizes": (64, 64)}, f"{min(sizes)} units hold little of a policy", watch))
+    samples = (run.read_number("ppo.num_envs") or 0) * (run.read_number("ppo.num_steps") or 0)
+    fitting = [size for size in _MINIBATCHES if samples and samples % size == 0]
+    if minibatch is not None and minibatch < FEW_SAMPLES and fitting:
+        why = f"minibatches of {number(minibatch)} samples make steps that are mostly noise"
+        remedies.append(Remedy({"ppo.minibatch_size": fitting[0]}, why, watch))
+    if run.rate_is_annealed:
+        remedies.append(Remedy({"ppo.lr_schedule": "constant"}, "the schedule has brought the rate to nothing", watch))
+    if run.setting("ppo.normalize_advantage") is False:
+        remedies.append(Remedy({"ppo.normalize_advantage": True}, "gives the policy's loss its usual scale", watch))
+    return tuple(remedies)
+
 
 def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) -> tuple[Remedy, ...]:
     """Propose multiples of the run's learning rate as remedies; none if the run did not record the rate.
+
+    Where the rate is orders of magnitude off in the direction of the factors, no small factor can cure the run: the
+    usual rate is then proposed first.
 
     Args:
         run: The run.
@@ -22,4 +118,5 @@ def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) ->
     if rate is None:
         return ()
     rates = sorted({float(f"{min(rate * factor, LARGEST_RATE):.1g}") for factor in factors}, reverse=factors[0] < 1)
-    return (Remedy({"ppo.lr": rates if len(factors) > 1 else rates[0]}, why, watch),)
+    multiples = Remedy({"ppo.lr": rates if len(factors) > 1 else rates[0]}, why, watch)
+    return (*restore_usual(run, ("ppo.lr",), watch, -1 if factors[0] > 1 else 1), multiples)

@@ -15,7 +15,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import change_rate
+from unstuck.analysis.diagnosis.remedies import HORIZON, change_rate, restore_usual
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED, compute_target_variance
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import State, judge_standing
@@ -202,11 +202,12 @@ def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "explained variance above 0.3 after 20 iterations"
     if run.has(metrics.PROBE_EXPLAINED_VARIANCE_MC):
         watch = "train/explained_variance_mc within 0.1 of the probe's after 20 iterations"
-    arms = []
+    arms = list(restore_usual(run, (HORIZON,), watch, 1))
     if run.setting("ppo.clip_range_vf") is not None:
         arms.append(Remedy({"ppo.clip_range_vf": None}, "lets the critic move", watch))
     if not run.returns_normalised:
         arms.append(Remedy({"ppo.normalize_returns": "batch"}, "gives it targets of spread 1", watch))
+    arms += restore_usual(run, ("ppo.value_coef",), watch, -1)
     if run.setting("ppo.shared_trunk"):
         arms.append(Remedy({"ppo.shared_trunk": False}, "gives it layers of its own", watch))
     return (*arms, *change_rate(run, (3,), "larger steps", watch))

@@ -16,6 +16,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.remedies import change_rate, find_unusual, restore_usual
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_CHANGE, SMALL_KL
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
@@ -160,13 +161,13 @@ def _remedies(run: Signals, weight: float | None) -> tuple[Remedy, ...]:
     arms = []
     if _horizon(run)[0] is Support.SUPPORTED:
         arms.append(Remedy({"ppo.gamma": [0.95, 0.99]}, "looks as far ahead as the task rewards", watch))
-    rate = run.read_number("ppo.lr")
-    if rate:
-        arms.append(Remedy({"ppo.lr": float(f"{rate * 3:.1g}")}, "larger steps leave the uniform policy sooner", watch))
+    bonus = [*restore_usual(run, ("ppo.entropy_coef",), watch, 1)]
     if weight:
         lower = [float(f"{weight / 3:.1g}"), float(f"{weight / 10:.1g}")]
-        arms.append(Remedy({"ppo.entropy_coef": lower}, "a smaller bonus lets the advantages decide", watch))
-    return tuple(arms)
+        bonus.append(Remedy({"ppo.entropy_coef": lower}, "a smaller bonus lets the advantages decide", watch))
+    rate = change_rate(run, (3,), "larger steps leave the uniform policy sooner", watch)
+    heavy = find_unusual(run, "ppo.entropy_coef") is not None
+    return (*arms, *bonus, *rate) if heavy else (*arms, *rate, *bonus)
 
 
 RULE = Rule(

@@ -20,6 +20,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.remedies import STEP_LIMITS, restore_usual
 from unstuck.analysis.diagnosis.signals import GONE, ActionKind, Signals, Window, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent, pluralize
@@ -269,16 +270,14 @@ def _gradient(run: Signals) -> Cause:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
+    """Propose usual values of settings so small that no update arrives; none without one: find the fault first."""
+    watch = "KL of an update above 1e-5, and action shares that leave the uniform ones within 20 iterations"
+    limits = restore_usual(run, STEP_LIMITS, watch, -1)
     rate = run.read_number("ppo.lr")
     if rate is None or rate >= 1e-5:
-        return ()  # no setting is the cause as far as the run shows: find the fault first
-    return (
-        Remedy(
-            {"ppo.lr": [3e-4, 1e-3]},
-            f"lr {number(rate)} is below what moves a policy at all",
-            "KL of an update above 1e-5, and action shares that leave the uniform ones within 20 iterations",
-        ),
-    )
+        return limits
+    why = f"lr {number(rate)} is below what moves a policy at all"
+    return (*limits, Remedy({"ppo.lr": [3e-4, 1e-3]}, why, watch))
 
 
 RULE = Rule(

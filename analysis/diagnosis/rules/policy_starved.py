@@ -6,6 +6,7 @@ step.
 """
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.remedies import restore_usual
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
@@ -106,6 +107,7 @@ def _remedies(run: Signals, ratio: float) -> tuple[Remedy, ...]:
         arms.append(
             Remedy({"ppo.normalize_returns": "batch"}, "brings the value gradient to the policy's scale", watch)
         )
+    arms += restore_usual(run, ("ppo.value_coef",), watch, 1)
     weight = run.read_number("ppo.value_coef")
     if weight:
         change = {"ppo.value_coef": float(f"{weight / min(ratio / 3, 100):.1g}")}

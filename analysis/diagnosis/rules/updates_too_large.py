@@ -12,7 +12,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import change_rate
+from unstuck.analysis.diagnosis.remedies import USUAL, change_rate, restore_usual
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.history.record import CLIP_RANGE
@@ -53,7 +53,7 @@ def examine(run: Signals) -> Finding | None:
     kl, clipped, change = (
         _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
     )
-    large = (kl and kl.mean > LARGE_KL) or (clipped and clipped.mean > LARGE_CLIP)
+    large = (kl and kl.mean > LARGE_KL) or (clipped and clipped.mean > LARGE_CLIP and not _is_narrow(run))
     thrown = kl and change and change.mean > LARGE_CHANGE and kl.mean > WITH_KL
     if (not large and not thrown) or _is_allowed(run, kl, clipped):
         return _fine(run)
@@ -98,6 +98,12 @@ def _is_allowed(run: Signals, kl: Window | None, clipped: Window | None) -> bool
         return False
     within = kl.mean <= LARGE_KL * (clip_range / USUAL_CLIP) ** 2 and clipped.mean <= FEW_CLIPPED
     return within and judge_standing(run).has_learned and not _memorised(run) and not _saturated(run)
+
+
+def _is_narrow(run: Signals) -> bool:
+    """True if the clip range is so small that ratios of small updates are clipped too."""
+    clip_range = _clip_range(run)
+    return clip_range is not None and clip_range < USUAL["ppo.clip_range"].least
 
 
 def _clip_range(run: Signals) -> float | None:
@@ -190,7 +196,7 @@ def _remedies(run: Signals, standing: Standing) -> tuple[Remedy, ...]:
     watch = (
         f"KL below 0.02 and the clip fraction below 0.3 within 5 iterations; then {standing.score} above the control's"
     )
-    arms = []
+    arms = list(restore_usual(run, ("ppo.clip_range",), watch, 1))
     if epochs and epochs > 10:
         arms.append(Remedy({"ppo.num_epochs": [4, 10]}, "fewer passes over the same rollout", watch))
     arms += change_rate(run, (1 / 3, 1 / 10), "smaller steps", watch)

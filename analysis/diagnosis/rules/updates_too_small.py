@@ -16,7 +16,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import change_rate
+from unstuck.analysis.diagnosis.remedies import STEP_LIMITS, change_rate, restore_usual
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -156,10 +156,7 @@ def _elsewhere(change: Window | None) -> Cause:
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "the parameters change by 0.01 to 0.03 an update within 5 iterations, and entropy falls"
-    arms = []
-    limit = run.read_number("ppo.target_kl")
-    if limit is not None and limit < 0.003:
-        arms.append(Remedy({"ppo.target_kl": [0.02, None]}, "lets an update run its course", watch))
+    arms = list(restore_usual(run, STEP_LIMITS, watch, -1))
     if _clip(run).support is Support.SUPPORTED:
         arms.append(Remedy({"ppo.adam_eps": 1e-8}, "a clipped gradient then keeps its direction in Adam", watch))
     return (*arms, *change_rate(run, (3, 10), "larger steps", watch))

@@ -18,7 +18,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import change_rate
+from unstuck.analysis.diagnosis.remedies import HORIZON, change_rate, restore_usual
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history.record import TOTAL_LOSS
@@ -188,7 +188,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "value loss within twice its start after 20 iterations"
-    smaller = change_rate(run, (1 / 3,), "smaller steps", watch)
+    smaller = (*restore_usual(run, (HORIZON,), watch, 1), *change_rate(run, (1 / 3,), "smaller steps", watch))
     if run.returns_normalised:
         return smaller
     return (Remedy({"ppo.normalize_returns": "batch"}, "gives the critic targets of spread 1", watch), *smaller)

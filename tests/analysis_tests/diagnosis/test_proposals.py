@@ -32,15 +32,18 @@ def starts(*findings: Ranked, run: History | None = None) -> list[tuple[dict[str
     return [(dict(one.change), one.start, one.reset) for one in proposed(*findings, run=run)]
 
 
-def test_a_change_of_coefficients_resets_nothing() -> None:
-    (one,) = proposed(found("updates_too_small", {"ppo.lr": 1e-3}))
+def test_a_change_of_coefficients_resets_nothing_and_starts_anew_beside_that() -> None:
+    one, anew = proposed(found("updates_too_small", {"ppo.lr": 1e-3}))
+    assert (anew.change, anew.start, anew.reset) == (one.change, Start.ANEW, ())
+    assert anew.carried == "Nothing is carried over from the run."
     assert (one.start, one.reset, one.carried) == (Start.CHECKPOINT, (), "Everything goes on as saved.")
     assert (one.why, one.rule, one.watch) == ("why updates_too_small", "updates_too_small", "watch")
 
 
 @pytest.mark.parametrize("change", [{"ppo.gamma": 0.5}, {"ppo.gae_lambda": 0.5}, {"ppo.normalize_returns": "none"}])
 def test_other_targets_need_a_critic_that_starts_anew(change: dict[str, Any]) -> None:
-    (one,) = proposed(found("value_floor", change, kind=Kind.LIMIT))
+    one, anew = proposed(found("value_floor", change, kind=Kind.LIMIT))
+    assert (anew.change, anew.start) == (change, Start.ANEW)
     assert (one.start, one.reset) == (Start.CHECKPOINT, (CRITIC, ADAM, RETURNS))
     name = next(iter(change)).rpartition(".")[2]
     assert one.carried == (
@@ -87,7 +90,7 @@ def test_every_arm_meets_the_damage_that_a_fault_left() -> None:
         ({"ppo.gamma": 0.5}, Start.ANEW, ()),
     ]
     suspected = replace(collapsed, finding=replace(collapsed.finding, kind=Kind.SUSPECT))
-    assert starts(suspected, horizon) == [({"ppo.gamma": 0.5}, Start.CHECKPOINT, (CRITIC, ADAM, RETURNS))]
+    assert starts(suspected, horizon)[0] == ({"ppo.gamma": 0.5}, Start.CHECKPOINT, (CRITIC, ADAM, RETURNS))
 
 
 def test_weights_that_are_no_numbers_are_never_gone_on_from() -> None:
@@ -98,6 +101,38 @@ def test_weights_that_are_no_numbers_are_never_gone_on_from() -> None:
     assert [start for _, start, _ in starts(smaller, run=replace(run, table=table))] == [Start.ANEW]
     table.loc[table.index[-1], metrics.VALUE_LOSS] = 1.0
     assert [start for _, start, _ in starts(smaller, run=replace(run, table=table))] == [Start.CHECKPOINT, Start.ANEW]
+
+
+def test_one_fault_can_hide_another_so_one_arm_mends_all_basic_ones_at_once() -> None:
+    starved = found("policy_starved", {"ppo.normalize_returns": "running"}, {"ppo.value_coef": 0.1})
+    short = found("updates_too_small", {"ppo.lr": 1e-3}, {"ppo.lr": 3e-3})
+    follows = replace(found("entropy_pinned", {"ppo.entropy_coef": 1e-3}), follows_from=("updates_too_small",))
+    run = healthy(settings={"ppo.clip_range": 1e-3})
+    together = {"ppo.clip_range": 0.2, "ppo.lr": 1e-3, "ppo.normalize_returns": "running"}
+    assert [(dict(one.change), one.start) for one in proposed(starved, short, follows, run=run)] == [
+        ({"ppo.normalize_returns": "running"}, Start.CHECKPOINT),
+        (together, Start.CHECKPOINT),
+        (together, Start.ANEW),
+        ({"ppo.value_coef": 0.1}, Start.CHECKPOINT),
+        ({"ppo.lr": 1e-3}, Start.CHECKPOINT),
+        ({"ppo.lr": 3e-3}, Start.CHECKPOINT),
+        ({"ppo.entropy_coef": 1e-3}, Start.CHECKPOINT),
+        ({"ppo.clip_range": 0.2}, Start.CHECKPOINT),
+    ]
+    combined = proposed(starved, short, follows, run=run)[1]
+    assert combined.rule == "policy_starved, updates_too_small, unusual_setting"
+    assert combined.reset == (CRITIC, ADAM, RETURNS)
+
+
+def test_a_usual_value_never_contradicts_a_finding() -> None:
+    more = found("entropy_collapsed", {"ppo.entropy_coef": 0.6})
+    changes = [dict(one.change) for one in proposed(more, run=healthy(settings={"ppo.entropy_coef": 0.2}))]
+    assert changes == [{"ppo.entropy_coef": 0.6}] * 2
+
+
+def test_without_a_finding_settings_far_from_usual_are_all_that_is_proposed() -> None:
+    assert proposed() == []
+    assert [dict(one.change) for one in proposed(run=healthy(settings={"ppo.lr": 0.05}))] == [{"ppo.lr": 3e-4}] * 2
 
 
 def test_rewards_and_environment_stay_as_they_are() -> None:

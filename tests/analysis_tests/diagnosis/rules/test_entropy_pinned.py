@@ -138,7 +138,20 @@ def test_its_causes(beginning: str, run: History, support: Support, why: str) ->
 def test_a_short_horizon_is_mended_first_and_what_is_not_recorded_is_not_changed() -> None:
     short = stuck(**{"data.order": "stream", "ppo.gamma": 0.5})
     assert changes(found(RULE, short))[0] == {"ppo.gamma": [0.95, 0.99]}
-    assert changes(found(RULE, unset(stuck(), "ppo.lr", "ppo.entropy_coef"))) == []
+    unlogged = unset(untaught(entropy=0.98 * TOP, approx_kl=2e-3, lr=None), "ppo.lr", "ppo.entropy_coef")
+    assert changes(found(RULE, unlogged)) == []
+
+
+def test_a_bonus_far_above_the_usual_goes_back_to_the_usual_one_first() -> None:
+    assert changes(found(RULE, stuck(**{"ppo.entropy_coef": 1.0}))) == [
+        {"ppo.entropy_coef": 0.01},
+        {"ppo.entropy_coef": [0.3, 0.1]},
+        {"ppo.lr": 9e-4},
+    ]
+    assert changes(found(RULE, stuck(**{"ppo.entropy_coef": 0.1}))) == [
+        {"ppo.lr": 9e-4},
+        {"ppo.entropy_coef": [0.03, 0.01]},
+    ]
 
 
 def test_without_an_entropy_the_rule_is_blind_and_without_its_maximum_it_says_nothing() -> None:

@@ -208,3 +208,16 @@ def test_a_clip_range_that_was_logged_counts_before_the_setting() -> None:
     run = healthy(settings={"ppo.clip_range": 0.2}, **LITTLE)
     logged = replace(run, table=run.table.assign(**{CLIP_RANGE: 0.4}))
     assert found(RULE, logged).headline.startswith("updates are of a usual size for a clip range of 0.4: KL 0.055")
+
+
+def test_a_tiny_clip_range_clips_small_updates_too() -> None:
+    narrow = {"settings": {"ppo.clip_range": 1e-3}}
+    assert ask(RULE, untaught(approx_kl=1e-5, clip_fraction=0.9, **narrow)) is None
+    assert kind(RULE, untaught(approx_kl=1e-5, clip_fraction=0.9, settings={"ppo.clip_range": 0.05})) is Kind.FAULT
+    assert kind(RULE, untaught(approx_kl=0.2, clip_fraction=0.9, **narrow)) is Kind.FAULT
+
+
+def test_a_huge_clip_range_goes_back_to_the_usual_one() -> None:
+    assert changes(found(RULE, untaught(approx_kl=0.2, settings={"ppo.clip_range": 10.0})))[0] == {
+        "ppo.clip_range": 0.2
+    }

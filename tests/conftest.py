@@ -192,11 +192,17 @@ class Command:
         return self._run("analysis", main, arguments)
 
     def _run(self, program: str, main: Callable[[], int | None], arguments: tuple[str, ...]) -> Done:
+        from hydra._internal.hydra import Hydra
+        from hydra.types import RunMode
+
         before = dict(os.environ)
         with pytest.MonkeyPatch.context() as patch, self._printed() as read:
             patch.setattr(sys, "argv", [program, *arguments])
             patch.chdir(self.folder)
             patch.setenv("COLUMNS", "200")
+            if not any(word.startswith(("hydra", "--config")) for word in arguments):
+                # Hydra would compose all for its mode alone, then again to run: see test_command_fixture.py.
+                patch.setattr(Hydra, "get_mode", lambda hydra, config_name, overrides: RunMode.RUN)
             try:
                 code = main() or 0
             except SystemExit as end:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from unstuck.records.errors import SweepError, TrackingError
 from unstuck.records.machine import limit_threads
 from unstuck.records.redact import redact_error
-from unstuck.rl.errors import ConfigError, DataError
+from unstuck.rl.errors import CheckpointError, ConfigError, DataError
 from unstuck.sweeps.config.command import read_arguments
 from unstuck.sweeps.config.compose import Checked, check_and_freeze
 from unstuck.sweeps.config.hydra_errors import explain_errors
@@ -30,7 +30,7 @@ def exit_with_one_line(program: str, arguments: Sequence[str]) -> Iterator[None]
     """
     try:
         yield
-    except (ConfigError, DataError, SweepError, TrackingError) as error:
+    except (CheckpointError, ConfigError, DataError, SweepError, TrackingError) as error:
         text = traceback.format_exc() if WANTS_TRACEBACK else f"{program}: error: {error}"
         print(redact_error(text, *arguments), file=sys.stderr)
         raise SystemExit(1 if WANTS_TRACEBACK else 2) from None

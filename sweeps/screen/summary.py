@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words, tool_program
+from unstuck.analysis.report.go_on import make_go_on_command
 from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
 from unstuck.analysis.words import pluralize
 from unstuck.records.axis import BATCH
@@ -85,6 +86,10 @@ def show_summary(
     winner = find_best(entries, config.sweep.mode)
     if winner is None:
         console.print("No trial completed, so there is no best one: the reasons are in the table.")
+    elif config.run is not None:
+        console.print(f"\nGo on with the best arm (trial {winner.number}) from its last state:")
+        words = make_go_on_command(str(config.sweep.name), winner.number, Path(config.sweep.folder))
+        print_command(words, console)
     else:
         console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
         print_command(make_rerun_command(config, command, winner), console)

@@ -86,7 +86,7 @@ def build_arms(config: SweepConfig, diagnosis: Diagnosis) -> list[ArmRecord]:
             continue
         proposals = propose_arms(diagnosis) if item == PRESCRIBED else list_single_changes(config)
         for arm in map(_from_proposal, proposals):
-            if room > 0 and _is_new(arm, arms, config) and _can_run(arm, config):
+            if room > 0 and _is_new(arm, arms, config) and not _explain_unfit(arm.values, config):
                 arms.append(arm)
                 room -= 1
     return arms
@@ -132,6 +132,8 @@ def _from_proposal(proposal: Proposal) -> ArmRecord:
 def _read_own(config: SweepConfig, item: Mapping[str, Any], where: str) -> ArmRecord:
     """Read an arm of the user's own; complete what the arm resets unless the arm says so itself."""
     point = parse_point(item, config, where)
+    if reason := _explain_unfit(point, config):
+        raise ConfigError(f"{where} cannot run: {reason}")
     start, reset = point.pop(_START, None), point.pop(_RESET, None)
     if (parent := point.pop(_PARENT, None)) is not None:
         raise SweepError(f"{where} must leave branch.parent out, since stages set it, got {parent}")
@@ -154,14 +156,14 @@ def _is_new(arm: ArmRecord, arms: Sequence[ArmRecord], config: SweepConfig) -> b
     return key(arm) not in [key(other) for other in arms]
 
 
-def _can_run(arm: ArmRecord, config: SweepConfig) -> bool:
-    """Return True unless an arm's settings do not fit each other, as a proposal's may not."""
-    changes = {path.partition(".")[2]: value for path, value in arm.values.items() if path.startswith("ppo.")}
+def _explain_unfit(values: Mapping[str, Any], config: SweepConfig) -> str:
+    """Explain why an arm's settings of PPO do not fit each other; empty if the arm can run."""
+    changes = {path.partition(".")[2]: value for path, value in values.items() if path.startswith("ppo.")}
     try:
         replace(config.ppo, **changes)
-    except ConfigError:
-        return False
-    return True
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def describe_values(values: Mapping[str, Any]) -> str:

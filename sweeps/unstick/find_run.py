@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.records.errors import SweepError
-from unstuck.records.files import checkpoint_file, trials_folder
+from unstuck.records.files import checkpoint_file, config_file, trials_folder
 from unstuck.records.ledger import Ledger
 from unstuck.records.mlflow.runs import read_run_tags
 from unstuck.records.names import SWEEP_TAG, TRIAL_TAG
@@ -68,9 +68,9 @@ def find_run(config: SweepConfig) -> ParentRun:
         CheckpointError: The run's checkpoint cannot be read.
     """
     run, folder = str(config.run), Path(config.sweep.folder)
-    path = Path(run).expanduser()
-    if path.exists() and not (folder / run).exists():
-        file = (path / checkpoint_file(path, 0).name if path.is_dir() else path).absolute()
+    path = Path(run).expanduser().absolute()
+    if path.exists() and not config_file(path).exists():
+        file = path / checkpoint_file(path, 0).name if path.is_dir() else path
         found = _find_trial_of(file)
         return _load_trial(*found, config) if found else _load_lone(file, config)
     if _RUN_ID.fullmatch(run):
@@ -97,7 +97,7 @@ def _list_sweeps(folder: Path, run: str) -> str:
 def _find_trial_of(file: Path) -> tuple[str, int, Path] | None:
     """Return sweep, number and folder of all sweeps for a checkpoint that lies in a sweep's folder; else None."""
     own, name = file.parent.parent.parent, file.parent.name
-    if not (own / "config.yaml").is_file() or file.parent.parent != trials_folder(own) or not name.isdigit():
+    if not config_file(own).is_file() or file.parent.parent != trials_folder(own) or not name.isdigit():
         return None
     return own.name, int(name), own.parent
 

@@ -1,0 +1,225 @@
+"""An unstick from the command line: a stuck run, its arms beside the control, and all that is on record of them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unstuck.records.entry import Entry
+from unstuck.records.files import branch_file, checkpoint_file, read_records
+from unstuck.records.ledger import Ledger
+from unstuck.rl.branch import read_branch_point
+from unstuck.sweeps.config.find import find_sweep
+
+from tests.conftest import Command, Done
+
+FLOWS = ("data.num_flows=2000", "ppo.num_envs=4", "ppo.num_steps=32", "ppo.minibatch_size=64", "sweep.seeds=2")
+STUCK = (
+    *("sampler=points", "sampler.points=[{}]", "sweep.num_trials=null", "scheduler=none", "health=none"),
+    *("ppo.num_iterations=12", "ppo.eval_every=3", "ppo.lr=1e-6", "sweep.name=stuck", *FLOWS),
+)
+ARMS = "arms=[{ppo: {lr: 3e-3}}, {ppo: {lr: 3e-3}, branch: {start: anew}}, {ppo: {gamma: 0.5}}]"
+UNSTICK = (
+    "+experiment=unstick",
+    "run=stuck/0",
+    "unstick.iterations=8",
+    "unstick.repeats=3",
+    "sweep.name=unstuck",
+    ARMS,
+)
+
+
+@pytest.fixture(scope="module")
+def unstuck(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A folder with the sweeps `stuck` and `unstuck`, trained in this process, and what the latter printed."""
+    from benchmarks.in_process import no_ray
+
+    command = Command(tmp_path_factory.mktemp("unstuck"))
+    with no_ray():
+        assert command(*STUCK).code == 0
+        done = command(*UNSTICK, ARMS)
+    assert done.code == 0, done.err
+    return command.folder, done
+
+
+def entries(folder: Path, name: str = "unstuck") -> list[Entry]:
+    return Ledger.open_sweep(find_sweep(name, folder / "runs").reference).entries()
+
+
+def test_all_arms_are_trials_that_ran_to_their_end(unstuck: tuple[Path, Done]) -> None:
+    folder, done = unstuck
+    first = entries(folder)[:4]
+    assert [str(entry.outcome) for entry in first] == ["completed"] * 4
+    assert [entry.is_control for entry in first] == [True, False, False, False]
+    assert [entry.values["ppo.lr"] for entry in first] == [1e-6, 3e-3, 3e-3, 1e-6]
+    assert [entry.values["branch.start"] for entry in first] == ["checkpoint", "checkpoint", "anew", "checkpoint"]
+    assert [len(read_records(folder / "runs" / "unstuck", entry.number)) for entry in first] == [8] * 4
+    assert "Branches stuck/0 at iteration 12: " in done.out
+    assert "arm 1: lr 0.003 (asked for)" in done.out
+
+
+def test_arms_leave_from_one_state_and_see_the_same_flows(unstuck: tuple[Path, Done]) -> None:
+    """The first rollout of each arm that goes on is the same: only the update differs."""
+    folder, _ = unstuck
+    own = folder / "runs" / "unstuck"
+    first = [read_records(own, number)[0].metrics for number in range(4)]
+    rolled = ["train/episode_return", "train/action/allow", "train/action/block"]
+    shares = [{name: one[name] for name in rolled if name in one} for one in first]
+    assert shares[0] == shares[1] == shares[3] != shares[2]
+    assert first[0]["train/update_norm"] < first[1]["train/update_norm"]
+
+
+def test_the_sweep_stands_alone(unstuck: tuple[Path, Done]) -> None:
+    folder, _ = unstuck
+    saved = checkpoint_file(folder / "runs" / "stuck", 0)
+    copy = branch_file(folder / "runs" / "unstuck")
+    assert copy.read_bytes() == saved.read_bytes()
+    assert read_branch_point(copy).iteration == 12
+    assert read_branch_point(copy).env_steps == 12 * 4 * 32
+
+
+def test_the_settings_on_record_are_those_in_force(unstuck: tuple[Path, Done]) -> None:
+    folder, _ = unstuck
+    own = folder / "runs" / "unstuck"
+    in_force = [read_records(own, number)[0].metrics for number in range(4)]
+    assert [one["effective/lr"] for one in in_force] == pytest.approx([1e-6, 3e-3, 3e-3, 1e-6], rel=1e-6)
+    assert [one["effective/gamma"] for one in in_force] == pytest.approx([0.99, 0.99, 0.99, 0.5])
+
+
+def test_the_control_goes_on_as_the_run_with_a_longer_budget_would(
+    unstuck: tuple[Path, Done], module_command: Command
+) -> None:
+    from benchmarks.in_process import no_ray
+
+    folder, _ = unstuck
+    longer = [word for word in STUCK if not word.startswith(("ppo.num_iterations", "sweep.name", "ppo.eval_every"))]
+    with no_ray():
+        more = ("ppo.num_iterations=20", "ppo.eval_every=1", "sweep.name=longer", "tracking=none")
+        assert module_command(*longer, *more).code == 0
+    branch = read_records(folder / "runs" / "unstuck", 0)
+    whole = read_records(module_command.folder / "runs" / "longer", 0)[12:]
+    assert [one.metrics["train/value_loss"] for one in branch] == [one.metrics["train/value_loss"] for one in whole]
+    assert [one.metrics["eval/f1"] for one in branch if "eval/f1" in one.metrics] == [
+        then.metrics["eval/f1"] for one, then in zip(branch, whole, strict=True) if "eval/f1" in one.metrics
+    ]
+
+
+def test_a_resume_of_an_ended_unstick_changes_nothing(unstuck: tuple[Path, Done], command: Command) -> None:
+    from benchmarks.in_process import no_ray
+
+    folder, _ = unstuck
+    shutil.copytree(folder / "runs", command.folder / "runs")
+    before = [(entry.number, entry.value, entry.outcome) for entry in entries(command.folder)]
+    with no_ray():
+        done = command("+experiment=unstick", "resume=unstuck")
+    assert done.code == 0, done.err
+    assert [(entry.number, entry.value, entry.outcome) for entry in entries(command.folder)] == before
+
+
+def test_the_audit_finds_nothing(unstuck: tuple[Path, Done], capfd: pytest.CaptureFixture[str]) -> None:
+    folder, _ = unstuck
+    done = Command(folder, capfd).sweeps("audit", "unstuck")
+    assert (done.code, done.err) == (0, ""), done.out
+
+
+def test_an_arm_can_be_branched_again(unstuck: tuple[Path, Done], command: Command) -> None:
+    """The command that the summary prints: more iterations with the settings of the best arm."""
+    from benchmarks.in_process import no_ray
+
+    folder, printed = unstuck
+    assert "+experiment=unstick run=unstuck/" in printed.out
+    shutil.copytree(folder / "runs", command.folder / "runs")
+    with no_ray():
+        words = ("arms=[]", "milestones=none", "unstick.repeats=0", "unstick.iterations=4", "sweep.name=more")
+        done = command("+experiment=unstick", "run=unstuck/1", *words)
+    assert done.code == 0, done.err
+    (only,) = entries(command.folder, "more")
+    assert only.is_control
+    config = find_sweep("more", command.folder / "runs")
+    assert (config.ppo.lr, config.branch.start, config.branch.steps_done) == (3e-3, "checkpoint", 20 * 128)
+    values = [
+        one.metrics["effective/lr"] for one in read_records(config.own_folder, 0) if "effective/lr" in one.metrics
+    ]
+    assert np.allclose(values, 3e-3)
+
+
+MISTAKES = [
+    (
+        ("run=stuck",),
+        "run must be a trial such as NAME/7, a checkpoint's folder or an MLflow run id, got 'stuck'; name o",
+    ),
+    (("run=stuck/3",), "run must name a trial of stuck, got 3; there are: 0"),
+    (("run=other/0",), "no sweep in "),
+    (
+        ("run=nowhere",),
+        "run must be a trial such as NAME/7, a checkpoint's folder or an MLflow run id, got 'nowhere'; sw",
+    ),
+    (
+        (f"run={'ab' * 16}",),
+        f"run must be a trial such as NAME/7, got the MLflow run {'ab' * 16}, which MLflow does not",
+    ),
+    (
+        ("run=stuck/0", "ppo.lr=1e-3"),
+        "ppo.lr must be left out with run=stuck/0, whose own setting holds, got 0.001; wr",
+    ),
+    (
+        ("run=stuck/0", "env=cartpole"),
+        "env.id must be left out with run=stuck/0, whose own setting holds, got CartPole",
+    ),
+    (("run=stuck/0", "sweep.seeds=3"), "sweep.seeds must be left out with run=stuck/0, whose own setting h"),
+    (("run=stuck/0", "sampler=random"), "sampler must be left out with run=stuck/0: all arms run to their e"),
+    (("run=stuck/0", "scheduler=asha"), "scheduler must be left out with run=stuck/0: all arms run to their"),
+    (("run=stuck/0", "arms=[all]"), "arms must be one of prescribed, single_changes, got 'all'"),
+    (
+        ("run=stuck/0", "unstick.repeats=2"),
+        "unstick.repeats must be at least 3, or 0 for no verdict, got 2: fewer have",
+    ),
+    (
+        ("run=runs/stuck/config.yaml",),
+        "{folder}/runs/stuck/config.yaml must be a checkpoint, got a file of another kind",
+    ),
+    (("run=stuck/0", "branch.start=anew"), "branch.start must be left out, since each arm of an unstick has it"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), MISTAKES, ids=lambda value: " ".join(value) if type(value) is tuple else ""
+)
+def test_a_mistake_is_answered_in_one_line_and_starts_nothing(
+    unstuck: tuple[Path, Done], capfd: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    folder, _ = unstuck
+    done = Command(folder, capfd)("+experiment=unstick", *words, "sweep.name=bad")
+    assert done.code == 2
+    assert done.err.startswith(f"sweep.py: error: {message.format(folder=folder)}"), done.err
+    assert done.err.count("\n") == 1
+    assert not (folder / "runs" / "bad").exists()
+
+
+def test_a_run_is_found_by_trial_by_folder_by_file_and_by_mlflow_id(unstuck: tuple[Path, Done]) -> None:
+    from dataclasses import replace
+
+    from unstuck.sweeps.unstick.find_run import find_run
+
+    folder, _ = unstuck
+    config = replace(find_sweep("stuck", folder / "runs"), run="stuck/0")
+    found = find_run(config)
+    (entry,) = entries(folder, "stuck")
+    assert (found.name, found.sweep, found.trial, found.mlflow_run) == ("stuck/0", "stuck", 0, entry.run_id)
+    trial = folder / "runs" / "stuck" / "trials" / "0000"
+    for run in (str(trial), str(trial / "checkpoint.npz"), entry.run_id):
+        same = find_run(replace(config, run=run))
+        assert (same.name, same.config, same.checkpoint) == (found.name, found.config, found.checkpoint)
+
+
+def test_a_checkpoint_without_a_sweep_has_its_settings_in_itself(unstuck: tuple[Path, Done], tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from unstuck.sweeps.unstick.find_run import find_run
+
+    folder, _ = unstuck
+    shutil.copy(checkpoint_file(folder / "runs" / "stuck", 0), tmp_path / "mine.npz")
+    config = find_sweep("stuck", folder / "runs")
+    bare = replace(config, ppo=replace(config.ppo, lr=1.0), run=str(tmp_path / "mine.npz"))
+    found = find_run(bare)
+    assert (found.config.ppo.lr, found.config.sweep.seeds, found.sweep) == (1e-6, 2, None)

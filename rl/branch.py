@@ -7,7 +7,7 @@ iterations of a branch count from the branch; schedules go on where the run was 
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 from unstuck.rl import checkpoint
+from unstuck.rl.budget import Budget
 from unstuck.rl.checkpoint import Snapshot
 from unstuck.rl.config import PPOConfig, require
 from unstuck.rl.errors import CheckpointError
@@ -75,6 +76,10 @@ class BranchPoint:
     configs: Sequence[Mapping[str, Any]]
     history: Sequence[Any]
 
+    def extend_budget(self, budget: Budget) -> Budget:
+        """Return the budget of a branch with the environment steps that were done before, by which schedules go on."""
+        return replace(budget, done=self.env_steps, planned=self.planned_steps)
+
     def describe_misfit(self, config: PPOConfig) -> str:
         """Describe why a learner with the given settings cannot go on from the checkpoint; empty if the learner can.
 
@@ -98,20 +103,26 @@ def read_branch_point(path: str | os.PathLike[str]) -> BranchPoint:
         CheckpointError: The file is not a whole checkpoint of this format.
     """
     path = Path(path)
-    header = checkpoint.read_snapshot(path).header
+    snapshot = checkpoint.read_snapshot(path)
     try:
-        configs = [dict(config) for config in header["configs"]]
-        iteration, batch = int(header["learner"]["iteration"]), configs[0]["num_envs"] * configs[0]["num_steps"]
-        steps = header.get("env_steps") or {  # unsaid before runs were branched
-            "done": iteration * batch,
-            "planned": configs[0]["num_iterations"] * batch,
-        }
-        env_steps, planned = int(steps["done"]), int(steps["planned"])
-        return BranchPoint(iteration, env_steps, planned, len(configs), configs, list(header["history"]))
+        return describe_branch_point(snapshot)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(
             f"{path} must say which run it was taken from, got {error!r}; give a checkpoint of a trial"
         ) from error
+
+
+def describe_branch_point(snapshot: Snapshot) -> BranchPoint:
+    """Return what a snapshot says of the run that it was taken from."""
+    header = snapshot.header
+    configs = [dict(config) for config in header["configs"]]
+    iteration, batch = int(header["learner"]["iteration"]), configs[0]["num_envs"] * configs[0]["num_steps"]
+    steps = header.get("env_steps") or {  # unsaid before runs were branched
+        "done": iteration * batch,
+        "planned": configs[0]["num_iterations"] * batch,
+    }
+    env_steps, planned = int(steps["done"]), int(steps["planned"])
+    return BranchPoint(iteration, env_steps, planned, len(configs), configs, list(header["history"]))
 
 
 def start_branch(

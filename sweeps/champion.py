@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import numpy as np
 from unstuck.analysis.comparison import advise_more_seeds, describe_difference, judge_difference
 from unstuck.analysis.statistics import Estimate, estimate_over_seeds
 from unstuck.analysis.sweep.judgements import (
@@ -27,7 +26,6 @@ from unstuck.records.outcome import Outcome
 from unstuck.rl.budget import Budget
 from unstuck.rl.data import FlowData
 from unstuck.rl.make_learner import make_learner
-from unstuck.rl.metrics import FINAL_EVALUATIONS
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.config.flows import describe_data, load_same_data
 from unstuck.sweeps.config.identity import settle_records
@@ -35,6 +33,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.worker.memory import require_memory
+from unstuck.sweeps.worker.training import train_to_end
 
 
 def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
@@ -55,6 +54,11 @@ def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) ->
         DataError: The flows cannot be read.
         SweepError: There is no such trial, or none completed, or the flows are not those that the trial was run on.
     """
+    if config.run is not None:
+        raise SweepError(
+            f"champion must be of a sweep whose trials train from their start, got {config.sweep.name}, which branches "
+            f"{config.run}; an unstick judges its best arm by itself: see {config.own_folder / 'report'}"
+        )
     report = config.own_folder / "report"
     ledger = Ledger.open_sweep(settle_records(config).reference)
     entries = ledger.entries()
@@ -125,13 +129,7 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
         replace(data, validation=data.test) if data else None,
         budget,
     )
-    evaluations = []
-    for _ in range(learner.last_iteration):
-        measured = learner.iterate()
-        if config.sweep.metric in measured:
-            evaluations.append(measured[config.sweep.metric])
-    last = evaluations[-FINAL_EVALUATIONS:]
-    return [float(value) for value in np.mean(last, axis=0)]
+    return train_to_end(learner, config.sweep.metric)
 
 
 def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[str]:

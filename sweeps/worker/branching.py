@@ -1,6 +1,5 @@
 """Find what a trial starts from: nothing, the run that an unstick branches, or another trial of the unstick."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from unstuck.records.files import branch_file, checkpoint_file
@@ -37,8 +36,7 @@ def find_budget(config: SweepConfig, folder: Path, shared: Budget | None = None)
     budget, start = shared or Budget.from_config(config.ppo), find_start(config, folder)
     if start is None:
         return budget
-    point = read_branch_point(start)
-    return replace(budget, done=point.env_steps, planned=point.planned_steps)
+    return read_branch_point(start).extend_budget(budget)
 
 
 def start_trial(learner: Learner, config: SweepConfig, folder: Path) -> None:

@@ -1,5 +1,7 @@
 """Check that free memory holds all learners that train at the same time."""
 
+from collections.abc import Callable
+
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import measure_free_memory
 from unstuck.rl.data import FlowData
@@ -26,13 +28,7 @@ def require_memory(
     Raises:
         SweepError: The members do not fit; the message has the largest number that fits.
     """
-    vector = make_vec(config.env, [0], data)
-    vector.close()
-    evaluated = len(data.validation) if data else config.env.eval_episodes
-
-    def compute_bytes(members: int) -> int:
-        return processes * (PROCESS_BYTES + learner_bytes(config.ppo, vector, members, evaluated))
-
+    compute_bytes = _make_estimate(config, data, processes)
     free, takes = measure_free_memory(), compute_bytes(seeds)
     if takes <= free:
         return
@@ -48,6 +44,34 @@ def require_memory(
         f"{rule}, got {seeds}, for which {_format_gigabytes(takes)} are needed: {holds}; {remedy}"
         + (" or resources.cpus" if processes > 1 else "")
     )
+
+
+def count_fitting_members(config: SweepConfig, data: FlowData | None, most: int, processes: int) -> int:
+    """Count how many members (seeds) can train together in each of several processes; at least those of one trial.
+
+    Args:
+        config: Settings of the trial, whose members have trained together before.
+        data: Flows to train on; None for an environment without.
+        most: Number of members beyond which more are not wanted.
+        processes: Number of processes that train at the same time.
+    """
+    compute_bytes, free = _make_estimate(config, data, processes), measure_free_memory()
+    fitting = most
+    while fitting > config.sweep.seeds and compute_bytes(fitting) > free:
+        fitting -= 1
+    return max(fitting, config.sweep.seeds)
+
+
+def _make_estimate(config: SweepConfig, data: FlowData | None, processes: int) -> Callable[[int], int]:
+    """Make the function that estimates the bytes that processes take, with the given number of members in each."""
+    vector = make_vec(config.env, [0], data)
+    vector.close()
+    evaluated = len(data.validation) if data else config.env.eval_episodes
+
+    def compute_bytes(members: int) -> int:
+        return processes * (PROCESS_BYTES + learner_bytes(config.ppo, vector, members, evaluated))
+
+    return compute_bytes
 
 
 def _format_gigabytes(count: int) -> str:

@@ -202,6 +202,21 @@ def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> l
     return records
 
 
+def train_to_end(learner: Learner, metric: str) -> list[float]:
+    """Train a learner for its whole budget; return each member's mean of the last evaluations of the metric.
+
+    Args:
+        learner: Learner to train, changed in place.
+        metric: Name of an `eval/` metric.
+    """
+    evaluations = []
+    for _ in range(learner.last_iteration - learner.iteration):
+        measured = learner.iterate()
+        if metric in measured:
+            evaluations.append(measured[metric])
+    return [float(value) for value in np.mean(evaluations[-metrics.FINAL_EVALUATIONS :], axis=0)]
+
+
 def summarise(measured: Metrics, per_seed: Sequence[str]) -> dict[str, float]:
     """Compute the mean of each metric over seeds; add each seed's own value for the metrics named in `per_seed`.
 

@@ -1,0 +1,132 @@
+"""Prove what helped: train an unstick's best arm and the control once more, by randomness that no arm has used.
+
+The best of several arms is flattered by the choice. So the best arm and the control go on again from where the run was
+branched, several times each, and are judged by flows or episodes that no arm has seen (docs/design.md, D8).
+`analysis.sweep.verdicts` judges the values.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from unstuck.analysis.words import pluralize
+from unstuck.records.entry import Entry
+from unstuck.records.outcome import Outcome
+from unstuck.rl.data import FlowData
+from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
+from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.unstick.fresh_runs import Lineage, Values, train_fresh
+
+_CONTROL = "the control"
+
+
+@dataclass(frozen=True)
+class FreshRuns:
+    """Values of an unstick's best arm and of the control, with fresh randomness, on unseen flows or episodes.
+
+    Attributes:
+        trial: Number of the arm's trial.
+        searched: Value of the arm among all arms, by which the arm was chosen.
+        arm: Values of the arm, `[repeats][members]`.
+        control: Values of the control, `[repeats][members]`; equal places have equal seeds.
+    """
+
+    trial: int
+    searched: float
+    arm: Values
+    control: Values
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means that a verdict needs beside the arms' records: flows, cores, and ways to tell and to be told.
+
+    Attributes:
+        data: Flows of the sweep; None for an environment without.
+        cores: Cores to train on.
+        say: Called with each line of text on the progress.
+        is_over: Asked now and then if the training has to end, such as after Ctrl-C.
+    """
+
+    data: FlowData | None
+    cores: int
+    say: Callable[[str], None]
+    is_over: Callable[[], bool]
+
+
+def train_fresh_runs(config: SweepConfig, space: Space, entries: Sequence[Entry], means: Means) -> FreshRuns | None:
+    """Train the best arm of an unstick and the control `unstick.repeats` times each with fresh randomness.
+
+    Args:
+        config: Configuration of the unstick, which is the control's.
+        space: Space of the arms.
+        entries: Records of all arms.
+        means: Flows, cores, and where the progress goes.
+
+    Returns:
+        The values; None if no arm beside the control completed, or the training had to end.
+
+    Raises:
+        CheckpointError: The run's checkpoint cannot be read.
+        SweepError: A process that trained died.
+    """
+    best = find_best_arm(config, space, entries)
+    if best is None:
+        means.say("No verdict: no arm beside the control completed")
+        return None
+    repeats, name = config.unstick.repeats, f"trial {best.number}"
+    unseen = "flows that no arm saw" if means.data else "episodes that no arm saw"
+    means.say(
+        f"Verdict: training {name} and the control again from the branch, {pluralize(repeats, 'time')} each, by fresh "
+        f"randomness, judged by {unseen}"
+    )
+
+    def tell(which: str, repeat: int, values: Sequence[float]) -> None:
+        mean = sum(values) / len(values)
+        means.say(f"  {which}, repeat {repeat + 1} of {repeats}: {config.sweep.metric} {mean:.4f}")
+
+    configs = trace_lineage(config, space, entries, best.number)
+    folder, budget = config.own_folder, space.budget(config)
+    lineages = {
+        name: Lineage(configs, folder, budget),
+        _CONTROL: Lineage((config,) * len(configs), folder, budget),  # as many environment steps as the arm
+    }
+    values = train_fresh(lineages, means.data, repeats, means.cores, tell, means.is_over)
+    if values is None:
+        return None
+    return FreshRuns(best.number, best.value or 0.0, values[name], values[_CONTROL])
+
+
+def find_best_arm(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> Entry | None:
+    """Find the completed arm with the best value, apart from the control and what only goes on with the control."""
+    sign = 1 if config.sweep.mode == "max" else -1
+    arms = [
+        entry
+        for entry in entries
+        if entry.outcome is Outcome.COMPLETED
+        and entry.value is not None
+        and not _changes_nothing(config, trace_lineage(config, space, entries, entry.number))
+    ]
+    return max(arms, key=lambda entry: sign * (entry.value or 0.0), default=None)
+
+
+def trace_lineage(config: SweepConfig, space: Space, entries: Sequence[Entry], number: int) -> tuple[SweepConfig, ...]:
+    """Return the configurations that an arm's state was trained by, from the branch of the run to the arm itself.
+
+    Args:
+        config: Configuration of the unstick.
+        space: Space of the arms.
+        entries: Records of all arms.
+        number: Number of the arm's trial.
+    """
+    values: Mapping[int, Mapping[str, object]] = {entry.number: entry.values for entry in entries}
+    own = space.apply(config, values[number])
+    parent = own.branch.parent
+    return (own,) if parent is None else (*trace_lineage(config, space, entries, parent), own)
+
+
+def _changes_nothing(config: SweepConfig, lineage: Sequence[SweepConfig]) -> bool:
+    """Return True if each configuration of a lineage is the control's own, and goes on with the whole state."""
+    return all(
+        (one.ppo, one.env, one.branch.start, one.branch.reset) == (config.ppo, config.env, CHECKPOINT, ())
+        for one in lineage
+    )

@@ -1,7 +1,8 @@
 """Put differences into words: one place for all verdicts, so that every verdict follows the same rules."""
 
 from unstuck.analysis.statistics import LEAST_SEEDS, Difference, Interval, NoInterval
-from unstuck.analysis.words import number
+from unstuck.analysis.sweep.verdicts import LEAST_MEMBERS, MOST_MORE, Answer, Judged, Verdict
+from unstuck.analysis.words import number, pluralize
 
 ENOUGH_SEEDS = 8
 """Seeds of each side that usually tell effects of about two spreads."""
@@ -52,3 +53,44 @@ def advise_more_seeds(found: Difference) -> str:
     if found.interval is not NoInterval.ONE_SEED:
         return ""
     return f"take at least {LEAST_SEEDS} seeds of each, better {ENOUGH_SEEDS}: --seeds {ENOUGH_SEEDS}"
+
+
+def describe_verdict(found: Verdict, metric: str, who: str) -> str:
+    """Describe an unstick's verdict in one sentence: the answer, both values, the difference, and what would tell more.
+
+    Args:
+        found: The verdict.
+        metric: Name of the objective.
+        who: The arm in words, such as `trial 3 (lr 0.001)`.
+    """
+    values = f"{metric} {number(found.arm)} against {number(found.control)} of the untouched control"
+    text = f"{values}, {describe_difference(found.this_run.difference)}"
+    if found.answer is Answer.UNKNOWN:
+        return f"It cannot be told whether {who} wins: {text}; {_describe_more(found.this_run, 'repeat')}."
+    return f"{who[:1].upper()}{who[1:]} {found.answer}: {text}."
+
+
+def describe_scope(found: Verdict) -> str:
+    """Describe in a sentence whether a verdict of an unstick holds for the run alone, or for others like it too."""
+    alone = f"The verdict holds for this run alone, with its {pluralize(found.reading.members, 'seed')}"
+    if found.alike is None:
+        return f"{alone}: only a run of {LEAST_MEMBERS} seeds or more says something of others."
+    difference = describe_difference(found.alike.difference)
+    if found.alike.answer is found.answer:
+        return f"The same holds for runs like this one, of other seeds, as far as these tell: {difference} over seeds."
+    if found.alike.answer is Answer.UNKNOWN:
+        more = _describe_more(found.alike, "seed")
+        return f"{alone}. For runs of other seeds it cannot be told: {difference} over seeds; {more}."
+    return f"{alone}. Over its seeds the arm {found.alike.answer}: {difference}."
+
+
+def _describe_more(found: Judged, unit: str) -> str:
+    """Describe what it would take to tell a difference, or why nothing would."""
+    interval = found.difference.interval
+    if interval is NoInterval.NOT_FINITE:
+        return "a value is not finite, as training diverged in a repeat"
+    if isinstance(interval, NoInterval):
+        return f"without spread nothing is known of what chance does; take more {unit}s"
+    if found.more is None:
+        return f"not even {MOST_MORE:,} more {unit}s would tell so small a difference"
+    return f"about {pluralize(found.more, f'more {unit}')} would"

@@ -132,22 +132,30 @@ def compute_difference(
     return _within(mean, float(compute_margin(error, freedom, comparisons)), comparisons)
 
 
-def compute_paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+def compute_paired_difference(ours: Sequence[float], theirs: Sequence[float], comparisons: int = 1) -> Difference:
     """Compute the mean, over seeds, of our value minus the other side's, with a 95 % interval (Student 1908).
+
+    Differences without any spread have no interval; the sides differ if exchanging them at random, seed by seed, would
+    seldom give all differences one sign (Fisher 1935).
 
     Args:
         ours: Our values, one a seed.
         theirs: Their values of the same seeds, in the same order.
+        comparisons: Number of differences that the difference was chosen among; see `compute_difference`.
     """
-    gaps = np.subtract(ours, theirs, dtype=np.float64)
+    one, other = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        gaps = one - other
+        mean = float(gaps.mean())
     if not np.isfinite(gaps).all():
-        return Difference(float(gaps.mean()), NoInterval.NOT_FINITE, 0)
+        return Difference(mean, NoInterval.NOT_FINITE, 0, comparisons)
     if len(gaps) < 2:
-        return Difference(float(gaps.mean()), NoInterval.ONE_SEED, 0)
+        return Difference(mean, NoInterval.ONE_SEED, 0, comparisons)
     error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
     if error <= _EQUAL * float(np.abs(gaps).max()):
-        return Difference(float(gaps.mean()), NoInterval.NO_SPREAD, 0)
-    return _within(float(gaps.mean()), float(compute_margin(error, len(gaps) - 1)), 1)
+        told = 2 * 0.5 ** len(gaps) * comparisons <= 1 - LEVEL
+        return Difference(mean, NoInterval.NO_SPREAD, int(np.sign(mean)) if told else 0, comparisons)
+    return _within(mean, float(compute_margin(error, len(gaps) - 1, comparisons)), comparisons)
 
 
 def compute_welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array, Array, Array]:

@@ -6,13 +6,20 @@ what was rejected for it. The tables of docs/statistics.md are what this prints.
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
-from unstuck.analysis.statistics import INTERQUARTILE, compute_margin, compute_welch
+from unstuck.analysis.statistics import (
+    INTERQUARTILE,
+    compute_difference,
+    compute_margin,
+    compute_paired_difference,
+    compute_welch,
+)
+from unstuck.analysis.sweep.verdicts import Answer, Reading, judge_reading
 
 SEEDS = (3, 4, 5, 8, 10, 16)
 SWEEPS = ((12, 3), (48, 4))
@@ -20,6 +27,15 @@ SWEEPS = ((12, 3), (48, 4))
 
 CHAMPION = (2, 8)
 """One trial beside the control, on fresh seeds: nothing was chosen."""
+
+UNSTICKS = ((8, 1, 5), (12, 1, 5), (12, 3, 5), (12, 10, 5))
+"""Arms beside the control, members of the run, and fresh repeats of an unstick."""
+
+FINAL = 5
+"""Values of an arm that the best one is chosen by, such as evaluations."""
+
+SUITS, DIFFERS = 1.0, 2.0
+"""Spread of how an arm suits single members by chance, and spread of the members, beside a repeat's noise of 1."""
 
 WORKS, NOISE, COLLAPSED = 0.8, 0.05, 0.2
 """Seeds that collapse: level and spread of those that work, and the share at the worst value, 0."""
@@ -167,6 +183,62 @@ def claims(
     return float(((low > 0) & spread).mean())
 
 
+@dataclass(frozen=True)
+class Shares:
+    """Shares of unsticks whose best arm is said to win.
+
+    Attributes:
+        this_run: By the verdict on the run.
+        alike: By the verdict on runs like it.
+        maximum: By a value above the control's, whatever the noise.
+        same_repeats: By an interval of the values that the arm was chosen by.
+        same_members: By an interval over members of the values that the arm was chosen by.
+    """
+
+    this_run: float
+    alike: float
+    maximum: float
+    same_repeats: float
+    same_members: float
+
+
+def wins(draw: Draw, size: tuple[int, int, int], sweeps: int, effect: float = 0.0, suits: float = 0.0) -> Shares:
+    """Compute the shares of simulated unsticks whose best arm is said to win, by several methods.
+
+    All arms but one are as good as the control. Members differ from each other, and each arm may suit some members
+    better than others, by chance: what the best arm was chosen by then stays with it in the repeats.
+
+    Args:
+        draw: Noise of each value.
+        size: Arms, members and repeats, as in `UNSTICKS`.
+        sweeps: Unsticks to simulate.
+        effect: By which one arm is better than all others.
+        suits: Spread of how an arm suits single members.
+    """
+    arms, members, repeats = size
+    generator = np.random.default_rng(arms * members)
+    truth = DIFFERS * generator.normal(size=(sweeps, 1, members))
+    truth = truth + suits * generator.normal(size=(sweeps, arms + 1, members))
+    truth[:, 1] += effect
+    searched = truth[..., None, :] + draw(generator, (sweeps, arms + 1, FINAL, members))
+    fresh = truth[..., None, :] + draw(generator, (sweeps, arms + 1, repeats, members))
+    values = searched.mean(axis=(2, 3))
+    best = values[:, 1:].argmax(axis=1) + 1
+    told = np.zeros((sweeps, len(fields(Shares))))
+    for sweep, arm in enumerate(best):
+        ours, theirs = (tuple(map(tuple, fresh[sweep, one].tolist())) for one in (arm, 0))
+        verdict = judge_reading(
+            Reading(trial=int(arm), searched=0.0, arm=ours, control=theirs, chosen_among=arms, values={}), 1
+        )
+        told[sweep, 0] = verdict.answer is Answer.WINS
+        told[sweep, 1] = verdict.alike is not None and verdict.alike.answer is Answer.WINS
+        told[sweep, 2] = values[sweep, arm] > values[sweep, 0]
+        told[sweep, 3] = compute_difference(searched[sweep, arm].mean(axis=1), searched[sweep, 0].mean(axis=1)).side > 0
+        over_members = searched[sweep, arm].mean(axis=0), searched[sweep, 0].mean(axis=0)
+        told[sweep, 4] = compute_paired_difference(*over_members).side > 0
+    return Shares(*told.mean(axis=0).tolist())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables of interval methods that docs/statistics.md shows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.intervals", description=__doc__)
@@ -188,6 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = [(name, *_row(SAME[name], repetitions, trimmed)) for name in SAME]
     _show("Coverage in %, interquartile means (Yuen's t)", head, rows)
     _show(*_claims(20_000 // quick))
+    for table in _unsticks(4_000 // quick):
+        _show(*table)
     return 0
 
 
@@ -216,6 +290,36 @@ def _claims(sweeps: int) -> tuple[str, Sequence[str], list[tuple[str, ...]]]:
     sizes = [f"{trials} x {seeds}" for trials, seeds in SWEEPS]
     head = ["", *sizes, f"champion, {CHAMPION[1]} fresh seeds", *(f"{size}, before" for size in sizes)]
     return "Sweeps in % that tell their best trial from the control (trials x seeds)", head, rows
+
+
+def _unsticks(sweeps: int) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
+    cases: dict[str, tuple[Draw, float]] = {
+        "noise: normal": (normal, 0.0),
+        "noise: skew": (skewed, 0.0),
+        "noise: ceiling": (at_a_ceiling, 0.0),
+        "one arm better by 2 spreads": (normal, 2.0),
+        "one arm better by 4 spreads": (normal, 4.0),
+    }
+    sizes = [f"{arms} x {members}" for arms, members, _ in UNSTICKS]
+    run, alike = [], []
+    for name, (draw, effect) in cases.items():
+        found = [wins(draw, size, sweeps, effect) for size in UNSTICKS]
+        run.append((name, *(f"{100 * share.this_run:.1f}" for share in found), *_naive(found)))
+        suiting = [wins(draw, size, sweeps, effect, SUITS) for size in UNSTICKS if size[1] > 1]
+        cells = [getattr(share, way) for way in ("alike", "maximum", "same_members") for share in suiting]
+        alike.append((name, *(f"{100 * cell:.1f}" for cell in cells)))
+    several = [name for name, (_, members, _) in zip(sizes, UNSTICKS, strict=True) if members > 1]
+    naive = [f"{size}, {way}" for way in ("bare maximum", "the values it was chosen by") for size in sizes]
+    header = ("", *several, *(f"{size}, bare maximum" for size in several))
+    header += tuple(f"{size}, the values it was chosen by" for size in several)
+    return [
+        ("Unsticks in % whose best arm wins, for this run (arms x seeds, 5 repeats)", ("", *sizes, *naive), run),
+        ("Unsticks in % whose best arm wins, for runs like this one", header, alike),
+    ]
+
+
+def _naive(found: Sequence[Shares]) -> list[str]:
+    return [f"{100 * getattr(share, way):.1f}" for way in ("maximum", "same_repeats") for share in found]
 
 
 def _show(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

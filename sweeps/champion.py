@@ -14,10 +14,10 @@ from unstuck.analysis.sweep.judgements import (
     Judgement,
     Judgements,
     add_judgement,
-    format_time,
     read_judgements,
     warn_of_repeated_reading,
 )
+from unstuck.analysis.sweep.readings import format_time
 from unstuck.analysis.words import pluralize
 from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
@@ -89,7 +89,7 @@ def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) ->
 def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
     """Return a line of text on earlier judgements by the same test data, which then is not unseen; empty for none."""
     before = [
-        f"trial {one.trial} on {pluralize(len(one.champion), 'seed')} ({format_time(one)})"
+        f"trial {one.trial} on {pluralize(len(one.champion), 'seed')} ({format_time(one.at)})"
         for one in judgements.readings
     ]
     if not before:

@@ -16,7 +16,8 @@ from unstuck.analysis.report.sweep_verdict import sweep_verdict
 from unstuck.analysis.report.verdict import state_verdict
 from unstuck.analysis.statistics import estimate_over_seeds
 from unstuck.analysis.sweep.importance import Importance
-from unstuck.analysis.sweep.judgements import format_time, warn_of_repeated_reading
+from unstuck.analysis.sweep.judgements import warn_of_repeated_reading
+from unstuck.analysis.sweep.readings import format_time
 from unstuck.analysis.sweep.trials import VALUE_AND_RUNG, Sweep, Trial, count_outcomes
 from unstuck.analysis.words import format_range, format_uncertain, join_words, number, pluralize
 from unstuck.records.outcome import Outcome
@@ -184,7 +185,7 @@ def _judged(sweep: Sweep) -> list[Block]:
         rows.append(
             (
                 f"trial {reading.trial}",
-                format_time(reading),
+                format_time(reading.at),
                 str(len(reading.champion)),
                 number(reading.searched),
                 format_uncertain(reading.estimate.mean, reading.estimate.spread),

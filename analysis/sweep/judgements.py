@@ -1,20 +1,24 @@
 """Judgements of trials by fresh seeds and unseen flows: each reading of the test part, in the order made."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.statistics import Difference, Estimate, compute_difference, estimate_over_seeds
-from unstuck.analysis.words import join_words
-from unstuck.records.files import replace_text
+from unstuck.analysis.sweep.readings import (
+    append_reading,
+    parse_file,
+    read_list,
+    restore_values,
+    warn_of_reading_again,
+)
 
 FILE = "champions.json"
 """File in a sweep's `report/`: a list of judgements, the oldest first."""
+
+_WHAT = "judgements of champions"
 
 OLD_FILE = "champion.json"
 """The one judgement that commit 3fefaf5 and earlier kept."""
@@ -107,10 +111,8 @@ def read_judgements(report: Path) -> Judgements:
     """
     found: list[Judgement] = []
     if (old := report / OLD_FILE).exists():
-        found += _parsed(old, lambda held: [_old(held)])
-    if (file := report / FILE).exists():
-        found += _parsed(file, lambda held: [_judgement(one) for one in held])
-    return Judgements(tuple(found))
+        found.append(parse_file(old, _old, _WHAT))
+    return Judgements((*found, *read_list(report / FILE, _judgement, _WHAT)))
 
 
 def add_judgement(report: Path, judgement: Judgement) -> Judgements:
@@ -119,46 +121,22 @@ def add_judgement(report: Path, judgement: Judgement) -> Judgements:
     Raises:
         AnalysisError: The file that is there holds something else.
     """
-    report.mkdir(parents=True, exist_ok=True)
-    file = report / FILE
-    kept = _parsed(file, list) if file.exists() else []
-    replace_text(file, json.dumps([*kept, asdict(judgement)], indent=2) + "\n")
+    append_reading(report / FILE, asdict(judgement), _WHAT)
     return read_judgements(report)
 
 
 def warn_of_repeated_reading(judgements: Judgements) -> str:
     """Return a warning if trials were tested on the data's test part more than once; else an empty text."""
-    count, kinds = len(judgements.readings), len(judgements.distinct)
-    if count < 2:
-        return ""
-    trials = join_words([str(trial) for trial in dict.fromkeys(reading.trial for reading in judgements.readings)])
-    if kinds == 1:
-        why = "it was the same trial each time, so to look until an interval suits is no test"
-    else:
-        why = "what is chosen by these figures is flattered again"
-    return f"The test part has been read {count} times, for trial{'' if kinds == 1 else 's'} {trials}: {why}."
-
-
-def format_time(judgement: Judgement) -> str:
-    """Format the time of a judgement as `YYYY-MM-DD HH:MM`; return `not recorded` without a time."""
-    return f"{datetime.fromisoformat(judgement.at):%Y-%m-%d %H:%M}" if judgement.at else "not recorded"
-
-
-def _parsed(file: Path, parse: Any) -> Any:
-    try:
-        return parse(json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise AnalysisError(f"{file} must hold judgements of champions, got {error!r}; move it away") from None
+    return warn_of_reading_again([reading.trial for reading in judgements.readings], len(judgements.distinct))
 
 
 def _judgement(held: Mapping[str, Any]) -> Judgement:
-    values = {path: tuple(value) if isinstance(value, list) else value for path, value in held["values"].items()}
     return Judgement(
         trial=int(held["trial"]),
         searched=float(held["searched"]),
         champion=tuple(map(float, held["champion"])),
         control=tuple(map(float, held["control"])),
-        values=values,
+        values=restore_values(held["values"]),
         at=str(held["at"]),
         data=held["data"],
     )

@@ -204,7 +204,6 @@ class BranchConfig:
     start: str = ANEW  # what the trial starts from: checkpoint (of the run, or of the parent) | anew (untrained)
     parent: int | None = None  # trial of the sweep whose last state the trial starts from; 0 to 99; null: the run's
     reset: tuple[str, ...] = ()  # parts of the state that start anew, such as policy_head, value_head, adam
-    steps_done: int = 0  # environment steps before the branch, by which schedules go on; 0 or more
 
     def __post_init__(self) -> None:
         require_one_of("branch.start", self.start, STARTS)

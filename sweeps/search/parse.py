@@ -36,7 +36,6 @@ NEVER_SEARCHED: Mapping[str, str] = MappingProxyType(
         "ppo.eval_every": _OBJECTIVE,
         "ppo.device": _MACHINE,
         "ppo.compile": _MACHINE,
-        "branch.steps_done": "the run says it",
     }
 )
 """Settings of the groups `ppo` and `env` that must be the same for all trials of a sweep, each with the reason."""

@@ -91,7 +91,7 @@ def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
     often = min(own.ppo.eval_every, max(1, iterations // EVALUATIONS))
     ppo = replace(own.ppo, num_iterations=iterations, eval_every=often)
     study = replace(config.sweep, num_trials=None, **{name: getattr(own.sweep, name) for name in _OWN_OF_THE_RUN})
-    branch = BranchConfig(start=CHECKPOINT, steps_done=run.point.env_steps)
+    branch = BranchConfig(start=CHECKPOINT)
     control = replace(config, sweep=study, env=own.env, data=own.data, ppo=ppo, space={}, branch=branch)
     combined: dict[str, Any] = {}
     for path, value in combine_changes(control).items():

@@ -16,7 +16,7 @@ STUCK = PPOConfig(lr=3e-4, value_coef=1.5, entropy_coef=0.05)
 
 
 def config_of(*arms: Any, ppo: PPOConfig = STUCK, most: int = 12) -> SweepConfig:
-    branch, unstick = BranchConfig(start="checkpoint", steps_done=1000), UnstickConfig(max_arms=most)
+    branch, unstick = BranchConfig(start="checkpoint"), UnstickConfig(max_arms=most)
     return SweepConfig(run="a/0", ppo=ppo, branch=branch, unstick=unstick, arms=arms)
 
 

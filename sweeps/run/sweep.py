@@ -5,10 +5,12 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console
+from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.words import pluralize
 from unstuck.records.errors import LedgerError, StartupError, SweepError
 from unstuck.records.outcome import Outcome
 from unstuck.records.provenance import collect_provenance
+from unstuck.rl.errors import CheckpointError
 from unstuck.sweeps.config.effects import Idle
 from unstuck.sweeps.config.flows import describe_data
 from unstuck.sweeps.config.settings import SweepConfig
@@ -63,6 +65,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
                     ended = _run_trials(prepared, sweep, stop)
                     stop.disarm_forced_exit()
                 sweep.close(ended)
+                _judge_arms(prepared, sweep, ended, records, stop)
                 report = _write_report(prepared, sweep, ended, records, stop)
             except KeyboardInterrupt:  # a second Ctrl-C, while records were being closed: the resume closes them
                 stop.shield()
@@ -80,6 +83,27 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
     outbox = Outbox(records.tracker, trials, records.reopen, progress.warn)
     driver = Driver(config, prepared.plan.num_trials, prepared.plan.space, records.ledger, outbox, progress)
     return OpenSweep(config, command, driver, outbox, progress, console)
+
+
+def _judge_arms(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> None:
+    """Give the verdict of an unstick whose arms have all ended; do nothing for a sweep that searches.
+
+    A verdict that fails costs the verdict alone: the arms are on record, and a resume tries again.
+    """
+    config = sweep.config
+    if config.run is None or config.unstick.repeats == 0 or ended.end is not End.FINISHED or sweep.driver.failure:
+        return
+    from unstuck.sweeps.unstick.judgement import give_verdict  # late, since the analysis loads pandas
+    from unstuck.sweeps.unstick.verdict import Means
+
+    def say(text: str) -> None:
+        print_text(text, sweep.console)
+
+    means = Means(prepared.data, config.resources.cpus or prepared.granted.count, say, lambda: stop.is_asked)
+    try:
+        give_verdict(config, prepared.plan.space, records.ledger, means)
+    except (AnalysisError, CheckpointError, SweepError) as error:
+        say(f"warning: no verdict: {error}; resume={config.sweep.name} tries again")
 
 
 def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-chaos check bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-pages study-value-coef study-stuck-run lock clean fitting-python
+.PHONY: help setup sweep test test-chaos check bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -64,6 +64,9 @@ bench-diagnosis: setup ## How good the diagnosis is: planted faults and healthy 
 
 bench-wild: setup ## How good the diagnosis is on strangers' runs, which are no part of the repository; seconds
 	$(IN_VENV) -m benchmarks.wild $(ARGS)
+
+bench-unstick: setup ## How many broken runs the unstick mends by its own prescriptions; half an hour once, then seconds
+	$(IN_VENV) -m benchmarks.unstick $(ARGS)
 
 bench-pages: setup ## How long the pages of MLflow and the dashboard take to show 50 trials; a few minutes, needs Chromium
 	$(IN_VENV) -m benchmarks.pages $(ARGS)

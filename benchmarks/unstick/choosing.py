@@ -37,13 +37,12 @@ def walk(points: Sequence[Point], known: Mapping[int, float | None]) -> list[Poi
 
 
 def choose(
-    points: Sequence[Point], break_one: Callable[[Point], float | None], jobs: int
+    points: Sequence[Point], break_one: Callable[[Point], float | None], pool: ThreadPool
 ) -> tuple[list[Point], dict[int, float | None]]:
     """Train points broken until it is known which count; return these, and the share of each point that was trained."""
     known: dict[int, float | None] = {}
-    with ThreadPool(jobs) as pool:
-        while unknown := [point for point in walk(points, known) if point.number not in known]:
-            known |= zip((point.number for point in unknown), pool.map(break_one, unknown, chunksize=1), strict=True)
+    while unknown := [point for point in walk(points, known) if point.number not in known]:
+        known |= zip((point.number for point in unknown), pool.map(break_one, unknown, chunksize=1), strict=True)
     return walk(points, known), known
 
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import pytest
@@ -43,7 +44,8 @@ def test_points_are_trained_until_it_is_known_which_count_and_no_longer() -> Non
         trained.append(point.number)
         return [0.9, None, 0.1][point.number % 3]
 
-    chosen, known = choose(drawn, break_one, jobs=2)
+    with ThreadPool(2) as pool:
+        chosen, known = choose(drawn, break_one, pool)
     assert sorted(trained) == sorted(known) == sorted(set(trained))
     assert chosen == walk(drawn, {point.number: [0.9, None, 0.1][point.number % 3] for point in drawn})
     assert {point.number % 3 for point in chosen} == {2}

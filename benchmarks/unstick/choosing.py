@@ -8,7 +8,7 @@ from pathlib import Path
 from unstuck.records.outcome import Outcome
 
 from benchmarks.unstick.levels import Levels
-from benchmarks.unstick.points import BROKEN_BELOW, MOST_IN_AN_ENVIRONMENT, MOST_OF_A_KIND, TAKEN, Point
+from benchmarks.unstick.points import BROKEN_BELOW, MOST_IN, MOST_OF_A_KIND, TAKEN, Point
 from benchmarks.unstick.sweeps import train
 
 SEED_OF_FIRST = 100
@@ -28,7 +28,7 @@ def walk(points: Sequence[Point], known: Mapping[int, float | None]) -> list[Poi
     for point in points:
         share = known.get(point.number, 0.0)
         counts = share is not None and share < BROKEN_BELOW
-        is_open = kinds[point.kind] < MOST_OF_A_KIND and environments[point.environment] < MOST_IN_AN_ENVIRONMENT
+        is_open = kinds[point.kind] < MOST_OF_A_KIND and environments[point.environment] < MOST_IN[point.environment]
         if counts and is_open and len(chosen) < TAKEN:
             chosen.append(point)
             kinds[point.kind] += 1

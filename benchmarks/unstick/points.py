@@ -2,8 +2,8 @@
 
 The rule, written down with the draw and before any point was trained. Each draw takes a kind, then an environment, then
 a severity, each with equal odds among those of which something is left. The benchmark walks through the draws in order
-and takes the first `TAKEN` that count, of a kind at most `MOST_OF_A_KIND`, in an environment at most
-`MOST_IN_AN_ENVIRONMENT`. A point counts if its run completes (a run that diverges leaves nothing to go on from) and is
+and takes the first `TAKEN` that count, of a kind at most `MOST_OF_A_KIND`, in an environment at most as many as
+`MOST_IN` says. A point counts if its run completes (a run that diverges leaves nothing to go on from) and is
 broken: after `BROKEN_ITERATIONS` its members went, on average, less than `BROKEN_BELOW` of the way from the uniformly
 random policy to the healthy run of as many iterations. Whatever is found about a point later, the point stays.
 """
@@ -29,7 +29,10 @@ DRAWN_BY = 20261127
 
 TAKEN = 14
 MOST_OF_A_KIND = 2
-MOST_IN_AN_ENVIRONMENT = 4
+MOST_IN = {"triage": 4, "stream": 4, "cartpole": 4, "acrobot": 2}
+"""Acrobot's steps cost four times as much: it was 4 like the others when the list was drawn, and was lowered before any
+point was trained."""
+
 BROKEN_BELOW = 0.7
 
 

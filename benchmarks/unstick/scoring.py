@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.sweep.trials import Sweep, Trial, are_equal_settings
-from unstuck.analysis.sweep.verdicts import Outcome, read_verdicts
+from unstuck.analysis.sweep.verdicts import Answer, read_verdicts
 
 from benchmarks.unstick.levels import Levels
 from benchmarks.unstick.points import Point
@@ -27,7 +27,8 @@ class Score:
         best: Settings of the best arm that differ from the control's; empty without a verdict.
         control: Share that the control went, by the verdict's fresh runs; None without a verdict.
         closed: Share that the best arm went, likewise.
-        verdict: The verdict in a word or two; None without.
+        verdict: The verdict's answer for this run; None without.
+        alike: The verdict's answer for runs of other seeds; None without.
         reason: Why the point is not mended, in words; empty for an arm that wins and goes `CLOSED` of the way.
     """
 
@@ -37,13 +38,14 @@ class Score:
     best: Mapping[str, Any]
     control: float | None
     closed: float | None
-    verdict: Outcome | None
+    verdict: Answer | None
+    alike: Answer | None
     reason: str
 
     @property
     def wins(self) -> bool:
         """True if the best arm wins its verdict."""
-        return self.verdict is Outcome.WINS
+        return self.verdict is Answer.WINS
 
     @property
     def is_cured(self) -> bool:
@@ -57,16 +59,18 @@ def score(point: Point, broken: float, levels: Levels, look: str, folder: Path) 
     try:
         sweep = unstick(point.name, name, folder)
     except FailedError as error:
-        return Score(point, broken, 0, {}, None, None, None, f"no unstick: {error}")
+        return Score(point, broken, 0, {}, None, None, None, None, f"no unstick: {error}")
     changes = {trial.number: find_change(trial, sweep) for trial in sweep.trials if not trial.is_control}
     readings = read_verdicts(folder / name / "report")
     reading = readings.last
     if reading is None:
-        return Score(point, broken, len(changes), {}, None, None, None, "no verdict")
+        return Score(point, broken, len(changes), {}, None, None, None, None, "no verdict")
     verdict = readings.judge(reading, sweep.sign)
     control, closed = levels.share(verdict.control), levels.share(verdict.arm)
-    reason = explain(point, changes, verdict.outcome, closed)
-    return Score(point, broken, len(changes), changes[reading.trial], control, closed, verdict.outcome, reason)
+    alike = verdict.alike.answer if verdict.alike else None
+    reason = explain(point, changes, verdict.answer, closed)
+    best = changes[reading.trial]
+    return Score(point, broken, len(changes), best, control, closed, verdict.answer, alike, reason)
 
 
 def find_change(trial: Trial, sweep: Sweep) -> dict[str, Any]:
@@ -76,16 +80,16 @@ def find_change(trial: Trial, sweep: Sweep) -> dict[str, Any]:
     return {path: value for path, value in trial.values.items() if not are_equal_settings(untouched.get(path), value)}
 
 
-def explain(point: Point, changes: Mapping[int, Mapping[str, Any]], outcome: Outcome, closed: float) -> str:
+def explain(point: Point, changes: Mapping[int, Mapping[str, Any]], answer: Answer, closed: float) -> str:
     """Explain in words why a point is not mended; empty if it is.
 
     The diagnosis is wrong if no arm changes a setting that the fault is in.
     """
     faulty = [path for path in point.fault if path.startswith("ppo.")]
-    if outcome is Outcome.WINS and closed >= CLOSED:
+    if answer is Answer.WINS and closed >= CLOSED:
         return ""
     if not any(path in change for change in changes.values() for path in faulty):
         return f"diagnosis wrong: no arm changes {' or '.join(path.removeprefix('ppo.') for path in faulty)}"
     if closed < CLOSED:
         return f"no arm cured: the best goes {closed:.0%} of the way"
-    return "verdict cannot tell" if outcome is Outcome.UNKNOWN else "the control is better"
+    return "verdict cannot tell" if answer is Answer.UNKNOWN else "the control is better"

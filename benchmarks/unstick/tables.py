@@ -32,7 +32,18 @@ def describe_figure(scores: Sequence[Score]) -> str:
 
 def make_score_table(scores: Sequence[Score]) -> str:
     """Make the table of all points: how far broken run, control and best arm went, the verdict, and why not."""
-    header = ("point", "environment", "kind", "broken", "control", "best arm", "its change", "verdict", "reason")
+    header = (
+        "point",
+        "environment",
+        "kind",
+        "broken",
+        "control",
+        "best arm",
+        "its change",
+        "verdict",
+        "runs alike",
+        "reason",
+    )
     return _table(
         header,
         [
@@ -45,6 +56,7 @@ def make_score_table(scores: Sequence[Score]) -> str:
                 _share(one.closed),
                 describe_change(one.best),
                 str(one.verdict or ""),
+                str(one.alike or ""),
                 one.reason,
             )
             for one in scores

@@ -31,22 +31,27 @@ class LedgerSearch(_Unsaved, Searcher):
     callback.
 
     Args:
-        propose: Returns the next assignment, or None when there is none left.
+        propose: Returns the next assignment, or None when there is none now.
+        is_waiting: True if there may be further assignments once running trials have ended.
 
     Attributes:
         numbers: Number of the trial by Tune's id.
     """
 
-    def __init__(self, propose: Callable[[], Assignment | None]) -> None:
+    def __init__(self, propose: Callable[[], Assignment | None], is_waiting: Callable[[], bool]) -> None:
         super().__init__()
-        self._propose = propose
+        self._propose, self._is_waiting = propose, is_waiting
         self.numbers: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # FINISHED is a str
-        """Return the next trial, an `Assignment` in a dict; FINISHED if none is left; see `Searcher.suggest`."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
+        """Return the next trial, an `Assignment` in a dict; FINISHED if none will come; None to be asked again.
+
+        None must be returned only while trials run: else Tune asks once a second and does nothing else, for 10 minutes
+        (`TuneController._update_trial_queue` of Ray 2.60), and after FINISHED Tune never asks again.
+        """
         assignment = self._propose()
         if assignment is None:
-            return Searcher.FINISHED
+            return None if self._is_waiting() else Searcher.FINISHED
         self.numbers[trial_id] = assignment.number
         return {ASSIGNMENT: assignment}
 

@@ -16,7 +16,11 @@ class TrialDriver(Protocol):
     """Interface of the driver, which proposes trials for Ray Tune to run, judges the results and records all."""
 
     def propose(self) -> Assignment | None:
-        """Return the next trial to run, as an `Assignment` for a worker process; None if no trial is left."""
+        """Return the next trial to run, as an `Assignment` for a worker process; None if there is none now."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """True if trials run, and there may be further ones once the running trials have ended."""
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
         """Judge and record a trial's new iterations, which a worker delivered; return the verdict if the trial ends."""
@@ -51,7 +55,7 @@ def tune_trials(
     from unstuck.sweeps.ray_tune.hooks import CrashCallback, EndStopper, JudgingScheduler, LedgerSearch
     from unstuck.sweeps.worker.trainable import TrialTrainable
 
-    search = LedgerSearch(stop.guard(driver.propose))
+    search = LedgerSearch(stop.guard(driver.propose), lambda: driver.is_waiting)
     with ray_cluster(config.resources, slots, config.own_folder, stop) as scratch:
         stop.rearm()
         if is_over():

@@ -16,11 +16,24 @@ from unstuck.records.errors import DiskFullError, LedgerError, SweepError
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import read_owner
 from unstuck.records.measurement import Record
-from unstuck.records.names import CONTROL, DECISION, MLFLOW_RUN, OUTCOME, REASON, RUNGS, TRACEBACK, VALUES
+from unstuck.records.names import (
+    BRANCHED_FROM,
+    CONTROL,
+    DECISION,
+    MILESTONES,
+    MLFLOW_RUN,
+    OUTCOME,
+    PARENT_RUN,
+    REASON,
+    RUNGS,
+    TRACEBACK,
+    VALUES,
+)
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url
 from unstuck.records.rungs import RungEntry
 from unstuck.records.tracker import Tracker
+from unstuck.records.unstick import make_milestone_tags
 from unstuck.rl import metrics
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
@@ -34,6 +47,8 @@ from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.stopping.asha import Asha
 from unstuck.sweeps.stopping.judge import first_verdict
 from unstuck.sweeps.stopping.live_trial import LiveTrial
+from unstuck.sweeps.unstick.milestones import MilestoneWatch, read_milestones
+from unstuck.sweeps.unstick.stages import Stages, describe_start
 from unstuck.sweeps.worker.assignment import DISK_FULL, Assignment
 
 MAX_INFEASIBLE_IN_A_ROW = 100
@@ -45,7 +60,8 @@ class Driver:
 
     Args:
         config: Settings of the sweep.
-        num_trials: Number of trials to run, infeasible ones not counted; trials that the ledger has count.
+        num_trials: Number of trials to run, infeasible ones not counted; trials that the ledger has count. Arms of an
+            unstick's later stages come on top.
         space: The search space.
         ledger: A fresh ledger, or the ledger of a sweep that goes on: trials that have not ended go on first.
         tracker: Tracker whose parent run is open; an `Outbox` if the tracker may fail.
@@ -57,6 +73,7 @@ class Driver:
 
     Raises:
         SweepError: The ledger's rungs do not fit the configuration.
+        ConfigError, CheckpointError: The milestones of an unstick cannot be set.
     """
 
     def __init__(
@@ -77,6 +94,9 @@ class Driver:
         self._judges_of_replay = [judge for judge in self._judges if isinstance(judge, SettingsInForce)]
         self._asha = next((judge for judge in self._judges if isinstance(judge, Asha)), None)
         self._diagnoses = Diagnoses(progress.warn, self._budget)
+        self._milestones = MilestoneWatch(read_milestones(config), self._axis)
+        self._stages = Stages.open(config, space, ledger)
+        self._parent_run = ledger.attributes.get(PARENT_RUN, {})
         self._running: dict[int, LiveTrial] = {}
         self._proposed = 0
         self._startup = Startup()
@@ -87,9 +107,10 @@ class Driver:
         self._recall(entries)
 
     def propose(self) -> Assignment | None:
-        """Return the next trial to run, as an `Assignment`, and record the trial as running; None if no trial is left.
+        """Return the next trial to run, as an `Assignment`, and record the trial as running; None if there is none now.
 
-        A configuration that cannot run is recorded as infeasible, and the sampler is asked again.
+        More may come while `is_waiting`. A configuration that cannot run is recorded as infeasible, and the sampler is
+        asked again.
         """
         if self.failure:
             return None
@@ -106,7 +127,7 @@ class Driver:
             assignment, _ = self._start(entry.number, raw, entry)
             if assignment:
                 return assignment
-        if self._proposed >= self._num_trials:
+        if self._proposed >= self.num_trials and not self._open_stage():
             return None
         refused = ""
         for _ in range(MAX_INFEASIBLE_IN_A_ROW):
@@ -118,6 +139,14 @@ class Driver:
             f"not, the last because {refused}; narrow the space"
         )
         return None
+
+    def _open_stage(self) -> bool:
+        """Start the next stage of an unstick if all trials have ended; return True if the stage has arms."""
+        opened = None if self._running else self._stages.open_next()
+        if opened is None:
+            return False
+        self._progress.show_stage(opened, self.num_trials)
+        return opened.is_started
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
         """Judge and record a trial's new iterations, which a worker delivered; return the verdict if the trial ends.
@@ -188,9 +217,19 @@ class Driver:
             self.failure = error
 
     @property
+    def num_trials(self) -> int:
+        """Number of trials to run, infeasible ones not counted, with the arms of all stages on record."""
+        return self._num_trials + self._stages.num_added
+
+    @property
+    def is_waiting(self) -> bool:
+        """True if nothing is left to propose, but a further stage may start once the running trials have ended."""
+        return bool(self._running) and self._stages.is_open and self.failure is None
+
+    @property
     def is_finished(self) -> bool:
         """True if no trial runs and none will start any more, since all were proposed or the sweep has failed."""
-        proposed_all = not self._unfinished and self._proposed >= self._num_trials
+        proposed_all = not self._unfinished and self._proposed >= self.num_trials and not self._stages.is_open
         return not self._running and (proposed_all or self.failure is not None)
 
     def _recall(self, entries: Sequence[Entry]) -> None:
@@ -202,6 +241,8 @@ class Driver:
             if entry.outcome:
                 spread = entry.summary.get(metrics.FINAL_SPREAD) if self._config.sweep.seeds > 1 else None
                 self._progress.recall(entry.number, entry.outcome, entry.value, spread)
+        for stage in self._stages.records[1:]:
+            self._progress.show_stage(stage, self.num_trials)
         if self._asha:
             self._asha.restore(rung for entry in entries for rung in _select_judged_rungs(entry))
 
@@ -221,15 +262,18 @@ class Driver:
         except ConfigError as error:
             self._refuse(number, values, str(error))
             return None, str(error)
+        if start := describe_start(config, self._parent_run):
+            self._ledger.annotate(number, {BRANCHED_FROM: start})
         self._proposed += 1
         self._running[number] = trial = LiveTrial(number, config, values, is_control)
         if entry:
             trial.summary_before, trial.notes_on_record = entry.summary, entry.notes
             trial.last_judged_before_resume, trial.decision = entry.last_step, entry.decision
-            trial.rungs = _select_judged_rungs(entry)
+            trial.rungs, trial.milestones = _select_judged_rungs(entry), entry.milestones
         self._start_run(trial)
-        if entry and entry.notes:  # the process that wrote the notes may have died before MLflow had them
-            self._tracker.tag_trial(number, entry.notes)
+        # The process that wrote them may have died before MLflow had them.
+        if tags := {**(entry.tags if entry else {}), **({BRANCHED_FROM: start} if start else {})}:
+            self._tracker.tag_trial(number, tags)
         self._progress.show_start(trial)
         return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget), ""
 
@@ -237,6 +281,7 @@ class Driver:
         """Judge and record one evaluation period of a trial, which is the iterations up to an evaluation."""
         trial.add(period)
         verdict = self._judge(trial, period)
+        self._decide_milestones(trial)
         metric = self._config.sweep.metric
         for record in period:
             if metric in record.metrics and record.step > trial.last_judged_before_resume:
@@ -267,6 +312,15 @@ class Driver:
             self._ledger.annotate(trial.number, {DECISION: decision})
         return verdict
 
+    def _decide_milestones(self, trial: LiveTrial, has_ended: bool = False) -> None:
+        """Decide, record and show the milestones of an arm whose windows are over, and of an ended arm all others."""
+        decided = self._milestones.decide(trial, has_ended)
+        if not decided:
+            return
+        self._ledger.annotate(trial.number, {MILESTONES: [one.to_json() for one in trial.milestones]})
+        self._tracker.tag_trial(trial.number, make_milestone_tags(decided))
+        self._progress.show_milestones(trial.number, decided)
+
     def _diagnose(self, trial: LiveTrial, ended: bool) -> None:
         """Diagnose a trial if a diagnosis is due, and record and show the result before the trial ends."""
         found = self._diagnoses.refresh_if_due(trial, ended)
@@ -275,6 +329,8 @@ class Driver:
             self._tracker.tag_trial(trial.number, found.notes)
 
     def _finish(self, trial: LiveTrial, verdict: Verdict, records: Sequence[Record] = ()) -> None:
+        if verdict.outcome is not Outcome.INTERRUPTED:
+            self._decide_milestones(trial, has_ended=True)
         number, numbers = trial.number, trial.summary(self._axis)
         value, _ = trial.score()
         self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -14,6 +14,7 @@ from rich.text import Text
 from unstuck.records.axis import ITERATION, Axis
 from unstuck.records.names import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.unstick import MilestoneRecord, StageRecord
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 
@@ -118,6 +119,25 @@ class Progress:
         if RESUMED_FROM in notes:
             exactly = "" if RESUMED_EXACTLY not in notes else ", not bit for bit: see docs/resume.md"
             self._print_line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
+
+    def show_milestones(self, number: int, decided: Sequence[MilestoneRecord]) -> None:
+        """Show a trial's decided milestones, passed or missed with the numbers: in the live table, or a line each."""
+        for one in decided:
+            text = f"trial {number} milestone {one.number} {one.describe()}"
+            self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
+            self._print_line(text)
+
+    def show_stage(self, stage: StageRecord, num_trials: int) -> None:
+        """Show why a further stage of an unstick starts, or why none does.
+
+        Args:
+            stage: The stage, or the decision against a further one.
+            num_trials: Number of trials to run from now on, those of earlier stages included.
+        """
+        self._num_trials = num_trials
+        text = f"stage {stage.stage}: {stage.why}"
+        self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
+        self._print_line(text)
 
     def warn(self, message: str) -> None:
         """Show a warning in the live table, or print a line without a table; show equal warnings only once.

@@ -1,0 +1,393 @@
+"""Decide the stages of an unstick: while no arm passes its milestones, the next arms go on from the best arm's state.
+
+The decision follows from what has ended in the ledger alone, and is on record before its arms are queued. So a process
+that dies between any two writes is followed by one that starts the same stage, once.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+from unstuck.analysis.words import join_words, pluralize
+from unstuck.records.entry import Entry
+from unstuck.records.files import read_records
+from unstuck.records.ledger import Ledger
+from unstuck.records.names import ARMS, PARENT_RUN, STAGES, flatten
+from unstuck.records.outcome import Outcome
+from unstuck.records.score import compute_value
+from unstuck.records.unstick import StageRecord
+from unstuck.rl import metrics
+from unstuck.rl.errors import CheckpointError, ConfigError
+from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
+from unstuck.sweeps.screen.progress import describe_settings
+from unstuck.sweeps.search.space import Space
+
+BRANCH = "branch."
+"""Start of the paths of settings that say what an arm starts from; all others are an arm's change."""
+
+START, PARENT, RESET = f"{BRANCH}start", f"{BRANCH}parent", f"{BRANCH}reset"
+
+ADDED_CHANGES = 3
+"""Number of single changes of the first stage that later stages add to the best arm's change."""
+
+FEWEST = 2
+"""Arms of the smallest stage: the best arm unchanged, as the stage's own control, and one change."""
+
+RULE = "escalation"
+"""Name, in an arm's record, of what proposed the arms of later stages."""
+
+
+def count_later_arms(config: SweepConfig) -> int:
+    """Return how many arms a stage after the first has at most: unchanged, with added changes, and combined changes.
+
+    Trials are numbered in the order of arms, so with n arms in the first stage, arms of stage s go on from trials below
+    n + (s - 2) times so many.
+    """
+    return 1 + ADDED_CHANGES + len(config.unstick.escalation)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Arm of a later stage: the values of all searched settings, and why the arm is tried.
+
+    Attributes:
+        values: Value of each searched setting, by dotted path.
+        why: Reason in words.
+        carried: Sentence on what is carried over from the best arm, and what is reset.
+        watch: Metric to watch, as the single change's own record says; empty without one.
+    """
+
+    values: Mapping[str, Any]
+    why: str
+    carried: str
+    watch: str = ""
+
+    def to_json(self, stage: int) -> dict[str, Any]:
+        """Convert the arm to a dict for the study's attribute `ARMS`."""
+        values = {path: list(value) if isinstance(value, tuple) else value for path, value in self.values.items()}
+        about = {"why": self.why, "rule": RULE, "watch": self.watch, "carried": self.carried}
+        return {"values": values, **about, "stage": stage}
+
+
+class Stages:
+    """Stages of a sweep: those of an unstick on record and to come; an ordinary sweep has none.
+
+    Made by `open`.
+
+    Args:
+        config: Settings of the sweep.
+        space: Search space of the sweep.
+        ledger: Ledger of the sweep, in whose queue the arms of the first stage are.
+    """
+
+    def __init__(self, config: SweepConfig, space: Space, ledger: Ledger) -> None:
+        self._config, self._space, self._ledger = config, space, ledger
+        kept = ledger.attributes.get(STAGES, ()) if config.run is not None else ()
+        self.records = [StageRecord.from_json(record) for record in kept]
+
+    @classmethod
+    def open(cls, config: SweepConfig, space: Space, ledger: Ledger) -> "Stages":
+        """Return the stages of a sweep; record the first stage, and queue arms that an earlier process left out.
+
+        A decision against a further stage is taken again if a trial was reopened since.
+        """
+        stages = cls(config, space, ledger)
+        if config.run is None:
+            return stages
+        if not stages.records:
+            stages._record(_describe_first(config, space, ledger))
+        elif not stages.records[-1].is_started and any(entry.is_open for entry in ledger.entries()):
+            del stages.records[-1]
+        stages._queue()
+        return stages
+
+    @property
+    def num_added(self) -> int:
+        """Number of arms of the stages after the first."""
+        return sum(len(record.arms) for record in self.records[1:])
+
+    @property
+    def is_open(self) -> bool:
+        """True if a further stage may start: there are milestones, and stages left, and no decision against one."""
+        has_arms = bool(self.records) and self.records[-1].is_started
+        return has_arms and bool(self._config.milestones.checks) and len(self.records) < self._config.unstick.stages
+
+    def open_next(self) -> StageRecord | None:
+        """Decide on the next stage, once all trials have ended; record the decision, queue the arms, and return it.
+
+        Returns:
+            The decision, with arms or without; None if there is nothing to decide.
+        """
+        if not self.is_open:
+            return None
+        decision, arms = decide_stage(self._config, self._space, self._ledger, self.records)
+        if arms:
+            # A process that died before the decision was on record may have left its arms.
+            before = [arm for arm in self._ledger.attributes.get(ARMS, ()) if arm.get("stage", 1) < decision.stage]
+            self._ledger.describe({ARMS: [*before, *(arm.to_json(decision.stage) for arm in arms)]})
+        self._record(decision)
+        self._queue()
+        return decision
+
+    def _record(self, decision: StageRecord) -> None:
+        self.records.append(decision)
+        self._ledger.describe({STAGES: [record.to_json() for record in self.records]})
+
+    def _queue(self) -> None:
+        """Put the arms of the latest stage into the ledger's queue, except those that are in the ledger."""
+        if len(self.records) < 2:
+            return  # the first stage's arms are the points of the sweep
+        held = list(self._ledger.raw_parameters().values())
+        arms = self._ledger.attributes[ARMS]
+        for number in self.records[-1].arms:
+            raw = self._space.encode(_read_values(arms[number]["values"]))
+            if raw not in held:
+                self._ledger.enqueue(raw)
+
+
+def decide_stage(
+    config: SweepConfig, space: Space, ledger: Ledger, stages: Sequence[StageRecord]
+) -> tuple[StageRecord, list[Arm]]:
+    """Decide if a further stage starts, from which state, with which arms; change nothing.
+
+    Args:
+        config: Settings of the sweep.
+        space: Search space of the sweep.
+        ledger: Ledger of the sweep, in which all trials have ended.
+        stages: Stages on record, at least the first.
+
+    Returns:
+        The decision, and the arms of the new stage, in order; none if no stage starts.
+    """
+    stage, last = len(stages) + 1, stages[-1]
+    entries = {entry.number: entry for entry in ledger.entries()}
+    refuse = partial(_refuse, stage)
+    ended = [entries[number] for number in last.arms if number in entries]
+    if passed := [entry.number for entry in ended if _passes(entry, config)]:
+        return refuse(f"{_name_trials(passed)} of stage {last.stage} passed all milestones"), []
+    none_passed = f"no arm of stage {last.stage} passed all its milestones"
+    rank = _Ranking(config)
+    ranked = rank.sort(ended)
+    if not ranked:
+        return refuse(f"{none_passed}, but none completed, so there is no state to go on from"), []
+    best = ranked[0]
+    builder = _Builder(config, space, best, ledger.attributes.get(ARMS, ()))
+    if not builder.can_go_on:
+        return refuse(f"{none_passed}, but {PARENT} cannot be {best.number} in the space of this sweep"), []
+    singles = rank.sort([entries[number] for number in stages[0].arms if number in entries])
+    arms = _select_feasible(config, space, builder.build(singles))
+    sizes = [count_env_steps(config, space, arm.values) for arm in arms]
+    fitting = _fit_budget(config, sizes, _count_spent(config, space, list(entries.values())))
+    if fitting < FEWEST:
+        why = f"unstick.max_env_steps = {config.unstick.max_env_steps:,} leaves no room for two more arms"
+        return refuse(f"{none_passed}, but {why if len(arms) >= FEWEST else 'there is no change left to try'}"), []
+    arms, first = arms[:fitting], max(max(record.arms, default=-1) for record in stages) + 1
+    why = f"{none_passed}; {builder.describe_best()}, so {len(arms)} arms go on from its last state"
+    if left_out := len(sizes) - fitting:
+        why += f"; {pluralize(left_out, 'more arm')} would exceed unstick.max_env_steps = "
+        why += f"{config.unstick.max_env_steps:,}"
+    numbers = tuple(range(first, first + fitting))
+    return StageRecord(stage=stage, parent=best.number, why=why, arms=numbers, env_steps=sum(sizes[:fitting])), arms
+
+
+def _refuse(stage: int, why: str) -> StageRecord:
+    return StageRecord(stage=stage, parent=None, why=f"{why}; stage {stage} is not started", arms=(), env_steps=0)
+
+
+def _describe_first(config: SweepConfig, space: Space, ledger: Ledger) -> StageRecord:
+    """Make the record of the first stage, whose arms are queued already."""
+    queued, run = ledger.raw_parameters(), ledger.attributes.get(PARENT_RUN, {})
+    beside = f"{pluralize(len(queued) - 1, 'arm')} beside the untouched control" if len(queued) > 1 else "the control"
+    why = f"{beside}, from {name_run(config, run)}"
+    if not config.milestones.checks:
+        why += "; there are no milestones, so no further stage follows"
+    steps = sum(count_env_steps(config, space, space.decode(raw)) for raw in queued.values())
+    return StageRecord(stage=1, parent=None, why=why, arms=tuple(sorted(queued)), env_steps=steps)
+
+
+def _passes(entry: Entry, config: SweepConfig) -> bool:
+    decided = entry.milestones
+    return len(decided) == len(config.milestones.checks) and all(one.passed for one in decided)
+
+
+def _name_trials(numbers: Sequence[int]) -> str:
+    return f"trial{'' if len(numbers) == 1 else 's'} {join_words([str(number) for number in numbers])}"
+
+
+class _Ranking:
+    """Ranking of completed trials by objective; ties, the rule where F1 is 0 everywhere, break on the episode return."""
+
+    def __init__(self, config: SweepConfig) -> None:
+        self._config = config
+        self._sign = 1 if config.sweep.mode == "max" else -1
+
+    def sort(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Sort the completed trials, best first; leave out the others, whose last state nothing can go on from."""
+        completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
+        are_tied = len({entry.value for entry in completed}) < len(completed)
+        returns = {entry.number: self._read_return(entry.number) if are_tied else 0.0 for entry in completed}
+        return sorted(
+            completed,
+            key=lambda entry: (-self._sign * (entry.value or 0.0), -returns[entry.number], entry.number),
+        )
+
+    def _read_return(self, number: int) -> float:
+        """Read from a trial's checkpoint the mean return of the last evaluations; minus infinity if there is none."""
+        try:
+            records = read_records(self._config.own_folder, number)
+        except CheckpointError:
+            return float("-inf")
+        measured = [record.metrics[metrics.EVAL_RETURN] for record in records if metrics.EVAL_RETURN in record.metrics]
+        return compute_value(measured) if measured else float("-inf")
+
+
+class _Builder:
+    """Builder of the arms that go on from the best arm's last state.
+
+    Args:
+        config: Settings of the sweep.
+        space: Search space of the sweep.
+        best: The best arm.
+        arms: Records of all arms so far, as in the study's attribute `ARMS`.
+    """
+
+    def __init__(self, config: SweepConfig, space: Space, best: Entry, arms: Sequence[Mapping[str, Any]]) -> None:
+        self._config, self._space, self._best, self._arms = config, space, best, arms
+        self._base = space.control_values(config)
+        self._own = self._find_change(best)
+        start = {START: CHECKPOINT, PARENT: best.number, RESET: ()}
+        self._start = {path: value for path, value in start.items() if path in space.kinds}
+
+    @property
+    def can_go_on(self) -> bool:
+        """True if the space holds the best arm as a parent."""
+        kind = self._space.kinds.get(PARENT)
+        return kind is not None and kind.contains(self._best.number)
+
+    def describe_best(self) -> str:
+        """Describe the best arm: number, change, value, and how many milestones it passed."""
+        best, passed = self._best, sum(one.passed for one in self._best.milestones)
+        change = f" ({describe_settings(self._own)})" if self._own else " (nothing changed)"
+        value = f"{self._config.sweep.metric} {best.value:.3f}"
+        return f"trial {best.number}{change} has the best {value} and passed {passed} of {len(best.milestones)}"
+
+    def build(self, singles: Sequence[Entry]) -> Iterator[Arm]:
+        """Yield the arms: unchanged, with each of the best single changes, with each combined change.
+
+        After the control, single changes are combined by two instead, since each of them was tried alone.
+        """
+        best = self._best.number
+        yield Arm(
+            {**self._base, **self._own, **self._start},
+            f"trial {best} goes on unchanged, as this stage's own control",
+            self._describe_carried(()),
+        )
+        others = self._select_singles(singles)
+        groups = [(one,) for one in others] if self._own else list(combinations(others, 2))
+        for group in groups[:ADDED_CHANGES]:
+            yield self._combine(group)
+        for combined in self._config.unstick.escalation:
+            change = _read_values(flatten(combined))
+            text = f"combined change {describe_settings(change)}, added to trial {best}'s settings"
+            yield Arm({**self._base, **self._own, **change, **self._start}, text, self._describe_carried(()))
+
+    def _select_singles(self, singles: Sequence[Entry]) -> list[Entry]:
+        """Select the best arms of the first stage that changed one setting alone, each another than the best arm's."""
+        found: dict[str, Entry] = {}
+        for entry in singles:
+            paths = list(self._find_change(entry))
+            # What starts anew may need other networks than those whose state is carried over.
+            if len(paths) == 1 and paths[0] not in self._own and entry.values.get(START, CHECKPOINT) == CHECKPOINT:
+                found.setdefault(paths[0], entry)
+        return list(found.values())[:ADDED_CHANGES]
+
+    def _combine(self, group: Sequence[Entry]) -> Arm:
+        change: dict[str, Any] = {}
+        reset: list[str] = []
+        for entry in group:
+            change |= self._find_change(entry)
+            reset += [part for part in entry.values.get(RESET, ()) if part not in reset]
+        values = {**self._base, **self._own, **change, **self._start}
+        if RESET in values:
+            values[RESET] = tuple(reset)
+        numbers = [entry.number for entry in group]
+        text = f"adds {describe_settings(change)} of {_name_trials(numbers)} to trial {self._best.number}'s settings"
+        watch = str(self._arms[numbers[0]].get("watch", "")) if numbers[0] < len(self._arms) else ""
+        return Arm(values, text, self._describe_carried(tuple(reset)), watch)
+
+    def _find_change(self, entry: Entry) -> dict[str, Any]:
+        """Find the settings in which an arm differs from the control, apart from what the arm starts from."""
+        return {
+            path: value
+            for path, value in entry.values.items()
+            if not path.startswith(BRANCH) and value != self._base[path]
+        }
+
+    def _describe_carried(self, reset: Sequence[str]) -> str:
+        parts = f"reset: {join_words([part.replace('_', ' ') for part in reset])}" if reset else "nothing is reset"
+        return f"goes on from the last state of trial {self._best.number}; {parts}"
+
+
+def _select_feasible(config: SweepConfig, space: Space, arms: Iterator[Arm]) -> list[Arm]:
+    """Select the arms that the space holds and that can run, each set of values once."""
+    found: list[Arm] = []
+    for arm in arms:
+        if space.contains(arm.values) and all(arm.values != other.values for other in found):
+            try:
+                space.apply(config, arm.values)
+            except ConfigError:
+                continue
+            found.append(arm)
+    return found
+
+
+def count_env_steps(config: SweepConfig, space: Space, values: Mapping[str, Any]) -> int:
+    """Count the environment steps of all members of an arm that nothing ends early.
+
+    Raises:
+        ConfigError: The arm cannot run.
+    """
+    ppo = space.apply(config, values).ppo
+    return config.sweep.seeds * ppo.num_iterations * ppo.batch_size
+
+
+def _count_spent(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> int:
+    """Count the environment steps that all members of the ended trials have trained."""
+    spent = 0
+    for entry in entries:
+        if iterations := int(entry.summary.get(metrics.FINAL_ITERATIONS, 0)):
+            spent += config.sweep.seeds * iterations * space.apply(config, entry.values).ppo.batch_size
+    return spent
+
+
+def _fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int) -> int:
+    """Count how many arms, of the given sizes and in the given order, fit into what is left of the budget."""
+    most = config.unstick.max_env_steps
+    if most is None:
+        return len(sizes)
+    return max(number for number in range(len(sizes) + 1) if sum(sizes[:number]) <= max(0, most - spent))
+
+
+def _read_values(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert lists, as JSON and YAML have them, to tuples, as settings have them."""
+    return {path: tuple(value) if isinstance(value, list) else value for path, value in kept.items()}
+
+
+def describe_start(config: SweepConfig, run: Mapping[str, Any]) -> str:
+    """Describe the state that an arm goes on from, such as `stuck/7 at iteration 220`; empty for an untrained start.
+
+    Args:
+        config: Configuration of the arm.
+        run: The study's attribute `PARENT_RUN`.
+    """
+    if config.run is None or config.branch.start != CHECKPOINT:
+        return ""
+    return name_run(config, run) if config.branch.parent is None else f"trial {config.branch.parent}"
+
+
+def name_run(config: SweepConfig, run: Mapping[str, Any]) -> str:
+    """Name the run that an unstick branches, with the iteration of its checkpoint where that is on record."""
+    name = str(run.get("run", config.run))
+    return f"{name} at iteration {run['iteration']}" if "iteration" in run else name

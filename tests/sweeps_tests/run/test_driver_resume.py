@@ -11,7 +11,7 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from rich.console import Console
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
@@ -38,6 +38,8 @@ from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.stopping.live_trial import LiveTrial, TrialDiagnosis
 from unstuck.sweeps.worker.assignment import Assignment
 
+from tests.sweeps_tests.killed import Killed, Killer, die_at_each_write, story
+
 START_MS = 1_700_000_000_000
 SPACE = Space({"ppo.lr": Log(1e-5, 1e-1), "ppo.minibatch_size": Choice((48, 64, 128))})
 NUM_TRIALS = 7
@@ -48,27 +50,6 @@ CONFIG = SweepConfig(
     scheduler=SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0.2),
     health=HealthConfig(enabled=False),
 )
-WRITES = (
-    *("create_new_trial", "set_trial_param", "set_trial_state_values", "set_trial_intermediate_value"),
-    *("set_trial_user_attr", "set_trial_system_attr"),
-)
-
-
-class Killed(BaseException):
-    """As good as kill -9: nobody handles it."""
-
-
-@dataclass
-class Killer:
-    """Kills the process just before the write of this number, counted from 1."""
-
-    at: float = math.inf
-    writes: int = 0
-
-    def __call__(self) -> None:
-        self.writes += 1
-        if self.writes == self.at:
-            raise Killed
 
 
 @dataclass
@@ -127,27 +108,6 @@ def trained(assignment: Assignment, first: int, last: int) -> Iterator[Record]:
             values |= {metrics.F1: f1, metrics.EVAL_RETURN: 100 * f1}
             values |= {metrics.seed_metric(metrics.F1, member): f1 + 0.01 * member for member in range(2)}
         yield Record(iteration, START_MS + iteration, values)
-
-
-def story(trial: FrozenTrial) -> dict[str, Any]:
-    """What must not depend on accidents: all but the time that it took, and what the accident left."""
-    attributes = {name: value for name, value in trial.user_attrs.items() if name not in ("resumed_from", "mlflow_run")}
-    summary = {name: value for name, value in attributes.pop("summary", {}).items() if name != "final/seconds"}
-    about = {"number": trial.number, "state": trial.state, "value": trial.value, "params": trial.params}
-    return {**about, "curve": trial.intermediate_values, "attributes": attributes, "summary": summary}
-
-
-def die_at_each_write(monkeypatch: pytest.MonkeyPatch, storage: type[BaseStorage]) -> Killer:
-    killer = Killer()
-    for name in WRITES:
-        original = getattr(storage, name)
-
-        def write(self: Any, *args: Any, original: Any = original, **kwargs: Any) -> Any:
-            killer()
-            return original(self, *args, **kwargs)
-
-        monkeypatch.setattr(storage, name, write)
-    return killer
 
 
 @pytest.fixture(autouse=True)

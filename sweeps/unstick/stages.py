@@ -217,7 +217,7 @@ def _name_trials(numbers: Sequence[int]) -> str:
 
 
 class _Ranking:
-    """Ranking of completed trials by objective; ties, the rule where F1 is 0 everywhere, break on the episode return."""
+    """Ranking of completed trials by objective; ties, as where F1 is 0 everywhere, break on the episode return."""
 
     def __init__(self, config: SweepConfig) -> None:
         self._config = config

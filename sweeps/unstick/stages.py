@@ -4,8 +4,7 @@ The decision follows from what has ended in the ledger alone, and is on record b
 that dies between any two writes is followed by one that starts the same stage, once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -14,20 +13,22 @@ from unstuck.analysis.words import join_words, pluralize
 from unstuck.records.entry import Entry
 from unstuck.records.files import read_records
 from unstuck.records.ledger import Ledger
-from unstuck.records.names import ARMS, PARENT_RUN, STAGES, flatten
+from unstuck.records.names import ARMS, STAGES
 from unstuck.records.outcome import Outcome
 from unstuck.records.score import compute_value
 from unstuck.records.unstick import StageRecord
 from unstuck.rl import metrics
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
-from unstuck.sweeps.screen.progress import describe_settings
+from unstuck.sweeps.search.kinds import Choice
+from unstuck.sweeps.search.parse import parse_point
 from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.unstick.arms import ArmRecord, describe_values
 
 BRANCH = "branch."
 """Start of the paths of settings that say what an arm starts from; all others are an arm's change."""
 
-START, PARENT, RESET = f"{BRANCH}start", f"{BRANCH}parent", f"{BRANCH}reset"
+START, PARENT, RESET = "branch.start", "branch.parent", "branch.reset"
 
 ADDED_CHANGES = 3
 """Number of single changes of the first stage that later stages add to the best arm's change."""
@@ -35,73 +36,27 @@ ADDED_CHANGES = 3
 FEWEST = 2
 """Arms of the smallest stage: the best arm unchanged, as the stage's own control, and one change."""
 
-RULE = "escalation"
-"""Name, in an arm's record, of what proposed the arms of later stages."""
-
-
-def count_later_arms(config: SweepConfig) -> int:
-    """Return how many arms a stage after the first has at most: unchanged, with added changes, and combined changes.
-
-    Trials are numbered in the order of arms, so with n arms in the first stage, arms of stage s go on from trials below
-    n + (s - 2) times so many.
-    """
-    return 1 + ADDED_CHANGES + len(config.unstick.escalation)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Arm of a later stage: the values of all searched settings, and why the arm is tried.
-
-    Attributes:
-        values: Value of each searched setting, by dotted path.
-        why: Reason in words.
-        carried: Sentence on what is carried over from the best arm, and what is reset.
-        watch: Metric to watch, as the single change's own record says; empty without one.
-    """
-
-    values: Mapping[str, Any]
-    why: str
-    carried: str
-    watch: str = ""
-
-    def to_json(self, stage: int) -> dict[str, Any]:
-        """Convert the arm to a dict for the study's attribute `ARMS`."""
-        values = {path: list(value) if isinstance(value, tuple) else value for path, value in self.values.items()}
-        about = {"why": self.why, "rule": RULE, "watch": self.watch, "carried": self.carried}
-        return {"values": values, **about, "stage": stage}
-
 
 class Stages:
     """Stages of a sweep: those of an unstick on record and to come; an ordinary sweep has none.
 
-    Made by `open`.
-
     Args:
         config: Settings of the sweep.
         space: Search space of the sweep.
-        ledger: Ledger of the sweep, in whose queue the arms of the first stage are.
+        ledger: Ledger of the sweep, with the record of the first stage, and the stage's arms in the queue.
+
+    Attributes:
+        records: Stages on record. A decision against a further stage is left out if a trial was reopened since, and is
+            taken again.
     """
 
     def __init__(self, config: SweepConfig, space: Space, ledger: Ledger) -> None:
         self._config, self._space, self._ledger = config, space, ledger
         kept = ledger.attributes.get(STAGES, ()) if config.run is not None else ()
         self.records = [StageRecord.from_json(record) for record in kept]
-
-    @classmethod
-    def open(cls, config: SweepConfig, space: Space, ledger: Ledger) -> "Stages":
-        """Return the stages of a sweep; record the first stage, and queue arms that an earlier process left out.
-
-        A decision against a further stage is taken again if a trial was reopened since.
-        """
-        stages = cls(config, space, ledger)
-        if config.run is None:
-            return stages
-        if not stages.records:
-            stages._record(_describe_first(config, space, ledger))
-        elif not stages.records[-1].is_started and any(entry.is_open for entry in ledger.entries()):
-            del stages.records[-1]
-        stages._queue()
-        return stages
+        if self.records and not self.records[-1].is_started and any(entry.is_open for entry in ledger.entries()):
+            del self.records[-1]
+        self._queue()
 
     @property
     def num_added(self) -> int:
@@ -126,30 +81,30 @@ class Stages:
         if arms:
             # A process that died before the decision was on record may have left its arms.
             before = [arm for arm in self._ledger.attributes.get(ARMS, ()) if arm.get("stage", 1) < decision.stage]
-            self._ledger.describe({ARMS: [*before, *(arm.to_json(decision.stage) for arm in arms)]})
-        self._record(decision)
+            self._ledger.describe({ARMS: [*before, *(arm.to_json() for arm in arms)]})
+        self.records.append(decision)
+        self._ledger.describe({STAGES: [record.to_json() for record in self.records]})
         self._queue()
         return decision
 
-    def _record(self, decision: StageRecord) -> None:
-        self.records.append(decision)
-        self._ledger.describe({STAGES: [record.to_json() for record in self.records]})
-
     def _queue(self) -> None:
-        """Put the arms of the latest stage into the ledger's queue, except those that are in the ledger."""
+        """Put the arms of the latest stage into the ledger's queue, except those that are in the ledger.
+
+        A process may have died in between. The first stage's arms are the points of the sweep.
+        """
         if len(self.records) < 2:
-            return  # the first stage's arms are the points of the sweep
-        held = list(self._ledger.raw_parameters().values())
-        arms = self._ledger.attributes[ARMS]
+            return
+        held, arms = list(self._ledger.raw_parameters().values()), self._ledger.attributes[ARMS]
+        base = self._space.control_values(self._config)
         for number in self.records[-1].arms:
-            raw = self._space.encode(_read_values(arms[number]["values"]))
+            raw = self._space.encode({**base, **_read_values(arms[number]["values"])})
             if raw not in held:
                 self._ledger.enqueue(raw)
 
 
 def decide_stage(
     config: SweepConfig, space: Space, ledger: Ledger, stages: Sequence[StageRecord]
-) -> tuple[StageRecord, list[Arm]]:
+) -> tuple[StageRecord, list[ArmRecord]]:
     """Decide if a further stage starts, from which state, with which arms; change nothing.
 
     Args:
@@ -173,21 +128,22 @@ def decide_stage(
     if not ranked:
         return refuse(f"{none_passed}, but none completed, so there is no state to go on from"), []
     best = ranked[0]
-    builder = _Builder(config, space, best, ledger.attributes.get(ARMS, ()))
+    builder = _Builder(config, space, best, stage)
     if not builder.can_go_on:
         return refuse(f"{none_passed}, but {PARENT} cannot be {best.number} in the space of this sweep"), []
     singles = rank.sort([entries[number] for number in stages[0].arms if number in entries])
-    arms = _select_feasible(config, space, builder.build(singles))
-    sizes = [count_env_steps(config, space, arm.values) for arm in arms]
-    fitting = _fit_budget(config, sizes, _count_spent(config, space, list(entries.values())))
+    built = list(builder.build(singles, ledger.attributes.get(ARMS, ())))
+    arms = _select_feasible(config, space, built)
+    sizes = [count_control_steps(space.apply(config, arm.values)) for arm in arms]
+    fitting = fit_budget(config, sizes, _count_spent(config, space, entries.values()))
     if fitting < FEWEST:
         why = f"unstick.max_env_steps = {config.unstick.max_env_steps:,} leaves no room for two more arms"
         return refuse(f"{none_passed}, but {why if len(arms) >= FEWEST else 'there is no change left to try'}"), []
     arms, first = arms[:fitting], max(max(record.arms, default=-1) for record in stages) + 1
     why = f"{none_passed}; {builder.describe_best()}, so {len(arms)} arms go on from its last state"
-    if left_out := len(sizes) - fitting:
-        why += f"; {pluralize(left_out, 'more arm')} would exceed unstick.max_env_steps = "
-        why += f"{config.unstick.max_env_steps:,}"
+    if cannot := len(built) - len(sizes):
+        why += f"; {pluralize(cannot, 'combination')} cannot run"
+    why += _describe_cut(config, len(sizes) - fitting)
     numbers = tuple(range(first, first + fitting))
     return StageRecord(stage=stage, parent=best.number, why=why, arms=numbers, env_steps=sum(sizes[:fitting])), arms
 
@@ -196,15 +152,27 @@ def _refuse(stage: int, why: str) -> StageRecord:
     return StageRecord(stage=stage, parent=None, why=f"{why}; stage {stage} is not started", arms=(), env_steps=0)
 
 
-def _describe_first(config: SweepConfig, space: Space, ledger: Ledger) -> StageRecord:
-    """Make the record of the first stage, whose arms are queued already."""
-    queued, run = ledger.raw_parameters(), ledger.attributes.get(PARENT_RUN, {})
-    beside = f"{pluralize(len(queued) - 1, 'arm')} beside the untouched control" if len(queued) > 1 else "the control"
-    why = f"{beside}, from {name_run(config, run)}"
+def make_first_stage(config: SweepConfig, run: str, num_arms: int, num_cut: int) -> StageRecord:
+    """Make the record of the first stage.
+
+    Args:
+        config: Configuration of the unstick's control.
+        run: Name of the run, and the iteration of the checkpoint.
+        num_arms: Number of arms, the control included.
+        num_cut: Number of arms that the budget has no room for.
+    """
+    beside = f"{pluralize(num_arms - 1, 'arm')} beside the untouched control" if num_arms > 1 else "the control"
+    why = f"{beside}, from {run}{_describe_cut(config, num_cut)}"
     if not config.milestones.checks:
         why += "; there are no milestones, so no further stage follows"
-    steps = sum(count_env_steps(config, space, space.decode(raw)) for raw in queued.values())
-    return StageRecord(stage=1, parent=None, why=why, arms=tuple(sorted(queued)), env_steps=steps)
+    steps = num_arms * count_control_steps(config)
+    return StageRecord(stage=1, parent=None, why=why, arms=tuple(range(num_arms)), env_steps=steps)
+
+
+def _describe_cut(config: SweepConfig, num_cut: int) -> str:
+    if not num_cut:
+        return ""
+    return f"; {pluralize(num_cut, 'more arm')} would exceed unstick.max_env_steps = {config.unstick.max_env_steps:,}"
 
 
 def _passes(entry: Entry, config: SweepConfig) -> bool:
@@ -250,15 +218,13 @@ class _Builder:
         config: Settings of the sweep.
         space: Search space of the sweep.
         best: The best arm.
-        arms: Records of all arms so far, as in the study's attribute `ARMS`.
+        stage: Number of the new stage.
     """
 
-    def __init__(self, config: SweepConfig, space: Space, best: Entry, arms: Sequence[Mapping[str, Any]]) -> None:
-        self._config, self._space, self._best, self._arms = config, space, best, arms
+    def __init__(self, config: SweepConfig, space: Space, best: Entry, stage: int) -> None:
+        self._config, self._space, self._best, self._stage = config, space, best, stage
         self._base = space.control_values(config)
         self._own = self._find_change(best)
-        start = {START: CHECKPOINT, PARENT: best.number, RESET: ()}
-        self._start = {path: value for path, value in start.items() if path in space.kinds}
 
     @property
     def can_go_on(self) -> bool:
@@ -269,29 +235,48 @@ class _Builder:
     def describe_best(self) -> str:
         """Describe the best arm: number, change, value, and how many milestones it passed."""
         best, passed = self._best, sum(one.passed for one in self._best.milestones)
-        change = f" ({describe_settings(self._own)})" if self._own else " (nothing changed)"
         value = f"{self._config.sweep.metric} {best.value:.3f}"
-        return f"trial {best.number}{change} has the best {value} and passed {passed} of {len(best.milestones)}"
+        return f"trial {best.number} ({describe_values(self._own)}) has the best {value} and passed {passed} of {len(best.milestones)}"
 
-    def build(self, singles: Sequence[Entry]) -> Iterator[Arm]:
+    def build(self, singles: Sequence[Entry], arms: Sequence[Mapping[str, Any]]) -> Iterator[ArmRecord]:
         """Yield the arms: unchanged, with each of the best single changes, with each combined change.
 
         After the control, single changes are combined by two instead, since each of them was tried alone.
+
+        Args:
+            singles: Completed arms of the first stage, best first.
+            arms: Records of all arms so far, as in the study's attribute `ARMS`.
         """
         best = self._best.number
-        yield Arm(
-            {**self._base, **self._own, **self._start},
-            f"trial {best} goes on unchanged, as this stage's own control",
-            self._describe_carried(()),
-        )
+        yield self._make_arm({}, (), f"trial {best} goes on unchanged, as this stage's own control")
         others = self._select_singles(singles)
         groups = [(one,) for one in others] if self._own else list(combinations(others, 2))
         for group in groups[:ADDED_CHANGES]:
-            yield self._combine(group)
+            change = {path: value for one in group for path, value in self._find_change(one).items()}
+            reset = tuple(dict.fromkeys(part for one in group for part in one.values.get(RESET, ())))
+            whose = _name_trials([one.number for one in group])
+            why = f"adds {describe_values(change)} of {whose} to the settings of trial {best}"
+            watch = [str(arms[one.number].get("watch", "")) for one in group if one.number < len(arms)]
+            yield self._make_arm(change, reset, why, "; ".join(filter(None, watch)))
         for combined in self._config.unstick.escalation:
-            change = _read_values(flatten(combined))
-            text = f"combined change {describe_settings(change)}, added to trial {best}'s settings"
-            yield Arm({**self._base, **self._own, **change, **self._start}, text, self._describe_carried(()))
+            change = parse_point(combined, self._config, "unstick.escalation")
+            yield self._make_arm(change, (), f"adds {describe_values(change)}, a combined change, to trial {best}'s")
+
+    def _make_arm(self, change: Mapping[str, Any], reset: tuple[str, ...], why: str, watch: str = "") -> ArmRecord:
+        """Make an arm with a change beside the best arm's own, that starts from the best arm's last state."""
+        values = {**self._own, **change, PARENT: self._best.number}
+        if reset := self._widen(reset):
+            values[RESET] = reset
+        parts = f"{join_words([part.replace('_', ' ') for part in reset])} start anew" if reset else "nothing is reset"
+        carried = f"Goes on from the last state of trial {self._best.number}; {parts}."
+        return ArmRecord(values, why, watch=watch, stage=self._stage, carried=carried)
+
+    def _widen(self, reset: tuple[str, ...]) -> tuple[str, ...]:
+        """Return parts to reset that the space has as an option: the given ones, or the fewest that hold them all."""
+        kind = self._space.kinds.get(RESET)
+        options = kind.options if isinstance(kind, Choice) else ()
+        wide = [option for option in options if set(reset) <= set(option)]
+        return reset if reset in options or not wide else min(wide, key=len)
 
     def _select_singles(self, singles: Sequence[Entry]) -> list[Entry]:
         """Select the best arms of the first stage that changed one setting alone, each another than the best arm's."""
@@ -303,20 +288,6 @@ class _Builder:
                 found.setdefault(paths[0], entry)
         return list(found.values())[:ADDED_CHANGES]
 
-    def _combine(self, group: Sequence[Entry]) -> Arm:
-        change: dict[str, Any] = {}
-        reset: list[str] = []
-        for entry in group:
-            change |= self._find_change(entry)
-            reset += [part for part in entry.values.get(RESET, ()) if part not in reset]
-        values = {**self._base, **self._own, **change, **self._start}
-        if RESET in values:
-            values[RESET] = tuple(reset)
-        numbers = [entry.number for entry in group]
-        text = f"adds {describe_settings(change)} of {_name_trials(numbers)} to trial {self._best.number}'s settings"
-        watch = str(self._arms[numbers[0]].get("watch", "")) if numbers[0] < len(self._arms) else ""
-        return Arm(values, text, self._describe_carried(tuple(reset)), watch)
-
     def _find_change(self, entry: Entry) -> dict[str, Any]:
         """Find the settings in which an arm differs from the control, apart from what the arm starts from."""
         return {
@@ -325,35 +296,27 @@ class _Builder:
             if not path.startswith(BRANCH) and value != self._base[path]
         }
 
-    def _describe_carried(self, reset: Sequence[str]) -> str:
-        parts = f"reset: {join_words([part.replace('_', ' ') for part in reset])}" if reset else "nothing is reset"
-        return f"goes on from the last state of trial {self._best.number}; {parts}"
 
-
-def _select_feasible(config: SweepConfig, space: Space, arms: Iterator[Arm]) -> list[Arm]:
+def _select_feasible(config: SweepConfig, space: Space, arms: Iterable[ArmRecord]) -> list[ArmRecord]:
     """Select the arms that the space holds and that can run, each set of values once."""
-    found: list[Arm] = []
+    found: list[ArmRecord] = []
     for arm in arms:
-        if space.contains(arm.values) and all(arm.values != other.values for other in found):
+        values = {**space.control_values(config), **arm.values}
+        if space.contains(values) and all(arm.values != other.values for other in found):
             try:
-                space.apply(config, arm.values)
+                space.apply(config, values)
             except ConfigError:
                 continue
             found.append(arm)
     return found
 
 
-def count_env_steps(config: SweepConfig, space: Space, values: Mapping[str, Any]) -> int:
-    """Count the environment steps of all members of an arm that nothing ends early.
-
-    Raises:
-        ConfigError: The arm cannot run.
-    """
-    ppo = space.apply(config, values).ppo
-    return config.sweep.seeds * ppo.num_iterations * ppo.batch_size
+def count_control_steps(config: SweepConfig) -> int:
+    """Count the environment steps of all members of an arm that changes neither lanes nor rollouts."""
+    return config.sweep.seeds * config.ppo.num_iterations * config.ppo.batch_size
 
 
-def _count_spent(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> int:
+def _count_spent(config: SweepConfig, space: Space, entries: Iterable[Entry]) -> int:
     """Count the environment steps that all members of the ended trials have trained."""
     spent = 0
     for entry in entries:
@@ -362,8 +325,14 @@ def _count_spent(config: SweepConfig, space: Space, entries: Sequence[Entry]) ->
     return spent
 
 
-def _fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int) -> int:
-    """Count how many arms, of the given sizes and in the given order, fit into what is left of the budget."""
+def fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int = 0) -> int:
+    """Count how many arms, the first ones, fit into what is left of `unstick.max_env_steps`.
+
+    Args:
+        config: Settings of the sweep.
+        sizes: Environment steps of each arm, in order.
+        spent: Environment steps that earlier stages have trained.
+    """
     most = config.unstick.max_env_steps
     if most is None:
         return len(sizes)
@@ -371,7 +340,7 @@ def _fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int) -> int:
 
 
 def _read_values(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert lists, as JSON and YAML have them, to tuples, as settings have them."""
+    """Convert lists, as JSON has them, to tuples, as settings have them."""
     return {path: tuple(value) if isinstance(value, list) else value for path, value in kept.items()}
 
 

@@ -33,7 +33,7 @@ from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url
 from unstuck.records.rungs import RungEntry
 from unstuck.records.tracker import Tracker
-from unstuck.records.unstick import make_milestone_tags
+from unstuck.records.unstick import StageRecord, make_milestone_tags
 from unstuck.rl import metrics
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
@@ -95,7 +95,7 @@ class Driver:
         self._asha = next((judge for judge in self._judges if isinstance(judge, Asha)), None)
         self._diagnoses = Diagnoses(progress.warn, self._budget)
         self._milestones = MilestoneWatch(read_milestones(config), self._axis)
-        self._stages = Stages.open(config, space, ledger)
+        self._stages = Stages(config, space, ledger)
         self._parent_run = ledger.attributes.get(PARENT_RUN, {})
         self._running: dict[int, LiveTrial] = {}
         self._proposed = 0
@@ -105,6 +105,8 @@ class Driver:
         entries = ledger.entries()
         self._unfinished = deque(entry for entry in entries if entry.is_open)
         self._recall(entries)
+        if not self._unfinished and self._proposed >= self.num_trials:  # a process died before it had decided
+            self._open_stage()
 
     def propose(self) -> Assignment | None:
         """Return the next trial to run, as an `Assignment`, and record the trial as running; None if there is none now.
@@ -145,7 +147,8 @@ class Driver:
         opened = None if self._running else self._stages.open_next()
         if opened is None:
             return False
-        self._progress.show_stage(opened, self.num_trials)
+        self._progress.expect(self.num_trials)
+        self._progress.show_stage(opened)
         return opened.is_started
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
@@ -222,6 +225,11 @@ class Driver:
         return self._num_trials + self._stages.num_added
 
     @property
+    def stages(self) -> Sequence[StageRecord]:
+        """Stages of an unstick on record; none for an ordinary sweep."""
+        return self._stages.records
+
+    @property
     def is_waiting(self) -> bool:
         """True if nothing is left to propose, but a further stage may start once the running trials have ended."""
         return bool(self._running) and self._stages.is_open and self.failure is None
@@ -241,8 +249,7 @@ class Driver:
             if entry.outcome:
                 spread = entry.summary.get(metrics.FINAL_SPREAD) if self._config.sweep.seeds > 1 else None
                 self._progress.recall(entry.number, entry.outcome, entry.value, spread)
-        for stage in self._stages.records[1:]:
-            self._progress.show_stage(stage, self.num_trials)
+        self._progress.expect(self.num_trials)
         if self._asha:
             self._asha.restore(rung for entry in entries for rung in _select_judged_rungs(entry))
 

@@ -55,9 +55,9 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
             if prepared.is_retry:
                 records.ledger.reopen_crashed()
             about_points = prepared.plan.enqueue(records.ledger)
-            _announce(prepared, records, [*records.differences, *about_points], console)
             sweep = _open_sweep(prepared, records, command, console)
-            sweep.show_start(prepared.plan.num_trials, prepared.plan.space, records.ledger)
+            _announce(prepared, records, [*records.differences, *about_points], sweep)
+            sweep.show_start(sweep.driver.num_trials, prepared.plan.space, records.ledger)
             try:
                 with sweep.progress:
                     sweep.catch_up()
@@ -118,19 +118,21 @@ def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, recor
     return write_reports(sweep.config, space, records.ledger, records.tracker, lambda: stop.is_asked)
 
 
-def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], console: Console) -> None:
-    """Print what is going to run; for a resumed sweep, also the trials so far and the changes."""
-    config, plan, entries = records.config, prepared.plan, records.ledger.entries()
+def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], sweep: OpenSweep) -> None:
+    """Print what is going to run; for a resumed sweep, also the trials so far, the stages and the changes."""
+    config, plan, entries, console = records.config, prepared.plan, records.ledger.entries(), sweep.console
     for line in describe_data(prepared.data):
         print_text(line, console)
     for line in prepared.unstick.describe() if prepared.unstick else ():
         print_text(line, console)
-    num_trials, granted = plan.num_trials, prepared.granted
+    num_trials, granted = sweep.driver.num_trials, prepared.granted
     size = f"{pluralize(num_trials, 'trial')} x {pluralize(config.sweep.seeds, 'seed')}, {prepared.slots} at a time"
     size += f" on {granted}" if granted.limit else ""
     console.print(f"Sweep {config.sweep.name}: {size}", highlight=False)
     for difference in differences:
         console.print(f"  {difference}", markup=False, highlight=False)
+    for stage in sweep.driver.stages if prepared.is_resume else ():
+        print_text(f"  stage {stage.stage}: {stage.why}", console)
     axis = plan.space.axis(config)
     if config.scheduler.name == "asha" and not Asha(config, axis).rungs:
         text = (
@@ -145,7 +147,7 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
     unfinished = [entry.number for entry in entries if entry.is_open]
     if unfinished:
         console.print(f"  {ended} trials have ended; trials {', '.join(map(str, unfinished))} go on", highlight=False)
-    elif ended >= num_trials:
+    elif sweep.driver.is_finished:
         extend = "" if config.sampler.name == "points" else f" sweep.num_trials={2 * ended} extends the sweep."
         console.print(f"Nothing left to do: all {ended} trials have ended.{extend}", highlight=False)
     elif ended:

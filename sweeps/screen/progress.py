@@ -127,14 +127,12 @@ class Progress:
             self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
             self._print_line(text)
 
-    def show_stage(self, stage: StageRecord, num_trials: int) -> None:
-        """Show why a further stage of an unstick starts, or why none does.
-
-        Args:
-            stage: The stage, or the decision against a further one.
-            num_trials: Number of trials to run from now on, those of earlier stages included.
-        """
+    def expect(self, num_trials: int) -> None:
+        """Set the number of trials to run, which grows with each stage of an unstick."""
         self._num_trials = num_trials
+
+    def show_stage(self, stage: StageRecord) -> None:
+        """Show why a further stage of an unstick starts, or why none does: in the live table, or as a line."""
         text = f"stage {stage.stage}: {stage.why}"
         self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
         self._print_line(text)

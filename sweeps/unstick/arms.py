@@ -1,17 +1,17 @@
 """Build the arms of an unstick: what the diagnosis prescribes, single changes of three coefficients, and one's own."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.proposals import Part, Proposal, Start, complete_proposal, propose_arms
 from unstuck.records.errors import SweepError
 from unstuck.rl.errors import ConfigError
-from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.settings import ANEW, PRESCRIBED, SweepConfig
 from unstuck.sweeps.search.parse import parse_point
 from unstuck.sweeps.search.space import read_setting
+from unstuck.sweeps.unstick.arm import PARENT, RESET, START, ArmRecord
 
 FACTORS: Mapping[str, tuple[float, ...]] = {
     "ppo.value_coef": (2.0, 10 / 3),
@@ -25,41 +25,6 @@ COMBINED = {"ppo.value_coef": 10 / 3, "ppo.lr": 5 / 3, "ppo.entropy_coef": 1 / 2
 
 _NEARLY = 0.05
 """Relative distance from a number of one digit within which that number is taken."""
-
-_START, _RESET, _PARENT = "branch.start", "branch.reset", "branch.parent"
-
-
-@dataclass(frozen=True)
-class ArmRecord:
-    """Arm of an unstick as the ledger keeps it: settings that differ from the run, reason and what is carried over.
-
-    Attributes:
-        values: Settings that differ from the control, by dotted path, `branch.*` included.
-        why: Reason for the arm.
-        rule: Name of the rule of diagnosis that proposes the arm; empty for arms of other origin.
-        watch: Metric and deadline by which the change must show an effect; empty where nobody said.
-        stage: Stage of the unstick, from 1.
-        carried: Sentences on what is carried over from the run and what starts anew.
-    """
-
-    values: Mapping[str, Any]
-    why: str
-    rule: str = ""
-    watch: str = ""
-    stage: int = 1
-    carried: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Convert the arm to a dict for the ledger."""
-        return {**asdict(self), "values": dict(self.values)}
-
-    def to_point(self) -> dict[str, Any]:
-        """Convert the arm's values to a point of `sampler.points`, nested by group."""
-        point: dict[str, Any] = {}
-        for path, value in self.values.items():
-            group, _, name = path.partition(".")
-            point.setdefault(group, {})[name] = list(value) if isinstance(value, tuple) else value
-        return point
 
 
 CONTROL = ArmRecord({}, "the control: nothing is changed", carried="Everything goes on as saved.")
@@ -123,9 +88,9 @@ def scale(value: float, factor: float) -> float:
 def _from_proposal(proposal: Proposal) -> ArmRecord:
     values = dict(proposal.change)
     if proposal.start is Start.ANEW:
-        values[_START] = ANEW
+        values[START] = ANEW
     elif proposal.reset:
-        values[_RESET] = tuple(map(str, proposal.reset))
+        values[RESET] = tuple(map(str, proposal.reset))
     return ArmRecord(values, proposal.why, proposal.rule, proposal.watch, carried=proposal.carried)
 
 
@@ -134,8 +99,8 @@ def _read_own(config: SweepConfig, item: Mapping[str, Any], where: str) -> ArmRe
     point = parse_point(item, config, where)
     if reason := _explain_unfit(point, config):
         raise ConfigError(f"{where} cannot run: {reason}")
-    start, reset = point.pop(_START, None), point.pop(_RESET, None)
-    if (parent := point.pop(_PARENT, None)) is not None:
+    start, reset = point.pop(START, None), point.pop(RESET, None)
+    if (parent := point.pop(PARENT, None)) is not None:
         raise SweepError(f"{where} must leave branch.parent out, since stages set it, got {parent}")
     parts = tuple(Part(part) for part in reset) if reset is not None else None
     proposal = complete_proposal(point, "asked for", Start(start or Start.CHECKPOINT), parts)
@@ -164,22 +129,3 @@ def _explain_unfit(values: Mapping[str, Any], config: SweepConfig) -> str:
     except ConfigError as error:
         return str(error)
     return ""
-
-
-def describe_values(values: Mapping[str, Any]) -> str:
-    """Describe an arm's values in words, for screen and messages.
-
-    Example:
-        >>> describe_values({"ppo.lr": 0.001, "branch.start": "anew"}), describe_values({})
-        ('lr 0.001, started anew', 'nothing changed')
-        >>> describe_values({"ppo.gamma": 0.5, "branch.reset": ("value_head", "adam")})
-        'gamma 0.5, value_head and adam reset'
-    """
-    words = [f"{path.rpartition('.')[2]} {format_value(v)}" for path, v in values.items() if path.startswith("ppo.")]
-    if values.get(_PARENT) is not None:
-        words.append(f"from trial {values[_PARENT]}")
-    if values.get(_RESET):
-        words.append(f"{' and '.join(values[_RESET])} reset")
-    if values.get(_START) == ANEW:
-        words.append("started anew")
-    return ", ".join(words) or "nothing changed"

@@ -239,7 +239,7 @@ def _find_limit(check: Check, history: Sequence[Record], where: str) -> float:
     require(
         len(level) > 0,
         f"{where} must name a metric with finite values among the run's last {LEVEL_EVALUATIONS} for {check.bound}, "
-        f"got none of {check.metric}; write above or below with a number",
+        f"got none of {check.metric}; write above or below with a number, or milestones=none",
     )
     spread = max(stdev(level) if len(level) > 1 else 0.0, LEAST_SPREAD * abs(mean(level)))
     return mean(level) + (check.number if check.bound is Bound.RISES_BY else -check.number) * spread

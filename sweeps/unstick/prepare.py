@@ -5,11 +5,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis, diagnose
-from unstuck.analysis.history import History
 from unstuck.analysis.report.verdict import state_verdict
+from unstuck.analysis.words import pluralize
 from unstuck.records.errors import SweepError
 from unstuck.records.measurement import Record
-from unstuck.records.names import ARMS, PARENT_RUN
+from unstuck.records.names import ARMS, PARENT_RUN, STAGES
+from unstuck.records.unstick import StageRecord
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.settings import (
     CHECKPOINT,
@@ -21,8 +22,11 @@ from unstuck.sweeps.config.settings import (
     SweepConfig,
 )
 from unstuck.sweeps.explain.diagnoses import make_history
-from unstuck.sweeps.unstick.arms import ArmRecord, build_arms, combine_changes, describe_values
+from unstuck.sweeps.unstick.arm import ArmRecord, describe_values
+from unstuck.sweeps.unstick.arms import build_arms, combine_changes
 from unstuck.sweeps.unstick.find_run import ParentRun, find_run
+from unstuck.sweeps.unstick.milestones import Milestone, describe_milestones, set_milestones
+from unstuck.sweeps.unstick.stages import FEWEST, count_control_steps, fit_budget, make_first_stage, name_run
 
 EVALUATIONS = 10
 """Evaluations of an arm, at least: an arm is much shorter than the run, and three evaluations make its value."""
@@ -40,17 +44,22 @@ class PreparedUnstick:
         run: Run that is branched.
         diagnosis: Diagnosis of the run at the checkpoint.
         arms: Arms of the first stage, the control first.
+        stage: Record of the first stage.
+        milestones: Milestones that arms are judged by.
     """
 
     config: SweepConfig
     run: ParentRun
     diagnosis: Diagnosis
     arms: tuple[ArmRecord, ...]
+    stage: StageRecord
+    milestones: tuple[Milestone, ...]
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Attributes of the study: the arms, and where the run is on record."""
-        return {ARMS: [arm.to_json() for arm in self.arms], PARENT_RUN: self.run.to_json()}
+        """Attributes of the study: the arms, the first stage, and where the run is on record."""
+        arms, stages = [arm.to_json() for arm in self.arms], [self.stage.to_json()]
+        return {ARMS: arms, STAGES: stages, PARENT_RUN: self.run.to_json()}
 
     def describe(self) -> list[str]:
         """Describe the starting unstick in lines of text: the run, the diagnosis, and each arm with the reason."""
@@ -59,6 +68,8 @@ class PreparedUnstick:
             f"Branches {run.name} at iteration {run.point.iteration}: {state_verdict(self.diagnosis)}",
             "  arm 0: the control, nothing changed",
             *(f"  arm {number}: {describe_values(arm.values)} ({arm.why})" for number, arm in enumerate(others, 1)),
+            f"  stage 1: {self.stage.why}",
+            *(f"  {line}" for line in describe_milestones(self.milestones)),
         ]
 
 
@@ -73,16 +84,32 @@ def prepare_unstick(config: SweepConfig) -> PreparedUnstick:
     """
     run = find_run(config)
     _refuse_settings_of_the_run(config, run)
-    diagnosis = diagnose(_read_history(run))
-    control = _make_control(config, run)
-    arms = tuple(build_arms(control, diagnosis))
-    sampler = SamplerConfig(name="points", points=tuple(arm.to_point() for arm in arms))
-    return PreparedUnstick(replace(control, sampler=sampler), run, diagnosis, arms)
-
-
-def _read_history(run: ParentRun) -> History:
     records = [Record.from_json(kept) for kept in run.point.history]
-    return make_history(run.trial or 0, run.config, records, {})
+    diagnosis = diagnose(make_history(run.trial or 0, run.config, records, {}))
+    control = _make_control(config, run)
+    milestones = set_milestones(control, records)
+    built = build_arms(control, diagnosis)
+    arms = built[: _count_affordable(control, len(built))]
+    stage = make_first_stage(control, name_run(run.to_json()), len(arms), len(built) - len(arms))
+    sampler = SamplerConfig(name="points", points=tuple(arm.to_point() for arm in arms))
+    return PreparedUnstick(replace(control, sampler=sampler), run, diagnosis, tuple(arms), stage, milestones)
+
+
+def _count_affordable(control: SweepConfig, num_arms: int) -> int:
+    """Count how many arms of the first stage fit into the budget; refuse a budget for fewer than control and one arm.
+
+    Raises:
+        SweepError: The budget is too small.
+    """
+    size = count_control_steps(control)
+    fitting, fewest = fit_budget(control, [size] * num_arms), min(FEWEST, num_arms)
+    if fitting < fewest:
+        raise SweepError(
+            f"unstick.max_env_steps must be at least {fewest * size:,}, for {pluralize(fewest, 'arm')} of "
+            f"{pluralize(control.sweep.seeds, 'member')}, got {control.unstick.max_env_steps}; raise the budget, or "
+            "lower unstick.iterations"
+        )
+    return fitting
 
 
 def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:

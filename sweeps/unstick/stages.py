@@ -19,16 +19,12 @@ from unstuck.records.score import compute_value
 from unstuck.records.unstick import StageRecord
 from unstuck.rl import metrics
 from unstuck.rl.errors import CheckpointError, ConfigError
+from unstuck.sweeps.config.keys import BRANCH
 from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
 from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.parse import parse_point
 from unstuck.sweeps.search.space import Space
-from unstuck.sweeps.unstick.arms import ArmRecord, describe_values
-
-BRANCH = "branch."
-"""Start of the paths of settings that say what an arm starts from; all others are an arm's change."""
-
-START, PARENT, RESET = "branch.start", "branch.parent", "branch.reset"
+from unstuck.sweeps.unstick.arm import PARENT, RESET, START, ArmRecord, describe_values
 
 ADDED_CHANGES = 3
 """Number of single changes of the first stage that later stages add to the best arm's change."""
@@ -234,9 +230,9 @@ class _Builder:
 
     def describe_best(self) -> str:
         """Describe the best arm: number, change, value, and how many milestones it passed."""
-        best, passed = self._best, sum(one.passed for one in self._best.milestones)
-        value = f"{self._config.sweep.metric} {best.value:.3f}"
-        return f"trial {best.number} ({describe_values(self._own)}) has the best {value} and passed {passed} of {len(best.milestones)}"
+        best, value = self._best, f"{self._config.sweep.metric} {self._best.value:.3f}"
+        passed = f"passed {sum(one.passed for one in best.milestones)} of {len(best.milestones)}"
+        return f"trial {best.number} ({describe_values(self._own)}) has the best {value} and {passed}"
 
     def build(self, singles: Sequence[Entry], arms: Sequence[Mapping[str, Any]]) -> Iterator[ArmRecord]:
         """Yield the arms: unchanged, with each of the best single changes, with each combined change.
@@ -260,14 +256,16 @@ class _Builder:
             yield self._make_arm(change, reset, why, "; ".join(filter(None, watch)))
         for combined in self._config.unstick.escalation:
             change = parse_point(combined, self._config, "unstick.escalation")
-            yield self._make_arm(change, (), f"adds {describe_values(change)}, a combined change, to trial {best}'s")
+            yield self._make_arm(
+                change, (), f"adds {describe_values(change)}, a combined change, to the settings of trial {best}"
+            )
 
     def _make_arm(self, change: Mapping[str, Any], reset: tuple[str, ...], why: str, watch: str = "") -> ArmRecord:
         """Make an arm with a change beside the best arm's own, that starts from the best arm's last state."""
         values = {**self._own, **change, PARENT: self._best.number}
         if reset := self._widen(reset):
             values[RESET] = reset
-        parts = f"{join_words([part.replace('_', ' ') for part in reset])} start anew" if reset else "nothing is reset"
+        parts = f"{join_words([part.replace('_', ' ') for part in reset])} anew" if reset else "nothing is reset"
         carried = f"Goes on from the last state of trial {self._best.number}; {parts}."
         return ArmRecord(values, why, watch=watch, stage=self._stage, carried=carried)
 
@@ -293,7 +291,7 @@ class _Builder:
         return {
             path: value
             for path, value in entry.values.items()
-            if not path.startswith(BRANCH) and value != self._base[path]
+            if path.partition(".")[0] != BRANCH and value != self._base[path]
         }
 
 
@@ -349,14 +347,14 @@ def describe_start(config: SweepConfig, run: Mapping[str, Any]) -> str:
 
     Args:
         config: Configuration of the arm.
-        run: The study's attribute `PARENT_RUN`.
+        run: The study's attribute `PARENT_RUN`; empty in a sweep that branches no run.
     """
-    if config.run is None or config.branch.start != CHECKPOINT:
+    if not run or config.branch.start != CHECKPOINT:
         return ""
-    return name_run(config, run) if config.branch.parent is None else f"trial {config.branch.parent}"
+    parent = config.branch.parent
+    return f"trial {parent}" if parent is not None else name_run(run)
 
 
-def name_run(config: SweepConfig, run: Mapping[str, Any]) -> str:
-    """Name the run that an unstick branches, with the iteration of its checkpoint where that is on record."""
-    name = str(run.get("run", config.run))
-    return f"{name} at iteration {run['iteration']}" if "iteration" in run else name
+def name_run(run: Mapping[str, Any]) -> str:
+    """Name the run that an unstick branches, and the iteration of its checkpoint, from the attribute `PARENT_RUN`."""
+    return f"{run['name']} at iteration {run['iteration']}"

@@ -10,7 +10,8 @@ from unstuck.records.errors import SweepError
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import BranchConfig, SweepConfig, UnstickConfig
-from unstuck.sweeps.unstick.arms import ArmRecord, build_arms, combine_changes, describe_values, scale
+from unstuck.sweeps.unstick.arm import ArmRecord, describe_values
+from unstuck.sweeps.unstick.arms import build_arms, combine_changes, scale
 
 STUCK = PPOConfig(lr=3e-4, value_coef=1.5, entropy_coef=0.05)
 

@@ -43,7 +43,8 @@ from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.search import sampler as sampler_module
 from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.space import Space
-from unstuck.sweeps.unstick.stages import Stages, count_later_arms
+from unstuck.sweeps.unstick.arm import ArmRecord
+from unstuck.sweeps.unstick.stages import Stages, fit_budget, make_first_stage
 from unstuck.sweeps.worker.assignment import Assignment
 
 from tests.sweeps_tests.killed import Killed, die_at_each_write, story
@@ -116,10 +117,11 @@ class World:
 
     def begin(self) -> "World":
         """Study and arms of the first stage, as they are when a driver starts first."""
-        arms = [{"values": dict(change), "why": "tried", "watch": "eval/f1", "stage": 1} for change in self.changes]
+        arms = [ArmRecord(change, "tried", watch="eval/f1").to_json() for change in self.changes]
+        stage = make_first_stage(self.config, "stuck/7 at iteration 220", len(arms), 0)
         direction = "maximize" if self.config.sweep.mode == "max" else "minimize"
         ledger = Ledger(optuna.create_study(storage=self.storage, study_name="mine", direction=direction))
-        ledger.describe({ARMS: arms, PARENT_RUN: {"run": "stuck/7", "iteration": 220}})
+        ledger.describe({ARMS: arms, STAGES: [stage.to_json()], PARENT_RUN: {"name": "stuck/7", "iteration": 220}})
         for change in self.changes:
             ledger.enqueue(encode(self.config, change))
         return self
@@ -225,14 +227,14 @@ def careless() -> Iterator[None]:
     event.remove(Engine, "connect", relax)
 
 
-def test_the_next_stage_goes_on_from_the_best_arm(tmp_path: Path) -> None:
+def test_the_next_stage_goes_on_from_the_best_arm() -> None:
     world = World().begin().process()
     first, second = world.stages
     assert (first.stage, first.parent, first.arms, first.env_steps) == (1, None, tuple(range(6)), 6 * ARM_STEPS)
     assert first.why == "5 arms beside the untouched control, from stuck/7 at iteration 220"
     assert (second.stage, second.parent, second.arms, second.env_steps) == (2, 1, (6, 7, 8, 9), 4 * ARM_STEPS)
     assert second.why == (
-        "no arm of stage 1 passed all its milestones; trial 1 (lr=0.0017) has the best eval/f1 0.300 and passed 1 of "
+        "no arm of stage 1 passed all its milestones; trial 1 (lr 0.0017) has the best eval/f1 0.300 and passed 1 of "
         "2, so 4 arms go on from its last state"
     )
     best = {"ppo.lr": 1.7e-3, "branch.parent": 1}
@@ -247,34 +249,36 @@ def test_the_next_stage_goes_on_from_the_best_arm(tmp_path: Path) -> None:
     assert [trial.user_attrs.get("control", False) for trial in world.study.trials] == [True] + [False] * 9
 
 
-def test_arms_are_on_record_with_reasons_and_what_they_go_on_from(tmp_path: Path) -> None:
+def test_arms_are_on_record_with_reasons_and_what_they_go_on_from() -> None:
     world = World().begin().process()
     arms = world.study.user_attrs[ARMS]
     assert [arm["stage"] for arm in arms] == [1] * 6 + [2] * 4
     assert [arm["why"] for arm in arms[6:]] == [
         "trial 1 goes on unchanged, as this stage's own control",
-        "adds gamma=0.9 of trial 4 to trial 1's settings",
-        "adds value_coef=1 of trial 2 to trial 1's settings",
-        "combined change value_coef=1.65 lr=0.0017 entropy_coef=0.004, added to trial 1's settings",
+        "adds gamma 0.9 of trial 4 to the settings of trial 1",
+        "adds value_coef 1.0 of trial 2 to the settings of trial 1",
+        "adds value_coef 1.65, lr 0.0017, entropy_coef 0.004, a combined change, to the settings of trial 1",
     ]
-    carried = "goes on from the last state of trial 1"
-    assert [arm["carried"] for arm in arms[6:8]] == [f"{carried}; nothing is reset", f"{carried}; reset: value head"]
+    carried = "Goes on from the last state of trial 1"
+    assert [arm["carried"] for arm in arms[6:8]] == [f"{carried}; nothing is reset.", f"{carried}; value head anew."]
+    changed = {"ppo.lr": 1.7e-3, "ppo.gamma": 0.9, "branch.parent": 1, "branch.reset": ("value_head",)}
+    assert _read(arms[7]["values"]) == changed
     assert [arm["watch"] for arm in arms[6:]] == ["", "eval/f1", "eval/f1", ""]
     starts = [trial.user_attrs.get("branched_from") for trial in world.study.trials]
     assert starts == ["stuck/7 at iteration 220"] * 5 + [None] + ["trial 1"] * 4
 
 
-def test_the_driver_waits_for_running_arms_and_says_what_follows(tmp_path: Path) -> None:
+def test_the_driver_waits_for_running_arms_and_says_what_follows() -> None:
     world = World(changes=CHANGES[:5]).begin().process()  # two at a time: the fifth runs alone
     assert world.waited
     printed = world.printed.getvalue()
-    assert "stage 2: no arm of stage 1 passed all its milestones; trial 1 (lr=0.0017) has the best" in printed
+    assert "stage 2: no arm of stage 1 passed all its milestones; trial 1 (lr 0.0017) has the best" in printed
     assert "trial 0 milestone 1 passed: value loss 0.5 < 1 at iteration 2" in printed
     assert "trial 0 milestone 2 missed: F1 0.2 is not > 0.9 at iteration 4" in printed
     assert "9 of 9 done" in printed
 
 
-def test_no_stage_follows_an_arm_that_passed(tmp_path: Path) -> None:
+def test_no_stage_follows_an_arm_that_passed() -> None:
     world = World(config=config_of(above=0.29)).begin().process()
     assert len(world.study.trials) == 6
     assert world.stages[1].why == "trial 1 of stage 1 passed all milestones; stage 2 is not started"
@@ -283,13 +287,13 @@ def test_no_stage_follows_an_arm_that_passed(tmp_path: Path) -> None:
     assert len(world.study.trials) == 6
 
 
-def test_the_control_can_pass_too(tmp_path: Path) -> None:
+def test_the_control_can_pass_too() -> None:
     world = World(config=config_of(above=0.1), changes=CHANGES[:1]).begin().process()
     assert world.stages[0].why == "the control, from stuck/7 at iteration 220"
     assert world.stages[1].why == "trial 0 of stage 1 passed all milestones; stage 2 is not started"
 
 
-def test_without_milestones_nothing_escalates_and_nothing_waits(tmp_path: Path) -> None:
+def test_without_milestones_nothing_escalates_and_nothing_waits() -> None:
     world = World(config=config_of(checks=False)).begin().process()
     assert [stage.stage for stage in world.stages] == [1]
     assert world.stages[0].why.endswith("; there are no milestones, so no further stage follows")
@@ -297,7 +301,7 @@ def test_without_milestones_nothing_escalates_and_nothing_waits(tmp_path: Path) 
     assert len(world.study.trials) == 6
 
 
-def test_stages_are_as_many_as_asked_for(tmp_path: Path) -> None:
+def test_stages_are_as_many_as_asked_for() -> None:
     world = World(config=config_of(stages=1)).begin().process()
     assert [stage.stage for stage in world.stages] == [1]
     three = World(config=config_of(stages=3)).begin().process()
@@ -307,9 +311,7 @@ def test_stages_are_as_many_as_asked_for(tmp_path: Path) -> None:
     assert three.values_of(3)[1] == {**three.values_of(3)[0], "ppo.value_coef": 1.0}
 
 
-def test_the_best_control_is_followed_by_pairs_of_single_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_control_is_followed_by_pairs_of_single_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GAINS, "ppo.lr", -0.01)
     monkeypatch.setitem(GAINS, "ppo.value_coef", -0.02)
     monkeypatch.setitem(GAINS, "ppo.gamma", -0.03)
@@ -325,14 +327,14 @@ def test_the_best_control_is_followed_by_pairs_of_single_changes(
     ]
 
 
-def test_an_arm_that_started_anew_can_be_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arm_that_started_anew_can_be_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GAINS, "ppo.entropy_coef", 0.5)
     world = World().begin().process()
     assert world.stages[1].parent == 5
     assert world.values_of(2)[0] == {"ppo.entropy_coef": 0.004, "branch.parent": 5}  # its state is carried over now
 
 
-def test_of_equal_arms_the_one_with_the_higher_return_is_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_equal_arms_the_one_with_the_higher_return_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
     """F1 0 everywhere, as in the stuck run."""
     monkeypatch.setattr("tests.sweeps_tests.unstick.test_stages.f1_of", lambda _: 0.0)
     monkeypatch.setattr(
@@ -343,12 +345,12 @@ def test_of_equal_arms_the_one_with_the_higher_return_is_best(tmp_path: Path, mo
     assert world.stages[1].parent == 3
 
 
-def test_a_lower_objective_can_be_the_better_one(tmp_path: Path) -> None:
+def test_a_lower_objective_can_be_the_better_one() -> None:
     world = World(config=config_of(mode="min")).begin().process()
     assert world.stages[1].parent == 0
 
 
-def test_a_crashed_arm_is_nothing_to_go_on_from(tmp_path: Path) -> None:
+def test_a_crashed_arm_is_nothing_to_go_on_from() -> None:
     world = World(crashing=[1]).begin().process()
     assert world.study.trials[1].user_attrs["outcome"] == Outcome.CRASHED
     said = world.study.trials[1].user_attrs["milestones"]
@@ -372,7 +374,7 @@ def test_arms_that_all_crashed_end_it_until_they_are_tried_again(tmp_path: Path)
     assert [(stage.stage, stage.parent) for stage in world.stages] == [(1, None), (2, 1)]
 
 
-def test_a_budget_cuts_a_stage_and_says_so(tmp_path: Path) -> None:
+def test_a_budget_cuts_a_stage_and_says_so() -> None:
     budget = 8 * ARM_STEPS + 1  # 6 arms of the first stage, and two more
     world = World(config=config_of(max_env_steps=budget)).begin().process()
     assert len(world.study.trials) == 8
@@ -380,7 +382,7 @@ def test_a_budget_cuts_a_stage_and_says_so(tmp_path: Path) -> None:
     assert world.stages[1].why.endswith(f"; 2 more arms would exceed unstick.max_env_steps = {budget:,}")
 
 
-def test_a_stage_of_a_control_alone_is_not_started(tmp_path: Path) -> None:
+def test_a_stage_of_a_control_alone_is_not_started() -> None:
     budget = 8 * ARM_STEPS - 1
     world = World(config=config_of(max_env_steps=budget)).begin().process()
     assert len(world.study.trials) == 6
@@ -390,15 +392,18 @@ def test_a_stage_of_a_control_alone_is_not_started(tmp_path: Path) -> None:
     )
 
 
-def test_trials_of_later_stages_go_on_from_numbers_that_the_space_holds() -> None:
-    config = config_of()
-    assert count_later_arms(config) == 5  # unchanged, three added changes, one combined
+def test_a_first_stage_that_the_budget_cuts_says_so() -> None:
+    config = config_of(max_env_steps=3 * ARM_STEPS + 1)
+    assert fit_budget(config, [ARM_STEPS] * 6) == 3
+    stage = make_first_stage(config, "stuck/7 at iteration 220", num_arms=3, num_cut=3)
+    assert stage.env_steps == 3 * ARM_STEPS
+    assert stage.why.endswith(f"220; 3 more arms would exceed unstick.max_env_steps = {3 * ARM_STEPS + 1:,}")
 
 
 def test_an_ordinary_sweep_has_no_stages(tmp_path: Path) -> None:
     config = SweepConfig(sweep=StudyConfig(name="plain"), sampler=SamplerConfig(name="random"))
     ledger = Ledger.create(f"sqlite:///{tmp_path / 'optuna.db'}", "plain", "eval/f1", "max", {})
-    stages = Stages.open(config, SPACE, ledger)
+    stages = Stages(config, SPACE, ledger)
     assert (stages.is_open, stages.num_added, stages.open_next()) == (False, 0, None)
     assert STAGES not in ledger.attributes
 

@@ -10,7 +10,7 @@ from unstuck.records.names import DATA
 from unstuck.records.outcome import Outcome
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.space import Space
-from unstuck.sweeps.unstick.arms import describe_values
+from unstuck.sweeps.unstick.arm import describe_values
 from unstuck.sweeps.unstick.verdict import Means, find_best_arm, train_fresh_runs
 
 

@@ -38,7 +38,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small and short, to see that all of it runs")
     beside = Path(os.environ.get("UNSTUCK_DATA", Path(__file__).parents[3] / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=beside, help="folder of data sets; $UNSTUCK_DATA, ../shared/data")
-    parser.add_argument("--folder", type=Path, help="folder for all records; default: a new one among temporary files")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for all records, whose trainings are not repeated; default: a new one"
+    )
     return parser.parse_args()
 
 

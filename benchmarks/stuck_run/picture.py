@@ -1,14 +1,16 @@
 """The run up to its checkpoint: its picture beside the owner's, which faults it takes, and which form of the third."""
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from unstuck.rl import metrics
-from unstuck.rl.envs.evaluate import Results
 from unstuck.rl.learner import Learner, Metrics
+from unstuck.rl.whole_files import replace_file
 from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.config.flows import load_data
 from unstuck.sweeps.worker.training import make_trial_learner
@@ -42,58 +44,75 @@ class Watched:
     """What a training measured for each member, and how its greedy policy judges flows shown in other forms."""
 
     def __init__(self) -> None:
-        self._measured: list[Metrics] = []
-        self._judged: dict[str, list[Results]] = {form: [] for form in FORMS}
+        self._measured: list[Mapping[str, Array]] = []
 
     def __call__(self, learner: Learner, measured: Metrics) -> None:
         """Keep the metrics of an iteration; after an evaluation, show the flows to the greedy policy in all forms."""
-        self._measured.append(measured)
+        row = dict(measured)
         if metrics.F1 in measured:
-            greedy = partial(Learner.greedy_actions, learner)
+            greedy = partial(Learner.greedy_actions, learner)  # of the class: nothing is planted there
             for form, show in FORMS.items():
-                judge = Judge(learner.evaluator, show)
-                self._judged[form].append(judge.evaluate(greedy, len(learner.members)))
+                results = Judge(learner.evaluator, show).evaluate(greedy, len(learner.members))
+                row |= {f"{form}: {name}": values for name, values in results.items()}
+        self._measured.append(row)
 
     def trained(self, name: str) -> Array:
-        """Return a metric of training, `[iterations, members]`."""
-        return np.stack([one[name] for one in self._measured])
-
-    def evaluated(self, name: str) -> Array:
-        """Return a metric of the evaluations that the run recorded, `[evaluations, members]`."""
-        return np.stack([one[name] for one in self._measured if name in one])
+        """Return a metric, `[n, members]`, at all n iterations that measured the metric, in order."""
+        return np.stack([row[name] for row in self._measured if name in row])
 
     def judged(self, form: str, name: str) -> Array:
         """Return a metric of evaluations that show the flows in a form, `[evaluations, members]`."""
-        return np.stack([one[name] for one in self._judged[form]])
+        return self.trained(f"{form}: {name}")
 
     def shares(self, iteration: int) -> Array:
         """Return the shares of sampled actions in an iteration, counted from 1, `[members, actions]`."""
         row = self._measured[iteration - 1]
         return np.stack([row[metrics.action_metric(name)] for name in metrics.ACTIONS], axis=1)
 
+    def save(self, file: Path) -> None:
+        """Write all that was measured to a file of JSON lines."""
+        lines = [json.dumps({name: values.tolist() for name, values in row.items()}) for row in self._measured]
+        with replace_file(file) as temporary:
+            temporary.write_text("\n".join(lines))
+
+    @classmethod
+    def load(cls, file: Path) -> "Watched":
+        """Read what `save` wrote."""
+        watched = cls()
+        for line in file.read_text().splitlines():
+            watched._measured.append({name: np.array(values) for name, values in json.loads(line).items()})
+        return watched
+
 
 def train_stuck(scale: Scale, folder: Path) -> Watched:
-    """Train the stuck run with all faults, as trial 0 of a sweep in a folder; return what was measured."""
-    watched = Watched()
-    with planted(tuple(FAULTS), watched):
-        run_command(scale.words(), folder)
-    return watched
+    """Train the stuck run with all faults, as trial 0 of a sweep in a folder, unless that is done; return figures."""
+    file = folder / f"{RUN}.jsonl"
+    if not file.exists():
+        watched = Watched()
+        with planted(tuple(FAULTS), watched):
+            run_command(scale.words(), folder)
+        watched.save(file)
+    return Watched.load(file)
 
 
-def train_with(faults: tuple[str, ...], folder: Path) -> Watched:
-    """Train the members of the stuck run in a folder once more, with other faults planted; keep no records."""
-    config = find_sweep(RUN, folder)
-    watched = Watched()
-    with planted(faults, watched):
-        learner = make_trial_learner(config, load_data(config)[0])
-        for _ in range(config.ppo.num_iterations):
-            learner.iterate()
-    return watched
+def train_with(faults: tuple[str, ...], scale: Scale, folder: Path) -> Watched:
+    """Train some members of the stuck run in a folder with other faults, unless that is done; return the figures."""
+    file = folder / f"{'-'.join(faults) or 'none'}.jsonl"
+    if not file.exists():
+        config = find_sweep(RUN, folder)
+        watched = Watched()
+        with planted(faults, watched):
+            few = replace(config, sweep=replace(config.sweep, seeds=scale.few))
+            learner = make_trial_learner(few, load_data(config)[0])
+            for _ in range(config.ppo.num_iterations):
+                learner.iterate()
+        watched.save(file)
+    return Watched.load(file)
 
 
 def show_picture(scale: Scale, stuck: Watched, folder: Path) -> list[Table]:
     """Train what the stuck run is compared with; return the tables of the study's first part."""
-    others = {faults: train_with(faults, folder) for faults in TRAINED_WITH}
+    others = {faults: train_with(faults, scale, folder) for faults in TRAINED_WITH}
     return [
         beside_the_owner(scale, stuck),
         by_member(scale, stuck),
@@ -107,7 +126,7 @@ def beside_the_owner(scale: Scale, stuck: Watched) -> Table:
     losses, returns = stuck.trained(metrics.VALUE_LOSS), stuck.trained(metrics.TRAIN_RETURN)
     first = _first_near(losses)
     near = losses[first - 1 :]
-    allows = stuck.evaluated(metrics.greedy_metric("allow")) == 1
+    allows = stuck.trained(metrics.greedy_metric("allow")) == 1
     inside = ((returns >= -2074) & (returns <= -1371)).mean()
     early, late = scale.early, scale.late
     rows = [
@@ -117,7 +136,7 @@ def beside_the_owner(scale: Scale, stuck: Watched) -> Table:
         [f"sampled shares at {early}", "27.8 / 21.9 / 20.5 / 29.8", _shares(stuck.shares(early))],
         [f"sampled shares at {late}", "27.8 / 23.9 / 22.4 / 25.9", _shares(stuck.shares(late))],
         ["evaluations that allow every flow", "11 of 11", f"{allows.sum()} of {allows.size}"],
-        ["greedy F1", "0, always", _ends(stuck.evaluated(metrics.F1), 3)],
+        ["greedy F1", "0, always", _ends(stuck.trained(metrics.F1), 3)],
     ]
     return Table("All members beside the owner's run:", ["", "his", f"ours, {allows.shape[1]} members"], rows)
 
@@ -125,7 +144,7 @@ def beside_the_owner(scale: Scale, stuck: Watched) -> Table:
 def by_member(scale: Scale, stuck: Watched) -> Table:
     """List the picture's figures member by member."""
     losses, returns = stuck.trained(metrics.VALUE_LOSS), stuck.trained(metrics.TRAIN_RETURN)
-    allows, f1 = stuck.evaluated(metrics.greedy_metric("allow")) == 1, stuck.evaluated(metrics.F1)
+    allows, f1 = stuck.trained(metrics.greedy_metric("allow")) == 1, stuck.trained(metrics.F1)
     first, early, late = _first_near(losses), scale.early, scale.late
     before, after = stuck.shares(early), stuck.shares(late)
     rows = [
@@ -173,19 +192,20 @@ def faults_needed(scale: Scale, trained: Mapping[tuple[str, ...], Watched]) -> T
     early, late = scale.early, scale.late
     rows = []
     for faults, watched in trained.items():
-        f1 = watched.judged(TRUE_FLOWS, metrics.F1)
+        f1, some = watched.judged(TRUE_FLOWS, metrics.F1)[:, : scale.few], slice(scale.few)
         rows.append(
             [
                 " and ".join(faults) or "none",
-                spread(watched.trained(metrics.VALUE_LOSS)[-1]),
-                *(_shares(watched.shares(iteration)) for iteration in (early, late)),
-                spread(watched.trained(metrics.TRAIN_RETURN)[-early:].mean(axis=0), 0),
+                spread(watched.trained(metrics.VALUE_LOSS)[-1, some]),
+                *(_shares(watched.shares(iteration)[some]) for iteration in (early, late)),
+                spread(watched.trained(metrics.TRAIN_RETURN)[-early:, some].mean(axis=0), 0),
                 " / ".join(f"{f1[at].mean():.2f}" for at in (0, len(f1) // 2 - 1, -1)),
             ]
         )
     columns = ["planted in training", f"value loss at {scale.iterations}", f"shares at {early}", f"at {late}"]
     columns += [f"return, last {early}", "greedy F1 on flows as they are: first / middle / last"]
-    return Table("Which faults of training are needed; mean ± spread over members:", columns, rows)
+    caption = f"Which faults of training are needed; the first {scale.few} members, mean ± spread:"
+    return Table(caption, columns, rows)
 
 
 def _first_near(losses: Array) -> int:

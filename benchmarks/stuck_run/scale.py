@@ -17,6 +17,7 @@ class Scale:
 
     Attributes:
         members: Seeds of the stuck run, each a run like the owner's.
+        few: Members that are enough to see what other faults do.
         iterations: Iterations until the checkpoint.
         eval_every: Iterations between evaluations.
         flows: Flows of an iteration, which is one episode; each update takes them in four minibatches.
@@ -27,6 +28,7 @@ class Scale:
     """
 
     members: int
+    few: int
     iterations: int
     eval_every: int
     flows: int
@@ -58,12 +60,12 @@ class Scale:
 def full_scale(data: Path) -> Scale:
     """Return the size of the published study, on the flows of NSL-KDD in a folder of data sets."""
     file = data / "nsl-kdd" / "KDDTrain+_20Percent.txt"
-    return Scale(10, 220, 20, 1000, 80, 5, "stuck_run", ("data=nsl_kdd", f"data.path={file}"))
+    return Scale(10, 4, 220, 20, 1000, 80, 5, "stuck_run", ("data=nsl_kdd", f"data.path={file}"))
 
 
 def quick_scale() -> Scale:
     """Return a size that shows nothing, on synthetic flows, to see within seconds that all of the study runs."""
-    return Scale(3, 6, 2, 100, 4, 3, "improved", ("data.num_flows=2000", "data.eval_flows=200"))
+    return Scale(3, 3, 6, 2, 100, 4, 3, "improved", ("data.num_flows=2000", "data.eval_flows=200"))
 
 
 def run_command(words: Sequence[str], folder: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.stuck_run.picture import show_picture, train_stuck
 from benchmarks.stuck_run.scale import full_scale, quick_scale
+from benchmarks.stuck_run.unsticking import unstick
 
 
 def main() -> None:
@@ -30,6 +31,9 @@ def main() -> None:
         stuck = train_stuck(scale, folder)
         tables = show_picture(scale, stuck, folder)
     print("\n## The picture", *tables, sep="\n\n", flush=True)
+    with redirect_stdout(sys.stderr):
+        tables = unstick(scale, folder)
+    print("\n## What moves", *tables, sep="\n\n", flush=True)
     print(f"all records: {folder}", file=sys.stderr)
 
 

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.in_process import no_ray
+from benchmarks.stuck_run.faults import FAULTS
 from unstuck.sweep_command import main
 
 RUN = "stuck"
 """Name of the sweep whose trial 0 is the stuck run."""
+
+STEP_3 = "{ppo: {value_coef: 5.0, lr: 5e-4, entropy_coef: 0.02}}"
+"""The owner's last step, as an arm."""
+
+GAMMAS = ("{ppo: {gamma: 0.5}}", "{ppo: {gamma: 0.0}}")
+"""Arms with shorter horizons."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Scale:
         branched: Iterations of each arm from the branch on.
         repeats: Fresh repeats of the best arm and the control.
         milestones: Milestones of the arms.
+        arms: Arms of the unstick in which every arm has all faults.
+        mended: Sets of faults to mend, each in an unstick of its own.
         data: Words that choose the data.
     """
 
@@ -35,6 +44,8 @@ class Scale:
     branched: int
     repeats: int
     milestones: str
+    arms: tuple[str, ...]
+    mended: tuple[tuple[str, ...], ...]
     data: tuple[str, ...]
 
     @property
@@ -60,12 +71,36 @@ class Scale:
 def full_scale(data: Path) -> Scale:
     """Return the size of the published study, on the flows of NSL-KDD in a folder of data sets."""
     file = data / "nsl-kdd" / "KDDTrain+_20Percent.txt"
-    return Scale(10, 4, 220, 20, 1000, 80, 5, "stuck_run", ("data=nsl_kdd", f"data.path={file}"))
+    return Scale(
+        members=10,
+        few=4,
+        iterations=220,
+        eval_every=20,
+        flows=1000,
+        branched=80,
+        repeats=5,
+        milestones="stuck_run",
+        arms=("prescribed", "single_changes", STEP_3, *GAMMAS),
+        mended=(*((name,) for name in FAULTS), tuple(FAULTS)),
+        data=("data=nsl_kdd", f"data.path={file}"),
+    )
 
 
 def quick_scale() -> Scale:
     """Return a size that shows nothing, on synthetic flows, to see within seconds that all of the study runs."""
-    return Scale(3, 3, 6, 2, 100, 4, 3, "improved", ("data.num_flows=2000", "data.eval_flows=200"))
+    return Scale(
+        members=3,
+        few=3,
+        iterations=6,
+        eval_every=2,
+        flows=100,
+        branched=4,
+        repeats=3,
+        milestones="improved",
+        arms=GAMMAS[:1],
+        mended=(tuple(FAULTS),),
+        data=("data.num_flows=2000", "data.eval_flows=200"),
+    )
 
 
 def run_command(words: Sequence[str], folder: Path) -> None:

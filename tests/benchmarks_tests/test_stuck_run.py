@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from unstuck.rl.make_learner import make_learner
 from unstuck.rl.metrics import ACTIONS, F1, greedy_metric
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
+from benchmarks.stuck_run import __main__ as study
 from benchmarks.stuck_run import faults
 
 SMALL = PPOConfig(
@@ -127,3 +129,25 @@ def test_faults_are_planted_into_every_learner_that_is_made_inside_the_block_and
     shown = np.ones((1, 3, 4), dtype=np.float32)
     assert not inside.greedy_actions(shown).any()
     assert not torch.equal(inside.networks.parameters, after.networks.parameters)
+
+
+@pytest.mark.slow
+def test_the_quick_study_prints_every_table_and_trains_nothing_twice(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["stuck_run", "--quick", "--folder", str(tmp_path)])
+    study.main()
+    printed = capsys.readouterr().out
+    for caption in (
+        "All members beside the owner's run:",
+        "Member by member",
+        "Evaluations of the same members",
+        "Which faults of training are needed",
+        "All arms, with all three faults in force in each:",
+        "The verdict:",
+        "The same checkpoint, with faults mended",
+    ):
+        assert caption in printed
+    assert "| evaluations that allow every flow | 11 of 11 | 9 of 9 |" in printed
+    trained = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("checkpoint.npz"))
+    study.main()
+    assert capsys.readouterr().out == printed
+    assert sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("checkpoint.npz")) == trained

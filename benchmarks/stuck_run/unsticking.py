@@ -1,0 +1,156 @@
+"""Unstick the run from its checkpoint: with all faults in force in every arm, and with one of them or all mended."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from unstuck.records.entry import Entry
+from unstuck.records.files import read_records
+from unstuck.records.ledger import Ledger
+from unstuck.records.names import ARMS
+from unstuck.rl import metrics
+from unstuck.sweeps.config.find import find_sweep
+from unstuck.sweeps.unstick.arms import describe_values
+
+from benchmarks.stuck_run.faults import FAULTS, planted
+from benchmarks.stuck_run.scale import GAMMAS, RUN, Scale, run_command
+from benchmarks.value_coef.tables import Table, difference, spread
+
+Array = npt.NDArray[np.float64]
+
+ALL_FAULTS = "all-faults"
+"""Name of the unstick in which every arm has all faults."""
+
+_LATE = 20
+"""Last iterations over which a return is averaged."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm measured.
+
+    Attributes:
+        entry: The arm's record in the ledger.
+        changes: Changes of the arm in words, and who asked for them.
+        losses: Value loss of each member at the last iteration.
+        returned: Return of an episode, mean over members and the last iterations.
+        shares: Shares of sampled actions at the last iteration, mean over members.
+        f1: F1 of each member, mean of the last three evaluations.
+    """
+
+    entry: Entry
+    changes: str
+    losses: Array
+    returned: float
+    shares: Array
+    f1: Array
+
+    @property
+    def name(self) -> str:
+        """Number and changes of the arm in words."""
+        return f"{self.entry.number}: {self.changes}"
+
+    @property
+    def passed(self) -> str:
+        """Count of the milestones that the arm passed, with their numbers."""
+        numbers = [str(one.number) for one in self.entry.milestones if one.passed]
+        count = f"{len(numbers)} of {len(self.entry.milestones)}"
+        return f"{count} ({', '.join(numbers)})" if numbers else count
+
+
+def unstick(scale: Scale, folder: Path) -> list[Table]:
+    """Unstick the run with all faults in every arm, then with faults mended; return the tables of the second part."""
+    tables = unstick_with_faults(scale, folder)
+    return [*tables, mend(scale, folder)]
+
+
+def unstick_with_faults(scale: Scale, folder: Path) -> list[Table]:
+    """Branch the run into all arms with all faults in force; return the arms, and what the verdict was and took."""
+    file = folder / f"{ALL_FAULTS}.json"
+    if not file.exists():
+        wall, core = time.perf_counter(), time.process_time()
+        with planted(tuple(FAULTS)):
+            words = [f"arms=[{', '.join(scale.arms)}]", "unstick.max_arms=20", f"unstick.repeats={scale.repeats}"]
+            run_command([*_words(scale, ALL_FAULTS), *words], folder)
+        took = {"wall": time.perf_counter() - wall, "core": time.process_time() - core}
+        file.write_text(json.dumps(took))
+    took = json.loads(file.read_text())
+    return [list_arms(read_arms(ALL_FAULTS, scale, folder)), tell_verdict(folder, took)]
+
+
+def mend(scale: Scale, folder: Path) -> Table:
+    """Branch the run once more with one fault mended in each branch, then with all mended; return their controls."""
+    rows = []
+    for mended in scale.mended:
+        name = f"mended-{'-'.join(mended)}"
+        gammas = ", ".join(GAMMAS) if len(mended) == len(FAULTS) else ""
+        if not (folder / name / "report").exists():
+            with planted([fault for fault in FAULTS if fault not in mended]):
+                words = [f"arms=[{gammas}]", "unstick.stages=1", "unstick.repeats=0"]
+                run_command([*_words(scale, name), *words], folder)
+        arms = read_arms(name, scale, folder)
+        rows += [[" and ".join(mended), *_figures(arm)] for arm in arms]
+    columns = ["mended", "arm", "value loss", "return", "shares", "greedy F1", "milestones passed"]
+    return Table("The same checkpoint, with faults mended; the other faults stay in force:", columns, rows)
+
+
+def read_arms(name: str, scale: Scale, folder: Path) -> list[Arm]:
+    """Read from an unstick's ledger and checkpoints what each completed arm measured."""
+    config = find_sweep(name, folder)
+    ledger = Ledger.open_sweep(config.reference)
+    asked = [_describe(about) for about in ledger.attributes[ARMS]]
+    return [
+        _read_arm(entry, changes, scale, config.own_folder)
+        for entry, changes in zip(ledger.entries(), asked, strict=True)
+    ]
+
+
+def _describe(about: Mapping[str, Any]) -> str:
+    by = f" ({about['rule']})" if about["rule"] else ""
+    return f"{describe_values(about['values'])}{by}"
+
+
+def _read_arm(entry: Entry, changes: str, scale: Scale, folder: Path) -> Arm:
+    rows: list[Mapping[str, float]] = [record.metrics for record in read_records(folder, entry.number)]
+    members = range(scale.members)
+    evaluated = [row for row in rows if metrics.F1 in row][-metrics.FINAL_EVALUATIONS :]
+    return Arm(
+        entry,
+        changes,
+        np.array([rows[-1][metrics.seed_metric(metrics.VALUE_LOSS, member)] for member in members]),
+        float(np.mean([row[metrics.TRAIN_RETURN] for row in rows[-_LATE:]])),
+        np.array([rows[-1][metrics.action_metric(name)] for name in metrics.ACTIONS]),
+        np.array([[row[metrics.seed_metric(metrics.F1, member)] for row in evaluated] for member in members]).mean(1),
+    )
+
+
+def list_arms(arms: Sequence[Arm]) -> Table:
+    """List all arms of the unstick with the figures that the owner watched, beside the control's."""
+    control = next(arm for arm in arms if arm.entry.is_control)
+    rows = [[*_figures(arm), "" if arm is control else difference(arm.f1, control.f1)] for arm in arms]
+    columns = ["arm", "value loss", "return", "shares", "greedy F1", "milestones passed", "F1 beside the control's"]
+    return Table("All arms, with all three faults in force in each:", columns, rows)
+
+
+def _figures(arm: Arm) -> list[str]:
+    shares = " / ".join(f"{100 * share:.0f}" for share in arm.shares)
+    return [arm.name, spread(arm.losses), f"{arm.returned:,.0f}", shares, spread(arm.f1), arm.passed]
+
+
+def tell_verdict(folder: Path, took: Mapping[str, float]) -> Table:
+    """Tell how long the run took from its checkpoint to the verdict, and what the verdict is."""
+    rows = [
+        ["from checkpoint to verdict", f"{took['wall'] / 60:.1f} min, {took['core'] / 60:.1f} min of one core"],
+    ]
+    return Table("The verdict:", ["", ""], rows)
+
+
+def _words(scale: Scale, name: str) -> list[str]:
+    """Return the words that any unstick of the run has in common."""
+    which = ["+experiment=unstick", f"run={RUN}/0", f"milestones={scale.milestones}", f"sweep.name={name}"]
+    return [*which, f"unstick.iterations={scale.branched}", "resources.cpus=1"]

@@ -1,8 +1,10 @@
 """Size of the study, the stuck run's settings as words of a command, and the command without Ray."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks.in_process import no_ray
 from benchmarks.stuck_run.faults import FAULTS
@@ -109,7 +111,7 @@ def run_command(words: Sequence[str], folder: Path) -> None:
     Raises:
         SystemExit: The command was refused, or the sweep failed.
     """
-    with no_ray():
+    with no_ray(), patch.object(sys, "argv", ["sweep.py"]):  # Hydra reads the words there
         code = main("sweep.py", [*words, f"sweep.folder={folder}"])
     if code:
         raise SystemExit(code)

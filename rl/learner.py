@@ -245,10 +245,9 @@ class Learner:
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def _start_lanes(self) -> None:
-        before = -(
-            -self.budget.done // self.config.batch_size
-        )  # of a branch: the run's first episodes are not played again
-        seeds = [seed for member in self.members for seed in member.lane_seeds(before + self.iteration)]
+        """Start new episodes, in a branch not those that the run began with."""
+        done = -(-self.budget.done // self.config.batch_size) + self.iteration
+        seeds = [seed for member in self.members for seed in member.lane_seeds(done)]
         first, _ = self.env.reset(seed=seeds)
         started = self.rollout.state()
         started["observations"].copy_(torch.from_numpy(first).view_as(started["observations"]))

@@ -15,7 +15,7 @@ from unstuck.records.ledger import Ledger
 from unstuck.records.names import ARMS
 from unstuck.rl import metrics
 from unstuck.sweeps.config.find import find_sweep
-from unstuck.sweeps.unstick.arms import describe_values
+from unstuck.sweeps.unstick.arm import describe_values
 
 from benchmarks.stuck_run.faults import FAULTS, planted
 from benchmarks.stuck_run.scale import GAMMAS, RUN, Scale, run_command

@@ -8,7 +8,7 @@ scratch                      names that process's folder of temporary files, and
 trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
 trials/0007/report.html      diagnosis of trial 7, with report.md and figures; written when the sweep has ended
 branch/checkpoint.npz        of an unstick: copy of the checkpoint of the run that is branched
-report/                      report of the whole sweep: report.html, report.md, champions.json
+report/                      report of the whole sweep: report.html, report.md, champions.json, verdicts.json
 ```
 
 A worker writes a trial's checkpoint before the evaluation is reported, so a checkpoint is never behind the ledger, nor
@@ -17,6 +17,7 @@ the ledger behind MLflow. After a crash, the record that is behind can be writte
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from unstuck.records.measurement import Record
 from unstuck.rl.errors import CheckpointError
@@ -95,6 +96,23 @@ def read_checkpoint_records(file: Path) -> list[Record]:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{file} must hold a sweep's records, got others ({error!r}); check the file") from error
+
+
+def read_branched_run(folder: Path) -> tuple[list[Record], dict[str, Any]] | None:
+    """Read what an unstick's copy of a checkpoint says of the branched run; None if the copy cannot be read.
+
+    Returns:
+        Records of all iterations, oldest first, and the PPO settings of the first member by dotted path.
+    """
+    from unstuck.rl import checkpoint  # late, as in `read_checkpoint_records`
+
+    file = branch_file(folder)
+    try:
+        config = checkpoint.read_snapshot(file).header["configs"][0]
+        settings = {f"ppo.{name}": tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+        return read_checkpoint_records(file), settings
+    except (CheckpointError, KeyError, IndexError, TypeError, AttributeError):
+        return None
 
 
 def replace_text(file: Path, text: str) -> None:

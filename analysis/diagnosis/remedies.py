@@ -11,6 +11,9 @@ from unstuck.analysis.words import number
 LARGEST_RATE = 3e-2
 """Learning rate above which none is proposed."""
 
+USUAL_RATES = (3e-4, 1e-3)
+"""Learning rates in place of one that is orders of magnitude off: for long runs, and for short ones."""
+
 HORIZON = "ppo.gamma"
 """Setting whose usual range depends on the task: where steps are independent, nothing lies ahead."""
 
@@ -105,8 +108,8 @@ def list_unusual(run: Signals) -> tuple[Remedy, ...]:
 def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) -> tuple[Remedy, ...]:
     """Propose multiples of the run's learning rate as remedies; none if the run did not record the rate.
 
-    Where the rate is orders of magnitude off in the direction of the factors, no small factor can cure the run: the
-    usual rate is then proposed first.
+    Where the rate is orders of magnitude off in the direction of the factors, no small factor can cure the run: usual
+    rates are then proposed first.
 
     Args:
         run: The run.
@@ -119,4 +122,6 @@ def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) ->
         return ()
     rates = sorted({float(f"{min(rate * factor, LARGEST_RATE):.1g}") for factor in factors}, reverse=factors[0] < 1)
     multiples = Remedy({"ppo.lr": rates if len(factors) > 1 else rates[0]}, why, watch)
-    return (*restore_usual(run, ("ppo.lr",), watch, -1 if factors[0] > 1 else 1), multiples)
+    far = restore_usual(run, ("ppo.lr",), watch, -1 if factors[0] > 1 else 1)
+    usual = tuple(Remedy({"ppo.lr": list(USUAL_RATES)}, remedy.why, watch) for remedy in far)
+    return (*usual, multiples)

@@ -96,7 +96,7 @@ def _needs(one: Unexamined, dialect: str) -> str:
 def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
     """Return report blocks that propose next runs: changes to try beside a control, effects to watch, commands."""
     arms = list_arms(diagnosis)
-    tests = _tests(diagnosis)
+    tests = list_tests(diagnosis)
     if not arms and not tests:
         return []
     blocks: list[Block] = [Heading("What to do next")]
@@ -148,7 +148,7 @@ def _rows(arms: Sequence[Arm], diagnosis: Diagnosis) -> tuple[tuple[str, ...], .
     return tuple((join_words(changes, "or"), why, watch) for (why, watch), changes in reasons.items())
 
 
-def _tests(diagnosis: Diagnosis) -> tuple[str, ...]:
+def list_tests(diagnosis: Diagnosis) -> tuple[str, ...]:
     """List tests for the causes of the most basic fault, if that fault has no remedy (a bug rather than a setting)."""
     for ranked in diagnosis.select_findings(Kind.FAULT):
         if ranked.finding.remedies or ranked.follows_from:

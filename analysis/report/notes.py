@@ -12,6 +12,8 @@ from unstuck.analysis.report.searched import format_percents, format_value, shor
 from unstuck.analysis.report.sweep import Findings, explain_other_importances
 from unstuck.analysis.report.sweep_next import next_blocks
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
+from unstuck.analysis.report.unstick import unstick_next_blocks
+from unstuck.analysis.report.unstick_verdict import describe_arm, get_arm
 from unstuck.analysis.report.verdict import state_verdict
 from unstuck.analysis.sweep.importance import PER_SETTING
 from unstuck.analysis.sweep.trials import Sweep, Trial, count_outcomes
@@ -70,6 +72,9 @@ def format_study_note(found: Findings, report: str, links: Sequence[Link] = ()) 
 
 def _describe_question(sweep: Sweep) -> str:
     setting = sweep.settings.get
+    if sweep.unstick:
+        beside = f"{pluralize(max(0, len(sweep.unstick.arms) - 1), 'arm')} beside the untouched control"
+        return f"which change fixes {sweep.unstick.branched_from}? {beside}, by {sweep.metric} in {setting('env.id')}."
     most = "highest" if sweep.sign > 0 else "lowest"
     size = f"{pluralize(len(sweep.feasible), 'trial')} of {pluralize(int(setting('sweep.seeds', 1)), 'seed')}, "
     size += f"{sweep.axis.describe_length(sweep.length)} each unless stopped"
@@ -91,6 +96,8 @@ def _describe_outcome(found: Findings) -> str:
     if best is None:
         return words
     settings = ", ".join(f"{shorten_path(path)} {format_value(value)}" for path, value in best.values.items())
+    if sweep.unstick:
+        settings = describe_arm(get_arm(sweep, best.number))
     words += f" Best, trial {best.number}" + (f": {settings}." if settings else ".")
     return f"{words} {state_verdict(found.diagnoses[best.number])}" if best.number in found.diagnoses else words
 
@@ -99,6 +106,11 @@ def _describe_sureness(sweep: Sweep) -> str:
     best = sweep.best
     if best is None:
         return ""
+    if sweep.unstick:
+        judged = "fresh repeats on what no arm saw have judged the arm; the sentences above are their verdict."
+        return (
+            judged if sweep.unstick.verdicts.last else "not yet; only a verdict by fresh repeats judges the best arm."
+        )
     if sweep.judgement:
         return "fresh seeds and unseen data have judged the best trial; the sentence above is their verdict."
     return (
@@ -155,7 +167,8 @@ def _find_kind(sweep: Sweep, path: str) -> str:
 
 def _find_next_command(found: Findings) -> str:
     """Return the first command to run after the sweep, with the command's purpose."""
-    blocks = next_blocks(found.sweep, found.diagnoses, found.folder)
+    unstick = found.sweep.unstick
+    blocks = unstick_next_blocks(found, unstick) if unstick else next_blocks(found.sweep, found.diagnoses, found.folder)
     for before, block in pairwise(blocks):
         if isinstance(before, Paragraph) and isinstance(block, Commands):
             return f"{before.text} `{block.lines[0]}`"
@@ -176,6 +189,7 @@ def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) ->
         f"The control: {'its settings are the unchanged ones' if trial.values else 'nothing is changed'}"
         if trial is sweep.control
         else "",
+        *_describe_arm(sweep, trial),
         f"Diagnosis: {shorten(trial.notes[DIAGNOSIS], MOST_WORDS, placeholder=' …')}"
         if DIAGNOSIS in trial.notes
         else "",
@@ -184,6 +198,19 @@ def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) ->
     head, *rest = [line for line in lines if line]
     parts = [f"**{head}**", "\n".join(f"- {line}" for line in rest), "\n".join(_tabulate_settings(sweep, trial))]
     return "\n\n".join(filter(None, parts))
+
+
+def _describe_arm(sweep: Sweep, trial: Trial) -> list[str]:
+    """Return lines on an arm of an unstick: why it was tried, what it carries over, its milestones; else none."""
+    if sweep.unstick is None:
+        return []
+    arm = get_arm(sweep, trial.number)
+    milestones = "; ".join(one.describe() for one in trial.milestones)
+    return [
+        f"Why: {arm.why}" if arm.why else "",
+        arm.carried,
+        f"Milestones: {milestones}" if milestones else "",
+    ]
 
 
 def _describe_result(sweep: Sweep, trial: Trial) -> str:

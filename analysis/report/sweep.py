@@ -40,6 +40,8 @@ class Findings:
         importance_trials: Number of trials behind the importances.
         dashboard: Importances on Optuna's dashboard, by setting, the most important first.
         folder: Folder of all sweeps, for commands.
+        before: Diagnosis of the run that an unstick branches, at the branch; None for any other sweep, or if the run's
+            checkpoint cannot be read.
     """
 
     sweep: Sweep
@@ -49,6 +51,7 @@ class Findings:
     importance_trials: int = 0
     dashboard: Mapping[str, float] = field(default_factory=dict)
     folder: Path = field(default_factory=lambda: Path("runs"))
+    before: Diagnosis | None = None
 
 
 def sweep_document(found: Findings) -> Document:
@@ -71,8 +74,7 @@ def sweep_document(found: Findings) -> Document:
         *_diagnosed(found),
         *_expected(found),
         *next_blocks(sweep, found.diagnoses, found.folder),
-        Heading("All trials"),
-        *_all(sweep),
+        *trial_blocks(sweep),
     ]
     return Document(f"Report of the sweep {sweep.name}", tuple(blocks))
 
@@ -252,7 +254,8 @@ def _expected(found: Findings) -> list[Block]:
     return [Heading("Expected against actual"), Table("", header, tuple(rows))]
 
 
-def _all(sweep: Sweep) -> list[Block]:
+def trial_blocks(sweep: Sweep) -> list[Block]:
+    """Return the table of all trials with outcome, value, settings and MLflow run, under a heading."""
     rows = [_row(sweep, trial) for trial in sweep.trials[:MOST_ROWS]]
     header = (
         "trial",
@@ -264,7 +267,8 @@ def _all(sweep: Sweep) -> list[Block]:
     )
     numeric = frozenset(range(2, len(header) - 1))
     blocks: list[Block] = [
-        Table("Every figure of this report belongs to one of these runs", header, tuple(rows), numeric)
+        Heading("All trials"),
+        Table("Every figure of this report belongs to one of these runs", header, tuple(rows), numeric),
     ]
     if any(trial.outcome == Outcome.PRUNED for trial in sweep.trials):
         blocks.append(Paragraph(f"{VALUE_AND_RUNG[0].upper()}{VALUE_AND_RUNG[1:]}."))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from unstuck.analysis.comparison import advise_more_seeds, describe_difference, describe_lead, judge_difference
 from unstuck.analysis.report.searched import describe_main_setting
+from unstuck.analysis.report.unstick_verdict import unstick_verdict
 from unstuck.analysis.statistics import compute_difference
 from unstuck.analysis.sweep.importance import Importance
 from unstuck.analysis.sweep.judgements import Judgement
@@ -13,7 +14,12 @@ from unstuck.records.outcome import Outcome
 
 
 def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
-    """Return the first sentence of a sweep's report: best trial, lead over the control, most important setting."""
+    """Return the first sentence of a sweep's report: best trial, lead over the control, most important setting.
+
+    Of an unstick the sentences are the verdict on the best arm.
+    """
+    if sweep.unstick:
+        return unstick_verdict(sweep, sweep.unstick)
     best = sweep.best
     if best is None:
         ended = join_words([f"{count} {outcome}" for outcome, count in count_outcomes(sweep.trials).items()])

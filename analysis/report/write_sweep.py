@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis, diagnose
+from unstuck.analysis.document import Document
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import Stores
 from unstuck.analysis.history.tracked import TrackedRuns
 from unstuck.analysis.report.sweep import Findings, sweep_document
+from unstuck.analysis.report.unstick import unstick_document
 from unstuck.analysis.report.write import write_document
 from unstuck.analysis.sweep.importance import (
     compute_dashboard_importances,
@@ -17,6 +19,7 @@ from unstuck.analysis.sweep.importance import (
     read_sweep,
 )
 from unstuck.analysis.sweep.trials import Sweep
+from unstuck.analysis.sweep.unstick import Unstick, read_run_before
 from unstuck.records.identity import read_identity
 from unstuck.records.outcome import Outcome
 
@@ -40,8 +43,14 @@ def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folde
     Raises:
         AnalysisError: There is no such sweep, or the report cannot be written.
     """
-    document = sweep_document(gather_findings(name, stores, optuna_url))
+    document = make_sweep_document(gather_findings(name, stores, optuna_url))
     return write_document(document, folder or stores.folder / name / "report", "report")
+
+
+def make_sweep_document(found: Findings) -> Document:
+    """Return the report of a sweep, or of an unstick if the sweep is one."""
+    unstick = found.sweep.unstick
+    return unstick_document(found, unstick) if unstick else sweep_document(found)
 
 
 def gather_findings(
@@ -56,6 +65,10 @@ def gather_findings(
         diagnoses: Diagnoses of its trials; None for those that MLflow holds.
     """
     sweep = read_sweep(name, stores.folder, optuna_url)
+    diagnoses = _diagnoses(name, stores) if diagnoses is None else diagnoses
+    if sweep.unstick:  # its arms are no search: nothing can be said of a setting's importance
+        before = _diagnose_before(sweep, sweep.unstick, stores.folder / name)
+        return Findings(sweep, diagnoses, folder=stores.folder, before=before)
     completed = sweep.rank_trials(Outcome.COMPLETED)
     values, about = choose_values(sweep)
     trials = {trial.number: trial for trial in sweep.trials}
@@ -63,8 +76,13 @@ def gather_findings(
     ranges = read_ranges(name, stores.folder, optuna_url)
     shares = compute_importances(chosen, list(values.values()), ranges, sweep.sign)
     dashboard = compute_dashboard_importances(completed, ranges, sweep.sign)
-    diagnoses = _diagnoses(name, stores) if diagnoses is None else diagnoses
     return Findings(sweep, diagnoses, shares, about, len(chosen), dashboard, stores.folder)
+
+
+def _diagnose_before(sweep: Sweep, unstick: Unstick, folder: Path) -> Diagnosis | None:
+    """Diagnose the run that an unstick branches, as it was at the branch; None if its checkpoint cannot be read."""
+    history = read_run_before(unstick, sweep.settings, folder)
+    return diagnose(history) if history is not None else None
 
 
 def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:

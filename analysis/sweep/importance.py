@@ -23,6 +23,7 @@ from optuna.trial import create_trial
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.sweep.judgements import read_judgements
 from unstuck.analysis.sweep.trials import Sweep, Trial
+from unstuck.analysis.sweep.unstick import read_unstick
 from unstuck.records.errors import SweepError
 from unstuck.records.identity import read_identity
 from unstuck.records.ledger import Ledger, Places
@@ -71,7 +72,7 @@ class Importance:
 
 
 def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
-    """Read a sweep's record: trials from the ledger, and judgements (tests on fresh seeds) from the sweep's folder.
+    """Read a sweep's record: trials from the ledger, and judgements and verdicts from the sweep's folder.
 
     Args:
         name: Name of the sweep.
@@ -84,7 +85,8 @@ def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
     ledger = _find_ledger(name, folder, url)
     settings = flatten(yaml.safe_load(ledger.attributes.get(CONFIG, "")) or {})
     trials = tuple(map(Trial.from_entry, ledger.entries()))
-    return Sweep(name, settings, trials, read_judgements(folder / name / "report"))
+    report = folder / name / "report"
+    return Sweep(name, settings, trials, read_judgements(report), read_unstick(ledger.attributes, report))
 
 
 def read_ranges(name: str, folder: Path, url: str | None = None) -> dict[str, BaseDistribution]:

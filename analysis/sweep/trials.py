@@ -7,6 +7,7 @@ from typing import Any
 
 from unstuck.analysis.statistics import Estimate, estimate_over_seeds
 from unstuck.analysis.sweep.judgements import Judgement, Judgements
+from unstuck.analysis.sweep.unstick import Unstick
 from unstuck.records.axis import BATCH, Axis
 from unstuck.records.entry import Entry
 from unstuck.records.outcome import Outcome
@@ -49,12 +50,14 @@ class Sweep:
         settings: Composed configuration by dotted path; `space.*` holds what was searched.
         trials: Trials in the order of their numbers.
         judgements: Results of `python -m unstuck.sweeps champion`, from every call.
+        unstick: Record of the unstick that the sweep is; None for any other sweep.
     """
 
     name: str
     settings: Mapping[str, Any]
     trials: tuple[Trial, ...]
     judgements: Judgements = field(default_factory=Judgements)
+    unstick: Unstick | None = None
 
     @property
     def metric(self) -> str:

@@ -101,9 +101,8 @@ def _write_all(
     """Write all reports; return the verdict and the report's path as lines of text, or None if the user stops."""
     from unstuck.analysis.history import Stores
     from unstuck.analysis.report.key_figures import key_figures
-    from unstuck.analysis.report.sweep import sweep_document
     from unstuck.analysis.report.write import report_run, write_document
-    from unstuck.analysis.report.write_sweep import gather_findings
+    from unstuck.analysis.report.write_sweep import gather_findings, make_sweep_document
 
     stores = Stores(Path(config.sweep.folder))
     attach = _Attaching(tracker)
@@ -114,7 +113,7 @@ def _write_all(
         diagnoses[number] = diagnosis
         attach(number, report_run(diagnosis, stores), _format_note(diagnosis))
     found = gather_findings(str(config.sweep.name), stores, config.reference.ledger_url, diagnoses)
-    document = sweep_document(found)
+    document = make_sweep_document(found)
     markdown, page, *figures = write_document(document, stores.folder / str(config.sweep.name) / "report", "report")
     attach(None, [markdown, page, *figures], document.lead, key_figures(found.sweep))
     without_notes = show_end(config, ledger, found, str(page))

@@ -20,7 +20,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import STEP_LIMITS, restore_usual
+from unstuck.analysis.diagnosis.remedies import STEP_LIMITS, USUAL_RATES, restore_usual
 from unstuck.analysis.diagnosis.signals import GONE, ActionKind, Signals, Window, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent, pluralize
@@ -277,7 +277,7 @@ def _remedies(run: Signals) -> tuple[Remedy, ...]:
     if rate is None or rate >= 1e-5:
         return limits
     why = f"lr {number(rate)} is below what moves a policy at all"
-    return (*limits, Remedy({"ppo.lr": [3e-4, 1e-3]}, why, watch))
+    return (*limits, Remedy({"ppo.lr": list(USUAL_RATES)}, why, watch))
 
 
 RULE = Rule(

@@ -98,12 +98,12 @@ def test_where_the_policy_has_settled_the_limit_is_the_reason_given() -> None:
         ("ppo.clip_range", 1e-3, 0.2),
         ("ppo.max_grad_norm", 1e-6, 0.5),
         ("ppo.target_kl", 2e-5, None),
-        ("ppo.lr", 1e-6, 3e-4),
+        ("ppo.lr", 1e-6, [3e-4, 1e-3]),
         ("ppo.num_epochs", 1, 4),
     ],
 )
 def test_a_setting_that_strangles_updates_goes_back_to_its_usual_value_first(
-    path: str, value: float, usual: float | None
+    path: str, value: float, usual: Any
 ) -> None:
     run = untaught(approx_kl=1e-6, update_norm=1e-4, settings={path: value})
     assert changes(found(RULE, run))[0] == {path: usual}

@@ -1,0 +1,100 @@
+"""Figures of an unstick: curves of all arms beside the control, counted from the branch."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.plots.canvas import COLOURS
+from unstuck.analysis.plots.curves import Line, Mark, plot_curves
+from unstuck.analysis.report.figures import make_figure, make_line
+from unstuck.analysis.report.sweep import Findings
+from unstuck.analysis.report.sweep_figures import list_finite_points
+from unstuck.analysis.report.unstick_verdict import describe_arm, get_arm, list_arms_with_values
+from unstuck.analysis.sweep.trials import Sweep, Trial
+from unstuck.analysis.sweep.unstick import Unstick
+from unstuck.analysis.words import number
+from unstuck.records.axis import BATCH
+from unstuck.rl import metrics
+
+NAMED = COLOURS - 2
+"""Arms in colour beside the control and the run before the branch."""
+
+
+def arm_curve_blocks(found: Findings, unstick: Unstick) -> list[Block]:
+    """Return figures of objective and value loss of all arms, the control in front, counted from the branch."""
+    drawn = [_draw(found, unstick, name) for name in dict.fromkeys((found.sweep.metric, metrics.VALUE_LOSS))]
+    return [figure for figure in drawn if figure is not None]
+
+
+def _draw(found: Findings, unstick: Unstick, name: str) -> Block | None:
+    sweep, control = found.sweep, found.sweep.control
+    best = list_arms_with_values(sweep)[:NAMED]
+    rest = [trial for trial in sweep.trials if trial not in best and trial is not control]
+    lines = [replace(line, index=None, band=()) for trial in rest for line in _line(found, trial, name, "")]
+    for index, trial in enumerate(best, start=1):
+        words = f"trial {trial.number}: {describe_arm(get_arm(sweep, trial.number))}"
+        lines += [replace(line, index=index, band=()) for line in _line(found, trial, name, words)]
+    if control:
+        lines += _line(found, control, name, f"trial {control.number}: the control")
+    if not lines:
+        return None
+    lines += _before(found, unstick, name)
+    unit = f"{sweep.axis.unit}, counted from the branch"
+    values = [value for line in lines for _, value in line.points]
+    wide = name != sweep.metric and min(values) > 0 and max(values) > 50 * min(values)
+    canvas = plot_curves(lines, name, _marks(sweep, unstick), log=wide, unit=unit)
+    ends = [f"{line.name or 'another arm'} ends at {number(line.points[-1][1], 3)}" for line in lines if line.points]
+    caption = f"{name} of all arms and the control, from where {unstick.branched_from} was branched"
+    return make_figure(f"{sweep.name}-arms-{name.replace('/', '-')}", canvas, caption, "; ".join(ends))
+
+
+def _line(found: Findings, trial: Trial, name: str, title: str) -> list[Line]:
+    """Return an arm's curve of a metric, shifted by the length of the arms that it goes on from; none without points.
+
+    Diagnoses hold all metrics; without one only the objective is on record.
+    """
+    sweep, diagnosis = found.sweep, found.diagnoses.get(trial.number)
+    if diagnosis and diagnosis.signals.has(name):
+        stride = _stride(sweep, diagnosis.signals)
+        line = make_line(diagnosis.signals, name, title)
+    elif name == sweep.metric:
+        stride, line = 1, Line(title, list_finite_points(trial))
+    else:
+        return []
+    shift = count_steps_before(sweep, trial.number)
+    points = [(step * stride + shift, value) for step, value in line.points]
+    band = [(step * stride + shift, low, high) for step, low, high in line.band]
+    return [replace(line, points=points, band=band)] if points else []
+
+
+def count_steps_before(sweep: Sweep, number: int) -> int:
+    """Count the iterations, or environment steps, of the arms that an arm goes on from."""
+    lengths = {trial.number: trial.iterations for trial in sweep.trials}
+    parents = sweep.unstick.trace_parents(number) if sweep.unstick else []
+    return sum(lengths.get(parent, 0) for parent in parents)
+
+
+def _stride(sweep: Sweep, run: Signals) -> int:
+    return math.prod(int(run.read_number(path) or 1) for path in BATCH) if sweep.axis.in_env_steps else 1
+
+
+def _before(found: Findings, unstick: Unstick, name: str) -> list[Line]:
+    """Return the run's own curve before the branch, as long as an arm; none if the run is not on record."""
+    if found.before is None:
+        return []
+    run, stride = found.before.signals, _stride(found.sweep, found.before.signals)
+    branch = int(unstick.run.get("iteration") or run.history.last_iteration)
+    points = [((step - branch) * stride, value) for step, value in make_line(run, name, "").points]
+    kept = [(step, value) for step, value in points if -found.sweep.length <= step <= 0]
+    return [Line("the run before the branch", kept, (), COLOURS - 1)] if kept else []
+
+
+def _marks(sweep: Sweep, unstick: Unstick) -> Sequence[Mark]:
+    marks = [Mark("branch", 0)]
+    for stage in unstick.stages:
+        if stage.is_started and stage.parent is not None:
+            at = count_steps_before(sweep, stage.arms[0])
+            marks.append(Mark(f"stage {stage.stage}, from trial {stage.parent}", at))
+    return marks

@@ -1,0 +1,87 @@
+"""The first sentences of an unstick's report: does a change fix the run."""
+
+from unstuck.analysis.comparison import describe_scope, describe_verdict
+from unstuck.analysis.report.arms import describe_change
+from unstuck.analysis.sweep.trials import Sweep, Trial, are_equal_settings, count_outcomes
+from unstuck.analysis.sweep.unstick import Arm, Unstick, name_parts
+from unstuck.analysis.words import join_words, number, pluralize
+from unstuck.records.outcome import Outcome
+
+
+def unstick_verdict(sweep: Sweep, unstick: Unstick) -> str:
+    """Return the verdict on the best arm, and what it holds for; or why there is none, and what the arms saw."""
+    reading = unstick.verdicts.last
+    if reading is None:
+        return _explain_missing(sweep, unstick)
+    found, best = unstick.verdicts.judge(reading, sweep.sign), find_best_arm(sweep)
+    sentences = [describe_verdict(found, sweep.metric, name_arm(sweep, reading.trial)), describe_scope(found)]
+    if best and best.number != reading.trial:
+        sentences.append(f"The best arm is now {name_arm(sweep, best.number)}, which has no verdict.")
+    return " ".join(filter(None, [*sentences, unstick.verdicts.warning]))
+
+
+def _explain_missing(sweep: Sweep, unstick: Unstick) -> str:
+    """Describe why an unstick has no verdict, and which arm is the best without one."""
+    best, control = find_best_arm(sweep), sweep.control
+    waiting = [trial for trial in sweep.trials if trial.is_open]
+    unborn = max(0, len(unstick.arms) - len(sweep.trials))
+    if waiting or unborn:
+        why = f"No verdict yet: {len(waiting) + unborn} of {pluralize(len(unstick.arms), 'arm')} have not ended"
+    elif best is None:
+        ended = join_words([f"{count} {outcome}" for outcome, count in count_outcomes(sweep.trials).items()])
+        return f"No verdict: no arm beside the control completed ({ended or 'none was started'})."
+    elif sweep.settings.get("unstick.repeats") == 0:
+        why = "No verdict was asked for (unstick.repeats=0)"
+    else:
+        why = "No verdict yet: the best arm and the control have not gone on again by fresh randomness"
+    if best is None or best.value is None:
+        return f"{why}."
+    value = f"{sweep.metric} {number(best.value)}"
+    beside = f" against {number(control.value)} of the control" if control and control.value is not None else ""
+    count = pluralize(len(list_arms_with_values(sweep)), "arm")
+    text = f"As the arms saw it, {name_arm(sweep, best.number)} is the best of {count} ({value}{beside})"
+    return f"{why}. {text}; the best of several is flattered by the choice."
+
+
+def list_arms_with_values(sweep: Sweep) -> list[Trial]:
+    """List the completed arms that change something, the best first."""
+    return [trial for trial in sweep.rank_trials(Outcome.COMPLETED) if changes_something(sweep, trial.number)]
+
+
+def find_best_arm(sweep: Sweep) -> Trial | None:
+    """Return the completed arm with the best value that changes something; None if there is none."""
+    return next(iter(list_arms_with_values(sweep)), None)
+
+
+def changes_something(sweep: Sweep, number: int) -> bool:
+    """True if an arm, or an arm that it goes on from, differs from the control by more than its length."""
+    lineage = [number, *(sweep.unstick.trace_parents(number) if sweep.unstick else [])]
+    arms = [get_arm(sweep, one) for one in lineage]
+    return any(arm.change or arm.is_anew or arm.reset for arm in arms)
+
+
+def get_arm(sweep: Sweep, number: int) -> Arm:
+    """Return the arm of a trial; an arm without reasons where the record of the arms lacks the trial."""
+    if sweep.unstick and (arm := sweep.unstick.find_arm(number)):
+        return arm
+    trial = next((trial for trial in sweep.trials if trial.number == number), None)
+    values = trial.values if trial else {}
+    known = sweep.settings.get
+    return Arm({path: value for path, value in values.items() if not are_equal_settings(value, known(path))})
+
+
+def name_arm(sweep: Sweep, number: int) -> str:
+    """Name an arm by trial and change, such as `trial 3 (lr 0.001, started anew)`."""
+    return f"trial {number} ({describe_arm(get_arm(sweep, number))})"
+
+
+def describe_arm(arm: Arm) -> str:
+    """Describe what an arm changes and where it starts, such as `gamma 0.5, value head and adam reset`."""
+    words = [describe_change(arm.change)] if arm.change else []
+    if arm.parent is not None:
+        words.append(f"from trial {arm.parent}")
+    if arm.reset:
+        words.append(f"{name_parts(arm.reset)} reset")
+    if arm.is_anew:
+        words.append("started anew")
+    return ", ".join(words) or "nothing changed"

@@ -14,6 +14,8 @@ LARGEST_RATE = 3e-2
 USUAL_RATES = (3e-4, 1e-3)
 """Learning rates in place of one that is orders of magnitude off: for long runs, and for short ones."""
 
+RATE = "ppo.lr"
+
 HORIZON = "ppo.gamma"
 """Setting whose usual range depends on the task: where steps are independent, nothing lies ahead."""
 
@@ -34,7 +36,7 @@ class Usual:
 
 
 USUAL: Mapping[str, Usual] = {
-    "ppo.lr": Usual(3e-4, 2e-5, 5e-3),
+    RATE: Usual(3e-4, 2e-5, 5e-3),
     "ppo.clip_range": Usual(0.2, 0.05, 0.5),
     "ppo.target_kl": Usual(None, 3e-3, float("inf")),
     "ppo.max_grad_norm": Usual(0.5, 0.05, float("inf")),
@@ -61,7 +63,7 @@ STEP_LIMITS = ("ppo.target_kl", "ppo.clip_range", "ppo.max_grad_norm", "ppo.adam
 
 def find_unusual(run: Signals, path: str) -> float | None:
     """Return the recorded value of a setting that lies outside the setting's usual range; None if usual or unknown."""
-    usual, value = USUAL[path], run.rate if path == "ppo.lr" else run.read_number(path)
+    usual, value = USUAL[path], run.rate if path == RATE else run.read_number(path)
     least = 0.0 if path == HORIZON and run.steps_are_independent else usual.least
     return None if value is None or least <= value <= usual.most else value
 
@@ -82,7 +84,7 @@ def restore_usual(run: Signals, paths: Iterable[str], watch: str, side: int = 0)
             continue
         far = "above" if value > usual.most else "below"
         why = f"{path.rpartition('.')[2]} {number(value)} is far {far} what is usual"
-        remedies.append(Remedy({path: usual.value}, why, watch))
+        remedies.append(Remedy({path: _list_usual_rates(value)[0] if path == RATE else usual.value}, why, watch))
     return tuple(remedies)
 
 
@@ -121,7 +123,12 @@ def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) ->
     if rate is None:
         return ()
     rates = sorted({float(f"{min(rate * factor, LARGEST_RATE):.1g}") for factor in factors}, reverse=factors[0] < 1)
-    multiples = Remedy({"ppo.lr": rates if len(factors) > 1 else rates[0]}, why, watch)
-    far = restore_usual(run, ("ppo.lr",), watch, -1 if factors[0] > 1 else 1)
-    usual = tuple(Remedy({"ppo.lr": list(USUAL_RATES)}, remedy.why, watch) for remedy in far)
+    multiples = Remedy({RATE: rates if len(factors) > 1 else rates[0]}, why, watch)
+    far = restore_usual(run, (RATE,), watch, -1 if factors[0] > 1 else 1)
+    usual = tuple(Remedy({RATE: _list_usual_rates(rate)}, remedy.why, watch) for remedy in far)
     return (*usual, multiples)
+
+
+def _list_usual_rates(rate: float) -> list[float]:
+    """Return the usual learning rates, the one nearest to a run's rate first."""
+    return sorted(USUAL_RATES, reverse=rate > USUAL_RATES[0])

@@ -222,8 +222,8 @@ def test_arms_are_remedies_each_value_an_arm_the_present_one_left_out() -> None:
     assert changes[:5] == [
         {"ppo.num_epochs": 4},
         {"ppo.num_epochs": 10},
-        {"ppo.lr": 0.0003},  # a hundred times too large: no small factor cures it
-        {"ppo.lr": 0.001},
+        {"ppo.lr": 0.001},  # a hundred times too large: no small factor cures it
+        {"ppo.lr": 0.0003},
         {"ppo.lr": 0.01},
     ]
     assert {"ppo.gamma": 0.5} in changes  # the limit's remedy, after those of faults

@@ -132,7 +132,7 @@ def test_a_usual_value_never_contradicts_a_finding() -> None:
 
 def test_without_a_finding_settings_far_from_usual_are_all_that_is_proposed() -> None:
     assert proposed() == []
-    assert [dict(one.change) for one in proposed(run=healthy(settings={"ppo.lr": 0.05}))] == [{"ppo.lr": 3e-4}] * 2
+    assert [dict(one.change) for one in proposed(run=healthy(settings={"ppo.lr": 0.05}))] == [{"ppo.lr": 1e-3}] * 2
 
 
 def test_rewards_and_environment_stay_as_they_are() -> None:

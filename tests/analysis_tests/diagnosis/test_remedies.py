@@ -35,7 +35,7 @@ def test_a_run_of_usual_settings_has_nothing_unusual() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "usual"),
     [
-        ("lr", 0.05, 3e-4),
+        ("lr", 0.05, 1e-3),
         ("lr", 1e-6, 3e-4),
         ("entropy_coef", 1.0, 0.01),
         ("value_coef", 500.0, 0.5),
@@ -89,12 +89,12 @@ def test_orders_of_magnitude_off_the_usual_rate_comes_first() -> None:
     def rates(signals: Signals, *factors: float) -> list[Any]:
         return [remedy.change["ppo.lr"] for remedy in change_rate(signals, factors, "why", "watch")]
 
-    assert rates(run(lr=0.05), 1 / 3, 1 / 10) == [[3e-4, 1e-3], [0.02, 0.005]]
+    assert rates(run(lr=0.05), 1 / 3, 1 / 10) == [[1e-3, 3e-4], [0.02, 0.005]]
     assert rates(run(lr=1e-6), 3, 10) == [[3e-4, 1e-3], [3e-6, 1e-5]]
     assert rates(run(lr=3e-4), 3) == [9e-4]
     assert rates(run(lr=0.05), 3) == [0.03]  # too large a rate is no reason to lower where larger steps are wanted
     logged = healthy(lr=0.05)
     settings = {path: value for path, value in logged.settings.items() if path != "ppo.lr"}
-    assert rates(Signals(replace(logged, settings=settings)), 1 / 3) == [[3e-4, 1e-3], 0.02]
+    assert rates(Signals(replace(logged, settings=settings)), 1 / 3) == [[1e-3, 3e-4], 0.02]
     nowhere = replace(logged, settings=settings, table=logged.table.drop(columns=metrics.LR))
     assert rates(Signals(nowhere), 3) == []

@@ -20,6 +20,7 @@ from unstuck.records.mlflow.infinity import to_stored
 from unstuck.records.mlflow.names import RENAMED, make_tags, select_written
 from unstuck.records.mlflow.runs import TrackedRun
 from unstuck.records.names import (
+    BRANCHED_FROM,
     CRASHED_BEFORE,
     FORMAT_TAG,
     OUTCOME_TAG,
@@ -29,6 +30,7 @@ from unstuck.records.names import (
     flatten,
 )
 from unstuck.records.outcome import Outcome
+from unstuck.records.unstick import make_milestone_tags
 from unstuck.rl import metrics
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 
@@ -178,7 +180,7 @@ def _check_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) 
 
 
 def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
-    """Compare how a trial ended in ledger and MLflow: status, outcome, reason and final metrics; yield differences."""
+    """Compare how a trial ended in ledger and MLflow: status, outcome, reason, milestones and final metrics."""
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
     format = int(run.tags.get(FORMAT_TAG, 1))
     if entry.is_open:
@@ -197,9 +199,12 @@ def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
     meant = f"{choose_status(entry.outcome, format)}, outcome {entry.outcome}"
     if said != meant:
         yield Finding(entry.number, Kind.DISAGREEMENT, f"MLflow says {said}; by the ledger it is {meant}", REWRITE)
-    summary = select_written(entry.summary, format)
+    summary, of_arms = select_written(entry.summary, format), make_milestone_tags(entry.milestones)
+    if BRANCHED_FROM in entry.notes:
+        of_arms[BRANCHED_FROM] = entry.notes[BRANCHED_FROM]
     pairs: list[tuple[str, object, object]] = [
         (REASON_TAG, run.tags.get(REASON_TAG, ""), make_storable(entry.reason, TAG_LENGTH)),
+        *((name, run.tags.get(name), make_storable(text, TAG_LENGTH)) for name, text in of_arms.items()),
         *((name, run.curves[name][-1].value if name in run.curves else None, value) for name, value in summary.items()),
     ]
     for name, theirs, ours in pairs:

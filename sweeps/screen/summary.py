@@ -138,6 +138,9 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
     is_spread = config.sweep.seeds > 1
     for name in ("trial", "value", "± seeds") if is_spread else ("trial", "value"):
         table.add_column(name, justify="right", no_wrap=True)
+    has_milestones = any(entry.milestones for entry in entries)
+    if has_milestones:
+        table.add_column("milestones", justify="right", no_wrap=True)
     paths = list(dict.fromkeys(path for entry in entries for path in entry.values))
     for path in paths:
         table.add_column(path.rpartition(".")[2], justify="right", no_wrap=True)
@@ -148,6 +151,7 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
         table.add_row(
             str(entry.number),
             *("" if value is None else f"{value:.4f}" for value in numbers),
+            *([_count_passed(entry)] if has_milestones else []),
             *(_format_number(entry.values.get(path)) for path in paths),
             Text("completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"),
         )
@@ -244,7 +248,15 @@ def _is_kept(override: str, left_out: Collection[str]) -> bool:
     return key not in (*_NOT_RERUN, *left_out) and key.partition(".")[0] not in _NOT_RERUN_GROUPS
 
 
+def _count_passed(entry: Entry) -> str:
+    """Return how many of an arm's milestones were passed, such as `5 of 7`; empty without milestones."""
+    passed = sum(one.passed for one in entry.milestones)
+    return f"{passed} of {len(entry.milestones)}" if entry.milestones else ""
+
+
 def _format_number(value: Any) -> str:
+    if isinstance(value, tuple) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 

@@ -237,7 +237,8 @@ class _Builder:
     def build(self, singles: Sequence[Entry], arms: Sequence[Mapping[str, Any]]) -> Iterator[ArmRecord]:
         """Yield the arms: unchanged, with each of the best single changes, with each combined change.
 
-        After the control, single changes are combined by two instead, since each of them was tried alone.
+        What the best arm has changed stays: the others are no better. After the control, single changes are combined by
+        two instead, since each of them was tried alone.
 
         Args:
             singles: Completed arms of the first stage, best first.
@@ -255,10 +256,11 @@ class _Builder:
             watch = [str(arms[one.number].get("watch", "")) for one in group if one.number < len(arms)]
             yield self._make_arm(change, reset, why, "; ".join(filter(None, watch)))
         for combined in self._config.unstick.escalation:
-            change = parse_point(combined, self._config, "unstick.escalation")
-            yield self._make_arm(
-                change, (), f"adds {describe_values(change)}, a combined change, to the settings of trial {best}"
-            )
+            asked = parse_point(combined, self._config, "unstick.escalation")
+            change = {path: value for path, value in asked.items() if path not in self._own}
+            if change:
+                why = f"adds {describe_values(change)}, of a combined change, to the settings of trial {best}"
+                yield self._make_arm(change, (), why)
 
     def _make_arm(self, change: Mapping[str, Any], reset: tuple[str, ...], why: str, watch: str = "") -> ArmRecord:
         """Make an arm with a change beside the best arm's own, that starts from the best arm's last state."""

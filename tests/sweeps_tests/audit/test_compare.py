@@ -12,6 +12,7 @@ from unstuck.records.entry import Entry
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.runs import Point, TrackedRun
 from unstuck.records.outcome import Outcome
+from unstuck.records.unstick import MilestoneRecord
 from unstuck.rl import metrics
 from unstuck.sweeps.audit.compare import Kind, compare_records
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
@@ -100,6 +101,21 @@ def test_whole_trials_agree() -> None:
 @pytest.mark.parametrize("outcome", [Outcome.PRUNED, Outcome.STUCK, Outcome.DIVERGED, Outcome.CRASHED])
 def test_every_outcome_agrees_with_its_own_status(outcome: Outcome) -> None:
     assert told(snapshot((entry(0, outcome), run(0, outcome), saved()))) == []
+
+
+def test_milestones_and_start_of_an_arm_are_compared() -> None:
+    decided = MilestoneRecord(
+        number=1, metric=F1, bound="above", limit=0.3, first=1, last=4, iteration=4, value=0.5, passed=True
+    )
+    arm = entry(milestones=(decided,), notes={"branched_from": "trial 3", "diagnosis": "anything"})
+    tags = {**run().tags, "milestone_1": "passed: F1 0.5 > 0.3 at iteration 4", "branched_from": "trial 3"}
+    assert told(snapshot((arm, run(tags=tags), saved()))) == []
+    lacking = snapshot((arm, run(tags={**run().tags, "branched_from": "trial 2"}), saved()))
+    assert told(lacking) == [
+        "trial 0: disagreement: MLflow's milestone_1 is None, the ledger's 'passed: F1 0.5 > 0.3 at iteration 4'; "
+        "--repair writes it again",
+        "trial 0: disagreement: MLflow's branched_from is 'trial 2', the ledger's 'trial 3'; --repair writes it again",
+    ]
 
 
 def test_an_infeasible_trial_has_no_curve_and_no_folder() -> None:

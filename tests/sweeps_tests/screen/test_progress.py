@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome, Verdict
+from unstuck.records.unstick import MilestoneRecord, StageRecord
 from unstuck.rl.metrics import F1, seed_metric
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 from unstuck.sweeps.screen import progress as progress_module
@@ -240,3 +241,28 @@ def test_what_happened_to_a_checkpoint_is_told(clock: Clock) -> None:
         "trial 4 goes on from iteration 20, not bit for bit: see docs/resume.md",
         "warning: trial 5's checkpoint: started anew: cut short",
     ]
+
+
+def test_milestones_and_stages_are_told_and_more_trials_are_to_come(clock: Clock) -> None:
+    plain = Plain(num_trials=2)
+    missed = MilestoneRecord(
+        number=2, metric="eval/f1", bound="above", limit=0.3, first=1, last=20, iteration=20, value=0.25, passed=False
+    )
+    plain.progress.show_milestones(1, [missed])
+    assert plain.lines[-1] == "[0 s] trial 1 milestone 2 missed: F1 0.25 is not > 0.3 at iteration 20"
+    clock.now += 10
+    assert plain.run(0, DONE, 0.5).endswith("1 of 2 done, about 10 s left")
+    plain.progress.expect(5)
+    plain.progress.show_stage(StageRecord(stage=2, parent=0, why="no arm passed", arms=(2, 3, 4), env_steps=1))
+    assert plain.lines[-1] == "[10 s] stage 2: no arm passed"
+    assert "2 of 5 done" in plain.run(1, DONE, 0.5)
+
+
+def test_a_terminal_shows_milestones_and_stages_among_what_happened_last() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    progress = Progress(SweepConfig(sweep=StudyConfig(name="mine")), 2, console)
+    progress.show_stage(StageRecord(stage=2, parent=0, why="no arm passed", arms=(2,), env_steps=1))
+    with progress:
+        pass
+    assert isinstance(console.file, io.StringIO)
+    assert "stage 2: no arm passed" in console.file.getvalue()

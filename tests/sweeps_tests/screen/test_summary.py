@@ -1,5 +1,6 @@
 import io
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from rich.console import Console
 from unstuck.records.entry import Entry
 from unstuck.records.outcome import Outcome
+from unstuck.records.unstick import MilestoneRecord
 from unstuck.rl.budget import Budget
 from unstuck.sweeps.config.compose import to_config
 from unstuck.sweeps.config.settings import SweepConfig
@@ -92,6 +94,28 @@ def test_a_row_says_value_spread_settings_and_end() -> None:
         ["0", "0.5000", "0.2500", "0.0003142", "(64, 64)", "completed"],
         ["1", "0.0000", "0.2500", "1", "", "pruned: asha rung 1"],
         ["2", "", "", "2", "", "infeasible: refused"],
+    ]
+
+
+def test_a_row_of_an_arm_counts_the_milestones_that_it_passed() -> None:
+    decided = [
+        MilestoneRecord(
+            number=number,
+            metric="eval/f1",
+            bound="above",
+            limit=0.3,
+            first=1,
+            last=4,
+            iteration=4,
+            value=0.5,
+            passed=passed,
+        )
+        for number, passed in enumerate((True, False, True), start=1)
+    ]
+    arm = replace(entry(1, value=0.5, values={"branch.reset": ("value_head", "adam")}), milestones=tuple(decided))
+    assert rows(config_of("sweep.name=x"), [arm, entry(0, value=0.25, values={"branch.reset": ()})]) == [
+        ["1", "0.5000", "0.2500", "2 of 3", "value_head, adam", "completed"],
+        ["0", "0.2500", "0.2500", "", "", "completed"],
     ]
 
 

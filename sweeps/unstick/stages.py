@@ -11,20 +11,18 @@ from typing import Any
 
 from unstuck.analysis.words import join_words, pluralize
 from unstuck.records.entry import Entry
-from unstuck.records.files import read_records
 from unstuck.records.ledger import Ledger
 from unstuck.records.names import ARMS, STAGES
-from unstuck.records.outcome import Outcome
-from unstuck.records.score import compute_value
 from unstuck.records.unstick import StageRecord
 from unstuck.rl import metrics
-from unstuck.rl.errors import CheckpointError, ConfigError
+from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.keys import BRANCH
 from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
 from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.parse import parse_point
 from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.unstick.arm import PARENT, RESET, START, ArmRecord, describe_values
+from unstuck.sweeps.unstick.ranking import rank_arms
 
 ADDED_CHANGES = 3
 """Number of single changes of the first stage that later stages add to the best arm's change."""
@@ -119,15 +117,14 @@ def decide_stage(
     if passed := [entry.number for entry in ended if _passes(entry, config)]:
         return refuse(f"{_name_trials(passed)} of stage {last.stage} passed all milestones"), []
     none_passed = f"no arm of stage {last.stage} passed all its milestones"
-    rank = _Ranking(config)
-    ranked = rank.sort(ended)
+    ranked = rank_arms(config, ended)
     if not ranked:
         return refuse(f"{none_passed}, but none completed, so there is no state to go on from"), []
     best = ranked[0]
     builder = _Builder(config, space, best, stage)
     if not builder.can_go_on:
         return refuse(f"{none_passed}, but {PARENT} cannot be {best.number} in the space of this sweep"), []
-    singles = rank.sort([entries[number] for number in stages[0].arms if number in entries])
+    singles = rank_arms(config, [entries[number] for number in stages[0].arms if number in entries])
     built = list(builder.build(singles, ledger.attributes.get(ARMS, ())))
     arms = _select_feasible(config, space, built)
     sizes = [count_control_steps(space.apply(config, arm.values)) for arm in arms]
@@ -178,33 +175,6 @@ def _passes(entry: Entry, config: SweepConfig) -> bool:
 
 def _name_trials(numbers: Sequence[int]) -> str:
     return f"trial{'' if len(numbers) == 1 else 's'} {join_words([str(number) for number in numbers])}"
-
-
-class _Ranking:
-    """Ranking of completed trials by objective; ties, as where F1 is 0 everywhere, break on the episode return."""
-
-    def __init__(self, config: SweepConfig) -> None:
-        self._config = config
-        self._sign = 1 if config.sweep.mode == "max" else -1
-
-    def sort(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Sort the completed trials, best first; leave out the others, whose last state nothing can go on from."""
-        completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
-        are_tied = len({entry.value for entry in completed}) < len(completed)
-        returns = {entry.number: self._read_return(entry.number) if are_tied else 0.0 for entry in completed}
-        return sorted(
-            completed,
-            key=lambda entry: (-self._sign * (entry.value or 0.0), -returns[entry.number], entry.number),
-        )
-
-    def _read_return(self, number: int) -> float:
-        """Read from a trial's checkpoint the mean return of the last evaluations; minus infinity if there is none."""
-        try:
-            records = read_records(self._config.own_folder, number)
-        except CheckpointError:
-            return float("-inf")
-        measured = [record.metrics[metrics.EVAL_RETURN] for record in records if metrics.EVAL_RETURN in record.metrics]
-        return compute_value(measured) if measured else float("-inf")
 
 
 class _Builder:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from unstuck.analysis.words import pluralize
 from unstuck.records.entry import Entry
-from unstuck.records.outcome import Outcome
 from unstuck.rl.data import FlowData
 from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
 from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.unstick.fresh_runs import Lineage, Values, train_fresh
+from unstuck.sweeps.unstick.ranking import rank_arms
 
 _CONTROL = "the control"
 
@@ -98,15 +98,9 @@ def train_fresh_runs(config: SweepConfig, space: Space, entries: Sequence[Entry]
 
 def find_best_arm(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> Entry | None:
     """Find the completed arm with the best value, apart from the control and what only goes on with the control."""
-    sign = 1 if config.sweep.mode == "max" else -1
-    arms = [
-        entry
-        for entry in entries
-        if entry.outcome is Outcome.COMPLETED
-        and entry.value is not None
-        and not _changes_nothing(config, trace_lineage(config, space, entries, entry.number))
-    ]
-    return max(arms, key=lambda entry: sign * (entry.value or 0.0), default=None)
+    ranked = rank_arms(config, entries)
+    lineages = ((entry, trace_lineage(config, space, entries, entry.number)) for entry in ranked)
+    return next((entry for entry, lineage in lineages if not _changes_nothing(config, lineage)), None)
 
 
 def trace_lineage(config: SweepConfig, space: Space, entries: Sequence[Entry], number: int) -> tuple[SweepConfig, ...]:

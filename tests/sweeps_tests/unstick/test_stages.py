@@ -338,7 +338,7 @@ def test_of_equal_arms_the_one_with_the_higher_return_is_best(monkeypatch: pytes
     """F1 0 everywhere, as in the stuck run."""
     monkeypatch.setattr("tests.sweeps_tests.unstick.test_stages.f1_of", lambda _: 0.0)
     monkeypatch.setattr(
-        "unstuck.sweeps.unstick.stages.read_records",
+        "unstuck.sweeps.unstick.ranking.read_records",
         lambda folder, number: [Record(4, 0, {metrics.EVAL_RETURN: -5.0 if number == 3 else -9.0})],
     )
     world = World().begin().process()

@@ -2,8 +2,6 @@
 
 import dataclasses
 import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +11,8 @@ import numpy as np
 import pytest
 from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
-from unstuck.records.files import branch_file
+from unstuck.records.files import branch_file, checkpoint_file
+from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome
 from unstuck.rl import checkpoint
 from unstuck.rl.branch import Part, read_branch_point, start_branch
@@ -211,6 +210,18 @@ def test_the_best_arm_is_no_control(config: SweepConfig) -> None:
     assert best(control, entry_of(2, 0.1, branch__start=ANEW), of_anew) == 1
 
 
+def test_arms_of_equal_value_are_ranked_by_their_return(config: SweepConfig, data: FlowData) -> None:
+    """Where F1 is 0 everywhere, as in a policy that allows everything, the return still tells arms apart."""
+    for number, value in ((1, -5.0), (2, -3.0)):
+        history = [Record(1, 0, {"eval/f1": 0.0, "eval/episode_return": value}).to_json()]
+        file = checkpoint_file(config.own_folder, number)
+        file.parent.mkdir(parents=True)
+        checkpoint.save(file, make_trial_learner(dataclasses.replace(config, run=None), data), history)
+    equal = [entry_of(0, 0.0), entry_of(1, 0.0, ppo__lr=1e-1), entry_of(2, 0.0, ppo__lr=3e-2)]
+    found = find_best_arm(config, SPACE, equal)
+    assert found is equal[2]
+
+
 def test_without_an_arm_there_is_no_verdict(config: SweepConfig, data: FlowData) -> None:
     said: list[str] = []
     assert train_fresh_runs(config, SPACE, [entry_of(0)], means_of(data, said=said)) is None
@@ -260,7 +271,7 @@ def test_an_early_end_ends_the_processes_and_a_process_that_dies_is_told(config:
 
     def kill_one() -> bool:
         for process in set(multiprocessing.active_children()) - before:
-            os.kill(int(process.pid or 0), signal.SIGKILL)
+            process.kill()
         return False
 
     with pytest.raises(SweepError, match="must live to its end, and one died"):

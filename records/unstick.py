@@ -1,6 +1,5 @@
 """Define what is on record of an unstick beside its trials: decided milestones of a trial, and stages of the sweep."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,6 +7,9 @@ from typing import Any
 from unstuck.rl import metrics
 
 _SIGNS = {"above": ">", "below": "<"}
+
+_LIMIT_DIGITS = 6
+"""Digits of a limit in words: as many as somebody writes."""
 
 _WORDS = {
     metrics.F1: "F1",
@@ -34,7 +36,7 @@ def describe_demand(metric: str, bound: str, limit: float) -> str:
         >>> describe_demand("train/value_loss", "below", 0.5)
         'value loss < 0.5'
     """
-    return f"{name_metric(metric)} {_SIGNS[bound]} {_format(limit)}"
+    return f"{name_metric(metric)} {_SIGNS[bound]} {_format(limit, _LIMIT_DIGITS)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,15 +146,11 @@ class StageRecord:
 
 
 def _format_apart(value: float, limit: float) -> tuple[str, str]:
-    """Format two numbers with so many digits that numbers that differ look different."""
-    for digits in (3, 6, 17):
-        texts = _format(value, digits), _format(limit, digits)
-        if texts[0] != texts[1]:
-            break
-    return texts
+    """Format a value and a limit, the value with so many digits that numbers that differ look different."""
+    bound = _format(limit, _LIMIT_DIGITS)
+    texts = [_format(value, digits) for digits in (3, _LIMIT_DIGITS, 17)]
+    return next((text for text in texts if text != bound), texts[0]), bound
 
 
-def _format(value: float, digits: int = 3) -> str:
-    if not math.isfinite(value) or 1000 <= abs(value) < 10**15:
-        return f"{value:,.{max(0, digits - 3)}f}"
-    return f"{value:.{digits}g}"
+def _format(value: float, digits: int) -> str:
+    return f"{value:,.0f}" if digits == 3 and 1000 <= abs(value) < 10**15 else f"{value:,.{digits}g}"

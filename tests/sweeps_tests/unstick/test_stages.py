@@ -215,18 +215,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Diagnoses, "refresh_if_due", lambda *_, **__: None)
 
 
-@pytest.fixture
-def careless() -> Iterator[None]:
-    """A sqlite that does not wait for the disk, which no test here needs."""
-
-    def relax(connection: Any, _: Any) -> None:
-        connection.execute("PRAGMA synchronous=OFF")
-
-    event.listen(Engine, "connect", relax)
-    yield
-    event.remove(Engine, "connect", relax)
-
-
 def test_the_next_stage_goes_on_from_the_best_arm() -> None:
     world = World().begin().process()
     first, second = world.stages

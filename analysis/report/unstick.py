@@ -11,6 +11,7 @@ from unstuck.analysis.overrides import format_point
 from unstuck.analysis.programs import sweep_program
 from unstuck.analysis.report.arms import describe_change, quote_command
 from unstuck.analysis.report.diagnosis import fault_blocks, limit_blocks, list_tests
+from unstuck.analysis.report.go_on import make_go_on_command
 from unstuck.analysis.report.sweep import Findings, trial_blocks
 from unstuck.analysis.report.unstick_figures import arm_curve_blocks
 from unstuck.analysis.report.unstick_verdict import (
@@ -28,9 +29,6 @@ from unstuck.analysis.sweep.verdicts import Answer, Verdict
 from unstuck.analysis.words import format_uncertain, number, pluralize
 from unstuck.records.outcome import Outcome
 from unstuck.records.unstick import MilestoneRecord
-
-LONGER = 4
-"""Factor from an arm's length to the length with which its winner goes on."""
 
 
 def unstick_document(found: Findings, unstick: Unstick) -> Document:
@@ -290,9 +288,8 @@ def unstick_next_blocks(found: Findings, unstick: Unstick) -> list[Block]:
 
 def _go_on(found: Findings, trial: int, why: str) -> list[Block]:
     sweep = found.sweep
-    iterations = LONGER * int(sweep.settings.get("unstick.iterations") or sweep.length)
-    words = [*sweep_program(), "+experiment=unstick", f"run={sweep.name}/{trial}", "arms=[]", "milestones=none"]
-    words += [f"unstick.iterations={iterations}", "unstick.repeats=0", f"sweep.folder={found.folder.absolute()}"]
+    iterations = int(sweep.settings.get("unstick.iterations") or sweep.length)
+    words = make_go_on_command(sweep.name, trial, found.folder, iterations)
     return [Paragraph(why), Commands((quote_command(words),))]
 
 

@@ -87,9 +87,10 @@ def show_summary(
     if winner is None:
         console.print("No trial completed, so there is no best one: the reasons are in the table.")
     elif config.run is not None:
-        console.print(f"\nGo on with the best arm (trial {winner.number}) from its last state:")
-        words = make_go_on_command(str(config.sweep.name), winner.number, Path(config.sweep.folder))
-        print_command(words, console)
+        which = "the control, which no arm beat" if winner.is_control else "the best arm"
+        console.print(f"\nGo on with {which} (trial {winner.number}), from its last state:")
+        folder, iterations = Path(config.sweep.folder), config.unstick.iterations
+        print_command(make_go_on_command(str(config.sweep.name), winner.number, folder, iterations), console)
     else:
         console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
         print_command(make_rerun_command(config, command, winner), console)

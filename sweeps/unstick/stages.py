@@ -40,8 +40,7 @@ class Stages:
         ledger: Ledger of the sweep, with the record of the first stage, and the stage's arms in the queue.
 
     Attributes:
-        records: Stages on record. A decision against a further stage is left out if a trial was reopened since, and is
-            taken again.
+        records: Stages on record. A decision against a further stage is taken back if a trial was reopened since.
     """
 
     def __init__(self, config: SweepConfig, space: Space, ledger: Ledger) -> None:
@@ -50,6 +49,7 @@ class Stages:
         self.records = [StageRecord.from_json(record) for record in kept]
         if self.records and not self.records[-1].is_started and any(entry.is_open for entry in ledger.entries()):
             del self.records[-1]
+            self._write()
         self._queue()
 
     @property
@@ -77,9 +77,12 @@ class Stages:
             before = [arm for arm in self._ledger.attributes.get(ARMS, ()) if arm.get("stage", 1) < decision.stage]
             self._ledger.describe({ARMS: [*before, *(arm.to_json() for arm in arms)]})
         self.records.append(decision)
-        self._ledger.describe({STAGES: [record.to_json() for record in self.records]})
+        self._write()
         self._queue()
         return decision
+
+    def _write(self) -> None:
+        self._ledger.describe({STAGES: [record.to_json() for record in self.records]})
 
     def _queue(self) -> None:
         """Put the arms of the latest stage into the ledger's queue, except those that are in the ledger.

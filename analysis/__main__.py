@@ -21,32 +21,41 @@ folder with such files or an mlruns/, - for standard input, a sweep's trial (NAM
 usual trainers are read as they are (docs/reading.md); for other names see --names."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the analysis command that the arguments name; return the exit code: 0, or 2 after a one-line error."""
-    options = _parser().parse_args(arguments)
+PROGRAM = "python -m unstuck.analysis"
+
+
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
+    """Run the analysis command that the arguments name; return the exit code: 0, or 2 after a one-line error.
+
+    Args:
+        arguments: Words of the command line; by default those that this process was called with.
+        program: Command that the user typed before these words, for the help.
+    """
+    options = _parser(program).parse_args(arguments)
     try:
         print(options.run_command(options), end="")
     except AnalysisError as error:
-        print(redact_error(f"analysis: error: {error}", *sys.argv[1:]), file=sys.stderr)
+        name = "analysis" if program == PROGRAM else f"unstuck {options.command}"
+        print(redact_error(f"{name}: error: {error}", *sys.argv[1:]), file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader has seen enough
         sys.stderr.close()
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m unstuck.analysis", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     diagnose = _command(
         commands,
         "diagnose",
         "say why a run is stuck, with the numbers, and what to try",
         "examples:\n"
-        "  python -m unstuck.analysis diagnose runs/horizon/7\n"
-        "  python -m unstuck.analysis diagnose horizon/7 --json\n"
-        "  python -m unstuck.analysis diagnose logs/ppo/CartPole-v1_1\n"
-        "  python -m unstuck.analysis diagnose progress.csv --set ppo.gamma=0.99\n"
-        "  python -m unstuck.analysis diagnose - < log.txt             # what a program printed",
+        f"  {program} diagnose runs/horizon/7\n"
+        f"  {program} diagnose horizon/7 --json\n"
+        f"  {program} diagnose logs/ppo/CartPole-v1_1\n"
+        f"  {program} diagnose progress.csv --set ppo.gamma=0.99\n"
+        f"  {program} diagnose - < log.txt             # what a program printed",
     )
     diagnose.add_argument("run", metavar="RUN", help="the run")
     diagnose.set_defaults(run_command=_diagnose)
@@ -54,9 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "compare",
         "set runs beside the first of them: which is better, how sure, and what differs",
-        "examples:\n"
-        "  python -m unstuck.analysis compare horizon/0 horizon/34\n"
-        "  python -m unstuck.analysis compare before.csv after.csv --json",
+        f"examples:\n  {program} compare horizon/0 horizon/34\n  {program} compare before.csv after.csv --json",
     )
     compare.add_argument("runs", metavar="RUN", nargs="+", help="the runs, two or more; the first is the control")
     compare.set_defaults(run_command=_compare)
@@ -65,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         "write the report of a sweep, or of a run, as Markdown and as one HTML page",
         "examples:\n"
-        "  python -m unstuck.analysis report horizon                   # runs/horizon/report/report.md and .html\n"
-        "  python -m unstuck.analysis report horizon/7                 # runs/horizon/trials/0007/report.md and .html\n"
-        "  python -m unstuck.analysis report progress.csv --out here",
+        f"  {program} report horizon                   # runs/horizon/report/report.md and .html\n"
+        f"  {program} report horizon/7                 # runs/horizon/trials/0007/report.md and .html\n"
+        f"  {program} report progress.csv --out here",
     )
     report.add_argument("name", metavar="NAME", help="a sweep's name, or a run")
     report.add_argument("--out", type=Path, help="folder to write into (default: report/ in the sweep's folder)")

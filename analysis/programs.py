@@ -25,10 +25,18 @@ def sweep_program() -> list[str]:
     script = ROOT / "sweep.py"
     called = Path(sys.argv[0])
     if _is_console_command(called):
-        return [_here(called.name, called.absolute()), "sweep"]
+        return [*unstuck_program(), "sweep"]
     if not script.is_file():  # installed, and called in another way
-        return [*_module("unstuck", ROOT), "sweep"]
+        return [*unstuck_program(), "sweep"]
     return [python_program(), str(called) if called.is_file() and called.samefile(script) else _relative(script)]
+
+
+def unstuck_program() -> list[str]:
+    """Return the words of the command that has all of the project's commands: `unstuck`, or Python with its package."""
+    called = Path(sys.argv[0])
+    if _is_console_command(called):
+        return [_here(called.name, called.absolute())]
+    return _module("unstuck", ROOT / "unstuck" if (ROOT / "sweep.py").is_file() else ROOT)
 
 
 def module_program(room: str) -> list[str]:

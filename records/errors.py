@@ -5,6 +5,10 @@ class SweepError(Exception):
     """Error: a sweep cannot start or go on, e.g. a name is taken, a setting is unknown, or no configuration can run."""
 
 
+class MissingStudyError(SweepError):
+    """Error: the ledger holds no study of a sweep, or there is no ledger."""
+
+
 class LedgerError(SweepError):
     """Error: the ledger (Optuna's database) can no longer be read or written, so the sweep must end.
 

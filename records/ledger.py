@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from unstuck.records.dashboard import Shown, write_shown
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.entry import Entry
-from unstuck.records.errors import SweepError
+from unstuck.records.errors import MissingStudyError, SweepError
 from unstuck.records.identity import Identity, list_study_names
 from unstuck.records.names import (
     CONTROL,
@@ -40,7 +40,14 @@ from unstuck.records.names import (
     TRACEBACK,
     VALUES,
 )
-from unstuck.records.optuna_internals import PatientStorage, delete_study, go_on_with_trial, reopen, suggest
+from unstuck.records.optuna_internals import (
+    PatientStorage,
+    delete_study,
+    go_on_with_trial,
+    read_study_id,
+    reopen,
+    suggest,
+)
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_error, redact_value
 from unstuck.records.reference import SweepReference
@@ -177,12 +184,12 @@ class Ledger:
                 raise SweepError(f"the ledger holds another sweep named {name!r}, not that in {folder}")
             return ledger
         for candidate in list_study_names(name, own.id):
-            with suppress(_NoStudyError):
+            with suppress(MissingStudyError):
                 ledger = cls.open(url, candidate, places)
                 # COPY_OF matches if a process died while giving a copy an id of its own.
                 if own.id in (ledger.attributes.get(ID), ledger.attributes.get(COPY_OF)):
                     return ledger
-        raise SweepError(
+        raise MissingStudyError(
             f"the ledger must hold the sweep {name!r} with the id {own.id}, and does not; check {places.url}"
         )
 
@@ -202,14 +209,14 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         file = sqlite_file(url)
         if file is not None and not file.exists():  # sqlite would make the file
-            raise SweepError(f"the ledger must be a database that exists, got {file}; check {places.folder}")
+            raise MissingStudyError(f"the ledger must be a database that exists, got {file}; check {places.folder}")
         with _translate_errors(url, places):
             storage = PatientStorage(url)
             try:
                 return cls(optuna.load_study(storage=storage, study_name=name))
             except KeyError as error:
                 names = ", ".join(sorted(optuna.get_all_study_names(storage))) or "none"
-                raise _NoStudyError(f"no sweep named {name!r}; there are: {names}") from error
+                raise MissingStudyError(f"no sweep named {name!r}; there are: {names}") from error
 
     def discard(self) -> None:
         """Delete the sweep's Optuna study, with all trials, from the database."""
@@ -347,9 +354,10 @@ class Ledger:
         """Name of the Optuna study: the sweep's name, extended by a part of the sweep's id if the name was taken."""
         return str(self._study.study_name)
 
-
-class _NoStudyError(SweepError):
-    """Error: the database holds no study with the wanted name."""
+    @property
+    def dashboard_path(self) -> str:
+        """Path of the sweep's page below the address of an Optuna dashboard that shows the ledger's database."""
+        return f"/dashboard/studies/{read_study_id(self._study)}"
 
 
 @contextmanager

@@ -11,10 +11,32 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck.records.errors import SweepError
 from unstuck.records.files import lock_file
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Process that runs a sweep, as the sweep's lock file names the process.
+
+    Attributes:
+        pid: Id of the process on its host.
+        host: Name of the host.
+    """
+
+    pid: int
+    host: str
+
+    @property
+    def is_here(self) -> bool:
+        """True if the process runs on the host of the present process."""
+        return self.host == socket.gethostname()
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
 
 
 @contextlib.contextmanager
@@ -33,7 +55,8 @@ def hold_lock(folder: Path) -> Iterator[None]:
             held = until_the_end.enter_context(file.open("a+"))
             if not _locked(held.fileno()):
                 raise SweepError(
-                    f"a sweep must be run by one process at a time, and {_holder(file)} runs {folder.name}"
+                    f"a sweep must be run by one process at a time, and {read_holder(folder) or 'another one'} runs "
+                    f"{folder.name}"
                 )
             held.truncate(0)
             held.write(json.dumps({"owner": secrets.token_hex(8), "pid": os.getpid(), "host": socket.gethostname()}))
@@ -60,10 +83,19 @@ def lock_databases(folder: Path) -> Iterator[None]:
 def is_running(folder: Path) -> bool:
     """True if some process holds the lock on the sweep's folder, which means that the sweep is running."""
     try:
-        with lock_file(folder).open("r+") as file:
+        with lock_file(folder).open("r") as file:  # also in a folder that may only be read
             return not _locked(file.fileno())  # closing the file frees it again
     except FileNotFoundError:
         return False
+
+
+def read_holder(folder: Path) -> Holder | None:
+    """Read which process runs a sweep, or last ran the sweep, from the lock file; return None if unreadable."""
+    try:
+        known = json.loads(lock_file(folder).read_text())
+        return Holder(int(known["pid"]), str(known["host"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_owner(folder: Path) -> str | None:
@@ -84,11 +116,3 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _holder(file: Path) -> str:
-    try:
-        known = json.loads(file.read_text())
-        return f"process {known['pid']} on {known['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another one"

@@ -161,6 +161,11 @@ def delete_study(study: Study) -> None:
     optuna.delete_study(study_name=study.study_name, storage=study._storage)
 
 
+def read_study_id(study: Study) -> int:
+    """Return the number of a study in the study's database, which the dashboard's addresses name."""
+    return int(study._study_id)
+
+
 def go_on_with_trial(study: Study, number: int) -> Trial:
     """Return a running trial of another process as a trial to continue, which Optuna itself cannot (optuna#3351)."""
     return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)

@@ -3,6 +3,7 @@
 import getpass
 import platform
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
@@ -12,6 +13,8 @@ from unstuck.records.machine import count_granted_cores
 
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "gymnasium")
 GIT_TIMEOUT_S = 10.0
+ROOT = Path(__file__).resolve().parents[1]
+"""The checkout, or where the packages are installed."""
 
 
 def collect_provenance(source: Path = Path(__file__)) -> dict[str, str]:
@@ -26,6 +29,24 @@ def collect_provenance(source: Path = Path(__file__)) -> dict[str, str]:
         is installed; `host.cpus`, the cores that were granted.
     """
     return {**read_git_state(source), **collect_versions(PACKAGES), "host.cpus": str(count_granted_cores().count)}
+
+
+def find_own_version(root: Path = ROOT) -> str:
+    """Find the version of this project: of a checkout's `pyproject.toml`, else of the installed package.
+
+    Args:
+        root: The checkout, or where the packages are installed.
+
+    Returns:
+        Version such as `0.1.0`; `unknown` of a copy that is neither a checkout nor installed.
+    """
+    file = root / "pyproject.toml"
+    if (root / "sweep.py").is_file() and file.is_file():
+        return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["version"])
+    try:
+        return metadata.version("unstuck")
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def make_user_tags(program: str, code: Mapping[str, str]) -> dict[str, str]:

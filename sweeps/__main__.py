@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,35 +15,49 @@ from unstuck.records.errors import SweepError, TrackingError
 from unstuck.records.machine import limit_threads
 from unstuck.records.redact import redact_error
 from unstuck.rl.errors import ConfigError, DataError
+from unstuck.rl.own_modules import add_own_modules
+
+PROGRAM = "python -m unstuck.sweeps"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Run a command (champion or audit) on a sweep that has run; return the exit code.
+
+    Args:
+        arguments: Words of the command line; by default those that this process was called with.
+        program: Command that the user typed before these words, for the help.
 
     Returns:
         Exit code: 0; 1 for records that differ; 2 for a refusal, said in one line; 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
+    name = "sweeps" if program == PROGRAM else f"unstuck {options.name}"
     limit_threads()
+    add_own_modules(Path.cwd())
     try:
         return int(options.command(options))
     except (AnalysisError, ConfigError, DataError, SweepError, TrackingError) as error:
-        print(redact_error(f"sweeps: error: {error}", *sys.argv[1:]), file=sys.stderr)
+        print(redact_error(f"{name}: error: {error}", *sys.argv[1:]), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped by the user; nothing was written", file=sys.stderr)
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m unstuck.sweeps", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="name")
     champion = commands.add_parser(
         "champion",
         help="judge a sweep's best trial on fresh seeds and on data that the search never saw",
-        description="Trains a sweep's best configuration again, and the control beside it, on seeds that the search "
-        "did not use, and evaluates both on the test part. Adds what it found to the sweep's report/champions.json.",
-        epilog="example: python -m unstuck.sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8",
+        description="Trains a sweep's best configuration again, and the control beside it, on seeds that the search\n"
+        "did not use, and evaluates both on the test part. Adds what it found to report/champions.json in the\n"
+        "sweep's folder.",
+        epilog="examples:\n"
+        f"  {program} champion quickstart-20260101-120000-a1b2c3\n"
+        f"  {program} champion runs/quickstart-20260101-120000-a1b2c3 --seeds 16\n"
+        f"  {program} champion kdd --trial 7 --data-path KDDTrain+.txt\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     champion.add_argument("sweep", help="the sweep's name, or its folder, such as runs/NAME")
     champion.add_argument("--folder", type=Path, default=Path("runs"), help="sweep.folder, for a name (default: runs)")
@@ -58,7 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         "audit",
         help="whether a sweep's ledger, MLflow and checkpoints tell the same story",
         description="Compares what the ledger, MLflow and the checkpoints say of each trial, and prints what differs.",
-        epilog="exit code: 0 nothing differs, 1 something does, 2 it cannot be read. See docs/audit.md",
+        epilog="examples:\n"
+        f"  {program} audit quickstart-20260101-120000-a1b2c3\n"
+        f"  {program} audit runs/quickstart-20260101-120000-a1b2c3 --json\n"
+        f"  {program} audit kdd --repair\n\n"
+        "exit code: 0 nothing differs, 1 something does, 2 it cannot be read. See docs/audit.md",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     audit.add_argument("sweep", help="the sweep's name, or its folder, such as runs/NAME")
     audit.add_argument("--folder", type=Path, default=Path("runs"), help="sweep.folder, for a name (default: runs)")
@@ -73,12 +93,13 @@ def _parser() -> argparse.ArgumentParser:
 def _champion(options: argparse.Namespace) -> int:
     if options.seeds < 1:
         raise SweepError(f"--seeds must be at least 1, got {options.seeds}; try 8")
-    from unstuck.sweeps.champion import describe_champion, judge_champion  # late: a refusal need not wait for torch
     from unstuck.sweeps.config.find import find_sweep
-    from unstuck.sweeps.explain.reports import rewrite_reports
 
     where = options.sweep, options.folder, options.optuna_url, options.mlflow_url
     config = find_sweep(*where)
+    from unstuck.sweeps.champion import describe_champion, judge_champion  # late: a refusal need not wait for torch
+    from unstuck.sweeps.explain.reports import rewrite_reports
+
     if options.data_path is not None:
         config = replace(config, data=replace(config.data, path=options.data_path))
     judgements = judge_champion(config, options.seeds, options.trial)

@@ -191,6 +191,12 @@ class Command:
 
         return self._run("analysis", main, arguments)
 
+    def unstuck(self, *arguments: str) -> Done:
+        """`unstuck ARGUMENTS`."""
+        from unstuck.command import main
+
+        return self._run("unstuck", main, arguments)
+
     def _run(self, program: str, main: Callable[[], int | None], arguments: tuple[str, ...]) -> Done:
         from hydra._internal.hydra import Hydra
         from hydra.types import RunMode

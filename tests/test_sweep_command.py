@@ -144,7 +144,7 @@ def test_help_lists_groups_and_examples(tmp_path: Path) -> None:
     done = sweep(tmp_path, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert "experiment: cartpole, horizon, owner_options, ppo_coefficients, quickstart" in done.stdout
-    assert done.stdout.count("\n  python sweep.py ") >= 4
+    assert done.stdout.count(f" {COMMAND} ") >= 4
     assert "Powered by Hydra" not in done.stdout
 
 

@@ -1,25 +1,39 @@
 """The console command `unstuck`: every command of the project under one name."""
 
+import shlex
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+
+from unstuck.analysis.programs import unstuck_program
 
 PROGRAM = "unstuck"
 
-_USAGE = f"""\
-usage: {PROGRAM} COMMAND ...
+COMMANDS = {  # heading: commands, with what each does
+    "run": {
+        "sweep": "run an experiment's trials side by side",
+        "unstick": "branch a recorded run into candidate fixes beside an untouched control",
+        "champion": "judge a sweep's best trial on fresh seeds",
+    },
+    "look": {
+        "diagnose": "say why a run is stuck, with the numbers, and what to try",
+        "compare": "set runs beside the first of them",
+        "report": "write the report of a sweep, or of a run",
+        "list": "the sweeps of a folder: outcomes, best trial, running or not",
+        "show": "one sweep, or one trial: settings, values, outcome, reason, files",
+        "ui": "open MLflow and Optuna's dashboard on what was run",
+        "audit": "whether a sweep's records tell the same story",
+    },
+    "tidy": {
+        "stop": "end a running sweep as Ctrl-C does",
+        "delete": "delete one sweep: folder, study and MLflow runs",
+    },
+    "check": {
+        "doctor": "say what this machine lacks",
+    },
+}
 
-Finds out why a PPO agent does not learn, and sweeps its way out.
-
-  sweep      run an experiment's trials: {PROGRAM} sweep +experiment=quickstart
-  champion   judge a sweep's best trial on fresh seeds
-  audit      whether a sweep's records tell the same story
-  diagnose   say why a run is stuck, with the numbers, and what to try
-  compare    set runs beside the first of them
-  report     write the report of a sweep, or of a run
-
-{PROGRAM} COMMAND --help says more.
-"""
 _ON_SWEEPS = ("champion", "audit")
 _ON_RUNS = ("diagnose", "compare", "report")
 
@@ -27,22 +41,54 @@ _ON_RUNS = ("diagnose", "compare", "report")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the subcommand named by the first word, e.g. `sweep`; return the exit code, 2 if a request is refused."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    name = words[0] if words else ""
+    name, others = (words[0], words[1:]) if words else ("", [])
+    if name in ("-h", "--help"):
+        print(describe_commands(), end="")
+        return 0
+    if name in ("-V", "--version"):
+        from unstuck.records.provenance import find_own_version
+
+        print(f"unstuck {find_own_version()}")
+        return 0
     if name == "sweep":  # each imports its own: a diagnosis need not wait for Hydra
         from unstuck.sweep_command import main as sweep
 
-        return sweep(f"{PROGRAM} sweep", words[1:], Path.cwd())
+        return sweep(f"{PROGRAM} sweep", others, Path.cwd())
+    program = shlex.join(unstuck_program())
     if name in _ON_SWEEPS:
         from unstuck.sweeps.__main__ import main as on_sweeps
 
-        return on_sweeps(words)
+        return on_sweeps(words, program)
     if name in _ON_RUNS:
         from unstuck.analysis.__main__ import main as on_runs
 
-        return on_runs(words)
-    if name in ("-h", "--help"):
-        print(_USAGE, end="")
-        return 0
-    commands = ", ".join(("sweep", *_ON_SWEEPS, *_ON_RUNS))
+        return on_runs(words, program)
+    if any(name in group for group in COMMANDS.values()):
+        return int(import_module(f"unstuck.commands.{name}").main(others))
+    if not words:
+        print(describe_commands(), end="")
+    commands = ", ".join(name for group in COMMANDS.values() for name in group)
     print(f"{PROGRAM}: error: a command must be one of {commands}, got {name!r}; see --help", file=sys.stderr)
     return 2
+
+
+def describe_commands() -> str:
+    """Describe all commands for `--help`, by group, with examples that work where the user is."""
+    program = shlex.join(unstuck_program())
+    groups = "\n".join(
+        f"{heading}\n" + "".join(f"  {name:<10} {what}\n" for name, what in group.items())
+        for heading, group in COMMANDS.items()
+    )
+    return f"""\
+usage: {PROGRAM} COMMAND ...
+
+Finds out why a PPO agent does not learn, and sweeps its way out.
+
+{groups}
+examples:
+  {program} diagnose progress.csv
+  {program} sweep +experiment=quickstart
+  {program} list
+
+{PROGRAM} COMMAND --help says more, with examples; --version says which version this is.
+"""

@@ -1,6 +1,7 @@
 """Run one sweep: compose the experiment, check the settings, train; the body of `sweep.py` and of `unstuck sweep`."""
 
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,16 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from unstuck.analysis.programs import sweep_program, unstuck_program
 from unstuck.records.errors import SweepError, TrackingError
 from unstuck.records.machine import limit_threads
+from unstuck.records.provenance import find_own_version
 from unstuck.records.redact import redact_error
 from unstuck.rl.errors import CheckpointError, ConfigError, DataError
+from unstuck.rl.own_modules import add_own_modules
 from unstuck.sweeps.config.command import read_arguments
 from unstuck.sweeps.config.compose import Checked, check_and_freeze
+from unstuck.sweeps.config.experiments import list_experiments
 from unstuck.sweeps.config.hydra_errors import explain_errors
 from unstuck.sweeps.config.keys import CONF
 
@@ -48,6 +53,10 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
         beside: Folder where a relative `--config-path` is looked for.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if "--version" in arguments:
+        print(f"unstuck {find_own_version()}")
+        return 0
+    add_own_modules(Path.cwd())  # such as that of env.id=mygrid:Line-v0
     composed: list[Checked] = []
 
     def compose(cfg: DictConfig) -> None:
@@ -59,6 +68,8 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
     with exit_with_one_line(program, arguments):
         with explain_errors(), _hydra_raising():
             line = read_arguments(arguments, beside)
+            if line.chooses_nothing:
+                return _show_choice(program, line.own_folder)
             sys.argv[1:] = line.words  # where Hydra reads them
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()
         for config, idle in composed:  # none after --help, --cfg or --info: Hydra has answered
@@ -67,6 +78,33 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
 
             return run_sweep(config, arguments, idle)
     return 0
+
+
+def _show_choice(program: str, own: Path | None) -> int:
+    """Print what there is to run, since nothing was chosen; return the exit status 2, as nothing has run.
+
+    Args:
+        program: How the user called this, for the message.
+        own: Folder of the user's own experiments; None for none.
+    """
+    called = sweep_program() if program == "sweep.py" else [*unstuck_program(), "sweep"]
+    words = shlex.join([*called, *(["--config-dir", str(own)] if own else [])])
+    found = list_experiments(own)
+    longest = max(map(len, found))
+    print("Experiments:", *(f"  {name:<{longest}}  {what}".rstrip() for name, what in found.items()), sep="\n")
+    print(
+        "\nChoose one, and change any setting of it:",
+        f"  {words} +experiment=quickstart",
+        f"  {words} +experiment=quickstart sweep.num_trials=4",
+        "Or change a setting or a group of the defaults, 48 trials of 4 seeds on synthetic flows:",
+        f"  {words} sweep.num_trials=8 sampler=random",
+        "See all groups, and where all settings are explained:",
+        f"  {words} --help\n",
+        sep="\n",
+        flush=True,
+    )
+    print(f"{program}: error: choose what to run, such as +experiment=quickstart; got nothing", file=sys.stderr)
+    return 2
 
 
 @contextmanager

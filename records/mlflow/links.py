@@ -50,6 +50,16 @@ def make_sweep_link(server: str, experiment: str, sweep_id: str) -> str:
     return _make_runs_link(server, experiment, {"viewStateShareKey": make_view_key(sweep_id, TABLE)})
 
 
+def make_experiments_link(server: str) -> str:
+    """Return the address of MLflow's list of all experiments.
+
+    Example:
+        >>> make_experiments_link("http://127.0.0.1:5000")
+        'http://127.0.0.1:5000/#/experiments?workflowType=machine_learning'
+    """
+    return f"{server}/#/experiments?{urlencode(_TRAINING)}"
+
+
 def make_comparison_link(server: str, experiment: str, sweep_id: str) -> str:
     """Return the address of MLflow's chart that compares a sweep's best trials and the control."""
     chart = {"compareRunsMode": "CHART", "viewStateShareKey": make_view_key(sweep_id, COMPARISON)}

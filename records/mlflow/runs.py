@@ -73,6 +73,16 @@ def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRu
         return [_tracked(client, run) for run in _own(client, experiment, sweep, run_ids)]
 
 
+def list_run_ids(sweep: SweepReference, run_ids: Collection[str]) -> list[str]:
+    """List the ids of a sweep's MLflow runs, oldest first, without reading the runs; arguments as for `read_runs`.
+
+    Raises:
+        TrackingError: The store cannot be read.
+    """
+    with _store(sweep, f"read sweep {sweep.name}") as store:
+        return [run.info.run_id for run in _own(*store, sweep, run_ids)] if store else []
+
+
 def read_run_tags(sweep: SweepReference, run_id: str) -> dict[str, str]:
     """Read the tags of one MLflow run, by id; empty if the store has no such run.
 

@@ -30,10 +30,14 @@ class CommandLine:
     Attributes:
         words: Options first, then overrides, with text in quotes and a plus where Hydra needs one.
         given: Keys of the overrides: settings, groups, and what lies below `space`.
+        chooses_nothing: True if neither a setting nor an option says what to run or to show.
+        own_folder: Folder of the user's own experiments, as `--config-dir` names the folder; None for none.
     """
 
     words: tuple[str, ...]
     given: frozenset[str]
+    chooses_nothing: bool = False
+    own_folder: Path | None = None
 
 
 def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
@@ -65,7 +69,10 @@ def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
     _check_twice(parsed)
     if chosen.config_path is not None and not chosen.config_path.startswith("pkg://"):
         options += ["--config-path", str(beside / chosen.config_path)]  # the last one holds
-    return CommandLine((*options, *words), frozenset(override.key_or_group for override in parsed))
+    given = frozenset(override.key_or_group for override in parsed)
+    of_options = {name for name, value in vars(chosen).items() if value} - {"config_dir", "overrides"}
+    own = Path(chosen.config_dir) if chosen.config_dir else None
+    return CommandLine((*options, *words), given, not given and not of_options, own)
 
 
 def _parsed(word: str, typed: str) -> Override:

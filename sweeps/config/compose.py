@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import shlex
 from collections.abc import Collection
 from datetime import datetime
 from functools import cache
@@ -11,6 +12,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from unstuck.analysis.programs import sweep_program
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.effects import Idle, find_idle_settings, refuse_idle, select_given
 from unstuck.sweeps.config.freeze import check_keys, freeze_tree
@@ -20,6 +22,7 @@ from unstuck.sweeps.config.schema import register_schema
 from unstuck.sweeps.config.settings import FORMAT, SweepConfig, check_name
 
 register_schema()
+OmegaConf.register_new_resolver("command", lambda: shlex.join(sweep_program()), replace=True)  # for the help
 
 
 def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:

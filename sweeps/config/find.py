@@ -45,11 +45,17 @@ def load_sweep(folder: Path) -> SweepConfig:
         folder: Folder of the sweep, absolute.
 
     Raises:
-        SweepError: The folder holds no sweep; the message lists the sweeps beside.
+        SweepError: The folder holds no sweep (the message lists the sweeps beside), or was renamed or copied beside the
+            original, for whose records its own would be taken.
     """
     file = folder / "config.yaml"
     if not file.exists():
         beside = sorted(path.parent.name for path in folder.parent.glob("*/config.yaml"))
         raise SweepError(f"no sweep in {folder}; sweeps in {folder.parent}: {', '.join(beside) or 'none'}")
     config = from_yaml(file.read_text())
+    if config.sweep.name not in (None, folder.name):
+        raise SweepError(
+            f"a sweep's folder must keep the sweep's name, {config.sweep.name}, got {folder}; rename a folder that was "
+            "renamed, and copy a sweep into another folder of sweeps, not beside itself"
+        )
     return replace(config, sweep=replace(config.sweep, folder=str(folder.parent)))

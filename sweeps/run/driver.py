@@ -9,6 +9,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from unstuck.records.entry import Entry
@@ -282,7 +283,7 @@ class Driver:
         if tags := {**(entry.tags if entry else {}), **({BRANCHED_FROM: start} if start else {})}:
             self._tracker.tag_trial(number, tags)
         self._progress.show_start(trial)
-        return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget), ""
+        return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget, Path.cwd()), ""
 
     def _record(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Judge and record one evaluation period of a trial, which is the iterations up to an evaluation."""

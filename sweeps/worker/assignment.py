@@ -30,6 +30,7 @@ class Assignment:
         owner: Owner of the sweep (`records.lock.read_owner`) when the trial was assigned; a worker refuses to save once
             another process owns the sweep.
         budget: Budget in environment steps that trials share; None to train the number of iterations in `config`.
+        own_modules: Folder of the user's own modules, such as an environment's; None for none.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Assignment:
     folder: Path
     owner: str | None = None
     budget: Budget | None = None
+    own_modules: Path | None = None
 
 
 @dataclass(frozen=True)

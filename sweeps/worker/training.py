@@ -23,6 +23,7 @@ from unstuck.rl.data.types import FlowData
 from unstuck.rl.errors import CheckpointError
 from unstuck.rl.learner import Learner, Metrics
 from unstuck.rl.make_learner import make_learner
+from unstuck.rl.own_modules import add_own_modules
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.whole_files import find_left_behind
 from unstuck.sweeps.config.settings import SweepConfig
@@ -48,6 +49,8 @@ class Training:
     """
 
     def __init__(self, assignment: Assignment, data: FlowData | None) -> None:
+        if assignment.own_modules is not None:
+            add_own_modules(assignment.own_modules)
         self._config, self._data, self._budget = assignment.config, data, assignment.budget
         self._folder, self._number, self._owner = assignment.folder, assignment.number, assignment.owner
         self._notes: dict[str, str] = {}

@@ -1,0 +1,14 @@
+"""Let a user's own modules be imported, such as `mygrid` of `env.id=mygrid:Line-v0`, from the folder of the user."""
+
+import sys
+from pathlib import Path
+
+
+def add_own_modules(folder: Path) -> None:
+    """Add a folder at the end of the import path, so that the folder's modules are found, and hide no others.
+
+    Args:
+        folder: Folder of the user's modules, absolute; a folder that is missing, as on another machine, does no harm.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

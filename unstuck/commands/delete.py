@@ -1,0 +1,47 @@
+"""`unstuck delete NAME`: delete one sweep."""
+
+import sys
+from collections.abc import Sequence
+
+from unstuck.commands.parsing import add_sweep, make_parser, run_refusing
+from unstuck.records.errors import SweepError
+
+
+def main(words: Sequence[str]) -> int:
+    """Delete one sweep after a confirmation; return the exit code: 0, 1 if the user said no, 2 for a refusal."""
+    parser = make_parser(
+        "delete",
+        "Deletes one sweep: its folder, its study in Optuna's database, and its runs in MLflow, which keeps deleted\n"
+        "runs in its trash. Shows what will go, and asks. A sweep that runs is refused; other sweeps stay as they are.",
+        ("quickstart-20260131-174500-a1b2c3", "runs/kdd --yes"),
+    )
+    add_sweep(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    options = parser.parse_args(words)
+
+    def delete() -> int:
+        from unstuck.sweeps.catalog.removal import plan_removal
+        from unstuck.sweeps.config.find import find_sweep
+
+        config = find_sweep(options.name, options.folder, options.optuna_url, options.mlflow_url)
+        with plan_removal(config) as removal:
+            print(f"This deletes the sweep {config.sweep.name}:", *removal.describe(), sep="\n", flush=True)
+            if not options.yes and not _confirm():
+                print("Nothing was deleted")
+                return 1
+            removal.delete()
+        print(f"Deleted {config.sweep.name}")
+        return 0
+
+    return run_refusing("delete", words, delete)
+
+
+def _confirm() -> bool:
+    """Ask the user for a confirmation; return True for a yes.
+
+    Raises:
+        SweepError: Nobody is there to be asked.
+    """
+    if not sys.stdin.isatty():
+        raise SweepError("delete must be confirmed at a terminal, or by --yes, got neither; add --yes")
+    return input("Delete it? [y/N] ").strip().lower() in ("y", "yes")

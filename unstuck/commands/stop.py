@@ -1,0 +1,33 @@
+"""`unstuck stop NAME`: end a running sweep."""
+
+import shlex
+from collections.abc import Sequence
+
+from unstuck.analysis.programs import sweep_words, unstuck_program
+from unstuck.commands.parsing import add_sweep, make_parser, run_refusing
+
+
+def main(words: Sequence[str]) -> int:
+    """End a running sweep as Ctrl-C does, and wait for the end; return the exit code: 0, or 2 if refused."""
+    parser = make_parser(
+        "stop",
+        "Ends a running sweep as Ctrl-C in its terminal does, and waits until its records are closed. A resume\n"
+        "goes on with it. The sweep must run on this machine; one that does not run is left alone.",
+        ("quickstart-20260131-174500-a1b2c3", "runs/kdd"),
+    )
+    add_sweep(parser)
+    options = parser.parse_args(words)
+
+    def stop() -> int:
+        from unstuck.sweeps.catalog.stop import stop_sweep
+        from unstuck.sweeps.config.find import find_sweep
+
+        folder = find_sweep(options.name, options.folder, options.optuna_url, options.mlflow_url).own_folder
+        if stop_sweep(folder, lambda text: print(text, flush=True)):
+            show = shlex.join([*unstuck_program(), "show", *sweep_words(folder.name, folder.parent)])
+            print(f"{folder.name} has ended; how to go on is said by: {show}")
+        else:
+            print(f"{folder.name} does not run")
+        return 0
+
+    return run_refusing("stop", words, stop)

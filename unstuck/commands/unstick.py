@@ -1,0 +1,38 @@
+"""`unstuck unstick RUN [...]`: the short form of `unstuck sweep +experiment=unstick run=RUN [...]`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from unstuck.commands.parsing import make_parser
+
+_EXAMPLES = (
+    "quickstart-20260131-174500-a1b2c3/0",
+    "runs/kdd/trials/0007 milestones=stuck_run",
+    "kdd/7 'arms=[prescribed, {ppo: {lr: 1e-3}}]' unstick.iterations=100",
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Branch a recorded run into candidate fixes beside an untouched control; return the exit code of the sweep."""
+    parser = make_parser(
+        "unstick",
+        "Branches a recorded run from its checkpoint into candidate fixes beside an untouched control, trains all of\n"
+        "them, and says which one worked. See docs/unstick.md.",
+        _EXAMPLES,
+    )
+    parser.add_argument("run", metavar="RUN", help="a trial such as NAME/7, a checkpoint's folder, or an MLflow run id")
+    parser.add_argument("settings", metavar="SETTING=VALUE", nargs="*", help="as for `sweep`: unstick.*, arms, ...")
+    if not words or words[0].startswith("-"):
+        parser.parse_args(words)
+    run, *others = words
+    if "=" in run.partition("/")[0] and not Path(run).exists():
+        print(
+            f"unstuck unstick: error: the first word must be the run to branch, such as NAME/7, got {run!r}; "
+            "settings come after the run",
+            file=sys.stderr,
+        )
+        return 2
+    from unstuck.sweep_command import main as sweep
+
+    return sweep("unstuck unstick", ["+experiment=unstick", f"run={run}", *others], Path.cwd())

@@ -22,6 +22,7 @@ from unstuck.rl.branch import Part, carry_over, describe_branch_point, start_bra
 from unstuck.rl.budget import Budget
 from unstuck.rl.checkpoint import Snapshot, take_snapshot
 from unstuck.rl.data import FlowData
+from unstuck.rl.errors import CheckpointError
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
@@ -136,15 +137,23 @@ def train_fresh(
         Values by name; None if the training had to end.
 
     Raises:
-        SweepError: A process that trained died.
+        CheckpointError: The run's checkpoint cannot be read.
+        SweepError: A process that trained died, or a training failed.
     """
     tasks = _divide(lineages, repeats, cores, data)
     done: dict[tuple[str, int], Sequence[float]] = {}
     run = _train_here if min(cores, len(tasks)) == 1 else _train_in_processes
-    for task, values in run(tasks, data, cores, is_over):
-        for repeat, row in zip(task.repeats, values, strict=True):
-            done[task.name, repeat] = row
-            report(task.name, repeat, row)
+    try:
+        for task, values in run(tasks, data, cores, is_over):
+            for repeat, row in zip(task.repeats, values, strict=True):
+                done[task.name, repeat] = row
+                report(task.name, repeat, row)
+    except (CheckpointError, SweepError):
+        raise
+    except Exception as error:  # whatever an environment may raise
+        raise SweepError(
+            f"all trainings for the verdict must run to their end, and one failed: {type(error).__name__}: {error}"
+        ) from error
     if len(done) < len(lineages) * repeats:
         return None
     return {name: tuple(tuple(done[name, repeat]) for repeat in range(repeats)) for name in lineages}

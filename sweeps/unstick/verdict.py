@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from unstuck.analysis.words import pluralize
 from unstuck.records.entry import Entry
+from unstuck.records.machine import count_granted_cores
 from unstuck.rl.data import FlowData
 from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
 from unstuck.sweeps.search.space import Space
@@ -90,7 +91,8 @@ def train_fresh_runs(config: SweepConfig, space: Space, entries: Sequence[Entry]
         name: Lineage(configs, folder, budget),
         _CONTROL: Lineage((config,) * len(configs), folder, budget),  # as many environment steps as the arm
     }
-    values = train_fresh(lineages, means.data, repeats, means.cores, tell, means.is_over)
+    cores = min(means.cores, count_granted_cores().count)  # a cluster's cores are not all on this machine
+    values = train_fresh(lineages, means.data, repeats, cores, tell, means.is_over)
     if values is None:
         return None
     return FreshRuns(best.number, best.value or 0.0, values[name], values[_CONTROL])

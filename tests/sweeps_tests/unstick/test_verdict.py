@@ -290,6 +290,19 @@ def test_a_missing_checkpoint_of_the_run_is_told(config: SweepConfig, data: Flow
         train_fresh_runs(moved, SPACE, [entry_of(0), entry_of(1, ppo__lr=1e-1)], means_of(data))
 
 
+def test_a_training_that_fails_is_told_in_a_line(
+    config: SweepConfig, data: FlowData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ArithmeticError("the environment got an action that is not finite")
+
+    monkeypatch.setattr("unstuck.sweeps.unstick.fresh_runs.train_to_end", fail)
+    with pytest.raises(
+        SweepError, match=r"^all trainings for the verdict must run to their end, and one failed: Arith"
+    ):
+        run_fresh(config, data, cores=1)
+
+
 def test_a_champion_of_an_unstick_is_refused(config: SweepConfig) -> None:
     with pytest.raises(
         SweepError,

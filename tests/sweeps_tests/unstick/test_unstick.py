@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from unstuck.analysis.sweep.verdicts import read_verdicts
 from unstuck.records.entry import Entry
 from unstuck.records.files import branch_file, checkpoint_file, read_records
 from unstuck.records.ledger import Ledger
@@ -223,3 +224,41 @@ def test_a_checkpoint_without_a_sweep_has_its_settings_in_itself(unstuck: tuple[
     bare = replace(config, ppo=replace(config.ppo, lr=1.0), run=str(tmp_path / "mine.npz"))
     found = find_run(bare)
     assert (found.config.ppo.lr, found.config.sweep.seeds, found.sweep) == (1e-6, 2, None)
+
+
+def test_the_report_says_the_verdict_first_and_shows_all_arms(unstuck: tuple[Path, Done]) -> None:
+    folder, done = unstuck
+    own = folder / "runs" / "unstuck"
+    text = (own / "report" / "report.md").read_text()
+    (reading,) = read_verdicts(own / "report").readings
+    assert reading.repeats == 3
+    assert reading.members == 2
+    title, lead = text.split("\n\n")[:2]
+    assert title == "# Report of the unstick unstuck: stuck/0"
+    assert lead.strip("*").startswith(("Trial ", "It cannot be told whether trial "))
+    assert "The verdict holds for this run alone, with its 2 seeds" in lead
+    assert lead.strip("*") in done.out  # what the screen shows after the report is written
+    for words in (
+        "Branched from stuck/0 at iteration 12",
+        "lr 0.003",
+        "fresh weights",
+        "value head",
+        "trial 0: the control",
+    ):
+        assert words in text or words in (own / "report" / "report.html").read_text()
+    assert (own / "report" / "figures" / "unstuck-arms-eval-f1.svg").is_file()
+
+
+def test_the_report_can_be_written_again_without_the_runs_sweep(
+    unstuck: tuple[Path, Done], command: Command, tmp_path: Path
+) -> None:
+    folder, _ = unstuck
+    shutil.copytree(folder / "runs", command.folder / "runs", dirs_exist_ok=True)
+    shutil.rmtree(command.folder / "runs" / "stuck")
+    report = command.folder / "runs" / "unstuck" / "report" / "report.md"
+    before = report.read_text().replace(str(folder), str(command.folder))  # in commands
+    assert command.analysis("report", "unstuck").code == 0
+    assert report.read_text() == before
+    branch_file(command.folder / "runs" / "unstuck").unlink()
+    assert command.analysis("report", "unstuck").code == 0
+    assert "Its checkpoint cannot be read here, so it is not diagnosed again." in report.read_text()

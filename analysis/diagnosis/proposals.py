@@ -109,6 +109,9 @@ _NAMES = {
 UNUSUAL = "unusual_setting"
 """In place of a rule's name: the setting alone is the reason, far from any usual value."""
 
+_FROM_THE_START = "the arm shows whether the settings train well from the start"
+"""Reason of an arm that starts anew though nothing is damaged."""
+
 _FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM)
 """Metrics that tell, by their last values, whether the weights are numbers at all."""
 
@@ -194,7 +197,7 @@ def _propose(arm: Arm, start: Start, damage: Sequence[_Loss], asked_for: tuple[P
     if targets:
         losses.append(_Loss(_TARGETS.parts, _TARGETS.why.format(join_words(targets))))
     if others or start is Start.ANEW:
-        reasons = others or [loss.why for loss in damage]
+        reasons = others or [loss.why for loss in damage] or [_FROM_THE_START]
         return Proposal(arm.change, Start.ANEW, (), arm.why, arm.rule, arm.watch, _describe_anew(reasons))
     lost = {part for loss in losses for part in loss.parts} if asked_for is None else set(asked_for)
     reset = tuple(part for part in Part if part in lost)

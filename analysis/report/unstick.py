@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from unstuck.analysis.comparison import describe_difference, describe_interval
 from unstuck.analysis.diagnosis import Diagnosis
@@ -60,8 +61,15 @@ def _run_blocks(found: Findings, unstick: Unstick) -> list[Block]:
         text = f"{where}. Its checkpoint cannot be read here, so it is not diagnosed again."
         return [*blocks, Paragraph(text)]
     blocks.append(Paragraph(f"{where}. {state_verdict(found.before)}"))
-    inner = [*fault_blocks(found.before), *limit_blocks(found.before)]
-    return blocks + [block for block in inner if not isinstance(block, Heading) or block.level > 2]
+    basic = tuple(ranked for ranked in found.before.findings if not ranked.follows_from)
+    before = replace(found.before, findings=basic)
+    inner = [*fault_blocks(before), *limit_blocks(before)]
+    blocks += [block for block in inner if not isinstance(block, Heading) or block.level > 2]
+    follow = [ranked.finding for ranked in found.before.findings if ranked.follows_from]
+    if follow:
+        blocks.append(Paragraph("What may follow from that:"))
+        blocks.append(Bullets(tuple(f"{finding.kind}: {finding.headline}." for finding in follow)))
+    return blocks
 
 
 def _arm_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
@@ -167,11 +175,11 @@ def _stage_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
     items: list[str] = []
     for stage in unstick.stages:
         if not stage.is_started:
-            items.append(f"Stage {stage.stage} was not started. {stage.why}")
+            items.append(f"Stage {stage.stage}, not started: {stage.why.rstrip('.')}.")
             continue
         where = f"the end of {name_arm(sweep, stage.parent)}" if stage.parent is not None else "the run's checkpoint"
         size = f"{pluralize(len(stage.arms), 'arm')} from {where}, {stage.env_steps:,} environment steps"
-        items.append(f"Stage {stage.stage}: {size}. {stage.why}".rstrip())
+        items.append(f"Stage {stage.stage}: {size}; {stage.why.rstrip('.')}.")
     return [Heading("Stages"), Bullets(tuple(items))] if items else []
 
 

@@ -35,7 +35,9 @@ def starts(*findings: Ranked, run: History | None = None) -> list[tuple[dict[str
 def test_a_change_of_coefficients_resets_nothing_and_starts_anew_beside_that() -> None:
     one, anew = proposed(found("updates_too_small", {"ppo.lr": 1e-3}))
     assert (anew.change, anew.start, anew.reset) == (one.change, Start.ANEW, ())
-    assert anew.carried == "Nothing is carried over from the run."
+    assert anew.carried == (
+        "Nothing is carried over from the run: the arm shows whether the settings train well from the start."
+    )
     assert (one.start, one.reset, one.carried) == (Start.CHECKPOINT, (), "Everything goes on as saved.")
     assert (one.why, one.rule, one.watch) == ("why updates_too_small", "updates_too_small", "watch")
 
@@ -151,7 +153,8 @@ def test_what_is_asked_for_is_completed_alike() -> None:
         "The policy's head and Adam's moments start anew: it was asked for. Everything else goes on as saved."
     )
     anew = complete_proposal({"ppo.lr": 1e-3}, "asked for", Start.ANEW)
-    assert (anew.start, anew.carried) == (Start.ANEW, "Nothing is carried over from the run.")
+    assert anew.start is Start.ANEW
+    assert anew.carried.startswith("Nothing is carried over from the run: ")
     lanes = complete_proposal({"ppo.num_envs": 4}, "asked for")
     assert (lanes.start, lanes.reset) == (Start.CHECKPOINT, ())
     assert lanes.carried == "Lanes start anew: num_envs sets another number of them. Everything else goes on as saved."

@@ -218,15 +218,15 @@ def test_the_milestones_are_a_checklist() -> None:
 
 def test_stages_say_where_they_start_and_why() -> None:
     stages = (
-        StageRecord(stage=1, parent=None, why="The run is branched.", arms=(0, 1, 2), env_steps=76_800),
-        StageRecord(stage=2, parent=1, why="No arm passed all milestones.", arms=(3,), env_steps=25_600),
-        StageRecord(stage=3, parent=None, why="The budget is used up.", arms=(), env_steps=0),
+        StageRecord(stage=1, parent=None, why="the run is branched", arms=(0, 1, 2), env_steps=76_800),
+        StageRecord(stage=2, parent=1, why="no arm passed.", arms=(3,), env_steps=25_600),
+        StageRecord(stage=3, parent=None, why="the budget is used up", arms=(), env_steps=0),
     )
     (items,) = [block for block in section(report(made(stages=stages)), "Stages") if isinstance(block, Bullets)]
     assert items.items == (
-        "Stage 1: 3 arms from the run's checkpoint, 76,800 environment steps. The run is branched.",
-        "Stage 2: 1 arm from the end of trial 1 (lr 0.001), 25,600 environment steps. No arm passed all milestones.",
-        "Stage 3 was not started. The budget is used up.",
+        "Stage 1: 3 arms from the run's checkpoint, 76,800 environment steps; the run is branched.",
+        "Stage 2: 1 arm from the end of trial 1 (lr 0.001), 25,600 environment steps; no arm passed.",
+        "Stage 3, not started: the budget is used up.",
     )
     assert "Stages" not in headings(list(report(made()).blocks))
 
@@ -267,7 +267,10 @@ def test_curves_hold_all_arms_in_one_picture_counted_from_the_branch() -> None:
 
 def test_what_was_wrong_is_the_diagnosis_at_the_branch() -> None:
     fault = ranked(Kind.FAULT, "Updates are too small: KL 1e-9", name="updates_too_small")
-    blocks = section(report(made(), before=diagnosed(fault, run=untaught())), "What was wrong")
+    follows = ranked(Kind.SUSPECT, "The return has no trend", after=("updates_too_small",))
+    blocks = section(report(made(), before=diagnosed(fault, follows, run=untaught())), "What was wrong")
+    assert isinstance(blocks[-1], Bullets)
+    assert blocks[-1].items == ("suspect: The return has no trend.",)
     assert paragraphs(blocks)[0].startswith(
         "Branched from stuck/7 at iteration 220, after 112,640 environment steps of each seed (MLflow run `abababab`). "
         "Stuck: updates are too small"

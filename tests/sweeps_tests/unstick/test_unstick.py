@@ -246,7 +246,7 @@ def test_the_report_says_the_verdict_first_and_shows_all_arms(unstuck: tuple[Pat
         "trial 0: the control",
     ):
         assert words in text or words in (own / "report" / "report.html").read_text()
-    assert (own / "report" / "figures" / "unstuck-arms-eval-f1.svg").is_file()
+    assert (own / "report" / "report-figures" / "unstuck-arms-eval-f1.svg").is_file()
 
 
 def test_the_report_can_be_written_again_without_the_runs_sweep(

@@ -25,11 +25,12 @@ MANY, MOST = 256, 4.0
 CASES = (("cpu", 1), ("cpu", 16), ("cuda", 1), ("cuda", 16), ("cuda", MANY))
 
 
-class Times(NamedTuple):
-    """Seconds of an iteration, and those of them that acting took, environments included."""
+class Cost(NamedTuple):
+    """Seconds of an iteration, those of them that acting took, environments included, and the GPU's peak bytes."""
 
     iteration: float
     rollout: float
+    memory: int
 
 
 def main() -> int:
@@ -38,25 +39,28 @@ def main() -> int:
     if not torch.cuda.is_available():
         print("no GPU that torch can use: nothing measured")
         return 0
+    torch.cuda.init()
     data = load_flows(DataConfig())
     config = replace(CONFIG, hidden_sizes=tuple(options.hidden))
-    times = {
+    costs = {
         (device, members): _measure(replace(config, device=device), members, options.iterations, data)
         for device, members in CASES
     }
-    one = {device: times[device, 1].iteration for device in ("cpu", "cuda")}
-    layers = " x ".join(map(str, options.hidden))
-    table = Table(
-        title=f"Triage, 20 features, layers {layers}; {torch.cuda.get_device_name()}, torch {torch.__version__}"
-    )
+    Console(width=120).print(_tabulate(costs, " x ".join(map(str, options.hidden))))
+    return int(costs["cuda", MANY].iteration > MOST * costs["cuda", 1].iteration)
+
+
+def _tabulate(costs: dict[tuple[str, int], Cost], layers: str) -> Table:
+    name = f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    table = Table(title=f"Triage, 20 features, layers {layers}; {name}")
     for column in ("device", "members", "ms an iteration", "of it rollout", "steps/s, all members", "times one there"):
         table.add_column(column, justify="right")
-    for (device, members), (each, rollout) in times.items():
-        rate = members * CONFIG.batch_size / each
-        cells = (f"{each * 1e3:.1f}", f"{rollout / each:.0%}", f"{rate:,.0f}", f"{each / one[device]:.2f}")
-        table.add_row(device, str(members), *cells)
-    Console(width=110).print(table)
-    return int(times["cuda", MANY].iteration > MOST * one["cuda"])
+    table.add_column("GPU, MB", justify="right")
+    for (device, members), (each, rollout, memory) in costs.items():
+        rate, ratio = members * CONFIG.batch_size / each, each / costs[device, 1].iteration
+        times = f"{each * 1e3:.1f}", f"{rollout / each:.0%}", f"{rate:,.0f}", f"{ratio:.2f}"
+        table.add_row(device, str(members), *times, f"{memory / 1e6:.0f}")
+    return table
 
 
 def _options() -> argparse.Namespace:
@@ -66,7 +70,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(config: PPOConfig, members: int, iterations: int, data: FlowData) -> Times:
+def _measure(config: PPOConfig, members: int, iterations: int, data: FlowData) -> Cost:
+    torch.cuda.reset_peak_memory_stats()
     learner = make_learner(config, EnvConfig(), make_member_seeds(0, members), make_evaluation_seed(0), data)
     acting = _time_rollouts(learner)
     learner.iterate()  # warm-up; metrics are read back, so an iteration ends when the GPU has
@@ -74,7 +79,8 @@ def _measure(config: PPOConfig, members: int, iterations: int, data: FlowData) -
     start = time.perf_counter()
     for _ in range(iterations):
         learner.iterate()
-    return Times((time.perf_counter() - start) / iterations, sum(acting) / iterations)
+    took = time.perf_counter() - start
+    return Cost(took / iterations, sum(acting) / iterations, torch.cuda.max_memory_allocated())
 
 
 def _time_rollouts(learner: Learner) -> list[float]:

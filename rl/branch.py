@@ -183,7 +183,7 @@ def carry_over(snapshot: Snapshot, learner: Learner, reset: Collection[Part] = (
     learner.load_state(arrays, rest)
     for view, first in zip(_list_heads(learner, reset), untrained, strict=True):
         view.copy_(first)
-    learner.resumed_exactly &= lanes_go_on and header["libraries"] == checkpoint.libraries()
+    learner.resumed_exactly &= lanes_go_on and checkpoint.rounds_as_saved(header, learner)
 
 
 def _list_heads(learner: Learner, reset: Collection[Part]) -> list[Tensor]:

@@ -98,7 +98,8 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
 
     With the settings, libraries and kind of machine of the saved learner, training continues bit for bit. Otherwise
     `learner.resumed_exactly` is False: lanes of a Gymnasium environment other than triage and CartPole start new
-    episodes, from the member's own seeds for the iteration reached; or libraries have other versions.
+    episodes, from the member's own seeds for the iteration reached; or libraries have other versions; or a GPU goes on
+    for a CPU, or the reverse, with other rounding.
 
     Args:
         path: File that `save` wrote.
@@ -115,11 +116,11 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
     arrays, header = read_snapshot(path)
     try:
         require_layout(header["layout"], describe_layout(learner))
-        history, saved_by = list(header["history"]), header["libraries"]
+        history, rounds_alike = list(header["history"]), rounds_as_saved(header, learner)
         learner.load_state(arrays, header["learner"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{path} must be a checkpoint of such a learner: {error}") from error
-    learner.resumed_exactly &= saved_by == libraries()
+    learner.resumed_exactly &= rounds_alike
     return history
 
 
@@ -140,6 +141,17 @@ def read_history(path: str | os.PathLike[str]) -> list[Any]:
 def libraries() -> dict[str, str]:
     """Return the versions of the libraries that compute the numbers, by name."""
     return {module.__name__: str(module.__version__) for module in (gymnasium, np, torch)}
+
+
+def rounds_as_saved(header: Mapping[str, Any], learner: Learner) -> bool:
+    """Return True if a learner computes as the saved one did: the same kind of device, libraries of the same versions.
+
+    Args:
+        header: Header of the snapshot.
+        learner: Learner that is to go on.
+    """
+    devices = {config.get("device", "cpu") for config in header["configs"]}
+    return bool(header["libraries"] == libraries() and devices == {learner.config.device})
 
 
 def describe_layout(learner: Learner) -> dict[str, Any]:

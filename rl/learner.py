@@ -78,7 +78,7 @@ class Learner:
     Attributes:
         iteration: Iterations done.
         last_iteration: Iterations that use up the budget; no more can be done.
-        resumed_exactly: False once lanes had to start anew, or libraries of other versions went on.
+        resumed_exactly: False once lanes had to start anew, or another device or libraries of other versions went on.
     """
 
     def __init__(

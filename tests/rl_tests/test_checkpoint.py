@@ -298,6 +298,15 @@ def test_other_versions_of_libraries_are_not_exact(saved):
     assert learner.iteration == 2
 
 
+def test_another_kind_of_device_is_not_exact(saved):
+    learner = _learner()
+    configs = [dataclasses.asdict(dataclasses.replace(member.config, device="cuda")) for member in learner.members]
+    _rewrite(saved, configs=configs)
+    checkpoint.load(saved, learner)
+    assert not learner.resumed_exactly
+    assert torch.equal(learner.networks.parameters, _trained(_learner(), 2).networks.parameters)
+
+
 def test_what_is_written_down(tmp_path):
     history = [{"iteration": 1, "means": {"eval/f1": 0.25}}, [1, "two", None]]
     checkpoint.save(tmp_path / "c", _learner(), history)

@@ -159,7 +159,7 @@ class PPOConfig:
     hidden_sizes: tuple[int, ...] = (64, 64)  # units of each tanh layer; 32 to 256
     shared_trunk: bool = False  # one network with two heads, or one network each for policy and value
     eval_every: int = 20  # iterations between greedy evaluations; 1 to 50
-    device: str = "cpu"  # cpu | cuda (not tried on hardware yet; environments stay on the CPU)
+    device: str = "cpu"  # cpu | cuda (pays from some 8 members on; environments stay on the CPU)
     compile: bool = False  # the update as a program in C++: faster, after 10 to 20 s of compiling; needs g++
 
     @property

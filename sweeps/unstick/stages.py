@@ -138,7 +138,7 @@ def decide_stage(
     arms, first = arms[:fitting], max(max(record.arms, default=-1) for record in stages) + 1
     why = f"{none_passed}; {builder.describe_best()}, so {len(arms)} arms go on from its last state"
     if cannot := len(built) - len(sizes):
-        why += f"; {pluralize(cannot, 'combination')} cannot run"
+        why += f"; {pluralize(cannot, 'combination')} left out, as not able to run or there already"
     why += _describe_cut(config, len(sizes) - fitting)
     numbers = tuple(range(first, first + fitting))
     return StageRecord(stage=stage, parent=best.number, why=why, arms=numbers, env_steps=sum(sizes[:fitting])), arms
@@ -205,7 +205,8 @@ class _Builder:
         """Describe the best arm: number, change, value, and how many milestones it passed."""
         best, value = self._best, f"{self._config.sweep.metric} {self._best.value:.3f}"
         passed = f"passed {sum(one.passed for one in best.milestones)} of {len(best.milestones)}"
-        return f"trial {best.number} ({describe_values(self._own)}) has the best {value} and {passed}"
+        differs = {path: value for path, value in best.values.items() if value != self._base[path]}
+        return f"trial {best.number} ({describe_values(differs)}) has the best {value} and {passed}"
 
     def build(self, singles: Sequence[Entry], arms: Sequence[Mapping[str, Any]]) -> Iterator[ArmRecord]:
         """Yield the arms: unchanged, with each of the best single changes, with each combined change.

@@ -319,6 +319,7 @@ def test_an_arm_that_started_anew_can_be_the_best(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(GAINS, "ppo.entropy_coef", 0.5)
     world = World().begin().process()
     assert world.stages[1].parent == 5
+    assert "trial 5 (entropy_coef 0.004, started anew) has the best" in world.stages[1].why
     assert world.values_of(2)[0] == {"ppo.entropy_coef": 0.004, "branch.parent": 5}  # its state is carried over now
 
 

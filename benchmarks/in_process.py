@@ -3,16 +3,24 @@
 For what has to reach into a training (planted faults), or to know nothing of Ray (tests).
 """
 
+import multiprocessing
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from typing import Any
 from unittest.mock import patch
 
 from unstuck.rl.data import FlowData
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.ray_tune.stop import StopRequest
 from unstuck.sweeps.ray_tune.tuning import TrialDriver
+from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.training import Training
+
+_FORK = multiprocessing.get_context("fork")
+_PAUSE_S = 0.5
 
 
 @contextmanager
@@ -46,3 +54,82 @@ def tune_trials(
             else:
                 if driver.receive(number, records, training.take_notes()):
                     del running[number]
+
+
+@contextmanager
+def forked(processes: int | None = None) -> Iterator[None]:
+    """Make sweeps that start inside the `with` block train in forks of this process, and verdicts as well.
+
+    A fork keeps what was patched in this process, which Ray's workers would not.
+
+    Args:
+        processes: Trials at a time; None: as many as the sweep's settings say.
+    """
+
+    def tune(config: SweepConfig, data: FlowData | None, slots: int, *others: Any) -> None:
+        tune_in_forks(config, data, processes or slots, *others)
+
+    with (
+        patch("unstuck.sweeps.run.sweep.tune_trials", tune),
+        patch("unstuck.sweeps.unstick.fresh_runs.multiprocessing.get_context", lambda _: _FORK),
+    ):
+        yield
+
+
+def tune_in_forks(
+    config: SweepConfig,
+    data: FlowData | None,
+    slots: int,
+    driver: TrialDriver,
+    stop: StopRequest,
+    is_over: Callable[[], bool],
+) -> None:
+    """Run each trial in a fork of this process, `slots` at a time; see `sweeps.ray_tune.tuning`."""
+    running: dict[Connection, tuple[int, ForkProcess]] = {}
+    try:
+        while not is_over():
+            while len(running) < slots and (assignment := driver.propose()):
+                here, there = _FORK.Pipe()
+                process = _FORK.Process(target=_train, args=(assignment, data, there))
+                process.start()
+                there.close()
+                running[here] = assignment.number, process
+            if not running:
+                return
+            for pipe in wait(list(running), _PAUSE_S):
+                assert isinstance(pipe, Connection)
+                number, process = running[pipe]
+                if _is_over(pipe, number, driver):
+                    process.kill()
+                    process.join()
+                    del running[pipe]
+    finally:
+        for _, process in running.values():
+            process.kill()
+            process.join()
+
+
+def _train(assignment: Assignment, data: FlowData | None, pipe: Connection) -> None:
+    """Train a trial in a fork, and send each period's records and notes, once the last ones have been judged."""
+    try:
+        training = Training(assignment, data)
+        while True:
+            pipe.send((training.next_period(), training.take_notes()))
+            pipe.recv()
+    except Exception:
+        pipe.send(traceback.format_exc())
+
+
+def _is_over(pipe: Connection, number: int, driver: TrialDriver) -> bool:
+    """Hand what a fork has sent to the driver; return True if the trial ends."""
+    try:
+        sent = pipe.recv()
+    except EOFError:
+        sent = "the process died"
+    if isinstance(sent, str):
+        driver.crash(number, sent)
+        return True
+    if driver.receive(number, *sent):
+        return True
+    pipe.send(None)
+    return False

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ def main() -> None:
     """Train the stuck run, unstick it, and print the tables of each part as soon as the part is done."""
     options = _options()
     torch.set_num_threads(1)
-    scale = quick_scale() if options.quick else full_scale(options.data)
+    scale = replace(quick_scale() if options.quick else full_scale(options.data), processes=options.processes)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="stuck_run-"))
     print(f"torch {torch.__version__}, one thread{', --quick: too short to show anything' if options.quick else ''}")
     with redirect_stdout(sys.stderr):
@@ -45,6 +46,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, help="folder for all records, whose trainings are not repeated; default: a new one"
     )
+    parser.add_argument("--processes", type=int, help="arms to train at a time; default: one a core")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Size of the study, the stuck run's settings as words of a command, and the command without Ray."""
+"""Size of the study, the stuck run's settings as words of a command, and the command, without Ray."""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks.in_process import no_ray
+from benchmarks.in_process import forked
 from benchmarks.stuck_run.faults import FAULTS
 from unstuck.sweep_command import main
 
@@ -36,6 +36,7 @@ class Scale:
         arms: Arms of the unstick in which every arm has all faults.
         mended: Sets of faults to mend, each in an unstick of its own.
         data: Words that choose the data.
+        processes: Arms to train at a time; None: as many as there are cores.
     """
 
     members: int
@@ -49,6 +50,7 @@ class Scale:
     arms: tuple[str, ...]
     mended: tuple[tuple[str, ...], ...]
     data: tuple[str, ...]
+    processes: int | None = None
 
     @property
     def early(self) -> int:
@@ -105,13 +107,13 @@ def quick_scale() -> Scale:
     )
 
 
-def run_command(words: Sequence[str], folder: Path) -> None:
-    """Run `sweep.py WORDS` with all records in a folder, trials in this process.
+def run_command(words: Sequence[str], folder: Path, processes: int | None = None) -> None:
+    """Run `sweep.py WORDS` with all records in a folder, trials in forks of this process, which keep planted faults.
 
     Raises:
         SystemExit: The command was refused, or the sweep failed.
     """
-    with no_ray(), patch.object(sys, "argv", ["sweep.py"]):  # Hydra reads the words there
+    with forked(processes), patch.object(sys, "argv", ["sweep.py"]):  # Hydra reads the words there
         code = main("sweep.py", [*words, f"sweep.folder={folder}"])
     if code:
         raise SystemExit(code)

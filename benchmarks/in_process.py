@@ -3,12 +3,13 @@
 For what has to reach into a training (planted faults), or to know nothing of Ray (tests).
 """
 
-import multiprocessing
+import os
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkProcess
+from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any
 from unittest.mock import patch
 
@@ -19,8 +20,22 @@ from unstuck.sweeps.ray_tune.tuning import TrialDriver
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.training import Training
 
-_FORK = multiprocessing.get_context("fork")
 _PAUSE_S = 0.5
+
+
+class _Fork(ForkProcess):
+    """Fork in a session of its own, as Ray's workers are: Ctrl-C at a terminal reaches the driver alone."""
+
+    def run(self) -> None:
+        os.setsid()
+        super().run()
+
+
+class _Forking(ForkContext):
+    Process = _Fork
+
+
+_FORKING = _Forking()
 
 
 @contextmanager
@@ -63,15 +78,19 @@ def forked(processes: int | None = None) -> Iterator[None]:
     A fork keeps what was patched in this process, which Ray's workers would not.
 
     Args:
-        processes: Trials at a time; None: as many as the sweep's settings say.
+        processes: Trials at a time, and processes of a verdict; None: as many as the sweep's settings say.
     """
+
+    def executor(workers: int, *others: Any, **named: Any) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(processes or workers, *others, **named)
 
     def tune(config: SweepConfig, data: FlowData | None, slots: int, *others: Any) -> None:
         tune_in_forks(config, data, processes or slots, *others)
 
     with (
         patch("unstuck.sweeps.run.sweep.tune_trials", tune),
-        patch("unstuck.sweeps.unstick.fresh_runs.multiprocessing.get_context", lambda _: _FORK),
+        patch("unstuck.sweeps.unstick.fresh_runs.ProcessPoolExecutor", executor),
+        patch("unstuck.sweeps.unstick.fresh_runs.multiprocessing.get_context", lambda _: _FORKING),
     ):
         yield
 
@@ -89,8 +108,8 @@ def tune_in_forks(
     try:
         while not is_over():
             while len(running) < slots and (assignment := driver.propose()):
-                here, there = _FORK.Pipe()
-                process = _FORK.Process(target=_train, args=(assignment, data, there))
+                here, there = _FORKING.Pipe()
+                process = _FORKING.Process(target=_train, args=(assignment, data, there))
                 process.start()
                 there.close()
                 running[here] = assignment.number, process

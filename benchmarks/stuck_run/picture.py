@@ -16,6 +16,7 @@ from unstuck.sweeps.config.flows import load_data
 from unstuck.sweeps.worker.training import make_trial_learner
 
 from benchmarks.diagnosis.in_environment import Judge
+from benchmarks.in_process import no_ray
 from benchmarks.stuck_run.faults import FAULTS, divide_by_nothing, planted
 from benchmarks.stuck_run.scale import RUN, Scale, run_command
 from benchmarks.value_coef.tables import Table, spread
@@ -90,7 +91,7 @@ def train_stuck(scale: Scale, folder: Path) -> Watched:
     if not file.exists():
         watched = Watched()
         with planted(tuple(FAULTS), watched):
-            run_command(scale.words(), folder)
+            run_command(scale.words(), folder, no_ray())
         watched.save(file)
     return Watched.load(file)
 

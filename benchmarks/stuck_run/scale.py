@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from benchmarks.in_process import forked
 from benchmarks.stuck_run.faults import FAULTS
 from unstuck.sweep_command import main
 
@@ -34,7 +34,9 @@ class Scale:
         repeats: Fresh repeats of the best arm and the control.
         milestones: Milestones of the arms.
         arms: Arms of the unstick in which every arm has all faults.
+        stages: Stages of that unstick, at most.
         mended: Sets of faults to mend, each in an unstick of its own.
+        arms_mended: Arms of the unstick in which no fault is left.
         data: Words that choose the data.
         processes: Arms to train at a time; None: as many as there are cores.
     """
@@ -48,7 +50,9 @@ class Scale:
     repeats: int
     milestones: str
     arms: tuple[str, ...]
+    stages: int
     mended: tuple[tuple[str, ...], ...]
+    arms_mended: tuple[str, ...]
     data: tuple[str, ...]
     processes: int | None = None
 
@@ -85,7 +89,9 @@ def full_scale(data: Path) -> Scale:
         repeats=5,
         milestones="stuck_run",
         arms=("prescribed", "single_changes", STEP_3, *GAMMAS),
+        stages=2,
         mended=(*((name,) for name in FAULTS), tuple(FAULTS)),
+        arms_mended=GAMMAS,
         data=("data=nsl_kdd", f"data.path={file}"),
     )
 
@@ -102,18 +108,25 @@ def quick_scale() -> Scale:
         repeats=3,
         milestones="improved",
         arms=GAMMAS[:1],
+        stages=1,
         mended=(tuple(FAULTS),),
+        arms_mended=(),
         data=("data.num_flows=2000", "data.eval_flows=200"),
     )
 
 
-def run_command(words: Sequence[str], folder: Path, processes: int | None = None) -> None:
-    """Run `sweep.py WORDS` with all records in a folder, trials in forks of this process, which keep planted faults.
+def run_command(words: Sequence[str], folder: Path, training: AbstractContextManager[None]) -> None:
+    """Run `sweep.py WORDS` with all records in a folder, and without Ray, whose workers would know no planted faults.
+
+    Args:
+        words: Words of the command line.
+        folder: Folder of all sweeps.
+        training: One of `benchmarks.in_process`: how trials are trained.
 
     Raises:
         SystemExit: The command was refused, or the sweep failed.
     """
-    with forked(processes), patch.object(sys, "argv", ["sweep.py"]):  # Hydra reads the words there
+    with training, patch.object(sys, "argv", ["sweep.py"]):  # Hydra reads the words there
         code = main("sweep.py", [*words, f"sweep.folder={folder}"])
     if code:
         raise SystemExit(code)

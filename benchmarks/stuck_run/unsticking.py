@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from unstuck.analysis.statistics import Interval, compute_paired_difference
 from unstuck.records.entry import Entry
 from unstuck.records.files import read_records
 from unstuck.records.ledger import Ledger
@@ -18,9 +19,10 @@ from unstuck.rl import metrics
 from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.unstick.arm import describe_values
 
+from benchmarks.in_process import forked
 from benchmarks.stuck_run.faults import FAULTS, planted
-from benchmarks.stuck_run.scale import GAMMAS, RUN, Scale, run_command
-from benchmarks.value_coef.tables import Table, difference, spread
+from benchmarks.stuck_run.scale import RUN, Scale, run_command
+from benchmarks.value_coef.tables import Table, spread
 
 Array = npt.NDArray[np.float64]
 
@@ -28,7 +30,7 @@ ALL_FAULTS = "all-faults"
 """Name of the unstick in which every arm has all faults."""
 
 _LATE = 20
-"""Last iterations over which a return is averaged."""
+"""Last iterations over which a return is averaged; all arms are shown the same flows in each."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Arm:
         entry: The arm's record in the ledger.
         changes: Changes of the arm in words, and who asked for them.
         losses: Value loss of each member at the last iteration.
-        returned: Return of an episode, mean over members and the last iterations.
+        returned: Return of an episode in each of the last iterations, mean over members.
         shares: Shares of sampled actions at the last iteration, mean over members.
         f1: F1 of each member, mean of the last three evaluations.
     """
@@ -47,7 +49,7 @@ class Arm:
     entry: Entry
     changes: str
     losses: Array
-    returned: float
+    returned: Array
     shares: Array
     f1: Array
 
@@ -76,12 +78,18 @@ def unstick_with_faults(scale: Scale, folder: Path) -> list[Table]:
     if not file.exists():
         wall, core = time.perf_counter(), _core_seconds()
         with planted(tuple(FAULTS)):
-            words = [f"arms=[{', '.join(scale.arms)}]", "unstick.max_arms=20", f"unstick.repeats={scale.repeats}"]
-            run_command([*_words(scale, ALL_FAULTS), *words], folder, scale.processes)
+            words = [
+                f"arms=[{', '.join(scale.arms)}]",
+                "unstick.max_arms=20",
+                f"unstick.stages={scale.stages}",
+                f"unstick.repeats={scale.repeats}",
+            ]
+            run_command([*_words(scale, ALL_FAULTS), *words], folder, forked(scale.processes))
         took = {"wall": time.perf_counter() - wall, "core": _core_seconds() - core}
         file.write_text(json.dumps(took))
     took = json.loads(file.read_text())
-    return [list_arms(read_arms(ALL_FAULTS, scale, folder)), tell_verdict(folder, took)]
+    arms = read_arms(ALL_FAULTS, scale, folder)
+    return [list_arms(arms), compare_arms(arms), tell_verdict(folder, took)]
 
 
 def _core_seconds() -> float:
@@ -94,11 +102,11 @@ def mend(scale: Scale, folder: Path) -> Table:
     rows = []
     for mended in scale.mended:
         name = f"mended-{'-'.join(mended)}"
-        gammas = ", ".join(GAMMAS) if len(mended) == len(FAULTS) else ""
+        others = ", ".join(scale.arms_mended) if len(mended) == len(FAULTS) else ""
         if not (folder / name / "report").exists():
             with planted([fault for fault in FAULTS if fault not in mended]):
-                words = [f"arms=[{gammas}]", "unstick.stages=1", "unstick.repeats=0"]
-                run_command([*_words(scale, name), *words], folder, scale.processes)
+                words = [f"arms=[{others}]", "unstick.stages=1", "unstick.repeats=0"]
+                run_command([*_words(scale, name), *words], folder, forked(scale.processes))
         arms = read_arms(name, scale, folder)
         rows += [[" and ".join(mended), *_figures(arm)] for arm in arms]
     columns = ["mended", "arm", "value loss", "return", "shares", "greedy F1", "milestones passed"]
@@ -129,28 +137,58 @@ def _read_arm(entry: Entry, changes: str, scale: Scale, folder: Path) -> Arm:
         entry,
         changes,
         np.array([rows[-1][metrics.seed_metric(metrics.VALUE_LOSS, member)] for member in members]),
-        float(np.mean([row[metrics.TRAIN_RETURN] for row in rows[-_LATE:]])),
+        np.array([row[metrics.TRAIN_RETURN] for row in rows[-_LATE:]]),
         np.array([rows[-1][metrics.action_metric(name)] for name in metrics.ACTIONS]),
         np.array([[row[metrics.seed_metric(metrics.F1, member)] for row in evaluated] for member in members]).mean(1),
     )
 
 
 def list_arms(arms: Sequence[Arm]) -> Table:
-    """List all arms of the unstick with the figures that the owner watched, beside the control's."""
-    control = next(arm for arm in arms if arm.entry.is_control)
-    rows = [[*_figures(arm), "" if arm is control else difference(arm.f1, control.f1)] for arm in arms]
-    columns = ["arm", "value loss", "return", "shares", "greedy F1", "milestones passed", "F1 beside the control's"]
+    """List all arms of the unstick with the figures that the owner watched."""
+    rows = [_figures(arm) for arm in arms]
+    columns = ["arm", "value loss", "return", "shares", "greedy F1", "milestones passed"]
     return Table("All arms, with all three faults in force in each:", columns, rows)
+
+
+def compare_arms(arms: Sequence[Arm]) -> Table:
+    """Compare each arm with the control, at the arm's end: what the arm moves, and whether that cures the run."""
+    control = next(arm for arm in arms if arm.entry.is_control)
+    others = [arm for arm in arms if arm is not control]
+    rows = []
+    for arm in others:
+        sides = ((arm.losses, control.losses, 3), (arm.returned, control.returned, 0), (arm.f1, control.f1, 3))
+        rows.append([arm.name, *(_difference(*side, len(others)) for side in sides), _tell_cure(arm)])
+    columns = ["arm", "value loss", "return", "greedy F1", "cures the run"]
+    caption = "Each arm minus the control, with intervals that hold for all arms at once; bold: told from noise"
+    return Table(f"{caption}:", columns, rows)
+
+
+def _difference(ours: Array, theirs: Array, digits: int, comparisons: int) -> str:
+    found = compute_paired_difference(ours.tolist(), theirs.tolist(), comparisons)
+    if not isinstance(found.interval, Interval):
+        return f"{found.mean:+.{digits}f}"
+    text = f"{found.mean:+.{digits}f} ({found.interval.low:+.{digits}f} to {found.interval.high:+.{digits}f})"
+    return f"**{text}**" if found.side else text
+
+
+def _tell_cure(arm: Arm) -> str:
+    """Say whether an arm passed all milestones, and what was left where not."""
+    if arm.entry.milestones and all(one.passed for one in arm.entry.milestones):
+        return "yes"
+    flagged = int((arm.f1 > 0).sum())
+    return f"no: F1 above 0 in {flagged} of {len(arm.f1)} members" if flagged else "no: F1 is 0 in every member"
 
 
 def _figures(arm: Arm) -> list[str]:
     shares = " / ".join(f"{100 * share:.0f}" for share in arm.shares)
-    return [arm.name, spread(arm.losses), f"{arm.returned:,.0f}", shares, spread(arm.f1), arm.passed]
+    return [arm.name, spread(arm.losses), f"{arm.returned.mean():,.0f}", shares, spread(arm.f1), arm.passed]
 
 
 def tell_verdict(folder: Path, took: Mapping[str, float]) -> Table:
     """Tell how long the run took from its checkpoint to the verdict, and what the verdict is."""
+    lead = (folder / ALL_FAULTS / "report" / "report.md").read_text().splitlines()[2]
     rows = [
+        ["verdict", lead.strip("*")],
         ["from checkpoint to verdict", f"{took['wall'] / 60:.1f} min, {took['core'] / 60:.1f} min of one core"],
     ]
     return Table("The verdict:", ["", ""], rows)

@@ -132,7 +132,7 @@ def test_faults_are_planted_into_every_learner_that_is_made_inside_the_block_and
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 def test_the_quick_study_prints_every_table_and_trains_nothing_twice(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["stuck_run", "--quick", "--folder", str(tmp_path)])
     study.main()

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from unstuck.analysis.statistics import Interval, compute_paired_difference
+from unstuck.analysis.sweep.readings import restore_values
 from unstuck.records.entry import Entry
 from unstuck.records.files import read_records
 from unstuck.records.ledger import Ledger
 from unstuck.records.names import ARMS
+from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
 from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.unstick.arm import describe_values
@@ -117,16 +119,20 @@ def read_arms(name: str, scale: Scale, folder: Path) -> list[Arm]:
     """Read from an unstick's ledger and checkpoints what each completed arm measured."""
     config = find_sweep(name, folder)
     ledger = Ledger.open_sweep(config.reference)
-    asked = [_describe(about) for about in ledger.attributes[ARMS]]
+    entries, asked = ledger.entries(), ledger.attributes[ARMS]
+    control = next(entry.values for entry in entries if entry.is_control)
     return [
-        _read_arm(entry, changes, scale, config.own_folder)
-        for entry, changes in zip(ledger.entries(), asked, strict=True)
+        _read_arm(entry, _describe(entry.values, control, asked), scale, config.own_folder)
+        for entry in entries
+        if entry.outcome is Outcome.COMPLETED
     ]
 
 
-def _describe(about: Mapping[str, Any]) -> str:
-    by = f" ({about['rule']})" if about["rule"] else ""
-    return f"{describe_values(about['values'])}{by}"
+def _describe(values: Mapping[str, Any], control: Mapping[str, Any], asked: Sequence[Mapping[str, Any]]) -> str:
+    """Describe an arm by what was trained, and name the rule of diagnosis that asked for the same, if one did."""
+    changes = {path: value for path, value in values.items() if value != control[path]}
+    alike = [arm["rule"] for arm in asked if restore_values(arm["values"]) == changes and arm["rule"]]
+    return describe_values(changes) + (f" ({alike[0]})" if alike else "")
 
 
 def _read_arm(entry: Entry, changes: str, scale: Scale, folder: Path) -> Arm:

@@ -87,6 +87,8 @@ def unstick_with_faults(scale: Scale, folder: Path) -> list[Table]:
                 f"unstick.repeats={scale.repeats}",
             ]
             run_command([*_words(scale, ALL_FAULTS), *words], folder, forked(scale.processes))
+        if not (folder / ALL_FAULTS / "report" / "verdicts.json").exists():
+            raise SystemExit(f"{ALL_FAULTS} was ended before its verdict; start anew, in another folder")
         took = {"wall": time.perf_counter() - wall, "core": _core_seconds() - core}
         file.write_text(json.dumps(took))
     took = json.loads(file.read_text())

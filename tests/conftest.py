@@ -201,7 +201,7 @@ class Command:
         from hydra._internal.hydra import Hydra
         from hydra.types import RunMode
 
-        before = dict(os.environ)
+        before, import_path = dict(os.environ), list(sys.path)
         with pytest.MonkeyPatch.context() as patch, self._printed() as read:
             patch.setattr(sys, "argv", [program, *arguments])
             patch.chdir(self.folder)
@@ -218,6 +218,7 @@ class Command:
                 # A process of its own would take what it sets along: HYDRA_FULL_ERROR, RAY_..., NO_PROXY.
                 os.environ.clear()
                 os.environ.update(before)
+                sys.path[:] = import_path
             return Done(code, *read(), left)
 
     @contextlib.contextmanager

@@ -48,21 +48,16 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
             f"env.id must be a registered Gymnasium id, got {env_id!r}; the nearest is {meant}"
         ) from error
     except ModuleNotFoundError as error:
-        where = (
-            f"; stand in the folder that holds {error.name}.py, or install the package" if _names(env_id, error) else ""
-        )
+        missing = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
+        is_own = env_id.partition(":")[0].partition(".")[0] == missing.name  # not one that the user's module imports
+        where = f"; stand in the folder that holds {missing.name}.py, or install the package" if is_own else ""
         raise ConfigError(
-            f"env.id must name an environment that can be made, got {env_id!r}: {error}{where}"
+            f"env.id must name an environment that can be made, got {env_id!r}: {missing}{where}"
         ) from error
     except gymnasium.error.Error as error:
         raise ConfigError(f"env.id must name an environment that can be made, got {env_id!r}: {error}") from error
     lane_actions(env_id, env.action_space)
     return flatten_observations(env_id, env)
-
-
-def _names(env_id: str, error: ModuleNotFoundError) -> bool:
-    """Return True if the module that an id names, such as `mygrid` of `mygrid:Line-v0`, is the missing one."""
-    return bool(error.name) and env_id.partition(":")[0].partition(".")[0] == error.name
 
 
 class GymVector(

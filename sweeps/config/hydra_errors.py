@@ -36,6 +36,8 @@ def explain_errors() -> Iterator[None]:
     """
     try:
         yield
+    except yaml.MarkedYAMLError as error:
+        raise SweepError(explain_yaml(error)) from error
     # Hydra raises a bare ValueError for some overrides of a group, such as data=5; a RuntimeError without a sweeper.
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, RuntimeError) as error:
         raise SweepError(explain_error(error)) from error
@@ -54,7 +56,10 @@ def explain_error(error: Exception) -> str:
         if said := re.search(pattern, f"{error}\n{cause}", re.MULTILINE):
             return where + words.format(*map(str.lower, said.groups()))
     if getattr(cause, "full_key", None) == EXPERIMENT or f"@{EXPERIMENT}." in str(error):
-        return f"an experiment's file must have '# @package _global_' as its first line; {_first_line(error)}"
+        which = f"{file[1]}.yaml" if file else "an experiment's file"
+        return (
+            f"{which} must have '# @package _global_' as its first line, and settings below, such as ppo: {{lr: 1e-3}}"
+        )
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and not is_free_form(str(cause.full_key)):
         return where + explain_unknown(str(cause.full_key))
     if isinstance(cause, OmegaConfBaseException) and not isinstance(cause, ConfigKeyError | ConfigAttributeError):
@@ -64,6 +69,38 @@ def explain_error(error: Exception) -> str:
     if str(error).startswith("Ambiguous value"):
         return f"{_first_line(error)}; write key=[a,b] for a list, or quote the value for a string"
     return " ".join(str(error).split())
+
+
+def explain_yaml(error: yaml.MarkedYAMLError) -> str:
+    """Explain why a text is no YAML: file and line, what stands there, and what to write instead."""
+    mark = error.problem_mark or error.context_mark
+    where = f"{mark.name} must be YAML, and line {mark.line + 1}" if mark else "settings must be YAML, and a line"
+    problem = f"{error.context or ''} {error.problem or ''}".strip()
+    if mark and error.context_mark and "expected ',' or" in problem:  # the place of the bracket helps, not of the end
+        where = f"{mark.name} must be YAML, and line {error.context_mark.line + 1}"
+    for pattern, words in _IN_YAML:
+        if said := re.search(pattern, problem):
+            return f"{where} {words.format(*said.groups())}"
+    return f"{where} cannot be read: {problem}"
+
+
+_IN_YAML = (
+    (r"found character '\\t'", "begins with a tab; indent by spaces"),
+    (
+        r"mapping values are not allowed here",
+        "has a colon too many; give each setting its own line, indented alike",
+    ),
+    (
+        r"expected ',' or '([}\]])'",
+        "has a bracket that is not closed by {0}; close it, and put a reference ${{...}} in quotes",
+    ),
+    (r"found duplicate key (.*)", "has the key {0} a second time; write all of its settings in one place"),
+    (
+        r"constructor for the tag '(?:tag:yaml.org,2002:)?(.*)'",
+        "has the tag {0}; leave it out, settings are plain",
+    ),
+)
+"""Patterns of messages by YAML's reader, and our messages, with a remedy."""
 
 
 _CHOOSE = "an option is chosen by 'override /{0}: OPTION' in the file's defaults"

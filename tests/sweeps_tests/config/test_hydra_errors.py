@@ -55,7 +55,6 @@ def test_a_mistyped_experiment_names_the_nearest_and_all() -> None:
     [
         ("# @package _global_\nppo: {lrr: 1}\n", "experiment/mine.yaml: unknown setting ppo.lrr; did you mean ppo.lr?"),
         ("# @package _global_\nppo: {lr: abc}\n", "experiment/mine.yaml: ppo.lr must be a number, got abc"),
-        ("# @package _global_\nppo: {lr: 1\n", "while parsing a flow mapping in"),
         (
             "# @package _global_\nppo.lr: 1\n",
             "experiment/mine.yaml: ppo.lr must be nested in a file: {ppo: {lr: VALUE}}",
@@ -70,14 +69,42 @@ def test_a_mistyped_experiment_names_the_nearest_and_all() -> None:
             "# @package _global_\ndefaults: [/data: csv]\n",
             "data is chosen twice; an option is chosen by 'override /data",
         ),
-        ("ppo: {lr: 1}\n", "an experiment's file must have '# @package _global_' as its first line"),
-        ("defaults: [{override /ppo: stuck_run}]\n", "an experiment's file must have '# @package _global_'"),
+        ("ppo: {lr: 1}\n", "experiment/mine.yaml must have '# @package _global_' as its first line, and settings"),
+        ("- 1\n", "experiment/mine.yaml must have '# @package _global_' as its first line, and settings below, such"),
+        ("defaults: [{override /ppo: stuck_run}]\n", "experiment/mine.yaml must have '# @package _global_'"),
     ],
 )
 def test_a_mistake_in_a_file_names_the_file(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(text)
     assert refusal(f"hydra.searchpath=[file://{tmp_path}]", "+experiment=mine").startswith(message)
+
+
+CLOSE = "close it, and put a reference ${...} in quotes"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sweep:\n\tnum_trials: 2\n", "3 begins with a tab; indent by spaces"),
+        ("ppo: {lr: 1\n", f"2 has a bracket that is not closed by }}; {CLOSE}"),
+        (
+            "ppo: {lr: ${x}}\n",
+            f"2 has a bracket that is not closed by }}; {CLOSE}",
+        ),
+        ("arms: [1, 2\n", f"2 has a bracket that is not closed by ]; {CLOSE}"),
+        ("sweep: seeds: 2\n", "2 has a colon too many; give each setting its own line, indented alike"),
+        ("ppo: {lr: 1}\nppo: {gamma: 0}\n", "3 has the key ppo a second time; write all of its settings in one place"),
+        ("ppo: !!python/name:os.abort\n", "2 has the tag python/name:os.abort; leave it out, settings are plain"),
+        ("ppo: *x\n", "2 cannot be read: found undefined alias 'x'"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_refused_in_our_words(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "experiment" / "mine.yaml"
+    file.parent.mkdir()
+    file.write_text(f"# @package _global_\n{text}")
+    said = refusal(f"hydra.searchpath=[file://{tmp_path}]", "+experiment=mine")
+    assert said == f"{file} must be YAML, and line {message}"
 
 
 def test_without_translation_the_message_has_no_hint() -> None:

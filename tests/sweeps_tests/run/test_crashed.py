@@ -82,17 +82,16 @@ def call(command: Command, *arguments: str) -> Call:
 
 
 @pytest.fixture(scope="module")
-def calls(module_command: Command, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Call, Call]]:
+def calls(module_command: Command) -> Iterator[tuple[Call, Call]]:
     """The sweep that fails, and the call that goes on with it, without Ray, once the environment works."""
-    modules = tmp_path_factory.mktemp("modules")
+    modules = module_command.folder
     for name in HOSTILE:
-        file = module_command.folder / name
+        file = modules / name
         file.parent.mkdir(exist_ok=True)
         file.write_text("raise ImportError('this one is not ours')\n")
     (modules / "licensed_bandit.py").write_text(ENVIRONMENT)
     (modules / "broken").touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(modules)
         for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             patch.setenv(name, "1")
         failed = call(module_command, "sweep.name=mine")

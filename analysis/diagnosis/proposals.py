@@ -119,8 +119,8 @@ _FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM)
 def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
     """Return all arms that a diagnosis proposes to branch a run into, the most promising first.
 
-    The remedies of the diagnosis come in its order, the most basic cause first, then usual values of settings that
-    are far from usual, each alone. Several causes may hide each other, so a combined arm mends all of them at once. A
+    The first remedy of the most basic cause comes first. Several causes may hide each other, so a combined arm mends
+    all of them at once. Then come usual values of settings that are far from usual, each alone, and all remedies. A
     run whose weights are damaged gets two arms for each change: one goes on from the checkpoint with the damaged
     parts reset, one starts anew; else only the widest change starts anew as well. Changes of the rewards or the
     environment are left out: no arm's result could be compared with another's.
@@ -130,9 +130,10 @@ def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
     unusual = [Arm(remedy.change, remedy.why, remedy.watch, UNUSUAL) for remedy in list_unusual(run)]
     ranked = select_consistent([*rank_arms(diagnosis), *unusual], run.history.settings)
     singles = [arm for arm in ranked if not arm.changes_objective]
-    together = _combine(diagnosis, singles, unusual)
+    far_off = [arm for arm in singles if arm.change in [one.change for one in unusual]]
+    together = _combine(diagnosis, singles, far_off)
     proposals: list[Proposal] = []
-    for arm in [*singles[:1], *together, *singles[1:]]:
+    for arm in [*singles[:1], *together, *far_off, *singles]:
         damage = [loss for rule, loss in _DAMAGE.items() if rule in found or rule == arm.rule]
         anew = bool(damage) or arm is (together or singles)[0]
         starts = (Start.ANEW,) if _is_broken(run) else (Start.CHECKPOINT, Start.ANEW) if anew else (Start.CHECKPOINT,)
@@ -146,16 +147,14 @@ def _is_same_arm(one: Proposal, other: Proposal) -> bool:
     return (one.change, one.start, one.reset) == (other.change, other.start, other.reset)
 
 
-def _combine(diagnosis: Diagnosis, arms: Sequence[Arm], unusual: Sequence[Arm]) -> list[Arm]:
+def _combine(diagnosis: Diagnosis, arms: Sequence[Arm], far_off: Sequence[Arm]) -> list[Arm]:
     """Combine the first remedies of all basic faults, and all usual values, into one arm; none if only one changes.
 
     A fault is basic if no other finding can be its cause.
     """
     basic = [ranked.rule.name for ranked in diagnosis.select_findings(Kind.FAULT) if not ranked.follows_from]
     first = [next((arm for arm in arms if arm.rule == rule), None) for rule in basic]
-    parts = [arm for arm in first if arm is not None] + [
-        arm for arm in arms if arm.change in [one.change for one in unusual]
-    ]
+    parts = [*(arm for arm in first if arm is not None), *far_off]
     change: dict[str, Any] = {}
     for part in parts:
         change = {**part.change, **change}

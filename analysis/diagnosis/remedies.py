@@ -57,8 +57,8 @@ FEW_UNITS, FEW_SAMPLES = 8, 16
 _MINIBATCHES = (256, 128, 64, 32, 16)
 """Usual sizes of a minibatch, the most usual first."""
 
-STEP_LIMITS = ("ppo.target_kl", "ppo.clip_range", "ppo.max_grad_norm", "ppo.adam_eps", "ppo.num_epochs")
-"""Settings beside the learning rate that limit an update, in the order of how often each is to blame."""
+_STEP_LIMITS = ("ppo.target_kl", "ppo.clip_range", "ppo.max_grad_norm", "ppo.num_epochs")
+"""Settings beside the learning rate that limit an update if they are small, the most frequent fault first."""
 
 
 def find_unusual(run: Signals, path: str) -> float | None:
@@ -86,6 +86,14 @@ def restore_usual(run: Signals, paths: Iterable[str], watch: str, side: int = 0)
         why = f"{path.rpartition('.')[2]} {number(value)} is far {far} what is usual"
         remedies.append(Remedy({path: _list_usual_rates(value)[0] if path == RATE else usual.value}, why, watch))
     return tuple(remedies)
+
+
+def restore_step_limits(run: Signals, watch: str) -> tuple[Remedy, ...]:
+    """Propose usual values of the settings, beside the learning rate, that are so far off that no update gets far.
+
+    A large epsilon of Adam shortens every step; the others do so if they are small.
+    """
+    return (*restore_usual(run, _STEP_LIMITS, watch, -1), *restore_usual(run, ("ppo.adam_eps",), watch, 1))
 
 
 def list_unusual(run: Signals) -> tuple[Remedy, ...]:

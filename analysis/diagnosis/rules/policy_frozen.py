@@ -20,7 +20,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import STEP_LIMITS, USUAL_RATES, restore_usual
+from unstuck.analysis.diagnosis.remedies import RATE, USUAL, USUAL_RATES, restore_step_limits
 from unstuck.analysis.diagnosis.signals import GONE, ActionKind, Signals, Window, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent, pluralize
@@ -272,12 +272,11 @@ def _gradient(run: Signals) -> Cause:
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     """Propose usual values of settings so small that no update arrives; none without one: find the fault first."""
     watch = "KL of an update above 1e-5, and action shares that leave the uniform ones within 20 iterations"
-    limits = restore_usual(run, STEP_LIMITS, watch, -1)
-    rate = run.read_number("ppo.lr")
-    if rate is None or rate >= 1e-5:
+    limits, rate = restore_step_limits(run, watch), run.read_number(RATE)
+    if rate is None or rate >= USUAL[RATE].least:
         return limits
     why = f"lr {number(rate)} is below what moves a policy at all"
-    return (*limits, Remedy({"ppo.lr": list(USUAL_RATES)}, why, watch))
+    return (Remedy({RATE: list(USUAL_RATES)}, why, watch), *limits)
 
 
 RULE = Rule(

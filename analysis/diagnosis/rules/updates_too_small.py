@@ -16,7 +16,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import STEP_LIMITS, change_rate, restore_usual
+from unstuck.analysis.diagnosis.remedies import RATE, change_rate, restore_step_limits, restore_usual
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -156,10 +156,11 @@ def _elsewhere(change: Window | None) -> Cause:
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "the parameters change by 0.01 to 0.03 an update within 5 iterations, and entropy falls"
-    arms = list(restore_usual(run, STEP_LIMITS, watch, -1))
+    rate = change_rate(run, (3, 10), "larger steps", watch)
+    arms = list(restore_step_limits(run, watch))
     if _clip(run).support is Support.SUPPORTED:
         arms.append(Remedy({"ppo.adam_eps": 1e-8}, "a clipped gradient then keeps its direction in Adam", watch))
-    return (*arms, *change_rate(run, (3, 10), "larger steps", watch))
+    return (*rate, *arms) if restore_usual(run, (RATE,), watch, -1) else (*arms, *rate)
 
 
 RULE = Rule(

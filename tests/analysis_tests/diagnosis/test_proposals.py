@@ -115,11 +115,11 @@ def test_one_fault_can_hide_another_so_one_arm_mends_all_basic_ones_at_once() ->
         ({"ppo.normalize_returns": "running"}, Start.CHECKPOINT),
         (together, Start.CHECKPOINT),
         (together, Start.ANEW),
+        ({"ppo.clip_range": 0.2}, Start.CHECKPOINT),
         ({"ppo.value_coef": 0.1}, Start.CHECKPOINT),
         ({"ppo.lr": 1e-3}, Start.CHECKPOINT),
         ({"ppo.lr": 3e-3}, Start.CHECKPOINT),
         ({"ppo.entropy_coef": 1e-3}, Start.CHECKPOINT),
-        ({"ppo.clip_range": 0.2}, Start.CHECKPOINT),
     ]
     combined = proposed(starved, short, follows, run=run)[1]
     assert combined.rule == "policy_starved, updates_too_small, unusual_setting"

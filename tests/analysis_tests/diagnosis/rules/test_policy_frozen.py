@@ -178,7 +178,7 @@ def test_settings_that_were_not_recorded_say_nothing() -> None:
     assert changes(finding) == []
 
 
-@pytest.mark.parametrize(("rate", "expected"), [(0.9e-5, [{"ppo.lr": [3e-4, 1e-3]}]), (1e-5, [])])
+@pytest.mark.parametrize(("rate", "expected"), [(1.9e-5, [{"ppo.lr": [3e-4, 1e-3]}]), (2e-5, [])])
 def test_only_a_rate_that_moves_nothing_is_changed(rate: float, expected: list[dict[str, Any]]) -> None:
     assert changes(found(RULE, untaught(approx_kl=0.0, settings={"ppo.lr": rate}))) == expected
 

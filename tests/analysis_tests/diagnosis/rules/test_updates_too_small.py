@@ -100,6 +100,7 @@ def test_where_the_policy_has_settled_the_limit_is_the_reason_given() -> None:
         ("ppo.target_kl", 2e-5, None),
         ("ppo.lr", 1e-6, [3e-4, 1e-3]),
         ("ppo.num_epochs", 1, 4),
+        ("ppo.adam_eps", 1.0, 1e-5),
     ],
 )
 def test_a_setting_that_strangles_updates_goes_back_to_its_usual_value_first(

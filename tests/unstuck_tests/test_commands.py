@@ -301,6 +301,18 @@ def test_unstick_is_short_for_the_experiment(command: Command, monkeypatch: pyte
     assert "must be the run to branch, such as NAME/7, got 'ppo.lr=1'" in refused.err
 
 
+def test_the_page_on_commands_has_each_of_them_and_every_key_of_their_json(command: Command, runs: Path) -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    assert [name for name in NAMES if f"`unstuck {name}" not in page] == []
+    for words in (["list"], ["show", "ended"], ["show", "ended/1"], ["doctor"]):
+        held = json.loads(command.unstuck(*words, "--json").out)
+        assert held.pop("schema") == 1
+        listed = [one for value in held.values() if isinstance(value, list) for one in value]
+        trial = held["trial"] if words[-1] == "ended/1" else {}
+        keys = {*held, *trial, *(key for one in listed for key in one)}
+        assert [key for key in keys if f"`{key}`" not in page] == []
+
+
 def test_each_command_is_a_module_or_of_an_older_room() -> None:
     older = {"sweep", "champion", "audit", "diagnose", "compare", "report"}
     modules = {file.stem for file in (ROOT / "unstuck" / "commands").glob("*.py")} - {"__init__", "parsing"}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from textwrap import shorten
 
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.document.blocks import Block
@@ -13,10 +14,13 @@ from unstuck.analysis.report.sweep import Findings
 from unstuck.analysis.report.sweep_figures import list_finite_points
 from unstuck.analysis.report.unstick_verdict import describe_arm, get_arm, list_arms_with_values
 from unstuck.analysis.sweep.trials import Sweep, Trial
-from unstuck.analysis.sweep.unstick import Unstick
+from unstuck.analysis.sweep.unstick import RESET, Arm, Unstick
 from unstuck.analysis.words import number
 from unstuck.records.axis import BATCH
 from unstuck.rl import metrics
+
+MOST_WORDS = 48
+"""Characters of an arm's name in the legend."""
 
 NAMED = COLOURS - 2
 """Arms in colour beside the control and the run before the branch."""
@@ -34,7 +38,7 @@ def _draw(found: Findings, unstick: Unstick, name: str) -> Block | None:
     rest = [trial for trial in sweep.trials if trial not in best and trial is not control]
     lines = [replace(line, index=None, band=()) for trial in rest for line in _line(found, trial, name, "")]
     for index, trial in enumerate(best, start=1):
-        words = f"trial {trial.number}: {describe_arm(get_arm(sweep, trial.number))}"
+        words = shorten(f"trial {trial.number}: {_describe_briefly(get_arm(sweep, trial.number))}", MOST_WORDS)
         lines += [replace(line, index=index, band=()) for line in _line(found, trial, name, words)]
     if control:
         lines += _line(found, control, name, f"trial {control.number}: the control")
@@ -48,6 +52,11 @@ def _draw(found: Findings, unstick: Unstick, name: str) -> Block | None:
     ends = [f"{line.name or 'another arm'} ends at {number(line.points[-1][1], 3)}" for line in lines if line.points]
     caption = f"{name} of all arms and the control, from where {unstick.branched_from} was branched"
     return make_figure(f"{sweep.name}-arms-{name.replace('/', '-')}", canvas, caption, "; ".join(ends))
+
+
+def _describe_briefly(arm: Arm) -> str:
+    """Describe an arm without what it resets, which the report's table says."""
+    return describe_arm(replace(arm, values={path: value for path, value in arm.values.items() if path != RESET}))
 
 
 def _line(found: Findings, trial: Trial, name: str, title: str) -> list[Line]:

@@ -242,6 +242,10 @@ def test_going_on_and_starting_anew_are_compared_where_both_were_tried() -> None
     assert "Go on, or start anew" not in headings(list(one_way.blocks))
 
 
+def _first_figure(document: Document) -> Figure:
+    return next(block for block in document.blocks if isinstance(block, Figure))
+
+
 def test_curves_hold_all_arms_in_one_picture_counted_from_the_branch() -> None:
     later = arm_trial(4, 0.9, values={"ppo.lr": 2e-3, "branch.parent": 1})
     stages = (StageRecord(stage=2, parent=1, why="", arms=(4,), env_steps=1),)
@@ -260,6 +264,8 @@ def test_curves_hold_all_arms_in_one_picture_counted_from_the_branch() -> None:
     assert "iteration, counted from the branch" in figure.svg
     assert ">200<" in figure.svg.replace("</text>", "<")  # trial 1's 100 iterations, then 100 of trial 4
     assert "trial 4: lr 0.002, from trial 1 ends at 0.9" in figure.alt
+    many = Arm({f"ppo.setting_{number}": 0.5 for number in range(9)})
+    assert "[...]</text>" in _first_figure(report(made(arms=(ARMS[0], many)))).svg  # a legend as wide as the picture
     with_curves = report(sweep, diagnoses={0: diagnosed(run=healthy()), 1: diagnosed(run=healthy())})
     names = [block.name for block in section(with_curves, "Curves") if isinstance(block, Figure)]
     assert names == ["mend-arms-eval-f1", "mend-arms-train-value_loss"]

@@ -36,7 +36,9 @@ def show_start(config: SweepConfig, num_trials: int, space: Space, ledger: Ledge
     """
     most = "highest" if config.sweep.mode == "max" else "lowest"
     asked = f"{pluralize(num_trials, 'trial')} of {pluralize(config.sweep.seeds, 'seed')}"
-    if space.paths:
+    if config.run:
+        asked = f"which change fixes {config.run}? {asked}, beside an untouched control,"
+    elif space.paths:
         asked += f", searching {join_words([f'`{path}`' for path in space.paths])}"
     state = f"Running since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     lines = [

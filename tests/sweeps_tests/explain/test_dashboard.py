@@ -1,5 +1,6 @@
 """Notes on a sweep that starts, goes on, stops or cannot be written to."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def test_a_sweep_that_runs_says_since_when_what_is_asked_and_how_to_go_on(sweep:
     )
     assert so_far == "- **So far:** 3 trials ended: 1 completed and 2 pruned."
     assert "`python sweep.py resume=mine 'sweep.num_trials=two words'`" in on
+
+
+def test_an_unstick_that_runs_says_which_run_it_branches(sweep: tuple[SweepConfig, Ledger]) -> None:
+    config, ledger = sweep
+    show_start(replace(config, run="stuck/7"), 12, SPACE, ledger, RESUME)
+    assert (
+        "**Asked:** which change fixes stuck/7? 12 trials of 2 seeds, beside an untouched control, for the lowest"
+    ) in note_of(ledger)
 
 
 def test_a_sweep_that_the_user_stopped_says_so(sweep: tuple[SweepConfig, Ledger]) -> None:

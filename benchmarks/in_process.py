@@ -56,8 +56,14 @@ def tune_trials(
     """Run trials in this process: one evaluation period of each running trial in turn; see `sweeps.ray_tune.tuning`."""
     running: dict[int, Training] = {}
     while not is_over():
-        while len(running) < slots and (assignment := driver.propose()):
-            running[assignment.number] = Training(assignment, data)
+        while len(running) < slots and not is_over():
+            assignment = driver.propose()
+            if assignment is None:
+                break
+            try:
+                running[assignment.number] = Training(assignment, data)
+            except Exception:
+                driver.crash(assignment.number, traceback.format_exc())
         if not running:
             return
         for number, training in list(running.items()):

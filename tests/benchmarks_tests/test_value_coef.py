@@ -1,7 +1,4 @@
 import dataclasses
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ from unstuck.rl.config import PPOConfig
 from unstuck.rl.gae import Discounts, generalized_advantages
 
 from benchmarks.value_coef import tables
+from benchmarks.value_coef.__main__ import main
 from benchmarks.value_coef.critic import independent
 from benchmarks.value_coef.independent import IndependentRewards, highest_explained_variance
 from benchmarks.value_coef.optimisers import Apart, Sgd, networks_apart
@@ -237,10 +235,11 @@ def test_arms_share_their_seeds_and_histories_are_by_arm():
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_quick_study_prints_a_table_for_each_prediction():
-    command = [sys.executable, "-m", "benchmarks.value_coef", "--quick"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
-    parts = done.stdout.split("\n## ")
+def test_the_quick_study_prints_a_table_for_each_prediction(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["value_coef", "--quick"])
+    main()
+    printed = capsys.readouterr().out
+    parts = printed.split("\n## ")
     assert [part[:2] for part in parts[1:]] == [f"P{number}" for number in range(1, 8)]
     assert all("| --- |" in part for part in parts[1:])
-    assert "nan" not in done.stdout
+    assert "nan" not in printed

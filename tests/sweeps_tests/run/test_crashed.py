@@ -1,4 +1,4 @@
-"""Trials that all crash, in a folder full of names that are ours; then their cause is mended, and they run again."""
+"""Trials that all crash; then their cause is mended, and they run again. Crashes in Ray: test_sweep_joined.py."""
 
 import json
 import shlex
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -13,44 +14,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import sweep
-from benchmarks.in_process import no_ray
+from benchmarks.in_process import tune_trials
 from tests.conftest import Command
+from tests.sweeps_tests.bandit import (
+    SETTINGS,
+    break_environment,
+    mend_environment,
+    write_environment,
+    write_hostile_files,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-ENVIRONMENT = """
-import pathlib, sys
-import gymnasium
-
-DRIVER = "sweep.py"
-BROKEN = pathlib.Path(__file__).with_name("broken")
-
-
-class Bandit(gymnasium.Env):
-    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
-    action_space = gymnasium.spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        if BROKEN.exists() and sys.argv[0] != DRIVER:
-            raise OSError("the licence is gone")
-        self.steps = 0
-        return self.observation_space.low, {}
-
-    def step(self, action):
-        self.steps += 1
-        return self.observation_space.low, float(action), self.steps == 5, False, {}
-
-
-gymnasium.register("Bandit-v0", entry_point="licensed_bandit:Bandit")
-"""
-SETTINGS = [
-    *("+experiment=quickstart", "env=cartpole", "env.id=licensed_bandit:Bandit-v0", "env.eval_episodes=2"),
-    *("sweep.metric=eval/episode_return", "sweep.seeds=2", "sweep.num_trials=3", "scheduler=none", "health=none"),
-    *("ppo.num_iterations=2", "ppo.eval_every=1", "ppo.num_steps=8", "ppo.minibatch_size=16"),
-    "resources.max_failures=0",
-]
-HOSTILE = ("rl/__init__.py", "unstuck.sweeps.py", "analysis/__init__.py", "conf/__init__.py", "torch.py", "random.py")
 
 
 @dataclass
@@ -66,7 +40,7 @@ class Call:
 
 
 def call(command: Command, *arguments: str) -> Call:
-    done = command(*SETTINGS, *arguments)
+    done = command(*SETTINGS, "sweep.num_trials=3", *arguments)
     audited = command.sweeps("audit", "mine", "--json")
     folder = command.folder
     study = optuna.load_study(study_name="mine", storage=f"sqlite:///{folder}/runs/optuna.db")
@@ -83,26 +57,27 @@ def call(command: Command, *arguments: str) -> Call:
 
 @pytest.fixture(scope="module")
 def calls(module_command: Command) -> Iterator[tuple[Call, Call]]:
-    """The sweep that fails, and the call that goes on with it, without Ray, once the environment works."""
+    """The sweep that fails, since its environment breaks when the trials start, and the call that goes on with it."""
     modules = module_command.folder
-    for name in HOSTILE:
-        file = modules / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_text("raise ImportError('this one is not ours')\n")
-    (modules / "licensed_bandit.py").write_text(ENVIRONMENT)
-    (modules / "broken").touch()
+    write_hostile_files(modules)
+    write_environment(modules)
+
+    def break_and_tune(*arguments: Any) -> None:
+        break_environment(modules, 0)
+        tune_trials(*arguments)
+
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-            patch.setenv(name, "1")
+        patch.setenv("SLURM_CPUS_PER_TASK", "1")
+        patch.setattr("unstuck.sweeps.run.sweep.tune_trials", break_and_tune)
         failed = call(module_command, "sweep.name=mine")
-        (modules / "broken").unlink()
-        with no_ray():
-            mended = call(module_command, "resume=mine", "retry=crashed")
-        yield failed, mended
+        patch.setattr("unstuck.sweeps.run.sweep.tune_trials", tune_trials)
+        mend_environment(modules)
+        yield failed, call(module_command, "resume=mine", "retry=crashed")
 
 
-def test_workers_import_what_the_driver_imports(calls: tuple[Call, Call]) -> None:
-    """Not the caller's files of the same names; the caller's module of the environment all the same."""
+def test_the_reason_is_the_errors_last_line_and_a_mended_cause_is_no_longer_in_the_way(
+    calls: tuple[Call, Call],
+) -> None:
     failed, mended = calls
     reasons = {trial.user_attrs["reason"] for trial in failed.trials if trial.state.name == "FAIL"}
     assert reasons == {"OSError: the licence is gone"}

@@ -15,7 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.sweeps_tests.real import SMALL, finish, open_study, start
+from tests.sweeps_tests.bandit import SETTINGS, break_environment, write_environment, write_hostile_files
+from tests.sweeps_tests.real import finish, open_study, start
+
+RESETS = 80
+"""Of the environment in one trial of these settings."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -60,10 +64,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, subprocess.P
 def test_an_existing_cluster_runs_the_trials_and_stays(
     cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
+    """Workers import what the driver imports: the environment in the folder that it is called in, and no file of ours.
+
+    That environment breaks in the second trial, and the ledger has its words from Ray's.
+    """
     address, ray = cluster
+    write_environment(tmp_path)
+    break_environment(tmp_path, RESETS * 3 // 2)
+    write_hostile_files(tmp_path)
     overrides = ("sweep.num_trials=2", "sweep.name=joined", "tracking=none", f"resources.ray_address={address}")
-    printed = finish(start(tmp_path, *SMALL, *overrides))
-    assert [trial.user_attrs["outcome"] for trial in open_study(tmp_path, "joined").trials] == ["completed"] * 2
+    printed = finish(start(tmp_path, *SETTINGS, "resources.cpus=1", *overrides))
+    completed, crashed = open_study(tmp_path, "joined").trials
+    assert completed.user_attrs["outcome"] == "completed"
+    assert (crashed.user_attrs["outcome"], crashed.user_attrs["reason"]) == ("crashed", "OSError: the licence is gone")
+    assert "licensed_bandit.py" in crashed.user_attrs["traceback"]
     raylets = [child for child in psutil.Process(ray.pid).children(recursive=True) if child.name() == "raylet"]
     assert len(raylets) == 1
     assert os.environ["RAY_AUTH_TOKEN"] not in printed

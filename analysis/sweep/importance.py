@@ -18,7 +18,6 @@ import numpy as np
 import optuna
 import yaml  # type: ignore[import-untyped]
 from optuna.distributions import BaseDistribution
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.sweep.judgements import read_judgements
@@ -144,6 +143,8 @@ def compute_dashboard_importances(
     """
     if len(completed) < 2:
         return {}
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
     study = _make_study(completed, [trial.value or 0.0 for trial in completed], ranges, sign)
     with warnings.catch_warnings(action="ignore"):  # of trials too few to tell, for which it shows equal shares
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=DASHBOARD_SHARE))
@@ -153,6 +154,9 @@ def compute_dashboard_importances(
 def _compute_shares(
     trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int, seed: int
 ) -> tuple[dict[str, float], dict[str, float]]:
+    # Where first needed: scikit-learn takes a second.
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+
     study = _make_study(trials, values, ranges, sign)
     ped_anova = PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE).evaluate(study)
     fanova = FanovaImportanceEvaluator(n_trees=TREES, seed=seed).evaluate(study)

@@ -3,7 +3,7 @@
 import ast
 import ipaddress
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,9 +46,10 @@ class FinishedSweep:
 
 
 @pytest.fixture(scope="session")
-def finished_sweep(tmp_path_factory: pytest.TempPathFactory) -> FinishedSweep:
+def finished_sweep(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Callable[[Path], None]) -> FinishedSweep:
     """One for all tests: control, completed and pruned trials in both stores, and a report. See `SMALL`."""
     sweep = FinishedSweep(tmp_path_factory.mktemp("finished"), "")
+    mlflow_tables(sweep.runs / "mlflow.db")  # a sweep that makes them itself: the fixture `accident`
     words = (*SMALL, f"sweep.num_trials={sweep.num_trials}", f"sweep.name={sweep.name}")
     return FinishedSweep(sweep.folder, finish(start(sweep.folder, *words)))
 

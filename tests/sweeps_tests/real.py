@@ -1,18 +1,22 @@
 """Sweeps in processes of their own, with real Ray, and what their records say."""
 
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from optuna_dashboard import get_note
+from unstuck.records.files import scratch_file
 
 ROOT = Path(__file__).parents[2]
 SHORT = (
@@ -61,13 +65,76 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return printed
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """A sweep that a signal has ended: what it printed, how long its end took, and what was left of its processes."""
+
+    name: str
+    code: int
+    printed: str
+    seconds: float
+    scratch: Path
+    left: list[str]
+
+
+def stop(process: "subprocess.Popen[str]", own_folder: Path, send: Callable[[], None]) -> Stopped:
+    """Send a running sweep a signal, and wait for its end."""
+    scratch = json.loads(scratch_file(own_folder).read_text())["path"]
+    assert _processes_that_name(scratch)
+    send()
+    signalled = time.monotonic()
+    printed, _ = process.communicate(timeout=60)
+    seconds = time.monotonic() - signalled
+    return Stopped(own_folder.name, process.returncode, printed, seconds, Path(scratch), _processes_that_name(scratch))
+
+
+def check_stopped(
+    stopped: Stopped, study: optuna.Study, client: MlflowClient, parent: Run, children: dict[int, Run]
+) -> None:
+    """It ended in seconds, nothing of it is left, all is on record, and its last line says how to go on."""
+    assert stopped.seconds < 45
+    assert stopped.code == 130
+    assert "stopped by the user" in stopped.printed
+    assert "no longer answered" not in stopped.printed  # Ray's own processes did not hear it
+    assert "Traceback" not in stopped.printed
+    assert stopped.left == []
+    assert not stopped.scratch.exists()
+    last = stopped.printed.splitlines()[-1]
+    assert last.startswith(f"  python {ROOT}/sweep.py +experiment=quickstart ")
+    assert " health=none scheduler=none " in last
+    crashed = any(trial.user_attrs["outcome"] == "crashed" for trial in study.trials)
+    assert last.endswith(f" resume={stopped.name}{' retry=crashed' if crashed else ''}")
+    assert parent.info.status == "KILLED"
+    assert "stopped by the user**" in get_note(study)
+    assert sorted(children) == [trial.number for trial in study.trials]
+    running = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.RUNNING]
+    assert running  # a resume can continue them
+    for trial in running:
+        assert children[trial.number].info.status == "KILLED"
+        assert children[trial.number].data.tags["outcome"] == trial.user_attrs["outcome"] == "interrupted"
+    for trial in study.trials:
+        history = client.get_metric_history(children[trial.number].info.run_id, "progress/f1")
+        assert {point.step: point.value for point in history} == trial.intermediate_values
+
+
+def _processes_that_name(folder: str) -> list[str]:
+    """Command lines; Ray's own have their folder in theirs, its agents too."""
+    lines = [" ".join(command_line(process)) for process in psutil.process_iter()]
+    return [line for line in lines if folder in line]
+
+
 def open_study(folder: Path, name: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=f"sqlite:///{folder}/runs/optuna.db")
 
 
 def runs_of(folder: Path, name: str) -> tuple[MlflowClient, Run, dict[int, Run]]:
     """MLflow's runs of a sweep: the parent, and the children by trial number."""
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/runs/mlflow.db")
+    return runs_in(f"sqlite:///{folder}/runs/mlflow.db", name)
+
+
+def runs_in(url: str, name: str) -> tuple[MlflowClient, Run, dict[int, Run]]:
+    """The same of the MLflow at a URL."""
+    client = MlflowClient(tracking_uri=url)
     experiment = client.get_experiment_by_name("unstuck")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], f"tags.sweep = '{name}'", max_results=1000)

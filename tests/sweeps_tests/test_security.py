@@ -14,10 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
 from unstuck.records.files import checkpoint_file, scratch_file
 
 from tests.sweeps_tests.conftest import descendants
+from tests.sweeps_tests.real import Stopped, check_stopped, runs_in, stop
 
 ROOT = Path(__file__).parents[2]
 NAME = "watched"
@@ -30,8 +34,8 @@ SMALL = [
     "ppo.num_steps=8",
     "ppo.minibatch_size=64",
     "ppo.num_epochs=1",
-    "scheduler=none",
     "health=none",
+    "scheduler=none",
     "sweep.num_trials=2",
     "sweep.seeds=1",
     "resources.cpus=2",
@@ -45,7 +49,7 @@ from ray._raylet import GcsClient
 print("came in", GcsClient(address=sys.argv[1]).internal_kv_keys(b"", None, timeout=60))
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @dataclass
@@ -61,6 +65,9 @@ class Seen:
         environments: By the name of the process.
         told: What Ray said to somebody with the wrong token, none, and the right one.
         scratch: Mode of the folder for temporary files, and what in it holds a password, or the token.
+        stopped: How it ended, by SIGTERM to the driver alone.
+        study: What the ledger had on record then.
+        runs: What MLflow had.
     """
 
     folder: Path
@@ -71,6 +78,9 @@ class Seen:
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
     scratch: tuple[int, list[str]] = (0, [])
+    stopped: Stopped | None = None
+    study: optuna.Study | None = None
+    runs: tuple[MlflowClient, Run, dict[int, Run]] | None = None
 
     @property
     def sweep(self) -> Path:
@@ -114,7 +124,8 @@ class Seen:
         )
         try:
             yield process
-            self.printed[which] = process.communicate(timeout=150)[0]
+            if which not in self.printed:
+                self.printed[which] = process.communicate(timeout=150)[0]
         finally:
             process.kill()
 
@@ -126,10 +137,11 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory, watch):
+def seen(tmp_path_factory, watch, mlflow_tables):
     """Two trials, stopped midway and looked at; then pickles planted, and what only reads run."""
     folder = tmp_path_factory.mktemp("security")
     (folder / "home").mkdir()
+    mlflow_tables(folder / "mlflow.db")
     environment = {
         **watch.environment,
         "PYTHONPATH": os.pathsep.join([watch.environment["PYTHONPATH"], str(ROOT)]),
@@ -143,8 +155,10 @@ def seen(tmp_path_factory, watch):
         _wait_for(lambda: all(checkpoint_file(seen.sweep, number).exists() for number in (0, 1)), process)
         process.send_signal(signal.SIGSTOP)  # or it might end while it is looked at
         _look(seen, process, watch)
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(signal.SIGINT)
+        seen.stopped = stop(process, seen.sweep, lambda: _end(process))
+        seen.printed["sweep"] = seen.stopped.printed
+        seen.study = optuna.load_study(study_name=NAME, storage=seen.url("optuna", OPTUNA_PASSWORD))
+        seen.runs = runs_in(f"sqlite:///{seen.folder}/mlflow.db", NAME)
     _plant(seen)
     seen.run("audit", "champion without")
     return seen
@@ -158,12 +172,18 @@ def gone_on(seen):
     return seen
 
 
-def _wait_for(condition, process, seconds=150):
+def _wait_for(condition, process, seconds=240):
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
+
+
+def _end(process):
+    """To the driver alone, and its Ray hears nothing of it."""
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGTERM)
 
 
 ROLES = {"sweep", "gcs_server", "raylet", "worker"}
@@ -262,6 +282,10 @@ def test_ray_wants_a_token_whatever_the_environment_says(seen):
     for kind in ("wrong", "none"):
         assert "came in" not in seen.told[kind]
         assert "InvalidAuthToken" in seen.told[kind]
+
+
+def test_sigterm_ends_in_seconds_with_everything_recorded(seen):
+    check_stopped(seen.stopped, seen.study, *seen.runs)
 
 
 def test_nobody_beyond_the_machine_is_told_anything(seen, watch):

@@ -1,6 +1,7 @@
 """A whole sweep is killed and gone on with, beside the same one left alone: real Ray, real databases, kill -9."""
 
 import json
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ from tests.sweeps_tests.conftest import FinishedSweep
 from tests.sweeps_tests.real import (
     SHORT,
     SMALL,
+    Stopped,
+    check_stopped,
     count_evaluations,
     finish,
     open_study,
     runs_of,
     start,
+    stop,
     wait_for,
     workers_of,
 )
@@ -49,46 +53,47 @@ class Accident:
     resumed: str
     scratch: Path
     note: str
+    stopped: Stopped
 
 
 @pytest.fixture(scope="module")
 def accident(tmp_path_factory):
     """Kills the driver of the sweep `killed` in the midst of its third trial, and goes on with it.
 
-    The sweep `beside` starts at the same time in the same fresh folder; not its driver is killed, but its workers.
+    The sweep `beside` starts at the same time in the same fresh folder; not its driver is killed, but its workers, and
+    then Ctrl-C ends it.
     """
     folder = tmp_path_factory.mktemp("accident")
-    beside = start(folder, *SHORT, *BESIDE)
+    beside = start(folder, *BESIDE)
     killed = start(folder, *SMALL, "sweep.num_trials=4", "sweep.name=killed")
     try:
         with ThreadPoolExecutor() as others:
-            workers = others.submit(_kill_workers, folder, beside)
+            stopping = others.submit(_kill_workers_and_stop, folder, beside)
             wait_for(lambda: checkpoint_file(folder / "runs/killed", 2).exists())
             killed.send_signal(signal.SIGKILL)
             killed.communicate()
-            workers.result()
+            stopped = stopping.result()
         before = [trial.state.name for trial in _trials(folder, "killed")]
         assert before.count("RUNNING") == 1
         note = get_note(open_study(folder, "killed"))
         scratch = Path(json.loads(scratch_file(folder / "runs/killed").read_text())["path"])
         assert scratch.is_dir()
-        finish(beside)
         resumed = finish(start(folder, *SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed"))
     finally:
         killed.kill()
         beside.kill()
-    return Accident(folder, resumed, scratch, note)
+    return Accident(folder, resumed, scratch, note, stopped)
 
 
 BESIDE = (
-    *("sweep.name=beside", "sweep.num_trials=3", "ppo.num_iterations=100", "scheduler=none", "health=none"),
+    *(*SHORT, "sweep.name=beside", "sweep.num_trials=9", "ppo.num_iterations=100000", "health=none", "scheduler=none"),
     "resources.max_failures=1",
 )
 
 
-def _kill_workers(folder, driver):
-    """The worker of trial 0 gets kill -9 once, which it may; that of trial 1 twice."""
-    for number in (0, 1, 1):
+def _kill_workers_and_stop(folder, driver):
+    """The worker of trial 0 gets kill -9 twice, once more than it may; that of trial 1 once."""
+    for number in (0, 0, 1):
         before = count_evaluations(folder, "beside", number)
         wait_for(
             lambda number=number, before=before: (
@@ -99,19 +104,25 @@ def _kill_workers(folder, driver):
         assert workers
         for worker in workers:
             worker.kill()
+    before = count_evaluations(folder, "beside", 1)
+    wait_for(lambda: count_evaluations(folder, "beside", 1) > before or driver.poll() is not None)
+    return stop(driver, folder / "runs/beside", lambda: os.killpg(driver.pid, signal.SIGINT))
 
 
 def test_a_trial_whose_worker_is_killed_goes_on_and_crashes_if_that_happens_more_often_than_allowed(accident):
     client, _, children = runs_of(accident.folder, "beside")
-    outcomes = {0: ("completed", "FINISHED"), 1: ("crashed", "FAILED"), 2: ("completed", "FINISHED")}
+    outcomes = {0: ("crashed", "FAILED"), 1: ("interrupted", "KILLED")}
     for trial in _trials(accident.folder, "beside"):
         run, (outcome, status) = children[trial.number], outcomes[trial.number]
         assert trial.user_attrs["outcome"] == run.data.tags["outcome"] == outcome
         assert run.info.status == status
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "progress/value_loss")]
         assert steps == list(range(1, max(trial.intermediate_values) + 1))  # no gap, no repeat
-        assert ("resumed_from" in run.data.tags) is (trial.number < 2)
-        assert trial.user_attrs.get("resumed_from") == run.data.tags.get("resumed_from")
+        assert trial.user_attrs["resumed_from"] == run.data.tags["resumed_from"]
+
+
+def test_ctrl_c_ends_in_seconds_with_everything_recorded(accident):
+    check_stopped(accident.stopped, open_study(accident.folder, "beside"), *runs_of(accident.folder, "beside"))
 
 
 def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
@@ -127,7 +138,7 @@ def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
             for folder in (finished_sweep.own_folder, accident.folder / "runs/killed")
         )
         assert one == other  # every metric, bit for bit
-    assert "resumed_from" in killed[2].user_attrs
+    assert [trial.number for trial in killed if "resumed_from" in trial.user_attrs] == [2]
     assert "trials 2 go on" in accident.resumed
 
 
@@ -142,7 +153,7 @@ def test_the_dashboards_note_says_how_to_go_on_and_then_what_one_left_alone_says
 
 
 def test_two_sweeps_that_start_at_once_in_a_fresh_folder_have_their_trials(accident):
-    assert [len(_trials(accident.folder, name)) for name in ("beside", "killed")] == [3, NUM_TRIALS]
+    assert [len(_trials(accident.folder, name)) for name in ("beside", "killed")] == [2, NUM_TRIALS]
 
 
 def test_every_record_agrees_afterwards(accident, finished_sweep):

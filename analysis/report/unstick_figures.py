@@ -12,7 +12,7 @@ from unstuck.analysis.plots.curves import Line, Mark, plot_curves
 from unstuck.analysis.report.figures import make_figure, make_line
 from unstuck.analysis.report.sweep import Findings
 from unstuck.analysis.report.sweep_figures import list_finite_points
-from unstuck.analysis.report.unstick_verdict import describe_arm, get_arm, list_arms_with_values
+from unstuck.analysis.report.unstick_verdict import describe_arm, get_arm, list_arms_with_values, trace_parents
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.analysis.sweep.unstick import RESET, Arm, Unstick
 from unstuck.analysis.words import number
@@ -81,8 +81,7 @@ def _line(found: Findings, trial: Trial, name: str, title: str) -> list[Line]:
 def count_steps_before(sweep: Sweep, number: int) -> int:
     """Count the iterations, or environment steps, of the arms that an arm goes on from."""
     lengths = {trial.number: trial.iterations for trial in sweep.trials}
-    parents = sweep.unstick.trace_parents(number) if sweep.unstick else []
-    return sum(lengths.get(parent, 0) for parent in parents)
+    return sum(lengths.get(parent, 0) for parent in trace_parents(sweep, number))
 
 
 def _stride(sweep: Sweep, run: Signals) -> int:

@@ -55,19 +55,40 @@ def find_best_arm(sweep: Sweep) -> Trial | None:
 
 def changes_something(sweep: Sweep, number: int) -> bool:
     """True if an arm, or an arm that it goes on from, differs from the control by more than its length."""
-    lineage = [number, *(sweep.unstick.trace_parents(number) if sweep.unstick else [])]
-    arms = [get_arm(sweep, one) for one in lineage]
+    arms = [get_arm(sweep, one) for one in (number, *trace_parents(sweep, number))]
     return any(arm.change or arm.is_anew or arm.reset for arm in arms)
 
 
+def trace_parents(sweep: Sweep, number: int) -> list[int]:
+    """Return the trials that an arm's state went through before the arm, the latest first."""
+    parents: list[int] = []
+    parent = get_arm(sweep, number).parent
+    while parent is not None and parent not in parents:
+        parents.append(parent)
+        parent = get_arm(sweep, parent).parent
+    return parents
+
+
 def get_arm(sweep: Sweep, number: int) -> Arm:
-    """Return the arm of a trial; an arm without reasons where the record of the arms lacks the trial."""
-    if sweep.unstick and (arm := sweep.unstick.find_arm(number)):
-        return arm
+    """Return the arm of a trial: by its number, and of the settings that the trial has.
+
+    Where the record holds no such arm, an arm without reasons is made from the trial's settings.
+    """
+    arms = sweep.unstick.arms if sweep.unstick else ()
+    own = sweep.unstick.find_arm(number) if sweep.unstick else None
     trial = next((trial for trial in sweep.trials if trial.number == number), None)
-    values = trial.values if trial else {}
+    if trial is None:
+        return own or Arm({})
+    found = next((arm for arm in (own, *arms) if arm and _has_values(sweep, trial, arm)), None)
     known = sweep.settings.get
-    return Arm({path: value for path, value in values.items() if not are_equal_settings(value, known(path))})
+    changed = {path: value for path, value in trial.values.items() if not are_equal_settings(value, known(path))}
+    return found or Arm(changed)
+
+
+def _has_values(sweep: Sweep, trial: Trial, arm: Arm) -> bool:
+    """True if a trial's settings are those of an arm, and the unstick's own where the arm changes nothing."""
+    expected = {path: arm.values.get(path, sweep.settings.get(path)) for path in (*arm.values, *trial.values)}
+    return all(are_equal_settings(trial.values.get(path, value), value) for path, value in expected.items())
 
 
 def name_arm(sweep: Sweep, number: int) -> str:

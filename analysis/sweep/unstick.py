@@ -96,15 +96,6 @@ class Unstick:
         """Return the arm of a trial; None if the record does not hold the arm."""
         return self.arms[number] if 0 <= number < len(self.arms) else None
 
-    def trace_parents(self, number: int) -> list[int]:
-        """Return the trials that an arm's state went through before the arm, the latest first."""
-        parents: list[int] = []
-        arm = self.find_arm(number)
-        while arm and arm.parent is not None and arm.parent not in parents:
-            parents.append(arm.parent)
-            arm = self.find_arm(arm.parent)
-        return parents
-
 
 def read_unstick(attributes: Mapping[str, Any], report: Path) -> Unstick | None:
     """Read the record of an unstick from the attributes of the study; None if the sweep is no unstick.

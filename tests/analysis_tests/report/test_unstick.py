@@ -14,7 +14,7 @@ from unstuck.analysis.report.notes import format_study_note, format_trial_note
 from unstuck.analysis.report.sweep import Findings
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
 from unstuck.analysis.report.unstick import unstick_document
-from unstuck.analysis.report.unstick_verdict import changes_something, describe_arm, find_best_arm
+from unstuck.analysis.report.unstick_verdict import changes_something, describe_arm, find_best_arm, get_arm
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.analysis.sweep.unstick import Arm, Unstick, read_unstick
 from unstuck.analysis.sweep.verdicts import Reading, Readings
@@ -265,7 +265,10 @@ def test_curves_hold_all_arms_in_one_picture_counted_from_the_branch() -> None:
     assert ">200<" in figure.svg.replace("</text>", "<")  # trial 1's 100 iterations, then 100 of trial 4
     assert "trial 4: lr 0.002, from trial 1 ends at 0.9" in figure.alt
     many = Arm({f"ppo.setting_{number}": 0.5 for number in range(9)})
-    assert "[...]</text>" in _first_figure(report(made(arms=(ARMS[0], many)))).svg  # a legend as wide as the picture
+    wide = arm_trial(1, 0.8, values=many.values)
+    assert (
+        "[...]</text>" in _first_figure(report(made(FOUR[0], wide, arms=(ARMS[0], many)))).svg
+    )  # a legend as wide as the picture
     with_curves = report(sweep, diagnoses={0: diagnosed(run=healthy()), 1: diagnosed(run=healthy())})
     names = [block.name for block in section(with_curves, "Curves") if isinstance(block, Figure)]
     assert names == ["mend-arms-eval-f1", "mend-arms-train-value_loss"]
@@ -336,6 +339,16 @@ def test_what_only_goes_on_with_the_control_is_no_arm() -> None:
     best = find_best_arm(sweep)
     assert best is not None
     assert best.number == 5
+
+
+def test_an_arm_is_named_by_what_was_trained_wherever_it_stands_in_the_record() -> None:
+    sweep = made(FOUR[0], arm_trial(1, 0.8, values=ARMS[3].values), arm_trial(2, 0.7, values={"ppo.lr": 0.5}))
+    assert [get_arm(sweep, number) for number in range(4)] == [
+        ARMS[0],
+        ARMS[3],  # not the second of the record
+        Arm({"ppo.lr": 0.5}),  # not in the record
+        ARMS[3],  # not started
+    ]
 
 
 @pytest.mark.parametrize(

@@ -63,15 +63,24 @@ def describe_verdict(found: Verdict, metric: str, who: str) -> str:
         metric: Name of the objective.
         who: The arm in words, such as `trial 3 (lr 0.001)`.
     """
+    own = f"{who[:1].upper()}{who[1:]}"
+    if found.reading.arm == found.reading.control:
+        trained = pluralize(found.reading.repeats * found.reading.members, "fresh training")
+        return (
+            f"{own} changes nothing: {metric} is the same, seed by seed, in {trained} of the arm and of the untouched "
+            f"control, {number(found.arm)} on average."
+        )
     values = f"{metric} {number(found.arm)} against {number(found.control)} of the untouched control"
     text = f"{values}, {describe_difference(found.this_run.difference)}"
     if found.answer is Answer.UNKNOWN:
         return f"It cannot be told whether {who} wins: {text}; {_describe_more(found.this_run, 'repeat')}."
-    return f"{who[:1].upper()}{who[1:]} {found.answer}: {text}."
+    return f"{own} {found.answer}: {text}."
 
 
 def describe_scope(found: Verdict) -> str:
     """Describe in a sentence whether a verdict of an unstick holds for the run alone, or for others like it too."""
+    if found.reading.arm == found.reading.control:
+        return "So the change does not cure the run, in any of its seeds."
     alone = f"The verdict holds for this run alone, with its {pluralize(found.reading.members, 'seed')}"
     if found.alike is None:
         return f"{alone}: only a run of {LEAST_MEMBERS} seeds or more says something of others."

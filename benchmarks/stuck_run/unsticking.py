@@ -31,6 +31,9 @@ Array = npt.NDArray[np.float64]
 ALL_FAULTS = "all-faults"
 """Name of the unstick in which every arm has all faults."""
 
+NOTHING = "nothing changed"
+"""Changes of a control, in words."""
+
 _LATE = 20
 """Last iterations over which a return is averaged; all arms are shown the same flows in each."""
 
@@ -59,6 +62,12 @@ class Arm:
     def name(self) -> str:
         """Number and changes of the arm in words."""
         return f"{self.entry.number}: {self.changes}"
+
+    @property
+    def parent(self) -> int | None:
+        """Number of the arm that the arm goes on from; None for the run's checkpoint."""
+        parent: int | None = self.entry.values.get("branch.parent")
+        return parent
 
     @property
     def passed(self) -> str:
@@ -159,15 +168,16 @@ def list_arms(arms: Sequence[Arm]) -> Table:
 
 
 def compare_arms(arms: Sequence[Arm]) -> Table:
-    """Compare each arm with the control, at the arm's end: what the arm moves, and whether that cures the run."""
-    control = next(arm for arm in arms if arm.entry.is_control)
-    others = [arm for arm in arms if arm is not control]
+    """Compare each arm with its stage's control, at the end: what the arm moves, and whether that cures the run."""
+    controls = {arm.parent: arm for arm in reversed(arms) if arm.changes in (NOTHING, f"from trial {arm.parent}")}
+    others = [arm for arm in arms if arm not in controls.values()]
     rows = []
     for arm in others:
+        control = controls[arm.parent]
         sides = ((arm.losses, control.losses, 3), (arm.returned, control.returned, 0), (arm.f1, control.f1, 3))
         rows.append([arm.name, *(_difference(*side, len(others)) for side in sides), _tell_cure(arm)])
     columns = ["arm", "value loss", "return", "greedy F1", "cures the run"]
-    caption = "Each arm minus the control, with intervals that hold for all arms at once; bold: told from noise"
+    caption = "Each arm minus its stage's control, with intervals that hold for all arms at once; bold: told from noise"
     return Table(f"{caption}:", columns, rows)
 
 

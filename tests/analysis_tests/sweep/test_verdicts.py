@@ -101,6 +101,16 @@ def test_values_without_spread_or_not_finite_have_no_interval() -> None:
     assert judged(reading(equal, equal)).answer is Answer.UNKNOWN
 
 
+def test_an_arm_whose_every_value_is_the_controls_changes_nothing() -> None:
+    """As where F1 is 0 whatever is tuned: more repeats would tell no more."""
+    level = judged(reading(((0.0, 0.2),) * 5, ((0.0, 0.2),) * 5))
+    assert describe_verdict(level, "eval/f1", "trial 1 (lr 0.001)") == (
+        "Trial 1 (lr 0.001) changes nothing: eval/f1 is the same, seed by seed, in 10 fresh trainings of the arm and "
+        "of the untouched control, 0.1 on average."
+    )
+    assert describe_scope(level) == "So the change does not cure the run, in any of its seeds."
+
+
 def test_words_of_a_verdict() -> None:
     won = judged(reading())
     assert describe_verdict(won, "eval/f1", "trial 3 (lr 0.001)") == (

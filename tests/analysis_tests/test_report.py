@@ -49,7 +49,7 @@ class _Silent:
     def show_start(self, *_: Any) -> None:
         pass
 
-    show_evaluation = show_end = warn = show_notes = recall = show_start
+    show_evaluation = show_end = warn = show_notes = recall = expect = show_start
 
 
 def measured(iteration: int, lr: float) -> dict[str, float]:

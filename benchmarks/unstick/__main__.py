@@ -11,12 +11,14 @@ import sys
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+from unstuck.analysis.sweep.importance import read_sweep
 from unstuck.records.machine import count_granted_cores
 
 from benchmarks.unstick import points, tables
 from benchmarks.unstick.choosing import choose, train_broken
 from benchmarks.unstick.kinds import ENVIRONMENTS
 from benchmarks.unstick.levels import measure_levels
+from benchmarks.unstick.pairs import describe_pairs, find_pairs, make_pair_table
 from benchmarks.unstick.scoring import Score, score
 
 
@@ -41,6 +43,12 @@ def main() -> int:
     print(f"# Unstick, {options.look} look\n\n{tables.describe_figure(scores)}\n")
     print(tables.make_score_table(scores), "\nReplaced in the draw:\n", sep="\n")
     print(tables.make_replaced_table(drawn, known), "", tables.make_level_table(levels), sep="\n")
+    pairs = [
+        pair
+        for point in ([] if options.only_break else chosen)
+        for pair in find_pairs(point, read_sweep(f"{point.name}-{options.look}", folder), levels[point.environment])
+    ]
+    print(f"\nGo on, or start anew ({describe_pairs(pairs)}):\n", make_pair_table(pairs), sep="\n")
     return 0
 
 

@@ -13,7 +13,8 @@ from benchmarks.unstick.scoring import CLOSED, Score
 _ANEW = "branch.start"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def make_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Make a table in Markdown from a header and rows of text."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -44,16 +45,16 @@ def make_score_table(scores: Sequence[Score]) -> str:
         "runs alike",
         "reason",
     )
-    return _table(
+    return make_table(
         header,
         [
             (
                 str(one.point.number),
                 one.point.environment,
                 f"{one.point.kind}, {one.point.severity}",
-                _share(one.broken),
-                _share(one.control),
-                _share(one.closed),
+                format_share(one.broken),
+                format_share(one.control),
+                format_share(one.closed),
                 describe_change(one.best),
                 str(one.verdict or ""),
                 str(one.alike or ""),
@@ -67,7 +68,7 @@ def make_score_table(scores: Sequence[Score]) -> str:
 def make_level_table(levels: Mapping[str, Levels]) -> str:
     """Make the table of the random policy's and the healthy run's objective in each environment."""
     rows = [(name, f"{level.random:.3g}", f"{level.healthy:.3g}") for name, level in levels.items()]
-    return _table(("environment", "random", "healthy"), rows)
+    return make_table(("environment", "random", "healthy"), rows)
 
 
 def make_replaced_table(drawn: Sequence[Point], known: Mapping[int, float | None]) -> str:
@@ -77,14 +78,14 @@ def make_replaced_table(drawn: Sequence[Point], known: Mapping[int, float | None
             str(point.number),
             point.environment,
             f"{point.kind}, {point.severity}",
-            "diverged" if share is None else f"{_share(share)}, not below {_share(BROKEN_BELOW)}",
+            "diverged" if share is None else f"{format_share(share)}, not below {format_share(BROKEN_BELOW)}",
         )
         for point in drawn
         if point.number in known
         for share in [known[point.number]]
         if share is None or share >= BROKEN_BELOW
     ]
-    return _table(("point", "environment", "kind", "went"), rows)
+    return make_table(("point", "environment", "kind", "went"), rows)
 
 
 def describe_change(change: Mapping[str, Any]) -> str:
@@ -98,5 +99,6 @@ def describe_change(change: Mapping[str, Any]) -> str:
     return ", ".join([*words, *([str(change[_ANEW])] if _ANEW in change else [])])
 
 
-def _share(value: float | None) -> str:
+def format_share(value: float | None) -> str:
+    """Format a share as a percentage; empty for None."""
     return "" if value is None else f"{value:.0%}"

@@ -19,6 +19,11 @@ RATE = "ppo.lr"
 HORIZON = "ppo.gamma"
 """Setting whose usual range depends on the task: where steps are independent, nothing lies ahead."""
 
+TRACES = "ppo.gae_lambda"
+
+LONG_TRACES = 0.99
+"""gae_lambda above which advantages look as far ahead as gamma lets them: usual with a usual horizon alone."""
+
 
 @dataclass(frozen=True)
 class Usual:
@@ -46,7 +51,7 @@ USUAL: Mapping[str, Usual] = {
     "ppo.entropy_coef": Usual(0.01, 0.0, 0.1),
     "ppo.value_coef": Usual(0.5, 0.05, 5.0),
     HORIZON: Usual(0.99, 0.9, 0.998),
-    "ppo.gae_lambda": Usual(0.95, 0.8, 1.0),
+    TRACES: Usual(0.95, 0.8, 1.0),
 }
 """Usual values and wide ranges about them, by setting: Huang et al. 2022 (37 details), Andrychowicz et al. 2021 (What
 matters in on-policy RL, ranges swept), Stable-Baselines3's defaults."""
@@ -99,7 +104,7 @@ def restore_step_limits(run: Signals, watch: str) -> tuple[Remedy, ...]:
 def list_unusual(run: Signals) -> tuple[Remedy, ...]:
     """Propose the usual value of each setting whose recorded value can by itself keep a run from learning."""
     watch = "the score above the control's at equal iterations"
-    remedies = list(restore_usual(run, USUAL, watch))
+    remedies = [*restore_usual(run, USUAL, watch), *_shorten_traces(run, watch)]
     sizes, minibatch = run.setting("ppo.hidden_sizes"), run.read_number("ppo.minibatch_size")
     if isinstance(sizes, tuple | list) and sizes and min(sizes) < FEW_UNITS:
         remedies.append(Remedy({"ppo.hidden_sizes": (64, 64)}, f"{min(sizes)} units hold little of a policy", watch))
@@ -113,6 +118,15 @@ def list_unusual(run: Signals) -> tuple[Remedy, ...]:
     if run.setting("ppo.normalize_advantage") is False:
         remedies.append(Remedy({"ppo.normalize_advantage": True}, "gives the policy's loss its usual scale", watch))
     return tuple(remedies)
+
+
+def _shorten_traces(run: Signals, watch: str) -> tuple[Remedy, ...]:
+    """Propose the usual gae_lambda where a horizon far too long meets advantages that sum all rewards ahead."""
+    usual, traces, horizon = USUAL[TRACES], run.read_number(TRACES), find_unusual(run, HORIZON)
+    if horizon is None or horizon < USUAL[HORIZON].most or traces is None or traces <= LONG_TRACES:
+        return ()
+    why = f"gae_lambda {number(traces)} with gamma {number(horizon)} sums the noise of all rewards ahead"
+    return (Remedy({TRACES: usual.value}, why, watch),)
 
 
 def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) -> tuple[Remedy, ...]:

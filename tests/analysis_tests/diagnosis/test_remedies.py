@@ -57,6 +57,13 @@ def test_a_value_far_from_usual_is_offered_the_usual_one(name: str, value: Any, 
     assert unusual(run(**{name: value})) == [{f"ppo.{name}": usual}]
 
 
+def test_traces_to_the_end_of_a_horizon_far_too_long_are_shortened_with_the_horizon() -> None:
+    assert unusual(run(gamma=0.999, gae_lambda=1.0)) == [{"ppo.gamma": 0.99}, {"ppo.gae_lambda": 0.95}]
+    assert unusual(run(gamma=0.999, gae_lambda=0.97)) == [{"ppo.gamma": 0.99}]
+    assert unusual(run(gamma=0.99, gae_lambda=1.0)) == []
+    assert unusual(run(gamma=0.5, gae_lambda=1.0)) == []
+
+
 def test_a_tiny_minibatch_grows_to_one_that_divides_the_rollout() -> None:
     assert unusual(run(minibatch_size=4, num_envs=8, num_steps=128)) == [{"ppo.minibatch_size": 256}]
     assert unusual(run(minibatch_size=4, num_envs=5, num_steps=32)) == [{"ppo.minibatch_size": 32}]

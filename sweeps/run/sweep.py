@@ -65,7 +65,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
                     ended = _run_trials(prepared, sweep, stop)
                     stop.disarm_forced_exit()
                 sweep.close(ended)
-                _judge_arms(prepared, sweep, ended, records, stop)
+                ended = _judge_arms(prepared, sweep, ended, records, stop)
                 report = _write_report(prepared, sweep, ended, records, stop)
             except KeyboardInterrupt:  # a second Ctrl-C, while records were being closed: the resume closes them
                 stop.shield()
@@ -85,14 +85,15 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
     return OpenSweep(config, command, driver, outbox, progress, console)
 
 
-def _judge_arms(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> None:
-    """Give the verdict of an unstick whose arms have all ended; do nothing for a sweep that searches.
+def _judge_arms(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> Ended:
+    """Give the verdict of an unstick whose arms have all ended; return how the sweep has ended with that.
 
-    A verdict that fails costs the verdict alone: the arms are on record, and a resume tries again.
+    A sweep that searches has no verdict. One that fails costs the verdict alone: the arms are on record, and a resume
+    tries again, as after a signal.
     """
     config = sweep.config
     if config.run is None or config.unstick.repeats == 0 or ended.end is not End.FINISHED or sweep.driver.failure:
-        return
+        return ended
     from unstuck.sweeps.unstick.judgement import give_verdict  # late, since the analysis loads pandas
     from unstuck.sweeps.unstick.verdict import Means
 
@@ -104,6 +105,7 @@ def _judge_arms(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records
         give_verdict(config, prepared.plan.space, records.ledger, means)
     except (AnalysisError, CheckpointError, SweepError) as error:
         say(f"warning: no verdict: {error}; resume={config.sweep.name} tries again")
+    return Ended(End.BY_USER) if stop.is_asked else ended
 
 
 def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:

@@ -1,6 +1,8 @@
 """An unstick from the command line: a stuck run, its arms beside the control, and all that is on record of them."""
 
+import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +144,29 @@ def test_an_arm_can_be_branched_again(unstuck: tuple[Path, Done], command: Comma
         one.metrics["effective/lr"] for one in read_records(config.own_folder, 0) if "effective/lr" in one.metrics
     ]
     assert np.allclose(values, 3e-3)
+
+
+def test_a_signal_while_the_verdict_trains_ends_the_sweep_and_a_resume_gives_the_verdict(
+    unstuck: tuple[Path, Done], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unstuck.sweeps.unstick import judgement
+
+    from benchmarks.in_process import no_ray
+
+    folder, _ = unstuck
+    shutil.copytree(folder / "runs", command.folder / "runs")
+    verdicts = command.folder / "runs" / "unstuck" / "report" / "verdicts.json"
+    before = verdicts.read_text()
+    verdicts.unlink()
+    with no_ray(), monkeypatch.context() as patch:
+        patch.setattr(judgement, "train_fresh_runs", lambda *_: signal.raise_signal(signal.SIGTERM))
+        done = command("+experiment=unstick", "resume=unstuck")
+    assert (done.code, verdicts.exists()) == (130, False)
+    assert "The sweep ended early: stopped by the user" in done.out
+    with no_ray():
+        assert command("+experiment=unstick", "resume=unstuck").code == 0
+    (again,), (first,) = json.loads(verdicts.read_text()), json.loads(before)
+    assert {**again, "at": ""} == {**first, "at": ""}
 
 
 MISTAKES = [

@@ -4,8 +4,6 @@ Two sizes tell: how far an update moves the parameters, and how far it moves the
 Only the second small: the steps serve the other loss, as where the value loss has the whole gradient.
 """
 
-from collections.abc import Sequence
-
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -18,7 +16,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import RATE, USUAL_RATES, change_rate, restore_step_limits, restore_usual
+from unstuck.analysis.diagnosis.remedies import RATE, change_rate, restore_step_limits, restore_usual
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -159,21 +157,10 @@ def _elsewhere(change: Window | None) -> Cause:
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "the parameters change by 0.01 to 0.03 an update within 5 iterations, and entropy falls"
     rate = change_rate(run, (3, 10), "larger steps", watch)
-    limits = restore_step_limits(run, watch)
-    arms = [*limits, *_combine_with_rate(run, limits, watch)]
+    arms = list(restore_step_limits(run, watch))
     if _clip(run).support is Support.SUPPORTED:
         arms.append(Remedy({"ppo.adam_eps": 1e-8}, "a clipped gradient then keeps its direction in Adam", watch))
     return (*rate, *arms) if restore_usual(run, (RATE,), watch, -1) else (*arms, *rate)
-
-
-def _combine_with_rate(run: Signals, limits: Sequence[Remedy], watch: str) -> tuple[Remedy, ...]:
-    """Propose usual limits and usual rates together, where the rate lies below the usual ones too: both multiply."""
-    rate = run.rate
-    if not limits or rate is None or rate >= min(USUAL_RATES):
-        return ()
-    change = {path: value for remedy in limits for path, value in remedy.change.items()}
-    why = "what limits an update multiplies: each alone may be too little"
-    return (Remedy({**change, RATE: list(USUAL_RATES)}, why, watch),)
 
 
 RULE = Rule(

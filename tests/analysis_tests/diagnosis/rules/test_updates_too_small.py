@@ -199,14 +199,6 @@ def test_its_remedies_follow_from_what_is_supported() -> None:
     assert changes(found(RULE, limited(1e-6, 3e-3))) == [{"ppo.lr": [9e-4, 3e-3]}]
 
 
-def test_a_limit_and_a_low_rate_are_mended_together_as_both_multiply() -> None:
-    few = {"ppo.num_epochs": 1}
-    together = {"ppo.num_epochs": 4, "ppo.lr": [3e-4, 1e-3]}
-    assert changes(found(RULE, small(settings={**few, "ppo.lr": 3e-5})))[:2] == [{"ppo.num_epochs": 4}, together]
-    for settings in ({**few, "ppo.lr": 3e-4}, {"ppo.lr": 3e-5}):
-        assert all(len(change) == 1 for change in changes(found(RULE, small(settings=settings))))
-
-
 def test_it_could_be_said_from_the_eighth_update_on_record() -> None:
     """Of every second iteration KL was logged: the eighth is that of iteration 16."""
     run = untaught(approx_kl=np.where(TURN % 2 == 0, 1e-6, math.nan))

@@ -5,8 +5,12 @@ class SweepError(Exception):
     """Error: a sweep cannot start or go on, e.g. a name is taken, a setting is unknown, or no configuration can run."""
 
 
+class MissingLedgerError(SweepError):
+    """Error: there is no ledger: the database file does not exist."""
+
+
 class MissingStudyError(SweepError):
-    """Error: the ledger holds no study of a sweep, or there is no ledger."""
+    """Error: the ledger holds no study of a sweep."""
 
 
 class LedgerError(SweepError):

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from unstuck.records.dashboard import Shown, write_shown
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.entry import Entry
-from unstuck.records.errors import MissingStudyError, SweepError
+from unstuck.records.errors import MissingLedgerError, MissingStudyError, SweepError
 from unstuck.records.identity import Identity, list_study_names
 from unstuck.records.names import (
     CONTROL,
@@ -209,7 +209,7 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         file = sqlite_file(url)
         if file is not None and not file.exists():  # sqlite would make the file
-            raise MissingStudyError(f"the ledger must be a database that exists, got {file}; check {places.folder}")
+            raise MissingLedgerError(f"the ledger must be a database that exists, got {file}; check {places.folder}")
         with _translate_errors(url, places):
             storage = PatientStorage(url)
             try:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from unstuck.analysis.words import pluralize
-from unstuck.records.errors import MissingStudyError, SweepError
+from unstuck.records.errors import MissingLedgerError, MissingStudyError, SweepError
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock
 from unstuck.records.mlflow.runs import delete_runs, list_run_ids
@@ -78,7 +78,7 @@ def plan_removal(config: SweepConfig) -> Iterator[Removal]:
     with hold_lock(config.own_folder):
         try:
             ledger: Ledger | None = Ledger.open_sweep(config.reference)
-        except MissingStudyError:
+        except (MissingLedgerError, MissingStudyError):
             ledger = None
         if ledger is not None and config.id is not None and ledger.attributes.get(ID) != config.id:
             ledger = None  # a copy's study names the original as well

@@ -199,7 +199,7 @@ def test_one_seed_gives_no_verdict(folder: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_a_sweep_can_be_judged_where_it_was_moved_to(folder: Path, tmp_path: Path) -> None:
-    moved = tmp_path / "elsewhere" / "renamed"
+    moved = tmp_path / "elsewhere" / folder.name
     shutil.copytree(folder, moved)
     shutil.copy(folder.parent / "optuna.db", moved.parent)
     assert load_sweep(moved).sweep.folder == str(moved.parent)
@@ -300,4 +300,4 @@ def test_a_refusal_is_one_line_and_status_2() -> None:
 def test_help_holds_an_example() -> None:
     done = command("champion", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "example: python -m unstuck.sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 8" in done.stdout
+    assert "python -m unstuck.sweeps champion runs/quickstart-20260101-120000-a1b2c3 --seeds 16" in done.stdout

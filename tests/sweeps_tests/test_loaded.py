@@ -53,7 +53,7 @@ def said(command: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[st
         raise SweepError("stopped by the test")
 
     def run(*words: str) -> list[str]:
-        monkeypatch.setattr("unstuck.sweeps.run.sweep._open_sweep", stop)
+        monkeypatch.setattr("unstuck.sweeps.run.ending.OpenSweep.show_start", stop)
         done = command(*SETTINGS, "tracking=none", *words)
         assert done.code == 2
         lines = (done.out if "stopped by the test" in done.err else done.err).splitlines()

@@ -283,7 +283,7 @@ class Ledger:
         """Mark all crashed trials as interrupted, to be run again by a resume; return the numbers of the trials."""
         crashed = [entry for entry in self.entries() if entry.outcome is Outcome.CRASHED and not entry.is_open]
         said = {OUTCOME: str(Outcome.INTERRUPTED), REASON: "it crashed, and is to run again"}
-        gone = dict.fromkeys((DECISION, TRACEBACK))
+        gone = dict.fromkeys((DECISION, TRACEBACK, MILESTONES))
         changes = {entry.number: {**said, **gone, CRASHED_BEFORE: entry.reason} for entry in crashed}
         self._study = reopen(self._study, changes)
         return list(changes)
@@ -398,7 +398,7 @@ def _read_entry(trial: FrozenTrial, raw: Mapping[str, Any]) -> Entry:
         run_id=attributes.get(MLFLOW_RUN, ""),
         is_control=attributes.get(CONTROL, False),
         raw=raw,
-        milestones=tuple(MilestoneRecord.from_json(kept) for kept in attributes.get(MILESTONES, ())),
+        milestones=tuple(MilestoneRecord.from_json(kept) for kept in attributes.get(MILESTONES) or ()),
     )
 
 

@@ -305,14 +305,16 @@ def _repeat(found: Findings, unstick: Unstick, arm: Arm, repeats: int) -> list[B
     """Return the command that tries the best arm alone with more repeats; none for an arm of a later stage."""
     if arm.parent is not None:
         return [Paragraph("More repeats would tell: a new unstick of the run that this arm went on from has them.")]
+    had = unstick.verdicts.last.repeats if unstick.verdicts.last else 0
     iterations = f"unstick.iterations={found.sweep.settings.get('unstick.iterations')}"
-    words = [*sweep_program(), "+experiment=unstick", f"run={unstick.run.get('run') or unstick.name}"]
+    words = [*sweep_program(), "+experiment=unstick", f"run={unstick.run.get('reference') or unstick.name}"]
     words += [f"arms=[{format_point(arm.values)}]", f"unstick.repeats={repeats}", iterations]
     words += [f"sweep.folder={found.folder.absolute()}"]
     return [
         Paragraph(
-            f"So many repeats would tell a difference of the size seen ({repeats} of each side). The test part is then "
-            "read again, which the report will say:"
+            f"So many repeats would tell a difference of the size seen ({repeats} of each side). The first "
+            f"{had} of them are the trainings above once more, the others are new: a second look at "
+            "one test, whose interval is a little too narrow:"
         ),
         Commands((quote_command(words),)),
     ]

@@ -15,7 +15,8 @@ def unstick_verdict(sweep: Sweep, unstick: Unstick) -> str:
         return _explain_missing(sweep, unstick)
     found, best = unstick.verdicts.judge(reading, sweep.sign), find_best_arm(sweep)
     sentences = [describe_verdict(found, sweep.metric, name_arm(sweep, reading.trial)), describe_scope(found)]
-    if best and best.number != reading.trial:
+    judged = next((trial for trial in sweep.trials if trial.number == reading.trial), None)
+    if best and best.number != reading.trial and (judged is None or best.value != judged.value):  # else they are tied
         sentences.append(f"The best arm is now {name_arm(sweep, best.number)}, which has no verdict.")
     return " ".join(filter(None, [*sentences, unstick.verdicts.warning]))
 

@@ -246,7 +246,7 @@ class MilestonesConfig:
     """Settings of the milestones: what an arm must have reached by when, counted from the branch (`milestones.*`)."""
 
     name: str = "none"  # none | improved | stuck_run | the name of a file of one's own
-    checks: tuple[dict[str, Any], ...] = ()  # each {metric, above or below or rises_by or falls_by, iterations}
+    checks: tuple[dict[str, Any], ...] = ()  # each {metric, a bound such as above: 0.3, iterations}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,6 +126,7 @@ def _make_records(config: SweepConfig, about: Mapping[str, Any], unstick: "Prepa
         replace_text(config_file(folder), about[CONFIG])
         if unstick:
             copy_checkpoint(unstick.run.checkpoint, branch_file(folder))
+            unstick.run.require_unchanged(branch_file(folder))
         names = build_space(config)[0].name_parameters()
         described = {**about, PARAMETERS: names} if names else about
         ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, described)

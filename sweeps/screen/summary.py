@@ -14,6 +14,7 @@ from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words, tool_program
 from unstuck.analysis.report.go_on import make_go_on_command
 from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
+from unstuck.analysis.sweep.verdicts import Answer, read_verdicts
 from unstuck.analysis.words import pluralize
 from unstuck.records.axis import BATCH
 from unstuck.records.entry import Entry
@@ -87,16 +88,24 @@ def show_summary(
     if winner is None:
         console.print("No trial completed, so there is no best one: the reasons are in the table.")
     elif config.run is not None:
-        which = "the control, which no arm beat" if winner.is_control else "the best arm"
-        console.print(f"\nGo on with {which} (trial {winner.number}), from its last state:")
-        folder, iterations = Path(config.sweep.folder), config.unstick.iterations
-        print_command(make_go_on_command(str(config.sweep.name), winner.number, folder, iterations), console)
+        _show_go_on(config, console)
     else:
         console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
         print_command(make_rerun_command(config, command, winner), console)
         console.print("Judge it on fresh seeds and on test flows that the search never saw:")
         print_command(make_champion_command(config), console)
     _show_pages(config, experiment, console)
+
+
+def _show_go_on(config: SweepConfig, console: Console) -> None:
+    """Print the command that goes on with an arm which has won its verdict; nothing without such an arm."""
+    readings = read_verdicts(config.own_folder / "report")
+    last = readings.last
+    if last is None or readings.judge(last, 1 if config.sweep.mode == "max" else -1).answer is not Answer.WINS:
+        return
+    console.print(f"\nGo on with the winner (trial {last.trial}), from where its arm ended:")
+    folder, iterations = Path(config.sweep.folder), config.unstick.iterations
+    print_command(make_go_on_command(str(config.sweep.name), last.trial, folder, iterations), console)
 
 
 def _show_pages(config: SweepConfig, experiment: str, console: Console) -> None:

@@ -13,7 +13,7 @@ from unstuck.records.names import SWEEP_TAG, TRIAL_TAG
 from unstuck.rl.branch import BranchPoint, read_branch_point
 from unstuck.rl.config import TRIAGE, PPOConfig
 from unstuck.rl.errors import CheckpointError, ConfigError
-from unstuck.sweeps.config.find import find_sweep
+from unstuck.sweeps.config.find import find_sweep, load_sweep
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.parse import build_space
 
@@ -35,6 +35,7 @@ class ParentRun:
         sweep: Name of the run's sweep; None for a checkpoint without a sweep.
         trial: Number of the run's trial; None for a checkpoint without a sweep.
         mlflow_run: Id of the run in MLflow; empty if MLflow does not have the run.
+        reference: What `run=` must be to name the run again, from any folder.
     """
 
     name: str
@@ -44,11 +45,22 @@ class ParentRun:
     sweep: str | None = None
     trial: int | None = None
     mlflow_run: str = ""
+    reference: str = ""
+
+    def require_unchanged(self, copy: Path) -> None:
+        """Raise `SweepError` if a copy of the checkpoint is of a later iteration, since the run was still training."""
+        now = read_branch_point(copy).iteration
+        if now != self.point.iteration:
+            raise SweepError(
+                f"run must not train while it is branched, got {self.name}, which went on from iteration "
+                f"{self.point.iteration} to {now}; wait until it has ended, or stop its sweep"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return what the unstick's ledger keeps of the run: name, sweep, trial, MLflow run, iteration and steps."""
         return {
             "name": self.name,
+            "reference": self.reference,
             "sweep": self.sweep,
             "trial": self.trial,
             "mlflow_run": self.mlflow_run,
@@ -71,14 +83,20 @@ def find_run(config: SweepConfig) -> ParentRun:
     path = Path(run).expanduser().absolute()
     if path.exists() and not config_file(path).exists():
         file = path / checkpoint_file(path, 0).name if path.is_dir() else path
-        found = _find_trial_of(file)
-        return _load_trial(*found, config) if found else _load_lone(file, config)
+        place = _find_trial_of(file)
+        return _load_trial(*place, config) if place else _load_lone(file, config)
     if _RUN_ID.fullmatch(run):
         tags = read_run_tags(config.reference, run)
         if SWEEP_TAG not in tags or TRIAL_TAG not in tags:
             which = "which is no trial of a sweep and so has no checkpoint" if tags else "which MLflow does not have"
             raise SweepError(f"run must be a trial such as NAME/7, got the MLflow run {run}, {which}; name a trial")
-        return _load_trial(tags[SWEEP_TAG], int(tags[TRIAL_TAG]), folder, config)
+        found = _load_trial(tags[SWEEP_TAG], int(tags[TRIAL_TAG]), folder, config)
+        if found.mlflow_run != run:
+            raise SweepError(
+                f"run must be of a sweep in {folder.absolute()}, got the MLflow run {run} of another sweep that is "
+                f"named {tags[SWEEP_TAG]} as well; set sweep.folder to where its sweep lies"
+            )
+        return found
     if named := _TRIAL.fullmatch(run):
         return _load_trial(named[1], int(named[2]), folder, config)
     raise SweepError(
@@ -104,7 +122,7 @@ def _find_trial_of(file: Path) -> tuple[str, int, Path] | None:
 
 def _load_trial(sweep: str, number: int, folder: Path, config: SweepConfig) -> ParentRun:
     """Load a trial of a sweep; the unstick's `data.path` says where the flows lie now, if they were moved."""
-    own = find_sweep(sweep, folder, config.tracking.optuna_url, config.tracking.mlflow_url)
+    own = find_sweep(sweep, folder, *_find_urls(sweep, folder, config))
     if own.format < _FORMAT and own.env.id == TRIAGE:
         raise SweepError(
             f"run must be of a sweep of format {_FORMAT} or later, got {sweep}/{number} of format {own.format}: "
@@ -123,7 +141,16 @@ def _load_trial(sweep: str, number: int, folder: Path, config: SweepConfig) -> P
         outcome = entries[number].outcome or "running"
         raise SweepError(f"run must have a checkpoint, got {sweep}/{number} ({outcome}), which has none: {file}")
     name = f"{own.sweep.name}/{number}"
-    return ParentRun(name, trial, file, read_branch_point(file), own.sweep.name, number, entries[number].run_id)
+    point, run_id = read_branch_point(file), entries[number].run_id
+    is_beside = folder.absolute() == Path(config.sweep.folder).absolute()
+    return ParentRun(name, trial, file, point, own.sweep.name, number, run_id, name if is_beside else str(file))
+
+
+def _find_urls(sweep: str, folder: Path, config: SweepConfig) -> tuple[str | None, str | None]:
+    """Return the database URLs of the unstick where the run's sweep has some of its own, whose passwords are masked."""
+    own = load_sweep((folder / sweep).absolute()).tracking
+    mine = config.tracking
+    return mine.optuna_url if own.optuna_url else None, mine.mlflow_url if own.mlflow_url else None
 
 
 def _load_lone(file: Path, config: SweepConfig) -> ParentRun:
@@ -137,4 +164,4 @@ def _load_lone(file: Path, config: SweepConfig) -> ParentRun:
     except TypeError as error:
         raise ConfigError(f"{file} must hold the settings of this version, got others ({error})") from error
     study = replace(config.sweep, seeds=point.members)
-    return ParentRun(str(file.parent), replace(config, ppo=ppo, sweep=study), file, point)
+    return ParentRun(str(file.parent), replace(config, ppo=ppo, sweep=study), file, point, reference=str(file))

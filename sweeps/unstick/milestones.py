@@ -42,17 +42,19 @@ class Bound(StrEnum):
         BELOW: The metric lies below a number.
         RISES_BY: The metric lies above its level before the branch by so many standard deviations.
         FALLS_BY: The metric lies below its level before the branch by so many standard deviations.
+        IMPROVES_BY: One of the two, whichever is better by `sweep.mode`; for the objective alone.
     """
 
     ABOVE = "above"
     BELOW = "below"
     RISES_BY = "rises_by"
     FALLS_BY = "falls_by"
+    IMPROVES_BY = "improves_by"
 
     @property
     def is_relative(self) -> bool:
         """True for a bound that depends on the run's level before the branch."""
-        return self in (Bound.RISES_BY, Bound.FALLS_BY)
+        return self in (Bound.RISES_BY, Bound.FALLS_BY, Bound.IMPROVES_BY)
 
     @property
     def side(self) -> "Bound":
@@ -146,6 +148,12 @@ def _parse_check(check: Mapping[str, Any], where: str, config: SweepConfig) -> C
         f"{where}.{bound} must be a {'positive ' if bound.is_relative else ''}number, got {number!r}; {_EXAMPLE}",
     )
     metric = _parse_metric(check.get("metric"), where, config)
+    if bound is Bound.IMPROVES_BY:
+        require(
+            check.get("metric") == OBJECTIVE,
+            f"{where}.improves_by must be of the metric {OBJECTIVE}, got {metric}; write rises_by or falls_by",
+        )
+        bound = Bound.RISES_BY if config.sweep.mode == "max" else Bound.FALLS_BY
     _require_gain(check.get("metric"), bound, where, config)
     first, last = _parse_window(check.get("iterations"), where, config)
     return Check(metric, bound, float(number), first, last)

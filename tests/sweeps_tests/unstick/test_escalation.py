@@ -86,7 +86,7 @@ def test_a_stage_that_a_dying_process_had_decided_is_run_by_the_resume(
         ),
         (
             ["milestones.checks=[{metric: eval/f1, over: 0.3, iterations: [1, null]}]"],
-            "milestones.checks[0] may hold metric, iterations, above, below, rises_by, falls_by, got over",
+            "milestones.checks[0] may hold metric, iterations, above, below, rises_by, falls_by, improves_by, got over",
         ),
         (
             ["unstick.max_env_steps=1000"],

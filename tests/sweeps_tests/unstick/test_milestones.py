@@ -190,7 +190,7 @@ def test_an_exploded_level_counts_what_is_finite() -> None:
         ({"iterations": [1.5, 30]}, "must be [first, last]"),
         ({"metric": "train/valueloss"}, "got 'train/valueloss'; did you mean train/value_loss?"),
         ({"metric": None}, "did you mean"),
-        ({"above": 1}, "must hold exactly one of above, below, rises_by, falls_by, got above and below"),
+        ({"above": 1}, "must hold exactly one of above, below, rises_by, falls_by, improves_by, got above and below"),
         ({"bellow": 1}, "got bellow; did you mean below?"),
         ({"below": "low"}, "milestones.checks[0].below must be a number, got 'low'"),
         ({"below": math.inf}, "must be a number, got inf"),
@@ -252,3 +252,15 @@ def test_improved_asks_for_three_deviations_at_the_last_iteration() -> None:
     (milestone,) = set_milestones(config_of(*checks), history_of([0.1] * 10))
     assert (milestone.metric, milestone.first, milestone.last) == ("eval/f1", 1, 80)
     assert milestone.limit == pytest.approx(0.103)
+
+
+def test_improved_follows_the_mode() -> None:
+    checks = yaml.safe_load((ROOT / "conf/milestones/improved.yaml").read_text())["checks"]
+    config = config_of(*checks, metric="eval/false_negatives", mode="min")
+    history = [Record(i, 0, {"eval/false_negatives": 100.0}) for i in range(1, 11)]
+    (milestone,) = set_milestones(config, history)
+    assert milestone.limit == pytest.approx(97.0)
+    assert (milestone.holds(96.0), milestone.holds(98.0)) == (True, False)
+    rule = r"^milestones.checks\[0\].improves_by must be of the metric objective, got train/value_loss; write rises_by"
+    with pytest.raises(ConfigError, match=rule):
+        parse_checks(config_of({"metric": "train/value_loss", "improves_by": 2, "iterations": [1, None]}))

@@ -359,10 +359,16 @@ def test_arms_that_all_crashed_end_it_until_they_are_tried_again(tmp_path: Path)
     assert driver.is_finished
     assert world.stages[1].why.endswith("none completed, so there is no state to go on from; stage 2 is not started")
     Ledger(world.study).reopen_crashed()
+    assert all(entry.milestones == () for entry in Ledger(world.study).entries()), (
+        "missed for no longer than it crashed"
+    )
     world.open()  # and died at once
     assert [stage.stage for stage in world.stages] == [1]
     world.process()
     assert [(stage.stage, stage.parent) for stage in world.stages] == [(1, None), (2, 1)]
+    decided = [one for entry in Ledger(world.study).entries() for one in entry.milestones]
+    assert decided
+    assert all(one.value is not None for one in decided)
 
 
 def test_a_budget_cuts_a_stage_and_says_so() -> None:

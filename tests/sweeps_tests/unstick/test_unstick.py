@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from unstuck.analysis.sweep.verdicts import read_verdicts
 from unstuck.records.entry import Entry
-from unstuck.records.files import branch_file, checkpoint_file, read_records
+from unstuck.records.errors import SweepError
+from unstuck.records.files import branch_file, checkpoint_file, copy_checkpoint, read_records
 from unstuck.records.ledger import Ledger
 from unstuck.rl.branch import read_branch_point
 from unstuck.sweeps.config.find import find_sweep
@@ -126,11 +127,10 @@ def test_the_audit_finds_nothing(unstuck: tuple[Path, Done], capfd: pytest.Captu
 
 
 def test_an_arm_can_be_branched_again(unstuck: tuple[Path, Done], command: Command) -> None:
-    """The command that the summary prints: more iterations with the settings of the best arm."""
+    """As by the command that a report prints: more iterations with the settings of an arm."""
     from benchmarks.in_process import no_ray
 
-    folder, printed = unstuck
-    assert "+experiment=unstick run=unstuck/" in printed.out
+    folder, _ = unstuck
     shutil.copytree(folder / "runs", command.folder / "runs")
     with no_ray():
         words = ("arms=[]", "milestones=none", "unstick.repeats=0", "unstick.iterations=4", "sweep.name=more")
@@ -167,6 +167,78 @@ def test_a_signal_while_the_verdict_trains_ends_the_sweep_and_a_resume_gives_the
         assert command("+experiment=unstick", "resume=unstuck").code == 0
     (again,), (first,) = json.loads(verdicts.read_text()), json.loads(before)
     assert {**again, "at": ""} == {**first, "at": ""}
+
+
+def test_a_resume_refuses_what_an_unstick_on_record_cannot_change(
+    unstuck: tuple[Path, Done], capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = unstuck
+    for word, message in (
+        ("unstick.repeats=10", "unstick.repeats must be what the unstick was started with, 3, got 10; leave it out"),
+        ("ppo.lr=0.5", "ppo.lr must be what the unstick was started with, 1e-06, got 0.5; leave it out"),
+        ("arms=[{ppo: {lr: 1}}]", "arms must be what the unstick was started with, "),
+        ("run=stuck/1", "run must be what unstuck was started with, stuck/0, got stuck/1; leave run out"),
+    ):
+        done = Command(folder, capfd)("+experiment=unstick", "resume=unstuck", word)
+        assert (done.code, done.err.startswith(f"sweep.py: error: {message}")) == (2, True), done.err
+    done = Command(folder, capfd)("+experiment=unstick", "run=stuck/0", "resume=typo")
+    assert done.err.startswith(f"sweep.py: error: no sweep in {folder}/runs/typo; sweeps in "), done.err
+
+
+def test_a_run_that_trains_on_while_it_is_branched_is_refused(
+    unstuck: tuple[Path, Done], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unstuck.sweeps.run import opening
+
+    folder, _ = unstuck
+    shutil.copytree(folder / "runs", command.folder / "runs")
+
+    def copy_a_later_one(_: Path, target: Path) -> None:
+        copy_checkpoint(checkpoint_file(command.folder / "runs" / "unstuck", 1), target)
+
+    monkeypatch.setattr(opening, "copy_checkpoint", copy_a_later_one)
+    done = command(*UNSTICK[:-1], "sweep.name=late", "arms=[]")
+    assert done.code == 2
+    assert "run must not train while it is branched, got stuck/0, which went on from iteration 12 to 8" in done.err
+    assert not (command.folder / "runs" / "late").exists()
+
+
+def test_an_mlflow_run_of_another_sweep_of_the_same_name_is_not_taken_for_ours(unstuck: tuple[Path, Done]) -> None:
+    from dataclasses import replace
+
+    from unstuck.sweeps.unstick import find_run as module
+
+    folder, _ = unstuck
+    config = replace(find_sweep("stuck", folder / "runs"), run="ab" * 16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "read_run_tags", lambda *_: {"sweep": "stuck", "trial": "0"})
+        with pytest.raises(
+            SweepError, match=r"^run must be of a sweep in .*, got the MLflow run (ab)+ of another sweep"
+        ):
+            module.find_run(config)
+
+
+def test_the_summary_goes_on_with_a_winner_alone(
+    unstuck: tuple[Path, Done], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not with the highest value, which a verdict may not confirm."""
+    from rich.console import Console
+    from unstuck.sweeps.screen.summary import show_summary
+
+    folder, _ = unstuck
+    config, trials = find_sweep("unstuck", folder / "runs"), entries(folder)
+    file = config.own_folder / "report" / "verdicts.json"
+    before = file.read_text()
+    (reading,) = json.loads(before)
+    try:
+        for arm, is_winner in ((0.9, True), (0.1, False)):
+            changed = {**reading, "trial": 2, "arm": [[arm + 0.01 * k] * 2 for k in range(3)]}
+            changed["control"] = [[0.1 + 0.01 * k] * 2 for k in range(3)]
+            file.write_text(json.dumps([changed]))
+            show_summary(config, [], trials, "", "", Console(width=200))
+            assert ("Go on with the winner (trial 2)" in capsys.readouterr().out) == is_winner
+    finally:
+        file.write_text(before)
 
 
 MISTAKES = [

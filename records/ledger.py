@@ -39,6 +39,7 @@ from unstuck.records.names import (
     SUMMARY,
     TRACEBACK,
     VALUES,
+    restore_values,
 )
 from unstuck.records.optuna_internals import (
     PatientStorage,
@@ -386,7 +387,7 @@ def _read_entry(trial: FrozenTrial, raw: Mapping[str, Any]) -> Entry:
         number=trial.number,
         outcome=outcome,
         reason=attributes.get(REASON, ""),
-        values={path: _setting(value) for path, value in attributes.get(VALUES, {}).items()},
+        values=restore_values(attributes.get(VALUES, {})),
         value=trial.value if trial.state == TrialState.COMPLETE else so_far,
         curve=curve,
         summary=attributes.get(SUMMARY, {}),
@@ -400,11 +401,6 @@ def _read_entry(trial: FrozenTrial, raw: Mapping[str, Any]) -> Entry:
         raw=raw,
         milestones=tuple(MilestoneRecord.from_json(kept) for kept in attributes.get(MILESTONES) or ()),
     )
-
-
-def _setting(value: Any) -> Any:
-    """Convert a list, as JSON has lists, to a tuple, as settings have lists; return any other value unchanged."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def find_best(entries: Sequence[Entry], mode: str) -> Entry | None:

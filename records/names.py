@@ -88,6 +88,16 @@ def choose_status(outcome: Outcome, format: int) -> str:
     return (_STATUS if format >= _FORMAT else _STATUS_BEFORE)[outcome]
 
 
+def restore_values(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert settings by dotted path from JSON back: a list, as JSON has lists, becomes a tuple.
+
+    Example:
+        >>> restore_values({"ppo.lr": 0.001, "ppo.hidden_sizes": [64, 64]})
+        {'ppo.lr': 0.001, 'ppo.hidden_sizes': (64, 64)}
+    """
+    return {path: tuple(value) if isinstance(value, list) else value for path, value in kept.items()}
+
+
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested settings to one dict by dotted path, e.g. `ppo.lr`; lists stay values.
 

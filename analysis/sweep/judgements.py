@@ -11,9 +11,9 @@ from unstuck.analysis.sweep.readings import (
     append_reading,
     parse_file,
     read_list,
-    restore_values,
     warn_of_reading_again,
 )
+from unstuck.records.names import restore_values
 
 FILE = "champions.json"
 """File in a sweep's `report/`: a list of judgements, the oldest first."""

@@ -61,11 +61,6 @@ def _require_list(held: Any) -> list[Any]:
     return held
 
 
-def restore_values(held: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert settings from JSON back to settings, in which a list is a tuple."""
-    return {path: tuple(value) if isinstance(value, list) else value for path, value in held.items()}
-
-
 def warn_of_reading_again(trials: Sequence[int], configurations: int) -> str:
     """Return a warning if trials were tested on the data's test part more than once; else an empty text.
 

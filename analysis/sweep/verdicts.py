@@ -22,7 +22,8 @@ from unstuck.analysis.statistics import (
     compute_paired_difference,
     compute_welch,
 )
-from unstuck.analysis.sweep.readings import append_reading, read_list, restore_values, warn_of_reading_again
+from unstuck.analysis.sweep.readings import append_reading, read_list, warn_of_reading_again
+from unstuck.records.names import restore_values
 
 FILE = "verdicts.json"
 """File in a sweep's `report/`: a list of readings, the oldest first."""

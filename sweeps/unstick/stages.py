@@ -12,7 +12,7 @@ from typing import Any
 from unstuck.analysis.words import join_words, pluralize
 from unstuck.records.entry import Entry
 from unstuck.records.ledger import Ledger
-from unstuck.records.names import ARMS, STAGES
+from unstuck.records.names import ARMS, STAGES, restore_values
 from unstuck.records.unstick import StageRecord
 from unstuck.rl import metrics
 from unstuck.rl.errors import ConfigError
@@ -94,7 +94,7 @@ class Stages:
         held, arms = list(self._ledger.raw_parameters().values()), self._ledger.attributes[ARMS]
         base = self._space.control_values(self._config)
         for number in self.records[-1].arms:
-            raw = self._space.encode({**base, **_read_values(arms[number]["values"])})
+            raw = self._space.encode({**base, **restore_values(arms[number]["values"])})
             if raw not in held:
                 self._ledger.enqueue(raw)
 
@@ -311,11 +311,6 @@ def fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int = 0) -> int
     if most is None:
         return len(sizes)
     return max(number for number in range(len(sizes) + 1) if sum(sizes[:number]) <= max(0, most - spent))
-
-
-def _read_values(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert lists, as JSON has them, to tuples, as settings have them."""
-    return {path: tuple(value) if isinstance(value, list) else value for path, value in kept.items()}
 
 
 def describe_start(config: SweepConfig, run: Mapping[str, Any]) -> str:

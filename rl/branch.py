@@ -58,7 +58,7 @@ _OF_THE_NETWORKS = ("hidden_sizes", "shared_trunk", "normalize_observations")
 
 @dataclass(frozen=True)
 class BranchPoint:
-    """What a checkpoint says of the run that it was taken from, for whoever wants to branch the run.
+    """Facts about a run that a checkpoint of the run holds: iteration, environment steps, members, settings, history.
 
     Attributes:
         iteration: Iterations that the checkpoint's learner had done.

@@ -1,4 +1,4 @@
-"""Delete one sweep: its MLflow runs, its study in the ledger, its folder; nothing of any other sweep."""
+"""Delete the MLflow runs, the study and the folder of one sweep, and nothing of other sweeps."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 @dataclass(frozen=True)
 class Removal:
-    """What goes with a sweep, while this process holds the sweep's lock.
+    """Records of a sweep that a deletion removes; this process holds the sweep's lock meanwhile.
 
     Attributes:
         config: Settings of the sweep.

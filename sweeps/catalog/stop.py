@@ -1,4 +1,4 @@
-"""End a sweep that another process on this machine runs, as Ctrl-C in its terminal does."""
+"""Stop a sweep that another process on this machine runs, by the signal that stands for Ctrl-C."""
 
 import os
 import signal

@@ -57,7 +57,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _level(run: Signals, returns: Window) -> str:
-    """Describe the return: from its first to its last quarter if it falls, else its range, since no change is shown."""
+    """Describe the return of a run: first and last quarter of a return that falls, else the range of the return."""
     return returns.way if run.trend(metrics.TRAIN_RETURN).falls and returns.went_down else str(returns)
 
 

@@ -204,7 +204,7 @@ def _train_in_processes(
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
+            process.kill()  # it holds nothing that must be closed, and may have inherited to ignore SIGTERM
 
 
 _HELD: dict[str, FlowData | None] = {}

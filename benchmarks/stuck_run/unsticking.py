@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from unstuck.analysis.statistics import Interval, compute_paired_difference
-from unstuck.analysis.sweep.readings import restore_values
 from unstuck.records.entry import Entry
 from unstuck.records.files import read_records
 from unstuck.records.ledger import Ledger
-from unstuck.records.names import ARMS
+from unstuck.records.names import ARMS, restore_values
 from unstuck.records.outcome import Outcome
 from unstuck.rl import metrics
 from unstuck.sweeps.config.find import find_sweep

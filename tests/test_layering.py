@@ -167,6 +167,30 @@ def cycle(root: Path) -> list[str]:
     return []
 
 
+def missing_names(root: Path) -> list[str]:
+    """Imports of ours in the benchmarks that name nothing: types are checked in the product alone, and few run here."""
+    known = {module.name: module for module in modules(root)}
+    bound = {name: set(_bound_in(module)) for name, module in known.items()}
+    missing = []
+    for file in sorted(root.glob("benchmarks/**/*.py")):
+        module = Module(str(file.relative_to(root)), "", parse(file, file.stat().st_mtime_ns))
+        for _, target in bindings(module):
+            holder, _, name = target.removeprefix("unstuck.").rpartition(".")
+            ours = target.startswith("unstuck.") and target.removeprefix("unstuck.") not in known
+            if ours and name not in bound.get(holder, set()):
+                missing.append(f"{module.name} -> {target}")
+    return missing
+
+
+def _bound_in(module: Module) -> Iterator[str]:
+    yield from (name for name, _ in bindings(module))
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
 def global_draws(root: Path) -> list[str]:
     """Uses of a global random generator, as `module:line name`."""
     return [
@@ -233,6 +257,20 @@ def test_every_permit_is_used() -> None:
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert cycle(ROOT) == []
+
+
+def test_what_the_benchmarks_import_is_there() -> None:
+    assert missing_names(ROOT) == []
+
+
+def test_an_import_of_a_name_that_moved_is_caught(tmp_path: Path) -> None:
+    plant(tmp_path, "records/names.py", "def restore(kept): ...")
+    plant(
+        tmp_path, "benchmarks/study.py", "from unstuck.records import names\nfrom unstuck.records.names import restore"
+    )
+    assert missing_names(tmp_path) == []
+    plant(tmp_path, "benchmarks/study.py", "from unstuck.records.names import restored")
+    assert missing_names(tmp_path) == ["benchmarks/study.py -> unstuck.records.names.restored"]
 
 
 def test_no_global_random_generator_is_used() -> None:

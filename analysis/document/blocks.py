@@ -5,6 +5,8 @@ Text within blocks is plain, with `code` between backticks as the only mark-up.
 
 from dataclasses import dataclass
 
+from unstuck.analysis.plots.canvas import Canvas
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -48,19 +50,37 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure as SVG source, with file name, caption and a description in words.
+    """A figure as shapes on a canvas, with file name, caption and a description in words; a notebook shows the figure.
 
     Attributes:
-        name: Name of the file, without suffix.
-        svg: Source of the picture.
+        name: Name of the file, without suffix; unique in a document.
+        canvas: Shapes of the picture.
         caption: Content of the picture, and its run.
         alt: The message in words, for readers who do not see the picture.
     """
 
     name: str
-    svg: str
+    canvas: Canvas
     caption: str
     alt: str
+
+    @property
+    def svg(self) -> str:
+        """SVG source for a page that defines the colours."""
+        return self.canvas.svg(self.name, self.caption, self.alt)
+
+    @property
+    def whole_svg(self) -> str:
+        """SVG source with the colours of light and dark pages, for a file beside a Markdown file."""
+        return self.canvas.svg(self.name, self.caption, self.alt, style=True)
+
+    @property
+    def paper_svg(self) -> str:
+        """SVG source for papers and slides."""
+        return self.canvas.paper_svg(self.name, self.caption, self.alt)
+
+    def _repr_svg_(self) -> str:
+        return self.paper_svg
 
 
 @dataclass(frozen=True)

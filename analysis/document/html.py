@@ -68,8 +68,8 @@ def _block(block: Block) -> str:
             return f"<ul>{''.join(_item(item) for item in items)}</ul>"
         case Commands(lines):
             return f"<pre><code>{escape(chr(10).join(lines))}</code></pre>"
-        case Figure(_, svg, caption, _):
-            scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">{svg}</div>'
+        case Figure(caption=caption):
+            scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">{block.svg}</div>'
             return f"<figure>{scroll}<figcaption>{_inline(caption)}</figcaption></figure>"
         case Table():
             return _table(block)

@@ -24,7 +24,7 @@ def _block(block: Block, figures: str) -> str:
             return "\n".join(_item(item) for item in items)
         case Commands(lines):
             return "\n".join(("```", *lines, "```"))
-        case Figure(name, _, caption, alt):
+        case Figure(name=name, caption=caption, alt=alt):
             return f"![{alt}]({figures}/{name}.svg)\n\n*{caption}*"
         case Table():
             return _table(block)

@@ -8,7 +8,10 @@ each figure has a title and a description for readers who do not see the picture
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from xml.sax.saxutils import escape, quoteattr
+
+from unstuck.analysis.plots.shapes import Circle, Path, Point, Polygon, Rectangle, Shape, Text
 
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 74, 14, 14, 44
@@ -40,6 +43,10 @@ DARK = {
     "c4": "#d9bf5f",
     "c5": "#a7b0b8",
 }
+
+
+FONTS, FONT_SIZE = "system-ui, Helvetica, Arial, sans-serif", 13
+"""Fonts of a figure in a file of its own, the first that the reader has, and their size in the canvas's units."""
 
 
 def define_colours(colours: dict[str, str]) -> str:
@@ -123,65 +130,46 @@ def format_tick(value: float) -> str:
 
 @dataclass
 class Canvas:
-    """Drawing area that collects SVG elements; `svg` returns the source of the figure.
+    """Drawing area that collects shapes; `svg` returns the source of the figure.
 
     Attributes:
         width: Width in the canvas's own units, scaled to the page.
         height: Height in the same units.
+        parts: Shapes, the later ones above.
     """
 
     width: float = WIDTH
     height: float = HEIGHT
-    parts: list[str] = field(default_factory=list)
+    parts: list[Shape] = field(default_factory=list)
 
     def line(
-        self, points: Sequence[tuple[float, float]], colour: str, width: float = 1.8, dash: str = "", opacity: float = 1
+        self, points: Sequence[Point], colour: str, width: float = 1.8, dash: str = "", opacity: float = 1
     ) -> None:
         """Draw a line through points, with a gap at each point that is not finite."""
-        path, pen = [], "M"
-        for x, y in points:
-            if math.isfinite(x) and math.isfinite(y):
-                path.append(f"{pen}{x:.1f} {y:.1f}")
-                pen = "L"
-            else:
-                pen = "M"
-        if path:
-            extra = (f' stroke-dasharray="{dash}"' if dash else "") + (
-                f' opacity="{opacity:.2f}"' if opacity < 1 else ""
-            )
-            self.parts.append(
-                f'<path d="{" ".join(path)}" fill="none" stroke="var(--{colour})" stroke-width="{width}" '
-                f'stroke-linejoin="round"{extra}/>'
-            )
+        pieces: list[tuple[Point, ...]] = []
+        for is_finite, piece in groupby(points, lambda point: all(map(math.isfinite, point))):
+            if is_finite:
+                pieces.append(tuple(piece))
+        if pieces:
+            self.parts.append(Path(tuple(pieces), colour, width, dash, opacity))
 
-    def area(self, points: Sequence[tuple[float, float]], colour: str, opacity: float) -> None:
+    def area(self, points: Sequence[Point], colour: str, opacity: float) -> None:
         """Draw a filled polygon."""
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        self.parts.append(f'<polygon points="{path}" fill="var(--{colour})" opacity="{opacity:.2f}"/>')
+        self.parts.append(Polygon(tuple(points), colour, opacity))
 
     def rectangle(self, x: float, y: float, width: float, height: float, colour: str, opacity: float = 1) -> None:
         """Draw a filled rectangle, such as a bar."""
-        self.parts.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0.0, width):.1f}" height="{height:.1f}" '
-            f'fill="var(--{colour})" opacity="{opacity:.2f}"/>'
-        )
+        self.parts.append(Rectangle(x, y, max(0.0, width), height, colour, opacity))
 
     def dot(self, x: float, y: float, colour: str, radius: float = 3, opacity: float = 1, tip: str = "") -> None:
         """Draw a filled circle, with `tip` as the text shown on hovering."""
-        title = f"<title>{escape(tip)}</title>" if tip else ""
-        self.parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="var(--{colour})" opacity="{opacity:.2f}">'
-            f"{title}</circle>"
-        )
+        self.parts.append(Circle(x, y, colour, radius, opacity, tip))
 
     def text(
         self, x: float, y: float, text: str, anchor: str = "start", colour: str = "ink", turned: bool = False
     ) -> None:
         """Draw a text; `anchor` is start, middle or end."""
-        turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
-        self.parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--{colour})"{turn}>{escape(text)}</text>'
-        )
+        self.parts.append(Text(x, y, text, anchor, colour, turned))
 
     def axes(self, x: Scale, y: Scale, x_label: str, y_label: str) -> None:
         """Draw both axes: horizontal grid lines, tick labels and axis labels."""
@@ -216,10 +204,25 @@ class Canvas:
             style: True to include the colours, for a figure in a file of its own.
         """
         inner = f"<style>{STYLE}</style>" if style else ""
+        return self._write_svg(name, title, alt, inner)
+
+    def paper_svg(self, name: str, title: str, alt: str) -> str:
+        """Return the SVG source of the figure for papers and slides: light colours, without style sheets or variables.
+
+        Editors and converters such as Inkscape, LibreOffice and LaTeX's `svg` know colours and fonts as attributes.
+        """
+        attributes = f' width="{self.width:g}" height="{self.height:g}" font-family="{FONTS}" font-size="{FONT_SIZE}"'
+        source = self._write_svg(name, title, alt, "", attributes)
+        for colour, value in LIGHT.items():
+            source = source.replace(f'"var(--{colour})"', f'"{value}"')
+        return source
+
+    def _write_svg(self, name: str, title: str, alt: str, inner: str, attributes: str = "") -> str:
+        drawn = "".join(part.to_svg() for part in self.parts)
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
-            f'aria-labelledby={quoteattr(f"{name}-t {name}-d")}><title id="{name}-t">{escape(title)}</title>'
-            f'<desc id="{name}-d">{escape(alt)}</desc>{inner}{"".join(self.parts)}</svg>'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}"{attributes} '
+            f'role="img" aria-labelledby={quoteattr(f"{name}-t {name}-d")}><title id={quoteattr(f"{name}-t")}>'
+            f"{escape(title)}</title><desc id={quoteattr(f'{name}-d')}>{escape(alt)}</desc>{inner}{drawn}</svg>"
         )
 
 

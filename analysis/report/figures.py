@@ -22,7 +22,7 @@ def make_figures(run: Signals) -> list[Block]:
 
 def make_figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
     """Return the figure block of a report from a canvas."""
-    return Figure(name, canvas.svg(name, caption, alt), caption, alt)
+    return Figure(name, canvas, caption, alt)
 
 
 def make_line(run: Signals, name: str, title: str, index: int | None = 0) -> Line:

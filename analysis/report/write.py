@@ -9,7 +9,6 @@ from unstuck.analysis.document import Document, Figure, to_markdown
 from unstuck.analysis.document.html import to_html
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import Stores
-from unstuck.analysis.plots.canvas import STYLE
 from unstuck.analysis.report.run import READ_FROM, run_document
 from unstuck.records.files import replace_text, trial_folder
 from unstuck.records.identity import read_identity
@@ -37,9 +36,7 @@ def write_document(document: Document, folder: Path, stem: str) -> list[Path]:
         if drawn:
             figures.mkdir()
         for block in drawn:
-            replace_text(
-                figures / f"{block.name}.svg", block.svg.replace("</desc>", f"</desc><style>{STYLE}</style>", 1)
-            )
+            replace_text(figures / f"{block.name}.svg", block.whole_svg)
         markdown, page = folder / f"{stem}.md", folder / f"{stem}.html"
         replace_text(markdown, to_markdown(document, figures.name))
         replace_text(page, to_html(document))

@@ -16,6 +16,7 @@ from unstuck.analysis.document import (
 )
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.document.html import to_html
+from unstuck.analysis.plots.canvas import Canvas
 
 NASTY = '<script>alert("x")</script> & `a<b`'
 
@@ -62,11 +63,12 @@ def test_a_block_in_three_shapes(block: Block, as_text: str, as_markdown: str, a
 
 
 def test_figures_are_drawn_on_the_page_linked_in_markdown_and_left_out_of_text() -> None:
-    drawn = Figure("name", "<svg/>", 'a "caption"', "what it says")
+    drawn = Figure("name", Canvas(), 'a "caption"', "what it says")
     assert to_text(Document("t", (drawn,))) == "t\n=\n"
     assert markdown(drawn) == '![what it says](figures/name.svg)\n\n*a "caption"*'
     assert html(drawn) == (
-        '<figure><div class="scroll" tabindex="0" role="region" aria-label="a &quot;caption&quot;"><svg/></div>'
+        '<figure><div class="scroll" tabindex="0" role="region" aria-label="a &quot;caption&quot;">'
+        f"{drawn.svg}</div>"
         '<figcaption>a "caption"</figcaption></figure>'
     )
 
@@ -131,7 +133,7 @@ class _Tags(HTMLParser):
         Bullets((NASTY, (NASTY, (NASTY,)))),
         Table(NASTY, (NASTY,), ((NASTY,),)),
         Commands((NASTY,)),
-        Figure("n", "<svg/>", NASTY, NASTY),
+        Figure("n", Canvas(), NASTY, NASTY),
     ],
     ids=lambda block: type(block).__name__,
 )

@@ -14,6 +14,7 @@ from unstuck.analysis.document import (
     to_text,
 )
 from unstuck.analysis.document.html import to_html
+from unstuck.analysis.plots.canvas import Canvas
 
 DOCUMENT = Document(
     "A <report>",
@@ -22,7 +23,7 @@ DOCUMENT = Document(
         Heading("What is wrong"),
         Bullets(("plain `code`", ("outer", ("inner",)))),
         Table("Numbers", ("name", "value"), (("a | b", "1"), ("c", "22")), frozenset({1})),
-        Figure("curve", '<svg role="img"></svg>', "A curve", "it rises"),
+        Figure("curve", Canvas(), "A curve", "it rises"),
         Commands(("python sweep.py 'a=[{}]'",)),
     ),
 )

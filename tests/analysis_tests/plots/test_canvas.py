@@ -8,6 +8,7 @@ import pytest
 from unstuck.analysis.plots.canvas import (
     COLOURS,
     LEFT,
+    LIGHT,
     STYLE,
     Canvas,
     Scale,
@@ -164,3 +165,14 @@ def test_colours_and_dashes_go_round() -> None:
     assert [choose_colour(index) for index in (0, COLOURS - 1, COLOURS)] == ["c0", "c5", "c0"]
     assert choose_dash(0) == choose_dash(COLOURS) == ""
     assert define_colours({"ink": "#000", "soft": "#111"}) == "--ink: #000; --soft: #111;"
+
+
+def test_a_figure_for_a_paper_needs_no_style_sheet() -> None:
+    canvas = Canvas()
+    canvas.text(1, 2, "var(--c0)", colour="soft")
+    canvas.line([(0, 0), (1, 1)], "c0")
+    root = ElementTree.fromstring(canvas.paper_svg("n", "t", "a"))
+    _, _, text, path = root
+    assert (root.get("width"), root.get("font-size")) == ("560", "13")
+    assert (text.get("fill"), path.get("stroke")) == (LIGHT["soft"], LIGHT["c0"])
+    assert text.text == "var(--c0)"  # what a run is called stays as it is

@@ -12,7 +12,7 @@ if not __package__:  # called by its path, from where Python does not find it by
     sys.path[0] = str(_ROOT if (_ROOT / "sweep.py").is_file() else _ROOT.parent)  # a checkout, or a package installed
 
 from unstuck.analysis.errors import AnalysisError
-from unstuck.records.redact import redact_error
+from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
 
 _WORDS = {"true": True, "false": False, "null": None}
 _RUNS = """\
@@ -25,26 +25,25 @@ PROGRAM = "python -m unstuck.analysis"
 
 
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
-    """Run the analysis command that the arguments name; return the exit code: 0, or 2 after a one-line error.
+    """Run the analysis command that the arguments name; return the exit code: 0, or that of an error in one line.
 
     Args:
         arguments: Words of the command line; by default those that this process was called with.
         program: Command that the user typed before these words, for the help.
     """
-    options = _parser(program).parse_args(arguments)
-    try:
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser(program).parse_args(words)
+    name = "analysis" if program == PROGRAM else f"unstuck {options.command}"
+
+    def run() -> int:
         print(options.run_command(options), end="")
-    except AnalysisError as error:
-        name = "analysis" if program == PROGRAM else f"unstuck {options.command}"
-        print(redact_error(f"{name}: error: {error}", *sys.argv[1:]), file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader has seen enough
-        sys.stderr.close()
-    return 0
+        return 0
+
+    return answer_errors(name, words[1:], run)
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
+    parser = OneLineParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     diagnose = _command(
         commands,
@@ -91,6 +90,7 @@ def _command(commands: Any, name: str, summary: str, examples: str) -> argparse.
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_debug(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="of the sweeps (default: runs)")
     parser.add_argument("--mlflow-url", help="MLflow's database or server (default: mlflow.db in the folder)")

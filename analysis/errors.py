@@ -1,5 +1,7 @@
 """Errors of the analysis. Each message states the rule, the value and the remedy."""
 
+from unstuck.records.errors import RefusedError
 
-class AnalysisError(Exception):
+
+class AnalysisError(RefusedError):
     """Error for the user: a run cannot be found or read, a name is unknown, or a report cannot be written."""

@@ -1,7 +1,11 @@
 """Define the errors that sweeps raise, beside `rl.errors`. Every message states the rule, the value and the remedy."""
 
 
-class SweepError(Exception):
+class RefusedError(Exception):
+    """Error that the user can mend: a request is refused. A command prints one line, and ends with exit code 2."""
+
+
+class SweepError(RefusedError):
     """Error: a sweep cannot start or go on, e.g. a name is taken, a setting is unknown, or no configuration can run."""
 
 
@@ -31,7 +35,7 @@ class StartupError(SweepError):
     """Error: the first trials of a sweep all crashed with the same reason before any result, as further ones would."""
 
 
-class TrackingError(Exception):
+class TrackingError(RefusedError):
     """Error: the tracker (MLflow) cannot be written. The sweep goes on, and writes missing records later.
 
     The ledger holds what has to be written.

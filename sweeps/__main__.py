@@ -10,11 +10,9 @@ if not __package__:  # called by its path, from where Python does not find it by
     _ROOT = Path(__file__).resolve().parents[1]
     sys.path[0] = str(_ROOT if (_ROOT / "sweep.py").is_file() else _ROOT.parent)  # a checkout, or a package installed
 
-from unstuck.analysis.errors import AnalysisError
-from unstuck.records.errors import SweepError, TrackingError
+from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
+from unstuck.records.errors import SweepError
 from unstuck.records.machine import limit_threads
-from unstuck.records.redact import redact_error
-from unstuck.rl.errors import ConfigError, DataError
 from unstuck.rl.own_modules import add_own_modules
 
 PROGRAM = "python -m unstuck.sweeps"
@@ -28,24 +26,20 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         program: Command that the user typed before these words, for the help.
 
     Returns:
-        Exit code: 0; 1 for records that differ; 2 for a refusal, said in one line; 130 after Ctrl-C.
+        Exit code: 0; 1 for records that differ, or a fault of ours; 2 for a refusal; 130 after Ctrl-C.
     """
-    options = _parser(program).parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = _parser(program).parse_args(words)
     name = "sweeps" if program == PROGRAM else f"unstuck {options.name}"
     limit_threads()
     add_own_modules(Path.cwd())
-    try:
-        return int(options.command(options))
-    except (AnalysisError, ConfigError, DataError, SweepError, TrackingError) as error:
-        print(redact_error(f"{name}: error: {error}", *sys.argv[1:]), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped by the user; nothing was written", file=sys.stderr)
-        return 130
+    return answer_errors(
+        name, words[1:], lambda: int(options.command(options)), "stopped by the user; nothing was written"
+    )
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
+    parser = OneLineParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="name")
     champion = commands.add_parser(
         "champion",
@@ -59,6 +53,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         f"  {program} champion kdd --trial 7 --data-path KDDTrain+.txt\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_debug(champion)
     champion.add_argument("sweep", help="the sweep's name, or its folder, such as runs/NAME")
     champion.add_argument("--folder", type=Path, default=Path("runs"), help="sweep.folder, for a name (default: runs)")
     champion.add_argument(
@@ -80,6 +75,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "exit code: 0 nothing differs, 1 something does, 2 it cannot be read. See docs/audit.md",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_debug(audit)
     audit.add_argument("sweep", help="the sweep's name, or its folder, such as runs/NAME")
     audit.add_argument("--folder", type=Path, default=Path("runs"), help="sweep.folder, for a name (default: runs)")
     audit.add_argument("--optuna-url", help="the ledger, if its URL holds a password")

@@ -24,19 +24,20 @@ BELOW_SWEEPS = ("analysis", "records", "rl")
 OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     "sweep": ("sweep_command",),
     "__main__": ("command",),
-    "command": ("sweep_command", "sweeps.__main__", "analysis.__main__", "analysis.programs", "records.provenance"),
+    "command": (
+        *("sweep_command", "sweeps.__main__", "analysis.__main__", "analysis.programs", "records.command_line"),
+        "records.provenance",
+    ),
     "commands": (
-        *("commands", "sweep_command", "sweeps.catalog", "sweeps.config", "analysis.errors", "analysis.programs"),
-        *("records.errors", "records.machine", "records.redact", "records.provenance", "rl.errors"),
-        *("rl.config", "rl.machine"),
+        *("commands", "sweep_command", "sweeps.catalog", "sweeps.config", "analysis.programs"),
+        *("records.command_line", "records.errors", "records.machine", "records.provenance"),
+        *("rl.config", "rl.errors", "rl.machine"),
     ),
     "sweep_command": (
         "analysis.programs",
-        "records.errors",
+        "records.command_line",
         "records.machine",
         "records.provenance",
-        "records.redact",
-        "rl.errors",
         "rl.own_modules",
         "sweeps.config",
         "sweeps.run",
@@ -319,7 +320,7 @@ def test_a_stray_import_is_caught(tmp_path: Path, file: str, source: str, stray:
     [
         (
             "unstuck/sweep_command.py",
-            "import hydra\nfrom unstuck.rl.errors import ConfigError\nfrom unstuck.sweeps.run.sweep import run_sweep",
+            "import hydra\nfrom unstuck.rl.own_modules import x\nfrom unstuck.sweeps.run.sweep import run_sweep",
         ),
         ("sweeps/ray_tune/hooks.py", "import ray.tune, pandas\nfrom unstuck.rl import metrics"),
         ("sweeps/champion/stage.py", "from . import seeds\nimport unstuck.records.files"),

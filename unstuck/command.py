@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from unstuck.analysis.programs import unstuck_program
+from unstuck.records.command_line import DEBUG, answer_errors
 
 PROGRAM = "unstuck"
 
@@ -41,7 +42,17 @@ _ON_RUNS = ("diagnose", "compare", "report")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the subcommand named by the first word, e.g. `sweep`; return the exit code, 2 if a request is refused."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    name, others = (words[0], words[1:]) if words else ("", [])
+    if DEBUG in words:  # may stand before the command; each command knows it behind
+        words = [*(word for word in words if word != DEBUG), DEBUG]
+    name = words[0] if words else ""
+    return answer_errors(f"{PROGRAM} {name}".rstrip(), words, lambda: _run(name, words))
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    """Run the command of the given name with the words of the command line, the name among them; return the exit code.
+
+    Each command imports its own modules: a diagnosis need not wait for Hydra.
+    """
     if name in ("-h", "--help"):
         print(describe_commands(), end="")
         return 0
@@ -50,10 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"unstuck {find_own_version()}")
         return 0
-    if name == "sweep":  # each imports its own: a diagnosis need not wait for Hydra
+    if name == "sweep":
         from unstuck.sweep_command import main as sweep
 
-        return sweep(f"{PROGRAM} sweep", others, Path.cwd())
+        return sweep(f"{PROGRAM} sweep", words[1:], Path.cwd())
     program = shlex.join(unstuck_program())
     if name in _ON_SWEEPS:
         from unstuck.sweeps.__main__ import main as on_sweeps
@@ -64,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return on_runs(words, program)
     if any(name in group for group in COMMANDS.values()):
-        return int(import_module(f"unstuck.commands.{name}").main(others))
+        return int(import_module(f"unstuck.commands.{name}").main(words[1:]))
     if not words:
         print(describe_commands(), end="")
     commands = ", ".join(name for group in COMMANDS.values() for name in group)
@@ -90,5 +101,5 @@ examples:
   {program} sweep +experiment=quickstart
   {program} list
 
-{PROGRAM} COMMAND --help says more, with examples; --version says which version this is.
+{PROGRAM} COMMAND --help says more, with examples; --version says which version this is; {DEBUG} shows tracebacks.
 """

@@ -3,7 +3,6 @@
 import os
 import shlex
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,36 +11,15 @@ import hydra
 from omegaconf import DictConfig
 
 from unstuck.analysis.programs import sweep_program, unstuck_program
-from unstuck.records.errors import SweepError, TrackingError
+from unstuck.records.command_line import DEBUG, REFUSALS, answer_errors
 from unstuck.records.machine import limit_threads
 from unstuck.records.provenance import find_own_version
-from unstuck.records.redact import redact_error
-from unstuck.rl.errors import CheckpointError, ConfigError, DataError
 from unstuck.rl.own_modules import add_own_modules
 from unstuck.sweeps.config.command import read_arguments
 from unstuck.sweeps.config.compose import Checked, check_and_freeze
 from unstuck.sweeps.config.experiments import list_experiments
 from unstuck.sweeps.config.hydra_errors import explain_errors
 from unstuck.sweeps.config.keys import CONF
-
-WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
-
-
-@contextmanager
-def exit_with_one_line(program: str, arguments: Sequence[str]) -> Iterator[None]:
-    """Print a user's error from inside the `with` block as one line, secrets masked, and exit with status 2.
-
-    With HYDRA_FULL_ERROR=1, print the traceback instead, and exit with status 1; after Ctrl-C, exit with status 130.
-    """
-    try:
-        yield
-    except (CheckpointError, ConfigError, DataError, SweepError, TrackingError) as error:
-        text = traceback.format_exc() if WANTS_TRACEBACK else f"{program}: error: {error}"
-        print(redact_error(text, *arguments), file=sys.stderr)
-        raise SystemExit(1 if WANTS_TRACEBACK else 2) from None
-    except KeyboardInterrupt:
-        print("stopped by the user; nothing had been started", file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, beside: Path = CONF.parent) -> int:
@@ -52,32 +30,54 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
         arguments: Words of the command line; by default those that this process was called with.
         beside: Folder where a relative `--config-path` is looked for.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = [word for word in words if word != DEBUG]
     if "--version" in arguments:
         print(f"unstuck {find_own_version()}")
         return 0
     add_own_modules(Path.cwd())  # such as that of env.id=mygrid:Line-v0
+
+    def run() -> int:
+        found = _compose(program, arguments, beside)
+        if isinstance(found, int):
+            return found
+        limit_threads()
+        from unstuck.sweeps.run.sweep import run_sweep  # late, so that Hydra's own answers come at once
+
+        config, idle = found
+        return run_sweep(config, arguments, idle)
+
+    return answer_errors(program, words, run, "stopped by the user; nothing had been started")
+
+
+def _compose(program: str, arguments: Sequence[str], beside: Path) -> Checked | int:
+    """Compose and check the configuration that the command line describes; return the exit code if nothing is to run.
+
+    Args:
+        program: How the user called this, for messages.
+        arguments: Words of the command line.
+        beside: Folder where a relative `--config-path` is looked for.
+    """
     composed: list[Checked] = []
+    refused: list[Exception] = []
 
     def compose(cfg: DictConfig) -> None:
         # Here, since a setting may refer to Hydra's choices, which are gone afterwards.
-        with exit_with_one_line(program, arguments):
+        try:
             composed.append(check_and_freeze(cfg, line.given))
+        except REFUSALS as error:  # in our words already, which `explain_errors` shall not explain again
+            refused.append(error)
 
     compose.__module__ = "unstuck.sweep"  # Hydra names the job by its last word
-    with exit_with_one_line(program, arguments):
-        with explain_errors(), _hydra_raising():
-            line = read_arguments(arguments, beside)
-            if line.chooses_nothing:
-                return _show_choice(program, line.own_folder)
-            sys.argv[1:] = line.words  # where Hydra reads them
-            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()
-        for config, idle in composed:  # none after --help, --cfg or --info: Hydra has answered
-            limit_threads()
-            from unstuck.sweeps.run.sweep import run_sweep  # late, so that Hydra's own answers come at once
-
-            return run_sweep(config, arguments, idle)
-    return 0
+    with explain_errors(), _hydra_raising():
+        line = read_arguments(arguments, beside)
+        if line.chooses_nothing:
+            return _show_choice(program, line.own_folder)
+        sys.argv[1:] = line.words  # where Hydra reads them
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()
+    for error in refused:
+        raise error
+    return composed[0] if composed else 0  # nothing after --help, --cfg or --info: Hydra has answered
 
 
 def _show_choice(program: str, own: Path | None) -> int:

@@ -3,27 +3,15 @@
 import argparse
 import json
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.programs import unstuck_program
-from unstuck.records.errors import SweepError, TrackingError
-from unstuck.records.redact import redact_error
-from unstuck.rl.errors import CheckpointError, ConfigError, DataError
+from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
 
 SCHEMA = 1
 """Version of what `--json` prints; a key may be added in the same version, none changes or goes."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Parser whose errors are one line with a remedy."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: error: {message}; --help shows examples", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def make_parser(name: str, summary: str, examples: Sequence[str]) -> argparse.ArgumentParser:
@@ -36,12 +24,14 @@ def make_parser(name: str, summary: str, examples: Sequence[str]) -> argparse.Ar
     """
     program = shlex.join(unstuck_program())
     shown = "\n".join(f"  {program} {name} {words}".rstrip() for words in examples)
-    return _Parser(
+    parser = OneLineParser(
         prog=f"unstuck {name}",
         description=summary,
         epilog=f"examples:\n{shown}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_debug(parser)
+    return parser
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
@@ -75,21 +65,5 @@ def format_json(value: dict[str, Any]) -> str:
 
 
 def run_refusing(name: str, words: Sequence[str], call: Callable[[], int]) -> int:
-    """Call a command's body; return the body's exit code, or 2 after an error in one line, or 130 after Ctrl-C.
-
-    Args:
-        name: Name of the command.
-        words: Words of the command line, whose secrets are masked in errors.
-        call: The body.
-    """
-    try:
-        return call()
-    except (AnalysisError, CheckpointError, ConfigError, DataError, SweepError, TrackingError) as error:
-        print(redact_error(f"unstuck {name}: error: {error}", *words), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped by the user", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader has seen enough
-        sys.stderr.close()
-        return 0
+    """Call the body of the command `unstuck NAME`; return the exit code (see `records.command_line.answer_errors`)."""
+    return answer_errors(f"unstuck {name}", words, call)

@@ -5,6 +5,7 @@ config.yaml                  the composed configuration, with the sweep's id and
 lock                         held by the process that runs the sweep (records/lock.py)
 scratch                      names that process's folder of temporary files, and goes with it
                              (sweeps/ray_tune/scratch.py)
+stop                         asks that process to end the sweep, while there is such a file (records/lock.py)
 trials/0007/checkpoint.npz   trial 7 at its last evaluation: training state, and the records of all its iterations
 trials/0007/report.html      diagnosis of trial 7, with report.md and figures; written when the sweep has ended
 branch/checkpoint.npz        of an unstick: copy of the checkpoint of the run that is branched
@@ -37,6 +38,11 @@ def lock_file(folder: Path) -> Path:
 def scratch_file(folder: Path) -> Path:
     """Return the path of a sweep's file `scratch`, which names the folder of temporary files while there is one."""
     return folder / "scratch"
+
+
+def stop_file(folder: Path) -> Path:
+    """Return the path of a sweep's file `stop`, by which another process asks for the end of the sweep."""
+    return folder / "stop"
 
 
 def trials_folder(folder: Path) -> Path:

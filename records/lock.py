@@ -1,4 +1,4 @@
-"""Allow one process a sweep, and one at a time to make databases, by locks on files.
+"""Allow one process a sweep, and one at a time to make databases, by locks on files; ask the process to stop.
 
 The system frees a lock when the process ends, also after a crash. The locks are our own, not those of the library
 filelock: `lock_file` says who holds the lock, and a folder that is gone must not be made again by locking it.
@@ -10,12 +10,18 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck.records.errors import SweepError
-from unstuck.records.files import lock_file
+from unstuck.records.files import lock_file, replace_text, stop_file
+
+_PATIENCE_S = 0.5
+"""Seconds in which a lock must become free: one who only asks whether a sweep runs holds the lock for a moment."""
+
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -25,10 +31,14 @@ class Holder:
     Attributes:
         pid: Id of the process on its host.
         host: Name of the host.
+        owner: Random token of the process's hold on the sweep.
+        heeds_stop: True if the process ends the sweep on a request by `request_stop`.
     """
 
     pid: int
     host: str
+    owner: str = ""
+    heeds_stop: bool = False
 
     @property
     def is_here(self) -> bool:
@@ -40,11 +50,12 @@ class Holder:
 
 
 @contextlib.contextmanager
-def hold_lock(folder: Path) -> Iterator[None]:
+def hold_lock(folder: Path, heeds_stop: bool = False) -> Iterator[None]:
     """Hold the lock on a sweep's folder inside the block, so that no other process can run the same sweep.
 
     Args:
         folder: Folder of the sweep; must exist.
+        heeds_stop: True if the block looks for requests to stop, by `is_stop_requested`.
 
     Raises:
         SweepError: Another process runs the sweep, or the folder cannot be written.
@@ -53,13 +64,17 @@ def hold_lock(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as until_the_end:
         try:
             held = until_the_end.enter_context(file.open("a+"))
-            if not _locked(held.fileno()):
+            if not _wait_for_lock(held.fileno()):
                 raise SweepError(
                     f"a sweep must be run by one process at a time, and {read_holder(folder) or 'another one'} runs "
                     f"{folder.name}"
                 )
+            if heeds_stop:  # before the token is known; an older request is for a process that died
+                stop_file(folder).unlink(missing_ok=True)
+                until_the_end.callback(_forget_request, folder)
             held.truncate(0)
-            held.write(json.dumps({"owner": secrets.token_hex(8), "pid": os.getpid(), "host": socket.gethostname()}))
+            own = {"owner": secrets.token_hex(8), "pid": os.getpid(), "host": socket.gethostname()}
+            held.write(json.dumps({**own, "heeds_stop": heeds_stop}))
             held.flush()
         except OSError as error:
             raise SweepError(f"{file} must be a file that can be written: {error.strerror}; check the disk") from error
@@ -84,7 +99,7 @@ def is_running(folder: Path) -> bool:
     """True if some process holds the lock on the sweep's folder, which means that the sweep is running."""
     try:
         with lock_file(folder).open("r") as file:  # also in a folder that may only be read
-            return not _locked(file.fileno())  # closing the file frees it again
+            return not _locked(file.fileno(), fcntl.LOCK_SH)  # shared, so that all may ask at once; freed by closing
     except FileNotFoundError:
         return False
 
@@ -93,7 +108,9 @@ def read_holder(folder: Path) -> Holder | None:
     """Read which process runs a sweep, or last ran the sweep, from the lock file; return None if unreadable."""
     try:
         known = json.loads(lock_file(folder).read_text())
-        return Holder(int(known["pid"]), str(known["host"]))
+        return Holder(
+            int(known["pid"]), str(known["host"]), str(known.get("owner", "")), known.get("heeds_stop") is True
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -110,9 +127,39 @@ def read_owner(folder: Path) -> str | None:
         return None
 
 
-def _locked(descriptor: int) -> bool:
+def request_stop(folder: Path, holder: Holder) -> None:
+    """Ask the process that runs a sweep to end the sweep as Ctrl-C does; works from any machine that has the folder.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    replace_text(stop_file(folder), holder.owner)
+
+
+def _forget_request(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        stop_file(folder).unlink(missing_ok=True)
+
+
+def is_stop_requested(folder: Path, owner: str | None) -> bool:
+    """True if another process has asked the process with the token `owner` to end the sweep in the folder."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return owner is not None and stop_file(folder).read_text() == owner
+    except OSError:
+        return False
+
+
+def _wait_for_lock(descriptor: int) -> bool:
+    """Take the lock of one who runs a sweep, waiting for those who only ask; return False if another one runs it."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not (is_locked := _locked(descriptor, fcntl.LOCK_EX)) and time.monotonic() < deadline:
+        time.sleep(_PAUSE_S)
+    return is_locked
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

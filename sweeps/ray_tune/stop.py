@@ -1,4 +1,4 @@
-"""Handle Ctrl-C, SIGTERM and a closed terminal: note the signal at once, act where the records can be closed."""
+"""Handle Ctrl-C, SIGTERM, a closed terminal and `unstuck stop`: note at once, act where the records can be closed."""
 
 import signal
 import threading
@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from unstuck.records.lock import is_stop_requested, read_owner
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -17,6 +20,9 @@ PATIENCE_S = 20.0
 NO_ANSWER = "Ray no longer answered"
 
 _A_CALL_TAKES_S = 10.0
+
+_LOOKS_EVERY_S = 0.5
+"""Seconds between two looks at whether another process asks for the end."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,11 +43,12 @@ class StopState(Enum):
 
 
 class StopRequest:
-    """Request to stop the sweep, made by the first Ctrl-C, SIGTERM or SIGHUP while the context is open.
+    """Request to stop the sweep, made by the first Ctrl-C, SIGTERM or SIGHUP while the context is open, or by a file.
 
     A signal changes the state instead of raising: Python drops an exception raised inside a callback of the garbage
     collector, and an exception in the middle of a write leaves half of the write. A second Ctrl-C raises
-    `KeyboardInterrupt`, unless shielded.
+    `KeyboardInterrupt`, unless shielded. Python hands signals to the main thread alone, so in any other thread no
+    handler is set.
 
     Attributes:
         state: `RUNNING`, then `ASKED` after a signal; `LEAVING` once the forced exit has begun.
@@ -61,19 +68,23 @@ class StopRequest:
         self._before: dict[signal.Signals, Any] = {}
         self._timer: threading.Timer | None = None
         self._choosing, self._call_under_way = threading.Lock(), threading.Lock()
+        self._has_signals = threading.current_thread() is threading.main_thread()
+        self._is_over = threading.Event()
 
     @property
     def is_asked(self) -> bool:
-        """True once a signal (Ctrl-C, SIGTERM or SIGHUP) or a call of `ask` has asked the sweep to stop."""
+        """True once a signal (Ctrl-C, SIGTERM or SIGHUP), a file or a call of `ask` has asked the sweep to stop."""
         return self._was_asked
 
     def __enter__(self) -> "StopRequest":
-        self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        if self._has_signals:
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._is_over.set()
         if self._timer:
             self._timer.cancel()
         for number, handler in self._before.items():
@@ -81,8 +92,23 @@ class StopRequest:
 
     def rearm(self) -> None:
         """Install the signal handlers again after a library has replaced the handlers, as Ray does (ray#52898)."""
-        for number in _SIGNALS:
+        for number in self._before:
             signal.signal(number, self._note)
+
+    def watch(self, folder: Path) -> None:
+        """Heed requests of other processes, as `unstuck stop` makes them, until the context closes.
+
+        Args:
+            folder: Folder of the sweep, whose lock the process holds.
+        """
+        threading.Thread(target=self._look_for_requests, args=(folder, read_owner(folder)), daemon=True).start()
+
+    def _look_for_requests(self, folder: Path, owner: str | None) -> None:
+        while not self._is_over.wait(_LOOKS_EVERY_S):
+            if is_stop_requested(folder, owner):
+                if not self._was_asked:
+                    self._heed()
+                return
 
     def ask(self) -> None:
         """Ask the sweep to stop, by a call instead of a signal, and without the time limit that a signal starts."""
@@ -155,6 +181,10 @@ class StopRequest:
             if self._is_shielded or self.state is StopState.LEAVING:
                 return
             raise KeyboardInterrupt
+        self._heed()
+
+    def _heed(self) -> None:
+        """Ask the sweep to stop, and force the exit if the sweep has not ended in time."""
         self.ask()
         if self._forced_exit:
             self._timer = threading.Timer(PATIENCE_S, self.force_exit, [NO_ANSWER])

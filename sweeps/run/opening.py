@@ -18,6 +18,7 @@ from unstuck.records.files import (
     lock_file,
     replace_text,
     scratch_file,
+    stop_file,
     trials_folder,
 )
 from unstuck.records.ledger import Ledger
@@ -95,7 +96,7 @@ def open_records(
     """
     folder = _make_folder(config, resuming)
     about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions), **(unstick.attributes if unstick else {})}
-    with hold_lock(folder):
+    with hold_lock(folder, heeds_stop=True):
         with _shorten_errors(config), lock_databases(folder.parent):
             records = _reopen_records(config, about) if resuming else _make_records(config, about, unstick)
         if resuming:
@@ -145,7 +146,8 @@ def _recover_id(config: SweepConfig, folder: Path) -> str | None:
         SweepError: The folder holds a sweep, or other files.
     """
     config_name = config_file(folder).name
-    harmless = {lock_file(folder).name, scratch_file(folder).name, config_name, branch_file(folder).parent.name}
+    harmless = {file(folder).name for file in (lock_file, scratch_file, stop_file)}
+    harmless |= {config_name, branch_file(folder).parent.name}
     found = {file.name for file in folder.iterdir() if not file.name.startswith(f"{config_name}.")} - harmless
     dead = adopt_recorded_id(config)
     if found or (dead.id is None and config_file(folder).exists()) or not _delete_empty_study(dead):

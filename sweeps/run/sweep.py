@@ -52,6 +52,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
     with StopRequest() as stop:
         about = prepared.config, prepared.flows, collect_provenance(), prepared.is_resume, prepared.unstick
         with open_records(*about) as records:
+            stop.watch(records.config.own_folder)
             if prepared.is_retry:
                 records.ledger.reopen_crashed()
             about_points = prepared.plan.enqueue(records.ledger)

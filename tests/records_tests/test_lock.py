@@ -1,10 +1,12 @@
 """One process a sweep, and where its temporary files go, with real processes."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,8 +14,8 @@ from pathlib import Path
 import pytest
 from unstuck.records import lock as lock_module
 from unstuck.records.errors import SweepError
-from unstuck.records.files import lock_file, scratch_file
-from unstuck.records.lock import hold_lock, is_running, read_owner
+from unstuck.records.files import lock_file, scratch_file, stop_file
+from unstuck.records.lock import hold_lock, is_running, is_stop_requested, read_holder, read_owner, request_stop
 from unstuck.sweeps.ray_tune import scratch
 from unstuck.sweeps.ray_tune.scratch import remove_left_behind, scratch_folder
 
@@ -78,6 +80,34 @@ def test_a_sweep_that_runs_is_refused_until_its_process_is_gone_however(folder: 
         with pytest.raises(SweepError, match=f"process {os.getpid()} "), hold_lock(folder):
             pass
     assert not is_running(folder)
+
+
+def test_asking_whether_a_sweep_runs_disturbs_neither_another_question_nor_a_sweep_that_starts(folder: Path) -> None:
+    with hold_lock(folder):
+        pass
+    with lock_file(folder).open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)  # as `is_running` does, for a moment
+        assert not is_running(folder)
+        threading.Timer(0.1, fcntl.flock, [asking, fcntl.LOCK_UN]).start()
+        with hold_lock(folder):
+            assert is_running(folder)
+
+
+def test_a_request_to_stop_is_for_the_process_that_was_asked_alone(folder: Path) -> None:
+    with hold_lock(folder, heeds_stop=True):
+        holder = read_holder(folder)
+        assert holder is not None
+        assert (holder.pid, holder.heeds_stop, holder.owner) == (os.getpid(), True, read_owner(folder))
+        assert not is_stop_requested(folder, holder.owner)
+        request_stop(folder, holder)
+        assert is_stop_requested(folder, holder.owner)
+        assert not is_stop_requested(folder, "of another")
+    assert not stop_file(folder).exists()
+    request_stop(folder, holder)  # too late: the next process does not know the request
+    with hold_lock(folder, heeds_stop=True):
+        assert not stop_file(folder).exists()
+    with hold_lock(folder):
+        assert not (read_holder(folder) or holder).heeds_stop
 
 
 def test_nobody_owned_what_says_nothing(folder: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from unstuck.records.files import stop_file
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import Holder, hold_lock, is_running, read_holder
 from unstuck.sweeps.config.find import load_sweep
@@ -227,14 +228,14 @@ def test_a_sweep_that_runs_and_a_copy_beside_the_original_are_not_deleted(comman
 
 
 HOLDER = """
-import signal, sys, time
+import sys, time
 from pathlib import Path
 from unstuck.records.lock import hold_lock
-asked = []
-signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
-with hold_lock(Path(sys.argv[1])):
+from unstuck.sweeps.ray_tune.stop import StopRequest
+with StopRequest() as stop, hold_lock(Path(sys.argv[1]), heeds_stop=True):
+    stop.watch(Path(sys.argv[1]))
     print("holds", flush=True)
-    while not asked:
+    while not stop.is_asked:
         time.sleep(0.05)
     time.sleep(0.5)  # records to close
 print("closed", flush=True)
@@ -256,31 +257,29 @@ def runner(runs: Path) -> "Iterator[subprocess.Popen[str]]":
 def test_a_running_sweep_is_stopped_and_waited_for(
     command: Command, runs: Path, runner: "subprocess.Popen[str]"
 ) -> None:
-    assert read_holder(runs / "ended") == Holder(runner.pid, os.uname().nodename)
+    holder = read_holder(runs / "ended")
+    assert holder is not None
+    assert holder == Holder(runner.pid, os.uname().nodename, holder.owner, heeds_stop=True)
     done = command.unstuck("stop", "ended")
     assert (done.code, done.err) == (0, "")
     assert not is_running(runs / "ended")
-    assert runner.wait(0.1 if runner.poll() is None else None) == 0
+    assert runner.wait(4) == 0
+    assert not stop_file(runs / "ended").exists()
     assert runner.stdout is not None
     assert runner.stdout.read() == "closed\n"
     assert command.unstuck("stop", "ended").out == "ended does not run\n"
 
 
-def test_a_sweep_elsewhere_and_one_that_will_not_end_are_not_reported_as_stopped(
-    command: Command, runs: Path, runner: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
+def test_a_sweep_that_will_not_end_is_not_reported_as_stopped(
+    command: Command, runs: Path, runner: "subprocess.Popen[str]"
 ) -> None:
     from unstuck.records.errors import SweepError
     from unstuck.sweeps.catalog import stop
 
-    with monkeypatch.context() as patch:
-        patch.setattr("unstuck.records.lock.socket.gethostname", lambda: "another")
-        away = command.unstuck("stop", "ended")
-    assert (away.code, away.err) == (
-        2,
-        f"unstuck stop: error: stop must be called on the machine that runs ended, {os.uname().nodename}: "
-        "log in there\n",
-    )
-    assert runner.poll() is None
+    with hold_lock(runs / "stopped"):  # as a deletion does
+        busy = command.unstuck("stop", "stopped")
+    assert busy.code == 2
+    assert f"process {os.getpid()} on {os.uname().nodename} only works on the records of stopped: wait" in busy.err
     with pytest.raises(SweepError, match=rf"must end within 0 s of the request.*kill -9 {runner.pid}"):
         stop.stop_sweep(runs / "ended", print, patience_s=0)
 

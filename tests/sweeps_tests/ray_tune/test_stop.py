@@ -2,8 +2,10 @@
 
 import signal
 import threading
+from pathlib import Path
 
 import pytest
+from unstuck.records.lock import hold_lock, read_holder, request_stop
 from unstuck.sweeps.ray_tune import stop as stop_module
 from unstuck.sweeps.ray_tune.stop import NO_ANSWER, StopRequest
 
@@ -15,6 +17,40 @@ def test_first_signal_is_noted_and_a_second_raises() -> None:
         assert stop.is_asked
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_a_request_by_a_file_is_heeded_like_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop_module, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(stop_module, "_LOOKS_EVERY_S", 0.01)
+    came = threading.Event()
+    with hold_lock(tmp_path, heeds_stop=True), StopRequest() as stop:
+        stop.watch(tmp_path)
+        stop.arm_forced_exit(lambda _: came.set())
+        assert not came.wait(0.05)
+        assert not stop.is_asked
+        holder = read_holder(tmp_path)
+        assert holder is not None
+        request_stop(tmp_path, holder)
+        assert came.wait(4)
+        assert stop.is_asked
+
+
+def test_no_handler_is_set_outside_the_main_thread() -> None:
+    """Python would refuse; and a notebook or a script keeps its own."""
+    before = signal.getsignal(signal.SIGTERM)
+    seen: list[object] = []
+
+    def use() -> None:
+        with StopRequest() as stop:
+            stop.rearm()
+            seen.append(signal.getsignal(signal.SIGTERM))
+            stop.ask()
+            seen.append(stop.is_asked)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join(4)
+    assert seen == [before, True]
 
 
 def test_what_is_shielded_runs_to_its_end() -> None:

@@ -12,7 +12,7 @@ def main(words: Sequence[str]) -> int:
     parser = make_parser(
         "stop",
         "Ends a running sweep as Ctrl-C in its terminal does, and waits until its records are closed. A resume\n"
-        "goes on with it. A notebook or a script that runs the sweep lives on. A sweep that does not run is left alone.",
+        "goes on with it. A notebook or a script that runs it lives on. A sweep that does not run is left alone.",
         ("quickstart-20260131-174500-a1b2c3", "runs/kdd"),
     )
     add_sweep(parser)

@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         program: Command that the user typed before these words, for the help.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    options = _parser(program).parse_args(words)
+    parser, _ = build_parsers(program)
+    options = parser.parse_args(words)
     name = "analysis" if program == PROGRAM else f"unstuck {options.command}"
 
     def run() -> int:
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     return answer_errors(name, words[1:], run)
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def build_parsers(program: str = PROGRAM) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Build the parser of all commands of the room, and return with the parser that of each command by name."""
     parser = OneLineParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     diagnose = _command(
@@ -79,7 +81,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, help="folder to write into (default: report/ in the sweep's folder)")
     report.add_argument("--optuna-url", help="the ledger (default: optuna.db in the folder)")
     report.set_defaults(run_command=_report)
-    return parser
+    return parser, commands.choices
 
 
 def _command(commands: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:

@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         Exit code: 0; 1 for records that differ, or a fault of ours; 2 for a refusal; 130 after Ctrl-C.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    options = _parser(program).parse_args(words)
+    parser, _ = build_parsers(program)
+    options = parser.parse_args(words)
     name = "sweeps" if program == PROGRAM else f"unstuck {options.name}"
     limit_threads()
     add_own_modules(Path.cwd())
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     )
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def build_parsers(program: str = PROGRAM) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Build the parser of all commands of the room, and return with the parser that of each command by name."""
     parser = OneLineParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="name")
     champion = commands.add_parser(
@@ -83,7 +85,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="print what was found as JSON")
     audit.add_argument("--repair", action="store_true", help="first write MLflow again where it differs")
     audit.set_defaults(command=_audit)
-    return parser
+    return parser, commands.choices
 
 
 def _champion(options: argparse.Namespace) -> int:

@@ -24,12 +24,20 @@ BELOW_SWEEPS = ("analysis", "records", "rl")
 OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     "sweep": ("sweep_command",),
     "__main__": ("command",),
+    "command_table": ("sweeps.__main__", "analysis.__main__", "analysis.programs"),
     "command": (
-        *("sweep_command", "sweeps.__main__", "analysis.__main__", "analysis.programs", "records.command_line"),
+        *(
+            "command_table",
+            "sweep_command",
+            "sweeps.__main__",
+            "analysis.__main__",
+            "analysis.programs",
+            "records.command_line",
+        ),
         "records.provenance",
     ),
     "commands": (
-        *("commands", "sweep_command", "sweeps.catalog", "sweeps.config", "analysis.programs"),
+        *("commands", "command_table", "sweep_command", "sweeps.catalog", "sweeps.config", "analysis.programs"),
         *("records.command_line", "records.errors", "records.machine", "records.provenance"),
         *("rl.config", "rl.errors", "rl.machine"),
     ),

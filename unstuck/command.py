@@ -7,36 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 from unstuck.analysis.programs import unstuck_program
+from unstuck.command_table import COMMANDS, ON_RUNS, ON_SWEEPS, SWEEP, list_commands
 from unstuck.records.command_line import DEBUG, answer_errors
 
 PROGRAM = "unstuck"
-
-COMMANDS = {  # heading: commands, with what each does
-    "run": {
-        "sweep": "run an experiment's trials side by side",
-        "unstick": "branch a recorded run into candidate fixes beside an untouched control",
-        "champion": "judge a sweep's best trial on fresh seeds",
-    },
-    "look": {
-        "diagnose": "say why a run is stuck, with the numbers, and what to try",
-        "compare": "set runs beside the first of them",
-        "report": "write the report of a sweep, or of a run",
-        "list": "the sweeps of a folder: outcomes, best trial, running or not",
-        "show": "one sweep, or one trial: settings, values, outcome, reason, files",
-        "ui": "open MLflow and Optuna's dashboard on what was run",
-        "audit": "whether a sweep's records tell the same story",
-    },
-    "tidy": {
-        "stop": "end a running sweep as Ctrl-C does",
-        "delete": "delete one sweep: folder, study and MLflow runs",
-    },
-    "check": {
-        "doctor": "say what this machine lacks",
-    },
-}
-
-_ON_SWEEPS = ("champion", "audit")
-_ON_RUNS = ("diagnose", "compare", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,25 +35,27 @@ def _run(name: str, words: Sequence[str]) -> int:
 
         print(f"unstuck {find_own_version()}")
         return 0
-    if name == "sweep":
+    if name == SWEEP:
         from unstuck.sweep_command import main as sweep
 
         return sweep(f"{PROGRAM} sweep", words[1:], Path.cwd())
     program = shlex.join(unstuck_program())
-    if name in _ON_SWEEPS:
+    if name in ON_SWEEPS:
         from unstuck.sweeps.__main__ import main as on_sweeps
 
         return on_sweeps(words, program)
-    if name in _ON_RUNS:
+    if name in ON_RUNS:
         from unstuck.analysis.__main__ import main as on_runs
 
         return on_runs(words, program)
-    if any(name in group for group in COMMANDS.values()):
+    if name in list_commands():
         return int(import_module(f"unstuck.commands.{name}").main(words[1:]))
     if not words:
         print(describe_commands(), end="")
-    commands = ", ".join(name for group in COMMANDS.values() for name in group)
-    print(f"{PROGRAM}: error: a command must be one of {commands}, got {name!r}; see --help", file=sys.stderr)
+    print(
+        f"{PROGRAM}: error: a command must be one of {', '.join(list_commands())}, got {name!r}; see --help",
+        file=sys.stderr,
+    )
     return 2
 
 

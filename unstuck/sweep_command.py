@@ -20,6 +20,7 @@ from unstuck.sweeps.config.compose import Checked, check_and_freeze
 from unstuck.sweeps.config.experiments import list_experiments
 from unstuck.sweeps.config.hydra_errors import explain_errors
 from unstuck.sweeps.config.keys import CONF
+from unstuck.sweeps.config.setting_docs import explain_setting
 
 
 def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, beside: Path = CONF.parent) -> int:
@@ -73,6 +74,9 @@ def _compose(program: str, arguments: Sequence[str], beside: Path) -> Checked | 
         line = read_arguments(arguments, beside)
         if line.chooses_nothing:
             return _show_choice(program, line.own_folder)
+        if line.explained:
+            print(*map(explain_setting, line.explained), sep="\n\n")
+            return 0
         sys.argv[1:] = line.words  # where Hydra reads them
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()
     for error in refused:

@@ -32,12 +32,14 @@ class CommandLine:
         given: Keys of the overrides: settings, groups, and what lies below `space`.
         chooses_nothing: True if neither a setting nor an option says what to run or to show.
         own_folder: Folder of the user's own experiments, as `--config-dir` names the folder; None for none.
+        explained: Settings and groups that `--help` names, as in `--help ppo.lr`.
     """
 
     words: tuple[str, ...]
     given: frozenset[str]
     chooses_nothing: bool = False
     own_folder: Path | None = None
+    explained: tuple[str, ...] = ()
 
 
 def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
@@ -62,6 +64,8 @@ def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
         raise SweepError(NO_MULTIRUN)
     if chosen.shell_completion:
         return CommandLine(tuple(arguments), frozenset())
+    if chosen.help and overrides and not any("=" in word for word in overrides):
+        return CommandLine(tuple(arguments), frozenset(), explained=tuple(overrides))
     words = [_plussed(_quoted(word)) for word in overrides]
     parsed = [_parsed(word, typed) for word, typed in zip(words, overrides, strict=True)]
     for override in parsed:

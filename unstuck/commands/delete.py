@@ -1,14 +1,15 @@
 """`unstuck delete NAME`: delete one sweep."""
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from unstuck.commands.parsing import add_sweep, make_parser, run_refusing
 from unstuck.records.errors import SweepError
 
 
-def main(words: Sequence[str]) -> int:
-    """Delete one sweep after a confirmation; return the exit code: 0, 1 if the user said no, 2 for a refusal."""
+def build_parser() -> ArgumentParser:
+    """Build the parser of the command's words."""
     parser = make_parser(
         "delete",
         "Deletes one sweep: its folder, its study in Optuna's database, and its runs in MLflow, which keeps deleted\n"
@@ -17,7 +18,12 @@ def main(words: Sequence[str]) -> int:
     )
     add_sweep(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    options = parser.parse_args(words)
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """Delete one sweep after a confirmation; return the exit code: 0, 1 if the user said no, 2 for a refusal."""
+    options = build_parser().parse_args(words)
 
     def delete() -> int:
         from unstuck.sweeps.catalog.removal import plan_removal

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import tempfile
 import tomllib
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -61,8 +62,8 @@ class Check:
     remedy: str = ""
 
 
-def main(words: Sequence[str]) -> int:
-    """Print what this machine lacks; return the exit code: 0, or 1 if a sweep cannot run."""
+def build_parser() -> ArgumentParser:
+    """Build the parser of the command's words."""
     parser = make_parser(
         "doctor",
         "Says what this machine lacks: versions, compiler, cores, memory, disk, database, network. `lacks` is needed,\n"
@@ -71,7 +72,12 @@ def main(words: Sequence[str]) -> int:
     )
     add_folder(parser)
     add_json(parser)
-    options = parser.parse_args(words)
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """Print what this machine lacks; return the exit code: 0, or 1 if a sweep cannot run."""
+    options = build_parser().parse_args(words)
 
     def examine() -> int:
         checks = check_machine(options.folder.absolute())

@@ -1,6 +1,7 @@
 """`unstuck list`: the sweeps of a folder."""
 
 import shlex
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -15,8 +16,8 @@ _WIDTH = 200
 """Width of the table in a file or a pipe."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Print the sweeps of a folder, the newest first; return the exit code: 0, or 2 for no such folder."""
+def build_parser() -> ArgumentParser:
+    """Build the parser of the command's words."""
     parser = make_parser(
         "list",
         "Lists the sweeps of a folder, the newest first: how its trials ended, the best one, and whether it runs.",
@@ -24,6 +25,12 @@ def main(words: Sequence[str]) -> int:
     )
     add_folder(parser)
     add_json(parser)
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the sweeps of a folder, the newest first; return the exit code: 0, or 2 for no such folder."""
+    parser = build_parser()
     options = parser.parse_args(words)
 
     def list_all() -> int:

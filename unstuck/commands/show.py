@@ -1,6 +1,7 @@
 """`unstuck show NAME`: one sweep, or one trial of it."""
 
 import shlex
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -21,8 +22,8 @@ _WIDTH = 140
 """Width of the leaderboard in a file or a pipe."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Print what is on record of a sweep, or of one trial; return the exit code: 0, or 2 if there is none."""
+def build_parser() -> ArgumentParser:
+    """Build the parser of the command's words."""
     parser = make_parser(
         "show",
         "Shows one sweep, or one trial of it: settings, values, outcome and its reason, and where its files are.",
@@ -30,7 +31,12 @@ def main(words: Sequence[str]) -> int:
     )
     add_sweep(parser, "the sweep's name or folder; NAME/7 for its trial 7")
     add_json(parser)
-    options = parser.parse_args(words)
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """Print what is on record of a sweep, or of one trial; return the exit code: 0, or 2 if there is none."""
+    options = build_parser().parse_args(words)
 
     def show() -> int:
         found = find_recorded(options.name, options.folder, options.optuna_url, options.mlflow_url)

@@ -1,14 +1,15 @@
 """`unstuck stop NAME`: end a running sweep."""
 
 import shlex
+from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from unstuck.analysis.programs import sweep_words, unstuck_program
 from unstuck.commands.parsing import add_sweep, make_parser, run_refusing
 
 
-def main(words: Sequence[str]) -> int:
-    """End a running sweep as Ctrl-C does, and wait for the end; return the exit code: 0, or 2 if refused."""
+def build_parser() -> ArgumentParser:
+    """Build the parser of the command's words."""
     parser = make_parser(
         "stop",
         "Ends a running sweep as Ctrl-C in its terminal does, and waits until its records are closed. A resume\n"
@@ -16,7 +17,12 @@ def main(words: Sequence[str]) -> int:
         ("quickstart-20260131-174500-a1b2c3", "runs/kdd"),
     )
     add_sweep(parser)
-    options = parser.parse_args(words)
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """End a running sweep as Ctrl-C does, and wait for the end; return the exit code: 0, or 2 if refused."""
+    options = build_parser().parse_args(words)
 
     def stop() -> int:
         from unstuck.sweeps.catalog.stop import stop_sweep

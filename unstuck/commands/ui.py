@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import webbrowser
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -14,8 +15,8 @@ from unstuck.sweeps.catalog.pages import plan_folder_pages, plan_sweep_pages, se
 from unstuck.sweeps.config.find import find_sweep
 
 
-def main(words: Sequence[str]) -> int:
-    """Serve MLflow and Optuna's dashboard until Ctrl-C; return the exit code: 0, or 2 for an error."""
+def build_parser() -> ArgumentParser:
+    """Build the parser of the command's words."""
     parser = make_parser(
         "ui",
         "Opens MLflow, on model training, and Optuna's dashboard: on one sweep, or on all of a folder. Both listen on\n"
@@ -26,7 +27,12 @@ def main(words: Sequence[str]) -> int:
     add_folder(parser)
     add_urls(parser)
     parser.add_argument("--no-browser", action="store_true", help="print the addresses alone")
-    options = parser.parse_args(words)
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve MLflow and Optuna's dashboard until Ctrl-C; return the exit code: 0, or 2 for an error."""
+    options = build_parser().parse_args(words)
 
     def serve() -> int:
         where = options.folder, options.optuna_url, options.mlflow_url

@@ -1,6 +1,7 @@
 """`unstuck unstick RUN [...]`: the short form of `unstuck sweep +experiment=unstick run=RUN [...]`."""
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +14,8 @@ _EXAMPLES = (
 )
 
 
-def main(words: Sequence[str]) -> int:
-    """Branch a recorded run into candidate fixes beside an untouched control; return the exit code of the sweep."""
+def build_parser() -> ArgumentParser:
+    """Build the parser of the command's words."""
     parser = make_parser(
         "unstick",
         "Branches a recorded run from its checkpoint into candidate fixes beside an untouched control, trains all of\n"
@@ -23,8 +24,13 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("run", metavar="RUN", help="a trial such as NAME/7, a checkpoint's folder, or an MLflow run id")
     parser.add_argument("settings", metavar="SETTING=VALUE", nargs="*", help="as for `sweep`: unstick.*, arms, ...")
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """Branch a recorded run into candidate fixes beside an untouched control; return the exit code of the sweep."""
     if not words or words[0].startswith("-"):
-        parser.parse_args(words)
+        build_parser().parse_args(words)
     run, *others = words
     if "=" in run.partition("/")[0] and not Path(run).exists():
         print(

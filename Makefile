@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-chaos check bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
+.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -26,6 +26,15 @@ test: check ## Check, then run all tests; only some of them: make test ARGS="tes
 
 test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; an hour and a half
 	$(IN_VENV) -m pytest tests/chaos tests/sweeps_tests/run/test_sweep.py --chaos $(ARGS)
+
+test-docs: setup ## Every command and example of the documentation, and the site; minutes
+	$(IN_VENV) -m pytest tests/docs_tests --docs $(ARGS)
+
+docs: setup ## Build the documentation's site in site/; a broken link fails
+	$(IN_VENV) -m mkdocs build --strict --quiet
+
+docs-reference: setup ## Write docs/settings.md and docs/rules.md anew from the code
+	$(IN_VENV) -m docs.generate
 
 check: setup ## Lint, format and types; no tests
 	$(IN_VENV) -m ruff check .

@@ -191,6 +191,8 @@ class Rule:
         source: Origin of symptom and thresholds.
         examine: Function that examines a run; returns None where nothing is to be said, `Blind` where the record does
             not allow a judgement.
+        says: What the rule says of a run, in half a sentence.
+        threshold: Numbers from which on the rule says so, in words.
     """
 
     name: str
@@ -201,6 +203,8 @@ class Rule:
     examine: Callable[[Signals], Finding | Blind | None]
     helps: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
+    says: str = ""
+    threshold: str = ""
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,11 @@ RULE = Rule(
         *("updates_too_large", "updates_too_small", "policy_frozen", "entropy_collapsed", "entropy_pinned"),
         *("greedy_collapsed", "signal_lost", "oscillating"),
     ),
+    says="advantages not normalised and far from spread 1, or constant",
+    threshold=(
+        "spread > 10 or < 0.1; a fault if nothing is learned, or entropy is above 90 or below 10 % of its maximum"
+        " for it"
+    ),
     source="Huang et al. 2022 (advantage normalisation per minibatch); Schulman 2017 (rescale rewards)",
     examine=examine,
 )

@@ -160,6 +160,14 @@ RULE = Rule(
         *("policy_frozen", "updates_too_large", "updates_too_small", "entropy_collapsed", "entropy_pinned"),
         *("critic_underfits", "greedy_collapsed", "oscillating"),
     ),
+    says=(
+        "numbers that no correct PPO can show, in any environment: a first ratio that is not 1; of our learner, "
+        "whose estimators are known, a negative KL (each term of (r − 1) − log r is at least 0), a share outside "
+        "0 to 1, an explained variance above 1 or an entropy above ln n; a learning rate in force that is not the"
+        " one set, under a schedule on record. Others' KL may be signed, and their shares in percent: these are "
+        "not judged"
+    ),
+    threshold="abs(ratio − 1) > 0.001; KL < −0.0001",
     source="Huang et al. 2022, The 37 implementation details of PPO (first ratio is 1, approximate KL); "
     "Jones 2021, Debugging RL without the agonizing pain (assume you have a bug)",
     examine=examine,

@@ -220,6 +220,14 @@ RULE = Rule(
     needs=((metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.EXPLAINED_VARIANCE),),
     helps=(metrics.VALUE_LOSS_EXCESS, metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC),
     explains=("oscillating", "signal_lost", "normaliser_cold_start"),
+    says="returns could be foreseen from the observation, and the critic does not",
+    threshold=(
+        "a regression explains 20 % more of the Monte Carlo return, and the excess is 15 % of the variance; or "
+        "explained variance < −0.2, unless the critic's error is below 2 % of the return (no variance to "
+        "explain); a fault if the return is where it began and the critic explains less than half of that, or a "
+        "normalised value loss is above 1.8; in runs of others a doubt where it is below 0.05, since nothing "
+        "there tells whether there is more to explain"
+    ),
     source="docs/metrics.md (the probe); Schulman 2017 (explained variance below 0: overfitting or noise)",
     examine=examine,
 )

@@ -264,6 +264,13 @@ RULE = Rule(
     needs=((metrics.ENTROPY, POLICY_STD),),
     helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD, metrics.EVAL_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
     explains=("greedy_collapsed", "updates_too_small", "oscillating", "value_floor"),
+    says="exploration ended before much was learned",
+    threshold=(
+        "below 10 % of its maximum, with nothing to show; within a fifth of the run before the greedy return of "
+        "triage has gone 60 % of the way from the best constant action to a perfect policy; with 40 % of what had"
+        " been gained still to come, a suspect where F1 is well above trivial, or where the return froze above "
+        "its start; continuous actions: a spread below 10 % of its start, with nothing to show"
+    ),
     source="Jones 2021 (entropy that collapses early; value loss to 0 with a poor return is a collapsed policy)",
     examine=examine,
 )

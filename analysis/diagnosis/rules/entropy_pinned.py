@@ -177,6 +177,11 @@ RULE = Rule(
     needs=((metrics.ENTROPY, POLICY_STD),),
     helps=(metrics.APPROX_KL, metrics.ADVANTAGE_STD),
     explains=("greedy_vs_sampled", "greedy_collapsed", "oscillating"),
+    says="entropy at its maximum",
+    threshold=(
+        "above 97 % of it after 8 % of the run; a fault if nothing is learned, or after two fifths; above 75 % at"
+        " once with entropy_coef 0.2 or more; continuous actions: a spread that doubles while nothing is learned"
+    ),
     source="Jones 2021 (relative entropy starts near 1, falls, flattens)",
     examine=examine,
 )

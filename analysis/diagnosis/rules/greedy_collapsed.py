@@ -154,6 +154,8 @@ RULE = Rule(
     stage=Stage.BEHAVIOUR,
     needs=((f"{metrics.GREEDY_PREFIX}<action>", metrics.TRUE_POSITIVES),),
     helps=(metrics.ENTROPY, f"{metrics.ACTION_PREFIX}<action>"),
+    says="the greedy policy does the same whatever it sees",
+    threshold="99.5 % one action in the last 3 evaluations, with nothing learned",
     source="docs/metrics.md (trivial policies); Jones 2021 (compare with random and constant policies)",
     examine=examine,
 )

@@ -162,6 +162,12 @@ RULE = Rule(
     ),
     helps=(metrics.OBSERVATION_SHIFT, metrics.ENTROPY),
     explains=("greedy_collapsed",),
+    says="what is evaluated is another policy than the one trained",
+    threshold=(
+        "in triage observations half a spread apart; shares 30 % apart; a greedy return below the sampled one by "
+        "a quarter of what that has gained: in 3 evaluations in a row for triage, else in most of a quarter of "
+        "the run"
+    ),
     source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
     examine=examine,
 )

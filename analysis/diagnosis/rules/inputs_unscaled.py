@@ -81,6 +81,8 @@ RULE = Rule(
         *("units_saturated", "policy_frozen", "updates_too_small", "updates_too_large", "critic_underfits"),
         *("entropy_collapsed", "greedy_collapsed", "signal_lost", "entropy_pinned", "oscillating"),
     ),
+    says="inputs in raw units saturate the units that see them",
+    threshold="root mean square of the largest input > 20",
     source="Andrychowicz et al. 2021 (observation normalisation); Schulman 2017 (rescale observations)",
     examine=examine,
 )

@@ -163,6 +163,14 @@ RULE = Rule(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
         *("critic_underfits", "policy_starved", "policy_frozen", "reward_not_found", "entropy_pinned"),
     ),
+    says=(
+        "updates go against their advantages; where that was not recorded, the return falls from the start with "
+        "updates of a usual size (else a suspect)"
+    ),
+    threshold=(
+        "correlation 3 standard errors below 0, in 3 evaluations at least; return 3 standard errors below its "
+        "start, never above, begun within 30 % of the run"
+    ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
     examine=examine,
 )

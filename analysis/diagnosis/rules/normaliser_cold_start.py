@@ -95,6 +95,8 @@ RULE = Rule(
     needs=((metrics.VALUE_LOSS,),),
     helps=(metrics.TARGET_STD, metrics.ENTROPY),
     explains=("entropy_collapsed", "value_explosion", "greedy_collapsed"),
+    says="first statistics made the first targets far too large",
+    threshold="value loss of the first tenth > 5 and > 5 times its later level",
     source="Engstrom et al. 2020, Implementation matters (reward scaling by running statistics); measured here",
     examine=examine,
 )

@@ -102,6 +102,8 @@ RULE = Rule(
     stage=Stage.BEHAVIOUR,
     needs=((metrics.TRAIN_RETURN,),),
     helps=(metrics.APPROX_KL, metrics.EVAL_RETURN),
+    says="the return goes up and down without a trend",
+    threshold="Mann-Kendall p > 0.05, corrected for autocorrelation, and nothing learned",
     source="Mann 1945, Kendall 1975; Henderson et al. 2018 (seeds alone can look like an effect)",
     examine=examine,
 )

@@ -297,6 +297,12 @@ RULE = Rule(
         "oscillating",
         "seeds_bimodal",
     ),
+    says="the policy is not being updated",
+    threshold=(
+        "KL < 1e-9 four times in a row, entropy above a tenth of its maximum (a doubt where fewer updates are on "
+        "record, none the first, and no ratio was clipped); without KL: action shares within 6 % of each other "
+        "for half of the run, and nothing learned"
+    ),
     source="Jones 2021 (relative entropy starts near 1 and falls); Schulman 2017 (watch KL of updates); measured here",
     examine=examine,
 )

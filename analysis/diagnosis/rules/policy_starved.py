@@ -135,6 +135,11 @@ RULE = Rule(
         "oscillating",
         "greedy_vs_sampled",
     ),
+    says="the value loss takes the shared trunk, or the shared gradient clip",
+    threshold=(
+        "value gradient, in the median of the run, 30 times the policy's in a shared trunk, 1,000 times with "
+        "separate networks, and KL < 0.002 or nothing learned; in a shared trunk 60 times is enough"
+    ),
     source="docs/algorithms/ppo.md (what value_coef does), measured here; Andrychowicz et al. 2021 (separate "
     "networks); CleanRL issue 441 (large rewards swamp the policy loss)",
     examine=examine,

@@ -56,6 +56,11 @@ RULE = Rule(
     needs=((metrics.TRAIN_RETURN,),),
     helps=(metrics.ENTROPY,),
     explains=("oscillating", "critic_underfits"),
+    says=(
+        "episodes return the same, and did not always: a fault no higher than the start; above it solved or "
+        "stuck, which the record does not tell, unless it is the best return of a known task"
+    ),
+    threshold="95 % of the last 20 returns or more the same",
     source="Jones 2021 (an easily predicted value is a collapsed policy; compare with simple policies)",
     examine=examine,
 )

@@ -131,6 +131,12 @@ RULE = Rule(
     needs=((metrics.F1,), (metrics.EVAL_RETURN, metrics.TRAIN_RETURN)),
     helps=(metrics.EVAL_RETURN, metrics.PRECISION, metrics.RECALL),
     explains=("greedy_collapsed", "entropy_collapsed", "greedy_vs_sampled", "signal_lost"),
+    says="the reward pays for something else than F1",
+    threshold=(
+        "F1 at a trivial policy's, while the table pays most for the same action on threats and benign flows, "
+        "asks for more than 90 % certainty, or the return is 90 % of the best; or the table asks for that "
+        "certainty, and recall is 0.1 below precision"
+    ),
     source="Jones 2021 (compare with simple policies); cost-sensitive decisions: Elkan 2001",
     examine=examine,
 )

@@ -75,6 +75,8 @@ RULE = Rule(
         *("policy_starved", "updates_too_small", "entropy_pinned", "oscillating", "critic_underfits"),
         *("greedy_vs_sampled", "advantage_scale", "signal_lost"),
     ),
+    says="every episode of training returns the same",
+    threshold="returns equal over a tenth of the run",
     source="CleanRL's benchmark (MountainCar-v0 stays at -200 by its defaults); Jones 2021 (look at single episodes)",
     examine=examine,
 )

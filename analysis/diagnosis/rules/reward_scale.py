@@ -107,6 +107,11 @@ RULE = Rule(
         *("critic_underfits", "entropy_pinned", "updates_too_small", "oscillating", "greedy_vs_sampled"),
         *("signal_lost", "value_explosion"),
     ),
+    says="returns too large for the critic, where gradients are not on record: normalise them",
+    threshold=(
+        "value loss above 10,000 at the start and in the end, with explained variance below 0.1; without that, a "
+        "loss that has not halved"
+    ),
     source="Jones 2021, Debugging RL without the agonizing pain (scale returns to -10 to 10); Engstrom et al. 2020; "
     "CleanRL issue 441 (large rewards swamp the policy loss)",
     examine=examine,

@@ -89,6 +89,11 @@ RULE = Rule(
     title="Seeds in two groups",
     stage=Stage.EXPLORATION,
     needs=((f"{metrics.F1}/seed_<member>", f"{metrics.EVAL_RETURN}/seed_<member>"),),
+    says="some seeds have learned it, and some have not",
+    threshold=(
+        "a gap of half the distance between worst and best, the worse group untaught; a fault with 5 seeds or "
+        "more in the second half"
+    ),
     source="Agarwal et al. 2021, Deep RL at the edge of the statistical precipice (distributions, not means)",
     examine=examine,
 )

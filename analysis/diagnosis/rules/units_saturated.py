@@ -85,6 +85,11 @@ RULE = Rule(
         *("entropy_collapsed", "critic_underfits", "greedy_collapsed", "signal_lost", "updates_too_small"),
         *("normaliser_cold_start", "learns_backwards", "value_explosion", "policy_frozen"),
     ),
+    says="hidden units saturated, though inputs are scaled",
+    threshold=(
+        "more than 30 % beyond 0.97; more than 70 % is a fault whatever the score; up to then no fault where a "
+        "critic with a network of its own is lost"
+    ),
     source="Sokar et al. 2023, The dormant neuron phenomenon (units that no longer learn); beyond 0.97 tanh passes on "
     "less than 6 % of a gradient",
     examine=examine,

@@ -222,6 +222,12 @@ RULE = Rule(
         *("value_explosion", "seeds_bimodal", "critic_underfits", "normaliser_cold_start", "policy_frozen"),
         *("policy_starved", "updates_too_small"),
     ),
+    says="updates throw the policy about",
+    threshold=(
+        "KL > 0.05, clip fraction > 0.35, or parameters changed by 8 % with KL > 0.012; a fault if it does harm "
+        "or KL > 0.06; not in a run that learns where a clip range above 0.2 is on record, at most 20 % of the "
+        "ratios are clipped, and KL is at most 0.05 (clip range / 0.2)²"
+    ),
     source="Huang et al. 2022 (approximate KL usually below 0.02); Schulman 2017 (KL 0.01 is a small update, a spike a "
     "drastic loss); Stable-Baselines3's documentation; the change of the parameters measured here",
     examine=examine,

@@ -170,6 +170,12 @@ RULE = Rule(
     needs=((metrics.APPROX_KL,),),
     helps=(metrics.UPDATE_NORM, metrics.LR, metrics.GRAD_CLIPPED_SHARE, metrics.GRAD_NORM, metrics.ENTROPY),
     explains=("entropy_pinned", "greedy_collapsed", "greedy_vs_sampled", "oscillating"),
+    says="updates move parameters or policy too little while the policy has not settled",
+    threshold=(
+        "parameters changed by < 0.2 % with KL < 5e-5, or KL < 1.5e-5, at an entropy above half of its maximum; "
+        "or KL held at a target_kl of 0.001 or less; at any entropy held at one of 0.0003 or less; not once the "
+        "rate in force has fallen below 30 %; in runs of others, only if the first updates were below 5e-5 too"
+    ),
     source="measured here (healthy runs beside ones with a lowered rate, clip or target_kl); docs/algorithms/ppo.md "
     "(what the clip and adam_eps do together)",
     examine=examine,

@@ -208,6 +208,11 @@ RULE = Rule(
         "greedy_collapsed",
         "oscillating",
     ),
+    says="the value loss explodes, or is no number",
+    threshold=(
+        "20 times its start, the start counted as 1 at least; not where the critic explains half of the returns, "
+        "nor where its error (the loss's root) grew less than a quarter as much as they did"
+    ),
     source="docs/early_stopping.md (explosion against the run's own start); Engstrom et al. 2020 (reward scaling)",
     examine=examine,
 )

@@ -195,6 +195,8 @@ RULE = Rule(
     stage=Stage.CEILING,
     needs=((metrics.VALUE_LOSS,),),
     helps=(metrics.VALUE_FLOOR, metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.EXPLAINED_VARIANCE),
+    says="the value loss is at its floor: neither value_coef nor lr can lower it; gamma can",
+    threshold="excess at most 5 % of the targets' variance, floor above half of it",
     source="the formula in analysis/floor.py, checked by simulation; Schulman 2017, Nuts and bolts of deep RL "
     "(explained variance 0: the critic predicts a constant)",
     examine=examine,

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     return answer_errors(name, words[1:], run)
 
 
-def build_parsers(program: str = PROGRAM) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+def build_parsers(program: str = PROGRAM) -> tuple[OneLineParser, dict[str, OneLineParser]]:
     """Build the parser of all commands of the room, and return with the parser that of each command by name."""
     parser = OneLineParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")

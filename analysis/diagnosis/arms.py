@@ -1,14 +1,37 @@
 """Changes of settings that a diagnosis proposes, as arms to run beside an untouched control."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Support
+from unstuck.analysis.diagnosis.remedies import HORIZON, RATE, TRACES
+from unstuck.analysis.diagnosis.signals import Signals
 
 MOST_ARMS = 8
 """Number of arms beside the control: more would take longer than they tell."""
+
+
+_SCHEDULE = "ppo.lr_schedule"
+
+_STEP, _HORIZON = "size of an update", "how far ahead the critic looks"
+
+_GOVERNED = {
+    RATE: _STEP,
+    _SCHEDULE: _STEP,
+    "ppo.clip_range": _STEP,
+    "ppo.target_kl": _STEP,
+    "ppo.max_grad_norm": _STEP,
+    "ppo.num_epochs": _STEP,
+    HORIZON: _HORIZON,
+    TRACES: _HORIZON,
+}
+"""Settings that govern one thing together, raised by each: what one rule finds too large, no other may enlarge."""
+
+_LIMITS = ("ppo.target_kl", "ppo.max_grad_norm", "ppo.clip_range_vf")
+"""Settings that limit nothing where they are None."""
 
 
 @dataclass(frozen=True)
@@ -43,35 +66,68 @@ def list_arms(diagnosis: Diagnosis) -> list[Arm]:
 
 
 def rank_arms(diagnosis: Diagnosis) -> list[Arm]:
-    """Return all changes that a diagnosis proposes, the most basic cause first.
+    """Return all changes that a diagnosis proposes, faults before suspects, and of these the most basic cause first.
 
-    These are the remedies of all findings, and the changes of open causes if no fault has a remedy.
+    These are the remedies of all findings, and the changes of open causes if no fault has a remedy. No change works
+    against another: where two would, that of the more basic cause stays, even if only suspected.
     """
-    arms = [*_list_remedies(diagnosis), *_list_open_causes(diagnosis)]
-    return select_consistent(arms, diagnosis.signals.history.settings)
+    ranked: list[Arm] = []
+    for arm in (*_list_remedies(diagnosis), *_list_open_causes(diagnosis)):
+        if not any(arm.change == other.change for other in ranked):
+            ranked.append(arm)
+    stages = {one.rule.name: one.rule.stage for one in diagnosis.findings}
+    kept = select_consistent(sorted(ranked, key=lambda arm: stages[arm.rule]), read_settings(diagnosis.signals))
+    return [arm for arm in ranked if any(arm is one for one in kept)]
+
+
+def read_settings(run: Signals) -> dict[str, Any]:
+    """Return a run's settings by dotted path, with the learning rate from the log where no setting holds it."""
+    return {**run.history.settings, **({} if run.rate is None else {RATE: run.rate})}
 
 
 def select_consistent(arms: Sequence[Arm], settings: Mapping[str, Any]) -> list[Arm]:
-    """Return the arms that change something, each change once, without those that contradict an earlier arm.
+    """Return the arms that change something, each change once, without those that work against an earlier arm.
 
-    An arm contradicts an earlier one of another rule if the one raises a setting and the other lowers the setting.
+    An arm works against an earlier one if the one raises and the other lowers a setting, or what several settings
+    govern together (`_GOVERNED`): smaller steps and a larger clip range, say. A setting that is not on record has no
+    direction; the first rule that changes the setting then decides its values.
 
     Args:
         arms: Arms, the most basic cause first.
         settings: Settings of the run by dotted path.
     """
     kept: list[Arm] = []
-    directions: dict[str, tuple[int, str]] = {}
+    moved: dict[str, int] = {}
+    rules: dict[str, str] = {}
     for arm in arms:
         new = any(not _same(settings.get(path), value) for path, value in arm.change.items())
         if not new or arm.change in [other.change for other in kept]:
             continue
-        moves = {path: _compare(value, settings.get(path)) for path, value in arm.change.items()}
-        first = {path: directions.get(path, (move, arm.rule)) for path, move in moves.items() if move}
-        if all(first[path][0] == move or first[path][1] == arm.rule for path, move in moves.items() if move):
-            directions = {**first, **directions}
+        moves = _list_moves(arm.change, settings)
+        unknown = [path for path in arm.change if path not in settings and path not in _LIMITS]
+        against = any(moved.get(aim, move) != move for aim, move in moves)
+        if not against and all(rules.get(path, arm.rule) == arm.rule for path in unknown):
+            moved = {**dict(moves), **moved}
+            rules = {**dict.fromkeys(unknown, arm.rule), **rules}
             kept.append(arm)
     return kept
+
+
+def _list_moves(change: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """List what a change raises (1) or lowers (-1): settings, and what several settings govern together."""
+    moves = []
+    for path, value in change.items():
+        move = _compare(_as_limit(path, value), _as_limit(path, settings.get(path)))
+        if path == _SCHEDULE:
+            move = 1 if value == "constant" else -1
+        if move:
+            moves += [(path, move), *([(_GOVERNED[path], move)] if path in _GOVERNED else [])]
+    return moves
+
+
+def _as_limit(path: str, value: Any) -> Any:
+    """Return a setting's value for a comparison: a limit that is off, or not on record, is an infinite one."""
+    return math.inf if path in _LIMITS and value is None else value
 
 
 def _list_remedies(diagnosis: Diagnosis) -> list[Arm]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from unstuck.analysis.diagnosis.arms import Arm, rank_arms, select_consistent
+from unstuck.analysis.diagnosis.arms import Arm, rank_arms, read_settings, select_consistent
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind
 from unstuck.analysis.diagnosis.remedies import list_unusual
 from unstuck.analysis.diagnosis.signals import Signals
@@ -128,7 +128,7 @@ def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
     run = diagnosis.signals
     found = {ranked.rule.name for ranked in diagnosis.select_findings(Kind.FAULT)}
     unusual = [Arm(remedy.change, remedy.why, remedy.watch, UNUSUAL) for remedy in list_unusual(run)]
-    ranked = select_consistent([*rank_arms(diagnosis), *unusual], run.history.settings)
+    ranked = select_consistent([*rank_arms(diagnosis), *unusual], read_settings(run))
     singles = [arm for arm in ranked if not arm.changes_objective]
     far_off = [arm for arm in singles if arm.change in [one.change for one in unusual]]
     together = _combine(diagnosis, singles, far_off)

@@ -133,7 +133,7 @@ def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) ->
     """Propose multiples of the run's learning rate as remedies; none if the run did not record the rate.
 
     Where the rate is orders of magnitude off in the direction of the factors, no small factor can cure the run: usual
-    rates are then proposed first.
+    rates are then proposed first. A rate above the usual range is never raised.
 
     Args:
         run: The run.
@@ -142,7 +142,7 @@ def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) ->
         watch: Effect to watch for.
     """
     rate = run.rate
-    if rate is None:
+    if rate is None or (factors[0] > 1 and rate > USUAL[RATE].most):
         return ()
     rates = sorted({float(f"{min(rate * factor, LARGEST_RATE):.1g}") for factor in factors}, reverse=factors[0] < 1)
     multiples = Remedy({RATE: rates if len(factors) > 1 else rates[0]}, why, watch)

@@ -30,6 +30,9 @@ _LETTER, _MARGIN, _NUMBER, _SETTING, _TEXT = 7, 24, 108, 180, 500
 """Pixels of a letter of a column's title, around it, of a column of numbers at least, of a searched setting with all
 digits (else `7.9467146e-05` is cut short to `7.9467146`), and of a column of text."""
 
+_ROOM = 720
+"""Pixels for settings before the diagnosis, on a page 1,900 wide: with more the diagnosis would lie beyond its edge."""
+
 _CHOSEN = "best trials and control"
 
 _PLAIN_LINE = {
@@ -68,12 +71,17 @@ class ShownSweep:
 
     @property
     def columns(self) -> dict[str, int]:
-        """Width in pixels of each column of MLflow's table, from left to right, wide enough for the column's title."""
+        """Width in pixels of each column of MLflow's table, from left to right, wide enough for the column's title.
+
+        The diagnosis stands last, but before the settings of a sweep that has many, as an unstick's arms have.
+        """
         value, spread = self.objective
         titles = {f"tags.`{OUTCOME_TAG}`": OUTCOME_TAG, **{f"metrics.`{name}`": name for name in (value, spread)}}
         widths = {column: max(_NUMBER, _MARGIN + _LETTER * len(title)) for column, title in titles.items()}
         settings = {f"params.`{path}`": max(_SETTING, _MARGIN + _LETTER * len(path)) for path in self.header.searched}
-        return {**widths, **settings, f"tags.`{DIAGNOSIS}`": _TEXT}
+        diagnosis = {f"tags.`{DIAGNOSIS}`": _TEXT}
+        fits = sum(settings.values()) <= _ROOM
+        return {**widths, **settings, **diagnosis} if fits else {**widths, **diagnosis, **settings}
 
 
 def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:

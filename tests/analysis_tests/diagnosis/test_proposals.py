@@ -9,7 +9,7 @@ from unstuck.analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked,
 from unstuck.analysis.diagnosis.proposals import Part, Proposal, Start, complete_proposal, propose_arms
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
-from unstuck.rl import metrics
+from unstuck.rl import branch, metrics
 
 from tests.analysis_tests.runs import healthy
 
@@ -158,3 +158,8 @@ def test_what_is_asked_for_is_completed_alike() -> None:
     lanes = complete_proposal({"ppo.num_envs": 4}, "asked for")
     assert (lanes.start, lanes.reset) == (Start.CHECKPOINT, ())
     assert lanes.carried == "Lanes start anew: num_envs sets another number of them. Everything else goes on as saved."
+
+
+def test_parts_that_can_be_reset_are_those_that_the_learner_can_reset() -> None:
+    """`analysis` may not import torch, so the names stand there once more."""
+    assert [(part.name, part.value) for part in Part] == [(part.name, part.value) for part in branch.Part]

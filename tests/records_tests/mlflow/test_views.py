@@ -30,6 +30,17 @@ def test_a_sweep_begun_before_is_ordered_by_the_name_of_its_time() -> None:
     assert view["orderByKey"] == "metrics.`final/value`"
 
 
+def test_many_settings_do_not_push_the_diagnosis_off_the_page() -> None:
+    """The arms of an unstick change many; on a page 1,900 wide 1,300 are left for the table's own columns."""
+    for count in (0, 1, 3, 4, 5, 12):
+        widths = ShownSweep(replace(HEADER, searched=tuple(f"ppo.s{place}" for place in range(count))), "own").columns
+        before = list(widths)[: list(widths).index("tags.`diagnosis`")]
+        assert sum(widths[column] for column in before) <= 1200
+        settings = [column for column in widths if column.startswith("params.")]
+        assert len(settings) == count
+        assert list(widths)[-1] == ("tags.`diagnosis`" if count <= 4 else settings[-1])
+
+
 def test_the_comparison_has_one_chart_and_fits_into_a_tag_whatever_was_logged() -> None:
     searched = tuple(f"ppo.setting_{number}" for number in range(20))
     names = [f"rules/train.value_loss.seed_{seed}" for seed in range(300)]

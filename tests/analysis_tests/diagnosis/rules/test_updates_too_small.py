@@ -194,8 +194,10 @@ def test_its_causes(beginning: str, run: History, support: Support, why: str) ->
 
 
 def test_its_remedies_follow_from_what_is_supported() -> None:
-    clipped = found(RULE, small(grad_norm=25.1, settings={"ppo.lr": 2e-2}))
-    assert changes(clipped) == [{"ppo.adam_eps": 1e-8}, {"ppo.lr": [3e-2]}]  # no larger than anybody's
+    clipped = found(RULE, small(grad_norm=25.1, settings={"ppo.lr": 4e-3}))
+    assert changes(clipped) == [{"ppo.adam_eps": 1e-8}, {"ppo.lr": [0.01, 3e-2]}]  # no larger than anybody's
+    large = found(RULE, small(grad_norm=25.1, settings={"ppo.lr": 6e-3}))
+    assert changes(large) == [{"ppo.adam_eps": 1e-8}]  # the rate is above what is usual as it is
     assert changes(found(RULE, limited(1e-6, 3e-3))) == [{"ppo.lr": [9e-4, 3e-3]}]
 
 

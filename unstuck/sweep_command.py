@@ -42,10 +42,12 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
         found = _compose(program, arguments, beside)
         if isinstance(found, int):
             return found
-        limit_threads()
-        from unstuck.sweeps.run.sweep import run_sweep  # late, so that Hydra's own answers come at once
-
         config, idle = found
+        if sys.stdout.isatty():  # somebody waits
+            print(f"Starting {config.sweep.name}: loading libraries, data and databases", flush=True)
+        limit_threads()
+        from unstuck.sweeps.run.sweep import run_sweep  # late: what it imports takes seconds
+
         return run_sweep(config, arguments, idle)
 
     return answer_errors(program, words, run, "stopped by the user; nothing had been started")

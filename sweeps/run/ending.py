@@ -160,7 +160,7 @@ class OpenSweep:
             ended = Ended(End.BY_USER) if is_asked() else Ended(End.FAILED, why)
             self.driver.interrupt(ended.reason)
             self.close(ended)
-            self.console.show_cursor(True)
+            self.progress.close()
             self.say_how_to_resume(f"{ended.reason}, and {why}" if is_asked() else why)
             os._exit(ended.end.exit_code)
 

@@ -22,12 +22,10 @@ from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.run.ending import End, Ended, OpenSweep
 from unstuck.sweeps.run.opening import Records, open_records
 from unstuck.sweeps.run.preparation import PreparedSweep, prepare_sweep
+from unstuck.sweeps.screen.console import make_console
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.screen.summary import print_text
 from unstuck.sweeps.stopping.asha import Asha
-
-_PLAIN_WIDTH = 140
-"""Width of the leaderboard in a file or a pipe, where nobody's screen is too narrow."""
 
 
 def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] = ()) -> int:
@@ -45,9 +43,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
     Raises:
         ConfigError, DataError, SweepError, TrackingError: A check failed, before any worker has started.
     """
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _PLAIN_WIDTH)
+    console = make_console()
     prepared = prepare_sweep(config, idle, console)
     with StopRequest() as stop:
         about = prepared.config, prepared.flows, collect_provenance(), prepared.is_resume, prepared.unstick
@@ -169,6 +165,7 @@ def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) ->
         failed = isinstance(driver.failure, LedgerError | StartupError)  # else running trials may run to their end
         return stop.is_asked or time.monotonic() >= deadline or failed
 
+    sweep.progress.show_phase("starting Ray, whose processes train the trials")
     try:
         tune_trials(sweep.config, prepared.data, prepared.slots, driver, stop, is_over)
         ended = Ended(End.FINISHED) if driver.is_finished else _explain_end(driver, stop, hours)

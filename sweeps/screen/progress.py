@@ -1,4 +1,4 @@
-"""Show a running sweep: a live table on a terminal, plain lines elsewhere."""
+"""Show a running sweep: a live view on a terminal, plain lines elsewhere."""
 
 import time
 from collections import deque
@@ -8,24 +8,39 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group
+from rich.control import Control
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 from unstuck.records.axis import ITERATION, Axis
 from unstuck.records.names import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.unstick import MilestoneRecord, StageRecord
 from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.screen.live import Frame, Row, Widths, draw_frame, thin_curve
+from unstuck.sweeps.screen.pace import Pace
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 _HEARTBEAT_S = 30.0
 """Seconds between plain lines at most, while trials run."""
 
-_RECENT = 6
-"""Number of ended trials in the live table."""
+_RECENT = 50
+"""Number of the latest lines that are printed again after the terminal has changed its size."""
 
 _NOT_DONE = (Outcome.INFEASIBLE, Outcome.INTERRUPTED)
 """Outcomes that do not count as one of the trials to run."""
+
+_STYLES = {
+    Outcome.COMPLETED: "green",
+    Outcome.PRUNED: "yellow",
+    Outcome.STUCK: "yellow",
+    Outcome.DIVERGED: "red",
+    Outcome.CRASHED: "red",
+}
+
+_WARNING = "yellow"
+
+STARTING = "starting"
+"""Shown in place of a diagnosis until a trial has delivered a first evaluation."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +51,9 @@ class _Best:
 
 
 class Progress:
-    """Display of a running sweep: a live table in a terminal, else plain lines of text.
+    """Display of a running sweep: a live view in a terminal, below what has happened; else plain lines of text.
 
-    Draws while the context is open.
+    Draws while the context is open; then the live view goes, and what has happened stays.
 
     Args:
         config: Settings of the sweep.
@@ -51,19 +66,25 @@ class Progress:
         self._config, self._num_trials, self._console = config, num_trials, console
         self._axis = axis or Axis(ITERATION, 1, config.ppo.num_iterations)
         self._started = time.monotonic()
+        self._pace = Pace(self._axis.length)
+        # Replaced, never changed: a thread draws them.
         self._running: dict[int, LiveTrial] = {}
-        # Holds every outcome from the start: the dictionary must not grow while a thread draws.
+        self._rows: dict[int, Row] = {}
+        self._widths = Widths(
+            number=max(len("trial"), len(str(num_trials))),
+            reached=len(self._describe_reached(self._axis.length)),
+            value=len(_format_value(0.0, 0.0 if config.sweep.seeds > 1 else None)),
+        )
         self._outcomes = dict.fromkeys(Outcome, 0)
-        self._earlier = 0
         self._best: _Best | None = None
         self._recent: deque[Text] = deque(maxlen=_RECENT)
         self._warnings: list[str] = []
         self._last_line = self._started
-        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4) if self._animated else None
-
-    @property
-    def _animated(self) -> bool:
-        return self._console.is_terminal and not self._console.is_dumb_terminal
+        self._phase = ""
+        self._size = console.size
+        self._live: Live | None = None
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._live = Live(console=console, get_renderable=self._draw, transient=True)
 
     def __enter__(self) -> "Progress":
         if self._live:
@@ -73,6 +94,10 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the live view from the screen; what has happened stays. A second call does nothing."""
         if self._live:
             self._live.stop()
 
@@ -86,22 +111,34 @@ class Progress:
             spread: Spread of the value over members, if there are several.
         """
         self._outcomes[outcome] += 1
-        self._earlier += outcome not in _NOT_DONE
         self._update_best(number, outcome, value, spread)
 
+    def show_phase(self, phase: str) -> None:
+        """Show what is being started, until the first trial starts."""
+        self._phase = phase
+        self._print_line(phase)
+
     def show_start(self, trial: LiveTrial) -> None:
-        """Show a trial that has started in the live table; print nothing without a table."""
-        self._running[trial.number] = trial
+        """Show a trial that has started in the live view; print nothing without one."""
+        self._phase = ""
+        self._pace.start(trial)
+        self._running = {**self._running, trial.number: trial}
+        self._rows = {**self._rows, trial.number: self._make_row(trial, time.monotonic())}
 
     def show_evaluation(self, trial: LiveTrial) -> None:
-        """Print a line on the running trials, at most every 30 s; print nothing if there is a live table."""
-        if time.monotonic() - self._last_line > _HEARTBEAT_S:
+        """Show how far a trial has come: in the live view, or as a line on all running trials, at most every 30 s."""
+        self._pace.deliver(trial)
+        if trial.number in self._rows:
+            self._rows = {**self._rows, trial.number: self._make_row(trial, self._rows[trial.number].began)}
+        if not self._live and time.monotonic() - self._last_line > _HEARTBEAT_S:
             at = ", ".join(self._describe_place(running) for running in self._running.values() if running.last_step)
             self._print_line(f"running: {at}; {self._format_status()}")
 
     def show_end(self, trial: LiveTrial, verdict: Verdict) -> None:
-        """Show an ended trial's outcome, value and reason, and the best trial: in the live table, or as a line."""
-        self._running.pop(trial.number, None)
+        """Show an ended trial's outcome, value and reason as a line, without a live view also the best trial so far."""
+        self._running = {number: one for number, one in self._running.items() if number != trial.number}
+        self._rows = {number: row for number, row in self._rows.items() if number != trial.number}
+        self._pace.end(trial, counts=verdict.outcome not in _NOT_DONE)
         value, spread = trial.score()
         self._outcomes[verdict.outcome] += 1
         self._update_best(trial.number, verdict.outcome, value, spread)
@@ -109,8 +146,7 @@ class Progress:
         text = f"trial {trial.number} {verdict.outcome}{shown}: {verdict.reason}"
         if trial.title and verdict.outcome is not Outcome.STUCK:  # a stuck trial's reason begins with the diagnosis
             text += f" ({trial.title})"
-        self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
-        self._print_line(f"{text}; {self._format_status()}")
+        self._tell(text, _STYLES.get(verdict.outcome, ""), self._format_status())
 
     def show_notes(self, number: int, notes: Mapping[str, str]) -> None:
         """Show notes on a trial's checkpoint: a warning, or the iteration from which a resumed trial continues."""
@@ -118,33 +154,26 @@ class Progress:
             self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")
         if RESUMED_FROM in notes:
             exactly = "" if RESUMED_EXACTLY not in notes else ", not bit for bit: see docs/resume.md"
-            self._print_line(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
+            self._tell(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
 
     def show_milestones(self, number: int, decided: Sequence[MilestoneRecord]) -> None:
-        """Show a trial's decided milestones, passed or missed with the numbers: in the live table, or a line each."""
+        """Show a trial's decided milestones, passed or missed with the numbers, a line each."""
         for one in decided:
-            text = f"trial {number} milestone {one.number} {one.describe()}"
-            self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
-            self._print_line(text)
+            self._tell(f"trial {number} milestone {one.number} {one.describe()}")
 
     def expect(self, num_trials: int) -> None:
         """Set the number of trials to run, which grows with each stage of an unstick."""
         self._num_trials = num_trials
 
     def show_stage(self, stage: StageRecord) -> None:
-        """Show why a further stage of an unstick starts, or why none does: in the live table, or as a line."""
-        text = f"stage {stage.stage}: {stage.why}"
-        self._recent.append(Text(text, overflow="ellipsis", no_wrap=True))
-        self._print_line(text)
+        """Show why a further stage of an unstick starts, or why none does, as a line."""
+        self._tell(f"stage {stage.stage}: {stage.why}")
 
     def warn(self, message: str) -> None:
-        """Show a warning in the live table, or print a line without a table; show equal warnings only once.
-
-        A warning never ends the sweep.
-        """
+        """Show a warning as a line; show equal warnings only once. A warning never ends the sweep."""
         if message not in self._warnings:
             self._warnings.append(message)
-            self._print_line(f"warning: {message}")
+            self._tell(f"warning: {message}", _WARNING)
 
     def _update_best(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
         if outcome is Outcome.COMPLETED and value is not None and self._improves(number, value):
@@ -158,55 +187,101 @@ class Progress:
             return number < self._best.number
         return value > self._best.value if self._config.sweep.mode == "max" else value < self._best.value
 
+    def _tell(self, text: str, style: str = "", status: str = "") -> None:
+        """Print a line on what has happened: above the live view, or as plain text with the sweep's status behind."""
+        if not self._live:
+            self._print_line(f"{text}; {status}" if status else text)
+            return
+        line = Text(f"[{self._format_elapsed()}] ", style="dim")
+        line.append(text, style=f"not dim {style}")
+        self._recent.append(line)
+        self._console.print(line)
+
     def _print_line(self, text: str) -> None:
         if not self._live:
             self._last_line = time.monotonic()
-            print(f"[{_format_duration(self._last_line - self._started)}] {text}", file=self._console.file, flush=True)
+            print(f"[{self._format_elapsed()}] {text}", file=self._console.file, flush=True)
+
+    def _format_elapsed(self) -> str:
+        return _format_duration(time.monotonic() - self._started)
 
     def _format_status(self) -> str:
-        done = f"{self._done} of {self._num_trials} done{self._estimate_time_left()}"
-        if self._best is None:
-            return done
-        return f"best {_format_value(self._best.value, self._best.spread)} (trial {self._best.number}); {done}"
+        done = f"{self._format_done()}{self._format_time_left()}"
+        return f"best {self._format_best()}; {done}" if self._best else done
+
+    def _format_best(self) -> str:
+        best = self._best
+        return "" if best is None else f"{_format_value(best.value, best.spread)} (trial {best.number})"
+
+    def _format_done(self) -> str:
+        return f"{self._done} of {self._num_trials} done"
 
     @property
     def _done(self) -> int:
         return sum(count for outcome, count in self._outcomes.items() if outcome not in _NOT_DONE)
 
-    def _estimate_time_left(self) -> str:
-        """Estimate the sweep's remaining time, as text, from the pace so far; a running trial counts as half done.
-
-        Empty before the first trial has ended, and after the last.
-        """
-        done_here = self._done - self._earlier
-        if not done_here or self._done >= self._num_trials or self._outcomes[Outcome.INTERRUPTED]:
+    def _format_time_left(self) -> str:
+        """Return the estimate of the time left as text; empty before the first evaluation and after the last trial."""
+        left = self._pace.estimate_left(self._num_trials - self._done)
+        if left is None or self._done >= self._num_trials or self._outcomes[Outcome.INTERRUPTED]:
             return ""
-        elapsed = time.monotonic() - self._started
-        pace = (done_here + len(self._running) / 2) / elapsed
-        left = (self._num_trials - self._done - len(self._running) / 2) / pace
         if self._config.sweep.max_hours is not None:
-            left = min(left, self._config.sweep.max_hours * 3600 - elapsed)
-        return f", about {_format_duration(max(left, 0))} left"
+            budget = self._config.sweep.max_hours * 3600 - (time.monotonic() - self._started)
+            left = max(min(left, budget), 0.0)
+        return f", about {_format_duration(left)} left"
 
     def _describe_place(self, trial: LiveTrial) -> str:
         """Describe how far a running trial has come, and the trial's diagnosis."""
         at = self._axis.describe_step(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
         return f"trial {trial.number} at {at}" + (f" ({trial.title})" if trial.title else "")
 
+    def _describe_reached(self, step: int) -> str:
+        """Describe how far a trial has come, such as `15/30`."""
+        length = self._axis.length
+        return f"{step:,}/{length:,}" if self._axis.in_env_steps else f"{step}/{length}"
+
+    def _make_row(self, trial: LiveTrial, began: float) -> Row:
+        value, spread = trial.score()
+        metric = self._config.sweep.metric
+        row = Row(
+            number=trial.number,
+            reached=self._describe_reached(trial.last_step),
+            points=thin_curve([measured[metric] for measured in trial.evaluations]),
+            value="" if value is None else _format_value(value, spread),
+            diagnosis=trial.title if trial.records else STARTING,
+            settings=describe_settings(trial.values) or ("control" if trial.is_control else ""),
+            began=began,
+        )
+        self._widths = self._widths.grow(row)
+        return row
+
     def _draw(self) -> Group:
-        elapsed = _format_duration(time.monotonic() - self._started)
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items() if count)
-        head = Text(f"{self._config.sweep.name}  {elapsed}  {self._format_status()}", style="bold")
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("running", self._axis.unit, self._config.sweep.metric, "diagnosis", "configuration"):
-            table.add_column(column, no_wrap=True, overflow="ellipsis")
-        for number, trial in sorted(self._running.items()):
-            value, spread = trial.score()
-            shown = "" if value is None else _format_value(value, spread)
-            reached = f"{trial.last_step}/{self._axis.length}"
-            table.add_row(str(number), reached, shown, trial.title, describe_settings(trial.values))
-        warnings = [Text(f"warning: {message}", style="yellow") for message in self._warnings[-2:]]
-        return Group(head, Text(counts or "no trial has ended yet", style="dim"), table, *self._recent, *warnings)
+        """Draw the live view as it is now; after a change of the terminal's size, the latest lines as well."""
+        if self._console.size != self._size:
+            self._size = self._console.size
+            self._print_anew()
+        speed = self._pace.steps_per_second
+        share = (self._done + self._pace.under_way) / max(self._num_trials, 1)
+        frame = Frame(
+            name=str(self._config.sweep.name),
+            time=f"{self._format_elapsed()}{self._format_time_left()}",
+            done=self._format_done(),
+            share=min(share, 1.0),
+            speed="" if speed is None else f"{speed:,.0f} steps/s",
+            best=f"best {self._config.sweep.metric} {self._format_best()}" if self._best else "",
+            outcomes=", ".join(f"{count} {outcome}" for outcome, count in self._outcomes.items() if count),
+            phase=self._phase,
+            unit="env step" if self._axis.in_env_steps else self._axis.unit,
+            metric=self._config.sweep.metric,
+        )
+        rows = [row for _, row in sorted(self._rows.items())]
+        return draw_frame(frame, rows, self._widths, self._size, time.monotonic(), self._console.options.ascii_only)
+
+    def _print_anew(self) -> None:
+        """Clear the screen, where a terminal of a new size has wrapped what stood there, and print the latest lines."""
+        self._console.control(Control.clear(), Control.home())
+        if self._recent:
+            self._console.print(Text("\n").join(list(self._recent)[-self._size.height :]))
 
 
 def _format_value(value: float, spread: float | None) -> str:

@@ -2,10 +2,11 @@
 
 import math
 
+import pandas as pd
 from unstuck.analysis.diagnosis.finding import Evidence
 from unstuck.analysis.diagnosis.rules.entropy_pinned import HEAVY
 from unstuck.analysis.diagnosis.signals import Signals, Window
-from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN
+from unstuck.analysis.diagnosis.standing import AT_FIRST, TRIVIAL_MARGIN, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -25,6 +26,10 @@ UNDECIDED = 0.2
 UNRELATED, RELATED = 0.01, 0.015
 """Share of the rewards' variance that observations must foresee: less, and the two do not belong together; more, and
 they do. Healthy runs: 0.05 to 0.5."""
+
+RISEN = 0.8
+"""Share of the way to a run's best return up to which evaluations count: at an optimum no action pays more than
+another, and advantages are noise."""
 
 POINTS = 8
 """Evaluations, or returns, before anything is said."""
@@ -56,8 +61,21 @@ def _while_undecided(run: Signals) -> Window | None:
         run.entropy_range,
     )
     low = entropy.index[(entropy < UNDECIDED * most).to_numpy()] if most else entropy.index[:0]
-    curve = (curve.loc[: int(low[0])] if len(low) else curve).iloc[:EARLY]
+    ends = [int(index[0]) for index in (low, _find_risen(run)) if len(index)]
+    curve = (curve.loc[: min(ends)] if ends else curve).iloc[:EARLY]
     return Window(metrics.ADVANTAGE_FOLLOWED, tuple(curve.index), tuple(curve)) if len(curve) else None
+
+
+def _find_risen(run: Signals) -> "pd.Index[int]":
+    """Return the iterations from which a return that has risen stands near its best; none if the run has not learned.
+
+    A return that rises slowly gets there late: updates that ignore most of their advantages are still seen.
+    """
+    returns = run.select_finite(metrics.TRAIN_RETURN).rolling(AT_FIRST, min_periods=1).mean()
+    if run.is_triage or len(returns) < POINTS or not judge_standing(run).has_learned:
+        return returns.index[:0]
+    first, best = float(returns.iloc[AT_FIRST - 1]), float(returns.max())
+    return returns.index[(returns >= first + RISEN * (best - first)).to_numpy()]
 
 
 def find_unpredicted_rewards(run: Signals) -> Evidence | None:

@@ -1,6 +1,7 @@
 """Questions that rules ask of a run: levels early and late, trends, and what the settings imply."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +40,13 @@ GONE = 0.05
 SIGNED = -1e-5
 """A KL below this is a signed estimate (old minus new log-probability): rounding of the others stays above."""
 
+STILL_KL = 1e-9
+"""Mean KL of an update that has moved nothing: the rounding of ratios that are 1."""
+
+CHANGED = 0.05
+"""Share by which entropy, or the spread of actions, must have changed to show that the policy did: the entropy of a
+policy that stays the same varies by less with the observations that it meets."""
+
 OURS = "unstuck"
 """Dialect of runs of our own learner, and of a user's whose log has our names."""
 
@@ -50,6 +58,10 @@ FIRST = 3
 
 ANNEALED = 0.3
 """Share of the largest learning rate in force below which small steps were asked for."""
+
+
+_OPTION = re.compile(r"\d+\.\d+")
+"""Name of an option of one of several choices: the choice's number, then the option's."""
 
 
 class ActionKind(StrEnum):
@@ -256,6 +268,18 @@ class Signals:
         """Names of the actions in the run, from recorded action shares or from the settings."""
         return tuple(self.history.family(metrics.ACTION_PREFIX)) or tuple(self.setting("env.actions") or ())
 
+    @cached_property
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the actions by choice: one group, or several where an action consists of several choices.
+
+        A name "i.j" is option j of choice i, as of Gymnasium's MultiDiscrete. The shares of each group sum to 1.
+        """
+        groups: dict[str, list[str]] = {}
+        combined = all(_OPTION.fullmatch(name) for name in self.actions)
+        for name in self.actions:
+            groups.setdefault(name.partition(".")[0] if combined else "", []).append(name)
+        return tuple(map(tuple, groups.values()))
+
     # Behaviour
 
     @cached_property
@@ -283,6 +307,8 @@ class Signals:
     def entropy_range(self) -> float | None:
         """Largest possible entropy of the run's policy, ln n for n discrete actions; None if n is unknown.
 
+        An action of several choices has the sum of their entropies.
+
         Without names of actions n is told from the start: an untrained policy is nearly uniform, so an entropy up to 2
         % below ln 2, ln 3, ... ln 8 gives the number of actions, unless a later entropy is larger.
         """
@@ -290,7 +316,7 @@ class Signals:
         if self.action_kind is not ActionKind.DISCRETE:
             return None
         if len(self.actions) > 1:
-            return math.log(len(self.actions))
+            return math.fsum(math.log(len(names)) for names in self.choices)
         if task is not None and task.actions:
             return math.log(task.actions)
         return self._guessed_range
@@ -336,6 +362,18 @@ class Signals:
         kl = self.select_finite(metrics.APPROX_KL)
         return not kl.empty and float(kl.min()) < SIGNED
 
+    @cached_property
+    def kl_precedes_step(self) -> bool:
+        """True if every recorded KL is 0 though the policy changes: KL was taken before an update's only step.
+
+        The ratio of the first gradient step is 1, so with one step an update KL and clip fraction tell nothing.
+        """
+        kl = self.select_all(metrics.APPROX_KL)
+        if kl is None or len(kl.values) < QUARTERS or max(map(abs, kl.values)) > STILL_KL:
+            return False
+        pairs = [(self.select_first(name), self.select_last(name)) for name in (metrics.ENTROPY, POLICY_STD)]
+        return any(first and last and abs(last.mean - first.mean) > CHANGED * abs(first.mean) for first, last in pairs)
+
     def shares(self, prefix: str) -> pd.DataFrame:
         """Return the shares of sampled or greedy actions: a row for each iteration, a column for each action.
 
@@ -345,6 +383,16 @@ class Signals:
         if found is None:
             found = self._shares[prefix] = _complete(pd.DataFrame(self.history.family(prefix)))
         return found
+
+    def compute_dominance(self, prefix: str) -> "pd.Series[float]":
+        """Compute by iteration the share of the most frequent action; of several choices the least of their shares.
+
+        A policy does the same all the time only where each of its choices does.
+        """
+        shares = self.shares(prefix)
+        groups = [[name for name in names if name in shares] for names in self.choices] or [list(shares.columns)]
+        most = [shares[names].max(axis=1) for names in groups if names]
+        return pd.concat(most, axis=1).min(axis=1) if most else pd.Series(dtype=float)
 
     @cached_property
     def confusion(self) -> pd.DataFrame:

@@ -80,7 +80,8 @@ def _bounds(run: Signals) -> list[Evidence]:
     """Check that metrics of our own learner lie within mathematical limits, e.g. F1 from 0 to 1.
 
     Explained variance, 1 - Var(error) / Var(target), is at most 1, a share lies within 0 to 1, the entropy of n actions
-    within 0 to ln n. Other programs may log percent, or an entropy in bits, under the same names: not checked.
+    within 0 to ln n, that of an action of several choices within 0 to the sum of these. Other programs may log percent,
+    or an entropy in bits, under the same names: not checked.
     """
     if not run.is_ours:
         return []
@@ -90,8 +91,8 @@ def _bounds(run: Signals) -> list[Evidence]:
         metrics.F1: (0.0, 1.0),
         metrics.SATURATED_SHARE: (0.0, 1.0),
     }
-    if len(run.actions) > 1:
-        limits[metrics.ENTROPY] = (0.0, math.log(len(run.actions)))
+    if len(run.actions) > 1 and run.entropy_range is not None:
+        limits[metrics.ENTROPY] = (0.0, run.entropy_range)
     found = []
     for name, (low, high) in limits.items():
         window = run.select_all(name)
@@ -161,14 +162,17 @@ RULE = Rule(
         *("critic_underfits", "greedy_collapsed", "oscillating"),
     ),
     says=(
-        "numbers that no correct PPO can show, in any environment: a first ratio that is not 1; of our learner, "
-        "whose estimators are known, a negative KL (each term of (r − 1) − log r is at least 0), a share outside "
-        "0 to 1, an explained variance above 1 or an entropy above ln n; a learning rate in force that is not the"
-        " one set, under a schedule on record. Others' KL may be signed, and their shares in percent: these are "
-        "not judged"
+        "numbers that no correct PPO can show, in any environment: a first ratio that is not 1; of our "
+        "learner, whose estimators are known, a negative KL (each term of (r − 1) − log r is at least 0), a "
+        "share outside 0 to 1, an explained variance above 1 or an entropy above ln n (of an action of "
+        "several choices, above the sum of their ln n); a learning rate in force that is not the one set, "
+        "under a schedule on record. Others' KL may be signed, and their shares in percent: these are not "
+        "judged"
     ),
     threshold="abs(ratio − 1) > 0.001; KL < −0.0001",
-    source="Huang et al. 2022, The 37 implementation details of PPO (first ratio is 1, approximate KL); "
-    "Jones 2021, Debugging RL without the agonizing pain (assume you have a bug)",
+    source=(
+        "Huang et al. 2022, The 37 implementation details of PPO (first ratio is 1, approximate KL); Jones "
+        "2021, Debugging RL without the agonizing pain (assume you have a bug)"
+    ),
     examine=examine,
 )

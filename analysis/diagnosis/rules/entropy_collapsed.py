@@ -65,7 +65,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     when = int(low.index[0])
     standing = judge_standing(run)
     shares = run.shares(metrics.ACTION_PREFIX)
-    dominant = float(shares.iloc[-1].max()) if len(shares) else 0.0
+    dominant = float(run.compute_dominance(metrics.ACTION_PREFIX).iloc[-1]) if len(shares) else 0.0
     early = run.compute_progress(when) <= EARLY
     bad = standing.is_poor or (
         standing.trivial is not False and dominant > DOMINANT and standing.state is not State.RISING

@@ -73,21 +73,23 @@ def _by_counts(run: Signals) -> tuple[str, tuple[Evidence, ...], int] | None:
 
 def _by_shares(run: Signals) -> tuple[str, tuple[Evidence, ...], int] | None:
     shares = run.shares(metrics.GREEDY_PREFIX)
-    if len(shares) < EVALUATIONS or shares.iloc[-EVALUATIONS:].max(axis=1).min() < SAME:
+    if len(shares) < EVALUATIONS or run.compute_dominance(metrics.GREEDY_PREFIX).iloc[-EVALUATIONS:].min() < SAME:
         return None
-    name = str(shares.iloc[-1].idxmax())
-    part = shares[(shares[name] >= SAME)[::-1].cumprod()[::-1].astype(bool)]
+    names = [str(shares.iloc[-1][list(group)].idxmax()) for group in run.choices]
+    part = shares[(shares[names].min(axis=1) >= SAME)[::-1].cumprod()[::-1].astype(bool)]
     if len(part) < EVALUATIONS:
         return None
-    text = f"{percent(float(part[name].min()), 1)} or more of the greedy actions are {name}"
-    fact = Evidence(text, (metrics.greedy_metric(name),), (int(part.index[0]), int(part.index[-1])))
-    return f"chooses {name}", (fact, *_trivial(run)), int(part.index[EVALUATIONS - 1])
+    always = join_words(names)
+    text = f"{percent(float(part[names].to_numpy().min()), 1)} or more of the greedy actions are {always}"
+    told = tuple(map(metrics.greedy_metric, names))
+    fact = Evidence(text, told, (int(part.index[0]), int(part.index[-1])))
+    return f"chooses {always}", (fact, *_trivial(run)), int(part.index[EVALUATIONS - 1])
 
 
 def _largest(run: Signals) -> float | None:
     shares = run.shares(metrics.GREEDY_PREFIX)
     if len(shares):
-        return float(shares.iloc[-1].max())
+        return float(run.compute_dominance(metrics.GREEDY_PREFIX).iloc[-1])
     counts = run.confusion
     if counts.empty:
         return None
@@ -111,8 +113,8 @@ def _trivial(run: Signals) -> list[Evidence]:
 def _causes(run: Signals) -> tuple[Cause, ...]:
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     share = entropy.mean / most if entropy and most else None
-    shares = run.shares(metrics.ACTION_PREFIX)
-    sampled = float(shares.iloc[-1].max()) if len(shares) else None
+    shares = run.compute_dominance(metrics.ACTION_PREFIX)
+    sampled = float(shares.iloc[-1]) if len(shares) else None
     even = sampled is not None and sampled < 0.5
     best = judge_constant_policies(run)
     return (

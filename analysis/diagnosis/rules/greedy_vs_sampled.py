@@ -110,7 +110,7 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
     greedy, sampled = run.shares(metrics.GREEDY_PREFIX), run.shares(metrics.ACTION_PREFIX)
     if greedy.empty or sampled.empty:
         return []
-    difference = (greedy.iloc[-1] - sampled.iloc[-1]).dropna().abs().sum() / 2
+    difference = (greedy.iloc[-1] - sampled.iloc[-1]).dropna().abs().sum() / 2 / max(1, len(run.choices))
     text = f"{percent(float(difference))} of the actions differ between the greedy and the sampled policy"
     names = (f"{metrics.GREEDY_PREFIX}<action>", f"{metrics.ACTION_PREFIX}<action>")
     return [(Evidence(text, names, (int(greedy.index[-1]), int(greedy.index[-1]))), float(difference))]

@@ -21,13 +21,10 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.remedies import RATE, USUAL, USUAL_RATES, restore_step_limits
-from unstuck.analysis.diagnosis.signals import GONE, ActionKind, Signals, Window, format_shares
+from unstuck.analysis.diagnosis.signals import GONE, STILL_KL, ActionKind, Signals, Window, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
-
-STILL_KL = 1e-9
-"""Mean KL of an update that has moved nothing: the rounding of ratios that are 1."""
 
 STILL_SHARES = 0.06
 """Total variation distance within which action shares of a thousand samples stay by chance and slow drift alone."""
@@ -52,8 +49,8 @@ def examine(run: Signals) -> Finding | None:
         return None
     if kl is not None and (max(map(abs, kl.values)) > STILL_KL or _has_settled(run)):
         return None
-    if run.rate_is_annealed:
-        return None  # a schedule that has come to its end
+    if run.rate_is_annealed or run.kl_precedes_step:
+        return None  # a schedule that has come to its end, or a KL that says nothing
     evidence = [*_kl(run), *_shares(run), *_greedy(run), *_entropy(run)]
     still = kl is not None or bool(_shares(run)) or bool(_entropy(run))
     if not still:
@@ -78,7 +75,9 @@ def examine(run: Signals) -> Finding | None:
 def _glimpse(run: Signals, kl: Window) -> Finding | None:
     """Return a suspect if the few updates on record moved nothing at all, none of them the first; None otherwise."""
     clipped = run.select_all(metrics.CLIP_FRACTION)
-    if max(map(abs, kl.values)) > STILL_KL or kl.iterations[0] <= 1 or _has_settled(run) or run.rate_is_annealed:
+    if max(map(abs, kl.values)) > STILL_KL or kl.iterations[0] <= 1:
+        return None
+    if run.kl_precedes_step or _has_settled(run) or run.rate_is_annealed:
         return None
     if clipped is None or max(clipped.values) > 0:
         return None
@@ -129,8 +128,8 @@ def _shares(run: Signals) -> list[Evidence]:
     shares = run.shares(metrics.ACTION_PREFIX)
     if len(shares) < 3 or run.compute_progress(int(shares.index[-1]) - int(shares.index[0])) < 0.5:
         return []
-    rows = shares.to_numpy()
-    apart = max(float(np.abs(one - other).sum()) / 2 for one, other in combinations(rows[:: -(-len(rows) // 40)], 2))
+    rows, sums = shares.to_numpy(), 2 * max(1, len(run.choices))
+    apart = max(float(np.abs(one - other).sum()) / sums for one, other in combinations(rows[:: -(-len(rows) // 40)], 2))
     if apart > STILL_SHARES:
         return []
     first, last = int(shares.index[0]), int(shares.index[-1])
@@ -299,10 +298,13 @@ RULE = Rule(
     ),
     says="the policy is not being updated",
     threshold=(
-        "KL < 1e-9 four times in a row, entropy above a tenth of its maximum (a doubt where fewer updates are on "
-        "record, none the first, and no ratio was clipped); without KL: action shares within 6 % of each other "
-        "for half of the run, and nothing learned"
+        "KL < 1e-9 four times in a row, entropy above a tenth of its maximum (not where entropy changes by 5 "
+        "% all the same: then KL was taken before an update's only step; a doubt where fewer updates are on "
+        "record, none the first, and no ratio was clipped); without KL: action shares within 6 % of each "
+        "other for half of the run, and nothing learned"
     ),
-    source="Jones 2021 (relative entropy starts near 1 and falls); Schulman 2017 (watch KL of updates); measured here",
+    source=(
+        "Jones 2021 (relative entropy starts near 1 and falls); Schulman 2017 (watch KL of updates); measured here"
+    ),
     examine=examine,
 )

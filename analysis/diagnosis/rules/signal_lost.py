@@ -21,7 +21,8 @@ from unstuck.analysis.diagnosis.signal_signs import (
     updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN
+from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, judge_standing
+from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -45,6 +46,9 @@ PAID = 0.3
 """Share of the way from the best constant action to a perfect policy that the return must not have gone: where it has,
 something is learned, and F1 is measured wrongly."""
 
+SOLVED = 0.95
+"""Share of the largest return of a known task from which the task counts as solved."""
+
 FORESEEN = 0.05
 """Share of the returns' variance that must be foreseen from observations to say that observations carry something."""
 
@@ -53,7 +57,7 @@ def examine(run: Signals) -> Finding | None:
     """Return a fault if updates move the policy but follow no signal, or nothing is learned; None otherwise."""
     kl, lately = run.select_all(metrics.APPROX_KL), run.select_last(metrics.APPROX_KL)
     returns = run.select_all(metrics.TRAIN_RETURN)
-    if kl is None or lately is None or returns is None or len(returns.values) < POINTS:
+    if kl is None or lately is None or returns is None or len(returns.values) < POINTS or _is_solved(run):
         return None
     clipped = run.select_last(metrics.CLIP_FRACTION)
     moved = math.fsum(kl.values)
@@ -73,7 +77,9 @@ def examine(run: Signals) -> Finding | None:
     return Finding(
         headline=f"{'The signal is lost' if direct else unlearned}: {found[0].text}",
         kind=Kind.FAULT,
-        sureness=Sureness.SURE if direct else Sureness.LIKELY,
+        sureness=Sureness.SURE
+        if direct and (run.is_triage or not judge_standing(run).has_learned)
+        else Sureness.LIKELY,
         why=text if direct else f"{text}, and it has nothing to show for it",
         evidence=(*found, Evidence(text, (metrics.APPROX_KL,), kl.reach)),
         causes=_causes(run),
@@ -81,6 +87,12 @@ def examine(run: Signals) -> Finding | None:
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.STATE if direct else Ground.PACE,
     )
+
+
+def _is_solved(run: Signals) -> bool:
+    """True if the return of a known task is near the best there is: advantages are noise there, and nothing is lost."""
+    task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
+    return task is not None and task.best is not None and late is not None and late.mean >= SOLVED * task.best
 
 
 def _unlearned(run: Signals, moved: float) -> Evidence | None:
@@ -185,7 +197,7 @@ RULE = Rule(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "entropy_pinned"),
         "updates_too_small",
     ),
-    says="what reaches the policy says little about its actions",
+    says="what reaches the policy says little about its actions, in a task that is not solved",
     threshold=(
         "updates hardly follow their advantages: correlation below 0.085 over the first 8 evaluations (0.06 over "
         "4), or unsteady, while the policy is undecided; observations of training foresee less than 1 % of the "

@@ -58,6 +58,8 @@ def examine(run: Signals) -> Finding | Blind | None:
         return Blind(
             ((metrics.UPDATE_NORM,),), "KL is a signed estimate here, whose mean is near 0 whatever updates do"
         )
+    if run.kl_precedes_step:
+        return Blind(((metrics.UPDATE_NORM,),), "KL is 0 though entropy changes: it is taken before the only step")
     held = _held(run, kl, NEVER_USUAL if settled else LOW_LIMIT)
     if run.rate_is_annealed or (settled and not held):
         return None

@@ -1,6 +1,7 @@
 """Signs of a lost signal, each at its border: updates beside advantages, rewards beside observations, F1 beside F1."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -163,3 +164,21 @@ def test_its_signs_name_the_metrics_that_they_rest_on() -> None:
         ("train/reward_foreseen", "eval/f1"),
     ]
     assert signal_signs.UNRELATED < signal_signs.RELATED
+
+
+def test_evaluations_near_the_best_return_of_a_run_do_not_count() -> None:
+    """A run that is near its best at iteration 30 has two evaluations to tell by, a slow one all of them."""
+    own = {"settings": {"env.id": "Own-v0"}, "f1": None, "tp": None}
+    quick, slow = np.minimum(TURN / 30, 1.0), TURN / 100
+    renamed = {f"{prefix}_{name}": None for prefix in ("action", "greedy") for name in NAMES}
+    for learned, fires in ((quick, False), (slow, True)):
+        run = healthy(
+            entropy=0.8 * TOP,
+            advantage_followed=0.01,
+            **{"train/episode_return": 100 * learned},
+            **renamed,
+            **{"eval/episode_return": 100 * learned},
+            **own,
+        )
+        run = replace(run, table=run.table.assign(**{"train/action/left": 0.5, "train/action/right": 0.5}))
+        assert (updates_ignore_advantages(Signals(run)) is not None) == fires

@@ -229,3 +229,32 @@ def test_settings_and_shares_read_as_people_write_them() -> None:
         "batch",
         "None",
     )
+
+
+def several_choices(**changed: Any) -> History:
+    """A run whose actions are two choices, of three and of two options, as of MultiDiscrete([3, 2])."""
+    run = healthy(**{f"{prefix}_{name}": None for prefix in ("action", "greedy") for name in NAMES}, **changed)
+    shares = {"0.0": 0.2, "0.1": 0.3, "0.2": 0.5, "1.0": 0.1, "1.1": 0.9}
+    own = {metrics.ACTION_PREFIX + name: share for name, share in shares.items()}
+    return replace(run, table=run.table.assign(**own), settings={**run.settings, "env.id": "Own-v0"})
+
+
+def test_an_action_of_several_choices_has_the_sum_of_their_entropies() -> None:
+    run = Signals(several_choices())
+    assert run.choices == (("0.0", "0.1", "0.2"), ("1.0", "1.1"))
+    assert run.entropy_range == pytest.approx(math.log(3) + math.log(2))  # and not ln 5 = 1.609, which is less
+    assert run.compute_dominance(metrics.ACTION_PREFIX).unique().tolist() == [0.5]  # the least of 0.5 and 0.9
+    assert Signals(healthy()).choices == (NAMES,)
+
+
+@pytest.mark.parametrize(
+    ("changed", "early"),
+    [
+        ({"approx_kl": 0.0}, True),  # the healthy run's entropy falls all the same
+        ({"approx_kl": 0.0, "entropy": 1.38 - 0.04 * np.linspace(0, 1, LENGTH)}, False),  # by 3 %: chance
+        ({"approx_kl": np.where(np.arange(LENGTH) < 50, 2e-3, 0.0)}, False),  # it moved once: it was measured behind
+        ({"approx_kl": 2e-3}, False),
+    ],
+)
+def test_a_kl_of_0_beside_an_entropy_that_changes_was_taken_before_the_step(changed: Any, early: bool) -> None:
+    assert Signals(healthy(**changed)).kl_precedes_step == early

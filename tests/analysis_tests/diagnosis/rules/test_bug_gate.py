@@ -17,6 +17,7 @@ RULE = bug_gate.RULE
 TURN = np.arange(1, LENGTH + 1)
 CONSTANT = {"ppo.lr_schedule": "constant"}
 TOP = math.log(4)
+NAMES = ("allow", "block", "quarantine", "alert")
 GROWING = np.linspace(0, 1, LENGTH)
 
 
@@ -181,3 +182,13 @@ def test_without_any_of_its_metrics_the_rule_is_blind_and_without_one_it_says_so
     assert ask(RULE, healthy(ratio_deviation=None)) is None  # without a ratio nothing is said to be in order
     finding = found(RULE, healthy(ratio_deviation=None, approx_kl=None, lr=3e-5, settings=CONSTANT))
     assert finding.missing == (metrics.RATIO_DEVIATION, metrics.APPROX_KL)
+
+
+def test_the_entropy_of_several_choices_has_the_sum_of_their_bounds() -> None:
+    """MultiDiscrete([3, 2]): ln 3 + ln 2 = 1.792, and not ln 5 = 1.609."""
+    nameless = {f"{prefix}_{name}": None for prefix in ("action", "greedy") for name in NAMES}
+    options = {metrics.ACTION_PREFIX + name: 0.4 for name in ("0.0", "0.1", "0.2", "1.0", "1.1")}
+    for entropy, expected in ((1.79, Kind.FINE), (1.80, Kind.FAULT)):
+        run = healthy(entropy=entropy, **nameless)
+        run = replace(run, table=run.table.assign(**options), settings={**run.settings, "env.id": "Own-v0"})
+        assert kind(RULE, run) is expected

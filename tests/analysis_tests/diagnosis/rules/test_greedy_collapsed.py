@@ -1,6 +1,7 @@
 """The greedy policy does the same whatever it sees: by its counts, or by its shares."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from unstuck.rl import metrics
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, first, found, kind
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
+NAMES = ("allow", "block", "quarantine", "alert")
 RULE = greedy_collapsed.RULE
 TURN = np.arange(1, LENGTH + 1)
 TOP = math.log(4)
@@ -150,3 +152,16 @@ def test_without_greedy_actions_the_rule_is_blind_and_without_sampled_ones_it_sa
 def test_without_f1_it_says_nothing_of_trivial_policies() -> None:
     returns = {"eval/episode_return": 0.0, "train/episode_return": 0.0}
     assert facts(found(RULE, untaught(f1=None, **returns)))[1:] == []
+
+
+def test_an_action_of_several_choices_collapses_only_as_a_whole() -> None:
+    run = untaught(**{f"greedy_{name}": None for name in NAMES}, tp=None, fp=None, tn=None, fn=None)
+    for second, expected in ((1.0, Kind.FAULT), (0.6, None)):
+        options = {"0.0": 0.0, "0.1": 1.0, "1.0": second, "1.1": 1 - second}
+        greedy = {metrics.GREEDY_PREFIX + name: share for name, share in options.items()}
+        sampled = {metrics.ACTION_PREFIX + name: 0.5 for name in options}
+        table = run.table.drop(columns=[metrics.ACTION_PREFIX + name for name in NAMES]).assign(**greedy, **sampled)
+        multi = replace(run, table=table, settings={**run.settings, "env.id": "Own-v0"})
+        assert kind(RULE, multi) is (expected or Kind.FINE)
+        if expected:
+            assert found(RULE, multi).headline.startswith("The greedy policy chooses 0.1 and 1.0, whatever it sees")

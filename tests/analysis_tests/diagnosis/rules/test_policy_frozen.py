@@ -204,3 +204,9 @@ def test_a_single_update_that_moved_nothing_is_a_doubt() -> None:
     assert ask(RULE, glimpse(50, clip_fraction=0.01)) is None
     assert ask(RULE, glimpse(50, clip_fraction=None)) is None
     assert ask(RULE, glimpse(50, entropy=0.01)) is None  # it has made its choice
+
+
+def test_a_kl_taken_before_the_only_step_accuses_nobody() -> None:
+    """With one gradient step an update the ratio is 1 while KL is measured: it is 0 in a run that learns."""
+    assert ask(RULE, healthy(approx_kl=0.0)) is None
+    assert found(RULE, untaught(approx_kl=0.0, entropy=TOP, **UNIFORM)).kind is Kind.FAULT

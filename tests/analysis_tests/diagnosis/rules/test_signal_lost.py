@@ -190,3 +190,11 @@ def test_a_return_that_fell_is_told_from_first_to_last_and_early_large_updates_a
         "Nothing is learned from updates of a usual size of late: the return has not risen: from 21.1 in the first "
         "quarter to 13.8 in the last, over iterations 1 to 100"
     )
+
+
+def test_an_optimum_is_no_lost_signal() -> None:
+    """Advantages of a solved task are noise: no action pays more than another."""
+    known = {"settings": {"env.id": "CartPole-v1"}, "advantage_followed": 0.01}
+    solved = np.where(TURN <= 8, 60.0 * TURN, 490 + 5 * np.sin(TURN))
+    assert ask(RULE, elsewhere(solved, **known)) is None
+    assert found(RULE, elsewhere(30.0 + 5 * np.sin(TURN), **known)).kind is Kind.FAULT

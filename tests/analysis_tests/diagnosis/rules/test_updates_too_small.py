@@ -213,3 +213,8 @@ def test_without_kl_the_rule_is_blind_and_without_sizes_it_says_so() -> None:
     assert finding.missing == (metrics.UPDATE_NORM, metrics.GRAD_NORM, metrics.ENTROPY)
     assert finding.why.startswith("the policy has not settled, so there is something left to learn; ")
     assert facts(finding) == ["KL 1e-06"]
+
+
+def test_a_kl_taken_before_the_only_step_makes_the_rule_blind() -> None:
+    falling = np.linspace(1.38, 0.9, 100)  # not settled, and moving all the same
+    assert is_blind(RULE, healthy(approx_kl=0.0, entropy=falling, update_norm=None))

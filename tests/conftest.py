@@ -31,10 +31,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos", action="store_true", help="run all accidents of tests/chaos: an hour and a half")
 
 
+MAX_PROCESSOR_S = 5.0
+"""Of a test that is not marked `slow`, in this process and in those that the test waited for."""
+
+LOADED_ONCE = ("torch", "mlflow", "ray", "stable_baselines3")
+"""Libraries that take seconds to import; no fault of the test that happens to be the first."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    before, loaded = sum(os.times()[:4]), [name in sys.modules for name in LOADED_ONCE]
+    result = yield
+    spent_s, is_first = sum(os.times()[:4]) - before, loaded != [name in sys.modules for name in LOADED_ONCE]
+    if spent_s > MAX_PROCESSOR_S and not is_first and not item.get_closest_marker("slow"):
+        pytest.fail(
+            f"a test must take at most {MAX_PROCESSOR_S:g} s of processor time, took {spent_s:.1f} s; mark it slow"
+        )
+    return result
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(60))
+            item.add_marker(pytest.mark.timeout(180))
     if not config.getoption("--chaos"):
         left_out = [item for item in items if item.get_closest_marker("chaos")]
         config.hook.pytest_deselected(items=left_out)

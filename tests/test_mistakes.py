@@ -9,8 +9,6 @@ from unstuck.rl.errors import ConfigError
 
 from tests.conftest import Command
 
-pytestmark = pytest.mark.timeout(30)
-
 WRONG_NAMES = [
     ("ppo.learning_rate=3e-4", "unknown setting ppo.learning_rate; did you mean ppo.lr?"),
     ("ppo.net_arch=[64]", "unknown setting ppo.net_arch; did you mean ppo.hidden_sizes?"),

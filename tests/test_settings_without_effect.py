@@ -9,9 +9,6 @@ from tests.conftest import Command
 CSV = ("data=csv", "data.path=f.csv", "data.label=l", "data.benign=[a]")
 
 
-pytestmark = pytest.mark.timeout(30)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -253,7 +253,6 @@ def test_an_arm_that_changes_the_rewards_runs_as_a_sweep_of_its_own() -> None:
     assert apart[-2:] == ["sampler.points=[{}]", "sweep.name=made-apart"]
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.slow
 def test_the_command_for_a_foreign_run_composes() -> None:
     text = composed(make_arms_command(healthy(), ARMS, Path("runs")))
@@ -264,7 +263,6 @@ def test_the_command_for_a_foreign_run_composes() -> None:
     assert "path: FLOWS.csv" in text
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.slow
 def test_the_command_for_a_trial_starts_from_its_sweeps_configuration(tmp_path: Path) -> None:
     (tmp_path / "horizon").mkdir()

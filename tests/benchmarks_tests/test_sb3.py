@@ -142,7 +142,6 @@ def _differences(env: str, monkeypatch: pytest.MonkeyPatch, truncation: bool = T
 
 
 @pytest.mark.slow  # its first optimiser step imports for seconds
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 def test_both_sides_learn_the_same_from_the_same_rollouts(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the same networks; episodes of 15 steps end by truncation, and in CartPole by termination too."""
@@ -152,14 +151,12 @@ def test_both_sides_learn_the_same_from_the_same_rollouts(env: str, monkeypatch:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_truncation_taken_for_termination_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     difference, _ = _differences("Pendulum-v1", monkeypatch, truncation=False)
     assert difference > 1e-3
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_both_sides_record_all_training_episodes_of_every_rollout() -> None:
     seeds = make_member_seeds(0, 2)
     theirs = sb3.train("CartPole-v1", CONFIG, seeds[0])

@@ -113,7 +113,6 @@ def test_the_published_file_with_its_own_share(real_data: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_an_mlp_tells_threats_in_the_published_file(real_data: Path):
     path = str(real_data / "nsl-kdd" / "KDDTrain+_20Percent.txt")
     flows = load_flows(DataConfig(source="nsl_kdd", path=path))

@@ -99,7 +99,6 @@ def test_settings_that_contradict_each_other():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_an_mlp_finds_the_default_neither_trivial_nor_hopeless_and_beats_a_straight_cut():
     flows = load_flows(DataConfig())
     mlp = _mlp_f1(flows)
@@ -109,7 +108,6 @@ def test_an_mlp_finds_the_default_neither_trivial_nor_hopeless_and_beats_a_strai
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_difficulty_makes_it_harder():
     easy, middle, hard = (_mlp_f1(load_flows(DataConfig(num_flows=8000, difficulty=d))) for d in (0.0, 0.5, 1.0))
     assert easy > 0.98

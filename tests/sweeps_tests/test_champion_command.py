@@ -6,11 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.sweeps_tests.flows_file import shuffle_labels
-
-pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own
 
 
 def lead(command: Any, ended: Path) -> str:

@@ -8,8 +8,6 @@ import pytest
 
 from tests.conftest import Command
 
-pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own
-
 ROOT = Path(__file__).parents[2]
 
 

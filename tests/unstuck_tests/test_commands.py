@@ -28,8 +28,6 @@ ROOT = Path(__file__).parents[2]
 NAMES = [name for group in COMMANDS.values() for name in group]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.fixture
 def runs(command: Command, old_sweeps: Path) -> Path:

@@ -136,7 +136,6 @@ make_tracker(TrackingConfig(), Path(sys.argv[1])).start_sweep(SweepHeader("s", "
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 @pytest.mark.usefixtures("mlflow_makes_its_tables")
 def test_tables_that_a_kill_left_half_made_are_made_anew(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, str(tmp_path)], cwd=ROOT, check=False)

@@ -206,7 +206,6 @@ def points(folder: Path, number: int, name: str) -> list[tuple[int, float, int]]
 
 
 @pytest.mark.slow  # a database that is gone is made again
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("damage", [DAMAGE[name][0] for name in MENDABLE], ids=MENDABLE)
 def test_mlflow_is_written_again_and_then_agrees(
     folder: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
@@ -248,7 +247,6 @@ def test_without_checkpoints_what_mlflow_has_is_kept(folder: Path, capsys: pytes
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(30)
 def test_what_is_lost_for_good_is_still_named_after_a_repair(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _delete_database(folder)
     shutil.rmtree(folder / "whole/trials")

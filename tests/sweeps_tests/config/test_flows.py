@@ -17,8 +17,6 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 from tests.sweeps_tests.flows_file import shuffle_labels
 
-pytestmark = pytest.mark.timeout(60)  # the first test waits for torch, which is no fault of its own
-
 SMALL = SweepConfig(data=DataConfig(num_flows=500, num_features=4, eval_flows=20))
 
 

@@ -114,7 +114,6 @@ def test_a_rule_that_fails_is_told_of_and_costs_the_diagnosis_only(monkeypatch: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_live_and_from_the_tracker_the_rules_say_the_same(tmp_path: Path) -> None:
     records = [record(i, **{metrics.APPROX_KL: 1e-3 * (i % 2)}) for i in range(1, 21)]
     found = DIAGNOSES.refresh(trial_of(records))

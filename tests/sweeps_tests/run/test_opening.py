@@ -186,7 +186,6 @@ def test_a_copy_on_others_ledger_is_not_gone_on_with_beside_its_original(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_a_copy_gets_runs_of_its_own_on_a_server_and_a_moved_folder_keeps_its(tmp_path: Path) -> None:
     config = config_of(tmp_path / "runs")
     config = replace(config, tracking=TrackingConfig(mlflow_url=f"sqlite:///{tmp_path}/server.db"))

@@ -240,7 +240,7 @@ def run_fresh(
 
 def wait_for_end(processes: Iterable[multiprocessing.process.BaseProcess]) -> None:
     for process in processes:
-        process.join(10)
+        process.join(40)
         assert not process.is_alive()
 
 

@@ -32,6 +32,8 @@ class LoadReport:
         vectors: Different feature vectors among the flows kept; None where the split does not look at them.
         alone: Flows in training alone, because too few vectors are about as frequent as theirs.
         hints: Hints on the columns, a line each, with the remedy.
+        columns: Columns of a file that became features.
+        share: Share of threats that was asked for, for which flows were left out; None for the file's own.
     """
 
     source: str
@@ -46,6 +48,8 @@ class LoadReport:
     vectors: int | None = None
     alone: int = 0
     hints: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    share: float | None = None
 
     def lines(self) -> list[str]:
         """Format the report as text: one line that describes the data, then one `warning: ...` line for each hint."""
@@ -66,6 +70,11 @@ class LoadReport:
                 f", but for {self.alone:,} flows ({self.alone / self.flows:.0%}) of vectors without two others about "
                 "as frequent, which are in training alone: F1 says nothing of them"
             )
+        if self.rows > self.flows and self.share is not None:
+            why = f"so that {100 * self.share:.3g} % are threats (data.threat_share)"
+            text += f"; {self.rows - self.flows:,} flows left out, {why}"
+        if self.columns:
+            text += f"; kept: {_list(self.columns)}"
         return [text, *(f"warning: {hint}" for hint in self.hints)]
 
 
@@ -97,6 +106,8 @@ def make_report(
         left_out=_left_out(config, raw, used),
         infinite=raw.infinite,
         hints=hints,
+        columns=tuple(name for name in (*raw.numbers, *raw.categories) if name in used) if config.path else (),
+        share=config.threat_share if config.path else None,
     )
 
 

@@ -15,7 +15,7 @@ from hydra.errors import HydraException, OverrideParseException
 from unstuck.records.errors import SweepError
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.hydra_errors import NO_MULTIRUN, explain_unreadable
-from unstuck.sweeps.config.keys import BRANCH, EXPERIMENT, GROUPS, HYDRA, SPACE, check_key, is_free_form, settings
+from unstuck.sweeps.config.keys import BRANCH, CONF, EXPERIMENT, GROUPS, HYDRA, SPACE, check_key, is_free_form, settings
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -76,7 +76,20 @@ def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
     given = frozenset(override.key_or_group for override in parsed)
     of_options = {name for name, value in vars(chosen).items() if value} - {"config_dir", "overrides"}
     own = Path(chosen.config_dir) if chosen.config_dir else None
+    if own is not None:
+        _check_own_folder(own)
     return CommandLine((*options, *words), given, not given and not of_options, own)
+
+
+def _check_own_folder(own: Path) -> None:
+    """Refuse a folder of the user's in which an option has the name of one of ours, which Hydra would read instead."""
+    for file in sorted(own.glob("*/*.yaml")):
+        ours = CONF / file.relative_to(own)
+        if ours.exists() and not ours.samefile(file):
+            raise SweepError(
+                f"options of your own must have other names than ours, got {file}, in whose place ours would be read; "
+                f"rename the file, such as to my_{file.name}, and write {file.parent.name}=my_{file.stem}"
+            )
 
 
 def _parsed(word: str, typed: str) -> Override:

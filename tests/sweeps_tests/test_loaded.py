@@ -76,12 +76,15 @@ def test_a_table_is_summed_up_in_one_line(said: Callable[..., list[str]], comman
     )
     assert said() == [
         "Data: 1,200 flows (flows.csv), 180 of them threats: 2 numbers and 1 name (5 features); "
-        "left out: 1 constant (version), 1 empty (comment); 24 infinite values count as missing (rate)"
+        "left out: 1 constant (version), 1 empty (comment); 24 infinite values count as missing (rate); "
+        "kept: size, rate, proto"
     ]
-    assert said("data.drop=[comment]", "data.threat_share=0.1")[0].startswith(
+    fewer = said("data.drop=[comment]", "data.threat_share=0.1")[0]
+    assert fewer.startswith(
         "Data: 1,133 of 1,200 flows (flows.csv), 113 of them threats: 2 numbers and 1 name (5 features); "
         "left out: 1 by data.drop (comment), 1 constant (version); 24 infinite"
     )
+    assert "; 67 flows left out, so that 10 % are threats (data.threat_share); kept: size, rate, proto" in fewer
 
 
 def test_decimal_commas_are_warned_of_and_the_remedy_works(said: Callable[..., list[str]], command: Any) -> None:
@@ -97,7 +100,9 @@ def test_decimal_commas_are_warned_of_and_the_remedy_works(said: Callable[..., l
     )
     assert warning.startswith("warning: columns of numbers that were read as names: size (such as '")
     assert warning.endswith("; set data.decimal=,")
-    assert said(*remedy(warning)) == ["Data: 1,200 flows (flows.csv), 180 of them threats: 3 numbers (3 features)"]
+    assert said(*remedy(warning)) == [
+        "Data: 1,200 flows (flows.csv), 180 of them threats: 3 numbers (3 features); kept: size, rate, packets"
+    ]
 
 
 def test_a_table_of_which_nothing_is_left_is_refused_with_the_remedy(
@@ -132,7 +137,7 @@ def test_leaks_and_identifiers_are_warned_of_by_name(said: Callable[..., list[st
     assert len(said(*remedy(warnings[0]))) == 2
     assert said("data.drop=[severity,id,row]") == [
         "Data: 1,200 flows (flows.csv), 180 of them threats: 1 number (1 feature); "
-        "left out: 3 by data.drop (severity, id, row)"
+        "left out: 3 by data.drop (severity, id, row); kept: size"
     ]
 
 
@@ -147,7 +152,7 @@ def test_the_remedy_can_be_pasted(said: Callable[..., list[str]], command: Any, 
     assert len(warnings) == 2
     assert said(*remedy(warnings[0]), *remedy(warnings[1])) == [
         "Data: 1,200 flows (flows.csv), 180 of them threats: 2 numbers (2 features); left out: 1 by data.drop (it's, "
-        "[odd] (id))"
+        "[odd] (id)); kept: size, packets"
     ]
 
 
@@ -155,10 +160,10 @@ def test_frequent_vectors_are_told_of(said: Callable[..., list[str]], command: A
     often = [*range(12)] * 60 + [*range(12, ROWS - 12 * 60 + 12)]
     write(command.folder / "flows.csv", {"x": lambda k, t, r: often[k]})
     (line,) = said()
-    assert line.endswith("(1 feature); 492 different vectors, rare and frequent ones alike in each part")
+    assert line.endswith("(1 feature); 492 different vectors, rare and frequent ones alike in each part; kept: x")
     write(command.folder / "flows.csv", {"x": lambda k, t, r: max(k - 500, 0)})
     assert "; 700 different vectors, rare and frequent ones alike in each part, but for 5" in said()[0]
-    assert said()[0].endswith("about as frequent, which are in training alone: F1 says nothing of them")
+    assert "about as frequent, which are in training alone: F1 says nothing of them; kept: x" in said()[0]
 
 
 def test_what_tells_too_few_flows_apart_is_refused_with_the_remedy(
@@ -179,5 +184,7 @@ def test_a_champion_says_what_it_is_judged_on(old_sweeps: Path, command: Any, mo
     done = command.sweeps("champion", f"{old_sweeps}/runs/ended", "--data-path", f"{old_sweeps}/flows.csv")
     assert done.err == "sweeps: error: stopped by the test\n"
     line, *warnings = done.out.splitlines()
-    assert line == "Data: 900 flows (flows.csv), 172 of them threats: 4 numbers (4 features)"
+    assert line.startswith(
+        "Data: 900 flows (flows.csv), 172 of them threats: 4 numbers (4 features); kept: port, proto"
+    )
     assert warnings[0].startswith("warning: columns that nearly give the label away, each by itself: packets")

@@ -31,7 +31,8 @@ test-docs: setup ## Every command and example of the documentation, and the site
 	$(IN_VENV) -m pytest tests/docs_tests --docs $(ARGS)
 
 docs: setup ## Build the documentation's site in site/; a broken link fails
-	$(IN_VENV) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(IN_VENV) -m mkdocs build --strict --quiet
+	@echo "Built: site/index.html"
 
 docs-reference: setup ## Write docs/settings.md and docs/rules.md anew from the code
 	$(IN_VENV) -m docs.generate

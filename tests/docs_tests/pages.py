@@ -1,0 +1,59 @@
+"""The pages of the documentation: their fenced blocks, files and commands."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+
+PAGES = sorted(
+    str(file.relative_to(ROOT))
+    for file in (
+        *(
+            ROOT / name
+            for name in ("README.md", "AGENTS.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/RESULTS.md")
+        ),
+        *(ROOT / "docs").rglob("*.md"),
+    )
+)
+"""Paths of all pages, relative to the repository."""
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: the language after the fence, the text, and the line of text before the fence."""
+
+    language: str
+    text: str
+    before: str
+
+
+def read_page(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def read_blocks(text: str) -> Iterator[Block]:
+    """The fenced blocks of a Markdown text."""
+    for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
+        before = text[: found.start()].rstrip().rpartition("\n")[2]
+        yield Block(found[1], found[2], before)
+
+
+def read_files(text: str) -> dict[str, str]:
+    """Files that a page tells its reader to write: the text of each block that a line such as `mygrid.py`: introduces."""
+    named = (
+        (re.fullmatch(r".*?`([\w/.-]+\.(?:py|yaml|toml|csv))`:", block.before), block) for block in read_blocks(text)
+    )
+    return {match[1]: block.text for match, block in named if match}
+
+
+def list_headings(text: str) -> list[str]:
+    """Anchors that GitHub makes of a text's headings."""
+    plain = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    anchors: list[str] = []
+    for heading in re.findall(r"^#{1,6} (.+?)\s*$", plain, re.M):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "").lower()
+        slug = re.sub(r"[^\w\- ]", "", shown).replace(" ", "-")
+        twins = sum(anchor == slug or re.fullmatch(rf"{re.escape(slug)}-\d+", anchor) is not None for anchor in anchors)
+        anchors.append(f"{slug}-{twins}" if twins else slug)
+    return anchors

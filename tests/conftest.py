@@ -28,6 +28,7 @@ os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--docs", action="store_true", help="run every command of the documentation: minutes")
     parser.addoption("--chaos", action="store_true", help="run all accidents of tests/chaos: an hour and a half")
 
 
@@ -54,8 +55,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(180))
-    if not config.getoption("--chaos"):
-        left_out = [item for item in items if item.get_closest_marker("chaos")]
+    unasked = [name for name in ("chaos", "docs") if not config.getoption(f"--{name}")]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in unasked)]
+    if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 

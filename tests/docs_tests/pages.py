@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
+_AT_THE_ROOT = ("README.md", "AGENTS.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/RESULTS.md")
+
 PAGES = sorted(
     str(file.relative_to(ROOT))
     for file in (
-        *(
-            ROOT / name
-            for name in ("README.md", "AGENTS.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/RESULTS.md")
-        ),
+        *(ROOT / name for name in _AT_THE_ROOT),
         *(ROOT / "docs").rglob("*.md"),
     )
 )
@@ -40,7 +39,7 @@ def read_blocks(text: str) -> Iterator[Block]:
 
 
 def read_files(text: str) -> dict[str, str]:
-    """Files that a page tells its reader to write: the text of each block that a line such as `mygrid.py`: introduces."""
+    """Files that a page tells its reader to write: each block that a line such as `mygrid.py`: introduces."""
     named = (
         (re.fullmatch(r".*?`([\w/.-]+\.(?:py|yaml|toml|csv))`:", block.before), block) for block in read_blocks(text)
     )

@@ -17,7 +17,8 @@ OURS = ("sweep", "unstuck", "tests", "benchmarks")
 FLOORS = (  # rooms of sweeps, top to bottom: each may import the rooms below
     *("sweeps.__main__", "sweeps.run", "sweeps.audit", "sweeps.catalog", "sweeps.ray_tune", "sweeps.unstick"),
     *("sweeps.explain", "sweeps.mirror"),
-    *("sweeps.champion", "sweeps.worker", "sweeps.screen", "sweeps.search", "sweeps.stopping", "sweeps.config"),
+    *("sweeps.champion", "sweeps.worker", "sweeps.trainers", "sweeps.screen", "sweeps.search", "sweeps.stopping"),
+    "sweeps.config",
 )
 BELOW_SWEEPS = ("analysis", "records", "rl")
 

@@ -1,6 +1,7 @@
 """Find out why a PPO agent does not learn, and sweep a way out.
 
-`diagnose`, `compare` and `load_run` are loaded on first use, and pandas with them.
+`diagnose`, `compare` and `load_run` are loaded on first use, and pandas with them; so are `Probe` and `SB3Probe`, and
+torch with them.
 """
 
 from importlib import import_module
@@ -13,8 +14,20 @@ if TYPE_CHECKING:
     from unstuck.analysis.history.record import History
     from unstuck.analysis.side_by_side import Comparison
     from unstuck.api import compare, diagnose, load_run
+    from unstuck.probe.loop import Probe
+    from unstuck.probe.sb3 import SB3Probe
 
-__all__ = ["AnalysisError", "Comparison", "Diagnosis", "History", "compare", "diagnose", "load_run"]
+__all__ = [
+    "AnalysisError",
+    "Comparison",
+    "Diagnosis",
+    "History",
+    "Probe",
+    "SB3Probe",
+    "compare",
+    "diagnose",
+    "load_run",
+]
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 if (_CHECKOUT / "sweep.py").is_file() and (_CHECKOUT / "rl").is_dir():
@@ -25,6 +38,8 @@ _MODULES = {
     "Comparison": "unstuck.analysis.side_by_side",
     "Diagnosis": "unstuck.analysis.diagnosis.finding",
     "History": "unstuck.analysis.history.record",
+    "Probe": "unstuck.probe.loop",
+    "SB3Probe": "unstuck.probe.sb3",
     "compare": "unstuck.api",
     "diagnose": "unstuck.api",
     "load_run": "unstuck.api",

@@ -231,7 +231,12 @@ class Signals:
     @cached_property
     def is_ours(self) -> bool:
         """True if our own learner made the run, so that the meaning and usual size of each metric is known."""
-        return self.history.dialect == OURS and self.planned is not None
+        return self.history.program == OURS and self.planned is not None
+
+    @property
+    def is_measured_by_us(self) -> bool:
+        """True if our learner or our probe measured the run, so that each metric is what docs/metrics.md says."""
+        return self.is_ours or self.history.probed != ""
 
     # Settings
 

@@ -7,19 +7,20 @@ with and without the probe, and tests plant faults in it.
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 
 import gymnasium
-import numpy as np
 import torch
-import unstuck
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
+import unstuck
+
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the loop, and faults to plant: observations times `obs_scale`, a log-probability of another action."""
+    """Settings of the loop, and faults to plant: observations times `obs_scale`, another action's log-probability."""
 
     env_id: str = "CartPole-v1"
     total_timesteps: int = 24_576
@@ -42,7 +43,7 @@ class Settings:
 
 def _layers(inputs: int, outputs: int, last_gain: float) -> nn.Sequential:
     sizes, gains = (inputs, 64, 64, outputs), (2**0.5, 2**0.5, last_gain)
-    linear = [nn.Linear(*pair) for pair in zip(sizes, sizes[1:], strict=False)]
+    linear = [nn.Linear(*pair) for pair in pairwise(sizes)]
     for layer, gain in zip(linear, gains, strict=True):
         nn.init.orthogonal_(layer.weight, gain)
         nn.init.zeros_(layer.bias)
@@ -63,6 +64,16 @@ class Agent(nn.Module):
         chosen = Categorical(logits=self.actor(self.trunks[0](obs)))
         action = chosen.sample() if action is None else action
         return action, chosen.log_prob(action), chosen.entropy(), self.critic(self.trunks[-1](obs)).squeeze(-1)
+
+
+def estimate_advantages(args: Settings, rewards: Tensor, values: Tensor, begins: Tensor) -> Tensor:
+    """Compute generalised advantages `[T, N]` from rewards; values and beginnings of episodes have a row more."""
+    advantages, later = torch.zeros_like(rewards), torch.zeros_like(rewards[0])
+    for step in reversed(range(len(rewards))):
+        going_on = 1 - begins[step + 1]
+        delta = rewards[step] + args.gamma * going_on * values[step + 1] - values[step]
+        advantages[step] = later = delta + args.gamma * args.gae_lambda * going_on * later
+    return advantages
 
 
 def train(args: Settings, folder: str | None = None, probed: bool = True) -> Agent:
@@ -95,12 +106,9 @@ def train(args: Settings, folder: str | None = None, probed: bool = True) -> Age
             next_done = torch.as_tensor(terminated | truncated).float()
 
         with torch.no_grad():
-            advantages, following = torch.zeros(shape), agent.get_action_and_value(next_obs)[3]
-            last, going_on = torch.zeros(args.num_envs), 1 - next_done
-            for step in reversed(range(args.num_steps)):
-                delta = rewards[step] + args.gamma * going_on * following - values[step]
-                advantages[step] = last = delta + args.gamma * args.gae_lambda * going_on * last
-                following, going_on = values[step], 1 - dones[step]
+            following = agent.get_action_and_value(next_obs)[3]
+            begins = torch.cat([dones, next_done[None]])
+            advantages = estimate_advantages(args, rewards, torch.cat([values, following[None]]), begins)
             returns = advantages + values
         if probed:
             probe.rollout(

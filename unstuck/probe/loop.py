@@ -32,8 +32,9 @@ from unstuck.rl.wording import find_nearest
 SAMPLES_A_LOOK = 4_096
 """Samples of the run for each look at networks and critic, unless `every` says otherwise: so they cost about 2 %."""
 
-MINIBATCHES = 32
-"""Minibatches of an update that are measured at most, evenly spread: more would cost time and hardly say more."""
+MINIBATCHES = 8
+"""Minibatches of an update that are measured, evenly spread, where there are twice as many or more: all would cost time
+and hardly say more."""
 
 _MINIBATCH = 256
 """Samples at which gradients are measured where the minibatch's size is not among the settings."""
@@ -188,16 +189,17 @@ class Probe:
         Raises:
             ValueError: Shapes do not fit together.
         """
-        if self._update.begins and self._optimizer is not None:
+        update = self._update
+        if update.begins and self._optimizer is not None:
             self._measured[metrics.LR] = float(self._optimizer.param_groups[0]["lr"])
-        if not self._update.count():
-            return
-        with torch.no_grad():
-            self._update.add_ratio(logratio)
-            self._update.add_critic(values, returns)
-            self._update.add(metrics.ENTROPY, entropy)
-            self._update.add(metrics.POLICY_LOSS, policy_loss)
-            self._update.add_gradient(grad_norm)
+        if update.wants:
+            with torch.no_grad():
+                update.add_ratio(logratio)
+                update.add_critic(values, returns)
+                update.add(metrics.ENTROPY, entropy)
+                update.add(metrics.POLICY_LOSS, policy_loss)
+                update.add_gradient(grad_norm)
+        update.count()
 
     def end_iteration(
         self,
@@ -358,18 +360,21 @@ class _Update:
 
     @property
     def wants(self) -> bool:
-        """True if the next minibatch is measured."""
-        return self._counted % max(1, -(-self.expected // MINIBATCHES)) == 0
+        """True if the next minibatch is measured: the first, whose ratios are 1, and the middle one of each stretch."""
+        return self._counted == 0 or self._is_middle
 
-    def count(self) -> bool:
-        """Count a minibatch; return True if the minibatch is to be measured."""
-        wanted = self.wants
+    @property
+    def _is_middle(self) -> bool:
+        stretch = max(1, self.expected // MINIBATCHES)
+        return self._counted % stretch == stretch // 2
+
+    def count(self) -> None:
+        """Count a minibatch."""
         self._counted += 1
-        return wanted
 
     def add(self, name: str, value: Tensor | float | None) -> None:
-        """Add a metric of a minibatch; the mean, if the metric is given by sample."""
-        if value is not None:
+        """Add a metric of a minibatch in the middle of a stretch; the mean, if the metric is given by sample."""
+        if value is not None and self._is_middle:
             self._values.setdefault(name, []).append(torch.as_tensor(value).detach().float().mean())
 
     def add_ratio(self, logratio: Tensor | None) -> None:
@@ -383,7 +388,7 @@ class _Update:
             )
         logs = logratio.detach().float().reshape(1, -1)
         ratio = logs.exp()
-        if self._counted == 1:
+        if self._counted == 0:
             self._first_ratio = measure_ratio_deviation(logs)[0]
         self.add(metrics.APPROX_KL, estimate_kl(ratio, logs))
         if self._clip_range is not None:
@@ -391,7 +396,7 @@ class _Update:
 
     def add_critic(self, values: Tensor | None, returns: Tensor | None) -> None:
         """Add the mean squared error of the critic, without any factor."""
-        if values is None or returns is None:
+        if values is None or returns is None or not self._is_middle:
             return
         if values.numel() != returns.numel():
             raise ValueError(

@@ -5,8 +5,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 
 from unstuck.probe.arrays import Observations, Rollout, select_rows
 from unstuck.rl import metrics
@@ -23,7 +25,6 @@ from unstuck.rl.estimates import (
     measure_ratio_deviation,
     measure_repeats,
 )
-from unstuck.rl.gae import Discounts, generalized_advantages
 from unstuck.rl.value_probe import ValueFloor
 
 Evaluate = Callable[[Any, Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -157,7 +158,7 @@ class Critic:
             return {}
         if flat.shape[1] > WIDEST:
             return {}
-        monte_carlo = self._monte_carlo(rollout, values, returns, rewards, ends)
+        monte_carlo = self._monte_carlo(returns, rewards, ends)
         targets = torch.stack([returns, monte_carlo, rewards], dim=-1)[None].cpu().float()
         observations = flat.view(1, rollout.steps, rollout.lanes, -1).cpu()
         self.floor.update(iteration, observations, targets)
@@ -166,29 +167,22 @@ class Critic:
         found[metrics.EXPLAINED_VARIANCE_MC] = compute_explained_variance(values.flatten(1), targets[..., 1].flatten(1))
         return {name: value.item() for name, value in found.items()}
 
-    def _monte_carlo(self, rollout: Rollout, values: Tensor, returns: Tensor, rewards: Tensor, ends: Tensor) -> Tensor:
+    def _monte_carlo(self, returns: Tensor, rewards: Tensor, ends: Tensor) -> Tensor:
         """Compute discounted rewards up to the end of the episode, or of the rollout and then the value, `[T, N]`.
 
-        What follows an end is read back from the loop's own advantages: where no later step counts, the advantage is
-        the temporal difference, so `gamma` times the value that was taken there is known, 0 at a termination.
+        Where an episode or the rollout ends, the loop's own return holds one reward and the value that the loop took
+        for what follows: none at a termination.
         """
-        following = torch.cat([values[1:], torch.zeros_like(values[:1])])
-        cut = ends.clone()
-        cut[-1] = True
-        if self.gamma > 0:
-            following = torch.where(cut, (returns - rewards) / self.gamma, following)
-        alone = torch.full((1, 1), self.gamma, dtype=values.dtype, device=values.device)
-        parts = (part[None] for part in (rewards, values, following))
-        rewards, values, following = parts
-        never = torch.zeros_like(ends)[None]
-        to_the_end = Discounts(alone, torch.ones_like(alone))
-        return (values + generalized_advantages(rewards, values, following, never, ends[None], to_the_end))[0]
+        own, earned, cut = returns.double().cpu().numpy(), rewards.double().cpu().numpy(), ends.cpu().numpy()
+        monte_carlo, later = own.copy(), own[-1]
+        for step in reversed(range(len(own) - 1)):
+            monte_carlo[step] = later = np.where(cut[step], own[step], earned[step] + self.gamma * later)
+        return torch.from_numpy(monte_carlo).to(returns)
 
 
 def compute_norm(parts: Sequence[Tensor | None]) -> float:
     """Compute the L2 norm of all parts together; None counts as zeros."""
-    norms = [part.detach().norm() for part in parts if part is not None]
-    return torch.stack(norms).norm().item() if norms else 0.0
+    return get_total_norm([part.detach() for part in parts if part is not None]).item()
 
 
 @contextmanager

@@ -24,8 +24,9 @@ from unstuck.rl import metrics
 
 try:
     from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-    from stable_baselines3.common.vec_env import VecNormalize
+    from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 except ImportError as error:
     raise ImportError(
         "unstuck.SB3Probe needs Stable-Baselines3, which is not installed; pip install 'unstuck[sb3]'"
@@ -76,9 +77,8 @@ class SB3Probe(BaseCallback):
         self.last: dict[str, float] = {}
         self._folder = Path(folder) if folder is not None else None
         self._settings, self._every, self._on_iteration = dict(settings or {}), every, on_iteration
-        self._steps = _Steps()
+        self._episodes: _Episodes | None = None
         self._tap: _Tap | None = None
-        self._normaliser: VecNormalize | None = None
         self._updates = False  # true between a rollout and the end of its update
 
     def _on_training_start(self) -> None:
@@ -98,27 +98,30 @@ class SB3Probe(BaseCallback):
                 every=self._every,
                 iterations_done=done or None,
             )
-        self._normaliser = model.get_vec_normalize_env()
+        if self._episodes is None:
+            self._episodes = _Episodes(model.get_env(), model.get_vec_normalize_env())
         self._tap = _Tap(model, self.probe)
 
     def _on_rollout_start(self) -> None:
         self._end_iteration()
-        self._steps.start()
+        if self._episodes is not None:
+            self._episodes.start()
 
     def _on_step(self) -> bool:
-        normaliser = self._normaliser
-        self._steps.add(self.locals, normaliser.get_original_reward() if normaliser else self.locals["rewards"])
+        if self._episodes is not None:
+            self._episodes.add(self.locals)
         return True
 
     def _on_rollout_end(self) -> None:
-        model, probe = self._on_policy_model(), self._started()
+        model, (probe, episodes) = self._on_policy_model(), self._started()
         buffer = model.rollout_buffer
         probe.rollout(
             obs=buffer.observations,
             actions=buffer.actions.squeeze(-1) if isinstance(model.action_space, Discrete) else buffer.actions,
             logprobs=buffer.log_probs,
-            rewards=np.stack(self._steps.rewards),
-            dones=np.stack(self._steps.dones),
+            rewards=episodes.raw_rewards(buffer.rewards),
+            dones=buffer.episode_starts,
+            next_done=self.locals["dones"],
             values=buffer.values,
             advantages=buffer.advantages,
             returns=buffer.returns,
@@ -136,21 +139,21 @@ class SB3Probe(BaseCallback):
         if not self._updates:
             return
         self._updates = False
-        probe, logged = self._started(), self.logger.name_to_value
+        (probe, episodes), logged = self._started(), self.logger.name_to_value
         found = {ours: sign * float(logged[name]) for name, (ours, sign) in _LOGGED.items() if name in logged}
         self.last = probe.end_iteration(
             env_steps=self.num_timesteps,
-            episode_returns=self._steps.returns,
-            episode_lengths=self._steps.lengths,
+            episode_returns=episodes.returns,
+            episode_lengths=episodes.lengths,
             measured=found,
         )
         if self._on_iteration:
             self._on_iteration(self.last)
 
-    def _started(self) -> Probe:
-        if self.probe is None:
+    def _started(self) -> "tuple[Probe, _Episodes]":
+        if self.probe is None or self._episodes is None:
             raise ValueError("SB3Probe must be given to learn, as callback=SB3Probe(...), got called without training")
-        return self.probe
+        return self.probe, self._episodes
 
     def _on_policy_model(self) -> OnPolicyAlgorithm:
         if not isinstance(self.model, OnPolicyAlgorithm) or not hasattr(self.model, "n_epochs"):
@@ -158,30 +161,55 @@ class SB3Probe(BaseCallback):
         return self.model
 
 
-class _Steps:
-    """Steps of a rollout as the environment gave them; Stable-Baselines3 adds values to rewards where time ran out."""
+class _Episodes:
+    """Episodes that ended in a rollout, and rewards to which Stable-Baselines3 adds a value, since time ran out.
 
-    def __init__(self) -> None:
-        self._running: npt.NDArray[np.float64] | None = None
+    Attributes:
+        returns: Undiscounted returns of raw rewards; None where nothing but the rollout's rewards tells them.
+        lengths: Steps of the episodes, where a Monitor counts them.
+        cut: Rewards as the environment gave them where time ran out, by step and lane.
+    """
+
+    def __init__(self, env: VecEnv | None, normaliser: VecNormalize | None) -> None:
+        self._monitored = env is not None and all(env.env_is_wrapped(Monitor))
+        self._normaliser = None if self._monitored else normaliser
+        self._running: npt.NDArray[np.float64] | float = 0.0
         self.start()
 
     def start(self) -> None:
         """Begin a rollout; episodes go on."""
-        self.rewards: list[npt.NDArray[np.float32]] = []
-        self.dones: list[npt.NDArray[np.bool_]] = []
-        self.returns: list[float] = []
+        self._step = 0
+        self.returns: list[float] | None = [] if self._monitored or self._normaliser else None
         self.lengths: list[float] = []
+        self.cut: list[tuple[int, int, float]] = []
 
-    def add(self, step: Mapping[str, Any], raw: npt.NDArray[Any]) -> None:
-        """Keep a step's rewards and ends, and the returns of episodes that end: a Monitor's, else sums of `raw`."""
-        self.rewards.append(np.array(step["rewards"], dtype=np.float32))
-        self.dones.append(np.array(step["dones"], dtype=np.bool_))
-        self._running = raw.astype(np.float64) if self._running is None else self._running + raw
-        for lane in np.flatnonzero(step["dones"]):
-            episode = step["infos"][lane].get("episode", {"r": self._running[lane]})
-            self.returns.append(float(episode["r"]))
-            self.lengths += [float(episode["l"])] if "l" in episode else []
+    def add(self, step: Mapping[str, Any]) -> None:
+        """Look at a step: most end no episode, and cost next to nothing."""
+        if self._normaliser is not None:
+            self._running = self._running + self._normaliser.get_original_reward()
+        if step["dones"].any():
+            for lane in np.flatnonzero(step["dones"]):
+                self._end(int(lane), step["infos"][lane], float(step["rewards"][lane]))
+        self._step += 1
+
+    def _end(self, lane: int, info: Mapping[str, Any], reward: float) -> None:
+        if info.get("TimeLimit.truncated", False):
+            self.cut.append((self._step, lane, reward))
+        if self.returns is None:
+            return
+        if isinstance(self._running, np.ndarray):
+            self.returns.append(float(self._running[lane]))
             self._running[lane] = 0.0
+        elif "episode" in info:
+            self.returns.append(float(info["episode"]["r"]))
+            self.lengths.append(float(info["episode"]["l"]))
+
+    def raw_rewards(self, rewards: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return a buffer's rewards without the values that were added to them."""
+        raw = rewards.copy()
+        for step, lane, reward in self.cut:
+            raw[step, lane] = reward
+        return raw
 
 
 class _Tap:

@@ -57,8 +57,15 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},
     "sweeps": (),
     "probe": ("probe", "rl", "analysis.history"),  # its log is written with the names by which logs are read
-    "": ("api", "analysis", "probe"),  # unstuck itself, for type checkers: nothing is loaded before it is used
+    # unstuck itself, for type checkers: nothing is loaded before it is used
+    "": ("api", "results", "running", "analysis", "records.errors", "probe"),
     "api": ("analysis",),
+    "results": ("analysis", "records", "rl.metrics", "sweeps.catalog", "sweeps.config"),
+    "running": (
+        *("analysis.overrides", "records.errors", "results"),
+        *("sweeps.catalog", "sweeps.config", "sweeps.screen"),
+    ),
+    "sweep_process": ("sweep_command",),
 }
 LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may import beside the standard library
 ONLY_IN = {  # library: who may import it
@@ -256,7 +263,8 @@ def test_every_permit_is_used() -> None:
         for room in rooms:
             used = [name for name, target in imported if target.partition(".")[0] == library and within(name, (room,))]
             assert used, f"{room} may import {library}, and does not"
-    rooms = ("sweep", "__main__", "command", "commands", "sweep_command", "", "api", "probe", *BELOW_SWEEPS)
+    commands = ("sweep", "__main__", "command", "commands", "sweep_command", "sweep_process")
+    rooms = (*commands, "", "api", "results", "running", "probe", *BELOW_SWEEPS)
     for room in rooms:
         for permit in OURS_FOR[room]:
             used = [

@@ -1,9 +1,10 @@
 """Find out why a PPO agent does not learn, and sweep a way out.
 
-`diagnose`, `compare` and `load_run` are loaded on first use, and pandas with them; so are `Probe` and `SB3Probe`, and
-torch with them.
+Each name is loaded on first use, and pandas with most of them, torch with `Probe` and `SB3Probe` alone, and Ray never: a
+sweep has a process of its own.
 """
 
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from unstuck.api import compare, diagnose, load_run
     from unstuck.probe.loop import Probe
     from unstuck.probe.sb3 import SB3Probe
+    from unstuck.records.errors import SweepError
+    from unstuck.results import SweepResult, load_sweep
+    from unstuck.running import run_sweep, stop_sweep
 
 __all__ = [
     "AnalysisError",
@@ -24,9 +28,14 @@ __all__ = [
     "History",
     "Probe",
     "SB3Probe",
+    "SweepError",
+    "SweepResult",
     "compare",
     "diagnose",
     "load_run",
+    "load_sweep",
+    "run_sweep",
+    "stop_sweep",
 ]
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -40,16 +49,23 @@ _MODULES = {
     "History": "unstuck.analysis.history.record",
     "Probe": "unstuck.probe.loop",
     "SB3Probe": "unstuck.probe.sb3",
+    "SweepError": "unstuck.records.errors",
+    "SweepResult": "unstuck.results",
     "compare": "unstuck.api",
     "diagnose": "unstuck.api",
     "load_run": "unstuck.api",
+    "load_sweep": "unstuck.results",
+    "run_sweep": "unstuck.running",
+    "stop_sweep": "unstuck.running",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook without ipywidgets
+        return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """Find out why a PPO agent does not learn, and sweep a way out.
 
-Each name is loaded on first use, and pandas with most of them, torch with `Probe` and `SB3Probe` alone, and Ray never: a
-sweep has a process of its own.
+Each name is loaded on first use, and pandas with most of them, torch with `Probe` and `SB3Probe` alone, and Ray never:
+a sweep has a process of its own.
 """
 
 import warnings

@@ -43,4 +43,4 @@ class TrackingError(RefusedError):
 
 
 class ExtensionError(SweepError):
-    """Error: a rule, judge, sampler or data source of another package cannot be used; the message names the package."""
+    """Error: what another package brings (rule, judge, tracker, ...) cannot be used; the message names the package."""

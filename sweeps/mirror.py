@@ -1,4 +1,4 @@
-"""Keep MLflow in step with the ledger: write now, later, or again from the records.
+"""Keep MLflow, and trackers beside it, in step with the ledger: write now, later, or again from the records.
 
 A tracker may fail, and a sweep must not. Of a write that failed, only the trial's number is kept: ledger and
 checkpoints hold all that MLflow shows, so the whole trial is written again once the tracker is back. Values that the
@@ -36,6 +36,10 @@ RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 """Pauses between attempts. Each attempt may take long: MLflow waits 20 s for a locked database."""
 
 
+MLFLOW = "MLflow"
+"""Name of the tracker that every sweep has unless `tracking` chooses another."""
+
+
 class TrialSource(Protocol):
     """Interface of a source of trials' data (ledger and checkpoints), from which an MLflow run can be written anew."""
 
@@ -55,19 +59,29 @@ class TrialSource(Protocol):
 class Outbox:
     """Tracker that remembers the trials which could not be written to MLflow, and writes the trials again later.
 
+    The same holds for any other tracker.
+
     Args:
         tracker: Tracker behind the outbox.
         source: Records to write a trial again from.
         reopen: Function that connects to the tracker anew.
         say: Function that tells the user.
+        name: Name of the tracker, for the user.
 
     Attributes:
         owed: Numbers of the trials that are not, or not all, written.
+        name: Name of the tracker.
     """
 
     def __init__(
-        self, tracker: Tracker, source: TrialSource, reopen: Callable[[], None], say: Callable[[str], None]
+        self,
+        tracker: Tracker,
+        source: TrialSource,
+        reopen: Callable[[], None],
+        say: Callable[[str], None],
+        name: str = MLFLOW,
     ) -> None:
+        self.name = name
         self._tracker, self._source, self._reopen, self._say = tracker, source, reopen, say
         self._last_step_of: dict[int, int] = {}  # trials that run
         self._failures = 0
@@ -146,7 +160,8 @@ class Outbox:
             self._note_failure(error)
             return
         if self._failures:
-            self._say("the tracker is back, and has all that it had missed")
+            who = "the tracker" if self.name == MLFLOW else f"the tracker {self.name}"
+            self._say(f"{who} is back, and has all that it had missed")
         self._failures = 0
 
     def _write(self, number: int, write: Callable[[], None]) -> None:
@@ -169,6 +184,84 @@ class Outbox:
         self._failures += 1
 
 
+class Outboxes:
+    """Tracker that hands everything on to several outboxes; ids are those of the first, which is MLflow's.
+
+    Args:
+        first: Outbox of MLflow, or of the tracker that does nothing.
+        others: Outboxes of the trackers beside MLflow.
+
+    Attributes:
+        all: All outboxes.
+    """
+
+    def __init__(self, first: Outbox, others: Sequence[Outbox] = ()) -> None:
+        self.all = (first, *others)
+
+    def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
+        """Open the sweep in every tracker; see `Outbox.start_sweep`."""
+        for outbox in self.all:
+            outbox.start_sweep(sweep, config_yaml, tags)
+
+    def start_trial(
+        self,
+        number: int,
+        searched: Mapping[str, Any],
+        fixed: Mapping[str, Any],
+        tags: Mapping[str, str],
+        config_yaml: str,
+    ) -> str:
+        """Open a trial's run in every tracker, and return the id in MLflow; see `Outbox.start_trial`."""
+        own, *_ = [outbox.start_trial(number, searched, fixed, tags, config_yaml) for outbox in self.all]
+        return own
+
+    def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+        """List the numbers of trials that lack the given outcome in any tracker; see `Tracker.find_incomplete`."""
+        return sorted({number for outbox in self.all for number in outbox.find_incomplete(outcomes)})
+
+    def log(self, number: int, records: Sequence[Record]) -> None:
+        """Write a trial's iterations to every tracker; see `Outbox.log`."""
+        for outbox in self.all:
+            outbox.log(number, records)
+
+    def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
+        """Set tags on a trial's run in every tracker; see `Outbox.tag_trial`."""
+        for outbox in self.all:
+            outbox.tag_trial(number, tags)
+
+    def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
+        """Write a trial's outcome to every tracker; see `Outbox.end_trial`."""
+        for outbox in self.all:
+            outbox.end_trial(number, verdict, summary)
+
+    def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        """Close the sweep's run in every tracker; raise the first `TrackingError` when all were asked."""
+        failures: list[TrackingError] = []
+        for outbox in self.all:
+            try:
+                outbox.end_sweep(outcome, tags)
+            except TrackingError as error:
+                failures.append(error)
+        for failure in failures:
+            raise failure
+
+    def find_experiment(self) -> str:
+        """Return the id of the MLflow experiment that holds the sweep's runs; see `Tracker.find_experiment`."""
+        return self.all[0].find_experiment()
+
+    def attach(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
+        """Attach report files to a run in every tracker; see `Outbox.attach`."""
+        for outbox in self.all:
+            outbox.attach(number, files, note, figures)
+
+    def catch_up(self) -> None:
+        """Write all trials that a tracker lacks; see `Outbox.catch_up`."""
+        for outbox in self.all:
+            outbox.catch_up()
+
+
 class RecordedTrials:
     """Source of trials' data for MLflow runs, read from the sweep's ledger and checkpoints (see `TrialSource`).
 
@@ -177,9 +270,13 @@ class RecordedTrials:
         space: Search space of the sweep.
         ledger: Ledger of the sweep.
         warn: Function that tells the user of a checkpoint that cannot be read.
+        name: Name of the tracker that is written, for the user.
     """
 
-    def __init__(self, config: SweepConfig, space: Space, ledger: Ledger, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: SweepConfig, space: Space, ledger: Ledger, warn: Callable[[str], None], name: str = MLFLOW
+    ) -> None:
+        self._name = name
         self._config, self._space, self._ledger, self._warn = config, space, ledger, warn
 
     def outcomes(self) -> dict[int, str]:
@@ -194,12 +291,12 @@ class RecordedTrials:
         try:
             records = read_records(self._config.own_folder, number)
         except CheckpointError as error:
-            self._warn(f"MLflow lacks trial {number}'s curves: {error}")
+            self._warn(f"{self._name} lacks trial {number}'s curves: {error}")
             records = []
         verdict = None if runs or entry.outcome is None else Verdict(entry.outcome, entry.reason)
         known = [record for record in records if record.step <= (last or 0)]
         run = write_run(tracker, self._config, self._space, entry, known, verdict)
-        if runs:
+        if runs and run and self._name == MLFLOW:
             self._ledger.annotate(number, {MLFLOW_RUN: run})
 
 

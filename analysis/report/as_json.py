@@ -35,7 +35,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "arms": [
             {
                 "change": dict(arm.change),
-                "in_words": describe_change(arm.change, history.program),
+                "in_words": describe_change(arm.change, history.dialect),
                 "why": arm.why,
                 "watch": arm.watch,
             }

@@ -6,7 +6,7 @@ MLflow's records are derived from the ledger, and writing any of them again leav
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,14 +24,7 @@ from unstuck.records.mlflow.client import (
 )
 from unstuck.records.mlflow.connection import DATABASES, connect, renew, translate_errors
 from unstuck.records.mlflow.links import COMPARISON, TABLE, add_links, make_view_key
-from unstuck.records.mlflow.names import (
-    OBJECTIVE,
-    OBJECTIVE_SPREAD,
-    RENAMED,
-    is_curve,
-    make_tags,
-    to_mlflow,
-)
+from unstuck.records.mlflow.names import OBJECTIVE, RENAMED
 from unstuck.records.mlflow.place import settle_artifacts
 from unstuck.records.mlflow.views import VIEW_TAG, ShownSweep, choose_compared, make_comparison, make_table
 from unstuck.records.names import (
@@ -51,9 +44,8 @@ from unstuck.records.names import (
 )
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url, redact_value
-from unstuck.records.score import compute_value_and_spread
+from unstuck.records.shown import ShownMetrics
 from unstuck.records.tracker import SweepHeader
-from unstuck.rl import metrics
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
@@ -79,8 +71,7 @@ class _OpenSweep:
             again.
         outcomes: Outcomes that the runs say, by trial number.
         names: Names of the runs of open trials, to which an outcome is added, by trial number.
-        evaluations: Metrics of the evaluations of each open trial, by step.
-        scores: Value and spread of each open trial as logged last, under MLflow's names.
+        shown: Metrics of the trials under the names that MLflow shows.
     """
 
     client: "MlflowClient"
@@ -93,8 +84,10 @@ class _OpenSweep:
     already_logged: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
     outcomes: dict[int, str] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
-    evaluations: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
-    scores: dict[int, Mapping[str, float]] = field(default_factory=dict)
+    shown: ShownMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shown = ShownMetrics(self.header)
 
     @property
     def name(self) -> str:
@@ -109,43 +102,6 @@ class _OpenSweep:
     def make_run_name(self, number: int, is_control: bool) -> str:
         """Make the name of a trial's MLflow run; the name of the control's run says `control`."""
         return f"{self.name}/{trial_name(number)}" + (" control" if is_control and self.renames else "")
-
-    def translate(self, number: int, records: Sequence[Record]) -> tuple[Sequence[Record], dict[str, str]]:
-        """Convert a trial's new iterations to MLflow's metric names, adding the value so far; also return tags."""
-        if not self.renames:
-            return records, {}
-        translated: list[Record] = []
-        tags: dict[str, str] = {}
-        for record in records:
-            tags |= make_tags(record.metrics)
-            named = {to_mlflow(name): value for name, value in record.metrics.items() if is_curve(name)}
-            translated.append(replace(record, metrics=self._score(number, record) | named))
-        return translated, tags
-
-    def translate_summary(self, number: int, summary: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
-        """Convert a trial's final metrics, unless logged with the curves, to MLflow's names; also return tags."""
-        if not self.renames:
-            return dict(summary), {}
-        final = {to_mlflow(name): value for name, value in summary.items() if is_curve(name)}
-        logged = self.scores.get(number, {})
-        return {name: value for name, value in final.items() if repr(logged.get(name)) != repr(value)}, make_tags(
-            summary
-        )
-
-    def _score(self, number: int, record: Record) -> dict[str, float]:
-        """Compute a trial's value so far and the spread over seeds, under MLflow's names; empty without an evaluation.
-
-        Iterations may come again.
-        """
-        metric, known = self.header.metric, self.evaluations.setdefault(number, {})
-        if metric not in record.metrics:
-            return {}
-        known[record.step] = record.metrics
-        until = [known[step] for step in sorted(known) if step <= record.step]
-        seeds = sum(metrics.seed_metric(metric, member) in record.metrics for member in range(len(record.metrics)))
-        value, spread = compute_value_and_spread(until, metric, seeds)
-        self.scores[number] = {OBJECTIVE: value} if spread is None else {OBJECTIVE: value, OBJECTIVE_SPREAD: spread}
-        return dict(self.scores[number])
 
 
 class MlflowTracker:
@@ -223,7 +179,7 @@ class MlflowTracker:
                 sweep.runs[number] = run.info.run_id
             log_params(sweep.client, sweep.runs[number], {**others, **chosen})
             sweep.outcomes[number] = ""
-            sweep.evaluations[number], sweep.scores[number] = {}, {}
+            sweep.shown.start(number)
             sweep.client.log_text(sweep.runs[number], redact_url(config_yaml), CONFIG_FILE)
         return sweep.runs[number]
 
@@ -241,7 +197,7 @@ class MlflowTracker:
         MLflow shows NaN as NaN, and infinity as 1.8e308.
         """
         sweep, run = self._opened(), self._run_of(number)
-        written, tags = sweep.translate(number, records)
+        written, tags = sweep.shown.translate(number, records)
         with translate_errors(f"log trial {number}"):
             log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
             if tags:
@@ -262,7 +218,7 @@ class MlflowTracker:
         # The last step and its time, instead of now: ending a trial again then adds no second point.
         step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
         with translate_errors(f"end trial {number}"):
-            lacking, tags = sweep.translate_summary(number, summary)
+            lacking, tags = sweep.shown.translate_summary(number, summary)
             written = [Record(step, timestamp_ms, lacking)]
             log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
             if sweep.renames and verdict.outcome is not Outcome.COMPLETED:

@@ -11,7 +11,7 @@ from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock, is_running
 from unstuck.records.mlflow.runs import adopt_runs, settle_runs
 from unstuck.sweeps.audit.compare import Finding, compare_records
-from unstuck.sweeps.audit.repair import repair_runs
+from unstuck.sweeps.audit.repair import repair_runs, repair_trackers
 from unstuck.sweeps.audit.snapshot import Snapshot, read_snapshot
 from unstuck.sweeps.config.identity import identify
 from unstuck.sweeps.config.settings import SweepConfig
@@ -102,6 +102,8 @@ def audit_sweep(config: SweepConfig) -> Audit:
 def mend_sweep(config: SweepConfig) -> list[str]:
     """Correct a sweep's MLflow runs to agree with ledger and checkpoints; return a line of text for each change.
 
+    Trackers beside MLflow get the trials that they lack.
+
     Raises:
         SweepError: A process runs the sweep; a record cannot be read.
         TrackingError: MLflow cannot be written.
@@ -113,4 +115,5 @@ def mend_sweep(config: SweepConfig) -> list[str]:
             adopt_runs(config.reference, {entry.run_id for entry in ledger.entries()})
         settle_runs(config.reference)
         snapshot = read_snapshot(config)
-        return repair_runs(config, snapshot, compare_records(snapshot))
+        done = repair_runs(config, snapshot, compare_records(snapshot))
+        return [*done, *repair_trackers(config, ledger)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck.records.entry import Entry
+from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.client import PARAM_LENGTH, make_storable
 from unstuck.records.mlflow.infinity import to_stored
@@ -27,10 +28,11 @@ from unstuck.sweeps.audit.compare import (
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.mirror import describe_sweep, make_tracker, write_run
+from unstuck.sweeps.mirror import RecordedTrials, describe_sweep, make_tracker, write_run
 from unstuck.sweeps.screen.summary import NONE_COMPLETED
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.trackers import make_trackers
 
 DIED = "the driver died"
 """Reason of an open trial that no process runs any more, unless the ledger has a reason."""
@@ -91,6 +93,23 @@ def repair_runs(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Find
     space, _ = build_space(config)
     done += [_write_trial(tracker, config, space, plan) for plan in plans]
     done.append(_end_sweep_run(tracker, config, snapshot, own))
+    return done
+
+
+def repair_trackers(config: SweepConfig, ledger: Ledger) -> list[str]:
+    """Write ended trials anew to trackers beside MLflow that lack their outcomes; return a line of text for each.
+
+    Raises:
+        SweepError, TrackingError: A tracker cannot be used or written.
+    """
+    done: list[str] = []
+    space, _ = build_space(config)
+    for name, tracker in make_trackers(config.tracking.also, config.reference).items():
+        tracker.start_sweep(describe_sweep(config), to_yaml(config), {})
+        trials = RecordedTrials(config, space, ledger, done.append, name)
+        for number in tracker.find_incomplete(trials.outcomes()):
+            trials.write(tracker, number, None)
+            done.append(f"trial {number}: {name} written from its checkpoint")
     return done
 
 

@@ -12,15 +12,20 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep, ValueType
 from hydra.errors import HydraException, OverrideParseException
+from unstuck.records import extensions
 from unstuck.records.errors import SweepError
+from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.hydra_errors import NO_MULTIRUN, explain_unreadable
 from unstuck.sweeps.config.keys import BRANCH, CONF, EXPERIMENT, GROUPS, HYDRA, SPACE, check_key, is_free_form, settings
 from unstuck.sweeps.config.kinds import explain_missing_kind
-from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.config.settings import TRACKERS, SweepConfig, list_trackers
 
 _OPTIONS = {item.name for item in fields(SweepConfig) if is_dataclass(item.default_factory)} | {SPACE}
 _CHOSEN = _OPTIONS | {EXPERIMENT}
+
+TRACKING = "tracking"
+"""Config group that takes several options at once."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
         return CommandLine(tuple(arguments), frozenset())
     if chosen.help and overrides and not any("=" in word for word in overrides):
         return CommandLine(tuple(arguments), frozenset(), explained=tuple(overrides))
+    overrides = [part for word in overrides for part in split_trackers(word)]
     words = [_plussed(_quoted(word)) for word in overrides]
     parsed = [_parsed(word, typed) for word, typed in zip(words, overrides, strict=True)]
     for override in parsed:
@@ -90,6 +96,35 @@ def _check_own_folder(own: Path) -> None:
                 f"options of your own must have other names than ours, got {file}, in whose place ours would be read; "
                 f"rename the file, such as to my_{file.name}, and write {file.parent.name}=my_{file.stem}"
             )
+
+
+def split_trackers(word: str) -> list[str]:
+    """Split `tracking=[mlflow,tensorboard]` into the choice of MLflow, or none, and the trackers beside it.
+
+    A tracker of another package has no file that `tracking=NAME` could choose, so it is split as well.
+
+    Raises:
+        SweepError: A name is not known.
+
+    Example:
+        >>> split_trackers("tracking=[mlflow,wandb]"), split_trackers("tracking=mlflow")
+        (['tracking=mlflow', 'tracking.also=[wandb]'], ['tracking=mlflow'])
+    """
+    key, _, value = word.lstrip("+").partition("=")
+    is_list = value.startswith("[") and value.endswith("]")
+    names = [name.strip(" '\"") for name in value.strip("[]").split(",") if name.strip()]
+    if key != TRACKING or not (is_list or value in extensions.list_other_names(extensions.TRACKERS)):
+        return [word]
+    for name in names:
+        if name not in list_trackers():
+            near = find_nearest(name, list_trackers())
+            raise SweepError(
+                f"tracking takes {', '.join(list_trackers())}, or a list of them, got {name}; did you mean {near}?"
+            )
+    if "none" in names and len(names) > 1:
+        raise SweepError(f"tracking=none must stand alone, got {value}; leave out none")
+    first = "mlflow" if "mlflow" in names else "none"
+    return [f"{TRACKING}={first}", f"{TRACKING}.also=[{','.join(name for name in names if name not in TRACKERS)}]"]
 
 
 def _parsed(word: str, typed: str) -> Override:
@@ -231,6 +266,8 @@ def _several(override: Override) -> str:
         return f"{key} takes one number, with a point, got {got}; write {key}={got.replace(',', '.')}"
     if group in GROUPS and names:
         return f"{key} takes one value, got {got}; write {SPACE}.{key}.{kind}={values} to search them"
+    if key == TRACKING:
+        return f"{key} takes a list, got {got}; write {key}=[{got}]"
     return f"{key} takes one {'option' if key in _CHOSEN else 'value'}, got {got}; one call is one sweep"
 
 

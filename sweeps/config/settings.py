@@ -22,10 +22,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TAKEN = (MLFLOW_FILE, LEDGER_FILE, "mlflow-artifacts")
 MODES = ("max", "min")
 SAMPLERS = ("tpe", "random", "points")
-TRAINERS = ("ppo",)
 SCHEDULERS = ("asha", "none")
 CRASHED = str(Outcome.CRASHED)
 TRACKERS = ("mlflow", "none")
+BESIDE = ("tensorboard", "wandb")
+"""Trackers beside MLflow, or without it; `sweeps.trackers` makes them."""
+
 CHECKPOINT, ANEW = STARTS = ("checkpoint", "anew")
 PARTS = ("policy_head", "value_head", "adam", "return_normalizer", "observation_normalizer")
 """Parts of a training state that an arm can reset; `rl.branch.Part` says what each is."""
@@ -89,17 +91,6 @@ def find_nearest_metric(name: str) -> str:
     if "reward" in name or "return" in name:
         return EVAL_RETURN
     return find_near(f"eval/{name.rpartition('/')[2]}", EVAL, 0.75) or EVAL[0]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    """Settings of the trainer, which trains the members of a trial (`trainer.*`)."""
-
-    name: str = "ppo"  # ppo | one of another package's (docs/trainers.md)
-
-    def __post_init__(self) -> None:
-        if self.name not in TRAINERS:
-            require_one_of("trainer.name", self.name, (*TRAINERS, *extensions.list_other_names(extensions.TRAINERS)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,17 +187,34 @@ class ResourcesConfig:
         require(self.max_failures >= 0, f"resources.max_failures must not be negative, got {self.max_failures}")
 
 
+def list_trackers() -> tuple[str, ...]:
+    """List the names of all trackers that `tracking=` may choose, those of other packages last."""
+    return (*TRACKERS, *BESIDE, *extensions.list_other_names(extensions.TRACKERS))
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
     """Settings that say in which databases (Optuna, MLflow) the trials are recorded (`tracking.*`)."""
 
     name: str = "mlflow"  # mlflow | none
+    also: tuple[str, ...] = ()  # further trackers: tensorboard, wandb, or another package's; tracking=[mlflow,wandb]
     mlflow_url: str | None = None  # URL of the MLflow store; null: sqlite, mlflow.db in sweep.folder
     optuna_url: str | None = None  # URL of Optuna's database; null: sqlite, optuna.db in sweep.folder
     mlflow_experiment: str = "unstuck"  # MLflow experiment that holds the sweeps
 
     def __post_init__(self) -> None:
         require_one_of("tracking.name", self.name, TRACKERS)
+        for name in self.also:
+            require(
+                name not in TRACKERS,
+                f"tracking.also must hold what stands beside MLflow, got {name}; write tracking=[mlflow,tensorboard]",
+            )
+            if name not in BESIDE:
+                require_one_of("tracking.also", name, list_trackers()[len(TRACKERS) :])
+        require(
+            len(set(self.also)) == len(self.also),
+            f"tracking.also must name each tracker once, got {', '.join(self.also)}",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +277,6 @@ class SweepConfig:
     env: EnvConfig = field(default_factory=EnvConfig)
     data: DataConfig = field(default_factory=DataConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
     space: dict[str, Any] = field(default_factory=dict)  # what is searched: a range for each setting
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)

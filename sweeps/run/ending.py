@@ -12,7 +12,7 @@ from unstuck.records.names import REASON_TAG
 from unstuck.records.outcome import Outcome
 from unstuck.sweeps.config.settings import CRASHED, SweepConfig
 from unstuck.sweeps.explain.dashboard import show_start, show_stop
-from unstuck.sweeps.mirror import Outbox
+from unstuck.sweeps.mirror import Outboxes
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.screen.summary import (
@@ -75,7 +75,7 @@ class OpenSweep:
         config: Settings of the sweep.
         command: Words that the sweep was called with.
         driver: Driver of the sweep.
-        outbox: Tracker of the sweep.
+        outbox: Trackers of the sweep.
         progress: Display of the sweep while it runs.
         console: Console to print on.
     """
@@ -83,7 +83,7 @@ class OpenSweep:
     config: SweepConfig
     command: Sequence[str]
     driver: Driver
-    outbox: Outbox
+    outbox: Outboxes
     progress: Progress
     console: Console
 
@@ -105,10 +105,11 @@ class OpenSweep:
     def close(self, ended: Ended) -> None:
         """Close the sweep's MLflow run with outcome and reason; print a warning about trials that MLflow lacks."""
         self.catch_up()
-        if self.outbox.owed:
-            lacking = ", ".join(map(str, sorted(self.outbox.owed)))
-            parts = "or has them in part; a resume, or the audit's --repair, adds it"
-            self._print(f"warning: MLflow lacks trials {lacking}, {parts}")
+        for outbox in self.outbox.all:
+            if outbox.owed:
+                lacking = ", ".join(map(str, sorted(outbox.owed)))
+                parts = "or has them in part; a resume, or the audit's --repair, adds it"
+                self._print(f"warning: {outbox.name} lacks trials {lacking}, {parts}")
         failure = self.driver.failure
         reason = str(failure or ended.reason) or ("" if self.driver.completed else NONE_COMPLETED)
         if isinstance(failure, LedgerError) or (failure is None and ended.end is not End.FINISHED):

@@ -46,6 +46,7 @@ from unstuck.sweeps.mirror import describe_sweep, make_tracker
 from unstuck.sweeps.run.resume import find_differences
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.sampler import create_ledger, reopen_ledger
+from unstuck.sweeps.trackers import make_trackers
 
 if TYPE_CHECKING:
     from unstuck.sweeps.unstick.prepare import PreparedUnstick
@@ -58,15 +59,17 @@ class Records:
     Attributes:
         config: Settings of the sweep, with the sweep's id.
         ledger: Study of the sweep.
-        tracker: Tracker whose parent run is open.
-        reopen: Function that opens the parent run again after the tracker has failed.
+        tracker: MLflow's tracker, whose parent run is open.
+        beside: Open trackers beside MLflow, by name.
+        reopen: Function that opens the sweep in one of the trackers again after that tracker has failed.
         differences: Notes for the user on what differs from the sweep as it was recorded, a line each.
     """
 
     config: SweepConfig
     ledger: Ledger
     tracker: Tracker
-    reopen: Callable[[], None]
+    beside: Mapping[str, Tracker]
+    reopen: Callable[[Tracker], None]
     differences: Sequence[str]
 
 
@@ -131,12 +134,12 @@ def _make_records(config: SweepConfig, about: Mapping[str, Any], unstick: "Prepa
         names = build_space(config)[0].name_parameters()
         described = {**about, PARAMETERS: names} if names else about
         ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, described)
-        tracker = _open_tracker(config, about)
+        tracker, beside = _open_trackers(config, about)
         trials_folder(folder).mkdir()
     notes = []
     if ledger.name != config.sweep.name:
         notes = [f"the ledger holds another sweep named {config.sweep.name}; there this one is {ledger.name!r}"]
-    return Records(config, ledger, tracker, lambda: _reopen_tracker(tracker, config, about), notes)
+    return Records(config, ledger, tracker, beside, lambda one: _reopen_tracker(one, config, about), notes)
 
 
 def _recover_id(config: SweepConfig, folder: Path) -> str | None:
@@ -208,17 +211,19 @@ def _reopen_records(config: SweepConfig, about: Mapping[str, Any]) -> Records:
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}
     if config.format == 1 and config.tracking.name == "mlflow":
         adopt_runs(config.reference, {entry.run_id for entry in entries})
-    tracker = _open_tracker(config, about)
+    tracker, beside = _open_trackers(config, about)
     ledger.describe(about)
     trials_folder(folder).mkdir(exist_ok=True)
     replace_text(config_file(folder), about[CONFIG])
-    return Records(config, ledger, tracker, lambda: _reopen_tracker(tracker, config, about), differing)
+    return Records(config, ledger, tracker, beside, lambda one: _reopen_tracker(one, config, about), differing)
 
 
-def _open_tracker(config: SweepConfig, about: Mapping[str, Any]) -> Tracker:
+def _open_trackers(config: SweepConfig, about: Mapping[str, Any]) -> tuple[Tracker, Mapping[str, Tracker]]:
     tracker = make_tracker(config.tracking, Path(config.sweep.folder))
-    _start_run(tracker, config, about)
-    return tracker
+    beside = make_trackers(config.tracking.also, config.reference)
+    for one in (tracker, *beside.values()):
+        _start_run(one, config, about)
+    return tracker, beside
 
 
 def _start_run(tracker: Tracker, config: SweepConfig, about: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from unstuck.sweeps.config.effects import Idle
 from unstuck.sweeps.config.flows import describe_data
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.explain.reports import write_reports
-from unstuck.sweeps.mirror import Outbox, RecordedTrials
+from unstuck.sweeps.mirror import MLFLOW, Outbox, Outboxes, RecordedTrials
 from unstuck.sweeps.ray_tune.stop import StopRequest
 from unstuck.sweeps.ray_tune.tuning import tune_trials
 from unstuck.sweeps.run.driver import Driver
@@ -76,8 +76,14 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
     """Connect the driver, the tracker and the screen of a sweep whose records are open; return an `OpenSweep`."""
     config = records.config
     progress = Progress(config, prepared.plan.num_trials, console, prepared.plan.space.axis(config))
-    trials = RecordedTrials(config, prepared.plan.space, records.ledger, progress.warn)
-    outbox = Outbox(records.tracker, trials, records.reopen, progress.warn)
+    trackers = {MLFLOW: records.tracker, **records.beside}
+
+    def make_outbox(name: str) -> Outbox:
+        """Make the outbox of the tracker with the given name."""
+        trials = RecordedTrials(config, prepared.plan.space, records.ledger, progress.warn, name)
+        return Outbox(trackers[name], trials, lambda: records.reopen(trackers[name]), progress.warn, name)
+
+    outbox = Outboxes(make_outbox(MLFLOW), [make_outbox(name) for name in records.beside])
     driver = Driver(config, prepared.plan.num_trials, prepared.plan.space, records.ledger, outbox, progress)
     return OpenSweep(config, command, driver, outbox, progress, console)
 

@@ -121,6 +121,9 @@ def _show_pages(config: SweepConfig, experiment: str, console: Console) -> None:
         print_text(f"    best trials and control: {make_comparison_link(server, experiment, sweep)}", console)
     console.print("Open the Optuna dashboard, on port 8080:", highlight=False)
     print_command(dashboard, console)
+    for title, words in make_viewer_commands(config).items():
+        console.print(f"Open {title}:", highlight=False)
+        print_command(words, console)
 
 
 def explain_failure(entries: Sequence[Entry]) -> str:
@@ -236,6 +239,16 @@ def make_ui_commands(config: SweepConfig) -> list[list[str]]:
     optuna_url = redact_value(config.reference.ledger_url)
     commands.append([tool_program("optuna-dashboard"), optuna_url])
     return commands
+
+
+def make_viewer_commands(config: SweepConfig) -> dict[str, list[str]]:
+    """Return the commands that show what the trackers beside MLflow have written, by the viewer's name."""
+    viewers = {
+        "tensorboard": ("TensorBoard", [tool_program("tensorboard"), "--logdir"]),
+        "wandb": ("W&B's viewer in this terminal", [tool_program("wandb"), "leet"]),
+    }
+    chosen = [name for name in config.tracking.also if name in viewers]
+    return {viewers[name][0]: [*viewers[name][1], str(config.own_folder / name)] for name in chosen}
 
 
 def _make_sort_key(entry: Entry, mode: str) -> tuple[bool, bool, float, int]:

@@ -27,7 +27,7 @@ from unstuck.sweeps.config.settings import SamplerConfig, SweepConfig
 from unstuck.sweeps.run.judges import JUDGES, load_judges, make_judges
 from unstuck.sweeps.search.sampler import SAMPLERS, make_sampler
 from unstuck.sweeps.stopping.live_trial import LiveTrial
-from unstuck.sweeps.trainers.kinds import TRAINERS
+from unstuck.sweeps.trackers import TRACKERS
 
 import unstuck
 from tests.analysis_tests.runs import healthy
@@ -118,9 +118,9 @@ def _forget() -> None:
     [
         (extensions.RULES, {rule.name: rule for rule in RULES}),
         (extensions.JUDGES, JUDGES),
+        (extensions.TRACKERS, TRACKERS),
         (extensions.SAMPLERS, SAMPLERS),
         (extensions.DATA_SOURCES, SOURCES),
-        (extensions.TRAINERS, TRAINERS),
     ],
 )
 def test_our_tables_are_what_our_entry_points_say(group: str, table: Mapping[str, object]) -> None:
@@ -131,7 +131,6 @@ def test_our_tables_are_what_our_entry_points_say(group: str, table: Mapping[str
 def test_settings_know_the_names_of_the_tables() -> None:
     assert tuple(settings.SAMPLERS) == tuple(SAMPLERS)
     assert tuple(rl_config.SOURCES) == tuple(SOURCES)
-    assert tuple(settings.TRAINERS) == tuple(TRAINERS)
 
 
 def test_a_rule_of_another_package_takes_part_in_a_diagnosis(site: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_name_is_not_lost_to_a_process_that_died_at_once(tmp_path: Path, left:
     assert known == replace(config, id=known.id)
 
 
-@pytest.mark.parametrize("step", ["create", "_open_tracker", "mkdir", "enqueue"])
+@pytest.mark.parametrize("step", ["create", "_open_trackers", "mkdir", "enqueue"])
 @pytest.mark.parametrize("error", [RuntimeError("no home"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
 def test_a_start_that_fails_at_any_step_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
@@ -127,8 +127,8 @@ def test_a_start_that_fails_at_any_step_leaves_nothing(
     with monkeypatch.context() as patch:
         if step == "create":
             patch.setattr(Ledger, "describe", fail)  # the study is there by then
-        elif step == "_open_tracker":
-            patch.setattr(module, "_open_tracker", fail)
+        elif step == "_open_trackers":
+            patch.setattr(module, "_open_trackers", fail)
         elif step == "mkdir":
             patch.setattr(module, "trials_folder", fail)
         told = SweepError if isinstance(error, RuntimeError) and step != "enqueue" else type(error)
@@ -139,7 +139,7 @@ def test_a_start_that_fails_at_any_step_leaves_nothing(
     assert open_once(config) == []
 
 
-@pytest.mark.parametrize("step", ["create", "_open_tracker", "trials_folder"])
+@pytest.mark.parametrize("step", ["create", "_open_trackers", "trials_folder"])
 def test_a_start_that_was_killed_at_any_step_is_started_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -222,7 +222,7 @@ def test_without_a_tracker_nothing_is_made(tmp_path: Path, monkeypatch: pytest.M
 
     config = config_of(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_open_tracker", refuse)
+        patch.setattr(module, "_open_trackers", refuse)
         with pytest.raises(TrackingError):
             open_once(config)
     assert not config.own_folder.exists()

@@ -1,1 +1,0 @@
-../../unstuck/results.py

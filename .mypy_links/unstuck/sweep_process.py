@@ -1,1 +1,0 @@
-../../unstuck/sweep_process.py

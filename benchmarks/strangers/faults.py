@@ -1,0 +1,296 @@
+"""Faults that people make in scripts, with the worlds where each is planted and the answers that name the cause.
+
+The answers were written down before any run was diagnosed: names of rules whose finding sends a user to what was
+planted, or labels of causes. A label counts for the rules that `CAUSES` gives the label; rules that are yet to come are
+added there by what their first line says. A finding that only describes what follows (entropy, the return) is no
+answer, true as it may be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks import wild
+from benchmarks.strangers.plants import (
+    ClippedActions,
+    ClippedObservations,
+    ClippedRewards,
+    CostlyActions,
+    EarlyEnds,
+    EndsAsTruncations,
+    FrozenPolicy,
+    HiddenColumns,
+    LateObservations,
+    LogProbsOfOtherActions,
+    NoisyRewards,
+    ResetsAlike,
+    ScaledActions,
+    ScaledObservations,
+    ScaledRewards,
+    WholeNumbers,
+)
+from benchmarks.strangers.script import Change, ppo, script
+
+LABELS = {
+    "horizon_too_short": "gamma too low for a reward that comes late",
+    "bonus_too_strong": "the entropy bonus outweighs the advantages",
+    "decay_too_strong": "weight decay that the learning rate does not scale",
+    "network_too_small": "the network cannot hold the policy",
+    "observation_late": "what is shown is not the present state",
+    "observation_incomplete": "what is shown does not tell the state",
+    "observation_empty": "what is shown is the same in every state",
+    "action_not_applied": "what is done is not the action",
+    "episode_too_short": "episodes end before the reward",
+    "memorised": "trained on a few episodes that are known by heart",
+    "evaluation_sees_other_inputs": "evaluations show other observations than training does",
+}
+"""Causes, by label, beside those of `benchmarks.wild`."""
+
+CAUSES: Mapping[str, str] = wild.LABELS
+"""Label by the rule that says it."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of a script: worlds, what is changed in each, and the answers that count as right.
+
+    Attributes:
+        name: Short.
+        what: In words.
+        answers: Rules or labels; any of these, ranked first, names the cause.
+        ours: The fault of `benchmarks.diagnosis.faults` that is of the same kind; empty if none is.
+        planted: The change, by world.
+    """
+
+    name: str
+    what: str
+    answers: tuple[str, ...]
+    ours: str
+    planted: Mapping[str, Change]
+
+    def is_named_by(self, rule: str) -> bool:
+        """True if a rule's finding names the cause."""
+        return rule in self.answers or CAUSES.get(rule, "") in self.answers
+
+
+def _all(change: Change, *worlds: str) -> dict[str, Change]:
+    return dict.fromkeys(worlds, change)
+
+
+_SETTINGS = (
+    Fault(
+        "lr in the wrong unit",
+        "a learning rate of 0.3, in thousandths",
+        ("updates_too_large", "units_saturated"),
+        "lr too high",
+        _all(ppo(learning_rate=0.3), "tank", "shop"),
+    ),
+    Fault(
+        "lr too low",
+        "a learning rate of 1e-6",
+        ("updates_too_small", "policy_frozen"),
+        "lr too low",
+        _all(ppo(learning_rate=1e-6), "reach", "courier"),
+    ),
+    Fault(
+        "bonus too large",
+        "an entropy coefficient of 1",
+        ("entropy_pinned", "bonus_too_strong"),
+        "entropy bonus too high",
+        _all(ppo(ent_coef=1.0), "reach", "courier"),
+    ),
+    Fault(
+        "gamma too low",
+        "a discount of 0.5, where what pays comes late",
+        ("horizon_too_short",),
+        "",
+        _all(ppo(gamma=0.5), "cartpole", "courier"),
+    ),
+    Fault(
+        "few steps in a rollout",
+        "one environment, 16 steps to a rollout",
+        ("rollout_too_short",),
+        "",
+        _all(
+            Change({"n_steps": 16, "batch_size": 16, "n_epochs": 4}, {"envs": 1, "steps": 20_000}), "cartpole", "reach"
+        ),
+    ),
+    Fault(
+        "plain gradient descent",
+        "SGD at a learning rate made for Adam",
+        ("updates_too_small", "policy_frozen"),
+        "",
+        _all(
+            ppo(learning_rate=3e-4, policy_kwargs={"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}),
+            "cartpole",
+            "reach",
+        ),
+    ),
+    Fault(
+        "weight decay",
+        "a decay of 0.3, which Adam takes for a part of the gradient",
+        ("decay_too_strong", "policy_frozen"),
+        "",
+        _all(ppo(policy_kwargs={"optimizer_kwargs": {"weight_decay": 0.3}}), "cartpole", "courier"),
+    ),
+    Fault(
+        "one hidden unit",
+        "hidden layers of one unit",
+        ("network_too_small", "critic_explains_nothing"),
+        "",
+        _all(ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach"),
+    ),
+)
+
+_REWARDS = (
+    Fault(
+        "rewards in the wrong unit",
+        "rewards 10,000 times too large",
+        ("reward_scale", "critic_takes_the_gradient"),
+        "advantages too large",
+        _all(script(paid=(ScaledRewards(1e4),)), "cartpole", "tank"),
+    ),
+    Fault(
+        "sign of the reward",
+        "training is paid with the wrong sign, evaluations are not",
+        ("learns_backwards", "reward_misspecified"),
+        "",
+        _all(script(training=(ScaledRewards(-1.0),)), "reach", "tank"),
+    ),
+    Fault(
+        "noisy rewards",
+        "noise in the rewards that buries what actions change",
+        ("signal_lost", "reward_independent_of_actions"),
+        "",
+        {
+            "reach": script(training=(NoisyRewards(30.0),)),
+            "shop": script(training=(NoisyRewards(20_000.0),)),
+        },
+    ),
+    Fault(
+        "rewards clipped",
+        "rewards below 0 are clipped to 0, outside of the monitor, which logs the true ones",
+        ("reward_not_found", "advantage_scale", "reward_independent_of_actions"),
+        "no reward",
+        _all(script(unwatched=(ClippedRewards(),)), "reach", "pendulum"),
+    ),
+    Fault(
+        "costly actions",
+        "a cost of actions that makes doing nothing the best, in training alone",
+        ("doing_nothing_pays", "reward_misspecified"),
+        "",
+        {
+            "reach": script(training=(CostlyActions(5.0),)),
+            "tank": script(training=(CostlyActions(20.0),)),
+        },
+    ),
+)
+
+_INPUTS = (
+    Fault(
+        "observations not scaled",
+        "observations in units 1,000 times too small, not normalised",
+        ("inputs_unscaled", "units_saturated"),
+        "inputs not scaled",
+        _all(script(seen=(ScaledObservations(1000.0),), normalised=()), "cartpole", "tank"),
+    ),
+    Fault(
+        "oldest frame",
+        "of six frames the oldest is shown",
+        ("observation_late", "signal_lost"),
+        "",
+        _all(script(seen=(LateObservations(6),)), "cartpole", "tank"),
+    ),
+    Fault(
+        "columns left out",
+        "columns that tell the state are 0",
+        ("observation_incomplete", "signal_lost"),
+        "",
+        {
+            "cartpole": script(seen=(HiddenColumns((1, 3)),)),
+            "reach": script(seen=(HiddenColumns((2, 3)),)),
+        },
+    ),
+    Fault(
+        "observations as integers",
+        "observations are stored as whole numbers",
+        ("observation_empty", "observation_incomplete", "signal_lost", "critic_explains_nothing"),
+        "",
+        _all(script(seen=(WholeNumbers(),)), "cartpole", "reach"),
+    ),
+    Fault(
+        "clipped before normalised",
+        "observations are clipped to -1 to 1, and then normalised",
+        ("observation_empty", "observation_incomplete", "signal_lost", "critic_explains_nothing"),
+        "",
+        _all(script(seen=(ClippedObservations(1.0),)), "tank", "shop"),
+    ),
+    Fault(
+        "evaluated without normaliser",
+        "evaluations are shown observations that are not normalised",
+        ("greedy_vs_sampled", "evaluation_sees_other_inputs"),
+        "evaluation sees other inputs",
+        _all(script(forgets_normaliser=True), "tank", "shop"),
+    ),
+)
+
+_ENVIRONMENT = (
+    Fault(
+        "actions clipped to 0 to 1",
+        "half of the actions is cut off",
+        ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
+        "",
+        _all(script(seen=(ClippedActions(),)), "reach", "tank"),
+    ),
+    Fault(
+        "actions scaled twice",
+        "a hundredth of an action is done",
+        ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
+        "",
+        _all(script(seen=(ScaledActions(0.01),)), "reach", "tank"),
+    ),
+    Fault(
+        "episodes cut short",
+        "episodes are truncated before the reward, or before anything can go wrong",
+        ("episode_too_short", "return_frozen", "reward_not_found"),
+        "",
+        {
+            "cartpole": script(training=(EarlyEnds(8),)),
+            "courier": script(training=(EarlyEnds(3),)),
+        },
+    ),
+    Fault(
+        "ends told as truncations",
+        "every end is told as a truncation",
+        ("targets_beyond",),
+        "ends forgotten",
+        _all(script(paid=(EndsAsTruncations(),)), "cartpole", "tank"),
+    ),
+    Fault(
+        "resets alike",
+        "every episode of training begins with the same seed",
+        ("memorised", "overfitting"),
+        "",
+        _all(script(training=(ResetsAlike(),)), "reach", "tank"),
+    ),
+)
+
+_MODEL = (
+    Fault(
+        "frozen layers",
+        "the policy's layers are frozen",
+        ("policy_frozen",),
+        "policy left out",
+        _all(script(plants=(FrozenPolicy(),)), "cartpole", "shop"),
+    ),
+    Fault(
+        "sampled twice",
+        "the stored log-probability is that of another sample",
+        ("bug_gate", "stale_log_probability"),
+        "stale log-probabilities",
+        _all(script(plants=(LogProbsOfOtherActions(),)), "reach", "courier"),
+    ),
+)
+
+FAULTS = {fault.name: fault for fault in (*_SETTINGS, *_REWARDS, *_INPUTS, *_ENVIRONMENT, *_MODEL)}

@@ -1,0 +1,38 @@
+"""Healthy scripts: ways to train that all learn, and that a diagnosis must leave in peace."""
+
+from collections.abc import Mapping
+
+from stable_baselines3.common.utils import LinearSchedule
+from torch import nn
+
+from benchmarks.strangers.plants import NoisyRewards
+from benchmarks.strangers.script import Change, ppo, script
+from benchmarks.strangers.worlds import WORLDS
+
+VARIANTS: Mapping[str, tuple[tuple[str, ...], Change]] = {
+    # By name: in which worlds, and what is changed.
+    "base": (tuple(WORLDS), Change()),
+    "slow": (("reach", "tank"), ppo(learning_rate=4e-4)),
+    "fast": (("reach", "tank", "shop"), ppo(learning_rate=2e-3)),
+    "annealed": (("cartpole", "tank"), ppo(learning_rate=LinearSchedule(1.5e-3, 0.0, 1.0))),
+    "not evaluated": (("reach", "tank", "shop"), script(evaluates=False)),
+    "few epochs": (("reach", "shop"), ppo(n_epochs=3)),
+    "many epochs": (("reach", "cartpole"), ppo(n_epochs=15, learning_rate=4e-4)),
+    "small minibatches": (("cartpole", "tank"), ppo(batch_size=64, n_epochs=4)),
+    "whole rollouts": (("reach", "cartpole"), ppo(batch_size=1024, n_epochs=20)),
+    "short traces": (("tank", "shop"), ppo(gae_lambda=0.8)),
+    "defaults of the horizon": (("reach", "cartpole", "courier"), ppo(gamma=0.99)),
+    "no bonus": (("courier",), ppo(ent_coef=0.0)),
+    "bonus": (("cartpole", "reach"), ppo(ent_coef=0.01)),
+    "tight": (("reach", "tank"), ppo(target_kl=0.02)),
+    "narrow": (("reach", "cartpole"), ppo(policy_kwargs={"net_arch": [16, 16]})),
+    "wide": (("tank", "courier"), ppo(policy_kwargs={"net_arch": [128, 128]})),
+    "rectified": (("courier", "cartpole"), ppo(policy_kwargs={"activation_fn": nn.ReLU})),
+    "all normalised": (("reach", "cartpole"), script(normalised=("observations", "rewards"))),
+    "one environment": (("reach", "tank"), Change({"n_steps": 1024}, {"envs": 1})),
+    "many environments": (("cartpole", "shop"), Change({"n_steps": 32}, {"envs": 32})),
+    "state-dependent exploration": (("pendulum", "reach"), ppo(use_sde=True, sde_sample_freq=4)),
+    "clipped critic": (("reach", "tank"), ppo(clip_range_vf=0.5)),
+    "some noise": (("reach", "tank"), script(training=(NoisyRewards(0.3),))),
+    "long": (("reach", "cartpole"), script(steps=50_000)),
+}

@@ -1,0 +1,73 @@
+"""Worlds to train in: two classic environments and four of the benchmark's own, each with a script that learns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+
+from benchmarks.strangers.environments import Courier, Reach, Shop, Tank
+from benchmarks.strangers.script import Script
+
+
+@dataclass(frozen=True)
+class World:
+    """Environment with a script that learns in it.
+
+    Attributes:
+        name: Short.
+        env: Gymnasium's id, or the class.
+        script: The healthy script.
+        learned: A healthy run must score above this, or it has not learned and does not count as healthy.
+        worst: The score of a run that broke off.
+    """
+
+    name: str
+    env: str | type[gymnasium.Env[Any, Any]]
+    script: Script
+    learned: float
+    worst: float
+
+    def make(self) -> gymnasium.Env[Any, Any]:
+        """Make the environment, with no wrapper of the script."""
+        return gymnasium.make(self.env, disable_env_checker=True) if isinstance(self.env, str) else self.env()
+
+
+_COMMON = {"n_steps": 128, "batch_size": 128, "n_epochs": 6, "learning_rate": 1e-3}
+
+WORLDS = {
+    world.name: world
+    for world in (
+        World("cartpole", "CartPole-v1", Script(25_000, {**_COMMON, "gamma": 0.98}), learned=150.0, worst=8.0),
+        World(
+            "pendulum",
+            "Pendulum-v1",
+            Script(60_000, {**_COMMON, "n_steps": 256, "n_epochs": 10, "gamma": 0.9}, evaluates=False),
+            learned=-700.0,
+            worst=-1800.0,
+        ),
+        World("reach", Reach, Script(25_000, {**_COMMON, "gamma": 0.95}), learned=-8.0, worst=-40.0),
+        World(
+            "tank",
+            Tank,
+            Script(30_000, {**_COMMON, "gamma": 0.97}, normalised=("observations",)),
+            learned=80.0,
+            worst=0.0,
+        ),
+        World(
+            "courier",
+            Courier,
+            Script(45_000, {**_COMMON, "gamma": 0.97, "ent_coef": 0.01}, evaluates=False),
+            learned=0.5,
+            worst=0.0,
+        ),
+        World(
+            "shop",
+            Shop,
+            Script(20_000, {**_COMMON, "gamma": 0.9}, normalised=("observations", "rewards")),
+            learned=2500.0,
+            worst=-10_000.0,
+        ),
+    )
+}
+"""`reach` has negative rewards and episodes of 25 steps that no state ends; `pendulum`, `reach` and `tank` have
+continuous actions, `shop` two actions at a time."""

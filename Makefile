@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
+.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -74,6 +74,10 @@ bench-diagnosis: setup ## How good the diagnosis is: planted faults and healthy 
 
 bench-wild: setup ## How good the diagnosis is on strangers' runs, which are no part of the repository; seconds
 	$(IN_VENV) -m benchmarks.wild $(ARGS)
+
+bench-strangers: setup ## How good the diagnosis is on Stable-Baselines3 with faults that people make; trains for an hour once, then a minute
+	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'stable-baselines3>=2.9'
+	$(IN_VENV) -m benchmarks.strangers $(ARGS)
 
 bench-unstick: setup ## How many broken runs the unstick mends by its own prescriptions; half an hour once, then seconds
 	$(IN_VENV) -m benchmarks.unstick $(ARGS)

@@ -42,15 +42,20 @@ def share(part: int, whole: int) -> str:
     return f"{part / whole:.2f} ({low:.2f} to {high:.2f})"
 
 
-def alarm_table(judged: Judged) -> str:
-    """Return a Markdown table of false alarms in healthy runs that have learned: at any time, and at the end."""
+def alarm_table(judged: Judged, look: str = "evaluation") -> str:
+    """Return a Markdown table of false alarms in healthy runs that have learned: at any look, and at the end.
+
+    Args:
+        judged: Verdicts by arm.
+        look: What a look is called.
+    """
     healthy = [(arm, one) for arm, all_of in judged.items() if arm.is_healthy for one in all_of]
     learned = [(arm, one) for arm, one in healthy if has_learned(arm, one)]
     count = len(learned)
     ever, final = sum(bool(one.alarms) for _, one in learned), sum(bool(one.faults) for _, one in learned)
     rows = ["| healthy runs | false alarms | share (exact 95 %) |", "|---|---|---|"]
     if count:
-        for words, hits in (("at any evaluation", ever), ("at the end", final)):
+        for words, hits in ((f"at any {look}", ever), ("at the end", final)):
             low, high = clopper_pearson(hits, count)
             rows.append(f"| {count}, {words} | {hits} | {hits / count:.3f} ({low:.3f} to {high:.3f}) |")
     left = len(healthy) - count

@@ -33,6 +33,9 @@ from benchmarks.strangers.plants import (
 from benchmarks.strangers.script import Change, ppo, script
 
 LABELS = {
+    "rollout_too_short": "too few steps in a rollout",
+    "doing_nothing_pays": "a policy that does nothing is the best that the reward offers",
+    "stale_log_probability": "the stored log-probability is not that of the action taken",
     "horizon_too_short": "gamma too low for a reward that comes late",
     "bonus_too_strong": "the entropy bonus outweighs the advantages",
     "decay_too_strong": "weight decay that the learning rate does not scale",
@@ -45,9 +48,9 @@ LABELS = {
     "memorised": "trained on a few episodes that are known by heart",
     "evaluation_sees_other_inputs": "evaluations show other observations than training does",
 }
-"""Causes, by label, beside those of `benchmarks.wild`."""
+"""Causes, by label, beside those that `benchmarks.wild` has rules for."""
 
-CAUSES: Mapping[str, str] = wild.LABELS
+CAUSES: Mapping[str, str] = {**wild.LABELS, "horizon_short": "horizon_too_short"}
 """Label by the rule that says it."""
 
 

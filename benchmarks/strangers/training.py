@@ -1,6 +1,7 @@
-"""Train healthy and faulty scripts, and keep a folder for each run: the logs of the trainer, and the score.
+"""Train healthy and faulty scripts, and keep a folder for each run: the trainer's log, the probe's, and the score.
 
-The score lies beside the folder of logs: a diagnosis never sees it.
+The probe changes nothing in a training, so that one training leaves both logs. The score lies beside the folders of
+the logs: a diagnosis never sees it.
 """
 
 import hashlib
@@ -23,6 +24,8 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, sync_envs_normalization
 
+import unstuck
+from benchmarks.diagnosis.training import HEALTHY
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.healthy import VARIANTS
 from benchmarks.strangers.script import Change, Script, Wrap
@@ -58,6 +61,11 @@ class Arm:
         return f"{self.name} in {self.world}"
 
     @property
+    def form(self) -> str:
+        """Name of what is planted, for the tables that are shared: `healthy` or `planted`."""
+        return HEALTHY if self.is_healthy else "planted"
+
+    @property
     def setting(self) -> World:
         """World of the arm."""
         return WORLDS[self.world]
@@ -75,7 +83,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Run:
-    """Folder of one run of an arm: `log` holds what the trainer wrote, `score.json` the score.
+    """Folder of one run of an arm: `log` holds what the trainer wrote, `probe` what the probe wrote.
 
     Attributes:
         arm: Whose it is.
@@ -89,8 +97,13 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """Folder of what the trainer wrote: all that a diagnosis may read."""
+        """Folder of what the trainer wrote: all that a diagnosis of the plain log may read."""
         return self.folder / "log"
+
+    @property
+    def probe(self) -> Path:
+        """Folder of what the probe wrote: all that a diagnosis of the probe's log may read."""
+        return self.folder / "probe"
 
     @property
     def is_finished(self) -> bool:
@@ -127,14 +140,15 @@ def train(run: Run) -> None:
         return
     shutil.rmtree(run.folder, ignore_errors=True)
     run.log.mkdir(parents=True)
-    score = train_script(run.arm.setting, run.arm.script, crc32(f"{run.arm.pair} {run.seed}".encode()), run.log)
+    seed = crc32(f"{run.arm.pair} {run.seed}".encode())
+    score = train_script(run.arm.setting, run.arm.script, seed, run.log, run.probe)
     scratch = run.folder / "score.tmp"
     scratch.write_text(json.dumps({"score": score}))
     scratch.replace(run.folder / "score.json")
 
 
-def train_script(world: World, script: Script, seed: int, log: Path) -> float:
-    """Train a script, with the trainer's own log in a folder; return the score.
+def train_script(world: World, script: Script, seed: int, log: Path, probe: Path) -> float:
+    """Train a script, with the trainer's own log in one folder, and the probe's in another one; return the score.
 
     A training breaks off where the policy's numbers are no longer finite, and the score is the world's worst.
     """
@@ -145,7 +159,7 @@ def train_script(world: World, script: Script, seed: int, log: Path) -> float:
     for plant in script.plants:
         plant(model)
     try:
-        model.learn(script.steps, callback=_callbacks(world, script, seed))
+        model.learn(script.steps, callback=[*_evaluations(world, script, seed), unstuck.SB3Probe(probe)])
         return _judge(world, script, model, seed)
     except ValueError as error:
         if "satisfy the constraint" not in str(error):  # torch's words for parameters that are NaN
@@ -189,7 +203,7 @@ def _normalise(lanes: VecEnv, script: Script, what: Sequence[str], gamma: float)
     return VecNormalize(lanes, norm_obs=seen, norm_reward=paid, gamma=gamma)
 
 
-def _callbacks(world: World, script: Script, seed: int) -> list[BaseCallback]:
+def _evaluations(world: World, script: Script, seed: int) -> list[BaseCallback]:
     if not script.evaluates:
         return []
     lanes = make_evaluation_lanes(world, script, EVALUATED_EPISODES, (*script.seen, *script.paid))
@@ -199,13 +213,16 @@ def _callbacks(world: World, script: Script, seed: int) -> list[BaseCallback]:
 
 
 def _judge(world: World, script: Script, model: PPO, seed: int) -> float:
-    """Return the mean true return of greedy episodes: the environment's own rewards and ends, the script's inputs."""
+    """Return the mean true return of the policy as it explores: the world's rewards and ends, the script's inputs.
+
+    Greedy actions would hide an exploration that never ends, and get caught in loops that chance breaks.
+    """
     lanes = make_evaluation_lanes(world, script, JUDGED_ENVS, script.seen)
     lanes.seed((seed + 1000) % 2**31)
     if isinstance(lanes, VecNormalize):
         own = model.get_vec_normalize_env()
         assert own is not None
         sync_envs_normalization(own, lanes)
-    mean, _ = evaluate_policy(model, lanes, JUDGED_EPISODES, warn=False)
+    mean, _ = evaluate_policy(model, lanes, JUDGED_EPISODES, deterministic=False, warn=False)
     assert isinstance(mean, float)
     return float(mean)

@@ -1,0 +1,102 @@
+"""Diagnose runs from their logs alone: a faulty run as a whole, a healthy one also cut at each tenth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import History, load
+
+from benchmarks.diagnosis.scoring import Verdict
+from benchmarks.strangers.faults import FAULTS
+from benchmarks.strangers.training import Arm, Run
+from benchmarks.wild import CUTS, cut_history
+
+THREE = 3
+
+
+@dataclass(frozen=True)
+class Answer(Verdict):
+    """Result of diagnosing one run: beside faults, all that is said to be wrong, suspects too.
+
+    Attributes:
+        listed: Rules of faults and suspects at the end, first the first listed.
+        suspected: True if a fault or a suspect was listed at any look.
+    """
+
+    listed: tuple[str, ...]
+    suspected: bool
+
+
+def judge(run: Run, probed: bool) -> Answer:
+    """Diagnose a run from the trainer's log, or from the probe's.
+
+    A log that holds no iteration, since training broke off in the first one, gets no answer.
+    """
+    try:
+        history = load(str(run.probe if probed else run.log))
+    except AnalysisError:
+        return Answer(run.score, 0, 0, None, (), (), (), False)
+    return look_at(history, run.score, CUTS if run.arm.is_healthy else ())
+
+
+def look_at(history: History, score: float, cuts: Sequence[float]) -> Answer:
+    """Diagnose a history cut at some shares, then whole; return the answer.
+
+    Args:
+        history: Of one run.
+        score: The run's.
+        cuts: Shares of the history, ascending.
+    """
+    since, alarms, suspected = None, dict[str, None](), False
+    for part in (*(cut_history(history, share) for share in cuts), history):
+        faults, listed = list_wrong(part, Kind.FAULT), list_wrong(part, Kind.FAULT, Kind.SUSPECT)
+        alarms |= dict.fromkeys(faults)
+        suspected |= bool(listed)
+        if faults and since is None:
+            since = part.last_iteration
+    last = history.last_iteration
+    return Answer(score, last, last, since, tuple(alarms), faults, listed, suspected)
+
+
+def list_wrong(history: History, *kinds: Kind) -> tuple[str, ...]:
+    """Return the rules whose findings are of some kinds, in the order in which a diagnosis lists them."""
+    return tuple(one.rule.name for one in diagnose(history).select_findings(*kinds))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts over faulty runs at their end.
+
+    Attributes:
+        runs: How many.
+        accused: In how many a fault is found.
+        found: In how many a fault or a suspect is listed.
+        first: In how many the first listed names the cause.
+        third: In how many one of the first three does.
+    """
+
+    runs: int
+    accused: int
+    found: int
+    first: int
+    third: int
+
+    @classmethod
+    def of(cls, judged: Sequence[tuple[Arm, Answer]]) -> "Counts":
+        """Count pairs of an arm and a run's answer."""
+        places = [find_place(arm, one) for arm, one in judged]
+        return cls(
+            len(judged),
+            sum(bool(one.faults) for _, one in judged),
+            sum(bool(one.listed) for _, one in judged),
+            sum(place == 1 for place in places),
+            sum(0 < place <= THREE for place in places),
+        )
+
+
+def find_place(arm: Arm, one: Answer) -> int:
+    """Return the place, from 1, of the first rule listed that names an arm's fault; 0 if none does."""
+    fault = FAULTS[arm.name]
+    return next((place for place, rule in enumerate(one.listed, 1) if fault.is_named_by(rule)), 0)

@@ -1,0 +1,265 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from unstuck.analysis.diagnosis.rules import RULES
+from unstuck.analysis.history import load
+from unstuck.rl import metrics
+
+pytest.importorskip("stable_baselines3", reason="it comes with the extra `bench`")
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from benchmarks import wild
+from benchmarks.diagnosis.faults import FAULTS as OURS
+from benchmarks.diagnosis.split import Half
+from benchmarks.strangers import plants, split
+from benchmarks.strangers.environments import Courier, Reach, Shop, Small, Tank
+from benchmarks.strangers.faults import FAULTS, LABELS
+from benchmarks.strangers.healthy import VARIANTS
+from benchmarks.strangers.scoring import Answer, Counts, find_place, look_at
+from benchmarks.strangers.script import script
+from benchmarks.strangers.training import (
+    Arm,
+    arms,
+    list_runs,
+    make_evaluation_lanes,
+    make_training_lanes,
+    train,
+    train_script,
+)
+from benchmarks.strangers.worlds import WORLDS
+from tests.analysis_tests.runs import healthy
+
+Step = tuple[np.ndarray, float, bool, bool]
+
+
+def steps(env: gymnasium.Env, actions: list, seed: int = 1) -> list[Step]:
+    """The first observation of an episode as a step, then a step for each action."""
+    taken = [(env.reset(seed=seed)[0], 0.0, False, False)]
+    return [*taken, *(env.step(np.asarray(action, np.float32))[:4] for action in actions)]
+
+
+def test_the_benchmark_holds_what_it_promises() -> None:
+    assert len(FAULTS) >= 15
+    assert sum(not fault.ours for fault in FAULTS.values()) >= 8
+    assert {fault.ours for fault in FAULTS.values() if fault.ours} <= OURS.keys()
+    assert len(VARIANTS) >= 15
+    spaces = [world.make().action_space for world in WORLDS.values()]
+    assert len(WORLDS) >= 4
+    assert sum(isinstance(space, gymnasium.spaces.Box) for space in spaces) >= 2
+    assert all(any(arm.world == world and arm.is_healthy for arm in arms()) for world in WORLDS)
+
+
+def test_each_right_answer_is_a_rule_or_a_label() -> None:
+    known = {rule.name for rule in RULES} | set(wild.LABELS.values()) | LABELS.keys()
+    assert {answer for fault in FAULTS.values() for answer in fault.answers} <= known
+
+
+def test_the_committed_halves_are_those_that_were_drawn() -> None:
+    halves = split.read(arms())
+    drawn = split.draw(arms())
+    assert {half: [pair for pair in sorted(halves) if halves[pair] is half] for half in Half} == drawn
+
+
+@pytest.mark.parametrize("make", [Reach, Tank, Courier, Shop])
+def test_environments_keep_to_their_spaces_and_lengths(make: Callable[[], Small]) -> None:
+    env = make()
+    env.action_space.seed(0)
+    seen, _ = env.reset(seed=0)
+    again, _ = make().reset(seed=0)
+    assert np.array_equal(seen, again)
+    for step in range(1, env.length + 1):
+        assert env.observation_space.contains(seen)
+        seen, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+        assert np.isfinite(reward)
+        assert truncated == (step == env.length)
+        if terminated:
+            assert make is not Reach
+            break
+
+
+def test_reach_costs_the_distance_and_never_ends() -> None:
+    taken = steps(Reach(), [[1, 0]] * 25)
+    assert all(reward == pytest.approx(-np.linalg.norm(seen[2:]), abs=1e-6) for seen, reward, *_ in taken[1:])
+    assert [over for *_, over in taken[1:]] == [False] * 24 + [True]
+    assert not any(terminated for _, _, terminated, _ in taken)
+
+
+def test_wrappers_of_observations() -> None:
+    moves = [[1, 0.5]] * 8
+    plain = [seen for seen, *_ in steps(Reach(), moves)]
+
+    def shown(plant: plants.ScaledObservations) -> list[np.ndarray]:
+        return [seen for seen, *_ in steps(plant(Reach()), moves)]
+
+    np.testing.assert_allclose(shown(plants.ScaledObservations(1000.0)), 1000 * np.array(plain), rtol=1e-6)
+    hidden = np.array(shown(plants.HiddenColumns((2, 3))))
+    assert not hidden[:, 2:].any()
+    np.testing.assert_array_equal(hidden[:, :2], np.array(plain)[:, :2])
+    np.testing.assert_array_equal(shown(plants.WholeNumbers()), np.trunc(plain))
+    np.testing.assert_array_equal(shown(plants.ClippedObservations(0.2)), np.clip(plain, -0.2, 0.2))
+    late = shown(plants.LateObservations(6))
+    np.testing.assert_array_equal(late, [*[plain[0]] * 6, *plain[1:4]])
+
+
+def test_wrappers_of_actions() -> None:
+    def way(plant: plants.ClippedActions | plants.ScaledActions) -> np.ndarray:
+        before, after = (seen[:2] for seen, *_ in steps(plant(Reach()), [[-1, 0.5]]))
+        return after - before
+
+    np.testing.assert_allclose(way(plants.ClippedActions()), [0, 0.075], atol=1e-6)
+    np.testing.assert_allclose(way(plants.ScaledActions(0.01)), [-0.0015, 0.00075], atol=1e-6)
+
+
+def test_wrappers_of_rewards() -> None:
+    def paid(plant: Callable[[gymnasium.Env], gymnasium.Env]) -> np.ndarray:
+        return np.array([reward for _, reward, *_ in steps(plant(Reach()), [[1, 0.5]] * 20)[1:]])
+
+    true = paid(lambda env: env)
+    np.testing.assert_allclose(paid(plants.ScaledRewards(-1.0)), -true)
+    np.testing.assert_array_equal(paid(plants.ClippedRewards()), np.zeros(20))
+    np.testing.assert_allclose(paid(plants.CostlyActions(5.0)), true - 5 * 1.25)
+    noise = paid(plants.NoisyRewards(3.0)) - true
+    assert 1.5 < noise.std() < 4.5
+    assert len(set(noise)) == 20
+
+
+def test_wrappers_of_ends_and_resets() -> None:
+    fall = [*[[1]] * 20]  # the valve opens wide, and the tank runs empty
+    *_, (_, _, terminated, truncated) = steps(Tank(), fall)
+    assert (terminated, truncated) == (True, False)
+    *_, (_, _, terminated, truncated) = steps(plants.EndsAsTruncations()(Tank()), fall)
+    assert (terminated, truncated) == (False, True)
+    early = plants.EarlyEnds(3)(Reach())
+    assert [over for *_, over in steps(early, [[0, 0]] * 3)[1:]] == [False, False, True]
+    alike = plants.ResetsAlike()(Tank())
+    np.testing.assert_array_equal(
+        [seen for seen, *_ in steps(alike, fall[:3], seed=1)], [seen for seen, *_ in steps(alike, fall[:3], seed=2)]
+    )
+
+
+def test_the_monitor_logs_the_rewards_inside_of_it() -> None:
+    world = WORLDS["reach"]
+    lanes = make_training_lanes(world, world.script.changed(script(unwatched=(plants.ClippedRewards(),))))
+    assert isinstance(lanes, DummyVecEnv)
+    lanes.reset()
+    for _ in range(Reach.length):
+        _, rewards, _, infos = lanes.step(np.zeros((8, 2), np.float32))
+        assert not rewards.any()
+    assert infos[0]["episode"]["r"] < -1
+
+
+def test_a_forgotten_normaliser_leaves_training_as_it_was() -> None:
+    world = WORLDS["tank"]
+    for forgets in (False, True):
+        own = replace(world.script, forgets_normaliser=forgets)
+        training, judging = make_training_lanes(world, own), make_evaluation_lanes(world, own, 1, ())
+        assert isinstance(training, VecNormalize)
+        assert isinstance(judging, VecNormalize)
+        assert (training.norm_obs, judging.norm_obs) == (True, not forgets)
+        assert not judging.training
+        assert not judging.norm_reward
+
+
+def model(world: str = "courier") -> PPO:
+    return PPO("MlpPolicy", make_training_lanes(WORLDS[world], WORLDS[world].script), n_steps=8, seed=0, device="cpu")
+
+
+def test_frozen_layers_are_those_of_the_policy() -> None:
+    frozen = model("reach")
+    plants.FrozenPolicy()(frozen)
+    kept = {name.split(".")[0] for name, one in frozen.policy.named_parameters() if one.requires_grad}
+    assert kept == {"mlp_extractor", "value_net"}
+    assert not any(one.requires_grad for one in frozen.policy.mlp_extractor.policy_net.parameters())
+
+
+def test_a_log_probability_of_another_action_is_stored() -> None:
+    twice = model()
+    seen = torch.rand(512, 7)
+    with torch.no_grad():
+        twice.policy.action_net.weight *= 300  # else all actions are about as likely as another
+        actions, _, told = twice.policy(seen)
+        _, true, _ = twice.policy.evaluate_actions(seen, actions)
+        assert torch.allclose(told, true)
+        plants.LogProbsOfOtherActions()(twice)
+        actions, _, told = twice.policy(seen)
+        _, true, _ = twice.policy.evaluate_actions(seen, actions)
+    assert not torch.allclose(told, true)
+    assert 0 < float((told == true).float().mean()) < 1  # both samples are sometimes the same
+
+
+def test_each_script_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    places = [run.folder for arm in arms() for run in list_runs(arm, tmp_path)]
+    assert len(set(places)) == len(places) == sum(arm.seeds for arm in arms())
+    arm = next(arm for arm in arms() if arm.pair == "noisy rewards in reach")
+    milder = replace(arm, change=script(training=(plants.NoisyRewards(1.0),)))
+    assert list_runs(milder, tmp_path)[0].folder != list_runs(arm, tmp_path)[0].folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_run_leaves_both_logs_and_a_score_and_is_trained_once(tmp_path: Path) -> None:
+    arm = Arm("base", "reach", True, script(steps=3072))
+    run = list_runs(arm, tmp_path)[0]
+    train(run)
+    assert run.is_finished
+    assert -60 < run.score < 0
+    plain, probed = load(str(run.log)), load(str(run.probe))
+    assert (plain.dialect, plain.last_iteration, probed.last_iteration) == ("sb3", 3, 3)
+    assert len(plain.curve(metrics.EVAL_RETURN)) > 0
+    assert {path.name for path in run.log.iterdir()} == {"progress.csv"}
+    (run.folder / "score.json").write_text(json.dumps({"score": -1.0}))
+    train(run)
+    assert run.score == -1.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_training_that_breaks_off_scores_the_worst(tmp_path: Path) -> None:
+    world = WORLDS["courier"]
+
+    def break_off(model: PPO) -> None:
+        with torch.no_grad():
+            model.policy.action_net.weight.fill_(torch.nan)
+
+    broken = replace(world.script, steps=1024, plants=(break_off,))
+    assert train_script(world, broken, 0, tmp_path, tmp_path / "probe") == world.worst
+
+
+def answer(*listed: str, faults: tuple[str, ...] = ()) -> Answer:
+    return Answer(0.0, 10, 10, None, (), faults, listed, bool(listed))
+
+
+def test_counts_by_hand() -> None:
+    arm = next(arm for arm in arms() if arm.name == "noisy rewards")
+    runs = [
+        (arm, answer("signal_lost", "oscillating", faults=("signal_lost",))),
+        (arm, answer("oscillating", "critic_underfits", "signal_lost")),
+        (arm, answer("oscillating", "critic_underfits", "value_floor", "signal_lost", faults=("oscillating",))),
+        (arm, answer()),
+    ]
+    assert [find_place(*one) for one in runs] == [1, 3, 4, 0]
+    assert Counts.of(runs) == Counts(runs=4, accused=2, found=3, first=1, third=2)
+
+
+def test_a_label_counts_for_the_rule_that_says_it() -> None:
+    fault = FAULTS["rewards in the wrong unit"]
+    assert fault.is_named_by("reward_scale")
+    assert fault.is_named_by("policy_starved")  # by its label, critic_takes_the_gradient
+    assert not fault.is_named_by("entropy_collapsed")
+
+
+def test_a_run_is_looked_at_whole_and_cut() -> None:
+    still = np.where(np.arange(100) < 29, 2e-3, 0.0)  # from iteration 30 on
+    found = look_at(healthy(approx_kl=still, entropy=1.2), 0.5, (0.1, 0.2, 0.5))
+    assert found.since == 50
+    assert found.faults[0] == "policy_frozen"
+    assert found.suspected
+    sound = look_at(healthy(seeds=1), 0.9, wild.CUTS)
+    assert (sound.since, sound.alarms, sound.faults) == (None, (), ())

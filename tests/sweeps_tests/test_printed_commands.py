@@ -11,7 +11,7 @@ from tests.conftest import Command
 ROOT = Path(__file__).parents[2]
 
 
-class ReachedError(Exception):
+class ReachedError(BaseException):
     """All that can be refused has been passed, and all records are open: trials would run now."""
 
 

@@ -128,7 +128,7 @@ def test_the_best_trial_is_run_again_by_what_is_printed(
     calls: tuple[Call, Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reach(*arguments: object) -> str:
-        raise InterruptedError
+        raise GeneratorExit  # which no program handles
 
     _, mended = calls
     lines = [line for line in mended.printed.splitlines() if line.startswith("  ") and "sweep.py" in line]
@@ -137,5 +137,5 @@ def test_the_best_trial_is_run_again_by_what_is_printed(
     assert Path(words[1]) == Path(sweep.__file__)
     monkeypatch.setattr(sys, "argv", ["sweep.py", *words[2:]])
     monkeypatch.setattr("unstuck.sweeps.run.sweep._run_trials", reach)
-    with pytest.raises(InterruptedError):
+    with pytest.raises(GeneratorExit):
         sweep.main()

@@ -13,6 +13,9 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --no-input
 # Made last: a .venv without it was left half finished, and is made anew.
 STAMP := .venv/complete
 
+# All tests: in two processes, each file in one of them, so that a core waits for no other; two cores are what CI has.
+IN_TWO := -n 2 --dist loadfile
+
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -22,7 +25,7 @@ sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="
 	$(IN_VENV) sweep.py +experiment=quickstart $(ARGS)
 
 test: check ## Check, then run all tests; only some of them: make test ARGS="tests/rl_tests -k gae"
-	$(IN_VENV) -m pytest $(ARGS)
+	$(IN_VENV) -m pytest $(or $(ARGS),$(IN_TWO))
 
 test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; an hour and a half
 	$(IN_VENV) -m pytest tests/chaos tests/sweeps_tests/run/test_sweep.py --chaos $(ARGS)

@@ -28,6 +28,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from unstuck.rl import estimates
 from unstuck.rl import measures as diagnostics
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows
@@ -175,8 +176,8 @@ def _clocked(learner: Learner, of_floor: _Clock, of_all: _Clock) -> Iterator[Non
         of_all.on(learner, "_critic_metrics"),
         of_all.on(diagnostics, "measure_before_update"),
         of_all.on(diagnostics, "measure_after_update"),
-        of_all.on(diagnostics, "share_of_repeats"),
-        of_all.on(diagnostics, "measure_rollout"),
+        of_all.on(estimates, "measure_repeats"),
+        of_all.on(estimates, "describe_rollout"),
     ):
         yield
 

@@ -1,7 +1,7 @@
-"""Load extensions, ours and others': rules, judges, samplers, data sources and trackers, by name (docs/extending.md).
+"""Load extensions by name, ours and others': rules, judges, samplers, data sources, trainers, trackers.
 
 Ours come from a table in the code, since a checkout has no installed metadata; those of other packages are found by
-entry points. Both pass the same checks.
+entry points. Both pass the same checks (docs/extending.md).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from unstuck.records.errors import ExtensionError
 
 RULES, JUDGES, SAMPLERS, DATA_SOURCES = "unstuck.rules", "unstuck.judges", "unstuck.samplers", "unstuck.data_sources"
-TRACKERS = "unstuck.trackers"
+TRAINERS, TRACKERS = "unstuck.trainers", "unstuck.trackers"
 """Groups of entry points."""
 
 OURS = "unstuck"
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Extension(Generic[T]):
-    """Rule, judge, sampler, data source or tracker that is chosen by name, with the package that brings the extension.
+    """Rule, judge, sampler, data source, trainer or tracker chosen by name, with the package that brings the extension.
 
     Attributes:
         name: Name by which settings and reports refer to the extension.

@@ -147,10 +147,8 @@ def start_branch(
     """
     path = Path(path)
     snapshot = checkpoint.read_snapshot(path)
-    try:
+    with checkpoint.name_misfit(path, "a checkpoint that the learner can go on from"):
         carry_over(snapshot, learner, reset, fresh)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path} must be a checkpoint that the learner can go on from: {error}") from error
 
 
 def carry_over(snapshot: Snapshot, learner: Learner, reset: Collection[Part] = (), fresh: bool = False) -> None:

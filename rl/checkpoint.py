@@ -11,7 +11,8 @@ import os
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -84,10 +85,18 @@ def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] 
         TypeError: A record is not JSON.
         OSError: The file cannot be written. The old file is then unchanged.
     """
-    path = Path(path)
-    arrays, header = take_snapshot(learner, history)
-    arrays[_HEADER] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    with replace_file(path) as temporary, temporary.open("wb") as file:
+    write_snapshot(path, take_snapshot(learner, history))
+
+
+def write_snapshot(path: str | os.PathLike[str], snapshot: Snapshot) -> None:
+    """Write a snapshot to a checkpoint file, replaced at once; see `save`.
+
+    Raises:
+        TypeError: The header is not JSON.
+        OSError: The file cannot be written. The old file is then unchanged.
+    """
+    arrays = {**snapshot.arrays, _HEADER: np.frombuffer(json.dumps(snapshot.header).encode(), dtype=np.uint8)}
+    with replace_file(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
         file.flush()
         os.fsync(file.fileno())
@@ -113,15 +122,38 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
             learner is then unchanged.
     """
     path = Path(path)
-    arrays, header = read_snapshot(path)
-    try:
-        require_layout(header["layout"], describe_layout(learner))
-        history, rounds_alike = list(header["history"]), rounds_as_saved(header, learner)
-        learner.load_state(arrays, header["learner"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{path} must be a checkpoint of such a learner: {error}") from error
-    learner.resumed_exactly &= rounds_alike
+    snapshot = read_snapshot(path)
+    with name_misfit(path, "a checkpoint of such a learner"):
+        history = list(snapshot.header["history"])
+        load_snapshot(snapshot, learner)
     return history
+
+
+def load_snapshot(snapshot: Snapshot, learner: Learner) -> None:
+    """Restore a learner's state, not settings, from a snapshot; see `load`.
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError: The snapshot is not of such a learner, which is then unchanged.
+    """
+    arrays, header = snapshot
+    require_layout(header["layout"], describe_layout(learner))
+    rounds_alike = rounds_as_saved(header, learner)
+    learner.load_state(arrays, header["learner"])
+    learner.resumed_exactly &= rounds_alike
+
+
+@contextmanager
+def name_misfit(path: Path, wanted: str) -> Iterator[None]:
+    """Turn an error from taking over a snapshot, inside the block, into a `CheckpointError` that names the file.
+
+    Args:
+        path: File that the snapshot was read from.
+        wanted: What the file must be.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{path} must be {wanted}: {error}") from error
 
 
 def read_history(path: str | os.PathLike[str]) -> list[Any]:

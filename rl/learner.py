@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from numpy.random import SeedSequence
 from torch import Tensor
+from unstuck.rl import estimates, metrics, ppo
 from unstuck.rl import measures as diagnostics
-from unstuck.rl import metrics, ppo
 from unstuck.rl.adam import Adam
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import PPOConfig, require
@@ -162,7 +162,7 @@ class Learner:
             result |= self.evaluator.evaluate(shown, len(self.members))
             if metrics.F1 in result:  # elsewhere what is shown depends on what was done
                 result[metrics.OBSERVATION_SHIFT] = shown.shift()
-            result[metrics.OBSERVATION_REPEATS] = diagnostics.measure_repeats(trained_on)
+            result[metrics.OBSERVATION_REPEATS] = estimates.measure_repeats(trained_on)
         return result
 
     @torch.inference_mode()
@@ -301,7 +301,7 @@ class Learner:
             targets=self.return_normalizer.to_targets(returns),
             predictions=predictions[:, :samples],
         )
-        measured = diagnostics.measure_rollout(batch, returns)
+        measured = estimates.describe_rollout(batch.advantages, returns)
         measured |= self._critic_metrics(rollout, batch.observations, values, next_values, returns)
         return batch, batch.advantages, measured
 
@@ -312,12 +312,14 @@ class Learner:
 
         If an evaluation is due, compute as well how well a critic could foresee them.
         """
-        result = {metrics.EXPLAINED_VARIANCE: _explained_variance(values.flatten(1), returns)}
+        result = {metrics.EXPLAINED_VARIANCE: estimates.compute_explained_variance(values.flatten(1), returns)}
         if self._evaluates_after(self.iteration + 1):
             ends = (rollout.terminated, rollout.truncated)
             to_the_end = Discounts(self.hyper.gamma, torch.ones_like(self.hyper.gae_lambda))
             monte_carlo = values + generalized_advantages(rollout.rewards, values, next_values, *ends, to_the_end)
-            result[metrics.EXPLAINED_VARIANCE_MC] = _explained_variance(values.flatten(1), monte_carlo.flatten(1))
+            result[metrics.EXPLAINED_VARIANCE_MC] = estimates.compute_explained_variance(
+                values.flatten(1), monte_carlo.flatten(1)
+            )
             targets = torch.stack([returns.view_as(values), monte_carlo, rollout.rewards], dim=-1)
             self.value_floor.update(self.iteration + 1, inputs.view(*values.shape, -1), targets)
             result |= self.value_floor.floor_metrics(values, targets[..., 0], self.return_normalizer.std)
@@ -346,16 +348,6 @@ def _shared_config(configs: Sequence[PPOConfig]) -> PPOConfig:
             "train them in learners of their own",
         )
     return first
-
-
-def _explained_variance(predictions: Tensor, returns: Tensor) -> Tensor:
-    """Compute the share of the variance of returns that predictions explain; 0 where the returns are constant.
-
-    1 - Var(returns - predictions) / Var(returns), over samples `[P, B]`.
-    """
-    variance = returns.var(-1, correction=0)
-    unexplained = (returns - predictions).var(-1, correction=0)
-    return torch.where(variance > 0, 1 - unexplained / variance, torch.zeros_like(variance))
 
 
 def _require_alike(live: Arrays, saved: Arrays) -> None:

@@ -4,27 +4,25 @@ Gradients by origin, saturated units, inputs, the first probability ratio, the a
 advantages, and the difference between observations in evaluation and in training.
 """
 
-from functools import lru_cache
-
 import numpy as np
 import numpy.typing as npt
 import torch
-from numpy.random import SeedSequence
 from torch import Tensor
 from unstuck.rl import metrics
 from unstuck.rl.envs import Actions
 from unstuck.rl.envs.evaluate import Act
+from unstuck.rl.estimates import (
+    FOLLOWED,
+    SATURATED,
+    Weights,
+    compute_correlations,
+    compute_plain_losses,
+    draw_rows,
+    measure_input_scale,
+    measure_ratio_deviation,
+)
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.ppo import Batch, Hyperparameters
-
-SATURATED = 0.97
-"""Magnitude of a tanh beyond which less than 6 % of the gradient passes."""
-
-_FOLLOWED = 512
-"""Samples of a member at which an update is looked at afterwards: drawn once and for all."""
-
-_COUNTED = 512
-"""Observations of a member that are told apart."""
 
 _COMPARED = 256
 """Observations of a member that are looked at, of a rollout and of what an evaluation shows."""
@@ -47,10 +45,9 @@ def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparam
     *heads, inputs = networks.forward(batch.observations)
     outputs, values = (head.detach().requires_grad_() for head in heads)
     log_probs, entropies = networks.distribution.log_probs(outputs, batch.actions)
-    advantages = batch.advantages - batch.advantages.mean(-1, keepdim=True)
-    advantages = advantages / (batch.advantages.std(-1, keepdim=True) + 1e-8)
-    policy_loss = -(log_probs * advantages).mean(-1) - hyper.entropy_coef[:, 0] * entropies.mean(-1)
-    value_loss = hyper.value_coef[:, 0] * (values - batch.targets).square().mean(-1)
+    weights = Weights(hyper.entropy_coef[:, 0], hyper.value_coef[:, 0])
+    policy = log_probs, entropies
+    policy_loss, value_loss = compute_plain_losses(policy, batch.advantages, values, batch.targets, weights)
     of_policy, of_value = torch.autograd.grad((policy_loss + value_loss).sum(), (outputs, values))
     if networks.num_towers == 2:  # neither loss reaches the other's tower: one pass serves both
         gradients = networks.backward(inputs, of_policy, of_value).view(len(values), 2, -1)
@@ -62,20 +59,10 @@ def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparam
         return {
             metrics.GRAD_NORM_POLICY: norms[0],
             metrics.GRAD_NORM_VALUE: norms[1],
-            metrics.RATIO_DEVIATION: ((log_probs - batch.log_probs).exp() - 1).abs().amax(-1),
+            metrics.RATIO_DEVIATION: measure_ratio_deviation(log_probs - batch.log_probs),
             metrics.SATURATED_SHARE: networks.share_of_units_beyond(SATURATED, inputs),
-            metrics.INPUT_RMS_MAX: batch.observations.square().mean(1).sqrt().amax(-1),
+            metrics.INPUT_RMS_MAX: measure_input_scale(batch.observations),
         }
-
-
-def measure_rollout(batch: Batch, returns: Tensor) -> dict[str, Tensor]:
-    """Compute mean and spread of a rollout's returns and advantages for each member (seed), by metric name."""
-    return {
-        metrics.TARGET_MEAN: returns.mean(-1),
-        metrics.TARGET_STD: returns.std(-1, correction=0),
-        metrics.ADVANTAGE_MEAN: batch.advantages.mean(-1),
-        metrics.ADVANTAGE_STD: batch.advantages.std(-1, correction=0),
-    }
 
 
 @torch.no_grad()
@@ -93,38 +80,13 @@ def measure_after_update(networks: ActorCritic, batch: Batch, advantages: Tensor
         `metrics.ADVANTAGE_FOLLOWED` `[P]`: over some samples the correlation of the advantage with the change of the
         log-probability of the action taken; 0 where either is constant.
     """
-    rows = torch.from_numpy(_draw_rows(advantages.shape[1], _FOLLOWED)).to(advantages.device)
+    rows = torch.from_numpy(draw_rows(advantages.shape[1], FOLLOWED)).to(advantages.device)
     observations, actions, before, wanted = (
         part.index_select(1, rows) for part in (batch.observations, batch.actions, batch.log_probs, advantages)
     )
     outputs = networks.policy(observations).transpose(1, 2).contiguous()
     moved = networks.distribution.log_probs(outputs, actions)[0] - before
-    return {metrics.ADVANTAGE_FOLLOWED: _correlations(moved.double(), wanted.double())}
-
-
-def _correlations(first: Tensor, second: Tensor) -> Tensor:
-    """Compute Pearson's correlation of two samples, for each row (member) of the two tensors.
-
-    Returns `[P]` for samples `[P, n]`.
-
-    Sums run along rows, which round alike for any number of rows.
-    """
-    first, second = (part - part.mean(-1, keepdim=True) for part in (first, second))
-    spread = (first.square().sum(-1) * second.square().sum(-1)).sqrt()
-    return torch.where(spread > 0, (first * second).sum(-1) / spread, torch.zeros_like(spread))
-
-
-def measure_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Compute the share of repeats in a sample of a rollout's observations, for each member (seed).
-
-    Returns `[P]` for observations `[P, B, F]`.
-    """
-    some = rollout[:, _draw_rows(rollout.shape[1], _COUNTED)]
-    directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
-    marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
-    distinct = np.array([len(np.unique(member)) for member in marks])
-    shares: npt.NDArray[np.float64] = 1 - distinct / some.shape[1]
-    return shares
+    return {metrics.ADVANTAGE_FOLLOWED: compute_correlations(moved.double(), wanted.double())}
 
 
 class ObservationComparer:
@@ -144,7 +106,7 @@ class ObservationComparer:
     def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
         """Return the most probable actions for observations; at the first call, keep a sample of the observations."""
         if self._shown is None:
-            self._shown = observations[:, _draw_rows(observations.shape[1], _COMPARED)]
+            self._shown = observations[:, draw_rows(observations.shape[1], _COMPARED)]
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
@@ -152,7 +114,7 @@ class ObservationComparer:
 
         Returns the values of `metrics.OBSERVATION_SHIFT`, `[P]`.
         """
-        trained_on = self._rollout[:, _draw_rows(self._rollout.shape[1], _COMPARED)]
+        trained_on = self._rollout[:, draw_rows(self._rollout.shape[1], _COMPARED)]
         shown = trained_on if self._shown is None else self._shown
         (mean, spread), (other_mean, other_spread) = (
             (part.mean(axis=1, dtype=np.float64), part.std(axis=1, dtype=np.float64)) for part in (trained_on, shown)
@@ -161,12 +123,3 @@ class ObservationComparer:
         apart = np.hypot(other_mean - mean, other_spread - spread) / np.where(varies, spread, 1.0)
         medians = [np.median(one[kept]) if kept.any() else 0.0 for one, kept in zip(apart, varies, strict=True)]
         return np.array(medians, dtype=np.float64)
-
-
-@lru_cache
-def _draw_rows(size: int, most: int) -> npt.NDArray[np.int64]:
-    """Draw at most `most` random positions below `size`, the same at each call.
-
-    Each nth sample instead would come from the same few lanes.
-    """
-    return np.sort(np.random.default_rng(SeedSequence(size)).permutation(size)[:most])

@@ -15,6 +15,7 @@ from unstuck.rl import metrics
 from unstuck.rl.adam import Adam
 from unstuck.rl.compiling import Step, compile_step
 from unstuck.rl.config import PPOConfig
+from unstuck.rl.estimates import estimate_kl, measure_clipping
 from unstuck.rl.networks import ActorCritic
 
 MEASURED = (
@@ -252,11 +253,11 @@ def minibatch_step(
     gradients = networks.backward(inputs, *torch.autograd.grad(loss.sum(), (outputs, values)))
 
     with torch.no_grad():
-        approx_kl = ((ratio - 1) - log_ratio).mean(-1)  # Schulman 2020, the estimator k3: never negative
+        approx_kl = estimate_kl(ratio, log_ratio)
         active = active & (approx_kl <= _KL_SLACK * hyper.target_kl[:, 0]).unsqueeze(-1)
         grad_norm = gradients.square().sum(1, keepdim=True).sqrt()
         adam.step(gradients * torch.clamp(hyper.max_grad_norm / (grad_norm + 1e-6), max=1.0), hyper.lr, active)
-        clip_fraction = ((ratio - 1).abs() > hyper.clip_range).float().mean(-1)
+        clip_fraction = measure_clipping(ratio, hyper.clip_range)
         clipped_share = (grad_norm > hyper.max_grad_norm).float()
         measured = policy_loss, value_loss, entropy, approx_kl, clip_fraction, grad_norm[:, 0], clipped_share[:, 0]
         return active, torch.stack(measured)

@@ -25,13 +25,14 @@ from unstuck.records.ledger import Ledger, find_best
 from unstuck.records.outcome import Outcome
 from unstuck.rl.budget import Budget
 from unstuck.rl.data import FlowData
-from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.config.flows import describe_data, load_same_data
 from unstuck.sweeps.config.identity import settle_records
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.trainers.kinds import find_trainer
+from unstuck.sweeps.trainers.protocol import TrialSpec
 from unstuck.sweeps.worker.memory import require_memory
 from unstuck.sweeps.worker.training import train_to_end
 
@@ -121,15 +122,14 @@ def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
 
 def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budget | None = None) -> list[float]:
     """Train fresh seeds; return each seed's final value of the sweep's metric on test data (a mean of evaluations)."""
-    learner = make_learner(
-        config.ppo,
-        config.env,
+    spec = TrialSpec(
+        config,
         make_member_seeds(config.sweep.seed, seeds, block="test"),
         make_evaluation_seed(config.sweep.seed, block="test evaluation"),
         replace(data, validation=data.test) if data else None,
-        budget,
+        budget or Budget.from_config(config.ppo),
     )
-    return train_to_end(learner, config.sweep.metric)
+    return train_to_end(find_trainer(config.trainer.name).make(spec), config.sweep.metric)
 
 
 def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[str]:

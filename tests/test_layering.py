@@ -17,7 +17,8 @@ OURS = ("sweep", "unstuck", "tests", "benchmarks")
 FLOORS = (  # rooms of sweeps, top to bottom: each may import the rooms below
     *("sweeps.__main__", "sweeps.run", "sweeps.audit", "sweeps.catalog", "sweeps.ray_tune", "sweeps.unstick"),
     *("sweeps.explain", "sweeps.mirror", "sweeps.trackers"),
-    *("sweeps.champion", "sweeps.worker", "sweeps.screen", "sweeps.search", "sweeps.stopping", "sweeps.config"),
+    *("sweeps.champion", "sweeps.worker", "sweeps.trainers", "sweeps.screen", "sweeps.search", "sweeps.stopping"),
+    "sweeps.config",
 )
 BELOW_SWEEPS = ("analysis", "records", "rl")
 
@@ -55,8 +56,16 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     "analysis": ("analysis", "records", "rl.metrics", "rl.wording"),
     **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},
     "sweeps": (),
-    "": ("api", "analysis"),  # unstuck itself, for type checkers: nothing is loaded before it is used
+    "probe": ("probe", "rl", "analysis.history"),  # its log is written with the names by which logs are read
+    # unstuck itself, for type checkers: nothing is loaded before it is used
+    "": ("api", "results", "running", "analysis", "records.errors", "probe"),
     "api": ("analysis",),
+    "results": ("analysis", "records", "rl.metrics", "sweeps.catalog", "sweeps.config"),
+    "running": (
+        *("analysis.overrides", "records.errors", "results"),
+        *("sweeps.catalog", "sweeps.config", "sweeps.screen"),
+    ),
+    "sweep_process": ("sweep_command",),
 }
 LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may import beside the standard library
 ONLY_IN = {  # library: who may import it
@@ -78,7 +87,7 @@ ONLY_IN = {  # library: who may import it
 ALLOWED_OF = {  # module with a global generator: what makes generators of one's own
     "random": ("Random",),
     "numpy.random": ("BitGenerator", "Generator", "PCG64", "SeedSequence", "default_rng"),
-    "torch.random": (),
+    "torch.random": ("fork_rng",),  # draws nothing: keeps what others draw as it was
 }
 GLOBAL_IN_TORCH = (  # unless it is called with generator=
     *("bernoulli", "multinomial", "normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like"),
@@ -256,7 +265,9 @@ def test_every_permit_is_used() -> None:
         for room in rooms:
             used = [name for name, target in imported if target.partition(".")[0] == library and within(name, (room,))]
             assert used, f"{room} may import {library}, and does not"
-    for room in ("sweep", "__main__", "command", "commands", "sweep_command", "", "api", "rl", "records", "analysis"):
+    commands = ("sweep", "__main__", "command", "commands", "sweep_command", "sweep_process")
+    rooms = (*commands, "", "api", "results", "running", "probe", *BELOW_SWEEPS)
+    for room in rooms:
         for permit in OURS_FOR[room]:
             used = [
                 name

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,13 +23,19 @@ from unstuck.sweeps.config.keys import CONF
 from unstuck.sweeps.config.setting_docs import explain_setting
 
 
-def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, beside: Path = CONF.parent) -> int:
+def main(
+    program: str = "sweep.py",
+    arguments: Sequence[str] | None = None,
+    beside: Path = CONF.parent,
+    announce: Callable[[Path], object] | None = None,
+) -> int:
     """Run the sweep that the command line describes; return the exit status: 0, 2 if refused, or the sweep's own.
 
     Args:
         program: How the user called this, for messages.
         arguments: Words of the command line; by default those that this process was called with.
         beside: Folder where a relative `--config-path` is looked for.
+        announce: Function that is told the sweep's folder before the sweep starts.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     arguments = [word for word in words if word != DEBUG]
@@ -43,6 +49,8 @@ def main(program: str = "sweep.py", arguments: Sequence[str] | None = None, besi
         if isinstance(found, int):
             return found
         config, idle = found
+        if announce:
+            announce(config.own_folder)
         if sys.stdout.isatty():  # somebody waits
             print(f"Starting {config.sweep.name}: loading libraries, data and databases", flush=True)
         limit_threads()

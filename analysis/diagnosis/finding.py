@@ -7,6 +7,7 @@ A finding always shows the numbers, and never names a cause without the test tha
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from html import escape
 from typing import Any
 
 from unstuck.analysis.diagnosis.signals import Signals
@@ -261,3 +262,32 @@ class Diagnosis:
                 f"not judged, since metrics are missing: {', '.join(one.rule.name for one in self.unexamined)}"
             )
         return "\n".join([f"{self.signals.history.name}:", *lines])
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the findings, and for what is not fine evidence, causes and changes to try."""
+        rows = "".join(_format_row(ranked) for ranked in self.findings)
+        blind = ", ".join(one.rule.title for one in self.unexamined)
+        last = f"<p>Not judged, since metrics are missing: {escape(blind)}.</p>" if blind else ""
+        head = "<tr><th>finding</th><th>sure?</th><th>with the numbers</th></tr>"
+        return f"<h3>{escape(self.signals.history.name)}</h3><table>{head}{rows}</table>{last}"
+
+
+def _format_row(ranked: Ranked) -> str:
+    """Format a finding as a row of an HTML table, with evidence, causes and remedies folded away."""
+    finding = ranked.finding
+    told = [one.text for one in finding.evidence]
+    told += [f"Cause, {one.support}: {one.what}. Test: {one.test}" for one in finding.causes]
+    told += [
+        f"Try {', '.join(f'{path}={value}' for path, value in one.change.items())}: {one.why}"
+        for one in finding.remedies
+    ]
+    items = "".join(f"<li>{escape(text)}</li>" for text in told)
+    more = f"<details><summary>evidence, causes, what to try</summary><ul>{items}</ul></details>" if items else ""
+    is_fine = finding.kind is Kind.FINE
+    style = "text-align: left; vertical-align: top" + ("; opacity: 0.6" if is_fine else "")
+    cells = (f"{finding.kind}: {ranked.rule.title}", finding.sureness.name.lower(), finding.headline)
+    first, second, third = (escape(text) for text in cells)
+    return (
+        f'<tr style="{style}"><td>{first}</td><td>{second}</td>'
+        f'<td style="text-align: left">{third}{"" if is_fine else more}</td></tr>'
+    )

@@ -311,10 +311,10 @@ _VALUES = "=batch|=false|=true| off"
 
 def translate_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
     """Return a diagnosis whose texts name settings and metrics as the program that made the run does."""
-    dialect = diagnosis.signals.history.dialect
-    if dialect == OURS:
+    history = diagnosis.signals.history
+    if history.program == OURS:
         return diagnosis
-    translate = make_translator(dialect)
+    translate = make_translator(history.program, history.dialect)
     return replace(
         diagnosis,
         findings=tuple(
@@ -355,13 +355,18 @@ def convert_setting(path: str, value: float, dialect: str) -> float:
 
 
 @cache
-def make_translator(dialect: str) -> Callable[[str], str]:
-    """Make a function that replaces our names of settings and metrics in a text by a program's names."""
-    language = LANGUAGES.get(dialect, Language({}))
+def make_translator(program: str, dialect: str | None = None) -> Callable[[str], str]:
+    """Make a function that replaces our names of settings and metrics in a text by a program's names.
+
+    Args:
+        program: Program whose names the settings get.
+        dialect: Program whose names the metrics get, if another one wrote the log.
+    """
+    language = LANGUAGES.get(program, Language({}))
     names = "|".join(sorted(map(re.escape, language.settings), key=len, reverse=True)) or r"(?!)"
     setting = re.compile(rf"(?<![\w./-])({names})({_VALUES})?(?![\w=])")
     weight = re.compile(r"(?<=value_coef )(\d[\d.]*(?:e-?\d+)?)")
-    theirs = _metric_names(dialect)
+    theirs = _metric_names(dialect or program)
     metric = re.compile(rf"(?<![\w/])({'|'.join(map(re.escape, theirs)) or '(?!)'})(?![\w/])")
 
     def replace_setting(match: re.Match[str]) -> str:

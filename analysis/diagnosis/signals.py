@@ -231,7 +231,12 @@ class Signals:
     @cached_property
     def is_ours(self) -> bool:
         """True if our own learner made the run, so that the meaning and usual size of each metric is known."""
-        return self.history.dialect == OURS and self.planned is not None
+        return self.history.program == OURS and self.planned is not None
+
+    @property
+    def is_measured_by_us(self) -> bool:
+        """True if our learner or our probe measured the run, so that each metric is what docs/metrics.md says."""
+        return self.is_ours or self.history.probed != ""
 
     # Settings
 
@@ -384,14 +389,19 @@ class Signals:
             found = self._shares[prefix] = _complete(pd.DataFrame(self.history.family(prefix)))
         return found
 
+    def group_shares(self, prefix: str) -> list[list[str]]:
+        """Return the names of the actions whose shares were recorded under a prefix, by choice; see `choices`."""
+        recorded = list(self.shares(prefix).columns)
+        groups = [[name for name in names if name in recorded] for names in self.choices]
+        return [names for names in groups if names] or ([recorded] if recorded else [])
+
     def compute_dominance(self, prefix: str) -> "pd.Series[float]":
         """Compute by iteration the share of the most frequent action; of several choices the least of their shares.
 
         A policy does the same all the time only where each of its choices does.
         """
         shares = self.shares(prefix)
-        groups = [[name for name in names if name in shares] for names in self.choices] or [list(shares.columns)]
-        most = [shares[names].max(axis=1) for names in groups if names]
+        most = [shares[names].max(axis=1) for names in self.group_shares(prefix)]
         return pd.concat(most, axis=1).min(axis=1) if most else pd.Series(dtype=float)
 
     @cached_property

@@ -11,7 +11,8 @@ from unstuck.analysis.history.derive import derive_metrics
 from unstuck.analysis.history.dialects.dialect import Dialect, make_canonical
 from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD, PLAIN
 from unstuck.analysis.history.forms.tables import TAG_UNKNOWN
-from unstuck.analysis.history.names import UNSTUCK, is_ours, recognise_dialect
+from unstuck.analysis.history.names import DIALECTS, UNSTUCK, is_ours, recognise_dialect
+from unstuck.analysis.history.probed import PROGRAM
 from unstuck.analysis.history.raw import Raw
 from unstuck.analysis.history.record import ENV_STEPS, EVAL_LENGTH, TOTAL_LOSS, History
 from unstuck.analysis.history.settings import translate_comments, translate_settings
@@ -90,6 +91,7 @@ def assemble_history(
         )
     tracks = join_parts(tracks, source)
     table, moved = make_table(tracks, dialect)
+    probed = str(found.settings.pop(PROGRAM, ""))
     settings = {**translate_settings(found.settings, dialect), **reading.settings}
     table = derive_metrics(table, settings)
     left = _list_left_out(found, tracks, dialect)
@@ -102,9 +104,10 @@ def assemble_history(
         comments=translate_comments(found.comments, dialect),
         remarks=(*_make_remarks(dialect, tracks, table, moved), *found.remarks, *_describe_lists(found, dialect, left)),
         dialect=dialect.name,
+        probed=probed,
         unrecognised=_list_unrecognised(left, table),
         left_out=tuple(left),
-        read_as="" if dialect is UNSTUCK else _describe_reading(dialect, tracks, table),
+        read_as=_describe_probe(probed, table) if dialect is UNSTUCK else _describe_reading(dialect, tracks, table),
     )
 
 
@@ -189,6 +192,14 @@ def _list_unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, .
 def _is_known(ours: str, table: pd.DataFrame) -> bool:
     alike = {metrics.TRAIN_RETURN: (metrics.EVAL_RETURN,), metrics.VALUE_LOSS: (TOTAL_LOSS,)}.get(ours, ())
     return any(name in table and bool(table[name].notna().any()) for name in (ours, *alike))
+
+
+def _describe_probe(probed: str, table: pd.DataFrame) -> str:
+    """Describe in one line what a probe measured; empty for a run of our own learner."""
+    if not probed:
+        return ""
+    title = DIALECTS[probed].title if probed in DIALECTS and probed != PLAIN.name else "a loop of its owner's"
+    return f"Read as the log of unstuck.Probe in {title}: {len(table):,} iterations, measured as our learner is."
 
 
 def _describe_reading(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> str:

@@ -16,6 +16,7 @@ from unstuck.analysis.history.forms.results import is_results, read_results
 from unstuck.analysis.history.forms.tables import find_delimiter, read_table
 from unstuck.analysis.history.forms.zoo import is_monitor, read_evaluations, read_monitors
 from unstuck.analysis.history.mapping import read_mapping
+from unstuck.analysis.history.probed import SETTINGS, find_probe
 from unstuck.analysis.history.raw import Raw
 from unstuck.analysis.history.record import History
 from unstuck.analysis.history.settings import is_sweep, parse_table, read_settings
@@ -42,6 +43,9 @@ def read_files(path: Path, reading: Reading) -> History:
     Raises:
         AnalysisError: No file there is a run's record, or several runs are there.
     """
+    probe = find_probe(path)
+    if probe is not None:
+        return _read_probe(path, probe, reading)
     found = Found()
     files = [path] if path.is_file() else _list_files(path)
     events = [file for file in files if is_events(file)]
@@ -57,6 +61,20 @@ def read_files(path: Path, reading: Reading) -> History:
     if not found.raws:
         kinds = "a table (.csv), event files, result.json, monitor files or printed text"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")
+    return assemble_history(path.name, _describe_source(path, found), found, reading)
+
+
+def _read_probe(path: Path, curves: Path, reading: Reading) -> History:
+    """Read the log of a probe: its curves and the settings beside them, and no other file of the folder."""
+    found = Found([_read_any(curves, _read_text(curves))])
+    settings = curves.with_name(SETTINGS)
+    if settings.is_file():
+        _read_settings(settings, found, alone=False)
+    others = (
+        [file.name for file in sorted(path.iterdir()) if _is_record(file) and file != curves] if path.is_dir() else []
+    )
+    if others:
+        found.remarks.append(f"read from {curves.name} alone; not read: {', '.join(others)}")
     return assemble_history(path.name, _describe_source(path, found), found, reading)
 
 

@@ -54,8 +54,10 @@ class History:
         tags: MLflow's tags: `outcome`, `reason`, `sweep`, `trial`; empty for files.
         comments: Comments of the owner behind settings in a file, by dotted path.
         remarks: Notes on the reading: units converted, columns not understood.
-        dialect: Program whose names the run's settings have: `unstuck`, `sb3`, `cleanrl`, `plain` and others; see
+        dialect: Program whose names the run's metrics have: `unstuck`, `sb3`, `cleanrl`, `plain` and others; see
             `analysis.history.names`.
+        probed: Program of a loop that a probe measured, which is then in our names and by our definitions; empty
+            for other logs.
         unrecognised: Columns or tags that were mapped to nothing although their names sound like a metric that the
             table lacks: something that matters may stand there.
         left_out: All columns or tags that were mapped to nothing, `unrecognised` among them.
@@ -71,6 +73,7 @@ class History:
     comments: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     dialect: str = "unstuck"
+    probed: str = ""
     unrecognised: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     read_as: str = ""
@@ -107,6 +110,11 @@ class History:
     def setting(self, path: str, default: Any = None) -> Any:
         """Return the value of the run's setting at a dotted path; `default` if not recorded."""
         return self.settings.get(path, default)
+
+    @property
+    def program(self) -> str:
+        """Program whose names the run's owner gives to settings: the probed one, else that of the metrics' names."""
+        return self.probed or self.dialect
 
     @property
     def last_iteration(self) -> int:

@@ -35,7 +35,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "arms": [
             {
                 "change": dict(arm.change),
-                "in_words": describe_change(arm.change, history.dialect),
+                "in_words": describe_change(arm.change, history.program),
                 "why": arm.why,
                 "watch": arm.watch,
             }

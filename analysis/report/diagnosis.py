@@ -113,7 +113,7 @@ def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
         if len(blocks) == before:
             blocks.append(Paragraph(f"Run each beside an unchanged control.{_why_no_command(history)}"))
         elif missing := list_missing_settings(history):
-            blocks.append(Paragraph(_missing_text(missing, history.dialect)))
+            blocks.append(Paragraph(_missing_text(missing, history.program)))
     return blocks
 
 
@@ -122,9 +122,9 @@ def _why_no_command(history: History) -> str:
     return f" There is no command for it here: {why}." if why else ""
 
 
-def _missing_text(missing: Sequence[str], dialect: str) -> str:
+def _missing_text(missing: Sequence[str], program: str) -> str:
     """Return a sentence on settings that are not on record and without which the control is another run."""
-    theirs = join_words([find_setting_name(name, dialect) for name in missing])
+    theirs = join_words([find_setting_name(name, program) for name in missing])
     ours = " ".join(f"ppo.{name}=..." for name in missing)
     return f"Not on record: {theirs}. Add what the run had ({ours}), or the control is another run, of our defaults."
 
@@ -142,9 +142,9 @@ def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) ->
 def _rows(arms: Sequence[Arm], diagnosis: Diagnosis) -> tuple[tuple[str, ...], ...]:
     """Build table rows of arms, with arms that are proposed for the same reason in one row."""
     reasons: dict[tuple[str, str], list[str]] = {}
-    dialect = diagnosis.signals.history.dialect
+    program = diagnosis.signals.history.program
     for arm in arms:
-        reasons.setdefault((arm.why, arm.watch), []).append(describe_change(arm.change, dialect))
+        reasons.setdefault((arm.why, arm.watch), []).append(describe_change(arm.change, program))
     return tuple((join_words(changes, "or"), why, watch) for (why, watch), changes in reasons.items())
 
 

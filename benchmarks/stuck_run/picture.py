@@ -13,7 +13,7 @@ from unstuck.rl.learner import Learner, Metrics
 from unstuck.rl.whole_files import replace_file
 from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.config.flows import load_data
-from unstuck.sweeps.worker.training import make_trial_learner
+from unstuck.sweeps.trainers.ours import make_trial_learner
 
 from benchmarks.diagnosis.in_environment import Judge
 from benchmarks.in_process import no_ray

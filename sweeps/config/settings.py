@@ -22,6 +22,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TAKEN = (MLFLOW_FILE, LEDGER_FILE, "mlflow-artifacts")
 MODES = ("max", "min")
 SAMPLERS = ("tpe", "random", "points")
+TRAINERS = ("ppo",)
 SCHEDULERS = ("asha", "none")
 CRASHED = str(Outcome.CRASHED)
 TRACKERS = ("mlflow", "none")
@@ -91,6 +92,17 @@ def find_nearest_metric(name: str) -> str:
     if "reward" in name or "return" in name:
         return EVAL_RETURN
     return find_near(f"eval/{name.rpartition('/')[2]}", EVAL, 0.75) or EVAL[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """Settings of the trainer, which trains the members of a trial (`trainer.*`)."""
+
+    name: str = "ppo"  # ppo | one of another package's (docs/trainers.md)
+
+    def __post_init__(self) -> None:
+        if self.name not in TRAINERS:
+            require_one_of("trainer.name", self.name, (*TRAINERS, *extensions.list_other_names(extensions.TRAINERS)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,6 +289,7 @@ class SweepConfig:
     env: EnvConfig = field(default_factory=EnvConfig)
     data: DataConfig = field(default_factory=DataConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
     space: dict[str, Any] = field(default_factory=dict)  # what is searched: a range for each setting
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)

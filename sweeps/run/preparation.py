@@ -10,7 +10,6 @@ from unstuck.records.machine import Cores, count_granted_cores
 from unstuck.rl import metrics
 from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import FlowData
-from unstuck.rl.envs import make_vec
 from unstuck.rl.machine import require_machine
 from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.effects import Idle, refuse_idle
@@ -22,6 +21,7 @@ from unstuck.sweeps.run.judges import load_judges
 from unstuck.sweeps.run.points import Plan, plan_points
 from unstuck.sweeps.search.sampler import find_sampler
 from unstuck.sweeps.trackers import check_trackers
+from unstuck.sweeps.trainers.kinds import find_trainer, require_settings
 from unstuck.sweeps.unstick.adopt import adopt_recorded_unstick
 from unstuck.sweeps.worker.memory import require_memory
 
@@ -86,7 +86,8 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     plan = plan_points(config)
     data, flows = load_data(plan.config)
     config = replace(add_fingerprint(plan.config, flows), resume=None, retry=None)
-    make_vec(config.env, [0], data).close()  # refuses an environment that no learner can act in
+    require_settings(config, plan.space.paths)
+    find_trainer(config.trainer.name).check(config, data)
     granted = join_cluster(config.resources) or count_granted_cores()
     slots = _count_slots(config.resources, granted)
     if config.resources.ray_address is None:  # other machines of a cluster may have what the driver's machine lacks

@@ -8,7 +8,6 @@ with the configuration that was asked for.
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 from unstuck.records.measurement import Record
@@ -17,8 +16,9 @@ from unstuck.rl import metrics
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.errors import CheckpointError
-from unstuck.rl.ppo import Hyperparameters
 from unstuck.sweeps.stopping.live_trial import LiveTrial
+from unstuck.sweeps.trainers.kinds import find_trainer
+from unstuck.sweeps.trainers.ours import PPO
 from unstuck.sweeps.worker.branching import find_budget
 
 _TOLERANCE = 1e-6
@@ -44,7 +44,9 @@ class SettingsInForce:
             budget = find_budget(trial.config, trial.config.own_folder, self._budget)
         except CheckpointError as error:  # the schedule depends on what was trained before
             return Verdict(Outcome.CRASHED, str(error))
-        difference = next(filter(None, (describe_mismatch(record, trial.config.ppo, budget) for record in told)), "")
+        proved = find_trainer(trial.config.trainer.name).proves
+        mismatches = (describe_mismatch(record, trial.config.ppo, budget, proved) for record in told)
+        difference = next(filter(None, mismatches), "")
         return Verdict(Outcome.CRASHED, difference) if difference else None
 
 
@@ -53,13 +55,16 @@ def tells_settings(record: Record) -> bool:
     return any(name.startswith(metrics.EFFECTIVE_PREFIX) for name in record.metrics)
 
 
-def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None = None) -> str:
-    """Describe the first setting whose value in the learner differs from the configuration; empty if none differs.
+def describe_mismatch(
+    record: Record, config: PPOConfig, budget: Budget | None = None, proved: Sequence[str] = PPO.proves
+) -> str:
+    """Describe the first setting whose value in the trainer differs from the configuration; empty if none differs.
 
     Args:
         record: An iteration of the trial.
         config: Configuration that the trial is to be trained with.
         budget: Length of the trial in environment steps, and what was trained before; None for the length in `config`.
+        proved: Settings of PPO that the trainer reads back.
 
     Example:
         >>> describe_mismatch(Record(1, 0, {"train/value_loss": 0.9}), PPOConfig())
@@ -70,12 +75,12 @@ def describe_mismatch(record: Record, config: PPOConfig, budget: Budget | None =
     if not tells_settings(record):
         return ""
     left = (budget or Budget.from_config(config)).share_left(record.iteration - 1, config.batch_size)
-    for field in fields(Hyperparameters):
-        meant = _compute_setting(field.name, config, left)
-        found = record.metrics.get(metrics.effective_metric(field.name), math.inf)
+    for name in proved:
+        meant = _compute_setting(name, config, left)
+        found = record.metrics.get(metrics.effective_metric(name), math.inf)
         if not math.isclose(found, meant, rel_tol=_TOLERANCE):
             return (
-                f"ppo.{field.name} in force must be {meant:.7g}, as recorded, got {found:.7g} at iteration "
+                f"ppo.{name} in force must be {meant:.7g}, as recorded, got {found:.7g} at iteration "
                 f"{record.iteration}: what was trained is another configuration"
             )
     return ""

@@ -18,16 +18,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from unstuck.records.errors import SweepError
-from unstuck.rl.branch import Part, carry_over, describe_branch_point, start_branch
+from unstuck.rl.branch import describe_branch_point
 from unstuck.rl.budget import Budget
-from unstuck.rl.checkpoint import Snapshot, take_snapshot
+from unstuck.rl.checkpoint import Snapshot
 from unstuck.rl.data import FlowData
 from unstuck.rl.errors import CheckpointError
-from unstuck.rl.learner import Learner
-from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.worker.branching import find_budget, find_start
+from unstuck.sweeps.trainers.kinds import find_trainer
+from unstuck.sweeps.trainers.protocol import Trainer, TrialSpec
+from unstuck.sweeps.worker.branching import branch_trainer, find_budget, find_start
 from unstuck.sweeps.worker.memory import count_fitting_members
 from unstuck.sweeps.worker.training import train_to_end
 
@@ -83,36 +83,30 @@ def train_repeats(lineage: Lineage, data: FlowData | None, repeats: range) -> Va
     """
     members, snapshot, values = lineage.configs[0].sweep.seeds, None, list[float]()
     for config in lineage.configs:
-        learner = _make_learner(config, lineage, data, repeats, snapshot)
-        values = train_to_end(learner, config.sweep.metric)
-        snapshot = take_snapshot(learner)
+        trainer = _make_trainer(config, lineage, data, repeats, snapshot)
+        values = train_to_end(trainer, config.sweep.metric)
+        snapshot = trainer.take_snapshot()
     return tuple(tuple(values[first : first + members]) for first in range(0, len(values), members))
 
 
-def _make_learner(
+def _make_trainer(
     config: SweepConfig, lineage: Lineage, data: FlowData | None, repeats: range, before: Snapshot | None
-) -> Learner:
-    """Make the learner of one configuration: from the state before, else from the run's checkpoint, else untrained."""
+) -> Trainer:
+    """Make the trainer of one configuration: from the state before, else from the run's checkpoint, else untrained."""
     members, seed = config.sweep.seeds, config.sweep.seed
     seeds = make_member_seeds(seed, members * repeats.stop, "verdict")[members * repeats.start :]
-    reset = [Part(name) for name in config.branch.reset]
     if before is None:
         budget = find_budget(config, lineage.folder, lineage.budget)
     else:
         budget = describe_branch_point(before).extend_budget(lineage.budget or Budget.from_config(config.ppo))
-    learner = make_learner(
-        config.ppo,
-        config.env,
-        seeds,
-        make_evaluation_seed(seed, "verdict evaluation"),
-        replace(data, validation=data.test) if data else None,
-        budget,
-    )
+    unseen = make_evaluation_seed(seed, "verdict evaluation")
+    flows = replace(data, validation=data.test) if data else None
+    trainer = find_trainer(config.trainer.name).make(TrialSpec(config, seeds, unseen, flows, budget))
     if before is not None:
-        carry_over(before, learner, reset)
+        trainer.branch(before, config.branch.reset)
     elif start := find_start(config, lineage.folder):
-        start_branch(start, learner, reset, fresh=True)
-    return learner
+        branch_trainer(trainer, start, config.branch.reset, fresh=True)
+    return trainer
 
 
 def train_fresh(

@@ -1,12 +1,14 @@
 """Find what a trial starts from: nothing, the run that an unstick branches, or another trial of the unstick."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from unstuck.records.files import branch_file, checkpoint_file
-from unstuck.rl.branch import Part, read_branch_point, start_branch
+from unstuck.rl import checkpoint
+from unstuck.rl.branch import read_branch_point
 from unstuck.rl.budget import Budget
-from unstuck.rl.learner import Learner
 from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
+from unstuck.sweeps.trainers.protocol import Trainer
 
 
 def find_start(config: SweepConfig, folder: Path) -> Path | None:
@@ -39,11 +41,22 @@ def find_budget(config: SweepConfig, folder: Path, shared: Budget | None = None)
     return read_branch_point(start).extend_budget(budget)
 
 
-def start_trial(learner: Learner, config: SweepConfig, folder: Path) -> None:
-    """Set an untrained learner to what a trial starts from; a learner that starts untrained is left unchanged.
+def start_trial(trainer: Trainer, config: SweepConfig, folder: Path) -> None:
+    """Set an untrained trainer to what a trial starts from; a trainer that starts untrained is left unchanged.
 
     Raises:
-        CheckpointError: The checkpoint cannot be read, or is not of such a learner.
+        CheckpointError: The checkpoint cannot be read, or is not of such a trainer.
     """
     if start := find_start(config, folder):
-        start_branch(start, learner, [Part(name) for name in config.branch.reset])
+        branch_trainer(trainer, start, config.branch.reset)
+
+
+def branch_trainer(trainer: Trainer, start: Path, reset: Sequence[str], fresh: bool = False) -> None:
+    """Set an untrained trainer to go on from a checkpoint file; see `Trainer.branch`.
+
+    Raises:
+        CheckpointError: The file is not a whole checkpoint, or the trainer cannot go on from it.
+    """
+    snapshot = checkpoint.read_snapshot(start)
+    with checkpoint.name_misfit(start, "a checkpoint that the learner can go on from"):
+        trainer.branch(snapshot, reset, fresh)

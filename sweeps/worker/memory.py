@@ -5,9 +5,8 @@ from collections.abc import Callable
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import measure_free_memory
 from unstuck.rl.data import FlowData
-from unstuck.rl.envs import make_vec
-from unstuck.rl.memory import learner_bytes
 from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.trainers.kinds import find_trainer
 
 PROCESS_BYTES = 230 * 2**20
 """Memory that a worker does not share with other processes before any training."""
@@ -64,14 +63,8 @@ def count_fitting_members(config: SweepConfig, data: FlowData | None, most: int,
 
 def _make_estimate(config: SweepConfig, data: FlowData | None, processes: int) -> Callable[[int], int]:
     """Make the function that estimates the bytes that processes take, with the given number of members in each."""
-    vector = make_vec(config.env, [0], data)
-    vector.close()
-    evaluated = len(data.validation) if data else config.env.eval_episodes
-
-    def compute_bytes(members: int) -> int:
-        return processes * (PROCESS_BYTES + learner_bytes(config.ppo, vector, members, evaluated))
-
-    return compute_bytes
+    estimate = find_trainer(config.trainer.name).estimate_memory(config, data)
+    return lambda members: processes * (PROCESS_BYTES + estimate(members))
 
 
 def _format_gigabytes(count: int) -> str:

@@ -43,7 +43,7 @@ class TrialTrainable(Trainable):
             delivery = Delivery(self._training.next_period(), self._training.take_notes())
         except DiskFullError as error:
             delivery = Delivery([], {DISK_FULL: str(error)})
-        return {"training_iteration": self._training.learner.iteration, DELIVERY: delivery}
+        return {"training_iteration": self._training.trainer.iteration, DELIVERY: delivery}
 
     def _start(self, assignment: Assignment) -> None:
         self._training = Training(assignment, self._data)

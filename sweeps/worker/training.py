@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from unstuck.records.errors import DiskFullError, SweepError
-from unstuck.records.files import checkpoint_file, read_records
+from unstuck.records.files import checkpoint_file, read_records, trial_folder
 from unstuck.records.lock import read_owner
 from unstuck.records.measurement import Record
 from unstuck.records.names import CHECKPOINT, RESUMED_EXACTLY, RESUMED_FROM
@@ -21,12 +21,13 @@ from unstuck.rl import checkpoint, metrics
 from unstuck.rl.budget import Budget
 from unstuck.rl.data.types import FlowData
 from unstuck.rl.errors import CheckpointError
-from unstuck.rl.learner import Learner, Metrics
-from unstuck.rl.make_learner import make_learner
+from unstuck.rl.learner import Metrics
 from unstuck.rl.own_modules import add_own_modules
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.whole_files import find_left_behind
 from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.trainers.kinds import find_trainer
+from unstuck.sweeps.trainers.protocol import Trainer, Trains, TrialSpec
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.branching import find_budget, start_trial
 
@@ -45,7 +46,7 @@ class Training:
     constructor writes nothing.
 
     Attributes:
-        learner: Learner that trains the members.
+        trainer: Trainer of the members.
     """
 
     def __init__(self, assignment: Assignment, data: FlowData | None) -> None:
@@ -57,11 +58,11 @@ class Training:
         self._is_saved = True
         self._patience_s = PATIENCE_S
         self._unsaved: list[Record] = []
-        self.learner = self._make_learner()
+        self.trainer = self._make_trainer()
         # The worker cannot know which records the driver has: deliver all, and the driver skips known ones.
         self._undelivered = self._restore_checkpoint()
         self._history: list[Any] = [record.to_json() for record in self._undelivered]
-        self._in_force = read_settings_in_force(self.learner)
+        self._in_force = read_settings_in_force(self.trainer)
 
     def next_period(self) -> list[Record]:
         """Return the next iterations to deliver: all of a restored checkpoint, or one period, newly trained and saved.
@@ -75,7 +76,7 @@ class Training:
             records, self._undelivered = self._undelivered, []
             return records
         if not self._unsaved:
-            records = train_period(self.learner, self._config.sweep.metric, self._budget is not None)
+            records = train_period(self.trainer, self._config.sweep.metric, self._budget is not None)
             records[0] = replace(records[0], metrics={**records[0].metrics, **self._in_force})
             self._in_force = {}
             self._history += [record.to_json() for record in records]
@@ -89,12 +90,12 @@ class Training:
         notes, self._notes = self._notes, {}
         return notes
 
-    def _make_learner(self) -> Learner:
-        """Make the learner as the trial starts: untrained, or a branch of a run, whose iterations count from there."""
+    def _make_trainer(self) -> Trainer:
+        """Make the trainer as the trial starts: untrained, or a branch of a run, whose iterations count from there."""
         budget = find_budget(self._config, self._folder, self._budget)
-        learner = make_trial_learner(self._config, self._data, budget)
-        start_trial(learner, self._config, self._folder)
-        return learner
+        trainer = make_trial_trainer(self._config, self._data, budget, trial_folder(self._folder, self._number))
+        start_trial(trainer, self._config, self._folder)
+        return trainer
 
     def _restore_checkpoint(self) -> list[Record]:
         """Restore an existing checkpoint, and return the metrics of all iterations in the checkpoint."""
@@ -103,15 +104,17 @@ class Training:
             records = read_records(self._folder, self._number)
             if not file.exists():
                 return []
-            checkpoint.load(file, self.learner)
-            if [record.iteration for record in records] != list(range(1, self.learner.iteration + 1)):
-                self.learner = self._make_learner()
+            snapshot = checkpoint.read_snapshot(file)
+            with checkpoint.name_misfit(file, "a checkpoint of such a learner"):
+                self.trainer.restore(snapshot)
+            if [record.iteration for record in records] != list(range(1, self.trainer.iteration + 1)):
+                self.trainer = self._make_trainer()
                 raise CheckpointError(f"{file} must hold the records of all iterations, got {len(records)}")
         except CheckpointError as error:
             self._notes[CHECKPOINT] = f"started anew: {error}"
             return []
-        self._notes[RESUMED_FROM] = str(self.learner.iteration)
-        if not self.learner.resumed_exactly:
+        self._notes[RESUMED_FROM] = str(self.trainer.iteration)
+        if not self.trainer.resumed_exactly:
             self._notes[RESUMED_EXACTLY] = "false"
         return records
 
@@ -136,7 +139,7 @@ class Training:
             except OSError as error:
                 if error.errno not in _FULL:
                     if self._is_saved:  # noted once, since saving fails again and again
-                        self._notes[CHECKPOINT] = f"not saved from iteration {self.learner.iteration} on: {error}"
+                        self._notes[CHECKPOINT] = f"not saved from iteration {self.trainer.iteration} on: {error}"
                     self._is_saved = False
                     return
                 if time.monotonic() >= deadline:
@@ -151,70 +154,69 @@ class Training:
         file.parent.mkdir(exist_ok=True)  # not the folders above: if one is missing, the folder is not shared
         for left in find_left_behind(file):  # by a worker that died
             left.unlink()
-        checkpoint.save(file, self.learner, self._history)
+        checkpoint.write_snapshot(file, self.trainer.take_snapshot(self._history))
 
 
-def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
-    """Make an untrained learner for all seeds of a trial; equal arguments lead to equal results of training.
+def make_trial_trainer(
+    config: SweepConfig, data: FlowData | None, budget: Budget | None = None, folder: Path | None = None
+) -> Trainer:
+    """Make an untrained trainer for all seeds of a trial; equal arguments lead to equal results of training.
 
     Args:
         config: Configuration of the trial.
         data: Flows to train on; None for an environment without.
         budget: Length of the trial in environment steps; None for the length in `config`.
+        folder: Folder of the trial.
     """
-    return make_learner(
-        config.ppo,
-        config.env,
-        make_member_seeds(config.sweep.seed, config.sweep.seeds),
-        make_evaluation_seed(config.sweep.seed),
-        data,
-        budget=budget,
-    )
+    seeds = make_member_seeds(config.sweep.seed, config.sweep.seeds)
+    evaluation_seed = make_evaluation_seed(config.sweep.seed)
+    spec = TrialSpec(config, seeds, evaluation_seed, data, budget or Budget.from_config(config.ppo), folder)
+    return find_trainer(config.trainer.name).make(spec)
 
 
-def read_settings_in_force(learner: Learner) -> dict[str, float]:
-    """Return the settings that the learner really uses in the next update, by names of `effective/` metrics.
+def read_settings_in_force(trainer: Trains) -> dict[str, float]:
+    """Return the settings that the trainer really uses in the next update, by names of `effective/` metrics.
 
     Settings that are switched off are left out. NaN: members of the trial differ, which members must not.
     """
     found = {
         name: values[0] if (values == values[0]).all() else math.nan
-        for name, values in learner.read_effective().items()
+        for name, values in trainer.read_effective().items()
     }
     return {metrics.effective_metric(name): float(value) for name, value in found.items() if not math.isinf(value)}
 
 
-def train_period(learner: Learner, metric: str, in_env_steps: bool = False) -> list[Record]:
+def train_period(trainer: Trains, metric: str, in_env_steps: bool = False) -> list[Record]:
     """Train to the next evaluation, or to the first metric that is not finite; return a record of each iteration.
 
     Args:
-        learner: Learner to train.
+        trainer: Trainer, or a learner alone.
         metric: Name of the objective.
         in_env_steps: True if the sweep counts environment steps.
     """
     records = []
     evaluated = False
     while not evaluated:
-        measured = learner.iterate()
+        measured = trainer.iterate()
         evaluated = metrics.EVAL_RETURN in measured
         means = summarise(measured, (*metrics.PER_SEED, metric))
-        env_steps = learner.iteration * learner.config.batch_size if in_env_steps else None
-        records.append(Record(learner.iteration, time.time_ns() // 1_000_000, means, env_steps))
+        env_steps = trainer.iteration * trainer.config.batch_size if in_env_steps else None
+        records.append(Record(trainer.iteration, time.time_ns() // 1_000_000, means, env_steps))
         if not all(map(math.isfinite, means.values())):
             break
     return records
 
 
-def train_to_end(learner: Learner, metric: str) -> list[float]:
-    """Train a learner for its whole budget; return each member's mean of the last evaluations of the metric.
+def train_to_end(trainer: Trains, metric: str) -> list[float]:
+    """Train for the whole budget; return each member's mean of the last evaluations of the metric.
 
     Args:
-        learner: Learner to train, changed in place.
+        trainer: Trainer, or a learner alone; changed in place.
         metric: Name of an `eval/` metric.
     """
     evaluations = []
-    for _ in range(learner.last_iteration - learner.iteration):
-        measured = learner.iterate()
+    for _ in range(trainer.last_iteration - trainer.iteration):
+        measured = trainer.iterate()
         if metric in measured:
             evaluations.append(measured[metric])
     return [float(value) for value in np.mean(evaluations[-metrics.FINAL_EVALUATIONS :], axis=0)]

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from unstuck.rl import estimates, metrics
 from unstuck.rl import measures as diagnostics
-from unstuck.rl import metrics
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.distributions import Categorical
 from unstuck.rl.networks import ActorCritic
@@ -90,9 +90,8 @@ def test_padding_does_not_count_as_units_at_rest():
 
 
 def test_scales_of_a_rollout():
-    batch = _batch(_networks())
     returns = torch.tensor([[1.0, 3.0], [2.0, 2.0]])
-    measured = diagnostics.measure_rollout(dataclasses.replace(batch, advantages=-returns), returns)
+    measured = estimates.describe_rollout(-returns, returns)
     assert measured[metrics.TARGET_MEAN].tolist() == [2.0, 2.0]
     assert measured[metrics.TARGET_STD].tolist() == [1.0, 0.0]
     assert measured[metrics.ADVANTAGE_MEAN].tolist() == [-2.0, -2.0]
@@ -163,9 +162,9 @@ def test_columns_that_do_not_vary_have_no_shift():
 def test_repeats_are_counted_for_each_member():
     rollout = np.arange(24, dtype=np.float32).reshape(2, 6, 2)
     rollout[1, 3:] = rollout[1, 0]
-    assert diagnostics.measure_repeats(rollout).tolist() == [0.0, 0.5]
+    assert estimates.measure_repeats(rollout).tolist() == [0.0, 0.5]
 
 
 def test_of_few_flows_many_repeat():
     rows = np.random.default_rng(0).integers(200, size=(1, 5000, 1)).astype(np.float32)
-    assert diagnostics.measure_repeats(rows)[0] == pytest.approx(1 - 200 * (1 - np.exp(-500 / 200)) / 500, abs=0.03)
+    assert estimates.measure_repeats(rows)[0] == pytest.approx(1 - 200 * (1 - np.exp(-500 / 200)) / 500, abs=0.03)

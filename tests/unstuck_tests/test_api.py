@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,19 @@ def test_a_diagnosis_holds_typed_findings_and_prints_them(folder: Path) -> None:
     for line, one in zip(lines[1:], found.findings, strict=False):
         assert line == f"{one.finding.kind} ({one.finding.sureness.name.lower()}): {one.finding.headline}"
     assert lines[-1].startswith("not judged, since metrics are missing: ")
+
+
+def test_a_notebook_shows_findings_with_their_evidence_and_what_to_try(folder: Path) -> None:
+    healthy(entropy=np.full(100, 0.001)).table.to_csv("a<b.csv", index_label="iteration")
+    found = unstuck.diagnose("a<b.csv")
+    first = next(one for one in found.findings if one.finding.causes and one.finding.remedies)
+    shown = found._repr_html_()
+    assert shown.startswith("<h3>a&lt;b.csv</h3><table>")
+    assert shown.count("<tr ") == len(found.findings)
+    assert f"<td>{first.finding.kind}: {first.rule.title}</td>" in shown
+    assert f"<li>{escape(first.finding.evidence[0].text)}</li>" in shown
+    assert f"Cause, {first.finding.causes[0].support}: {escape(first.finding.causes[0].what)}" in shown
+    assert f"Try {next(iter(first.finding.remedies[0].change))}=" in shown
 
 
 def test_a_comparison_holds_the_difference_and_its_interval(folder: Path) -> None:

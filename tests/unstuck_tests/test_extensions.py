@@ -28,6 +28,7 @@ from unstuck.sweeps.run.judges import JUDGES, load_judges, make_judges
 from unstuck.sweeps.search.sampler import SAMPLERS, make_sampler
 from unstuck.sweeps.stopping.live_trial import LiveTrial
 from unstuck.sweeps.trackers import TRACKERS
+from unstuck.sweeps.trainers.kinds import TRAINERS
 
 import unstuck
 from tests.analysis_tests.runs import healthy
@@ -121,6 +122,7 @@ def _forget() -> None:
         (extensions.TRACKERS, TRACKERS),
         (extensions.SAMPLERS, SAMPLERS),
         (extensions.DATA_SOURCES, SOURCES),
+        (extensions.TRAINERS, TRAINERS),
     ],
 )
 def test_our_tables_are_what_our_entry_points_say(group: str, table: Mapping[str, object]) -> None:
@@ -131,6 +133,7 @@ def test_our_tables_are_what_our_entry_points_say(group: str, table: Mapping[str
 def test_settings_know_the_names_of_the_tables() -> None:
     assert tuple(settings.SAMPLERS) == tuple(SAMPLERS)
     assert tuple(rl_config.SOURCES) == tuple(SOURCES)
+    assert tuple(settings.TRAINERS) == tuple(TRAINERS)
 
 
 def test_a_rule_of_another_package_takes_part_in_a_diagnosis(site: Path) -> None:

@@ -25,7 +25,7 @@ ACME = ("sampler.name=acme_sampler", "data.source=acme_data")
 
 
 def test_every_folder_with_modules_is_packaged() -> None:
-    folders = {"unstuck", "unstuck.commands"}
+    folders = {"unstuck", "unstuck.commands", "unstuck.probe"}
     for room in ROOMS:
         folders |= {
             ".".join(("unstuck", *file.parent.relative_to(ROOT).parts)) for file in (ROOT / room).rglob("__init__.py")

@@ -67,23 +67,23 @@ def _ratio(run: Signals) -> list[Evidence]:
 
 
 def _negative_kl(run: Signals) -> list[Evidence]:
-    """Check that no KL of our own learner is negative: a mean of (r - 1) - log r cannot be below 0."""
+    """Check that no KL that we measured is negative: a mean of (r - 1) - log r cannot be below 0."""
     curve = run.select_finite(metrics.APPROX_KL)
     below = curve[curve < NEGATIVE_KL]
-    if below.empty or not run.is_ours:
+    if below.empty or not run.is_measured_by_us:
         return []
     text = f"KL is negative, down to {number(float(below.min()), 2)}, in {len(below)} of {len(curve)} updates"
     return [Evidence(text, (metrics.APPROX_KL,), (int(below.index[0]), int(below.index[-1])))]
 
 
 def _bounds(run: Signals) -> list[Evidence]:
-    """Check that metrics of our own learner lie within mathematical limits, e.g. F1 from 0 to 1.
+    """Check that metrics that we measured lie within mathematical limits, e.g. F1 from 0 to 1.
 
     Explained variance, 1 - Var(error) / Var(target), is at most 1, a share lies within 0 to 1, the entropy of n actions
     within 0 to ln n, that of an action of several choices within 0 to the sum of these. Other programs may log percent,
     or an entropy in bits, under the same names: not checked.
     """
-    if not run.is_ours:
+    if not run.is_measured_by_us:
         return []
     limits = {
         metrics.EXPLAINED_VARIANCE: (-math.inf, 1.0),

@@ -75,7 +75,7 @@ def _by_shares(run: Signals) -> tuple[str, tuple[Evidence, ...], int] | None:
     shares = run.shares(metrics.GREEDY_PREFIX)
     if len(shares) < EVALUATIONS or run.compute_dominance(metrics.GREEDY_PREFIX).iloc[-EVALUATIONS:].min() < SAME:
         return None
-    names = [str(shares.iloc[-1][list(group)].idxmax()) for group in run.choices]
+    names = [str(shares.iloc[-1][group].idxmax()) for group in run.group_shares(metrics.GREEDY_PREFIX)]
     part = shares[(shares[names].min(axis=1) >= SAME)[::-1].cumprod()[::-1].astype(bool)]
     if len(part) < EVALUATIONS:
         return None

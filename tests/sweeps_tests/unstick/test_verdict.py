@@ -27,9 +27,9 @@ from unstuck.sweeps.champion import judge_champion
 from unstuck.sweeps.config.settings import ANEW, CHECKPOINT, BranchConfig, StudyConfig, SweepConfig, UnstickConfig
 from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.trainers.ours import make_trial_learner
 from unstuck.sweeps.unstick.fresh_runs import Lineage, train_fresh, train_repeats
 from unstuck.sweeps.unstick.verdict import Means, find_best_arm, trace_lineage, train_fresh_runs
-from unstuck.sweeps.worker.training import make_trial_learner
 
 MEMBERS, REPEATS, BATCH = 2, 3, 32
 SPACE = Space(

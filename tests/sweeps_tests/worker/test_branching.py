@@ -13,12 +13,14 @@ from unstuck.rl.budget import Budget
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows
 from unstuck.rl.errors import CheckpointError
+from unstuck.rl.learner import Learner
 from unstuck.sweeps.config.settings import ANEW, CHECKPOINT, BranchConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.run.settings_in_force import SettingsInForce
 from unstuck.sweeps.stopping.live_trial import LiveTrial
+from unstuck.sweeps.trainers.ours import LearnerTrainer, make_trial_learner
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.branching import find_budget, find_start
-from unstuck.sweeps.worker.training import Training, make_trial_learner, train_period
+from unstuck.sweeps.worker.training import Training, train_period
 
 DONE, MORE, BATCH = 4, 6, 32
 RUN = SweepConfig(
@@ -63,6 +65,11 @@ def folder(tmp_path: Path, run: Path) -> Path:
     branch_file(folder).parent.mkdir()
     branch_file(folder).write_bytes(run.read_bytes())
     return folder
+
+
+def learner_of(training: Training) -> Learner:
+    assert isinstance(training.trainer, LearnerTrainer)
+    return training.trainer.learner
 
 
 def longer() -> SweepConfig:
@@ -117,7 +124,7 @@ def test_its_own_checkpoint_wins_on_a_resume(folder: Path, data: FlowData) -> No
     expected = measured(train(folder, data, arm(folder), number=1))
     first = training_of(folder, data, arm(folder)).next_period()
     second = training_of(folder, data, arm(folder))
-    assert second.learner.iteration == 2
+    assert second.trainer.iteration == 2
     assert second.next_period() == first
     assert measured([*first, *second.next_period(), *second.next_period()]) == expected
     assert second.take_notes() == {"resumed_from": "2"}
@@ -155,12 +162,12 @@ def test_an_arm_that_starts_anew_reads_nothing_of_the_run(folder: Path, data: Fl
 
 def test_a_reset_part_is_untrained(folder: Path, data: FlowData) -> None:
     config = arm(folder, BranchConfig(start=CHECKPOINT, reset=("value_head", "adam")))
-    learner, untrained = training_of(folder, data, config).learner, make_trial_learner(config, data)
+    learner, untrained = learner_of(training_of(folder, data, config)), make_trial_learner(config, data)
     assert [view.tolist() for view in learner.networks.value_head()] == [
         view.tolist() for view in untrained.networks.value_head()
     ]
     assert learner.adam.steps.tolist() == [[0.0], [0.0]]
-    kept = training_of(folder, data, arm(folder), number=1).learner
+    kept = learner_of(training_of(folder, data, arm(folder), number=1))
     assert [view.tolist() for view in learner.networks.policy_head()] == [
         view.tolist() for view in kept.networks.policy_head()
     ]
@@ -179,7 +186,7 @@ def test_a_shared_budget_counts_environment_steps_from_the_branch(folder: Path, 
     shared = Budget(3 * BATCH, 2 * BATCH)
     training = Training(Assignment(0, arm(folder), folder, budget=shared), data)
     assert [record.step for record in training.next_period()] == [BATCH, 2 * BATCH]
-    assert training.learner.budget == Budget(3 * BATCH, 2 * BATCH, done=4 * BATCH, planned=10 * BATCH)
+    assert learner_of(training).budget == Budget(3 * BATCH, 2 * BATCH, done=4 * BATCH, planned=10 * BATCH)
 
 
 def test_settings_in_force_follow_the_schedule_across_the_branch(folder: Path, data: FlowData) -> None:

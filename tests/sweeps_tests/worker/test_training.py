@@ -18,9 +18,10 @@ from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
+from unstuck.sweeps.trainers.ours import make_trial_learner
 from unstuck.sweeps.worker import training
 from unstuck.sweeps.worker.assignment import Assignment
-from unstuck.sweeps.worker.training import Training, make_trial_learner, summarise, train_period
+from unstuck.sweeps.worker.training import Training, summarise, train_period
 
 TINY = PPOConfig(
     num_iterations=5, eval_every=2, num_envs=2, num_steps=16, minibatch_size=32, num_epochs=1, hidden_sizes=(8,)
@@ -175,7 +176,7 @@ def test_another_worker_goes_on_bit_for_bit_after_delivering_what_is_saved(folde
     assert second.take_notes() == {"resumed_from": "2"}
     third = training_of(folder, data)
     assert third.next_period() == first + later  # the trial was over, and nobody may know
-    assert third.learner.iteration == TINY.num_iterations
+    assert third.trainer.iteration == TINY.num_iterations
 
 
 def test_a_worker_counts_the_environment_steps_of_a_shared_budget_and_another_goes_on(
@@ -248,7 +249,7 @@ def test_a_damaged_checkpoint_starts_the_trial_anew_with_the_same_numbers(
 
 def failing(error: OSError, times: int) -> Callable[..., None]:
     """Saves, but for the first so many calls."""
-    left, save = times, checkpoint.save
+    left, save = times, checkpoint.write_snapshot
 
     def attempt(*args: Any) -> None:
         nonlocal left
@@ -265,7 +266,7 @@ def test_training_goes_on_where_no_checkpoint_can_be_written(
 ) -> None:
     trial = training_of(folder, data)
     first = trial.next_period()
-    monkeypatch.setattr(training.checkpoint, "save", failing(OSError(30, "Read-only file system"), times=2))
+    monkeypatch.setattr(training.checkpoint, "write_snapshot", failing(OSError(30, "Read-only file system"), times=2))
     second = trial.next_period()
     assert trial.take_notes() == {"checkpoint": "not saved from iteration 4 on: [Errno 30] Read-only file system"}
     trial._save()
@@ -279,7 +280,7 @@ def test_a_full_disk_is_waited_for(folder: Path, data: FlowData, monkeypatch: py
     """Else the records would get ahead of the checkpoint, and what a failing MLflow missed would be lost."""
     trial = training_of(folder, data)
     monkeypatch.setattr(training, "_PAUSE_S", 0.0)
-    monkeypatch.setattr(training.checkpoint, "save", failing(OSError(28, "No space left on device"), times=3))
+    monkeypatch.setattr(training.checkpoint, "write_snapshot", failing(OSError(28, "No space left on device"), times=3))
     assert read_records(folder, TRIAL) == []
     first = trial.next_period()
     assert read_records(folder, TRIAL) == first
@@ -293,7 +294,7 @@ def test_what_a_disk_that_stays_full_cannot_hold_is_not_delivered(
     trial = training_of(folder, data)
     monkeypatch.setattr(training, "PATIENCE_S", 0.0)
     trial._patience_s = 0.0
-    monkeypatch.setattr(training.checkpoint, "save", failing(OSError(28, "No space left on device"), times=2))
+    monkeypatch.setattr(training.checkpoint, "write_snapshot", failing(OSError(28, "No space left on device"), times=2))
     for _ in range(2):
         with pytest.raises(DiskFullError, match=r"^\S+ must have room for checkpoints, and had none for .*make room$"):
             trial.next_period()

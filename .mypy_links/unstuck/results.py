@@ -1,0 +1,1 @@
+../../unstuck/results.py

@@ -1,0 +1,1 @@
+../../unstuck/sweep_process.py

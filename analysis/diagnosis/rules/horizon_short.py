@@ -1,0 +1,110 @@
+"""The horizon is too short: rewards that come much later than 1 / (1 - gamma) steps hardly count.
+
+A short horizon is right where each step pays for itself, so gamma alone is no fault: the run must have little to show.
+"""
+
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
+from unstuck.analysis.diagnosis.remedies import HORIZON
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import State, judge_standing
+from unstuck.analysis.diagnosis.tasks import find_task
+from unstuck.analysis.history.record import EPISODE_LENGTH
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+SHORT = 0.9
+"""gamma below which a horizon is short: 10 steps. 0.9 itself trains Pendulum, whose swing takes about as long."""
+
+LONGER = 3.0
+"""Horizons that an episode must last, where its length is on record: what is left is then discounted to a twentieth."""
+
+GRACE = 0.25
+"""Share of the run before anything is said."""
+
+REACHED = 0.5
+"""Share of the best return of a known task below which a run that has risen may still be short-sighted."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a finding if gamma is small, episodes are long and the run has little to show; None otherwise."""
+    gamma = run.read_number(HORIZON)
+    if gamma is None or gamma >= SHORT or run.is_triage or run.steps_are_independent:
+        return None
+    horizon, lengths = 1 / (1 - gamma), run.select_all(EPISODE_LENGTH)
+    if lengths is not None and lengths.median < LONGER * horizon:
+        return None
+    if run.compute_progress(run.history.last_iteration) < GRACE:
+        return None
+    standing, far_below = judge_standing(run), _is_far_below(run)
+    if not standing.is_poor and standing.state is not State.FALLING and not far_below:
+        return None
+    text = f"gamma {number(gamma)} looks {number(horizon, 2)} steps ahead"
+    long = f", and episodes last {number(lengths.median, 3)}" if lengths else ""
+    facts = [Evidence(text + long, (HORIZON, *((EPISODE_LENGTH,) if lengths else ())))]
+    if lengths is None:
+        facts.append(Evidence("how long episodes last is not on record"))
+    return Finding(
+        headline=f"The horizon may be too short: {text}{long}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY if lengths or far_below else Sureness.POSSIBLE,
+        why=f"a reward {number(3 * horizon, 2)} steps ahead counts for less than a twentieth; {standing.brief}",
+        evidence=tuple(facts),
+        causes=(
+            Cause(
+                "rewards that come long after the action that earned them",
+                "branch at gamma 0.95 and 0.99: the return rises above the control's",
+                Support.SUPPORTED if lengths else Support.OPEN,
+                f"episodes last {number(lengths.median / horizon, 2)} horizons" if lengths else "",
+            ),
+            Cause(
+                "a task in which each step pays for itself: there a short horizon is right",
+                "look at when the rewards of one episode come: at once, or in the end",
+            ),
+        ),
+        remedies=(
+            Remedy({HORIZON: [0.99, 0.95]}, "looks as far ahead as the task rewards", "the score above the control's"),
+        ),
+        since=max(1, int(GRACE * run.history.length)),
+        missing=() if lengths else (EPISODE_LENGTH,),
+        ground=Ground.PACE,
+    )
+
+
+def _is_far_below(run: Signals) -> bool:
+    """True if the return of a known task is far below the best there is."""
+    task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
+    return task is not None and task.best is not None and late is not None and late.mean < REACHED * task.best
+
+
+RULE = Rule(
+    name="horizon_short",
+    title="Horizon too short",
+    stage=Stage.CEILING,
+    needs=((metrics.TRAIN_RETURN, metrics.EVAL_RETURN),),
+    helps=(EPISODE_LENGTH,),
+    explains=(
+        *("entropy_collapsed", "entropy_pinned", "greedy_collapsed", "greedy_vs_sampled", "oscillating"),
+        *("signal_lost", "critic_underfits", "return_frozen", "reward_not_found", "updates_too_small"),
+    ),
+    says=("gamma looks less far ahead than rewards come, in a run that has little to show: gamma is offered first"),
+    threshold=(
+        "gamma below 0.9, outside triage; episodes longer than 3 / (1 - gamma) steps where their length is on"
+        " record; after a quarter of the run; return no better than at the start, or below half of a known "
+        "task's best"
+    ),
+    source=(
+        "Jones 2021 (effective horizon); Schulman 2017, nuts and bolts (gamma in steps of the task); measured here"
+    ),
+    examine=examine,
+)

@@ -1,0 +1,65 @@
+"""Threats are rare among the flows: a score rests on a few flows, and a policy that flags nothing earns nearly all."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Sureness
+from unstuck.analysis.diagnosis.rewards import compute_rewards
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.words import number, percent, pluralize
+from unstuck.rl import metrics
+
+RARE, FEW = 0.02, 30
+"""Share of threats, and number of threats judged, below which a score says little: F1 of 0.9 on 30 threats is known to
+0.1 either way (two standard errors)."""
+
+GOOD = 0.9
+"""F1 from which the threats are found all the same."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a suspect if few of the flows judged are threats and F1 is not high; None otherwise."""
+    counts, level = run.confusion, run.select_last(metrics.F1, share=0.0)
+    if counts.empty or level is None or not run.is_triage or level.mean >= GOOD:
+        return None
+    last = counts.iloc[-1]
+    threats, flows = float(last["tp"] + last["fn"]), float(last.sum())
+    if threats / flows >= RARE and threats >= FEW:
+        return None
+    names = (metrics.TRUE_POSITIVES, metrics.FALSE_NEGATIVES)
+    text = f"{pluralize(int(threats), 'threat')} among {number(flows)} flows judged, {percent(threats / flows, 1)}"
+    facts, rewards = [Evidence(text, names, (int(counts.index[0]), int(counts.index[-1])))], compute_rewards(run)
+    if rewards:
+        least = f"always the same action earns {number(rewards.best_constant, 3)} a flow"
+        facts.append(Evidence(f"{least}, a perfect policy {number(rewards.perfect, 3)}", ("env.reward_threat",)))
+    return Finding(
+        headline=f"Threats are rare: {text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=f"no setting makes more of them; {judge_standing(run).brief}",
+        evidence=tuple(facts),
+        causes=(
+            Cause(
+                "threats that were lost on the way: a filter, a limit of rows, labels that count as benign",
+                "count the labels of the file, value by value, before and after each step",
+            ),
+            Cause(
+                "threats that are as rare where the policy is to work",
+                "count them there; if so, judge by precision and recall on more flows, or pay more for a threat found",
+            ),
+        ),
+        since=int(counts.index[0]),
+    )
+
+
+RULE = Rule(
+    name="threats_rare",
+    title="Threats are rare",
+    stage=Stage.CEILING,
+    needs=((metrics.TRUE_POSITIVES,), (metrics.F1,)),
+    explains=("entropy_collapsed", "greedy_collapsed", "oscillating", "overfitting", "seeds_bimodal"),
+    says=(
+        "few of the flows judged are threats, and they are not found: what to check in the data, since no setting helps"
+    ),
+    threshold="less than 2 % of the flows judged, or fewer than 30, are threats, with F1 below 0.9",
+    source=("the binomial error of a score on few threats; Axelsson 2000, The base-rate fallacy (rare intrusions)"),
+    examine=examine,
+)

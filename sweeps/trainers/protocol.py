@@ -1,0 +1,135 @@
+"""Define the trainer protocol: what a worker, a verdict and a champion need of whoever trains the members of a trial.
+
+A worker asks a trainer for one iteration after the other, and saves a snapshot at each evaluation. So early stopping,
+kill -9, resume, audit and branching are the same for all trainers. Most trainers train one member at a time: such a
+trainer needs only the smaller protocol of `sweeps.trainers.members`.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.random import SeedSequence
+from unstuck.rl.budget import Budget
+from unstuck.rl.checkpoint import Snapshot
+from unstuck.rl.config import PPOConfig
+from unstuck.rl.data.types import FlowData
+from unstuck.rl.learner import Metrics
+from unstuck.sweeps.config.settings import PARTS, SweepConfig
+
+RANDOMNESS = "randomness"
+"""Name of the part of a state that `branch` starts anew for fresh repeats: all random generators, and the episodes."""
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """Task of a trainer: the members of one trial, to be trained by one configuration.
+
+    Attributes:
+        config: Complete configuration of the trial.
+        seeds: Random seeds of the members, one each; equal for all trials of a sweep.
+        evaluation_seed: Random seed of the episodes that evaluations play, the same for all trials.
+        data: Flows to train on; None for an environment without.
+        budget: Length of the training, and what was trained before, in environment steps.
+        folder: Folder of the trial, where a trainer may keep files of its own; None: the trainer makes a temporary one.
+    """
+
+    config: SweepConfig
+    seeds: Sequence[SeedSequence]
+    evaluation_seed: SeedSequence
+    data: FlowData | None
+    budget: Budget
+    folder: Path | None = None
+
+
+class Trains(Protocol):
+    """Protocol of what trains members, one iteration after the other; our learner alone is an example.
+
+    Attributes:
+        config: Settings of PPO that the members train with.
+        iteration: Iterations done, counted from where the trial starts.
+        last_iteration: Iterations that use up the budget.
+    """
+
+    @property
+    def config(self) -> PPOConfig: ...  # noqa: D102
+
+    @property
+    def iteration(self) -> int: ...  # noqa: D102
+
+    @property
+    def last_iteration(self) -> int: ...  # noqa: D102
+
+    def iterate(self) -> Metrics:
+        """Train all members for one iteration; return metrics by the names of `rl.metrics`, one value a member.
+
+        The iteration's metrics hold `eval/episode_return` whenever the budget says that an evaluation is due.
+        """
+
+    def read_effective(self) -> Metrics:
+        """Return the settings of the next update, by name without `ppo.`, read back from where they are used.
+
+        One value a member; infinite where a limit is off; no entry for a setting that cannot be read back.
+        """
+
+
+class Trainer(Trains, Protocol):
+    """Protocol of a trainer, which trains all members (seeds) of one trial, and gives up the state of the training.
+
+    Attributes:
+        resumed_exactly: False once a restored training may go on with other numbers than the saved one would have.
+    """
+
+    @property
+    def resumed_exactly(self) -> bool: ...  # noqa: D102
+
+    def take_snapshot(self, history: Sequence[Any] | None = None) -> Snapshot:
+        """Copy the state of the training to a snapshot, with a history of metrics."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of the same trial, by the trainer's own settings.
+
+        Raises:
+            KeyError, TypeError, ValueError, OverflowError: The snapshot is not of such a trainer, or holds no state.
+        """
+
+    def branch(self, snapshot: Snapshot, reset: Collection[str] = (), fresh: bool = False) -> None:
+        """Go on, untrained so far, from a snapshot of another trial or run, at iteration 0, by the trainer's settings.
+
+        Args:
+            snapshot: State to start from. With `fresh` there may be several times as many members as were saved.
+            reset: Parts of the state that start anew (`sweeps.config.settings.PARTS`).
+            fresh: True to draw all randomness from the trainer's own seeds instead of going on with the saved one.
+
+        Raises:
+            KeyError, TypeError, ValueError, OverflowError: The trainer cannot go on from the snapshot.
+        """
+
+
+@dataclass(frozen=True)
+class TrainerKind:
+    """Kind of trainer, which `trainer.name` chooses: how trainers are checked and made, and what they can do.
+
+    Attributes:
+        title: Name for people.
+        make: Function that makes an untrained trainer.
+        check: Function that raises an error, before anything starts, for a sweep that no such trainer can train.
+        estimate_memory: Function of configuration and flows that returns another one: the main memory, in bytes, that
+            one process takes for a number of members, without Python itself.
+        keeps_state: False if trainers cannot give up the state of a training: a trial then starts anew after a resume,
+            and all arms of an unstick start anew.
+        parts: Parts of a state that can start anew in a branch, of `sweeps.config.settings.PARTS`; with `RANDOMNESS`,
+            fresh repeats of one branch are possible, which a verdict needs.
+        proves: Settings of `ppo` that `read_effective` reads back; the driver compares them with the recorded ones.
+        lacks: Settings that trainers do not have, by dotted path, each with the value that means so.
+    """
+
+    title: str
+    make: Callable[[TrialSpec], Trainer]
+    check: Callable[[SweepConfig, FlowData | None], None]
+    estimate_memory: Callable[[SweepConfig, FlowData | None], Callable[[int], int]]
+    keeps_state: bool = True
+    parts: frozenset[str] = frozenset((*PARTS, RANDOMNESS))
+    proves: tuple[str, ...] = ()
+    lacks: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,62 @@
+"""A horizon that is too short: only in a run with little to show, and at each bound."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.arms import list_arms
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.rules import horizon_short
+from unstuck.analysis.history import History
+from unstuck.analysis.history.record import EPISODE_LENGTH
+
+from tests.analysis_tests.diagnosis.asking import cause, changes, first, found, kind
+from tests.analysis_tests.runs import LENGTH, untaught
+
+RULE = horizon_short.RULE
+FLAT = 20 + np.sin(np.arange(LENGTH))
+
+
+def elsewhere(gamma: float, returns: Any = FLAT, length: float | None = None, env: str = "Own-v0") -> History:
+    """A run of another environment that has nothing to show, unless other returns are given."""
+    names = ("allow", "block", "quarantine", "alert")
+    nameless = {f"{prefix}_{name}": None for prefix in ("action", "greedy") for name in names}
+    run = untaught(
+        f1=None,
+        tp=None,
+        **{"train/episode_return": returns, "eval/episode_return": None},
+        **nameless,
+        settings={"env.id": env, "ppo.gamma": gamma},
+    )
+    return run if length is None else replace(run, table=run.table.assign(**{EPISODE_LENGTH: length}))
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (elsewhere(0.5), True),
+        (elsewhere(0.89), True),
+        (elsewhere(0.9), False),
+        (elsewhere(0.5, length=6.1), True),  # a horizon of two steps
+        (elsewhere(0.5, length=5.9), False),  # nothing lies further ahead
+        (elsewhere(0.5, returns=np.linspace(0, 100, LENGTH)), False),  # it learns
+        (elsewhere(0.5, returns=np.linspace(20, 200, LENGTH), env="CartPole-v1"), True),  # of 500
+        (elsewhere(0.5, returns=np.linspace(20, 400, LENGTH), env="CartPole-v1"), False),
+        (first(elsewhere(0.5), 24), False),  # less than a quarter of the run
+        (first(elsewhere(0.5), 25), True),
+        (untaught(settings={"ppo.gamma": 0.0}), False),  # flows stand alone
+    ],
+)
+def test_when_a_short_horizon_is_named(run: History, fires: bool) -> None:
+    assert (kind(RULE, run) is Kind.FAULT) == fires
+
+
+def test_the_horizon_is_offered_first() -> None:
+    finding = found(RULE, elsewhere(0.5, length=15))
+    assert finding.headline == "The horizon may be too short: gamma 0.5 looks 2 steps ahead, and episodes last 15"
+    assert changes(finding) == [{"ppo.gamma": [0.99, 0.95]}]
+    assert cause(finding, "rewards that come long after").support is Support.SUPPORTED
+    assert found(RULE, elsewhere(0.5)).sureness is Sureness.POSSIBLE
+    assert list_arms(diagnose(elsewhere(0.5)))[0].change == {"ppo.gamma": 0.99}

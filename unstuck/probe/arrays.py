@@ -1,0 +1,182 @@
+"""A rollout as a loop hands it over: arrays of `[steps, lanes]`, checked once, and the same arrays flattened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from unstuck.rl.wording import find_nearest
+
+Observations = Tensor | Mapping[str, Tensor]
+"""Observations of samples, `[B, ...]`, or such a tensor for each part of an observation."""
+
+
+class RolloutArrays(TypedDict, total=False):
+    """Arrays of one rollout, torch or numpy, `[steps, lanes]` (or `[steps]` of a single lane); each may be left out.
+
+    Attributes:
+        obs: Observations that the policy acted on, as the networks take them, `[steps, lanes, ...]`; or a dict of such.
+        actions: Actions taken, `[steps, lanes]` or `[steps, lanes, d]`.
+        logprobs: Log-probabilities of the actions under the policy that acted.
+        rewards: Reward after each action.
+        dones: With `next_done`: whether obs at t begins an episode (CleanRL's). Without: whether the action at t ended
+            one.
+        next_done: Whether the last action ended an episode, `[lanes]`.
+        values: Predictions of the critic while acting, in units of return.
+        advantages: As computed from the rollout, before they are normalised.
+        returns: Targets of the critic; advantages plus values, if they are left out.
+    """
+
+    obs: Any
+    actions: Any
+    logprobs: Any
+    rewards: Any
+    dones: Any
+    next_done: Any
+    values: Any
+    advantages: Any
+    returns: Any
+
+
+_PER_STEP = ("logprobs", "rewards", "values", "advantages", "returns", "dones")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A rollout of T steps in N lanes; None for what was not handed over.
+
+    Attributes:
+        steps: T.
+        lanes: N.
+        observations: `[B, ...]`, with B = T N samples, step by step.
+        actions: `[B, ...]`.
+        log_probs: `[T, N]`, like all that follow.
+        rewards: Rewards.
+        values: Predictions of the critic.
+        advantages: Advantages.
+        returns: Targets of the critic.
+        ends: Whether the action ended an episode, bool.
+    """
+
+    steps: int
+    lanes: int
+    observations: Observations | None
+    actions: Tensor | None
+    log_probs: Tensor | None
+    rewards: Tensor | None
+    values: Tensor | None
+    advantages: Tensor | None
+    returns: Tensor | None
+    ends: Tensor | None
+
+    @property
+    def samples(self) -> int:
+        """Number of samples, steps times lanes."""
+        return self.steps * self.lanes
+
+    def flat_observations(self) -> Tensor | None:
+        """Return the observations as one row of numbers a sample, float32 `[B, F]`; None without observations."""
+        if self.observations is None:
+            return None
+        if isinstance(self.observations, Tensor):
+            return self.observations.flatten(1).float() if self.observations.ndim > 1 else self.observations[:, None]
+        parts = [part.reshape(self.samples, -1).float() for _, part in sorted(self.observations.items())]
+        return torch.cat(parts, dim=1)
+
+
+def read_rollout(given: RolloutArrays, num_lanes: int | None = None) -> Rollout:
+    """Check the arrays of a rollout, and return them as tensors of one shape.
+
+    Args:
+        given: The arrays.
+        num_lanes: Number of lanes by the run's settings, if known.
+
+    Raises:
+        TypeError: An array has a name that is not known.
+        ValueError: Shapes do not fit together.
+    """
+    arrays = {name: array for name, array in given.items() if array is not None}
+    for name in arrays:
+        if name not in RolloutArrays.__annotations__:
+            known = RolloutArrays.__annotations__
+            raise TypeError(f"rollout takes {', '.join(known)}, got {name}; did you mean {find_nearest(name, known)}?")
+    per_step = {name: _convert(name, arrays[name]) for name in _PER_STEP if name in arrays}
+    if not per_step:
+        raise ValueError(f"rollout must be given one of {', '.join(_PER_STEP)} at least, got {', '.join(arrays) or 0}")
+    first, shape = next((name, tensor.shape) for name, tensor in per_step.items())
+    for name, tensor in per_step.items():
+        if tensor.ndim not in (1, 2) or tensor.shape != shape:
+            what = f"as {first} has" if tensor.ndim in (1, 2) else "as the loop stores it, before it is flattened"
+            wanted = list(shape) if tensor.ndim in (1, 2) else "[steps, lanes]"
+            raise ValueError(f"{name} must have the shape {wanted}, {what}, got {list(tensor.shape)}")
+    if len(shape) == 1 and num_lanes is not None and num_lanes > 1:
+        raise ValueError(
+            f"{first} must have the shape [steps, {num_lanes}], one column for each of num_envs={num_lanes} lanes, got "
+            f"{list(shape)}; hand the arrays over before they are flattened"
+        )
+    rows = {name: tensor.view(len(tensor), -1) for name, tensor in per_step.items()}
+    advantages, returns, values = rows.get("advantages"), rows.get("returns"), rows.get("values")
+    if values is not None:
+        returns = advantages + values if returns is None and advantages is not None else returns
+        advantages = returns - values if advantages is None and returns is not None else advantages
+    lanes = shape[1] if len(shape) == 2 else 1
+    return Rollout(
+        steps=shape[0],
+        lanes=lanes,
+        observations=_observations(arrays.get("obs"), shape),
+        actions=_flatten("actions", _convert("actions", arrays["actions"]), shape) if "actions" in arrays else None,
+        log_probs=rows.get("logprobs"),
+        rewards=rows.get("rewards"),
+        values=values,
+        advantages=advantages,
+        returns=returns,
+        ends=_ends(rows["dones"], arrays.get("next_done")) if "dones" in rows else None,
+    )
+
+
+def select_rows(observations: Observations, rows: Tensor) -> Observations:
+    """Return the observations of some samples, by position."""
+    if isinstance(observations, Tensor):
+        return observations[rows]
+    return {name: part[rows] for name, part in observations.items()}
+
+
+def _convert(name: str, array: Any) -> Tensor:
+    """Return an array as a tensor without a gradient; a number for each step as float32."""
+    try:
+        tensor = torch.as_tensor(array).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} must be a tensor or an array of numbers, got {type(array).__name__}") from error
+    if name not in _PER_STEP:
+        return tensor
+    tensor = tensor.squeeze(-1) if tensor.ndim == 3 and tensor.shape[-1] == 1 else tensor
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def _flatten(name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
+    """Return an array `[steps, lanes, ...]` as `[B, ...]`."""
+    if tensor.shape[: len(shape)] != shape:
+        raise ValueError(f"{name} must begin with {list(shape)}, the steps and lanes, got {list(tensor.shape)}")
+    return tensor.flatten(0, 1) if len(shape) == 2 else tensor
+
+
+def _observations(given: Any, shape: torch.Size) -> Observations | None:
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {name: _flatten(f"obs[{name!r}]", _convert("obs", part), shape) for name, part in given.items()}
+    return _flatten("obs", _convert("obs", given), shape)
+
+
+def _ends(dones: Tensor, next_done: Any) -> Tensor:
+    """Return after which actions an episode ended, bool `[T, N]`."""
+    if next_done is None:
+        return dones > 0
+    last = _convert("next_done", next_done).reshape(1, -1)
+    if last.shape[1] != dones.shape[1]:
+        raise ValueError(
+            f"next_done must hold one number for each of {dones.shape[1]} lanes, got {list(last.shape[1:])}"
+        )
+    return torch.cat([dones[1:], last.to(dones)]) > 0

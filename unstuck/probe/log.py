@@ -1,0 +1,76 @@
+"""The log that a probe writes: `probe.csv`, a row an iteration, and `probe.json` with the run's settings beside it."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from unstuck.analysis.history.probed import CURVES, ITERATION, PROGRAM, SETTINGS
+from unstuck.rl.whole_files import replace_file
+
+
+class ProbeLog:
+    """Log of one run in a folder; each row is on the disk when `write` returns, so that a killed run keeps its rows.
+
+    Args:
+        folder: Folder of the run; made where there is none.
+        done: Iterations that the run had done before, whose rows are kept; None for a new run.
+
+    Raises:
+        ValueError: The folder holds the log of another run.
+    """
+
+    def __init__(self, folder: Path, done: int | None) -> None:
+        self._file, self._settings = folder / CURVES, folder / SETTINGS
+        folder.mkdir(parents=True, exist_ok=True)
+        self._columns: list[str] = []
+        if self._file.exists():
+            self._go_on(done)
+
+    def _go_on(self, done: int | None) -> None:
+        """Keep the rows of the iterations done; drop later ones, which the run does once more, and a row cut short."""
+        header, *rows = self._file.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        whole = [row for row in rows if row.endswith("\n") and row.partition(",")[0].isdigit()]
+        last = max((int(row.partition(",")[0]) for row in whole), default=0)
+        if done is None and last:
+            raise ValueError(
+                f"the folder of a new run must hold no log, got {self._file} with {last} iterations; give another "
+                f"folder, or iterations_done={last} to go on from there"
+            )
+        self._columns = next(csv.reader([header.rstrip("\r\n")]), []) if whole else []
+        kept = [row for row in whole if int(row.partition(",")[0]) <= (done or 0)]
+        with replace_file(self._file) as temporary:
+            temporary.write_text("".join([header, *kept] if self._columns else []), encoding="utf-8")
+
+    def describe(self, program: str, settings: Mapping[str, Any]) -> None:
+        """Write the run's settings, by our paths, and the program whose names its settings have."""
+        with replace_file(self._settings) as temporary:
+            temporary.write_text(json.dumps({PROGRAM: program, **settings}, indent=1) + "\n", encoding="utf-8")
+
+    def write(self, iteration: int, row: Mapping[str, float], names: Iterable[str]) -> None:
+        """Append one iteration's metrics.
+
+        Args:
+            iteration: Number of the iteration, from 1.
+            row: Metrics by name.
+            names: Metrics that later rows may hold; they get columns with the first row.
+
+        Raises:
+            ValueError: A metric has no column.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not self._columns:
+            self._columns = list(dict.fromkeys([ITERATION, *names, *row]))
+            writer.writerow(self._columns)
+        if more := row.keys() - set(self._columns):
+            raise ValueError(
+                f"{self._file} has no column for {', '.join(sorted(more))}; hand it over from the first iteration on, "
+                "or give another folder"
+            )
+        cells = {ITERATION: str(iteration), **{name: repr(float(value)) for name, value in row.items()}}
+        writer.writerow([cells.get(name, "") for name in self._columns])
+        with self._file.open("a", encoding="utf-8") as opened:
+            opened.write(text.getvalue())

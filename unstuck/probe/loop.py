@@ -1,0 +1,537 @@
+"""The probe of a PPO loop: called after a rollout, at a minibatch and after the update, it logs what the rules read."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import torch
+from gymnasium.spaces import Space
+from torch import Tensor, nn
+
+from unstuck.analysis.history.known import KNOWN, check_setting
+from unstuck.analysis.history.names import DIALECTS
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, POLICY_STD
+from unstuck.analysis.history.settings import translate_settings
+from unstuck.probe.arrays import Rollout, RolloutArrays, read_rollout
+from unstuck.probe.log import ProbeLog
+from unstuck.probe.measuring import (
+    Agent,
+    Critic,
+    Evaluate,
+    measure_observations,
+    measure_rollout,
+)
+from unstuck.rl import metrics
+from unstuck.rl.distributions import Categorical, Distribution, distribution_over
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.estimates import Weights, estimate_kl, measure_clipping, measure_ratio_deviation
+from unstuck.rl.wording import find_nearest
+
+SAMPLES_A_LOOK = 4_096
+"""Samples of the run for each look at networks and critic, unless `every` says otherwise: so they cost about 2 %."""
+
+MINIBATCHES = 8
+"""Minibatches of an update that are measured, evenly spread, where there are twice as many or more: all would cost time
+and hardly say more."""
+
+_MINIBATCH = 256
+"""Samples at which gradients are measured where the minibatch's size is not among the settings."""
+
+_GAUSSIAN = 0.5 * math.log(2 * math.pi * math.e)
+"""Entropy of a normal number of spread 1, in nats."""
+
+_NAMES = (
+    *(ENV_STEPS, *metrics.TRAIN, POLICY_STD, EPISODE_LENGTH, *metrics.CRITIC, *metrics.NETWORKS),
+    metrics.EVAL_RETURN,
+)
+
+
+class Options(TypedDict, total=False):
+    """What a probe may be told beside folder, agent and settings.
+
+    Attributes:
+        optimizer: Optimiser of the agent; the learning rate in force is read there.
+        evaluate: Function of observations and actions, as the rollout stores them but flattened, that returns their
+            log-probabilities, entropies and values. Left out: the agent's `get_action_and_value`, as CleanRL's has.
+        actions: Number or names of discrete actions, or the environment's action space; for the shares of the actions.
+        program: Program whose names your settings have, and the advice shall have: `plain`, `cleanrl`, `sb3` ...
+        every: Iterations from one look at networks and critic to the next; 1 for the finest log.
+        iterations_done: Iterations that a resumed run had done; rows after them are written anew.
+    """
+
+    optimizer: torch.optim.Optimizer | None
+    evaluate: Evaluate | None
+    actions: "int | Sequence[str] | Space[Any] | None"
+    program: str
+    every: int | None
+    iterations_done: int | None
+
+
+class Probe:
+    """Probe that logs what the rules of the diagnosis read in a PPO loop, and changes nothing in the loop.
+
+    Call `rollout` once the advantages are there, `minibatch` at each minibatch and `end_iteration` after the update.
+
+    Args:
+        folder: Folder of the run, which `unstuck diagnose FOLDER` reads; None to log nothing and use what
+            `end_iteration` returns.
+        agent: Networks of the agent: a module, or several.
+        settings: Settings of the run, by the names of `program` or by our paths; others than plain values are left out.
+        options: See `Options`.
+
+    Attributes:
+        iteration: Iterations done.
+        env_steps: Environment steps done, in all lanes.
+
+    Raises:
+        ValueError: An option or a setting cannot be used, or the folder holds another run's log.
+
+    Example:
+        >>> probe = Probe(None, settings={"ppo.gamma": 0.9})
+        >>> probe.rollout(rewards=[1.0, 0.0], values=[0.5, 0.5], returns=[1.0, 0.0], dones=[True, True])
+        >>> probe.end_iteration()["train/explained_variance"]
+        0.0
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None,
+        agent: nn.Module | Sequence[nn.Module] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        _check_options(options)
+        self._program = options.get("program", "plain")
+        self.settings = _read_settings(settings or {}, self._program)
+        self._agent = _find_agent(agent, options.get("evaluate"))
+        self._modules = self._agent.modules if self._agent else _join_modules(agent)
+        self._optimizer = options.get("optimizer")
+        self._choices = _find_choices(options.get("actions"))
+        self._every = options.get("every")
+        self.iteration = options.get("iterations_done") or 0
+        self.env_steps = 0
+        self._log = ProbeLog(Path(folder), options.get("iterations_done")) if folder is not None else None
+        if self._log:
+            self._log.describe(self._program, self.settings)
+        gamma = self._number("ppo.gamma")
+        self._critic = Critic(gamma) if gamma is not None else None
+        self._update = _Update(self._number("ppo.clip_range"), self._number("ppo.max_grad_norm"))
+        self._episodes = _Episodes(scaled=self.settings.get("ppo.normalize_returns") not in (None, False, "none"))
+        self._rollout: Rollout | None = None
+        self._before: Tensor | None = None
+        self._measured: dict[str, float] = {}
+
+    @property
+    def looks(self) -> bool:
+        """True if networks and critic are measured in the iteration at hand."""
+        every = self._every or self._choose_pace()
+        return self.iteration == 0 or (self.iteration + 1) % every == 0
+
+    @property
+    def wants_minibatch(self) -> bool:
+        """True if the next call of `minibatch` is measured, rather than passed over to save time."""
+        return self._update.wants
+
+    def rollout(self, **arrays: Unpack[RolloutArrays]) -> None:
+        """Measure a rollout, and the agent that acted: once an iteration, before the first step of the optimiser.
+
+        Args:
+            arrays: See `RolloutArrays`.
+
+        Raises:
+            TypeError: An array has a name that is not known, or is none.
+            ValueError: Shapes do not fit together, or the last iteration was not ended.
+        """
+        if self._rollout is not None:
+            raise ValueError(
+                "end_iteration must be called after each update, got a second rollout without it; call it once the "
+                "update is done"
+            )
+        lanes = self._number("ppo.num_envs")
+        rollout = read_rollout(arrays, int(lanes) if lanes is not None else None)
+        self._rollout = rollout
+        if self.env_steps == 0:
+            self.env_steps = self.iteration * rollout.samples
+        with torch.no_grad():
+            found = measure_rollout(rollout) | self._count_actions(rollout)
+            self._episodes.add(rollout)
+            if self.looks:
+                found |= measure_observations(rollout)
+                if self._critic:
+                    found |= self._critic.measure(self.iteration + 1, rollout)
+        if self.looks and self._agent:
+            found |= self._measure_agent(self._agent, rollout)
+        self._measured = found
+        self._before = self._copy_parameters()
+
+    def minibatch(
+        self,
+        *,
+        logratio: Tensor | None = None,
+        entropy: Tensor | float | None = None,
+        policy_loss: Tensor | float | None = None,
+        values: Tensor | None = None,
+        returns: Tensor | None = None,
+        grad_norm: Tensor | float | None = None,
+    ) -> None:
+        """Measure a minibatch, with the numbers that its loss was made of: before the optimiser's step or after.
+
+        Args:
+            logratio: New minus old log-probability of each sample's action.
+            entropy: Entropy of each sample's distribution, or their mean.
+            policy_loss: The policy's part of the loss, without the entropy bonus.
+            values: Predictions of the critic, with `returns`; in the unit of the rollout's values.
+            returns: Targets of the critic.
+            grad_norm: Norm of the whole gradient before it is clipped, as `clip_grad_norm_` returns.
+
+        Raises:
+            ValueError: Shapes do not fit together.
+        """
+        update = self._update
+        if update.begins and self._optimizer is not None:
+            self._measured[metrics.LR] = float(self._optimizer.param_groups[0]["lr"])
+        if update.wants:
+            with torch.no_grad():
+                update.add_ratio(logratio)
+                update.add_critic(values, returns)
+                update.add(metrics.ENTROPY, entropy)
+                update.add(metrics.POLICY_LOSS, policy_loss)
+                update.add_gradient(grad_norm)
+        update.count()
+
+    def end_iteration(
+        self,
+        *,
+        env_steps: int | None = None,
+        episode_returns: Iterable[float] | None = None,
+        episode_lengths: Iterable[float] | None = None,
+        eval_return: float | None = None,
+        measured: Mapping[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Measure what the update did, write the iteration's row, and return it by metric name.
+
+        Args:
+            env_steps: Environment steps done so far, in all lanes; counted by the rollouts, if left out.
+            episode_returns: Undiscounted returns of the episodes that ended in this rollout, of raw rewards; summed
+                from the rollout's rewards, if left out.
+            episode_lengths: Steps of these episodes.
+            eval_return: Mean return of an evaluation, if there was one.
+            measured: Other metrics, by our names (docs/metrics.md); they count instead of the probe's own.
+
+        Raises:
+            ValueError: A metric is not known.
+        """
+        found = self._update.finish()
+        deviations = [
+            each[metrics.RATIO_DEVIATION] for each in (found, self._measured) if metrics.RATIO_DEVIATION in each
+        ]
+        found |= self._measured
+        if deviations:
+            found[metrics.RATIO_DEVIATION] = max(deviations)
+        found |= self._measure_spread(found.get(metrics.ENTROPY))
+        if metrics.LR not in found and self._optimizer is not None:
+            found[metrics.LR] = float(self._optimizer.param_groups[0]["lr"])
+        found |= self._measure_change()
+        if self._rollout is not None:
+            self.env_steps += self._rollout.samples
+        self.env_steps = self.env_steps if env_steps is None else int(env_steps)
+        found |= self._episodes.finish(episode_returns, episode_lengths)
+        if eval_return is not None:
+            found[metrics.EVAL_RETURN] = float(eval_return)
+        found |= _check_measured(measured or {})
+        if metrics.VALUE_FLOOR in found and metrics.VALUE_LOSS in found:
+            found[metrics.VALUE_LOSS_EXCESS] = found[metrics.VALUE_LOSS] - found[metrics.VALUE_FLOOR]
+        self._rollout, self._before, self._measured = None, None, {}
+        self.iteration += 1
+        row = {**({ENV_STEPS: self.env_steps} if self.env_steps else {}), **found}
+        if self._log:
+            self._log.write(self.iteration, row, (*_NAMES, *map(metrics.action_metric, self._action_names)))
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return what the probe carries from one iteration to the next, fit for JSON: for a checkpoint of the loop."""
+        floor = self._critic.floor if self._critic else None
+        return {
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "unforeseen": floor.unforeseen.tolist() if floor else None,
+            "measured_at": float(floor.measured_at) if floor and floor.measured_at.isfinite() else None,
+            "last": dict(self._episodes.last),
+            "running": self._episodes.running.tolist() if self._episodes.running is not None else None,
+            "minibatches": self._update.expected,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that `state` returned."""
+        self.iteration, self.env_steps = int(state["iteration"]), int(state["env_steps"])
+        if self._critic and state["unforeseen"] is not None:
+            self._critic.floor.unforeseen = torch.tensor(state["unforeseen"], dtype=torch.float64)
+            at = -math.inf if state["measured_at"] is None else float(state["measured_at"])
+            self._critic.floor.measured_at = torch.tensor(at, dtype=torch.float64)
+        self._episodes.last = dict(state["last"])
+        running = state["running"]
+        self._episodes.running = None if running is None else torch.tensor(running, dtype=torch.float64)
+        self._update.expected = int(state["minibatches"])
+
+    def _number(self, path: str) -> float | None:
+        value = self.settings.get(path)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def _choose_pace(self) -> int:
+        samples = self._rollout.samples if self._rollout else 0
+        return max(1, round(SAMPLES_A_LOOK / samples)) if samples else 1
+
+    @property
+    def _action_names(self) -> Sequence[str]:
+        return self._choices[1] if self._choices else ()
+
+    def _count_actions(self, rollout: Rollout) -> dict[str, float]:
+        if self._choices is None or rollout.actions is None or not self._choices[1]:
+            return {}
+        distribution, names = self._choices
+        taken = rollout.actions.view(1, rollout.samples, *distribution.action_shape)
+        shares = distribution.shares(taken)[0].tolist()
+        return {metrics.action_metric(name): share for name, share in zip(names, shares, strict=True)}
+
+    def _measure_agent(self, agent: Agent, rollout: Rollout) -> dict[str, float]:
+        entropy, value = self._number("ppo.entropy_coef"), self._number("ppo.value_coef")
+        known = entropy is not None and value is not None
+        weights = Weights(torch.tensor([entropy]), torch.tensor([value])) if known else None
+        size = int(self._number("ppo.minibatch_size") or _MINIBATCH)
+        seen = agent.measure_before_update(rollout, size, weights)
+        if seen is None:
+            return {}
+        if weights is not None and "ppo.shared_trunk" not in self.settings:
+            self.settings["ppo.shared_trunk"] = seen.is_shared
+            if self._log:
+                self._log.describe(self._program, self.settings)
+        return seen.measured
+
+    def _measure_spread(self, entropy: float | None) -> dict[str, float]:
+        """Compute the spread of continuous actions from their entropy, as of independent normal numbers."""
+        actions = self._rollout.actions if self._rollout is not None else None
+        if (
+            entropy is None
+            or actions is None
+            or not actions.is_floating_point()
+            or bool((actions == actions.round()).all())
+        ):
+            return {}
+        dimensions = actions[0].numel()
+        return {POLICY_STD: math.exp(entropy / dimensions - _GAUSSIAN)}
+
+    def _measure_change(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        after = self._copy_parameters()
+        if self._before is not None and after is not None:
+            found[metrics.UPDATE_NORM] = ((after - self._before).norm() / self._before.norm()).item()
+        if self._rollout is not None and self.looks and self._agent:
+            found |= self._agent.measure_after_update(self._rollout)
+        return found
+
+    def _copy_parameters(self) -> Tensor | None:
+        if self._modules is None:
+            return None
+        with torch.no_grad():
+            return torch.cat([one.detach().flatten() for one in self._modules.parameters()])
+
+
+class _Update:
+    """Measurements of an update's minibatches, kept as tensors, so that nothing waits for a GPU before its end.
+
+    Attributes:
+        expected: Minibatches of the update before, by which they are thinned out.
+    """
+
+    def __init__(self, clip_range: float | None, max_grad_norm: float | None) -> None:
+        self._clip_range = None if clip_range is None else torch.tensor([[clip_range]])
+        self._max_grad_norm = max_grad_norm
+        self.expected = 0
+        self._counted = 0
+        self._values: dict[str, list[Tensor]] = {}
+        self._first_ratio: Tensor | None = None
+
+    @property
+    def begins(self) -> bool:
+        """True before the first minibatch."""
+        return self._counted == 0
+
+    @property
+    def wants(self) -> bool:
+        """True if the next minibatch is measured: the first, whose ratios are 1, and the middle one of each stretch."""
+        return self._counted == 0 or self._is_middle
+
+    @property
+    def _is_middle(self) -> bool:
+        stretch = max(1, self.expected // MINIBATCHES)
+        return self._counted % stretch == stretch // 2
+
+    def count(self) -> None:
+        """Count a minibatch."""
+        self._counted += 1
+
+    def add(self, name: str, value: Tensor | float | None) -> None:
+        """Add a metric of a minibatch in the middle of a stretch; the mean, if the metric is given by sample."""
+        if value is not None and self._is_middle:
+            self._values.setdefault(name, []).append(torch.as_tensor(value).detach().float().mean())
+
+    def add_ratio(self, logratio: Tensor | None) -> None:
+        """Add KL and clip fraction, and from the first minibatch the deviation of the ratio from 1."""
+        if logratio is None:
+            return
+        if logratio.ndim > 1 and logratio.numel() > max(logratio.shape):
+            raise ValueError(
+                f"logratio must hold one number a sample, got {list(logratio.shape)}: one log-probability had the "
+                "shape [n, 1]; flatten both"
+            )
+        logs = logratio.detach().float().reshape(1, -1)
+        ratio = logs.exp()
+        if self._counted == 0:
+            self._first_ratio = measure_ratio_deviation(logs)[0]
+        self.add(metrics.APPROX_KL, estimate_kl(ratio, logs))
+        if self._clip_range is not None:
+            self.add(metrics.CLIP_FRACTION, measure_clipping(ratio, self._clip_range.to(ratio.device)))
+
+    def add_critic(self, values: Tensor | None, returns: Tensor | None) -> None:
+        """Add the mean squared error of the critic, without any factor."""
+        if values is None or returns is None or not self._is_middle:
+            return
+        if values.numel() != returns.numel():
+            raise ValueError(
+                f"values and returns must be of the same samples, got {list(values.shape)} and {list(returns.shape)}"
+            )
+        self.add(metrics.VALUE_LOSS, (values.detach().reshape(-1) - returns.detach().reshape(-1)).square())
+
+    def add_gradient(self, norm: Tensor | float | None) -> None:
+        """Add the norm of the gradient before the clip, and whether the clip acts."""
+        self.add(metrics.GRAD_NORM, norm)
+        if norm is not None and self._max_grad_norm is not None:
+            self.add(metrics.GRAD_CLIPPED_SHARE, torch.as_tensor(norm).detach() > self._max_grad_norm)
+
+    def finish(self) -> dict[str, float]:
+        """Return the means over the minibatches measured, and start anew."""
+        found = {name: torch.stack(values).double().mean().item() for name, values in self._values.items()}
+        if self._first_ratio is not None:
+            found[metrics.RATIO_DEVIATION] = self._first_ratio.item()
+        self.expected, self._counted, self._values, self._first_ratio = self._counted, 0, {}, None
+        return found
+
+
+class _Episodes:
+    """Returns and lengths of the episodes that ended, from what the loop hands over, or summed from its rewards.
+
+    Attributes:
+        last: Means of the last rollout in which an episode ended, by metric.
+        running: Return so far of each lane's episode, `[N]`.
+    """
+
+    def __init__(self, scaled: bool) -> None:
+        self._scaled = scaled
+        self.last: dict[str, float] = {}
+        self.running: Tensor | None = None
+        self._ended: list[float] = []
+
+    def add(self, rollout: Rollout) -> None:
+        """Sum the rewards of a rollout, unless they are scaled, so that their sum is no return."""
+        if rollout.rewards is None or rollout.ends is None or self._scaled:
+            return
+        rewards, ends = rollout.rewards.double().cpu(), rollout.ends.cpu()
+        if self.running is None or len(self.running) != rollout.lanes:
+            self.running = torch.zeros(rollout.lanes, dtype=torch.float64)
+        totals = rewards.cumsum(0) + self.running
+        self.running = totals[-1].clone()
+        for lane in range(rollout.lanes):
+            before = 0.0
+            for step in ends[:, lane].nonzero().flatten().tolist():
+                self._ended.append(float(totals[step, lane]) - before)
+                before = float(totals[step, lane])
+            self.running[lane] -= before
+
+    def finish(self, returns: Iterable[float] | None, lengths: Iterable[float] | None) -> dict[str, float]:
+        """Return the means by metric, carried over from the last rollout in which an episode ended."""
+        ended = self._ended if returns is None else [float(one) for one in returns]
+        long = [float(one) for one in lengths or ()]
+        for name, values in ((metrics.TRAIN_RETURN, ended), (EPISODE_LENGTH, long)):
+            if values:
+                self.last[name] = math.fsum(values) / len(values)
+        self._ended = []
+        return dict(self.last)
+
+
+def _check_options(options: Options) -> None:
+    for name in options:
+        if name not in Options.__annotations__:
+            raise TypeError(
+                f"a probe takes {', '.join(Options.__annotations__)}, got {name}; did you mean "
+                f"{find_nearest(name, Options.__annotations__)}?"
+            )
+    program, every, done = options.get("program", "plain"), options.get("every"), options.get("iterations_done")
+    if program not in DIALECTS:
+        raise ValueError(f"program must be one of {', '.join(sorted(DIALECTS))}, got {program!r}")
+    if every is not None and every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
+    if done is not None and done < 0:
+        raise ValueError(f"iterations_done must be at least 0, got {done}")
+
+
+def _read_settings(settings: Mapping[str, Any], program: str) -> dict[str, Any]:
+    """Return the settings by our paths, plain values alone.
+
+    Raises:
+        ValueError: A setting that the diagnosis reads cannot have such a value.
+    """
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    plain = {name: value for name, value in plain.items() if isinstance(value, int | float | str | list | None)}
+    ours = translate_settings(plain, DIALECTS[program])
+    for path, value in ours.items():
+        if path in KNOWN:
+            check_setting("settings", path, value)
+    return ours
+
+
+def _join_modules(agent: nn.Module | Sequence[nn.Module] | None) -> nn.Module | None:
+    if agent is None or isinstance(agent, nn.Module):
+        return agent
+    return nn.ModuleList(agent)
+
+
+def _find_agent(agent: nn.Module | Sequence[nn.Module] | None, evaluate: Evaluate | None) -> Agent | None:
+    """Return the agent with the function that evaluates actions; None if there is no such function."""
+    modules = _join_modules(agent)
+    if evaluate is not None and modules is None:
+        raise ValueError("agent must be the networks that evaluate uses, got None; hand over the module")
+    own = getattr(modules, "get_action_and_value", None)
+    if modules is None or (evaluate is None and own is None):
+        return None
+
+    def evaluate_as_cleanrl(observations: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        _, log_probs, entropies, values = own(observations, actions)  # type: ignore[misc]
+        return log_probs, entropies, values
+
+    return Agent(modules, evaluate or evaluate_as_cleanrl)
+
+
+def _find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Distribution, tuple[str, ...]] | None:
+    """Return what counts the shares of discrete actions, with their names; None if nothing is known of the actions."""
+    if actions is None:
+        return None
+    if isinstance(actions, Space):
+        try:
+            distribution = distribution_over(actions)
+        except ConfigError:
+            return None
+        return distribution, distribution.choices
+    names = tuple(map(str, range(actions))) if isinstance(actions, int) else tuple(actions)
+    return Categorical(len(names)), names
+
+
+def _check_measured(measured: Mapping[str, float]) -> dict[str, float]:
+    known = (*_NAMES, metrics.VALUE_LOSS_EXCESS)
+    for name in measured:
+        if name not in known and not name.startswith(metrics.ACTION_PREFIX):
+            raise ValueError(
+                f"measured must hold metrics of docs/metrics.md, got {name}; did you mean {find_nearest(name, known)}?"
+            )
+    return {name: float(value) for name, value in measured.items()}

@@ -1,0 +1,302 @@
+"""The probe as a callback of Stable-Baselines3's PPO: one argument of `learn`, with any policy and vector environment.
+
+Needs the extra `sb3`.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium.spaces import Discrete
+from torch import Tensor
+from torch.autograd.graph import register_multi_grad_hook
+from torch.utils.hooks import RemovableHandle
+
+from unstuck.analysis.history.record import POLICY_STD
+from unstuck.probe.loop import Probe
+from unstuck.probe.measuring import Evaluate, compute_norm
+from unstuck.rl import metrics
+
+try:
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.monitor import Monitor
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+    from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+except ImportError as error:
+    raise ImportError(
+        "unstuck.SB3Probe needs Stable-Baselines3, which is not installed; pip install 'unstuck[sb3]'"
+    ) from error
+
+_LOGGED = {
+    "train/policy_gradient_loss": (metrics.POLICY_LOSS, 1.0),
+    "train/value_loss": (metrics.VALUE_LOSS, 1.0),
+    "train/entropy_loss": (metrics.ENTROPY, -1.0),
+    "train/clip_fraction": (metrics.CLIP_FRACTION, 1.0),
+    "train/std": (POLICY_STD, 1.0),
+}
+"""What `PPO.train` logs as means over all minibatches, with our name and the factor to our sign. Its KL is the last
+epoch's alone, so the probe measures the KL."""
+
+
+class SB3Probe(BaseCallback):
+    """Callback that logs what the rules of the diagnosis read in Stable-Baselines3's PPO; see `Probe`.
+
+    Args:
+        folder: Folder of the run, which `unstuck diagnose FOLDER` reads; None to log nothing.
+        settings: Settings that the model does not know, by its names or by our paths.
+        every: Iterations from one look at networks and critic to the next; None: about every 4,096 samples.
+        on_iteration: Called with the metrics of each iteration.
+
+    Attributes:
+        probe: The probe; None before training starts.
+        last: Metrics of the last iteration that ended, by name.
+
+    Example:
+        >>> from stable_baselines3 import PPO
+        >>> callback = SB3Probe()
+        >>> _ = PPO("MlpPolicy", "CartPole-v1", n_steps=32, batch_size=32, device="cpu").learn(64, callback=callback)
+        >>> callback.probe.iteration, callback.last["train/ratio_deviation"] < 1e-5
+        (2, True)
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        every: int | None = None,
+        on_iteration: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.probe: Probe | None = None
+        self.last: dict[str, float] = {}
+        self._folder = Path(folder) if folder is not None else None
+        self._settings, self._every, self._on_iteration = dict(settings or {}), every, on_iteration
+        self._episodes: _Episodes | None = None
+        self._tap: _Tap | None = None
+        self._updates = False  # true between a rollout and the end of its update
+
+    def _on_training_start(self) -> None:
+        model = self._on_policy_model()
+        samples = model.n_steps * model.n_envs
+        if self.probe is None:
+            done = self.num_timesteps // samples
+            planned = {"ppo.num_iterations": -(-self.locals["total_timesteps"] // samples)}
+            self.probe = Probe(
+                self._folder,
+                model.policy,
+                {**read_settings(model), **planned, **self._settings},
+                program="sb3",
+                optimizer=model.policy.optimizer,
+                evaluate=_make_evaluate(model),
+                actions=model.action_space,
+                every=self._every,
+                iterations_done=done or None,
+            )
+        if self._episodes is None:
+            self._episodes = _Episodes(model.get_env(), model.get_vec_normalize_env())
+        self._tap = _Tap(model, self.probe)
+
+    def _on_rollout_start(self) -> None:
+        self._end_iteration()
+        if self._episodes is not None:
+            self._episodes.start()
+
+    def _on_step(self) -> bool:
+        if self._episodes is not None:
+            self._episodes.add(self.locals)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        model, (probe, episodes) = self._on_policy_model(), self._started()
+        buffer = model.rollout_buffer
+        probe.rollout(
+            obs=buffer.observations,
+            actions=buffer.actions.squeeze(-1) if isinstance(model.action_space, Discrete) else buffer.actions,
+            logprobs=buffer.log_probs,
+            rewards=episodes.raw_rewards(buffer.rewards),
+            dones=buffer.episode_starts,
+            next_done=self.locals["dones"],
+            values=buffer.values,
+            advantages=buffer.advantages,
+            returns=buffer.returns,
+        )
+        self._updates = True
+
+    def _on_training_end(self) -> None:
+        self._end_iteration()
+        if self._tap is not None:
+            self._tap.remove()
+            self._tap = None
+
+    def _end_iteration(self) -> None:
+        """End the iteration whose update is done: what `train` logged stands in the logger until the next dump."""
+        if not self._updates:
+            return
+        self._updates = False
+        (probe, episodes), logged = self._started(), self.logger.name_to_value
+        found = {ours: sign * float(logged[name]) for name, (ours, sign) in _LOGGED.items() if name in logged}
+        self.last = probe.end_iteration(
+            env_steps=self.num_timesteps,
+            episode_returns=episodes.returns,
+            episode_lengths=episodes.lengths,
+            measured=found,
+        )
+        if self._on_iteration:
+            self._on_iteration(self.last)
+
+    def _started(self) -> "tuple[Probe, _Episodes]":
+        if self.probe is None or self._episodes is None:
+            raise ValueError("SB3Probe must be given to learn, as callback=SB3Probe(...), got called without training")
+        return self.probe, self._episodes
+
+    def _on_policy_model(self) -> OnPolicyAlgorithm:
+        if not isinstance(self.model, OnPolicyAlgorithm) or not hasattr(self.model, "n_epochs"):
+            raise TypeError(f"SB3Probe must be given to a PPO, got {type(self.model).__name__}; leave it out elsewhere")
+        return self.model
+
+
+class _Episodes:
+    """Episodes that ended in a rollout, and rewards to which Stable-Baselines3 adds a value, since time ran out.
+
+    Attributes:
+        returns: Undiscounted returns of raw rewards; None where nothing but the rollout's rewards tells them.
+        lengths: Steps of the episodes, where a Monitor counts them.
+        cut: Rewards as the environment gave them where time ran out, by step and lane.
+    """
+
+    def __init__(self, env: VecEnv | None, normaliser: VecNormalize | None) -> None:
+        self._monitored = env is not None and all(env.env_is_wrapped(Monitor))
+        self._normaliser = None if self._monitored else normaliser
+        self._running: npt.NDArray[np.float64] | float = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Begin a rollout; episodes go on."""
+        self._step = 0
+        self.returns: list[float] | None = [] if self._monitored or self._normaliser else None
+        self.lengths: list[float] = []
+        self.cut: list[tuple[int, int, float]] = []
+
+    def add(self, step: Mapping[str, Any]) -> None:
+        """Look at a step: most end no episode, and cost next to nothing."""
+        if self._normaliser is not None:
+            self._running = self._running + self._normaliser.get_original_reward()
+        if step["dones"].any():
+            for lane in np.flatnonzero(step["dones"]):
+                self._end(int(lane), step["infos"][lane], float(step["rewards"][lane]))
+        self._step += 1
+
+    def _end(self, lane: int, info: Mapping[str, Any], reward: float) -> None:
+        if info.get("TimeLimit.truncated", False):
+            self.cut.append((self._step, lane, reward))
+        if self.returns is None:
+            return
+        if isinstance(self._running, np.ndarray):
+            self.returns.append(float(self._running[lane]))
+            self._running[lane] = 0.0
+        elif "episode" in info:
+            self.returns.append(float(info["episode"]["r"]))
+            self.lengths.append(float(info["episode"]["l"]))
+
+    def raw_rewards(self, rewards: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return a buffer's rewards without the values that were added to them."""
+        raw = rewards.copy()
+        for step, lane, reward in self.cut:
+            raw[step, lane] = reward
+        return raw
+
+
+class _Tap:
+    """Tap of an update: the log-probabilities of each minibatch, and its gradient before the clip.
+
+    Stable-Baselines3 calls no callback during an update, so the tap passes through `evaluate_actions` of the policy and
+    `get` of the rollout buffer, until it is removed.
+    """
+
+    def __init__(self, model: OnPolicyAlgorithm, probe: Probe) -> None:
+        self._probe, self._policy, self._buffer = probe, model.policy, model.rollout_buffer
+        self._evaluate, self._get = self._policy.evaluate_actions, self._buffer.get
+        self._policy.evaluate_actions = self._pass_evaluation  # type: ignore[method-assign]
+        self._buffer.get = self._pass_samples  # type: ignore[method-assign, assignment]
+        self._parameters = [one for one in self._policy.parameters() if one.requires_grad]
+        self._on_step = self._policy.optimizer.register_step_pre_hook(self._take_minibatch)
+        self._on_gradient: RemovableHandle | None = None
+        self._old: Tensor | None = None
+        self._new: Tensor | None = None
+        self._norm: float | None = None
+
+    def remove(self) -> None:
+        """Leave policy, buffer and optimiser as they were."""
+        self._on_step.remove()
+        vars(self._policy).pop("evaluate_actions")
+        vars(self._buffer).pop("get")
+
+    def _pass_samples(self, batch_size: int | None = None) -> Iterator[Any]:
+        for samples in self._get(batch_size):
+            self._old = samples.old_log_prob
+            yield samples
+
+    def _pass_evaluation(self, *args: Any, **kwargs: Any) -> Any:
+        spoken = self._evaluate(*args, **kwargs)
+        if self._probe.wants_minibatch and torch.is_grad_enabled():
+            self._new = spoken[1].detach()
+            self._on_gradient = register_multi_grad_hook(self._parameters, self._take_gradient)
+        return spoken
+
+    def _take_gradient(self, gradients: Sequence[Tensor | None]) -> None:
+        self._norm = compute_norm(gradients)
+
+    def _take_minibatch(self, *_: Any) -> None:
+        ratio = self._new - self._old if self._new is not None and self._old is not None else None
+        self._probe.minibatch(logratio=ratio, grad_norm=self._norm)
+        if self._on_gradient is not None:
+            self._on_gradient.remove()
+        self._on_gradient, self._new, self._norm = None, None, None
+
+
+def read_settings(model: OnPolicyAlgorithm) -> dict[str, Any]:
+    """Return the settings of a PPO model and of its environment, by our paths where Stable-Baselines3 has no word."""
+    names = ("n_steps", "n_envs", "batch_size", "n_epochs", "gamma", "gae_lambda", "ent_coef", "vf_coef")
+    found = {name: getattr(model, name) for name in (*names, "max_grad_norm", "target_kl", "normalize_advantage")}
+    found |= _read_schedule("ppo.lr", model.lr_schedule) | _read_schedule("ppo.clip_range", vars(model)["clip_range"])
+    clip_vf = vars(model)["clip_range_vf"]
+    found["ppo.clip_range_vf"] = float(clip_vf(1.0)) if callable(clip_vf) else clip_vf
+    found["ppo.adam_eps"] = model.policy.optimizer.param_groups[0].get("eps")
+    normaliser = model.get_vec_normalize_env()
+    found["ppo.normalize_observations"] = normaliser is not None and normaliser.norm_obs
+    found["ppo.normalize_returns"] = "running" if normaliser is not None and normaliser.norm_reward else "none"
+    env = model.get_env()
+    spec = env.get_attr("spec")[0] if env is not None else None
+    return found | ({"env.id": spec.id} if spec is not None else {})
+
+
+def _read_schedule(path: str, schedule: Callable[[float], float]) -> dict[str, Any]:
+    """Return a setting's first value, and the kind of its schedule, if that is one of ours."""
+    first, middle, last = (float(schedule(left)) for left in (1.0, 0.5, 0.0))
+    kind = (
+        "constant" if first == middle == last else "linear" if last == 0.0 and np.isclose(middle, first / 2) else None
+    )
+    return {path: first, **({f"{path}_schedule": kind} if kind else {})}
+
+
+def _make_evaluate(model: OnPolicyAlgorithm) -> Evaluate | None:
+    """Return a function that evaluates actions; None for a policy that needs more than observations and actions."""
+    ask = model.policy.evaluate_actions
+    if len(inspect.signature(ask).parameters) != 2:  # with a mask, or a recurrent state
+        return None
+
+    def evaluate(observations: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if isinstance(observations, Mapping):
+            observations = {name: part.to(model.device) for name, part in observations.items()}
+        else:
+            observations = observations.to(model.device)
+        values, log_probs, entropies = ask(observations, actions.to(model.device))
+        return log_probs, -log_probs if entropies is None else entropies, values
+
+    return evaluate

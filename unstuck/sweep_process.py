@@ -1,0 +1,40 @@
+"""Run a sweep for `unstuck.run_sweep`, in a process of its own: a notebook or a script shall live on whatever happens.
+
+Called by its path, as `sweep_process.py PROGRAM FILE [SETTING=VALUE ...]`: `PROGRAM` stands in messages, and `FILE`
+gets the sweep's folder.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+if not __package__:  # called by its path, from where Python does not find it by its name
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from unstuck.sweep_command import main as sweep
+
+_LOOKS_EVERY_S = 0.25
+
+
+def main() -> int:
+    """Run the sweep that the words describe; return the exit code of the command `unstuck sweep`."""
+    program, file, *overrides = sys.argv[1:]
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    return sweep(program, overrides, Path.cwd(), lambda folder: Path(file).write_text(str(folder), encoding="utf-8"))
+
+
+def _end_with_parent(parent: int) -> None:
+    """End the sweep, as a closed terminal does, once the process that called has died, and nobody reads any more."""
+    while os.getppid() == parent:
+        time.sleep(_LOOKS_EVERY_S)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

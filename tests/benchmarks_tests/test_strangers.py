@@ -221,6 +221,17 @@ def test_a_run_leaves_both_logs_and_a_score_and_is_trained_once(tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
+def test_frozen_layers_get_no_gradient(tmp_path: Path) -> None:
+    world = WORLDS["reach"]
+    frozen = replace(world.script, steps=1024, evaluates=False, plants=(plants.FrozenPolicy(),))
+    train_script(world, frozen, 0, tmp_path / "log", tmp_path / "probe")
+    table = load(str(tmp_path / "probe")).table
+    assert table[metrics.GRAD_NORM_POLICY].tolist() == [0.0]
+    assert table[metrics.GRAD_NORM_VALUE].iloc[0] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
 def test_a_training_that_breaks_off_scores_the_worst(tmp_path: Path) -> None:
     world = WORLDS["courier"]
 

@@ -80,9 +80,7 @@ class Agent:
             advantages, targets = wanted
             losses = compute_plain_losses((log_probs, entropies), advantages, values, targets, weights)
             parameters = [one for one in self.modules.parameters() if one.requires_grad]
-            of_policy, of_value = (
-                torch.autograd.grad(loss.sum(), parameters, retain_graph=True, allow_unused=True) for loss in losses
-            )
+            of_policy, of_value = (_compute_gradients(loss.sum(), parameters) for loss in losses)
         both = [one is not None and other is not None for one, other in zip(of_policy, of_value, strict=True)]
         norms = {metrics.GRAD_NORM_POLICY: compute_norm(of_policy), metrics.GRAD_NORM_VALUE: compute_norm(of_value)}
         return Shared(any(both), found | norms)
@@ -178,6 +176,13 @@ class Critic:
         for step in reversed(range(len(own) - 1)):
             monte_carlo[step] = later = np.where(cut[step], own[step], earned[step] + self.gamma * later)
         return torch.from_numpy(monte_carlo).to(returns)
+
+
+def _compute_gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """Return a loss's gradient by parameter; None for each where every layer behind the loss is frozen."""
+    if not loss.requires_grad:
+        return [None] * len(parameters)
+    return torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
 
 
 def compute_norm(parts: Sequence[Tensor | None]) -> float:

@@ -81,7 +81,7 @@ class Checker:
 
 
 @pytest.fixture
-def check(command: Command, monkeypatch: pytest.MonkeyPatch) -> Checker:
+def check(command: Command, monkeypatch: pytest.MonkeyPatch, site: None) -> Checker:
     monkeypatch.setattr("unstuck.sweeps.run.sweep.run_sweep", lambda config, *_: 0)
     for page in PAGES:
         for name, text in read_files(read_page(page)).items():

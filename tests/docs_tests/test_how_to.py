@@ -1,20 +1,15 @@
 """The examples of the how-to pages, run as a reader runs them: from an empty folder, with the files of the page."""
 
-import configparser
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.rules import load_rules
-from unstuck.records import extensions
 
 from tests.conftest import Command, Done
 from tests.docs_tests.pages import PAGES, ROOT, read_blocks, read_commands, read_files, read_page
@@ -29,32 +24,6 @@ OF_TRIAGE, OF_OTHERS = ("data.", "env.flows"), ("env.eval",)
 
 SWEEPS = {"docs/how-to/environment.md": 1, "docs/how-to/data.md": 2, "docs/extending.md": 1}
 """Sweeps of a page that `make test` runs, none of other pages; `make test-docs` runs all."""
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What `pip install .` leaves of the package in docs/extending.md: the module, and its entry points."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    about = tmp_path / "acme-0.1.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 0.1\n")
-    points = tomllib.loads(read_files(read_page("docs/extending.md"))["pyproject.toml"])["project"]["entry-points"]
-    listed = configparser.ConfigParser()
-    listed.read_dict(points)
-    with (about / "entry_points.txt").open("w") as file:
-        listed.write(file)
-    yield
-    sys.modules.pop("acme", None)
-
-
-@pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
-    """Forget the packages that another test installed, or this one."""
-    for each in range(2):
-        extensions.find_others.cache_clear()
-        load_rules.cache_clear()
-        if each == 0:
-            yield
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from unstuck.rl import metrics
 
 _SIGNS = {"above": ">", "below": "<"}
 
-_LIMIT_DIGITS = 6
-"""Digits of a limit in words: as many as somebody writes."""
+_FEW_DIGITS, _WRITTEN_DIGITS, _ALL_DIGITS = 3, 6, 17
+"""Digits of a number in words: those that tell something, as many as somebody writes, and all."""
 
 _WORDS = {
     metrics.F1: "F1",
@@ -36,7 +36,7 @@ def describe_demand(metric: str, bound: str, limit: float) -> str:
         >>> describe_demand("train/value_loss", "below", 0.5)
         'value loss < 0.5'
     """
-    return f"{name_metric(metric)} {_SIGNS[bound]} {_format(limit, _LIMIT_DIGITS)}"
+    return f"{name_metric(metric)} {_SIGNS[bound]} {_format_limit(limit)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,11 +146,25 @@ class StageRecord:
 
 
 def _format_apart(value: float, limit: float) -> tuple[str, str]:
-    """Format a value and a limit, the value with so many digits that numbers that differ look different."""
-    bound = _format(limit, _LIMIT_DIGITS)
-    texts = [_format(value, digits) for digits in (3, _LIMIT_DIGITS, 17)]
-    return next((text for text in texts if text != bound), texts[0]), bound
+    """Format a value and a limit with so few digits as show which of the two is larger."""
+    texts = "", ""
+    for digits in (_FEW_DIGITS, _WRITTEN_DIGITS, _ALL_DIGITS):
+        shown, bound = texts = _format(value, digits), _format_limit(limit, digits)
+        if (_read(shown) > _read(bound), _read(shown) < _read(bound)) == (value > limit, value < limit):
+            break
+    return texts
+
+
+def _format_limit(limit: float, digits: int = _FEW_DIGITS) -> str:
+    """Format a limit as somebody wrote the number; one that was computed, which has more digits, with a few."""
+    written = _format(limit, _WRITTEN_DIGITS)
+    return written if _read(written) == limit else _format(limit, digits)
+
+
+def _read(text: str) -> float:
+    return float(text.replace(",", ""))
 
 
 def _format(value: float, digits: int) -> str:
-    return f"{value:,.0f}" if digits == 3 and 1000 <= abs(value) < 10**15 else f"{value:,.{digits}g}"
+    is_large = digits == _FEW_DIGITS and 1000 <= abs(value) < 10**15
+    return f"{value:,.0f}" if is_large else f"{value:,.{digits}g}"

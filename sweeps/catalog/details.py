@@ -21,7 +21,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.parse import build_space
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 _TRIAL = re.compile(r"(.+?)(?:/trials)?/(\d+)/?")
 _URLS = ("optuna_url", "mlflow_url")
@@ -107,11 +107,11 @@ def describe_sweep(found: Found) -> list[str]:
     return [f"Sweep {overview.name}", *_align(rows), "Files", *_align(list_files(found))]
 
 
-def make_best_table(found: Found) -> "Table":
-    """Make a table of a sweep's best trials, as the end of the sweep shows."""
+def make_best_table(found: Found, width: int) -> "Group":
+    """Make a table of a sweep's best trials, as the end of the sweep shows, for a terminal of the given width."""
     from unstuck.sweeps.screen.summary import make_leaderboard  # late: a trial alone needs none of what that loads
 
-    return make_leaderboard(found.config, found.entries)
+    return make_leaderboard(found.config, found.entries, width)
 
 
 def list_next_commands(found: Found) -> list[list[str]]:

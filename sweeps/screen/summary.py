@@ -2,12 +2,13 @@
 
 import re
 import shlex
+import textwrap
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 from unstuck.analysis.overrides import format_literal, format_point
@@ -28,10 +29,17 @@ from unstuck.sweeps.config.effects import find_idle_settings
 from unstuck.sweeps.config.flows import make_fingerprint_words
 from unstuck.sweeps.config.keys import settings
 from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.screen.progress import describe_settings
 from unstuck.sweeps.search.parse import build_space
 
 _TOP = 10
 """Number of rows in the leaderboard."""
+
+_FRAME = 3
+"""Columns of the terminal that a column of the leaderboard takes beside its text."""
+
+_LEAST_ENDED = 24
+"""Columns of the terminal for the reasons, below which the leaderboard takes its narrow form."""
 
 _NAME_LENGTH = 88
 """Number of characters of the sweep's name in the name of a rerun; names have at most 100."""
@@ -72,18 +80,18 @@ def show_summary(
         experiment: Id of the MLflow experiment that holds the sweep's runs; empty if nothing is tracked.
         console: Console to print on.
     """
-    console.print(make_leaderboard(config, entries))
+    console.print(make_leaderboard(config, entries, console.width))
     if any(entry.outcome is Outcome.PRUNED for entry in entries):
-        console.print(VALUE_AND_RUNG, soft_wrap=True, highlight=False)
+        print_prose(VALUE_AND_RUNG, console)
     counts = Counter(entry.outcome for entry in entries if entry.outcome)
     could_not_run = counts.pop(Outcome.INFEASIBLE, 0)
     ended = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(
-        f"{sum(counts.values())} trials: {ended}"
+        f"{pluralize(sum(counts.values()), 'trial')}: {ended}"
         + (f"; {could_not_run} more could not run and do not count (infeasible)" if could_not_run else "")
     )
     if report:
-        console.print(f"\n{report}", markup=False, highlight=False, soft_wrap=True)
+        print_prose(f"\n{report}", console)
     winner = find_best(entries, config.sweep.mode)
     if winner is None:
         console.print("No trial completed, so there is no best one: the reasons are in the table.")
@@ -143,32 +151,60 @@ def _find_commonest(words: Sequence[str]) -> str:
     return Counter(words).most_common(1)[0][0]
 
 
-def make_leaderboard(config: SweepConfig, entries: Sequence[Entry]) -> Table:
-    """Make a table of the 10 best trials by value, with settings and outcome; completed trials come first."""
+def make_leaderboard(config: SweepConfig, entries: Sequence[Entry], width: int) -> Group:
+    """Make a table of the 10 best trials by value, with settings and outcome; completed trials come first.
+
+    No number is cut. Where the columns do not fit, all settings of a trial share one column, and reasons stand below.
+
+    Args:
+        config: Settings of the sweep.
+        entries: Trials in the ledger.
+        width: Number of columns of the terminal.
+    """
+    ranked = sorted(entries, key=lambda entry: _make_sort_key(entry, config.sweep.mode))[:_TOP]
+    paths = list(dict.fromkeys(path for entry in entries for path in entry.values))
+    settings = {path.rpartition(".")[2]: [_format_number(one.values.get(path)) for one in ranked] for path in paths}
+    numbers = _list_numbers(config, ranked)
+    taken = sum(max(map(len, (name, *cells))) + _FRAME for name, cells in (numbers | settings).items()) + 1
     table = Table(
         title=f"{config.sweep.name}: {config.sweep.metric}, mean over {pluralize(config.sweep.seeds, 'seed')}"
     )
-    is_spread = config.sweep.seeds > 1
-    for name in ("trial", "value", "± seeds") if is_spread else ("trial", "value"):
+    is_wide = taken + _LEAST_ENDED + _FRAME <= width
+    for name in numbers | settings if is_wide else numbers:
         table.add_column(name, justify="right", no_wrap=True)
-    has_milestones = any(entry.milestones for entry in entries)
-    if has_milestones:
-        table.add_column("milestones", justify="right", no_wrap=True)
-    paths = list(dict.fromkeys(path for entry in entries for path in entry.values))
-    for path in paths:
-        table.add_column(path.rpartition(".")[2], justify="right", no_wrap=True)
+    if not is_wide and paths:
+        table.add_column("settings", overflow="fold")
     table.add_column("ended", max_width=60)
-    ranked = sorted(entries, key=lambda entry: _make_sort_key(entry, config.sweep.mode))
-    for entry in ranked[:_TOP]:
-        numbers = [entry.value, entry.summary.get(metrics.FINAL_SPREAD)] if is_spread else [entry.value]
-        table.add_row(
-            str(entry.number),
-            *("" if value is None else f"{value:.4f}" for value in numbers),
-            *([_count_passed(entry)] if has_milestones else []),
-            *(_format_number(entry.values.get(path)) for path in paths),
-            Text("completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"),
-        )
-    return table
+    below = []
+    for place, entry in enumerate(ranked):
+        cells = [column[place] for column in (numbers | settings if is_wide else numbers).values()]
+        cells += [] if is_wide or not paths else [describe_settings(entry.values)]
+        outcome = str(entry.outcome or "")
+        table.add_row(*map(Text, cells), Text(_describe_end(entry) if is_wide else outcome))
+        if not is_wide and outcome != Outcome.COMPLETED:
+            below.append(Text(f"trial {entry.number} {_describe_end(entry)}"))
+    return Group(table, *below)
+
+
+def _list_numbers(config: SweepConfig, entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """List the columns of numbers in a leaderboard: trial, value, spread over seeds, milestones passed."""
+    columns = {
+        "trial": [str(entry.number) for entry in entries],
+        "value": [_format_value(entry.value) for entry in entries],
+    }
+    if config.sweep.seeds > 1:
+        columns["± seeds"] = [_format_value(entry.summary.get(metrics.FINAL_SPREAD)) for entry in entries]
+    if any(entry.milestones for entry in entries):
+        columns["milestones"] = [_count_passed(entry) for entry in entries]
+    return columns
+
+
+def _describe_end(entry: Entry) -> str:
+    return "completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"
+
+
+def _format_value(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def make_rerun_command(config: SweepConfig, command: Sequence[str], entry: Entry) -> list[str]:
@@ -286,6 +322,13 @@ def _format_number(value: Any) -> str:
 def print_text(text: str, console: Console) -> None:
     """Print a text on the console unchanged: no wrapping, no markup, no colours."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def print_prose(text: str, console: Console) -> None:
+    """Print sentences: on a terminal wrapped between words, where a path stays whole, so that it can be copied."""
+    wrapper = textwrap.TextWrapper(console.width, break_long_words=False, break_on_hyphens=False)
+    for line in text.split("\n"):
+        print_text(wrapper.fill(line) if console.is_terminal else line, console)
 
 
 def print_command(words: Sequence[str], console: Console) -> None:

@@ -1,8 +1,10 @@
-"""Give the verdict of an unstick whose arms have ended, once: train what is missing, record it, put it into words."""
+"""Give the verdict of an unstick whose arms have ended, once: train what is missing, and record the values.
+
+The report puts the verdict into words.
+"""
 
 from datetime import UTC, datetime
 
-from unstuck.analysis.comparison import describe_scope, describe_verdict
 from unstuck.analysis.sweep.verdicts import Reading, add_verdict, read_verdicts
 from unstuck.records.entry import Entry
 from unstuck.records.ledger import Ledger
@@ -10,12 +12,11 @@ from unstuck.records.names import DATA
 from unstuck.records.outcome import Outcome
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.space import Space
-from unstuck.sweeps.unstick.arm import describe_values
 from unstuck.sweeps.unstick.verdict import Means, find_best_arm, train_fresh_runs
 
 
 def give_verdict(config: SweepConfig, space: Space, ledger: Ledger, means: Means) -> None:
-    """Judge the best arm of an unstick against the control, unless that is on record; tell the verdict.
+    """Judge the best arm of an unstick against the control, unless that is on record.
 
     Args:
         config: Configuration of the unstick, which is the control's.
@@ -46,11 +47,7 @@ def give_verdict(config: SweepConfig, space: Space, ledger: Ledger, means: Means
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             data=ledger.attributes.get(DATA),
         )
-        readings = add_verdict(report, reading)
-    if (last := readings.last) is not None:
-        verdict = readings.judge(last, 1 if config.sweep.mode == "max" else -1)
-        who = f"trial {last.trial} ({describe_values(last.values)})"
-        means.say(f"{describe_verdict(verdict, config.sweep.metric, who)} {describe_scope(verdict)}")
+        add_verdict(report, reading)
 
 
 def _could_be_chosen(entry: Entry) -> bool:

@@ -57,5 +57,5 @@ def _print_sweep(found: Found) -> None:
     if not console.is_terminal:
         console.width = _WIDTH
     if found.entries:
-        console.print(make_best_table(found))
+        console.print(make_best_table(found, console.width))
     print("Next", *(f"  {shlex.join(words)}" for words in list_next_commands(found)), sep="\n")

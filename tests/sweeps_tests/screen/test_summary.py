@@ -18,6 +18,7 @@ from unstuck.sweeps.screen.summary import (
     make_rerun_command,
     make_resume_command,
     make_ui_commands,
+    print_prose,
     show_summary,
 )
 from unstuck.sweeps.search.parse import build_space
@@ -57,7 +58,7 @@ def printed(
 
 def rows(config: SweepConfig, entries: list[Entry]) -> list[list[str]]:
     console = Console(file=io.StringIO(), width=200)
-    console.print(make_leaderboard(config, entries))
+    console.print(make_leaderboard(config, entries, console.width))
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
@@ -117,6 +118,35 @@ def test_a_row_of_an_arm_counts_the_milestones_that_it_passed() -> None:
         ["1", "0.5000", "0.2500", "2 of 3", "value_head, adam", "completed"],
         ["0", "0.2500", "0.2500", "", "", "completed"],
     ]
+
+
+@pytest.mark.parametrize("width", [140, 80, 60])
+def test_no_number_is_cut_however_narrow_the_terminal_and_however_many_the_settings(width: int) -> None:
+    """As in an unstick, whose arms change a setting or two each."""
+    names = ("lr", "gamma", "gae_lambda", "update_epochs", "minibatch_size", "entropy_coef", "value_coef", "num_steps")
+    entries = [
+        entry(k, value=0.1234 + k, values={f"ppo.{name}": 0.0001234 * (k + 1)}, outcome=outcome, reason=f"why {k}")
+        for k, (name, outcome) in enumerate(zip(names, [Outcome.COMPLETED] * 7 + [Outcome.PRUNED], strict=True))
+    ]
+    lines = printed(config_of("sweep.name=x"), entries, width=width).splitlines()
+    table = [line for line in lines if line.startswith("│")]
+    assert max(map(len, table)) <= width
+    assert not any("…" in line for line in lines)
+    for one in entries:
+        (row,) = [line for line in table if line.startswith(f"│ {one.number:>5} │")]
+        assert f"│ {one.value:.4f} │  0.2500 │" in row
+        assert f"lr={0.0001234:.3g}" in row or one.number
+    assert "trial 7 pruned: why 7" in lines
+
+
+def test_sentences_are_wrapped_between_words_and_a_path_stays_whole() -> None:
+    said = "Trial 2 is the best of all the trials that were run.\nThe report: /a/folder/with/a/long/name/report.html"
+    console = Console(file=io.StringIO(), force_terminal=True, no_color=True, width=30)
+    print_prose(said, console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == (
+        "Trial 2 is the best of all the\ntrials that were run.\nThe report:\n/a/folder/with/a/long/name/report.html\n"
+    )
 
 
 def test_only_the_ten_best_are_shown_but_all_are_counted() -> None:
@@ -195,8 +225,8 @@ def test_without_a_completed_trial_there_is_no_best_and_no_command_to_rerun_it()
                 "ppo.gamma": 0.9,
                 "ppo.gae_lambda": 1 / 3,
                 "ppo.lr": 1e-4,
-                "ppo.value_coef": 0.05,
-                "ppo.entropy_coef": 1e-4,
+                "ppo.value_coef": 0.5,
+                "ppo.entropy_coef": 1e-2,
             },
             id="another environment",
         ),

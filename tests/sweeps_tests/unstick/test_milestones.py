@@ -264,3 +264,20 @@ def test_improved_follows_the_mode() -> None:
     rule = r"^milestones.checks\[0\].improves_by must be of the metric objective, got train/value_loss; write rises_by"
     with pytest.raises(ConfigError, match=rule):
         parse_checks(config_of({"metric": "train/value_loss", "improves_by": 2, "iterations": [1, None]}))
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "words"),
+    [
+        (0.42, 0.3123456789, "0.42 > 0.312"),  # computed from the level before the branch: few digits
+        (0.42, 0.31234, "0.42 > 0.31234"),  # as somebody wrote it
+        (0.3124, 0.3123456789, "0.3124 > 0.312346"),  # as many digits as show which is larger
+        (0.30049, 0.3004, "0.30049 > 0.3004"),
+        (1234.5, 1000.123456789, "1,234 > 1,000"),
+    ],
+)
+def test_a_limit_is_said_with_the_digits_that_tell_something(value: float, limit: float, words: str) -> None:
+    decided = MilestoneRecord(
+        number=1, metric="eval/f1", bound="above", limit=limit, first=1, last=9, iteration=9, value=value, passed=True
+    )
+    assert decided.describe() == f"passed: F1 {words} at iteration 9"

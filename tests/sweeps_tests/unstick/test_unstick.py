@@ -60,6 +60,8 @@ def test_all_arms_are_trials_that_ran_to_their_end(unstuck: tuple[Path, Done]) -
     assert [len(read_records(folder / "runs" / "unstuck", entry.number)) for entry in first] == [8] * 4
     assert "Branches stuck/0 at iteration 12: " in done.out
     assert "arm 1: lr 0.003 (asked for)" in done.out
+    lead = (folder / "runs" / "unstuck" / "report" / "report.md").read_text().split("\n\n")[1].strip("*")
+    assert done.out.count(lead) == 1, lead
 
 
 def test_arms_leave_from_one_state_and_see_the_same_flows(unstuck: tuple[Path, Done]) -> None:

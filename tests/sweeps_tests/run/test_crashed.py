@@ -125,7 +125,7 @@ def test_no_more_trials_run_at_once_than_cores_were_granted(calls: tuple[Call, C
 
 
 def test_the_best_trial_is_run_again_by_what_is_printed(
-    calls: tuple[Call, Call], monkeypatch: pytest.MonkeyPatch
+    calls: tuple[Call, Call], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def reach(*arguments: object) -> str:
         raise GeneratorExit  # which no program handles
@@ -136,6 +136,7 @@ def test_the_best_trial_is_run_again_by_what_is_printed(
     words = shlex.split(lines[0])
     assert Path(words[1]) == Path(sweep.__file__)
     monkeypatch.setattr(sys, "argv", ["sweep.py", *words[2:]])
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("unstuck.sweeps.run.sweep._run_trials", reach)
     with pytest.raises(GeneratorExit):
         sweep.main()

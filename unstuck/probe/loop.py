@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from gymnasium.spaces import Space
 from torch import Tensor, nn
@@ -118,6 +120,7 @@ class Probe:
         gamma = self._number("ppo.gamma")
         self._critic = Critic(gamma) if gamma is not None else None
         self._update = _Update(self._number("ppo.clip_range"), self._number("ppo.max_grad_norm"))
+        self._update.expected = self._plan_minibatches()
         self._episodes = _Episodes(scaled=self.settings.get("ppo.normalize_returns") not in (None, False, "none"))
         self._rollout: Rollout | None = None
         self._before: Tensor | None = None
@@ -133,6 +136,11 @@ class Probe:
     def wants_minibatch(self) -> bool:
         """True if the next call of `minibatch` is measured, rather than passed over to save time."""
         return self._update.wants
+
+    @property
+    def wants_gradient(self) -> bool:
+        """True if the next call of `minibatch` reads `grad_norm`."""
+        return self._update.is_middle
 
     def rollout(self, **arrays: Unpack[RolloutArrays]) -> None:
         """Measure a rollout, and the agent that acted: once an iteration, before the first step of the optimiser.
@@ -156,7 +164,6 @@ class Probe:
             self.env_steps = self.iteration * rollout.samples
         with torch.no_grad():
             found = measure_rollout(rollout) | self._count_actions(rollout)
-            self._episodes.add(rollout)
             if self.looks:
                 found |= measure_observations(rollout)
                 if self._critic:
@@ -236,6 +243,8 @@ class Probe:
         found |= self._measure_change()
         if self._rollout is not None:
             self.env_steps += self._rollout.samples
+            if episode_returns is None:
+                self._episodes.add(self._rollout)
         self.env_steps = self.env_steps if env_steps is None else int(env_steps)
         found |= self._episodes.finish(episode_returns, episode_lengths)
         if eval_return is not None:
@@ -272,12 +281,20 @@ class Probe:
             self._critic.floor.measured_at = torch.tensor(at, dtype=torch.float64)
         self._episodes.last = dict(state["last"])
         running = state["running"]
-        self._episodes.running = None if running is None else torch.tensor(running, dtype=torch.float64)
+        self._episodes.running = None if running is None else np.array(running, dtype=np.float64)
         self._update.expected = int(state["minibatches"])
 
     def _number(self, path: str) -> float | None:
         value = self.settings.get(path)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def _plan_minibatches(self) -> int:
+        """Compute the number of minibatches of an update from the settings; 0 if they do not tell."""
+        names = ("num_epochs", "num_steps", "num_envs", "minibatch_size")
+        epochs, steps, lanes, size = (self._number(f"ppo.{name}") for name in names)
+        if epochs is None or steps is None or lanes is None or size is None:
+            return 0
+        return int(epochs) * math.ceil(steps * lanes / size)
 
     def _choose_pace(self) -> int:
         samples = self._rollout.samples if self._rollout else 0
@@ -361,10 +378,11 @@ class _Update:
     @property
     def wants(self) -> bool:
         """True if the next minibatch is measured: the first, whose ratios are 1, and the middle one of each stretch."""
-        return self._counted == 0 or self._is_middle
+        return self._counted == 0 or self.is_middle
 
     @property
-    def _is_middle(self) -> bool:
+    def is_middle(self) -> bool:
+        """True if the next minibatch stands for its stretch."""
         stretch = max(1, self.expected // MINIBATCHES)
         return self._counted % stretch == stretch // 2
 
@@ -374,7 +392,7 @@ class _Update:
 
     def add(self, name: str, value: Tensor | float | None) -> None:
         """Add a metric of a minibatch in the middle of a stretch; the mean, if the metric is given by sample."""
-        if value is not None and self._is_middle:
+        if value is not None and self.is_middle:
             self._values.setdefault(name, []).append(torch.as_tensor(value).detach().float().mean())
 
     def add_ratio(self, logratio: Tensor | None) -> None:
@@ -396,7 +414,7 @@ class _Update:
 
     def add_critic(self, values: Tensor | None, returns: Tensor | None) -> None:
         """Add the mean squared error of the critic, without any factor."""
-        if values is None or returns is None or not self._is_middle:
+        if values is None or returns is None or not self.is_middle:
             return
         if values.numel() != returns.numel():
             raise ValueError(
@@ -430,24 +448,22 @@ class _Episodes:
     def __init__(self, scaled: bool) -> None:
         self._scaled = scaled
         self.last: dict[str, float] = {}
-        self.running: Tensor | None = None
+        self.running: npt.NDArray[np.float64] | None = None
         self._ended: list[float] = []
 
     def add(self, rollout: Rollout) -> None:
         """Sum the rewards of a rollout, unless they are scaled, so that their sum is no return."""
         if rollout.rewards is None or rollout.ends is None or self._scaled:
             return
-        rewards, ends = rollout.rewards.double().cpu(), rollout.ends.cpu()
+        rewards, ends = rollout.rewards.double().cpu().numpy(), rollout.ends.cpu().numpy()
         if self.running is None or len(self.running) != rollout.lanes:
-            self.running = torch.zeros(rollout.lanes, dtype=torch.float64)
-        totals = rewards.cumsum(0) + self.running
-        self.running = totals[-1].clone()
-        for lane in range(rollout.lanes):
-            before = 0.0
-            for step in ends[:, lane].nonzero().flatten().tolist():
-                self._ended.append(float(totals[step, lane]) - before)
-                before = float(totals[step, lane])
-            self.running[lane] -= before
+            self.running = np.zeros(rollout.lanes)
+        totals = rewards.cumsum(axis=0) + self.running
+        self.running = totals[-1].copy()
+        for lane in np.flatnonzero(ends.any(axis=0)):
+            at_ends = totals[ends[:, lane], lane]
+            self._ended += np.diff(at_ends, prepend=0.0).tolist()
+            self.running[lane] -= at_ends[-1]
 
     def finish(self, returns: Iterable[float] | None, lengths: Iterable[float] | None) -> dict[str, float]:
         """Return the means by metric, carried over from the last rollout in which an episode ended."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor
 from torch.autograd.graph import register_multi_grad_hook
@@ -108,8 +107,8 @@ class SB3Probe(BaseCallback):
             self._episodes.start()
 
     def _on_step(self) -> bool:
-        if self._episodes is not None:
-            self._episodes.add(self.locals)
+        if self._episodes is not None and (self._episodes.sums or True in self.locals["dones"].tolist()):
+            self._episodes.add(self._on_policy_model().rollout_buffer.pos, self.locals)
         return True
 
     def _on_rollout_end(self) -> None:
@@ -173,36 +172,34 @@ class _Episodes:
     def __init__(self, env: VecEnv | None, normaliser: VecNormalize | None) -> None:
         self._monitored = env is not None and all(env.env_is_wrapped(Monitor))
         self._normaliser = None if self._monitored else normaliser
-        self._running: npt.NDArray[np.float64] | float = 0.0
+        self._running: npt.NDArray[np.float64] = np.zeros(env.num_envs if env is not None else 0)
         self.start()
+
+    @property
+    def sums(self) -> bool:
+        """True if every step must be added, since the normaliser alone knows raw rewards; else steps with an end."""
+        return self._normaliser is not None
 
     def start(self) -> None:
         """Begin a rollout; episodes go on."""
-        self._step = 0
         self.returns: list[float] | None = [] if self._monitored or self._normaliser else None
         self.lengths: list[float] = []
         self.cut: list[tuple[int, int, float]] = []
 
-    def add(self, step: Mapping[str, Any]) -> None:
-        """Look at a step: most end no episode, and cost next to nothing."""
+    def add(self, number: int, step: Mapping[str, Any]) -> None:
+        """Add a step, given by its number in the rollout and the local variables of the loop."""
         if self._normaliser is not None:
-            self._running = self._running + self._normaliser.get_original_reward()
-        if step["dones"].any():
-            for lane in np.flatnonzero(step["dones"]):
-                self._end(int(lane), step["infos"][lane], float(step["rewards"][lane]))
-        self._step += 1
-
-    def _end(self, lane: int, info: Mapping[str, Any], reward: float) -> None:
-        if info.get("TimeLimit.truncated", False):
-            self.cut.append((self._step, lane, reward))
-        if self.returns is None:
-            return
-        if isinstance(self._running, np.ndarray):
-            self.returns.append(float(self._running[lane]))
+            self._running += self._normaliser.get_original_reward()
+        for lane in np.flatnonzero(step["dones"]):
+            info = step["infos"][lane]
+            if info.get("TimeLimit.truncated", False):
+                self.cut.append((number, int(lane), float(step["rewards"][lane])))
+            if self.returns is not None and "episode" in info:
+                self.returns.append(float(info["episode"]["r"]))
+                self.lengths.append(float(info["episode"]["l"]))
+            elif self.returns is not None:
+                self.returns.append(float(self._running[lane]))
             self._running[lane] = 0.0
-        elif "episode" in info:
-            self.returns.append(float(info["episode"]["r"]))
-            self.lengths.append(float(info["episode"]["l"]))
 
     def raw_rewards(self, rewards: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return a buffer's rewards without the values that were added to them."""
@@ -244,8 +241,9 @@ class _Tap:
 
     def _pass_evaluation(self, *args: Any, **kwargs: Any) -> Any:
         spoken = self._evaluate(*args, **kwargs)
-        if self._probe.wants_minibatch and torch.is_grad_enabled():
+        if self._probe.wants_minibatch:
             self._new = spoken[1].detach()
+        if self._probe.wants_gradient:
             self._on_gradient = register_multi_grad_hook(self._parameters, self._take_gradient)
         return spoken
 

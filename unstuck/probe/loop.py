@@ -12,7 +12,7 @@ import torch
 from gymnasium.spaces import Space
 from torch import Tensor, nn
 
-from unstuck.analysis.history.known import KNOWN, check_setting
+from unstuck.analysis.history.known import KNOWN
 from unstuck.analysis.history.names import DIALECTS
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, POLICY_STD
 from unstuck.analysis.history.settings import translate_settings
@@ -502,8 +502,8 @@ def _read_settings(settings: Mapping[str, Any], program: str) -> dict[str, Any]:
     plain = {name: value for name, value in plain.items() if isinstance(value, int | float | str | list | None)}
     ours = translate_settings(plain, DIALECTS[program])
     for path, value in ours.items():
-        if path in KNOWN:
-            check_setting("settings", path, value)
+        if path in KNOWN and not KNOWN[path].holds(value):
+            raise ValueError(f"settings: {path} must be {KNOWN[path].words}, got {value!r}")
     return ours
 
 

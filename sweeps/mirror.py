@@ -28,7 +28,7 @@ from unstuck.records.urls import find_mlflow_url
 from unstuck.rl.budget import Budget
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.sweeps.config.saved import to_yaml
-from unstuck.sweeps.config.settings import SweepConfig, TrackingConfig
+from unstuck.sweeps.config.settings import SweepConfig, TrackingConfig, TrainerConfig
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.space import Space
 
@@ -344,12 +344,14 @@ def open_run(
 def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
     """Return the settings to show in a trial's MLflow run, by dotted path: `ppo.*`, `env.*`, `data.*` and the budget.
 
-    An arm of an unstick shows `branch.*` as well.
+    An arm of an unstick shows `branch.*` as well, and a sweep with another trainer than ours `trainer.*`.
 
     With a budget in environment steps, `budget.env_steps` holds the budget, and marks MLflow's steps as environment
     steps.
     """
-    groups = ("ppo", "env", "data") if config.run is None else ("ppo", "env", "data", "branch")
+    groups = ["ppo", "env", "data"]
+    groups += ["branch"] if config.run is not None else []
+    groups += ["trainer"] if config.trainer != TrainerConfig() else []
     settings = flatten({group: asdict(getattr(config, group)) for group in groups})
     if budget is None:
         return settings

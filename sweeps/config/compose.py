@@ -4,6 +4,7 @@ import re
 import secrets
 import shlex
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -14,12 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from unstuck.analysis.programs import sweep_program
 from unstuck.rl.errors import ConfigError
+from unstuck.rl.metrics import EVAL_RETURN
 from unstuck.sweeps.config.effects import Idle, find_idle_settings, refuse_idle, select_given
 from unstuck.sweeps.config.freeze import check_keys, freeze_tree
 from unstuck.sweeps.config.hydra_errors import explain_value
 from unstuck.sweeps.config.keys import EXPERIMENT, EXPERIMENTS, list_groups, settings
 from unstuck.sweeps.config.schema import register_schema
-from unstuck.sweeps.config.settings import FORMAT, SweepConfig, check_name
+from unstuck.sweeps.config.settings import FORMAT, StudyConfig, SweepConfig, TrainerConfig, check_name
 
 register_schema()
 OmegaConf.register_new_resolver("command", lambda: shlex.join(sweep_program()), replace=True)  # for the help
@@ -80,10 +82,19 @@ def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
         SweepError, ConfigError: Errors of `to_config`, and one for a new sweep with a setting that nothing reads.
     """
     config = to_config(cfg, HydraConfig.get().runtime.choices.get(EXPERIMENT))
+    if config.trainer.name != TrainerConfig.name and "sweep.metric" not in given:
+        config = _judge_by_return(config)
     idle = find_unread_settings(cfg, config, given)
     if config.resume is None:
         refuse_idle(idle)
     return config, idle
+
+
+def _judge_by_return(config: SweepConfig) -> SweepConfig:
+    """Replace an objective that nobody chose, F1, which is of flows: another trainer than ours has episodes alone."""
+    if config.sweep.metric != StudyConfig.metric:
+        return config
+    return replace(config, sweep=replace(config.sweep, metric=EVAL_RETURN))
 
 
 def find_unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:

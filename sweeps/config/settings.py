@@ -22,7 +22,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TAKEN = (MLFLOW_FILE, LEDGER_FILE, "mlflow-artifacts")
 MODES = ("max", "min")
 SAMPLERS = ("tpe", "random", "points")
-TRAINERS = ("ppo",)
+TRAINERS = ("ppo", "sb3")
+FUNCTION = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
 SCHEDULERS = ("asha", "none")
 CRASHED = str(Outcome.CRASHED)
 TRACKERS = ("mlflow", "none")
@@ -98,11 +99,17 @@ def find_nearest_metric(name: str) -> str:
 class TrainerConfig:
     """Settings of the trainer, which trains the members of a trial (`trainer.*`)."""
 
-    name: str = "ppo"  # ppo | one of another package's (docs/trainers.md)
+    name: str = "ppo"  # ppo | sb3 | one of another package's (docs/trainers.md)
+    make: str | None = None  # sb3: MODULE:FUNCTION that makes the PPO from settings; null: one for env.id
 
     def __post_init__(self) -> None:
         if self.name not in TRAINERS:
             require_one_of("trainer.name", self.name, (*TRAINERS, *extensions.list_other_names(extensions.TRAINERS)))
+        require(
+            self.make is None or FUNCTION.fullmatch(self.make) is not None,
+            f"trainer.make must be MODULE:FUNCTION, a function that Python can import, got {self.make!r}; write "
+            "trainer.make=my_script:make",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +341,12 @@ class SweepConfig:
         require(
             module is None or not _lies_in(module[1], Path(self.sweep.folder)),
             f"env.id must not name a module in sweep.folder, which holds results and no code; got {self.env.id!r}",
+        )
+        made_by = FUNCTION.fullmatch(self.trainer.make or "")
+        require(
+            made_by is None or not _lies_in(made_by[1], Path(self.sweep.folder)),
+            f"trainer.make must not name a module in sweep.folder, which holds results and no code; got "
+            f"{self.trainer.make!r}",
         )
 
     @property

@@ -86,7 +86,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     plan = plan_points(config)
     data, flows = load_data(plan.config)
     config = replace(add_fingerprint(plan.config, flows), resume=None, retry=None)
-    require_settings(config, plan.space.paths)
+    require_settings(config, plan.space)
     find_trainer(config.trainer.name).check(config, data)
     granted = join_cluster(config.resources) or count_granted_cores()
     slots = _count_slots(config.resources, granted)

@@ -1,15 +1,19 @@
 """Find the kind of trainer that `trainer.name` names: ours, and those of other packages (docs/trainers.md)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from unstuck.records import extensions
 from unstuck.records.errors import SweepError
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.search.kinds import Choice
+from unstuck.sweeps.search.space import Space, read_setting
 from unstuck.sweeps.trainers.ours import PPO
 from unstuck.sweeps.trainers.protocol import TrainerKind
+from unstuck.sweeps.trainers.sb3 import SB3
 
-TRAINERS: Mapping[str, TrainerKind] = {"ppo": PPO}
+TRAINERS: Mapping[str, TrainerKind] = {"ppo": PPO, "sb3": SB3}
 
 
 def find_trainer(name: str) -> TrainerKind:
@@ -26,24 +30,38 @@ def find_trainer(name: str) -> TrainerKind:
     return next(one.value for one in found if one.name == name)
 
 
-def require_settings(config: SweepConfig, searched: Iterable[str]) -> None:
+def require_settings(config: SweepConfig, space: Space) -> None:
     """Raise `SweepError` for a setting that the configuration's trainer does not have, set or searched.
 
     Args:
         config: Settings of the sweep.
-        searched: Dotted paths of the settings that the sweep searches.
+        space: Search space of the sweep.
     """
-    kind, varied = find_trainer(config.trainer.name), set(searched)
-    for path, without in kind.lacks.items():
-        group, _, name = path.partition(".")
-        value = getattr(getattr(config, group), name)
-        if path in varied:
-            raise SweepError(
-                f"{path} must not be searched with trainer={config.trainer.name}: {kind.title} has no such setting; "
-                "take it out of space and points"
-            )
-        if value != without:
-            raise SweepError(
-                f"{path} must be {format_value(without)} with trainer={config.trainer.name}, got "
-                f"{format_value(value)}: {kind.title} has no such setting; leave {path} out"
-            )
+    for path in find_trainer(config.trainer.name).limits:
+        searched = space.kinds.get(path)
+        options = searched.options if isinstance(searched, Choice) else ()
+        for value in (read_setting(config, path), *options):
+            if reason := explain_limit(config.trainer.name, path, value):
+                raise SweepError(f"{reason}; leave it out")
+
+
+def explain_limit(name: str, path: str, value: Any) -> str:
+    """Explain why a trainer cannot have a value of a setting; empty if the trainer can.
+
+    Args:
+        name: Name of the trainer, as in `trainer.name`.
+        path: Dotted path of the setting.
+        value: Value of the setting.
+
+    Example:
+        >>> explain_limit("sb3", "ppo.compile", True)
+        'ppo.compile must be false with trainer=sb3, got true: Stable-Baselines3 has nothing else'
+        >>> explain_limit("sb3", "ppo.lr", 0.1)
+        ''
+    """
+    kind = find_trainer(name)
+    allowed = kind.limits.get(path)
+    if allowed is None or value in allowed:
+        return ""
+    fitting = " or ".join(map(format_value, allowed))
+    return f"{path} must be {fitting} with trainer={name}, got {format_value(value)}: {kind.title} has nothing else"

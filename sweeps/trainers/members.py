@@ -62,8 +62,11 @@ class MemberTrainer(Protocol):
     iteration, `effective` now and then, `state` after an iteration.
     """
 
-    def iterations(self) -> Iterator[Mapping[str, float]]:
+    def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
         """Train, and yield the metrics of each iteration, by the names of `rl.metrics`, as soon as the iteration ends.
+
+        Args:
+            done: Iterations of the trial that are done: above 0 after a resume.
 
         The generator is asked for no more iterations than the budget holds, and may be closed before. The metrics hold
         `eval/episode_return`, the mean return of greedy episodes, whenever `MemberSpec.evaluates_after` says so.
@@ -136,7 +139,7 @@ class MembersInTurn:
             "raise ppo.num_iterations",
         )
         if self._running is None:
-            self._running = [member.iterations() for member in self.members]
+            self._running = [member.iterations(self.iteration) for member in self.members]
         measured = [self._train(number, running) for number, running in enumerate(self._running)]
         self.iteration += 1
         self._apply_settings()

@@ -122,7 +122,7 @@ class TrainerKind:
         parts: Parts of a state that can start anew in a branch, of `sweeps.config.settings.PARTS`; with `RANDOMNESS`,
             fresh repeats of one branch are possible, which a verdict needs.
         proves: Settings of `ppo` that `read_effective` reads back; the driver compares them with the recorded ones.
-        lacks: Settings that trainers do not have, by dotted path, each with the value that means so.
+        limits: Settings of which trainers have some values only, by dotted path, with these values.
     """
 
     title: str
@@ -132,4 +132,4 @@ class TrainerKind:
     keeps_state: bool = True
     parts: frozenset[str] = frozenset((*PARTS, RANDOMNESS))
     proves: tuple[str, ...] = ()
-    lacks: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)

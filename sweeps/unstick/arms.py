@@ -11,6 +11,8 @@ from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import ANEW, PRESCRIBED, SweepConfig
 from unstuck.sweeps.search.parse import parse_point
 from unstuck.sweeps.search.space import read_setting
+from unstuck.sweeps.trainers.kinds import explain_limit, find_trainer
+from unstuck.sweeps.trainers.protocol import TrainerKind
 from unstuck.sweeps.unstick.arm import PARENT, RESET, START, ArmRecord
 
 FACTORS: Mapping[str, tuple[float, ...]] = {
@@ -27,9 +29,6 @@ _NEARLY = 0.05
 """Relative distance from a number of one digit within which that number is taken."""
 
 
-CONTROL = ArmRecord({}, "the control: nothing is changed", carried="Everything goes on as saved.")
-
-
 def build_arms(config: SweepConfig, diagnosis: Diagnosis) -> list[ArmRecord]:
     """Build the arms of the first stage, the control first, from the setting `arms`.
 
@@ -43,18 +42,25 @@ def build_arms(config: SweepConfig, diagnosis: Diagnosis) -> list[ArmRecord]:
     Raises:
         SweepError, ConfigError: An arm of the user's own cannot run.
     """
-    arms = [CONTROL]
+    arms = [_make_control(config)]
     room = config.unstick.max_arms - sum(isinstance(item, Mapping) for item in config.arms)
     for position, item in enumerate(config.arms):
         if isinstance(item, Mapping):  # an arm of the user's own is never cut off
             arms += [arm for arm in [_read_own(config, item, f"arms[{position}]")] if _is_new(arm, arms, config)]
             continue
         proposals = propose_arms(diagnosis) if item == PRESCRIBED else list_single_changes(config)
-        for arm in map(_from_proposal, proposals):
+        for arm in (_from_proposal(proposal, config) for proposal in proposals):
             if room > 0 and _is_new(arm, arms, config) and not _explain_unfit(arm.values, config):
                 arms.append(arm)
                 room -= 1
     return arms
+
+
+def explain_left_out(config: SweepConfig, diagnosis: Diagnosis) -> str:
+    """Explain which prescribed arms the run's trainer cannot train; empty if it can train all of them."""
+    proposals = propose_arms(diagnosis) if PRESCRIBED in config.arms else []
+    records = [_from_proposal(proposal, config) for proposal in proposals]
+    return "; ".join(dict.fromkeys(filter(None, (_explain_trainer(arm.values, config) for arm in records))))
 
 
 def list_single_changes(config: SweepConfig) -> Iterator[Proposal]:
@@ -85,8 +91,20 @@ def scale(value: float, factor: float) -> float:
     return short if abs(short - exact) <= _NEARLY * exact else float(f"{exact:.2g}")
 
 
-def _from_proposal(proposal: Proposal) -> ArmRecord:
-    values = dict(proposal.change)
+def _make_control(config: SweepConfig) -> ArmRecord:
+    kind = find_trainer(config.trainer.name)
+    carried = "Everything goes on as saved." if kind.keeps_state else _describe_no_state(kind)
+    return ArmRecord({}, "the control: nothing is changed", carried=carried)
+
+
+def _describe_no_state(kind: TrainerKind) -> str:
+    return f"Starts anew, as all arms do: {kind.title} keeps no state to go on from."
+
+
+def _from_proposal(proposal: Proposal, config: SweepConfig) -> ArmRecord:
+    values, kind = dict(proposal.change), find_trainer(config.trainer.name)
+    if not kind.keeps_state:
+        return ArmRecord(values, proposal.why, proposal.rule, proposal.watch, carried=_describe_no_state(kind))
     if proposal.start is Start.ANEW:
         values[START] = ANEW
     elif proposal.reset:
@@ -109,7 +127,7 @@ def _read_own(config: SweepConfig, item: Mapping[str, Any], where: str) -> ArmRe
             f"{where} must start anew: {proposal.carried[:1].lower()}{proposal.carried[1:]} "
             "Write branch: {start: anew}, or leave branch out"
         )
-    return _from_proposal(proposal)
+    return _from_proposal(proposal, config)
 
 
 def _is_new(arm: ArmRecord, arms: Sequence[ArmRecord], config: SweepConfig) -> bool:
@@ -128,4 +146,13 @@ def _explain_unfit(values: Mapping[str, Any], config: SweepConfig) -> str:
         replace(config.ppo, **changes)
     except ConfigError as error:
         return str(error)
-    return ""
+    return _explain_trainer(values, config)
+
+
+def _explain_trainer(values: Mapping[str, Any], config: SweepConfig) -> str:
+    """Explain why the run's trainer cannot train an arm; empty if it can."""
+    name, kind = config.trainer.name, find_trainer(config.trainer.name)
+    reasons = [explain_limit(name, path, value) for path, value in values.items()]
+    foreign = [part for part in values.get(RESET, ()) if part not in kind.parts]
+    reasons += [f"{kind.title} cannot reset {' and '.join(foreign)}"] if foreign else []
+    return next(filter(None, reasons), "")

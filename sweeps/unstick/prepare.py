@@ -13,6 +13,7 @@ from unstuck.records.names import ARMS, PARENT_RUN, STAGES
 from unstuck.records.unstick import StageRecord
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.settings import (
+    ANEW,
     CHECKPOINT,
     BranchConfig,
     HealthConfig,
@@ -22,8 +23,9 @@ from unstuck.sweeps.config.settings import (
     SweepConfig,
 )
 from unstuck.sweeps.explain.diagnoses import make_history
+from unstuck.sweeps.trainers.kinds import find_trainer
 from unstuck.sweeps.unstick.arm import ArmRecord, describe_values
-from unstuck.sweeps.unstick.arms import build_arms, combine_changes
+from unstuck.sweeps.unstick.arms import build_arms, combine_changes, explain_left_out
 from unstuck.sweeps.unstick.find_run import ParentRun, find_run
 from unstuck.sweeps.unstick.milestones import Milestone, describe_milestones, set_milestones
 from unstuck.sweeps.unstick.stages import FEWEST, count_control_steps, fit_budget, make_first_stage, name_run
@@ -91,6 +93,8 @@ def prepare_unstick(config: SweepConfig) -> PreparedUnstick:
     built = build_arms(control, diagnosis)
     arms = built[: _count_affordable(control, len(built))]
     stage = make_first_stage(control, name_run(run.to_json()), len(arms), len(built) - len(arms))
+    if left_out := explain_left_out(control, diagnosis):
+        stage = replace(stage, why=f"{stage.why}; left out is what cannot be trained: {left_out}")
     sampler = SamplerConfig(name="points", points=tuple(arm.to_point() for arm in arms))
     return PreparedUnstick(replace(control, sampler=sampler), run, diagnosis, tuple(arms), stage, milestones)
 
@@ -118,8 +122,19 @@ def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
     often = min(own.ppo.eval_every, max(1, iterations // EVALUATIONS))
     ppo = replace(own.ppo, num_iterations=iterations, eval_every=often)
     study = replace(config.sweep, num_trials=None, **{name: getattr(own.sweep, name) for name in _OWN_OF_THE_RUN})
-    branch = BranchConfig(start=CHECKPOINT)
-    control = replace(config, sweep=study, env=own.env, data=own.data, ppo=ppo, space={}, branch=branch)
+    keeps_state = find_trainer(own.trainer.name).keeps_state
+    control = replace(
+        config,
+        sweep=study,
+        env=own.env,
+        data=own.data,
+        ppo=ppo,
+        trainer=own.trainer,
+        space={},
+        branch=BranchConfig(start=CHECKPOINT if keeps_state else ANEW),
+        # A later stage goes on from the last state of the best arm.
+        unstick=config.unstick if keeps_state else replace(config.unstick, stages=1),
+    )
     combined: dict[str, Any] = {}
     for path, value in combine_changes(control).items():
         group, _, name = path.partition(".")
@@ -142,7 +157,7 @@ def _refuse_settings_of_the_run(config: SweepConfig, run: ParentRun) -> None:
                 f"{name} must be left out with run={config.run}: all arms run to their end, or they would not compare"
             )
     default, lone = SweepConfig(), run.sweep is None
-    for group in ("ppo",) if lone else ("ppo", "env", "data"):
+    for group in ("ppo",) if lone else ("ppo", "env", "data", "trainer"):
         for item in fields(getattr(config, group)):
             path, given = f"{group}.{item.name}", getattr(getattr(config, group), item.name)
             known = (getattr(getattr(default, group), item.name), getattr(getattr(run.config, group), item.name))

@@ -15,6 +15,8 @@ from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.config.settings import CHECKPOINT, BranchConfig, StudyConfig, SweepConfig
+from unstuck.sweeps.search.kinds import Choice
+from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.trainers import kinds
 from unstuck.sweeps.trainers.members import MembersInTurn, MemberSpec, Settings
 from unstuck.sweeps.trainers.protocol import RANDOMNESS, TrainerKind, TrialSpec
@@ -32,23 +34,23 @@ class Climber:
     """Climbs a hill by noisy steps of size lr: a weight, a generator, and nothing else."""
 
     def __init__(self, spec: MemberSpec) -> None:
-        self.spec, self.lr, self.weight, self.done = spec, 0.0, 0.0, 0
+        self.spec, self.lr, self.weight = spec, 0.0, 0.0
         self.draws = np.random.default_rng(spec.seed)
 
-    def iterations(self) -> Iterator[Mapping[str, float]]:
+    def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
         while True:
             self.weight += self.lr * self.draws.random()
-            self.done += 1
+            done += 1
             measured = {metrics.VALUE_LOSS: -self.weight}
-            if self.spec.evaluates_after(self.done):
+            if self.spec.evaluates_after(done):
                 measured[metrics.EVAL_RETURN] = self.weight
             yield measured
 
     def state(self) -> bytes | None:
-        return json.dumps([self.weight, self.done, self.draws.bit_generator.state]).encode()
+        return json.dumps([self.weight, self.draws.bit_generator.state]).encode()
 
     def load_state(self, state: bytes) -> bool:
-        self.weight, self.done, self.draws.bit_generator.state = json.loads(state)
+        self.weight, self.draws.bit_generator.state = json.loads(state)
         return True
 
     def apply(self, settings: Settings) -> None:
@@ -85,7 +87,7 @@ def member(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
         estimate_memory=lambda config, data: lambda members: members,
         keeps_state=request.param is Climber,
         proves=("lr",),
-        lacks={"ppo.shared_trunk": False},
+        limits={"ppo.shared_trunk": (False,)},
     )
     monkeypatch.setattr(kinds, "TRAINERS", {"ppo": kind})
     return request.param  # type: ignore[no-any-return]
@@ -103,7 +105,7 @@ def test_members_train_in_turn_by_seeds_of_their_own_and_a_schedule() -> None:
 
 def test_a_member_that_ends_too_soon_is_an_error() -> None:
     class Short(Climber):
-        def iterations(self) -> Iterator[Mapping[str, float]]:
+        def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
             yield {metrics.VALUE_LOSS: 1.0}
 
     trainer = trainer_of(member=Short)
@@ -184,9 +186,9 @@ def test_a_state_of_another_trainer_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("member", [Climber], indirect=True)
 def test_a_setting_that_a_trainer_has_not_is_refused(member: type) -> None:
-    kinds.require_settings(CONFIG, ["ppo.lr"])
+    kinds.require_settings(CONFIG, Space({}))
     shared = replace(CONFIG, ppo=replace(CONFIG.ppo, shared_trunk=True))
     with pytest.raises(kinds.SweepError, match=r"ppo.shared_trunk must be false with trainer=ppo, got true: a climber"):
-        kinds.require_settings(shared, [])
-    with pytest.raises(kinds.SweepError, match=r"ppo.shared_trunk must not be searched with trainer=ppo"):
-        kinds.require_settings(CONFIG, ["ppo.shared_trunk"])
+        kinds.require_settings(shared, Space({}))
+    with pytest.raises(kinds.SweepError, match=r"ppo.shared_trunk must be false with trainer=ppo, got true"):
+        kinds.require_settings(CONFIG, Space({"ppo.shared_trunk": Choice((False, True))}))

@@ -25,6 +25,10 @@ PRIVATE = {  # module: the private members of a library that it alone may use; m
     },
     "sweeps.config.command": {"hydra._internal.utils", "_get_value_element_as_str"},
     "rl.compiling": {"torch._inductor"},
+    "sweeps.trainers.sb3_member": {  # what `learn` does and saves, an iteration at a time
+        *("_current_progress_remaining", "_last_episode_starts", "_last_obs", "_last_original_obs", "_setup_learn"),
+        *("_total_timesteps", "_update_current_progress_remaining"),
+    },
     "sweeps.run.ending": {"_exit"},  # of os, and documented
 }
 
@@ -107,6 +111,7 @@ def test_the_range_ends_at_the_version_that_was_read(library: str) -> None:
         ("optuna.storages._rdb.models", "TrialModel", ("_datetime_complete_utc", "state", "trial_id")),
         ("optuna.storages._rdb.models", "TrialUserAttributeModel", ("trial_id", "key", "value_json")),
         ("optuna.trial", "Trial", ("_get_latest_trial", "_is_fixed_param", "_is_relative_param", "_suggest")),
+        ("stable_baselines3", "PPO", ("_setup_learn", "_update_current_progress_remaining", "collect_rollouts")),
         ("ray.job_config", "JobConfig", ("_runtime_env_has_working_dir",)),
         ("hydra._internal.utils", "get_args_parser", ("__call__",)),
         ("hydra.core.override_parser.types", "Override", ("_get_value_element_as_str",)),

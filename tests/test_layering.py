@@ -212,11 +212,16 @@ def _bound_in(module: Module) -> Iterator[str]:
             yield node.id
 
 
+LENDS_GLOBAL = "sweeps.trainers.global_randomness"
+"""Lends the global generators to other people's learners, which draw from nothing else, and takes them back."""
+
+
 def global_draws(root: Path) -> list[str]:
     """Uses of a global random generator, as `module:line name`."""
     return [
         f"{module.name}:{node.lineno} {name}"
         for module in modules(root)
+        if module.name != LENDS_GLOBAL
         for node, name in _uses(module)
         if _is_global(name)
     ]

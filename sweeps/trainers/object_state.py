@@ -70,6 +70,8 @@ def unpack(packed: bytes, into: Any = None) -> Any:
     Raises:
         ValueError: The bytes are something else, or `into` has another form.
     """
+    if not packed:
+        raise ValueError("the bytes must hold a captured value, got none")
     with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     tree = json.loads(bytes(arrays.pop("header")))

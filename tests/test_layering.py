@@ -70,7 +70,7 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
 LIBRARIES_FOR = {"rl": ("torch", "numpy", "gymnasium")}  # room: all it may import beside the standard library
 ONLY_IN = {  # library: who may import it
     "ray": ("sweeps.ray_tune", "sweeps.worker.trainable"),
-    "stable_baselines3": ("sweeps.trainers",),
+    "stable_baselines3": ("sweeps.trainers", "probe"),
     "optuna": ("records", "sweeps.search", "analysis.sweep.importance"),
     "mlflow": ("records.mlflow",),
     "tensorboard": ("records.event_files",),

@@ -6,6 +6,7 @@ Ctrl-C. With `--debug` the traceback is printed too, and the exit code stays (do
 
 import argparse
 import errno
+import io
 import os
 import platform
 import sys
@@ -67,6 +68,9 @@ def answer_errors(
         stopped: Text to print after Ctrl-C.
     """
     is_debugged = DEBUG in words or os.environ.get("HYDRA_FULL_ERROR") == "1"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an encoding without `±`, such as ASCII, ends no command
+            stream.reconfigure(errors="replace")
     try:
         return call()
     except KeyboardInterrupt:

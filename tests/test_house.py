@@ -134,3 +134,4 @@ def test_ray_takes_the_arguments() -> None:
     assert 'kwargs.pop("_temp_dir"' in inspect.getsource(worker.init)
     assert "_py_driver_sys_path" in inspect.signature(JobConfig).parameters
     assert hasattr(worker, "_global_node")
+    assert "print_to_stdstream(" in inspect.getsource(worker.listen_error_messages)

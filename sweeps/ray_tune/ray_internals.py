@@ -43,7 +43,10 @@ def make_job_config() -> "JobConfig":
 def start_ray(cpus: int, folder: str) -> None:
     """Start Ray on the local machine, with Ray's files in the given folder; raise whatever error Ray raises."""
     import ray
+    from ray._private import worker
 
+    # Else Ray prints the log of its raylet into the live view when the raylet dies, which the driver says in a line.
+    worker.print_to_stdstream = lambda *_, **__: None
     ray.init(
         address="local",
         num_cpus=cpus,

@@ -3,6 +3,7 @@
 import errno
 import io
 import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -129,3 +130,10 @@ def test_errors_that_a_bug_makes_too_are_no_refusals() -> None:
     assert str(explain_refusal(ModuleNotFoundError("no", name="optuna.trial"))).startswith(
         "package optuna must be installed; pip install optuna"
     )
+
+
+def test_an_encoding_that_lacks_a_sign_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    assert answer_errors("unstuck list", [], lambda: print("0.5 ± 0.1") or 0) == 0
+    assert written.getvalue() == b"0.5 ? 0.1\n"

@@ -55,6 +55,7 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint", "rl.whole_files", "rl.wording"),
     "analysis": ("analysis", "records", "rl.metrics", "rl.wording"),
     **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},
+    "sweeps.trainers": (*FLOORS[FLOORS.index("sweeps.trainers") :], *BELOW_SWEEPS, "probe"),
     "sweeps": (),
     "probe": ("probe", "rl", "analysis.history"),  # its log is written with the names by which logs are read
     # unstuck itself, for type checkers: nothing is loaded before it is used

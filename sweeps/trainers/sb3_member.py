@@ -30,6 +30,8 @@ from unstuck.sweeps.trainers.object_state import UnsavableError, pack, unpack
 from unstuck.sweeps.trainers.protocol import RANDOMNESS
 from unstuck.sweeps.trainers.sb3_model import FIXED, find_differences, make_model
 
+from unstuck.probe.sb3 import SB3Probe
+
 _RUN, _LANES = range(2)
 """Purposes of a member's seed."""
 
@@ -38,6 +40,9 @@ _LINKS = ("venv", "env", "class_attributes", "results_writer")
 
 _OF_THE_RUN = ("model", "parent", "locals", "globals", "logger", "training_env", "eval_env")
 """Attributes of callbacks that link to the run that the callback is called in."""
+
+_OF_THE_PROBE = ("_agent", "_modules", "_optimizer", "_choices", "_log", "_tap", "_normaliser", "_rollout", "_before")
+"""Attributes of a probe that link to the model, or belong to one iteration alone."""
 
 _COUNTS = ("num_timesteps", "_n_updates", "_episode_num")
 _SEEN = ("_last_obs", "_last_original_obs", "_last_episode_starts")
@@ -59,7 +64,9 @@ class Sb3Member:
         self._randomness = OwnRandomness(self._seed(_RUN))
         with self._randomness.lend():
             made = make_model(spec.config, self._seed(_RUN))
-        self.model, self._callback = made.ppo, made.callback or CallbackList([])
+        self.model, self._own_callback = made.ppo, made.callback or CallbackList([])
+        self._probe = SB3Probe(every=max(1, spec.budget.eval_every // spec.config.ppo.batch_size))
+        self._callback = CallbackList([self._own_callback, self._probe])
         _require_fixed(self.model, spec.config)
         self._untrained = pack(self._list_parts())
         self._is_started = False
@@ -89,7 +96,8 @@ class Sb3Member:
             "parts": pack(self._list_parts()),
             "randomness": pack(self._randomness.state),
             "lanes": lanes,
-            "callback": _try_to_pack(self._callback, _OF_THE_RUN),
+            "callback": _try_to_pack(self._own_callback, _OF_THE_RUN),
+            "probe": _try_to_pack(self._probe, (*_OF_THE_RUN, *_OF_THE_PROBE)),
         }
         return pack({name: np.frombuffer(part, dtype=np.uint8) for name, part in parts.items()})
 
@@ -111,7 +119,8 @@ class Sb3Member:
             for name, value in unpack(parts["model"], {name: getattr(self.model, name) for name in _BUFFERS}).items():
                 setattr(self.model, name, value)
             goes_on = self._load_lanes(parts["lanes"])
-            goes_on &= _try_to_unpack(parts["callback"], self._callback)
+            goes_on &= _try_to_unpack(parts["callback"], self._own_callback)
+            goes_on &= _try_to_unpack(parts["probe"], self._probe)
         self._randomness.state = unpack(parts["randomness"])
         return goes_on
 
@@ -186,7 +195,7 @@ class Sb3Member:
         model, budget = self.model, self._spec.budget
         if model.tensorboard_log is None and model.verbose == 0:
             model.set_logger(Logger(folder=None, output_formats=[]))  # else a folder would be made for each run
-        _, self._callback = model._setup_learn(budget.steps, self._callback, is_fresh)
+        model._setup_learn(budget.steps, self._callback, is_fresh)
         self._callback.on_training_start({"self": model, "total_timesteps": budget.steps}, {})
 
     def _train(self) -> bool:
@@ -199,10 +208,11 @@ class Sb3Member:
         return True
 
     def _measure(self) -> dict[str, float]:
-        """Return the metrics of the iteration that the model has logged, by our names, and write out its log."""
+        """Return the metrics of the iteration, the model's own by our names and the probe's; write out the log."""
         from unstuck.analysis.history.names import DIALECTS, translate_metrics  # late: it brings pandas
 
         model = self.model
+        self._probe.end_iteration()
         episodes = model.ep_info_buffer or ()
         if episodes:
             model.logger.record("rollout/ep_rew_mean", safe_mean([one["r"] for one in episodes]))
@@ -210,7 +220,7 @@ class Sb3Member:
         logged = dict(model.logger.name_to_value)
         model.logger.dump(step=model.num_timesteps)
         renamed = translate_metrics(logged, DIALECTS["sb3"])
-        return {ours: times * float(logged[theirs]) for theirs, (ours, times) in renamed.items()}
+        return {ours: times * float(logged[theirs]) for theirs, (ours, times) in renamed.items()} | self._probe.last
 
     def _evaluate(self) -> float:
         """Return the mean return of greedy episodes, the same ones each time, by the training's normalisers."""

@@ -102,7 +102,7 @@ class SB3Probe(BaseCallback):
         self._tap = _Tap(model, self.probe)
 
     def _on_rollout_start(self) -> None:
-        self._end_iteration()
+        self.end_iteration()
         if self._episodes is not None:
             self._episodes.start()
 
@@ -128,13 +128,13 @@ class SB3Probe(BaseCallback):
         self._updates = True
 
     def _on_training_end(self) -> None:
-        self._end_iteration()
+        self.end_iteration()
         if self._tap is not None:
             self._tap.remove()
             self._tap = None
 
-    def _end_iteration(self) -> None:
-        """End the iteration whose update is done: what `train` logged stands in the logger until the next dump."""
+    def end_iteration(self) -> None:
+        """End the iteration whose update is done, once: what `train` logged stands in the logger until the next dump."""
         if not self._updates:
             return
         self._updates = False

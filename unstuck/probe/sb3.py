@@ -134,7 +134,7 @@ class SB3Probe(BaseCallback):
             self._tap = None
 
     def end_iteration(self) -> None:
-        """End the iteration whose update is done, once: what `train` logged stands in the logger until the next dump."""
+        """End the iteration whose update is done, once: what `train` logged is in the logger until the next dump."""
         if not self._updates:
             return
         self._updates = False

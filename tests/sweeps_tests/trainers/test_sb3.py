@@ -81,6 +81,8 @@ def test_metrics_have_our_names_and_signs(whole: list[dict[str, Any]]) -> None:
     last = whole[-1]
     expected = {metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.ENTROPY, metrics.APPROX_KL, metrics.CLIP_FRACTION}
     assert expected | {metrics.EXPLAINED_VARIANCE, metrics.LR, metrics.TRAIN_RETURN, metrics.EVAL_RETURN} <= set(last)
+    # The probe's, at evaluations.
+    assert {*metrics.TRAIN, *metrics.CRITIC, metrics.GRAD_NORM_POLICY, metrics.ADVANTAGE_FOLLOWED} <= set(last)
     assert last[metrics.ENTROPY] == pytest.approx([np.log(2)] * 2, rel=0.05)  # theirs is negative
     assert last[metrics.LR] == pytest.approx([0.25e-3] * 2)
     assert [metrics.EVAL_RETURN in one for one in whole] == [False, True, False, True]
@@ -228,7 +230,7 @@ def test_callbacks_of_a_script_go_on_with_what_they_hold(script: Path) -> None:
     restored.iterate()
     member = restored.members[0]
     assert isinstance(member, Sb3Member)
-    held = vars(member._callback)
+    held = vars(member._own_callback)
     assert (held["steps"], held["rewards"], restored.resumed_exactly) == (32, [2.0] * 32, True)
 
 

@@ -39,22 +39,39 @@ _ALIKE = {  # what has the same purpose, in another unit or form
     "ppo.lr_schedule": "anneal_lr lr_decay lr_scheduler",
     "ppo.adam_eps": "adam_epsilon eps",
     "ppo.gamma": "discount discount_factor discounting",
-    "ppo.gae_lambda": "lam lambda lambda_ gae_coef",
+    "ppo.gae_lambda": "gae_coef lam lambd lambda lambda_ lmbda",
     "ppo.clip_range": "clip clip_eps clip_epsilon clip_param clip_ratio cliprange eps_clip ppo_clip surr_clip",
-    "ppo.clip_range_vf": "clip_vf clip_vloss vf_clip_coef vf_clip_param",
+    "ppo.clip_range_vf": "clip_value clip_vf clip_vloss use_clipped_value_loss value_clip vf_clip_coef vf_clip_param",
     "ppo.entropy_coef": "beta ent_weight entropy_beta entropy_coeff entropy_coefficient entropy_cost entropy_weight",
-    "ppo.value_coef": "c1 critic_coef value_cost value_loss_coef vf_loss_coeff vf_loss_weight vf_weight",
+    "ppo.value_coef": (
+        "c1 critic_coef critic_coeff value_cost value_loss_coef vf_loss_coeff vf_loss_coefficient "
+        "vf_loss_weight vf_weight"
+    ),
     "ppo.max_grad_norm": "clip_grad grad_clip gradient_clip max_grad max_gradient_norm",
-    "ppo.target_kl": "desired_kl kl_target",
-    "ppo.num_envs": "nenvs num_actors num_env_runners num_processes num_workers",
-    "ppo.num_steps": "bptt_horizon horizon nsteps rollout_fragment_length rollout_length rollout_steps unroll_length",
+    "ppo.target_kl": "desired_kl kl_target kl_threshold",
+    "ppo.num_envs": "nenvs num_actors num_env_runners num_processes num_workers procs training_num",
+    "ppo.num_steps": (
+        "bptt_horizon buffer_size frames_per_batch frames_per_proc horizon nsteps rollout_fragment_length "
+        "rollout_length rollout_steps step_per_collect steps_per_epoch unroll_length"
+    ),
     "ppo.minibatch_size": "mini_batch_size minibatches nminibatches num_mini_batch num_minibatches sgd_minibatch_size",
-    "ppo.num_epochs": "epochs k_epochs noptepochs num_sgd_iter ppo_epoch ppo_epochs",
-    "ppo.num_iterations": "n_timesteps n_updates num_updates timesteps total_steps total_timesteps train_batch_size",
-    "ppo.normalize_returns": "norm_reward normalize_reward reward_scaling",
-    "ppo.normalize_observations": "norm_obs normalize_obs obs_norm",
-    "ppo.hidden_sizes": "fcnet_hiddens hidden_dim hidden_layers hidden_size layers net_arch policy_kwargs",
-    "ppo.shared_trunk": "share_features_extractor vf_share_layers",
+    "ppo.num_epochs": "epochs k_epochs noptepochs num_sgd_iter ppo_epoch ppo_epochs train_pi_iters",
+    "ppo.num_iterations": (
+        "max_epoch n_timesteps n_updates num_updates timesteps total_steps total_timesteps train_batch_size"
+    ),
+    "ppo.normalize_returns": (
+        "norm_reward normalize_reward normalize_value normalizereward reward_normalization reward_scaling "
+        "value_preprocessor"
+    ),
+    "ppo.normalize_observations": (
+        "empirical_normalization norm_obs normalize normalize_input normalize_obs normalize_observation "
+        "normalizeobservation obs_norm observation_filter state_preprocessor vecnormalize"
+    ),
+    "ppo.hidden_sizes": (
+        "actor_hidden_dims fcnet_hiddens hidden_dim hidden_layers hidden_size hidden_units layers net_arch "
+        "policy_kwargs"
+    ),
+    "ppo.shared_trunk": "share_features_extractor value_network vf_share_layers",
     "ppo.eval_every": "eval_freq eval_interval evaluation_interval",
     "ppo.device": "cuda",
     "ppo.compile": "torch_compile",
@@ -104,6 +121,17 @@ def find_our_setting(name: str) -> str | None:
     alike = next((ours for ours, names in _ALIKE.items() if theirs in names.split()), None)
     exact = next((dialect.settings[theirs][0] for dialect in DIALECTS.values() if theirs in dialect.settings), None)
     return alike or exact
+
+
+def find_our_metric(name: str) -> str | None:
+    """Return our name of a metric, given by the name in any other program; None if the metric is not known.
+
+    Example:
+        >>> find_our_metric("losses/value_loss"), find_our_metric("nonsense")
+        ('train/value_loss', None)
+    """
+    found = (translate_metric(name, dialect) for dialect in DIALECTS.values() if dialect is not UNSTUCK)
+    return next((renamed[0] for renamed in found if renamed), None)
 
 
 def find_nearest_metric(name: str) -> str:

@@ -12,7 +12,6 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString, RangeSweep, ValueType
 from hydra.errors import HydraException, OverrideParseException
-from unstuck.records import extensions
 from unstuck.records.errors import SweepError
 from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.effects import format_value
@@ -101,7 +100,7 @@ def _check_own_folder(own: Path) -> None:
 def split_trackers(word: str) -> list[str]:
     """Split `tracking=[mlflow,tensorboard]` into the choice of MLflow, or none, and the trackers beside it.
 
-    A tracker of another package has no file that `tracking=NAME` could choose, so it is split as well.
+    A tracker beside MLflow has no file that `tracking=NAME` could choose, so it is split as well.
 
     Raises:
         SweepError: A name is not known.
@@ -113,7 +112,7 @@ def split_trackers(word: str) -> list[str]:
     key, _, value = word.lstrip("+").partition("=")
     is_list = value.startswith("[") and value.endswith("]")
     names = [name.strip(" '\"") for name in value.strip("[]").split(",") if name.strip()]
-    if key != TRACKING or not (is_list or value in extensions.list_other_names(extensions.TRACKERS)):
+    if key != TRACKING or not (is_list or value in list_trackers()[len(TRACKERS) :]):
         return [word]
     for name in names:
         if name not in list_trackers():
@@ -144,6 +143,12 @@ def _check_twice(overrides: Sequence[Override]) -> None:
 
 
 def _refuse_option(message: str) -> NoReturn:
+    """Refuse an unknown option, such as another trainer's `--learning-rate`; the message names our setting."""
+    from unstuck.analysis.history.names import find_our_setting  # late: it brings pandas
+
+    named = re.search(r"(?<!\S)(--(\w[\w-]*))(?:=(\S+))?", message)
+    if named and (ours := find_our_setting(named[2])) in settings():
+        raise SweepError(f"unknown option {named[1]}; write {ours}={named[3] or 'VALUE'}")
     raise SweepError(f"{message}; settings are written key=value, and --help lists what there is")
 
 

@@ -36,6 +36,11 @@ def explain_errors() -> Iterator[None]:
     """
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise SweepError(
+            f"an experiment's file must be UTF-8 text, got the byte {error.object[error.start]:#04x} at position "
+            f"{error.start}; save the file as UTF-8"
+        ) from error
     except yaml.MarkedYAMLError as error:
         raise SweepError(explain_yaml(error)) from error
     # Hydra raises a bare ValueError for some overrides of a group, such as data=5; a RuntimeError without a sweeper.
@@ -85,6 +90,7 @@ def explain_yaml(error: yaml.MarkedYAMLError) -> str:
 
 
 _IN_YAML = (
+    (r"expected <block end>, but found", "is indented unlike the lines above; indent all settings of a group alike"),
     (r"found character '\\t'", "begins with a tab; indent by spaces"),
     (
         r"mapping values are not allowed here",
@@ -108,6 +114,10 @@ _CHOOSE = "an option is chosen by 'override /{0}: OPTION' in the file's defaults
 _NESTED = "space holds {{ppo: {{lr: {{log: [low, high]}}}}}}, and sampler.points a list of {{ppo: {{lr: VALUE}}}}"
 
 _IN_OUR_WORDS = (
+    (
+        r"^Additional config directory '(.*)' not found",
+        "--config-dir must name a folder, got {}; there is none, so check the path",
+    ),
     (r"^Hydra sweeper is not configured$", NO_MULTIRUN),
     (r"^Primary config ", "--config-path must name a folder that holds config.yaml, and there is none"),
     (
@@ -156,6 +166,7 @@ def _explain_missing_option(file: str, options: list[str]) -> str:
 
 
 _OTHERWISE = {
+    "tracking": "; in a file, TensorBoard and W&B are chosen by tracking: {also: [tensorboard, wandb]}",
     "env": "; another Gymnasium environment is set by env=cartpole env.id=NAME",
     "data": "; a file is set by data=csv data.path=FILE",
     EXPERIMENT: "; your own is FOLDER/experiment/NAME.yaml, set by --config-dir FOLDER +experiment=NAME",

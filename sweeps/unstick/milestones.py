@@ -17,6 +17,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.unstick import MilestoneRecord, describe_demand
 from unstuck.rl import metrics
 from unstuck.rl.config import TRIAGE, require
+from unstuck.rl.errors import ConfigError
 from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.stopping.live_trial import LiveTrial
@@ -169,12 +170,16 @@ def _parse_metric(metric: Any, where: str, config: SweepConfig) -> str:
         return config.sweep.metric
     evaluated = (*metrics.EVAL, metrics.F1_TRAIN) if config.env.id == TRIAGE else (metrics.EVAL_RETURN,)
     known = (OBJECTIVE, *evaluated, *_TRAIN)
-    require(
-        metric in known,
+    if metric in known:
+        return str(metric)
+    from unstuck.analysis.history.names import find_our_metric  # late: it brings pandas
+
+    ours = find_our_metric(str(metric))
+    near = ours if ours in known else find_nearest(str(metric), known)
+    raise ConfigError(
         f"{where}.metric must be {OBJECTIVE}, or a metric of training or evaluation that {config.env.id} has "
-        f"(docs/metrics.md), got {metric!r}; did you mean {find_nearest(str(metric), known)}?",
+        f"(docs/metrics.md), got {metric!r}; did you mean {near}?"
     )
-    return str(metric)
 
 
 def _require_gain(metric: Any, bound: Bound, where: str, config: SweepConfig) -> None:

@@ -35,7 +35,7 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
             "analysis.programs",
             "records.command_line",
         ),
-        "records.provenance",
+        *("records.provenance", "rl.wording"),
     ),
     "commands": (
         *("commands", "command_table", "sweep_command", "sweeps.catalog", "sweeps.config", "analysis.programs"),

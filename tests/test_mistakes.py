@@ -1,13 +1,41 @@
-"""Mistakes that a newcomer makes on the command line: each is answered in one line of ours, with what to write."""
+"""Mistakes that a newcomer makes: each is answered in one line of ours, with what to write. See `mistakes.py` too."""
 
+import errno
+import os
+import re
+import shlex
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from unstuck.analysis.diagnosis.language import LANGUAGES
+from unstuck.analysis.history.names import find_our_setting
+from unstuck.records.command_line import explain_refusal
 from unstuck.records.score import summarize
-from unstuck.rl.config import PPOConfig
-from unstuck.rl.errors import ConfigError
+from unstuck.rl import checkpoint
+from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
+from unstuck.rl.data import load_flows
+from unstuck.rl.envs import check_env
+from unstuck.rl.errors import CheckpointError, ConfigError, DataError
+from unstuck.sweeps.config.keys import find_nearest_setting, settings
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.unstick.milestones import OBJECTIVE, _parse_metric
 
 from tests.conftest import Command
+from tests.mistakes import (
+    CHECKPOINTS,
+    COMMANDS,
+    DATA,
+    ENVIRONMENTS,
+    HOSTILE,
+    KDD,
+    NAMES_OF_OTHERS,
+    SETTINGS,
+    Mistake,
+    make_other_ledger,
+)
 
 WRONG_NAMES = [
     ("ppo.learning_rate=3e-4", "unknown setting ppo.learning_rate; did you mean ppo.lr?"),
@@ -175,3 +203,141 @@ def test_one_seed_shows_no_spread(command: Command) -> None:
     assert [line for line in (done.out + report).splitlines() if "±" in line and "floor" not in line] == []
     assert "mean over 1 seed" in done.out
     assert "1 seeds" not in done.out + report
+
+
+def put(path: Path, what: str | bytes | Callable[[Path], Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if callable(what):
+        what(path)
+    else:
+        path.write_bytes(what if isinstance(what, bytes) else what.encode())
+
+
+def test_the_table_is_as_long_as_promised() -> None:
+    ours = (WRONG_NAMES, WRONG_VALUES, NEVER_RUNS, COMMANDS, DATA, ENVIRONMENTS, CHECKPOINTS)
+    assert sum(map(len, ours)) > 150
+
+
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: f"{row.words} {'+'.join(row.files)}"[:60])
+def test_a_wrong_call_is_answered_in_one_line(command: Command, row: Mistake) -> None:
+    for name, what in row.files.items():
+        put(command.folder / name, what)
+    before = sorted(command.folder.rglob("*"))
+    done = command.unstuck(*shlex.split(row.words))
+    program, _, said = done.err.replace(str(command.folder), "{here}").partition(": error: ")
+    assert said.startswith(row.message)
+    assert (done.code, done.err.count("\n"), program.partition(" ")[0]) == (2, 1, "unstuck")
+    assert "s3cret" not in done.err
+    assert sorted(command.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_wrong_data_is_answered_in_one_line(name: str, tmp_path: Path) -> None:
+    content, more, message = DATA[name]
+    file = tmp_path / more.get("path", "flows.csv")
+    if content is not None:
+        put(file, content)
+    whole = {"label": "Label", "benign": ("BENIGN",), "threat_share": 0.2, "eval_flows": 40, **more, "path": str(file)}
+    with pytest.raises(DataError) as refused:
+        load_flows(DataConfig(source="csv", **whole))
+    assert str(explain_refusal(refused.value)).replace(str(tmp_path), "{here}").startswith(message)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_a_wrong_environment_is_answered_in_one_line(env: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "hostile.py", HOSTILE)
+    put(tmp_path / "syntax.py", "def (:")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError) as refused:
+        check_env(EnvConfig(id=env), None)
+    assert str(refused.value) == ENVIRONMENTS[env]
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_a_wrong_checkpoint_is_answered_in_one_line(name: str, tmp_path: Path) -> None:
+    content, message = CHECKPOINTS[name]
+    file = tmp_path / "checkpoint.npz"
+    if content is not None:
+        put(file, content)
+    with pytest.raises(CheckpointError) as refused:
+        checkpoint.read_history(file)
+    assert str(refused.value).startswith(message.format(file=file))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(ours, name) for ours, names in NAMES_OF_OTHERS.items() for name in names.split()]
+)
+def test_a_name_of_another_library_is_answered_with_ours(ours: str, theirs: str) -> None:
+    assert find_nearest_setting(f"ppo.{theirs}") == find_nearest_setting(theirs) == ours
+    assert ours in settings()
+
+
+def test_every_word_that_a_diagnosis_speaks_is_known_on_the_command_line() -> None:
+    for name, language in LANGUAGES.items():
+        for ours, theirs in language.settings.items():
+            word = theirs.lstrip("-").rpartition(".")[2]
+            if re.fullmatch(r"[a-z_-]+", word) and (name, ours) != ("rllib", "num_steps"):  # its batch is of all lanes
+                assert find_our_setting(word) == f"ppo.{ours}", (name, theirs)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("rollout/ep_rew_mean", "train/episode_return"),
+        ("losses/value_loss", "train/value_loss"),
+        ("train/entropy_loss", "train/entropy"),
+        ("train/approx_kl", "train/approx_kl"),
+    ],
+)
+def test_a_metric_of_another_library_in_a_milestone_is_answered_with_ours(theirs: str, ours: str) -> None:
+    if theirs == ours:
+        assert _parse_metric(theirs, "milestones.checks[0]", SweepConfig()) == ours
+        return
+    with pytest.raises(ConfigError, match=rf"got '{theirs}'; did you mean {ours}\?$"):
+        _parse_metric(theirs, "milestones.checks[0]", SweepConfig())
+    assert _parse_metric(OBJECTIVE, "", SweepConfig()) == "eval/f1"
+
+
+# The machine
+
+
+def test_a_locked_ledger_is_named(command: Command) -> None:
+    put(command.folder / KDD, SETTINGS)
+    put(command.folder / "runs/optuna.db", make_other_ledger)
+    with sqlite3.connect(command.folder / "runs/optuna.db") as database:
+        database.execute("begin exclusive")
+        done = command.unstuck("show", "kdd")  # after SQLite's 5 s
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "database is locked" in done.err
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EACCES, "Permission denied; give this user the right to it, or name another"),
+        (errno.EROFS, "Read-only file system; name another, on a disk that can be written"),
+        (errno.ENOSPC, "No space left on device; make room on the disk, or name another"),
+    ],
+)
+def test_a_file_that_the_machine_refuses_is_named_with_a_remedy(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number), "runs/kdd/config.yaml")
+
+    monkeypatch.setattr("unstuck.sweeps.config.find.load_sweep", refuse)
+    done = command.unstuck("show", "kdd")
+    assert done.err == f"unstuck show: error: runs/kdd/config.yaml cannot be used: {remedy}\n"
+    assert done.code == 2
+
+
+def test_a_user_without_a_home_and_with_a_proxy_is_answered_as_everybody(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    put(command.folder / "a.csv", "iteration,value_loss\n1,2\n2,1\n3,1\n")
+    for words in (("list",), ("diagnose", "a.csv"), ("sweep", "--help", "ppo.lr")):
+        assert command.unstuck(*words).code == 0
+    assert command.unstuck("show", "gone").code == 2

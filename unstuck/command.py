@@ -9,6 +9,7 @@ from pathlib import Path
 from unstuck.analysis.programs import unstuck_program
 from unstuck.command_table import COMMANDS, ON_RUNS, ON_SWEEPS, SWEEP, list_commands
 from unstuck.records.command_line import DEBUG, answer_errors
+from unstuck.rl.wording import find_nearest
 
 PROGRAM = "unstuck"
 
@@ -52,10 +53,9 @@ def _run(name: str, words: Sequence[str]) -> int:
         return int(import_module(f"unstuck.commands.{name}").main(words[1:]))
     if not words:
         print(describe_commands(), end="")
-    print(
-        f"{PROGRAM}: error: a command must be one of {', '.join(list_commands())}, got {name!r}; see --help",
-        file=sys.stderr,
-    )
+    known = list_commands()
+    hint = f"did you mean {find_nearest(name, known)}?" if name else "see --help"
+    print(f"{PROGRAM}: error: a command must be one of {', '.join(known)}, got {name!r}; {hint}", file=sys.stderr)
     return 2
 
 

@@ -60,8 +60,8 @@ _ALIKE = {  # what has the same purpose, in another unit or form
         "max_epoch n_timesteps n_updates num_updates timesteps total_steps total_timesteps train_batch_size"
     ),
     "ppo.normalize_returns": (
-        "norm_reward normalize_reward normalize_value normalizereward reward_normalization reward_scaling "
-        "value_preprocessor"
+        "norm_reward normalize_reward normalize_value normalizereward reshape_reward reward_normalization "
+        "reward_scaling value_preprocessor"
     ),
     "ppo.normalize_observations": (
         "empirical_normalization norm_obs normalize normalize_input normalize_obs normalize_observation "

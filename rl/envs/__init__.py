@@ -4,6 +4,7 @@ Importing this package registers `unstuck/Triage-v0` with Gymnasium.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -11,7 +12,7 @@ from unstuck.rl.config import TRIAGE, EnvConfig
 from unstuck.rl.data.types import FlowData
 from unstuck.rl.distributions import distribution_over
 from unstuck.rl.envs.evaluate import Evaluator, make_evaluator
-from unstuck.rl.envs.gym import LaneEnv, make_gym_vec
+from unstuck.rl.envs.gym import GymVector, LaneEnv, make_gym_vec, try_lanes
 from unstuck.rl.envs.spaces import Actions
 from unstuck.rl.envs.triage import TriageVectorEnv
 from unstuck.rl.errors import ConfigError
@@ -40,6 +41,24 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> Lan
     if data is None:
         raise ConfigError(f"{TRIAGE} needs flows to draw from, got none; pass data=rl.data.load_flows(...)")
     return TriageVectorEnv(len(seeds), data.train, env, data.order)
+
+
+def check_env(env: EnvConfig, data: FlowData | None) -> None:
+    """Refuse an environment that cannot be made, that fails in its first reset or step, or that no learner can act in.
+
+    Args:
+        env: The environment.
+        data: Flows of triage; None for other environments.
+
+    Raises:
+        ConfigError: The environment is refused; the message says why.
+    """
+    lanes = make_vec(replace(env, vectorization="sync"), [0], data)
+    try:
+        if isinstance(lanes, GymVector):
+            try_lanes(lanes, env.id)
+    finally:
+        lanes.close()
 
 
 def list_action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:

@@ -54,10 +54,58 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
         raise ConfigError(
             f"env.id must name an environment that can be made, got {env_id!r}: {missing}{where}"
         ) from error
+    except gymnasium.error.DependencyNotInstalled as error:
+        extra = "unstuck[box2d]" if "box2d" in str(error).lower() else "what it needs"
+        what = str(error).partition(",")[0]
+        raise ConfigError(
+            f"env.id must name an environment that can be made, got {env_id!r}: {what}; pip install '{extra}'"
+        ) from error
     except gymnasium.error.Error as error:
         raise ConfigError(f"env.id must name an environment that can be made, got {env_id!r}: {error}") from error
+    except Exception as error:  # whatever the user's own module or class raises
+        raise ConfigError(
+            f"env.id must name an environment that can be made, got {env_id!r}, which raises {_say(error)}; mend the "
+            "environment"
+        ) from error
     lane_actions(env_id, env.action_space)
     return flatten_observations(env_id, env)
+
+
+def _say(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+def try_lanes(lanes: "LaneEnv", env_id: str) -> None:
+    """Reset and step an environment once; raise `ConfigError` if it fails, or observes what is no finite number.
+
+    Args:
+        lanes: The environment, new.
+        env_id: Id of the environment, for messages.
+    """
+    done = "reset"
+    try:
+        observations, _ = lanes.reset(seed=list(range(lanes.num_envs)))
+        _require_finite(observations, "observations", done, env_id)
+        done = "step"
+        lanes.action_space.seed(0)
+        observations, rewards, *_ = lanes.step(lanes.action_space.sample())
+        _require_finite(observations, "observations", done, env_id)
+        _require_finite(rewards, "rewards", done, env_id)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the user's own class raises
+        raise ConfigError(
+            f"env.id must name an environment that runs, got {env_id!r}, whose {done} raises {_say(error)}; mend the "
+            "environment"
+        ) from error
+
+
+def _require_finite(values: npt.NDArray[Any], what: str, done: str, env_id: str) -> None:
+    if not np.isfinite(np.asarray(values, dtype=np.float64)).all():
+        raise ConfigError(
+            f"env.id must name an environment whose {what} are finite, got {env_id!r}, whose {done} gives "
+            f"{np.asarray(values).tolist()}; mend the environment"
+        )
 
 
 class GymVector(

@@ -52,7 +52,10 @@ def load_sweep(folder: Path) -> SweepConfig:
     if not file.exists():
         beside = sorted(path.parent.name for path in folder.parent.glob("*/config.yaml"))
         raise SweepError(f"no sweep in {folder}; sweeps in {folder.parent}: {', '.join(beside) or 'none'}")
-    config = from_yaml(file.read_text())
+    try:
+        config = from_yaml(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise SweepError(f"{file} must be UTF-8 text, and holds other bytes; put the sweep's own file there") from error
     if config.sweep.name not in (None, folder.name):
         raise SweepError(
             f"a sweep's folder must keep the sweep's name, {config.sweep.name}, got {folder}; rename a folder that was "

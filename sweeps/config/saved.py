@@ -45,9 +45,17 @@ def from_yaml(text: str) -> SweepConfig:
     try:
         cfg = OmegaConf.create(text)
     except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"a sweep's config.yaml must be YAML, got {text[:40]!r}") from error
+        raise ConfigError(
+            f"a sweep's config.yaml must be YAML, got {text[:40]!r}; put the sweep's own file there"
+        ) from error
     if not isinstance(cfg, DictConfig):
         raise ConfigError(f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}")
     check_keys(cfg)
     tree = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
-    return freeze_tree({"format": 1, **tree})
+    try:
+        return freeze_tree({"format": 1, **tree})
+    except (AttributeError, TypeError) as error:  # settings check their values, which are of the right type elsewhere
+        raise ConfigError(
+            f"a sweep's config.yaml must hold settings as the sweep wrote them, got others: {error}; put the sweep's "
+            "own file there"
+        ) from error

@@ -9,7 +9,7 @@ from unstuck.rl.budget import Budget
 from unstuck.rl.checkpoint import Snapshot, load_snapshot, take_snapshot
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.data.types import FlowData
-from unstuck.rl.envs import make_vec
+from unstuck.rl.envs import check_env, make_vec
 from unstuck.rl.learner import Learner, Metrics
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.memory import learner_bytes
@@ -95,7 +95,7 @@ def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budge
 
 def check(config: SweepConfig, data: FlowData | None) -> None:
     """Raise `ConfigError` for an environment that no learner can act in."""
-    make_vec(config.env, [0], data).close()
+    check_env(config.env, data)
 
 
 def estimate_memory(config: SweepConfig, data: FlowData | None) -> Callable[[int], int]:

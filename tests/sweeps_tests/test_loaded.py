@@ -180,7 +180,7 @@ def test_a_champion_says_what_it_is_judged_on(old_sweeps: Path, command: Any, mo
     def stop(*_: object) -> None:
         raise SweepError("stopped by the test")
 
-    monkeypatch.setattr("unstuck.sweeps.champion.make_learner", stop)
+    monkeypatch.setattr("unstuck.sweeps.champion.train_to_end", stop)
     done = command.sweeps("champion", f"{old_sweeps}/runs/ended", "--data-path", f"{old_sweeps}/flows.csv")
     assert done.err == "sweeps: error: stopped by the test\n"
     line, *warnings = done.out.splitlines()

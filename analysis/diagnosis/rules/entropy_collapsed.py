@@ -67,13 +67,14 @@ def examine(run: Signals) -> Finding | Blind | None:
     shares = run.shares(metrics.ACTION_PREFIX)
     dominant = float(run.compute_dominance(metrics.ACTION_PREFIX).iloc[-1]) if len(shares) else 0.0
     early = run.compute_progress(when) <= EARLY
-    bad = standing.is_poor or (
-        standing.trivial is not False and dominant > DOMINANT and standing.state is not State.RISING
-    )
+    settled = standing.trivial is None and dominant > DOMINANT and standing.state is not State.RISING
+    bad = standing.is_poor or (standing.trivial is True and dominant > DOMINANT and standing.state is not State.RISING)
+    bad = bad or (settled and not standing.has_learned)
     gone, evaluated = (_gone(run, when) if early else None) or (1.0, when)
     unpaid = gone < PAID
     frozen = standing.frozen > 0 and not standing.at_best
-    if not bad and not unpaid and not _too_soon(run, when) and not (early and _hardly_better(run)) and not frozen:
+    lost = bad or unpaid or _too_soon(run, when) or (early and _hardly_better(run)) or frozen
+    if not lost and not (settled and early):
         return None
     late = run.select_last(metrics.ENTROPY)
     progress = percent(run.compute_progress(when))
@@ -81,6 +82,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     facts = [Evidence(f"entropy {since}, {late} since", (metrics.ENTROPY,), (when, int(curve.index[-1])))]
     if dominant > DOMINANT:
         facts.append(_show_dominant_action(shares))
+    solved = (frozen or settled) and standing.has_learned
     well_above = not bad and not unpaid and standing.trivial is False and not _hardly_better(run)
     but = "while much of the return was still to come" if well_above else "before the run had much to show for it"
     if unpaid:
@@ -94,10 +96,8 @@ def examine(run: Signals) -> Finding | Blind | None:
     return Finding(
         headline=f"Entropy has collapsed: {since}, {but}",
         # A run that had earned its due, and went on to an F1 well above trivial, may have lost nothing by it.
-        # Nor need one whose return no longer varies: that is what a task solved looks like.
-        kind=Kind.FAULT
-        if not well_above and (early or dominant > DOMINANT or not bad) and not (frozen and standing.has_learned)
-        else Kind.SUSPECT,
+        # Nor need one whose return no longer varies, or that always does the same: so does one that is solved.
+        kind=Kind.FAULT if not (well_above or solved) and (early or dominant > DOMINANT or not bad) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=standing.brief,
         evidence=tuple(facts),

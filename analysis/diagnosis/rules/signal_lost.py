@@ -35,6 +35,9 @@ LEAST_KL = 1e-4
 GRACE = 0.09
 """Share of the run, and `POINTS` returns, before anything is said."""
 
+PATIENCE = 0.2
+"""The same share where only the return tells, whose noise hides the first of a rise."""
+
 LEARNED = 0.3
 """Share of the way from the best trivial F1 to 1 that a sum of KL as large must have brought, up to this one: a sum of
 0.1 has been seen to bring healthy runs half of the way."""
@@ -97,7 +100,9 @@ def _is_solved(run: Signals) -> bool:
 
 def _unlearned(run: Signals, moved: float) -> Evidence | None:
     """Return evidence that updates changed the policy but the run learned nothing; None otherwise."""
-    return _blind(run, moved) if run.is_triage and run.has(metrics.F1) else _flat(run)
+    if run.is_triage and run.has(metrics.F1):
+        return _blind(run, moved)
+    return _flat(run) if run.compute_progress(run.history.last_iteration) >= PATIENCE else None
 
 
 def _collapsed(run: Signals) -> bool:

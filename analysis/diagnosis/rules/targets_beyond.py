@@ -8,6 +8,7 @@ behind targets.
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.statistics import fit_trend
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
@@ -32,7 +33,7 @@ IN_A_ROW = 5
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the critic's targets exceed the returns of whole episodes; None otherwise.
 
-    A fault in the environments of `NEVER_BEYOND`, a suspect in others.
+    A fault in the environments of `NEVER_BEYOND`, in others a suspect if the run has not learned.
     """
     fact = find_targets_beyond_returns(run)
     if fact is None:
@@ -48,6 +49,8 @@ def examine(run: Signals) -> Finding | None:
             causes=(ENDS_FORGOTTEN,),
             since=fact.iterations[0] if fact.iterations else None,
         )
+    if judge_standing(run).has_learned:
+        return None  # values that went on behind each end would have told its policy nothing
     return Finding(
         headline=f"Targets exceed what episodes return: {fact.text}",
         kind=Kind.SUSPECT,
@@ -115,12 +118,12 @@ RULE = Rule(
         ),
     ),
     says=(
-        "targets beyond what episodes return: likely a fault in CartPole and Acrobot, where what is left of an "
-        "episode is less than all of it; elsewhere ends of episodes that are not stored, or, with nothing wrong, "
-        "episodes that are cut off, steps that cost before an end that pays, long episodes that return more than "
-        "short ones: there a doubt"
+        "targets beyond what episodes return: likely a fault in CartPole and Acrobot, where what is left of "
+        "an episode is less than all of it; elsewhere ends of episodes that are not stored, or, with nothing "
+        "wrong, episodes that are cut off, steps that cost before an end that pays, long episodes that return"
+        " more than short ones: there a doubt; no doubt in a run that learns"
     ),
     threshold="targets 1.25 times the return, which does not rise",
-    source="Pardo et al. 2018, Time limits in reinforcement learning (values go on where an episode is cut off)",
+    source=("Pardo et al. 2018, Time limits in reinforcement learning (values go on where an episode is cut off)"),
     examine=examine,
 )

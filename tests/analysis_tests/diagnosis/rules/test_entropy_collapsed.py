@@ -13,6 +13,7 @@ from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind
+from tests.analysis_tests.elsewhere import elsewhere as own_task
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = entropy_collapsed.RULE
@@ -215,3 +216,14 @@ def test_a_return_that_froze_above_its_start_is_solved_or_stuck_and_the_record_d
         "a policy that does nothing",
         "a task that is solved: the return is the largest there is",
     ]
+
+
+def test_a_run_that_solved_its_task_and_always_does_the_same_is_doubted_at_most() -> None:
+    """Seven steps to the right are a deterministic solution: entropy goes with the rise, and one action is all."""
+    turn = np.arange(1, LENGTH + 1)
+    risen = np.minimum(-0.8 + turn / 8, 0.78) + 1e-4 * np.sin(7.0 * turn)
+    shares = {"train/action/left": np.where(turn < 12, 0.5, 0.01), "train/action/right": np.where(turn < 12, 0.5, 0.99)}
+    entropy = np.where(turn < 12, 0.69, 0.02)
+    assert kind(RULE, own_task(risen, entropy=entropy, more=shares)) is Kind.SUSPECT
+    flat = -0.8 + 1e-2 * np.sin(7.0 * turn)
+    assert kind(RULE, own_task(flat, entropy=entropy, more=shares)) is Kind.FAULT

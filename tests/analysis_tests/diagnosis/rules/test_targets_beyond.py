@@ -74,6 +74,14 @@ def test_where_a_rest_is_less_than_the_whole_they_are_a_likely_fault_and_no_proo
     assert [cause.what for cause in finding.causes] == [targets_beyond.ENDS_FORGOTTEN.what]
 
 
+def test_a_run_that_learns_is_not_doubted() -> None:
+    """Rewards that cost, and episodes cut off long before the horizon: -6 a target, -4 an episode, up from -90."""
+    risen = np.minimum(-90.0 + 4 * TURN, -4.0)
+    run = beyond(-6.0, risen, f1=None, tp=None, **{"eval/episode_return": None, "f1/seed_0": None})
+    assert ask(RULE, run) is None
+    assert found(RULE, beyond(-6.0, -4.0 + 0.1 * np.sin(TURN), f1=None, tp=None)).kind is Kind.SUSPECT
+
+
 def test_ends_that_are_forgotten_stand_above_what_follows_from_them() -> None:
     assert {"signal_lost", "critic_underfits", "oscillating", "updates_too_small"} <= set(RULE.explains)
 

@@ -42,6 +42,11 @@ LABELS = {
         )
     },
     "advantage_scale": "reward_scale",
+    "doing_nothing_pays": "doing_nothing_pays",
+    "kl_outlives_rate": "stale_log_probability",
+    "numbers_not_finite": "observations_not_finite",
+    "reward_sparse": "reward_sparse",
+    "rollout_short": "rollout_too_short",
     "critic_underfits": "critic_explains_nothing",
     "normaliser_cold_start": "reward_scale",
     "policy_starved": "critic_takes_the_gradient",

@@ -109,7 +109,12 @@ def test_no_rule_stumbles_over_what_may_be_on_record(seed: int, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("cell", "verdict"),
-    [("nan", "Stuck: diverged (sure)"), ("NaN", "Stuck: diverged (sure)"), ("inf", "Stuck: diverged (sure)"), ("", "")],
+    [
+        ("nan", "Stuck: a number that is not finite came in from outside (likely)"),
+        ("NaN", "Stuck: a number that is not finite came in from outside (likely)"),
+        ("inf", "Stuck: a number that is not finite came in from outside (likely)"),
+        ("", ""),
+    ],
 )
 def test_a_loss_that_was_logged_as_nan_is_not_finite_and_an_empty_cell_is_not_recorded(
     cell: str, verdict: str, tmp_path: Path

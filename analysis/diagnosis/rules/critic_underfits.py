@@ -41,6 +41,9 @@ get over a first shock; 1 is the loss of a constant, and healthy runs lie below 
 SMALL_ERROR = 0.02
 """Share of an episode's return that the critic's error must reach to be worth a word."""
 
+SETTLED = 0.1
+"""Share of its start to which a value loss has fallen where the critic has learned most of what there is."""
+
 NOTHING, POINTS = 0.05, 10
 """Explained variance that is about 0, and values on record before that is said."""
 
@@ -108,7 +111,14 @@ def _explains_nothing(run: Signals) -> bool:
     explained = run.select_last(metrics.EXPLAINED_VARIANCE)
     if run.is_ours or explained is None or len(run.select_finite(metrics.EXPLAINED_VARIANCE)) < POINTS:
         return False
-    return explained.median < NOTHING and not _nothing_to_explain(run)
+    return explained.median < NOTHING and not _nothing_to_explain(run) and not _has_settled(run)
+
+
+def _has_settled(run: Signals) -> bool:
+    """True if the value loss has fallen far in a run that learns: what is left to explain is a rest, and noise."""
+    start, late = run.select_first(metrics.VALUE_LOSS), run.select_last(metrics.VALUE_LOSS)
+    fallen = start is not None and late is not None and late.median < SETTLED * start.median
+    return fallen and judge_standing(run).has_learned
 
 
 def _nothing_explained(run: Signals, facts: tuple[Evidence, ...]) -> Finding:
@@ -222,11 +232,12 @@ RULE = Rule(
     explains=("oscillating", "signal_lost", "normaliser_cold_start"),
     says="returns could be foreseen from the observation, and the critic does not",
     threshold=(
-        "a regression explains 20 % more of the Monte Carlo return, and the excess is 15 % of the variance; or "
-        "explained variance < −0.2, unless the critic's error is below 2 % of the return (no variance to "
-        "explain); a fault if the return is where it began and the critic explains less than half of that, or a "
-        "normalised value loss is above 1.8; in runs of others a doubt where it is below 0.05, since nothing "
-        "there tells whether there is more to explain"
+        "a regression explains 20 % more of the Monte Carlo return, and the excess is 15 % of the variance; "
+        "or explained variance < −0.2, unless the critic's error is below 2 % of the return (no variance to "
+        "explain); a fault if the return is where it began and the critic explains less than half of that, or"
+        " a normalised value loss is above 1.8; in runs of others a doubt where it is below 0.05, since "
+        "nothing there tells whether there is more to explain; not in a run that learns and whose value loss "
+        "has fallen to a tenth"
     ),
     source="docs/metrics.md (the probe); Schulman 2017 (explained variance below 0: overfitting or noise)",
     examine=examine,

@@ -18,6 +18,7 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.remedies import change_rate, find_unusual, restore_usual
 from unstuck.analysis.diagnosis.rules import policy_frozen
+from unstuck.analysis.diagnosis.rules.updates_too_large import USUAL_KL
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_CHANGE, SMALL_KL
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -28,11 +29,18 @@ from unstuck.rl import metrics
 PINNED, HELD = 0.97, 0.75
 """Share of the largest entropy; the lower one counts under a bonus that is far above the usual."""
 
+UPHELD, POINTS = 0.93, 20
+"""The same share of an entropy that no longer falls in the second half of so many values, under updates that move the
+policy: healthy runs fall through this range."""
+
 HEAVY = 0.2
 """An entropy_coef that can hold a policy by itself: advantages have spread 1, and 0.1 is the most in use."""
 
 UNSETTLED, SETTLING = 0.3, 0.9
 """Shares of the largest entropy between which a policy is seen to settle, and not to have settled yet."""
+
+REGAINED, _REGAINED_AFTER = 0.05, 10
+"""Share of itself by which an entropy must have risen from its lowest, and values on record: noise moves it by less."""
 
 WIDENED = 2.0
 """Factor by which the spread of continuous actions must have grown: a bonus pushes each dimension's logarithm up at a
@@ -54,7 +62,7 @@ def examine(run: Signals) -> Finding | Blind | None:
         return None
     share, weight = entropy.mean / most, run.read_number("ppo.entropy_coef")
     heavy = weight is not None and weight >= HEAVY and run.setting("ppo.normalize_advantage") is not False
-    if share < (HELD if heavy else PINNED):
+    if share < (HELD if heavy else PINNED) and not _is_held_up(run, share):
         if UNSETTLED < share < SETTLING:
             going = "falling as a policy settles" if run.trend(metrics.ENTROPY).falls else "neither whole nor gone"
             text = f"entropy {number(entropy.mean, 3)} of {number(most, 3)}, {going}"
@@ -65,10 +73,11 @@ def examine(run: Signals) -> Finding | Blind | None:
     kl, standing = run.select_last(metrics.APPROX_KL), judge_standing(run)
     change = run.select_last(metrics.UPDATE_NORM)
     moved = kl is not None and kl.mean > SMALL_KL and (change is None or change.mean > SMALL_CHANGE)
+    pinned = share >= (HELD if heavy else PINNED)
     lasts = heavy or (moved and run.compute_progress(run.history.last_iteration) > PATIENCE)
     return Finding(
         headline=f"Entropy is pinned at its maximum: {number(entropy.mean)} of {number(most)} {entropy.where}",
-        kind=Kind.FAULT if standing.is_poor or lasts else Kind.SUSPECT,
+        kind=Kind.FAULT if pinned and (standing.is_poor or lasts) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=(f"updates do move the policy (KL {number(kl.mean, 2)}), " if moved and kl else "") + standing.brief,
         evidence=(Evidence(f"entropy {entropy}, {percent(share)} of the largest", (entropy.metric,), entropy.reach),),
@@ -78,6 +87,14 @@ def examine(run: Signals) -> Finding | Blind | None:
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
         ground=Ground.STATE if heavy else Ground.PACE,
     )
+
+
+def _is_held_up(run: Signals, share: float) -> bool:
+    """True if, in a run of others, an entropy near its maximum no longer falls while updates move the policy."""
+    entropy, kl = run.select_finite(metrics.ENTROPY), run.select_last(metrics.APPROX_KL)
+    if run.is_ours or share < UPHELD or len(entropy) < POINTS or kl is None or kl.mean < USUAL_KL:
+        return False
+    return not run.trend(metrics.ENTROPY, int(entropy.index[len(entropy) // 2])).falls
 
 
 def _widened(run: Signals) -> Finding | Blind | None:
@@ -90,11 +107,11 @@ def _widened(run: Signals) -> Finding | Blind | None:
     trend, standing, weight = run.trend(POLICY_STD), judge_standing(run), run.read_number("ppo.entropy_coef")
     if trend.falls and late.mean < start.mean:
         return Finding(f"{text}, falling as a policy settles", Kind.FINE, Sureness.SURE, "", facts)
-    if not trend.rises or late.mean < WIDENED * start.mean or not standing.is_poor:
+    if not trend.rises or late.mean < WIDENED * start.mean:
         return None
     return Finding(
         headline=f"The actions' spread grows: {text}",
-        kind=Kind.FAULT,
+        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=standing.brief,
         evidence=facts,
@@ -115,6 +132,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             Support.SUPPORTED if weight is not None and weight >= 0.1 else Support.OPEN,
             "" if weight is None else f"entropy_coef {weight:g}",
         ),
+        _stronger(run, weight),
         Cause(
             "steps too small for a run as short as this one",
             "branch at three times the learning rate: entropy falls earlier",
@@ -135,6 +153,30 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             "a policy gradient with the wrong sign, or for other actions than those taken",
             "train on a bandit with one paying action: it must be preferred within seconds",
         ),
+    )
+
+
+def _stronger(run: Signals, weight: float | None) -> Cause:
+    """Return the cause that the bonus acts more strongly than its coefficient says, judged by an entropy that rises.
+
+    Advantages, even noise, only ever narrow a policy that starts at its widest: what widens it again is a bonus.
+    """
+    name = POLICY_STD if run.action_kind is ActionKind.CONTINUOUS else metrics.ENTROPY
+    curve = run.select_finite(name)
+    support, why = Support.OPEN, ""
+    if weight == 0:
+        support, why = Support.RULED_OUT, "entropy_coef 0"
+    elif len(curve) >= _REGAINED_AFTER:
+        least, late = float(curve.rolling(3).mean().min()), float(curve.iloc[-3:].mean())
+        regained = late - least > REGAINED * max(abs(late), 1e-12)
+        support = Support.SUPPORTED if regained else Support.OPEN
+        why = f"{name} {number(least, 3)} at the lowest, {number(late, 3)} in the end" if regained else ""
+    return Cause(
+        "a bonus stronger in effect than its coefficient: summed over samples or dimensions instead of averaged, or "
+        "weighed against advantages that are small and not normalised",
+        "print the three terms of one minibatch's loss: the bonus must be a few percent of the policy's",
+        support,
+        why,
     )
 
 
@@ -179,8 +221,10 @@ RULE = Rule(
     explains=("greedy_vs_sampled", "greedy_collapsed", "oscillating"),
     says="entropy at its maximum",
     threshold=(
-        "above 97 % of it after 8 % of the run; a fault if nothing is learned, or after two fifths; above 75 % at"
-        " once with entropy_coef 0.2 or more; continuous actions: a spread that doubles while nothing is learned"
+        "above 97 % of it after 8 % of the run; a fault if nothing is learned, or after two fifths; above 75 "
+        "% at once with entropy_coef 0.2 or more; continuous actions: a spread that doubles while nothing is "
+        "learned; a doubt above 93 % where entropy no longer falls in the second half under a KL of 0.001 and"
+        " more, and where a spread doubles in a run that learns"
     ),
     source="Jones 2021 (relative entropy starts near 1, falls, flattens)",
     examine=examine,

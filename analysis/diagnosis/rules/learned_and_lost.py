@@ -4,6 +4,7 @@ What happened about the fall tells why: updates that were too large, an entropy 
 again, or a critic that went astray.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.remedies import change_rate
+from unstuck.analysis.diagnosis.rules.reward_sparse import find_seldom_met
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
@@ -98,7 +100,9 @@ def examine(run: Signals) -> Finding | None:
 def find_fall(run: Signals) -> _Fall | None:
     """Find a clear rise and fall of the training return that has lasted; None without one."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
-    if len(curve) < POINTS or (judge_standing(run).frozen and judge_standing(run).at_best):
+    if len(curve) < POINTS or find_seldom_met(run) is not None:
+        return None  # a mean over episodes of which few meet a reward goes up and down by chance
+    if judge_standing(run).frozen and judge_standing(run).at_best:
         return None
     size = max(3, len(curve) // 10)
     smooth = curve.rolling(size).mean().dropna()
@@ -129,7 +133,7 @@ def _is_settled(run: Signals, fall: _Fall) -> bool:
 
 def _usual_change(values: npt.NDArray[np.float64], size: int) -> float:
     """Compute the spread of a mean over `size` returns, from the differences of neighbouring returns."""
-    return 1.4826 * float(np.median(np.abs(np.diff(values)))) / np.sqrt(2 * size)
+    return 1.4826 * float(np.median(np.abs(np.diff(values)))) / math.sqrt(2 * size)
 
 
 def _about(curve: "pd.Series[float]", fall: _Fall) -> "pd.Series[float]":

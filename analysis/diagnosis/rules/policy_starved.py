@@ -18,6 +18,12 @@ TRUNK_RATIO = 30.0
 TRUNK_TAKEN = 60.0
 """Ratio of a shared trunk that is a fault for any score: healthy runs on a shared trunk stay below 20."""
 
+BEYOND, USUAL_LIMIT = 10.0, 0.5
+"""Times the clip of the gradient, and the clip that is usual, where only the whole gradient is on record."""
+
+STILL_KL, POINTS = 1e-4, 5
+"""KL below which such a policy hardly moves, and values on record."""
+
 CLIP_RATIO = 1000.0
 """Ratio with separate networks, where only the clip connects the two, and Adam makes up for most of the ratio: on raw
 returns 600 has been seen in a run that learned, and 2,000 to 8,000 in runs that did not."""
@@ -27,7 +33,9 @@ def examine(run: Signals) -> Finding | None:
     """Return a fault if the value gradient drowns the policy gradient in a shared trunk or clip; else fine or None."""
     # Of the whole run: the policy's gradient vanishes where it has learned all there is.
     policy, value = run.select_all(metrics.GRAD_NORM_POLICY), run.select_all(metrics.GRAD_NORM_VALUE)
-    if policy is None or value is None or policy.median <= 0:
+    if policy is None or value is None:
+        return _by_whole(run)
+    if policy.median <= 0:
         return None
     ratio = value.median / policy.median
     shared = run.setting("ppo.shared_trunk")
@@ -60,6 +68,34 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run, ratio),
         since=policy.iterations[0],
         missing=() if kl else (metrics.APPROX_KL,),
+    )
+
+
+def _by_whole(run: Signals) -> Finding | None:
+    """Return a suspect if the whole gradient is far beyond its clip while the policy hardly moves; None otherwise."""
+    norm, kl = run.select_all(metrics.GRAD_NORM), run.select_all(metrics.APPROX_KL)
+    limit = run.read_number("ppo.max_grad_norm")
+    if norm is None or kl is None or len(kl.values) < POINTS or abs(kl.median) > STILL_KL or run.rate_is_annealed:
+        return None
+    times = norm.median / (limit or USUAL_LIMIT)
+    if times < BEYOND:
+        return None
+    beside = f"max_grad_norm {limit:g}" if limit else f"a usual max_grad_norm of {USUAL_LIMIT:g}"
+    text = f"the gradient is {number(norm.median, 3)} before it is clipped, {number(times, 2)} times {beside}"
+    moved = f"KL of an update {number(kl.median, 2)}"
+    return Finding(
+        headline=f"The value loss may take the shared gradient clip: {text}, and {moved}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.POSSIBLE,
+        why="the policy's gradient is 1 or less, since advantages are normalised: what is larger is the critic's",
+        evidence=(
+            Evidence(text, (metrics.GRAD_NORM,), norm.reach),
+            Evidence(moved, (metrics.APPROX_KL,), kl.reach),
+        ),
+        causes=_causes(run),
+        remedies=_remedies(run, times),
+        since=kl.iterations[POINTS - 1],
+        missing=(metrics.GRAD_NORM_POLICY, metrics.GRAD_NORM_VALUE),
     )
 
 
@@ -123,8 +159,14 @@ RULE = Rule(
     name="policy_starved",
     title="Policy starved by the value loss",
     stage=Stage.SCALE,
-    needs=((metrics.GRAD_NORM_POLICY,), (metrics.GRAD_NORM_VALUE,)),
-    helps=(metrics.GRAD_CLIPPED_SHARE, metrics.APPROX_KL, metrics.TARGET_STD),
+    needs=((metrics.GRAD_NORM_POLICY, metrics.GRAD_NORM), (metrics.GRAD_NORM_VALUE, metrics.APPROX_KL)),
+    helps=(
+        metrics.GRAD_NORM_POLICY,
+        metrics.GRAD_NORM_VALUE,
+        metrics.GRAD_CLIPPED_SHARE,
+        metrics.APPROX_KL,
+        metrics.TARGET_STD,
+    ),
     explains=(
         "updates_too_small",
         "policy_frozen",
@@ -138,9 +180,12 @@ RULE = Rule(
     says="the value loss takes the shared trunk, or the shared gradient clip",
     threshold=(
         "value gradient, in the median of the run, 30 times the policy's in a shared trunk, 1,000 times with "
-        "separate networks, and KL < 0.002 or nothing learned; in a shared trunk 60 times is enough"
+        "separate networks, and KL < 0.002 or nothing learned; in a shared trunk 60 times is enough; where "
+        "only the whole gradient is on record a doubt: 10 times its clip, with a KL below 1e-4"
     ),
-    source="docs/algorithms/ppo.md (what value_coef does), measured here; Andrychowicz et al. 2021 (separate "
-    "networks); CleanRL issue 441 (large rewards swamp the policy loss)",
+    source=(
+        "docs/algorithms/ppo.md (what value_coef does), measured here; Andrychowicz et al. 2021 (separate "
+        "networks); CleanRL issue 441 (large rewards swamp the policy loss)"
+    ),
     examine=examine,
 )

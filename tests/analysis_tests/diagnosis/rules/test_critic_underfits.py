@@ -4,14 +4,16 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Kind, Support
 from unstuck.analysis.diagnosis.rules import critic_underfits
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
-from tests.analysis_tests.runs import healthy, untaught
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_quiet, kind, unset
+from tests.analysis_tests.elsewhere import elsewhere
+from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = critic_underfits.RULE
 RAW = {"ppo.normalize_returns": "none"}
@@ -207,3 +209,19 @@ def test_without_either_share_the_rule_is_blind_and_without_one_it_says_so() -> 
     assert finding.missing == RULE.helps
     assert finding.why == "the run has nothing to show for it"
     assert ask(RULE, untaught(explained_variance_mc_probe=None, explained_variance=math.inf)) is None
+
+
+def test_a_critic_that_has_learned_most_is_not_doubted_for_the_rest() -> None:
+    """The value loss of a run that learns has fallen from 500 to 0.4: what is left is noise that none foresees."""
+    turn = np.arange(1, LENGTH + 1)
+    for late, quiet in ((0.4, True), (60.0, False)):
+        own = {"value_loss": np.where(turn < 20, 500.0, late), "explained_variance": 0.01}
+        run = replace(elsewhere_risen(**own), dialect="sb3")
+        assert is_quiet(RULE, run) == quiet
+
+
+def elsewhere_risen(**changed: Any) -> History:
+    """A run of another task that rises and stays, without our own measurements of the critic."""
+    risen = np.minimum(-90.0 + 4 * np.arange(1, LENGTH + 1), -9.0) + 0.3 * np.sin(7.0 * np.arange(LENGTH))
+    measured = ("explained_variance_mc", "explained_variance_mc_probe", "value_loss_excess", "value_floor")
+    return elsewhere(risen, **dict.fromkeys(measured), settings={"ppo.normalize_returns": None}, **changed)

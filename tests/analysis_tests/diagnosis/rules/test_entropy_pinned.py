@@ -206,3 +206,15 @@ def test_a_differential_entropy_has_no_maximum(settings: dict[str, Any]) -> None
 def test_an_entropy_below_0_is_one_of_continuous_actions() -> None:
     falling = untaught(entropy=np.linspace(1.38, -0.8, LENGTH), **NO_ACTIONS, settings={"env.id": "Own-v1"})
     assert isinstance(ask(RULE, falling), Blind)
+
+
+def test_an_entropy_that_is_held_up_is_a_doubt_and_one_that_rises_tells_of_a_strong_bonus() -> None:
+    turn = np.arange(1, LENGTH + 1)
+    held = healthy(entropy=0.95 * TOP + 1e-3 * np.sin(7.0 * turn), approx_kl=3e-3)
+    falling = healthy(entropy=np.linspace(0.99, 0.94, LENGTH) * TOP, approx_kl=3e-3)
+    assert kind(RULE, replace(held, dialect="sb3")) is Kind.SUSPECT
+    assert kind(RULE, replace(falling, dialect="sb3")) is None
+    rising = found(RULE, untaught(entropy=np.where(turn < 30, 0.8, 0.985) * TOP, approx_kl=3e-3))
+    assert cause(rising, "a bonus stronger in effect").support is Support.SUPPORTED
+    none = found(RULE, untaught(entropy=0.985 * TOP, settings={"ppo.entropy_coef": 0.0}))
+    assert cause(none, "a bonus stronger in effect").support is Support.RULED_OUT

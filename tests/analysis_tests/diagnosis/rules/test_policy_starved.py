@@ -118,8 +118,19 @@ def test_a_policy_without_a_gradient_has_no_ratio() -> None:
 
 
 def test_without_either_gradient_the_rule_is_blind_and_without_kl_it_says_so() -> None:
-    assert blind(RULE, untaught(grad_norm_policy=None)) == ((metrics.GRAD_NORM_POLICY,),)
-    assert blind(RULE, untaught(grad_norm_value=None)) == ((metrics.GRAD_NORM_VALUE,),)
+    none = {"grad_norm_policy": None, "grad_norm": None}
+    assert blind(RULE, untaught(**none)) == ((metrics.GRAD_NORM_POLICY, metrics.GRAD_NORM),)
+    silent = untaught(grad_norm_value=None, approx_kl=None)
+    assert blind(RULE, silent) == ((metrics.GRAD_NORM_VALUE, metrics.APPROX_KL),)
     finding = found(RULE, untaught(grad_norm_value=900.0, approx_kl=None, grad_clipped_share=None))
     assert finding.missing == (metrics.APPROX_KL,)
     assert len(finding.evidence) == 1
+
+
+def test_a_whole_gradient_far_beyond_its_clip_is_a_doubt_where_the_policy_hardly_moves() -> None:
+    whole = {"grad_norm_policy": None, "grad_norm_value": None, "approx_kl": 2e-5}
+    finding = found(RULE, untaught(grad_norm=13.0, **whole))
+    assert finding.kind is Kind.SUSPECT
+    assert finding.headline.startswith("The value loss may take the shared gradient clip: the gradient is 13 before")
+    assert ask(RULE, untaught(grad_norm=4.9, **whole)) is None  # 9.8 times max_grad_norm 0.5
+    assert ask(RULE, untaught(grad_norm=13.0, **{**whole, "approx_kl": 1.1e-4})) is None

@@ -1,0 +1,97 @@
+"""Rollouts are too short: an update learns from so few steps that its advantages are mostly noise."""
+
+import numpy as np
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+FEW = 64
+"""Steps of all lanes in a rollout: Stable-Baselines3 takes 2,048, CleanRL 512; 128 have been seen to train CartPole."""
+
+USUAL = 2048
+"""Steps of a rollout to go back to."""
+
+COUNTING = ("sb3",)
+"""Programs whose log counts environment steps once a rollout."""
+
+POINTS = 4
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a finding if a rollout holds few steps, a fault in a run with nothing to show; None otherwise."""
+    size, names = _count_steps(run)
+    if size is None or size >= FEW:
+        return None
+    standing, lengths = judge_standing(run), run.select_all(EPISODE_LENGTH)
+    text = f"{number(size)} steps in a rollout"
+    cut = lengths is not None and lengths.median > size
+    if cut and lengths:
+        text += f", and episodes last {number(lengths.median, 3)}"
+    lanes = int(run.read_number("ppo.num_envs") or 1)
+    return Finding(
+        headline=f"Rollouts are too short: {text}",
+        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=f"an update that sees {number(size)} steps follows their noise; {standing.brief}",
+        evidence=(Evidence(text, names),),
+        causes=(
+            Cause(
+                "too few steps a rollout (n_steps, lanes)",
+                "branch with a rollout of 2,048 steps: return and explained variance rise above the control's",
+                Support.SUPPORTED,
+                text,
+            ),
+        ),
+        remedies=(
+            Remedy(
+                {"ppo.num_steps": max(16, USUAL // lanes), "ppo.minibatch_size": 64},
+                "gives an update enough steps to tell good actions from bad ones",
+                "explained variance above 0 within 20 updates",
+            ),
+        ),
+        since=min(POINTS, run.history.last_iteration),
+        ground=Ground.STATE,
+    )
+
+
+def _count_steps(run: Signals) -> tuple[float | None, tuple[str, ...]]:
+    """Return the steps of all lanes in a rollout, from settings or from the log's counter; None if neither tells."""
+    lanes, steps = run.read_number("ppo.num_envs"), run.read_number("ppo.num_steps")
+    if lanes and steps:
+        return lanes * steps, ("ppo.num_envs", "ppo.num_steps")
+    counted = run.select_finite(ENV_STEPS)
+    if run.history.dialect not in COUNTING or len(counted) < POINTS or not run.has(metrics.VALUE_LOSS):
+        return None, ()
+    rows = np.diff(counted.index.to_numpy())
+    return float(np.median(np.diff(counted.to_numpy()) / rows)), (ENV_STEPS,)
+
+
+RULE = Rule(
+    name="rollout_short",
+    title="Rollouts too short",
+    stage=Stage.SCALE,
+    needs=((metrics.APPROX_KL, metrics.VALUE_LOSS),),
+    helps=(ENV_STEPS, EPISODE_LENGTH),
+    explains=(
+        *("critic_underfits", "updates_too_large", "updates_too_small", "value_explosion", "oscillating"),
+        *("learned_and_lost", "signal_lost", "entropy_collapsed", "return_frozen", "seeds_bimodal"),
+    ),
+    says="a rollout holds so few steps that its advantages are mostly noise",
+    threshold="fewer than 64 steps of all lanes together; a fault if nothing is learned",
+    source="Andrychowicz et al. 2021 (samples an iteration); Stable-Baselines3's and CleanRL's defaults",
+    examine=examine,
+)

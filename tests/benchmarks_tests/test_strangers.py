@@ -35,6 +35,7 @@ from benchmarks.strangers.training import (
 )
 from benchmarks.strangers.worlds import WORLDS
 from tests.analysis_tests.runs import healthy
+from unstuck.probe.sb3 import read_settings
 
 Step = tuple[np.ndarray, float, bool, bool]
 
@@ -177,6 +178,15 @@ def test_frozen_layers_are_those_of_the_policy() -> None:
     kept = {name.split(".")[0] for name, one in frozen.policy.named_parameters() if one.requires_grad}
     assert kept == {"mlp_extractor", "value_net"}
     assert not any(one.requires_grad for one in frozen.policy.mlp_extractor.policy_net.parameters())
+
+
+def test_plain_gradient_descent_has_no_epsilon_to_record() -> None:
+    world = WORLDS["reach"]
+    planted = world.script.changed(FAULTS["plain gradient descent"].planted["reach"])
+    descending = PPO("MlpPolicy", make_training_lanes(world, planted), device="cpu", **planted.ppo)
+    assert isinstance(descending.policy.optimizer, torch.optim.SGD)
+    assert "ppo.adam_eps" not in read_settings(descending)
+    assert read_settings(model("reach"))["ppo.adam_eps"] == 1e-5
 
 
 def test_a_log_probability_of_another_action_is_stored() -> None:

@@ -265,7 +265,8 @@ def read_settings(model: OnPolicyAlgorithm) -> dict[str, Any]:
     found |= _read_schedule("ppo.lr", model.lr_schedule) | _read_schedule("ppo.clip_range", vars(model)["clip_range"])
     clip_vf = vars(model)["clip_range_vf"]
     found["ppo.clip_range_vf"] = float(clip_vf(1.0)) if callable(clip_vf) else clip_vf
-    found["ppo.adam_eps"] = model.policy.optimizer.param_groups[0].get("eps")
+    group = model.policy.optimizer.param_groups[0]
+    found |= {"ppo.adam_eps": group["eps"]} if "eps" in group else {}  # SGD has none
     normaliser = model.get_vec_normalize_env()
     found["ppo.normalize_observations"] = normaliser is not None and normaliser.norm_obs
     found["ppo.normalize_returns"] = "running" if normaliser is not None and normaliser.norm_reward else "none"

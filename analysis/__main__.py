@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # called by its path, from where Python does not find it by its name
     _ROOT = Path(__file__).resolve().parents[1]
@@ -13,6 +13,11 @@ if not __package__:  # called by its path, from where Python does not find it by
 
 from unstuck.analysis.errors import AnalysisError
 from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
+
+if TYPE_CHECKING:
+    from unstuck.analysis.document import Document
+    from unstuck.analysis.report.write import Place
+    from unstuck.analysis.side_by_side import Comparison
 
 _WORDS = {"true": True, "false": False, "null": None}
 _RUNS = """\
@@ -71,13 +76,18 @@ def build_parsers(program: str = PROGRAM) -> tuple[OneLineParser, dict[str, OneL
     report = _command(
         commands,
         "report",
-        "write the report of a sweep, or of a run, as Markdown and as one HTML page",
+        "write the report of a sweep, of a run, or of runs side by side, as Markdown and as one HTML page",
         "examples:\n"
         f"  {program} report horizon                   # runs/horizon/report/report.md and .html\n"
         f"  {program} report horizon/7                 # runs/horizon/trials/0007/report.md and .html\n"
-        f"  {program} report progress.csv --out here",
+        f"  {program} report progress.csv --out here\n"
+        f"  {program} report before.csv after.csv      # side by side, the first is the control\n"
+        f"  {program} report horizon --plots png,svg   # each figure as files too, in runs/horizon/report/plots",
     )
-    report.add_argument("name", metavar="NAME", help="a sweep's name, or a run")
+    report.add_argument("reported", metavar="NAME", nargs="+", help="a sweep's name or folder, or a run; several runs")
+    report.add_argument(
+        "--plots", metavar="FORMATS", help="each figure as files for papers and slides: png, svg or png,svg"
+    )
     report.add_argument("--out", type=Path, help="folder to write into (default: report/ in the sweep's folder)")
     report.add_argument("--optuna-url", help="the ledger (default: optuna.db in the folder)")
     report.set_defaults(run_command=_report)
@@ -121,39 +131,76 @@ def _diagnose(options: argparse.Namespace) -> str:
 
 
 def _compare(options: argparse.Namespace) -> str:
-    from unstuck.analysis.diagnosis import diagnose
     from unstuck.analysis.document import to_text
     from unstuck.analysis.report.compare import comparison_document, comparison_json
-    from unstuck.analysis.side_by_side import compare_runs, require_two_runs
 
-    require_two_runs(options.runs)
-    _check_stores(options, options.runs)
-    compared = compare_runs([diagnose(_history(options, run)) for run in options.runs])
+    compared = _load_comparison(options, options.runs)
     return _json(comparison_json(compared)) if options.json else to_text(comparison_document(compared))
 
 
-def _report(options: argparse.Namespace) -> str:
+def _load_comparison(options: argparse.Namespace, runs: Sequence[str]) -> "Comparison":
     from unstuck.analysis.diagnosis import diagnose
-    from unstuck.analysis.history import Stores, is_file
-    from unstuck.analysis.report.write import report_run
+    from unstuck.analysis.side_by_side import compare_runs, require_two_runs
 
-    stores = Stores(options.folder, options.mlflow_url, options.names)
-    name = options.name.removeprefix(f"{options.folder}/").rstrip("/")
-    is_sweep = "/" not in name and is_file(str(options.folder / name / "config.yaml"))
-    for option, is_given in (("--set", options.set), ("--names", options.names), ("--optuna-url", options.optuna_url)):
-        if is_given and is_sweep is (option != "--optuna-url"):
-            whose = "a run, not of a sweep" if is_sweep else "a sweep, not of a run"
-            raise AnalysisError(f"{option} must go with the report of {whose}, got {options.name}; leave it out")
-    if is_sweep:
-        from unstuck.analysis.report.write_sweep import report_sweep  # late: it loads Optuna
+    require_two_runs(runs)
+    _check_stores(options, runs)
+    return compare_runs([diagnose(_history(options, run)) for run in runs])
 
-        written = report_sweep(name, stores, options.optuna_url, options.out)
-    else:
-        _check_stores(options, [options.name])
-        written = report_run(diagnose(_history(options, options.name)), stores, options.out)
+
+def _report(options: argparse.Namespace) -> str:
+    from unstuck.analysis.report.write import write_document, write_plots
+
+    formats = _plot_formats(options.plots) if options.plots is not None else ()
+    document, place = _make_comparison(options) if len(options.reported) > 1 else _make_report(options)
+    written = write_document(document, place.folder, place.stem)
+    written += write_plots(document, place.plots, formats) if formats else []
     if options.json:
         return _json({"written": [str(path) for path in written]})
     return "".join(f"wrote {path}\n" for path in written)
+
+
+def _plot_formats(words: str) -> tuple[str, ...]:
+    """Split the text of `--plots`, such as `png,svg`, into formats."""
+    formats = tuple(dict.fromkeys(filter(None, words.lower().split(","))))
+    if not formats or not set(formats) <= {"png", "svg"}:
+        raise AnalysisError(f"--plots must be png, svg or png,svg, got {words!r}")
+    return formats
+
+
+def _make_comparison(options: argparse.Namespace) -> "tuple[Document, Place]":
+    from unstuck.analysis.report.compare import comparison_document
+    from unstuck.analysis.report.write import Place, make_stem
+
+    if options.optuna_url:
+        raise AnalysisError("--optuna-url must go with the report of a sweep, not of a comparison; leave it out")
+    compared = _load_comparison(options, options.reported)
+    names = "-".join(make_stem(one.name) for one in compared.runs)
+    return comparison_document(compared), Place(options.out or options.folder / "reports", f"comparison-{names[:80]}")
+
+
+def _make_report(options: argparse.Namespace) -> "tuple[Document, Place]":
+    from unstuck.analysis.diagnosis import diagnose
+    from unstuck.analysis.history import Stores
+    from unstuck.analysis.history.files import find_sweep_folder
+    from unstuck.analysis.report.run import run_document
+    from unstuck.analysis.report.write import Place, place_run_report
+
+    (name,) = options.reported
+    found = find_sweep_folder(name, options.folder)
+    for option, is_given in (("--set", options.set), ("--names", options.names), ("--optuna-url", options.optuna_url)):
+        if is_given and (found is not None) is (option != "--optuna-url"):
+            whose = "a run, not of a sweep" if found else "a sweep, not of a run"
+            raise AnalysisError(f"{option} must go with the report of {whose}, got {name}; leave it out")
+    if found:
+        from unstuck.analysis.report.write_sweep import gather_findings, make_sweep_document  # late: it loads Optuna
+
+        stores = Stores(found.parent, options.mlflow_url, options.names)
+        document = make_sweep_document(gather_findings(found.name, stores, options.optuna_url))
+        return document, Place(options.out or found / "report")
+    _check_stores(options, [name])
+    stores = Stores(options.folder, options.mlflow_url, options.names)
+    diagnosis = diagnose(_history(options, name))
+    return run_document(diagnosis, stores.folder), place_run_report(diagnosis, stores, options.out)
 
 
 def _history(options: argparse.Namespace, run: str) -> Any:

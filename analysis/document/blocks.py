@@ -10,10 +10,17 @@ from unstuck.analysis.plots.canvas import Canvas
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading of a report; level 1 is the document's title."""
+    """A heading of a report; level 1 is the document's title.
+
+    Attributes:
+        text: The heading.
+        level: 2 for a section, 3 for a part of one.
+        folded: True if a page shows the heading alone until a reader opens what stands below.
+    """
 
     text: str
     level: int = 2
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,10 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A bullet list; an item is a text, or a text with a tuple of sub-items."""
+    """A list; an item is a text, or a text with a tuple of sub-items; `ordered` items are numbered."""
 
     items: tuple["str | tuple[str, tuple[str, ...]]", ...]
+    ordered: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Render a document as one HTML page without network or script."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 from unstuck.analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
+from unstuck.analysis.document.sections import Section, list_sections, make_anchors, place_contents
 from unstuck.analysis.plots.canvas import DARK, LIGHT, define_colours
 
 _LIGHT = {**LIGHT, "page": "#ffffff", "shade": "#f3f5f7", "lead": "#eaf2fa"}
@@ -13,43 +15,89 @@ _STYLE = f"""
 :root {{ color-scheme: light dark; {define_colours(_LIGHT)} }}
 @media (prefers-color-scheme: dark) {{ :root {{ {define_colours(_DARK)} }} }}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }}
-main {{ max-width: 64rem; margin: 0 auto; padding: 1rem clamp(0.8rem, 3vw, 2rem) 4rem; }}
-h1 {{ font-size: 1.6rem; line-height: 1.2; margin: 1rem 0; }}
-h2 {{ font-size: 1.25rem; margin: 2.2rem 0 0.6rem; border-bottom: 1px solid var(--grid); padding-bottom: 0.2rem; }}
-h3 {{ font-size: 1.05rem; margin: 1.6rem 0 0.4rem; }}
+body {{ margin: 0; background: var(--page); color: var(--ink); font: 16px/1.45 system-ui, sans-serif; }}
+main {{ max-width: 68rem; margin: 0 auto; padding: 0.6rem clamp(0.8rem, 3vw, 2rem) 4rem; }}
+h1, h2, h3 {{ overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.5rem; line-height: 1.2; margin: 0.8rem 0; }}
+h2 {{ font-size: 1.2rem; margin: 1.3rem 0 0.4rem; border-bottom: 1px solid var(--grid); padding-bottom: 0.2rem; }}
+h3 {{ font-size: 1.05rem; margin: 1.4rem 0 0.4rem; }}
 p, li, figcaption {{ overflow-wrap: anywhere; }}
-p {{ margin: 0.5rem 0; max-width: 46rem; }}
-ul {{ margin: 0.4rem 0; padding-left: 1.3rem; max-width: 46rem; }}
-.lead {{ font-size: 1.1rem; font-weight: 600; background: var(--lead); padding: 0.8rem 1rem; border-radius: 6px;
+p {{ margin: 0.5rem 0; max-width: 58rem; }}
+ul, ol {{ margin: 0.4rem 0; padding-left: 1.4rem; max-width: 58rem; }}
+a {{ color: var(--c0); }}
+nav ul {{ list-style: none; display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; padding: 0; max-width: none; }}
+.lead {{ font-size: 1.1rem; font-weight: 600; background: var(--lead); padding: 0.7rem 1rem; border-radius: 6px;
   max-width: none; }}
-.scroll {{ overflow-x: auto; margin: 0.8rem 0; }}
-.scroll:focus-visible, summary:focus-visible {{ outline: 2px solid var(--c0); outline-offset: 2px; }}
-table {{ border-collapse: collapse; font-size: 0.9rem; min-width: 20rem; }}
+.scroll {{ overflow-x: auto; margin: 0.6rem 0; max-width: 100%;
+  background: linear-gradient(to right, var(--page) 60%, transparent) 0 0 / 2rem 100% no-repeat local,
+    linear-gradient(to left, var(--page) 60%, transparent) 100% 0 / 2rem 100% no-repeat local,
+    linear-gradient(to right, var(--grid), transparent) 0 0 / 0.8rem 100% no-repeat scroll,
+    linear-gradient(to left, var(--grid), transparent) 100% 0 / 0.8rem 100% no-repeat scroll; }}
+.scroll:focus-visible, summary:focus-visible, pre:focus-visible, a:focus-visible {{ outline: 2px solid var(--c0);
+  outline-offset: 2px; }}
+table {{ border-collapse: collapse; font-size: 0.88rem; line-height: 1.35; min-width: 20rem; }}
 caption {{ text-align: left; color: var(--soft); padding: 0.2rem 0; }}
-th, td {{ text-align: left; vertical-align: top; padding: 0.3rem 0.7rem 0.3rem 0; border-bottom: 1px solid var(--grid);
-  min-width: 3.2rem; max-width: 26rem; }}
+th, td {{ text-align: left; vertical-align: top; padding: 0.22rem 0.8rem 0.22rem 0;
+  border-bottom: 1px solid var(--grid); min-width: 3.2rem; max-width: 30rem; overflow-wrap: break-word; }}
 thead th {{ color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--grid); }}
-tbody th {{ font-weight: 500; min-width: 7rem; }}
-td, th {{ overflow-wrap: break-word; }}
+tbody th {{ font-weight: 500; }}
+.long {{ min-width: 12rem; }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
-pre {{ background: var(--shade); padding: 0.7rem 0.9rem; border-radius: 6px; white-space: pre-wrap;
-  overflow-wrap: anywhere; font-size: 0.85rem; }}
+pre {{ background: var(--shade); padding: 0.6rem 0.9rem; border-radius: 6px; white-space: pre-wrap;
+  overflow-wrap: anywhere; font-size: 0.82rem; max-height: 7.5rem; overflow-y: auto; }}
 code {{ font-family: ui-monospace, monospace; font-size: 0.92em; background: var(--shade); border-radius: 3px;
   padding: 0 0.2em; }}
 pre code {{ padding: 0; }}
-figure {{ margin: 1rem 0; display: inline-block; vertical-align: top; width: min(100%, 29rem); }}
+figure {{ margin: 0.8rem 0; display: inline-block; vertical-align: top; width: min(100%, 30rem); }}
+nav + figure, .lead + figure {{ display: block; width: min(100%, 33rem); }}
 figure svg {{ display: block; width: 100%; min-width: 26rem; height: auto; font: 13px system-ui, sans-serif; }}
 figcaption {{ color: var(--soft); font-size: 0.88rem; }}
-@media print {{ body {{ font-size: 11pt; }} figure {{ break-inside: avoid; }} }}
+summary {{ cursor: pointer; border-bottom: 1px solid var(--grid); padding: 0.35rem 0; }}
+summary > * {{ display: inline; border: 0; margin: 0; }}
+details {{ margin: 0.4rem 0; }}
+.folded {{ scroll-margin-top: 3rem; padding: 0.2rem 0 0.8rem; }}
+@media print {{
+  body {{ font-size: 11pt; }}
+  nav {{ display: none; }}
+  figure, tr {{ break-inside: avoid; }}
+  h2, h3, summary {{ break-after: avoid; }}
+  summary {{ list-style: none; }}
+  details::details-content {{ content-visibility: visible; display: block; block-size: auto; }}
+  pre {{ max-height: none; }}
+  .scroll {{ overflow: visible; }}
+}}
 """
+
+_FOLD_END = "</div></details>"
+
+_LONG = 40
+"""Letters of a column's longest cell from which on the column is not squeezed: its table scrolls in a narrow page."""
 
 _CODE = re.compile(r"`([^`]+)`")
 
 
 def to_html(document: Document) -> str:
-    """Return a document as one HTML page, with the figures inside the page."""
-    body = "\n".join(_block(block) for block in document.blocks)
+    """Return a document as one HTML page, with the figures inside the page and a contents list behind the verdict.
+
+    Folded parts are `details` elements: a browser opens them for a link that leads into them and for its own search,
+    and the style opens them all on paper.
+    """
+    anchors = make_anchors(document.blocks)
+    parts: list[str] = []
+    open_levels: list[int] = []
+    contents = place_contents(document.blocks)
+    for place, block in enumerate(document.blocks):
+        if place == contents:
+            parts.append(_contents(list_sections(document)))
+        if isinstance(block, Heading):
+            while open_levels and open_levels[-1] >= block.level:
+                open_levels.pop()
+                parts.append(_FOLD_END)
+            parts.append(_heading(block, anchors[place]))
+            open_levels += [block.level] if block.folded else []
+        else:
+            parts.append(_block(block))
+    body = "\n".join([*filter(None, parts), *[_FOLD_END] * len(open_levels)])
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -58,16 +106,30 @@ def to_html(document: Document) -> str:
     )
 
 
+def _contents(sections: Sequence[Section]) -> str:
+    links = "".join(f'<li><a href="#{escape(each.anchor)}">{escape(each.title)}</a></li>' for each in sections)
+    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if sections else ""
+
+
+def _heading(heading: Heading, anchor: str) -> str:
+    """Return a heading's element, or the start of a folded part, whose anchor lies within so that a link opens it."""
+    text, level = _inline(heading.text), heading.level
+    if not heading.folded:
+        return f'<h{level} id="{escape(anchor)}">{text}</h{level}>'
+    return f'<details><summary><h{level}>{text}</h{level}></summary><div class="folded" id="{escape(anchor)}">'
+
+
 def _block(block: Block) -> str:
     match block:
-        case Heading(text, level):
-            return f"<h{level}>{_inline(text)}</h{level}>"
+        case Heading():
+            raise TypeError("a heading stands between parts, and is written with them")
         case Paragraph(text, lead):
             return f'<p class="lead">{_inline(text)}</p>' if lead else f"<p>{_inline(text)}</p>"
-        case Bullets(items):
-            return f"<ul>{''.join(_item(item) for item in items)}</ul>"
+        case Bullets(items, ordered):
+            tag = "ol" if ordered else "ul"
+            return f"<{tag}>{''.join(_item(item) for item in items)}</{tag}>"
         case Commands(lines):
-            return f"<pre><code>{escape(chr(10).join(lines))}</code></pre>"
+            return f'<pre tabindex="0"><code>{escape(chr(10).join(lines))}</code></pre>'
         case Figure(caption=caption):
             scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">{block.svg}</div>'
             return f"<figure>{scroll}<figcaption>{_inline(caption)}</figcaption></figure>"
@@ -83,7 +145,9 @@ def _item(item: "str | tuple[str, tuple[str, ...]]") -> str:
 
 def _table(table: Table) -> str:
     def kind(column: int) -> str:
-        return ' class="number"' if column in table.numeric else ""
+        if column in table.numeric:
+            return ' class="number"'
+        return ' class="long"' if max((len(row[column]) for row in table.rows), default=0) > _LONG else ""
 
     head = "".join(f'<th scope="col"{kind(i)}>{_inline(name)}</th>' for i, name in enumerate(table.header))
     rows = []

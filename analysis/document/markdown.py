@@ -1,6 +1,7 @@
 """Render a document as Markdown, with figures in separate files."""
 
 from unstuck.analysis.document.blocks import Block, Bullets, Commands, Document, Figure, Heading, Paragraph, Table
+from unstuck.analysis.document.sections import list_sections, place_contents
 
 
 def to_markdown(document: Document, figures: str = "figures") -> str:
@@ -10,18 +11,22 @@ def to_markdown(document: Document, figures: str = "figures") -> str:
         document: The document.
         figures: Folder of the figures, beside the Markdown file.
     """
-    parts = [f"# {document.title}", *(_block(block, figures) for block in document.blocks)]
-    return "\n\n".join(parts) + "\n"
+    parts = [_block(block, figures) for block in document.blocks]
+    if sections := list_sections(document):
+        links = " · ".join(f"[{section.title}](#{section.anchor})" for section in sections)
+        parts.insert(place_contents(document.blocks), f"Contents: {links}")
+    return "\n\n".join([f"# {document.title}", *parts]) + "\n"
 
 
 def _block(block: Block, figures: str) -> str:
     match block:
-        case Heading(text, level):
+        case Heading(text=text, level=level):
             return f"{'#' * level} {text}"
         case Paragraph(text, lead):
             return f"**{text}**" if lead else text
-        case Bullets(items):
-            return "\n".join(_item(item) for item in items)
+        case Bullets(items, ordered):
+            marks = [f"{place}." if ordered else "-" for place in range(1, len(items) + 1)]
+            return "\n".join(_item(item, mark) for item, mark in zip(items, marks, strict=True))
         case Commands(lines):
             return "\n".join(("```", *lines, "```"))
         case Figure(name=name, caption=caption, alt=alt):
@@ -30,10 +35,9 @@ def _block(block: Block, figures: str) -> str:
             return _table(block)
 
 
-def _item(item: "str | tuple[str, tuple[str, ...]]") -> str:
-    if isinstance(item, str):
-        return f"- {item}"
-    return "\n".join((f"- {item[0]}", *(f"  - {inner}" for inner in item[1])))
+def _item(item: "str | tuple[str, tuple[str, ...]]", mark: str) -> str:
+    text, below = (item, ()) if isinstance(item, str) else item
+    return "\n".join((f"{mark} {text}", *(f"{' ' * len(mark)} - {inner}" for inner in below)))
 
 
 def _table(table: Table) -> str:

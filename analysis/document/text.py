@@ -17,12 +17,13 @@ def to_text(document: Document, width: int = _WIDTH) -> str:
 
 def _lines(block: Block, width: int) -> list[str]:
     match block:
-        case Heading(text, _):
+        case Heading(text=text):
             return [text, "-" * len(text)]
         case Paragraph(text, _):
             return textwrap.wrap(text.replace("`", ""), width)
-        case Bullets(items):
-            return [line for item in items for line in _item(item, width)]
+        case Bullets(items, ordered):
+            marks = [f"{place}. " if ordered else "- " for place in range(1, len(items) + 1)]
+            return [line for item, mark in zip(items, marks, strict=True) for line in _item(item, width, mark)]
         case Commands(lines):
             return [f"  {line}" for line in lines]
         case Table():
@@ -31,9 +32,9 @@ def _lines(block: Block, width: int) -> list[str]:
             return []
 
 
-def _item(item: "str | tuple[str, tuple[str, ...]]", width: int) -> list[str]:
+def _item(item: "str | tuple[str, tuple[str, ...]]", width: int, mark: str = "- ") -> list[str]:
     text, below = (item, ()) if isinstance(item, str) else item
-    lines = _fold(text, "- ", width)
+    lines = _fold(text, mark, width)
     return lines + [f"  {line}" for inner in below for line in _fold(inner, "- ", width - 2)]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.derive import derive_metrics
@@ -40,6 +41,22 @@ _SOUNDS = {
 """What a name looks like whose column may be one of our metrics."""
 
 _UNTAGGED = "(no tag in the file's name: the values were taken for the return)"
+_SPEEDS = frozenset(
+    (
+        "time/fps",
+        "fps",
+        "charts/sps",
+        "sps",
+        "perf/total_fps",
+        "performance/step_inference_rl_update_fps",
+        "steps_per_second",
+    )
+)
+"""Columns, in canonical form, of environment steps in a second: SB3, Baselines, CleanRL, RSL-RL, rl_games."""
+
+_CLOCKS = frozenset(("time/time_elapsed", "time_elapsed", "time_total_s", "total_time"))
+"""Columns of seconds since the start: SB3, Baselines, RLlib, Spinning Up."""
+
 _COEFFICIENT = re.compile(r"coef|_std|std_|stddev|target|_max|_min|max_|min_|count|step")
 
 
@@ -108,7 +125,19 @@ def assemble_history(
         unrecognised=_list_unrecognised(left, table),
         left_out=tuple(left),
         read_as=_describe_probe(probed, table) if dialect is UNSTUCK else _describe_reading(dialect, tracks, table),
+        speed=_find_speed(found.raws, table),
     )
+
+
+def _find_speed(raws: Sequence[Raw], table: pd.DataFrame) -> float | None:
+    """Return the environment steps in a second as a program logged them, or by its clock; None without either."""
+    columns = {make_canonical(name): points.values for raw in raws for name, points in raw.columns.items()}
+    logged = [values[np.isfinite(values) & (values > 0)] for name, values in columns.items() if name in _SPEEDS]
+    if speeds := [float(np.median(values)) for values in logged if len(values)]:
+        return speeds[0]
+    clocks = [float(np.nanmax(values)) for name, values in columns.items() if name in _CLOCKS and len(values)]
+    steps = float(table[ENV_STEPS].max()) if ENV_STEPS in table else 0.0
+    return steps / clocks[0] if clocks and clocks[0] > 0 and steps > 0 else None
 
 
 def join_parts(tracks: Sequence[Track], source: str) -> list[Track]:

@@ -78,6 +78,24 @@ def _read_probe(path: Path, curves: Path, reading: Reading) -> History:
     return assemble_history(path.name, _describe_source(path, found), found, reading)
 
 
+def find_sweep_folder(name: str, folder: Path) -> Path | None:
+    """Return the folder of a sweep that is given by name or by folder; None if the text names a run instead.
+
+    Args:
+        name: Name of a sweep in `folder`, or path of a sweep's folder anywhere.
+        folder: Folder of the sweeps.
+    """
+    plain = name.removeprefix(f"{folder}/").rstrip("/")
+    try:
+        if "/" not in plain and (folder / plain / "config.yaml").is_file():
+            return folder / plain
+        path = Path(name).expanduser().absolute()
+        is_one = (path / "config.yaml").is_file() and is_sweep(read_settings(path / "config.yaml")[0])
+    except (AnalysisError, OSError, RuntimeError, ValueError):  # another program's file, a name too long, a zero byte
+        return None
+    return path if is_one else None
+
+
 def read_text(reading: Reading) -> History:
     """Read a run from standard input: printed text, a table, or results in JSON.
 

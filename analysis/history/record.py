@@ -63,6 +63,7 @@ class History:
         left_out: All columns or tags that were mapped to nothing, `unrecognised` among them.
         read_as: One line on how the run was read: whose names, what counts as a step, the iterations found, and which
             columns became which metric. Empty for runs that the project itself recorded.
+        speed: Environment steps in a second, as the program logged them; None if not logged.
     """
 
     name: str
@@ -77,6 +78,7 @@ class History:
     unrecognised: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     read_as: str = ""
+    speed: float | None = None
 
     def has(self, *names: str) -> bool:
         """True if the run recorded each of the named metrics at least once."""

@@ -17,6 +17,9 @@ from unstuck.analysis.plots.canvas import (
 )
 from unstuck.records.axis import ITERATION
 
+_NAMED = 0.07
+"""Share from which on an area has room for its name."""
+
 MOST_POINTS = 400
 """Points of a line: more cannot be seen, and only make the page large."""
 
@@ -136,6 +139,8 @@ def thin_points(points: Sequence[Any]) -> Sequence[Any]:
 def plot_stacked_shares(steps: Sequence[int], shares: Sequence[tuple[str, Sequence[float]]], y_label: str) -> Canvas:
     """Plot shares that sum to 1 as stacked areas over iterations; return the canvas.
 
+    Each area is named within; if one is too thin for its name, a legend names all.
+
     Args:
         steps: Iterations, at least two.
         shares: Name and values, as many as iterations, from the bottom up.
@@ -147,6 +152,7 @@ def plot_stacked_shares(steps: Sequence[int], shares: Sequence[tuple[str, Sequen
     canvas.axes(x, y, "iteration", y_label)
     kept = thin_points(range(len(steps)))
     below = [0.0] * len(kept)
+    thin = False
     for index, (name, values) in enumerate(shares):
         above = [low + values[i] for low, i in zip(below, kept, strict=True)]
         outline = [(x(steps[i]), y(high)) for high, i in zip(above, kept, strict=True)]
@@ -156,8 +162,11 @@ def plot_stacked_shares(steps: Sequence[int], shares: Sequence[tuple[str, Sequen
         if index < len(shares) - 1:
             canvas.line(edge, choose_colour(index), 1.5)
         middle = (below[-1] + above[-1]) / 2
-        if above[-1] - below[-1] > 0.07:
+        if above[-1] - below[-1] > _NAMED:
             canvas.text(x.end - 6, y(middle) + 4, f"{name} {100 * values[kept[-1]]:.0f} %", "end")
+        else:
+            thin = True
         below = above
-    canvas.legend([(name, choose_colour(index), "") for index, (name, _) in enumerate(shares)], canvas.height + 6)
+    if thin:
+        canvas.legend([(name, choose_colour(index), "") for index, (name, _) in enumerate(shares)], canvas.height + 6)
     return canvas

@@ -1,5 +1,7 @@
 """Compare runs side by side: scores with intervals, differing settings, findings of each."""
 
+from dataclasses import replace
+from textwrap import shorten
 from typing import Any
 
 from unstuck.analysis.comparison import describe_difference
@@ -7,11 +9,14 @@ from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED
 from unstuck.analysis.diagnosis.signals import format_setting
 from unstuck.analysis.diagnosis.standing import name_counted
-from unstuck.analysis.document import Document, Heading, Paragraph, Table
+from unstuck.analysis.document import Document, Figure, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
+from unstuck.analysis.plots.canvas import COLOURS
+from unstuck.analysis.plots.curves import plot_curves
+from unstuck.analysis.report.figures import make_figure, make_line
 from unstuck.analysis.side_by_side import Comparison
 from unstuck.analysis.statistics import Difference, Interval
-from unstuck.analysis.words import format_range, format_uncertain, join_words, pluralize
+from unstuck.analysis.words import format_range, format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics
 
 _COMPARABLE = (
@@ -21,20 +26,56 @@ _COMPARABLE = (
 )
 """Metrics that compare between runs; value losses do not (docs/metrics.md)."""
 
+MOST_LETTERS = 40
+"""Letters of a run's name in a legend."""
+
 
 def comparison_document(compared: Comparison) -> Document:
     """Return the report that compares each run with the first run, the control."""
+    curves = [figure for name in _COMPARED_CURVES if (figure := _draw(compared, name))]
+    score = next((figure for figure in curves if figure.name.endswith(_stem(compared.score))), None)
     blocks: list[Block] = [
         Paragraph(compared.verdict, lead=True),
-        Paragraph("Value losses are not compared: gamma and normalisation move them while nothing is learned better."),
+        *([score] if score else []),
+        Heading("The scores"),
         _scores(compared),
         *_settings(compared),
-        Heading("How they stand at the end"),
-        _ends(compared),
         Heading("What the rules say"),
         *_findings(compared),
+        Heading("How they stand at the end"),
+        Paragraph("Value losses are not compared: gamma and normalisation move them while nothing is learned better."),
+        _ends(compared),
     ]
+    others = [figure for figure in curves if figure is not score]
+    blocks += [Heading("More curves", folded=True), *others] if others else []
     return Document(f"Comparison of {pluralize(len(compared.runs), 'run')}", tuple(blocks))
+
+
+_COMPARED_CURVES = (
+    *(metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN, metrics.ENTROPY, metrics.APPROX_KL),
+    *(metrics.EXPLAINED_VARIANCE_MC, metrics.EXPLAINED_VARIANCE),
+)
+
+
+def _draw(compared: Comparison, name: str) -> Figure | None:
+    """Draw one metric of all runs, the control first; None unless two runs have recorded the metric."""
+    drawn = [one for one in compared.runs if len(one.diagnosis.signals.select_finite(name)) > 1]
+    if len(drawn) < 2:
+        return None
+    lines = []
+    for place, one in enumerate(drawn):
+        line = make_line(one.diagnosis.signals, name, one.name, place if place < COLOURS else None)
+        lines.append(replace(line, name=shorten(one.name, MOST_LETTERS, placeholder="...")))
+    ends = "; ".join(
+        f"{one.name} ends at {number(one.diagnosis.signals.select_finite(name).iloc[-1])}" for one in drawn
+    )
+    more = f"; {len(drawn) - COLOURS} more without colour" if len(drawn) > COLOURS else ""
+    caption = f"{name} of {pluralize(len(drawn), 'run')}{more}"
+    return make_figure(f"comparison-{_stem(name)}", plot_curves(lines, name), caption, ends)
+
+
+def _stem(name: str) -> str:
+    return name.replace("/", "-")
 
 
 def comparison_json(compared: Comparison) -> dict[str, Any]:

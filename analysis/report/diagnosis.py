@@ -1,10 +1,12 @@
 """A diagnosis as blocks of a document: verdict, faults with evidence and causes, limits, what works, what to do."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.arms import Arm, list_arms
+from unstuck.analysis.diagnosis.cost import COSTS, estimate_cost, explain_costs
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support, Unexamined
 from unstuck.analysis.diagnosis.language import find_metric_name, find_setting_name
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
@@ -20,6 +22,12 @@ from unstuck.analysis.report.arms import (
 )
 from unstuck.analysis.report.verdict import SURENESS, state_verdict
 from unstuck.analysis.words import join_words, pluralize
+
+SHOWN = 5
+"""Changes that a report shows at once; the others are folded."""
+
+BEHIND = "What may be behind it"
+"""Title of the causes of a finding."""
 
 
 def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
@@ -51,6 +59,31 @@ def fault_blocks(diagnosis: Diagnosis) -> list[Block]:
     return blocks
 
 
+def overview_blocks(diagnosis: Diagnosis) -> list[Block]:
+    """Return report blocks on what is wrong: all findings in brief, then evidence and causes of the most basic one."""
+    found = diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
+    if not found:
+        return []
+    first, dialect = found[0], diagnosis.signals.history.dialect
+    briefly = tuple(f"{one.rule.title} ({_kind(one)}): {one.finding.headline}." for one in found)
+    wrong = first.finding.kind is not Kind.LIMIT
+    blocks: list[Block] = [Heading("What is wrong" if wrong else "What limits it"), Bullets(briefly, ordered=True)]
+    of = f" of the first: {first.rule.title.lower()}" if len(found) > 1 else ""
+    blocks += [Heading(f"The evidence{of}"), *_evidence(first, dialect)]
+    causes = [replace(table, caption="") if table.caption == BEHIND else table for table in _causes(first.finding)]
+    return [*blocks, Heading(BEHIND), *causes] if causes else blocks
+
+
+def other_finding_blocks(diagnosis: Diagnosis) -> list[Block]:
+    """Return report blocks with all findings in full but the most basic one, which the overview has."""
+    found = diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
+    blocks: list[Block] = [Heading("The other findings in full", folded=True)] if len(found) > 1 else []
+    titles = {one.rule.name: one.rule.title for one in found}
+    for place, ranked in enumerate(found[1:], start=2):
+        blocks += _finding(ranked, f"{place}. {ranked.rule.title}", titles, diagnosis.signals.history.dialect)
+    return blocks
+
+
 def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
     """Return report blocks on limits that hold the run back but are no faults; empty without limits."""
     found = diagnosis.select_findings(Kind.LIMIT)
@@ -60,10 +93,10 @@ def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
     return blocks
 
 
-def fine_blocks(diagnosis: Diagnosis) -> list[Block]:
+def fine_blocks(diagnosis: Diagnosis, title: str = "What works") -> list[Block]:
     """Return report blocks that list the checks with a fine result; empty without a fine result."""
     fine = [ranked.finding.headline for ranked in diagnosis.select_findings(Kind.FINE)]
-    return [Heading("What works"), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
+    return [Heading(title), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
 
 
 def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:
@@ -102,19 +135,63 @@ def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
     blocks: list[Block] = [Heading("What to do next")]
     if tests:
         blocks += [Paragraph("First, since no setting mends it:"), Bullets(tests)]
-    if arms:
-        header = ("change", "why", "watch for")
-        blocks.append(Table("Arms beside an untouched control, on the same seeds", header, _rows(arms, diagnosis)))
-        before = len(blocks)
-        history = diagnosis.signals.history
-        words = make_arms_command(history, arms, folder)
-        blocks += [Commands((quote_command(words),))] if words else []
-        blocks += own_sweep_blocks(diagnosis, arms, folder)
-        if len(blocks) == before:
-            blocks.append(Paragraph(f"Run each beside an unchanged control.{_why_no_command(history)}"))
-        elif missing := list_missing_settings(history):
-            blocks.append(Paragraph(_missing_text(missing, history.program)))
-    return blocks
+    return [*blocks, *arm_blocks(diagnosis, arms, folder)]
+
+
+def arm_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path, with_watch: bool = True) -> list[Block]:
+    """Return report blocks on changes to try: what, why and at which cost, the most promising first; the command.
+
+    Args:
+        diagnosis: Diagnosis of the run.
+        arms: Changes that the diagnosis proposes.
+        folder: Folder of the sweeps, for commands.
+        with_watch: True for a column on what to watch for, which a report has in its milestones.
+    """
+    if not arms:
+        return []
+    run, history = diagnosis.signals, diagnosis.signals.history
+    caption = "Arms beside an untouched control, on the same seeds, the most promising first"
+    tables = tabulate_arms(diagnosis, group_arms(arms), caption, with_watch)
+    blocks: list[Block] = [tables[0], Paragraph(explain_costs(run, len(arms), estimate_cost(run)))]
+    before = len(blocks)
+    words = make_arms_command(history, arms, folder)
+    blocks += [Commands((quote_command(words),))] if words else []
+    blocks += own_sweep_blocks(diagnosis, arms, folder)
+    if len(blocks) == before:
+        blocks.append(Paragraph(f"Run each beside an unchanged control.{_why_no_command(history)}"))
+    elif missing := list_missing_settings(history):
+        blocks.append(Paragraph(_missing_text(missing, history.program)))
+    return [*blocks, *tables[1:]]
+
+
+def tabulate_arms(diagnosis: Diagnosis, groups: Sequence[Sequence[Arm]], caption: str, with_watch: bool) -> list[Block]:
+    """Return the table of changes with their costs; then, if there are more than `SHOWN`, the rest under a fold.
+
+    Args:
+        diagnosis: Diagnosis of the run.
+        groups: Changes, those of one reason together, the most promising first; at least one.
+        caption: Caption of the table.
+        with_watch: True for a column on what to watch for.
+    """
+    rows = []
+    for place, group in enumerate(groups, start=1):
+        change = f"{place}. {name_changes(group, diagnosis.signals.history.program)}"
+        watch = (group[0].watch,) if with_watch else ()
+        rows.append((change, group[0].why, *watch, estimate_cost(diagnosis.signals, group[0].change).briefly))
+    header = ("change", "why", *(("watch for",) if with_watch else ()), COSTS)
+    shown = Table(caption, header, tuple(rows[:SHOWN]))
+    if len(rows) <= SHOWN:
+        return [shown]
+    return [shown, Heading("Changes further down the list", 3, folded=True), Table("", header, tuple(rows[SHOWN:]))]
+
+
+def milestone_blocks(arms: Sequence[Arm], program: str) -> list[Block]:
+    """Return the table of what must be seen after each change for the change to count; empty without changes."""
+    seen: dict[str, list[Arm]] = {}
+    for group in group_arms(arms)[:SHOWN]:
+        seen.setdefault(group[0].watch, []).extend(group)
+    rows = [(name_changes(group, program), watch) for watch, group in seen.items() if watch]
+    return [Heading("Milestones"), Table("", ("after the change", "to be seen"), tuple(rows))] if rows else []
 
 
 def _why_no_command(history: History) -> str:
@@ -139,13 +216,17 @@ def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) ->
     return [Paragraph(text), Commands(tuple(quote_command(each) for each in words if each))]
 
 
-def _rows(arms: Sequence[Arm], diagnosis: Diagnosis) -> tuple[tuple[str, ...], ...]:
-    """Build table rows of arms, with arms that are proposed for the same reason in one row."""
-    reasons: dict[tuple[str, str], list[str]] = {}
-    program = diagnosis.signals.history.program
+def group_arms(arms: Sequence[Arm]) -> list[list[Arm]]:
+    """Group arms that are proposed for the same reason, such as several values of one setting; the order is kept."""
+    reasons: dict[tuple[str, str], list[Arm]] = {}
     for arm in arms:
-        reasons.setdefault((arm.why, arm.watch), []).append(describe_change(arm.change, program))
-    return tuple((join_words(changes, "or"), why, watch) for (why, watch), changes in reasons.items())
+        reasons.setdefault((arm.why, arm.watch), []).append(arm)
+    return list(reasons.values())
+
+
+def name_changes(arms: Sequence[Arm], program: str) -> str:
+    """Name the changes of several arms in a program's words: `gamma 0.5 or gamma 0`."""
+    return join_words([describe_change(arm.change, program) for arm in arms], "or")
 
 
 def list_tests(diagnosis: Diagnosis) -> tuple[str, ...]:
@@ -159,28 +240,35 @@ def list_tests(diagnosis: Diagnosis) -> tuple[str, ...]:
 
 
 def _finding(ranked: Ranked, title: str, titles: dict[str, str], dialect: str) -> list[Block]:
-    finding = ranked.finding
-    how = (
-        f"{finding.kind}, {SURENESS[finding.sureness]}"
-        if finding.kind is not Kind.LIMIT
-        else SURENESS[finding.sureness]
-    )
-    since = f" (from iteration {finding.since} on)" if finding.since is not None else ""
+    headline = ranked.finding.headline
     blocks: list[Block] = [
-        Heading(f"{title} ({how})", 3),
-        Paragraph(f"{finding.headline[:1].upper()}{finding.headline[1:]}."),
+        Heading(f"{title} ({_kind(ranked)})", 3),
+        Paragraph(f"{headline[:1].upper()}{headline[1:]}."),
     ]
     after = [titles[name].lower() for name in ranked.follows_from if name in titles]
     if after:
         blocks.append(Paragraph(f"It may follow from what stands above: {join_words(after)}."))
+    *evidence, source = _evidence(ranked, dialect)
+    return [*blocks, *evidence, *_causes(ranked.finding), source]
+
+
+def _kind(ranked: Ranked) -> str:
+    finding = ranked.finding
+    sureness = SURENESS[finding.sureness]
+    return sureness if finding.kind is Kind.LIMIT else f"{finding.kind}, {sureness}"
+
+
+def _evidence(ranked: Ranked, dialect: str) -> list[Block]:
+    """Return blocks on why a finding is held: the reason, the facts that the headline lacks, and the source."""
+    finding = ranked.finding
+    since = f" (from iteration {finding.since} on)" if finding.since is not None else ""
+    blocks: list[Block] = []
     if finding.why:
         blocks.append(Paragraph(f"Why {SURENESS[finding.sureness]}{since}: {finding.why}."))
     facts = tuple(_fact(fact, dialect) for fact in finding.evidence if fact.text not in finding.headline)
     if facts:
         blocks.append(Bullets(facts))
-    blocks += _causes(finding)
-    blocks.append(Paragraph(f"Source: {ranked.rule.source}."))
-    return blocks
+    return [*blocks, Paragraph(f"Source: {ranked.rule.source}.")]
 
 
 def _fact(fact: Evidence, dialect: str) -> str:
@@ -192,13 +280,13 @@ def _fact(fact: Evidence, dialect: str) -> str:
     return f"{fact.text} ({names})"
 
 
-def _causes(finding: Finding) -> list[Block]:
-    blocks: list[Block] = []
+def _causes(finding: Finding) -> list[Table]:
+    blocks: list[Table] = []
     order = {Support.SUPPORTED: 0, Support.OPEN: 1, Support.RULED_OUT: 2}
     if finding.causes:
         rows = [_cause(cause) for cause in sorted(finding.causes, key=lambda cause: order[cause.support])]
         header = ("cause", "this run", "test that tells")
-        blocks.append(Table("What may be behind it", header, tuple(rows)))
+        blocks.append(Table(BEHIND, header, tuple(rows)))
     if finding.unsupported:
         header = ("often blamed", "this run", "what would settle it")
         rows = [(cause.what, cause.why, cause.test) for cause in finding.unsupported]

@@ -1,7 +1,7 @@
 """Figures of one run, drawn from the metrics on record."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED
 from unstuck.analysis.diagnosis.signals import Signals
@@ -16,8 +16,45 @@ from unstuck.rl import metrics
 
 def make_figures(run: Signals) -> list[Block]:
     """Return the report's figures of a run (scores, value loss, actions, updates, entropy) and a confusion table."""
-    drawn = [_score(run), _returns(run), _value_loss(run), _actions(run), _updates(run), _entropy(run)]
-    return [figure for figure in drawn if figure] + make_confusion_table(run)
+    return [*draw_run(run).values(), *make_confusion_table(run)]
+
+
+def draw_run(run: Signals) -> dict[str, Figure]:
+    """Draw the figures of a run that its record allows, by kind: score, returns, value loss, actions and others."""
+    drawn = {
+        "score": _score(run),
+        "returns": _returns(run),
+        "value-loss": _value_loss(run),
+        "actions": _actions(run),
+        "updates": _updates(run),
+        "entropy": _entropy(run),
+    }
+    return {kind: figure for kind, figure in drawn.items() if figure}
+
+
+_SHOWN_BY = {
+    "actions": (metrics.ACTION_PREFIX,),
+    "value-loss": (metrics.VALUE_LOSS, metrics.VALUE_FLOOR, metrics.EXPLAINED_VARIANCE, metrics.TARGET_STD),
+    "updates": (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM),
+    "entropy": (metrics.ENTROPY,),
+    "returns": (metrics.TRAIN_RETURN, metrics.EVAL_RETURN),
+    "score": (metrics.F1, metrics.TRUE_POSITIVES, metrics.EVAL_RETURN, metrics.GREEDY_PREFIX),
+}
+"""Kind of figure: beginnings of the names of the metrics whose message the figure shows."""
+
+
+def choose_picture(figures: Mapping[str, Figure], evidence: Sequence[str]) -> str:
+    """Choose the figure that shows a verdict's evidence; return its kind, empty without any figure.
+
+    Args:
+        figures: Figures by kind, as `draw_run` returns them.
+        evidence: Metrics that the verdict rests on, the weightiest first.
+    """
+    for name in evidence:
+        for kind, shown in _SHOWN_BY.items():
+            if kind in figures and name.startswith(shown):
+                return kind
+    return next(iter(figures), "")
 
 
 def make_figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis
@@ -126,31 +127,47 @@ def _best_of(share: float, trials: int, noun: str) -> str:
     return f"the best {math.ceil(share * trials)} of {pluralize(trials, noun)}"
 
 
-def importance_blocks(
-    sweep: Sweep, found: Sequence[Importance], about: str, trials: int, elsewhere: str
-) -> list[Block]:
-    """Return report blocks on the settings' importances, on interactions, and on the settings of good trials.
+@dataclass(frozen=True)
+class ImportanceView:
+    """Importances of the searched settings as a report shows them.
 
-    Args:
-        sweep: The sweep.
+    Attributes:
         found: Importances, the most important first.
         about: Subject of the importances, in words.
         trials: Number of trials behind the importances.
         elsewhere: Text on the importances shown in another place, and the reason for the difference; may be empty.
     """
-    blocks: list[Block] = [Heading("What matters")]
-    told = describe_main_setting(found)
-    blocks.append(Paragraph(f"{told[0].upper()}{told[1:]}."))
-    if not found:
-        return [*blocks, *([Paragraph(elsewhere)] if elsewhere else [])]
-    least = PER_SETTING * len(found)
-    if trials < least:
+
+    found: Sequence[Importance]
+    about: str
+    trials: int
+    elsewhere: str = ""
+
+    @property
+    def enough(self) -> int:
+        """Number of trials from which on importances of so many settings can be told apart."""
+        return PER_SETTING * len(self.found)
+
+
+def importance_blocks(sweep: Sweep, view: ImportanceView) -> list[Block]:
+    """Return report blocks on which settings matter: a sentence, a warning if trials are few, and a figure."""
+    told = describe_main_setting(view.found)
+    blocks: list[Block] = [Heading("What matters"), Paragraph(f"{told[0].upper()}{told[1:]}.")]
+    if view.found and view.trials < view.enough:
         blocks.append(
             Paragraph(
-                f"Warning: {pluralize(trials, 'trial')} for {pluralize(len(found), 'setting')} are too few (at least "
-                f"{least} are needed to tell importances apart); take order and intervals as a hint."
+                f"Warning: {pluralize(view.trials, 'trial')} for {pluralize(len(view.found), 'setting')} are too few "
+                f"(at least {view.enough} are needed to tell importances apart); take order and intervals as a hint."
             )
         )
+    return [*blocks, *([_bars(sweep, view.found)] if view.found else [])]
+
+
+def importance_detail_blocks(sweep: Sweep, view: ImportanceView) -> list[Block]:
+    """Return report blocks on importances in numbers, on interactions, and on the settings of good trials."""
+    elsewhere = [Paragraph(view.elsewhere)] if view.elsewhere else []
+    if not view.found:
+        return [Heading("What matters, elsewhere"), *elsewhere] if elsewhere else []
     rows = tuple(
         (
             f"`{one.path}`",
@@ -159,21 +176,20 @@ def importance_blocks(
             percent(one.fanova),
             format_percents(one.fanova_range),
         )
-        for one in found
+        for one in view.found
     )
     header = ("setting", "PED-ANOVA", "middle 80 %", "fANOVA", "middle 80 %")
-    caption = f"Shares of importance for {about}, over {pluralize(trials, 'trial')}: median and range over {OVER_DRAWS}"
+    over = f"over {pluralize(view.trials, 'trial')}: median and range over {OVER_DRAWS}"
     return [
-        *blocks,
-        _bars(sweep, found),
-        Table(caption, header, rows, frozenset({1, 2, 3, 4})),
+        Heading("What matters, in numbers"),
+        Table(f"Shares of importance for {view.about}, {over}", header, rows, frozenset({1, 2, 3, 4})),
         Paragraph(
             "PED-ANOVA asks where good trials (the best quarter) lie apart from all; fANOVA how much of the variance "
             "each setting explains by itself. A setting that the search soon left in a good range looks unimportant."
         ),
-        *([Paragraph(elsewhere)] if elsewhere else []),
+        *elsewhere,
         *_lines(sweep),
-        *_pairs(sweep, found),
+        *_pairs(sweep, view.found),
     ]
 
 

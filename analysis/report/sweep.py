@@ -11,6 +11,7 @@ from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.report import searched, sweep_figures
 from unstuck.analysis.report.diagnosis import fault_blocks, limit_blocks
 from unstuck.analysis.report.pruned import pruning_blocks
+from unstuck.analysis.report.run import fold_blocks
 from unstuck.analysis.report.sweep_next import next_blocks
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
 from unstuck.analysis.report.verdict import state_verdict
@@ -25,7 +26,11 @@ from unstuck.records.outcome import Outcome
 MOST_ROWS = 200
 """Rows of the table of all trials, at most."""
 
-TOP = 10
+TOP = 5
+"""Rows of the table of the best configurations."""
+
+MOST_FINDINGS = 5
+"""Rows of the table of findings."""
 
 
 @dataclass(frozen=True)
@@ -57,23 +62,26 @@ class Findings:
 def sweep_document(found: Findings) -> Document:
     """Return the report of a sweep: verdict, search, trials, importances, diagnoses and next runs."""
     sweep = found.sweep
+    importances = searched.ImportanceView(
+        found.importances, found.importance_at, found.importance_trials, explain_other_importances(found)
+    )
     blocks: list[Block] = [
         Paragraph(sweep_verdict(sweep, found.importances), lead=True),
-        *_works(found),
-        Heading("What was searched"),
-        *searched.searched_blocks(sweep),
-        Heading("How every trial ended"),
-        *_ended(sweep),
         *sweep_figures.curve_blocks(found.sweep, found.diagnoses),
+        *_works(found),
+        *_diagnosed(found),
         Heading("The best configurations"),
         *_best(sweep),
-        *pruning_blocks(sweep),
-        *searched.importance_blocks(
-            sweep, found.importances, found.importance_at, found.importance_trials, explain_other_importances(found)
-        ),
-        *_diagnosed(found),
-        *_expected(found),
+        *searched.importance_blocks(sweep, importances),
         *next_blocks(sweep, found.diagnoses, found.folder),
+        *_expected(found),
+        Heading("What was searched", folded=True),
+        *searched.searched_blocks(sweep),
+        Heading("How every trial ended", folded=True),
+        *_ended(sweep),
+        *fold_blocks(searched.importance_detail_blocks(sweep, importances)),
+        *fold_blocks(pruning_blocks(sweep)),
+        *_best_diagnosed(found),
         *trial_blocks(sweep),
     ]
     return Document(f"Report of the sweep {sweep.name}", tuple(blocks))
@@ -86,7 +94,7 @@ def explain_other_importances(found: Findings) -> str:
 
 
 def _works(found: Findings) -> list[Block]:
-    """Return bullets on the best trial, on the control, and on trials that diverged, got stuck or crashed."""
+    """Return a section on the best trial, the control, and trials that diverged, got stuck or crashed."""
     sweep, items = found.sweep, []
     best, control = sweep.best, sweep.control
     for trial, who in ((best, "The best trial"), (control, "The control")):
@@ -98,7 +106,7 @@ def _works(found: Findings) -> list[Block]:
         items.append(
             f"Did not work: {join_words(bad)} of {pluralize(len(sweep.feasible), 'trial')}{describe_infeasible(sweep)}."
         )
-    return [Bullets(tuple(items))] if items else []
+    return [Heading("What works, and what does not"), Bullets(tuple(items))] if items else []
 
 
 def describe_infeasible(sweep: Sweep) -> str:
@@ -168,8 +176,8 @@ def _best(sweep: Sweep) -> list[Block]:
     blocks.append(
         Paragraph(
             "The best of many noisy values is flattered by being chosen: only fresh seeds and unseen data judge it. "
-            "Intervals are given for differences from the control (Welch's t), widened by as many comparisons as there "
-            "were; a single mean has none, since it would not hold under skew or a ceiling (docs/statistics.md)."
+            "Intervals are those of differences from the control, widened by as many comparisons as there were "
+            "(docs/statistics.md)."
         )
     )
     return blocks + _judged(sweep)
@@ -205,41 +213,48 @@ def _judged(sweep: Sweep) -> list[Block]:
 
 
 def _diagnosed(found: Findings) -> list[Block]:
-    """Return report blocks that count findings over all trials and show the best trial's findings in full."""
+    """Return report blocks that count the most basic findings over all trials."""
     if not found.diagnoses:
         return [
-            Heading("Diagnosis"),
+            Heading("What is wrong"),
             Paragraph("MLflow holds no curves of this sweep, so no trial could be diagnosed."),
         ]
+    rows = _count_findings(found)
+    text = f"None of the rules found anything in {pluralize(len(found.diagnoses), 'trial')}."
+    if not rows:
+        return [Heading("What is wrong"), Paragraph(text)]
+    more = f"; {len(rows) - MOST_FINDINGS} more are rarer" if len(rows) > MOST_FINDINGS else ""
+    caption = f"What the rules found in {pluralize(len(found.diagnoses), 'trial')}{more}"
+    header = ("finding", "kind", "trials", "which", "how these ended")
+    return [Heading("What is wrong"), Table(caption, header, tuple(rows[:MOST_FINDINGS]), frozenset({2}))]
+
+
+def _count_findings(found: Findings) -> list[tuple[str, ...]]:
+    """Count each finding over all trials, faults first; return the rows of a table."""
     seen: dict[tuple[str, str], list[int]] = {}
     for trial, diagnosis in found.diagnoses.items():
         for ranked in diagnosis.findings:
             if ranked.finding.kind != "fine":
                 seen.setdefault((ranked.rule.title, ranked.finding.kind), []).append(trial)
-    outcomes = {trial.number: trial.outcome for trial in found.sweep.trials}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for (title, kind), trials in sorted(seen.items(), key=lambda item: (_KINDS[item[0][1]], -len(item[1]))):
         ended = count_outcomes([trial for trial in found.sweep.trials if trial.number in trials])
         which = ", ".join(map(str, trials[:12])) + ("..." if len(trials) > 12 else "")
         rows.append(
             (title, kind, str(len(trials)), which, ", ".join(f"{count} {name}" for name, count in ended.items()))
         )
-    blocks: list[Block] = [Heading("Diagnosis")]
-    if rows:
-        caption = f"What the rules found in {pluralize(len(found.diagnoses), 'trial')}"
-        blocks.append(
-            Table(caption, ("finding", "kind", "trials", "which", "how these ended"), tuple(rows), frozenset({2}))
-        )
-    else:
-        blocks.append(Paragraph(f"None of the rules found anything in {pluralize(len(outcomes), 'trial')}."))
+    return rows
+
+
+def _best_diagnosed(found: Findings) -> list[Block]:
+    """Return report blocks with the best trial's findings in full, under a folded heading."""
     best = found.sweep.best
-    if best and best.number in found.diagnoses:
-        diagnosis = found.diagnoses[best.number]
-        inner = [*fault_blocks(diagnosis), *limit_blocks(diagnosis)]
-        if inner:
-            blocks.append(Paragraph(f"Of the best trial, {best.number}:"))
-            blocks += [block for block in inner if not isinstance(block, Heading) or block.level > 2]
-    return blocks
+    if best is None or best.number not in found.diagnoses:
+        return []
+    diagnosis = found.diagnoses[best.number]
+    inner = [*fault_blocks(diagnosis), *limit_blocks(diagnosis)]
+    kept = [block for block in inner if not isinstance(block, Heading) or block.level > 2]
+    return [Heading(f"Diagnosis of the best trial, {best.number}", folded=True), *kept] if kept else []
 
 
 _KINDS = {"fault": 0, "suspect": 1, "limit": 2}
@@ -267,7 +282,7 @@ def trial_blocks(sweep: Sweep) -> list[Block]:
     )
     numeric = frozenset(range(2, len(header) - 1))
     blocks: list[Block] = [
-        Heading("All trials"),
+        Heading("All trials", folded=True),
         Table("Every figure of this report belongs to one of these runs", header, tuple(rows), numeric),
     ]
     if any(trial.outcome == Outcome.PRUNED for trial in sweep.trials):

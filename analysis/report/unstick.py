@@ -6,13 +6,16 @@ from dataclasses import replace
 
 from unstuck.analysis.comparison import describe_difference, describe_interval
 from unstuck.analysis.diagnosis import Diagnosis
+from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.overrides import format_point
 from unstuck.analysis.programs import sweep_program
 from unstuck.analysis.report.arms import describe_change, quote_command
-from unstuck.analysis.report.diagnosis import fault_blocks, limit_blocks, list_tests
-from unstuck.analysis.report.go_on import make_go_on_command
+from unstuck.analysis.report.diagnosis import fault_blocks, fine_blocks, limit_blocks, list_tests
+from unstuck.analysis.report.expected import expected_blocks
+from unstuck.analysis.report.go_on import LONGER, make_go_on_command
+from unstuck.analysis.report.run import fold_blocks
 from unstuck.analysis.report.sweep import Findings, trial_blocks
 from unstuck.analysis.report.unstick_figures import arm_curve_blocks
 from unstuck.analysis.report.unstick_verdict import (
@@ -23,6 +26,7 @@ from unstuck.analysis.report.unstick_verdict import (
     unstick_verdict,
 )
 from unstuck.analysis.report.verdict import state_verdict
+from unstuck.analysis.sweep.cost import estimate_training
 from unstuck.analysis.sweep.readings import format_time
 from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.analysis.sweep.unstick import Arm, Unstick, name_parts
@@ -34,24 +38,31 @@ from unstuck.records.unstick import MilestoneRecord
 
 def unstick_document(found: Findings, unstick: Unstick) -> Document:
     """Return the report of an unstick, in the order in which the owner of a stuck run asks."""
-    sweep = found.sweep
+    sweep, before = found.sweep, found.before
+    curves = arm_curve_blocks(found, unstick)
     blocks: list[Block] = [
         Paragraph(unstick_verdict(sweep, unstick), lead=True),
+        *curves[:1],
+        *(fine_blocks(before, "What worked") if before else []),
         *_run_blocks(found, unstick),
         *_arm_blocks(sweep, unstick),
-        *_curves(found, unstick),
-        *_milestone_blocks(sweep),
-        *_stage_blocks(sweep, unstick),
-        *_start_blocks(sweep),
         *_verdict_blocks(sweep, unstick),
         *unstick_next_blocks(found, unstick),
+        *(expected_blocks(before.signals, "Expected of the run, against actual") if before else []),
+        *_milestone_blocks(sweep),
+        *_diagnosis_blocks(before),
+        *_reason_blocks(sweep, unstick),
+        *([Heading("More curves", folded=True), *curves[1:]] if curves[1:] else []),
+        *fold_blocks(_stage_blocks(sweep, unstick)),
+        *fold_blocks(_start_blocks(sweep)),
+        *_repeat_blocks(sweep, unstick),
         *trial_blocks(sweep),
     ]
     return Document(f"Report of the unstick {sweep.name}: {unstick.name}", tuple(blocks))
 
 
 def _run_blocks(found: Findings, unstick: Unstick) -> list[Block]:
-    """Return the diagnosis of the run at the branch: what was wrong."""
+    """Return the diagnosis of the run at the branch in brief: what was wrong."""
     blocks: list[Block] = [Heading("What was wrong")]
     steps, run = unstick.run.get("env_steps"), unstick.run.get("mlflow_run")
     where = f"Branched from {unstick.branched_from}"
@@ -61,25 +72,32 @@ def _run_blocks(found: Findings, unstick: Unstick) -> list[Block]:
         text = f"{where}. Its checkpoint cannot be read here, so it is not diagnosed again."
         return [*blocks, Paragraph(text)]
     blocks.append(Paragraph(f"{where}. {state_verdict(found.before)}"))
-    basic = tuple(ranked for ranked in found.before.findings if not ranked.follows_from)
-    before = replace(found.before, findings=basic)
-    inner = [*fault_blocks(before), *limit_blocks(before)]
-    blocks += [block for block in inner if not isinstance(block, Heading) or block.level > 2]
-    follow = [ranked.finding for ranked in found.before.findings if ranked.follows_from]
+    basic = [ranked.finding for ranked in found.before.findings if not ranked.follows_from]
+    told = tuple(f"{one.kind}: {one.headline}." for one in basic if one.kind is not Kind.FINE)
+    return [*blocks, *([Bullets(told)] if told else [])]
+
+
+def _diagnosis_blocks(before: Diagnosis | None) -> list[Block]:
+    """Return the diagnosis of the run at the branch in full, under a folded heading."""
+    if before is None:
+        return []
+    basic = replace(before, findings=tuple(ranked for ranked in before.findings if not ranked.follows_from))
+    inner = [*fault_blocks(basic), *limit_blocks(basic)]
+    blocks: list[Block] = [block for block in inner if not isinstance(block, Heading) or block.level > 2]
+    follow = [ranked.finding for ranked in before.findings if ranked.follows_from]
     if follow:
         blocks.append(Paragraph("What may follow from that:"))
         blocks.append(Bullets(tuple(f"{finding.kind}: {finding.headline}." for finding in follow)))
-    return blocks
+    return [Heading("What was wrong, in full", folded=True), *blocks] if blocks else []
 
 
 def _arm_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
-    """Return tables of all arms: what changed and what came of it, then why, and what was carried over."""
+    """Return the table of all arms: what changed, and what came of it."""
     numbers = [trial.number for trial in sweep.trials]
     unborn = [place for place in range(len(unstick.arms)) if place not in numbers]
     rows = [_arm_row(sweep, trial) for trial in sweep.trials]
     rows += [(str(place), describe_arm(unstick.arms[place]), "", "", "", "", "not started") for place in unborn]
     header = ("trial", "what is changed", "starts from", sweep.metric, "minus control", "milestones", "ended")
-    reasons = [_reason_row(sweep, place) for place in [*numbers, *unborn]]
     length = sweep.axis.describe_length(sweep.length)
     caption = f"Arms of {length} each beside the untouched control; {sweep.metric}: mean of the last evaluations"
     return [
@@ -89,8 +107,16 @@ def _arm_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
             "by its change alone. The best arm is chosen by these figures; the verdict rests on others."
         ),
         Table(caption, header, tuple(rows), frozenset({3, 4})),
-        Table("Why each arm, and what it carries over", ("trial", "why", "carried over", "watch for"), tuple(reasons)),
     ]
+
+
+def _reason_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
+    """Return the table of why each arm was tried, and what it carried over, under a folded heading."""
+    numbers = [trial.number for trial in sweep.trials]
+    unborn = [place for place in range(len(unstick.arms)) if place not in numbers]
+    rows = tuple(_reason_row(sweep, place) for place in [*numbers, *unborn])
+    table = Table("", ("trial", "why", "carried over", "watch for"), rows)
+    return [Heading("Why each arm, and what it carried over", folded=True), table]
 
 
 def _arm_row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
@@ -118,11 +144,6 @@ def _reason_row(sweep: Sweep, place: int) -> tuple[str, ...]:
     arm = get_arm(sweep, place)
     why = f"{arm.why} (`{arm.rule}`)" if arm.rule and arm.why else arm.why
     return str(place), why, arm.carried, arm.watch
-
-
-def _curves(found: Findings, unstick: Unstick) -> list[Block]:
-    figures = arm_curve_blocks(found, unstick)
-    return [Heading("Curves"), *figures] if figures else []
 
 
 def _milestone_blocks(sweep: Sweep) -> list[Block]:
@@ -241,7 +262,6 @@ def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
             "choice of the best of several arms does not flatter the arm (docs/unstick.md)."
         ),
         Table(f"{sweep.metric}, mean of the last evaluations", header, tuple(rows), frozenset(range(2, 7))),
-        _repeat_table(sweep, last),
     ]
     if last.alike is not None:
         among = pluralize(last.reading.chosen_among, "arm")
@@ -253,6 +273,15 @@ def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
             )
         )
     return blocks
+
+
+def _repeat_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
+    """Return the table of the last verdict's repeats, under a folded heading; empty without a verdict."""
+    readings = unstick.verdicts.readings
+    if not readings:
+        return []
+    table = _repeat_table(sweep, unstick.verdicts.judge(readings[-1], sweep.sign))
+    return [Heading("The verdict, repeat by repeat", folded=True), table]
 
 
 def _repeat_table(sweep: Sweep, found: Verdict) -> Table:
@@ -298,7 +327,8 @@ def _go_on(found: Findings, trial: int, why: str) -> list[Block]:
     sweep = found.sweep
     iterations = int(sweep.settings.get("unstick.iterations") or sweep.length)
     words = make_go_on_command(sweep.name, trial, found.folder, iterations)
-    return [Paragraph(why), Commands((quote_command(words),))]
+    text = f"{why.rstrip(':')}, which costs about {estimate_training(sweep, 1, times=LONGER)}:"
+    return [Paragraph(text), Commands((quote_command(words),))]
 
 
 def _repeat(found: Findings, unstick: Unstick, arm: Arm, repeats: int) -> list[Block]:

@@ -184,7 +184,7 @@ def test_the_report_says_it_all_verdict_first(written: list[Path]) -> None:
         *("What was searched", "How every trial ended", "The best configurations", "What matters"),
         *(
             "What pruning saved, and what it risked",
-            "Diagnosis",
+            "What is wrong",
             "Expected against actual",
             "What to run next",
             "All trials",
@@ -351,7 +351,7 @@ def test_a_trials_report_has_its_figures(store: Stores) -> None:
     markdown, page, figures = report_run(diagnose(load("made/0", store)), store)
     assert markdown == store.folder / "made" / "trials" / "0000" / "report.md"
     text = markdown.read_text()
-    assert "## How it went" in text
+    assert "## All curves" in text
     assert {"made-0-score.svg", "made-0-value-loss.svg", "made-0-entropy.svg"} <= {
         file.name for file in figures.iterdir()
     }

@@ -43,8 +43,8 @@ def test_the_lead_is_the_first_paragraph_that_leads() -> None:
 @pytest.mark.parametrize(
     ("block", "as_text", "as_markdown", "as_html"),
     [
-        (Heading("A `b`"), "A `b`\n-----\n", "## A `b`", "<h2>A <code>b</code></h2>"),
-        (Heading("A", 3), "A\n-\n", "### A", "<h3>A</h3>"),
+        (Heading("A `b`"), "A `b`\n-----\n", "## A `b`", '<h2 id="a-b">A <code>b</code></h2>'),
+        (Heading("A", 3), "A\n-\n", "### A", '<h3 id="a">A</h3>'),
         (Paragraph("a `b` c"), "a b c\n", "a `b` c", "<p>a <code>b</code> c</p>"),
         (Paragraph("a", lead=True), "a\n", "**a**", '<p class="lead">a</p>'),
         (
@@ -53,7 +53,12 @@ def test_the_lead_is_the_first_paragraph_that_leads() -> None:
             "- a\n- b\n  - c\n  - d",
             "<ul><li>a</li><li>b<ul><li>c</li><li>d</li></ul></li></ul>",
         ),
-        (Commands(("a <b>", "c")), "  a <b>\n  c\n", "```\na <b>\nc\n```", "<pre><code>a &lt;b&gt;\nc</code></pre>"),
+        (
+            Commands(("a <b>", "c")),
+            "  a <b>\n  c\n",
+            "```\na <b>\nc\n```",
+            '<pre tabindex="0"><code>a &lt;b&gt;\nc</code></pre>',
+        ),
     ],
 )
 def test_a_block_in_three_shapes(block: Block, as_text: str, as_markdown: str, as_html: str) -> None:

@@ -179,7 +179,7 @@ def test_what_the_rules_say_stands_side_by_side() -> None:
     blocks = list(compare_document([named("a", GOOD, both, fine), named("b", GOOD, both, one)]).blocks)
     (table,) = [table for table in tables(blocks) if table.header[0] == "finding"]
     assert table.rows == (("Rule both", "fault", "fault"), ("Rule one", "", "suspect"))
-    verdicts = tables(blocks)[-1].rows
+    (verdicts,) = [table.rows for table in tables(blocks) if table.header == ("run", "verdict")]
     assert [name for name, _ in verdicts] == ["a", "b"]
     assert all(text.startswith("Held back: something (likely); F1 0.90 ± 0.02") for _, text in verdicts)
     nothing = list(compare_document([named("a", GOOD), named("b", GOOD)]).blocks)

@@ -106,15 +106,20 @@ def test_rules_that_could_not_look_are_listed_beside_an_all_clear_too() -> None:
 def test_arms_for_the_same_reason_share_a_row_and_have_a_command() -> None:
     blocks = next_step_blocks(diagnosed(fault(remedies=(REMEDY,))), FOLDER)
     (table,) = tables(blocks)
-    assert table.rows == (("lr 0.0001 or lr 3e-05", "smaller steps", "KL below 0.02"),)
+    assert table.header[:3] == ("change", "why", "watch for")
+    assert table.rows == (("1. lr 0.0001 or lr 3e-05", "smaller steps", "KL below 0.02", "100 iterations"),)
     (line,) = commands(blocks)
     assert line.startswith("python sweep.py data=csv ")
     assert paragraphs(blocks) == [
+        "2 changes and the control, one after another: 300 iterations; not on record: how many environment steps an "
+        "iteration has and how fast the run was.",
         "Not on record: num_envs and num_steps. Add what the run had (ppo.num_envs=... ppo.num_steps=...), or the "
-        "control is another run, of our defaults."
+        "control is another run, of our defaults.",
     ]
     whole = healthy(settings={"ppo.num_envs": 8, "ppo.num_steps": 256})
-    assert paragraphs(next_step_blocks(diagnosed(fault(remedies=(REMEDY,)), run=whole), FOLDER)) == []
+    assert paragraphs(next_step_blocks(diagnosed(fault(remedies=(REMEDY,)), run=whole), FOLDER)) == [
+        "2 changes and the control, one after another: 614,400 environment steps; not on record: how fast the run was."
+    ]
 
 
 def test_an_environment_that_is_not_here_has_no_command_and_is_named() -> None:
@@ -122,7 +127,7 @@ def test_an_environment_that_is_not_here_has_no_command_and_is_named() -> None:
     run = replace(unnamed, settings={"env.id": "MyOwnCluster-v3"}, dialect="sb3")
     blocks = next_step_blocks(diagnosed(fault(remedies=(REMEDY,)), run=run), FOLDER)
     assert commands(blocks) == []
-    assert paragraphs(blocks) == [
+    assert paragraphs(blocks)[1:] == [
         "Run each beside an unchanged control. There is no command for it here: MyOwnCluster-v3 is not registered here."
     ]
 
@@ -131,7 +136,7 @@ def test_a_run_of_an_unknown_task_is_told_to_compare_with_a_control() -> None:
     run = replace(healthy(**{f"action_{n}": None for n in ("allow", "block", "quarantine", "alert")}), settings={})
     blocks = next_step_blocks(diagnosed(fault(remedies=(REMEDY,)), run=run), FOLDER)
     assert commands(blocks) == []
-    assert paragraphs(blocks) == ["Run each beside an unchanged control."]
+    assert paragraphs(blocks)[1:] == ["Run each beside an unchanged control."]
 
 
 def test_a_change_of_the_rewards_has_a_command_of_its_own() -> None:
@@ -141,7 +146,7 @@ def test_a_change_of_the_rewards_has_a_command_of_its_own() -> None:
     beside, apart = commands(blocks)
     assert "reward_threat" not in beside
     assert "env.reward_threat=[1,2,3,4]" in apart
-    assert paragraphs(blocks) == [
+    assert paragraphs(blocks)[1:] == [
         "What changes the rewards changes what trials are compared by, so it runs as a sweep of its own:"
     ]
 
@@ -180,8 +185,10 @@ def test_the_report_of_a_trial_says_how_it_ended_and_lists_its_settings() -> Non
     )
     blocks = parts(run, fault())
     assert "Read from a table made by the test, 100 iterations. It ended as pruned: asha rung 1." in paragraphs(blocks)
-    assert headings(blocks)[0] == "How it went"
-    assert headings(blocks)[-1] == "Settings on record"
+    assert headings(blocks) == [
+        *("What is wrong", "The evidence", "What may be behind it", "What to do next", "Expected against actual"),
+        *("All curves", "Settings on record", "How the run was read"),
+    ]
     assert tables(blocks)[-1].rows == (
         ("`env.id`", "x", ""),
         ("`ppo.gamma`", "None", ""),

@@ -10,10 +10,12 @@ import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind, Remedy
 from unstuck.analysis.report.searched import (
+    ImportanceView,
     describe_main_setting,
     explain_dashboard_differences,
     format_value,
     importance_blocks,
+    importance_detail_blocks,
     list_expectations,
     make_axis,
     searched_blocks,
@@ -207,18 +209,20 @@ def test_importances_are_about_final_values_where_most_trials_came_to_one_and_el
 
 def test_importances_warn_where_trials_are_few_and_are_left_out_where_there_are_none() -> None:
     found = [importance("ppo.lr", 0.8, 0.51, 0.9), importance("ppo.gamma", 0.2, 0.1, 0.5)]
-    few = importance_blocks(THREE, found, "the end", 3, "")
+    few = importance_blocks(THREE, ImportanceView(found, "the end", 3))
     assert any(text.startswith("Warning: 3 trials for 2 settings are too few") for text in paragraphs(few))
-    many = importance_blocks(THREE, found, "the end", 1000, "said elsewhere")
+    many = importance_blocks(THREE, ImportanceView(found, "the end", 1000))
     assert not any(text.startswith("Warning") for text in paragraphs(many))
-    assert "said elsewhere" in paragraphs(many)
     assert any(text.startswith("What sets good trials apart is lr, with 80 %") for text in paragraphs(many))
-    assert tables(many)[0].rows[0] == ("`ppo.lr`", "80 %", "51 to 90 %", "50 %", "0 to 100 %")
-    nothing = importance_blocks(THREE, [], "", 0, "said elsewhere")
-    assert paragraphs(nothing) == [
-        "Too few trials, or too few different settings, to say which setting matters.",
-        "said elsewhere",
+    detail = importance_detail_blocks(THREE, ImportanceView(found, "the end", 1000, "said elsewhere"))
+    assert "said elsewhere" in paragraphs(detail)
+    assert tables(detail)[0].rows[0] == ("`ppo.lr`", "80 %", "51 to 90 %", "50 %", "0 to 100 %")
+    nothing = ImportanceView([], "", 0, "said elsewhere")
+    assert paragraphs(importance_blocks(THREE, nothing)) == [
+        "Too few trials, or too few different settings, to say which setting matters."
     ]
+    assert paragraphs(importance_detail_blocks(THREE, nothing)) == ["said elsewhere"]
+    assert importance_detail_blocks(THREE, ImportanceView([], "", 0)) == []
 
 
 def test_the_dashboards_importances_are_explained() -> None:
@@ -260,7 +264,7 @@ def test_a_judgement_is_set_beside_what_the_search_saw() -> None:
 
 def test_the_best_is_to_be_judged_until_it_has_been() -> None:
     blocks = next_blocks(THREE, {}, FOLDER)
-    assert headings(blocks) == ["What to run next"]
+    assert headings(blocks) == ["What to run next", "Milestones"]
     assert commands(blocks)[0].endswith(" champion made")
     judged = Judgement(trial=1, searched=0.9, champion=(0.8, 0.84), values={"ppo.lr": 6e-4})
     known = replace(THREE, judgements=Judgements((judged,)))
@@ -295,10 +299,20 @@ def test_what_the_best_trials_diagnosis_proposes_is_tried_beside_it() -> None:
     run = replace(healthy(), tags={"sweep": "made", "trial": "1", "searched": "ppo.lr"})
     fault = ranked(Kind.FAULT, remedies=(remedy,))
     blocks = next_blocks(THREE, {1: diagnosed(fault, run=run), 0: diagnosed(run=run)}, FOLDER)
-    assert tables(blocks)[0].rows == (("gamma 0.5", "less noise", "a lower loss"),)
+    changes, milestones = tables(blocks)
+    assert changes.rows == (("1. gamma 0.5", "less noise", "100 iterations"),)
+    assert milestones.rows == (
+        (
+            "judging the best trial",
+            "a 95 % interval of the difference that is clear of 0; if it is not, more seeds tell, or nothing was "
+            "gained",
+        ),
+        ("gamma 0.5", "a lower loss"),
+        ("searching on", "the best value risen by more than its seeds' spread"),
+    )
     assert any(text.startswith("Try what the diagnosis of trial 1 proposes") for text in paragraphs(blocks))
     assert any("sampler.points=" in line for line in commands(blocks))
     none_completed = sweep(trial(0, 0.5, "crashed"), trial(1, None, "crashed"))
     of_control = next_blocks(none_completed, {0: diagnosed(fault, run=run)}, FOLDER)
     assert any(text.startswith("Try what the diagnosis of trial 0 proposes") for text in paragraphs(of_control))
-    assert tables(next_blocks(THREE, {2: diagnosed(fault, run=run)}, FOLDER)) == []
+    assert len(tables(next_blocks(THREE, {2: diagnosed(fault, run=run)}, FOLDER))) == 1  # the milestones alone

@@ -90,12 +90,13 @@ def test_the_report_follows_the_owners_questions_with_the_verdict_first() -> Non
     assert headings(list(document.blocks)) == [
         "What was wrong",
         "What was tried, beside the untouched control",
-        "Curves",
-        "Milestones",
-        "Stages",
-        "Go on, or start anew",
         "How the verdict was made",
         "What to run next",
+        "Milestones",
+        "Why each arm, and what it carried over",
+        "Stages",
+        "Go on, or start anew",
+        "The verdict, repeat by repeat",
         "All trials",
     ]
     assert isinstance(document.blocks[0], Paragraph)
@@ -111,7 +112,8 @@ _STAGE_2 = StageRecord(stage=2, parent=None, why="An arm passed.", arms=(), env_
 
 
 def test_every_arm_stands_beside_the_control_with_start_reason_and_result() -> None:
-    what, why = tables(section(report(made()), "What was tried, beside the untouched control"))
+    (what,) = tables(section(report(made()), "What was tried, beside the untouched control"))
+    (why,) = tables(section(report(made()), "Why each arm, and what it carried over"))
     assert what.rows[0][:5] == ("0 (control)", "nothing", "the checkpoint", "0.200 ± 0.010", "")
     assert what.rows[1][1:5] == ("lr 0.001", "the checkpoint", "0.800 ± 0.010", "+0.6")
     assert what.rows[2][2] == "fresh weights"
@@ -165,8 +167,9 @@ def test_without_a_verdict_the_report_says_why(sweep: Sweep, lead: str) -> None:
 
 
 def test_the_verdict_shows_every_repeat_and_what_it_rests_on() -> None:
-    blocks = section(report(made(readings=(reading(),))), "How the verdict was made")
-    readings, repeats = tables(blocks)
+    document = report(made(readings=(reading(),)))
+    (readings,) = tables(section(document, "How the verdict was made"))
+    (repeats,) = tables(section(document, "The verdict, repeat by repeat"))
     assert readings.rows[0][2:7] == ("5", "1", "0.88", "0.9", "0.2")
     assert readings.rows[0][-1] == "wins"
     assert [row[1:] for row in repeats.rows][:2] == [("0.88", "0.18"), ("0.89", "0.19")]
@@ -252,7 +255,7 @@ def test_curves_hold_all_arms_in_one_picture_counted_from_the_branch() -> None:
     arms = (*ARMS, Arm({"ppo.lr": 2e-3, "branch.parent": 1}, stage=2))
     sweep = made(*FOUR, later, arms=arms, stages=stages, run={**RUN, "iteration": 100})
     before = diagnosed(run=healthy())
-    figures = [block for block in section(report(sweep, before=before), "Curves") if isinstance(block, Figure)]
+    figures = [block for block in report(sweep, before=before).blocks if isinstance(block, Figure)]
     (figure,) = figures  # no diagnoses: only the objective is on record
     for words in (
         "trial 0: the control",
@@ -270,23 +273,26 @@ def test_curves_hold_all_arms_in_one_picture_counted_from_the_branch() -> None:
         "[...]</text>" in _first_figure(report(made(FOUR[0], wide, arms=(ARMS[0], many)))).svg
     )  # a legend as wide as the picture
     with_curves = report(sweep, diagnoses={0: diagnosed(run=healthy()), 1: diagnosed(run=healthy())})
-    names = [block.name for block in section(with_curves, "Curves") if isinstance(block, Figure)]
-    assert names == ["mend-arms-eval-f1", "mend-arms-train-value_loss"]
+    assert _first_figure(with_curves).name == "mend-arms-eval-f1"
+    names = [block.name for block in section(with_curves, "More curves") if isinstance(block, Figure)]
+    assert names == ["mend-arms-train-value_loss"]
 
 
 def test_what_was_wrong_is_the_diagnosis_at_the_branch() -> None:
     fault = ranked(Kind.FAULT, "Updates are too small: KL 1e-9", name="updates_too_small")
     follows = ranked(Kind.SUSPECT, "The return has no trend", after=("updates_too_small",))
-    blocks = section(report(made(), before=diagnosed(fault, follows, run=untaught())), "What was wrong")
+    document = report(made(), before=diagnosed(fault, follows, run=untaught()))
+    blocks = section(document, "What was wrong")
     assert isinstance(blocks[-1], Bullets)
-    assert blocks[-1].items == ("suspect: The return has no trend.",)
+    assert blocks[-1].items == ("fault: Updates are too small: KL 1e-9.",)
     assert paragraphs(blocks)[0].startswith(
         "Branched from stuck/7 at iteration 220, after 112,640 environment steps of each seed (MLflow run `abababab`). "
         "Stuck: updates are too small"
     )
-    assert [block.text for block in blocks if isinstance(block, Heading)] == [
-        "1. Rule updates_too_small (fault, likely)"
-    ]
+    full = section(document, "What was wrong, in full")
+    assert headings(full) == ["1. Rule updates_too_small (fault, likely)"]
+    assert isinstance(full[-1], Bullets)
+    assert full[-1].items == ("suspect: The return has no trend.",)
     gone = paragraphs(section(report(made(run={})), "What was wrong"))
     assert gone == ["Branched from a run. Its checkpoint cannot be read here, so it is not diagnosed again."]
 

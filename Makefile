@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
+.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-probe bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -54,6 +54,10 @@ bench-profile: setup ## Where the time goes, beside the core's peak, and what co
 
 bench-floor: setup ## What the value floor costs, with and without it in turn; takes minutes
 	$(IN_VENV) -m benchmarks.value_floor $(ARGS)
+
+bench-probe: setup ## What the probe of other people's loops costs, with and without it in turn; minutes
+	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'stable-baselines3>=2.9'
+	$(IN_VENV) -m benchmarks.probe $(ARGS)
 
 bench-anchors: setup ## Returns beside published ones, 10 seeds each; takes an hour
 	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'gymnasium[box2d]>=1.2,<2'

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Time each case in rounds; return 1 if a median ratio is above the limit."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=7, help="pairs of trainings a case")
-    parser.add_argument("--steps", type=int, default=12_288, help="environment steps a training")
+    parser.add_argument("--steps", type=int, default=24_576, help="environment steps a training")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     cases = [

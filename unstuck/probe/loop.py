@@ -31,10 +31,10 @@ from unstuck.rl.errors import ConfigError
 from unstuck.rl.estimates import Weights, estimate_kl, measure_clipping, measure_ratio_deviation
 from unstuck.rl.wording import find_nearest
 
-SAMPLES_A_LOOK = 4_096
+SAMPLES_A_LOOK = 6_144
 """Samples of the run for each look at networks and critic, unless `every` says otherwise: so they cost about 2 %."""
 
-MINIBATCHES = 8
+MINIBATCHES = 4
 """Minibatches of an update that are measured, evenly spread, where there are twice as many or more: all would cost time
 and hardly say more."""
 
@@ -44,7 +44,7 @@ _MINIBATCH = 256
 _GAUSSIAN = 0.5 * math.log(2 * math.pi * math.e)
 """Entropy of a normal number of spread 1, in nats."""
 
-_NAMES = (
+NAMES = (
     *(ENV_STEPS, *metrics.TRAIN, POLICY_STD, EPISODE_LENGTH, *metrics.CRITIC, *metrics.NETWORKS),
     metrics.EVAL_RETURN,
 )
@@ -205,7 +205,7 @@ class Probe:
                 update.add_critic(values, returns)
                 update.add(metrics.ENTROPY, entropy)
                 update.add(metrics.POLICY_LOSS, policy_loss)
-                update.add_gradient(grad_norm)
+                update.add(metrics.GRAD_NORM, grad_norm)
         update.count()
 
     def end_iteration(
@@ -256,7 +256,7 @@ class Probe:
         self.iteration += 1
         row = {**({ENV_STEPS: self.env_steps} if self.env_steps else {}), **found}
         if self._log:
-            self._log.write(self.iteration, row, (*_NAMES, *map(metrics.action_metric, self._action_names)))
+            self._log.write(self.iteration, row, (*NAMES, *map(metrics.action_metric, self._action_names)))
         return found
 
     def state(self) -> dict[str, Any]:
@@ -393,7 +393,8 @@ class _Update:
     def add(self, name: str, value: Tensor | float | None) -> None:
         """Add a metric of a minibatch in the middle of a stretch; the mean, if the metric is given by sample."""
         if value is not None and self.is_middle:
-            self._values.setdefault(name, []).append(torch.as_tensor(value).detach().float().mean())
+            each = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
+            self._values.setdefault(name, []).append(each.float().mean() if each.ndim else each)
 
     def add_ratio(self, logratio: Tensor | None) -> None:
         """Add KL and clip fraction, and from the first minibatch the deviation of the ratio from 1."""
@@ -405,9 +406,11 @@ class _Update:
                 "shape [n, 1]; flatten both"
             )
         logs = logratio.detach().float().reshape(1, -1)
-        ratio = logs.exp()
         if self._counted == 0:
             self._first_ratio = measure_ratio_deviation(logs)[0]
+        if not self.is_middle:
+            return
+        ratio = logs.exp()
         self.add(metrics.APPROX_KL, estimate_kl(ratio, logs))
         if self._clip_range is not None:
             self.add(metrics.CLIP_FRACTION, measure_clipping(ratio, self._clip_range.to(ratio.device)))
@@ -420,17 +423,15 @@ class _Update:
             raise ValueError(
                 f"values and returns must be of the same samples, got {list(values.shape)} and {list(returns.shape)}"
             )
-        self.add(metrics.VALUE_LOSS, (values.detach().reshape(-1) - returns.detach().reshape(-1)).square())
-
-    def add_gradient(self, norm: Tensor | float | None) -> None:
-        """Add the norm of the gradient before the clip, and whether the clip acts."""
-        self.add(metrics.GRAD_NORM, norm)
-        if norm is not None and self._max_grad_norm is not None:
-            self.add(metrics.GRAD_CLIPPED_SHARE, torch.as_tensor(norm).detach() > self._max_grad_norm)
+        self.add(metrics.VALUE_LOSS, (values.reshape(-1) - returns.reshape(-1)).square())
 
     def finish(self) -> dict[str, float]:
         """Return the means over the minibatches measured, and start anew."""
-        found = {name: torch.stack(values).double().mean().item() for name, values in self._values.items()}
+        measured = {name: torch.stack(values).double() for name, values in self._values.items()}
+        found = {name: values.mean().item() for name, values in measured.items()}
+        if metrics.GRAD_NORM in measured and self._max_grad_norm is not None:
+            clipped = measured[metrics.GRAD_NORM] > self._max_grad_norm
+            found[metrics.GRAD_CLIPPED_SHARE] = clipped.double().mean().item()
         if self._first_ratio is not None:
             found[metrics.RATIO_DEVIATION] = self._first_ratio.item()
         self.expected, self._counted, self._values, self._first_ratio = self._counted, 0, {}, None
@@ -459,11 +460,11 @@ class _Episodes:
         if self.running is None or len(self.running) != rollout.lanes:
             self.running = np.zeros(rollout.lanes)
         totals = rewards.cumsum(axis=0) + self.running
-        self.running = totals[-1].copy()
-        for lane in np.flatnonzero(ends.any(axis=0)):
-            at_ends = totals[ends[:, lane], lane]
-            self._ended += np.diff(at_ends, prepend=0.0).tolist()
-            self.running[lane] -= at_ends[-1]
+        gone = [0.0] * rollout.lanes
+        for lane, total in zip(ends.nonzero()[1].tolist(), totals[ends].tolist(), strict=True):
+            self._ended.append(total - gone[lane])
+            gone[lane] = total
+        self.running = totals[-1] - np.array(gone)
 
     def finish(self, returns: Iterable[float] | None, lengths: Iterable[float] | None) -> dict[str, float]:
         """Return the means by metric, carried over from the last rollout in which an episode ended."""
@@ -544,7 +545,7 @@ def _find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[D
 
 
 def _check_measured(measured: Mapping[str, float]) -> dict[str, float]:
-    known = (*_NAMES, metrics.VALUE_LOSS_EXCESS)
+    known = (*NAMES, metrics.VALUE_LOSS_EXCESS)
     for name in measured:
         if name not in known and not name.startswith(metrics.ACTION_PREFIX):
             raise ValueError(

@@ -48,7 +48,7 @@ class SB3Probe(BaseCallback):
     Args:
         folder: Folder of the run, which `unstuck diagnose FOLDER` reads; None to log nothing.
         settings: Settings that the model does not know, by its names or by our paths.
-        every: Iterations from one look at networks and critic to the next; None: about every 4,096 samples.
+        every: Iterations from one look at networks and critic to the next; None: about every 6,144 samples.
         on_iteration: Called with the metrics of each iteration.
 
     Attributes:

@@ -56,7 +56,7 @@ class Switches(gymnasium.Env[np.ndarray, np.ndarray]):
 def test_it_measures_what_our_learner_measures(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the same networks, rollouts and orders; episodes end after 15 steps, CartPole's before if the pole falls."""
     config = PPOConfig(
-        num_iterations=3, num_envs=2, num_steps=64, minibatch_size=32, num_epochs=2, lr=1e-3, clip_range=0.05,
+        num_iterations=3, num_envs=2, num_steps=64, minibatch_size=64, num_epochs=2, lr=1e-3, clip_range=0.05,
         eval_every=1,
     )  # fmt: skip
     theirs = PPO("MlpPolicy", sb3.lanes(env, 2, max_episode_steps=15), seed=0, device="cpu", **sb3.arguments(config))

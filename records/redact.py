@@ -34,6 +34,9 @@ _OPTION = re.compile(
 _LOCAL = re.compile(r"(?:sqlite|file)(?:\+\w+)?:///", re.IGNORECASE)
 """URLs of local files, which name no user: `@` and `#` belong to the path."""
 
+_HOOK = re.compile(r"https?://(?=[^?#]*hook)[^/?#]*/", re.IGNORECASE)
+"""Start of a webhook's URL, up to the path, which is the secret."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _URL = re.compile(rf"{_SCHEME.pattern}\S*|(?<=\S)\?[\w.%-]+=\S*")
 """Pattern of a URL in a text, or of the end of one without its start."""
@@ -127,6 +130,8 @@ def _spans(url: str) -> list[tuple[int, int]]:
         found = [(start, end) for end in (url.rfind("@", start), _login_end(url, start)) if end > start]
         fragment = url.find("#", start) if "#" in url[start:] else len(url)
         found += [(fragment + 1, len(url))]
+    if hook := _HOOK.match(url):
+        found.append((hook.end(), fragment))
     place = url.find("?", start)
     while -1 < place < fragment:
         ends = [end for end in (url.find("&", place + 1), fragment) if end > -1]

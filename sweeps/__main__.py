@@ -13,6 +13,7 @@ if not __package__:  # called by its path, from where Python does not find it by
 from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import limit_threads
+from unstuck.records.webhook import notify
 from unstuck.rl.own_modules import add_own_modules
 
 PROGRAM = "python -m unstuck.sweeps"
@@ -101,7 +102,10 @@ def _champion(options: argparse.Namespace) -> int:
     if options.data_path is not None:
         config = replace(config, data=replace(config.data, path=options.data_path))
     judgements = judge_champion(config, options.seeds, options.trial)
-    print(*describe_champion(judgements, config.sweep.metric, config.sweep.mode), sep="\n")
+    found = list(describe_champion(judgements, config.sweep.metric, config.sweep.mode))
+    print(*found, sep="\n")
+    if warning := notify("\n".join([f"Unstuck: the champion of {config.sweep.name} was judged", *found])):
+        print(warning, file=sys.stderr)
     print(rewrite_reports(find_sweep(*where)))  # read anew, since judging gives an old sweep its id
     return 0
 

@@ -100,6 +100,8 @@ def explain_unknown(key: str) -> str:
         return f"{key} must be nested in a file: {{{key.replace('.', ': {', 1)}: VALUE}}}}"
     if key.startswith((HYDRA, "hydra/")):
         return f"{key} must stay as it is: {_STAYS}; leave it out"
+    if key.partition(".")[0] in ("notify", "webhook"):
+        return f"{key} must be left out, since a webhook's URL is a secret; set the variable UNSTUCK_NOTIFY_URL"
     return f"unknown setting {key}; did you mean {find_nearest_setting(key)}?"
 
 

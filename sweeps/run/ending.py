@@ -1,6 +1,7 @@
 """Close a sweep: end the records, print the outcome, return the exit code."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -10,6 +11,7 @@ from unstuck.records.errors import LedgerError, StartupError, TrackingError
 from unstuck.records.ledger import Ledger
 from unstuck.records.names import REASON_TAG
 from unstuck.records.outcome import Outcome
+from unstuck.records.webhook import notify
 from unstuck.sweeps.config.settings import CRASHED, SweepConfig
 from unstuck.sweeps.explain.dashboard import show_start, show_stop
 from unstuck.sweeps.mirror import Outboxes
@@ -147,6 +149,20 @@ class OpenSweep:
             self._print(f"Once its cause is mended, what crashed ({crashed}) can run again, under the same numbers:")
             print_command([*make_resume_command(self.config, self.command), f"retry={CRASHED}"], self.console)
         return ended.end.exit_code if is_success else End.FAILED.exit_code
+
+    def tell_webhook(self, ended: Ended, ledger: Ledger, report: str) -> None:
+        """Tell the webhook, if there is one, how the sweep has ended; print a warning if it could not be told."""
+        self._warn(notify(self._describe_end(ended, ledger, report)))
+
+    def _describe_end(self, ended: Ended, ledger: Ledger, report: str) -> str:
+        failure, name = self.driver.failure, self.config.sweep.name
+        reason = str(failure or ended.reason)
+        broke = failure is not None or ended.end is End.FAILED
+        lines = [f"Unstuck: sweep {name} {'broke' if broke else 'has ended'}{f': {reason}' if reason else ''}"]
+        if not isinstance(failure, LedgerError):
+            outcomes = Counter(str(entry.outcome) for entry in ledger.entries() if entry.outcome)
+            lines.append(", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
+        return "\n".join(filter(None, [*lines, report]))
 
     def say_how_to_resume(self, why: str) -> None:
         """Print why the sweep ended early, and the command that resumes the sweep."""

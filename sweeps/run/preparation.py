@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import Cores, count_granted_cores
+from unstuck.records.webhook import check_webhook
 from unstuck.rl import metrics
 from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import FlowData
@@ -83,6 +84,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     load_judges()  # refuses what another package does wrong
     find_sampler(config.sampler.name)
     check_trackers(config.tracking.also)
+    check_webhook()
     plan = plan_points(config)
     data, flows = load_data(plan.config)
     config = replace(add_fingerprint(plan.config, flows), resume=None, retry=None)

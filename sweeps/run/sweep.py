@@ -10,6 +10,7 @@ from unstuck.analysis.words import pluralize
 from unstuck.records.errors import LedgerError, StartupError, SweepError
 from unstuck.records.outcome import Outcome
 from unstuck.records.provenance import collect_provenance
+from unstuck.records.webhook import notify
 from unstuck.rl.errors import CheckpointError
 from unstuck.sweeps.config.effects import Idle
 from unstuck.sweeps.config.flows import describe_data
@@ -68,7 +69,11 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
                 stop.shield()
                 sweep.say_how_to_resume(End.BY_USER.text)
                 return End.BY_USER.exit_code
+            except Exception as error:  # a fault of ours: whoever is far away learns of it too
+                notify(f"Unstuck: sweep {config.sweep.name} broke: {type(error).__name__}: {error}")
+                raise
             stop.shield()  # the rest takes a moment
+            sweep.tell_webhook(ended, records.ledger, report)
         return sweep.conclude(ended, records.ledger, report)
 
 

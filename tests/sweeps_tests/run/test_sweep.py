@@ -85,7 +85,7 @@ def test_printed_command_reruns_the_best_trial_to_the_same_curve(finished_sweep,
     rerun = command(*shlex.split(line)[2:])
     name = re.search(r"sweep\.name=(\S+)", line)[1]
     number = int(name.removeprefix("finished-trial"))
-    assert "1 trials: 1 completed" in rerun.out
+    assert "1 trial: 1 completed" in rerun.out
     client, _, children = runs_of(folder, "finished")
     again, _, reruns = runs_of(command.folder, name)
     for metric in ("train/value_loss", "train/policy_loss", "eval/f1", "eval/f1/seed_1", "eval/episode_return"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,13 @@ def test_a_linear_schedule_is_recorded_and_followed() -> None:
 def test_another_learner_than_ppo_is_refused() -> None:
     with pytest.raises(TypeError, match=r"SB3Probe must be given to a PPO, got A2C"):
         A2C("MlpPolicy", "CartPole-v1", device="cpu").learn(10, callback=unstuck.SB3Probe())
+
+
+def test_without_stable_baselines3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "unstuck.probe.sb3")
+    monkeypatch.setitem(sys.modules, "stable_baselines3.common.callbacks", None)
+    with pytest.raises(ImportError, match=r"unstuck.SB3Probe needs Stable-Baselines3, .* pip install 'unstuck\[sb3\]'"):
+        _ = unstuck.SB3Probe
 
 
 def test_a_diagnosis_speaks_their_words_of_settings_and_ours_of_metrics(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -349,8 +350,29 @@ def test_doctor_names_each_lack_with_a_remedy(
     )
     done = command.unstuck("doctor")
     assert done.code == 1
-    assert "lacks  folder    full: tidy\n" in done.out
+    assert "lacks  folder         full: tidy\n" in done.out
     assert done.out.endswith("1 lacking\n")
+
+
+def test_doctor_sees_what_concerns_some_sweeps(tmp_path: Path) -> None:
+    from unstuck.commands import doctor
+
+    extras = doctor.check_extras({"sb3": "json", "wandb": "no_such_module", "box2d": "no_such_module"})
+    assert (extras.state, extras.found) == ("note", "not installed: wandb, box2d")
+    assert extras.remedy == "pip install 'unstuck[wandb,box2d]'"
+    assert doctor.check_extras({"sb3": "json"}).state == "ok"
+    assert doctor.check_temporary("/tmp").found == "/tmp"
+    long = doctor.check_temporary(str(tmp_path / ("a" * 30)))
+    assert (long.state, "too long for Ray's sockets" in long.found) == ("ok", True)
+    assert doctor.check_temporary("/nowhere").state == "lacks"
+    assert (doctor.check_home("").state, doctor.check_home(str(tmp_path)).state) == ("note", "ok")
+    assert "HOME is not set" in doctor.check_home("").found
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert doctor.check_port(port, "MLflow's pages").state == "note"
+    assert doctor.check_port(port, "MLflow's pages").state == "ok"
+    assert list(doctor.check_shared_memory(tmp_path / "gone")) == []
+    assert next(doctor.check_shared_memory(tmp_path)).found.endswith(f"GB free in {tmp_path}")
 
 
 def test_doctor_sees_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,11 @@ import sqlite3
 import tempfile
 import tomllib
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -66,7 +67,8 @@ def build_parser() -> ArgumentParser:
     """Build the parser of the command's words."""
     parser = make_parser(
         "doctor",
-        "Says what this machine lacks: versions, compiler, cores, memory, disk, database, network. `lacks` is needed,\n"
+        "Says what this machine lacks: versions, extras, compiler, cores, memory, disk, database,\n"
+        "temporary files, network. `lacks` is needed,\n"
         "`note` is not needed for all sweeps. Exit code: 0, or 1 if something is lacking.",
         ("", "--folder /data/runs", "--json"),
     )
@@ -110,8 +112,105 @@ def check_machine(folder: Path) -> list[Check]:
         Check("cores", State.FINE, str(count_granted_cores())),
         check_amount("memory", measure_free_memory() / 1e9, _ENOUGH_MEMORY, _LEAST_MEMORY, "end other programs"),
         *check_folder(folder),
+        check_temporary(tempfile.gettempdir()),
+        *check_shared_memory(Path("/dev/shm")),
+        check_home(os.environ.get("HOME", "")),
         check_loopback(),
+        *(check_port(port, what) for port, what in _PORTS.items()),
+        check_extras(EXTRAS),
+        check_browser(),
     ]
+
+
+EXTRAS = {
+    "sb3": "stable_baselines3",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+    "box2d": "Box2D",
+    "postgres": "psycopg",
+}
+"""Extras for users, and the module that tells whether each is installed."""
+
+_PORTS = {5000: "MLflow's pages", 8080: "Optuna's dashboard"}
+"""Ports that links in reports name."""
+
+_LONGEST_TEMPORARY = 24
+"""Longest path of temporary files for Ray's sockets; `sweeps.ray_tune.scratch` takes /tmp instead of a longer one."""
+
+_ENOUGH_SHARED = 0.3
+"""Gigabytes of shared memory that Ray's object store takes."""
+
+
+def check_extras(extras: Mapping[str, str]) -> Check:
+    """Check which extras are installed.
+
+    Args:
+        extras: Module of each extra, by the extra's name.
+    """
+    missing = [name for name, module in extras.items() if find_spec(module) is None]
+    if not missing:
+        return Check("extras", State.FINE, f"{', '.join(extras)} are installed")
+    names = ", ".join(missing)
+    return Check("extras", State.NOTE, f"not installed: {names}", f"pip install 'unstuck[{','.join(missing)}]'")
+
+
+def check_browser() -> Check:
+    """Check whether a Chromium is there, by which the tests of pages look at them; no sweep needs one."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    kept = sorted(Path.home().glob(".cache/ms-playwright/chromium*")) if os.environ.get("HOME") else []
+    if found or kept:
+        return Check("Chromium", State.FINE, str(found or kept[-1]))
+    return Check(
+        "Chromium", State.NOTE, "not found; only the project's own tests use one", "playwright install chromium"
+    )
+
+
+def check_temporary(folder: str) -> Check:
+    """Check that temporary files can be written, below a path that is short enough for Ray's sockets.
+
+    Args:
+        folder: Folder of temporary files.
+    """
+    used = folder if len(folder) <= _LONGEST_TEMPORARY else "/tmp"
+    why = "" if used == folder else f", since {folder} is too long for Ray's sockets"
+    try:
+        with tempfile.TemporaryDirectory(dir=used, prefix="unstuck-doctor-") as inside:
+            socket.socket(socket.AF_UNIX).bind(str(Path(inside, "socket")))
+    except OSError as error:
+        return Check("temporary", State.LACKS, f"{used} cannot be used{why}: {error.strerror}", "set TMPDIR to another")
+    return Check("temporary", State.FINE, f"{used}{why}")
+
+
+def check_shared_memory(folder: Path) -> Iterator[Check]:
+    """Check how much room Ray's object store has in shared memory; nothing where there is no such folder."""
+    if folder.is_dir():
+        free = shutil.disk_usage(folder).free / 1e9
+        slow = "Ray uses the disk, slower; in a container raise it: docker run --shm-size=1g"
+        state = State.FINE if free >= _ENOUGH_SHARED else State.NOTE
+        yield Check("shared memory", state, f"{free:,.1f} GB free in {folder}", "" if state is State.FINE else slow)
+
+
+def check_home(home: str) -> Check:
+    """Check that the user has a home that can be written, where libraries keep their settings; a sweep runs without."""
+    if home and os.access(home, os.W_OK):
+        return Check("home", State.FINE, home)
+    found = f"{home} cannot be written" if home else "HOME is not set"
+    return Check("home", State.NOTE, f"{found}; some libraries want it", "set HOME to a folder that can be written")
+
+
+def check_port(port: int, what: str) -> Check:
+    """Check that a port of this machine is free for a program, which links in reports name.
+
+    Args:
+        port: The port.
+        what: Program that would use the port, in words.
+    """
+    name = f"port {port}"
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            return Check(name, State.FINE, f"free for {what}")
+    except OSError:
+        return Check(name, State.NOTE, f"taken, so that {what} open on another port", "end the program that holds it")
 
 
 def read_requirements(root: Path = ROOT) -> tuple[str, list[str]]:

@@ -45,7 +45,7 @@ def diagnose(history: History) -> Diagnosis:
             unexamined.append(Unexamined(rule, found.missing, found.why))
         elif found:
             ranked.append(Ranked(rule, weigh_finding(run, found)))
-    findings = _order_findings(ranked)
+    findings = withhold_remedies(_order_findings(ranked))
     questions = {} if find_other_learner(run) else list_questions(run, findings, unexamined)
     return translate_diagnosis(Diagnosis(run, findings, tuple(unexamined), questions))
 
@@ -88,6 +88,27 @@ def _order_findings(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
         left.remove(one)
         result.append(Ranked(one.rule, one.finding, tuple(above.rule.name for above in _explained(one, result))))
     return tuple(result)
+
+
+def withhold_remedies(findings: Sequence[Ranked]) -> tuple[Ranked, ...]:
+    """Return findings without the changes of those that follow from a fault that no setting can cure.
+
+    Labels that are wrong end in an entropy that is gone, and no learning rate brings either back.
+    """
+    incurable = {one.rule.name for one in findings if one.finding.kind is Kind.FAULT and not one.rule.curable}
+    return tuple(
+        replace(one, finding=_without_changes(one.finding)) if incurable & set(one.follows_from) else one
+        for one in findings
+    )
+
+
+def _without_changes(finding: Finding) -> Finding:
+    """Return a finding that proposes no change of a setting: neither a remedy nor a cause to try out."""
+    causes, unsupported = (
+        tuple(replace(cause, change={}) for cause in causes) for causes in (finding.causes, finding.unsupported)
+    )
+    why = f"{finding.why}; no setting cures what it follows from" if finding.remedies else finding.why
+    return replace(finding, why=why, causes=causes, unsupported=unsupported, remedies=())
 
 
 def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:

@@ -194,6 +194,7 @@ class Rule:
             not allow a judgement.
         says: What the rule says of a run, in half a sentence.
         threshold: Numbers from which on the rule says so, in words.
+        curable: False if no setting can cure what the rule finds, as a fault of the data or of the reward.
     """
 
     name: str
@@ -206,6 +207,7 @@ class Rule:
     explains: tuple[str, ...] = ()
     says: str = ""
     threshold: str = ""
+    curable: bool = True
 
 
 @dataclass(frozen=True)

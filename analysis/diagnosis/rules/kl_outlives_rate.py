@@ -78,6 +78,7 @@ RULE = Rule(
         *("updates_too_large", "signal_lost", "entropy_collapsed", "oscillating", "learned_and_lost"),
         *("critic_underfits", "entropy_pinned", "value_explosion"),
     ),
+    curable=False,
     says=("KL stays as large while the learning rate falls to nothing: the log-probabilities are of other actions"),
     threshold=(
         "below a tenth of the largest logged rate a KL of half of that above half of the rate, and 0.002 at "

@@ -192,6 +192,7 @@ RULE = Rule(
         *("overfitting", "greedy_collapsed", "greedy_vs_sampled", "entropy_collapsed", "oscillating", "signal_lost"),
         *("learns_backwards", "reward_misspecified", "critic_underfits", "seeds_bimodal", "entropy_pinned"),
     ),
+    curable=False,
     says=(
         "flows trained on hold another share of threats than flows judged, by what episodes returned: no "
         "setting cures it, and what to check in the data is listed"

@@ -79,6 +79,7 @@ RULE = Rule(
     needs=((metrics.VALUE_LOSS,),),
     helps=(metrics.INPUT_RMS_MAX, metrics.GRAD_NORM),
     explains=("value_explosion", "learned_and_lost", "policy_frozen", "oscillating", "greedy_collapsed"),
+    curable=False,
     says=("an observation or a reward is no number: losses were in order, and broke from one update to the next"),
     threshold=(
         "five finite value losses; the last three of loss and gradient within 3 times their medians, and KL below 0.05"

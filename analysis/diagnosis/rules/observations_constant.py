@@ -73,6 +73,7 @@ RULE = Rule(
         *("critic_underfits", "updates_too_small", "entropy_pinned", "oscillating", "signal_lost", "policy_frozen"),
         *("greedy_collapsed", "greedy_vs_sampled", "inputs_unscaled", "units_saturated"),
     ),
+    curable=False,
     says="the critic predicts the same for every observation: what it is shown does not vary",
     threshold=(
         "explained variance below 1e-6 either way in 80 % of the values, at least 8; returns that vary, and a"

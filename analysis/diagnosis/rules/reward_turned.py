@@ -120,6 +120,7 @@ RULE = Rule(
         *("learned_and_lost", "learns_backwards", "greedy_vs_sampled", "entropy_collapsed", "oscillating"),
         *("targets_beyond", "value_explosion", "critic_underfits", "signal_lost", "greedy_collapsed"),
     ),
+    curable=False,
     says=("what the same policy earns is mirrored at 0 from one rollout to the next: the reward's sign has turned"),
     threshold=(
         "five returns of one sign, then five of the other and of half to twice the size, within as many "

@@ -56,6 +56,7 @@ RULE = Rule(
     stage=Stage.CEILING,
     needs=((metrics.TRUE_POSITIVES,), (metrics.F1,)),
     explains=("entropy_collapsed", "greedy_collapsed", "oscillating", "overfitting", "seeds_bimodal"),
+    curable=False,
     says=(
         "few of the flows judged are threats, and they are not found: what to check in the data, since no setting helps"
     ),

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.finding import Kind, Sureness
-from unstuck.analysis.diagnosis.rules import labels_differ
+from unstuck.analysis.diagnosis.arms import list_arms
+from unstuck.analysis.diagnosis.finding import Finding, Kind, Sureness
+from unstuck.analysis.diagnosis.rules import entropy_collapsed, labels_differ
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, found, kind, unset
@@ -87,3 +89,14 @@ def test_the_data_stand_above_what_follows_from_them() -> None:
     ranked = diagnose(trained_on(0.01)).select_findings(Kind.FAULT)
     assert ranked[0].rule is RULE
     assert any("labels_differ" in one.follows_from for one in ranked[1:])
+
+
+def test_no_setting_is_offered_for_what_follows_from_the_data() -> None:
+    diagnosis = diagnose(trained_on(0.01))
+    following = [one for one in diagnosis.findings if "labels_differ" in one.follows_from]
+    assert following
+    assert all(not one.finding.remedies for one in following)
+    assert not {arm.rule for arm in list_arms(diagnosis)} & {one.rule.name for one in following}
+    alone = entropy_collapsed.RULE.examine(Signals(trained_on(0.01)))
+    assert isinstance(alone, Finding)
+    assert alone.remedies  # by itself it would have been given a bonus and a rate

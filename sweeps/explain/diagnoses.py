@@ -13,6 +13,7 @@ from unstuck.rl.budget import Budget
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.mirror import recorded_settings
 from unstuck.sweeps.stopping.live_trial import LiveTrial, TrialDiagnosis
+from unstuck.sweeps.trainers.kinds import find_trainer
 
 if TYPE_CHECKING:  # imported where first needed, since the analysis loads pandas
     from unstuck.analysis.diagnosis import Diagnosis
@@ -99,6 +100,7 @@ def make_history(
         source=f"MLflow run {run}" if run else f"trial {number} of the sweep {config.sweep.name}",
         table=table,
         settings=recorded_settings(config, budget),
+        probed=find_trainer(config.trainer.name).program,
         tags={SWEEP_TAG: str(config.sweep.name), TRIAL_TAG: str(number), **own, **tags},
     )
 

@@ -122,6 +122,8 @@ class TrainerKind:
         parts: Parts of a state that can start anew in a branch, of `sweeps.config.settings.PARTS`; with `RANDOMNESS`,
             fresh repeats of one branch are possible, which a verdict needs.
         proves: Settings of `ppo` that `read_effective` reads back; the driver compares them with the recorded ones.
+        program: Program in whose words a trial is diagnosed, where a probe of ours measures it (`unstuck.probe`); empty
+            for our own words.
         limits: Settings of which trainers have some values only, by dotted path, with these values.
     """
 
@@ -132,4 +134,5 @@ class TrainerKind:
     keeps_state: bool = True
     parts: frozenset[str] = frozenset((*PARTS, RANDOMNESS))
     proves: tuple[str, ...] = ()
+    program: str = ""
     limits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)

@@ -72,5 +72,6 @@ SB3 = TrainerKind(
     check=check,
     estimate_memory=estimate_memory,
     proves=PROVABLE,
+    program="sb3",
     limits=_LIMITS,
 )

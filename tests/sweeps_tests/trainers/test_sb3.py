@@ -307,29 +307,28 @@ def test_objects_are_captured_without_code_and_set_in_place() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_ray")
 def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
-    """The lines of docs/trainers.md with a learning rate that is far too small: diagnosis, arms, control, verdict."""
+    """The lines of docs/trainers.md with a learning rate that is far too large: diagnosis, arms, control, verdict."""
     page = (ROOT / "docs" / "trainers.md").read_text(encoding="utf-8")
     script = next(block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "def make(settings)" in block)
     (command.folder / "my_script.py").write_text(script)
     common = ("tracking=none", "resources.cpus=1")
     small = ("ppo.num_envs=4", "ppo.num_steps=64", "ppo.minibatch_size=64", "ppo.eval_every=2", "env.eval_episodes=3")
     stuck = command(
-        *("trainer=sb3", "trainer.make=my_script:make", "env.id=CartPole-v1", "ppo.normalize_observations=true"),
-        *("ppo.lr=1e-6", "ppo.num_iterations=16", "sweep.seeds=2", "sweep.name=stuck", *small, *common),
+        *("trainer=sb3", "trainer.make=my_script:make", "env.id=CartPole-v1", "ppo.lr=0.3", "ppo.num_iterations=12"),
+        *("sweep.seeds=1", "sweep.name=stuck", *small, *common),
         *("sampler=points", "sweep.num_trials=null", "sampler.points=[{}]", "scheduler=none", "health=none"),
     )
     assert stuck.code == 0, stuck.err
-    assert "updates too small" in stuck.out
+    assert "updates too large" in stuck.out
     fixed = command(
         *("+experiment=unstick", "run=stuck/0", "sweep.name=fixed", "unstick.iterations=6", "unstick.max_arms=2"),
-        *("unstick.repeats=3", "unstick.stages=1", "arms=[prescribed]", *common),
+        *("unstick.repeats=5", "unstick.stages=1", "arms=[prescribed]", *common),
     )
     assert fixed.code == 0, fixed.err
+    assert "updates are too large" in fixed.out
     assert "arm 0: the control, nothing changed" in fixed.out
-    assert re.search(r"arm 1: lr 0\.\d+ .*", fixed.out)
-    assert re.search(r"Verdict: training trial \d and the control again", fixed.out)
+    assert "policy_head and value_head and adam reset (learning_rate 0.3 is far above what is usual)" in fixed.out
+    assert re.search(r"Trial [12] \(lr 0\.001, .*\) wins: eval/episode_return \d+.* against 9\.\d+", fixed.out)
     assert (command.folder / "runs" / "fixed" / "report" / "verdicts.json").exists()
-    report = (command.folder / "runs" / "fixed" / "report" / "report.md").read_text()
-    assert "updates too small" in report.lower()
     audit = command.sweeps("audit", "fixed")
     assert audit.code == 0, audit.out

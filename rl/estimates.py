@@ -19,7 +19,7 @@ SATURATED = 0.97
 FOLLOWED = 512
 """Samples of a member at which an update is looked at afterwards: drawn once and for all."""
 
-_COUNTED = 512
+COUNTED = 512
 """Observations of a member that are told apart."""
 
 
@@ -111,7 +111,7 @@ def measure_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]
 
     Returns `[P]` for observations `[P, B, F]`.
     """
-    some = rollout[:, draw_rows(rollout.shape[1], _COUNTED)]
+    some = rollout[:, draw_rows(rollout.shape[1], COUNTED)]
     directions = np.random.default_rng(SeedSequence(some.shape[2])).standard_normal(some.shape[2])
     marks = (some @ directions).astype(np.float32)  # equal observations have equal ones, others almost surely not
     distinct = np.array([len(np.unique(member)) for member in marks])

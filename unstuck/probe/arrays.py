@@ -76,14 +76,25 @@ class Rollout:
         """Number of samples, steps times lanes."""
         return self.steps * self.lanes
 
-    def flat_observations(self) -> Tensor | None:
-        """Return the observations as one row of numbers a sample, float32 `[B, F]`; None without observations."""
+    @property
+    def num_columns(self) -> int:
+        """Numbers in an observation; 0 without observations."""
+        if self.observations is None:
+            return 0
+        parts = [self.observations] if isinstance(self.observations, Tensor) else self.observations.values()
+        return sum(part[0].numel() for part in parts)
+
+    def flat_observations(self, rows: Tensor | None = None) -> Tensor | None:
+        """Return observations as one row of numbers a sample, float32 `[B, F]`; None without observations.
+
+        Args:
+            rows: Samples to return; None for all.
+        """
         if self.observations is None:
             return None
-        if isinstance(self.observations, Tensor):
-            return self.observations.flatten(1).float() if self.observations.ndim > 1 else self.observations[:, None]
-        parts = [part.reshape(self.samples, -1).float() for _, part in sorted(self.observations.items())]
-        return torch.cat(parts, dim=1)
+        some = self.observations if rows is None else select_rows(self.observations, rows)
+        parts = [some] if isinstance(some, Tensor) else [part for _, part in sorted(some.items())]
+        return torch.cat([part.reshape(len(part), -1).float() for part in parts], dim=1)
 
 
 def read_rollout(given: RolloutArrays, num_lanes: int | None = None) -> Rollout:

@@ -47,7 +47,9 @@ class ProbeLog:
     def describe(self, program: str, settings: Mapping[str, Any]) -> None:
         """Write the run's settings, by our paths, and the program whose names its settings have."""
         with replace_file(self._settings) as temporary:
-            temporary.write_text(json.dumps({PROGRAM: program, **settings}, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(
+                json.dumps({PROGRAM: program, **settings}, indent=1, default=str) + "\n", encoding="utf-8"
+            )
 
     def write(self, iteration: int, row: Mapping[str, float], names: Iterable[str]) -> None:
         """Append one iteration's metrics.

@@ -13,6 +13,7 @@ from torch.nn.utils import get_total_norm
 from unstuck.probe.arrays import Observations, Rollout, select_rows
 from unstuck.rl import metrics
 from unstuck.rl.estimates import (
+    COUNTED,
     FOLLOWED,
     SATURATED,
     Weights,
@@ -78,7 +79,8 @@ class Agent:
             log_probs, entropies, values = (part[None] for part in spoken)
             wanted = (part.flatten()[rows][None].to(log_probs) for part in (rollout.advantages, rollout.returns))
             advantages, targets = wanted
-            losses = compute_plain_losses((log_probs, entropies), advantages, values, targets, weights)
+            there = Weights(*(weight.to(log_probs) for weight in weights))
+            losses = compute_plain_losses((log_probs, entropies), advantages, values, targets, there)
             parameters = [one for one in self.modules.parameters() if one.requires_grad]
             of_policy, of_value = (_compute_gradients(loss.sum(), parameters) for loss in losses)
         both = [one is not None and other is not None for one, other in zip(of_policy, of_value, strict=True)]
@@ -131,7 +133,7 @@ def measure_rollout(rollout: Rollout) -> dict[str, float]:
 
 def measure_observations(rollout: Rollout) -> dict[str, float]:
     """Measure which share of the observations repeats; empty without observations."""
-    flat = rollout.flat_observations()
+    flat = rollout.flat_observations(torch.from_numpy(draw_rows(rollout.samples, COUNTED)))
     if flat is None:
         return {}
     return {metrics.OBSERVATION_REPEATS: float(measure_repeats(flat.cpu().numpy()[None])[0])}
@@ -150,11 +152,9 @@ class Critic:
 
     def measure(self, iteration: int, rollout: Rollout) -> dict[str, float]:
         """Measure value floor and Monte Carlo returns; empty where an array that they need was not handed over."""
-        flat, values, returns = rollout.flat_observations(), rollout.values, rollout.returns
-        rewards, ends = rollout.rewards, rollout.ends
+        flat = rollout.flat_observations() if rollout.num_columns <= WIDEST else None
+        values, returns, rewards, ends = rollout.values, rollout.returns, rollout.rewards, rollout.ends
         if flat is None or values is None or returns is None or rewards is None or ends is None:
-            return {}
-        if flat.shape[1] > WIDEST:
             return {}
         monte_carlo = self._monte_carlo(returns, rewards, ends)
         targets = torch.stack([returns, monte_carlo, rewards], dim=-1)[None].cpu().float()

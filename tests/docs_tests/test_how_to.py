@@ -104,6 +104,7 @@ def test_the_examples_of_a_page_run(
 
 
 @pytest.mark.docs
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("page", [page for page in HOW_TO if page != "docs/extending.md"])
 def test_every_command_of_a_page_runs_as_it_stands(reader: Reader, page: str) -> None:

@@ -71,6 +71,7 @@ def test_the_tutorial_runs_small_from_an_empty_folder(command: Command, without_
 
 
 @pytest.mark.docs
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_tutorial_says_what_its_commands_print(command: Command) -> None:
     page = read_page("docs/tutorial.md")

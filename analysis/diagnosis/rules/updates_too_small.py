@@ -16,7 +16,14 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.remedies import RATE, change_rate, restore_step_limits, restore_usual
+from unstuck.analysis.diagnosis.remedies import (
+    RATE,
+    USUAL,
+    change_rate,
+    find_unusual,
+    restore_step_limits,
+    restore_usual,
+)
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -39,6 +46,9 @@ NEVER_USUAL = 3e-4
 
 AT_LIMIT = 0.25
 """Share of target_kl from which the mean KL of an update lies at the limit; 0 where the second step exceeded it."""
+
+AT_MOST = 0.97
+"""Share of the largest entropy from which a heavy bonus on record holds the policy there."""
 
 SETTLED_ENTROPY = 0.5
 """Share of the largest entropy below which a policy has decided, and small updates are to be expected."""
@@ -63,7 +73,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     held = _held(run, kl, NEVER_USUAL if settled else LOW_LIMIT)
     if run.rate_is_annealed or (settled and not held):
         return None
-    if not run.is_ours and not _always_small(run):
+    if (not run.is_ours and not _always_small(run)) or (not held and _is_held_by_bonus(run, entropy, most)):
         return None
     unmoved, small = (
         abs(kl.median) < SMALL_KL or held,
@@ -90,6 +100,17 @@ def examine(run: Signals) -> Finding | Blind | None:
         since=int(run.select_finite(metrics.APPROX_KL).index[GRACE - 1]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
+
+
+def _is_held_by_bonus(run: Signals, entropy: Window | None, most: float | None) -> bool:
+    """True if a bonus far above the usual holds entropy at its maximum, and nothing else makes steps small.
+
+    A policy at its widest has no gradient from the bonus and hardly one from advantages: it stays, whatever the step.
+    """
+    if entropy is None or most is None or entropy.mean < AT_MOST * most:
+        return False
+    heavy, rate = find_unusual(run, "ppo.entropy_coef"), find_unusual(run, RATE)
+    return heavy is not None and (rate is None or rate > USUAL[RATE].most) and not restore_step_limits(run, "")
 
 
 def _held(run: Signals, kl: Window, most: float) -> bool:
@@ -174,11 +195,15 @@ RULE = Rule(
     explains=("entropy_pinned", "greedy_collapsed", "greedy_vs_sampled", "oscillating"),
     says="updates move parameters or policy too little while the policy has not settled",
     threshold=(
-        "parameters changed by < 0.2 % with KL < 5e-5, or KL < 1.5e-5, at an entropy above half of its maximum; "
-        "or KL held at a target_kl of 0.001 or less; at any entropy held at one of 0.0003 or less; not once the "
-        "rate in force has fallen below 30 %; in runs of others, only if the first updates were below 5e-5 too"
+        "parameters changed by < 0.2 % with KL < 5e-5, or KL < 1.5e-5, at an entropy above half of its "
+        "maximum; or KL held at a target_kl of 0.001 or less; at any entropy held at one of 0.0003 or less; "
+        "not once the rate in force has fallen below 30 %; in runs of others, only if the first updates were "
+        "below 5e-5 too; not where an entropy_coef above 0.1 holds entropy above 97 % of its maximum, at "
+        "usual steps"
     ),
-    source="measured here (healthy runs beside ones with a lowered rate, clip or target_kl); docs/algorithms/ppo.md "
-    "(what the clip and adam_eps do together)",
+    source=(
+        "measured here (healthy runs beside ones with a lowered rate, clip or target_kl); "
+        "docs/algorithms/ppo.md (what the clip and adam_eps do together)"
+    ),
     examine=examine,
 )

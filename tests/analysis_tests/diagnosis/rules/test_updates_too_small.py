@@ -11,7 +11,7 @@ from unstuck.analysis.diagnosis.rules import updates_too_small
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, unset
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind, unset
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = updates_too_small.RULE
@@ -218,3 +218,17 @@ def test_without_kl_the_rule_is_blind_and_without_sizes_it_says_so() -> None:
 def test_a_kl_taken_before_the_only_step_makes_the_rule_blind() -> None:
     falling = np.linspace(1.38, 0.9, 100)  # not settled, and moving all the same
     assert is_blind(RULE, healthy(approx_kl=0.0, entropy=falling, update_norm=None))
+
+
+def test_a_heavy_bonus_that_holds_the_policy_is_another_rules() -> None:
+    """At the widest policy the bonus has no gradient: what is small is not the step."""
+    pinned = {"approx_kl": 1e-5, "entropy": 0.99 * math.log(4)}
+    for changed, fires in (
+        ({"ppo.entropy_coef": 10.0}, False),
+        ({"ppo.entropy_coef": 0.1}, True),
+        ({"ppo.entropy_coef": 10.0, "ppo.lr": 1e-6}, True),  # the step is small as well
+        ({"ppo.entropy_coef": 10.0, "ppo.max_grad_norm": 1e-6}, True),
+    ):
+        assert (kind(RULE, untaught(**pinned, settings=changed)) is Kind.FAULT) == fires
+    wide = untaught(approx_kl=1e-5, entropy=0.96 * math.log(4), settings={"ppo.entropy_coef": 10.0})
+    assert kind(RULE, wide) is Kind.FAULT

@@ -17,7 +17,7 @@ _STYLE = f"""
 * {{ box-sizing: border-box; }}
 body {{ margin: 0; background: var(--page); color: var(--ink); font: 16px/1.45 system-ui, sans-serif; }}
 main {{ max-width: 68rem; margin: 0 auto; padding: 0.6rem clamp(0.8rem, 3vw, 2rem) 4rem; }}
-h1, h2, h3 {{ overflow-wrap: anywhere; }}
+h1, h2, h3 {{ overflow-wrap: anywhere; scroll-margin-top: 0.6rem; }}
 h1 {{ font-size: 1.5rem; line-height: 1.2; margin: 0.8rem 0; }}
 h2 {{ font-size: 1.2rem; margin: 1.3rem 0 0.4rem; border-bottom: 1px solid var(--grid); padding-bottom: 0.2rem; }}
 h3 {{ font-size: 1.05rem; margin: 1.4rem 0 0.4rem; }}

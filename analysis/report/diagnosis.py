@@ -96,7 +96,9 @@ def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
 def fine_blocks(diagnosis: Diagnosis, title: str = "What works") -> list[Block]:
     """Return report blocks that list the checks with a fine result; empty without a fine result."""
     fine = [ranked.finding.headline for ranked in diagnosis.select_findings(Kind.FINE)]
-    return [Heading(title), Bullets(tuple(f"{text[:1].upper()}{text[1:]}." for text in fine))] if fine else []
+    items = tuple(f"{text[:1].upper()}{text[1:]}." for text in fine)
+    more: list[Block] = [Heading("More that is in order", 3, folded=True), Bullets(items[SHOWN:])]
+    return [Heading(title), Bullets(items[:SHOWN]), *(more if items[SHOWN:] else [])] if fine else []
 
 
 def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:

@@ -287,3 +287,26 @@ def test_a_run_of_an_unknown_task_has_no_command() -> None:
     run = healthy()
     unknown = History("x", "", run.table.filter(like="loss"), {"ppo.lr": 1e-3})
     assert make_arms_command(unknown, ARMS, Path("runs")) == []
+
+
+def test_runs_are_reported_side_by_side_and_figures_are_files_for_papers(command: Any) -> None:
+    for name in ("before", "after"):
+        (command.folder / f"{name}.csv").write_text(OK)
+    done = command.analysis("report", "before.csv", "after.csv", "--out", "here", "--plots", "png,svg", "--json")
+    assert done.code == 0
+    written = [command.folder / path for path in json.loads(done.out)["written"]]
+    assert [path.name for path in written[:2]] == [
+        "comparison-before-csv-after-csv.md",
+        "comparison-before-csv-after-csv.html",
+    ]
+    drawn = {path.suffix: path for path in written[3:]}
+    assert drawn[".png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert "var(--" not in drawn[".svg"].read_text()
+    assert drawn[".svg"].parent.name == "comparison-before-csv-after-csv-plots"
+
+
+def test_formats_of_plots_are_png_and_svg(command: Any) -> None:
+    (command.folder / "ok.csv").write_text(OK)
+    done = command.analysis("report", "ok.csv", "--plots", "gif")
+    assert done.code == 2
+    assert "--plots must be png, svg or png,svg, got 'gif'" in done.err

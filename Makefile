@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-probe bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
+.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-probe bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-sb3-sweep bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -85,6 +85,10 @@ bench-wild: setup ## How good the diagnosis is on strangers' runs, which are no 
 bench-strangers: setup ## How good the diagnosis is on Stable-Baselines3 with faults that people make; trains for an hour once, then a minute
 	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'stable-baselines3>=2.9'
 	$(IN_VENV) -m benchmarks.strangers $(ARGS)
+
+bench-sb3-sweep: setup ## What a sweep of Stable-Baselines3 costs beside Stable-Baselines3 alone; a quarter of an hour
+	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'stable-baselines3>=2.9'
+	$(IN_VENV) -m benchmarks.sb3_sweep $(ARGS)
 
 bench-unstick: setup ## How many broken runs the unstick mends by its own prescriptions; half an hour once, then seconds
 	$(IN_VENV) -m benchmarks.unstick $(ARGS)

@@ -1,0 +1,100 @@
+"""What a sweep of Stable-Baselines3 configurations costs beside Stable-Baselines3 alone: wall time of both, in one run.
+
+Alone means two processes that take configuration after configuration, each trained by `learn` and evaluated by
+`evaluate_policy` as often as in the sweep. The sweep adds proposals, records, checkpoints, the probe and the report.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from unstuck.rl.config import EnvConfig, PPOConfig
+from unstuck.sweeps.config.settings import SweepConfig
+
+SWEEP = Path(__file__).parents[1] / "sweep.py"
+PROCESSES = 2
+MOST_SECONDS, MOST_SHARE = 15.0, 0.05
+"""What the sweep may cost more: seconds, and a share of the time alone."""
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Time both, and print the difference; return 1 if it is above the limit."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--configs", type=int, default=12, help="configurations")
+    parser.add_argument("--steps", type=int, default=50_000, help="environment steps each")
+    given = parser.parse_args(arguments)
+    os.environ.update(_ONE_THREAD)
+    rates = [round(1e-4 * 1.4**number, 6) for number in range(given.configs)]
+    alone, swept = _time_alone(rates, given.steps), _time_sweep(rates, given.steps)
+    most = alone * (1 + MOST_SHARE) + MOST_SECONDS
+    print(
+        f"{given.configs} configurations x {given.steps:,} steps of CartPole-v1 on {PROCESSES} cores: alone "
+        f"{alone:.1f} s, sweep {swept:.1f} s, {swept - alone:+.1f} s, ratio {swept / alone:.3f}; at most {most:.1f} s; "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+    return int(swept > most)
+
+
+def _make_config(rate: float, steps: int) -> SweepConfig:
+    """Return the configuration of one run, as the sweep's command line makes it."""
+    ppo = PPOConfig()
+    iterations = max(1, steps // ppo.batch_size)
+    return SweepConfig(
+        env=EnvConfig(id="CartPole-v1"),
+        ppo=replace(ppo, lr=rate, num_iterations=iterations, eval_every=min(ppo.eval_every, iterations)),
+    )
+
+
+def _train(config: SweepConfig) -> float:
+    """Train one configuration by Stable-Baselines3 alone; return the last evaluation's mean return."""
+    import torch
+    from stable_baselines3.common.evaluation import evaluate_policy
+    from unstuck.sweeps.trainers.sb3_model import make_model
+
+    torch.set_num_threads(1)
+    model, ppo = make_model(config, 0).ppo, config.ppo
+    judged, done = 0.0, 0
+    while done < ppo.num_iterations:
+        more = min(ppo.eval_every, ppo.num_iterations - done)
+        model.learn(more * ppo.batch_size, reset_num_timesteps=done == 0)
+        done += more
+        env = model.get_env()
+        assert env is not None
+        mean, _ = evaluate_policy(model, env, config.env.eval_episodes)
+        judged = float(mean) if isinstance(mean, float) else 0.0
+    return judged
+
+
+def _time_alone(rates: Sequence[float], steps: int) -> float:
+    start = time.perf_counter()
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as executor:
+        list(executor.map(_train, [_make_config(rate, steps) for rate in rates]))
+    return time.perf_counter() - start
+
+
+def _time_sweep(rates: Sequence[float], steps: int) -> float:
+    ppo = _make_config(rates[0], steps).ppo
+    points = ", ".join(f"{{ppo: {{lr: {rate}}}}}" for rate in rates)
+    words = [
+        *("trainer=sb3", "env.id=CartPole-v1", "sweep.seeds=1", f"resources.cpus={PROCESSES}", "sampler=points"),
+        *("sweep.num_trials=null", f"sampler.points=[{points}]", "scheduler=none", "health=none"),
+        *(f"ppo.num_iterations={ppo.num_iterations}", f"ppo.eval_every={ppo.eval_every}", f"ppo.lr={rates[0]}"),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, str(SWEEP), *words, f"sweep.folder={folder}"], check=True)
+        return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

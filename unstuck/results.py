@@ -159,10 +159,6 @@ def load_sweep(
 
     Raises:
         SweepError: There is no such sweep, or its ledger cannot be read.
-
-    Example:
-        >>> result = load_sweep("quickstart")  # doctest: +SKIP
-        >>> result.trials.sort_values("value").tail(3)  # doctest: +SKIP
     """
     found = find_recorded(os.fspath(name), Path(folder), optuna_url, mlflow_url)
     overview = summarize_sweep(found.config, found.folder, found.entries)

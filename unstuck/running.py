@@ -46,11 +46,6 @@ def run_sweep(overrides: Overrides, *, show: bool = True) -> SweepResult:
 
     Raises:
         SweepError: The sweep was refused, with the reason in one line; or it failed before anything was on record.
-
-    Example:
-        >>> result = run_sweep({"+experiment": "quickstart", "sweep.num_trials": 4})  # doctest: +SKIP
-        >>> result.best, result.ended  # doctest: +SKIP
-        (1, 'all trials have ended')
     """
     words = _list_words(overrides)
     with tempfile.TemporaryDirectory(prefix="unstuck-") as folder:

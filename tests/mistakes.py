@@ -671,6 +671,44 @@ CHECKPOINTS: dict[str, tuple[Any, str]] = {  # name: what stands in the file's p
     ),
 }
 
+HEAD = b"# @package _global_\n"
+EXPERIMENTS: dict[str, tuple[bytes, str]] = {  # name: the user's mine/experiment/a.yaml, message
+    "another library's name": (
+        HEAD + b"ppo: {learning_rate: 1e-3}\n",
+        "experiment/a.yaml: unknown setting ppo.learning_rate; did you mean ppo.lr?",
+    ),
+    "another library's name in the space": (
+        HEAD + b"space: {ppo: {ent_coef: {log: [1e-3, 1]}}}\n",
+        "unknown setting ppo.ent_coef in space; did you mean ppo.entropy_coef?",
+    ),
+    "another library's name in a point": (
+        HEAD + b"sampler: {points: [{ppo: {n_steps: 1}}]}\n",
+        "unknown setting ppo.n_steps in sampler.points[0]; did you mean ppo.num_steps?",
+    ),
+    "indented unlike": (
+        HEAD + b"ppo:\n  lr: 1\n gamma: 1\n",
+        "{here}/mine/experiment/a.yaml must be YAML, and line 4 is indented unlike the lines above; indent all ",
+    ),
+    "a tab": (
+        HEAD + b"\tppo: 3\n",
+        "{here}/mine/experiment/a.yaml must be YAML, and line 2 begins with a tab; indent by spaces",
+    ),
+    "a list": (HEAD + b"ppo: [1, 2]\n", "experiment/a.yaml: ppo takes settings, got [1, 2]; an option is chosen by"),
+    "no head": (
+        b"ppo: {lr: 1e-3}\n",
+        "experiment/a.yaml must have '# @package _global_' as its first line, and settings",
+    ),
+    "other bytes": (
+        HEAD + b"# \xff\n",
+        "an experiment's file must be UTF-8 text, got the byte 0xff at position 22; save the file as UTF-8",
+    ),
+    "trackers as options": (
+        HEAD + b"defaults: [{override /tracking: [mlflow, tensorboard]}]\n",
+        "tracking has no option tensorboard; --help lists what there is; in a file, TensorBoard and W&B are chosen by "
+        "tracking: {also: [tensorboard, wandb]}",
+    ),
+}
+
 NAMES_OF_OTHERS = {  # our setting: names in SB3, CleanRL, RLlib, Tianshou, PufferLib, RL Zoo and others
     "ppo.lr": "learning_rate",
     "ppo.lr_schedule": "anneal_lr",

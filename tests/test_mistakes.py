@@ -29,6 +29,7 @@ from tests.mistakes import (
     COMMANDS,
     DATA,
     ENVIRONMENTS,
+    EXPERIMENTS,
     HOSTILE,
     KDD,
     NAMES_OF_OTHERS,
@@ -229,6 +230,15 @@ def test_a_wrong_call_is_answered_in_one_line(command: Command, row: Mistake) ->
     assert (done.code, done.err.count("\n"), program.partition(" ")[0]) == (2, 1, "unstuck")
     assert "s3cret" not in done.err
     assert sorted(command.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_wrong_file_of_settings_is_answered_in_one_line(command: Command, name: str) -> None:
+    content, message = EXPERIMENTS[name]
+    put(command.folder / "mine" / "experiment" / "a.yaml", content)
+    done = command("--config-dir", "mine", "+experiment=a")
+    assert done.err.replace(str(command.folder), "{here}").startswith(f"sweep.py: error: {message}")
+    assert (done.code, done.err.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("name", DATA)

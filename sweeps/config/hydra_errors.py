@@ -119,6 +119,11 @@ _IN_OUR_WORDS = (
         "--config-dir must name a folder, got {}; there is none, so check the path",
     ),
     (r"^Hydra sweeper is not configured$", NO_MULTIRUN),
+    (
+        r"Could not load 'tracking/([\w-]+)'",  # one of a list of options
+        "tracking has no option {}; --help lists what there is; in a file, TensorBoard and W&B are chosen by "
+        "tracking: {{also: [tensorboard, wandb]}}",
+    ),
     (r"^Primary config ", "--config-path must name a folder that holds config.yaml, and there is none"),
     (
         r"^Could not delete from config\. '(.*)' does not exist",

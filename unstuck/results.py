@@ -1,12 +1,12 @@
 """Read what a sweep has found from a program: tables, figures and the verdict of a sweep on record."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unstuck.analysis.history import History, Stores, load
 from unstuck.records.entry import Entry
@@ -84,7 +84,9 @@ class SweepResult:
     @cached_property
     def figures(self) -> "Mapping[str, Figure]":
         """The report's figures by name; a notebook shows each, and `figure.whole_svg` is its source."""
-        return {figure.name: figure for figure in _find_figures(self._document.blocks)}
+        from unstuck.analysis.document.blocks import Figure
+
+        return {block.name: block for block in self._document.blocks if isinstance(block, Figure)}
 
     @property
     def report(self) -> Path | None:
@@ -131,15 +133,6 @@ class SweepResult:
         parts += [figure.whole_svg for figure in list(self.figures.values())[:1]]
         parts += [f"<p>The report: {escape(str(self.report))}</p>"] if self.report else []
         return "\n".join(parts)
-
-
-def _find_figures(blocks: Sequence[Any]) -> "Iterator[Figure]":
-    from unstuck.analysis.document.blocks import Figure
-
-    for block in blocks:
-        if isinstance(block, Figure):
-            yield block
-        yield from _find_figures(getattr(block, "blocks", ()))
 
 
 def load_sweep(

@@ -50,7 +50,12 @@ LABELS = {
 }
 """Causes, by label, beside those that `benchmarks.wild` has rules for."""
 
-CAUSES: Mapping[str, str] = {**wild.LABELS, "horizon_short": "horizon_too_short"}
+CAUSES: Mapping[str, str] = {
+    **wild.LABELS,
+    "horizon_short": "horizon_too_short",
+    "network_shape": "network_too_small",
+    "observations_constant": "observation_empty",
+}
 """Label by the rule that says it."""
 
 

@@ -3,12 +3,17 @@
 from unstuck.analysis.statistics import LEAST_SEEDS, Difference, Interval, NoInterval
 from unstuck.analysis.sweep.verdicts import LEAST_MEMBERS, MOST_MORE, Answer, Judged, Verdict
 from unstuck.analysis.words import number, pluralize
+from unstuck.rl import metrics
 
 ENOUGH_SEEDS = 8
 """Seeds of each side that usually tell effects of about two spreads."""
 
 
-def describe_difference(found: Difference, digits: int = 3) -> str:
+_SHARES = (metrics.F1, metrics.F1_TRAIN, metrics.PRECISION, metrics.RECALL)
+"""Metrics between 0 and 1, so that no difference lies beyond -1 or 1; an interval by Student's t knows no such end."""
+
+
+def describe_difference(found: Difference, digits: int = 3, metric: str = "") -> str:
     """Describe the difference of two means and the difference's interval: `+0.25 (95 % interval 0.1 to 0.4)`.
 
     Example:
@@ -17,15 +22,30 @@ def describe_difference(found: Difference, digits: int = 3) -> str:
         >>> describe_difference(Difference(0.25, NoInterval.ONE_SEED, side=0))
         '+0.25 (one seed: no interval)'
     """
-    return f"{found.mean:+.{digits}g} ({describe_interval(found, digits)})"
+    return f"{found.mean:+.{digits}g} ({describe_interval(found, digits, metric)})"
 
 
-def describe_interval(found: Difference, digits: int = 3) -> str:
-    """Describe a difference's interval and number of comparisons, or the reason why there is no interval."""
+def describe_interval(found: Difference, digits: int = 3, metric: str = "") -> str:
+    """Describe a difference's interval and number of comparisons, or the reason why there is no interval.
+
+    Args:
+        found: The difference.
+        digits: Significant digits.
+        metric: Name of the metric; the interval of a share is shown up to -1 and 1 alone, and the text says so.
+
+    Example:
+        >>> describe_interval(Difference(0.5, Interval(-0.2, 1.2), side=0), metric="eval/f1")
+        '95 % interval -0.2 to 1, cut at 1'
+    """
     if not isinstance(found.interval, Interval):
         return f"{found.interval}: no interval"
     of = "" if found.comparisons == 1 else f" for {found.comparisons} comparisons at once"
-    return f"95 % interval{of} {number(found.interval.low, digits)} to {number(found.interval.high, digits)}"
+    low, high = found.interval.low, found.interval.high
+    cuts = [f"{end:g}" for end, beyond in ((-1, low < -1), (1, high > 1)) if beyond and metric in _SHARES]
+    if metric in _SHARES:
+        low, high = max(low, -1.0), min(high, 1.0)
+    cut = f", cut at {' and '.join(cuts)}" if cuts else ""
+    return f"95 % interval{of} {number(low, digits)} to {number(high, digits)}{cut}"
 
 
 def judge_difference(found: Difference, sign: int) -> str:
@@ -42,10 +62,11 @@ def judge_difference(found: Difference, sign: int) -> str:
     return "beats the control" if found.side == sign else "is worse than the control"
 
 
-def describe_lead(found: Difference) -> str:
+def describe_lead(found: Difference, metric: str = "") -> str:
     """Describe how far a search's best trial is above the control, and if noise alone could explain the lead."""
     told = "is more than noise and the choice of the best explain" if found.side else "cannot be told from noise"
-    return f"{describe_difference(found)} against the control: this lead {told}, and fresh seeds have not judged it yet"
+    lead = describe_difference(found, metric=metric)
+    return f"{lead} against the control: this lead {told}, and fresh seeds have not judged it yet"
 
 
 def advise_more_seeds(found: Difference) -> str:
@@ -71,7 +92,7 @@ def describe_verdict(found: Verdict, metric: str, who: str) -> str:
             f"control, {number(found.arm)} on average."
         )
     values = f"{metric} {number(found.arm)} against {number(found.control)} of the untouched control"
-    text = f"{values}, {describe_difference(found.this_run.difference)}"
+    text = f"{values}, {describe_difference(found.this_run.difference, metric=metric)}"
     if found.answer is Answer.UNKNOWN:
         return f"It cannot be told whether {who} wins: {text}; {_describe_more(found.this_run, 'repeat')}."
     return f"{own} {found.answer}: {text}."

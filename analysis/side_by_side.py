@@ -136,7 +136,7 @@ class Comparison:
         if best.difference is None or best.difference.interval is NoInterval.ONE_SEED:
             return f"{text}; one seed each, or none on record, so noise is not ruled out."
         sure = "clear of 0" if best.difference.side else "noise is not ruled out"
-        return f"{text}, a difference of {describe_difference(best.difference)}: {sure}."
+        return f"{text}, a difference of {describe_difference(best.difference, metric=self.score)}: {sure}."
 
     def __str__(self) -> str:
         """Return the verdict and a line for each run."""
@@ -145,7 +145,7 @@ class Comparison:
     def _line(self, one: ComparedRun) -> str:
         level = f"{self.score} {format_uncertain(one.estimate.mean, one.estimate.spread)}"
         against = (
-            f", {describe_difference(one.difference)}: {one.against_control}"
+            f", {describe_difference(one.difference, metric=self.score)}: {one.against_control}"
             if one.difference
             else f", {one.against_control}"
         )

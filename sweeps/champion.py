@@ -144,7 +144,9 @@ def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[st
         verdict = f"trial {last.trial} {judge_difference(found, 1 if mode == 'max' else -1)}"
         lines.append(
             "; ".join(
-                filter(None, [f"difference: {describe_difference(found, 4)}: {verdict}", advise_more_seeds(found)])
+                filter(
+                    None, [f"difference: {describe_difference(found, 4, metric)}: {verdict}", advise_more_seeds(found)]
+                )
             )
         )
     return [*lines, *filter(None, [warn_of_repeated_reading(judgements)])]

@@ -111,7 +111,7 @@ def _scores(compared: Comparison) -> Table:
             one.name,
             format_uncertain(one.estimate.mean, one.estimate.spread),
             format_range(one.estimate.values) if len(one.estimate.values) > 1 else "one seed",
-            describe_difference(one.difference) if one.difference else "",
+            describe_difference(one.difference, metric=compared.score) if one.difference else "",
             str(one.diagnosis.signals.history.last_iteration),
         )
         for one in compared.runs

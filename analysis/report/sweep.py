@@ -200,7 +200,7 @@ def _judged(sweep: Sweep) -> list[Block]:
                 number(reading.searched),
                 format_uncertain(reading.estimate.mean, reading.estimate.spread),
                 format_uncertain(control.mean, control.spread) if control else "",
-                describe_difference(found) if found else "",
+                describe_difference(found, metric=sweep.metric) if found else "",
                 judge_difference(found, sweep.sign) if found else "",
             )
         )

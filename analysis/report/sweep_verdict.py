@@ -41,7 +41,7 @@ def describe_judgement(sweep: Sweep, reading: Judgement) -> str:
         own = sweep.control is not None and reading.trial == sweep.control.number
         beside = "it is the control itself" if own else "with no control beside it"
         return f"Trial {reading.trial}: {on} and unseen data; {beside}"
-    verdict, lead = judge_difference(found, sweep.sign), describe_difference(found)
+    verdict, lead = judge_difference(found, sweep.sign), describe_difference(found, metric=sweep.metric)
     text = f"Trial {reading.trial} {verdict}: {on} and unseen data, {lead} against the control"
     return f"{text}; {more}" if (more := advise_more_seeds(found)) else text
 
@@ -62,7 +62,7 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
         return f"; no verdict against the control, which did not run to its end ({ended})"
     if not control.seeds or not best.seeds:
         return ""
-    return f"; {describe_lead(compute_difference(best.seeds, control.seeds, count_choices(sweep)))}"
+    return f"; {describe_lead(compute_difference(best.seeds, control.seeds, count_choices(sweep)), sweep.metric)}"
 
 
 def count_choices(sweep: Sweep) -> int:

@@ -251,7 +251,9 @@ def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
         found = unstick.verdicts.judge(reading, sweep.sign)
         row = (name_arm(sweep, reading.trial), format_time(reading.at), str(reading.repeats), str(reading.members))
         values = (number(reading.searched), number(found.arm), number(found.control))
-        rows.append((*row, *values, describe_difference(found.this_run.difference), str(found.answer)))
+        rows.append(
+            (*row, *values, describe_difference(found.this_run.difference, metric=sweep.metric), str(found.answer))
+        )
     header = ("", "when", "repeats", "seeds", "among the arms", "judged", "control", "difference", "this run")
     last = unstick.verdicts.judge(readings[-1], sweep.sign)
     blocks: list[Block] = [
@@ -265,10 +267,11 @@ def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
     ]
     if last.alike is not None:
         among = pluralize(last.reading.chosen_among, "arm")
+        told = describe_difference(last.alike.difference, metric=sweep.metric)
         blocks.append(
             Paragraph(
                 f"For runs like this one: each seed's difference from the same seed of the control, "
-                f"{describe_difference(last.alike.difference)}: {last.alike.answer}. The best of {among} was chosen on "
+                f"{told}: {last.alike.answer}. The best of {among} was chosen on "
                 "these very seeds, and the interval pays for that."
             )
         )
@@ -289,7 +292,7 @@ def _repeat_table(sweep: Sweep, found: Verdict) -> Table:
     for repeat, (ours, theirs) in enumerate(zip(found.reading.arm, found.reading.control, strict=True), start=1):
         means = [sum(side) / len(side) for side in (ours, theirs)]
         rows.append((str(repeat), *(number(mean) for mean in means)))
-    caption = f"Each repeat, mean over seeds; {describe_interval(found.this_run.difference)}"
+    caption = f"Each repeat, mean over seeds; {describe_interval(found.this_run.difference, metric=sweep.metric)}"
     return Table(caption, ("repeat", name_arm(sweep, found.reading.trial), "control"), tuple(rows), frozenset({1, 2}))
 
 

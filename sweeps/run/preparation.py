@@ -20,9 +20,11 @@ from unstuck.sweeps.config.settings import ResourcesConfig, SweepConfig
 from unstuck.sweeps.ray_tune.cluster import join_cluster
 from unstuck.sweeps.run.judges import load_judges
 from unstuck.sweeps.run.points import Plan, plan_points
+from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.sampler import find_sampler
+from unstuck.sweeps.search.space import Space, read_setting
 from unstuck.sweeps.trackers import check_trackers
-from unstuck.sweeps.trainers.kinds import find_trainer, require_settings
+from unstuck.sweeps.trainers.kinds import explain_limit, find_trainer
 from unstuck.sweeps.unstick.adopt import adopt_recorded_unstick
 from unstuck.sweeps.worker.memory import require_memory
 
@@ -88,7 +90,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
     plan = plan_points(config)
     data, flows = load_data(plan.config)
     config = replace(add_fingerprint(plan.config, flows), resume=None, retry=None)
-    require_settings(config, plan.space)
+    require_limits(config, plan.space)
     find_trainer(config.trainer.name).check(config, data)
     granted = join_cluster(config.resources) or count_granted_cores()
     slots = _count_slots(config.resources, granted)
@@ -96,6 +98,21 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
         require_machine(config.ppo)
         require_memory(config, data, config.sweep.seeds, slots)
     return PreparedSweep(config, plan, data, flows, slots, granted, is_resume, is_retry, unstick)
+
+
+def require_limits(config: SweepConfig, space: Space) -> None:
+    """Raise `SweepError` for a setting that the configuration's trainer does not have, set or searched.
+
+    Args:
+        config: Settings of the sweep.
+        space: Search space of the sweep.
+    """
+    for path in find_trainer(config.trainer.name).limits:
+        searched = space.kinds.get(path)
+        options = searched.options if isinstance(searched, Choice) else ()
+        for value in (read_setting(config, path), *options):
+            if reason := explain_limit(config.trainer.name, path, value):
+                raise SweepError(f"{reason}; leave it out")
 
 
 def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:

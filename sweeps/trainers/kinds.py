@@ -4,11 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unstuck.records import extensions
-from unstuck.records.errors import SweepError
 from unstuck.sweeps.config.effects import format_value
-from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.search.kinds import Choice
-from unstuck.sweeps.search.space import Space, read_setting
 from unstuck.sweeps.trainers.ours import PPO
 from unstuck.sweeps.trainers.protocol import TrainerKind
 from unstuck.sweeps.trainers.sb3 import SB3
@@ -28,21 +24,6 @@ def find_trainer(name: str) -> TrainerKind:
         extensions.TRAINERS, TRAINERS, lambda value: isinstance(value, TrainerKind), "a TrainerKind"
     )
     return next(one.value for one in found if one.name == name)
-
-
-def require_settings(config: SweepConfig, space: Space) -> None:
-    """Raise `SweepError` for a setting that the configuration's trainer does not have, set or searched.
-
-    Args:
-        config: Settings of the sweep.
-        space: Search space of the sweep.
-    """
-    for path in find_trainer(config.trainer.name).limits:
-        searched = space.kinds.get(path)
-        options = searched.options if isinstance(searched, Choice) else ()
-        for value in (read_setting(config, path), *options):
-            if reason := explain_limit(config.trainer.name, path, value):
-                raise SweepError(f"{reason}; leave it out")
 
 
 def explain_limit(name: str, path: str, value: Any) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from unstuck.records.errors import SweepError
 from unstuck.records.files import branch_file, checkpoint_file, read_records, trials_folder
 from unstuck.rl import checkpoint, metrics
 from unstuck.rl.branch import read_branch_point
@@ -15,6 +16,7 @@ from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.sweeps.config.settings import CHECKPOINT, BranchConfig, StudyConfig, SweepConfig
+from unstuck.sweeps.run.preparation import require_limits
 from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.trainers import kinds
@@ -22,6 +24,8 @@ from unstuck.sweeps.trainers.members import MembersInTurn, MemberSpec, Settings
 from unstuck.sweeps.trainers.protocol import RANDOMNESS, TrainerKind, TrialSpec
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.training import Training
+
+from tests.test_layering import loaded
 
 CONFIG = SweepConfig(
     sweep=StudyConfig(name="mine", seeds=2, metric=metrics.EVAL_RETURN),
@@ -186,9 +190,14 @@ def test_a_state_of_another_trainer_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("member", [Climber], indirect=True)
 def test_a_setting_that_a_trainer_has_not_is_refused(member: type) -> None:
-    kinds.require_settings(CONFIG, Space({}))
+    require_limits(CONFIG, Space({}))
     shared = replace(CONFIG, ppo=replace(CONFIG.ppo, shared_trunk=True))
-    with pytest.raises(kinds.SweepError, match=r"ppo.shared_trunk must be false with trainer=ppo, got true: a climber"):
-        kinds.require_settings(shared, Space({}))
-    with pytest.raises(kinds.SweepError, match=r"ppo.shared_trunk must be false with trainer=ppo, got true"):
-        kinds.require_settings(CONFIG, Space({"ppo.shared_trunk": Choice((False, True))}))
+    with pytest.raises(SweepError, match=r"ppo.shared_trunk must be false with trainer=ppo, got true: a climber"):
+        require_limits(shared, Space({}))
+    with pytest.raises(SweepError, match=r"ppo.shared_trunk must be false with trainer=ppo, got true"):
+        require_limits(CONFIG, Space({"ppo.shared_trunk": Choice((False, True))}))
+
+
+def test_a_worker_loads_no_library_that_it_does_not_need() -> None:
+    unneeded = {"optuna", "mlflow", "pandas", "stable_baselines3"}
+    assert loaded("unstuck.sweeps.worker.training", unneeded) == set()

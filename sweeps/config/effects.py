@@ -64,6 +64,12 @@ CONDITIONS = (
     Condition(("env.eval_episodes",), "env.id", _is_not(TRIAGE), "name another env.id"),
     Condition(("env.vectorization",), "env.id", _is_not(TRIAGE, CARTPOLE), "name another env.id"),
     Condition(("trainer.make",), "trainer.name", _is("sb3"), "take trainer=sb3"),
+    Condition(
+        ("trainer.command", "trainer.flags", "trainer.patience_s"),
+        "trainer.name",
+        _is("command"),
+        "take trainer=command",
+    ),
     Condition(("space", "sweep.control"), "sampler.name", _is_not("points"), "take sampler=tpe"),
     Condition(("sampler.num_startup_trials",), "sampler.name", _is("tpe"), "take sampler=tpe"),
     Condition(_ASHA, "scheduler.name", _is("asha"), "take scheduler=asha"),

@@ -1,6 +1,7 @@
 """Check a tree of settings, and freeze the tree to a `SweepConfig`."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -37,6 +38,8 @@ def freeze_tree(tree: dict[str, Any]) -> SweepConfig:
     study["folder"] = _absolute(study.get("folder", StudyConfig.folder))
     data["path"] = _absolute(data.get("path", DataConfig.path))
     tree |= {"sweep": study, "data": data}
+    if command := tree.get("trainer", {}).get("command"):
+        tree["trainer"]["command"] = _locate_files(command)
     hints = get_type_hints(SweepConfig)
     return SweepConfig(**{group: _freeze_group(hints[group], body) for group, body in tree.items()})
 
@@ -60,3 +63,16 @@ def _absolute(path: str | None) -> str | None:
     if path is None or "://" in path:  # no path of this machine: refused by its class
         return path
     return os.path.abspath(Path(path).expanduser())
+
+
+def _locate_files(command: str) -> str:
+    """Return a command whose words that name files of the current folder are absolute, so that any folder runs it."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(f"trainer.command must close each quote, got {command!r}; close it") from error
+    files = [
+        Path(word).is_file() and (n > 0 or "/" in word) for n, word in enumerate(words)
+    ]  # 0: a program on the path
+    found = [os.path.abspath(word) if is_file else word for word, is_file in zip(words, files, strict=True)]
+    return command if found == words else shlex.join(found)

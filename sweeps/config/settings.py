@@ -22,7 +22,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TAKEN = (MLFLOW_FILE, LEDGER_FILE, "mlflow-artifacts")
 MODES = ("max", "min")
 SAMPLERS = ("tpe", "random", "points")
-TRAINERS = ("ppo", "sb3")
+TRAINERS = ("ppo", "sb3", "command")
 FUNCTION = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
 SCHEDULERS = ("asha", "none")
 CRASHED = str(Outcome.CRASHED)
@@ -99,8 +99,11 @@ def find_nearest_metric(name: str) -> str:
 class TrainerConfig:
     """Settings of the trainer, which trains the members of a trial (`trainer.*`)."""
 
-    name: str = "ppo"  # ppo | sb3 | one of another package's (docs/trainers.md)
+    name: str = "ppo"  # ppo | sb3 | command | one of another package's (docs/trainers.md)
     make: str | None = None  # sb3: MODULE:FUNCTION that makes the PPO from settings; null: one for env.id
+    command: str | None = None  # command: what trains one member, such as "python ppo.py"; null: nothing to run
+    flags: str = "cleanrl"  # command: flags that are added for settings: cleanrl | none (words in braces alone)
+    patience_s: float = 600.0  # command: longest wait for the log's next iteration, in seconds; 60 to 3600
 
     def __post_init__(self) -> None:
         if self.name not in TRAINERS:
@@ -110,6 +113,8 @@ class TrainerConfig:
             f"trainer.make must be MODULE:FUNCTION, a function that Python can import, got {self.make!r}; write "
             "trainer.make=my_script:make",
         )
+        require_one_of("trainer.flags", self.flags, ("cleanrl", "none"))
+        require(self.patience_s > 0, f"trainer.patience_s must be above 0, got {self.patience_s}; write 600")
 
 
 @dataclass(frozen=True, kw_only=True)

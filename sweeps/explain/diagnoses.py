@@ -94,13 +94,14 @@ def make_history(
     index = pd.Index([record.iteration for record in records], name="iteration", dtype=int)
     table = pd.DataFrame([dict(record.metrics) for record in records], index=index, dtype=float)
     run = tags.get(RUN_ID)
-    own = {ID_TAG: config.id} if config.id else {}
+    own, kind = {ID_TAG: config.id} if config.id else {}, find_trainer(config.trainer.name)
     return History(
         name=f"{config.sweep.name}/{number}",
         source=f"MLflow run {run}" if run else f"trial {number} of the sweep {config.sweep.name}",
         table=table,
         settings=recorded_settings(config, budget),
-        probed=find_trainer(config.trainer.name).program,
+        dialect=kind.name_dialect(config),
+        probed=kind.program,
         tags={SWEEP_TAG: str(config.sweep.name), TRIAL_TAG: str(number), **own, **tags},
     )
 

@@ -24,7 +24,7 @@ from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.sampler import find_sampler
 from unstuck.sweeps.search.space import Space, read_setting
 from unstuck.sweeps.trackers import check_trackers
-from unstuck.sweeps.trainers.kinds import explain_limit, find_trainer
+from unstuck.sweeps.trainers.kinds import explain_limit, explain_unreached, find_trainer
 from unstuck.sweeps.unstick.adopt import adopt_recorded_unstick
 from unstuck.sweeps.worker.memory import require_memory
 
@@ -113,6 +113,9 @@ def require_limits(config: SweepConfig, space: Space) -> None:
         for value in (read_setting(config, path), *options):
             if reason := explain_limit(config.trainer.name, path, value):
                 raise SweepError(f"{reason}; leave it out")
+    for path in space.kinds:
+        if reason := explain_unreached(config, path):
+            raise SweepError(reason)
 
 
 def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 
 from unstuck.records import extensions
 from unstuck.sweeps.config.effects import format_value
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.trainers.command import COMMAND
 from unstuck.sweeps.trainers.ours import PPO
 from unstuck.sweeps.trainers.protocol import TrainerKind
 from unstuck.sweeps.trainers.sb3 import SB3
 
-TRAINERS: Mapping[str, TrainerKind] = {"ppo": PPO, "sb3": SB3}
+TRAINERS: Mapping[str, TrainerKind] = {"ppo": PPO, "sb3": SB3, "command": COMMAND}
 
 
 def find_trainer(name: str) -> TrainerKind:
@@ -24,6 +26,23 @@ def find_trainer(name: str) -> TrainerKind:
         extensions.TRAINERS, TRAINERS, lambda value: isinstance(value, TrainerKind), "a TrainerKind"
     )
     return next(one.value for one in found if one.name == name)
+
+
+def explain_unreached(config: SweepConfig, path: str) -> str:
+    """Explain why a setting would have no effect, as the trainer never gets the setting; empty if the trainer does.
+
+    Args:
+        config: Settings of the sweep.
+        path: Dotted path of a setting that is searched, or that an arm changes.
+    """
+    list_reached = find_trainer(config.trainer.name).list_reached
+    is_reached = list_reached is None or not path.startswith(("ppo.", "env.")) or path in list_reached(config)
+    if is_reached:
+        return ""
+    return (
+        f"{path} must reach {find_trainer(config.trainer.name).title}, and no flag hands it on; write {{{path}}} where "
+        "trainer.command takes it, or leave the setting out"
+    )
 
 
 def explain_limit(name: str, path: str, value: Any) -> str:

@@ -125,6 +125,9 @@ class TrainerKind:
         program: Program in whose words a trial is diagnosed, where a probe of ours measures it (`unstuck.probe`); empty
             for our own words.
         limits: Settings of which trainers have some values only, by dotted path, with these values.
+        list_reached: Function that lists the settings of `ppo` and `env` that reach the trainer, by dotted path; None:
+            all do. Others are refused, searched or changed by an arm.
+        name_dialect: Function that names the program whose log a trial's metrics come from (`History.dialect`).
     """
 
     title: str
@@ -136,3 +139,5 @@ class TrainerKind:
     proves: tuple[str, ...] = ()
     program: str = ""
     limits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    list_reached: Callable[[SweepConfig], Collection[str]] | None = None
+    name_dialect: Callable[[SweepConfig], str] = lambda config: "unstuck"

@@ -11,7 +11,7 @@ from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import ANEW, PRESCRIBED, SweepConfig
 from unstuck.sweeps.search.parse import parse_point
 from unstuck.sweeps.search.space import read_setting
-from unstuck.sweeps.trainers.kinds import explain_limit, find_trainer
+from unstuck.sweeps.trainers.kinds import explain_limit, explain_unreached, find_trainer
 from unstuck.sweeps.trainers.protocol import TrainerKind
 from unstuck.sweeps.unstick.arm import PARENT, RESET, START, ArmRecord
 
@@ -153,6 +153,7 @@ def _explain_trainer(values: Mapping[str, Any], config: SweepConfig) -> str:
     """Explain why the run's trainer cannot train an arm; empty if it can."""
     name, kind = config.trainer.name, find_trainer(config.trainer.name)
     reasons = [explain_limit(name, path, value) for path, value in values.items()]
+    reasons += [explain_unreached(config, path) for path in values]
     foreign = [part for part in values.get(RESET, ()) if part not in kind.parts]
     reasons += [f"{kind.title} cannot reset {' and '.join(foreign)}"] if foreign else []
     return next(filter(None, reasons), "")

@@ -1,0 +1,65 @@
+"""Train by a command: any script that takes settings on its command line and writes a log (docs/trainers.md)."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from unstuck.rl.config import TRIAGE, require
+from unstuck.rl.data.types import FlowData
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.trainers.command_line import list_handed_on, read_program, require_command
+from unstuck.sweeps.trainers.members import MembersInTurn
+from unstuck.sweeps.trainers.protocol import RANDOMNESS, TrainerKind, TrialSpec
+
+NAME = "command"
+
+_MEMBER_BYTES = 400 * 2**20
+"""Main memory of one command: Python with PyTorch, a small network and its environments."""
+
+
+def make_trainer(spec: TrialSpec) -> MembersInTurn:
+    """Make an untrained trainer of all members of a trial; their commands run side by side."""
+    from unstuck.sweeps.trainers.command_member import CommandMember
+
+    return MembersInTurn(NAME, spec, CommandMember)
+
+
+def check(config: SweepConfig, data: FlowData | None) -> None:
+    """Raise `ConfigError` if there is no command, its program is missing, or a set setting does not reach it."""
+    require(
+        config.trainer.command is not None,
+        "trainer=command needs a command that trains one run, got none; write trainer.command='python ppo.py'",
+    )
+    require(
+        config.env.id != TRIAGE,
+        f"env.id must name the command's environment with trainer=command, got {TRIAGE}; write env.id=CartPole-v1",
+    )
+    program = read_program(config)
+    require(
+        shutil.which(program) is not None or Path(program).is_file(),
+        f"trainer.command must begin with a program that can be run, got {program!r}, which is not there; write "
+        "trainer.command='python ppo.py'",
+    )
+    require_command(config)
+
+
+def name_dialect(config: SweepConfig) -> str:
+    """Name the program whose flags the command has, in whose words a trial is diagnosed."""
+    return "plain" if config.trainer.flags == "none" else config.trainer.flags
+
+
+def estimate_memory(config: SweepConfig, data: FlowData | None) -> Callable[[int], int]:
+    """Return the function that roughly estimates the bytes that a number of members takes."""
+    return lambda members: members * _MEMBER_BYTES
+
+
+COMMAND = TrainerKind(
+    title="a command",
+    make=make_trainer,
+    check=check,
+    estimate_memory=estimate_memory,
+    keeps_state=False,
+    parts=frozenset({RANDOMNESS}),
+    list_reached=list_handed_on,
+    name_dialect=name_dialect,
+)

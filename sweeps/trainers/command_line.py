@@ -1,0 +1,146 @@
+"""Write the command that trains one member: words in braces become values, and flags are added for settings.
+
+The flags of CleanRL's scripts are a table; `trainer.flags=none` adds none, so that the words in braces say all.
+"""
+
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from unstuck.rl.config import PPOConfig, require
+from unstuck.sweeps.config.effects import format_value
+from unstuck.sweeps.config.settings import SweepConfig
+
+_IN_BRACES = re.compile(r"\{([a-z_.]+)\}")
+
+FLAGS: Mapping[str, Mapping[str, str]] = {
+    "cleanrl": {
+        "env.id": "--env-id",
+        "seed": "--seed",
+        "total_steps": "--total-timesteps",
+        "ppo.lr": "--learning-rate",
+        "ppo.num_envs": "--num-envs",
+        "ppo.num_steps": "--num-steps",
+        "ppo.gamma": "--gamma",
+        "ppo.gae_lambda": "--gae-lambda",
+        "num_minibatches": "--num-minibatches",
+        "ppo.num_epochs": "--update-epochs",
+        "ppo.clip_range": "--clip-coef",
+        "ppo.entropy_coef": "--ent-coef",
+        "doubled_value_coef": "--vf-coef",
+        "ppo.max_grad_norm": "--max-grad-norm",
+    },
+    "none": {},
+}
+"""Flags by the word in braces whose value follows, for each value of `trainer.flags`."""
+
+_SWITCHES: Mapping[str, Mapping[str, tuple[str, Any]]] = {
+    "cleanrl": {
+        "ppo.lr_schedule": ("anneal-lr", "linear"),
+        "ppo.normalize_advantage": ("norm-adv", True),
+    },
+    "none": {},
+}
+"""Flags that are `--NAME` where a setting has the value, else `--no-NAME`."""
+
+_ALWAYS: Mapping[str, tuple[str, ...]] = {"cleanrl": ("--no-clip-vloss",), "none": ()}
+"""Flags whose defaults differ from ours, and that stand for no setting."""
+
+_OPTIONAL: Mapping[str, Mapping[str, str]] = {"cleanrl": {"ppo.target_kl": "--target-kl"}, "none": {}}
+"""Flags that are left out where the setting is null."""
+
+_STANDS_FOR: Mapping[str, tuple[str, ...]] = {
+    "total_steps": ("ppo.num_iterations", "ppo.num_envs", "ppo.num_steps"),
+    "num_minibatches": ("ppo.minibatch_size",),
+    "doubled_value_coef": ("ppo.value_coef",),
+}
+"""Settings that a computed word in braces hands on."""
+
+_OURS = frozenset({"ppo.eval_every"})
+"""Settings that say how the sweep reads the log, which no command needs."""
+
+
+def write_command(config: SweepConfig, seed: int, steps: int, folder: Path) -> list[str]:
+    """Write the words of the command that trains one member.
+
+    Args:
+        config: Complete configuration of the trial.
+        seed: Random seed of the member.
+        steps: Environment steps that the member trains for.
+        folder: Folder that the command runs in.
+    """
+    values = _read_values(config) | {"seed": seed, "total_steps": steps, "folder": str(folder)}
+    words = [_IN_BRACES.sub(lambda found: _write(values[found[1]]), word) for word in shlex.split(_command_of(config))]
+    words[0] = sys.executable if words[0] in ("python", "python3") else words[0]  # as the sweep itself runs
+    named, style = _list_named(_command_of(config)), config.trainer.flags
+    for name, flag in FLAGS[style].items():
+        words += [] if name in named else [flag, _write(values[name])]
+    for name, (flag, value) in _SWITCHES[style].items():
+        words += [] if name in named else [f"--{flag}" if values[name] == value else f"--no-{flag}"]
+    for name, flag in _OPTIONAL[style].items():
+        words += [] if name in named or values[name] is None else [flag, _write(values[name])]
+    return [*words, *_ALWAYS[style]]
+
+
+def list_handed_on(config: SweepConfig) -> frozenset[str]:
+    """List the dotted paths of the settings that reach the command."""
+    style = config.trainer.flags
+    names = {*_list_named(_command_of(config)), *FLAGS[style], *_SWITCHES[style], *_OPTIONAL[style]}
+    return frozenset(path for name in names for path in (name, *_STANDS_FOR.get(name, ())))
+
+
+def read_program(config: SweepConfig) -> str:
+    """Return the first word of the command; empty for an empty command."""
+    return next(iter(shlex.split(_command_of(config))), "")
+
+
+def require_command(config: SweepConfig) -> None:
+    """Raise `ConfigError` for an unknown word in braces, or a setting that does not reach the command."""
+    known = sorted({*_read_values(config), "seed", "total_steps", "folder"})
+    for name in sorted(_list_named(_command_of(config))):
+        require(
+            name in known,
+            f"trainer.command must have known words in braces, got {{{name}}}; known are {', '.join(known)}",
+        )
+    reached, plain = list_handed_on(config), PPOConfig()
+    for item in fields(PPOConfig):
+        path, value = f"ppo.{item.name}", getattr(config.ppo, item.name)
+        require(
+            path in reached or path in _OURS or value == getattr(plain, item.name),
+            f"{path} must reach the command, got {format_value(value)}, and no flag hands it on; write {{{path}}} "
+            "where the command takes it, or leave the setting out",
+        )
+
+
+def _command_of(config: SweepConfig) -> str:
+    return config.trainer.command or ""
+
+
+def _list_named(command: str) -> frozenset[str]:
+    """List the words in braces of a command."""
+    return frozenset(_IN_BRACES.findall(command))
+
+
+def _read_values(config: SweepConfig) -> dict[str, Any]:
+    """Return the values of the words in braces, but for those of one member."""
+    ppo = config.ppo
+    values = {f"ppo.{item.name}": getattr(ppo, item.name) for item in fields(PPOConfig)}
+    return values | {
+        "env.id": config.env.id,
+        "num_minibatches": ppo.batch_size // ppo.minibatch_size,
+        "doubled_value_coef": 2 * ppo.value_coef,
+    }
+
+
+def _write(value: Any) -> str:
+    """Write a value as a command line has it: lists with commas, true and false as words of Python.
+
+    Example:
+        >>> _write((64, 64)), _write(3e-4), _write(True)
+        ('64,64', '0.0003', 'True')
+    """
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -1,0 +1,242 @@
+"""Train one member by a command: start the command, follow the log that it writes, and end it.
+
+Rows of the log become iterations by the environment steps on record. The analysis reads the log (docs/reading.md).
+"""
+
+import contextlib
+import math
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unstuck.rl import metrics
+from unstuck.rl.config import require
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.seeding import derive_int
+from unstuck.sweeps.trainers.command_line import write_command
+from unstuck.sweeps.trainers.members import MemberSpec, Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OUTPUT = "output.txt"
+"""File of a member's folder that holds what the command prints."""
+
+GRACE_S = 5.0
+"""Seconds that a command has to end by itself, after it was asked to."""
+
+_PAUSE_S = 0.25
+_READING_SHARE = 0.1
+"""Largest share of the time that goes into reading the log again."""
+
+
+class CommandMember:
+    """Trainer of one member by a command of the user's; see `MemberTrainer`.
+
+    The command gives up no state: a trial that goes on after a kill starts anew.
+    """
+
+    def __init__(self, spec: MemberSpec) -> None:
+        self._spec, self._log = spec, _Log()
+        self._batch = spec.config.ppo.batch_size
+
+    def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
+        """Run the command; yield the metrics of each iteration once the log holds them; end the command on close."""
+        last = self._spec.budget.iterations(self._batch)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = _make_folder(self._spec.folder or Path(temporary), self._spec.number)
+            running = _Running(self._write_words(folder, last), folder)
+            try:
+                evaluated = done
+                for iteration in range(done + 1, last + 1):
+                    self._wait(running, iteration)
+                    if iteration == last:
+                        running.wait_for_end()
+                    steps = iteration * self._batch
+                    measured = self._log.read_at(steps)
+                    if self._spec.evaluates_after(iteration):
+                        measured[metrics.EVAL_RETURN] = self._log.mean_return(evaluated * self._batch, steps)
+                        evaluated = iteration
+                    yield measured
+            finally:
+                running.end()
+
+    def state(self) -> bytes | None:
+        """Return None: a command gives up no state."""
+        return None
+
+    def load_state(self, state: bytes) -> bool:
+        """Raise `ValueError`, since a command takes no state."""
+        raise ValueError("a command must start anew, got a state to go on from")
+
+    def apply(self, settings: Settings) -> None:
+        """Do nothing: the command got all settings when it started, schedules included."""
+
+    def effective(self) -> Mapping[str, float]:
+        """Return nothing: no setting can be read back from a command."""
+        return {}
+
+    def reset(self, parts: Collection[str]) -> None:
+        """Do nothing: a command has no parts, and starts anew."""
+
+    def _write_words(self, folder: Path, last: int) -> list[str]:
+        seed = derive_int(self._spec.seed) % 2**31  # what torch and NumPy take
+        return write_command(self._spec.config, seed, last * self._batch, folder)
+
+    def _wait(self, running: "_Running", iteration: int) -> None:
+        """Wait until the log holds an iteration, or the command has ended.
+
+        Raises:
+            ConfigError: The command failed, ended too early, or logs nothing that can be read.
+        """
+        steps, patience_s = iteration * self._batch, self._spec.config.trainer.patience_s
+        deadline = time.monotonic() + patience_s
+        while not self._log.has(steps):
+            code = running.poll()  # before the reading, so that nothing is read too early
+            self._log.read(running.folder)
+            if code is not None:
+                self._require_end(running, code, steps)
+                return
+            require(
+                time.monotonic() < deadline,
+                f"the command must log each iteration within trainer.patience_s = {patience_s:g} s, and has not "
+                f"logged environment step {steps:,} ({self._log.describe()}); raise trainer.patience_s, or see "
+                f"{running.output}",
+            )
+            time.sleep(max(_PAUSE_S, self._log.reading_s / _READING_SHARE))
+
+    def _require_end(self, running: "_Running", code: int, steps: int) -> None:
+        """Require that a command that has ended did so well, and logged as many steps as it was to train."""
+        name = f"member {self._spec.number}'s command"
+        if code != 0:
+            said = running.read_last_line() or "it printed nothing"
+            raise ConfigError(f"{name} must end with 0, and ended with {code}: {said} (see {running.output})")
+        short = self._log.steps < steps - self._batch
+        require(
+            not short and self._log.steps > 0,
+            f"{name} must train and log up to environment step {steps:,}, and ended before "
+            f"({self._log.describe()}); hand total_steps on, or see {running.output}",
+        )
+
+
+class _Log:
+    """Log of a running command, read again and again while the log grows.
+
+    Attributes:
+        steps: Environment steps on record so far.
+        reading_s: Seconds that the last reading took.
+    """
+
+    def __init__(self) -> None:
+        self.steps, self.reading_s = 0.0, 0.0
+        self._table: pd.DataFrame | None = None
+        self._why = "nothing is on record yet"
+
+    def has(self, steps: int) -> bool:
+        """Return True if a row at or beyond a number of environment steps is on record."""
+        return self.steps >= steps
+
+    def read(self, folder: Path) -> None:
+        """Read all that the command has logged in its folder so far, or has printed."""
+        from unstuck.analysis.errors import AnalysisError
+        from unstuck.analysis.history import load
+        from unstuck.analysis.history.record import ENV_STEPS
+
+        began = time.monotonic()
+        logged = any(file.is_file() and file.name != OUTPUT for file in folder.rglob("*"))
+        try:
+            table = load(str(folder if logged else folder / OUTPUT)).table
+        except AnalysisError as error:  # an empty or half written file, too
+            self._why = str(error)
+        else:
+            if ENV_STEPS in table.columns and table[ENV_STEPS].notna().any():
+                self._table = table[table[ENV_STEPS].notna()].set_index(ENV_STEPS, drop=True)
+                self.steps = float(self._table.index.max())
+            else:
+                self._why = "rows without environment steps: the log must count them, such as global_step"
+        self.reading_s = time.monotonic() - began
+
+    def describe(self) -> str:
+        """Say how far the log got, or why it cannot be read."""
+        return f"step {self.steps:,.0f} is on record" if self.steps else self._why
+
+    def read_at(self, steps: int) -> dict[str, float]:
+        """Return each metric's last value up to a number of environment steps, as far as one is on record."""
+        known = self._rows_until(steps)
+        ours = [name for name in known.columns if not name.startswith("eval/")]  # evaluations end a period
+        return {name: float(known[name].dropna().iloc[-1]) for name in ours if known[name].notna().any()}
+
+    def mean_return(self, after: int, steps: int) -> float:
+        """Return the mean return in a range of steps: of evaluations, where logged, else of training episodes.
+
+        Without a value in the range the last one before counts; NaN if there is none at all.
+        """
+        for name in (metrics.EVAL_RETURN, metrics.TRAIN_RETURN):
+            rows = self._rows_until(steps)
+            values = rows[name].dropna() if name in rows.columns else None
+            if values is not None and len(values):
+                recent = values[values.index > after]
+                return float(recent.mean() if len(recent) else values.iloc[-1])
+        return math.nan
+
+    def _rows_until(self, steps: int) -> "pd.DataFrame":
+        import pandas as pd
+
+        if self._table is None:
+            return pd.DataFrame()
+        rows = self._table[self._table.index <= steps]
+        return rows if len(rows) else self._table.iloc[:1]
+
+
+class _Running:
+    """Command that runs in a folder of its own, and ends with this process.
+
+    Attributes:
+        folder: Folder that the command runs in.
+        output: File with what the command prints.
+    """
+
+    def __init__(self, words: list[str], folder: Path) -> None:
+        self.folder, self.output = folder, folder / OUTPUT
+        watch = Path(__file__).with_name("watch.py")
+        with self.output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-S", "-E", str(watch), f"{GRACE_S:g}", *words],
+                cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while the command runs."""
+        return self._process.poll()
+
+    def wait_for_end(self) -> None:
+        """Wait for the command to end by itself, for `GRACE_S` at most."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE_S)
+
+    def end(self) -> None:
+        """End the command, if it still runs, and wait for its end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def read_last_line(self) -> str:
+        """Return the last line that the command printed; empty for none."""
+        lines = self.output.read_text(encoding="utf-8", errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _make_folder(parent: Path, number: int) -> Path:
+    """Make the empty folder that a member's command runs in; what an earlier start left there is removed."""
+    folder = parent / f"member_{number}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

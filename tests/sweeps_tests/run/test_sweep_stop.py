@@ -23,7 +23,8 @@ def trials_run(monkeypatch: pytest.MonkeyPatch, asked: bool) -> tuple[Ended, lis
     if asked:
         stop.ask()
     monkeypatch.setattr(run_module, "tune_trials", tune)
-    sweep: Any = SimpleNamespace(driver=driver, config=SweepConfig(sweep=StudyConfig(name="mine")))
+    progress = SimpleNamespace(show_phase=lambda text: None)
+    sweep: Any = SimpleNamespace(driver=driver, config=SweepConfig(sweep=StudyConfig(name="mine")), progress=progress)
     plan: Any = SimpleNamespace(data=None, slots=2)
     return _run_trials(plan, sweep, stop), interrupted
 

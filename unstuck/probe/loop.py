@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from gymnasium.spaces import Space
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from unstuck.analysis.history.names import DIALECTS
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, POLICY_STD
 from unstuck.analysis.history.settings import translate_settings
 from unstuck.probe.arrays import Rollout, RolloutArrays, read_rollout
+from unstuck.probe.episodes import EpisodeReturns
 from unstuck.probe.log import ProbeLog
 from unstuck.probe.measuring import (
     Agent,
@@ -25,18 +25,15 @@ from unstuck.probe.measuring import (
     measure_observations,
     measure_rollout,
 )
+from unstuck.probe.update import UpdateMeasures
 from unstuck.rl import metrics
 from unstuck.rl.distributions import Categorical, Distribution, distribution_over
 from unstuck.rl.errors import ConfigError
-from unstuck.rl.estimates import Weights, estimate_kl, measure_clipping, measure_ratio_deviation
+from unstuck.rl.estimates import Weights
 from unstuck.rl.wording import find_nearest
 
 SAMPLES_A_LOOK = 6_144
 """Samples of the run for each look at networks and critic, unless `every` says otherwise: so they cost about 2 %."""
-
-MINIBATCHES = 4
-"""Minibatches of an update that are measured, evenly spread, where there are twice as many or more: all would cost time
-and hardly say more."""
 
 _MINIBATCH = 256
 """Samples at which gradients are measured where the minibatch's size is not among the settings."""
@@ -119,9 +116,9 @@ class Probe:
             self._log.describe(self._program, self.settings)
         gamma = self._number("ppo.gamma")
         self._critic = Critic(gamma) if gamma is not None else None
-        self._update = _Update(self._number("ppo.clip_range"), self._number("ppo.max_grad_norm"))
+        self._update = UpdateMeasures(self._number("ppo.clip_range"), self._number("ppo.max_grad_norm"))
         self._update.expected = self._plan_minibatches()
-        self._episodes = _Episodes(scaled=self.settings.get("ppo.normalize_returns") not in (None, False, "none"))
+        self._episodes = EpisodeReturns(scaled=self.settings.get("ppo.normalize_returns") not in (None, False, "none"))
         self._rollout: Rollout | None = None
         self._before: Tensor | None = None
         self._measured: dict[str, float] = {}
@@ -353,128 +350,6 @@ class Probe:
             return None
         with torch.no_grad():
             return torch.cat([one.detach().flatten() for one in self._modules.parameters()])
-
-
-class _Update:
-    """Measurements of an update's minibatches, kept as tensors, so that nothing waits for a GPU before its end.
-
-    Attributes:
-        expected: Minibatches of the update before, by which they are thinned out.
-    """
-
-    def __init__(self, clip_range: float | None, max_grad_norm: float | None) -> None:
-        self._clip_range = None if clip_range is None else torch.tensor([[clip_range]])
-        self._max_grad_norm = max_grad_norm
-        self.expected = 0
-        self._counted = 0
-        self._values: dict[str, list[Tensor]] = {}
-        self._first_ratio: Tensor | None = None
-
-    @property
-    def begins(self) -> bool:
-        """True before the first minibatch."""
-        return self._counted == 0
-
-    @property
-    def wants(self) -> bool:
-        """True if the next minibatch is measured: the first, whose ratios are 1, and the middle one of each stretch."""
-        return self._counted == 0 or self.is_middle
-
-    @property
-    def is_middle(self) -> bool:
-        """True if the next minibatch stands for its stretch."""
-        stretch = max(1, self.expected // MINIBATCHES)
-        return self._counted % stretch == stretch // 2
-
-    def count(self) -> None:
-        """Count a minibatch."""
-        self._counted += 1
-
-    def add(self, name: str, value: Tensor | float | None) -> None:
-        """Add a metric of a minibatch in the middle of a stretch; the mean, if the metric is given by sample."""
-        if value is not None and self.is_middle:
-            each = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
-            self._values.setdefault(name, []).append(each.float().mean() if each.ndim else each)
-
-    def add_ratio(self, logratio: Tensor | None) -> None:
-        """Add KL and clip fraction, and from the first minibatch the deviation of the ratio from 1."""
-        if logratio is None:
-            return
-        if logratio.ndim > 1 and logratio.numel() > max(logratio.shape):
-            raise ValueError(
-                f"logratio must hold one number a sample, got {list(logratio.shape)}: one log-probability had the "
-                "shape [n, 1]; flatten both"
-            )
-        logs = logratio.detach().float().reshape(1, -1)
-        if self._counted == 0:
-            self._first_ratio = measure_ratio_deviation(logs)[0]
-        if not self.is_middle:
-            return
-        ratio = logs.exp()
-        self.add(metrics.APPROX_KL, estimate_kl(ratio, logs))
-        if self._clip_range is not None:
-            self.add(metrics.CLIP_FRACTION, measure_clipping(ratio, self._clip_range.to(ratio.device)))
-
-    def add_critic(self, values: Tensor | None, returns: Tensor | None) -> None:
-        """Add the mean squared error of the critic, without any factor."""
-        if values is None or returns is None or not self.is_middle:
-            return
-        if values.numel() != returns.numel():
-            raise ValueError(
-                f"values and returns must be of the same samples, got {list(values.shape)} and {list(returns.shape)}"
-            )
-        self.add(metrics.VALUE_LOSS, (values.reshape(-1) - returns.reshape(-1)).square())
-
-    def finish(self) -> dict[str, float]:
-        """Return the means over the minibatches measured, and start anew."""
-        measured = {name: torch.stack(values).double() for name, values in self._values.items()}
-        found = {name: values.mean().item() for name, values in measured.items()}
-        if metrics.GRAD_NORM in measured and self._max_grad_norm is not None:
-            clipped = measured[metrics.GRAD_NORM] > self._max_grad_norm
-            found[metrics.GRAD_CLIPPED_SHARE] = clipped.double().mean().item()
-        if self._first_ratio is not None:
-            found[metrics.RATIO_DEVIATION] = self._first_ratio.item()
-        self.expected, self._counted, self._values, self._first_ratio = self._counted, 0, {}, None
-        return found
-
-
-class _Episodes:
-    """Returns and lengths of the episodes that ended, from what the loop hands over, or summed from its rewards.
-
-    Attributes:
-        last: Means of the last rollout in which an episode ended, by metric.
-        running: Return so far of each lane's episode, `[N]`.
-    """
-
-    def __init__(self, scaled: bool) -> None:
-        self._scaled = scaled
-        self.last: dict[str, float] = {}
-        self.running: npt.NDArray[np.float64] | None = None
-        self._ended: list[float] = []
-
-    def add(self, rollout: Rollout) -> None:
-        """Sum the rewards of a rollout, unless they are scaled, so that their sum is no return."""
-        if rollout.rewards is None or rollout.ends is None or self._scaled:
-            return
-        rewards, ends = rollout.rewards.double().cpu().numpy(), rollout.ends.cpu().numpy()
-        if self.running is None or len(self.running) != rollout.lanes:
-            self.running = np.zeros(rollout.lanes)
-        totals = rewards.cumsum(axis=0) + self.running
-        gone = [0.0] * rollout.lanes
-        for lane, total in zip(ends.nonzero()[1].tolist(), totals[ends].tolist(), strict=True):
-            self._ended.append(total - gone[lane])
-            gone[lane] = total
-        self.running = totals[-1] - np.array(gone)
-
-    def finish(self, returns: Iterable[float] | None, lengths: Iterable[float] | None) -> dict[str, float]:
-        """Return the means by metric, carried over from the last rollout in which an episode ended."""
-        ended = self._ended if returns is None else [float(one) for one in returns]
-        long = [float(one) for one in lengths or ()]
-        for name, values in ((metrics.TRAIN_RETURN, ended), (EPISODE_LENGTH, long)):
-            if values:
-                self.last[name] = math.fsum(values) / len(values)
-        self._ended = []
-        return dict(self.last)
 
 
 def _check_options(options: Options) -> None:

@@ -18,7 +18,7 @@ from unstuck.rl import metrics
 import unstuck
 from unstuck import Probe
 from unstuck.probe import measuring
-from unstuck.probe.loop import MINIBATCHES
+from unstuck.probe.update import MINIBATCHES
 
 STEPS, LANES = 8, 2
 COEFFICIENTS = {"ppo.gamma": 0.9, "ppo.entropy_coef": 0.01, "ppo.value_coef": 0.5, "ppo.clip_range": 0.2}

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from unstuck.analysis.diagnosis.arms import Arm
@@ -13,6 +14,7 @@ from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import sweep_program
 from unstuck.analysis.report.environments import explain_unusable
 from unstuck.analysis.words import number
+from unstuck.records.axis import BATCH
 from unstuck.records.names import SEARCHED_TAG, SWEEP_TAG, TRIAL_TAG
 from unstuck.rl import metrics
 
@@ -56,11 +58,11 @@ def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> li
         arms: Changes to try.
         folder: Folder of the sweeps, where the run's own configuration lies if the run is a trial.
     """
-    words, base, name = _task(history, folder)
+    words, name = _task(history, folder)
     beside = [arm for arm in arms if not arm.changes_objective]
     if not words or not beside:
         return []
-    points = ", ".join(format_point({**base, **change}) for change in ({}, *(arm.change for arm in beside)))
+    points = ", ".join(format_point(change) for change in ({}, *(arm.change for arm in beside)))
     return [
         *(*sweep_program(), *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
         f"sweep.name={_named(f'{name}-arms')}",
@@ -69,29 +71,39 @@ def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> li
 
 def make_own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
     """Return the words of the command that runs one arm as a separate sweep; empty for an unknown task."""
-    words, base, name = _task(history, folder)
+    words, name = _task(history, folder, arm.change)
     if not words:
         return []
-    changed = [f"{path}={format_literal(value)}" for path, value in arm.change.items()]
     return [
-        *(*sweep_program(), *words, *changed, *_ALL_POINTS, f"sampler.points=[{format_point(base)}]"),
+        *(*sweep_program(), *words, *_ALL_POINTS, f"sampler.points=[{format_point({})}]"),
         f"sweep.name={_named(f'{name}-apart')}",
     ]
 
 
-def _task(history: History, folder: Path) -> tuple[list[str], dict[str, Any], str]:
-    """Return command words that set up the run's task, the run's searched settings, and the run's name."""
+def _task(history: History, folder: Path, change: Mapping[str, Any] = MappingProxyType({})) -> tuple[list[str], str]:
+    """Return command words that set up the run's own configuration with a change, and the run's name.
+
+    What a trial had of a search stands in the configuration, so that the point `{}`, the control, is the trial.
+    """
     sweep, trial = history.tags.get(SWEEP_TAG), history.tags.get(TRIAL_TAG)
-    base: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     if sweep and trial:
         words = recorded_words(history.settings, sweep, folder)
-        searched = [path for path in history.tags.get(SEARCHED_TAG, "").split(", ") if path in history.settings]
-        base = {path: history.settings[path] for path in searched}
+        searched = history.tags.get(SEARCHED_TAG, "").split(", ")
+        own = {path: history.settings[path] for path in _with_length(searched) if path in history.settings}
         name = f"{sweep}-{trial}"
     else:
         words = _foreign(history)
         name = history.name.partition(".")[0]
-    return words, base, name
+    return words + [
+        f"{path}={format_literal(value)}" for path, value in {**own, **change}.items()
+    ] if words else [], name
+
+
+def _with_length(searched: Sequence[str]) -> list[str]:
+    """Return searched settings, and the length in iterations of a trial whose rollouts have a size of their own."""
+    has_own_rollouts = any(path in searched for path in BATCH)
+    return [*searched, *(("ppo.num_iterations", "ppo.eval_every") if has_own_rollouts else ())]
 
 
 def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> list[str]:

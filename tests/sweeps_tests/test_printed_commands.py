@@ -3,8 +3,10 @@
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from unstuck.sweeps.run.preparation import PreparedSweep, prepare_sweep
 
 from tests.conftest import Command
 
@@ -13,6 +15,20 @@ ROOT = Path(__file__).parents[2]
 
 class ReachedError(BaseException):
     """All that can be refused has been passed, and all records are open: trials would run now."""
+
+
+def prepare(command: Command, words: list[str], monkeypatch: pytest.MonkeyPatch) -> PreparedSweep:
+    """The sweep that a call of sweep.py would run, before anything is on record."""
+    found: list[PreparedSweep] = []
+
+    def reach(*arguments: Any) -> PreparedSweep:
+        found.append(prepare_sweep(*arguments))
+        raise ReachedError
+
+    with monkeypatch.context() as patch, pytest.raises(ReachedError):
+        patch.setattr("unstuck.sweeps.run.sweep.prepare_sweep", reach)
+        command(*words)
+    return found[0]
 
 
 def starts(command: Command, words: list[str], monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -63,7 +79,14 @@ def test_commands_of_a_report_work_where_it_was_written(
     resumed = next(words for words in found if "resume=ended" in words)
     assert resumed[-1] == "sweep.num_trials=8"
     arms = [words for words in found if words[-1].endswith("-arms")]
-    assert all("sampler.points=[{ppo: {value_coef: " in word for words in arms for word in words if "points=[" in word)
+    assert arms
+    for words in arms:
+        assert any(word.startswith("ppo.value_coef=") for word in words)  # what the trial had of the search
+        prepared = prepare(command, words[2:], monkeypatch)
+        config, plan = prepared.config, prepared.plan
+        first, *others = [plan.space.decode(point) for point in plan.known]
+        assert plan.space.is_control(config, 0, first)
+        assert not any(plan.space.is_control(config, number, one) for number, one in enumerate(others, 1))
 
 
 def test_a_champion_is_named_as_for_the_other_commands(command: Command, ended: Path) -> None:

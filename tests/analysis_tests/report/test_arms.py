@@ -54,16 +54,21 @@ def test_a_trials_arms_start_from_what_it_had_of_the_search() -> None:
     words = make_arms_command(trial(), [arm(ppo__lr=1e-3), arm(ppo__hidden_sizes=(16, 16))], FOLDER)
     assert words[:4] == ["python", "sweep.py", "--config-path", "/runs/horizon"]
     read = parsed(words)
-    assert read["sampler.points"] == [
-        {"ppo": {"lr": 3e-4, "gamma": 0.99}},
-        {"ppo": {"lr": 1e-3, "gamma": 0.99}},
-        {"ppo": {"lr": 3e-4, "gamma": 0.99, "hidden_sizes": [16, 16]}},
-    ]
+    assert (read["ppo.lr"], read["ppo.gamma"]) == (3e-4, 0.99)
+    assert read["sampler.points"] == [{}, {"ppo": {"lr": 1e-3}}, {"ppo": {"hidden_sizes": [16, 16]}}]
     assert read["sampler.name"] == "points"
     assert read["scheduler.name"] == "none"
     assert read["sweep.name"] == "horizon-7-arms"
     assert read["sweep.num_trials"] is None
     assert read["hydra.output_subdir"] is None
+
+
+def test_a_trial_with_rollouts_of_its_own_keeps_its_length_in_iterations() -> None:
+    own = {"ppo.num_envs": 4, "ppo.num_iterations": 400, "ppo.eval_every": 40}
+    run = trial(searched="ppo.num_envs")
+    read = parsed(make_arms_command(replace(run, settings={**run.settings, **own}), [arm(ppo__lr=1e-3)], FOLDER))
+    assert {path: read[path] for path in own} == own
+    assert "ppo.num_iterations" not in parsed(make_arms_command(trial(), [arm(ppo__lr=1e-3)], FOLDER))
 
 
 def test_a_run_that_only_names_a_sweep_is_no_trial_of_it() -> None:
@@ -81,11 +86,11 @@ def test_arms_that_run_apart_are_not_beside_the_others() -> None:
     assert make_arms_command(trial(), [apart], FOLDER) == []
     assert make_arms_command(trial(), [], FOLDER) == []
     assert parsed(make_arms_command(trial(), [apart, arm(ppo__lr=1e-3)], FOLDER))["sampler.points"][1:] == [
-        {"ppo": {"lr": 1e-3, "gamma": 0.99}}
+        {"ppo": {"lr": 1e-3}}
     ]
     alone = parsed(make_own_sweep_command(trial(), apart, FOLDER))
     assert alone["env.reward_threat"] == [-10.0, 8.0, 5.0, 2.0]
-    assert alone["sampler.points"] == [{"ppo": {"lr": 3e-4, "gamma": 0.99}}]
+    assert (alone["ppo.lr"], alone["ppo.gamma"], alone["sampler.points"]) == (3e-4, 0.99, [{}])
     assert alone["sweep.name"] == "horizon-7-apart"
 
 
@@ -179,7 +184,7 @@ def test_the_arms_of_a_real_diagnosis_can_be_run_as_they_are_shown() -> None:
         assert found
         points = parsed(make_arms_command(replace(run, tags=trial().tags), found, FOLDER))["sampler.points"]
         assert len(points) == 1 + sum(not one.changes_objective for one in found)
-        assert points[0] == {"ppo": {"lr": 3e-4, "gamma": 0.99}}
+        assert points[0] == {}
         assert all(one != points[0] for one in points[1:])
 
 

@@ -25,9 +25,10 @@ def prepare(command: Command, words: list[str], monkeypatch: pytest.MonkeyPatch)
         found.append(prepare_sweep(*arguments))
         raise ReachedError
 
-    with monkeypatch.context() as patch, pytest.raises(ReachedError):
+    with monkeypatch.context() as patch:
         patch.setattr("unstuck.sweeps.run.sweep.prepare_sweep", reach)
-        command(*words)
+        with pytest.raises(ReachedError):
+            command(*words)
     return found[0]
 
 

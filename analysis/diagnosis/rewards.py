@@ -40,7 +40,12 @@ class Rewards:
 
 
 def compute_rewards(run: Signals) -> Rewards | None:
-    """Compute simple policies' mean rewards from the run's reward table and threat share; None if not recorded."""
+    """Compute simple policies' mean rewards from the run's reward table and threat share; None if not recorded.
+
+    The settings of a sweep hold a table whatever the environment is; only the triage of flows pays by the table.
+    """
+    if run.setting("env.id") is not None and not run.is_triage:
+        return None
     benign, threat = run.setting("env.reward_benign"), run.setting("env.reward_threat")
     share = compute_threat_share(run)
     rows = [row for row in (benign, threat) if isinstance(row, tuple | list) and len(row) == len(ACTIONS)]

@@ -37,6 +37,11 @@ def test_without_the_table_nothing_is_known() -> None:
     assert compute_rewards(run(**{"env.reward_benign": None})) is None
 
 
+def test_another_environment_does_not_pay_by_the_table_that_its_settings_hold() -> None:
+    assert compute_rewards(run(**{"env.id": "CartPole-v1"})) is None
+    assert compute_rewards(run(**{"env.id": "unstuck/Triage-v0"})) is not None
+
+
 @pytest.mark.parametrize(
     "row", [None, 0.5, (0.5, -5.0, -3.0), "(0.5, -5, -3, -1)", (0.5, -5.0, -3.0, -1.0, 0.0)], ids=str
 )

@@ -68,6 +68,7 @@ class Found:
     settings: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
 
     def names(self) -> set[str]:
         """Return the names of all columns and tags in the run's files."""
@@ -117,7 +118,7 @@ def assemble_history(
         source=source,
         table=table,
         settings=settings,
-        tags=tags or {},
+        tags={**found.tags, **(tags or {})},
         comments=translate_comments(found.comments, dialect),
         remarks=(*_make_remarks(dialect, tracks, table, moved), *found.remarks, *_describe_lists(found, dialect, left)),
         dialect=dialect.name,

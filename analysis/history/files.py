@@ -19,10 +19,11 @@ from unstuck.analysis.history.mapping import read_mapping
 from unstuck.analysis.history.probed import SETTINGS, find_probe
 from unstuck.analysis.history.raw import Raw
 from unstuck.analysis.history.record import History
-from unstuck.analysis.history.settings import is_sweep, parse_table, read_settings
+from unstuck.analysis.history.settings import is_sweep, parse_configuration, parse_table, read_settings
 from unstuck.analysis.history.several import refuse_several
 from unstuck.analysis.history.timeline import join_steps
 from unstuck.records.mlflow.names import RULES, from_mlflow
+from unstuck.records.names import OUTCOME_TAG, REASON_TAG
 
 _SETTINGS = (".yaml", ".yml", ".json")
 _OF_SETTINGS = re.compile(r"conf|param|arg|hyper|setting|flag", re.IGNORECASE)
@@ -31,6 +32,8 @@ _RESULTS = (".jsonl", ".ndjson")
 _PRINTED = (".txt", ".log", ".out")
 _NAMED = {"progress.txt": "table", "result.json": "results", "evaluations.npz": "evaluations"}
 STANDARD_INPUT = "-"
+_TEXT, _TAGS = "/text_summary", ("about/", "notes/")
+"""End of the name of a text in an event file; beginnings of the names of a trial's tags: `records.event_files`."""
 
 
 def read_files(path: Path, reading: Reading) -> History:
@@ -166,8 +169,10 @@ def _read_events(path: Path, files: Sequence[Path], found: Found, others: Sequen
         columns, texts = read_events(file)
         if any(name.startswith(RULES) for name in columns):  # a sweep of ours wrote the file: records/event_files.py
             columns = {from_mlflow(name): points for name, points in columns.items()}
-        for text in texts.values():
-            found.settings |= parse_table(text)
+            _read_own_texts(texts, found)
+        else:
+            for text in texts.values():
+                found.settings |= parse_table(text)
         if columns:
             raws.append(Raw(file, columns, stepped=True, form="event file"))
     raws.sort(key=_find_beginning)
@@ -180,6 +185,15 @@ def _read_events(path: Path, files: Sequence[Path], found: Found, others: Sequen
         )
     elif len(files) == 1 and path.is_file():
         found.raws.append(Raw(files[0], {}, stepped=True, form="event file"))
+
+
+def _read_own_texts(texts: Mapping[str, str], found: Found) -> None:
+    """Add settings and tags of a trial from the texts that a sweep of ours wrote: configuration, facts, notes, end."""
+    plain = {name.removesuffix(_TEXT): text for name, text in texts.items()}
+    found.settings |= parse_configuration(plain.pop("config", ""))
+    outcome, _, reason = plain.pop(OUTCOME_TAG, "").partition(": ")
+    found.tags |= {OUTCOME_TAG: outcome, REASON_TAG: reason} if outcome else {}
+    found.tags |= {name.partition("/")[2]: text for name, text in plain.items() if name.startswith(_TAGS)}
 
 
 def _find_beginning(raw: Raw) -> float:

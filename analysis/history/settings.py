@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.dialects.dialect import Dialect
 from unstuck.analysis.history.dialects.plain import PLAIN
-from unstuck.records.names import flatten
+from unstuck.records.names import flatten, restore_values
 
 _LINEAR = "lin_"
 _COMMENTED = re.compile(r"^\s*([\w.]+):[^#\n]*\s#\s*(.+?)\s*$", re.MULTILINE)
@@ -21,6 +21,9 @@ _ANNEALED = frozenset(("anneal_lr", "use_linear_lr_decay", "lr_anneal"))
 """Settings of other programs that say whether the learning rate falls linearly to 0."""
 _WRAPPED = ".value"  # W&B writes `gamma: {value: 0.99}`
 _OURS = ("ppo.", "env.", "data.", "sweep.")
+_FENCED = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_OF_A_TRIAL = ("ppo", "env", "data", "branch", "trainer")
+"""Groups of a sweep's configuration that a trial's record shows: `sweeps.mirror.recorded_settings`."""
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -59,6 +62,25 @@ def parse_table(table: str) -> dict[str, Any]:
     pairs = _TEXT_ROW.findall(table) or _TABBED.findall(table)
     rows = {name.strip(): value.strip() for name, value in pairs}
     return {name: parse_literal(value) for name, value in rows.items() if name != "param" and set(name) != {"-"}}
+
+
+def parse_configuration(text: str) -> dict[str, Any]:
+    """Read a trial's settings from the configuration that our tracker logs as a text, YAML in a fence.
+
+    Returns:
+        Settings of the trial by dotted path, as MLflow's record of the trial shows them; the groups of the search, of
+        the scheduler and of the sweep are left out. Empty for a text without a configuration of a sweep.
+    """
+    fenced = _FENCED.search(text)
+    try:
+        tree = yaml.load(fenced[1], Loader=_Loader) if fenced else None
+    except yaml.YAMLError:
+        return {}
+    if not isinstance(tree, Mapping):
+        return {}
+    left_out = {"branch": not tree.get("run"), "trainer": (tree.get("trainer") or {}).get("name") == "ppo"}
+    groups = {name: tree[name] for name in _OF_A_TRIAL if name in tree and not left_out.get(name)}
+    return restore_values(flatten(groups))
 
 
 def parse_literal(text: str) -> Any:

@@ -9,6 +9,7 @@ from unstuck.analysis.history.names import CLEANRL, DIALECTS, PLAIN, SB3
 from unstuck.analysis.history.settings import (
     flatten,
     is_sweep,
+    parse_configuration,
     parse_literal,
     parse_table,
     read_settings,
@@ -94,6 +95,22 @@ def test_literals(text: str, value: Any) -> None:
 def test_cleanrls_table_of_settings() -> None:
     table = "|param|value|\n|-|-|\n|gamma|0.99|\n|env_id|CartPole-v1|\n|target_kl|None|\n|note|a | b|\nno row"
     assert parse_table(table) == {"gamma": 0.99, "env_id": "CartPole-v1", "target_kl": None, "note": "a | b"}
+
+
+def test_a_configuration_of_ours_keeps_its_nesting_and_its_types() -> None:
+    text = (
+        "```yaml\nppo:\n  num_iterations: 6\n  shared_trunk: false\n  target_kl: null\n  hidden_sizes:\n  - 64\n"
+        "  - 64\nunstick:\n  iterations: 50\ntrainer:\n  name: ppo\nbranch:\n  start: anew\nrun: null\n```"
+    )
+    assert parse_configuration(text) == {
+        "ppo.num_iterations": 6,
+        "ppo.shared_trunk": False,
+        "ppo.target_kl": None,
+        "ppo.hidden_sizes": (64, 64),
+    }
+    arm = text.replace("run: null", "run: stuck/7").replace("name: ppo", "name: sb3")
+    assert {"branch.start": "anew", "trainer.name": "sb3"}.items() <= parse_configuration(arm).items()
+    assert parse_configuration("|param|value|\n|-|-|\n|gamma|0.99|") == {}
 
 
 def test_settings_are_translated_with_their_units() -> None:

@@ -19,6 +19,9 @@ FITTED = "as a loss is measured while the critic fits the same steps, and the fl
 AT_THE_FLOOR = 0.05
 """An excess below this share of the targets' variance is no more than the floor's own uncertainty."""
 
+FAR_BELOW = 0.5
+"""Share of the floor below which a loss is not at the floor: the critic fits what the floor takes for chance."""
+
 USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
 """Assumed, and said so, where a run does not say."""
 
@@ -31,6 +34,8 @@ def examine(run: Signals) -> Finding | None:
     floor = run.select_last(metrics.VALUE_FLOOR)
     if floor is None:
         return _unmeasured(run, loss)
+    if 2 * floor.error >= floor.mean or loss.mean < FAR_BELOW * floor.mean:
+        return None  # a floor that may lie anywhere, or a loss that is not there
     unit = compute_target_variance(run)
     excess = run.select_last(metrics.VALUE_LOSS_EXCESS)
     above = (excess.mean if excess else loss.mean - floor.mean) / unit
@@ -196,7 +201,8 @@ RULE = Rule(
     needs=((metrics.VALUE_LOSS,),),
     helps=(metrics.VALUE_FLOOR, metrics.PROBE_EXPLAINED_VARIANCE_MC, metrics.EXPLAINED_VARIANCE),
     says="the value loss is at its floor: neither value_coef nor lr can lower it; gamma can",
-    threshold="excess at most 5 % of the targets' variance, floor above half of it",
+    threshold="excess at most 5 % of the targets' variance, floor above half of it; nothing is said of a floor whose "
+    "two standard errors reach 0, or of a loss below half of the floor",
     source="the formula in analysis/floor.py, checked by simulation; Schulman 2017, Nuts and bolts of deep RL "
     "(explained variance 0: the critic predicts a constant)",
     examine=examine,

@@ -1,5 +1,6 @@
 """The value loss at its floor: measured, or bounded by the formula; and what would lower it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,24 @@ def test_a_floor_that_is_not_certain_allows_more_above_it() -> None:
     shaken = lambda table: 0.94 + 0.1 * ((table.index == 100).astype(float) - (table.index == 80))  # noqa: E731
     assert kind(RULE, healthy(value_loss=1.0, value_floor=shaken, value_loss_excess=0.16)) is Kind.LIMIT
     assert kind(RULE, healthy(value_loss=1.0, value_floor=shaken, value_loss_excess=0.17)) is None
+
+
+def test_a_floor_that_may_lie_anywhere_is_no_floor() -> None:
+    """Floors of 2.43 and 0.21 have a mean of 1.32 with an error of 1.11, and two of 1.0 and 1.6 one of 1.3 +- 0.3."""
+
+    def young(first: float, last: float, loss: float) -> History:
+        run = at(loss, first, None)
+        floor = run.table[metrics.VALUE_FLOOR].where(run.table.index >= 90)
+        floor.loc[100] = last
+        return replace(run, table=run.table.assign(**{metrics.VALUE_FLOOR: floor}))
+
+    assert kind(RULE, young(2.43, 0.21, 0.8)) is None
+    assert kind(RULE, young(1.0, 1.6, 1.2)) is Kind.LIMIT
+
+
+@pytest.mark.parametrize(("loss", "expected"), [(0.46, None), (0.48, Kind.LIMIT)])
+def test_a_loss_far_below_the_floor_is_not_at_the_floor(loss: float, expected: Kind | None) -> None:
+    assert kind(RULE, at(loss, 0.94, -0.4)) is expected
 
 
 def test_a_low_floor_is_in_order() -> None:

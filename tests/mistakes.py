@@ -99,7 +99,7 @@ COMMANDS = [
     ),
     Mistake(
         "show kdd",
-        "unknown setting just text; did you mean data.burst_length?",
+        "unknown setting just text; --help lists settings",
         {KDD: "just text"},
     ),
     Mistake(
@@ -444,6 +444,21 @@ COMMANDS = [
             "tracking takes mlflow, none, tensorboard, wandb, or a list of them, got tensorbord; did you mean "
             "tensorboard?"
         ),
+    ),
+    Mistake(
+        "sweep tracking=tensorbord",
+        (
+            "tracking has no option tensorbord; did you mean tracking=tensorboard? There are: mlflow, none, "
+            "tensorboard, wandb; in a file, "
+        ),
+    ),
+    Mistake(
+        "sweep +experiment=nope",
+        "experiment has no option nope; there are: cartpole, horizon, owner_options, ",
+    ),
+    Mistake(
+        "sweep --help nonsense",
+        "unknown setting nonsense; --help lists settings",
     ),
     Mistake(
         "sweep tracking=mlflow,wandb",

@@ -56,7 +56,7 @@ WRONG_NAMES = [
     ("quickstart", "cannot read 'quickstart'; write +experiment=quickstart"),
     (
         "env=Pendulum-v1",
-        "env has no option Pendulum-v1; did you mean env=cartpole? There are: cartpole, triage; another",
+        "env has no option Pendulum-v1; there are: cartpole, triage; another",
     ),
     ("ppo=conf/ppo/stuck_run.yml", "ppo has no option conf/ppo/stuck_run.yml; did you mean ppo=stuck_run? There are: "),
 ]

@@ -16,15 +16,23 @@ from unstuck.records.errors import SweepError
 from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.hydra_errors import NO_MULTIRUN, explain_unreadable
-from unstuck.sweeps.config.keys import BRANCH, CONF, EXPERIMENT, GROUPS, HYDRA, SPACE, check_key, is_free_form, settings
+from unstuck.sweeps.config.keys import (
+    BRANCH,
+    CONF,
+    EXPERIMENT,
+    GROUPS,
+    HYDRA,
+    SPACE,
+    TRACKING,
+    check_key,
+    is_free_form,
+    settings,
+)
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.settings import TRACKERS, SweepConfig, list_trackers
 
 _OPTIONS = {item.name for item in fields(SweepConfig) if is_dataclass(item.default_factory)} | {SPACE}
 _CHOSEN = _OPTIONS | {EXPERIMENT}
-
-TRACKING = "tracking"
-"""Config group that takes several options at once."""
 
 
 @dataclass(frozen=True)

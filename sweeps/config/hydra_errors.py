@@ -10,18 +10,21 @@ import yaml  # type: ignore[import-untyped]
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from unstuck.records.errors import SweepError
-from unstuck.rl.wording import find_nearest
+from unstuck.rl.wording import find_near
 from unstuck.sweeps.config.keys import (
     EXPERIMENT,
     EXPERIMENTS,
     HYDRA,
+    NEAR,
     SPACE,
+    TRACKING,
     WORDS,
     describe_type,
     explain_unknown,
     is_free_form,
     settings,
 )
+from unstuck.sweeps.config.settings import list_trackers
 
 NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` says what it searches"
 
@@ -162,12 +165,12 @@ def _first_line(error: Exception) -> str:
 def _explain_missing_option(file: str, options: list[str]) -> str:
     group, _, option = file.partition("/")
     asked = option.rpartition("/")[2].removesuffix(".yaml")
-    close = find_nearest(asked, options)
+    if group == TRACKING and asked not in list_trackers():
+        options = [*{*options, *list_trackers()}]  # a tracker beside MLflow has no file
+    close = find_near(asked, options, NEAR)
     plus = "+" if group == EXPERIMENT else ""
-    return (
-        f"{group} has no option {option}; did you mean {plus}{group}={close}? There are: {', '.join(sorted(options))}"
-        + _OTHERWISE.get(group, "")
-    )
+    meant = f"did you mean {plus}{group}={close}? There" if close else "there"
+    return f"{group} has no option {option}; {meant} are: {', '.join(sorted(options))}" + _OTHERWISE.get(group, "")
 
 
 _OTHERWISE = {

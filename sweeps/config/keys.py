@@ -33,6 +33,12 @@ EXPERIMENTS = CONF / "experiment"
 EXPERIMENT = "experiment"
 """Config group that fills no part of `SweepConfig` of its own, the only one."""
 
+TRACKING = "tracking"
+"""Config group that takes several options at once."""
+
+NEAR = 0.6
+"""Likeness from which on a known name is near enough to a wrong one to be suggested."""
+
 
 @cache
 def settings() -> types.MappingProxyType[str, Any]:
@@ -102,7 +108,17 @@ def explain_unknown(key: str) -> str:
         return f"{key} must stay as it is: {_STAYS}; leave it out"
     if key.partition(".")[0] in ("notify", "webhook"):
         return f"{key} must be left out, since a webhook's URL is a secret; set the variable UNSTUCK_NOTIFY_URL"
-    return f"unknown setting {key}; did you mean {find_nearest_setting(key)}?"
+    meant = find_nearest_setting(key)
+    return f"unknown setting {key}; " + (f"did you mean {meant}?" if _is_near(key, meant) else "--help lists settings")
+
+
+def _is_near(key: str, meant: str) -> bool:
+    """Return True if a wrong name is like the setting that was found for the name, or another library's word for it."""
+    from unstuck.analysis.history.names import find_our_setting  # late: it brings pandas
+
+    last = key.rpartition(".")[2]
+    likeness = max(compute_likeness(key, meant), compute_likeness(last, meant.rpartition(".")[2]))
+    return likeness >= NEAR or find_our_setting(last) == meant
 
 
 _STAYS = "a configuration runs no code, writes nothing of its own and stays in the folder that it was called in"

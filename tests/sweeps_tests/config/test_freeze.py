@@ -8,7 +8,7 @@ from tests.composing import composed
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+new=1", "unknown setting new; did you mean"),
+        ("+new=1", "unknown setting new; --help lists settings"),
         ("+deep.er.lr=1", "unknown setting deep.er.lr; did you mean ppo.lr?"),
         ("++ppo.zzz=1", "unknown setting ppo.zzz; did you mean ppo.lr?"),
         ("+ppo.empty={}", "unknown setting ppo.empty; did you mean"),

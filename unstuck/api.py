@@ -8,6 +8,7 @@ from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis import diagnose as diagnose_history
+from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import History, Stores, load
 from unstuck.analysis.history.known import check_setting
 from unstuck.analysis.side_by_side import Comparison, compare_runs, require_two_runs
@@ -47,6 +48,11 @@ def load_run(
     """
     for path, value in (settings or {}).items():
         check_setting("settings", path, value)
+    if not isinstance(run, str | os.PathLike | History):
+        raise AnalysisError(
+            f"a run must be a path, a trial such as NAME/7, an MLflow run id, or a run of load_run's, got a "
+            f"{type(run).__name__}; write 'NAME/7'"
+        )
     if not isinstance(run, History):
         run = load(os.fspath(run), Stores(Path(folder), mlflow_url, Path(names) if names is not None else None))
     return replace(run, settings={**run.settings, **settings}) if settings else run

@@ -4,7 +4,9 @@ A sweep runs in a process of its own. So a script, a notebook and a thread keep 
 variables and their own Ray; several sweeps may run at the same time; and nothing that ends a sweep ends the program.
 """
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -92,10 +94,19 @@ class _Ran:
 
 def _list_words(overrides: Overrides) -> list[str]:
     if isinstance(overrides, str):
-        raise SweepError(f'overrides must be a list of words, got {overrides!r}; write ["{overrides}"]')
+        raise SweepError(f"overrides must be a list of words, got {overrides!r}; write {_split_words(overrides)}")
     if isinstance(overrides, Mapping):
         return [f"{name}={format_literal(value)}" for name, value in overrides.items()]
     return [str(word) for word in overrides]
+
+
+def _split_words(line: str) -> str:
+    """Split a command line, as a shell would, into the list of words that Python takes; return the list's text."""
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a quote that is not closed
+        words = line.split()
+    return json.dumps(words, ensure_ascii=False)
 
 
 def _run_process(words: Sequence[str], told: Path, show: bool) -> _Ran:

@@ -108,6 +108,9 @@ def test_examples_hold(folder: Path) -> None:
     ("call", "message"),
     [
         (lambda: unstuck.diagnose("none.csv"), "a run must be a file or folder, .*, got 'none.csv'"),
+        (lambda: unstuck.diagnose(None), "a run must be a path, .*, got a NoneType; write 'NAME/7'"),  # type: ignore[arg-type]
+        (lambda: unstuck.load_run(123), "a run must be a path, .*, got a int; "),  # type: ignore[arg-type]
+        (lambda: unstuck.compare("progress.csv", None), "a run must be a path, .*, got a NoneType"),  # type: ignore[arg-type]
         (lambda: unstuck.compare("progress.csv"), "compare takes two runs or more, got 1; `diagnose` looks at one"),
         (
             lambda: unstuck.load_run("progress.csv", settings={"ppo.gama": 0.9}),

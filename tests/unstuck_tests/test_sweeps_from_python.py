@@ -66,6 +66,8 @@ def test_a_sweep_that_is_not_there_is_named(tmp_path: Path) -> None:
         ([], "^choose what to run, such as .experiment=quickstart; got nothing$"),
         (["--version"], "^run_sweep takes words that run a sweep"),
         ("+experiment=quickstart", r"^overrides must be a list of words, got '\+experiment=quickstart'; write \["),
+        ("+experiment=quickstart 'sweep.name=x y'", r'; write \["\+experiment=quickstart", "sweep\.name=x y"\]$'),
+        ("sweep.name='x", r"; write \[\"sweep\.name='x\"\]$"),
     ],
 )
 @pytest.mark.slow

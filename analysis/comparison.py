@@ -57,15 +57,41 @@ def judge_difference(found: Difference, sign: int) -> str:
     """
     if found.interval is NoInterval.ONE_SEED:
         return "cannot be judged against the control by one seed"
+    if is_without_chance(found):
+        return f"is {compare_every_seed(found, sign)}; no seed differs from another, so chance cannot be judged"
     if found.side == 0:
         return "cannot be told from the control"
     return "beats the control" if found.side == sign else "is worse than the control"
 
 
+def is_without_chance(found: Difference) -> bool:
+    """True if no verdict on chance can be given, since the seeds of each side are all equal, and too few to part."""
+    return found.interval is NoInterval.NO_SPREAD and found.side == 0
+
+
+def compare_every_seed(found: Difference, sign: int) -> str:
+    """Return how a trial compares with the control where the seeds of each side are all equal.
+
+    Args:
+        found: The trial minus the control.
+        sign: 1 where more is better, -1 where less is.
+
+    Example:
+        >>> compare_every_seed(Difference(0.5, NoInterval.NO_SPREAD, side=0), sign=1)
+        'better than the control on every seed'
+    """
+    if found.mean == 0:
+        return "equal to the control on every seed"
+    return f"{'better' if found.mean * sign > 0 else 'worse'} than the control on every seed"
+
+
 def describe_lead(found: Difference, metric: str = "") -> str:
     """Describe how far a search's best trial is above the control, and if noise alone could explain the lead."""
-    told = "is more than noise and the choice of the best explain" if found.side else "cannot be told from noise"
     lead = describe_difference(found, metric=metric)
+    if is_without_chance(found):
+        told = "is the same on every seed, so chance cannot be judged" if found.mean else "is none on any seed"
+    else:
+        told = "is more than noise and the choice of the best explain" if found.side else "cannot be told from noise"
     return f"{lead} against the control: this lead {told}, and fresh seeds have not judged it yet"
 
 

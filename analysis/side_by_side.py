@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from unstuck.analysis.comparison import describe_difference
+from unstuck.analysis.comparison import compare_every_seed, describe_difference, is_without_chance
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.finding import Ranked
 from unstuck.analysis.errors import AnalysisError
@@ -73,6 +73,8 @@ class ComparedRun:
             return "not compared with the control, whose task is another"
         if self.difference.side:
             return f"{'better' if self.difference.side > 0 else 'worse'} than the control"
+        if is_without_chance(self.difference):
+            return compare_every_seed(self.difference, sign=1)
         return "cannot be told from the control"
 
 
@@ -135,7 +137,10 @@ class Comparison:
         text = f"{best.name} {leads}: {self.score} {values} of {control.name}"
         if best.difference is None or best.difference.interval is NoInterval.ONE_SEED:
             return f"{text}; one seed each, or none on record, so noise is not ruled out."
-        sure = "clear of 0" if best.difference.side else "noise is not ruled out"
+        if is_without_chance(best.difference):
+            sure = "the same on every seed, so chance cannot be judged"
+        else:
+            sure = "clear of 0" if best.difference.side else "noise is not ruled out"
         return f"{text}, a difference of {describe_difference(best.difference, metric=self.score)}: {sure}."
 
     def __str__(self) -> str:

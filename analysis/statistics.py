@@ -128,6 +128,7 @@ def compute_difference(
         # No side has any spread: a permutation test, with the two orders of all seeds that part the sides.
         parted = 2 / math.comb(len(one) + len(other), len(one)) * comparisons <= 1 - LEVEL
         differ = np.ptp(one) <= _EQUAL * size >= np.ptp(other) and abs(mean) > _EQUAL * size
+        mean = mean if abs(mean) > _EQUAL * size else 0.0
         return Difference(mean, NoInterval.NO_SPREAD, int(np.sign(mean)) if differ and parted else 0, comparisons)
     return _within(mean, float(compute_margin(error, freedom, comparisons)), comparisons)
 

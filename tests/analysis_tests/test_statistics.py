@@ -106,7 +106,31 @@ def test_seeds_that_are_all_equal_have_no_interval_but_may_be_told_apart(
     found = compute_difference([500.0] * seeds, [8.0] * seeds, comparisons)
     assert (found.mean, found.interval, found.side) == (492.0, NoInterval.NO_SPREAD, side)
     alike = compute_difference([0.1 + 0.2] * seeds, [0.3] * seeds)
-    assert (alike.interval, alike.side) == (NoInterval.NO_SPREAD, 0)
+    assert (alike.mean, alike.interval, alike.side) == (0.0, NoInterval.NO_SPREAD, 0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "sign", "verdict"),
+    [
+        (0.61, 1, "is better than the control on every seed; no seed differs from another, so chance cannot be judged"),
+        (0.61, -1, "is worse than the control on every seed; no seed differs from another, so chance cannot be judged"),
+        (-0.065, 1, "is equal to the control on every seed; no seed differs from another, so chance cannot be judged"),
+    ],
+)
+def test_a_deterministic_task_gets_no_verdict_on_chance(ours: float, sign: int, verdict: str) -> None:
+    found = compute_difference([ours] * 3, [-0.065] * 3)
+    assert judge_difference(found, sign) == verdict
+    assert judge_difference(compute_difference([0.61] * 4, [-0.065] * 4), 1) == "beats the control"  # 2 of 70 ways
+
+
+def test_a_lead_without_spread_is_not_called_noise() -> None:
+    assert describe_lead(compute_difference([0.61] * 3, [-0.065] * 3)) == (
+        "+0.675 (seeds all equal: no interval) against the control: this lead is the same on every seed, so chance "
+        "cannot be judged, and fresh seeds have not judged it yet"
+    )
+    assert "this lead is none on any seed" in describe_lead(compute_difference([0.61] * 3, [0.61] * 3))
+    verdict = sweep_verdict(sweep_of(np.array([[0.0] * 3, [0.5] * 3])), [])
+    assert "noise" not in verdict
 
 
 def test_one_side_without_spread_has_the_other_sides_interval() -> None:

@@ -1,7 +1,6 @@
 """Commands on runs: `python -m unstuck.analysis diagnose RUN`, `compare RUN RUN`, `report NAME`."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ if not __package__:  # called by its path, from where Python does not find it by
     sys.path[0] = str(_ROOT if (_ROOT / "sweep.py").is_file() else _ROOT.parent)  # a checkout, or a package installed
 
 from unstuck.analysis.errors import AnalysisError
+from unstuck.records.as_json import format_json
 from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _command(commands: Any, name: str, summary: str, examples: str) -> argparse.
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_debug(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="of the sweeps (default: runs)")
     parser.add_argument("--mlflow-url", help="MLflow's database or server (default: mlflow.db in the folder)")
     parser.add_argument("--names", type=Path, help="mapping file for other names; see analysis/history/mapping.py")
@@ -126,7 +126,7 @@ def _diagnose(options: argparse.Namespace) -> str:
     _check_stores(options, [options.run])
     diagnosis = diagnose(_history(options, options.run))
     if options.json:
-        return _json(diagnosis_json(diagnosis))
+        return format_json(diagnosis_json(diagnosis)) + "\n"
     return to_text(diagnosis_document(diagnosis, options.folder))
 
 
@@ -135,7 +135,7 @@ def _compare(options: argparse.Namespace) -> str:
     from unstuck.analysis.report.compare import comparison_document, comparison_json
 
     compared = _load_comparison(options, options.runs)
-    return _json(comparison_json(compared)) if options.json else to_text(comparison_document(compared))
+    return format_json(comparison_json(compared)) + "\n" if options.json else to_text(comparison_document(compared))
 
 
 def _load_comparison(options: argparse.Namespace, runs: Sequence[str]) -> "Comparison":
@@ -155,7 +155,7 @@ def _report(options: argparse.Namespace) -> str:
     written = write_document(document, place.folder, place.stem)
     written += write_plots(document, place.plots, formats) if formats else []
     if options.json:
-        return _json({"written": [str(path) for path in written]})
+        return format_json({"written": [str(path) for path in written]}) + "\n"
     return "".join(f"wrote {path}\n" for path in written)
 
 
@@ -238,10 +238,6 @@ def _check_stores(options: argparse.Namespace, runs: Sequence[str]) -> None:
         raise AnalysisError(f"--names must go with a run in files, got {runs[0]}, which is none; leave it out")
     if options.mlflow_url and all(in_files):
         raise AnalysisError(f"--mlflow-url must go with a run in MLflow, got the file {runs[0]}; leave it out")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, default=str) + "\n"
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict, replace
 from pathlib import Path
 
 if not __package__:  # called by its path, from where Python does not find it by its name
     _ROOT = Path(__file__).resolve().parents[1]
     sys.path[0] = str(_ROOT if (_ROOT / "sweep.py").is_file() else _ROOT.parent)  # a checkout, or a package installed
 
+from unstuck.records.as_json import format_json
 from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import limit_threads
@@ -65,6 +67,9 @@ def build_parsers(program: str = PROGRAM) -> tuple[OneLineParser, dict[str, OneL
     champion.add_argument("--trial", type=int, help="judge this trial instead of the best completed one")
     champion.add_argument("--optuna-url", help="the ledger, if its URL holds a password")
     champion.add_argument("--mlflow-url", help="MLflow, if its URL holds a password")
+    champion.add_argument(
+        "--json", action="store_true", help="print the judgements as JSON, and the progress on stderr"
+    )
     champion.add_argument("--data-path", help="where the flows lie now, if they were moved")
     champion.set_defaults(command=_champion)
     audit = commands.add_parser(
@@ -101,12 +106,19 @@ def _champion(options: argparse.Namespace) -> int:
 
     if options.data_path is not None:
         config = replace(config, data=replace(config.data, path=options.data_path))
-    judgements = judge_champion(config, options.seeds, options.trial)
-    found = list(describe_champion(judgements, config.sweep.metric, config.sweep.mode))
-    print(*found, sep="\n")
+    with redirect_stdout(sys.stderr) if options.json else nullcontext():
+        judgements = judge_champion(config, options.seeds, options.trial)
+    metric, mode = config.sweep.metric, config.sweep.mode
+    found = list(describe_champion(judgements, metric, mode))
+    judged = {"sweep": config.sweep.name, "metric": metric, "mode": mode, "verdict": found}
+    if options.json:
+        print(format_json({**judged, "judgements": [asdict(one) for one in judgements.readings]}))
+    else:
+        print(*found, sep="\n")
     if warning := notify("\n".join([f"Unstuck: the champion of {config.sweep.name} was judged", *found])):
         print(warning, file=sys.stderr)
-    print(rewrite_reports(find_sweep(*where)))  # read anew, since judging gives an old sweep its id
+    rewritten = rewrite_reports(find_sweep(*where))  # read anew, since judging gives an old sweep its id
+    print(rewritten, file=sys.stderr if options.json else sys.stdout)
     return 0
 
 

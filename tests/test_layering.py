@@ -39,7 +39,7 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     ),
     "commands": (
         *("commands", "command_table", "sweep_command", "sweeps.catalog", "sweeps.config", "analysis.programs"),
-        *("records.command_line", "records.errors", "records.machine", "records.provenance"),
+        *("records.as_json", "records.command_line", "records.errors", "records.machine", "records.provenance"),
         *("rl.config", "rl.errors", "rl.machine"),
     ),
     "sweep_command": (

@@ -1,11 +1,11 @@
 """Compare and mend a sweep's records: `python -m unstuck.sweeps audit NAME`."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from unstuck.records.as_json import format_json
 from unstuck.records.entry import Entry
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock, is_running
@@ -66,14 +66,13 @@ class Audit:
 
     def to_json(self) -> str:
         """Convert the result to JSON text: name of the sweep, number of trials, numbers of open trials, differences."""
-        return json.dumps(
+        return format_json(
             {
                 "sweep": self.name,
                 "trials": len(self.snapshot.entries),
                 "open": [entry.number for entry in self._list_open()],
                 "findings": [asdict(finding) for finding in self.findings],
-            },
-            indent=2,
+            }
         )
 
     def _list_open(self) -> list[Entry]:

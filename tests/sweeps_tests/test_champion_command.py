@@ -35,8 +35,10 @@ def test_a_judgement_on_another_trial_leaves_the_headline_to_the_best(command: A
         "Trial 1 cannot be told from the control: eval/f1 0.3583 on 3 fresh seeds and unseen data, "
         "+0.0087 (95 % interval -0.0417 to 0.0591) against the control"
     )
-    done = command.sweeps("champion", str(ended), "--seeds", "1", "--trial", "0")
-    assert "reading 2 of the test part; so far: trial 1 on 3 seeds (not recorded)\n" in done.out
+    done = command.sweeps("champion", str(ended), "--seeds", "1", "--trial", "0", "--json")
+    assert "reading 2 of the test part; so far: trial 1 on 3 seeds (not recorded)\n" in done.err
+    told = json.loads(done.out)
+    assert (told["schema"], told["sweep"], [one["trial"] for one in told["judgements"]]) == (1, "ended", [1, 0])
     assert lead(command, ended).startswith(before.partition(" against the control")[0])
     text = (ended / "report" / "report.md").read_text()
     assert "\n| trial 0 | 2" in text

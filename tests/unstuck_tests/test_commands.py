@@ -208,6 +208,10 @@ def test_a_sweep_is_deleted_and_nothing_of_another(
     assert (studies(runs), tracked(runs, "ended"), (runs / "ended").exists()) == ({"stopped": 2}, 0, False)
     assert (tracked(runs, "stopped"), tracked(runs, "ended", ViewType.DELETED_ONLY)) == (3, 5)
     assert len(Ledger.open_sweep(load_sweep(runs / "stopped").reference).entries()) == 2
+    told = command.unstuck("delete", "stopped", "--yes", "--json")
+    held = json.loads(told.out)
+    assert (held["sweep"], held["deleted"]["trials"], held["deleted"]["runs"]) == ("stopped", 2, 3)
+    assert told.err.startswith("This deletes the sweep stopped:\n  folder ")
 
 
 def test_a_sweep_that_runs_and_a_copy_beside_the_original_are_not_deleted(command: Command, runs: Path) -> None:
@@ -302,10 +306,13 @@ def test_unstick_is_short_for_the_experiment(command: Command, monkeypatch: pyte
 def test_the_page_on_commands_has_each_of_them_and_every_key_of_their_json(command: Command, runs: Path) -> None:
     page = (ROOT / "docs" / "commands.md").read_text()
     assert [name for name in NAMES if f"`unstuck {name}" not in page] == []
-    for words in (["list"], ["show", "ended"], ["show", "ended/1"], ["doctor"]):
+    log = str(ROOT / "docs" / "examples" / "progress.csv")
+    ours = (["list"], ["show", "ended"], ["show", "ended/1"], ["doctor"], ["stop", "ended"], ["audit", "ended"])
+    for words in (*ours, ["diagnose", log], ["compare", log, log]):
         held = json.loads(command.unstuck(*words, "--json").out)
         assert held.pop("schema") == 1
-        listed = [one for value in held.values() if isinstance(value, list) for one in value]
+        of_sweeps = held.values() if words[0] in ("list", "show", "doctor") else ()
+        listed = [one for value in of_sweeps if isinstance(value, list) for one in value]
         trial = held["trial"] if words[-1] == "ended/1" else {}
         keys = {*held, *trial, *(key for one in listed for key in one)}
         assert [key for key in keys if f"`{key}`" not in page] == []

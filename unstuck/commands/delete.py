@@ -4,7 +4,8 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
-from unstuck.commands.parsing import add_sweep, make_parser, run_refusing
+from unstuck.commands.parsing import add_json, add_sweep, make_parser, run_refusing
+from unstuck.records.as_json import format_json
 from unstuck.records.errors import SweepError
 
 
@@ -17,6 +18,7 @@ def build_parser() -> ArgumentParser:
         ("quickstart-20260131-174500-a1b2c3", "runs/kdd --yes"),
     )
     add_sweep(parser)
+    add_json(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
@@ -30,13 +32,16 @@ def main(words: Sequence[str]) -> int:
         from unstuck.sweeps.config.find import find_sweep
 
         config = find_sweep(options.name, options.folder, options.optuna_url, options.mlflow_url)
+        screen = sys.stderr if options.json else sys.stdout
         with plan_removal(config) as removal:
-            print(f"This deletes the sweep {config.sweep.name}:", *removal.describe(), sep="\n", flush=True)
+            lines = [f"This deletes the sweep {config.sweep.name}:", *removal.describe()]
+            print(*lines, sep="\n", file=screen, flush=True)
             if not options.yes and not _confirm():
-                print("Nothing was deleted")
+                print("Nothing was deleted", file=screen)
                 return 1
             removal.delete()
-        print(f"Deleted {config.sweep.name}")
+        name, gone = config.sweep.name, {"files": removal.files, "trials": removal.trials, "runs": len(removal.runs)}
+        print(format_json({"sweep": name, "deleted": gone}) if options.json else f"Deleted {name}")
         return 0
 
     return run_refusing("delete", words, delete)

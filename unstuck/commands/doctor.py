@@ -19,7 +19,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from unstuck.commands.parsing import add_folder, add_json, format_json, make_parser, run_refusing
+from unstuck.commands.parsing import add_folder, add_json, make_parser, run_refusing
+from unstuck.records.as_json import format_json
 from unstuck.records.machine import count_granted_cores, measure_free_memory
 from unstuck.records.provenance import ROOT, find_own_version
 from unstuck.rl.errors import ConfigError

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from unstuck.analysis.programs import unstuck_program
-from unstuck.commands.parsing import add_folder, add_json, format_json, make_parser, run_refusing
+from unstuck.commands.parsing import add_folder, add_json, make_parser, run_refusing
+from unstuck.records.as_json import format_json
 from unstuck.sweeps.catalog.overview import Overview, State, list_sweeps
 
 _WIDTH = 200

@@ -1,17 +1,13 @@
 """Read a command's words, and answer a mistake in one line: what all commands of `unstuck` share."""
 
 import argparse
-import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from unstuck.analysis.programs import unstuck_program
+from unstuck.records.as_json import SCHEMA
 from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
-
-SCHEMA = 1
-"""Version of what `--json` prints; a key may be added in the same version, none changes or goes."""
 
 
 def make_parser(name: str, summary: str, examples: Sequence[str]) -> argparse.ArgumentParser:
@@ -57,11 +53,6 @@ def add_urls(parser: argparse.ArgumentParser) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the option for programs that read what a command prints."""
     parser.add_argument("--json", action="store_true", help=f"print JSON for programs (schema {SCHEMA})")
-
-
-def format_json(value: dict[str, Any]) -> str:
-    """Convert what a command found to the JSON text that the command prints, with the version of the schema."""
-    return json.dumps({"schema": SCHEMA, **value}, indent=2, default=str, allow_nan=False)
 
 
 def run_refusing(name: str, words: Sequence[str], call: Callable[[], int]) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from unstuck.commands.parsing import add_json, add_sweep, format_json, make_parser, run_refusing
+from unstuck.commands.parsing import add_json, add_sweep, make_parser, run_refusing
+from unstuck.records.as_json import format_json
 from unstuck.sweeps.catalog.details import (
     Found,
     describe_sweep,

@@ -1,11 +1,13 @@
 """`unstuck stop NAME`: end a running sweep."""
 
 import shlex
+import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from unstuck.analysis.programs import sweep_words, unstuck_program
-from unstuck.commands.parsing import add_sweep, make_parser, run_refusing
+from unstuck.commands.parsing import add_json, add_sweep, make_parser, run_refusing
+from unstuck.records.as_json import format_json
 
 
 def build_parser() -> ArgumentParser:
@@ -17,6 +19,7 @@ def build_parser() -> ArgumentParser:
         ("quickstart-20260131-174500-a1b2c3", "runs/kdd"),
     )
     add_sweep(parser)
+    add_json(parser)
     return parser
 
 
@@ -29,7 +32,11 @@ def main(words: Sequence[str]) -> int:
         from unstuck.sweeps.config.find import find_sweep
 
         folder = find_sweep(options.name, options.folder, options.optuna_url, options.mlflow_url).own_folder
-        if stop_sweep(folder, lambda text: print(text, flush=True)):
+        screen = sys.stderr if options.json else sys.stdout
+        stopped = stop_sweep(folder, lambda text: print(text, file=screen, flush=True))
+        if options.json:
+            print(format_json({"sweep": folder.name, "folder": str(folder), "stopped": stopped}))
+        elif stopped:
             show = shlex.join([*unstuck_program(), "show", *sweep_words(folder.name, folder.parent)])
             print(f"{folder.name} has ended; how to go on is said by: {show}")
         else:

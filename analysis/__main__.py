@@ -216,7 +216,7 @@ def _setting(word: str) -> tuple[str, Any]:
     from unstuck.analysis.history.settings import parse_literal
 
     path, equals, text = word.partition("=")
-    if not equals or "." not in path:
+    if not equals:
         raise AnalysisError(f"--set must be SETTING=VALUE, such as ppo.gamma=0.99, got {word!r}")
     value = _WORDS[text] if text in _WORDS else parse_literal(text)
     check_setting("--set", path, value)

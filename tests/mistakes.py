@@ -359,6 +359,21 @@ COMMANDS = [
         {"a.csv": CURVE},
     ),
     Mistake(
+        "diagnose a.csv --set gamma=0.9",
+        "--set: no setting that a diagnosis reads is called 'gamma'; did you mean ppo.gamma?",
+        {"a.csv": CURVE},
+    ),
+    Mistake(
+        "diagnose a.csv --set train.vf_coef=1",
+        "--set: no setting that a diagnosis reads is called 'train.vf_coef'; did you mean ppo.value_coef?",
+        {"a.csv": CURVE},
+    ),
+    Mistake(
+        "diagnose mygrid.py",
+        "mygrid.py must be a log, and is a program; name the file or folder that the program writes",
+        {"mygrid.py": "import numpy, gymnasium\nlow, high = 1, 2\n"},
+    ),
+    Mistake(
         "diagnose a.csv --set ppo.gamma=high",
         "--set: ppo.gamma must be a number from 0 to 1, got 'high'",
         {"a.csv": CURVE},
@@ -566,12 +581,18 @@ DATA = {  # name: bytes of the file, further settings, message
 }
 
 ENVIRONMENTS = {  # env.id: message
-    "Gone-v0": "env.id must be a registered Gymnasium id, got 'Gone-v0'; the nearest is CartPole-v0",
+    "Line-x7": (
+        "env.id must be a registered Gymnasium id, got 'Line-x7'; one of your own is MODULE:ID, such as "
+        "my_envs:Name-v0 for my_envs.py"
+    ),
     "gone:Gone-v0": (
         "env.id must name an environment that can be made, got 'gone:Gone-v0': No module named 'gone'; stand in the "
         "folder that holds gone.py, or install the package"
     ),
-    "CartPole-v99": "env.id must be a registered Gymnasium id, got 'CartPole-v99'; the nearest is CartPole-v1",
+    "CartPole-v99": (
+        "env.id must be a registered Gymnasium id, got 'CartPole-v99'; the nearest is CartPole-v1; one of your own is "
+        "MODULE:ID, such as my_envs:Name-v0 for my_envs.py"
+    ),
     "LunarLander-v3": (
         "env.id must name an environment that can be made, got 'LunarLander-v3': Box2D is not installed; pip install "
         "'unstuck[box2d]'"

@@ -88,14 +88,15 @@ def _load(run: str, stores: Stores) -> History:
         return _load_file(run, stores)
     from unstuck.analysis.history.tracked import TrackedRuns
 
+    sweeps = sorted(file.parent.name for file in stores.folder.glob("*/config.yaml"))
     trial = _TRIAL.fullmatch(run.removeprefix(f"{stores.folder}/"))
     if trial:
-        return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]), read_identity(stores.folder / trial[1]))
+        own = read_identity(stores.folder / trial[1])
+        return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]), own, sweeps)
     if _RUN_ID.fullmatch(run):
         return TrackedRuns(stores.mlflow, Reading(settings=stores.settings)).run(run)
     if is_file(str(stores.folder / run / "config.yaml")):
         raise AnalysisError(f"{run} is a sweep, not a run; name one of its trials: {run}/0")
-    sweeps = sorted(file.parent.name for file in stores.folder.glob("*/config.yaml"))
     raise AnalysisError(
         f"a run must be a file or folder, a trial such as NAME/7, or an MLflow run id, got {run[:_SHOWN]!r}; "
         f"sweeps in {stores.folder}: {', '.join(sweeps) or 'none'}"

@@ -30,6 +30,7 @@ _OF_SETTINGS = re.compile(r"conf|param|arg|hyper|setting|flag", re.IGNORECASE)
 _TABLES = (".csv", ".tsv")
 _RESULTS = (".jsonl", ".ndjson")
 _PRINTED = (".txt", ".log", ".out")
+_PROGRAMS = (".py", ".ipynb", ".sh")
 _NAMED = {"progress.txt": "table", "result.json": "results", "evaluations.npz": "evaluations"}
 STANDARD_INPUT = "-"
 _TEXT, _TAGS = "/text_summary", ("about/", "notes/")
@@ -212,6 +213,8 @@ def _read_file(file: Path, found: Found, alone: bool) -> None:
         found.raws.append(read_evaluations(file))
     elif file.suffix in _SETTINGS and not (_holds_results(file)):
         _read_settings(file, found, alone)
+    elif file.suffix in _PROGRAMS:
+        raise AnalysisError(f"{file} must be a log, and is a program; name the file or folder that the program writes")
     elif alone or _is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):
         raw = _read_any(file, _read_text(file))
         if raw.columns or alone:

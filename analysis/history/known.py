@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.names import find_our_setting
 from unstuck.rl.wording import find_nearest
 
 
@@ -82,8 +83,8 @@ def check_setting(where: str, path: str, value: Any) -> None:
     """
     kind = KNOWN.get(path)
     if kind is None:
-        raise AnalysisError(
-            f"{where}: no setting that a diagnosis reads is called {path!r}; did you mean {find_nearest(path, KNOWN)}?"
-        )
+        ours = find_our_setting(path.rpartition(".")[2])
+        meant = ours if ours in KNOWN else find_nearest(path, KNOWN)
+        raise AnalysisError(f"{where}: no setting that a diagnosis reads is called {path!r}; did you mean {meant}?")
     if not kind.holds(value):
         raise AnalysisError(f"{where}: {path} must be {kind.words}, got {value!r}")

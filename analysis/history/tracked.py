@@ -3,7 +3,7 @@
 import logging
 import math
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,23 @@ from unstuck.records.mlflow.names import ALWAYS_ZERO, SCORE, from_mlflow, read_t
 from unstuck.records.names import ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.redact import explain_error, redact_value
 from unstuck.rl import metrics
+from unstuck.rl.wording import find_near
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
     from unstuck.records.mlflow.client import Run
 
 _STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+", "http://", "https://")
+
+
+_NEAR = 0.6
+"""Likeness from which on the name of a sweep is suggested."""
+
+
+def _suggest(sweep: str, number: int, known: Sequence[str]) -> str:
+    """Suggest a trial of the sweep that is near to a wrong name, and list the sweeps; empty without a sweep."""
+    near = find_near(sweep, known, _NEAR)
+    meant = f"; did you mean {near}/{number}?" if near else ""
+    return f"{meant}; sweeps with a folder: {', '.join(known)}" if known else ""
 
 
 class TrackedRuns:
@@ -61,15 +73,21 @@ class TrackedRuns:
             raise AnalysisError(f"no run {run_id} in {redact_value(self.url)}")
         return self._history(run)
 
-    def trial(self, sweep: str, number: int, own: Identity | None = None) -> History:
+    def trial(self, sweep: str, number: int, own: Identity | None = None, known: Sequence[str] = ()) -> History:
         """Load the metrics and settings of one trial of a sweep, given by trial number; arguments as in `trials`.
+
+        Args:
+            sweep: Name of the sweep.
+            number: Number of the trial.
+            own: Identity in the sweep's folder.
+            known: Names of the sweeps that have a folder, for the message if there is no such sweep.
 
         Raises:
             AnalysisError: There is no trial of the number; the message says which there are.
         """
         runs = self.trials(sweep, own)
         if number not in runs:
-            there = f"trials {min(runs)} to {max(runs)}" if runs else "no such sweep"
+            there = f"trials {min(runs)} to {max(runs)}" if runs else f"no such sweep{_suggest(sweep, number, known)}"
             raise AnalysisError(f"no trial {number} of sweep {sweep!r} in {redact_value(self.url)}: {there}")
         return self._history(runs[number])
 

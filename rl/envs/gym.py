@@ -15,7 +15,7 @@ from unstuck.rl.envs.cartpole import CartPoleVector
 from unstuck.rl.envs.lanes import LaneVectorEnv
 from unstuck.rl.envs.spaces import Actions, flatten_observations, lane_actions
 from unstuck.rl.errors import ConfigError
-from unstuck.rl.wording import find_nearest
+from unstuck.rl.wording import find_near
 
 
 def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":
@@ -43,10 +43,10 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
     try:
         env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
-        meant = find_nearest(env_id, gymnasium.registry)
-        raise ConfigError(
-            f"env.id must be a registered Gymnasium id, got {env_id!r}; the nearest is {meant}"
-        ) from error
+        near = find_near(env_id, gymnasium.registry, 0.6)
+        hints = [f"the nearest is {near}"] if near else []
+        hints += [] if ":" in env_id else ["one of your own is MODULE:ID, such as my_envs:Name-v0 for my_envs.py"]
+        raise ConfigError("; ".join([f"env.id must be a registered Gymnasium id, got {env_id!r}", *hints])) from error
     except ModuleNotFoundError as error:
         missing = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
         is_own = env_id.partition(":")[0].partition(".")[0] == missing.name  # not one that the user's module imports

@@ -79,7 +79,8 @@ def test_a_trial_is_read_whole(store: Stores) -> None:
     ("run", "message"),
     [
         ("s/7", "no trial 7 of sweep 's' in .*: trials 0 to 1"),
-        ("t/0", "no trial 0 of sweep 't' in .*: no such sweep"),
+        ("t/0", "no trial 0 of sweep 't' in .*: no such sweep; sweeps with a folder: s$"),
+        ("ss/0", r"in .*: no such sweep; did you mean s/0\?; sweeps with a folder: s$"),
         ("s", "s is a sweep, not a run; name one of its trials: s/0"),
         ("0" * 32, "no run 0{32} in sqlite"),
         ("nothing", "a run must be a file or folder, .* got 'nothing'; sweeps in .*: s$"),

@@ -127,7 +127,7 @@ def judge_standing(run: Signals) -> Standing:
     few = score == metrics.EVAL_RETURN and state in (State.FLAT, State.FALLING)
     sampled = _state(run, metrics.TRAIN_RETURN) if unclear or few else State.UNKNOWN
     kept = sampled is State.FALLING and _lost(run.select_finite(metrics.TRAIN_RETURN)) <= LOST
-    if few and (sampled is State.HOLDING or kept):
+    if (few and (sampled is State.HOLDING or kept)) or (state is State.UNKNOWN and sampled is State.HOLDING):
         state = State.HOLDING
     elif sampled is State.RISING:
         state = sampled  # the policy gets better where few evaluations, or F1, cannot show it yet

@@ -227,3 +227,22 @@ def test_a_run_that_solved_its_task_and_always_does_the_same_is_doubted_at_most(
     assert kind(RULE, own_task(risen, entropy=entropy, more=shares)) is Kind.SUSPECT
     flat = -0.8 + 1e-2 * np.sin(7.0 * turn)
     assert kind(RULE, own_task(flat, entropy=entropy, more=shares)) is Kind.FAULT
+
+
+LINE = [-1.665, -1.052, -0.219, 0.46, 0.601, 0.653, 0.635, 0.656, 0.658, 0.634]
+"""Training returns of a solved environment whose best return is 0.68, reached in both of its evaluations."""
+
+
+def test_an_entropy_that_falls_as_the_returns_reach_their_level_is_no_fault() -> None:
+    """Two evaluations cannot say how the run stands; the training returns can."""
+    entropy = [0.69, 0.667, 0.557, 0.321, 0.109, 0.025, 0.01, 0.003, 0.001, 0.001]
+    evaluated = [0.68 if i in (5, 10) else math.nan for i in range(1, 11)]
+
+    def run(returns: list[float]) -> History:
+        padded = [np.resize(values, LENGTH) for values in (returns, evaluated, entropy)]
+        more = {metrics.action_metric("left"): 0.99, metrics.action_metric("right"): 0.01}
+        named = {"eval/episode_return": padded[1], "entropy": padded[2], "settings": {"ppo.num_iterations": 10}}
+        return first(own_task(padded[0], more=more, **named), 10)
+
+    assert kind(RULE, run(LINE)) is None
+    assert kind(RULE, run([-1.665, -1.66, -1.67, -1.66, -1.665, -1.67, -1.66, -1.665, -1.66, -1.67])) is Kind.FAULT

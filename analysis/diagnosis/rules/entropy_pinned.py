@@ -42,6 +42,10 @@ UNSETTLED, SETTLING = 0.3, 0.9
 REGAINED, _REGAINED_AFTER = 0.05, 10
 """Share of itself by which an entropy must have risen from its lowest, and values on record: noise moves it by less."""
 
+LEAST = 8
+"""Iterations from which on a high entropy is a sign: every policy begins at its maximum, and needs updates to leave it.
+Under a heavy bonus, which is known from the start, none is needed."""
+
 WIDENED = 2.0
 """Factor by which the spread of continuous actions must have grown: a bonus pushes each dimension's logarithm up at a
 constant rate, and only advantages push it down. That it stays as it was is usual, and may be set."""
@@ -62,6 +66,8 @@ def examine(run: Signals) -> Finding | Blind | None:
         return None
     share, weight = entropy.mean / most, run.read_number("ppo.entropy_coef")
     heavy = weight is not None and weight >= HEAVY and run.setting("ppo.normalize_advantage") is not False
+    if not heavy and run.history.last_iteration < LEAST:
+        return None
     if share < (HELD if heavy else PINNED) and not _is_held_up(run, share):
         if UNSETTLED < share < SETTLING:
             going = "falling as a policy settles" if run.trend(metrics.ENTROPY).falls else "neither whole nor gone"
@@ -221,8 +227,8 @@ RULE = Rule(
     explains=("greedy_vs_sampled", "greedy_collapsed", "oscillating"),
     says="entropy at its maximum",
     threshold=(
-        "above 97 % of it after 8 % of the run; a fault if nothing is learned, or after two fifths; above 75 "
-        "% at once with entropy_coef 0.2 or more; continuous actions: a spread that doubles while nothing is "
+        "above 97 % of it after 8 % of the run and 8 iterations; a fault if nothing is learned, or after two fifths; "
+        "above 75 % at once with entropy_coef 0.2 or more; continuous actions: a spread that doubles while nothing is "
         "learned; a doubt above 93 % where entropy no longer falls in the second half under a KL of 0.001 and"
         " more, and where a spread doubles in a run that learns"
     ),

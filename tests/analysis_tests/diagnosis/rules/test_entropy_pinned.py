@@ -32,6 +32,14 @@ def test_a_short_run_is_looked_at_from_its_first_iteration() -> None:
     assert found(RULE, first(unset(stuck(), "ppo.num_iterations"), 10)).since == 1
 
 
+@pytest.mark.parametrize(("iterations", "expected"), [(2, None), (7, None), (8, Kind.FAULT)])
+def test_every_young_run_is_at_its_maximum(iterations: int, expected: Kind | None) -> None:
+    """Two iterations are all of a run that was planned so, and yet no more than a start."""
+    assert kind(RULE, first(stuck(0.995, **{"ppo.num_iterations": iterations}), iterations)) is expected
+    heavy = stuck(0.995, **{"ppo.num_iterations": iterations, "ppo.entropy_coef": 0.5})
+    assert kind(RULE, first(heavy, iterations)) in (Kind.FAULT, Kind.SUSPECT)
+
+
 def test_an_entropy_that_has_not_left_its_maximum_is_a_fault_of_a_run_that_learns_nothing() -> None:
     finding = found(RULE, stuck(0.995))
     assert finding.kind is Kind.FAULT

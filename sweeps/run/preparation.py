@@ -13,7 +13,7 @@ from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import FlowData
 from unstuck.rl.machine import require_machine
 from unstuck.rl.wording import find_nearest
-from unstuck.sweeps.config.effects import Idle, refuse_idle
+from unstuck.sweeps.config.effects import Idle, format_value, refuse_idle
 from unstuck.sweeps.config.flows import add_fingerprint, load_data
 from unstuck.sweeps.config.identity import adopt_recorded_id
 from unstuck.sweeps.config.settings import ResourcesConfig, SweepConfig
@@ -107,12 +107,17 @@ def require_limits(config: SweepConfig, space: Space) -> None:
         config: Settings of the sweep.
         space: Search space of the sweep.
     """
-    for path in find_trainer(config.trainer.name).limits:
+    reasons, words = [], []
+    for path, allowed in find_trainer(config.trainer.name).limits.items():
+        if reason := explain_limit(config.trainer.name, path, read_setting(config, path)):
+            reasons.append(reason)
+            words.append(f"{path}={format_value(allowed[0])}")
         searched = space.kinds.get(path)
-        options = searched.options if isinstance(searched, Choice) else ()
-        for value in (read_setting(config, path), *options):
+        for value in searched.options if isinstance(searched, Choice) else ():
             if reason := explain_limit(config.trainer.name, path, value):
-                raise SweepError(f"{reason}; leave it out")
+                raise SweepError(f"{reason}; leave it out of the space")
+    if reasons:
+        raise SweepError(f"{', and '.join(reasons)}; write {' '.join(words)}")
     for path in space.kinds:
         if reason := explain_unreached(config, path):
             raise SweepError(reason)

@@ -198,6 +198,18 @@ def test_a_setting_that_a_trainer_has_not_is_refused(member: type) -> None:
         require_limits(CONFIG, Space({"ppo.shared_trunk": Choice((False, True))}))
 
 
+def test_all_that_a_trainer_has_not_is_said_at_once_with_what_to_write() -> None:
+    stuck = replace(CONFIG, ppo=replace(CONFIG.ppo, shared_trunk=True, normalize_returns="batch"))
+    config = replace(stuck, trainer=replace(stuck.trainer, name="sb3"))
+    with pytest.raises(SweepError) as refused:
+        require_limits(config, Space({}))
+    assert str(refused.value) == (
+        "ppo.normalize_returns must be none or running with trainer=sb3, got batch: Stable-Baselines3 has nothing else, "
+        "and ppo.shared_trunk must be false with trainer=sb3, got true: Stable-Baselines3 has nothing else; write "
+        "ppo.normalize_returns=none ppo.shared_trunk=false"
+    )
+
+
 def test_a_worker_loads_no_library_that_it_does_not_need() -> None:
     unneeded = {"optuna", "mlflow", "pandas", "stable_baselines3"}
     assert loaded("unstuck.sweeps.worker.training", unneeded) == set()

@@ -6,12 +6,15 @@ of the sweep, the machine, the sampler and the scheduler may change.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from unstuck.analysis.programs import sweep_program
 from unstuck.records.axis import BATCH
 from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
 from unstuck.records.names import CONFIG, DATA, PROVENANCE, flatten
+from unstuck.records.redact import redact_value
 from unstuck.sweeps.config.flows import require_same_flows
 from unstuck.sweeps.config.saved import from_yaml
 from unstuck.sweeps.config.settings import SweepConfig
@@ -25,6 +28,9 @@ _FREE = (
     "sampler.points",  # `sweeps.run.points` notes a difference
 )
 """Settings that may differ without a note from here; a dot at the end stands for the whole group."""
+
+_URLS = ("optuna_url", "mlflow_url")
+"""Settings of `tracking` that may hold a password, which no command shows."""
 
 _MEANING = {
     "sweep.control": "that has no effect: trial 0 is what it was, and no control is added",
@@ -65,7 +71,7 @@ def find_differences(
     same_data = recorded.get(DATA, now.get(DATA)) == now.get(DATA)
     found = [*_compare_settings(before, config, same_data), *_compare_spaces(before, config, entries)]
     if (old := _compute_rungs(before)) != (new := _compute_rungs(config)) and old and new:
-        raise _make_refusal("the scheduler's rungs", old, new, "results at other iterations do not compare")
+        raise _make_refusal(config, "the scheduler's rungs", old, new, "results at other iterations do not compare")
     require_same_flows(config, recorded, now.get(DATA))
     return found + list(_compare_provenance(recorded.get(PROVENANCE, {}), now.get(PROVENANCE, {})))
 
@@ -95,7 +101,7 @@ def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) 
                 "are completed by it"
             )
         if meaning is None:
-            raise _make_refusal(key, was, is_now, "trials with another one do not compare")
+            raise _make_refusal(after, key, was, is_now, "trials with another one do not compare")
         yield f"{key} was {was}, is now {is_now}: {_SWITCHED.get((key, is_now), meaning)}"
 
 
@@ -106,7 +112,7 @@ def _compare_spaces(before: SweepConfig, after: SweepConfig, entries: Sequence[E
         return
     if old.paths != new.paths:
         raise _make_refusal(
-            "the space", ", ".join(old.paths), ", ".join(new.paths), "trials so far lack what is new in it"
+            after, "the space", ", ".join(old.paths), ", ".join(new.paths), "trials so far lack what is new in it"
         )
     for path, kind in new.kinds.items():
         was = old.kinds[path]
@@ -114,11 +120,12 @@ def _compare_spaces(before: SweepConfig, after: SweepConfig, entries: Sequence[E
             where, why = f"space.{path}", "the ledger cannot hold both: only bounds can be moved"
             if after.sampler.name == "points":
                 where, why = f"what sampler.points give {path}", "the ledger cannot hold a value that is new to it"
-            raise _make_refusal(where, was, kind, why)
+            raise _make_refusal(after, where, was, kind, why)
     outside = [entry.number for entry in entries if entry.values and not new.contains(entry.values)]
     if outside:
         numbers = ", ".join(map(str, outside))
         raise _make_refusal(
+            after,
             "the space",
             _describe_space(old),
             _describe_space(new),
@@ -136,11 +143,22 @@ def _compare_provenance(before: Mapping[str, str], after: Mapping[str, str]) -> 
             )
 
 
-def _make_refusal(what: str, was: object, is_now: object, why: str) -> SweepError:
+def _make_refusal(config: SweepConfig, what: str, was: object, is_now: object, why: str) -> SweepError:
+    from unstuck.analysis.report.arms import quote_command  # late, since the analysis loads pandas
+
     return SweepError(
-        f"{what} must be what the sweep was started with, {was}, got {is_now}: {why}; resume it as it was, or start a "
-        "new sweep"
+        f"{what} must be what the sweep was started with, {was}, got {is_now}: {why}; start a new sweep, or resume "
+        f"this one as it was: {quote_command(make_as_recorded_command(config))}"
     )
+
+
+def make_as_recorded_command(config: SweepConfig) -> list[str]:
+    """Return the command, as a list of words, that resumes a sweep with the configuration on record."""
+    from unstuck.analysis.report.arms import recorded_words
+
+    urls = {f"tracking.{name}": redact_value(getattr(config.tracking, name) or "") for name in _URLS}
+    name = str(config.sweep.name)
+    return [*sweep_program(), *recorded_words(urls, name, Path(config.sweep.folder)), f"resume={name}"]
 
 
 def _describe_space(space: Space) -> str:

@@ -90,6 +90,18 @@ def test_commands_of_a_report_work_where_it_was_written(
         assert not any(plan.space.is_control(config, number, one) for number, one in enumerate(others, 1))
 
 
+def test_a_resume_with_other_settings_is_answered_by_the_line_that_works(
+    command: Command, ended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = command("+experiment=quickstart", f"sweep.folder={ended.parent}", "resume=ended")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    told, _, line = refused.err.partition("; start a new sweep, or resume this one as it was: ")
+    assert " must be what the sweep was started with, " in told
+    words = shlex.split(line)
+    assert words[-1] == "resume=ended"
+    assert starts(command, words[2:], monkeypatch)
+
+
 def test_a_champion_is_named_as_for_the_other_commands(command: Command, ended: Path) -> None:
     shutil.copytree(ended.parent, command.folder / "runs")
     by_name = command.sweeps("champion", "ended", "--seeds", "1")

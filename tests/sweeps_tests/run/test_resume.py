@@ -12,7 +12,7 @@ from unstuck.records.outcome import Outcome
 from unstuck.rl.config import DataConfig
 from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SamplerConfig, SchedulerConfig, StudyConfig, SweepConfig
-from unstuck.sweeps.run.resume import find_differences
+from unstuck.sweeps.run.resume import find_differences, make_as_recorded_command
 
 SPACE = {"ppo": {"lr": {"log": [1e-5, 1e-2]}, "gamma": {"choice": [0.9, 0.99]}}}
 STUDY = StudyConfig(name="mine", folder="/runs")
@@ -107,6 +107,12 @@ def test_what_changes_the_rest_of_the_sweep_is_said(config: SweepConfig, said: s
     assert found(config, entries=(entry(**{"ppo.lr": 1e-3, "ppo.gamma": 0.9}),)) == [said]
 
 
+def test_the_line_that_resumes_a_sweep_as_recorded_shows_no_password() -> None:
+    words = make_as_recorded_command(changed("tracking", optuna_url="postgresql://me:secret@host/db"))
+    assert words[-2:] == ["tracking.optuna_url=postgresql://***@host/db", "resume=mine"]
+    assert words[words.index("--config-path") + 1] == "/runs/mine"
+
+
 def test_other_code_is_said_another_machine_is_not() -> None:
     now = {**NOW, PROVENANCE: {"git.commit": "2" * 40, "host.cpus": "64", "version.torch": "9"}}
     same = "the same configuration may give other numbers from here on"
@@ -137,7 +143,7 @@ def test_other_code_is_said_another_machine_is_not() -> None:
     ],
 )
 def test_what_would_mean_nothing_is_refused(config: SweepConfig, message: str) -> None:
-    with pytest.raises(SweepError, match=f"{message}.*; resume it as it was, or start a new sweep"):
+    with pytest.raises(SweepError, match=f"{message}.*; start a new sweep, or resume this one as it was: "):
         found(config, entries=(entry(**{"ppo.lr": 1e-3, "ppo.gamma": 0.9}),))
 
 

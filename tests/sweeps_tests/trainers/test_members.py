@@ -204,9 +204,9 @@ def test_all_that_a_trainer_has_not_is_said_at_once_with_what_to_write() -> None
     with pytest.raises(SweepError) as refused:
         require_limits(config, Space({}))
     assert str(refused.value) == (
-        "ppo.normalize_returns must be none or running with trainer=sb3, got batch: Stable-Baselines3 has nothing else, "
-        "and ppo.shared_trunk must be false with trainer=sb3, got true: Stable-Baselines3 has nothing else; write "
-        "ppo.normalize_returns=none ppo.shared_trunk=false"
+        "ppo.normalize_returns must be none or running with trainer=sb3, got batch: Stable-Baselines3 has nothing "
+        "else, and ppo.shared_trunk must be false with trainer=sb3, got true: Stable-Baselines3 has nothing else; "
+        "write ppo.normalize_returns=none ppo.shared_trunk=false"
     )
 
 

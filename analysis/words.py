@@ -9,6 +9,10 @@ _ROUNDING = 1e-12
 """Share of a number below which an uncertainty is only float64's rounding."""
 
 
+_MOST_DIGITS = 4
+"""Significant digits of a number with an uncertainty: more say nothing to a reader."""
+
+
 def number(value: float, digits: int = 4) -> str:
     """Format a number to a few significant digits.
 
@@ -25,15 +29,23 @@ def number(value: float, digits: int = 4) -> str:
 def format_uncertain(value: float, spread: float | None) -> str:
     """Format a number with an uncertainty, e.g. `0.94 ± 0.02`; the number alone without an uncertainty.
 
+    The uncertainty sets the digits, but never more than four significant digits of the number.
+
     >>> format_uncertain(0.9412, 0.0183), format_uncertain(-1757.0, 230.0), format_uncertain(0.5, 0.0)
     ('0.94 ± 0.02', '-1,757 ± 230', '0.5')
+    >>> format_uncertain(0.99592076, 0.00000002)
+    '0.9959 ± < 0.0001'
     """
     rounding = _ROUNDING * abs(value)
     if spread is None or not (spread > rounding and math.isfinite(spread) and math.isfinite(value)):
         return number(value)
     leading = math.floor(math.log10(spread))
     places = max(0, -leading + (1 if spread / 10**leading < 1.5 else 0))
-    return f"{value:,.{places}f} ± {spread:,.{places}f}"
+    if value:
+        places = min(places, max(0, _MOST_DIGITS - 1 - math.floor(math.log10(abs(value)))))
+    smallest = 10.0**-places
+    uncertainty = f"< {smallest:,.{places}f}" if spread < smallest else f"{spread:,.{places}f}"
+    return f"{value:,.{places}f} ± {uncertainty}"
 
 
 def percent(share: float, places: int = 0) -> str:

@@ -117,9 +117,16 @@ def _scores(compared: Comparison) -> Table:
         for one in compared.runs
     )
     header = ("run", f"{compared.score} ± seeds", "seeds from to", f"against {compared.control.name}", "iterations")
-    counted = dict.fromkeys(name_counted(one.diagnosis.signals, compared.score) for one in compared.runs)
-    caption = f"Mean of the last three {join_words([f'{word}s' for word in counted], 'or')}"
-    return Table(caption, header, rows, frozenset({1, 2, 3, 4}))
+    return Table(_describe_means(compared), header, rows, frozenset({1, 2, 3, 4}))
+
+
+def _describe_means(compared: Comparison) -> str:
+    """Describe what the scores are means of: how many last values the runs have, and what they count."""
+    runs = [one.diagnosis.signals for one in compared.runs]
+    counts = sorted({min(metrics.FINAL_EVALUATIONS, len(run.select_finite(compared.score))) for run in runs})
+    ending = "s" if counts[-1] > 1 else ""
+    counted = [f"{word}{ending}" for word in dict.fromkeys(name_counted(run, compared.score) for run in runs)]
+    return f"Mean of the last {join_words([*map(str, counts)], 'or')} {join_words(counted, 'or')}"
 
 
 def _settings(compared: Comparison) -> list[Block]:

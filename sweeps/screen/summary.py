@@ -25,6 +25,7 @@ from unstuck.records.mlflow.links import find_server, make_comparison_link, make
 from unstuck.records.outcome import Outcome
 from unstuck.records.redact import redact_value
 from unstuck.rl import metrics
+from unstuck.rl.config import TRIAGE
 from unstuck.sweeps.config.effects import find_idle_settings
 from unstuck.sweeps.config.flows import make_fingerprint_words
 from unstuck.sweeps.config.keys import settings
@@ -100,7 +101,8 @@ def show_summary(
     else:
         console.print(f"\nRun the best configuration (trial {winner.number}) again, alone:")
         print_command(make_rerun_command(config, command, winner), console)
-        console.print("Judge it on fresh seeds and on test flows that the search never saw:")
+        unseen = "test flows" if config.env.id == TRIAGE else "episodes"
+        console.print(f"Judge it on fresh seeds and on {unseen} that the search never saw:")
         print_command(make_champion_command(config), console)
     _show_pages(config, experiment, console)
 

@@ -201,6 +201,15 @@ def test_a_score_is_called_what_it_is_a_mean_of() -> None:
         made = compare_document([diagnosed(run=run), diagnosed(run=replace(run, name="other"))])
         return tables(made.blocks)[0].caption
 
-    assert title("unstuck") == "Mean of the last three evaluations"
-    assert title("sb3") == "Mean of the last three evaluated iterations"
-    assert title("sb3", **{"eval/episode_return": None}) == "Mean of the last three iterations"
+    assert title("unstuck") == "Mean of the last 3 evaluations"
+    assert title("sb3") == "Mean of the last 3 evaluated iterations"
+    assert title("sb3", **{"eval/episode_return": None}) == "Mean of the last 3 iterations"
+
+
+def test_a_score_of_fewer_values_says_how_many() -> None:
+    few = [1.0, *[np.nan] * (LENGTH - 2), 2.0]
+    short = named("short", **RETURNS | {"eval/episode_return": few})
+    blocks = list(compare_document([short, named("twin", **RETURNS | {"eval/episode_return": few})]).blocks)
+    assert tables(blocks)[0].caption == "Mean of the last 2 evaluations"
+    blocks = list(compare_document([short, named("long", **RETURNS)]).blocks)
+    assert tables(blocks)[0].caption == "Mean of the last 2 or 3 evaluations"

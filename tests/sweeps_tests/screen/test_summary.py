@@ -167,6 +167,14 @@ def test_the_summary_counts_outcomes_and_names_the_best() -> None:
     assert "Run the best configuration (trial 2) again, alone:" in text
 
 
+def test_the_best_trial_is_judged_on_what_its_environment_has() -> None:
+    told = "Judge it on fresh seeds and on {} that the search never saw:"
+    assert told.format("test flows") in printed(config_of(), [entry(0)])
+    cartpole = printed(config_of("+experiment=cartpole"), [entry(0)])
+    assert told.format("episodes") in cartpole
+    assert "flows" not in cartpole
+
+
 def test_without_a_completed_trial_there_is_no_best_and_no_command_to_rerun_it() -> None:
     text = printed(config_of("sweep.name=x"), [ENTRIES[1]])
     assert "No trial completed, so there is no best one" in text

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.signals import OURS, Signals, Window
 from unstuck.analysis.diagnosis.tasks import find_task
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_SUCCESS_RATE, SUCCESS_RATE
 from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
@@ -49,6 +49,10 @@ SAME = 1e-6
 """Difference, as a share of their size, of values that are the same up to rounding."""
 
 
+TRIED = 20
+"""Values of a success rate, all 0, from which on the task counts as never solved."""
+
+
 class State(StrEnum):
     """Direction of a run's score over time: rising, holding, falling, flat or unknown.
 
@@ -80,6 +84,7 @@ class Standing:
         lost: Share of the best gain that was lost again.
         frozen: Number of last values of the training return that are the same; 0 if the return varies.
         at_best: True if the frozen return is the best that the known task allows.
+        failed: Number of values of the success rate if all are 0, and at least `TRIED`; else 0.
     """
 
     score: str
@@ -90,11 +95,15 @@ class Standing:
     lost: float = 0.0
     frozen: int = 0
     at_best: bool = False
+    failed: int = 0
 
     @property
     def has_learned(self) -> bool:
-        """True if the run's last score is clearly above the first, and above policies that have learned nothing."""
-        return self.state in (State.RISING, State.HOLDING) and not self.trivial
+        """True if the run's last score is clearly above the first, and above policies that have learned nothing.
+
+        A return that has stopped to rise shows nothing where a success rate says that no episode succeeds.
+        """
+        return self.state in (State.RISING, State.HOLDING) and not self.trivial and not self.is_poor
 
     @property
     def brief(self) -> str:
@@ -105,9 +114,11 @@ class Standing:
 
     @property
     def is_poor(self) -> bool:
-        """True if the run's score is no better than at the start or untrained, or if most of the gain was lost."""
+        """True if the score is no better than at the start or untrained, no episode succeeds, or most was lost."""
         if self.trivial is not None:
             return self.trivial and self.state is not State.RISING
+        if self.failed and self.state is State.HOLDING:
+            return True
         return self.state is State.FLAT or (self.state is State.FALLING and self.lost > LOST)
 
 
@@ -137,8 +148,19 @@ def judge_standing(run: Signals) -> Standing:
         last = float(run.select_finite(metrics.TRAIN_RETURN).iloc[-1])
         state = State.HOLDING if state is State.RISING else state
         at_best = task is not None and task.best is not None and last >= task.best * (1 - SAME)
+    failed = _count_failures(run)
     text = _text(run, score, level, state, trivial)
-    return Standing(score, level, state, trivial, text, _lost(run.select_finite(score)), frozen, at_best)
+    text += f"; no episode has succeeded in {pluralize(failed, 'value')} of the success rate" if failed else ""
+    return Standing(score, level, state, trivial, text, _lost(run.select_finite(score)), frozen, at_best, failed)
+
+
+def _count_failures(run: Signals) -> int:
+    """Count the values of the run's success rates, training and evaluation together; 0 if one is above 0, or too few.
+
+    The sign of success is the program's own: a rate that is 0 throughout says that the task is not solved.
+    """
+    values = np.concatenate([run.select_finite(name).to_numpy() for name in (SUCCESS_RATE, EVAL_SUCCESS_RATE)])
+    return len(values) if len(values) >= TRIED and not values.any() else 0
 
 
 def _frozen(run: Signals) -> int:

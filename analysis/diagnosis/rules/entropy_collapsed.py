@@ -21,6 +21,7 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rewards import compute_rewards
+from unstuck.analysis.diagnosis.rules.return_frozen import suppose_solved
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.history.record import POLICY_STD
@@ -170,10 +171,7 @@ def _frozen_causes(run: Signals) -> tuple[Cause, ...]:
             "a policy that does nothing, or always the same, since that pays best of what it has tried",
             "compute what the simplest policies earn (do nothing, one action): the run's return is theirs",
         ),
-        Cause(
-            "a task that is solved: the return is the largest there is",
-            "compare it with the largest return that the task allows",
-        ),
+        suppose_solved(standing),
     )
 
 

@@ -1,8 +1,8 @@
 """The return no longer varies: the policy always does the same, whether that is the best there is or nothing at all."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import FROZEN, State, judge_standing
+from unstuck.analysis.diagnosis.standing import FROZEN, Standing, State, judge_standing
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -27,7 +27,8 @@ def examine(run: Signals) -> Finding | None:
         sureness=Sureness.POSSIBLE if best else Sureness.LIKELY,
         why="it is above the start: either the task is solved, or the policy has settled on always doing the same"
         if best
-        else "episodes that all return the same tell no action from another, and it is no better than at the start",
+        else "episodes that all return the same tell no action from another, and "
+        + ("no episode has succeeded" if standing.failed else "it is no better than at the start"),
         evidence=facts,
         causes=(
             Cause(
@@ -38,14 +39,21 @@ def examine(run: Signals) -> Finding | None:
                 "a policy that does nothing, or always the same, since that pays best of what it has tried",
                 "look at the entropy, and at what the simplest policies earn",
             ),
-            Cause(
-                "a task that is solved: the return is the largest there is",
-                "compare it with the largest return that the task allows",
-            ),
+            suppose_solved(standing),
         ),
         since=int(returns.index[min(len(returns) - standing.frozen + FROZEN, len(returns)) - 1]),
         missing=() if run.has(metrics.ENTROPY) else (metrics.ENTROPY,),
         ground=Ground.STATE if standing.state is State.FALLING else Ground.PACE,
+    )
+
+
+def suppose_solved(standing: Standing) -> Cause:
+    """Return the cause that a return no longer varies as the task is solved; ruled out if no episode has succeeded."""
+    return Cause(
+        "a task that is solved: the return is the largest there is",
+        "compare it with the largest return that the task allows",
+        Support.RULED_OUT if standing.failed else Support.OPEN,
+        f"success rate 0 in all {standing.failed:,} values" if standing.failed else "",
     )
 
 
@@ -57,8 +65,8 @@ RULE = Rule(
     helps=(metrics.ENTROPY,),
     explains=("oscillating", "critic_underfits"),
     says=(
-        "episodes return the same, and did not always: a fault no higher than the start; above it solved or "
-        "stuck, which the record does not tell, unless it is the best return of a known task"
+        "episodes return the same, and did not always: a fault no higher than the start, or where no episode "
+        "succeeds; else solved or stuck, which the record does not tell, unless it is the best return of a known task"
     ),
     threshold="95 % of the last 20 returns or more the same",
     source="Jones 2021 (an easily predicted value is a collapsed policy; compare with simple policies)",

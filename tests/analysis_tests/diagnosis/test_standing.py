@@ -10,10 +10,11 @@ import pytest
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.history import ENV_STEPS, History
-from unstuck.analysis.history.record import EPISODE_LENGTH
+from unstuck.analysis.history.record import EPISODE_LENGTH, SUCCESS_RATE
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import first
+from tests.analysis_tests.elsewhere import elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 TURN = np.arange(1, LENGTH + 1)
@@ -177,3 +178,23 @@ def test_a_record_that_begins_late_is_not_set_beside_a_start_that_it_lacks(end: 
     assert "the start" in standing(run).text
     assert f"; {going} " in standing(late).text
     assert "the record begins" in standing(late).text
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "failed"),
+    [
+        (0.0, LENGTH),
+        (None, 0),
+        (np.where(TURN == LENGTH, 0.1, 0.0), 0),
+        (np.where(TURN <= 20, 0.0, math.nan), 20),
+        (np.where(TURN <= 19, 0.0, math.nan), 0),
+    ],
+)
+def test_a_return_that_rose_shows_nothing_where_no_episode_succeeds(succeeded: Any, failed: int) -> None:
+    run = elsewhere(np.minimum(TURN, 50) * 1.0, more={SUCCESS_RATE: succeeded} if succeeded is not None else {})
+    found = standing(run)
+    assert (found.state, found.failed) == (State.HOLDING, failed)
+    assert (found.has_learned, found.is_poor) == (not failed, bool(failed))
+    assert ("no episode has succeeded" in found.text) == bool(failed)
+    rising = standing(elsewhere(TURN * 1.0, more={SUCCESS_RATE: 0.0}))
+    assert (rising.state, rising.has_learned, rising.is_poor) == (State.RISING, True, False)

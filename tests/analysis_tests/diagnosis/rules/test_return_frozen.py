@@ -1,15 +1,17 @@
 """A return that no longer varies: since when, above its start or not, and where it is the best there is."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Sureness
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import return_frozen
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import SUCCESS_RATE
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, facts, found, kind
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, found, kind
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = return_frozen.RULE
@@ -29,6 +31,15 @@ def test_a_return_that_froze_no_higher_than_it_began_is_a_fault() -> None:
     assert finding.headline == f"The return no longer varies: {text}"
     assert facts(finding) == [text]
     assert finding.missing == ()
+
+
+def test_a_task_that_no_episode_solves_is_not_taken_for_solved() -> None:
+    run = returning(np.where(TURN <= 25, -20.0, -0.76))
+    finding = found(RULE, replace(run, table=run.table.assign(**{SUCCESS_RATE: 0.0})))
+    assert (finding.kind, finding.sureness) == (Kind.FAULT, Sureness.LIKELY)
+    assert finding.why == "episodes that all return the same tell no action from another, and no episode has succeeded"
+    solved = cause(finding, "a task that is solved")
+    assert (solved.support, solved.why) == (Support.RULED_OUT, "success rate 0 in all 100 values")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,8 @@ def read_commands(page: str, text: str) -> Iterator[Example]:
         if block.language in _SHELL:
             lines = block.text.replace("\\\n", " ").splitlines()
             for line, after in zip(lines, [*lines[1:], ""], strict=True):
+                if ": error: " in line:  # an answer
+                    continue
                 is_refused = line.startswith("$ ") and ": error: " in after
                 yield from _read_line(page, line.removeprefix("$ "), after if is_refused else "")
     for span in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)):

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.conftest import Command
+from tests.conftest import Command, Done
 from tests.docs_tests.pages import PAGES, ROOT, Example, read_commands, read_files, read_page
 from unstuck.command_table import COMMANDS, SWEEP, find_parser, list_commands
 
@@ -46,21 +46,21 @@ class Checker:
     def _check(self, words: tuple[str, ...], answer: str) -> str:
         program, first, *others = words
         if program == "unstuck":
-            return self._check_ours(first, others)
+            return self._check_ours(first, others, answer)
         if program == "make":
             return "" if first in TARGETS else f"no target {first}"
         if program != "python":
             return "" if program in OTHERS else f"no program {program}"
         if first == "sweep.py":
-            return self._compose(others, answer)
+            return self._find_fault(self._command(*_choose(others)), answer)
         module, *others = others
         if module.startswith("unstuck") and others:
-            return self._check_ours(others[0], others[1:])
+            return self._check_ours(others[0], others[1:], answer)
         return "" if module.startswith("unstuck") or importlib.util.find_spec(module) else f"no module {module}"
 
-    def _check_ours(self, name: str, words: list[str]) -> str:
+    def _check_ours(self, name: str, words: list[str], answer: str) -> str:
         if name == SWEEP:
-            return self._compose(words, "")
+            return self._find_fault(self._command.unstuck(SWEEP, *_choose(words)), answer)
         if name not in list_commands():
             return "" if name in ("--help", "--version") else f"no command {name}"
         try:
@@ -69,15 +69,19 @@ class Checker:
         except SystemExit as end:
             return f"exit code {end.code}" if end.code else ""
         if name == "unstick" and words:
-            return self._compose(["+experiment=unstick", f"run={words[0]}", *words[1:]], "")
+            return self._find_fault(self._command(*_choose(["+experiment=unstick", f"run={words[0]}", *words[1:]])), "")
         return ""
 
-    def _compose(self, words: list[str], answer: str) -> str:
-        done = self._command(*(NAMED.get(word, word) for word in words))
+    @staticmethod
+    def _find_fault(done: Done, answer: str) -> str:
         if answer:
             said = re.escape(answer).replace(re.escape("..."), ".*")
             return "" if done.code == 2 and re.fullmatch(said, done.err.rstrip("\n")) else f"answers {done.err!r}"
         return done.err if done.code and "choose what to run" not in done.err else ""
+
+
+def _choose(words: list[str]) -> list[str]:
+    return [NAMED.get(word, word) for word in words]
 
 
 @pytest.fixture
@@ -108,11 +112,16 @@ def test_a_wrong_command_is_found(check: Checker) -> None:
 ```
 $ python sweep.py ppo.lr=-1
 sweep.py: error: ppo.lr must be positive and finite, got 1.0
+$ unstuck sweep ppo.lr=-2
+unstuck sweep: error: ppo.lr must be positive and finite, got 1.0
+$ unstuck sweep ppo.lr=-3
+unstuck sweep: error: ppo.lr must be positive and finite, got -3.0
 ```
 """
     wrong = list_wrong(check, "p", text)
     assert [line.partition(": ")[2].split(":")[0] for line in wrong] == [
         "python sweep.py ppo.lr=-1",
+        "unstuck sweep ppo.lr=-2",
         "python sweep.py ppo.lrr=1",
         "unstuck shwo kdd",
         "make tset",

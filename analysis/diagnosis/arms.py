@@ -30,6 +30,10 @@ _GOVERNED = {
 }
 """Settings that govern one thing together, raised by each: what one rule finds too large, no other may enlarge."""
 
+NEAR = 1.25
+"""Factor between two values of a setting below which a second arm would tell no more than the first. For gamma and
+gae_lambda it is the factor between the distances from 1, which set how far ahead they look."""
+
 _LIMITS = ("ppo.target_kl", "ppo.max_grad_norm", "ppo.clip_range_vf")
 """Settings that limit nothing where they are None."""
 
@@ -86,7 +90,7 @@ def read_settings(run: Signals) -> dict[str, Any]:
 
 
 def select_consistent(arms: Sequence[Arm], settings: Mapping[str, Any]) -> list[Arm]:
-    """Return the arms that change something, each change once, without those that work against an earlier arm.
+    """Return the arms that change something, without near twins of an earlier arm and arms that work against it.
 
     An arm works against an earlier one if the one raises and the other lowers a setting, or what several settings
     govern together (`_GOVERNED`): smaller steps and a larger clip range, say. A setting that is not on record has no
@@ -101,7 +105,7 @@ def select_consistent(arms: Sequence[Arm], settings: Mapping[str, Any]) -> list[
     rules: dict[str, str] = {}
     for arm in arms:
         new = any(not _same(settings.get(path), value) for path, value in arm.change.items())
-        if not new or arm.change in [other.change for other in kept]:
+        if not new or any(is_near(arm.change, other.change) for other in kept):
             continue
         moves = _list_moves(arm.change, settings)
         unknown = [path for path in arm.change if path not in settings and path not in _LIMITS]
@@ -111,6 +115,23 @@ def select_consistent(arms: Sequence[Arm], settings: Mapping[str, Any]) -> list[
             rules = {**dict.fromkeys(unknown, arm.rule), **rules}
             kept.append(arm)
     return kept
+
+
+def is_near(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """True if two changes set the same settings to values that are equal or practically so (`NEAR`).
+
+    Example:
+        >>> is_near({"ppo.value_coef": 0.5}, {"ppo.value_coef": 0.6}), is_near({"ppo.gamma": 0.99}, {"ppo.gamma": 0.95})
+        (True, False)
+    """
+    return one.keys() == other.keys() and all(_is_near(path, value, other[path]) for path, value in one.items())
+
+
+def _is_near(path: str, one: Any, other: Any) -> bool:
+    if _same(one, other) or not _compare(one, other):
+        return _same(one, other)
+    low, high = sorted(1 - value if path in (HORIZON, TRACES) else value for value in (one, other))
+    return bool(0 < high < NEAR * low)
 
 
 def _list_moves(change: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, int]]:

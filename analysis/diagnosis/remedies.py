@@ -40,6 +40,9 @@ class Usual:
     most: float
 
 
+HEAVY = 2.0
+"""Weight of the value loss (value_coef) above which the critic may take a shared trunk for itself."""
+
 USUAL: Mapping[str, Usual] = {
     RATE: Usual(3e-4, 2e-5, 5e-3),
     "ppo.clip_range": Usual(0.2, 0.05, 0.5),

@@ -6,7 +6,7 @@ step.
 """
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.remedies import restore_usual
+from unstuck.analysis.diagnosis.remedies import HEAVY, restore_usual
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
@@ -119,12 +119,12 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             else Support.RULED_OUT
             if run.returns_normalised
             else Support.OPEN,
-            f"targets have a spread of {number(spread.mean, 3)}" if spread else "",
+            _describe_targets(run),
         ),
         Cause(
             "value_coef too high",
             "branch at a tenth of it: with a shared trunk KL rises, with separate networks little changes",
-            Support.SUPPORTED if weight is not None and weight > 2 and shared else Support.OPEN,
+            Support.SUPPORTED if weight is not None and weight > HEAVY and shared else Support.OPEN,
             "" if weight is None else f"value_coef {weight:g}",
         ),
         Cause(
@@ -134,6 +134,14 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             "networks are separate" if shared is False else "",
         ),
     )
+
+
+def _describe_targets(run: Signals) -> str:
+    """Describe the critic's targets: that they are normalised, or their spread; empty if neither is on record."""
+    if run.returns_normalised:
+        return "targets are normalised"
+    spread = run.select_last(metrics.TARGET_STD)
+    return f"targets have a spread of {number(spread.mean, 3)}" if spread else ""
 
 
 def _remedies(run: Signals, ratio: float) -> tuple[Remedy, ...]:

@@ -5,6 +5,7 @@ floor, if returns are normalised. At the floor neither value_coef nor the learni
 """
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.remedies import HEAVY, RATE, USUAL
 from unstuck.analysis.diagnosis.signals import Signals, Window
 from unstuck.analysis.floor import compute_explainable_share, infer_foreseen_share
 from unstuck.analysis.words import format_uncertain, number
@@ -21,6 +22,9 @@ AT_THE_FLOOR = 0.05
 
 FAR_BELOW = 0.5
 """Share of the floor below which a loss is not at the floor: the critic fits what the floor takes for chance."""
+
+LARGE = {"value_coef": HEAVY, "lr": USUAL[RATE].most}
+"""Values above which a setting is not blamed for being too low."""
 
 USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
 """Assumed, and said so, where a run does not say."""
@@ -178,7 +182,10 @@ def _remedies(run: Signals) -> tuple[Remedy, ...]:
 
 
 def _blamed(run: Signals, why: str) -> tuple[Cause, ...]:
-    """List low value_coef and low learning rate, usual explanations of a high value loss, as open causes."""
+    """List low value_coef and low learning rate, usual explanations of a high value loss, as open causes.
+
+    A value that is already larger than usual is no explanation, and is left out.
+    """
     return tuple(
         Cause(
             f"{name} too low{'' if value is None else f' ({number(value)})'}",
@@ -191,6 +198,7 @@ def _blamed(run: Signals, why: str) -> tuple[Cause, ...]:
             ("value_coef", (2, 10 / 3), run.read_number("ppo.value_coef")),
             ("lr", (10 / 3,), run.read_number("ppo.lr")),
         )
+        if value is None or value <= LARGE[name]
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.arms import list_arms
+from unstuck.analysis.diagnosis.arms import Arm, list_arms, select_consistent
 from unstuck.analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked, Remedy, Rule, Stage, Sureness
 from unstuck.analysis.diagnosis.proposals import propose_arms
 from unstuck.analysis.diagnosis.rules import RULES
@@ -92,6 +92,24 @@ def test_a_suspected_cause_silences_what_would_make_it_worse() -> None:
     critic = proposes("critic_underfits", Stage.CRITIC, Kind.FAULT, ("ppo.lr", 1e-3))
     found = list_arms(Diagnosis(Signals(healthy()), (critic, large), ()))
     assert [dict(arm.change) for arm in found] == [{"ppo.lr": 1e-4}]
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "second", "kept"),
+    [
+        ("ppo.value_coef", 0.5, 0.6, 1),
+        ("ppo.value_coef", 0.5, 0.62, 1),
+        ("ppo.value_coef", 0.5, 0.625, 2),
+        ("ppo.gamma", 0.95, 0.9, 2),  # 20 steps ahead, and 10
+        ("ppo.gamma", 0.95, 0.955, 1),  # 20 and 22
+        ("ppo.gamma", 0.5, 0.0, 2),
+        ("ppo.hidden_sizes", (32, 32), (33, 32), 2),
+    ],
+)
+def test_of_near_twins_the_first_is_tried_alone(path: str, first: Any, second: Any, kept: int) -> None:
+    settings = {"ppo.value_coef": 11.17, "ppo.gamma": 0.99, "ppo.hidden_sizes": (64, 64)}
+    arms = select_consistent([Arm({path: value}, "why", "watch", "rule") for value in (first, second)], settings)
+    assert [arm.change[path] for arm in arms] == [first, second][:kept]
 
 
 def test_a_rate_in_the_log_alone_has_a_direction_too() -> None:

@@ -97,6 +97,18 @@ def test_a_loss_far_below_the_floor_is_not_at_the_floor(loss: float, expected: K
     assert kind(RULE, at(loss, 0.94, -0.4)) is expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "blamed"),
+    [
+        ({"ppo.value_coef": 2.0}, ["value_coef too low (2)", "lr too low (0.0003)"]),
+        ({"ppo.value_coef": 11.17}, ["lr too low (0.0003)"]),
+        ({"ppo.lr": 6e-3}, ["value_coef too low (0.5)"]),
+    ],
+)
+def test_what_is_large_is_not_blamed_for_being_too_low(settings: dict[str, float], blamed: list[str]) -> None:
+    assert [one.what for one in found(RULE, at(0.96, 0.94, 0.02, settings=settings)).unsupported] == blamed
+
+
 def test_a_low_floor_is_in_order() -> None:
     finding = found(RULE, at(0.2, 0.19, 0.01))
     assert finding.kind is Kind.FINE

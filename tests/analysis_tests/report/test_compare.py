@@ -207,7 +207,7 @@ def test_a_score_is_called_what_it_is_a_mean_of() -> None:
 
 
 def test_a_score_of_fewer_values_says_how_many() -> None:
-    few = [1.0, *[np.nan] * (LENGTH - 2), 2.0]
+    few = [*[np.nan] * (LENGTH - 11), 1.0, *[np.nan] * 9, 2.0]  # evaluated at iterations 90 and 100
     short = named("short", **RETURNS | {"eval/episode_return": few})
     blocks = list(compare_document([short, named("twin", **RETURNS | {"eval/episode_return": few})]).blocks)
     assert tables(blocks)[0].caption == "Mean of the last 2 evaluations"

@@ -23,6 +23,7 @@ from unstuck.rl import metrics
 
 try:
     from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.logger import KVWriter
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
     from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -40,6 +41,9 @@ _LOGGED = {
 }
 """What `PPO.train` logs as means over all minibatches, with our name and the factor to our sign. Its KL is the last
 epoch's alone, so the probe measures the KL."""
+
+_EVALUATED = "eval/mean_reward"
+"""What `EvalCallback` logs, and dumps at once: the mean return of its episodes."""
 
 
 class SB3Probe(BaseCallback):
@@ -78,6 +82,7 @@ class SB3Probe(BaseCallback):
         self._settings, self._every, self._on_iteration = dict(settings or {}), every, on_iteration
         self._episodes: _Episodes | None = None
         self._tap: _Tap | None = None
+        self._evaluations = _Evaluations()
         self._updates = False  # true between a rollout and the end of its update
 
     def _on_training_start(self) -> None:
@@ -100,6 +105,8 @@ class SB3Probe(BaseCallback):
         if self._episodes is None:
             self._episodes = _Episodes(model.get_env(), model.get_vec_normalize_env())
         self._tap = _Tap(model, self.probe)
+        if self._evaluations not in self.logger.output_formats:  # a training that was broken off may have left them
+            self.logger.output_formats.append(self._evaluations)
 
     def _on_rollout_start(self) -> None:
         self.end_iteration()
@@ -132,6 +139,8 @@ class SB3Probe(BaseCallback):
         if self._tap is not None:
             self._tap.remove()
             self._tap = None
+            if self._evaluations in self.logger.output_formats:
+                self.logger.output_formats.remove(self._evaluations)
 
     def end_iteration(self) -> None:
         """End the iteration whose update is done, once: what `train` logged is in the logger until the next dump."""
@@ -144,8 +153,10 @@ class SB3Probe(BaseCallback):
             env_steps=self.num_timesteps,
             episode_returns=episodes.returns,
             episode_lengths=episodes.lengths,
+            eval_return=logged.get(_EVALUATED, self._evaluations.last),
             measured=found,
         )
+        self._evaluations.last = None
         if self._on_iteration:
             self._on_iteration(self.last)
 
@@ -158,6 +169,25 @@ class SB3Probe(BaseCallback):
         if not isinstance(self.model, OnPolicyAlgorithm) or not hasattr(self.model, "n_epochs"):
             raise TypeError(f"SB3Probe must be given to a PPO, got {type(self.model).__name__}; leave it out elsewhere")
         return self.model
+
+
+class _Evaluations(KVWriter):
+    """Output of a logger that keeps the evaluation logged last: `EvalCallback` empties the logger at once.
+
+    Attributes:
+        last: Mean return of the last evaluation; None if there was none since the last iteration ended.
+    """
+
+    def __init__(self) -> None:
+        self.last: float | None = None
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Keep an evaluation among the values that are dumped."""
+        if _EVALUATED in key_values:
+            self.last = float(key_values[_EVALUATED])
+
+    def close(self) -> None:
+        """Close nothing."""
 
 
 class _Episodes:

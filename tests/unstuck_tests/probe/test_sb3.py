@@ -21,6 +21,7 @@ import unstuck
 
 pytest.importorskip("stable_baselines3", reason="it comes with the extra `sb3`")
 from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -132,6 +133,24 @@ def test_actions_of_several_choices_are_logged_and_a_second_learn_goes_on(tmp_pa
     assert run.last_iteration == 4
     assert run.table["env_steps"].tolist() == [64, 128, 192, 256]
     assert 3 < probe.last[metrics.TRAIN_RETURN] < 9  # of 10 steps; no Monitor, so the rewards were summed
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_evaluations_of_a_callback_are_logged_in_their_iterations(tmp_path: Path, first: bool) -> None:
+    """64 steps an iteration, an evaluation every 96 steps: at 96, 192 and 288, so in the iterations 2, 3 and 5."""
+    evaluates = EvalCallback(
+        Monitor(gymnasium.make("CartPole-v1")), eval_freq=96, log_path=str(tmp_path), verbose=0, n_eval_episodes=2
+    )
+    probe = unstuck.SB3Probe(tmp_path / "run")
+    model = PPO("MlpPolicy", "CartPole-v1", **SMALL)
+    model.learn(320, callback=[evaluates, probe] if first else [probe, evaluates])
+    with np.load(tmp_path / "evaluations.npz") as found:
+        expected = found["results"].mean(axis=1).tolist()
+    run = unstuck.load_run(tmp_path / "run")
+    assert len(expected) == 3
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == pytest.approx(dict(zip((2, 3, 5), expected, strict=True)))
+    assert run.curve(metrics.VALUE_LOSS).index.tolist() == [1, 2, 3, 4, 5]
+    assert model.logger.output_formats == []
 
 
 def test_a_linear_schedule_is_recorded_and_followed() -> None:

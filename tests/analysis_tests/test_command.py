@@ -278,7 +278,9 @@ def test_the_command_for_a_trial_starts_from_its_sweeps_configuration(tmp_path: 
     words = make_arms_command(run, ARMS, tmp_path)
     text = composed(words)
     assert "shared_trunk: true" in text  # the experiment's
-    assert "  - ppo:\n      lr: 0.0017\n      gamma: 0.004\n  - ppo:\n      lr: 0.0017\n      gamma: 0.5\n" in text
+    assert "  lr: 0.0017\n" in text  # the trial's, in all points
+    assert "  gamma: 0.004\n" in text
+    assert "  points:\n  - {}\n  - ppo:\n      gamma: 0.5\n" in text  # the control is the first
     assert "name: horizon-7-arms" in text
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["config.yaml", "horizon"]
 

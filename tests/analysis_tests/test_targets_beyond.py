@@ -97,4 +97,4 @@ def test_a_correct_run_is_no_bug(
     late = table.iloc[-5:]
     if is_beyond is not None:
         assert (late[metrics.TARGET_MEAN] > 1.25 * late[metrics.TRAIN_RETURN]).all() == is_beyond  # as it is said of
-        assert named[-1] == is_beyond
+        assert not named[-1]  # targets or not: the returns say that the run has learned

@@ -37,14 +37,18 @@ nav ul {{ list-style: none; display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; 
   outline-offset: 2px; }}
 table {{ border-collapse: collapse; font-size: 0.88rem; line-height: 1.35; min-width: 20rem; }}
 caption {{ text-align: left; color: var(--soft); padding: 0.2rem 0; }}
+caption span {{ position: sticky; left: 0; display: inline-block; max-width: min(46rem, calc(100vw - 2.5rem)); }}
 th, td {{ text-align: left; vertical-align: top; padding: 0.22rem 0.8rem 0.22rem 0;
   border-bottom: 1px solid var(--grid); min-width: 3.2rem; max-width: 30rem; overflow-wrap: break-word; }}
 thead th {{ color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--grid); }}
 tbody th {{ font-weight: 500; }}
 .long {{ min-width: 12rem; }}
 .number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }}
-pre {{ background: var(--shade); padding: 0.6rem 0.9rem; border-radius: 6px; white-space: pre-wrap;
-  overflow-wrap: anywhere; font-size: 0.82rem; max-height: 7.5rem; overflow-y: auto; }}
+pre {{ padding: 0.6rem 0.9rem; border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.82rem;
+  max-height: 7.5rem; overflow-y: auto; background: linear-gradient(var(--shade) 30%, transparent) local,
+  linear-gradient(transparent, var(--shade) 70%) 0 100% local, linear-gradient(var(--soft), transparent),
+  linear-gradient(transparent, var(--soft)) 0 100%; background-repeat: no-repeat; background-color: var(--shade);
+  background-size: 100% 2rem, 100% 2rem, 100% 0.35rem, 100% 0.35rem; /* a shade where more follows */ }}
 code {{ font-family: ui-monospace, monospace; font-size: 0.92em; background: var(--shade); border-radius: 3px;
   padding: 0 0.2em; }}
 pre code {{ padding: 0; }}
@@ -154,7 +158,7 @@ def _table(table: Table) -> str:
     for first, *rest in table.rows:
         cells = "".join(f"<td{kind(i)}>{_inline(cell)}</td>" for i, cell in enumerate(rest, start=1))
         rows.append(f'<tr><th scope="row"{kind(0)}>{_inline(first)}</th>{cells}</tr>')
-    caption = f"<caption>{_inline(table.caption)}</caption>" if table.caption else ""
+    caption = f"<caption><span>{_inline(table.caption)}</span></caption>" if table.caption else ""
     label = escape(table.caption or ", ".join(table.header))
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>{caption}<thead><tr>{head}</tr>'

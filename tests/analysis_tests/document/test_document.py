@@ -82,7 +82,7 @@ def test_as_html() -> None:
     assert '<p class="lead">Stuck: F1 0.</p>' in source
     scopes = [attributes.get("scope") for tag, attributes in page.found if tag == "th"]
     assert scopes == ["col", "col", "row", "row"]
-    assert "<caption>Numbers</caption>" in source
+    assert "<caption><span>Numbers</span></caption>" in source
     assert "<figcaption>A curve</figcaption>" in source
     assert "python sweep.py &#x27;a=[{}]&#x27;" in source
     assert "prefers-color-scheme: dark" in source

@@ -45,7 +45,7 @@ def test_losses_turn_not_finite_in_one_member_only(command: Command, without_ray
     assert "of member 1 is nan at iteration 4" in done.out
     assert "3 trials: 3 diverged" in done.out
     audited = json.loads(command.sweeps("audit", "tiny", "--json").out)
-    assert audited == {"sweep": "tiny", "trials": 3, "open": [], "findings": []}
+    assert audited == {"schema": 1, "sweep": "tiny", "trials": 3, "open": [], "findings": []}
 
 
 @pytest.mark.chaos

@@ -118,7 +118,13 @@ def test_whole_records_agree_and_the_open_trial_is_named(folder: Path, capsys: p
 
 def test_json_for_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", str(folder / "whole"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"sweep": "whole", "trials": 3, "open": [2], "findings": []}
+    assert json.loads(capsys.readouterr().out) == {
+        "schema": 1,
+        "sweep": "whole",
+        "trials": 3,
+        "open": [2],
+        "findings": [],
+    }
 
 
 def _second_run(folder: Path) -> None:

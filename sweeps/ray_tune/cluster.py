@@ -146,6 +146,7 @@ def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: Stop
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # lists what crashed, in the midst of the live view
     # Ray opens its folder, sockets included, to every user (ray#4593); the scratch folder above is closed to others.
     with scratch_folder(folder) as scratch:
         end = ray.shutdown

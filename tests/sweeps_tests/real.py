@@ -97,6 +97,7 @@ def check_stopped(
     assert "stopped by the user" in stopped.printed
     assert "no longer answered" not in stopped.printed  # Ray's own processes did not hear it
     assert "Traceback" not in stopped.printed
+    assert "Trials did not complete" not in stopped.printed  # Ray's own words on trials that crashed
     assert stopped.left == []
     assert not stopped.scratch.exists()
     last = stopped.printed.splitlines()[-1]

@@ -147,7 +147,9 @@ def _run_process(words: Sequence[str], told: Path, show: bool) -> _Ran:
             if pipe is not None:
                 pipe.close()
     last = errors[-1].strip() if errors else ""
-    return _Ran(process.returncode, last.removeprefix(f"{_PROGRAM}: error: "))
+    written = Path(f"{told}.code")
+    code = int(written.read_text()) if written.exists() else process.returncode
+    return _Ran(code, last.removeprefix(f"{_PROGRAM}: error: "))
 
 
 def _pass_on(process: "subprocess.Popen[str]", show: bool) -> None:

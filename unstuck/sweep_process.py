@@ -23,7 +23,11 @@ def main() -> int:
     """Run the sweep that the words describe; return the exit code of the command `unstuck sweep`."""
     program, file, *overrides = sys.argv[1:]
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    return sweep(program, overrides, Path.cwd(), lambda folder: Path(file).write_text(str(folder), encoding="utf-8"))
+    told = Path(file)
+    code = sweep(program, overrides, Path.cwd(), lambda folder: told.write_text(str(folder), encoding="utf-8"))
+    # A program that ignores SIGCHLD, or waits for all children, never learns of the exit code.
+    Path(f"{file}.code").write_text(str(code), encoding="utf-8")
+    return code
 
 
 def _end_with_parent(parent: int) -> None:

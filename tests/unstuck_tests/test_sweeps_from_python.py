@@ -169,3 +169,16 @@ def test_a_sweep_in_a_thread_leaves_the_program_alone_and_ends_when_asked(
     assert len(result.curves) == len(result.curves[0].dropna()) > 0
     assert result.load_run(0).last_iteration >= 2
     assert not unstuck.stop_sweep("long")
+
+
+@pytest.mark.slow
+def test_a_program_that_does_not_wait_for_its_children_learns_how_a_sweep_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system forgets exit codes then
+    try:
+        with pytest.raises(unstuck.SweepError, match=r"ppo\.lr must"):
+            unstuck.run_sweep(["+experiment=quickstart", "ppo.lr=-1"], show=False)
+    finally:
+        signal.signal(signal.SIGCHLD, before)

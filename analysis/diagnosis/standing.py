@@ -8,8 +8,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from unstuck.analysis.diagnosis.signals import OURS, Signals, Window
+from unstuck.analysis.diagnosis.signals import OURS, Signals
 from unstuck.analysis.diagnosis.tasks import find_task
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_SUCCESS_RATE, SUCCESS_RATE
 from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics

@@ -9,7 +9,8 @@ from unstuck.analysis.diagnosis.rules.entropy_pinned import PINNED
 from unstuck.analysis.diagnosis.rules.units_saturated import SATURATED
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL, USUAL_KL
 from unstuck.analysis.diagnosis.rules.value_floor import describe_loss_and_floor
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.document import Heading, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.floor import compute_explainable_share

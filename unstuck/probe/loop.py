@@ -4,33 +4,29 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
-from gymnasium.spaces import Space
 from torch import Tensor, nn
 
-from unstuck.analysis.history.known import KNOWN
-from unstuck.analysis.history.names import DIALECTS
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, POLICY_STD
-from unstuck.analysis.history.settings import translate_settings
+from unstuck.analysis.history.record import ENV_STEPS, POLICY_STD
 from unstuck.probe.arrays import Rollout, RolloutArrays, read_rollout
 from unstuck.probe.episodes import EpisodeReturns
-from unstuck.probe.log import ProbeLog
-from unstuck.probe.measuring import (
-    Agent,
-    Critic,
-    Evaluate,
-    measure_observations,
-    measure_rollout,
+from unstuck.probe.log import NAMES, ProbeLog
+from unstuck.probe.measuring import Agent, Critic, measure_observations, measure_rollout
+from unstuck.probe.options import (
+    Options,
+    check_measured,
+    check_options,
+    find_agent,
+    find_choices,
+    join_modules,
+    read_settings,
 )
 from unstuck.probe.update import UpdateMeasures
 from unstuck.rl import metrics
-from unstuck.rl.distributions import Categorical, Distribution, distribution_over
-from unstuck.rl.errors import ConfigError
 from unstuck.rl.estimates import Weights
-from unstuck.rl.wording import find_nearest
 
 SAMPLES_A_LOOK = 6_144
 """Samples of the run for each look at networks and critic, unless `every` says otherwise: so they cost about 2 %."""
@@ -40,32 +36,6 @@ _MINIBATCH = 256
 
 _GAUSSIAN = 0.5 * math.log(2 * math.pi * math.e)
 """Entropy of a normal number of spread 1, in nats."""
-
-NAMES = (
-    *(ENV_STEPS, *metrics.TRAIN, POLICY_STD, EPISODE_LENGTH, *metrics.CRITIC, *metrics.NETWORKS),
-    metrics.EVAL_RETURN,
-)
-
-
-class Options(TypedDict, total=False):
-    """What a probe may be told beside folder, agent and settings.
-
-    Attributes:
-        optimizer: Optimiser of the agent; the learning rate in force is read there.
-        evaluate: Function of observations and actions, as the rollout stores them but flattened, that returns their
-            log-probabilities, entropies and values. Left out: the agent's `get_action_and_value`, as CleanRL's has.
-        actions: Number or names of discrete actions, or the environment's action space; for the shares of the actions.
-        program: Program whose names your settings have, and the advice shall have: `plain`, `cleanrl`, `sb3` ...
-        every: Iterations from one look at networks and critic to the next; 1 for the finest log.
-        iterations_done: Iterations that a resumed run had done; rows after them are written anew.
-    """
-
-    optimizer: torch.optim.Optimizer | None
-    evaluate: Evaluate | None
-    actions: "int | Sequence[str] | Space[Any] | None"
-    program: str
-    every: int | None
-    iterations_done: int | None
 
 
 class Probe:
@@ -101,13 +71,13 @@ class Probe:
         settings: Mapping[str, Any] | None = None,
         **options: Unpack[Options],
     ) -> None:
-        _check_options(options)
+        check_options(options)
         self._program = options.get("program", "plain")
-        self.settings = _read_settings(settings or {}, self._program)
-        self._agent = _find_agent(agent, options.get("evaluate"))
-        self._modules = self._agent.modules if self._agent else _join_modules(agent)
+        self.settings = read_settings(settings or {}, self._program)
+        self._agent = find_agent(agent, options.get("evaluate"))
+        self._modules = self._agent.modules if self._agent else join_modules(agent)
         self._optimizer = options.get("optimizer")
-        self._choices = _find_choices(options.get("actions"))
+        self._choices = find_choices(options.get("actions"))
         self._every = options.get("every")
         self.iteration = options.get("iterations_done") or 0
         self.env_steps = 0
@@ -246,7 +216,7 @@ class Probe:
         found |= self._episodes.finish(episode_returns, episode_lengths)
         if eval_return is not None:
             found[metrics.EVAL_RETURN] = float(eval_return)
-        found |= _check_measured(measured or {})
+        found |= check_measured(measured or {})
         if metrics.VALUE_FLOOR in found and metrics.VALUE_LOSS in found:
             found[metrics.VALUE_LOSS_EXCESS] = found[metrics.VALUE_LOSS] - found[metrics.VALUE_FLOOR]
         self._rollout, self._before, self._measured = None, None, {}
@@ -350,80 +320,3 @@ class Probe:
             return None
         with torch.no_grad():
             return torch.cat([one.detach().flatten() for one in self._modules.parameters()])
-
-
-def _check_options(options: Options) -> None:
-    for name in options:
-        if name not in Options.__annotations__:
-            raise TypeError(
-                f"a probe takes {', '.join(Options.__annotations__)}, got {name}; did you mean "
-                f"{find_nearest(name, Options.__annotations__)}?"
-            )
-    program, every, done = options.get("program", "plain"), options.get("every"), options.get("iterations_done")
-    if program not in DIALECTS:
-        raise ValueError(f"program must be one of {', '.join(sorted(DIALECTS))}, got {program!r}")
-    if every is not None and every < 1:
-        raise ValueError(f"every must be at least 1, got {every}")
-    if done is not None and done < 0:
-        raise ValueError(f"iterations_done must be at least 0, got {done}")
-
-
-def _read_settings(settings: Mapping[str, Any], program: str) -> dict[str, Any]:
-    """Return the settings by our paths, plain values alone.
-
-    Raises:
-        ValueError: A setting that the diagnosis reads cannot have such a value.
-    """
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
-    plain = {name: value for name, value in plain.items() if isinstance(value, int | float | str | list | None)}
-    ours = translate_settings(plain, DIALECTS[program])
-    for path, value in ours.items():
-        if path in KNOWN and not KNOWN[path].holds(value):
-            raise ValueError(f"settings: {path} must be {KNOWN[path].words}, got {value!r}")
-    return ours
-
-
-def _join_modules(agent: nn.Module | Sequence[nn.Module] | None) -> nn.Module | None:
-    if agent is None or isinstance(agent, nn.Module):
-        return agent
-    return nn.ModuleList(agent)
-
-
-def _find_agent(agent: nn.Module | Sequence[nn.Module] | None, evaluate: Evaluate | None) -> Agent | None:
-    """Return the agent with the function that evaluates actions; None if there is no such function."""
-    modules = _join_modules(agent)
-    if evaluate is not None and modules is None:
-        raise ValueError("agent must be the networks that evaluate uses, got None; hand over the module")
-    own = getattr(modules, "get_action_and_value", None)
-    if modules is None or (evaluate is None and own is None):
-        return None
-
-    def evaluate_as_cleanrl(observations: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        _, log_probs, entropies, values = own(observations, actions)  # type: ignore[misc]
-        return log_probs, entropies, values
-
-    return Agent(modules, evaluate or evaluate_as_cleanrl)
-
-
-def _find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Distribution, tuple[str, ...]] | None:
-    """Return what counts the shares of discrete actions, with their names; None if nothing is known of the actions."""
-    if actions is None:
-        return None
-    if isinstance(actions, Space):
-        try:
-            distribution = distribution_over(actions)
-        except ConfigError:
-            return None
-        return distribution, distribution.choices
-    names = tuple(map(str, range(actions))) if isinstance(actions, int) else tuple(actions)
-    return Categorical(len(names)), names
-
-
-def _check_measured(measured: Mapping[str, float]) -> dict[str, float]:
-    known = (*NAMES, metrics.VALUE_LOSS_EXCESS)
-    for name in measured:
-        if name not in known and not name.startswith(metrics.ACTION_PREFIX):
-            raise ValueError(
-                f"measured must hold metrics of docs/metrics.md, got {name}; did you mean {find_nearest(name, known)}?"
-            )
-    return {name: float(value) for name, value in measured.items()}

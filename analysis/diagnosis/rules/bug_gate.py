@@ -9,7 +9,8 @@ share outside 0 to 1 under a name that others use for percent, targets beyond re
 import math
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 

@@ -17,8 +17,9 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.remedies import HORIZON, change_rate, restore_usual
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED, compute_target_variance
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 

@@ -1,8 +1,9 @@
 """Inputs are not scaled: units are saturated before any training, and the networks hardly tell observations apart."""
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 

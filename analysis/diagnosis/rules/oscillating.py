@@ -2,8 +2,9 @@
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rewards import compute_rewards
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import format_uncertain, number, pluralize
 from unstuck.rl import metrics
 

@@ -21,8 +21,9 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.remedies import RATE, USUAL, USUAL_RATES, restore_step_limits
-from unstuck.analysis.diagnosis.signals import GONE, STILL_KL, ActionKind, Signals, Window, format_shares
+from unstuck.analysis.diagnosis.signals import GONE, STILL_KL, ActionKind, Signals, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 

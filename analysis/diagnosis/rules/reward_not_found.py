@@ -12,7 +12,8 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, pluralize
 from unstuck.rl import metrics
 

@@ -18,8 +18,9 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import TOTAL_LOSS
 from unstuck.analysis.words import number
 from unstuck.rl import metrics

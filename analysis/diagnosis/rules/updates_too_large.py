@@ -13,8 +13,9 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.remedies import USUAL, change_rate, restore_usual
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics

@@ -25,8 +25,9 @@ from unstuck.analysis.diagnosis.remedies import (
     restore_usual,
 )
 from unstuck.analysis.diagnosis.rules import policy_frozen
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 

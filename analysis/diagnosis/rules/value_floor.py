@@ -6,7 +6,8 @@ floor, if returns are normalised. At the floor neither value_coef nor the learni
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.remedies import HEAVY, RATE, USUAL
-from unstuck.analysis.diagnosis.signals import Signals, Window
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.floor import compute_explainable_share, infer_foreseen_share
 from unstuck.analysis.words import format_uncertain, number
 from unstuck.rl import metrics

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from unstuck.analysis.diagnosis.signals import ActionKind, Signals, Window, format_setting, format_shares
+from unstuck.analysis.diagnosis.signals import ActionKind, Signals, format_setting, format_shares
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics

@@ -11,7 +11,7 @@ from unstuck.rl import metrics
 
 from benchmarks import own_loop
 from tests.docs_tests.pages import read_blocks, read_page
-from unstuck.probe.loop import NAMES
+from unstuck.probe.log import NAMES
 
 PAGE = read_page("docs/probe.md")
 

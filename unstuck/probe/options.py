@@ -1,0 +1,132 @@
+"""Check what a probe is told before a loop starts: options, settings, networks, actions, metrics measured elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import torch
+from gymnasium.spaces import Space
+from torch import Tensor, nn
+
+from unstuck.analysis.history.known import KNOWN
+from unstuck.analysis.history.names import DIALECTS
+from unstuck.analysis.history.settings import translate_settings
+from unstuck.probe.log import NAMES
+from unstuck.probe.measuring import Agent, Evaluate
+from unstuck.rl import metrics
+from unstuck.rl.distributions import Categorical, Distribution, distribution_over
+from unstuck.rl.errors import ConfigError
+from unstuck.rl.wording import find_nearest
+
+
+class Options(TypedDict, total=False):
+    """What a probe may be told beside folder, agent and settings.
+
+    Attributes:
+        optimizer: Optimiser of the agent; the learning rate in force is read there.
+        evaluate: Function of observations and actions, as the rollout stores them but flattened, that returns their
+            log-probabilities, entropies and values. Left out: the agent's `get_action_and_value`, as CleanRL's has.
+        actions: Number or names of discrete actions, or the environment's action space; for the shares of the actions.
+        program: Program whose names your settings have, and the advice shall have: `plain`, `cleanrl`, `sb3` ...
+        every: Iterations from one look at networks and critic to the next; 1 for the finest log.
+        iterations_done: Iterations that a resumed run had done; rows after them are written anew.
+    """
+
+    optimizer: torch.optim.Optimizer | None
+    evaluate: Evaluate | None
+    actions: "int | Sequence[str] | Space[Any] | None"
+    program: str
+    every: int | None
+    iterations_done: int | None
+
+
+def check_options(options: Options) -> None:
+    """Check the options of a probe by name and value.
+
+    Raises:
+        TypeError: An option's name is not known.
+        ValueError: An option's value is not allowed.
+    """
+    for name in options:
+        if name not in Options.__annotations__:
+            raise TypeError(
+                f"a probe takes {', '.join(Options.__annotations__)}, got {name}; did you mean "
+                f"{find_nearest(name, Options.__annotations__)}?"
+            )
+    program, every, done = options.get("program", "plain"), options.get("every"), options.get("iterations_done")
+    if program not in DIALECTS:
+        raise ValueError(f"program must be one of {', '.join(sorted(DIALECTS))}, got {program!r}")
+    if every is not None and every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
+    if done is not None and done < 0:
+        raise ValueError(f"iterations_done must be at least 0, got {done}")
+
+
+def read_settings(settings: Mapping[str, Any], program: str) -> dict[str, Any]:
+    """Return the settings by our paths, plain values alone.
+
+    Raises:
+        ValueError: A setting that the diagnosis reads cannot have such a value.
+    """
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    plain = {name: value for name, value in plain.items() if isinstance(value, int | float | str | list | None)}
+    ours = translate_settings(plain, DIALECTS[program])
+    for path, value in ours.items():
+        if path in KNOWN and not KNOWN[path].holds(value):
+            raise ValueError(f"settings: {path} must be {KNOWN[path].words}, got {value!r}")
+    return ours
+
+
+def join_modules(agent: nn.Module | Sequence[nn.Module] | None) -> nn.Module | None:
+    """Join the networks of an agent into one module; return a single module, or None, as it is."""
+    if agent is None or isinstance(agent, nn.Module):
+        return agent
+    return nn.ModuleList(agent)
+
+
+def find_agent(agent: nn.Module | Sequence[nn.Module] | None, evaluate: Evaluate | None) -> Agent | None:
+    """Return the agent with the function that evaluates actions; None if there is no such function.
+
+    Raises:
+        ValueError: There is a function that evaluates actions, but no network.
+    """
+    modules = join_modules(agent)
+    if evaluate is not None and modules is None:
+        raise ValueError("agent must be the networks that evaluate uses, got None; hand over the module")
+    own = getattr(modules, "get_action_and_value", None)
+    if modules is None or (evaluate is None and own is None):
+        return None
+
+    def evaluate_as_cleanrl(observations: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        _, log_probs, entropies, values = own(observations, actions)  # type: ignore[misc]
+        return log_probs, entropies, values
+
+    return Agent(modules, evaluate or evaluate_as_cleanrl)
+
+
+def find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Distribution, tuple[str, ...]] | None:
+    """Return what counts the shares of discrete actions, with their names; None if nothing is known of the actions."""
+    if actions is None:
+        return None
+    if isinstance(actions, Space):
+        try:
+            distribution = distribution_over(actions)
+        except ConfigError:
+            return None
+        return distribution, distribution.choices
+    names = tuple(map(str, range(actions))) if isinstance(actions, int) else tuple(actions)
+    return Categorical(len(names)), names
+
+
+def check_measured(measured: Mapping[str, float]) -> dict[str, float]:
+    """Check that metrics measured elsewhere have known names, and return the metrics as floats.
+
+    Raises:
+        ValueError: A metric's name is not known.
+    """
+    known = (*NAMES, metrics.VALUE_LOSS_EXCESS)
+    for name in measured:
+        if name not in known and not name.startswith(metrics.ACTION_PREFIX):
+            raise ValueError(
+                f"measured must hold metrics of docs/metrics.md, got {name}; did you mean {find_nearest(name, known)}?"
+            )
+    return {name: float(value) for name, value in measured.items()}

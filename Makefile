@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-probe bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-sb3-sweep bench-unstick bench-pages study-value-coef study-stuck-run lock clean fitting-python
+.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-probe bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-sb3-sweep bench-unstick bench-remedies bench-pages study-value-coef study-stuck-run lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -92,6 +92,9 @@ bench-sb3-sweep: setup ## What a sweep of Stable-Baselines3 costs beside Stable-
 
 bench-unstick: setup ## How many broken runs the unstick mends by its own prescriptions; half an hour once, then seconds
 	$(IN_VENV) -m benchmarks.unstick $(ARGS)
+
+bench-remedies: setup ## What the first remedy of each planted fault's diagnosis brings, fault left in; half an hour once, then seconds
+	$(IN_VENV) -m benchmarks.remedies $(ARGS)
 
 bench-pages: setup ## How long the pages of MLflow and the dashboard take to show 50 trials; a few minutes, needs Chromium
 	$(IN_VENV) -m benchmarks.pages $(ARGS)

@@ -100,24 +100,24 @@ def arms() -> list[Arm]:
     return [*healthy, *faulty]
 
 
-def train(arm: Arm) -> dict[str, np.ndarray]:
+def train(arm: Arm, seeds: int = SEEDS) -> dict[str, np.ndarray]:
     """Train all seeds of an arm at once; return each metric as an array `[iterations, seeds]`, NaN where missing."""
-    learner = _learner(arm)
+    learner = _learner(arm, seeds)
     kept: dict[str, np.ndarray] = {}
     count = learner.config.num_iterations
     for iteration in range(count):
         for name, values in learner.iterate().items():
-            kept.setdefault(name, np.full((count, SEEDS), math.nan))[iteration] = values
+            kept.setdefault(name, np.full((count, seeds), math.nan))[iteration] = values
     return kept
 
 
-def records(arm: Arm, folder: Path) -> dict[str, np.ndarray]:
+def records(arm: Arm, folder: Path, seeds: int = SEEDS) -> dict[str, np.ndarray]:
     """Load an arm's metrics, each `[iterations, seeds]`, from a file in `folder`; train the arm if there is none."""
-    file = folder / f"{_slug(arm)}-{_digest(arm)}.npz"
+    file = folder / f"{_slug(arm)}-{_digest(arm, seeds)}.npz"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(".tmp.npz")
-        np.savez_compressed(scratch, **{_flat(name): values for name, values in train(arm).items()})
+        np.savez_compressed(scratch, **{_flat(name): values for name, values in train(arm, seeds).items()})
         scratch.replace(file)
     with np.load(file) as saved:
         return {name.replace("|", "/"): saved[name] for name in saved.files}
@@ -133,9 +133,13 @@ def _run(arm: Arm, seed: int, kept: Mapping[str, np.ndarray]) -> Run:
     table = table_of({name: values[:, seed] for name, values in kept.items()})
     world = arm.setting
     history = History(f"{arm.pair}, {arm.form}/{seed}", "a run of this benchmark", table, world.settings())
+    return Run(arm, seed, history, score_of(table, world))
+
+
+def score_of(table: pd.DataFrame, world: World) -> float:
+    """Compute a run's score: mean of its last three evaluations; the world's worst if its numbers are not finite."""
     whole = len(table) == world.ppo.num_iterations and bool(np.isfinite(table[metrics.VALUE_LOSS].iloc[-1]))
-    score = float(table[world.score].dropna().iloc[-3:].mean()) if whole else world.worst
-    return Run(arm, seed, history, score)
+    return float(table[world.score].dropna().iloc[-3:].mean()) if whole else world.worst
 
 
 def table_of(member: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -158,13 +162,13 @@ def table_of(member: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return table.iloc[: first + 1].copy()
 
 
-def _learner(arm: Arm) -> Learner:
+def _learner(arm: Arm, count: int) -> Learner:
     world = arm.setting
     data = flows(world.data) if world.is_triage else None
     if data is not None and arm.planted.data is not None:
         data = arm.planted.data(data)
     number = crc32(f"{DRAWN_BY} {arm.pair} {arm.form}".encode())  # another draw is of other runs, too
-    seeds, judged = make_member_seeds(number, SEEDS), make_evaluation_seed(number)
+    seeds, judged = make_member_seeds(number, count), make_evaluation_seed(number)
     learner = make_learner(world.ppo, world.env, seeds, judged, data)
     for plant in arm.planted.learner:
         learner = plant(learner)
@@ -177,14 +181,14 @@ def flows(config: DataConfig) -> FlowData:
     return load_flows(config)
 
 
-def _digest(arm: Arm) -> str:
+def _digest(arm: Arm, seeds: int) -> str:
     """Return a hash of all that an arm's records depend on: settings, planted faults with code, the learner's code."""
     planted: Sequence[Callable[..., Any]] = (
         *arm.planted.learner,
         *([arm.planted.data] if arm.planted.data is not None else []),
     )
     sources = [inspect.getsource(type(one)) for one in planted]
-    parts = [DRAWN_BY, arm.setting.settings(), repr(planted), sources, SEEDS, code_digest()]
+    parts = [DRAWN_BY, arm.setting.settings(), repr(planted), sources, seeds, code_digest()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 

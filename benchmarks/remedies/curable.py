@@ -1,7 +1,7 @@
 """Faults beside settings, and what can cure them: the right setting to try, or the reason why no setting can.
 
-Written down before any remedy was tried. A fault that is in the settings alone is not listed: the healthy settings cure
-it. A fault with a right setting counts as curable in a world where that setting, tried with the fault left in, cures it.
+Written down before any remedy was tried. A fault that is in the settings alone is not listed: the healthy settings
+cure it. A fault with a right setting counts as curable where that setting, tried with the fault left in, cures it.
 """
 
 from collections.abc import Mapping

@@ -22,8 +22,8 @@ def describe_figures(cases: Sequence[Case]) -> str:
         )
     if others:
         lines.append(
-            f"Of {len(others)} that none can, the diagnosis says so of {share(told, len(others))}, offers no setting at all "
-            f"in {share(silent, len(others))}, and offers one that cures all the same in {unasked}."
+            f"Of {len(others)} that none can, the diagnosis says so of {share(told, len(others))}, offers no setting "
+            f"at all in {share(silent, len(others))}, and offers one that cures all the same in {unasked}."
         )
     harmful = sum(case.effect is Effect.HARMS for case in cases)
     return " ".join([*lines, f"First remedies that harm: {harmful}."])

@@ -4,18 +4,20 @@ A tracker may fail, and a sweep must not: whatever a tracker raises becomes a `T
 `sweeps.mirror` tells the user, goes on, and writes what is missing later.
 """
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from unstuck.records import extensions
 from unstuck.records.errors import ExtensionError, TrackingError
 from unstuck.records.event_files import make_event_files
 from unstuck.records.extensions import Extension
+from unstuck.records.measurement import Record
+from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.reference import SweepReference
-from unstuck.records.tracker import Tracker
+from unstuck.records.tracker import SweepHeader, Tracker
 from unstuck.records.wandb_files import make_wandb_files
 
 TrackerFactory = Callable[[SweepReference], Tracker]
@@ -68,27 +70,70 @@ def _make_tracker(made_by: Extension[TrackerFactory], reference: SweepReference)
         raise ExtensionError(f"tracker {name} of package {made_by.package} cannot be made: {_say(error)}") from error
     if not callable(getattr(tracker, "start_sweep", None)):
         raise ExtensionError(f"tracker {name} of package {made_by.package} must make a Tracker, got {tracker!r:.100}")
-    return cast(Tracker, _Shielded(tracker, name))
+    return _NamedTracker(tracker, name)
 
 
-class _Shielded:
-    """Tracker whose errors are all `TrackingError`, which name the tracker."""
+class _NamedTracker:
+    """Tracker that hands each call on, and raises every error as a `TrackingError` that begins with the tracker's name.
+
+    Written out method by method, so that mypy finds one that the protocol has and this class lacks.
+    """
 
     def __init__(self, tracker: Tracker, name: str) -> None:
         self._tracker, self._name = tracker, name
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._tracker, name)
+    def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
+        with self._name_errors():
+            self._tracker.start_sweep(sweep, config_yaml, tags)
 
-        @functools.wraps(method)
-        def call(*arguments: Any, **named: Any) -> Any:
-            """Call the tracker's method; raise whatever it raises as `TrackingError`."""
-            try:
-                return method(*arguments, **named)
-            except Exception as error:
-                raise TrackingError(f"tracker {self._name} fails: {_say(error)}") from error
+    def start_trial(
+        self,
+        number: int,
+        searched: Mapping[str, Any],
+        fixed: Mapping[str, Any],
+        tags: Mapping[str, str],
+        config_yaml: str,
+    ) -> str:
+        with self._name_errors():
+            return self._tracker.start_trial(number, searched, fixed, tags, config_yaml)
 
-        return call
+    def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
+        with self._name_errors():
+            return self._tracker.find_incomplete(outcomes)
+
+    def log(self, number: int, records: Sequence[Record]) -> None:
+        with self._name_errors():
+            self._tracker.log(number, records)
+
+    def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
+        with self._name_errors():
+            self._tracker.tag_trial(number, tags)
+
+    def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
+        with self._name_errors():
+            self._tracker.end_trial(number, verdict, summary)
+
+    def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
+        with self._name_errors():
+            self._tracker.end_sweep(outcome, tags)
+
+    def find_experiment(self) -> str:
+        with self._name_errors():
+            return self._tracker.find_experiment()
+
+    def attach(
+        self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
+    ) -> None:
+        with self._name_errors():
+            self._tracker.attach(number, files, note, figures)
+
+    @contextmanager
+    def _name_errors(self) -> Iterator[None]:
+        """Raise every error of the block as a `TrackingError` that names the tracker."""
+        try:
+            yield
+        except Exception as error:
+            raise TrackingError(f"tracker {self._name} fails: {_say(error)}") from error
 
 
 def _say(error: Exception) -> str:

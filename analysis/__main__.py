@@ -12,7 +12,8 @@ if not __package__:  # called by its path, from where Python does not find it by
 
 from unstuck.analysis.errors import AnalysisError
 from unstuck.records.as_json import format_json
-from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
+
+from unstuck.command_line import OneLineParser, add_debug, answer_errors
 
 if TYPE_CHECKING:
     from unstuck.analysis.document import Document

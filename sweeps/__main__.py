@@ -12,11 +12,12 @@ if not __package__:  # called by its path, from where Python does not find it by
     sys.path[0] = str(_ROOT if (_ROOT / "sweep.py").is_file() else _ROOT.parent)  # a checkout, or a package installed
 
 from unstuck.records.as_json import format_json
-from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import limit_threads
-from unstuck.records.webhook import notify
 from unstuck.rl.own_modules import add_own_modules
+from unstuck.sweeps.webhook import notify
+
+from unstuck.command_line import OneLineParser, add_debug, answer_errors
 
 PROGRAM = "python -m unstuck.sweeps"
 

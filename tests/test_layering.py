@@ -16,7 +16,7 @@ OURS = ("sweep", "unstuck", "tests", "benchmarks")
 
 FLOORS = (  # rooms of sweeps, top to bottom: each may import the rooms below
     *("sweeps.__main__", "sweeps.run", "sweeps.audit", "sweeps.catalog", "sweeps.ray_tune", "sweeps.unstick"),
-    *("sweeps.explain", "sweeps.mirror", "sweeps.trackers"),
+    *("sweeps.explain", "sweeps.mirror", "sweeps.trackers", "sweeps.webhook"),
     *("sweeps.champion", "sweeps.worker", "sweeps.trainers", "sweeps.screen", "sweeps.search", "sweeps.stopping"),
     "sweeps.config",
 )
@@ -28,23 +28,24 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     "command_table": ("sweeps.__main__", "analysis.__main__", "analysis.programs"),
     "command": (
         *(
+            "command_line",
             "command_table",
             "sweep_command",
             "sweeps.__main__",
             "analysis.__main__",
             "analysis.programs",
-            "records.command_line",
         ),
         *("records.provenance", "rl.wording"),
     ),
     "commands": (
-        *("commands", "command_table", "sweep_command", "sweeps.catalog", "sweeps.config", "analysis.programs"),
-        *("records.as_json", "records.command_line", "records.errors", "records.machine", "records.provenance"),
+        *("command_line", "commands", "command_table", "sweep_command"),
+        *("sweeps.catalog", "sweeps.config", "analysis.programs"),
+        *("records.as_json", "records.errors", "records.machine", "records.provenance"),
         *("rl.config", "rl.errors", "rl.machine"),
     ),
     "sweep_command": (
         "analysis.programs",
-        "records.command_line",
+        "command_line",
         "records.machine",
         "records.provenance",
         "rl.own_modules",
@@ -53,8 +54,10 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
     ),
     "rl": ("rl",),
     "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint", "rl.whole_files", "rl.wording"),
-    "analysis": ("analysis", "records", "rl.metrics", "rl.wording"),
+    "analysis": ("analysis", "command_line", "records", "rl.metrics", "rl.wording"),
+    "command_line": ("records.errors", "records.provenance", "records.redact", "rl.errors"),
     **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},
+    "sweeps.__main__": (*FLOORS, *BELOW_SWEEPS, "command_line"),
     "sweeps.trainers": (*FLOORS[FLOORS.index("sweeps.trainers") :], *BELOW_SWEEPS, "probe"),
     "sweeps": (),
     "probe": ("probe", "rl", "analysis.history"),  # its log is written with the names by which logs are read
@@ -272,7 +275,7 @@ def test_every_permit_is_used() -> None:
         for room in rooms:
             used = [name for name, target in imported if target.partition(".")[0] == library and within(name, (room,))]
             assert used, f"{room} may import {library}, and does not"
-    commands = ("sweep", "__main__", "command", "commands", "sweep_command", "sweep_process")
+    commands = ("sweep", "__main__", "command", "command_line", "commands", "sweep_command", "sweep_process")
     rooms = (*commands, "", "api", "results", "running", "probe", *BELOW_SWEEPS)
     for room in rooms:
         for permit in OURS_FOR[room]:
@@ -286,6 +289,12 @@ def test_every_permit_is_used() -> None:
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert cycle(ROOT) == []
+
+
+def test_types_are_checked_in_all_that_unstuck_holds() -> None:
+    links = {link.name: link.resolve() for link in (ROOT / ".mypy_links/unstuck").iterdir()}
+    inside = {path.name: path for path in (ROOT / "unstuck").iterdir() if path.name != "__pycache__"}
+    assert links == inside | {room: ROOT / room for room in (*BELOW_SWEEPS, "sweeps", "conf")}
 
 
 def test_what_the_benchmarks_import_is_there() -> None:

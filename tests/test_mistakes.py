@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from unstuck.analysis.diagnosis.language import LANGUAGES
 from unstuck.analysis.history.names import find_our_setting
-from unstuck.records.command_line import explain_refusal
 from unstuck.records.score import summarize
 from unstuck.rl import checkpoint
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
@@ -37,6 +36,7 @@ from tests.mistakes import (
     Mistake,
     make_other_ledger,
 )
+from unstuck.command_line import explain_refusal
 
 WRONG_NAMES = [
     ("ppo.learning_rate=3e-4", "unknown setting ppo.learning_rate; did you mean ppo.lr?"),

@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 from unstuck.analysis.programs import unstuck_program
+from unstuck.command_line import DEBUG, answer_errors
 from unstuck.command_table import COMMANDS, ON_RUNS, ON_SWEEPS, SWEEP, list_commands
-from unstuck.records.command_line import DEBUG, answer_errors
 from unstuck.rl.wording import find_nearest
 
 PROGRAM = "unstuck"

@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from unstuck.analysis.programs import sweep_program, unstuck_program
-from unstuck.records.command_line import DEBUG, REFUSALS, answer_errors
+from unstuck.command_line import DEBUG, REFUSALS, answer_errors
 from unstuck.records.machine import limit_threads
 from unstuck.records.provenance import find_own_version
 from unstuck.rl.own_modules import add_own_modules

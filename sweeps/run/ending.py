@@ -11,7 +11,6 @@ from unstuck.records.errors import LedgerError, StartupError, TrackingError
 from unstuck.records.ledger import Ledger
 from unstuck.records.names import REASON_TAG
 from unstuck.records.outcome import Outcome
-from unstuck.records.webhook import notify
 from unstuck.sweeps.config.settings import CRASHED, SweepConfig
 from unstuck.sweeps.explain.dashboard import show_start, show_stop
 from unstuck.sweeps.mirror import Outboxes
@@ -26,6 +25,7 @@ from unstuck.sweeps.screen.summary import (
     show_summary,
 )
 from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.webhook import notify
 
 
 class End(Enum):

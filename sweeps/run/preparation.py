@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import Cores, count_granted_cores
-from unstuck.records.webhook import check_webhook
 from unstuck.rl import metrics
 from unstuck.rl.config import TRIAGE
 from unstuck.rl.data import FlowData
@@ -26,6 +25,7 @@ from unstuck.sweeps.search.space import Space, read_setting
 from unstuck.sweeps.trackers import check_trackers
 from unstuck.sweeps.trainers.kinds import explain_limit, explain_unreached, find_trainer
 from unstuck.sweeps.unstick.adopt import adopt_recorded_unstick
+from unstuck.sweeps.webhook import check_webhook
 from unstuck.sweeps.worker.memory import require_memory
 
 if TYPE_CHECKING:  # imported where first needed, since the analysis loads pandas

@@ -10,7 +10,6 @@ from unstuck.analysis.words import pluralize
 from unstuck.records.errors import LedgerError, StartupError, SweepError
 from unstuck.records.outcome import Outcome
 from unstuck.records.provenance import collect_provenance
-from unstuck.records.webhook import notify
 from unstuck.rl.errors import CheckpointError
 from unstuck.sweeps.config.effects import Idle
 from unstuck.sweeps.config.flows import describe_data
@@ -27,6 +26,7 @@ from unstuck.sweeps.screen.console import make_console
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.screen.summary import print_text
 from unstuck.sweeps.stopping.asha import Asha
+from unstuck.sweeps.webhook import notify
 
 
 def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] = ()) -> int:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from unstuck.records import webhook
 from unstuck.records.redact import redact_url
-from unstuck.records.webhook import VARIABLE, notify
+from unstuck.sweeps import webhook
+from unstuck.sweeps.webhook import VARIABLE, notify
 
 from tests.conftest import Command
 

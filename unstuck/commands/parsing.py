@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from unstuck.analysis.programs import unstuck_program
+from unstuck.command_line import OneLineParser, add_debug, answer_errors
 from unstuck.records.as_json import SCHEMA
-from unstuck.records.command_line import OneLineParser, add_debug, answer_errors
 
 
 def make_parser(name: str, summary: str, examples: Sequence[str]) -> argparse.ArgumentParser:
@@ -56,5 +56,5 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def run_refusing(name: str, words: Sequence[str], call: Callable[[], int]) -> int:
-    """Call the body of the command `unstuck NAME`; return the exit code (see `records.command_line.answer_errors`)."""
+    """Call the body of the command `unstuck NAME`; return the exit code (see `unstuck.command_line.answer_errors`)."""
     return answer_errors(f"unstuck {name}", words, call)

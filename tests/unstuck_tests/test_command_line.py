@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from unstuck.records.command_line import answer_errors, explain_refusal
 from unstuck.records.errors import SweepError
 
 from tests.conftest import Command
+from unstuck.command_line import answer_errors, explain_refusal
 
 SECRET = "tracking.optuna_url=postgresql://me:s3cret@db/runs"
 

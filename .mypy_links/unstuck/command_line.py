@@ -1,0 +1,1 @@
+../../unstuck/command_line.py

@@ -15,12 +15,12 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
     Unexamined,
 )
-from unstuck.analysis.diagnosis.language import translate_diagnosis
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.questions import OF_TRIAGE, list_questions
 from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.translation import translate_diagnosis
 from unstuck.analysis.history import History
 
 __all__ = ["RULES", "Diagnosis", "diagnose"]

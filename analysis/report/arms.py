@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from unstuck.analysis.diagnosis.arms import Arm
-from unstuck.analysis.diagnosis.language import OURS, convert_setting, find_setting_name
+from unstuck.analysis.diagnosis.language import OURS
+from unstuck.analysis.diagnosis.translation import convert_setting, find_setting_name
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.overrides import format_literal, format_point

@@ -8,7 +8,7 @@ from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.arms import Arm, list_arms
 from unstuck.analysis.diagnosis.cost import COSTS, estimate_cost, explain_costs
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support, Unexamined
-from unstuck.analysis.diagnosis.language import find_metric_name, find_setting_name
+from unstuck.analysis.diagnosis.translation import find_metric_name, find_setting_name
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.history import History

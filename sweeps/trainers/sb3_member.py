@@ -16,10 +16,9 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import FloatSchedule, safe_mean
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 from unstuck.rl import metrics
 from unstuck.rl.config import require
-from unstuck.rl.envs.evaluate import STEP_CAP
 from unstuck.rl.machine import use_one_thread
 from unstuck.rl.seeding import derive_child, derive_int
 from unstuck.sweeps.config.effects import format_value
@@ -28,6 +27,7 @@ from unstuck.sweeps.trainers.global_randomness import OwnRandomness
 from unstuck.sweeps.trainers.members import MemberSpec, Settings
 from unstuck.sweeps.trainers.object_state import UnsavableError, pack, unpack
 from unstuck.sweeps.trainers.protocol import RANDOMNESS
+from unstuck.sweeps.trainers.sb3_evaluator import Sb3Evaluator
 from unstuck.sweeps.trainers.sb3_model import FIXED, find_differences, make_model
 
 from unstuck.probe.sb3 import SB3Probe
@@ -70,7 +70,7 @@ class Sb3Member:
         _require_fixed(self.model, spec.config)
         self._untrained = pack(self._list_parts())
         self._is_started = False
-        self._evaluator: Evaluator | None = None
+        self._evaluator: Sb3Evaluator | None = None
 
     def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
         """Train; yield the metrics of each iteration, by our names, as soon as the iteration ends."""
@@ -225,7 +225,7 @@ class Sb3Member:
     def _evaluate(self) -> float:
         """Return the mean return of greedy episodes, the same ones each time, by the training's normalisers."""
         if self._evaluator is None:
-            self._evaluator = Evaluator(self._spec)
+            self._evaluator = Sb3Evaluator(self._spec)
         with use_one_thread():
             return self._evaluator.evaluate(self.model)
 
@@ -235,16 +235,16 @@ class Sb3Member:
         return {
             "policy": dict(self.model.policy.state_dict()),
             "adam": self.model.policy.optimizer.state_dict()["state"],
-            "observation_normalizer": read_moments(getattr(normalizer, "obs_rms", None)),
-            "return_normalizer": read_moments(getattr(normalizer, "ret_rms", None)),
+            "observation_normalizer": _read_moments(getattr(normalizer, "obs_rms", None)),
+            "return_normalizer": _read_moments(getattr(normalizer, "ret_rms", None)),
         }
 
     def _set_parts(self, parts: Mapping[str, Any]) -> None:
         policy, normalizer = self.model.policy, self.model.get_vec_normalize_env()
         policy.load_state_dict(parts["policy"])
         policy.optimizer.load_state_dict({**policy.optimizer.state_dict(), "state": parts["adam"]})
-        set_moments(getattr(normalizer, "obs_rms", None), parts["observation_normalizer"])
-        set_moments(getattr(normalizer, "ret_rms", None), parts["return_normalizer"])
+        _set_moments(getattr(normalizer, "obs_rms", None), parts["observation_normalizer"])
+        _set_moments(getattr(normalizer, "ret_rms", None), parts["return_normalizer"])
 
     def _load_lanes(self, lanes: bytes) -> bool:
         """Set environments and what they show to a saved state; start them anew, and return False, if that fails."""
@@ -280,51 +280,6 @@ _SET_ALONE = {
     "normalize_advantage": "normalize_advantage",
 }
 """Attributes of a model that `train` and `collect_rollouts` read as they are, with our setting."""
-
-
-class Evaluator:
-    """Evaluator of one member: greedy episodes in environments of their own.
-
-    Args:
-        spec: The member; the environments are made as for training.
-    """
-
-    def __init__(self, spec: MemberSpec) -> None:
-        self._seeds = spec.evaluation_seeds
-        with OwnRandomness(self._seeds[0]).lend():
-            env = make_model(spec.config, self._seeds[0]).ppo.get_env()
-        if env is None:
-            raise ValueError("the PPO of trainer.make must have an environment, got none; pass one")
-        self._env = env
-
-    def evaluate(self, model: PPO) -> float:
-        """Play the same episodes each time, one each in all lanes at once; return the mean of their returns."""
-        normalizer, trained = unwrap_vec_normalize(self._env), model.get_vec_normalize_env()
-        if normalizer is not None and trained is not None:
-            normalizer.training = normalizer.norm_reward = False
-            if normalizer.norm_obs:
-                normalizer.obs_rms = trained.obs_rms
-        returns: list[float] = []
-        for seed in self._seeds:
-            if len(returns) < len(self._seeds):
-                returns += self._play(model, seed)[: len(self._seeds) - len(returns)]
-        return float(np.mean(returns))
-
-    def _play(self, model: PPO, seed: int) -> list[float]:
-        """Play one episode in each lane; return the returns, a Monitor's where there is one."""
-        self._env.seed(seed)
-        observations: Any = self._env.reset()
-        returns, playing = np.zeros(self._env.num_envs), np.ones(self._env.num_envs, dtype=bool)
-        for _ in range(STEP_CAP):
-            actions, _ = model.predict(observations, deterministic=True)
-            observations, rewards, dones, infos = self._env.step(actions)
-            returns[playing] += rewards[playing]
-            for lane in np.flatnonzero(playing & dones):
-                returns[lane] = infos[lane].get("episode", {"r": returns[lane]})["r"]
-            playing &= ~dones
-            if not playing.any():
-                break
-        return [float(one) for one in returns]
 
 
 def _require_fixed(model: PPO, config: SweepConfig) -> None:
@@ -370,18 +325,18 @@ def _try_to_unpack(packed: bytes, into: Any) -> bool:
     return True
 
 
-def read_moments(moments: Any) -> Any:
+def _read_moments(moments: Any) -> Any:
     """Return mean, variance and count of a `RunningMeanStd`, or of each in a dict; None for none."""
     if isinstance(moments, Mapping):
-        return {name: read_moments(one) for name, one in moments.items()}
+        return {name: _read_moments(one) for name, one in moments.items()}
     return None if moments is None else [np.copy(moments.mean), np.copy(moments.var), float(moments.count)]
 
 
-def set_moments(moments: Any, values: Any) -> None:
+def _set_moments(moments: Any, values: Any) -> None:
     """Set mean, variance and count of a `RunningMeanStd`, or of each in a dict; do nothing without one or without."""
     if isinstance(moments, Mapping):
         for name, one in moments.items():
-            set_moments(one, (values or {}).get(name))
+            _set_moments(one, (values or {}).get(name))
     elif moments is not None and values is not None:
         moments.mean, moments.var, moments.count = values
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.language import LANGUAGES, convert_setting, find_setting_name, make_translator
+from unstuck.analysis.diagnosis.language import LANGUAGES
 from unstuck.analysis.diagnosis.questions import MOST, OF_TRIAGE
+from unstuck.analysis.diagnosis.translation import convert_setting, find_setting_name, make_translator
 from unstuck.analysis.document import to_text
 from unstuck.analysis.history import History
 from unstuck.analysis.history.known import KNOWN

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from unstuck.analysis.diagnosis.language import make_translator
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.translation import make_translator
 from unstuck.analysis.history import load
 from unstuck.rl import metrics
 

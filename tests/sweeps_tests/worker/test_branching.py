@@ -20,7 +20,9 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 from unstuck.sweeps.trainers.ours import LearnerTrainer, make_trial_learner
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.branching import find_budget, find_start
-from unstuck.sweeps.worker.training import Training, train_period
+from unstuck.sweeps.worker.training import Training, make_trial_trainer, train_period
+
+from tests.sweeps_tests.trained import KEEP_STATE, train_by
 
 DONE, MORE, BATCH = 4, 6, 32
 RUN = SweepConfig(
@@ -41,29 +43,37 @@ RUN = SweepConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def data() -> FlowData:
-    return load_flows(RUN.data)
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run whose schedule was made for longer, and which was stopped: how it was trained, on what, and its state."""
+
+    config: SweepConfig
+    data: FlowData | None
+    file: Path
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, data: FlowData) -> Path:
-    """The checkpoint of a run whose schedule was made for longer, and which was stopped."""
-    learner = make_trial_learner(longer(), data)
+@pytest.fixture(scope="module", params=KEEP_STATE)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    config = train_by(request.param, RUN)
+    data = load_flows(config.data) if request.param == "ppo" else None
+    trainer = make_trial_trainer(longer(config), data)
     for _ in range(DONE):
-        learner.iterate()
+        trainer.iterate()
     file = tmp_path_factory.mktemp("run") / "checkpoint.npz"
-    checkpoint.save(file, learner)
-    return file
+    checkpoint.write_snapshot(file, trainer.take_snapshot())
+    return Run(config, data, file)
+
+
+ours = pytest.mark.parametrize("run", ["ppo"], indirect=True)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, run: Path) -> Path:
+def folder(tmp_path: Path, run: Run) -> Path:
     """The folder of an unstick of that run."""
     folder = tmp_path / "mine"
     trials_folder(folder).mkdir(parents=True)
     branch_file(folder).parent.mkdir()
-    branch_file(folder).write_bytes(run.read_bytes())
+    branch_file(folder).write_bytes(run.file.read_bytes())
     return folder
 
 
@@ -72,27 +82,27 @@ def learner_of(training: Training) -> Learner:
     return training.trainer.learner
 
 
-def longer() -> SweepConfig:
-    return dataclasses.replace(RUN, ppo=dataclasses.replace(RUN.ppo, num_iterations=DONE + MORE))
+def longer(config: SweepConfig) -> SweepConfig:
+    return dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, num_iterations=DONE + MORE))
 
 
-def arm(folder: Path, branch: BranchConfig | None = None, **ppo: object) -> SweepConfig:
+def arm(folder: Path, run: Run, branch: BranchConfig | None = None, **ppo: object) -> SweepConfig:
     return dataclasses.replace(
-        RUN,
-        sweep=dataclasses.replace(RUN.sweep, folder=str(folder.parent)),
+        run.config,
+        sweep=dataclasses.replace(run.config.sweep, folder=str(folder.parent)),
         run="mine/7",
         branch=branch or BranchConfig(start=CHECKPOINT),
-        ppo=dataclasses.replace(RUN.ppo, **{"num_iterations": MORE, **ppo}),
+        ppo=dataclasses.replace(run.config.ppo, **{"num_iterations": MORE, **ppo}),
     )
 
 
-def training_of(folder: Path, data: FlowData, config: SweepConfig, number: int = 0) -> Training:
-    return Training(Assignment(number, config, folder), data)
+def training_of(folder: Path, run: Run, config: SweepConfig, number: int = 0) -> Training:
+    return Training(Assignment(number, config, folder), run.data)
 
 
-def train(folder: Path, data: FlowData, config: SweepConfig, number: int = 0) -> list[Record]:
+def train(folder: Path, run: Run, config: SweepConfig, number: int = 0) -> list[Record]:
     """All records of an arm that nothing happens to."""
-    training, records = training_of(folder, data, config, number), list[Record]()
+    training, records = training_of(folder, run, config, number), list[Record]()
     while len(records) < config.ppo.num_iterations:
         records += training.next_period()
     return records
@@ -105,94 +115,98 @@ def measured(records: list[Record]) -> list[dict[str, float]]:
     ]
 
 
-def whole_run(data: FlowData) -> list[dict[str, float]]:
+def train_undisturbed(config: SweepConfig, run: Run) -> list[dict[str, float]]:
+    """What a trial measures that never stops."""
+    trainer, records = make_trial_trainer(config, run.data), list[Record]()
+    while len(records) < config.ppo.num_iterations:
+        records += train_period(trainer, config.sweep.metric)
+    return measured(records)
+
+
+def whole_run(run: Run) -> list[dict[str, float]]:
     """What the run measures from the branch on, had nobody stopped it."""
-    learner, records = make_trial_learner(longer(), data), list[Record]()
-    while len(records) < DONE + MORE:
-        records += train_period(learner, RUN.sweep.metric)
-    return measured(records[DONE:])
+    return train_undisturbed(longer(run.config), run)[DONE:]
 
 
-def test_the_control_is_the_run_going_on_counted_from_the_branch(folder: Path, data: FlowData) -> None:
-    records = train(folder, data, arm(folder))
+def test_the_control_is_the_run_going_on_counted_from_the_branch(folder: Path, run: Run) -> None:
+    records = train(folder, run, arm(folder, run))
     assert [record.iteration for record in records] == [1, 2, 3, 4, 5, 6]
-    assert measured(records) == whole_run(data)  # bit for bit, the schedule included
+    assert measured(records) == whole_run(run)  # bit for bit, the schedule included
     assert read_records(folder, 0) == records
 
 
-def test_its_own_checkpoint_wins_on_a_resume(folder: Path, data: FlowData) -> None:
-    expected = measured(train(folder, data, arm(folder), number=1))
-    first = training_of(folder, data, arm(folder)).next_period()
-    second = training_of(folder, data, arm(folder))
+def test_its_own_checkpoint_wins_on_a_resume(folder: Path, run: Run) -> None:
+    expected = measured(train(folder, run, arm(folder, run), number=1))
+    first = training_of(folder, run, arm(folder, run)).next_period()
+    second = training_of(folder, run, arm(folder, run))
     assert second.trainer.iteration == 2
     assert second.next_period() == first
     assert measured([*first, *second.next_period(), *second.next_period()]) == expected
     assert second.take_notes() == {"resumed_from": "2"}
 
 
-def test_a_damaged_checkpoint_of_its_own_starts_from_the_branch_again(folder: Path, data: FlowData) -> None:
-    first = training_of(folder, data, arm(folder)).next_period()
+def test_a_damaged_checkpoint_of_its_own_starts_from_the_branch_again(folder: Path, run: Run) -> None:
+    first = training_of(folder, run, arm(folder, run)).next_period()
     file = checkpoint_file(folder, 0)
     file.write_bytes(file.read_bytes()[:-100])
-    again = training_of(folder, data, arm(folder))
+    again = training_of(folder, run, arm(folder, run))
     assert again.take_notes()["checkpoint"].startswith("started anew: ")
     assert measured(again.next_period()) == measured(first)
 
 
-def test_an_arm_of_a_later_stage_goes_on_where_its_parent_ended(folder: Path, data: FlowData) -> None:
+def test_an_arm_of_a_later_stage_goes_on_where_its_parent_ended(folder: Path, run: Run) -> None:
     half = MORE // 2 + 1
-    first = train(folder, data, arm(folder, num_iterations=half), number=3)
-    config = arm(folder, BranchConfig(start=CHECKPOINT, parent=3), num_iterations=MORE - half)
-    second = train(folder, data, config, number=5)
+    first = train(folder, run, arm(folder, run, num_iterations=half), number=3)
+    config = arm(folder, run, BranchConfig(start=CHECKPOINT, parent=3), num_iterations=MORE - half)
+    second = train(folder, run, config, number=5)
     assert [record.iteration for record in second] == [1, 2]
-    assert measured([*first, *second]) == whole_run(data)
+    assert measured([*first, *second]) == whole_run(run)
     assert find_budget(config, folder) == Budget(2 * BATCH, 2 * BATCH, done=8 * BATCH, planned=10 * BATCH)
 
 
-def test_an_arm_that_starts_anew_reads_nothing_of_the_run(folder: Path, data: FlowData) -> None:
-    config = arm(folder, BranchConfig(start=ANEW))
+def test_an_arm_that_starts_anew_reads_nothing_of_the_run(folder: Path, run: Run) -> None:
+    config = arm(folder, run, BranchConfig(start=ANEW))
     assert find_start(config, folder) is None
     assert find_budget(config, folder) == Budget.from_config(config.ppo)
-    learner, records = make_trial_learner(dataclasses.replace(config, run=None), data), list[Record]()
-    while len(records) < MORE:
-        records += train_period(learner, RUN.sweep.metric)
     branch_file(folder).unlink()
-    assert measured(train(folder, data, config)) == measured(records)
+    assert measured(train(folder, run, config)) == train_undisturbed(dataclasses.replace(config, run=None), run)
 
 
-def test_a_reset_part_is_untrained(folder: Path, data: FlowData) -> None:
-    config = arm(folder, BranchConfig(start=CHECKPOINT, reset=("value_head", "adam")))
-    learner, untrained = learner_of(training_of(folder, data, config)), make_trial_learner(config, data)
+@ours
+def test_a_reset_part_is_untrained(folder: Path, run: Run) -> None:
+    config = arm(folder, run, BranchConfig(start=CHECKPOINT, reset=("value_head", "adam")))
+    learner, untrained = learner_of(training_of(folder, run, config)), make_trial_learner(config, run.data)
     assert [view.tolist() for view in learner.networks.value_head()] == [
         view.tolist() for view in untrained.networks.value_head()
     ]
     assert learner.adam.steps.tolist() == [[0.0], [0.0]]
-    kept = learner_of(training_of(folder, data, arm(folder), number=1))
+    kept = learner_of(training_of(folder, run, arm(folder, run), number=1))
     assert [view.tolist() for view in learner.networks.policy_head()] == [
         view.tolist() for view in kept.networks.policy_head()
     ]
     assert kept.adam.steps.tolist() != [[0.0], [0.0]]
 
 
-def test_an_arm_without_the_runs_state_is_refused(folder: Path, data: FlowData) -> None:
+def test_an_arm_without_the_runs_state_is_refused(folder: Path, run: Run) -> None:
     branch_file(folder).unlink()
     with pytest.raises(CheckpointError, match=r"branch/checkpoint\.npz must be a checkpoint, got no file to read"):
-        training_of(folder, data, arm(folder))
+        training_of(folder, run, arm(folder, run))
     with pytest.raises(CheckpointError, match=r"trials/0004/checkpoint\.npz must be a checkpoint, got no file"):
-        training_of(folder, data, arm(folder, BranchConfig(start=CHECKPOINT, parent=4)))
+        training_of(folder, run, arm(folder, run, BranchConfig(start=CHECKPOINT, parent=4)))
 
 
-def test_a_shared_budget_counts_environment_steps_from_the_branch(folder: Path, data: FlowData) -> None:
+@ours
+def test_a_shared_budget_counts_environment_steps_from_the_branch(folder: Path, run: Run) -> None:
     shared = Budget(3 * BATCH, 2 * BATCH)
-    training = Training(Assignment(0, arm(folder), folder, budget=shared), data)
+    training = Training(Assignment(0, arm(folder, run), folder, budget=shared), run.data)
     assert [record.step for record in training.next_period()] == [BATCH, 2 * BATCH]
     assert learner_of(training).budget == Budget(3 * BATCH, 2 * BATCH, done=4 * BATCH, planned=10 * BATCH)
 
 
-def test_settings_in_force_follow_the_schedule_across_the_branch(folder: Path, data: FlowData) -> None:
+def test_settings_in_force_follow_the_schedule_across_the_branch(folder: Path, run: Run) -> None:
     """Planned for 10 iterations, 4 are done: the first rate of the branch is 0.6 of 0.01."""
-    config = arm(folder)
-    records = training_of(folder, data, config).next_period()
+    config = arm(folder, run)
+    records = training_of(folder, run, config).next_period()
     assert records[0].metrics["effective/lr"] == pytest.approx(0.006)
     trial = LiveTrial(0, config, {})
     assert SettingsInForce().judge(trial, records) is None
@@ -201,15 +215,15 @@ def test_settings_in_force_follow_the_schedule_across_the_branch(folder: Path, d
     assert verdict is not None
     assert verdict.outcome is Outcome.CRASHED
     assert verdict.reason.startswith("ppo.lr in force must be 0.006, as recorded, got 0.01 at iteration 1")
-    changed = arm(folder, lr=0.02)
+    changed = arm(folder, run, lr=0.02)
     assert "must be 0.012, as recorded, got 0.006" in (
         getattr(SettingsInForce().judge(LiveTrial(0, changed, {}), records), "reason", "")
     )
 
 
-def test_settings_that_cannot_be_compared_crash_the_arm(folder: Path) -> None:
+def test_settings_that_cannot_be_compared_crash_the_arm(folder, run: Path) -> None:
     branch_file(folder).unlink()
-    trial = LiveTrial(0, arm(folder), {})
+    trial = LiveTrial(0, arm(folder, run), {})
     assert SettingsInForce().judge(trial, [Record(2, 0, {metrics.VALUE_LOSS: math.inf})]) is None
     verdict = SettingsInForce().judge(trial, [Record(1, 0, {"effective/lr": 0.006})])
     assert verdict is not None

@@ -12,7 +12,7 @@ from unstuck.rl.config import EnvConfig
 from unstuck.sweeps.config.settings import SweepConfig, TrainerConfig
 
 SB3 = pytest.param("sb3", marks=pytest.mark.skipif(not find_spec("stable_baselines3"), reason="needs the extra `sb3`"))
-KEEP_STATE = ("ppo", SB3)
+KEEP_STATE = (pytest.param("ppo"), SB3)
 """Values of `trainer.name` whose trainers give up the state of a training."""
 
 SCRIPT = Path(__file__).parent / "trained_script.py"

@@ -103,13 +103,6 @@ def test_a_worker_that_takes_over_goes_on_bit_for_bit(tmp_path: Path, whole: lis
     assert sum("effective/lr" in record.metrics for record in records) == 2
 
 
-def test_members_are_the_same_whoever_trains_beside_them(whole: list[dict[str, Any]]) -> None:
-    alone = trainer_of(seeds=1)
-    assert [alone.iterate()[metrics.VALUE_LOSS][0] for _ in range(2)] == [
-        one[metrics.VALUE_LOSS][0] for one in whole[:2]
-    ]
-
-
 def test_changed_settings_are_in_force_after_a_restore(tmp_path: Path) -> None:
     run = trainer_of()
     run.iterate()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from unstuck.records.files import checkpoint_file, read_records, trials_folder
 from unstuck.records.measurement import Record
 from unstuck.rl import checkpoint, metrics
 from unstuck.rl.budget import Budget
+from unstuck.rl.checkpoint import Snapshot
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows
 from unstuck.rl.errors import ConfigError
@@ -21,20 +23,23 @@ from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 from unstuck.sweeps.trainers.ours import make_trial_learner
 from unstuck.sweeps.worker import training
 from unstuck.sweeps.worker.assignment import Assignment
-from unstuck.sweeps.worker.training import Training, summarise, train_period
+from unstuck.sweeps.worker.training import Training, make_trial_trainer, summarise, train_period
+
+from tests.sweeps_tests.trained import KEEP_STATE, train_by
 
 TINY = PPOConfig(
     num_iterations=5, eval_every=2, num_envs=2, num_steps=16, minibatch_size=32, num_epochs=1, hidden_sizes=(8,)
 )
 
 
-def config_of(env: EnvConfig | None = None, seed: int = 0, seeds: int = 2) -> SweepConfig:
-    return SweepConfig(
+def config_of(env: EnvConfig | None = None, seed: int = 0, seeds: int = 2, trainer: str = "ppo") -> SweepConfig:
+    config = SweepConfig(
         sweep=StudyConfig(name="mine", seeds=seeds, seed=seed),
         env=env or EnvConfig(flows_per_episode=20),
         data=DataConfig(num_flows=500, num_features=4, eval_flows=100),
         ppo=TINY,
     )
+    return train_by(trainer, config)
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +47,15 @@ def data() -> FlowData:
     return load_flows(config_of().data)
 
 
+all_that_keep_state = pytest.mark.parametrize("trainer", KEEP_STATE)
+
+
 def run(config: SweepConfig, data: FlowData | None) -> list[list[Record]]:
     """All periods of a trial."""
-    learner = make_trial_learner(config, data)
+    trainer = make_trial_trainer(config, data)
     periods = []
-    while learner.iteration < config.ppo.num_iterations:
-        periods.append(train_period(learner, config.sweep.metric))
+    while trainer.iteration < config.ppo.num_iterations:
+        periods.append(train_period(trainer, config.sweep.metric))
     return periods
 
 
@@ -114,18 +122,22 @@ def test_a_period_ends_at_the_first_metric_that_is_not_finite(data: FlowData) ->
     assert record.metrics["train/value_loss"] == math.inf
 
 
-def test_the_same_configuration_gives_the_same_numbers(data: FlowData) -> None:
+@all_that_keep_state
+def test_the_same_configuration_gives_the_same_numbers(data: FlowData, trainer: str) -> None:
     first, again, other = (
         [dict(record.metrics) for period in run(config, data) for record in period]
-        for config in (config_of(), config_of(), config_of(seed=1))
+        for config in (config_of(seed=seed, trainer=trainer) for seed in (0, 0, 1))
     )
     assert first == again  # bit for bit, as a worker that starts anew must repeat them
     assert all(one["train/value_loss"] != two["train/value_loss"] for one, two in zip(first, other, strict=True))
 
 
-def test_members_are_the_same_whoever_trains_beside_them(data: FlowData) -> None:
-    two, three = (run(config_of(seeds=seeds), data)[-1][-1].metrics for seeds in (2, 3))
-    for name in metrics.PER_SEED:
+@all_that_keep_state
+def test_members_are_the_same_whoever_trains_beside_them(data: FlowData, trainer: str) -> None:
+    two, three = (run(config_of(seeds=seeds, trainer=trainer), data)[-1][-1].metrics for seeds in (2, 3))
+    measured_here = [name for name in metrics.PER_SEED if name in two]
+    assert metrics.VALUE_LOSS in measured_here
+    for name in measured_here:
         for member in range(2):
             assert two[metrics.seed_metric(name, member)] == three[metrics.seed_metric(name, member)]
 
@@ -139,8 +151,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def training_of(folder: Path, data: FlowData | None, env: EnvConfig | None = None) -> Training:
-    return Training(Assignment(TRIAL, config_of(env), folder), data)
+def training_of(folder: Path, data: FlowData | None, trainer: str = "ppo") -> Training:
+    return Training(Assignment(TRIAL, config_of(trainer=trainer), folder), data)
 
 
 def measured(records: list[Record]) -> list[tuple[int, dict[str, float]]]:
@@ -151,9 +163,9 @@ def measured(records: list[Record]) -> list[tuple[int, dict[str, float]]]:
     ]
 
 
-def whole(data: FlowData | None, env: EnvConfig | None = None) -> list[Record]:
+def whole(data: FlowData | None, trainer: str = "ppo") -> list[Record]:
     """All records of a trial that nothing happened to."""
-    return [record for period in run(config_of(env), data) for record in period]
+    return [record for period in run(config_of(trainer=trainer), data) for record in period]
 
 
 def test_starting_writes_nothing_and_what_is_delivered_is_saved_before(folder: Path, data: FlowData) -> None:
@@ -167,23 +179,27 @@ def test_starting_writes_nothing_and_what_is_delivered_is_saved_before(folder: P
     assert trial.take_notes() == {}
 
 
-def test_another_worker_goes_on_bit_for_bit_after_delivering_what_is_saved(folder: Path, data: FlowData) -> None:
-    first = training_of(folder, data).next_period()
-    second = training_of(folder, data)
+@all_that_keep_state
+def test_another_worker_goes_on_bit_for_bit_after_delivering_what_is_saved(
+    folder: Path, data: FlowData, trainer: str
+) -> None:
+    first = training_of(folder, data, trainer).next_period()
+    second = training_of(folder, data, trainer)
     assert second.next_period() == first  # the driver may not have it
     later = second.next_period() + second.next_period()
-    assert measured(first + later) == measured(whole(data))
+    assert measured(first + later) == measured(whole(data, trainer))
     assert second.take_notes() == {"resumed_from": "2"}
-    third = training_of(folder, data)
+    third = training_of(folder, data, trainer)
     assert third.next_period() == first + later  # the trial was over, and nobody may know
     assert third.trainer.iteration == TINY.num_iterations
 
 
+@all_that_keep_state
 def test_a_worker_counts_the_environment_steps_of_a_shared_budget_and_another_goes_on(
-    folder: Path, data: FlowData
+    folder: Path, data: FlowData, trainer: str
 ) -> None:
     """Rollouts of 2 * 16 steps, 144 of them to train for: five updates, evaluated when they pass 60, 120 and 144."""
-    assignment = Assignment(TRIAL, config_of(), folder, budget=Budget(144, 60))
+    assignment = Assignment(TRIAL, config_of(trainer=trainer), folder, budget=Budget(144, 60))
     first = Training(assignment, data).next_period()
     assert [(record.iteration, record.step) for record in first] == [(1, 32), (2, 64)]
     second = Training(assignment, data)
@@ -215,35 +231,45 @@ def _truncate(file: Path) -> None:
 
 
 def _forget_records(file: Path) -> None:
-    learner = make_trial_learner(config_of(), load_flows(config_of().data))
-    history = checkpoint.load(file, learner)
-    checkpoint.save(file, learner, history[:1])
+    saved = checkpoint.read_snapshot(file)
+    checkpoint.write_snapshot(file, Snapshot(saved.arrays, {**saved.header, "history": saved.header["history"][:1]}))
 
 
 def _other_format(file: Path) -> None:
     file.write_text("nothing of ours")
 
 
+def _nothing(file: Path) -> None:
+    """It is as it was left."""
+
+
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("trainer", "damage", "reason"),
     [
-        pytest.param(_truncate, "must be a whole checkpoint", id="truncated"),
-        pytest.param(_forget_records, "must hold the records of all iterations, got 1", id="records missing"),
-        pytest.param(_other_format, "got a file of another kind", id="foreign"),
+        *(
+            pytest.param(*one.values, damage, reason, id=f"{one.values[0]}-{what}", marks=one.marks)
+            for one in KEEP_STATE
+            for damage, reason, what in (
+                (_truncate, "must be a whole checkpoint|got a file of another kind", "truncated"),
+                (_forget_records, "must hold the records of all iterations, got 1", "records missing"),
+                (_other_format, "got a file of another kind", "foreign"),
+            )
+        ),
+        pytest.param("command", _nothing, "trainer=command keeps no state to go on from", id="command"),
     ],
 )
-def test_a_damaged_checkpoint_starts_the_trial_anew_with_the_same_numbers(
-    folder: Path, data: FlowData, damage: Callable[[Path], None], reason: str
+def test_a_checkpoint_that_nobody_can_go_on_from_starts_the_trial_anew_with_the_same_numbers(
+    folder: Path, data: FlowData, trainer: str, damage: Callable[[Path], None], reason: str
 ) -> None:
-    training_of(folder, data).next_period()
+    training_of(folder, data, trainer).next_period()
     damage(checkpoint_file(folder, TRIAL))
-    trial = training_of(folder, data)
+    trial = training_of(folder, data, trainer)
     (note,) = trial.take_notes().items()
     assert note[0] == "checkpoint"
     assert note[1].startswith("started anew: ")
-    assert reason in note[1]
+    assert re.search(reason, note[1])
     records = trial.next_period()
-    assert measured(records) == measured(whole(data))[:2]
+    assert measured(records) == measured(whole(data, trainer))[:2]
     assert read_records(folder, TRIAL) == records  # whole again
 
 
@@ -310,10 +336,11 @@ def test_a_folder_that_is_not_shared_is_noted(tmp_path: Path, data: FlowData) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_in_force_is_read_back_once_a_start(folder: Path, data: FlowData) -> None:
-    trial = training_of(folder, data)
+@all_that_keep_state
+def test_what_is_in_force_is_read_back_once_a_start(folder: Path, data: FlowData, trainer: str) -> None:
+    trial = training_of(folder, data, trainer)
     records = [*trial.next_period(), *trial.next_period()]
-    again = training_of(folder, data)
+    again = training_of(folder, data, trainer)
     again.next_period()
     records += again.next_period()
     read_back = {
@@ -322,7 +349,8 @@ def test_what_is_in_force_is_read_back_once_a_start(folder: Path, data: FlowData
     settings = {"lr", "adam_eps", "gamma", "gae_lambda", "clip_range", "entropy_coef", "value_coef", "max_grad_norm"}
     expected = {f"effective/{name}" for name in settings}  # those that are off are left out
     assert read_back == {1: expected, 2: set(), 3: set(), 4: set(), 5: expected}
-    assert records[0].metrics["effective/lr"] == float(np.float32(TINY.lr))
+    in_use = np.float32(TINY.lr) if trainer == "ppo" else TINY.lr
+    assert records[0].metrics["effective/lr"] == float(in_use)
 
 
 def test_members_that_differ_are_not_averaged_away(data: FlowData) -> None:

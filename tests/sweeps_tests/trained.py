@@ -22,7 +22,7 @@ FLAGS: Mapping[str, str] = {
     "num-envs": "{ppo.num_envs}",
     "num-steps": "{ppo.num_steps}",
     "total-timesteps": "{total_steps}",
-    "rest": "{ppo.minibatch_size}/{ppo.num_epochs}/{ppo.hidden_sizes}/{ppo.lr_schedule}",
+    "rest": "{ppo.minibatch_size}/{ppo.num_epochs}/{ppo.hidden_sizes}/{ppo.lr_schedule}/{ppo.gamma}",
 }
 """Flags of the script, and what the trainer `command` puts there."""
 

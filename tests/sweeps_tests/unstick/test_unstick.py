@@ -16,6 +16,7 @@ from unstuck.rl.branch import read_branch_point
 from unstuck.sweeps.config.find import find_sweep
 
 from tests.conftest import Command, Done
+from tests.sweeps_tests.trained import SB3, WORDS
 
 FLOWS = ("data.num_flows=2000", "ppo.num_envs=4", "ppo.num_steps=32", "ppo.minibatch_size=64", "sweep.seeds=2")
 STUCK = (
@@ -33,25 +34,65 @@ UNSTICK = (
 )
 
 
-@pytest.fixture(scope="module")
-def unstuck(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
-    """A folder with the sweeps `stuck` and `unstuck`, trained in this process, and what the latter printed."""
+OF_OTHERS = (
+    *("sampler=points", "sampler.points=[{}]", "sweep.num_trials=null", "scheduler=none", "health=none", "space=none"),
+    *("ppo.num_iterations=12", "ppo.eval_every=3", "ppo.lr=1e-6", "sweep.name=stuck", "sweep.seeds=2"),
+    *("ppo.num_envs=2", "ppo.num_steps=16", "ppo.minibatch_size=32", "env.id=CartPole-v1", "env.eval_episodes=2"),
+)
+"""The run of other trainers than ours, which train member by member."""
+
+
+def stuck_by(trainer: str) -> tuple[str, ...]:
+    """The words of a run that is stuck."""
+    if trainer == "ppo":
+        return STUCK
+    own = (f'trainer.command="{WORDS}"', "trainer.flags=none") if trainer == "command" else ()
+    return (f"trainer={trainer}", *own, *OF_OTHERS)
+
+
+def train_unstick(folder: Path, trainer: str) -> Done:
+    """Run the sweeps `stuck` and `unstuck` in this process."""
     from benchmarks.in_process import no_ray
 
-    command = Command(tmp_path_factory.mktemp("unstuck"))
+    command = Command(folder)
     with no_ray():
-        assert command(*STUCK).code == 0
-        done = command(*UNSTICK, ARMS)
+        ran = command(*stuck_by(trainer))
+        assert ran.code == 0, ran.err
+        done = command(*UNSTICK, *(() if trainer == "ppo" else ("unstick.stages=1",)))
     assert done.code == 0, done.err
-    return command.folder, done
+    return done
+
+
+@pytest.fixture(scope="module")
+def unstuck(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A folder with the sweeps `stuck` and `unstuck` of our learner, and what the latter printed."""
+    folder = tmp_path_factory.mktemp("unstuck")
+    return folder, train_unstick(folder, "ppo")
+
+
+THAT_KEEP_STATE = ("ppo", pytest.param("sb3", marks=(*SB3.marks, pytest.mark.chaos)))
+EACH = (*THAT_KEEP_STATE, pytest.param("command", marks=pytest.mark.chaos))
+
+
+@pytest.fixture(scope="module", params=EACH)
+def by_each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """The same for each trainer."""
+    if request.param == "ppo":
+        return request.getfixturevalue("unstuck")  # type: ignore[no-any-return]
+    folder = tmp_path_factory.mktemp(request.param)
+    return folder, train_unstick(folder, request.param)
+
+
+that_keep_state = pytest.mark.parametrize("by_each", THAT_KEEP_STATE, indirect=True)
 
 
 def entries(folder: Path, name: str = "unstuck") -> list[Entry]:
     return Ledger.open_sweep(find_sweep(name, folder / "runs").reference).entries()
 
 
-def test_all_arms_are_trials_that_ran_to_their_end(unstuck: tuple[Path, Done]) -> None:
-    folder, done = unstuck
+@that_keep_state
+def test_all_arms_are_trials_that_ran_to_their_end(by_each: tuple[Path, Done]) -> None:
+    folder, done = by_each
     first = entries(folder)[:4]
     assert [str(entry.outcome) for entry in first] == ["completed"] * 4
     assert [entry.is_control for entry in first] == [True, False, False, False]
@@ -64,56 +105,64 @@ def test_all_arms_are_trials_that_ran_to_their_end(unstuck: tuple[Path, Done]) -
     assert done.out.count(lead) == 1, lead
 
 
-def test_arms_leave_from_one_state_and_see_the_same_flows(unstuck: tuple[Path, Done]) -> None:
+@that_keep_state
+def test_arms_leave_from_one_state_and_see_the_same_flows(by_each: tuple[Path, Done]) -> None:
     """The first rollout of each arm that goes on is the same: only the update differs."""
-    folder, _ = unstuck
+    folder, _ = by_each
     own = folder / "runs" / "unstuck"
     first = [read_records(own, number)[0].metrics for number in range(4)]
-    rolled = ["train/episode_return", "train/action/allow", "train/action/block"]
-    shares = [{name: one[name] for name in rolled if name in one} for one in first]
+    rolled = [name for name in first[0] if name.startswith(("train/action/", "train/episode_return"))]
+    assert len(rolled) > 2
+    shares = [{name: one[name] for name in rolled} for one in first]
     assert shares[0] == shares[1] == shares[3] != shares[2]
     assert first[0]["train/update_norm"] < first[1]["train/update_norm"]
 
 
-def test_the_sweep_stands_alone(unstuck: tuple[Path, Done]) -> None:
-    folder, _ = unstuck
+@that_keep_state
+def test_the_sweep_stands_alone(by_each: tuple[Path, Done]) -> None:
+    folder, _ = by_each
     saved = checkpoint_file(folder / "runs" / "stuck", 0)
     copy = branch_file(folder / "runs" / "unstuck")
     assert copy.read_bytes() == saved.read_bytes()
     assert read_branch_point(copy).iteration == 12
-    assert read_branch_point(copy).env_steps == 12 * 4 * 32
+    assert read_branch_point(copy).env_steps == 12 * find_sweep("stuck", folder / "runs").ppo.batch_size
 
 
-def test_the_settings_on_record_are_those_in_force(unstuck: tuple[Path, Done]) -> None:
-    folder, _ = unstuck
+@that_keep_state
+def test_the_settings_on_record_are_those_in_force(by_each: tuple[Path, Done]) -> None:
+    folder, _ = by_each
     own = folder / "runs" / "unstuck"
     in_force = [read_records(own, number)[0].metrics for number in range(4)]
     assert [one["effective/lr"] for one in in_force] == pytest.approx([1e-6, 3e-3, 3e-3, 1e-6], rel=1e-6)
     assert [one["effective/gamma"] for one in in_force] == pytest.approx([0.99, 0.99, 0.99, 0.5])
 
 
+@that_keep_state
 def test_the_control_goes_on_as_the_run_with_a_longer_budget_would(
-    unstuck: tuple[Path, Done], module_command: Command
+    by_each: tuple[Path, Done], command: Command
 ) -> None:
     from benchmarks.in_process import no_ray
 
-    folder, _ = unstuck
-    longer = [word for word in STUCK if not word.startswith(("ppo.num_iterations", "sweep.name", "ppo.eval_every"))]
+    folder, _ = by_each
+    config = find_sweep("stuck", folder / "runs")
+    rest = ("ppo.num_iterations", "sweep.name", "ppo.eval_every")
+    longer = [word for word in stuck_by(config.trainer.name) if not word.startswith(rest)]
     with no_ray():
         more = ("ppo.num_iterations=20", "ppo.eval_every=1", "sweep.name=longer", "tracking=none")
-        assert module_command(*longer, *more).code == 0
+        assert command(*longer, *more).code == 0
     branch = read_records(folder / "runs" / "unstuck", 0)
-    whole = read_records(module_command.folder / "runs" / "longer", 0)[12:]
+    whole = read_records(command.folder / "runs" / "longer", 0)[12:]
     assert [one.metrics["train/value_loss"] for one in branch] == [one.metrics["train/value_loss"] for one in whole]
-    assert [one.metrics["eval/f1"] for one in branch if "eval/f1" in one.metrics] == [
-        then.metrics["eval/f1"] for one, then in zip(branch, whole, strict=True) if "eval/f1" in one.metrics
+    metric = config.sweep.metric
+    assert [one.metrics[metric] for one in branch if metric in one.metrics] == [
+        then.metrics[metric] for one, then in zip(branch, whole, strict=True) if metric in one.metrics
     ]
 
 
-def test_a_resume_of_an_ended_unstick_changes_nothing(unstuck: tuple[Path, Done], command: Command) -> None:
+def test_a_resume_of_an_ended_unstick_changes_nothing(by_each: tuple[Path, Done], command: Command) -> None:
     from benchmarks.in_process import no_ray
 
-    folder, _ = unstuck
+    folder, _ = by_each
     shutil.copytree(folder / "runs", command.folder / "runs")
     before = [(entry.number, entry.value, entry.outcome) for entry in entries(command.folder)]
     with no_ray():
@@ -122,17 +171,31 @@ def test_a_resume_of_an_ended_unstick_changes_nothing(unstuck: tuple[Path, Done]
     assert [(entry.number, entry.value, entry.outcome) for entry in entries(command.folder)] == before
 
 
-def test_the_audit_finds_nothing(unstuck: tuple[Path, Done], capfd: pytest.CaptureFixture[str]) -> None:
-    folder, _ = unstuck
+@pytest.mark.parametrize("by_each", EACH[-1:], indirect=True)
+def test_all_arms_of_a_trainer_without_state_start_anew_and_that_is_said(by_each: tuple[Path, Done]) -> None:
+    folder, done = by_each
+    arms = entries(folder)
+    assert [entry.values["ppo.lr"] for entry in arms] == [1e-6, 3e-3, 1e-6]  # the second arm is the first: both anew
+    assert find_sweep("unstuck", folder / "runs").branch.start == "anew"
+    assert {str(entry.outcome) for entry in arms} == {"completed"}
+    assert (
+        "a command keeps no state to go on from"
+        in done.out + (folder / "runs" / "unstuck" / "report" / "report.md").read_text()
+    )
+
+
+def test_the_audit_finds_nothing(by_each: tuple[Path, Done], capfd: pytest.CaptureFixture[str]) -> None:
+    folder, _ = by_each
     done = Command(folder, capfd).sweeps("audit", "unstuck")
     assert (done.code, done.err) == (0, ""), done.out
 
 
-def test_an_arm_can_be_branched_again(unstuck: tuple[Path, Done], command: Command) -> None:
+@that_keep_state
+def test_an_arm_can_be_branched_again(by_each: tuple[Path, Done], command: Command) -> None:
     """As by the command that a report prints: more iterations with the settings of an arm."""
     from benchmarks.in_process import no_ray
 
-    folder, _ = unstuck
+    folder, _ = by_each
     shutil.copytree(folder / "runs", command.folder / "runs")
     with no_ray():
         words = ("arms=[]", "milestones=none", "unstick.repeats=0", "unstick.iterations=4", "sweep.name=more")
@@ -149,13 +212,13 @@ def test_an_arm_can_be_branched_again(unstuck: tuple[Path, Done], command: Comma
 
 
 def test_a_signal_while_the_verdict_trains_ends_the_sweep_and_a_resume_gives_the_verdict(
-    unstuck: tuple[Path, Done], command: Command, monkeypatch: pytest.MonkeyPatch
+    by_each: tuple[Path, Done], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from unstuck.sweeps.unstick import judgement
 
     from benchmarks.in_process import no_ray
 
-    folder, _ = unstuck
+    folder, _ = by_each
     shutil.copytree(folder / "runs", command.folder / "runs")
     verdicts = command.folder / "runs" / "unstuck" / "report" / "verdicts.json"
     before = verdicts.read_text()

@@ -35,6 +35,7 @@ from unstuck.sweeps.config.settings import (
 from unstuck.sweeps.run import sweep as run
 
 from benchmarks.in_process import tune_trials
+from tests.sweeps_tests.trained import train_by
 
 CONFIG = SweepConfig(
     sweep=StudyConfig(name="tiny", metric="eval/episode_return", num_trials=4, seeds=2, control=False),
@@ -70,7 +71,7 @@ def in_fork(log: Path, action: Callable[[], int]) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def sweep(folder: Path, slots: int, name: str = "tiny", resume: bool = False, kill_at: int = 0) -> int:
+def sweep(folder: Path, config: SweepConfig, name: str = "tiny", resume: bool = False, kill_at: int = 0) -> int:
     """Run or resume a sweep; dies before its `kill_at`-th commit, and writes down how many there were."""
     commits = 0
 
@@ -83,10 +84,7 @@ def sweep(folder: Path, slots: int, name: str = "tiny", resume: bool = False, ki
     sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
     run.tune_trials = tune_trials
     config = replace(
-        CONFIG,
-        sweep=replace(CONFIG.sweep, name=name, folder=str(folder)),
-        resources=ResourcesConfig(cpus=slots),
-        resume=name if resume else None,
+        config, sweep=replace(config.sweep, name=name, folder=str(folder)), resume=name if resume else None
     )
     code = run.run_sweep(config, [])
     (folder / "commits").write_text(str(commits))
@@ -111,13 +109,13 @@ def examined(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "examined").read_text())
 
 
-def kill_and_go_on(folder: Path, slots: int, kills: list[int]) -> dict[str, Any]:
+def kill_and_go_on(folder: Path, config: SweepConfig, kills: list[int]) -> dict[str, Any]:
     """Kill a sweep, and its resumes, before the given commits of each; then let it end."""
     log, resume = folder / "log", False
     for kill_at in (*kills, 0):
-        code = in_fork(log, lambda at=kill_at, again=resume: sweep(folder, slots, resume=again, kill_at=at))
+        code = in_fork(log, lambda at=kill_at, again=resume: sweep(folder, config, resume=again, kill_at=at))
         if code == 2 and resume:  # it had died before it was on record
-            code = in_fork(log, lambda at=kill_at: sweep(folder, slots, kill_at=at))
+            code = in_fork(log, lambda at=kill_at: sweep(folder, config, kill_at=at))
         resume = True
         assert code in (0, -signal.SIGKILL), log.read_text()
     assert code == 0, log.read_text()
@@ -128,22 +126,26 @@ def main() -> None:
     """Try the moments that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--trainer", default="ppo", help="who trains: ppo, sb3 or command")
     parser.add_argument("--slots", type=int, default=1, help="trials at the same time")
     parser.add_argument("--first", type=int, default=1, help="commit to be killed before")
     parser.add_argument("--every", type=int, default=1, help="try every so many")
     parser.add_argument("--again", type=int, nargs="*", default=[], help="commits of the resumes, killed too")
     options = parser.parse_args()
+    config = train_by(options.trainer, replace(CONFIG, resources=ResourcesConfig(cpus=options.slots)))
+    if options.trainer == "sb3":
+        import unstuck.sweeps.trainers.sb3_member  # noqa: F401  # once, and not in every fork
     template = options.folder / "template"
     template.mkdir(parents=True)
-    code = in_fork(template / "log", lambda: sweep(template, options.slots, name="before"))  # makes the tables
+    code = in_fork(template / "log", lambda: sweep(template, config, name="before"))  # makes the tables
     assert code == 0, (template / "log").read_text()
     undisturbed = Path(shutil.copytree(template, options.folder / "undisturbed"))
-    truth = kill_and_go_on(undisturbed, options.slots, [])
+    truth = kill_and_go_on(undisturbed, config, [])
     commits = int((undisturbed / "commits").read_text())
     print(json.dumps({"commits": commits, **truth}), flush=True)
     for at in range(options.first, commits + 1, options.every):
         folder = Path(shutil.copytree(template, options.folder / str(at)))
-        result = kill_and_go_on(folder, options.slots, [at, *options.again])
+        result = kill_and_go_on(folder, config, [at, *options.again])
         same = result["decided"] == truth["decided"]
         print(json.dumps({"at": at, "audit": result["audit"], "same": same}), flush=True)
         shutil.rmtree(folder)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.harness import ROOT, TOTALS, Counts
+from tests.sweeps_tests.trained import KEEP_STATE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
@@ -41,8 +42,10 @@ def check(accident: str, results: list[dict[str, Any]], same: bool = True) -> No
 
 
 @pytest.mark.chaos
-def test_killed_before_a_few_commits(tmp_path: Path) -> None:
-    check("killed_before_a_few_commits", by_hand(tmp_path, "--first", 20, "--every", 60))
+@pytest.mark.parametrize("trainer", [*KEEP_STATE, "command"])
+def test_killed_before_a_few_commits(tmp_path: Path, trainer: str) -> None:
+    """A command keeps no state: its trials start anew, and end with the same numbers all the same."""
+    check("killed_before_a_few_commits", by_hand(tmp_path, "--first", 20, "--every", 60, "--trainer", trainer))
 
 
 @pytest.mark.chaos

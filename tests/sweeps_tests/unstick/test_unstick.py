@@ -70,8 +70,9 @@ def unstuck(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
     return folder, train_unstick(folder, "ppo")
 
 
-THAT_KEEP_STATE = ("ppo", pytest.param("sb3", marks=(*SB3.marks, pytest.mark.chaos)))
-EACH = (*THAT_KEEP_STATE, pytest.param("command", marks=pytest.mark.chaos))
+AT_LENGTH = (pytest.mark.slow, pytest.mark.chaos)
+THAT_KEEP_STATE = ("ppo", pytest.param("sb3", marks=(*SB3.marks, *AT_LENGTH)))
+EACH = (*THAT_KEEP_STATE, pytest.param("command", marks=AT_LENGTH))
 
 
 @pytest.fixture(scope="module", params=EACH)

@@ -142,7 +142,11 @@ def _one_change(path: str, value: Any, dialect: str) -> str:
 
 
 def _foreign(history: History) -> list[str]:
-    """Return command words that set our learner up like a run not made by our learner; empty for an unknown task."""
+    """Return command words that train as a run did that is no trial on record; empty for an unknown task.
+
+    A run that says who trained it, or whose log is Stable-Baselines3's, is trained alike, others by our learner.
+    """
+    trainer = _list_trainer_words(history)
     environment = str(history.setting("env.id") or "")
     actions = {name for name in history.family("train/action/")} | set(history.setting("env.actions") or ())
     if actions >= set(metrics.ACTIONS):
@@ -151,16 +155,35 @@ def _foreign(history: History) -> list[str]:
         if share and isinstance(share, int | float):
             words.append(f"data.threat_share={share:g}")
     elif environment and not find_obstacle(history):
-        words = ["env=cartpole", f"env.id={environment}", "sweep.metric=eval/episode_return"]
+        words = [*trainer, "env=cartpole", f"env.id={environment}", "sweep.metric=eval/episode_return"]
     else:
         return []
+    if (seeds := _count_seeds(history)) > 1:
+        words.append(f"sweep.seeds={seeds}")
+    by_sb3 = "trainer=sb3" in words
     for name in _OURS:
         value = _setting(history, name)
         if name == "normalize_returns" and value is True:
-            value = "batch"
+            value = "running" if by_sb3 else "batch"
+        if by_sb3 and name == "shared_trunk":  # which Stable-Baselines3 has not
+            continue
         if value != NOT_RECORDED and isinstance(value, bool | int | float | str | list | tuple | None):
             words.append(f"ppo.{name}={format_literal(value)}")
     return words
+
+
+def _list_trainer_words(history: History) -> list[str]:
+    """Return command words that choose the trainer of a run, with the trainer's settings; empty for our learner."""
+    own = {path: value for path, value in history.settings.items() if path.startswith("trainer.")}
+    name = own.pop("trainer.name", None) or ("sb3" if history.program == "sb3" else "ppo")
+    if name == "ppo":
+        return []
+    return [f"trainer={name}", *(f"{path}={format_literal(value)}" for path, value in own.items() if value is not None)]
+
+
+def _count_seeds(history: History) -> int:
+    """Return the number of seeds that a run recorded; 1 where only one curve of each metric is on record."""
+    return max((len(history.seeds(name)) for name in metrics.PER_SEED), default=0) or 1
 
 
 def find_obstacle(history: History) -> str:

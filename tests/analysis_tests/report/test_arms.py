@@ -118,6 +118,28 @@ def test_another_programs_run_is_set_up_by_what_it_recorded() -> None:
     assert read["sweep.name"] == "ppo-1-arms"
 
 
+def test_a_run_of_stable_baselines3_is_trained_by_it_with_as_many_seeds() -> None:
+    run = replace(foreign(**{"ppo.lr": 1e-3, "ppo.shared_trunk": False, "ppo.normalize_returns": True}), dialect="sb3")
+    losses = {f"train/value_loss/seed_{seed}": run.table["train/value_loss"] for seed in range(3)}
+    for log in (run, replace(run, dialect="unstuck", probed="sb3")):
+        read = parsed(make_arms_command(replace(log, table=log.table.assign(**losses)), [arm(ppo__gamma=0.9)], FOLDER))
+        assert (read["trainer"], read["env.id"], read["sweep.seeds"]) == ("sb3", "CartPole-v1", 3)
+        assert read["ppo.normalize_returns"] == "running"
+        assert "ppo.shared_trunk" not in read
+        assert "sweep.seeds" not in parsed(make_arms_command(log, [arm(ppo__gamma=0.9)], FOLDER))
+
+
+def test_a_trial_known_by_its_log_alone_is_trained_by_its_own_trainer() -> None:
+    """Its configuration is in the log, as in an event file of ours, and its sweep is elsewhere."""
+    own = {"trainer.name": "sb3", "trainer.make": "my_script:make", "trainer.command": None}
+    words = make_arms_command(foreign(**own), [arm(ppo__gamma=0.9)], FOLDER)
+    assert words[2:5] == ["trainer=sb3", "trainer.make='my_script:make'", "env=cartpole"]
+    scripted = {"trainer.name": "command", "trainer.command": "python ppo.py --alpha {ppo.lr}", "trainer.flags": "none"}
+    read = parsed(make_arms_command(foreign(**scripted), [arm(ppo__gamma=0.9)], FOLDER))
+    assert (read["trainer"], read["trainer.command"]) == ("command", "python ppo.py --alpha {ppo.lr}")
+    assert "trainer" not in parsed(make_arms_command(foreign(**{"trainer.name": "ppo"}), [arm(ppo__gamma=1)], FOLDER))
+
+
 def test_another_programs_triage_asks_for_its_flows() -> None:
     run = History("stuck", "a folder", healthy().table, {"data.threat_share": 0.125})
     words = make_arms_command(run, [arm(ppo__gamma=0.9)], FOLDER)

@@ -5,12 +5,13 @@ A finding always shows the numbers, and never names a cause without the test tha
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from html import escape
 from typing import Any
 
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.words import join_words
 
 
 class Kind(StrEnum):
@@ -135,6 +136,41 @@ class Remedy:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """Seeds of a trial in which the evidence of a finding stands, and the seeds that were judged one by one.
+
+    Attributes:
+        holding: Numbers of the seeds in which the evidence stands.
+        judged: Numbers of all seeds that could be judged.
+        pooled: True if the evidence stands in the mean over the seeds, and not for one or a few of them alone.
+    """
+
+    holding: tuple[int, ...]
+    judged: tuple[int, ...]
+    pooled: bool = False
+
+    @property
+    def is_of_few(self) -> bool:
+        """True if the evidence stands in half of the seeds or fewer, and not in all of them taken together."""
+        return not self.pooled and 2 * len(self.holding) <= len(self.judged)
+
+    @property
+    def share(self) -> float:
+        """Share of the judged seeds in which the evidence stands."""
+        return len(self.holding) / len(self.judged)
+
+    def __str__(self) -> str:
+        """Return the agreement in words, such as `in 3 of 3 seeds` or `in 1 of 3 seeds: seed 2 alone`."""
+        text = f"in {len(self.holding)} of {len(self.judged)} seeds"
+        if len(self.holding) == len(self.judged):
+            return text
+        if self.pooled:
+            return f"{text}, and in the mean over them"
+        named = join_words([str(seed) for seed in self.holding])
+        return f"{text}: seed {named} alone" if len(self.holding) == 1 else f"{text}: {named}"
+
+
+@dataclass(frozen=True)
 class Finding:
     """Result of one rule on one run: headline, kind, certainty, evidence, causes and remedies.
 
@@ -150,6 +186,8 @@ class Finding:
         since: First iteration at which the finding could be made.
         missing: Metrics that were not recorded and would have told more.
         ground: What makes the finding a fault.
+        seeds: Seeds of the trial in which the evidence stands; None for a single seed, or where seeds were not judged
+            one by one, since what the rule reads was recorded as means over seeds.
     """
 
     headline: str
@@ -163,6 +201,23 @@ class Finding:
     since: int | None = None
     missing: tuple[str, ...] = ()
     ground: Ground = Ground.STATE
+    seeds: Agreement | None = None
+
+    def without_changes(self) -> "Finding":
+        """Return the finding without any change of a setting: neither a remedy nor a cause to try out."""
+        causes, unsupported = (
+            tuple(replace(cause, change={}) for cause in causes) for causes in (self.causes, self.unsupported)
+        )
+        return replace(self, causes=causes, unsupported=unsupported, remedies=())
+
+    @property
+    def is_of_few_seeds(self) -> bool:
+        """True if the finding is a statement on a few seeds of the trial, and not on the trial."""
+        return self.seeds is not None and self.seeds.is_of_few
+
+    def name_seeds(self, before: str = " (", after: str = ")") -> str:
+        """Return in how many seeds the evidence stands, between two texts; empty where seeds were not judged."""
+        return "" if self.seeds is None else f"{before}{self.seeds}{after}"
 
 
 @dataclass(frozen=True)
@@ -257,7 +312,9 @@ class Diagnosis:
     def __str__(self) -> str:
         """Return a text with a line for each finding, and a line that names the rules that could not judge the run."""
         lines = [
-            f"{one.finding.kind} ({one.finding.sureness.name.lower()}): {one.finding.headline}" for one in self.findings
+            f"{one.finding.kind} ({one.finding.sureness.name.lower()}{one.finding.name_seeds(', ', '')}): "
+            f"{one.finding.headline}"
+            for one in self.findings
         ]
         if self.unexamined:
             lines.append(
@@ -287,7 +344,8 @@ def _format_row(ranked: Ranked) -> str:
     more = f"<details><summary>evidence, causes, what to try</summary><ul>{items}</ul></details>" if items else ""
     is_fine = finding.kind is Kind.FINE
     style = "text-align: left; vertical-align: top" + ("; opacity: 0.6" if is_fine else "")
-    cells = (f"{finding.kind}: {ranked.rule.title}", finding.sureness.name.lower(), finding.headline)
+    sureness = finding.sureness.name.lower() + finding.name_seeds(", ", "")
+    cells = (f"{finding.kind}: {ranked.rule.title}", sureness, finding.headline)
     first, second, third = (escape(text) for text in cells)
     return (
         f'<tr style="{style}"><td>{first}</td><td>{second}</td>'

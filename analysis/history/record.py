@@ -1,11 +1,12 @@
 """A run in the form that the analysis reads, from any program."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from unstuck.rl import metrics
 
@@ -37,6 +38,9 @@ LOGGED_ELSEWHERE = (
     *(EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE),
 )
 """Columns that other programs log and `rl.metrics` does not name."""
+
+SAME_FOR_SEEDS = (ENV_STEPS, CLIP_RANGE, ENTROPY_COEF, metrics.LR, *metrics.TRIVIAL)
+"""Columns that are the same for all seeds of a trial, since settings, schedule and evaluated flows are."""
 
 _SEED = re.compile(r"/seed_(\d+)$")
 
@@ -109,6 +113,42 @@ class History:
                 found[int(match[1])] = self.curve(column)
         return found
 
+    def split_seeds(self) -> dict[int, "History"]:
+        """Split a trial of several seeds into a history for each seed, by seed number.
+
+        A seed's history holds the curves that were recorded of the seed alone, and what is the same for all seeds.
+
+        Returns:
+            Histories by seed number; empty for fewer than two seeds, or where a curve was recorded as a mean alone.
+        """
+        own: dict[int, dict[str, str]] = {}
+        means = []
+        for column in self._recorded:
+            if match := _SEED.search(column):
+                own.setdefault(int(match[1]), {})[column] = column[: match.start()]
+            elif column not in SAME_FOR_SEEDS and not column.startswith(metrics.EFFECTIVE_PREFIX):
+                means.append(column)
+        if len(own) < 2 or any(not set(means) <= set(columns.values()) for columns in own.values()):
+            return {}
+        return {seed: self._select_seed(seed, columns) for seed, columns in sorted(own.items())}
+
+    def _select_seed(self, seed: int, own: Mapping[str, str]) -> "History":
+        shared = [name for name in SAME_FOR_SEEDS if name in self.table.columns and name not in own.values()]
+        last = self.table[[*own]].last_valid_index()
+        table = self.table.loc[:last, [*own, *shared]].rename(columns=own)
+        return replace(self, name=f"{self.name}, seed {seed}", table=table, remarks=(), unrecognised=())
+
+    def average_seeds(self, seeds: Collection[int]) -> "History":
+        """Return the trial as the mean over some of the seeds, as if there were no others."""
+        columns: dict[str, list[str]] = {}
+        for column in self._recorded:
+            if (match := _SEED.search(column)) and int(match[1]) in seeds:
+                columns.setdefault(column[: match.start()], []).append(column)
+        kept = {name: self.table[name] for name in SAME_FOR_SEEDS if name in self.table.columns}
+        means = {name: average_curves([self.curve(one) for one in each]) for name, each in columns.items()}
+        table = pd.DataFrame({**kept, **means}, index=self.table.index)
+        return replace(self, table=table.loc[: table[[*means]].last_valid_index()])
+
     def setting(self, path: str, default: Any = None) -> Any:
         """Return the value of the run's setting at a dotted path; `default` if not recorded."""
         return self.settings.get(path, default)
@@ -139,3 +179,60 @@ class History:
     def _curves(self) -> dict[str, "pd.Series[float]"]:
         """Cache of curves computed so far, since rules ask for the same curves again and again."""
         return {}
+
+
+def average_curves(curves: "Sequence[pd.Series[float]]") -> "pd.Series[float]":
+    """Compute the mean of several curves at the iterations that all of them reach.
+
+    Where one has no value at an iteration of another, the value is interpolated between its neighbours. A value that
+    is not finite makes the mean so.
+    """
+    first = curves[0]
+    if not all(curve.index.equals(first.index) for curve in curves):
+        table = pd.concat(list(curves), axis=1, join="outer").sort_index()
+        table = table.interpolate("index", limit_area="inside").dropna()
+        curves, first = [table.iloc[:, place] for place in range(len(curves))], table.iloc[:, 0]
+    with np.errstate(invalid="ignore"):
+        means = np.mean([curve.to_numpy() for curve in curves], axis=0, dtype=np.float64)
+    return pd.Series(means, index=first.index, dtype=float)
+
+
+def combine_seeds(name: str, source: str, seeds: Mapping[int, History]) -> History:
+    """Combine runs of one configuration to a trial: the mean of each metric that all recorded, and each seed's own.
+
+    Args:
+        name: Name of the trial.
+        source: Place that the runs were read from, in words.
+        seeds: Runs by seed number, at least one. Settings and tags that differ are left out.
+    """
+    first = next(iter(seeds.values()))
+    own = {
+        metrics.seed_metric(column, seed): run.curve(column)
+        for seed, run in seeds.items()
+        for column in run.table.columns
+        if run.has(column) and not _SEED.search(column)
+    }
+    shared = [column for column in first.table.columns if all(run.has(column) for run in seeds.values())]
+    means = {
+        column: average_curves([run.curve(column) for run in seeds.values()])
+        for column in shared
+        if not _SEED.search(column)
+    }
+    table = pd.DataFrame({**means, **own}).rename_axis("iteration")
+    speeds = [run.speed for run in seeds.values() if run.speed is not None]
+    return replace(
+        first,
+        name=name,
+        source=source,
+        table=table,
+        settings=_keep_equal([run.settings for run in seeds.values()]),
+        tags=_keep_equal([run.tags for run in seeds.values()]),
+        remarks=tuple(dict.fromkeys(remark for run in seeds.values() for remark in run.remarks)),
+        speed=float(np.mean(speeds)) if speeds else None,
+    )
+
+
+def _keep_equal(each: "Sequence[Mapping[str, Any]]") -> dict[str, Any]:
+    """Return the entries that all mappings have with equal values."""
+    first, *rest = each
+    return {key: value for key, value in first.items() if all(key in one and one[key] == value for one in rest)}

@@ -4,7 +4,7 @@ from typing import Any
 
 from unstuck.analysis.diagnosis import Diagnosis
 from unstuck.analysis.diagnosis.arms import list_arms
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Ranked
+from unstuck.analysis.diagnosis.finding import Agreement, Cause, Evidence, Ranked
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.report.arms import describe_change
 from unstuck.analysis.report.verdict import SURENESS, state_verdict
@@ -57,6 +57,7 @@ def _finding(ranked: Ranked) -> dict[str, Any]:
         "why": finding.why,
         "since": finding.since,
         "follows_from": list(ranked.follows_from),
+        "seeds": _seeds(finding.seeds),
         "evidence": [_fact(fact) for fact in finding.evidence],
         "causes": [_cause(cause) for cause in finding.causes],
         "not_supported": [_cause(cause) for cause in finding.unsupported],
@@ -65,6 +66,18 @@ def _finding(ranked: Ranked) -> dict[str, Any]:
         ],
         "missing": list(finding.missing),
         "source": ranked.rule.source,
+    }
+
+
+def _seeds(agreement: Agreement | None) -> dict[str, Any] | None:
+    """Return in which seeds of a trial a finding stands; None where seeds were not judged one by one."""
+    if agreement is None:
+        return None
+    return {
+        "holding": list(agreement.holding),
+        "judged": list(agreement.judged),
+        "pooled": agreement.pooled,
+        "text": str(agreement),
     }
 
 

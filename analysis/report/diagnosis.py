@@ -256,7 +256,7 @@ def _finding(ranked: Ranked, title: str, titles: dict[str, str], dialect: str) -
 
 def _kind(ranked: Ranked) -> str:
     finding = ranked.finding
-    sureness = SURENESS[finding.sureness]
+    sureness = SURENESS[finding.sureness] + finding.name_seeds(", ", "")
     return sureness if finding.kind is Kind.LIMIT else f"{finding.kind}, {sureness}"
 
 

@@ -49,9 +49,11 @@ def _state(diagnosis: Diagnosis) -> str:
         if not standing.is_poor and not standing.has_learned and standing.state is not State.FALLING:
             state = "Fault found"
         fault, sureness = lower_first_letter(shorten_headline(faults[0])), SURENESS[faults[0].finding.sureness]
+        sureness += faults[0].finding.name_seeds(", ", "")
         return f"{state}: {fault} ({sureness}); {standing.text}."
     suspects = diagnosis.select_findings(Kind.SUSPECT)
-    doubt = f"; a doubt: {lower_first_letter(shorten_headline(suspects[0]))}" if suspects else ""
+    doubted = lower_first_letter(shorten_headline(suspects[0])) + suspects[0].finding.name_seeds() if suspects else ""
+    doubt = f"; a doubt: {doubted}" if suspects else ""
     if standing.level is None:
         return f"Cannot tell whether it learns: {standing.text}{doubt}."
     if standing.frozen and not standing.at_best and standing.has_learned:
@@ -62,16 +64,14 @@ def _state(diagnosis: Diagnosis) -> str:
         )
     if standing.is_poor and _is_late(diagnosis, standing):
         if suspects:
-            return (
-                f"Stuck, and why is not settled: {lower_first_letter(shorten_headline(suspects[0]))}; {standing.text}."
-            )
+            return f"Stuck, and why is not settled: {doubted}; {standing.text}."
         return f"Stuck, and none of the rules that could look says why; {standing.text}."
     if standing.state is State.FALLING:
         return f"Getting worse, and why is not settled: {standing.text}{doubt}."
     if not standing.has_learned:
         return f"Cannot tell: {standing.text}{doubt}."
     if suspects:
-        return f"Learning, with a doubt: {lower_first_letter(shorten_headline(suspects[0]))}; {standing.text}."
+        return f"Learning, with a doubt: {doubted}; {standing.text}."
     return _all_clear(diagnosis, standing)
 
 

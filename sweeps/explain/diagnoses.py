@@ -115,7 +115,7 @@ def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
     if not found:
         return _NOTHING
     first = found[0]
-    headline = first.finding.headline
+    headline = first.finding.headline + first.finding.name_seeds()
     names = ", ".join(_name_finding(ranked) for ranked in found)
     title = lower_first_letter(first.rule.title) + ("?" if first.finding.kind is Kind.SUSPECT else "")
     return TrialDiagnosis(title, headline, {DIAGNOSIS: f"{first.finding.kind}: {headline}", FINDINGS: names})

@@ -171,5 +171,5 @@ def _format_note(diagnosis: "Diagnosis") -> str:
     from unstuck.analysis.report.verdict import state_verdict
 
     found = [ranked.finding for ranked in diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)]
-    lines = [f"- {finding.kind}: {finding.headline}" for finding in found]
+    lines = [f"- {finding.kind}{finding.name_seeds()}: {finding.headline}" for finding in found]
     return "\n".join([f"**{state_verdict(diagnosis)}**", "", *lines, "", "The whole report is among the artifacts."])

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis import diagnose, weigh_finding
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.examining import weigh_finding
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import ENV_STEPS, History

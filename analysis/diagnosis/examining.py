@@ -1,0 +1,45 @@
+"""Apply a rule to a run: check what the rule needs, examine, and weaken what is not known of another learner."""
+
+from dataclasses import replace
+
+from unstuck.analysis.diagnosis.finding import Blind, Finding, Ground, Kind, Rule, Sureness, Unexamined
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+
+ENDED = 0.5
+"""Share of its plan from which on a run of another learner that has nothing to show is late."""
+
+
+def examine_rule(run: Signals, rule: Rule) -> Finding | Unexamined | None:
+    """Return what a rule finds in a run, or what the rule lacks to judge the run; None if there is nothing to say."""
+    missing = tuple(group for group in rule.needs if not any(is_recorded(run, name) for name in group))
+    if missing:
+        return Unexamined(rule, missing)
+    found = rule.examine(run)
+    if isinstance(found, Blind):
+        return Unexamined(rule, found.missing, found.why)
+    return weigh_finding(run, found) if found else None
+
+
+def is_recorded(run: Signals, name: str) -> bool:
+    """True if the run recorded a metric, or one metric of a pattern such as `train/action/<action>`."""
+    if name.endswith("/seed_<member>"):
+        return bool(run.history.seeds(name.removesuffix("/seed_<member>")))
+    return bool(run.history.family(name.removesuffix("<action>"))) if name.endswith("<action>") else run.has(name)
+
+
+def weigh_finding(run: Signals, finding: Finding) -> Finding:
+    """Return a finding with kind and sureness weakened as needed where the run is not from our own learner.
+
+    Sizes and paces are known of our own learner. Of another one only a proof is sure; what a run does not suffer from
+    is no fault; and that nothing was learned so far is one only if the run was planned to be at its end by now.
+    """
+    if run.is_ours or finding.ground is Ground.PROOF or finding.kind not in (Kind.FAULT, Kind.SUSPECT):
+        return finding
+    kind, why = finding.kind, finding.why
+    ended = run.planned is not None and run.compute_progress(run.history.last_iteration) >= ENDED
+    if kind is Kind.FAULT and judge_standing(run).has_learned:
+        kind, why = Kind.SUSPECT, why or judge_standing(run).brief
+    elif kind is Kind.FAULT and finding.ground is Ground.PACE and not ended:
+        kind, why = Kind.SUSPECT, f"{why}; how long this task takes is not known"
+    return replace(finding, kind=kind, why=why, sureness=min(finding.sureness, Sureness.LIKELY))

@@ -228,6 +228,7 @@ def test_programs_are_told_the_same() -> None:
     assert finding == {
         **{"rule": "fault", "kind": "fault", "sureness": "sure", "headline": "something: with numbers"},
         **{"why": "of a number", "since": 7, "follows_from": ["zero"], "missing": ["train/lr"], "source": "a paper"},
+        "seeds": None,
         "evidence": [{"text": "a fact", "metrics": ["m"], "iterations": None}],
         "causes": [
             {"cause": "b", "support": "open", "why": "", "test": "test b"},

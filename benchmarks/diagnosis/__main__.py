@@ -16,26 +16,37 @@ from unstuck.rl import metrics
 
 from benchmarks.diagnosis import split, tables
 from benchmarks.diagnosis.scoring import harms, verdicts
-from benchmarks.diagnosis.training import arms, runs
+from benchmarks.diagnosis.training import BASE, arms, records, runs
+from benchmarks.diagnosis.worlds import NEW
 
 
 def main() -> int:
-    """Print the result tables of one half of the benchmark; return 2 if the file of the halves does not fit."""
+    """Print the result tables of one half of the benchmark, or train it; return 2 if the halves' file does not fit."""
     options = _options()
-    everything = arms()
+    everything = {arm.title: arm for arm in arms()}
     try:
-        halves = split.read({arm.pair for arm in everything})
+        halves = split.read(everything, is_part=True)
     except split.SplitError as error:
         print(error, file=sys.stderr)
         return 2
     half = split.Half(options.half)
-    wanted = [arm for arm in everything if halves[arm.pair] is half and (not options.only or arm.name in options.only)]
-    judged = verdicts(wanted, options.folder, options.jobs, options.without)
+    drawn = [everything[title] for title, own in halves.items() if own is half][: options.first]
+    wanted = [arm for arm in drawn if not options.only or arm.name in options.only]
     # Harm is measured by a world's plain healthy runs, whichever half they are in: by their scores alone.
-    healthy = {arm.world: [run.score for run in runs(arm, options.folder)] for arm in everything if arm.name == "base"}
-    hurt = harms(judged, healthy)
+    plain = [arm for arm in everything.values() if arm.is_healthy and arm.name == BASE]
+    if options.train:
+        for number, arm in enumerate([*plain, *wanted], 1):
+            records(arm, options.folder)
+            print(f"{number} of {len(plain) + len(wanted)}: {arm.title}", flush=True)
+        return 0
+    judged = verdicts(wanted, options.folder, options.jobs, options.without)
+    hurt = harms(judged, {arm.world: [run.score for run in runs(arm, options.folder)] for arm in plain})
     print(f"# Diagnosis, {half} half\n")
-    print(tables.found_table(judged, hurt), tables.alarm_table(judged), tables.harmless_table(hurt), sep="\n\n")
+    print(tables.found_table(judged, hurt), tables.cause_table(judged, hurt), sep="\n\n")
+    for words, is_new in (("Known", False), ("New", True)):
+        print(f"\n{words} worlds:\n")
+        print(tables.alarm_table({arm: own for arm, own in judged.items() if (arm.world in NEW) == is_new}))
+    print("", tables.harmless_table(hurt), sep="\n")
     if options.details:
         print("", tables.missed_table(judged, hurt), tables.false_table(judged), sep="\n\n")
     return 0
@@ -46,6 +57,8 @@ def _options() -> argparse.Namespace:
         "python -m benchmarks.diagnosis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--half", choices=[*split.Half], default=split.Half.KEPT_OUT, help="default: kept-out")
+    parser.add_argument("--first", type=int, metavar="N", help="only N arms of the half, a part drawn at random")
+    parser.add_argument("--train", action="store_true", help="train what is not trained yet, in this process, and stop")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="faults and healthy variants; default: all")
     parser.add_argument(
         "--without", nargs="+", default=(), metavar="METRIC", help="leave these out, as where nobody logs them"

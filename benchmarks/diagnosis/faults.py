@@ -1,8 +1,8 @@
 """Faults to plant, in a mild and a strong form, with the worlds and the rules that name the cause.
 
-The rules that count as right were written down with the fault, before any was scored: those whose finding sends a user
-to what was planted. A rule that only describes what follows from it (entropy, the greedy policy, the return) does not
-count, true as it may be.
+The answers that count as right were written down with the fault, before any was scored: rules whose finding sends a
+user to what was planted, or labels of `benchmarks.causes`, which stand for every rule that says the cause. A rule that
+only describes what follows from it (entropy, the greedy policy, the return) does not count, true as it may be.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,30 +12,49 @@ from typing import Any
 from unstuck.rl.data.types import FlowData
 from unstuck.rl.learner import Learner
 
-from benchmarks.diagnosis.in_data import FewFlows, LabelsExchanged
+from benchmarks.causes import names_cause
+from benchmarks.diagnosis.in_data import FewFlows, FewThreats, LabelsExchanged, LabelsFlipped, ThreatsTakenForBenign
 from benchmarks.diagnosis.in_environment import (
     ConstantReward,
+    CostlyActions,
+    EarlyEnds,
+    EpisodesAlike,
+    GrowingObservations,
     GrowingRewards,
+    HiddenColumns,
+    LanesAlike,
+    LateObservations,
+    ObservationsNotFinite,
     ObservationsOfOthers,
+    OneObservationInEvaluation,
     OtherInputsInEvaluation,
+    RareRewards,
     RewardsOfOthers,
     ScaledInputs,
     ScaledRewards,
+    SignTurns,
 )
 from benchmarks.diagnosis.in_learner import (
+    ActionsStoredLate,
     AdvantagesOfOtherSteps,
     AdvantagesWithWrongSign,
+    BonusSummed,
     BonusWithWrongSign,
     CriticTooFast,
     EndsForgotten,
     LargeWeights,
+    LogProbsOfOtherActions,
     LogProbsOfOtherSteps,
     PolicyLeftOut,
+    RateJumps,
     ScheduleTooShort,
+    TargetsOfOtherSteps,
+    WeightDecay,
 )
+from benchmarks.diagnosis.worlds import NEW
 
 _TRIAGE = ("shuffled", "stream", "wide", "bursts")
-_QUICK = ("cartpole", *_TRIAGE)
+_QUICK = ("cartpole", *_TRIAGE, *NEW)
 _ALL = ("acrobot", *_QUICK)
 
 
@@ -61,7 +80,7 @@ class Fault:
     Attributes:
         name: Short.
         what: In words.
-        rules: Any of these, ranked first, names the cause.
+        rules: Rules, or labels of causes; any of these, ranked first, names the cause.
         why: Why these.
         worlds: Where it is planted.
         mild: The mild form.
@@ -80,6 +99,10 @@ class Fault:
     def forms(self) -> Mapping[str, Form]:
         """Forms of the fault by name, `mild` and `strong`."""
         return {"mild": self.mild, "strong": self.strong}
+
+    def is_named_by(self, rule: str) -> bool:
+        """True if a rule's finding names the cause."""
+        return names_cause(rule, self.rules)
 
 
 def _set(**settings: Any) -> Form:
@@ -136,7 +159,7 @@ _IN_SETTINGS = (
     Fault(
         "entropy bonus too high",
         "entropy_coef 1 or 10",
-        ("entropy_pinned",),
+        ("entropy_pinned", "bonus_too_strong"),
         "names the coefficient",
         _QUICK,
         _set(entropy_coef=1.0),
@@ -145,7 +168,7 @@ _IN_SETTINGS = (
     Fault(
         "value loss in charge",
         "raw returns and a large value_coef in a shared trunk",
-        ("policy_starved",),
+        ("policy_starved", "reward_scale"),
         "names the trunk, the returns and the coefficient",
         _QUICK,
         _set(shared_trunk=True, normalize_returns="none", value_coef=5.0),
@@ -154,7 +177,7 @@ _IN_SETTINGS = (
     Fault(
         "advantages too large",
         "rewards in large units, advantages not normalised",
-        ("advantage_scale",),
+        ("advantage_scale", "reward_scale"),
         "names unit and normalisation",
         _QUICK,
         Form({"ppo.normalize_advantage": False}, (ScaledRewards(100.0),)),
@@ -163,7 +186,7 @@ _IN_SETTINGS = (
     Fault(
         "advantages too small",
         "rewards in small units, advantages not normalised",
-        ("advantage_scale",),
+        ("advantage_scale", "reward_scale"),
         "names unit and normalisation",
         _QUICK,
         Form({"ppo.normalize_advantage": False}, (ScaledRewards(1e-3),)),
@@ -202,7 +225,7 @@ _IN_LEARNER = (
     Fault(
         "stale log-probabilities",
         "old log-probabilities of other steps, in half or all of the lanes",
-        ("bug_gate",),
+        ("bug_gate", "stale_log_probability"),
         "names the log-probabilities",
         _QUICK,
         Form(learner=(LogProbsOfOtherSteps(0.5),)),
@@ -231,7 +254,7 @@ _IN_LEARNER = (
         "the ends of episodes are not stored, in three lanes of four or in all",
         ("targets_beyond",),
         "names targets that episodes do not return",
-        ("cartpole", "acrobot"),
+        ("cartpole", "acrobot", "tank", "courier"),
         Form(learner=(EndsForgotten(0.75),)),
         Form(learner=(EndsForgotten(1.0),)),
     ),
@@ -277,7 +300,7 @@ _OUTSIDE = (
     Fault(
         "evaluation sees other inputs",
         "evaluation shows observations scaled by 0.2, or shifted by 3 as well",
-        ("greedy_vs_sampled",),
+        ("greedy_vs_sampled", "evaluation_sees_other_inputs"),
         "names an evaluation that sees other inputs",
         _ALL,
         Form(learner=(OtherInputsInEvaluation(0.2, 0.0),)),
@@ -304,7 +327,7 @@ _OUTSIDE = (
     Fault(
         "labels exchanged",
         "the training part's labels belong to other flows, 90 % or all of them",
-        ("signal_lost",),
+        ("signal_lost", "labels_wrong"),
         "names labels that do not belong to their flows",
         _TRIAGE,
         Form(data=LabelsExchanged(0.9)),
@@ -331,7 +354,7 @@ _OUTSIDE = (
     Fault(
         "few flows",
         "200 or 120 flows, trained on over and over",
-        ("overfitting",),
+        ("overfitting", "memorised"),
         "names too few different flows",
         _TRIAGE,
         Form(data=FewFlows(200)),
@@ -339,4 +362,244 @@ _OUTSIDE = (
     ),
 )
 
-FAULTS = {fault.name: fault for fault in (*_IN_SETTINGS, *_IN_LEARNER, *_OUTSIDE)}
+_OF_STRANGERS = (
+    Fault(
+        "reward scale",
+        "rewards 1,000 or 30,000 times too large, returns are raw",
+        ("reward_scale", "critic_takes_the_gradient"),
+        "names the unit of the rewards, or a critic that takes the shared clip",
+        ("cartpole", "reach", "tank", "courier", "stream"),
+        Form({"ppo.normalize_returns": "none"}, (ScaledRewards(1000.0),)),
+        Form({"ppo.normalize_returns": "none"}, (ScaledRewards(30_000.0),)),
+    ),
+    Fault(
+        "critic explains nothing",
+        "the critic's targets are shuffled, in three lanes of four or in all",
+        ("critic_explains_nothing",),
+        "names the critic",
+        ("cartpole", "acrobot", "reach", "tank", "courier", "stream"),
+        Form(learner=(TargetsOfOtherSteps(0.75),)),
+        Form(learner=(TargetsOfOtherSteps(1.0),)),
+    ),
+    Fault(
+        "learned and lost",
+        "the rate jumps to 50 or 300 times its value, half way or at two thirds of the run",
+        ("learned_and_lost", "updates_too_large"),
+        "the first names the fall, the second the rate",
+        _QUICK,
+        Form(learner=(RateJumps(0.5, 50.0),)),
+        Form(learner=(RateJumps(0.65, 300.0),)),
+    ),
+    Fault(
+        "frozen return",
+        "in training, episodes are cut after 8 or 3 steps",
+        ("episode_too_short", "return_frozen", "reward_not_found"),
+        "names a return that never moves, or ends that come too early",
+        ("cartpole", "acrobot", "courier"),
+        Form(learner=(EarlyEnds(8),)),
+        Form(learner=(EarlyEnds(3),)),
+    ),
+    Fault(
+        "doing nothing pays",
+        "in training, actions cost so much that none is best",
+        ("doing_nothing_pays", "reward_misspecified"),
+        "names what the reward pays for",
+        ("reach", "tank", "shuffled", "wide", "bursts"),
+        Form(learner=(CostlyActions(20.0),)),
+        Form(learner=(CostlyActions(60.0),)),
+    ),
+    Fault(
+        "sparse reward",
+        "only the best 0.5 or 0.05 % of what the first policy is paid pays",
+        ("reward_sparse",),
+        "names a reward that is rarely met",
+        ("reach", "tank", "shop"),
+        Form(learner=(RareRewards(0.005),)),
+        Form(learner=(RareRewards(0.0005),)),
+    ),
+    Fault(
+        "reward small beside the bonus",
+        "rewards 30 or 300 times too small, advantages not normalised, an entropy coefficient of 0.05",
+        ("bonus_too_strong", "entropy_pinned", "reward_scale"),
+        "names the bonus, or the unit of the rewards",
+        _QUICK,
+        Form({"ppo.normalize_advantage": False, "ppo.entropy_coef": 0.05}, (ScaledRewards(1 / 30),)),
+        Form({"ppo.normalize_advantage": False, "ppo.entropy_coef": 0.05}, (ScaledRewards(1 / 300),)),
+    ),
+    Fault(
+        "observations not finite",
+        "NaN in the observations of one step, after 60 or 20 % of the run",
+        ("observations_not_finite",),
+        "names numbers that are not finite",
+        ("cartpole", "shuffled", "reach", "courier"),
+        Form(learner=(ObservationsNotFinite(0.6),)),
+        Form(learner=(ObservationsNotFinite(0.2),)),
+    ),
+    Fault(
+        "observations unbounded",
+        "a column holds a clock that grows by 0.01 or 1 a step",
+        ("inputs_unscaled", "observations_not_finite"),
+        "names the inputs",
+        ("cartpole", "reach", "courier", "shuffled", "stream"),
+        Form(learner=(GrowingObservations(0.01),)),
+        Form(learner=(GrowingObservations(1.0),)),
+    ),
+    Fault(
+        "updates end in their first epoch",
+        "a rate 10 or 50 times too high under a target_kl, which ends each update after a step or two",
+        ("updates_too_large",),
+        "names the size of the steps",
+        _QUICK,
+        _set(lr=0.01, target_kl=0.01),
+        _set(lr=0.05, target_kl=0.01),
+    ),
+    Fault(
+        "log-probability of another action",
+        "the policy samples twice, in half or all of the lanes",
+        ("bug_gate", "stale_log_probability"),
+        "names the log-probabilities",
+        _QUICK,
+        Form(learner=(LogProbsOfOtherActions(0.5),)),
+        Form(learner=(LogProbsOfOtherActions(1.0),)),
+    ),
+    Fault(
+        "memorised environment",
+        "every episode of training begins with one of 3 seeds, or with one",
+        ("memorised", "overfitting"),
+        "names episodes that are known by heart",
+        ("reach", "courier", "tank", "shuffled", "wide"),
+        Form(learner=(EpisodesAlike(3),)),
+        Form(learner=(EpisodesAlike(1),)),
+    ),
+    Fault(
+        "bonus summed",
+        "the entropy bonus is summed over 16 or 128 samples, and not averaged",
+        ("bonus_too_strong", "entropy_pinned"),
+        "names the bonus",
+        _QUICK,
+        Form(learner=(BonusSummed(16),)),
+        Form(learner=(BonusSummed(128),)),
+    ),
+    Fault(
+        "evaluation shows one observation",
+        "all through an evaluation the policy sees its first observation, or zeros",
+        ("greedy_vs_sampled", "evaluation_sees_other_inputs", "observation_empty"),
+        "names an evaluation that sees other inputs",
+        _ALL,
+        Form(learner=(OneObservationInEvaluation(empty=False),)),
+        Form(learner=(OneObservationInEvaluation(empty=True),)),
+    ),
+    Fault(
+        "horizon too short",
+        "gamma 0.7 or 0.5 where what pays comes late",
+        ("horizon_too_short",),
+        "names gamma",
+        ("cartpole", "acrobot", "courier", "tank"),
+        _set(gamma=0.7),
+        _set(gamma=0.5),
+    ),
+    Fault(
+        "late observations",
+        "of 3 or 6 frames the oldest is shown",
+        ("observation_late", "signal_lost"),
+        "names observations that are not those of the present",
+        ("cartpole", "acrobot", "reach", "tank", "courier"),
+        Form(learner=(LateObservations(3),)),
+        Form(learner=(LateObservations(6),)),
+    ),
+    Fault(
+        "hidden columns",
+        "every second column is 0 (CartPole's velocities), or three of four",
+        ("observation_incomplete", "signal_lost"),
+        "names observations that do not tell the state",
+        ("cartpole", "acrobot", "reach", "courier", "shop"),
+        Form(learner=(HiddenColumns(2),)),
+        Form(learner=(HiddenColumns(4),)),
+    ),
+    Fault(
+        "reward turns",
+        "the reward's sign turns at 60 or 30 % of the run",
+        ("reward_turned", "learns_backwards", "reward_misspecified"),
+        "names the sign of the reward",
+        _QUICK,
+        Form(learner=(SignTurns(0.6),)),
+        Form(learner=(SignTurns(0.3),)),
+    ),
+    Fault(
+        "weight decay",
+        "each step shrinks the parameters by 1 or 5 %, whatever the rate",
+        ("decay_too_strong",),
+        "names the decay",
+        _QUICK,
+        Form(learner=(WeightDecay(0.01),)),
+        Form(learner=(WeightDecay(0.05),)),
+    ),
+    Fault(
+        "Adam's epsilon too large",
+        "an epsilon of 0.1 or 3",
+        ("updates_too_small", "policy_frozen"),
+        "both name steps that are too small",
+        _QUICK,
+        _set(adam_eps=0.1),
+        _set(adam_eps=3.0),
+    ),
+    Fault(
+        "shape of the network",
+        "two layers of one unit, or 30 layers of 32",
+        ("network_too_small",),
+        "names the layers",
+        ("cartpole", "reach", "courier", "stream", "bursts"),
+        _set(hidden_sizes=(1, 1)),
+        _set(hidden_sizes=(32,) * 30),
+    ),
+    Fault(
+        "actions stored late",
+        "the action stored with a step is that of the step before, in half or all of the lanes",
+        ("signal_lost", "action_not_applied"),
+        "names actions that do not belong to their rewards",
+        _QUICK,
+        Form(learner=(ActionsStoredLate(0.5),)),
+        Form(learner=(ActionsStoredLate(1.0),)),
+    ),
+    Fault(
+        "lanes alike",
+        "the lanes start from two seeds, or from one",
+        ("lanes_alike", "memorised"),
+        "names lanes that show the same",
+        ("reach", "courier", "shuffled", "stream", "wide"),
+        Form(learner=(LanesAlike(2),)),
+        Form(learner=(LanesAlike(1),)),
+    ),
+    Fault(
+        "label noise",
+        "30 or 45 % of the training part's labels are flipped",
+        ("labels_wrong", "signal_lost"),
+        "names the labels",
+        _TRIAGE,
+        Form(data=LabelsFlipped(0.3)),
+        Form(data=LabelsFlipped(0.45)),
+    ),
+    Fault(
+        "few threats",
+        "the training part holds 20 or 5 threats",
+        ("threats_rare",),
+        "names the number of threats",
+        _TRIAGE,
+        Form(data=FewThreats(20)),
+        Form(data=FewThreats(5)),
+    ),
+    Fault(
+        "threats taken for benign",
+        "70 or 95 % of the training part's threats are labelled as benign",
+        ("labels_wrong", "threats_rare"),
+        "names the labels, or how few threats are left",
+        _TRIAGE,
+        Form(data=ThreatsTakenForBenign(0.7)),
+        Form(data=ThreatsTakenForBenign(0.95)),
+    ),
+)
+
+FAULTS = {fault.name: fault for fault in (*_IN_SETTINGS, *_IN_LEARNER, *_OUTSIDE, *_OF_STRANGERS)}
+
+OF_STRANGERS = frozenset(fault.name for fault in _OF_STRANGERS)
+"""Kinds that people were found to meet in runs of their own; the fourth draw is the first to hold them."""

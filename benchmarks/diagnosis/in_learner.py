@@ -196,6 +196,113 @@ class EndsForgotten:
         return learner
 
 
+@dataclass(frozen=True)
+class TargetsOfOtherSteps:
+    """Fault: in a share of the lanes, the critic's targets belong to different steps than the observations."""
+
+    share: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Shuffle the critic's targets in a share of the lanes; return the learner."""
+        generator = default_rng(SeedSequence(13))
+
+        def change(batch: Batch) -> Batch:
+            spoiled = _in_lanes(learner, self.share, batch.targets)
+            order = torch.from_numpy(generator.permutation(batch.targets.shape[-1]))
+            return replace(batch, targets=torch.where(spoiled, batch.targets[:, order], batch.targets))
+
+        return rebatched(learner, change)
+
+
+@dataclass(frozen=True)
+class LogProbsOfOtherActions:
+    """Fault: in a share of the lanes, the policy samples twice, and the other action's log-probability is stored."""
+
+    share: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Replace old log-probabilities in a share of the lanes by those of other draws; return the learner."""
+        generator = default_rng(SeedSequence(14))
+        distribution = learner.networks.distribution
+
+        def change(batch: Batch) -> Batch:
+            outputs, _ = learner.networks(batch.observations)
+            draws = distribution.noise(generator, tuple(batch.log_probs.shape))
+            others, _ = distribution.log_probs(outputs, distribution.sample(outputs.transpose(1, 2), draws))
+            spoiled = _in_lanes(learner, self.share, batch.log_probs)
+            return replace(batch, log_probs=torch.where(spoiled, others, batch.log_probs))
+
+        return rebatched(learner, change)
+
+
+@dataclass(frozen=True)
+class ActionsStoredLate:
+    """Fault: in a share of the lanes, the action stored with a step is the one of the step before."""
+
+    share: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Shift the stored actions by one step in a share of the lanes before each update; return the learner."""
+        original = learner._batch
+        late = round(self.share * learner.config.num_envs)
+
+        def batch() -> tuple[Batch, Tensor, dict[str, Tensor]]:
+            actions = learner.rollout.actions
+            actions[:, :, :late] = actions[:, :, :late].roll(1, dims=1)
+            return original()
+
+        learner._batch = batch  # type: ignore[method-assign]
+        return learner
+
+
+@dataclass(frozen=True)
+class RateJumps:
+    """Fault: from a share of the run on, the learning rate is `factor` times as high, as after a wrong resume."""
+
+    since: float
+    factor: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Make the learning rate jump after a share of the run; return the learner."""
+        original = learner._in_force
+
+        def in_force() -> Any:
+            hyper = original()
+            late = learner.iteration >= self.since * learner.config.num_iterations
+            return replace(hyper, lr=hyper.lr * self.factor) if late else hyper
+
+        learner._in_force = in_force  # type: ignore[method-assign]
+        return learner
+
+
+@dataclass(frozen=True)
+class BonusSummed:
+    """Fault: the entropy bonus is summed over `samples` samples where the loss is averaged."""
+
+    samples: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Multiply the entropy coefficient that the loss uses by the number of samples; return the learner."""
+        learner.hyper = replace(learner.hyper, entropy_coef=learner.hyper.entropy_coef * self.samples)
+        return learner
+
+
+@dataclass(frozen=True)
+class WeightDecay:
+    """Fault: each step shrinks all parameters by a share that the learning rate does not scale."""
+
+    decay: float
+
+    def __call__(self, learner: Learner) -> Learner:
+        """Make the optimiser shrink the parameters at each step; return the learner."""
+
+        def after(before: Tensor, now: Tensor) -> Tensor:
+            return now - self.decay * before
+
+        learner.adam = Stepping(learner.adam, after)  # type: ignore[assignment]
+        return learner
+
+
 def _in_lanes(learner: Learner, share: float, like: Tensor) -> Tensor:
     """Return a mask `[P, B]` (member, sample) of the samples that come from the first `share` of the lanes."""
     lanes = learner.config.num_envs

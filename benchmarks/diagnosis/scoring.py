@@ -1,6 +1,6 @@
 """Diagnose every run at each evaluation; tell which rules found a fault, when, and whether the cause is right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +16,9 @@ from benchmarks.diagnosis.harm import Harm, harm_of
 from benchmarks.diagnosis.training import Arm, Run, prefixes, runs
 from benchmarks.diagnosis.worlds import EVERY
 
+THREE = 3
+"""Findings that a user reads."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -28,6 +31,7 @@ class Verdict:
         since: The first iteration of those looked at at which a fault was found; None: at none.
         alarms: Every rule that found a fault at any of them, in the order of their first time.
         faults: Rules that found a fault at the end, first the first ranked.
+        listed: Rules of faults and suspects at the end, first the first listed.
     """
 
     score: float
@@ -36,6 +40,7 @@ class Verdict:
     since: int | None
     alarms: tuple[str, ...]
     faults: tuple[str, ...]
+    listed: tuple[str, ...]
 
 
 def verdict(run: Run, whole: bool) -> Verdict:
@@ -48,21 +53,21 @@ def verdict(run: Run, whole: bool) -> Verdict:
     since, alarms = None, dict[str, None]()
     steps = list(prefixes(run, EVERY))
     for iteration in steps:
-        found = faults_at(run, iteration)
+        found = wrong_at(run, iteration, Kind.FAULT)
         alarms |= dict.fromkeys(found)
         if found and since is None:
             since = iteration
         if found and not whole:
             break
-    faults = faults_at(run, steps[-1])
+    faults, listed = (wrong_at(run, steps[-1], *kinds) for kinds in ((Kind.FAULT,), (Kind.FAULT, Kind.SUSPECT)))
     history = run.history
-    return Verdict(run.score, history.length, history.last_iteration, since, tuple(alarms), faults)
+    return Verdict(run.score, history.length, history.last_iteration, since, tuple(alarms), faults, listed)
 
 
-def faults_at(run: Run, iteration: int) -> tuple[str, ...]:
-    """Return the names of the rules that find a fault in a run up to an iteration, the top-ranked rule first."""
+def wrong_at(run: Run, iteration: int, *kinds: Kind) -> tuple[str, ...]:
+    """Return the rules whose findings in a run up to an iteration are of some kinds, the top-ranked rule first."""
     history = replace(run.history, table=run.history.table.loc[:iteration])
-    return tuple(one.rule.name for one in diagnose(history).select_findings(Kind.FAULT))
+    return tuple(one.rule.name for one in diagnose(history).select_findings(*kinds))
 
 
 def verdicts(
@@ -97,12 +102,14 @@ class Found:
         runs: How many.
         detected: In how many it finds a fault at the end.
         right: In how many the first ranked names the cause.
+        third: In how many one of the first three does.
         delay: Median share of the run until a fault was found, those never found counted as 1.
     """
 
     runs: int
     detected: int
     right: int
+    third: int
     delay: float
 
     @classmethod
@@ -113,13 +120,19 @@ class Found:
             len(judged),
             sum(bool(one.faults) for _, one in judged),
             sum(is_right(arm, one) for arm, one in judged),
+            sum(0 < find_place(FAULTS[arm.name].is_named_by, one.faults) <= THREE for arm, one in judged),
             median(delays) if delays else 1.0,
         )
 
 
 def is_right(arm: Arm, one: Verdict) -> bool:
     """True if the rule ranked first at the end of the run is one of the rules that name the planted fault."""
-    return bool(one.faults) and one.faults[0] in FAULTS[arm.name].rules
+    return find_place(FAULTS[arm.name].is_named_by, one.faults) == 1
+
+
+def find_place(is_right: Callable[[str], bool], rules: Sequence[str]) -> int:
+    """Return the place, from 1, of the first rule that is a right answer; 0 if none is."""
+    return next((place for place, rule in enumerate(rules, 1) if is_right(rule)), 0)
 
 
 def harms(judged: Mapping[Arm, Sequence[Verdict]], healthy: Mapping[str, Sequence[float]]) -> Mapping[Arm, Harm]:

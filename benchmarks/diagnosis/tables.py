@@ -2,24 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.diagnosis.faults import FAULTS
+from benchmarks.diagnosis.faults import FAULTS, OF_STRANGERS
 from benchmarks.diagnosis.harm import Harm, clopper_pearson
-from benchmarks.diagnosis.scoring import Found, Verdict, is_right
+from benchmarks.diagnosis.scoring import THREE, Found, Verdict, find_place, is_right
 from benchmarks.diagnosis.training import Arm
+from benchmarks.diagnosis.worlds import NEW
 
 Judged = Mapping[Arm, Sequence[Verdict]]
 
 
 def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
     """Return a Markdown table of faults found and of right causes: by harmful fault, form, world, and overall."""
-    rows = ["| fault | worlds | runs | recall | right cause first | found after |", "|---|---|---|---|---|---|"]
-    counted = [(arm, one) for arm, all_of in judged.items() if arm in harms and harms[arm].hurts for one in all_of]
+    rows = [
+        "| fault | worlds | runs | recall | right cause first | among three | found after |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    counted = _counted(judged, harms)
     for name in FAULTS:
         own = [(arm, one) for arm, one in counted if arm.name == name]
         if own:
             worlds = ", ".join(dict.fromkeys(arm.world for arm, _ in own))
             rows.append(f"| {name} | {worlds} | {_found(Found.of(own))} |")
     rows.append(f"| **all** | | {_found(Found.of(counted))} |")
+    for words, is_of in (("known", False), ("strangers'", True)):
+        own = [one for one in counted if (one[0].name in OF_STRANGERS) == is_of]
+        rows.append(f"| {words} kinds | | {_found(Found.of(own))} |")
+    for words, is_new in (("known", False), ("new", True)):
+        own = [one for one in counted if (one[0].world in NEW) == is_new]
+        rows.append(f"| all in {words} worlds | | {_found(Found.of(own))} |")
     for form in ("mild", "strong"):
         rows.append(f"| {form} forms | | {_found(Found.of([one for one in counted if one[0].form == form]))} |")
     for world in dict.fromkeys(arm.world for arm, _ in counted):
@@ -29,11 +39,28 @@ def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
 
 def _found(found: Found) -> str:
     if not found.runs:
-        return "0 | | | "
-    return (
-        f"{found.runs} | {share(found.detected, found.runs)} | {share(found.right, found.runs)} | "
-        f"{100 * found.delay:.1f} %"
-    )
+        return "0 | | | | "
+    shares = (share(part, found.runs) for part in (found.detected, found.right, found.third))
+    return f"{found.runs} | {' | '.join(shares)} | {100 * found.delay:.1f} %"
+
+
+def _counted(judged: Judged, harms: Mapping[Arm, Harm]) -> list[tuple[Arm, Verdict]]:
+    return [(arm, one) for arm, all_of in judged.items() if arm in harms and harms[arm].hurts for one in all_of]
+
+
+def cause_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
+    """Return a Markdown table of right causes where suspects, which are listed behind the faults, count as well."""
+    counted = _counted(judged, harms)
+    places = [find_place(FAULTS[arm.name].is_named_by, one.listed) for arm, one in counted]
+    rows = ["| faults and suspects, as listed | share |", "|---|---|"]
+    if counted:
+        hits = {
+            "something is listed": sum(bool(one.listed) for _, one in counted),
+            "right cause first": sum(place == 1 for place in places),
+            "right cause among three": sum(0 < place <= THREE for place in places),
+        }
+        rows += [f"| {words} | {share(count, len(counted))} |" for words, count in hits.items()]
+    return "\n".join(rows)
 
 
 def share(part: int, whole: int) -> str:

@@ -25,13 +25,18 @@ from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
+from benchmarks import environments
 from benchmarks.diagnosis.faults import FAULTS, Form
 from benchmarks.diagnosis.healthy import VARIANTS
-from benchmarks.diagnosis.split import DRAWN_BY
-from benchmarks.diagnosis.worlds import WORLDS, World
+from benchmarks.diagnosis.split import DRAWN_BY, Candidate
+from benchmarks.diagnosis.worlds import NEW, WORLDS, World
 from benchmarks.finished import code_digest
 
-SEEDS = 5
+SEEDS, BASE_SEEDS = 3, 6
+"""Runs of an arm, and of each world's plain healthy arm, which harm is measured against."""
+
+BASE = "base"
+"""Name of the plain healthy arms."""
 
 HEALTHY = "healthy"
 """The form of an arm in which nothing is planted."""
@@ -55,8 +60,18 @@ class Arm:
 
     @property
     def pair(self) -> str:
-        """Name and world as text, `<name> in <world>`; both forms of a pair are in the same half of the benchmark."""
+        """Name and world as text, `<name> in <world>`."""
         return f"{self.name} in {self.world}"
+
+    @property
+    def title(self) -> str:
+        """Pair and form as text, `<name> in <world>, <form>`: one entry of the benchmark's halves."""
+        return f"{self.pair}, {self.form}"
+
+    @property
+    def seeds(self) -> int:
+        """Number of runs."""
+        return BASE_SEEDS if self.is_healthy and self.name == BASE else SEEDS
 
     @property
     def is_healthy(self) -> bool:
@@ -100,9 +115,19 @@ def arms() -> list[Arm]:
     return [*healthy, *faulty]
 
 
-def train(arm: Arm, seeds: int = SEEDS) -> dict[str, np.ndarray]:
+def candidates() -> list[Candidate]:
+    """Return what the halves of the benchmark are drawn from."""
+    return [Candidate(arm.name, arm.world, arm.form, _group(arm)) for arm in arms()]
+
+
+def _group(arm: Arm) -> str:
+    """Return the group within which an arm's worlds are drawn: healthy runs in new worlds are a group of their own."""
+    return f"healthy, {'new' if arm.world in NEW else 'known'} worlds" if arm.is_healthy else "faults"
+
+
+def train(arm: Arm, seeds: int, drawn_by: int = DRAWN_BY) -> dict[str, np.ndarray]:
     """Train all seeds of an arm at once; return each metric as an array `[iterations, seeds]`, NaN where missing."""
-    learner = _learner(arm, seeds)
+    learner = _learner(arm, seeds, drawn_by)
     kept: dict[str, np.ndarray] = {}
     count = learner.config.num_iterations
     for iteration in range(count):
@@ -111,13 +136,21 @@ def train(arm: Arm, seeds: int = SEEDS) -> dict[str, np.ndarray]:
     return kept
 
 
-def records(arm: Arm, folder: Path, seeds: int = SEEDS) -> dict[str, np.ndarray]:
-    """Load an arm's metrics, each `[iterations, seeds]`, from a file in `folder`; train the arm if there is none."""
-    file = folder / f"{_slug(arm)}-{_digest(arm, seeds)}.npz"
+def records(arm: Arm, folder: Path, seeds: int | None = None, drawn_by: int = DRAWN_BY) -> dict[str, np.ndarray]:
+    """Load an arm's metrics, each `[iterations, seeds]`, from a file in `folder`; train the arm if there is none.
+
+    Args:
+        arm: Whose they are.
+        folder: Where they are kept.
+        seeds: Number of runs; None: the arm's own.
+        drawn_by: Another number is another draw, with other runs.
+    """
+    seeds = seeds or arm.seeds
+    file = folder / f"{_slug(arm)}-{_digest(arm, seeds, drawn_by)}.npz"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(".tmp.npz")
-        np.savez_compressed(scratch, **{_flat(name): values for name, values in train(arm, seeds).items()})
+        np.savez_compressed(scratch, **{_flat(name): values for name, values in train(arm, seeds, drawn_by).items()})
         scratch.replace(file)
     with np.load(file) as saved:
         return {name.replace("|", "/"): saved[name] for name in saved.files}
@@ -126,7 +159,7 @@ def records(arm: Arm, folder: Path, seeds: int = SEEDS) -> dict[str, np.ndarray]
 def runs(arm: Arm, folder: Path) -> list[Run]:
     """Return an arm's runs, one for each seed; train the arm first if `folder` holds no records of the arm."""
     kept = records(arm, folder)
-    return [_run(arm, seed, kept) for seed in range(SEEDS)]
+    return [_run(arm, seed, kept) for seed in range(arm.seeds)]
 
 
 def _run(arm: Arm, seed: int, kept: Mapping[str, np.ndarray]) -> Run:
@@ -162,12 +195,12 @@ def table_of(member: Mapping[str, np.ndarray]) -> pd.DataFrame:
     return table.iloc[: first + 1].copy()
 
 
-def _learner(arm: Arm, count: int) -> Learner:
+def _learner(arm: Arm, count: int, drawn_by: int) -> Learner:
     world = arm.setting
     data = flows(world.data) if world.is_triage else None
     if data is not None and arm.planted.data is not None:
         data = arm.planted.data(data)
-    number = crc32(f"{DRAWN_BY} {arm.pair} {arm.form}".encode())  # another draw is of other runs, too
+    number = crc32(f"{drawn_by} {arm.pair} {arm.form}".encode())  # another draw is of other runs, too
     seeds, judged = make_member_seeds(number, count), make_evaluation_seed(number)
     learner = make_learner(world.ppo, world.env, seeds, judged, data)
     for plant in arm.planted.learner:
@@ -181,14 +214,16 @@ def flows(config: DataConfig) -> FlowData:
     return load_flows(config)
 
 
-def _digest(arm: Arm, seeds: int) -> str:
+def _digest(arm: Arm, seeds: int, drawn_by: int) -> str:
     """Return a hash of all that an arm's records depend on: settings, planted faults with code, the learner's code."""
     planted: Sequence[Callable[..., Any]] = (
         *arm.planted.learner,
         *([arm.planted.data] if arm.planted.data is not None else []),
     )
     sources = [inspect.getsource(type(one)) for one in planted]
-    parts = [DRAWN_BY, arm.setting.settings(), repr(planted), sources, seeds, code_digest()]
+    parts = [drawn_by, arm.setting.settings(), repr(planted), sources, seeds, code_digest()]
+    if environments.__name__ in arm.setting.env.id:
+        parts.append(inspect.getsource(environments))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 

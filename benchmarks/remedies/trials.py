@@ -21,6 +21,9 @@ from benchmarks.diagnosis.training import Arm, records, score_of, table_of
 SEEDS = 3
 """Members of a trial."""
 
+TRAINED_BY = 20261126
+"""Draw of the diagnosis benchmark whose seeds the trials have."""
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -41,7 +44,7 @@ class Advice:
 
 def train_trial(arm: Arm, folder: Path) -> tuple[History, list[float]]:
     """Return the history of a trial with `SEEDS` members, as a sweep records it, and the score of each member."""
-    return read_trial(arm, records(arm, folder, SEEDS))
+    return read_trial(arm, records(arm, folder, SEEDS, TRAINED_BY))
 
 
 def read_trial(arm: Arm, kept: Mapping[str, np.ndarray]) -> tuple[History, list[float]]:

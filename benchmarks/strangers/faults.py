@@ -1,9 +1,9 @@
 """Faults that people make in scripts, with the worlds where each is planted and the answers that name the cause.
 
 The answers were written down before any run was diagnosed: names of rules whose finding sends a user to what was
-planted, or labels of causes. A label counts for the rules that `CAUSES` gives the label; rules that are yet to come are
-added there by what their first line says. A finding that only describes what follows (entropy, the return) is no
-answer, true as it may be.
+planted, or labels of causes. A label counts for the rules that `benchmarks.causes` gives the label; rules that are yet
+to come are added there by what their first line says. A finding that only describes what follows (entropy, the return)
+is no answer, true as it may be.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks import wild
+from benchmarks.causes import names_cause
 from benchmarks.strangers.plants import (
     ClippedActions,
     ClippedObservations,
@@ -31,32 +31,6 @@ from benchmarks.strangers.plants import (
     WholeNumbers,
 )
 from benchmarks.strangers.script import Change, ppo, script
-
-LABELS = {
-    "rollout_too_short": "too few steps in a rollout",
-    "doing_nothing_pays": "a policy that does nothing is the best that the reward offers",
-    "stale_log_probability": "the stored log-probability is not that of the action taken",
-    "horizon_too_short": "gamma too low for a reward that comes late",
-    "bonus_too_strong": "the entropy bonus outweighs the advantages",
-    "decay_too_strong": "weight decay that the learning rate does not scale",
-    "network_too_small": "the network cannot hold the policy",
-    "observation_late": "what is shown is not the present state",
-    "observation_incomplete": "what is shown does not tell the state",
-    "observation_empty": "what is shown is the same in every state",
-    "action_not_applied": "what is done is not the action",
-    "episode_too_short": "episodes end before the reward",
-    "memorised": "trained on a few episodes that are known by heart",
-    "evaluation_sees_other_inputs": "evaluations show other observations than training does",
-}
-"""Causes, by label, beside those that `benchmarks.wild` has rules for."""
-
-CAUSES: Mapping[str, str] = {
-    **wild.LABELS,
-    "horizon_short": "horizon_too_short",
-    "network_shape": "network_too_small",
-    "observations_constant": "observation_empty",
-}
-"""Label by the rule that says it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +53,7 @@ class Fault:
 
     def is_named_by(self, rule: str) -> bool:
         """True if a rule's finding names the cause."""
-        return rule in self.answers or CAUSES.get(rule, "") in self.answers
+        return names_cause(rule, self.answers)
 
 
 def _all(change: Change, *worlds: str) -> dict[str, Change]:

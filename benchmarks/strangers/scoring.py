@@ -8,24 +8,21 @@ from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import History, load
 
-from benchmarks.diagnosis.scoring import Verdict
+from benchmarks.diagnosis import scoring
+from benchmarks.diagnosis.scoring import THREE, Verdict
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.training import Arm, Run
 from benchmarks.wild import CUTS, cut_history
 
-THREE = 3
-
 
 @dataclass(frozen=True)
 class Answer(Verdict):
-    """Result of diagnosing one run: beside faults, all that is said to be wrong, suspects too.
+    """Result of diagnosing one run at a few looks.
 
     Attributes:
-        listed: Rules of faults and suspects at the end, first the first listed.
         suspected: True if a fault or a suspect was listed at any look.
     """
 
-    listed: tuple[str, ...]
     suspected: bool
 
 
@@ -98,5 +95,4 @@ class Counts:
 
 def find_place(arm: Arm, one: Answer) -> int:
     """Return the place, from 1, of the first rule listed that names an arm's fault; 0 if none does."""
-    fault = FAULTS[arm.name]
-    return next((place for place, rule in enumerate(one.listed, 1) if fault.is_named_by(rule)), 0)
+    return scoring.find_place(FAULTS[arm.name].is_named_by, one.listed)

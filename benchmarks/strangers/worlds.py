@@ -5,7 +5,7 @@ from typing import Any
 
 import gymnasium
 
-from benchmarks.strangers.environments import Courier, Reach, Shop, Tank
+from benchmarks.environments import Courier, Reach, Shop, Tank
 from benchmarks.strangers.script import Script
 
 

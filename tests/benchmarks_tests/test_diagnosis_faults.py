@@ -5,15 +5,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from unstuck.analysis.diagnosis.rules import RULES
 from unstuck.rl import metrics
 from unstuck.rl.config import DataConfig
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
+from benchmarks.causes import CAUSES, LABELS
 from benchmarks.diagnosis import in_environment, in_learner
-from benchmarks.diagnosis.faults import FAULTS
-from benchmarks.diagnosis.in_data import FewFlows, LabelsExchanged
+from benchmarks.diagnosis.faults import FAULTS, OF_STRANGERS
+from benchmarks.diagnosis.in_data import FewFlows, FewThreats, LabelsExchanged, LabelsFlipped, ThreatsTakenForBenign
 from benchmarks.diagnosis.training import flows
 from benchmarks.diagnosis.worlds import WORLDS
 
@@ -28,9 +30,10 @@ def learner(world: str = "cartpole", plant: Callable[[Learner], Learner] | None 
 
 
 def test_every_fault_is_planted_in_both_forms_and_its_rules_are_written_down() -> None:
-    assert len(FAULTS) >= 14
+    known = {rule.name for rule in RULES} | set(CAUSES.values()) | LABELS.keys()
+    assert len(OF_STRANGERS) >= 20
     for fault in FAULTS.values():
-        assert fault.rules
+        assert set(fault.rules) <= known
         assert fault.why
         assert fault.mild != fault.strong
         for form in fault.forms.values():
@@ -174,3 +177,131 @@ def test_labels_are_exchanged_in_the_training_part_alone() -> None:
     assert (spoiled.train.threat != data.train.threat).mean() == pytest.approx(2 * 0.3 * 0.7, abs=0.06)
     assert spoiled.validation is data.validation
     assert len(FewFlows(120)(data).train) == 120
+
+
+def test_labels_and_threats_go_wrong_in_the_training_part_alone() -> None:
+    data = flows(DataConfig(num_flows=1000, eval_flows=100, threat_share=0.3))
+    threat = data.train.threat
+    flipped = LabelsFlipped(0.4)(data).train.threat
+    assert (flipped != threat).mean() == pytest.approx(0.4, abs=0.06)
+    missed = ThreatsTakenForBenign(0.7)(data)
+    assert not (missed.train.threat & ~threat).any()
+    assert missed.train.threat.sum() / threat.sum() == pytest.approx(0.3, abs=0.08)
+    assert missed.validation is data.validation
+    few = FewThreats(5)(data).train
+    assert (few.threat.sum(), (~few.threat).sum()) == (5, (~threat).sum())
+
+
+def test_targets_and_log_probabilities_belong_to_other_steps_and_actions() -> None:
+    plain = learner("reach")
+    batches = []
+    for plant in (None, in_learner.TargetsOfOtherSteps(1.0), in_learner.LogProbsOfOtherActions(0.5)):
+        one = learner("reach", plant)
+        one.rollout.collect(one.env, one.networks, None, one.act_generators)
+        batches.append(one._batch()[0])
+    ours, shuffled, stale = batches
+    assert not torch.equal(shuffled.targets, ours.targets)
+    assert torch.equal(shuffled.targets.sort().values, ours.targets.sort().values)
+    spoiled = torch.arange(ours.log_probs.shape[1]) % plain.config.num_envs < 4
+    assert torch.equal(stale.log_probs[:, ~spoiled], ours.log_probs[:, ~spoiled])
+    assert (stale.log_probs != ours.log_probs)[:, spoiled].all()
+
+
+def test_actions_are_stored_a_step_late_in_half_of_the_lanes() -> None:
+    late = learner(plant=in_learner.ActionsStoredLate(0.5))
+    late.rollout.collect(late.env, late.networks, None, late.act_generators)
+    done = late.rollout.actions.clone()
+    late._batch()
+    assert torch.equal(late.rollout.actions[:, 1:, :4], done[:, :-1, :4])
+    assert torch.equal(late.rollout.actions[:, :, 4:], done[:, :, 4:])
+
+
+def test_settings_in_force_are_not_those_that_were_set() -> None:
+    jumps = learner(plant=in_learner.RateJumps(0.5, 50.0))
+    assert [float(jumps.iterate()[metrics.LR][0]) for _ in range(6)] == pytest.approx([5e-4] * 4 + [0.025] * 2)
+    assert learner(plant=in_learner.BonusSummed(128)).read_effective()["entropy_coef"] == pytest.approx([1.28, 1.28])
+    decays, plain = learner(plant=in_learner.WeightDecay(0.1), num_epochs=1), learner(num_epochs=1)
+    start = plain.networks.parameters.norm()
+    for one in (decays, plain):
+        one.iterate()
+    assert plain.networks.parameters.norm() / start == pytest.approx(1.0, abs=0.02)
+    assert decays.networks.parameters.norm() / start == pytest.approx(0.9**2, abs=0.02)  # two steps of 64 samples
+
+
+def lanes_of(world: str, plant: Callable[[Learner], Learner], steps: int, action: float = 0.0) -> list[np.ndarray]:
+    """Observations `[2 x 8, F]` of a planted learner's lanes, under the same action at each step."""
+    lanes = learner(world, plant).env
+    shape = (lanes.num_envs, *lanes.single_action_space.shape)
+    seen = [lanes.reset(seed=list(range(lanes.num_envs)))[0]]
+    return [*seen, *(lanes.step(np.full(shape, action, lanes.single_action_space.dtype))[0] for _ in range(steps))]
+
+
+def test_late_observations_are_those_of_some_steps_ago() -> None:
+    plain = lanes_of("reach", lambda one: one, 30, 0.5)
+    late = lanes_of("reach", in_environment.LateObservations(3), 30, 0.5)
+    for step, shown in ((1, 0), (2, 0), (3, 1), (10, 8), (25, 25), (26, 25), (27, 25), (28, 26)):  # a new one after 25
+        np.testing.assert_array_equal(late[step], plain[shown])
+
+
+def test_clocks_grow_and_columns_are_hidden() -> None:
+    plain = lanes_of("cartpole", lambda one: one, 3)
+    grown = lanes_of("cartpole", in_environment.GrowingObservations(1.0), 3)
+    np.testing.assert_array_equal(grown[2][:, 1:], plain[2][:, 1:])
+    np.testing.assert_allclose((grown[3] - grown[2] - plain[3] + plain[2])[:, 0], 1.0, atol=1e-5)
+    hidden = lanes_of("cartpole", in_environment.HiddenColumns(2), 2)
+    assert not hidden[2][:, [1, 3]].any()
+    np.testing.assert_array_equal(hidden[2][:, [0, 2]], plain[2][:, [0, 2]])
+    broken = lanes_of("cartpole", in_environment.ObservationsNotFinite(3 / 128), 3)  # 8 iterations of 16 steps
+    assert [bool(np.isnan(seen).any()) for seen in broken].count(True) == 1
+
+
+def test_episodes_end_early_and_begin_alike() -> None:
+    early = learner("acrobot", in_environment.EarlyEnds(8)).env
+    ends = [early.step(np.ones(16, np.int64)) for _ in range(16)]
+    assert [bool(truncated.all()) for _, _, _, truncated, _ in ends] == [step % 8 == 7 for step in range(16)]
+    assert (ends[7][4]["final_obs"] != ends[7][0]).any()
+    alike = lanes_of("reach", in_environment.EpisodesAlike(1), 25)
+    assert (alike[0] == alike[0][0]).all()
+    np.testing.assert_array_equal(alike[25], alike[0])
+    lanes = lanes_of("shuffled", in_environment.LanesAlike(2), 1)[0].reshape(2, 8, -1)
+    np.testing.assert_array_equal(lanes[:, ::2], np.repeat(lanes[:, :1], 4, axis=1))
+    assert (lanes[:, 0] != lanes[:, 1]).any()
+    assert (lanes[0, 0] != lanes[1, 0]).any()
+
+
+def test_an_evaluation_shows_one_observation() -> None:
+    shown: list[np.ndarray] = []
+
+    class Shows:
+        def evaluate(self, act: Callable[[np.ndarray], object], num_members: int) -> dict[str, np.ndarray]:
+            for step in range(2):
+                act(np.arange(step, step + 12, dtype=np.float32).reshape(2, 3, 2))
+            return {}
+
+    one = learner(plant=in_environment.OneObservationInEvaluation(empty=False))
+    one.evaluator._evaluator = Shows()  # type: ignore[attr-defined]
+    one.evaluator.evaluate(shown.append, 2)  # type: ignore[arg-type]
+    first = np.repeat(np.array([[[0, 1]], [[6, 7]]], np.float32), 3, axis=1)
+    for seen in shown:
+        np.testing.assert_array_equal(seen, first)
+    assert len(shown) == 2
+
+
+def test_rewards_are_rare_costly_or_turned() -> None:
+    ours, rare, turned, costly = (
+        learner("reach", plant)
+        for plant in (
+            lambda one: one,
+            in_environment.RareRewards(0.1, measured=512),
+            in_environment.SignTurns(0.25),  # 32 of 128 steps
+            in_environment.CostlyActions(20.0),
+        )
+    )
+    action = np.full((16, 2), 0.5, np.float32)
+    true, paid, sign, less = (
+        np.array([one.env.step(action)[1] for _ in range(64)]) for one in (ours, rare, turned, costly)
+    )
+    assert not paid[:33].any()
+    assert paid[33:].tolist() == (true[33:] > np.quantile(true[:32], 0.9)).tolist()
+    np.testing.assert_array_equal(sign, np.concatenate([true[:32], -true[32:]]))
+    np.testing.assert_allclose(less, true - 20.0 * 0.5, rtol=1e-6)

@@ -15,7 +15,7 @@ SOUND = Arm("base", "shuffled", HEALTHY, FAULTS["policy left out"].strong)
 
 
 def judged(since: int | None, *faults: str) -> Verdict:
-    return Verdict(0.0, 100, 100, since, faults, faults)
+    return Verdict(0.0, 100, 100, since, faults, faults, faults)
 
 
 def test_a_run_is_diagnosed_as_it_goes() -> None:
@@ -38,7 +38,7 @@ def test_counts_by_hand() -> None:
         (LEFT_OUT, judged(8)),  # an alarm that was taken back is no detection
         (LEFT_OUT, judged(None)),
     ]
-    assert Found.of(runs) == Found(runs=4, detected=2, right=1, delay=pytest.approx((0.08 + 0.2) / 2))
+    assert Found.of(runs) == Found(runs=4, detected=2, right=1, third=2, delay=pytest.approx((0.08 + 0.2) / 2))
 
 
 def test_a_share_is_shown_with_its_exact_interval() -> None:

@@ -16,11 +16,12 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from benchmarks import wild
+from benchmarks.causes import LABELS
 from benchmarks.diagnosis.faults import FAULTS as OURS
 from benchmarks.diagnosis.split import Half
+from benchmarks.environments import Courier, Reach, Shop, Small, Tank
 from benchmarks.strangers import plants, split
-from benchmarks.strangers.environments import Courier, Reach, Shop, Small, Tank
-from benchmarks.strangers.faults import FAULTS, LABELS
+from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.healthy import VARIANTS
 from benchmarks.strangers.scoring import Answer, Counts, find_place, look_at
 from benchmarks.strangers.script import script

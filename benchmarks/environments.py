@@ -1,4 +1,7 @@
-"""Environments of the benchmark's own, small enough to be learned in seconds: a reach, a tank, a courier and a shop."""
+"""Environments of the benchmarks' own, small enough to be learned in seconds: a reach, a tank, a courier and a shop.
+
+Importing the module registers each with Gymnasium, as `benchmarks.environments:Reach-v0`.
+"""
 
 from typing import Any
 
@@ -146,3 +149,7 @@ class Shop(Small):
     def observe(self) -> Array:
         """Return stock, what was sold yesterday, and what is asked for on average."""
         return np.concatenate([self.stock, self.sold, self.wanted]).astype(np.float32)
+
+
+for _kind in (Reach, Tank, Courier, Shop):
+    gymnasium.register(f"{_kind.__name__}-v0", _kind)

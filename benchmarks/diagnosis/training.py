@@ -32,7 +32,7 @@ from benchmarks.diagnosis.split import DRAWN_BY, Candidate
 from benchmarks.diagnosis.worlds import NEW, WORLDS, World
 from benchmarks.finished import code_digest
 
-SEEDS, BASE_SEEDS = 3, 6
+SEEDS, BASE_SEEDS = 3, 4
 """Runs of an arm, and of each world's plain healthy arm, which harm is measured against."""
 
 BASE = "base"

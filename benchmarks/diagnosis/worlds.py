@@ -138,7 +138,7 @@ WORLDS = {
         ),
         _small("reach", learned=-8.0, worst=-40.0, gamma=0.95),
         _small("tank", learned=80.0, worst=0.0, gamma=0.97, normalize_observations=True),
-        _small("courier", learned=0.5, worst=0.0, gamma=0.97),
+        _small("courier", learned=0.5, worst=0.0, gamma=0.97, num_envs=16),
         _small("shop", learned=2500.0, worst=-10_000.0, gamma=0.9, normalize_observations=True),
     )
 }

@@ -20,6 +20,12 @@ CSV = ("data=csv", "data.path=f.csv", "data.label=l", "data.benign=[a]")
         (("env=cartpole", "env.reward_benign=[1,2,3,4]"), "env.reward_benign has no effect with env.id=CartPole-v1"),
         (("env=cartpole", "env.vectorization=async"), "env.vectorization has no effect with env.id=CartPole-v1"),
         (("env.eval_episodes=3",), "env.eval_episodes has no effect with env.id=unstuck/Triage-v0, got 3"),
+        (
+            ("trainer.make=a:b",),
+            "trainer.make has no effect with trainer.name=ppo, got 'a:b'; take trainer=sb3",
+        ),
+        (("trainer=sb3", "trainer.command=a"), "trainer.command has no effect with trainer.name=sb3, got a; take trai"),
+        (("trainer=command", "trainer.make=a:b"), "trainer.make has no effect with trainer.name=command, got 'a:b'"),
         (("sampler=random", "sampler.num_startup_trials=3"), "sampler.num_startup_trials has no effect with sampler"),
         (("+experiment=owner_options", "space=horizon"), "space has no effect with sampler.name=points; take sampler"),
         (("+experiment=owner_options", "space.ppo.lr.log=[1e-4,1e-3]"), "space has no effect with sampler.name=point"),

@@ -27,7 +27,7 @@ _TOP = 10
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep has found, as its records said when they were read; a notebook shows verdict, trials and figures.
+    """Result of a sweep, as recorded at the time of reading; a notebook shows verdict, trials and figures.
 
     Attributes:
         name: Name of the sweep.

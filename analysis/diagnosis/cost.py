@@ -33,12 +33,12 @@ class Cost:
     seconds: float | None = None
 
     def __rmul__(self, times: int) -> "Cost":
-        """Return the cost of so many such trainings, one after another."""
+        """Return the cost of `times` trainings, one after another."""
         steps = None if self.env_steps is None else times * self.env_steps
         return Cost(times * self.iterations, steps, None if self.seconds is None else times * self.seconds)
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Return the cost of both; what is unknown of one is unknown of both."""
+        """Add two costs; a part that is unknown in either (None) is unknown in the sum."""
         steps = None if None in (self.env_steps, other.env_steps) else (self.env_steps or 0) + (other.env_steps or 0)
         both = None if None in (self.seconds, other.seconds) else (self.seconds or 0.0) + (other.seconds or 0.0)
         return Cost(self.iterations + other.iterations, steps, both)

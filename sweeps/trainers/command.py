@@ -7,7 +7,7 @@ from pathlib import Path
 from unstuck.rl.config import TRIAGE, require
 from unstuck.rl.data.types import FlowData
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.trainers.command_line import list_handed_on, read_program, require_command
+from unstuck.sweeps.trainers.command_line import explain_way, list_handed_on, read_program, require_command
 from unstuck.sweeps.trainers.members import MembersInTurn
 from unstuck.sweeps.trainers.protocol import RANDOMNESS, TrainerKind, TrialSpec
 
@@ -61,5 +61,6 @@ COMMAND = TrainerKind(
     keeps_state=False,
     parts=frozenset({RANDOMNESS}),
     list_reached=list_handed_on,
+    explain_way=explain_way,
     name_dialect=name_dialect,
 )

@@ -111,9 +111,19 @@ def require_command(config: SweepConfig) -> None:
         path, value = f"ppo.{item.name}", getattr(config.ppo, item.name)
         require(
             path in reached or path in _OURS or value == getattr(plain, item.name),
-            f"{path} must reach the command, got {format_value(value)}, and no flag hands it on; write {{{path}}} "
-            "where the command takes it, or leave the setting out",
+            f"{path} must reach the command, got {format_value(value)}, and {explain_way(path)}, or leave the setting "
+            "out",
         )
+
+
+def explain_way(path: str) -> str:
+    """Say, within an error, why a setting does not reach the command, and how it could.
+
+    Example:
+        >>> explain_way("ppo.gamma")
+        'no flag hands it on; write {ppo.gamma} where trainer.command takes it'
+    """
+    return f"no flag hands it on; write {{{path}}} where trainer.command takes it"
 
 
 def _command_of(config: SweepConfig) -> str:

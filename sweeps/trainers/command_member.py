@@ -223,7 +223,7 @@ class _Running:
             self._process.wait(GRACE_S)
 
     def end(self) -> None:
-        """End the command, if it still runs, and wait for its end."""
+        """Tell a running command to end (`watch.py` kills after `GRACE_S`), and return when the command has ended."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()

@@ -35,14 +35,11 @@ def explain_unreached(config: SweepConfig, path: str) -> str:
         config: Settings of the sweep.
         path: Dotted path of a setting that is searched, or that an arm changes.
     """
-    list_reached = find_trainer(config.trainer.name).list_reached
-    is_reached = list_reached is None or not path.startswith(("ppo.", "env.")) or path in list_reached(config)
-    if is_reached:
+    kind = find_trainer(config.trainer.name)
+    is_about_training = path.startswith(("ppo.", "env."))
+    if kind.list_reached is None or not is_about_training or path in kind.list_reached(config):
         return ""
-    return (
-        f"{path} must reach {find_trainer(config.trainer.name).title}, and no flag hands it on; write {{{path}}} where "
-        "trainer.command takes it, or leave the setting out"
-    )
+    return f"{path} must reach {kind.title}, and {kind.explain_way(path)}, or leave the setting out"
 
 
 def explain_limit(name: str, path: str, value: Any) -> str:

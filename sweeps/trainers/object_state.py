@@ -61,10 +61,10 @@ def pack(value: Any, skip: Collection[str] = ()) -> bytes:
 
 
 def unpack(packed: bytes, into: Any = None) -> Any:
-    """Return the value that `pack` captured; objects in it are those of `into`, with their attributes set anew.
+    """Rebuild the value that `pack` saved; its objects are the objects of `into`, with the saved attributes set.
 
     Args:
-        packed: What `pack` returned.
+        packed: Bytes that `pack` returned.
         into: Value of the same form, whose objects and constant parts are used.
 
     Raises:

@@ -127,6 +127,8 @@ class TrainerKind:
         limits: Settings of which trainers have some values only, by dotted path, with these values.
         list_reached: Function that lists the settings of `ppo` and `env` that reach the trainer, by dotted path; None:
             all do. Others are refused, searched or changed by an arm.
+        explain_way: Function of a setting's path that says, for an error, why the setting does not reach the trainer
+            and what to do, such as "no flag hands it on; write {ppo.gamma} where trainer.command takes it".
         name_dialect: Function that names the program whose log a trial's metrics come from (`History.dialect`).
     """
 
@@ -140,4 +142,5 @@ class TrainerKind:
     program: str = ""
     limits: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     list_reached: Callable[[SweepConfig], Collection[str]] | None = None
+    explain_way: Callable[[str], str] = lambda path: "the trainer takes no such setting; choose another trainer"
     name_dialect: Callable[[SweepConfig], str] = lambda config: "unstuck"

@@ -192,7 +192,7 @@ def compute_norm(parts: Sequence[Tensor | None]) -> float:
 
 @contextmanager
 def leave_as_is(modules: nn.Module) -> Iterator[None]:
-    """Let modules be evaluated as when they act, and then restore their modes, their buffers and torch's generators."""
+    """Set modules to evaluation mode; on leaving the block, restore modes, buffers and torch's random generators."""
     modes = [(module, module.training) for module in modules.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in modules.buffers()]
     devices = sorted({one.device.index or 0 for one in modules.parameters() if one.device.type == "cuda"})

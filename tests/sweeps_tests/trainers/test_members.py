@@ -15,13 +15,14 @@ from unstuck.rl.budget import Budget
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
-from unstuck.sweeps.config.settings import CHECKPOINT, BranchConfig, StudyConfig, SweepConfig
+from unstuck.sweeps.config.settings import CHECKPOINT, BranchConfig, StudyConfig, SweepConfig, TrainerConfig
 from unstuck.sweeps.run.preparation import require_limits
 from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.space import Space
 from unstuck.sweeps.trainers import kinds
 from unstuck.sweeps.trainers.members import MembersInTurn, MemberSpec, Settings
 from unstuck.sweeps.trainers.protocol import RANDOMNESS, TrainerKind, TrialSpec
+from unstuck.sweeps.trainers.sb3 import SB3
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.training import Training
 
@@ -95,6 +96,23 @@ def member(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
     )
     monkeypatch.setattr(kinds, "TRAINERS", {"ppo": kind})
     return request.param  # type: ignore[no-any-return]
+
+
+def test_a_setting_that_reaches_no_trainer_is_explained_in_the_words_of_its_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = replace(SB3, title="a climber", list_reached=lambda config: ("ppo.lr",))
+    told = replace(plain, explain_way=lambda path: f"only Acme's file has {path}; edit that")
+    monkeypatch.setattr(kinds, "TRAINERS", {"ppo": plain, "sb3": told})
+    own, theirs = CONFIG, replace(CONFIG, trainer=TrainerConfig(name="sb3"))
+    assert [kinds.explain_unreached(own, path) for path in ("ppo.lr", "sweep.seeds")] == ["", ""]
+    assert kinds.explain_unreached(own, "ppo.gamma") == (
+        "ppo.gamma must reach a climber, and the trainer takes no such setting; choose another trainer, or leave the "
+        "setting out"
+    )
+    assert kinds.explain_unreached(theirs, "ppo.gamma") == (
+        "ppo.gamma must reach a climber, and only Acme's file has ppo.gamma; edit that, or leave the setting out"
+    )
 
 
 def test_members_train_in_turn_by_seeds_of_their_own_and_a_schedule() -> None:

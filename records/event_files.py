@@ -82,7 +82,7 @@ class EventForm:
         return int(event.step) if any(one.HasField("simple_value") for one in event.summary.value) else None
 
     def read_outcome(self, records: Sequence[bytes]) -> str:
-        """Return the outcome that the last event says, the first word of its text; empty for an event without."""
+        """Return the outcome that the last event holds (the first word of the event's text); empty if there is none."""
         values = _parse(records[-1]).summary.value if records else ()
         texts = [one.tensor.string_val[0].decode() for one in values if one.tag == _OUTCOME]
         return texts[0].partition(":")[0] if texts else ""

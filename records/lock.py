@@ -150,7 +150,7 @@ def is_stop_requested(folder: Path, owner: str | None) -> bool:
 
 
 def _wait_for_lock(descriptor: int) -> bool:
-    """Take the lock of one who runs a sweep, waiting for those who only ask; return False if another one runs it."""
+    """Take the lock that the process running a sweep holds, or wait a moment; return False if another one has it."""
     deadline = time.monotonic() + _PATIENCE_S
     while not (is_locked := _locked(descriptor, fcntl.LOCK_EX)) and time.monotonic() < deadline:
         time.sleep(_PAUSE_S)

@@ -67,7 +67,7 @@ class RunEnd:
 
 
 class Form(Protocol):
-    """Protocol of a form of files: how facts on a trial become records, and records bytes."""
+    """Protocol of a file format: conversion of facts on a trial to records, and of records to bytes."""
 
     folder: str
     """Name of the folder that holds the files, in the sweep's folder."""
@@ -91,7 +91,7 @@ class Form(Protocol):
         """Return the outcome that the last records of a file say; empty for a file that is not whole."""
 
     def is_end(self, record: bytes) -> bool:
-        """Return True for a record that a trial which goes on must not have."""
+        """Return True for a record that only an ended trial has, to be removed when the trial goes on."""
 
     def start(self, facts: RunStart) -> list[bytes]:
         """Make the first records of a file."""
@@ -119,7 +119,7 @@ class _OpenRun:
     last: tuple[int, int] = (0, 0)
 
     def write(self, form: Form, records: Sequence[bytes]) -> None:
-        """Append records to the file, whole and at once."""
+        """Append records to the file, however many calls the system needs for all bytes."""
         left = memoryview(form.frame(records, self.position))
         while left:
             done = os.write(self.descriptor, left)
@@ -128,7 +128,7 @@ class _OpenRun:
 
 
 class RunFiles(NullTracker):
-    """Tracker that writes a file a trial, in a folder of the sweep's folder; see `Tracker`.
+    """Tracker that writes one file for each trial, into a folder inside the sweep's folder; see `Tracker`.
 
     Args:
         folder: Folder of all sweeps.

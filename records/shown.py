@@ -23,7 +23,7 @@ class ShownMetrics:
         self._scores: dict[int, Mapping[str, float]] = {}
 
     def start(self, number: int) -> None:
-        """Forget what is known of a trial, which starts, or whose records are written again."""
+        """Forget a trial's evaluations and scores, since the trial starts or its records are written again."""
         self._evaluations[number], self._scores[number] = {}, {}
 
     def translate(self, number: int, records: Sequence[Record]) -> tuple[Sequence[Record], dict[str, str]]:

@@ -146,7 +146,7 @@ class StageRecord:
 
 
 def _format_apart(value: float, limit: float) -> tuple[str, str]:
-    """Format a value and a limit with so few digits as show which of the two is larger."""
+    """Format a value and a limit with just enough digits to show which one is larger."""
     texts = "", ""
     for digits in (_FEW_DIGITS, _WRITTEN_DIGITS, _ALL_DIGITS):
         shown, bound = texts = _format(value, digits), _format_limit(limit, digits)
@@ -156,7 +156,7 @@ def _format_apart(value: float, limit: float) -> tuple[str, str]:
 
 
 def _format_limit(limit: float, digits: int = _FEW_DIGITS) -> str:
-    """Format a limit as somebody wrote the number; one that was computed, which has more digits, with a few."""
+    """Format a limit: with all digits if a user wrote the number, with few if the number was computed."""
     written = _format(limit, _WRITTEN_DIGITS)
     return written if _read(written) == limit else _format(limit, digits)
 

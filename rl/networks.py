@@ -132,7 +132,7 @@ class ActorCritic:
         return [views[-1][last, :, column] for views in (self._weights, self._biases)]
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the policy's outputs and the critic's values for observations, without data for the gradient.
+        """Compute the policy's outputs and the critic's values for observations; no gradient can be taken of them.
 
         Few members are computed at a time, to save memory.
         """

@@ -88,7 +88,7 @@ def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) ->
 
 
 def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
-    """Return a line of text on earlier judgements by the same test data, which then is not unseen; empty for none."""
+    """Return a line of warning if trials were judged on the same test data before, so no longer unseen; else none."""
     before = [
         f"trial {one.trial} on {pluralize(len(one.champion), 'seed')} ({format_time(one.at)})"
         for one in judgements.readings

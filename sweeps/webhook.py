@@ -22,7 +22,7 @@ TIMEOUT_S = 5.0
 
 
 def check_webhook() -> None:
-    """Raise `SweepError` if the environment names a webhook by what is no URL of a web server."""
+    """Raise `SweepError` if the environment variable of the webhook holds anything but the URL of a web server."""
     url = os.environ.get(VARIABLE, "").strip()
     if url and not _is_web(url):
         raise SweepError(

@@ -45,7 +45,7 @@ class Cost:
 
     @property
     def briefly(self) -> str:
-        """The cost for a cell of a table whose header says whose steps they are."""
+        """Return the cost as a short text for a table cell: `steps` in place of `environment steps`."""
         return str(self).replace(" environment steps", " steps")
 
     def __str__(self) -> str:

@@ -123,6 +123,6 @@ def is_sweep(settings: Mapping[str, Any]) -> bool:
 
 
 def translate_comments(comments: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
-    """Return the comments on settings by our name of the setting, instead of the program's name."""
+    """Rename the keys of comments on settings, from a program's names of the settings to our names."""
     names = {**PLAIN.settings, **dialect.settings}
     return {names.get(name, (name, 1.0))[0]: text for name, text in comments.items()}

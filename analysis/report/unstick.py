@@ -354,6 +354,6 @@ def _repeat(found: Findings, unstick: Unstick, arm: Arm, repeats: int) -> list[B
 
 
 def _mend(before: Diagnosis | None) -> list[Block]:
-    """Return tests for what no setting mends, by the diagnosis of the run; empty without such a fault."""
+    """List the tests that find faults which no setting can mend, such as bugs; empty if the diagnosis names none."""
     tests = list_tests(before) if before is not None else ()
     return [Paragraph("No setting mends this by the diagnosis; look for the fault:"), Bullets(tests)] if tests else []

@@ -38,7 +38,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Overview:
-    """What a sweep on record has come to.
+    """Overview of a recorded sweep: state, counts of trials by outcome, best trial.
 
     Attributes:
         name: Name of the sweep's folder, by which commands find the sweep.
@@ -139,7 +139,7 @@ def _find_state(config: SweepConfig, folder: Path, entries: Sequence[Entry]) -> 
 
 
 def _find_word(entry: Entry, state: State) -> str:
-    """Return the word for a trial: the outcome; of a trial that has not ended, what the sweep's state makes of it."""
+    """Return the outcome of a trial; `running` or `interrupted` for a trial that has not ended."""
     if entry.outcome is not None:
         return str(entry.outcome)
     return str(State.RUNNING) if state is State.RUNNING else str(Outcome.INTERRUPTED)

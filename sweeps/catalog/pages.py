@@ -152,7 +152,7 @@ def find_port(wanted: int) -> int:
 
 @dataclass
 class _Server:
-    """Server that was started for a page, with a file that gets what the server prints."""
+    """Server that was started for a page, with the file that the server's output is written to."""
 
     page: Page
     process: "subprocess.Popen[bytes]"
@@ -225,14 +225,14 @@ def _wait_for(server: _Server) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a server and all that it started, in peace if they do so in seconds; a second Ctrl-C is ignored."""
+    """End a server and all its processes, by force after some seconds; ignore a second Ctrl-C meanwhile."""
     with _no_interrupt():
         _end_family(process)
 
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Ignore Ctrl-C, SIGTERM and SIGHUP inside the block; in other threads than the first one they do not arrive."""
+    """Ignore Ctrl-C, SIGTERM and SIGHUP inside the block; outside the main thread do nothing, as no signal arrives."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

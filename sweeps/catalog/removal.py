@@ -36,7 +36,7 @@ class Removal:
     size: int
 
     def describe(self) -> list[str]:
-        """Describe in lines what goes."""
+        """Describe in lines of text what the deletion removes."""
         places = self.config.reference
         lines = [f"  folder  {self.config.own_folder}: {pluralize(self.files, 'file')}, {self.size / 1e6:,.1f} MB"]
         if self.ledger is not None:
@@ -48,7 +48,7 @@ class Removal:
         return lines
 
     def delete(self) -> None:
-        """Delete what goes; the folder last, so that a deletion that was interrupted can be repeated.
+        """Delete the sweep's records; the folder last, so that an interrupted deletion can be repeated.
 
         Raises:
             LedgerError, SweepError, TrackingError: Records or files cannot be deleted.
@@ -67,7 +67,7 @@ class Removal:
 
 @contextmanager
 def plan_removal(config: SweepConfig) -> Iterator[Removal]:
-    """Find what goes with a sweep, and hold the sweep's lock inside the block, so that nobody resumes the sweep.
+    """List what deleting a sweep would remove, and hold the sweep's lock inside the block, so that nobody resumes it.
 
     Raises:
         SweepError: A process runs the sweep, or the ledger cannot be opened.

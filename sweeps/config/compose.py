@@ -91,7 +91,7 @@ def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
 
 
 def _judge_by_return(config: SweepConfig) -> SweepConfig:
-    """Replace an objective that nobody chose, F1, which is of flows: another trainer than ours has episodes alone."""
+    """Set the objective to the episode return for trainers other than ours (they have no F1), unless one was chosen."""
     if config.sweep.metric != StudyConfig.metric:
         return config
     return replace(config, sweep=replace(config.sweep, metric=EVAL_RETURN))

@@ -227,7 +227,7 @@ class Driver:
 
     @property
     def stages(self) -> Sequence[StageRecord]:
-        """Stages of an unstick on record; none for an ordinary sweep."""
+        """Recorded stages of an unstick, the earliest first; empty for an ordinary sweep."""
         return self._stages.records
 
     @property

@@ -24,7 +24,7 @@ _TIME = 7
 
 @dataclass(frozen=True)
 class Row:
-    """What the live view shows of one running trial.
+    """Row of the live view: one running trial.
 
     Attributes:
         number: Number of the trial.
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the live view shows of the whole sweep.
+    """Contents of the live view: the whole sweep, with a row for each running trial.
 
     Attributes:
         name: Name of the sweep.
@@ -177,7 +177,7 @@ def _draw_table(frame: Frame, rows: Sequence[Row], widths: Widths, width: int, n
 
 
 def _fit_columns(room: int, has_curve: bool) -> Mapping[str, int]:
-    """Divide the room beside the columns of numbers: diagnosis, curve, time and settings, in the order of their use."""
+    """Divide the width left of the numbers among diagnosis, curve, time and settings, the most useful column first."""
     found = dict.fromkeys(("diagnosis", "curve", "time", "settings"), 0)
     for name, least in (("diagnosis", _LEAST_DIAGNOSIS), ("curve", CURVE if has_curve else 0), ("time", _TIME)):
         if least and room >= least + _GAP:

@@ -8,7 +8,7 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 @dataclass
 class _Part:
-    """How far a trial has come, in shares of a whole trial, and how far the trial was when this process began."""
+    """Progress of a trial in shares of a whole trial: now, and when the present process began."""
 
     num_received: int = 0
     reached: float = 0.0
@@ -69,7 +69,7 @@ class Pace:
 
     @property
     def under_way(self) -> float:
-        """Number of trials that the running trials are worth by now, each by its share of a whole trial."""
+        """Sum of the running trials' progress, in whole trials: two half-trained trials count 1."""
         return sum(part.reached for part in self._parts.values())
 
     def estimate_left(self, trials: float) -> float | None:

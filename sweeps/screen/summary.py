@@ -280,7 +280,7 @@ def make_ui_commands(config: SweepConfig) -> list[list[str]]:
 
 
 def make_viewer_commands(config: SweepConfig) -> dict[str, list[str]]:
-    """Return the commands that show what the trackers beside MLflow have written, by the viewer's name."""
+    """Return the commands that open the files of trackers beside MLflow (TensorBoard, W&B), by name of the program."""
     viewers = {
         "tensorboard": ("TensorBoard", [tool_program("tensorboard"), "--logdir"]),
         "wandb": ("W&B's viewer in this terminal", [tool_program("wandb"), "leet"]),

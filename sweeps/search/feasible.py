@@ -46,7 +46,7 @@ def require_feasible_ranges(space: Space, config: SweepConfig) -> None:
 
 
 def _require_feasible_option(space: Space, config: SweepConfig, path: str, option: Any) -> None:
-    """Raise `ConfigError` if an option can run neither in the unchanged configuration nor with drawn other settings."""
+    """Raise `ConfigError` for an option that can run with no other settings: not the unchanged ones, no random ones."""
     try:
         space.apply(config, {path: option})
     except ConfigError:

@@ -25,7 +25,7 @@ def make_trainer(spec: TrialSpec) -> MembersInTurn:
 
 
 def check(config: SweepConfig, data: FlowData | None) -> None:
-    """Raise `ConfigError` if there is no command, its program is missing, or a set setting does not reach it."""
+    """Raise `ConfigError` if the command or its program is missing, or if a setting of the user's does not reach it."""
     require(
         config.trainer.command is not None,
         "trainer=command needs a command that trains one run, got none; write trainer.command='python ppo.py'",

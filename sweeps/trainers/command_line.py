@@ -136,7 +136,7 @@ def _list_named(command: str) -> frozenset[str]:
 
 
 def _read_values(config: SweepConfig) -> dict[str, Any]:
-    """Return the values of the words in braces, but for those of one member."""
+    """Return the values that replace words in braces such as `{ppo.lr}`, except words that differ between members."""
     ppo = config.ppo
     values = {f"ppo.{item.name}": getattr(ppo, item.name) for item in fields(PPOConfig)}
     return values | {

@@ -111,7 +111,7 @@ class CommandMember:
             time.sleep(max(_PAUSE_S, self._log.reading_s / _READING_SHARE))
 
     def _require_end(self, running: "_Running", code: int, steps: int) -> None:
-        """Require that a command that has ended did so well, and logged as many steps as it was to train."""
+        """Raise an error if the command failed, or ended before its log reached the budget."""
         name = f"member {self._spec.number}'s command"
         if code != 0:
             said = running.read_last_line() or "it printed nothing"
@@ -162,11 +162,11 @@ class _Log:
         self.reading_s = time.monotonic() - began
 
     def describe(self) -> str:
-        """Say how far the log got, or why it cannot be read."""
+        """Describe how many steps the log has reached, or why the log cannot be read."""
         return f"step {self.steps:,.0f} is on record" if self.steps else self._why
 
     def read_at(self, steps: int) -> dict[str, float]:
-        """Return each metric's last value up to a number of environment steps, as far as one is on record."""
+        """Return the last value of each training metric up to a number of environment steps, as far as there is one."""
         known = self._rows_until(steps)
         ours = [name for name in known.columns if not name.startswith("eval/")]  # evaluations end a period
         return {name: float(known[name].dropna().iloc[-1]) for name in ours if known[name].notna().any()}

@@ -96,7 +96,7 @@ class MemberTrainer(Protocol):
         """
 
     def reset(self, parts: Collection[str]) -> None:
-        """Set parts of a loaded state to what they were before, untrained; called with the kind's `parts` alone."""
+        """Set the named parts of a loaded state back to untrained; only names in the kind's `parts` are given."""
 
 
 class MembersInTurn:

@@ -43,7 +43,7 @@ class UnsavableError(ValueError):
 
 
 def pack(value: Any, skip: Collection[str] = ()) -> bytes:
-    """Capture a value, with the attributes of all objects in it, as bytes.
+    """Convert a value to bytes, together with the attributes of all objects inside.
 
     Args:
         value: Numbers, text, arrays, tensors, random generators, containers and objects with attributes of that sort.
@@ -85,7 +85,7 @@ class _Writer:
         self._open: set[int] = set()
 
     def capture(self, value: Any, where: str) -> Tree:
-        """Return the captured form of a value."""
+        """Convert a value to JSON types, with arrays kept aside and the attributes of objects as dicts."""
         if value is None or type(value) in (bool, int, float, str):
             return value
         if isinstance(value, Tensor):
@@ -133,7 +133,7 @@ class _Reader:
         self._arrays = arrays
 
     def restore(self, tree: Tree, into: Any) -> Any:
-        """Return the value of a captured form, with the objects and constants of `into`."""
+        """Convert a captured form back to the value, and set the attributes of the objects in `into`."""
         if not isinstance(tree, dict):
             return tree
         return self._readers[tree[_KIND]](self, tree, into)

@@ -79,7 +79,7 @@ def make_trainer(spec: TrialSpec) -> LearnerTrainer:
 
 
 def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
-    """Make an untrained learner for all seeds of a trial, with which no checkpoint is needed.
+    """Make an untrained learner for all seeds of a trial, for use without trainer and checkpoint.
 
     Args:
         config: Configuration of the trial.

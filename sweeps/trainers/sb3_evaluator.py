@@ -27,7 +27,7 @@ class Sb3Evaluator:
         self._env = env
 
     def evaluate(self, model: PPO) -> float:
-        """Play the same episodes each time, one each in all lanes at once; return the mean of their returns."""
+        """Play the evaluation episodes, at each call the same, in all lanes side by side; return the mean return."""
         normalizer, trained = unwrap_vec_normalize(self._env), model.get_vec_normalize_env()
         if normalizer is not None and trained is not None:
             normalizer.training = normalizer.norm_reward = False
@@ -40,7 +40,7 @@ class Sb3Evaluator:
         return float(np.mean(returns))
 
     def _play(self, model: PPO, seed: int) -> list[float]:
-        """Play one episode in each lane; return the returns, a Monitor's where there is one."""
+        """Play one episode in each lane; return each return, from the lane's `Monitor` wrapper if there is one."""
         self._env.seed(seed)
         observations: Any = self._env.reset()
         returns, playing = np.zeros(self._env.num_envs), np.ones(self._env.num_envs, dtype=bool)

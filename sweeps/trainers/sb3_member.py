@@ -88,7 +88,7 @@ class Sb3Member:
             yield measured
 
     def state(self) -> bytes:
-        """Return all that the next iteration depends on, and what the user's callbacks hold."""
+        """Return as bytes all that the next iteration depends on, and the attributes of the user's callbacks."""
         model = self.model
         lanes = _try_to_pack([_list_layers(self._env()), {name: getattr(model, name) for name in _SEEN}], _LINKS)
         parts = {
@@ -102,7 +102,7 @@ class Sb3Member:
         return pack({name: np.frombuffer(part, dtype=np.uint8) for name, part in parts.items()})
 
     def load_state(self, state: bytes) -> bool:
-        """Go on from a state, by the settings of the model made here; True if training goes on bit for bit.
+        """Load a saved state, but keep the present settings; return True if training goes on bit for bit.
 
         Lanes that could not be saved, or are others by now, start anew from seeds of the member's own.
 
@@ -165,7 +165,7 @@ class Sb3Member:
         return {name: _join_alike(values) for name, values in found.items() if values}
 
     def reset(self, parts: Collection[str]) -> None:
-        """Set parts of a loaded state to what they were before: see `rl.branch.Part`."""
+        """Set the named parts of a loaded state back to untrained: see `rl.branch.Part`."""
         before = unpack(self._untrained)
         now = unpack(pack(self._list_parts()))
         for part in parts:
@@ -247,7 +247,7 @@ class Sb3Member:
         _set_moments(getattr(normalizer, "ret_rms", None), parts["return_normalizer"])
 
     def _load_lanes(self, lanes: bytes) -> bool:
-        """Set environments and what they show to a saved state; start them anew, and return False, if that fails."""
+        """Restore environments and last observations from saved bytes; return False if they had to be reset instead."""
         env = self._env()
         env.reset()
         try:
@@ -360,7 +360,7 @@ def _call(schedule: Any, left: float) -> float:
 
 
 def _join_alike(values: Sequence[float | None]) -> float:
-    """Return the one value that all places hold, infinite for None; NaN if they differ."""
+    """Return the value that all places hold (infinity for None), or NaN if the places differ."""
     if any(value != values[0] for value in values):
         return math.nan
     return math.inf if values[0] is None else float(values[0])

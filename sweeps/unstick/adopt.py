@@ -10,7 +10,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def adopt_recorded_unstick(config: SweepConfig) -> SweepConfig:
-    """Return the recorded configuration of an unstick that is resumed, with what a resume may change from `config`.
+    """Return the recorded configuration of a resumed unstick; take from `config` only what a resume may change.
 
     A configuration of another sweep is returned unchanged.
 

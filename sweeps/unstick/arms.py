@@ -140,7 +140,7 @@ def _is_new(arm: ArmRecord, arms: Sequence[ArmRecord], config: SweepConfig) -> b
 
 
 def _explain_unfit(values: Mapping[str, Any], config: SweepConfig) -> str:
-    """Explain why an arm's settings of PPO do not fit each other; empty if the arm can run."""
+    """Explain which of an arm's PPO settings contradict each other; empty if the arm can run."""
     changes = {path.partition(".")[2]: value for path, value in values.items() if path.startswith("ppo.")}
     try:
         replace(config.ppo, **changes)

@@ -48,7 +48,7 @@ class ParentRun:
     reference: str = ""
 
     def require_unchanged(self, copy: Path) -> None:
-        """Raise `SweepError` if a copy of the checkpoint is of a later iteration, since the run was still training."""
+        """Raise `SweepError` if the copy of the checkpoint is of a later iteration, so the run was still training."""
         now = read_branch_point(copy).iteration
         if now != self.point.iteration:
             raise SweepError(
@@ -121,7 +121,7 @@ def _find_trial_of(file: Path) -> tuple[str, int, Path] | None:
 
 
 def _load_trial(sweep: str, number: int, folder: Path, config: SweepConfig) -> ParentRun:
-    """Load a trial of a sweep; the unstick's `data.path` says where the flows lie now, if they were moved."""
+    """Load a recorded trial as the run to branch; for flows that were moved, `data.path` of the unstick counts."""
     own = find_sweep(sweep, folder, *_find_urls(sweep, folder, config))
     if own.format < _FORMAT and own.env.id == TRIAGE:
         raise SweepError(

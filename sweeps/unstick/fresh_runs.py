@@ -42,7 +42,7 @@ Values = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Lineage:
-    """Configurations that a state was trained by, from the branch of the run on.
+    """Configurations, one after another, that trained a state since the run was branched.
 
     Attributes:
         configs: The configurations, the oldest first; each goes on from the last state of the one before.
@@ -57,7 +57,7 @@ class Lineage:
 
 @dataclass(frozen=True)
 class Task:
-    """Some repeats of one lineage, to train together.
+    """Task for one process: some repeats (fresh seeds) of one lineage, trained together.
 
     Attributes:
         name: Name of the lineage.
@@ -154,7 +154,7 @@ def train_fresh(
 
 
 def _divide(lineages: Mapping[str, Lineage], repeats: int, cores: int, data: FlowData | None) -> list[Task]:
-    """Divide the repeats of all lineages into tasks: as few as memory, and as many as the cores ask for."""
+    """Divide the repeats of all lineages into tasks: enough to use all cores, each small enough for the memory."""
     tasks = []
     for name, lineage in lineages.items():
         fitting = min(count_fitting_members(one, data, MEMBERS_AT_ONCE, cores) for one in lineage.configs)
@@ -168,7 +168,7 @@ def _divide(lineages: Mapping[str, Lineage], repeats: int, cores: int, data: Flo
 def _train_here(
     tasks: Sequence[Task], data: FlowData | None, cores: int, is_over: Callable[[], bool]
 ) -> Iterator[tuple[Task, Values]]:
-    """Train tasks one after the other in this process; yield each with the values, until all are done or it is over."""
+    """Train tasks one after another in the present process; yield each task with the values; end early if asked."""
     for task in tasks:
         if is_over():
             return
@@ -178,7 +178,7 @@ def _train_here(
 def _train_in_processes(
     tasks: Sequence[Task], data: FlowData | None, cores: int, is_over: Callable[[], bool]
 ) -> Iterator[tuple[Task, Values]]:
-    """Train tasks in processes of their own; yield each with the values as it is done, until all are or it is over."""
+    """Train tasks in processes side by side; yield each finished task with its values; end early if asked to stop."""
     before = set(multiprocessing.active_children())
     context, waiting = multiprocessing.get_context("spawn"), dict[Future[Values], Task]()
     executor = ProcessPoolExecutor(min(cores, len(tasks)), context, initializer=_enter_process, initargs=(data,))
@@ -218,7 +218,7 @@ def _block_signals() -> Iterator[None]:
 
 
 def _enter_process(data: FlowData | None) -> None:
-    """Prepare a process that trains for the driver: keep the flows, and end with the driver, however that ends."""
+    """Prepare a training process: keep the flows, and end the process when the driver's process ends in any way."""
     _HELD["data"] = data
     threading.Thread(target=_end_with_driver, daemon=True).start()
 

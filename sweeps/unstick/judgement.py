@@ -16,7 +16,7 @@ from unstuck.sweeps.unstick.verdict import Means, find_best_arm, train_fresh_run
 
 
 def give_verdict(config: SweepConfig, space: Space, ledger: Ledger, means: Means) -> None:
-    """Judge the best arm of an unstick against the control, unless that is on record.
+    """Compare the best arm of an unstick with the control, and record the verdict; do nothing if one is on record.
 
     Args:
         config: Configuration of the unstick, which is the control's.

@@ -165,7 +165,7 @@ def _is_number(value: object) -> bool:
 
 
 def _parse_metric(metric: Any, where: str, config: SweepConfig) -> str:
-    """Return the name of a check's metric; refuse one that the sweep's environment has no value of."""
+    """Return the name of the metric that a check names; raise an error if the sweep does not measure the metric."""
     if metric == OBJECTIVE:
         return config.sweep.metric
     evaluated = (*metrics.EVAL, metrics.F1_TRAIN) if config.env.id == TRIAGE else (metrics.EVAL_RETURN,)
@@ -183,7 +183,7 @@ def _parse_metric(metric: Any, where: str, config: SweepConfig) -> str:
 
 
 def _require_gain(metric: Any, bound: Bound, where: str, config: SweepConfig) -> None:
-    """Refuse a milestone that the objective passes by becoming worse than before the branch."""
+    """Raise an error for a milestone that the objective could pass by becoming worse than before the branch."""
     better = Bound.RISES_BY if config.sweep.mode == "max" else Bound.FALLS_BY
     require(
         metric != OBJECTIVE or not bound.is_relative or bound is better,
@@ -240,7 +240,7 @@ def set_milestones(config: SweepConfig, history: Sequence[Record]) -> tuple[Mile
 
 
 def _find_limit(check: Check, history: Sequence[Record], where: str) -> float:
-    """Compute the limit of a check: the number itself, or the level before the branch and so many deviations more.
+    """Compute the limit of a check: the number given, or the level before the branch plus some standard deviations.
 
     The level is the mean of the run's last `LEVEL_EVALUATIONS` finite values: of evaluations, for a `train/` metric of
     iterations. The standard deviation is that of the same values, with n - 1, and at least 1 % of the level.

@@ -100,7 +100,7 @@ def prepare_unstick(config: SweepConfig) -> PreparedUnstick:
 
 
 def _count_affordable(control: SweepConfig, num_arms: int) -> int:
-    """Count how many arms of the first stage fit into the budget; refuse a budget for fewer than control and one arm.
+    """Count how many arms of the first stage the budget can train; raise an error if fewer than control and one arm.
 
     Raises:
         SweepError: The budget is too small.
@@ -117,7 +117,7 @@ def _count_affordable(control: SweepConfig, num_arms: int) -> int:
 
 
 def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
-    """Make the configuration of the control: the run's own, to go on for `unstick.iterations` from the checkpoint."""
+    """Make the configuration of the control: the run's own, for `unstick.iterations` more from the checkpoint."""
     own, iterations = run.config, config.unstick.iterations
     often = min(own.ppo.eval_every, max(1, iterations // EVALUATIONS))
     ppo = replace(own.ppo, num_iterations=iterations, eval_every=often)

@@ -32,7 +32,7 @@ FEWEST = 2
 
 
 class Stages:
-    """Stages of a sweep: those of an unstick on record and to come; an ordinary sweep has none.
+    """Stages of an unstick, recorded ones and the next one to decide on; empty for an ordinary sweep.
 
     Args:
         config: Settings of the sweep.
@@ -197,7 +197,7 @@ class _Builder:
 
     @property
     def can_go_on(self) -> bool:
-        """True if the space holds the best arm as a parent."""
+        """True if the search space allows trials that start from the best arm's state."""
         kind = self._space.kinds.get(PARENT)
         return kind is not None and kind.contains(self._best.number)
 
@@ -246,7 +246,7 @@ class _Builder:
         return ArmRecord(values, why, watch=watch, stage=self._stage, carried=carried)
 
     def _widen(self, reset: tuple[str, ...]) -> tuple[str, ...]:
-        """Return parts to reset that the space has as an option: the given ones, or the fewest that hold them all."""
+        """Return the smallest set of parts to reset that the search space offers and that holds all given parts."""
         kind = self._space.kinds.get(RESET)
         options = kind.options if isinstance(kind, Choice) else ()
         wide = [option for option in options if set(reset) <= set(option)]
@@ -272,7 +272,7 @@ class _Builder:
 
 
 def _select_feasible(config: SweepConfig, space: Space, arms: Iterable[ArmRecord]) -> list[ArmRecord]:
-    """Select the arms that the space holds and that can run, each set of values once."""
+    """Select the arms that can run and lie in the search space, without duplicates."""
     found: list[ArmRecord] = []
     for arm in arms:
         values = {**space.control_values(config), **arm.values}
@@ -300,7 +300,7 @@ def _count_spent(config: SweepConfig, space: Space, entries: Iterable[Entry]) ->
 
 
 def fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int = 0) -> int:
-    """Count how many arms, the first ones, fit into what is left of `unstick.max_env_steps`.
+    """Count how many arms, from the first on, the rest of the budget `unstick.max_env_steps` can train.
 
     Args:
         config: Settings of the sweep.

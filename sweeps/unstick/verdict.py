@@ -39,7 +39,7 @@ class FreshRuns:
 
 @dataclass(frozen=True)
 class Means:
-    """Means that a verdict needs beside the arms' records: flows, cores, and ways to tell and to be told.
+    """Resources that a verdict needs beside the arms' records: flows, cores, functions to print and to ask for a stop.
 
     Attributes:
         data: Flows of the sweep; None for an environment without.
@@ -106,7 +106,7 @@ def find_best_arm(config: SweepConfig, space: Space, entries: Sequence[Entry]) -
 
 
 def trace_lineage(config: SweepConfig, space: Space, entries: Sequence[Entry], number: int) -> tuple[SweepConfig, ...]:
-    """Return the configurations that an arm's state was trained by, from the branch of the run to the arm itself.
+    """Return the configurations, one after another, that trained an arm's state, from the run's branch to the arm.
 
     Args:
         config: Configuration of the unstick.
@@ -121,7 +121,7 @@ def trace_lineage(config: SweepConfig, space: Space, entries: Sequence[Entry], n
 
 
 def _changes_nothing(config: SweepConfig, lineage: Sequence[SweepConfig]) -> bool:
-    """Return True if each configuration of a lineage is the control's own, and goes on with the whole state."""
+    """Return True if a lineage only trains the control further: same settings at each stage, and no part reset."""
     return all(
         (one.ppo, one.env, one.branch.start, one.branch.reset) == (config.ppo, config.env, CHECKPOINT, ())
         for one in lineage

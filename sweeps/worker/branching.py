@@ -25,7 +25,7 @@ def find_start(config: SweepConfig, folder: Path) -> Path | None:
 
 
 def find_budget(config: SweepConfig, folder: Path, shared: Budget | None = None) -> Budget:
-    """Return the length of a trial, counted from where the trial starts, with what was trained before the start.
+    """Return the budget of a trial: how long to train, and how long a branched run was trained before the branch.
 
     Args:
         config: Configuration of the trial.

@@ -96,7 +96,7 @@ def _causes(contradicts: bool, table: str) -> tuple[Cause, ...]:
 
 
 def _gone(run: Signals, rewards: Rewards | None) -> float | None:
-    """Compute the return's place from the uniform policy's return (0) to a perfect policy's return (1)."""
+    """Rate the last return: 0 as of a uniformly random policy, 1 as of a perfect policy; None if unknown."""
     returns, flows = run.select_last(metrics.EVAL_RETURN, share=0.0), run.read_number("env.flows_per_episode")
     if rewards is None or returns is None or not flows:
         return None

@@ -78,7 +78,7 @@ class SweepResult:
 
     @property
     def verdict(self) -> str:
-        """The report's first sentences: the best trial, how sure its lead over the control is, what matters."""
+        """First sentences of the report: the best trial, how sure its lead over the control is, which settings matter."""
         return self._document.lead
 
     @cached_property

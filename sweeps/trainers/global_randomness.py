@@ -35,7 +35,7 @@ class OwnRandomness:
 
     @contextmanager
     def lend(self) -> Iterator[None]:
-        """Set the global generators to the training's own state inside the block; then save it, and restore the former."""
+        """Set the global generators to the training's own state inside the block; then save it, restore the former."""
         before = _read()
         _write(self.state)
         try:

@@ -19,7 +19,7 @@ from unstuck.rl.wording import find_nearest
 
 
 class Options(TypedDict, total=False):
-    """What a probe may be told beside folder, agent and settings.
+    """Options of a probe beside folder, agent and settings.
 
     Attributes:
         optimizer: Optimiser of the agent; the learning rate in force is read there.
@@ -62,7 +62,7 @@ def check_options(options: Options) -> None:
 
 
 def read_settings(settings: Mapping[str, Any], program: str) -> dict[str, Any]:
-    """Return the settings by our paths, plain values alone.
+    """Rename a run's settings to our dotted paths; leave out all but numbers, texts and lists.
 
     Raises:
         ValueError: A setting that the diagnosis reads cannot have such a value.
@@ -104,7 +104,7 @@ def find_agent(agent: nn.Module | Sequence[nn.Module] | None, evaluate: Evaluate
 
 
 def find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Distribution, tuple[str, ...]] | None:
-    """Return what counts the shares of discrete actions, with their names; None if nothing is known of the actions."""
+    """Return the distribution that counts how often each action is taken, and the actions' names; None if not discrete."""
     if actions is None:
         return None
     if isinstance(actions, Space):

@@ -78,7 +78,7 @@ class SweepResult:
 
     @property
     def verdict(self) -> str:
-        """First sentences of the report: the best trial, how sure its lead over the control is, which settings matter."""
+        """First sentences of the report: the best trial, how sure its lead over the control is, what matters."""
         return self._document.lead
 
     @cached_property

@@ -104,7 +104,7 @@ def find_agent(agent: nn.Module | Sequence[nn.Module] | None, evaluate: Evaluate
 
 
 def find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Distribution, tuple[str, ...]] | None:
-    """Return the distribution that counts how often each action is taken, and the actions' names; None if not discrete."""
+    """Return the distribution that counts how often each action is taken, and the names; None if not discrete."""
     if actions is None:
         return None
     if isinstance(actions, Space):

@@ -28,6 +28,22 @@ ENTROPY_BONUS = "train/entropy_bonus"
 TOTAL_LOSS = "train/loss"
 """Loss of the whole update: policy's and value's, weighted, less the entropy bonus; of unknown make-up."""
 
+ACTION_EFFECT, ACTION_SHOWN = "train/action_effect", "train/action_shown"
+ACTION_DELAY, ACTION_SHOWN_LATE = "train/action_delay", "train/action_shown_late"
+ACTION_HALVES = "train/action_halves"
+NEXT_BY_STEP, NEXT_BY_PAST = "train/next_by_step", "train/next_by_past"
+REWARD_BY_OBSERVATION, REWARD_BY_STEP = "train/reward_by_observation", "train/reward_by_step"
+REWARD_BY_PAST = "train/reward_by_past"
+COLUMNS_CONSTANT = "train/columns_constant"
+START_REPEATS = "train/start_repeats"
+PARAMETER_NORM = "train/parameter_norm"
+
+PROBED = (
+    *(ACTION_EFFECT, ACTION_SHOWN, ACTION_DELAY, ACTION_SHOWN_LATE, ACTION_HALVES, NEXT_BY_STEP, NEXT_BY_PAST),
+    *(REWARD_BY_OBSERVATION, REWARD_BY_STEP, REWARD_BY_PAST, COLUMNS_CONSTANT, START_REPEATS, PARAMETER_NORM),
+)
+"""Columns that the probe alone measures (docs/probe.md)."""
+
 EPISODE_LENGTH = "train/episode_length"
 EVAL_LENGTH = "eval/episode_length"
 SUCCESS_RATE = "train/success_rate"
@@ -35,7 +51,7 @@ EVAL_SUCCESS_RATE = "eval/success_rate"
 
 LOGGED_ELSEWHERE = (
     *(ENV_STEPS, POLICY_STD, CLIP_RANGE, ENTROPY_COEF, ENTROPY_BONUS, TOTAL_LOSS),
-    *(EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE),
+    *(EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE, *PROBED),
 )
 """Columns that other programs log and `rl.metrics` does not name."""
 

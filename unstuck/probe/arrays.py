@@ -1,7 +1,7 @@
 """A rollout as a loop hands it over: arrays of `[steps, lanes]`, checked once, and the same arrays flattened."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 import torch
@@ -18,6 +18,7 @@ class RolloutArrays(TypedDict, total=False):
 
     Attributes:
         obs: Observations that the policy acted on, as the networks take them, `[steps, lanes, ...]`; or a dict of such.
+        raw_obs: Observations as the environment gave them, if `obs` were scaled by running statistics.
         actions: Actions taken, `[steps, lanes]` or `[steps, lanes, d]`.
         logprobs: Log-probabilities of the actions under the policy that acted.
         rewards: Reward after each action.
@@ -30,6 +31,7 @@ class RolloutArrays(TypedDict, total=False):
     """
 
     obs: Any
+    raw_obs: Any
     actions: Any
     logprobs: Any
     rewards: Any
@@ -51,6 +53,7 @@ class Rollout:
         steps: T.
         lanes: N.
         observations: `[B, ...]`, with B = T N samples, step by step.
+        raw: The same as the environment gave them; None where that is what the networks take.
         actions: `[B, ...]`.
         log_probs: `[T, N]`, like all that follow.
         rewards: Rewards.
@@ -63,6 +66,7 @@ class Rollout:
     steps: int
     lanes: int
     observations: Observations | None
+    raw: Observations | None
     actions: Tensor | None
     log_probs: Tensor | None
     rewards: Tensor | None
@@ -75,6 +79,11 @@ class Rollout:
     def samples(self) -> int:
         """Number of samples, steps times lanes."""
         return self.steps * self.lanes
+
+    @property
+    def unscaled(self) -> "Rollout":
+        """Rollout with observations as the environment gave them, whose equal values are equal."""
+        return self if self.raw is None else replace(self, observations=self.raw)
 
     @property
     def num_columns(self) -> int:
@@ -136,7 +145,8 @@ def read_rollout(given: RolloutArrays, num_lanes: int | None = None) -> Rollout:
     return Rollout(
         steps=shape[0],
         lanes=lanes,
-        observations=_observations(arrays.get("obs"), shape),
+        observations=_observations("obs", arrays.get("obs"), shape),
+        raw=_observations("raw_obs", arrays.get("raw_obs"), shape),
         actions=_flatten("actions", _convert("actions", arrays["actions"]), shape) if "actions" in arrays else None,
         log_probs=rows.get("logprobs"),
         rewards=rows.get("rewards"),
@@ -173,12 +183,12 @@ def _flatten(name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
     return tensor.flatten(0, 1) if len(shape) == 2 else tensor
 
 
-def _observations(given: Any, shape: torch.Size) -> Observations | None:
+def _observations(array: str, given: Any, shape: torch.Size) -> Observations | None:
     if given is None:
         return None
     if isinstance(given, Mapping):
-        return {name: _flatten(f"obs[{name!r}]", _convert("obs", part), shape) for name, part in given.items()}
-    return _flatten("obs", _convert("obs", given), shape)
+        return {name: _flatten(f"{array}[{name!r}]", _convert(array, part), shape) for name, part in given.items()}
+    return _flatten(array, _convert(array, given), shape)
 
 
 def _ends(dones: Tensor, next_done: Any) -> Tensor:

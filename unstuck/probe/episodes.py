@@ -1,12 +1,14 @@
-"""Sum the rewards of a loop to the returns of its episodes."""
+"""Sum the rewards of a loop to the returns of its episodes, and tell the first observations of episodes apart."""
 
 import math
+import zlib
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from unstuck.analysis.history.record import EPISODE_LENGTH
+from unstuck.analysis.history.record import EPISODE_LENGTH, START_REPEATS
 from unstuck.probe.arrays import Rollout
 from unstuck.rl import metrics
 
@@ -48,3 +50,34 @@ class EpisodeReturns:
                 self.last[name] = math.fsum(values) / len(values)
         self._ended = []
         return dict(self.last)
+
+
+MOST_STARTS = 256
+"""Episodes of a run whose first observations are told apart."""
+
+
+class EpisodeStarts:
+    """First observations of a run's episodes: how many of them are the same, up to `MOST_STARTS`.
+
+    Attributes:
+        marks: Checksum of each first observation, in the order of the episodes.
+    """
+
+    def __init__(self) -> None:
+        self.marks: list[int] = []
+        self._begins: npt.NDArray[np.bool_] | None = None
+
+    def add(self, rollout: Rollout) -> dict[str, float]:
+        """Add the episodes that begin in a rollout; return the share of episodes that began as another one did."""
+        if rollout.ends is None or rollout.observations is None:
+            return {}
+        ends = rollout.ends.cpu().numpy()
+        if len(self.marks) < MOST_STARTS:
+            known = self._begins is not None and len(self._begins) == rollout.lanes
+            before = self._begins if self._begins is not None and known else np.zeros_like(ends[0])
+            begins = np.concatenate([before[None], ends[:-1]])
+            rows = np.flatnonzero(begins)[: MOST_STARTS - len(self.marks)]
+            seen = rollout.flat_observations(torch.from_numpy(rows)) if len(rows) else None
+            self.marks += [] if seen is None else [zlib.crc32(one.tobytes()) for one in seen.cpu().numpy()]
+        self._begins = ends[-1]
+        return {START_REPEATS: 1 - len(set(self.marks)) / len(self.marks)} if self.marks else {}

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.history.probed import CURVES, ITERATION, PROGRAM, SETTINGS
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, POLICY_STD
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, POLICY_STD, PROBED
 from unstuck.rl import metrics
 from unstuck.rl.whole_files import replace_file
 
 NAMES = (
     *(ENV_STEPS, *metrics.TRAIN, POLICY_STD, EPISODE_LENGTH, *metrics.CRITIC, *metrics.NETWORKS),
-    metrics.EVAL_RETURN,
+    *(metrics.EVAL_RETURN, *PROBED),
 )
 """Columns of the log beside the actions' shares: metrics that a probe can measure."""
 

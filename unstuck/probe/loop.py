@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unstuck.analysis.history.record import ENV_STEPS, POLICY_STD
+from unstuck.analysis.history.record import ENV_STEPS, PARAMETER_NORM, POLICY_STD
 from unstuck.probe.arrays import Rollout, RolloutArrays, read_rollout
-from unstuck.probe.episodes import EpisodeReturns
+from unstuck.probe.dynamics import measure_dynamics
+from unstuck.probe.episodes import EpisodeReturns, EpisodeStarts
 from unstuck.probe.log import NAMES, ProbeLog
 from unstuck.probe.measuring import Agent, Critic, measure_observations, measure_rollout
 from unstuck.probe.options import (
@@ -20,8 +21,10 @@ from unstuck.probe.options import (
     check_measured,
     check_options,
     find_agent,
+    find_bounds,
     find_choices,
     join_modules,
+    read_networks,
     read_settings,
 )
 from unstuck.probe.update import UpdateMeasures
@@ -30,6 +33,9 @@ from unstuck.rl.estimates import Weights
 
 SAMPLES_A_LOOK = 6_144
 """Samples of the run for each look at networks and critic, unless `every` says otherwise: so they cost about 2 %."""
+
+LOOKS_A_REGRESSION = 4
+"""Looks for each measurement of how actions, observations and rewards belong together."""
 
 _MINIBATCH = 256
 """Samples at which gradients are measured where the minibatch's size is not among the settings."""
@@ -81,6 +87,8 @@ class Probe:
         self._every = options.get("every")
         self.iteration = options.get("iterations_done") or 0
         self.env_steps = 0
+        self.settings |= read_networks(self._modules, self._optimizer, self.settings)
+        self._bounds = find_bounds(options.get("actions"), self._choices)
         self._log = ProbeLog(Path(folder), options.get("iterations_done")) if folder is not None else None
         if self._log:
             self._log.describe(self._program, self.settings)
@@ -89,6 +97,7 @@ class Probe:
         self._update = UpdateMeasures(self._number("ppo.clip_range"), self._number("ppo.max_grad_norm"))
         self._update.expected = self._plan_minibatches()
         self._episodes = EpisodeReturns(scaled=self.settings.get("ppo.normalize_returns") not in (None, False, "none"))
+        self._starts = EpisodeStarts()
         self._rollout: Rollout | None = None
         self._before: Tensor | None = None
         self._measured: dict[str, float] = {}
@@ -98,6 +107,13 @@ class Probe:
         """True if networks and critic are measured in the iteration at hand."""
         every = self._every or self._choose_pace()
         return self.iteration == 0 or (self.iteration + 1) % every == 0
+
+    @property
+    def _measures_dynamics(self) -> bool:
+        """True at the first look, and at every fourth of the others: the environment stays, and regressions cost."""
+        every = self._every or self._choose_pace()
+        number, rest = divmod(self.iteration + 1, every)
+        return self.iteration == 0 or (rest == 0 and number % LOOKS_A_REGRESSION == 1)
 
     @property
     def wants_minibatch(self) -> bool:
@@ -130,9 +146,11 @@ class Probe:
         if self.env_steps == 0:
             self.env_steps = self.iteration * rollout.samples
         with torch.no_grad():
-            found = measure_rollout(rollout) | self._count_actions(rollout)
+            found = measure_rollout(rollout) | self._count_actions(rollout) | self._starts.add(rollout.unscaled)
             if self.looks:
                 found |= measure_observations(rollout)
+            if self._measures_dynamics:
+                found |= measure_dynamics(rollout.unscaled, self._bounds)
                 if self._critic:
                     found |= self._critic.measure(self.iteration + 1, rollout)
         if self.looks and self._agent:
@@ -237,6 +255,7 @@ class Probe:
             "last": dict(self._episodes.last),
             "running": self._episodes.running.tolist() if self._episodes.running is not None else None,
             "minibatches": self._update.expected,
+            "starts": list(self._starts.marks),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -250,6 +269,7 @@ class Probe:
         running = state["running"]
         self._episodes.running = None if running is None else np.array(running, dtype=np.float64)
         self._update.expected = int(state["minibatches"])
+        self._starts.marks = list(state.get("starts", ()))
 
     def _number(self, path: str) -> float | None:
         value = self.settings.get(path)
@@ -311,6 +331,7 @@ class Probe:
         after = self._copy_parameters()
         if self._before is not None and after is not None:
             found[metrics.UPDATE_NORM] = ((after - self._before).norm() / self._before.norm()).item()
+            found[PARAMETER_NORM] = after.norm().item()
         if self._rollout is not None and self.looks and self._agent:
             found |= self._agent.measure_after_update(self._rollout)
         return found

@@ -133,10 +133,21 @@ def measure_rollout(rollout: Rollout) -> dict[str, float]:
 
 def measure_observations(rollout: Rollout) -> dict[str, float]:
     """Measure which share of the observations repeats; empty without observations."""
-    flat = rollout.flat_observations(torch.from_numpy(draw_rows(rollout.samples, COUNTED)))
+    flat = rollout.unscaled.flat_observations(torch.from_numpy(draw_rows(rollout.samples, COUNTED)))
     if flat is None:
         return {}
     return {metrics.OBSERVATION_REPEATS: float(measure_repeats(flat.cpu().numpy()[None])[0])}
+
+
+def read_shape(modules: nn.Module) -> tuple[int, ...]:
+    """Return the numbers of units of the hidden layers of the first chain of layers in an agent; empty without one."""
+    for chain in modules.modules():
+        if isinstance(chain, nn.Sequential):
+            units = [layer.out_features if isinstance(layer, nn.Linear) else None for layer in chain]
+            hidden = tuple(unit for unit in units[:-1] if unit is not None)
+            if hidden:
+                return hidden
+    return ()
 
 
 class Critic:

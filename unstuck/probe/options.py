@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+import numpy as np
 import torch
-from gymnasium.spaces import Space
+from gymnasium.spaces import Box, MultiDiscrete, Space
 from torch import Tensor, nn
 
 from unstuck.analysis.history.known import KNOWN
 from unstuck.analysis.history.names import DIALECTS
 from unstuck.analysis.history.settings import translate_settings
+from unstuck.probe.dynamics import Bounds
 from unstuck.probe.log import NAMES
-from unstuck.probe.measuring import Agent, Evaluate
+from unstuck.probe.measuring import Agent, Evaluate, read_shape
 from unstuck.rl import metrics
 from unstuck.rl.distributions import Categorical, Distribution, distribution_over
 from unstuck.rl.errors import ConfigError
@@ -115,6 +117,32 @@ def find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Di
         return distribution, distribution.choices
     names = tuple(map(str, range(actions))) if isinstance(actions, int) else tuple(actions)
     return Categorical(len(names)), names
+
+
+def find_bounds(
+    actions: "int | Sequence[str] | Space[Any] | None", choices: tuple[Distribution, tuple[str, ...]] | None
+) -> Bounds | None:
+    """Return the kind and the bounds of the actions; None where they are not known."""
+    if isinstance(actions, MultiDiscrete):
+        return Bounds(tuple(actions.nvec.flatten().tolist()))
+    if isinstance(actions, Box):
+        return Bounds((), actions.low.flatten().astype(np.float64), actions.high.flatten().astype(np.float64))
+    return Bounds((len(choices[1]),)) if choices is not None and choices[1] else None
+
+
+def read_networks(
+    modules: nn.Module | None, optimizer: torch.optim.Optimizer | None, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what networks and optimiser tell of the settings, unless that is among them."""
+    found: dict[str, Any] = {}
+    if modules is not None and "ppo.hidden_sizes" not in settings and (sizes := read_shape(modules)):
+        found["ppo.hidden_sizes"] = list(sizes)
+    if optimizer is not None and "ppo.optimizer" not in settings:
+        found["ppo.optimizer"] = type(optimizer).__name__
+    decay = optimizer.param_groups[0].get("weight_decay") if optimizer is not None else None
+    if decay and "ppo.weight_decay" not in settings:
+        found["ppo.weight_decay"] = float(decay)
+    return found
 
 
 def check_measured(measured: Mapping[str, float]) -> dict[str, float]:

@@ -82,6 +82,7 @@ class SB3Probe(BaseCallback):
         self._settings, self._every, self._on_iteration = dict(settings or {}), every, on_iteration
         self._episodes: _Episodes | None = None
         self._tap: _Tap | None = None
+        self._raw: _RawObservations | None = None
         self._evaluations = _Evaluations()
         self._updates = False  # true between a rollout and the end of its update
 
@@ -104,6 +105,8 @@ class SB3Probe(BaseCallback):
             )
         if self._episodes is None:
             self._episodes = _Episodes(model.get_env(), model.get_vec_normalize_env())
+        normaliser = model.get_vec_normalize_env()
+        self._raw = _RawObservations(normaliser) if normaliser is not None and normaliser.norm_obs else None
         self._tap = _Tap(model, self.probe)
         if self._evaluations not in self.logger.output_formats:  # a training that was broken off may have left them
             self.logger.output_formats.append(self._evaluations)
@@ -112,8 +115,12 @@ class SB3Probe(BaseCallback):
         self.end_iteration()
         if self._episodes is not None:
             self._episodes.start()
+        if self._raw is not None:
+            self._raw.start()
 
     def _on_step(self) -> bool:
+        if self._raw is not None:
+            self._raw.add()
         if self._episodes is not None and (self._episodes.sums or True in self.locals["dones"].tolist()):
             self._episodes.add(self._on_policy_model().rollout_buffer.pos, self.locals)
         return True
@@ -123,6 +130,7 @@ class SB3Probe(BaseCallback):
         buffer = model.rollout_buffer
         probe.rollout(
             obs=buffer.observations,
+            raw_obs=self._raw.read(buffer.observations) if self._raw is not None else None,
             actions=buffer.actions.squeeze(-1) if isinstance(model.action_space, Discrete) else buffer.actions,
             logprobs=buffer.log_probs,
             rewards=episodes.raw_rewards(buffer.rewards),
@@ -237,6 +245,29 @@ class _Episodes:
         for step, lane, reward in self.cut:
             raw[step, lane] = reward
         return raw
+
+
+class _RawObservations:
+    """Observations of a rollout before `VecNormalize` scaled them by statistics that move from step to step."""
+
+    def __init__(self, normaliser: VecNormalize) -> None:
+        self._normaliser = normaliser
+        self._seen: list[Any] = []
+
+    def start(self) -> None:
+        """Begin a rollout with the observation that its first action follows."""
+        self._seen = [self._normaliser.get_original_obs()]
+
+    def add(self) -> None:
+        """Add the observation after a step."""
+        self._seen.append(self._normaliser.get_original_obs())
+
+    def read(self, scaled: Any) -> npt.NDArray[np.float32] | None:
+        """Return the rollout's observations as arrays of the shape of the scaled ones; None for another shape."""
+        if isinstance(scaled, dict) or any(isinstance(one, dict) for one in self._seen[:1]):
+            return None
+        raw = np.stack(self._seen[:-1]).astype(np.float32) if len(self._seen) > 1 else np.zeros(0, np.float32)
+        return raw if raw.shape == scaled.shape else None
 
 
 class _Tap:

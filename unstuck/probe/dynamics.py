@@ -1,0 +1,358 @@
+"""Measure how actions, observations and rewards of a rollout belong together, by regressions on held-out lanes.
+
+Where the observation tells the state, the step before adds nothing to the forecast of what comes next, and an action
+shows in the very next observation.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from unstuck.analysis.history import record
+from unstuck.probe.arrays import Rollout
+
+Array = npt.NDArray[np.float64]
+
+WIDEST, MOST_CROSSED = 256, 128
+"""Most columns of an observation that are measured, and most products of an action with a column that are fitted."""
+
+SAMPLES, FEWEST = 1_024, 128
+"""Most and fewest samples of a regression."""
+
+LAGS = 8
+"""Steps, the present one among them, in which an action is looked for."""
+
+RANDOM_FEATURES = 96
+"""Units max(0, W x + b) with W and b never trained (Rahimi and Recht 2008), beside the linear features."""
+
+STRENGTHS = (1e-4, 1e-2, 0.3)
+"""Strengths of the ridge, in multiples of the number of samples; the best on held-out lanes counts."""
+
+NEIGHBOURS, ASKED = 3, 256
+"""Nearest samples whose mean is the other forecast, and samples of a half that are forecast so."""
+
+FAR = 10.0
+"""Spreads from a column's mean beyond which an outlier does not pull."""
+
+STILL = 1e-6
+"""Spread of a column, as a share of its size, up to which the column does not vary."""
+
+SHOWN = 0.02
+"""Share of what the present observation leaves open of the next one from which on an action shows."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Kind of the actions, and the bounds of continuous ones.
+
+    Attributes:
+        choices: Number of options of each choice of discrete actions; empty for continuous ones.
+        low: Lower bounds `[A]`, infinite where there is none.
+        high: Upper bounds `[A]`.
+    """
+
+    choices: tuple[int, ...] = ()
+    low: Array | None = None
+    high: Array | None = None
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A rollout's steps as arrays of T steps in N lanes: observations `[T, N, F]`, actions `[T, N, A]` and the rest."""
+
+    observations: Array
+    actions: Array
+    rewards: Array | None
+    ends: npt.NDArray[np.bool_]
+
+    @property
+    def are_finite(self) -> bool:
+        """True if no number is infinite or NaN."""
+        parts = [self.observations, self.actions, *([] if self.rewards is None else [self.rewards])]
+        return all(bool(np.isfinite(part).all()) for part in parts)
+
+    @property
+    def halves(self) -> npt.NDArray[np.bool_]:
+        """Whether a step belongs to the first half of the lanes, `[T, N]`; of the time, if there is one lane."""
+        steps, lanes = self.ends.shape
+        first = np.zeros((steps, lanes), bool)
+        if lanes > 1:
+            first[:, : lanes // 2] = True
+        else:
+            first[: steps // 2] = True
+        return first
+
+    def last_without_end(self, back: int) -> npt.NDArray[np.bool_]:
+        """Whether a step, and so many steps before the step, belong to one episode, `[T, N]`."""
+        steps = len(self.ends)
+        whole = np.ones(self.ends.shape, bool)
+        whole[: min(back, steps)] = False
+        for lag in range(1, back + 1):
+            whole[lag:] &= ~self.ends[: steps - lag]
+        return whole
+
+
+def read_steps(rollout: Rollout, bounds: Bounds | None) -> Steps | None:
+    """Return the arrays of a rollout that are measured; None where one of them was not handed over, or is too wide."""
+    if bounds is None or rollout.ends is None or rollout.actions is None or not 0 < rollout.num_columns <= WIDEST:
+        return None
+    lanes = max(1, min(rollout.lanes, SAMPLES // max(rollout.steps, 1)))
+    flat = rollout.flat_observations()
+    if flat is None:
+        return None
+    shape = rollout.steps, rollout.lanes, -1
+    actions = rollout.actions.reshape(*shape).double().cpu().numpy()[:SAMPLES, :lanes]
+    rewards = rollout.rewards
+    return Steps(
+        flat.view(*shape).double().cpu().numpy()[:SAMPLES, :lanes],
+        _read_actions(actions, bounds),
+        None if rewards is None else rewards.double().cpu().numpy()[:SAMPLES, :lanes],
+        rollout.ends.cpu().numpy()[:SAMPLES, :lanes],
+    )
+
+
+def _read_actions(actions: Array, bounds: Bounds) -> Array:
+    """Return actions as numbers to regress on: within their bounds, or 0 and 1 for each option but the first."""
+    if bounds.choices:
+        options = [
+            actions[..., choice, None] == np.arange(1, count)
+            for choice, count in enumerate(bounds.choices[: actions.shape[-1]])
+        ]
+        return np.concatenate(options, axis=-1).astype(np.float64)
+    if bounds.low is None or bounds.high is None or len(bounds.low) != actions.shape[-1]:
+        return actions
+    return np.clip(actions, bounds.low, bounds.high)
+
+
+def measure_dynamics(rollout: Rollout, bounds: Bounds | None) -> dict[str, float]:
+    """Measure how actions show in observations and rewards, and what the step before adds to a forecast.
+
+    Args:
+        rollout: The rollout.
+        bounds: Kind and bounds of the actions; None if they are not known.
+
+    Returns:
+        Metrics by name; each is absent where arrays are missing or too few steps tell.
+    """
+    steps = read_steps(rollout, bounds)
+    if (
+        bounds is None
+        or steps is None
+        or not np.isfinite(steps.observations).all()
+        or not np.isfinite(steps.actions).all()
+    ):
+        return {}
+    found = {record.COLUMNS_CONSTANT: 1.0 - float(_varies(steps.observations).mean()), **_measure_rewards(steps)}
+    changes = _find_changes(steps)
+    if changes is not None:
+        found |= _measure_next(steps, changes) | _measure_effects(steps, changes)
+        found |= {} if bounds.choices else _measure_halves(steps, bounds, changes)
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _varies(columns: Array) -> npt.NDArray[np.bool_]:
+    """Return which columns of `[..., F]` vary by more than rounding."""
+    flat = columns.reshape(-1, columns.shape[-1])
+    varies: npt.NDArray[np.bool_] = flat.std(0) > STILL * np.maximum(np.abs(flat).max(0), STILL)
+    return varies
+
+
+def _measure_rewards(steps: Steps) -> dict[str, float]:
+    """Measure which share of the rewards' variance is foreseen from the present step, and with the step before."""
+    rewards, rows = steps.rewards, steps.last_without_end(1)
+    if rewards is None or rows.sum() < FEWEST or not _varies(rewards[..., None])[0]:
+        return {}
+    present = np.concatenate([steps.observations, steps.actions], axis=-1)
+    before = np.concatenate([_shift(present, 1), _shift(rewards[..., None], 1)], axis=-1)
+    sums = {
+        record.REWARD_BY_OBSERVATION: steps.observations,
+        record.REWARD_BY_STEP: present,
+        record.REWARD_BY_PAST: np.concatenate([present, before], axis=-1),
+    }
+    first = steps.halves[rows]
+    targets = rewards[rows][:, None]
+    shares = {name: _foresee(inputs[rows], targets, first) for name, inputs in sums.items()}
+    return {name: float(share[0]) for name, share in shares.items()}
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What follows each step within an episode.
+
+    Attributes:
+        rows: Whether the next observation belongs to the same episode, `[T, N]`.
+        scaled: Columns that vary, with mean 0 and spread 1, `[T, N, F]`.
+        made: Change to the next observation, `[T, N, F]`.
+        unforeseen: What a regression on the present observation leaves of the change, `[T, N, F]`.
+    """
+
+    rows: npt.NDArray[np.bool_]
+    scaled: Array
+    made: Array
+    unforeseen: Array
+
+
+def _find_changes(steps: Steps) -> _Changes | None:
+    """Return the changes from step to step; None where too few steps follow one another, or nothing varies."""
+    rows, varies = ~steps.ends, _varies(steps.observations)
+    rows[-1] = False
+    if rows.sum() < FEWEST or not varies.any():
+        return None
+    seen = steps.observations[..., varies]
+    scaled = (seen - seen.mean((0, 1))) / seen.std((0, 1))
+    made, unforeseen = np.zeros_like(scaled), np.zeros_like(scaled)
+    made[:-1] = scaled[1:] - scaled[:-1]
+    unforeseen[rows] = made[rows] - _predict_across(_expand(scaled[rows]), made[rows], steps.halves[rows])
+    return _Changes(rows, scaled, made, unforeseen)
+
+
+def _measure_next(steps: Steps, changes: _Changes) -> dict[str, float]:
+    """Measure which share of the change to the next observation is foreseen, without and with the step before."""
+    rows = changes.rows & steps.last_without_end(1)
+    if rows.sum() < FEWEST:
+        return {}
+    present = np.concatenate([changes.scaled, steps.actions], axis=-1)
+    past = np.concatenate([present, _shift(present, 1)], axis=-1)
+    targets, first = changes.made[rows], steps.halves[rows]
+    return {
+        name: float(_foresee(inputs[rows], targets, first).mean())
+        for name, inputs in ((record.NEXT_BY_STEP, present), (record.NEXT_BY_PAST, past))
+    }
+
+
+def _measure_effects(steps: Steps, changes: _Changes) -> dict[str, float]:
+    """Measure how far actions move the next observation, and how many steps late the actions show most."""
+    shares, sizes = [], []
+    least = STILL * np.maximum(changes.made[changes.rows].var(0), STILL**2)  # less is rounding, and the ridge's bias
+    for lag in range(LAGS):
+        rows = changes.rows & steps.last_without_end(lag)
+        if rows.sum() < FEWEST:
+            break
+        inputs, targets = (
+            part[rows] - part[rows].mean(0)
+            for part in (_cross(_shift(steps.actions, lag), changes.scaled), changes.unforeseen)
+        )
+        reduced = _reduce(inputs, targets, steps.halves[rows])
+        shares.append(float((reduced / np.maximum(targets.var(0), least)).max()))
+        sizes.append(float(np.sqrt(np.clip(reduced, 0, None)).max()))
+    if not shares:
+        return {}
+    found = {record.ACTION_EFFECT: sizes[0], record.ACTION_SHOWN: max(shares[0], 0.0)}
+    latest = int(np.argmax(shares))
+    if shares[latest] > SHOWN:
+        found |= {record.ACTION_DELAY: float(latest), record.ACTION_SHOWN_LATE: shares[latest]}
+    return found
+
+
+def _measure_halves(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str, float]:
+    """Measure how much less one half of an action's range does than the other half: 1 as much, 0 nothing.
+
+    Of each action counts the column that answers best; of several actions, the one whose halves are most alike.
+    """
+    if bounds.low is None or bounds.high is None or not np.isfinite([bounds.low, bounds.high]).all():
+        return {}
+    rows, count = changes.rows, steps.actions.shape[-1]
+    off = steps.actions[rows] - (bounds.low + bounds.high) / 2
+    inputs = np.concatenate([np.minimum(off, 0), np.maximum(off, 0)], axis=-1)
+    if (inputs.std(0) == 0).any():
+        return {}
+    inputs, targets = inputs - inputs.mean(0), changes.unforeseen[rows] - changes.unforeseen[rows].mean(0)
+    answers = _reduce(inputs, targets, steps.halves[rows]) > SHOWN * np.maximum(targets.var(0), STILL**2)
+    if not answers.any():
+        return {}
+    slopes = np.abs(_solve(inputs, targets[:, answers], STRENGTHS[:1])).reshape(2, count, -1)
+    best = slopes.max(0).argmax(1)
+    lower, upper = slopes[:, np.arange(count), best]
+    return {record.ACTION_HALVES: float((np.minimum(lower, upper) / np.maximum(lower, upper)).max())}
+
+
+def _shift(columns: Array, lag: int) -> Array:
+    """Return `[T, N, K]` so many steps later, with zeros before the first."""
+    moved = np.zeros_like(columns)
+    moved[lag:] = columns[: len(columns) - lag]
+    return moved
+
+
+def _cross(actions: Array, columns: Array) -> Array:
+    """Return actions, and where there are few their products with the columns of observations, `[..., K]`."""
+    if actions.shape[-1] * columns.shape[-1] > MOST_CROSSED:
+        return actions
+    actions = actions - actions.mean((0, 1))  # so that a product says nothing of the column alone
+    products = actions[..., :, None] * columns[..., None, :]
+    return np.concatenate([actions, products.reshape(*actions.shape[:-1], -1)], axis=-1)
+
+
+def _expand(columns: Array) -> Array:
+    """Return standardised columns and random features of them, each of mean 0, `[n, W]`."""
+    centred = columns - columns.mean(0)
+    spread = centred.std(0)
+    linear = np.clip(centred / np.where(spread > 0, spread, 1), -FAR, FAR)
+    generator = np.random.default_rng(columns.shape[1])
+    weights = generator.standard_normal((columns.shape[1], RANDOM_FEATURES)) / np.sqrt(columns.shape[1])
+    hidden = np.maximum(linear @ weights * 1.5 + generator.standard_normal(RANDOM_FEATURES), 0)
+    return np.concatenate([linear, hidden - hidden.mean(0)], axis=1)
+
+
+def _solve(inputs: Array, targets: Array, strengths: Sequence[float]) -> Array:
+    """Return the weights of ridge regressions of some strengths, `[strengths, W, K]`."""
+    products, cross = inputs.T @ inputs, inputs.T @ targets
+    scale = max(float(np.trace(products)) / len(products), STILL**2)
+    weights = [np.linalg.solve(products + one * scale * np.eye(len(products)), cross) for one in strengths]
+    return np.stack(weights)
+
+
+def _foresee(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
+    """Return the share of each target's variance that a regression foresees on held-out lanes, `[K]`, at least 0."""
+    centred = targets - targets.mean(0)
+    variance = np.maximum(centred.var(0), STILL**4)
+    best = np.maximum(_reduce(_expand(columns), centred, first), _reduce_by_neighbours(columns, centred, first))
+    shares: Array = np.clip(best / variance, 0, 1)
+    return shares
+
+
+def _reduce_by_neighbours(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
+    """Return by how much the mean over the nearest samples of the other half lowers each mean square, `[K]`."""
+    spread = columns.std(0)
+    scaled = (columns - columns.mean(0))[:, spread > 0] / spread[spread > 0]
+    lowered: Array = np.zeros(targets.shape[1])
+    count = 0
+    for fitted in _list_halves(first):
+        thinned = slice(None, None, max(1, int((~fitted).sum()) // ASKED))
+        far, ask = scaled[~fitted][thinned], targets[~fitted][thinned]
+        near, known = scaled[fitted], targets[fitted]
+        distances = (far**2).sum(1)[:, None] + (near**2).sum(1) - 2 * far @ near.T
+        if near.shape[0] <= NEIGHBOURS or near.shape[1] == 0:
+            return lowered
+        closest = np.argpartition(distances, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+        guess = known[closest].mean(1)
+        lowered += (2 * guess * ask - guess**2).sum(0)
+        count += len(ask)
+    return lowered / max(count, 1)
+
+
+def _reduce(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
+    """Return by how much the best ridge lowers each target's mean square on held-out lanes, `[K]`."""
+    lowered: Array = np.zeros((len(STRENGTHS), targets.shape[1]))
+    for fitted in _list_halves(first):
+        asked = targets[~fitted]
+        guess = inputs[~fitted] @ _solve(inputs[fitted], targets[fitted], STRENGTHS)
+        lowered += (2 * guess * asked - guess**2).sum(1)
+    best: Array = lowered.max(0) / len(targets)
+    return best
+
+
+def _predict_across(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
+    """Return the forecast of each target by a ridge that was fitted on the other half, `[n, K]`."""
+    guess: Array = np.zeros_like(targets) + targets.mean(0)
+    for fitted in _list_halves(first):
+        centre = targets[fitted].mean(0)
+        weights = _solve(inputs[fitted], targets[fitted] - centre, STRENGTHS[1:2])
+        guess[~fitted] = centre + inputs[~fitted] @ weights[0]
+    return guess
+
+
+def _list_halves(first: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+    """Return the two halves to fit on; none where all samples lie in one of them."""
+    return [] if first.all() or not first.any() else [first, ~first]

@@ -38,6 +38,9 @@ CAUSES: Mapping[str, str] = {
     "labels_differ": "labels_wrong",
     "threats_rare": "threats_rare",
     "reward_turned": "reward_turned",
+    "paid_otherwise": "reward_misspecified",
+    "episodes_short": "episode_too_short",
+    "rewards_noisy": "reward_independent_of_actions",
 }
 """Label by the rule that says it."""
 

@@ -29,6 +29,7 @@ from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind, Sureness
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import History, load
+from unstuck.analysis.history.record import FINISHED
 from unstuck.analysis.report.verdict import state_verdict
 
 from benchmarks.wild_expected import expected
@@ -146,13 +147,18 @@ def list_cases(folder: Path) -> list[Case]:
 
 
 def cut_history(history: History, share: float) -> History:
-    """Return a run's history with only the first `share` of the rows."""
-    return replace(history, table=history.table.iloc[: math.ceil(share * len(history.table))])
+    """Return a run's history with only the first `share` of the rows, as of a run that goes on."""
+    return say_finished(replace(history, table=history.table.iloc[: math.ceil(share * len(history.table))]), False)
+
+
+def say_finished(history: History, has_ended: bool) -> History:
+    """Return a history with its owner's word on whether the run has ended, as `--set finished=true` gives it."""
+    return replace(history, settings={**history.settings, FINISHED: has_ended})
 
 
 def judge_case(case: Case, ask: Ask = ask_diagnosis) -> Judged:
     """Diagnose a run, and if the run is healthy also shortened copies of the run."""
-    history = load(str(case.path))
+    history = say_finished(load(str(case.path)), True)
     cuts = CUTS if case.truth == "healthy" else ()
     return Judged(case, ask(history), {share: ask(cut_history(history, share)) for share in cuts})
 

@@ -5,9 +5,12 @@ from dataclasses import replace
 from unstuck.analysis.diagnosis.finding import Blind, Finding, Ground, Kind, Rule, Sureness, Unexamined
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import FINISHED
 
 ENDED = 0.5
 """Share of its plan from which on a run of another learner that has nothing to show is late."""
+
+_OFFER = f" (of a run that has ended, say so: --set {FINISHED}=true)"
 
 
 def examine_rule(run: Signals, rule: Rule) -> Finding | Unexamined | None:
@@ -32,14 +35,19 @@ def weigh_finding(run: Signals, finding: Finding) -> Finding:
     """Return a finding with kind and sureness weakened as needed where the run is not from our own learner.
 
     Sizes and paces are known of our own learner. Of another one only a proof is sure; what a run does not suffer from
-    is no fault; and that nothing was learned so far is one only if the run was planned to be at its end by now.
+    is no fault; and that nothing was learned so far is one only if the run has ended, or was planned to by now.
     """
     if run.is_ours or finding.ground is Ground.PROOF or finding.kind not in (Kind.FAULT, Kind.SUSPECT):
         return finding
     kind, why = finding.kind, finding.why
-    ended = run.planned is not None and run.compute_progress(run.history.last_iteration) >= ENDED
     if kind is Kind.FAULT and judge_standing(run).has_learned:
         kind, why = Kind.SUSPECT, why or judge_standing(run).brief
-    elif kind is Kind.FAULT and finding.ground is Ground.PACE and not ended:
-        kind, why = Kind.SUSPECT, f"{why}; how long this task takes is not known"
+    elif kind is Kind.FAULT and finding.ground is Ground.PACE and not _is_over(run):
+        kind, why = Kind.SUSPECT, f"{why}; how long this task takes is not known{_OFFER if run.planned is None else ''}"
     return replace(finding, kind=kind, why=why, sureness=min(finding.sureness, Sureness.LIKELY))
+
+
+def _is_over(run: Signals) -> bool:
+    """True if a run has ended, or is half done by its plan where the user does not say that the run goes on."""
+    half_done = run.planned is not None and run.compute_progress(run.history.last_iteration) >= ENDED
+    return run.has_ended or (half_done and run.setting(FINISHED) is not False)

@@ -12,7 +12,7 @@ import pandas as pd
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.diagnosis.window import QUARTERS, Window
 from unstuck.analysis.history import ENV_STEPS, History
-from unstuck.analysis.history.record import POLICY_STD
+from unstuck.analysis.history.record import EPISODE_LENGTH, FINISHED, POLICY_STD
 from unstuck.analysis.statistics import Trend, fit_trend
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
@@ -49,6 +49,9 @@ policy that stays the same varies by less with the observations that it meets.""
 
 OURS = "unstuck"
 """Dialect of runs of our own learner, and of a user's whose log has our names."""
+
+WINDOW, WINDOWED = 100, ("sb3", "sb2", "baselines", "rllib")
+"""Episodes whose mean these programs log as the return, so that neighbouring values share most of them."""
 
 FIRST = 3
 """Iteration, or twice the distance of two, by which a record must begin to hold the start of a run."""
@@ -150,6 +153,23 @@ class Signals:
         if total is None or steps.empty or not 0 < float(steps.iloc[-1]) <= total:
             return None
         return round(int(steps.index[-1]) * total / float(steps.iloc[-1]))
+
+    @cached_property
+    def averaged(self) -> int:
+        """Iterations that a logged training return averages: as many as 100 episodes take, where those are logged."""
+        steps, lengths = self.select_finite(ENV_STEPS), self.select_finite(EPISODE_LENGTH)
+        if self.history.dialect not in WINDOWED or len(steps) < 2 or lengths.empty:
+            return 1
+        stride = float(np.median(np.diff(steps.to_numpy())))
+        return max(1, math.ceil(WINDOW * float(lengths.median()) / max(stride, 1.0)))
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the run is over: by the user's word, else by its plan or its record; False if that is not known."""
+        told = self.setting(FINISHED)
+        if isinstance(told, bool):
+            return told
+        return self.history.has_ended or (self.planned is not None and self.history.last_iteration >= self.planned)
 
     @cached_property
     def is_ours(self) -> bool:

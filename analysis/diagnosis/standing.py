@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from unstuck.analysis.diagnosis.signals import OURS, Signals
+from unstuck.analysis.diagnosis.evaluations import find_paid_otherwise
+from unstuck.analysis.diagnosis.signals import OURS, WINDOW, WINDOWED, Signals
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_SUCCESS_RATE, SUCCESS_RATE
@@ -21,9 +22,6 @@ TRIVIAL_MARGIN = 0.01
 
 CLEAR = 3.0
 """Standard errors from which a change counts."""
-
-WINDOW, WINDOWED = 100, ("sb3", "sb2", "baselines", "rllib")
-"""Episodes whose mean these programs log as the return, so that neighbouring values share most of them."""
 
 UNKNOWN_WINDOW = 25
 """Iterations that a curve may be a moving mean over, where its values move too smoothly to be independent."""
@@ -138,6 +136,8 @@ def judge_standing(run: Signals) -> Standing:
     unclear = state in (State.FLAT, State.HOLDING, State.UNKNOWN)
     few = score == metrics.EVAL_RETURN and state in (State.FLAT, State.FALLING)
     sampled = _state(run, metrics.TRAIN_RETURN) if unclear or few else State.UNKNOWN
+    if sampled in (State.RISING, State.HOLDING) and find_paid_otherwise(run):
+        sampled = State.UNKNOWN  # what training gains is nothing that evaluations count
     kept = sampled is State.FALLING and _lost(run.select_finite(metrics.TRAIN_RETURN)) <= LOST
     if (few and (sampled is State.HOLDING or kept)) or (state is State.UNKNOWN and sampled is State.HOLDING):
         state = State.HOLDING
@@ -226,7 +226,9 @@ def _window_error(run: Signals, name: str, values: npt.NDArray[np.float64], size
 
 
 def _window_of(run: Signals, name: str, moves: npt.NDArray[np.float64], size: int) -> float:
-    """Estimate over how many iterations each value of a logged curve was averaged."""
+    """Estimate over how many iterations each value of a logged curve was averaged; 1 where we measured the curve."""
+    if run.is_measured_by_us:
+        return 1.0
     steps, lengths = run.select_finite(ENV_STEPS), run.select_finite(EPISODE_LENGTH)
     if name == metrics.TRAIN_RETURN and run.history.dialect in WINDOWED and len(steps) > 1 and len(lengths):
         stride = float(np.median(np.diff(steps.to_numpy())))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,11 @@ class Found:
     def names(self) -> set[str]:
         """Return the names of all columns and tags in the run's files."""
         return {name for raw in self.raws for name in raw.columns}
+
+    @property
+    def files(self) -> list[Path]:
+        """Files that hold the run's metrics; of several the metrics were read from all."""
+        return [raw.file for raw in self.raws if raw.file]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.assemble import Found, Reading, assemble_history
+from unstuck.analysis.history.ending import note_ending
 from unstuck.analysis.history.events import is_events, read_events
 from unstuck.analysis.history.forms.console import is_console, read_console
 from unstuck.analysis.history.forms.results import is_results, read_results
@@ -65,7 +66,8 @@ def read_files(path: Path, reading: Reading) -> History:
     if not found.raws:
         kinds = "a table (.csv), event files, result.json, monitor files or printed text"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")
-    return assemble_history(path.name, _describe_source(path, found), found, reading)
+    history = assemble_history(path.name, _describe_source(path, found), found, reading)
+    return note_ending(history, found.files)
 
 
 def _read_probe(path: Path, curves: Path, reading: Reading) -> History:
@@ -79,7 +81,8 @@ def _read_probe(path: Path, curves: Path, reading: Reading) -> History:
     )
     if others:
         found.remarks.append(f"read from {curves.name} alone; not read: {', '.join(others)}")
-    return assemble_history(path.name, _describe_source(path, found), found, reading)
+    history = assemble_history(path.name, _describe_source(path, found), found, reading)
+    return note_ending(history, found.files)
 
 
 def find_sweep_folder(name: str, folder: Path) -> Path | None:

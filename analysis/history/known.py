@@ -10,6 +10,7 @@ from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.names import find_our_setting
+from unstuck.analysis.history.record import FINISHED
 from unstuck.rl.wording import find_nearest
 
 
@@ -62,6 +63,7 @@ KNOWN: Mapping[str, Kind] = {
     **dict.fromkeys(("ppo.normalize_advantage", "ppo.normalize_observations", "ppo.shared_trunk"), TRUTH),
     "ppo.normalize_returns": _one_of("none", "running", "batch"),
     "ppo.hidden_sizes": COUNTS,
+    FINISHED: TRUTH,
     "env.id": NAME,
     "env.actions": NAMES,
     "env.flows_per_episode": COUNT,

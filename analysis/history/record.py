@@ -49,6 +49,9 @@ EVAL_LENGTH = "eval/episode_length"
 SUCCESS_RATE = "train/success_rate"
 EVAL_SUCCESS_RATE = "eval/success_rate"
 
+FINISHED = "finished"
+"""Setting by which a user says whether the run has ended: true or false."""
+
 LOGGED_ELSEWHERE = (
     *(ENV_STEPS, POLICY_STD, CLIP_RANGE, ENTROPY_COEF, ENTROPY_BONUS, TOTAL_LOSS),
     *(EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE, *PROBED),
@@ -84,6 +87,7 @@ class History:
         read_as: One line on how the run was read: whose names, what counts as a step, the iterations found, and which
             columns became which metric. Empty for runs that the project itself recorded.
         speed: Environment steps in a second, as the program logged them; None if not logged.
+        has_ended: True if the run's files, or MLflow, tell that the run has ended; False if nothing tells so.
     """
 
     name: str
@@ -99,6 +103,7 @@ class History:
     left_out: tuple[str, ...] = ()
     read_as: str = ""
     speed: float | None = None
+    has_ended: bool = False
 
     def has(self, *names: str) -> bool:
         """True if the run recorded each of the named metrics at least once."""

@@ -78,7 +78,9 @@ def _state(diagnosis: Diagnosis) -> str:
 def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:
     """True if a run that has not learned counts as stuck; False if the run may simply be too young to judge."""
     run = diagnosis.signals
-    return run.is_ours or standing.trivial is not None or run.planned is not None or standing.frozen > 0
+    return (
+        run.is_ours or standing.trivial is not None or run.planned is not None or run.has_ended or standing.frozen > 0
+    )
 
 
 def _all_clear(diagnosis: Diagnosis, standing: Standing) -> str:

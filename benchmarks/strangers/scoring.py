@@ -12,7 +12,7 @@ from benchmarks.diagnosis import scoring
 from benchmarks.diagnosis.scoring import THREE, Verdict
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.training import Arm, Run
-from benchmarks.wild import CUTS, cut_history
+from benchmarks.wild import CUTS, cut_history, say_finished
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Answer(Verdict):
 
 
 def judge(run: Run, probed: bool) -> Answer:
-    """Diagnose a run from the trainer's log, or from the probe's.
+    """Diagnose a run from the trainer's log, or from the probe's, with its user's word that the run has ended.
 
     A log that holds no iteration, since training broke off in the first one, gets no answer.
     """
     try:
-        history = load(str(run.probe if probed else run.log))
+        history = say_finished(load(str(run.probe if probed else run.log)), True)
     except AnalysisError:
         return Answer(run.score, 0, 0, None, (), (), (), False)
     return look_at(history, run.score, CUTS if run.arm.is_healthy else ())

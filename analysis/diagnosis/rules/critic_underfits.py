@@ -123,11 +123,12 @@ def _has_settled(run: Signals) -> bool:
 
 
 def _nothing_explained(run: Signals, facts: tuple[Evidence, ...]) -> Finding:
+    standing = judge_standing(run)
     return Finding(
         headline=f"The critic explains nothing: {facts[-1].text}",
-        kind=Kind.SUSPECT,
+        kind=Kind.FAULT if standing.is_poor and run.has_ended else Kind.SUSPECT,
         sureness=Sureness.POSSIBLE,
-        why="whether there is anything to foresee was not measured; " + judge_standing(run).brief,
+        why="whether there is anything to foresee was not measured; " + standing.brief,
         evidence=facts,
         causes=(
             Cause(
@@ -139,6 +140,7 @@ def _nothing_explained(run: Signals, facts: tuple[Evidence, ...]) -> Finding:
         remedies=_remedies(run),
         since=facts[-1].iterations[0] if facts[-1].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+        ground=Ground.PACE,
     )
 
 

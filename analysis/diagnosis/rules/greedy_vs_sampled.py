@@ -127,7 +127,8 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     gained = float(beside[-1]) - float(sampled.iloc[:LASTS].mean())
     below = greedy.to_numpy() < beside - max(BEHIND * gained, _noise(sampled))
     length = max(run.planned or 0, run.history.length)
-    span = LASTS if run.is_triage else int((greedy.index > greedy.index[-1] - PATIENCE * length).sum())
+    lately = int((greedy.index > greedy.index[-1] - PATIENCE * length).sum())
+    span = LASTS if run.is_triage or (not run.is_ours and lately < LASTS) else lately
     lasting = len(greedy) >= span >= LASTS and float(below[-span:].mean()) >= (1.0 if run.is_triage else MOST)
     lasting = lasting and (run.is_triage or run.compute_progress(int(greedy.index[-1])) >= PATIENCE)
     since = int(greedy.index[-span:][0])

@@ -161,7 +161,7 @@ RULE = Rule(
     helps=(metrics.ADVANTAGE_FOLLOWED, metrics.CLIP_FRACTION),
     explains=(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
-        *("critic_underfits", "policy_starved", "policy_frozen", "reward_not_found", "entropy_pinned"),
+        *("critic_underfits", "policy_starved", "policy_frozen", "entropy_pinned"),
     ),
     says=(
         "updates go against their advantages; where that was not recorded, the return falls from the start with "

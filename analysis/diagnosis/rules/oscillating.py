@@ -1,6 +1,6 @@
 """The return swings without a trend: nothing is learned, and nothing is unlearned."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -13,7 +13,11 @@ POINTS = 8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a suspect finding if a poor run's training return does not rise; else a fine finding or None."""
+    """Return a finding if a poor run's training return does not rise: a fault if the run is over, else a suspect.
+
+    Fine if the return rises; None if too few returns are on record, or the run is not poor. Of our own learner's runs
+    other rules tell more.
+    """
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < POINTS:
         return None
@@ -28,7 +32,7 @@ def examine(run: Signals) -> Finding | None:
     verdict = "falls" if curve.falls else "has no trend"
     return Finding(
         headline=f"The return {verdict}: {_level(run, returns)}, {change}",
-        kind=Kind.SUSPECT,
+        kind=Kind.FAULT if run.has_ended and not run.is_ours else Kind.SUSPECT,
         sureness=Sureness.SURE,
         why=standing.brief,
         evidence=(
@@ -54,6 +58,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=returns.iterations[POINTS - 1],
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.EVAL_RETURN) if not run.has(name)),
+        ground=Ground.PACE,
     )
 
 
@@ -103,7 +108,7 @@ RULE = Rule(
     stage=Stage.BEHAVIOUR,
     needs=((metrics.TRAIN_RETURN,),),
     helps=(metrics.APPROX_KL, metrics.EVAL_RETURN),
-    says="the return goes up and down without a trend",
+    says="the return goes up and down without a trend: a fault in a run that has ended with nothing learned",
     threshold="Mann-Kendall p > 0.05, corrected for autocorrelation, and nothing learned",
     source="Mann 1945, Kendall 1975; Henderson et al. 2018 (seeds alone can look like an effect)",
     examine=examine,

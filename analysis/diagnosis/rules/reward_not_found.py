@@ -1,4 +1,9 @@
-"""No reward has been found: all episodes return the same, so nothing tells one action from the next."""
+"""No reward has been found: all episodes return the same, so nothing tells one action from the next.
+
+Or no reward reaches the learner: episodes return this and that, and what the critic is to predict is all but constant.
+"""
+
+import math
 
 from unstuck.analysis.diagnosis.finding import (
     Cause,
@@ -13,7 +18,9 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.history.record import EPISODE_LENGTH
 from unstuck.analysis.words import number, pluralize
 from unstuck.rl import metrics
 
@@ -23,15 +30,32 @@ VALUES = 12
 GRACE = 0.1
 """Share of the run that exploration may take to find a reward."""
 
+STILL = 0.01
+"""Spread of the critic's targets that is next to nothing: normalised ones have about 1, and rewards of a usual unit as
+much as they differ from step to step."""
+
+SEEN = 0.2
+"""Share of the difference that returns make to a step (their spread over the length of an episode) below which the
+targets hold nothing of it: a critic that looks only one step ahead is to predict all of that difference."""
+
+VARIES = 0.02
+"""Share of its size by which the return must vary."""
+
+KNOWN_AT_MOST = 0.95
+"""Explained variance that is believed at most where the targets' spread is inferred from the critic's error."""
+
+GONE = 0.05
+"""Share of the largest entropy below which a policy of discrete actions tries nothing."""
+
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if all training episodes so far have the same return; None otherwise."""
+    """Return a fault if all training episodes so far have the same return, or the learner sees none; None otherwise."""
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < VALUES or run.compute_progress(returns.iterations[-1]) < GRACE:
         return None
     last = returns.values[-1]
     if _varies(returns):  # what evaluations return is no reward: nobody learns from it
-        return None
+        return _not_heard(run, returns)
     text = f"every episode returns {number(last)} {returns.where}"
     normalised = run.setting("ppo.normalize_observations")
     watch = "a single episode that returns something else, within 20 iterations"
@@ -40,7 +64,7 @@ def examine(run: Signals) -> Finding | None:
     remedies.append(Remedy({"ppo.entropy_coef": max(0.01, weight * 3)}, "more exploration", watch))
     return Finding(
         headline=f"No reward has been found: {text}",
-        kind=Kind.FAULT,
+        kind=Kind.SUSPECT if _never_tried(run) else Kind.FAULT,
         sureness=Sureness.SURE,
         why=f"{pluralize(len(returns.values), 'iteration')} without a difference",
         evidence=(Evidence(text, (metrics.TRAIN_RETURN,), returns.reach),),
@@ -63,6 +87,65 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+def _not_heard(run: Signals, returns: Window) -> Finding | None:
+    """Return a fault if returns vary and the critic's targets do not, in a run that has not learned; None otherwise."""
+    spread, lengths = _measure_spread(run), run.select_last(EPISODE_LENGTH)
+    if spread is None or lengths is None or judge_standing(run).has_learned:
+        return None
+    if returns.spread < VARIES * abs(returns.mean):
+        return None
+    value, source = spread
+    if value >= STILL or value >= SEEN * returns.spread / max(lengths.median, 1.0):
+        return None
+    least, most = min(returns.values), max(returns.values)
+    text = (
+        f"episodes return {number(least, 3)} to {number(most, 3)} on average, and what the critic is to predict has a "
+        f"spread of {number(value, 2)}"
+    )
+    return Finding(
+        headline=f"No reward reaches the learner: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"rewards that make returns differ so would make targets differ; {judge_standing(run).brief}",
+        evidence=(Evidence(text, (metrics.TRAIN_RETURN, *source), returns.reach),),
+        causes=(
+            Cause(
+                "rewards that are clipped, overwritten or scaled away behind the point where returns are counted",
+                "print what the rollout buffer holds beside what the environment paid, for one episode",
+                Support.SUPPORTED,
+                f"targets of spread {number(value, 2)}",
+            ),
+            Cause(
+                "a return that counts what is no reward (a monitor of another quantity)",
+                "sum the rewards of one episode by hand, and compare with the return that is logged",
+            ),
+        ),
+        since=returns.iterations[VALUES - 1],
+        ground=Ground.PACE,
+    )
+
+
+def _measure_spread(run: Signals) -> tuple[float, tuple[str, ...]] | None:
+    """Return the late spread of the critic's targets, with the metrics that tell; inferred from its error if need be.
+
+    The variance of the targets is the critic's squared error over the share that the critic does not explain.
+    """
+    logged = run.select_last(metrics.TARGET_STD)
+    if logged is not None:
+        return logged.median, (metrics.TARGET_STD,)
+    loss, explained = run.select_last(metrics.VALUE_LOSS), run.select_last(metrics.EXPLAINED_VARIANCE)
+    if loss is None or explained is None:
+        return None
+    missed = 1 - min(explained.median, KNOWN_AT_MOST)
+    return math.sqrt(max(loss.median, 0.0) / missed), (metrics.VALUE_LOSS, metrics.EXPLAINED_VARIANCE)
+
+
+def _never_tried(run: Signals) -> bool:
+    """True if the policy has done the same from the start: it cannot have found anything, whatever the reward is."""
+    entropy, most = run.select_first(metrics.ENTROPY, VALUES), run.entropy_reference
+    return entropy is not None and most is not None and entropy.median < GONE * most
+
+
 def _varies(window: Window) -> bool:
     return max(window.values) - min(window.values) > 1e-6 * max(1.0, abs(window.values[-1]))
 
@@ -72,12 +155,16 @@ RULE = Rule(
     title="No reward found",
     stage=Stage.CEILING,
     needs=((metrics.TRAIN_RETURN,),),
+    helps=(metrics.TARGET_STD, EPISODE_LENGTH),
     explains=(
         *("policy_starved", "updates_too_small", "entropy_pinned", "oscillating", "critic_underfits"),
-        *("greedy_vs_sampled", "advantage_scale", "signal_lost"),
+        *("greedy_vs_sampled", "advantage_scale", "signal_lost", "learns_backwards", "learned_and_lost"),
     ),
-    says="every episode of training returns the same",
-    threshold="returns equal over a tenth of the run",
+    says="every episode of training returns the same, or returns vary and what the critic is to predict does not",
+    threshold=(
+        "returns equal over a tenth of the run; or, with nothing learned, targets of a spread below 0.01 and below a "
+        "fifth of the returns' spread over an episode's length, returns varying by 2 %"
+    ),
     source="CleanRL's benchmark (MountainCar-v0 stays at -200 by its defaults); Jones 2021 (look at single episodes)",
     examine=examine,
 )

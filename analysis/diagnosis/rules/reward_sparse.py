@@ -24,7 +24,10 @@ SAME = 0.3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a suspect if most episodes seem to meet no reward, in a run whose updates are in order; None otherwise."""
+    """Return a finding if most episodes seem to meet no reward, in a run whose updates are in order; None otherwise.
+
+    A fault if the run is over and the number that tells is a rate of success, or a return near 0; else a suspect.
+    """
     seldom, kl = find_seldom_met(run), run.select_all(metrics.APPROX_KL)
     if seldom is None or (kl is not None and not SMALL_KL < kl.median < LARGE_KL):
         return None
@@ -37,7 +40,7 @@ def examine(run: Signals) -> Finding | None:
         facts.append(Evidence(text, (entropy.metric,), entropy.reach))
     return Finding(
         headline=f"The reward is met too seldom: {seldom.text}",
-        kind=Kind.SUSPECT,
+        kind=Kind.FAULT if run.has_ended and _is_told_by_size(run, seldom) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=f"updates move the policy, and have next to nothing to follow; {judge_standing(run).brief}",
         evidence=tuple(facts),
@@ -60,6 +63,17 @@ def examine(run: Signals) -> Finding | None:
         since=seldom.iterations[0] + POINTS - 1 if seldom.iterations else None,
         ground=Ground.PACE,
     )
+
+
+def _is_told_by_size(run: Signals, seldom: Evidence) -> bool:
+    """True if few successes, or a return near 0, tell that the reward is seldom met, in another learner's run.
+
+    Returns that are often the least there is, or no longer vary, may be those of a policy that always does the same.
+    """
+    returns = run.select_all(metrics.TRAIN_RETURN)
+    if run.is_ours or returns is None or judge_standing(run).frozen:
+        return False
+    return SUCCESS_RATE in seldom.metrics or min(returns.values) == 0
 
 
 def find_seldom_met(run: Signals) -> Evidence | None:

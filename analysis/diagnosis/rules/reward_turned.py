@@ -4,15 +4,11 @@ A policy changes by small steps, so that its return does as well. A return that 
 iterations as the logged mean spans is another reward. The run then learns the opposite, as it should.
 """
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_KL
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import WINDOW, WINDOWED
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -40,7 +36,7 @@ def examine(run: Signals) -> Finding | None:
     curve = run.select_finite(metrics.TRAIN_RETURN)
     if len(curve) < POINTS:
         return None
-    values, width = np.asarray(curve, dtype=np.float64), _width(run)
+    values, width = np.asarray(curve, dtype=np.float64), min(WIDEST, run.averaged)
     place = _find_turn(values, width)
     if place is None:
         return None
@@ -99,15 +95,6 @@ def _find_turn(values: npt.NDArray[np.float64], width: int) -> int | None:
         if mirrored and level_before and jump > ABRUPT * max(usual, float(before.std(ddof=1))):
             return place
     return None
-
-
-def _width(run: Signals) -> int:
-    """Return over how many iterations a turn is spread: 1, or as many as a logged mean over 100 episodes spans."""
-    steps, lengths = run.select_finite(ENV_STEPS), run.select_finite(EPISODE_LENGTH)
-    if run.history.dialect not in WINDOWED or len(steps) < 2 or lengths.empty:
-        return 1
-    stride = float(np.median(np.diff(steps.to_numpy())))
-    return max(1, min(WIDEST, math.ceil(WINDOW * float(lengths.median()) / max(stride, 1.0))))
 
 
 RULE = Rule(

@@ -43,6 +43,10 @@ YOUNG = {"ppo.num_iterations": 3 * LENGTH}
         (stranger(), Ground.PACE, (Kind.SUSPECT, Sureness.LIKELY)),  # nobody knows how long it takes
         (stranger(**PLANNED), Ground.PACE, (Kind.FAULT, Sureness.LIKELY)),
         (stranger(**YOUNG), Ground.PACE, (Kind.SUSPECT, Sureness.LIKELY)),
+        (stranger(finished=True), Ground.PACE, (Kind.FAULT, Sureness.LIKELY)),  # its user says that it is over
+        (stranger(finished=True, **YOUNG), Ground.PACE, (Kind.FAULT, Sureness.LIKELY)),
+        (stranger(finished=False, **PLANNED), Ground.PACE, (Kind.SUSPECT, Sureness.LIKELY)),
+        (stranger(RISING, finished=True), Ground.PACE, (Kind.SUSPECT, Sureness.LIKELY)),
         (stranger(RISING, **PLANNED), Ground.PACE, (Kind.SUSPECT, Sureness.LIKELY)),
         (untaught(), Ground.PACE, (Kind.FAULT, Sureness.SURE)),  # our own learner's paces and sizes are known
         (healthy(), Ground.STATE, (Kind.FAULT, Sureness.SURE)),
@@ -52,6 +56,13 @@ def test_of_another_learner_only_a_proof_is_sure_and_a_fault_needs_a_run_that_su
     run: History, ground: Ground, expected: tuple[Kind, Sureness]
 ) -> None:
     assert weighed(run, ground) == expected
+
+
+def test_a_finding_that_the_end_would_settle_says_how_to_tell_that_the_run_has_ended() -> None:
+    young = weigh_finding(Signals(stranger()), Finding("It is: 1", Kind.FAULT, Sureness.SURE, "so", ground=Ground.PACE))
+    assert young.why == (
+        "so; how long this task takes is not known (of a run that has ended, say so: --set finished=true)"
+    )
 
 
 def test_a_suspect_stays_one_and_what_is_fine_or_a_limit_is_left_alone() -> None:

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import greedy_vs_sampled
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
+from tests.analysis_tests import elsewhere as other_tasks
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, first, found, kind
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = greedy_vs_sampled.RULE
 TURN = np.arange(1, LENGTH + 1)
+DONE, CHANCE = TURN / LENGTH, np.sin(7.0 * TURN)
 TOP = math.log(4)
 NAMES = ("allow", "block", "quarantine", "alert")
 
@@ -184,3 +187,22 @@ def test_without_one_side_the_rule_is_blind() -> None:
     )
     lone = healthy(tp=None, **{"train/episode_return": None}, **bare)
     assert ask(RULE, lone) is None  # returns on one side, actions on the other: nothing to compare
+
+
+@pytest.mark.parametrize(
+    ("greedy", "expected"),
+    [
+        (10 + CHANCE, Kind.SUSPECT),  # a run that learns, evaluated ten times
+        (10 + 70 * DONE + CHANCE, Kind.SUSPECT),
+        (100 * DONE + CHANCE, None),
+    ],
+)
+def test_three_evaluations_in_the_last_quarter_are_enough_for_a_run_of_another_program(
+    greedy: Any, expected: Kind | None
+) -> None:
+    seen = np.where(TURN % (LENGTH // 10) == 0, greedy, np.nan)
+    run = replace(other_tasks.elsewhere(10 + 100 * DONE + CHANCE), dialect="sb3")
+    run = replace(run, table=run.table.assign(**{"eval/episode_return": seen}))
+    run = replace(run, settings={**run.settings, "finished": True})
+    found = [one.finding.kind for one in diagnose(run).findings if one.rule is RULE]
+    assert [kind for kind in found if kind is not Kind.FINE] == ([expected] if expected else [])

@@ -1,5 +1,7 @@
 """A return without a trend: its swings beside those of chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
@@ -7,7 +9,8 @@ from unstuck.analysis.diagnosis.rules import oscillating
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, first, found, kind
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, first, found, kind, unset
+from tests.analysis_tests.elsewhere import elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = oscillating.RULE
@@ -97,3 +100,13 @@ def test_without_returns_the_rule_is_blind() -> None:
     assert ask(RULE, untaught(**{"train/episode_return": None})) is None
     finding = found(RULE, untaught(**SWINGING, **{"eval/episode_return": None, "f1": None}))
     assert finding.missing == (metrics.EVAL_RETURN,)
+
+
+def test_a_run_of_another_program_that_has_ended_so_is_at_fault() -> None:
+    run = replace(elsewhere(np.where(TURN % 2 == 0, 5.0, -5.0)), dialect="sb3")
+    goes_on, over = (
+        replace(run, settings={**unset(run, "ppo.num_iterations").settings, "finished": is_over})
+        for is_over in (False, True)
+    )
+    assert kind(RULE, goes_on) is Kind.SUSPECT
+    assert kind(RULE, over) is Kind.FAULT

@@ -1,13 +1,17 @@
 """No reward found: returns that never differ, and for how long."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import reward_not_found
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import EPISODE_LENGTH
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, without
+from tests.analysis_tests.elsewhere import elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = reward_not_found.RULE
@@ -69,3 +73,45 @@ def test_without_returns_the_rule_is_blind() -> None:
     run = untaught(**{"train/episode_return": None})
     assert blind(RULE, run) == ((metrics.TRAIN_RETURN,),)
     assert ask(RULE, run) is None
+
+
+def unheard(**changed: object) -> History:
+    """A run of another program whose returns, of 25 steps, drift from -25 to -33, while targets hardly differ."""
+    drift = -25.0 - 8 * TURN / LENGTH
+    columns = {"train/episode_return": drift, "target_std": 0.002, "entropy": 0.5, **changed}
+    run = elsewhere(columns.pop("train/episode_return"), more={EPISODE_LENGTH: 25.0 + 0 * TURN}, **columns)
+    return replace(run, dialect="sb3")
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (unheard(), True),
+        (unheard(target_std=0.011), False),
+        (unheard(**{"train/episode_return": -25.0 - 0.2 * TURN / LENGTH}), False),  # they vary by less than 2 %
+        (unheard(**{"train/episode_return": -25.0 + 8 * TURN / LENGTH}), False),  # it learns
+        (unheard(target_std=None, value_loss=4e-6, explained_variance=-0.2), True),  # a spread of 0.0018
+        (unheard(target_std=None, value_loss=4e-6, explained_variance=0.99), True),  # 0.95 is believed: 0.009
+        (unheard(target_std=None, value_loss=6e-6, explained_variance=0.99), False),  # 0.011
+        (unheard(target_std=None, value_loss=4e-6, explained_variance=None), False),
+        (without(unheard(), EPISODE_LENGTH), False),
+    ],
+)
+def test_returns_that_vary_while_targets_do_not_are_no_rewards_of_the_learners(run: History, fires: bool) -> None:
+    assert (ask(RULE, run) is not None) == fires
+
+
+def test_what_the_learner_does_not_see_is_said_with_both_numbers() -> None:
+    assert found(RULE, unheard()).headline == (
+        "No reward reaches the learner: episodes return -33 to -25.1 on average, and what the critic is to predict "
+        "has a spread of 0.002"
+    )
+
+
+def test_a_policy_that_has_tried_nothing_makes_it_a_doubt() -> None:
+    def always(entropy: object) -> History:
+        return replace(elsewhere(-21.0, entropy=entropy), dialect="sb3")
+
+    assert found(RULE, always(0.5)).kind is Kind.FAULT
+    assert found(RULE, always(1e-6)).kind is Kind.SUSPECT
+    assert found(RULE, always(np.where(TURN < 20, 0.6, 1e-6))).kind is Kind.FAULT  # it had tried

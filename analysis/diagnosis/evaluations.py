@@ -1,0 +1,165 @@
+"""Compare what training is paid with what evaluations count: both returns stand in a log with evaluations.
+
+Where training pays for what evaluations count, both returns rise together, and an untrained policy's are much alike.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+EVALUATIONS = 6
+"""Evaluations before both are compared: a third of them is the start, a third the end."""
+
+START = 3
+"""Returns of training that are its start, before much is learned."""
+
+NEVER = 0.1
+"""Share of training's gain that evaluations may have gained where what training gained is nothing that they count."""
+
+OPPOSITE = 0.9
+"""Share of the evaluations that must have the other sign than the training about them."""
+
+ALIKE = 4.0
+"""Factor within which both must be of one size, a step, to be the same reward with the other sign."""
+
+APART = 1.5
+"""Spreads of single evaluations by which their middle must lie apart from 0 for their sign to be more than chance."""
+
+CLEAR = 2.0
+"""Standard errors by which evaluations must fall."""
+
+PLAIN = 10.0
+"""Spreads of single values by which a gain needs no test for a trend."""
+
+SIZE = 3.0
+"""Factor of what evaluations count by which training must begin below: the noise of exploration costs less."""
+
+FAR, STILL = 0.5, 0.4
+"""Share of the first distance between both that training must close by rising, and that must be left once the logged
+mean has forgotten all episodes before the first evaluation: a mean that lags behind closes a distance as well."""
+
+
+class Way(StrEnum):
+    """Way in which training and evaluations are apart.
+
+    Attributes:
+        MIRRORED: One is the other with its sign turned.
+        OPPOSED: Evaluations fall while training rises.
+        COST: Training climbs from far below to what evaluations have counted from the start.
+    """
+
+    MIRRORED = "mirrored"
+    OPPOSED = "opposed"
+    COST = "cost"
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Training that is paid for something else than evaluations count: the way, the numbers as text, the iterations."""
+
+    way: Way
+    text: str
+    iterations: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Means of a curve at its start and end."""
+
+    first: float
+    last: float
+
+    @property
+    def gain(self) -> float:
+        return self.last - self.first
+
+    def __str__(self) -> str:
+        return f"from {number(self.first, 3)} to {number(self.last, 3)}"
+
+
+@dataclass(frozen=True)
+class _Both:
+    """Both returns' starts and ends, the spread of single evaluations, and the error of what they have gained."""
+
+    paid: _Ends
+    counted: _Ends
+    noise: float
+    error: float
+
+
+def _compare(run: Signals) -> _Both | None:
+    """Return the starts and ends of both returns; None for our own learner, and with too few of either."""
+    trained, evaluated = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.EVAL_RETURN)
+    if run.is_ours or run.is_triage or len(evaluated) < EVALUATIONS or len(trained) < EVALUATIONS:
+        return None
+    size, values = len(evaluated) // 3, evaluated.to_numpy(dtype=np.float64)
+    counted = _Ends(float(values[:size].mean()), float(values[-size:].mean()))
+    paid = _Ends(float(trained.iloc[:START].mean()), float(trained.loc[evaluated.index[-size] :].mean()))
+    noise = _measure_noise(evaluated)
+    return _Both(paid, counted, noise, noise * (2 / size) ** 0.5) if np.isfinite(paid.last) else None
+
+
+def find_paid_otherwise(run: Signals) -> Apart | None:
+    """Find out if training is paid for something else than evaluations count; None if nothing shows it."""
+    both = _compare(run)
+    if both is None:
+        return None
+    trained, evaluated = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.EVAL_RETURN)
+    paid, counted, error = both.paid, both.counted, both.error
+    text = f"training goes {paid}, evaluations {counted}"
+    reach = int(trained.index[0]), int(evaluated.index[-1])
+    rises = run.trend(metrics.TRAIN_RETURN).rises or paid.gain > PLAIN * _measure_noise(trained)
+    clear = abs(float(evaluated.median())) > APART * both.noise
+    if rises and clear and counted.gain <= CLEAR * error and _is_mirrored(run, trained, evaluated):
+        return Apart(Way.MIRRORED, text, reach)
+    if counted.gain > NEVER * paid.gain or not rises:
+        return None
+    if _is_cost(run, paid, counted, trained, evaluated):
+        return Apart(Way.COST, text, reach)
+    far = abs(counted.first - paid.first) > FAR * paid.gain
+    falls = counted.gain < -max(CLEAR * error, FAR * float(np.ptp(evaluated.to_numpy())))
+    from_start = int(evaluated.to_numpy().argmax()) < len(evaluated) // 3  # else something was learned, and lost again
+    return Apart(Way.OPPOSED, text, reach) if far and falls and from_start else None
+
+
+def _is_mirrored(run: Signals, trained: "pd.Series[float]", evaluated: "pd.Series[float]") -> bool:
+    """True if evaluations nearly always have the other sign than training, and the same size in a step."""
+    paid, counted = _beside(trained, evaluated), evaluated.to_numpy()
+    lengths, tried = run.select_finite(EPISODE_LENGTH), run.select_finite(EVAL_LENGTH)
+    if len(lengths) and len(tried) == len(evaluated):
+        paid, counted = paid / _beside(lengths, evaluated), counted / tried.to_numpy()
+    usual, other = float(np.median(np.abs(paid))), float(np.median(np.abs(counted)))
+    alike = min(usual, other) * ALIKE >= max(usual, other) > 0
+    return alike and float(np.mean(paid * counted < 0)) >= OPPOSITE
+
+
+def _is_cost(
+    run: Signals, paid: _Ends, counted: _Ends, trained: "pd.Series[float]", evaluated: "pd.Series[float]"
+) -> bool:
+    """True if training climbs from far below towards evaluations that have hardly moved, and does so for long."""
+    gap = counted.first - paid.first
+    if gap <= SIZE * abs(counted.first) or paid.gain < FAR * gap or paid.last > counted.last + NEVER * gap:
+        return False
+    if paid.gain < float(np.ptp(evaluated.to_numpy())) / NEVER / 2:
+        return False
+    later = trained.loc[int(evaluated.index[0]) + run.averaged :]
+    return len(later) > 0 and counted.first - float(later.iloc[0]) > STILL * gap
+
+
+def _measure_noise(curve: "pd.Series[float]") -> float:
+    """Estimate the spread of single values about a curve's way, from differences (0.954: see `standing`)."""
+    return float(np.median(np.abs(np.diff(curve.to_numpy())))) / 0.954
+
+
+def _beside(curve: "pd.Series[float]", evaluated: "pd.Series[float]") -> npt.NDArray[np.float64]:
+    """Return a curve's values at, or last before, each evaluation; the first value for an evaluation before all."""
+    places = np.searchsorted(curve.index.to_numpy(), evaluated.index.to_numpy(), side="right") - 1
+    beside: npt.NDArray[np.float64] = np.asarray(curve, dtype=np.float64)[np.maximum(places, 0)]
+    return beside

@@ -1,0 +1,104 @@
+"""Episodes of training are cut off: all end at one small number of steps, and evaluations last longer, or nothing pays.
+
+A limit of steps that is too low ends each episode before the reward, or before anything can go wrong.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+POINTS = 12
+"""Lengths on record before anything is said."""
+
+ALIKE = 0.05
+"""Share of the largest mean length by which all others may lie below: hardly an episode ends by itself."""
+
+LONGER = 1.1
+"""Factor of training's largest length that evaluations must last, most of them."""
+
+EVALUATIONS = 3
+
+FEW = 10
+"""Steps up to which an episode is short where no evaluation tells how long the task lasts."""
+
+SELDOM = 0.1
+"""Largest mean return where 0 is nothing that says that episodes end before the reward: it is met by chance."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a finding if training's episodes all end at one length that is too short; None otherwise."""
+    lengths, returns = run.select_all(EPISODE_LENGTH), run.select_all(metrics.TRAIN_RETURN)
+    if run.is_ours or lengths is None or returns is None or len(lengths.values) < POINTS:
+        return None
+    limit = max(lengths.values)
+    if limit <= 1 or min(lengths.values) < (1 - ALIKE) * limit:
+        return None
+    fact = _last_longer(run, limit) or _pay_nothing(limit, np.asarray(returns.values))
+    if fact is None:
+        return None
+    standing = judge_standing(run)
+    text = f"all end after {number(limit, 3)} steps, and {fact.text}"
+    return Finding(
+        headline=f"Episodes of training are cut off: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY if EVAL_LENGTH in fact.metrics else Sureness.POSSIBLE,
+        why=f"what lies behind the limit is never met in training; {standing.brief}",
+        evidence=(Evidence(text, (EPISODE_LENGTH, *fact.metrics), lengths.reach),),
+        causes=(
+            Cause(
+                "a limit of steps (TimeLimit, max_episode_steps, an option of the simulator) that is too low",
+                "let a policy by hand play the task: how many steps does it take to the reward?",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause(
+                "a task whose episodes are that short, and whose reward is rare",
+                "ask the environment without wrappers how long an episode lasts",
+            ),
+        ),
+        since=lengths.iterations[POINTS - 1],
+        ground=Ground.PACE,
+    )
+
+
+def _last_longer(run: Signals, limit: float) -> Evidence | None:
+    """Return evidence that evaluations last longer than any mean episode of training; None otherwise."""
+    tried = run.select_all(EVAL_LENGTH)
+    if tried is None or len(tried.values) < EVALUATIONS or tried.median < LONGER * limit:
+        return None
+    return Evidence(f"evaluations last {number(tried.median, 3)}", (EVAL_LENGTH,))
+
+
+def _pay_nothing(limit: float, returns: npt.NDArray[np.float64]) -> Evidence | None:
+    """Return evidence that few episodes, of few steps, are paid; None otherwise."""
+    if limit > FEW or float(returns.min()) < 0 or not float(returns.max()) > 0 or float(returns.mean()) > SELDOM:
+        return None
+    return Evidence(
+        f"return {number(float(returns.mean()), 2)} on average, where 0 is nothing", (metrics.TRAIN_RETURN,)
+    )
+
+
+RULE = Rule(
+    name="episodes_short",
+    title="Episodes cut off",
+    stage=Stage.CEILING,
+    needs=((EPISODE_LENGTH,), (metrics.TRAIN_RETURN,)),
+    helps=(EVAL_LENGTH,),
+    explains=(
+        *("reward_sparse", "reward_not_found", "return_frozen", "oscillating", "greedy_vs_sampled", "entropy_pinned"),
+        *("signal_lost", "critic_underfits", "entropy_collapsed", "updates_too_small", "greedy_collapsed"),
+    ),
+    curable=False,
+    says="training's episodes all end at one length, and evaluations last longer, or hardly one is paid",
+    threshold=(
+        "mean lengths within 5 % of the largest, above 1 step; evaluations 1.1 times as long in the median; without "
+        "these at most 10 steps and returns from 0 up of 0.1 at most on average"
+    ),
+    source="Pardo et al. 2018, Time limits in reinforcement learning; Jones 2021 (compare with simple policies)",
+    examine=examine,
+)

@@ -1,0 +1,115 @@
+"""The reward of training hardly depends on what the policy does: single episodes scatter far more than evaluations.
+
+Noise in the reward leaves a mean that chance throws about, and a critic with nothing to explain. Evaluations that count
+the task's own reward do not scatter so.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from unstuck.analysis.diagnosis.evaluations import find_paid_otherwise
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import WINDOW, WINDOWED, Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
+from unstuck.analysis.words import number
+from unstuck.rl import metrics
+
+POINTS, EVALUATIONS = 12, 6
+"""Returns of training, and evaluations, on record before anything is said."""
+
+EVALUATED = 5
+"""Episodes whose mean an evaluation is taken for; where they are more, evaluations scatter more than is assumed."""
+
+MORE = 5.0
+"""Factor by which episodes of training must scatter more than those of evaluations, than half of the range of all
+evaluations, and than a tenth of their size: evaluations of one fixed start do not scatter at all."""
+
+NOTHING = 0.1
+"""Explained variance below which the critic explains next to nothing."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a fault if training's returns scatter far more than evaluations and nothing is learned; None otherwise."""
+    explained, scatter = run.select_last(metrics.EXPLAINED_VARIANCE), _measure_scatter(run)
+    if run.is_ours or scatter is None or explained is None or explained.median >= NOTHING:
+        return None
+    values = np.asarray(run.select_finite(metrics.EVAL_RETURN), dtype=np.float64)
+    if len(values) < EVALUATIONS or judge_standing(run).has_learned or find_paid_otherwise(run):
+        return None
+    usual = math.sqrt(EVALUATED) * _measure_changes(values)
+    counted = max(usual, float(np.ptp(values)) / 2, abs(float(values.mean())) / 10)
+    if scatter < MORE * counted:
+        return None
+    trained = run.select_finite(metrics.TRAIN_RETURN)
+    text = (
+        f"single episodes of training scatter by about {number(scatter, 2)}, and evaluations lie between "
+        f"{number(float(values.min()), 3)} and {number(float(values.max()), 3)}"
+    )
+    return Finding(
+        headline=f"Noise buries the reward: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"the critic explains {number(explained.median, 2)} of what it is to predict; {judge_standing(run).brief}",
+        evidence=(
+            Evidence(
+                text, (metrics.TRAIN_RETURN, metrics.EVAL_RETURN), (int(trained.index[0]), int(trained.index[-1]))
+            ),
+            Evidence(f"explained variance {number(explained.median, 2)}", (explained.metric,), explained.reach),
+        ),
+        causes=(
+            Cause(
+                "noise in training's rewards that is far larger than what actions change",
+                "do the same actions from one seed twice, and print both rewards",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause(
+                "rare events of great size (a crash, a jackpot) that evaluations have not met",
+                "look at the largest and the smallest of a thousand episodes' returns",
+            ),
+        ),
+        since=int(trained.index[POINTS - 1]),
+        ground=Ground.PACE,
+    )
+
+
+def _measure_scatter(run: Signals) -> float | None:
+    """Estimate the spread of single episodes' returns from the changes of their logged mean; None if that cannot be.
+
+    A mean over the last `WINDOW` episodes changes by as many episodes as are new: by s sqrt(2 n) / `WINDOW`.
+    """
+    trained = np.asarray(run.select_finite(metrics.TRAIN_RETURN), dtype=np.float64)
+    steps, lengths = run.select_finite(ENV_STEPS), run.select_finite(EPISODE_LENGTH)
+    if len(trained) < POINTS or len(steps) < 2 or lengths.empty or float(lengths.median()) <= 0:
+        return None
+    new = max(float(np.median(np.diff(steps.to_numpy()))) / float(lengths.median()), 1.0)
+    if run.history.dialect in WINDOWED:
+        return _measure_changes(trained) * WINDOW / math.sqrt(min(new, WINDOW))
+    return _measure_changes(trained) * math.sqrt(new)
+
+
+def _measure_changes(values: npt.NDArray[np.float64]) -> float:
+    """Compute the spread of a curve about its way from neighbours' differences (0.954: see `standing`)."""
+    return float(np.median(np.abs(np.diff(values)))) / 0.954
+
+
+RULE = Rule(
+    name="rewards_noisy",
+    title="Noise buries the reward",
+    stage=Stage.CEILING,
+    needs=((metrics.TRAIN_RETURN,), (metrics.EVAL_RETURN,), (metrics.EXPLAINED_VARIANCE,), (EPISODE_LENGTH,)),
+    explains=("critic_underfits", "signal_lost", "oscillating", "entropy_pinned", "greedy_vs_sampled", "reward_scale"),
+    curable=False,
+    says=(
+        "single episodes of training scatter far more than evaluations, the critic explains nothing, and nothing is "
+        "learned"
+    ),
+    threshold=(
+        "5 times as much as evaluations of 5 episodes, as half of their range and as a tenth of their size; explained "
+        "variance below 0.1"
+    ),
+    source="Henderson et al. 2018; Jones 2021 (probe environments with a reward that is known); measured here",
+    examine=examine,
+)

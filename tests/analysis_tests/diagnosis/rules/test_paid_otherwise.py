@@ -1,0 +1,83 @@
+"""Training that is paid for something else than evaluations count, and the nearest runs where both go together."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from unstuck.analysis.diagnosis import diagnose
+from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.rules import paid_otherwise
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history import ENV_STEPS, History
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
+
+from tests.analysis_tests.diagnosis.asking import found, kind
+from tests.analysis_tests.elsewhere import TURN, elsewhere
+
+RULE = paid_otherwise.RULE
+DONE = TURN / TURN[-1]
+CHANCE = np.sin(7.0 * TURN)
+LENGTHS = {EPISODE_LENGTH: 20.0, ENV_STEPS: 1000.0 * TURN}
+
+
+def evaluated(returns: Any, greedy: Any, every: int = 10, **more: Any) -> History:
+    """A run of Stable-Baselines3's that is evaluated ten times, or so."""
+    seen = np.where(TURN % (TURN[-1] // every) == 0, greedy, np.nan)
+    run = elsewhere(returns, more={**LENGTHS, **more})
+    return replace(run, table=run.table.assign(**{"eval/episode_return": seen}), dialect="sb3")
+
+
+COSTLY = -300 + 280 * DONE + CHANCE
+MIRRORED = -12 + 8 * DONE + CHANCE / 4
+
+
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [
+        (evaluated(MIRRORED, -MIRRORED), "with the other sign"),
+        (evaluated(16 + MIRRORED, -16 - MIRRORED), "with the other sign"),
+        (evaluated(MIRRORED, -MIRRORED, 5), None),  # five evaluations tell nothing
+        (evaluated(MIRRORED, 10 + 20 * DONE), None),  # evaluations gain
+        (evaluated(10 + 20 * DONE + CHANCE, 30 - 15 * DONE + CHANCE), "for something else"),
+        (evaluated(10 + 20 * DONE + CHANCE, 30 - CHANCE), None),  # evaluations stay: something else is wrong
+        (evaluated(10 + 20 * DONE + CHANCE, 12 - 15 * DONE + CHANCE), None),  # alike at the start: it generalises badly
+        (evaluated(COSTLY, 9 + CHANCE), "do not count"),
+        (evaluated(COSTLY, 9 + 40 * DONE + CHANCE), None),  # evaluations gain a seventh
+        (evaluated(COSTLY / 20, 9 + CHANCE), None),  # no more than the noise of exploration may cost
+        (evaluated(COSTLY + 120, 9 + CHANCE), None),  # and so much above evaluations is no cost avoided
+        (evaluated(np.minimum(-300 + 310 * TURN / 8, 8) + CHANCE, 9 + CHANCE, 10), None),  # solved before the first
+        (evaluated(10 + 20 * DONE + CHANCE, 30 - 15 * np.abs(DONE - 0.5) + CHANCE), None),  # learned, and lost again
+        (evaluated(30 - 60 * DONE + CHANCE, 9 + CHANCE), None),  # training falls
+    ],
+)
+def test_its_borders(run: History, says: str | None) -> None:
+    finding = found(RULE, run) if says else None
+    assert finding is None or says in finding.headline  # type: ignore[operator]
+    assert kind(RULE, run) is (Kind.FAULT if says else None)
+
+
+def test_a_logged_mean_that_lags_behind_evaluations_is_no_cost() -> None:
+    lagging = np.minimum(-300 + 600 * DONE, 8) + CHANCE  # half of the run: as long as 100 episodes take
+    long = {EPISODE_LENGTH: 10.0 * TURN[-1] / 2, ENV_STEPS: 1000.0 * TURN}
+    assert kind(RULE, evaluated(lagging, 9 + CHANCE)) is Kind.FAULT
+    assert kind(RULE, evaluated(lagging, 9 + CHANCE, **long)) is None
+
+
+def test_where_lengths_differ_returns_of_a_step_are_compared() -> None:
+    run = evaluated(MIRRORED, -10 * MIRRORED)
+    assert kind(RULE, run) is None or "other sign" not in found(RULE, run).headline
+    longer = np.where(TURN % (TURN[-1] // 10) == 0, 200.0, np.nan)
+    assert "other sign" in found(RULE, evaluated(MIRRORED, -10 * MIRRORED, **{EVAL_LENGTH: longer})).headline
+
+
+def test_its_numbers_and_that_the_run_has_learned_nothing() -> None:
+    run = evaluated(COSTLY, 9 + CHANCE)
+    finding = found(RULE, run)
+    assert finding.headline.startswith(
+        "Training is paid for what evaluations do not count, such as avoiding a cost: training goes from -29"
+    )
+    assert not judge_standing(Signals(run)).has_learned
+    over = replace(run, settings={**run.settings, "finished": True})
+    assert next(one.rule.name for one in diagnose(over).select_findings(Kind.FAULT)) == RULE.name

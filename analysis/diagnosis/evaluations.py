@@ -117,7 +117,8 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
     reach = int(trained.index[0]), int(evaluated.index[-1])
     rises = run.trend(metrics.TRAIN_RETURN).rises or paid.gain > PLAIN * _measure_noise(trained)
     clear = abs(float(evaluated.median())) > APART * both.noise
-    if rises and clear and counted.gain <= CLEAR * error and _is_mirrored(run, trained, evaluated):
+    most = CLEAR * error if run.has(EVAL_LENGTH) else -error  # of two returns the lengths may tell, else the way
+    if rises and clear and counted.gain <= most and _is_mirrored(run, trained, evaluated):
         return Apart(Way.MIRRORED, text, reach)
     if counted.gain > NEVER * paid.gain or not rises:
         return None

@@ -32,6 +32,9 @@ ALIKE = 4.0
 APART = 1.5
 """Spreads of single evaluations by which their middle must lie apart from 0 for their sign to be more than chance."""
 
+LOSES = 0.2
+"""Share of their start that evaluations must lose to be training's mirror where their lengths are not on record."""
+
 CLEAR = 2.0
 """Standard errors by which evaluations must fall."""
 
@@ -117,7 +120,7 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
     reach = int(trained.index[0]), int(evaluated.index[-1])
     rises = run.trend(metrics.TRAIN_RETURN).rises or paid.gain > PLAIN * _measure_noise(trained)
     clear = abs(float(evaluated.median())) > APART * both.noise
-    most = CLEAR * error if run.has(EVAL_LENGTH) else -error  # of two returns the lengths may tell, else the way
+    most = CLEAR * error if run.has(EVAL_LENGTH) else -max(error, LOSES * abs(counted.first))
     if rises and clear and counted.gain <= most and _is_mirrored(run, trained, evaluated):
         return Apart(Way.MIRRORED, text, reach)
     if counted.gain > NEVER * paid.gain or not rises:

@@ -87,8 +87,8 @@ RULE = Rule(
     name="episodes_short",
     title="Episodes cut off",
     stage=Stage.CEILING,
-    needs=((EPISODE_LENGTH,), (metrics.TRAIN_RETURN,)),
-    helps=(EVAL_LENGTH,),
+    needs=((metrics.TRAIN_RETURN,),),
+    helps=(EPISODE_LENGTH, EVAL_LENGTH),
     explains=(
         *("reward_sparse", "reward_not_found", "return_frozen", "oscillating", "greedy_vs_sampled", "entropy_pinned"),
         *("signal_lost", "critic_underfits", "entropy_collapsed", "updates_too_small", "greedy_collapsed"),

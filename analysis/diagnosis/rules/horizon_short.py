@@ -29,6 +29,10 @@ SHORT = 0.9
 LONGER = 3.0
 """Horizons that an episode must last, where its length is on record: what is left is then discounted to a twentieth."""
 
+DOUBTED, MUCH_LONGER = 0.8, 10.0
+"""gamma below which a horizon (5 steps) is a doubt even in a run that learns, and the horizons that an episode must
+last then: few tasks of many steps are so short-sighted."""
+
 GRACE = 0.25
 """Share of the run before anything is said."""
 
@@ -47,7 +51,9 @@ def examine(run: Signals) -> Finding | None:
     if run.compute_progress(run.history.last_iteration) < GRACE:
         return None
     standing, far_below = judge_standing(run), _is_far_below(run)
-    if not standing.is_poor and standing.state is not State.FALLING and not far_below:
+    suffers = standing.is_poor or standing.state is State.FALLING or far_below
+    doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
+    if not suffers and not doubted:
         return None
     text = f"gamma {number(gamma)} looks {number(horizon, 2)} steps ahead"
     long = f", and episodes last {number(lengths.median, 3)}" if lengths else ""
@@ -56,8 +62,8 @@ def examine(run: Signals) -> Finding | None:
         facts.append(Evidence("how long episodes last is not on record"))
     return Finding(
         headline=f"The horizon may be too short: {text}{long}",
-        kind=Kind.FAULT,
-        sureness=Sureness.LIKELY if lengths or far_below else Sureness.POSSIBLE,
+        kind=Kind.FAULT if suffers else Kind.SUSPECT,
+        sureness=Sureness.LIKELY if suffers and (lengths or far_below) else Sureness.POSSIBLE,
         why=f"a reward {number(3 * horizon, 2)} steps ahead counts for less than a twentieth; {standing.brief}",
         evidence=tuple(facts),
         causes=(
@@ -101,7 +107,7 @@ RULE = Rule(
     threshold=(
         "gamma below 0.9, outside triage; episodes longer than 3 / (1 - gamma) steps where their length is on"
         " record; after a quarter of the run; return no better than at the start, or below half of a known "
-        "task's best"
+        "task's best; below 0.8 with episodes of 10 horizons a doubt in any run of another program"
     ),
     source=(
         "Jones 2021 (effective horizon); Schulman 2017, nuts and bolts (gamma in steps of the task); measured here"

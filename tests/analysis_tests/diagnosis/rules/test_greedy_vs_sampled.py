@@ -193,7 +193,7 @@ def test_without_one_side_the_rule_is_blind() -> None:
     ("greedy", "expected"),
     [
         (10 + CHANCE, Kind.SUSPECT),  # a run that learns, evaluated ten times
-        (10 + 70 * DONE + CHANCE, Kind.SUSPECT),
+        (10 + 40 * DONE + CHANCE, Kind.SUSPECT),
         (100 * DONE + CHANCE, None),
     ],
 )

@@ -75,8 +75,18 @@ def rank_arms(diagnosis: Diagnosis) -> list[Arm]:
     These are the remedies of all findings, and the changes of open causes if no fault has a remedy. No change works
     against another: where two would, that of the more basic cause stays, even if only suspected.
     """
+    return _select_ranked(diagnosis, (*_list_remedies(diagnosis), *_list_open_causes(diagnosis)))
+
+
+def rank_remedies(diagnosis: Diagnosis) -> list[Arm]:
+    """Return the changes of `rank_arms` that are expected to help: remedies, and no open cause to be tried out."""
+    return _select_ranked(diagnosis, _list_remedies(diagnosis))
+
+
+def _select_ranked(diagnosis: Diagnosis, arms: Sequence[Arm]) -> list[Arm]:
+    """Return ranked arms in their order, each change once, without those that work against a more basic cause's."""
     ranked: list[Arm] = []
-    for arm in (*_list_remedies(diagnosis), *_list_open_causes(diagnosis)):
+    for arm in arms:
         if not any(arm.change == other.change for other in ranked):
             ranked.append(arm)
     stages = {one.rule.name: one.rule.stage for one in diagnosis.findings}

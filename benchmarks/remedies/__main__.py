@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.diagnosis.training import arms, runs
-from benchmarks.remedies.pairs import select_arms
+from benchmarks.remedies.pairs import WORLDS_EACH, select_arms
 from benchmarks.remedies.scoring import Case, require_answers, score_case
 from benchmarks.remedies.tables import describe_figures, make_case_table, make_fault_table
 
@@ -21,7 +21,7 @@ def main() -> int:
     options = _options()
     everything = arms()
     try:
-        drawn = select_arms(everything)
+        drawn = select_arms(everything, options.worlds)
         require_answers(drawn)
     except ValueError as error:
         print(error, file=sys.stderr)
@@ -45,6 +45,9 @@ def _options() -> argparse.Namespace:
         "python -m benchmarks.remedies", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="faults; default: all")
+    parser.add_argument(
+        "--worlds", type=int, default=WORLDS_EACH, help="worlds of each fault, in the order of the draw; default: all"
+    )
     parser.add_argument("--details", action="store_true", help="a row for each case")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-remedies"), help="where records are kept")
     return parser.parse_args()

@@ -40,8 +40,12 @@ def draw(worlds: Mapping[str, Sequence[str]], seed: int = DRAWN_BY) -> list[tupl
     ]
 
 
-def select_arms(arms: Iterable[Arm], file: Path = FILE) -> list[Arm]:
+def select_arms(arms: Iterable[Arm], worlds: int = WORLDS_EACH) -> list[Arm]:
     """Select the faulty arms of the drawn pairs, in the order of the draw.
+
+    Args:
+        arms: All arms of the diagnosis's benchmark.
+        worlds: Worlds of each fault: those drawn first.
 
     Raises:
         ValueError: A drawn pair is none of the arms'.
@@ -50,8 +54,10 @@ def select_arms(arms: Iterable[Arm], file: Path = FILE) -> list[Arm]:
     for arm in arms:
         if arm.form != HEALTHY:
             faulty.setdefault((arm.name, arm.world), []).append(arm)
-    drawn = [(str(name), str(world)) for name, world in json.loads(file.read_text(encoding="utf-8"))]
+    drawn = [(str(name), str(world)) for name, world in json.loads(FILE.read_text(encoding="utf-8"))]
     unknown = [f"{name} in {world}" for name, world in drawn if (name, world) not in faulty]
     if unknown:
-        raise ValueError(f"{file.name} must name pairs that are trained, got {', '.join(unknown)}; draw anew")
-    return [arm for pair in drawn for arm in faulty[pair]]
+        raise ValueError(f"{FILE.name} must name pairs that are trained, got {', '.join(unknown)}; draw anew")
+    names = [name for name, _ in drawn]
+    first = [pair for place, pair in enumerate(drawn) if names[:place].count(pair[0]) < worlds]
+    return [arm for pair in first for arm in faulty[pair]]

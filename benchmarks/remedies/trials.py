@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.arms import rank_arms
+from unstuck.analysis.diagnosis.arms import rank_remedies
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind
-from unstuck.analysis.diagnosis.proposals import propose_arms
 from unstuck.analysis.history import History
 from unstuck.analysis.report.diagnosis import list_tests
 from unstuck.rl import metrics
@@ -65,9 +64,9 @@ def read_trial(arm: Arm, kept: Mapping[str, np.ndarray]) -> tuple[History, list[
 
 
 def choose_advice(diagnosis: Diagnosis) -> Advice:
-    """Choose what a diagnosis gives to do first: the first of the arms that it lists, else of those of an unstick."""
+    """Choose what a diagnosis gives to do first: the first change that it expects to help, as reports list them."""
     faults = diagnosis.select_findings(Kind.FAULT)
-    first = next(iter(rank_arms(diagnosis)), None) or next(iter(propose_arms(diagnosis)), None)
+    first = next(iter(rank_remedies(diagnosis)), None)
     return Advice(
         faults[0].rule.name if faults else "",
         first.rule if first else "",

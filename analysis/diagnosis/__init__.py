@@ -1,7 +1,6 @@
 """Diagnose a run: one rule a file, each with evidence, possible causes and the tests that tell the causes apart."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from unstuck.analysis.diagnosis.examining import examine_rule
 from unstuck.analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked, Rule, Unexamined
@@ -11,6 +10,7 @@ from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.together import read_together
 from unstuck.analysis.diagnosis.translation import translate_diagnosis
+from unstuck.analysis.diagnosis.withhold import withhold_remedies
 from unstuck.analysis.history import History
 
 __all__ = ["RULES", "Diagnosis", "diagnose"]
@@ -51,22 +51,6 @@ def _order_findings(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
 
 def _rank(finding: Finding) -> tuple[int, bool]:
     return _ORDER[finding.kind], finding.is_of_few_seeds
-
-
-def withhold_remedies(findings: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    """Return findings without the changes of those that follow from a fault that no setting can cure.
-
-    Labels that are wrong end in an entropy that is gone, and no learning rate brings either back.
-    """
-    incurable = {one.rule.name for one in findings if one.finding.kind is Kind.FAULT and not one.rule.curable}
-    return tuple(
-        replace(one, finding=_withhold(one.finding)) if incurable & set(one.follows_from) else one for one in findings
-    )
-
-
-def _withhold(finding: Finding) -> Finding:
-    why = f"{finding.why}; no setting cures what it follows from" if finding.remedies else finding.why
-    return replace(finding.without_changes(), why=why)
 
 
 def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:

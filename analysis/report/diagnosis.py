@@ -9,6 +9,7 @@ from unstuck.analysis.diagnosis.arms import Arm, list_arms
 from unstuck.analysis.diagnosis.cost import COSTS, estimate_cost, explain_costs
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Ranked, Support, Unexamined
 from unstuck.analysis.diagnosis.translation import find_metric_name, find_setting_name
+from unstuck.analysis.diagnosis.withhold import is_unmended
 from unstuck.analysis.document import Bullets, Commands, Document, Heading, Paragraph, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.history import History
@@ -232,9 +233,9 @@ def name_changes(arms: Sequence[Arm], program: str) -> str:
 
 
 def list_tests(diagnosis: Diagnosis) -> tuple[str, ...]:
-    """List tests for the causes of the most basic fault, if that fault has no remedy (a bug rather than a setting)."""
+    """List tests for the causes of the most basic fault that no setting mends; empty without such a fault."""
     for ranked in diagnosis.select_findings(Kind.FAULT):
-        if ranked.finding.remedies or ranked.follows_from:
+        if not is_unmended(ranked):
             continue
         causes = [cause for cause in ranked.finding.causes if cause.support is not Support.RULED_OUT]
         return tuple(f"{cause.test[:1].upper()}{cause.test[1:]}." for cause in causes)

@@ -141,7 +141,7 @@ def _remedies(run: Signals) -> tuple[Remedy, ...]:
     watch = "F1 on flows trained on within 0.05 of F1 on others, and the latter no lower than the control's"
     weight = run.read_number("ppo.entropy_coef") or 0.01
     return (
-        Remedy({"ppo.hidden_sizes": ((16, 16),)}, "a smaller network has less room to memorise", watch),
+        Remedy({"ppo.hidden_sizes": (16, 16)}, "a smaller network has less room to memorise", watch),
         Remedy(
             {"ppo.entropy_coef": float(f"{weight * 3:.1g}")},
             "a softer policy commits itself less to single flows",

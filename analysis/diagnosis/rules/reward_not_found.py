@@ -81,7 +81,7 @@ def examine(run: Signals) -> Finding | None:
             ),
             Cause("a reward that is constant by mistake", "step the environment by hand, and print its rewards"),
         ),
-        remedies=tuple(remedies[1:] if normalised else remedies),
+        remedies=() if run.is_triage else tuple(remedies[1:] if normalised else remedies),  # each flow pays there
         since=returns.iterations[VALUES - 1],
         ground=Ground.PACE,
     )

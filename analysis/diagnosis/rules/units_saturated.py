@@ -1,7 +1,7 @@
 """Units saturated, or died, during training: the weights of dead units hardly learn any more."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.remedies import change_rate
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.remedies import RATE, change_rate, find_unusual
 from unstuck.analysis.diagnosis.rules import critic_underfits, inputs_unscaled
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
@@ -68,11 +68,17 @@ def examine(run: Signals) -> Finding | None:
             ),
             Cause("inputs that drift away from the scale that they had", "compare the inputs' spread early and late"),
         ),
-        remedies=change_rate(
-            run, (1 / 3,), "smaller steps keep weights small", "saturated share below 0.2 at the same iteration"
-        ),
+        remedies=_remedies(run, start.mean),
         since=late.iterations[0],
     )
+
+
+def _remedies(run: Signals, first: float) -> tuple[Remedy, ...]:
+    """Propose smaller steps; none where units were saturated at first and steps are usual: no setting sets weights."""
+    if first >= GROWN and find_unusual(run, RATE) is None:
+        return ()
+    watch = "saturated share below 0.2 at the same iteration"
+    return change_rate(run, (1 / 3,), "smaller steps keep weights small", watch)
 
 
 RULE = Rule(

@@ -19,7 +19,7 @@ TURN = np.arange(1, LENGTH + 1)
 
 
 def returning(values: object, **settings: object) -> History:
-    return untaught(**{"train/episode_return": values}, settings=settings)
+    return untaught(**{"train/episode_return": values}, settings={"env.id": "MountainCar-v0", **settings})
 
 
 def test_episodes_that_all_return_the_same_are_a_sure_fault() -> None:
@@ -54,6 +54,10 @@ def test_its_borders(run: History, fires: bool) -> None:
 
 def test_what_evaluations_return_is_no_reward_to_learn_from() -> None:
     assert ask(RULE, healthy(**{"train/episode_return": 0.0})) is not None
+
+
+def test_where_every_flow_pays_no_setting_makes_up_for_a_constant_reward() -> None:
+    assert changes(found(RULE, returning(-200.0, **{"env.id": "unstuck/Triage-v0"}))) == []
 
 
 def test_where_inputs_are_scaled_only_exploration_is_left() -> None:

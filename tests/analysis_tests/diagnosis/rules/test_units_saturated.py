@@ -58,6 +58,9 @@ def test_saturation_from_the_start_is_left_to_the_rule_of_the_inputs() -> None:
     assert kind(RULE, untaught(saturated_share=grown(0.6, 0.76), **wide)) is Kind.FAULT  # and grown since
     scaled = found(RULE, untaught(saturated_share=grown(0.6, 0.6)))
     assert cause(scaled, "weights initialised too large").support is Support.SUPPORTED
+    assert changes(scaled) == []  # no setting makes the first weights smaller
+    fast = found(RULE, untaught(saturated_share=grown(0.6, 0.6), lr=0.05, settings={"ppo.lr": 0.05}))
+    assert changes(fast)[0] == {"ppo.lr": [1e-3, 3e-4]}  # large steps may have done so by the first evaluation
 
 
 @pytest.mark.parametrize(

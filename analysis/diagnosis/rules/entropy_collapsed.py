@@ -19,6 +19,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.language import OWN_LOOPS
 from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.rules.return_frozen import suppose_solved
@@ -45,6 +46,12 @@ REGAINED = 0.4
 
 DOMINANT = 0.95
 """Share of the sampled actions."""
+
+ENOUGH = 0.01
+"""Usual weight of the bonus: from there on more of a bonus is not what is lacking."""
+
+LARGE_KL = 0.03
+"""Mean KL of an update above which steps are large enough to end exploration."""
 
 PAID = 0.6
 """Share of the way from the best constant action to a perfect policy that the greedy return of triage must have gone
@@ -103,7 +110,7 @@ def examine(run: Signals) -> Finding | Blind | None:
         why=standing.brief,
         evidence=tuple(facts),
         causes=_causes(run, when),
-        remedies=_remedies(run),
+        remedies=_remedies(run, when),
         since=when,
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
     )
@@ -155,7 +162,7 @@ def _narrowed(run: Signals) -> Finding | Blind | None:
         why=standing.brief,
         evidence=(Evidence(text, (POLICY_STD,), (when, late.iterations[-1])),),
         causes=_causes(run, when),
-        remedies=_remedies(run),
+        remedies=_remedies(run, when),
         since=when,
         missing=() if run.has(metrics.APPROX_KL) else (metrics.APPROX_KL,),
     )
@@ -216,7 +223,7 @@ def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
     weight = run.read_number("ppo.entropy_coef")
     kl = run.select_finite(metrics.APPROX_KL).loc[:when]
     start, most = run.select_first(metrics.ENTROPY, 1), run.entropy_range
-    large = len(kl) > 0 and float(kl.mean()) > 0.03
+    large = len(kl) > 0 and _were_large(run, when)
     biased = start is not None and most is not None and start.mean < 0.9 * most and start.iterations[0] <= 2
     return (
         *_frozen_causes(run),
@@ -245,14 +252,25 @@ def _causes(run: Signals, when: int) -> tuple[Cause, ...]:
     )
 
 
-def _remedies(run: Signals) -> tuple[Remedy, ...]:
+def _remedies(run: Signals, when: int) -> tuple[Remedy, ...]:
     weight = run.read_number("ppo.entropy_coef") or 0.0
     watch = "entropy above a third of its maximum until the return has risen"
-    arms = [0.01, 0.03] if weight < 0.01 else [float(f"{weight * 3:.1g}")]
-    return (
-        Remedy({"ppo.entropy_coef": arms}, "a larger bonus keeps other actions in play", watch),
-        *change_rate(run, (1 / 3,), "smaller steps leave time to see what pays", watch),
-    )
+    arms = [0.01, 0.03] if weight < ENOUGH else [float(f"{weight * 3:.1g}")]
+    bonus = Remedy({"ppo.entropy_coef": arms}, "a larger bonus keeps other actions in play", watch)
+    rate = change_rate(run, (1 / 3,), "smaller steps leave time to see what pays", watch)
+    if weight < ENOUGH:
+        return (bonus, *rate)
+    if _were_large(run, when) or run.history.program not in OWN_LOOPS:
+        return (*rate, bonus)
+    # A usual bonus and small steps do not end exploration: a bonus whose sign is wrong does.
+    none = Remedy({"ppo.entropy_coef": 0.0}, "without a bonus entropy stays, if the bonus's sign is wrong", watch)
+    return (none, *rate, bonus)
+
+
+def _were_large(run: Signals, when: int) -> bool:
+    """True if updates were large, on average, while the entropy fell, or nobody knows."""
+    kl = run.select_finite(metrics.APPROX_KL).loc[:when]
+    return kl.empty or float(kl.mean()) > LARGE_KL
 
 
 RULE = Rule(

@@ -44,7 +44,7 @@ def test_a_policy_that_settles_before_it_has_learned_anything_is_a_fault() -> No
     ]
     assert finding.since == 11
     assert finding.missing == ()
-    assert changes(finding) == [{"ppo.entropy_coef": [0.03]}, {"ppo.lr": 1e-4}]
+    assert changes(finding) == [{"ppo.entropy_coef": 0.0}, {"ppo.lr": 1e-4}, {"ppo.entropy_coef": [0.03]}]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,27 @@ def test_its_causes(beginning: str, changed: dict[str, Any], support: Support, w
 )
 def test_the_bonus_is_raised_from_where_it_is(weight: float | None, arms: list[float]) -> None:
     finding = found(RULE, untaught(entropy=falls_at(11), settings={"ppo.entropy_coef": weight}))
-    assert changes(finding)[0] == {"ppo.entropy_coef": arms}
+    assert {"ppo.entropy_coef": arms} in changes(finding)
+
+
+@pytest.mark.parametrize(
+    ("changed", "first"),
+    [
+        ({}, {"ppo.entropy_coef": 0.0}),  # small steps and a bonus against it: its sign may be wrong
+        ({"approx_kl": 0.031}, {"ppo.lr": 1e-4}),
+        ({"approx_kl": 0.029}, {"ppo.entropy_coef": 0.0}),
+        ({"approx_kl": None}, {"ppo.lr": 1e-4}),
+        ({"settings": {"ppo.entropy_coef": 0.009}}, {"ppo.entropy_coef": [0.01, 0.03]}),
+    ],
+)
+def test_what_comes_first_is_what_the_entropy_lacks(changed: dict[str, Any], first: dict[str, Any]) -> None:
+    run = untaught(**{"entropy": falls_at(11), **changed})
+    assert changes(found(RULE, run))[0] == first
+
+
+def test_the_sign_of_a_known_program_is_not_doubted() -> None:
+    run = replace(untaught(entropy=falls_at(11)), dialect="sb3")
+    assert changes(found(RULE, run))[0] == {"ppo.lr": 1e-4}
 
 
 def test_without_an_entropy_the_rule_is_blind_and_without_the_rest_it_says_so() -> None:

@@ -18,8 +18,12 @@ RULE = reward_not_found.RULE
 TURN = np.arange(1, LENGTH + 1)
 
 
+UNNAMED = {f"{kind}_{name}": None for kind in ("action", "greedy") for name in metrics.ACTIONS}
+
+
 def returning(values: object, **settings: object) -> History:
-    return untaught(**{"train/episode_return": values}, settings={"env.id": "MountainCar-v0", **settings})
+    """Return a run of an environment whose actions have no names, with the given returns."""
+    return untaught(**{"train/episode_return": values, **UNNAMED}, settings={"env.id": "MountainCar-v0", **settings})
 
 
 def test_episodes_that_all_return_the_same_are_a_sure_fault() -> None:

@@ -10,10 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.diagnosis.training import arms, runs
+from benchmarks.diagnosis.training import arms
 from benchmarks.remedies.pairs import WORLDS_EACH, select_arms
 from benchmarks.remedies.scoring import Case, require_answers, score_case
 from benchmarks.remedies.tables import describe_figures, make_case_table, make_fault_table
+from benchmarks.remedies.trials import score_healthy
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
     base = {arm.world: arm for arm in everything if arm.name == "base"}
     cases: list[Case] = []
     for number, arm in enumerate(wanted, 1):
-        case = score_case(arm, [run.score for run in runs(base[arm.world], options.folder)], options.folder)
+        case = score_case(arm, score_healthy(base[arm.world], options.folder), options.folder)
         cases += [case] if case else []
         told = f"{case.effect} ({case.advice.rule or 'no remedy'})" if case else "does not hurt"
         print(f"{number} of {len(wanted)}: {arm.pair}, {arm.form}: {told}", file=sys.stderr, flush=True)

@@ -13,6 +13,10 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "inputs not scaled": {"ppo.normalize_observations": True},
     "rewards that grow": {"ppo.normalize_returns": "batch"},
     "sign of the bonus": {"ppo.entropy_coef": 0.0},
+    "reward scale": {"ppo.normalize_returns": "running"},
+    "reward small beside the bonus": {"ppo.normalize_advantage": True},
+    "observations unbounded": {"ppo.normalize_observations": True},
+    "bonus summed": {"ppo.entropy_coef": 0.0},
 }
 """The right setting by the name of the fault."""
 

@@ -20,6 +20,9 @@ from benchmarks.diagnosis.training import Arm, records, score_of, table_of
 SEEDS = 3
 """Members of a trial."""
 
+HEALTHY_SEEDS = 5
+"""Healthy runs beside which a fault is judged, in each world."""
+
 TRAINED_BY = 20261126
 """Draw of the diagnosis benchmark whose seeds the trials have."""
 
@@ -44,6 +47,11 @@ class Advice:
 def train_trial(arm: Arm, folder: Path) -> tuple[History, list[float]]:
     """Return the history of a trial with `SEEDS` members, as a sweep records it, and the score of each member."""
     return read_trial(arm, records(arm, folder, SEEDS, TRAINED_BY))
+
+
+def score_healthy(arm: Arm, folder: Path) -> list[float]:
+    """Return the scores of `HEALTHY_SEEDS` runs of a healthy arm."""
+    return read_trial(arm, records(arm, folder, HEALTHY_SEEDS, TRAINED_BY))[1]
 
 
 def read_trial(arm: Arm, kept: Mapping[str, np.ndarray]) -> tuple[History, list[float]]:

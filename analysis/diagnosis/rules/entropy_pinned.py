@@ -215,7 +215,7 @@ def _remedies(run: Signals, weight: float | None) -> tuple[Remedy, ...]:
         bonus.append(Remedy({"ppo.entropy_coef": lower}, "a smaller bonus lets the advantages decide", watch))
     rate = change_rate(run, (3,), "larger steps leave the uniform policy sooner", watch)
     heavy = find_unusual(run, "ppo.entropy_coef") is not None
-    return (*arms, *bonus, *rate) if heavy else (*arms, *rate, *bonus)
+    return (*bonus, *arms, *rate) if heavy else (*arms, *rate, *bonus)
 
 
 RULE = Rule(

@@ -6,7 +6,7 @@ step.
 """
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.remedies import HEAVY, restore_usual
+from unstuck.analysis.diagnosis.remedies import HEAVY, USUAL, restore_usual
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
@@ -147,12 +147,14 @@ def _describe_targets(run: Signals) -> str:
 def _remedies(run: Signals, ratio: float) -> tuple[Remedy, ...]:
     watch = "KL between 0.002 and 0.02 within 5 iterations, value gradient below 10 times the policy's"
     arms = []
-    if run.returns_normalised is False:
-        arms.append(
-            Remedy({"ppo.normalize_returns": "batch"}, "brings the value gradient to the policy's scale", watch)
-        )
+    weight, raw = run.read_number("ppo.value_coef"), run.returns_normalised is False
+    scaled, why = {"ppo.normalize_returns": "batch"}, "brings the value gradient to the policy's scale"
+    if raw and weight is not None and weight > HEAVY:  # either alone leaves the other at fault
+        both = {**scaled, "ppo.value_coef": USUAL["ppo.value_coef"].value}
+        arms.append(Remedy(both, f"{why}: neither does alone", watch))
+    if raw:
+        arms.append(Remedy(scaled, why, watch))
     arms += restore_usual(run, ("ppo.value_coef",), watch, 1)
-    weight = run.read_number("ppo.value_coef")
     if weight:
         change = {"ppo.value_coef": float(f"{weight / min(ratio / 3, 100):.1g}")}
         arms.append(Remedy(change, "gives the policy its share of the trunk", watch))

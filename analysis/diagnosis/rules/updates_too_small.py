@@ -115,11 +115,15 @@ def _is_held_by_bonus(run: Signals, entropy: Window | None, most: float | None) 
 
 
 def _held(run: Signals, kl: Window, most: float) -> bool:
-    """True if more than half of the updates end at target_kl, and target_kl is at most `most`."""
+    """True if more than half of the updates end at target_kl, and target_kl is at most `most`.
+
+    The KL of a trial is the mean over seeds, of which one at the limit beside others at 0 is enough.
+    """
     limit = run.read_number("ppo.target_kl")
     if limit is None or limit > most:
         return False
-    return sum(one == 0 or AT_LIMIT * limit < one < 2 * limit for one in kl.values) > len(kl.values) / 2
+    least = AT_LIMIT * limit / (run.read_number("sweep.seeds") or 1)
+    return sum(one == 0 or least < one < 2 * limit for one in kl.values) > len(kl.values) / 2
 
 
 def _always_small(run: Signals) -> bool:

@@ -146,6 +146,8 @@ def test_its_causes(beginning: str, run: History, support: Support, why: str) ->
 def test_a_short_horizon_is_mended_first_and_what_is_not_recorded_is_not_changed() -> None:
     short = stuck(**{"data.order": "stream", "ppo.gamma": 0.5})
     assert changes(found(RULE, short))[0] == {"ppo.gamma": [0.95, 0.99]}
+    heavy = stuck(**{"data.order": "stream", "ppo.gamma": 0.5, "ppo.entropy_coef": 1.0})
+    assert changes(found(RULE, heavy))[0] == {"ppo.entropy_coef": 0.01}  # far from usual: the surest to help
     unlogged = unset(untaught(entropy=0.98 * TOP, approx_kl=2e-3, lr=None), "ppo.lr", "ppo.entropy_coef")
     assert changes(found(RULE, unlogged)) == []
 

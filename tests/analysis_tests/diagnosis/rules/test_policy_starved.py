@@ -76,6 +76,16 @@ def test_networks_of_their_own_share_the_clip_and_not_the_trunk() -> None:
     assert changes(finding) == [{"ppo.value_coef": 0.005}, {"ppo.adam_eps": 1e-8}]  # by 100 at most
 
 
+def test_raw_targets_and_a_heavy_weight_are_mended_at_once() -> None:
+    raw = {"ppo.normalize_returns": "none"}
+    heavy, usual = (found(RULE, stuck(900.0, **raw, **{"ppo.value_coef": weight})) for weight in (2.1, 2.0))
+    assert changes(heavy)[:2] == [
+        {"ppo.normalize_returns": "batch", "ppo.value_coef": 0.5},
+        {"ppo.normalize_returns": "batch"},
+    ]
+    assert changes(usual)[0] == {"ppo.normalize_returns": "batch"}
+
+
 def test_value_coef_is_lowered_to_a_ratio_of_three() -> None:
     assert changes(found(RULE, stuck(45.0)))[0] == {"ppo.value_coef": 0.03}  # 0.5 / 15
 

@@ -80,6 +80,8 @@ def test_its_borders(run: History, expected: Sureness | None) -> None:
         (limited(np.where(TURN >= 89, 1e-4, 5e-3), 1e-4), False),
         (healthy(approx_kl=5e-6, settings={"ppo.target_kl": 1e-4}), False),
         (healthy(approx_kl=5e-5, settings={"ppo.target_kl": 1e-4}), True),
+        (healthy(approx_kl=1.8e-5, settings={"ppo.target_kl": 1e-4}), False),
+        (healthy(approx_kl=1.8e-5, settings={"ppo.target_kl": 1e-4, "sweep.seeds": 3}), True),  # 5.4e-5, 0 and 0
     ],
 )
 def test_a_target_kl_that_ends_most_updates(run: History, fires: bool) -> None:

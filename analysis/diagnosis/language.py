@@ -1,7 +1,7 @@
 """Tables of the names that other programs use for our settings, one table for each program."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,16 @@ TORCH_AC = Language(
     }
 )
 
-LANGUAGES: Mapping[str, Language] = {
+EVERYWHERE: Mapping[str, str] = {
+    "normalize_returns": "rewards scaled in the environment",
+    "normalize_observations": "observations scaled in the environment",
+    "shared_trunk": "networks of their own for policy and critic",
+    "hidden_sizes": "sizes of the hidden layers",
+    "adam_eps": "epsilon of Adam",
+}
+"""Words for what a program has no setting for, or none by a known name: its user can do so all the same."""
+
+_OF_PROGRAMS: Mapping[str, Language] = {
     "baselines": PPO2,
     "brax": BRAX,
     "cleanrl": CLEANRL,
@@ -287,6 +296,10 @@ LANGUAGES: Mapping[str, Language] = {
     "tianshou": TIANSHOU,
     "torch_ac": TORCH_AC,
     "torchrl": TORCHRL,
+}
+
+LANGUAGES: Mapping[str, Language] = {
+    name: replace(language, settings={**EVERYWHERE, **language.settings}) for name, language in _OF_PROGRAMS.items()
 }
 """By the dialect's name; a run in another dialect keeps our names of settings."""
 

@@ -157,3 +157,11 @@ def test_what_rules_cannot_judge_is_listed_with_what_it_would_take() -> None:
     assert (
         "Entropy at its maximum: without the number of actions the largest entropy is not known; it would take" in words
     )
+
+
+@pytest.mark.parametrize("dialect", sorted(LANGUAGES))
+def test_no_program_is_told_to_set_what_it_has_no_word_for(dialect: str) -> None:
+    for path in ("ppo.normalize_returns", "ppo.normalize_observations", "ppo.shared_trunk", "ppo.hidden_sizes"):
+        assert find_setting_name(path, dialect) != path.removeprefix("ppo.")
+    assert find_setting_name("ppo.normalize_returns", "pufferlib") == "rewards scaled in the environment"
+    assert find_setting_name("ppo.normalize_returns", "sb3") == "VecNormalize(norm_reward=True)"

@@ -1,5 +1,6 @@
 """Tables of runs as a learner would log them: a healthy one, to be made ill by changing what a fault changes."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -48,10 +49,25 @@ def healthy(seeds: int = 5, **changed: Any) -> History:
             the table; None leaves it out. A dotted setting is given in `settings`.
     """
     settings: Mapping[str, Any] = changed.pop("settings", {})
+    columns = dict(_draw_columns(seeds))
+    for name, values in changed.items():
+        _change(columns, name, values)
+    return History("made", "a table made by the test", _make_table(columns), {**SETTINGS, **settings})
+
+
+ITERATIONS = np.arange(1, LENGTH + 1)
+EVALUATED = ITERATIONS % 10 == 0
+
+
+def _make_table(columns: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(columns, index=pd.Index(ITERATIONS, name="iteration"))
+
+
+@functools.cache
+def _draw_columns(seeds: int) -> Mapping[str, Any]:
+    """The columns of the healthy run, for all its tables: nobody writes into them, since a table copies them."""
     noise = np.random.default_rng(0)
-    i = np.arange(1, LENGTH + 1)
-    learned = 1 / (1 + np.exp(-(i - 30) / 8))  # from 0 to 1
-    evaluated = i % 10 == 0
+    learned = 1 / (1 + np.exp(-(ITERATIONS - 30) / 8))  # from 0 to 1
     shaken = lambda size: size * noise.standard_normal(LENGTH)  # noqa: E731
     columns: dict[str, Any] = {
         metrics.POLICY_LOSS: -0.01 + shaken(0.002),
@@ -110,30 +126,24 @@ def healthy(seeds: int = 5, **changed: Any) -> History:
         metrics.PRECISION: 0.3 + 0.6 * learned,
         metrics.RECALL: 0.9 * learned,
     }
-    table = pd.DataFrame(
-        columns | {name: np.where(evaluated, values, math.nan) for name, values in at_evaluations.items()}
-    )
-    table.index = pd.Index(i, name="iteration")
-    for name, values in changed.items():
-        _change(table, name, values, evaluated)
-    return History("made", "a table made by the test", table, {**SETTINGS, **settings})
+    return columns | {name: np.where(EVALUATED, values, math.nan) for name, values in at_evaluations.items()}
 
 
-def _change(table: pd.DataFrame, name: str, values: Any, evaluated: Any) -> None:
-    column = _column(table, name)
+def _change(columns: dict[str, Any], name: str, values: Any) -> None:
+    """Replace a column, or leave it out; before a table is made, since each change to a table costs a millisecond."""
+    column = _column(columns, name)
     if values is None:
-        del table[column]
+        del columns[column]
         return
-    new = values(table) if isinstance(values, Callable) else values  # type: ignore[arg-type]
-    sparse = bool(table[column].isna().any())
-    table[column] = np.where(evaluated, new, math.nan) if sparse else new
+    new = values(_make_table(columns)) if isinstance(values, Callable) else values  # type: ignore[arg-type]
+    columns[column] = np.where(EVALUATED, new, math.nan) if pd.isna(columns[column]).any() else new
 
 
-def _column(table: pd.DataFrame, name: str) -> str:
+def _column(columns: Mapping[str, Any], name: str) -> str:
     for prefix, family in (("action_", metrics.ACTION_PREFIX), ("greedy_", metrics.GREEDY_PREFIX)):
         if name.startswith(prefix):
             return family + name.removeprefix(prefix)
-    candidates = [column for column in table.columns if column.partition("/")[2] == name or column == name]
+    candidates = [column for column in columns if column.partition("/")[2] == name or column == name]
     if not candidates:
         raise KeyError(name)
     return candidates[0]

@@ -1,5 +1,6 @@
 import contextlib
 import functools
+import gc
 import io
 import os
 import secrets
@@ -25,6 +26,25 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 """One for all sweeps of this process: Ray's core reads the token once and keeps it."""
+
+
+gc.disable()
+"""While tests are collected, little becomes garbage, and each look at a million objects takes a second."""
+
+
+def pytest_collection_finish() -> None:
+    _set_aside()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    _set_aside()  # or the end of the process looks at them several times
+
+
+def _set_aside() -> None:
+    """Spare the garbage collector what there is now: modules and tests, which live until the end anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,6 +108,15 @@ def stuck_run() -> Path:
     folder = Path(__file__).resolve().parents[2] / "shared" / "cases" / "stuck-run-220"
     if not folder.is_dir():
         pytest.skip(f"no case in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the processes of one run of pytest share, for what one of them makes for all, under a lock."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
     return folder
 
 

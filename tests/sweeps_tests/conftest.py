@@ -1,8 +1,10 @@
 """A sweep that Ray ran, for all to read; and what a process and all that it starts show to the outside."""
 
 import ast
+import fcntl
 import ipaddress
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,12 +48,19 @@ class FinishedSweep:
 
 
 @pytest.fixture(scope="session")
-def finished_sweep(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Callable[[Path], None]) -> FinishedSweep:
+def finished_sweep(shared_folder: Path, mlflow_tables: Callable[[Path], None]) -> FinishedSweep:
     """One for all tests: control, completed and pruned trials in both stores, and a report. See `SMALL`."""
-    sweep = FinishedSweep(tmp_path_factory.mktemp("finished"), "")
-    mlflow_tables(sweep.runs / "mlflow.db")  # a sweep that makes them itself: the fixture `accident`
-    words = (*SMALL, f"sweep.num_trials={sweep.num_trials}", f"sweep.name={sweep.name}")
-    return FinishedSweep(sweep.folder, finish(start(sweep.folder, *words)))
+    sweep = FinishedSweep(shared_folder / "finished", "")
+    printed = shared_folder / "finished.txt"
+    with open(shared_folder / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, also by a process that is killed
+        if not printed.exists():
+            shutil.rmtree(sweep.folder, ignore_errors=True)
+            sweep.folder.mkdir()
+            mlflow_tables(sweep.runs / "mlflow.db")  # a sweep that makes them itself: the fixture `accident`
+            words = (*SMALL, f"sweep.num_trials={sweep.num_trials}", f"sweep.name={sweep.name}")
+            printed.write_text(finish(start(sweep.folder, *words)))
+    return FinishedSweep(sweep.folder, printed.read_text())
 
 
 _EAVESDROPPER = Path(__file__).parent / "eavesdropper"

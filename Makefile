@@ -24,11 +24,12 @@ setup: $(STAMP) ## Make .venv and install requirements.lock into it; once, then 
 sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="sweep.seeds=5 resources.cpus=1"
 	$(IN_VENV) sweep.py +experiment=quickstart $(ARGS)
 
+# Where Python writes no bytecode, each of some hundred processes would compile all of our modules.
 test: check ## Check, then run all tests; only some of them: make test ARGS="tests/rl_tests -k gae"
-	$(IN_VENV) -m pytest $(or $(ARGS),$(IN_TWO))
+	env -u PYTHONDONTWRITEBYTECODE $(IN_VENV) -m pytest $(or $(ARGS),$(IN_TWO))
 
 test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; an hour and a half
-	$(IN_VENV) -m pytest tests/chaos tests/sweeps_tests/run/test_sweep.py --chaos $(ARGS)
+	$(IN_VENV) -m pytest tests/chaos tests/sweeps_tests -m chaos --chaos $(ARGS)
 
 test-docs: setup ## Every command and example of the documentation, and the site; minutes
 	$(IN_VENV) -m pytest tests/docs_tests --docs $(ARGS)

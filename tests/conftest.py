@@ -1,4 +1,5 @@
 import contextlib
+import fcntl
 import functools
 import gc
 import io
@@ -152,7 +153,7 @@ def browser_page(browser: "Browser") -> "Iterator[Page]":
 
 
 @pytest.fixture(scope="session", autouse=True)
-def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], None]]:
+def mlflow_tables(shared_folder: Path) -> Iterator[Callable[[Path], None]]:
     """Makes MLflow's tables in a new file, once as MLflow does, which takes 2 s, and then by copying that file.
 
     All stores of this process are made so; the fixture `mlflow_makes_its_tables` takes it back.
@@ -160,12 +161,14 @@ def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
     from unstuck.records.mlflow import connection
 
     original = connection._make_tables
-    template = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    template = shared_folder / "mlflow.db"
 
     @functools.wraps(original)
     def make_tables(file: Path) -> None:
-        if not template.exists():
-            original(template)
+        with open(shared_folder / "mlflow.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not template.exists():
+                original(template)
         file.parent.mkdir(exist_ok=True)
         shutil.copy(template, file)
 
@@ -176,12 +179,18 @@ def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 
 @pytest.fixture(scope="session", autouse=True)
 def optuna_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Makes Optuna's tables in new sqlite files of this process by copying those that Optuna has made once."""
+    """Makes Optuna's tables in new sqlite files of this process by copying those that Optuna has made once.
+
+    Also reads only once which version the tables should have: Optuna reads all migrations for that at each opening.
+    """
     from optuna.storages import RDBStorage
+    from optuna.storages._rdb.storage import _VersionManager
     from unstuck.records.optuna_internals import PatientStorage
     from unstuck.records.urls import sqlite_file
 
     template = tmp_path_factory.mktemp("optuna") / "optuna.db"
+    read_version = _VersionManager.get_head_version
+    versions: list[str] = []
 
     def open_storage(storage: PatientStorage, url: str, **options: Any) -> None:
         file = sqlite_file(url)
@@ -191,8 +200,36 @@ def optuna_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             shutil.copy(template, file)
         RDBStorage.__init__(storage, url, **options)
 
+    def get_head_version(manager: _VersionManager) -> str:
+        if not versions:
+            versions.append(read_version(manager))
+        return versions[0]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PatientStorage, "__init__", open_storage)
+        patch.setattr(_VersionManager, "get_head_version", get_head_version)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_once() -> Iterator[None]:
+    """Parses each text of Hydra's files once: every composition reads the same 25 of them."""
+    import yaml
+
+    load = yaml.load
+    known: dict[str, Any] = {}
+
+    def load_once(stream: Any, Loader: type) -> Any:  # noqa: N803  # the name of yaml's argument
+        if Loader.__name__ != "OmegaConfLoader" or isinstance(stream, str):
+            return load(stream, Loader)
+        text = stream.read()
+        if text not in known:
+            stream.seek(0)  # an error names the stream
+            known[text] = load(stream, Loader)
+        return known[text]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "load", load_once)
         yield
 
 

@@ -65,7 +65,7 @@ class Seen:
         environments: By the name of the process.
         told: What Ray said to somebody with the wrong token, none, and the right one.
         scratch: Mode of the folder for temporary files, and what in it holds a password, or the token.
-        stopped: How it ended, by SIGTERM to the driver alone.
+        stopped: How it ended, by Ctrl-C.
         study: What the ledger had on record then.
         runs: What MLflow had.
     """
@@ -121,6 +121,7 @@ class Seen:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         try:
             yield process
@@ -181,9 +182,9 @@ def _wait_for(condition, process, seconds=240):
 
 
 def _end(process):
-    """To the driver alone, and its Ray hears nothing of it."""
+    """By Ctrl-C, as at a terminal: Ray's own processes get it too."""
     process.send_signal(signal.SIGCONT)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGINT)
 
 
 ROLES = {"sweep", "gcs_server", "raylet", "worker"}
@@ -284,7 +285,7 @@ def test_ray_wants_a_token_whatever_the_environment_says(seen):
         assert "InvalidAuthToken" in seen.told[kind]
 
 
-def test_sigterm_ends_in_seconds_with_everything_recorded(seen):
+def test_ctrl_c_ends_in_seconds_with_everything_recorded(seen):
     check_stopped(seen.stopped, seen.study, *seen.runs)
 
 

@@ -145,11 +145,23 @@ def test_a_sweep_ends_like_one_whose_terminal_is_closed_when_its_program_is_kill
     assert told.read_text() == "ended"
 
 
+WITHOUT_RAY = """
+import sys
+sys.path.insert(0, {root!r})
+from benchmarks.in_process import no_ray
+from unstuck import sweep_process
+with no_ray():
+    sys.exit(sweep_process.main())
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_sweep_in_a_thread_leaves_the_program_alone_and_ends_when_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A sweep with Ray: test_python_docs.py."""
+    child.write_text(WITHOUT_RAY.format(root=str(ROOT)))
     monkeypatch.chdir(tmp_path)
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)], dict(os.environ)
     found: list[unstuck.SweepResult] = []

@@ -172,10 +172,12 @@ def _signal_group(process, number):
 
 @pytest.mark.chaos
 @pytest.mark.parametrize(
-    ("number", "send"), [(signal.SIGINT, _signal_driver), (signal.SIGTERM, _signal_group)], ids=["sigint", "sigterm"]
+    ("number", "send"),
+    [(signal.SIGINT, _signal_driver), (signal.SIGTERM, _signal_driver), (signal.SIGTERM, _signal_group)],
+    ids=["sigint", "sigterm", "sigterm to all"],
 )
 def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, mlflow_tables, number, send):
-    """SIGINT to all, as by Ctrl-C: test_sweep_resume.py; SIGTERM to the driver alone: test_security.py."""
+    """SIGINT to all, as by Ctrl-C: test_security.py, and after accidents test_sweep_resume.py."""
     mlflow_tables(tmp_path / "runs/mlflow.db")
     process = start(tmp_path, *LONG, "resources.cpus=2")
     try:
@@ -189,13 +191,8 @@ def test_interrupting_ends_in_seconds_with_everything_recorded(tmp_path, mlflow_
     assert {trial.user_attrs["outcome"] for trial in study.trials} == {"interrupted"}
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(signal.SIGINT, id="ctrl-c"),
-        pytest.param(signal.SIGTERM, id="sigterm", marks=pytest.mark.chaos),
-    ],
-)
+@pytest.mark.chaos
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_interrupting_while_ray_starts_is_not_lost(tmp_path, mlflow_tables, number):
     mlflow_tables(tmp_path / "runs/mlflow.db")
     process = start(tmp_path, *LONG)

@@ -1,4 +1,7 @@
-"""A whole sweep is killed and gone on with, beside the same one left alone: real Ray, real databases, kill -9."""
+"""A whole sweep is killed and gone on with, beside the same one left alone: real Ray, real databases, kill -9.
+
+Two sweeps in one folder, and workers that are killed: `make test-chaos`.
+"""
 
 import json
 import os
@@ -17,7 +20,6 @@ from tests.sweeps_tests.conftest import FinishedSweep
 from tests.sweeps_tests.real import (
     SHORT,
     SMALL,
-    Stopped,
     check_stopped,
     count_evaluations,
     finish,
@@ -53,36 +55,51 @@ class Accident:
     resumed: str
     scratch: Path
     note: str
-    stopped: Stopped
 
 
 @pytest.fixture(scope="module")
 def accident(tmp_path_factory):
-    """Kills the driver of the sweep `killed` in the midst of its third trial, and goes on with it.
-
-    The sweep `beside` starts at the same time in the same fresh folder; not its driver is killed, but its workers, and
-    then Ctrl-C ends it.
-    """
+    """Kills the driver of the sweep `killed` in the midst of its third trial, and goes on with it."""
     folder = tmp_path_factory.mktemp("accident")
-    beside = start(folder, *BESIDE)
-    killed = start(folder, *SMALL, "sweep.num_trials=4", "sweep.name=killed")
+    killed = start(folder, *KILLED)
+    try:
+        return _kill_and_go_on(folder, killed)
+    finally:
+        killed.kill()
+
+
+@pytest.fixture(scope="module")
+def neighbours(tmp_path_factory):
+    """The same, and the sweep `beside`, which starts at the same time in the same fresh folder.
+
+    Not its driver is killed, but its workers, and then Ctrl-C ends it.
+    """
+    folder = tmp_path_factory.mktemp("neighbours")
+    beside, killed = start(folder, *BESIDE), start(folder, *KILLED)
     try:
         with ThreadPoolExecutor() as others:
             stopping = others.submit(_kill_workers_and_stop, folder, beside)
-            wait_for(lambda: checkpoint_file(folder / "runs/killed", 2).exists())
-            killed.send_signal(signal.SIGKILL)
-            killed.communicate()
-            stopped = stopping.result()
-        before = [trial.state.name for trial in _trials(folder, "killed")]
-        assert before.count("RUNNING") == 1
-        note = get_note(open_study(folder, "killed"))
-        scratch = Path(json.loads(scratch_file(folder / "runs/killed").read_text())["path"])
-        assert scratch.is_dir()
-        resumed = finish(start(folder, *SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed"))
+            accident = _kill_and_go_on(folder, killed)
+            return accident, stopping.result()
     finally:
         killed.kill()
         beside.kill()
-    return Accident(folder, resumed, scratch, note, stopped)
+
+
+KILLED = (*SMALL, "sweep.num_trials=4", "sweep.name=killed")
+
+
+def _kill_and_go_on(folder, killed):
+    wait_for(lambda: checkpoint_file(folder / "runs/killed", 2).exists())
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    before = [trial.state.name for trial in _trials(folder, "killed")]
+    assert before.count("RUNNING") == 1
+    note = get_note(open_study(folder, "killed"))
+    scratch = Path(json.loads(scratch_file(folder / "runs/killed").read_text())["path"])
+    assert scratch.is_dir()
+    resumed = finish(start(folder, *SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed"))
+    return Accident(folder, resumed, scratch, note)
 
 
 BESIDE = (
@@ -107,22 +124,6 @@ def _kill_workers_and_stop(folder, driver):
     before = count_evaluations(folder, "beside", 1)
     wait_for(lambda: count_evaluations(folder, "beside", 1) > before or driver.poll() is not None)
     return stop(driver, folder / "runs/beside", lambda: os.killpg(driver.pid, signal.SIGINT))
-
-
-def test_a_trial_whose_worker_is_killed_goes_on_and_crashes_if_that_happens_more_often_than_allowed(accident):
-    client, _, children = runs_of(accident.folder, "beside")
-    outcomes = {0: ("crashed", "FAILED"), 1: ("interrupted", "KILLED")}
-    for trial in _trials(accident.folder, "beside"):
-        run, (outcome, status) = children[trial.number], outcomes[trial.number]
-        assert trial.user_attrs["outcome"] == run.data.tags["outcome"] == outcome
-        assert run.info.status == status
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "progress/value_loss")]
-        assert steps == list(range(1, max(trial.intermediate_values) + 1))  # no gap, no repeat
-        assert trial.user_attrs["resumed_from"] == run.data.tags["resumed_from"]
-
-
-def test_ctrl_c_ends_in_seconds_with_everything_recorded(accident):
-    check_stopped(accident.stopped, open_study(accident.folder, "beside"), *runs_of(accident.folder, "beside"))
 
 
 def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
@@ -152,13 +153,8 @@ def test_the_dashboards_note_says_how_to_go_on_and_then_what_one_left_alone_says
     assert answers[0].startswith("**Trial ")
 
 
-def test_two_sweeps_that_start_at_once_in_a_fresh_folder_have_their_trials(accident):
-    assert [len(_trials(accident.folder, name)) for name in ("beside", "killed")] == [2, NUM_TRIALS]
-
-
 def test_every_record_agrees_afterwards(accident, finished_sweep):
-    sweeps = [(name, accident.folder / "runs") for name in ("beside", "killed")]
-    for name, runs in (*sweeps, ("finished", finished_sweep.runs)):
+    for name, runs in (("killed", accident.folder / "runs"), ("finished", finished_sweep.runs)):
         found = audit_sweep(find_sweep(name, runs))
         assert found.is_clean, "\n".join(found.describe())
 
@@ -187,3 +183,39 @@ def test_what_would_mean_nothing_is_refused_in_one_line(accident, command):
         "compare; start a new sweep, or resume this one as it was: "
     )
     assert done.err.endswith(" resume=killed\n")
+
+
+@pytest.mark.chaos
+def test_a_trial_whose_worker_is_killed_goes_on_and_crashes_if_that_happens_more_often_than_allowed(neighbours):
+    folder = neighbours[0].folder
+    client, _, children = runs_of(folder, "beside")
+    outcomes = {0: ("crashed", "FAILED"), 1: ("interrupted", "KILLED")}
+    for trial in _trials(folder, "beside"):
+        run, (outcome, status) = children[trial.number], outcomes[trial.number]
+        assert trial.user_attrs["outcome"] == run.data.tags["outcome"] == outcome
+        assert run.info.status == status
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "progress/value_loss")]
+        assert steps == list(range(1, max(trial.intermediate_values) + 1))  # no gap, no repeat
+        assert trial.user_attrs["resumed_from"] == run.data.tags["resumed_from"]
+
+
+@pytest.mark.chaos
+def test_ctrl_c_ends_in_seconds_with_everything_recorded_whatever_has_happened_before(neighbours):
+    accident, stopped = neighbours
+    check_stopped(stopped, open_study(accident.folder, "beside"), *runs_of(accident.folder, "beside"))
+
+
+@pytest.mark.chaos
+def test_two_sweeps_that_start_at_once_in_a_fresh_folder_have_their_trials(neighbours):
+    folder = neighbours[0].folder
+    assert [len(_trials(folder, name)) for name in ("beside", "killed")] == [2, NUM_TRIALS]
+
+
+@pytest.mark.chaos
+def test_every_record_agrees_of_sweeps_side_by_side(neighbours, finished_sweep):
+    folder = neighbours[0].folder
+    for name in ("beside", "killed"):
+        found = audit_sweep(find_sweep(name, folder / "runs"))
+        assert found.is_clean, "\n".join(found.describe())
+    alone, killed = _trials(finished_sweep.folder, "finished"), _trials(folder, "killed")
+    assert [_story(trial) for trial in killed] == [_story(trial) for trial in alone]

@@ -16,7 +16,7 @@ from tests.conftest import Command
 from tests.sweeps_tests.conftest import FinishedSweep
 from tests.sweeps_tests.real import finish, runs_of, start, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(400)]
 
 WORDS = (
     *("+experiment=unstick", "run=finished/0", "arms=[{ppo: {lr: 1e-2}}, {ppo: {value_coef: 5.0}}]"),

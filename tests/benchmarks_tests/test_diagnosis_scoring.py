@@ -1,12 +1,15 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from unstuck.rl import metrics
 
+from benchmarks.causes import names_cause
 from benchmarks.diagnosis.faults import FAULTS
+from benchmarks.diagnosis.harm import Harm
 from benchmarks.diagnosis.scoring import Found, Verdict, is_right, verdict
-from benchmarks.diagnosis.tables import share
+from benchmarks.diagnosis.tables import cause_table, share
 from benchmarks.diagnosis.training import HEALTHY, Arm, Run, table_of
 from tests.analysis_tests.runs import LENGTH, healthy
 
@@ -57,3 +60,21 @@ def test_a_record_ends_with_its_first_number_that_is_not_finite() -> None:
     assert list(table_of({**broken, **rare}).index) == [1, 2, 3]
     silent = rare | {metrics.GRAD_NORM_POLICY: np.array([math.nan, 1.0, math.nan, math.nan, math.nan, 1.0])}
     assert list(table_of({**often, **silent}).index) == [1, 2, 3, 4]
+
+
+def test_a_label_stands_for_every_rule_that_says_it() -> None:
+    assert names_cause("signal_lost", ("reward_independent_of_actions",))
+    assert names_cause("bug_gate", ("bug_gate", "stale_log_probability"))
+    assert not names_cause("entropy_collapsed", ("reward_independent_of_actions",))
+    assert not names_cause("no_such_rule", ("reward_scale",))
+
+
+def test_suspects_count_in_the_table_of_causes_alone() -> None:
+    runs = [
+        replace(judged(None), listed=listed) for listed in (("policy_frozen",), ("x", "y", "policy_frozen"), ("x",), ())
+    ]
+    text = cause_table({LEFT_OUT: runs}, {LEFT_OUT: Harm(1.0, 0.0, -1.0, -0.5)})
+    assert "| something is listed | 0.75" in text
+    assert "| right cause first | 0.25" in text
+    assert "| right cause among three | 0.50" in text
+    assert Found.of([(LEFT_OUT, one) for one in runs]).detected == 0

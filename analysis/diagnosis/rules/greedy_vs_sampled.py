@@ -27,6 +27,12 @@ PATIENCE, MOST = 0.25, 0.75
 """Elsewhere the share of the run, and of its evaluations within it: a greedy policy that is still unsure goes in
 circles where chance gets the sampled one out, and in time gets over it."""
 
+EARLIEST = 0.4
+"""Share of the run before which such a policy is young."""
+
+CATCHES_UP = 0.5
+"""Share of what it lies behind by which a greedy return must have risen within that time to be catching up."""
+
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if actions or returns in evaluation differ from training; else a fine finding or None."""
@@ -130,7 +136,10 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     lately = int((greedy.index > greedy.index[-1] - PATIENCE * length).sum())
     span = LASTS if run.is_triage or (not run.is_ours and lately < LASTS) else lately
     lasting = len(greedy) >= span >= LASTS and float(below[-span:].mean()) >= (1.0 if run.is_triage else MOST)
-    lasting = lasting and (run.is_triage or run.compute_progress(int(greedy.index[-1])) >= PATIENCE)
+    if not run.is_triage and lasting:
+        late, early = (float(part.mean()) for part in (greedy.iloc[-LASTS:], greedy.iloc[-span:].iloc[:LASTS]))
+        catches_up = late - early > CATCHES_UP * (float(beside[-1]) - late)
+        lasting = run.compute_progress(int(greedy.index[-1])) >= EARLIEST and not catches_up
     since = int(greedy.index[-span:][0])
     text = (
         f"return {number(float(greedy.iloc[-LASTS:].mean()))} of the greedy policy, {number(float(beside[-1]))} of the "
@@ -167,7 +176,7 @@ RULE = Rule(
     threshold=(
         "in triage observations half a spread apart; shares 30 % apart; a greedy return below the sampled one by "
         "a quarter of what that has gained: in 3 evaluations in a row for triage, else in most of a quarter of "
-        "the run"
+        "the run, after two fifths of it, and not catching up"
     ),
     source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
     examine=examine,

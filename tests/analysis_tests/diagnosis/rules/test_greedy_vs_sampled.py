@@ -83,7 +83,8 @@ def test_swings_of_the_sampled_return_are_no_gain() -> None:
         (elsewhere(-251.0), Kind.FAULT),
         (elsewhere(np.where(TURN <= 75, -251.0, 0.0)), Kind.FINE),  # it has got over it
         (first(elsewhere(-251.0), 50), Kind.FAULT),
-        (first(elsewhere(-251.0), 29), None),
+        (first(elsewhere(-251.0), 40), Kind.FAULT),
+        (first(elsewhere(-251.0), 39), None),  # young, and in time gets over it
     ],
 )
 def test_elsewhere_it_must_last_for_a_quarter_of_the_run(run: History, expected: Kind | None) -> None:
@@ -97,6 +98,15 @@ def test_elsewhere_most_evaluations_must_show_it(missed: int, expected: Kind) ->
     table = run.table.copy()
     below = np.where(100 - 4 * missed < TURN, 0.0, -251.0)
     table[metrics.EVAL_RETURN] = np.where(TURN % 4 == 0, below, math.nan)
+    assert kind(RULE, replace(run, table=table)) is expected
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(24.0, Kind.FINE), (12.0, Kind.FAULT)])
+def test_a_greedy_return_that_catches_up_is_no_fault(slope: float, expected: Kind) -> None:
+    """Evaluated at iterations 76, 80, ... 100; by 24 an iteration it rises by 384 and is 496 behind: 248 are enough."""
+    run = elsewhere(0.0)
+    rising = np.where(TURN % 4 == 0, -1000.0 + slope * np.maximum(TURN - 75, 0), math.nan)
+    table = run.table.assign(**{metrics.EVAL_RETURN: rising})
     assert kind(RULE, replace(run, table=table)) is expected
 
 

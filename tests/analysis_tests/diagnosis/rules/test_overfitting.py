@@ -35,7 +35,7 @@ def test_flows_known_by_heart_are_a_sure_fault() -> None:
     assert finding.headline == f"Overfitting to the flows trained on: {text}"
     assert facts(finding) == [text]
     assert finding.why == "both are measured on as many flows, by the same greedy policy; F1 on others has not fallen"
-    assert changes(finding) == [{"ppo.hidden_sizes": ((16, 16),)}, {"ppo.entropy_coef": 0.03}]
+    assert changes(finding) == [{"ppo.hidden_sizes": (16, 16)}, {"ppo.entropy_coef": 0.03}]
 
 
 @pytest.mark.parametrize(

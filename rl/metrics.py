@@ -82,7 +82,6 @@ EVAL = (F1, PRECISION, RECALL, TRUE_POSITIVES, TRUE_NEGATIVES, FALSE_POSITIVES, 
 ERRORS = (FALSE_POSITIVES, FALSE_NEGATIVES)
 """Metrics of which less is better; of the others in `EVAL` more is."""
 TRIVIAL = (F1_FLAG_ALL, F1_FLAG_NONE, F1_RANDOM)
-FINAL = (FINAL_VALUE, FINAL_SPREAD, FINAL_ITERATIONS, FINAL_ENV_STEPS, FINAL_SECONDS)
 PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)
 """Logged once more for each member, under `seed_metric(name, member)`; so are the sweep's metric and FINAL_VALUE."""
 

@@ -37,6 +37,7 @@ class Raw:
         stepped: True if values stand at logged steps, as in event files; False if they stand in rows.
         evaluated: True if the file holds evaluations, whose returns are the greedy policy's.
         form: Form of the file, for people: `CSV`, `event file`, `console text` and others.
+        is_printed: True for a program's printed output, whose rows are blocks of lines that nobody can sort.
         settings: Settings found in the file.
         remarks: Notes for the reader of the run on what was left out of the file.
     """
@@ -46,6 +47,7 @@ class Raw:
     stepped: bool = False
     evaluated: bool = False
     form: str = "CSV"
+    is_printed: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 

@@ -12,7 +12,7 @@ from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, find_fir
 from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.names import UNSTUCK, translate_metrics
 from unstuck.analysis.history.raw import Numbers, Points, Raw, select_points
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, TOTAL_LOSS
+from unstuck.analysis.history.record import ENV_STEPS, TOTAL_LOSS
 from unstuck.rl import metrics
 
 _LARGEST_STEP = 2.0**53  # beyond it, numbers of a table are no longer exact
@@ -27,7 +27,6 @@ _LOSSES = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.E
 _BREAK = frozenset((metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, TOTAL_LOSS))
 """Metrics that are not finite in a run that has broken down; of others, as an explained variance, NaN says nothing."""
 
-_MONITORED = (metrics.TRAIN_RETURN, EPISODE_LENGTH)
 _EVAL = "eval/"
 
 
@@ -281,8 +280,7 @@ def _drop_repeated(raw: Raw, name: str, each: Points, kept: "np.ndarray[tuple[in
     for place in np.flatnonzero(np.diff(counts) < 0) + 1:
         if counts[place] <= counts[0] or counts[place:].max() <= counts[place - 1]:
             row = int(each.at[place])
-            printed = raw.form == "console text"
-            where = f"block {row + 1}; keep" if printed else f"row {row + 2}; sort its rows, or keep"
+            where = f"block {row + 1}; keep" if raw.is_printed else f"row {row + 2}; sort its rows, or keep"
             raise AnalysisError(
                 f"{name} in {raw.place} must not go back, got {counts[place]:g} after {counts[place - 1]:g} in "
                 f"{where} one run a file"

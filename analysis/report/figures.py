@@ -14,11 +14,6 @@ from unstuck.analysis.words import format_range, number, percent
 from unstuck.rl import metrics
 
 
-def make_figures(run: Signals) -> list[Block]:
-    """Return the report's figures of a run (scores, value loss, actions, updates, entropy) and a confusion table."""
-    return [*draw_run(run).values(), *make_confusion_table(run)]
-
-
 def draw_run(run: Signals) -> dict[str, Figure]:
     """Draw the figures of a run that its record allows, by kind: score, returns, value loss, actions and others."""
     drawn = {

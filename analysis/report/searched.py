@@ -275,8 +275,9 @@ def _tip(sweep: Sweep, trial: Trial) -> str:
 def list_expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple[str, str, str, str]]:
     """Return table rows with the expected beside the measured results of the control and the best trial."""
     rows: list[tuple[str, str, str, str]] = []
-    for trial, who in ((sweep.control, "control"), (sweep.best, "best trial")):
-        if trial is None or trial.number not in diagnoses or (who == "best trial" and trial is sweep.control):
+    best = None if sweep.best is sweep.control else sweep.best
+    for trial, who in ((sweep.control, "control"), (best, "best trial")):
+        if trial is None or trial.number not in diagnoses:
             continue
         run = diagnoses[trial.number].signals
         floor, loss = run.select_last(metrics.VALUE_FLOOR), run.select_last(metrics.VALUE_LOSS)

@@ -80,7 +80,8 @@ def examine(run: Signals) -> Finding | None:
         f"return {number(fall.first, 3)} at first, {number(fall.best, 3)} at iteration {fall.peak}, "
         f"{number(fall.last, 3)} in the end"
     )
-    causes = (_steps(run, fall), _gone(run, fall), _pushed(run, fall), _critic(run, fall), _OTHER)
+    gone, pushed = _gone(run, fall), _pushed(run, fall)
+    causes = (_steps(run, fall), gone, pushed, _critic(run, fall), _OTHER)
     supported = [cause for cause in causes if cause.support is Support.SUPPORTED]
     return Finding(
         headline=f"Learned and lost again: {text}",
@@ -90,7 +91,7 @@ def examine(run: Signals) -> Finding | None:
         + (f"; {supported[0].why}" if supported else ""),
         evidence=(Evidence(text, (metrics.TRAIN_RETURN,), (fall.peak, run.history.last_iteration)),),
         causes=causes,
-        remedies=_remedies(run, supported),
+        remedies=_remedies(run, gone in supported, pushed in supported),
         since=fall.fell,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.STATE,
@@ -195,14 +196,14 @@ _OTHER = Cause(
 )
 
 
-def _remedies(run: Signals, supported: list[Cause]) -> tuple[Remedy, ...]:
+def _remedies(run: Signals, is_gone: bool, is_pushed: bool) -> tuple[Remedy, ...]:
+    """List what to try for a policy that no longer explores (gone), or that the entropy bonus moved (pushed)."""
     watch = "the return stays above half of its best to the end"
-    whats = [cause.what for cause in supported]
     weight = run.read_number("ppo.entropy_coef")
     remedies: list[Remedy] = []
-    if any(what.startswith("an entropy bonus") for what in whats) and weight:
+    if is_pushed and weight:
         remedies.append(Remedy({"ppo.entropy_coef": float(f"{weight / 10:.1g}")}, "leaves the policy learned", watch))
-    if any(what.startswith("a policy that no longer") for what in whats):
+    if is_gone:
         more = [0.01, 0.03] if not weight or weight < 0.01 else float(f"{weight * 3:.1g}")
         remedies.append(Remedy({"ppo.entropy_coef": more}, "keeps other actions in play", watch))
     smaller = change_rate(run, (1 / 3,), "smaller steps undo less", watch)

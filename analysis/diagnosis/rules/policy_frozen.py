@@ -194,12 +194,11 @@ def _rate(run: Signals) -> Cause:
 
 
 def _early_stop(run: Signals) -> Cause:
-    limit = run.setting("ppo.target_kl", "not recorded")
     support, why = Support.OPEN, ""
-    if limit is None:
-        support, why = Support.RULED_OUT, "target_kl is off"
-    elif limit != "not recorded":
-        why = f"target_kl {limit}"
+    if "ppo.target_kl" in run.history.settings:
+        limit = run.setting("ppo.target_kl")
+        support = Support.RULED_OUT if limit is None else Support.OPEN
+        why = "target_kl is off" if limit is None else f"target_kl {limit}"
     return Cause(
         "an early stop on KL that fires at once",
         "count the minibatches of each update; switch target_kl off",

@@ -74,7 +74,8 @@ def read_console(file: Path | None, text: str) -> Raw:
     rows = [row for row in _split_rows(text) if row]
     settings = {"max_iterations": planned} if (planned := _find_plan(text)) else {}
     rows, remarks = _drop_cut_blocks(rows)
-    return Raw(file, collect_columns(rows), form="console text", settings=settings, remarks=remarks)
+    columns = collect_columns(rows)
+    return Raw(file, columns, form="console text", is_printed=True, settings=settings, remarks=remarks)
 
 
 def _drop_cut_blocks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import History
-from unstuck.analysis.report.figures import make_confusion_table, make_figures, make_line
+from unstuck.analysis.report.figures import draw_run, make_confusion_table, make_line
 from unstuck.rl import metrics
 
 from tests.analysis_tests.report.made import figures, tables
@@ -21,7 +21,7 @@ UPDATES: dict[str, Any] = {"approx_kl": None, "clip_fraction": None, "update_nor
 
 def drawn(run: History) -> dict[str, Any]:
     """Figures by their kind."""
-    return {name.removeprefix("made-"): figure for name, figure in figures(make_figures(Signals(run))).items()}
+    return {name.removeprefix("made-"): figure for name, figure in figures(draw_run(Signals(run)).values()).items()}
 
 
 def test_a_run_with_everything_has_all_figures() -> None:
@@ -135,4 +135,4 @@ def test_counts_stand_beside_those_of_policies_that_learned_nothing() -> None:
 
 def test_a_name_with_odd_letters_is_still_a_files() -> None:
     run = replace(untaught(), name="horizon/7 (a)")
-    assert all(name.startswith("horizon-7--a-") for name in figures(make_figures(Signals(run))))
+    assert all(name.startswith("horizon-7--a-") for name in figures(draw_run(Signals(run)).values()))

@@ -76,6 +76,43 @@ def estimate_advantages(args: Settings, rewards: Tensor, values: Tensor, begins:
     return advantages
 
 
+def update(
+    args: Settings,
+    agent: Agent,
+    optimizer: torch.optim.Optimizer,
+    rollout: Sequence[Tensor],
+    probe: unstuck.Probe | None = None,
+) -> None:
+    """Take the gradient steps of one iteration.
+
+    Args:
+        args: Settings of the loop.
+        agent: Networks to improve.
+        optimizer: Optimiser of the networks.
+        rollout: Observations, actions, log-probabilities, advantages and returns, each `[B, ...]`.
+        probe: Probe to hand each minibatch to.
+    """
+    for _ in range(args.update_epochs):
+        for rows in torch.randperm(args.num_steps * args.num_envs).split(args.minibatch_size):
+            b_obs, b_actions, b_logprobs, b_advantages, b_returns = (part[rows] for part in rollout)
+            _, newlogprob, entropy, newvalue = agent.get_action_and_value(b_obs, b_actions)
+            logratio = newlogprob - b_logprobs
+            normalised = (b_advantages - b_advantages.mean()) / (b_advantages.std() + 1e-8)
+            clipped = logratio.exp().clamp(1 - args.clip_coef, 1 + args.clip_coef)
+            pg_loss = -torch.min(logratio.exp() * normalised, clipped * normalised).mean()
+            v_loss = 0.5 * (newvalue - b_returns).square().mean()
+            loss = pg_loss - args.ent_coef * entropy.mean() + args.vf_coef * v_loss
+            optimizer.zero_grad()
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(agent.parameters(), args.max_grad_norm)
+            optimizer.step()
+            if probe:
+                probe.minibatch(
+                    logratio=logratio, entropy=entropy, policy_loss=pg_loss,
+                    values=newvalue, returns=b_returns, grad_norm=norm,
+                )  # fmt: skip
+
+
 def train(args: Settings, folder: str | None = None, probed: bool = True) -> Agent:
     """Train an agent; its probe logs to `folder`."""
     torch.manual_seed(args.seed)
@@ -83,6 +120,7 @@ def train(args: Settings, folder: str | None = None, probed: bool = True) -> Age
     envs = SyncVectorEnv(make, autoreset_mode=AutoresetMode.SAME_STEP)
     agent = Agent(envs.single_observation_space.shape[0], int(envs.single_action_space.n), args.shared_trunk)
     optimizer = torch.optim.Adam(agent.parameters(), lr=args.learning_rate, eps=1e-5)
+    probe = None
     if probed:
         actions = envs.single_action_space
         probe = unstuck.Probe(folder, agent, asdict(args), optimizer=optimizer, actions=actions, program="cleanrl")
@@ -110,33 +148,15 @@ def train(args: Settings, folder: str | None = None, probed: bool = True) -> Age
             begins = torch.cat([dones, next_done[None]])
             advantages = estimate_advantages(args, rewards, torch.cat([values, following[None]]), begins)
             returns = advantages + values
-        if probed:
+        if probe:
             probe.rollout(
                 obs=obs, actions=actions, logprobs=logprobs, rewards=rewards, dones=dones, next_done=next_done,
                 values=values, advantages=advantages, returns=returns,
             )  # fmt: skip
 
         flat = [part.flatten(0, 1) for part in (obs, actions, logprobs, advantages, returns)]
-        for _ in range(args.update_epochs):
-            for rows in torch.randperm(args.num_steps * args.num_envs).split(args.minibatch_size):
-                b_obs, b_actions, b_logprobs, b_advantages, b_returns = (part[rows] for part in flat)
-                _, newlogprob, entropy, newvalue = agent.get_action_and_value(b_obs, b_actions)
-                logratio = newlogprob - b_logprobs
-                normalised = (b_advantages - b_advantages.mean()) / (b_advantages.std() + 1e-8)
-                clipped = logratio.exp().clamp(1 - args.clip_coef, 1 + args.clip_coef)
-                pg_loss = -torch.min(logratio.exp() * normalised, clipped * normalised).mean()
-                v_loss = 0.5 * (newvalue - b_returns).square().mean()
-                loss = pg_loss - args.ent_coef * entropy.mean() + args.vf_coef * v_loss
-                optimizer.zero_grad()
-                loss.backward()
-                norm = nn.utils.clip_grad_norm_(agent.parameters(), args.max_grad_norm)
-                optimizer.step()
-                if probed:
-                    probe.minibatch(
-                        logratio=logratio, entropy=entropy, policy_loss=pg_loss,
-                        values=newvalue, returns=b_returns, grad_norm=norm,
-                    )  # fmt: skip
-        if probed:
+        update(args, agent, optimizer, flat, probe)
+        if probe:
             probe.end_iteration()
     envs.close()
     return agent

@@ -344,7 +344,7 @@ def open_run(
 def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
     """Return the settings to show in a trial's MLflow run, by dotted path: `ppo.*`, `env.*`, `data.*` and the budget.
 
-    An arm of an unstick shows `branch.*` as well, and a sweep with another trainer than ours `trainer.*`.
+    An arm of an unstick shows `branch.*` as well, a sweep with another trainer than ours `trainer.*` and `script.*`.
 
     With a budget in environment steps, `budget.env_steps` holds the budget, and marks MLflow's steps as environment
     steps.
@@ -352,7 +352,7 @@ def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict
     groups = ["ppo", "env", "data"]
     groups += ["branch"] if config.run is not None else []
     groups += ["trainer"] if config.trainer != TrainerConfig() else []
-    settings = flatten({group: asdict(getattr(config, group)) for group in groups})
+    settings = flatten({**{group: asdict(getattr(config, group)) for group in groups}, "script": config.script})
     if budget is None:
         return settings
     return {**settings, "budget.env_steps": budget.steps, "budget.eval_every": budget.eval_every}

@@ -61,7 +61,7 @@ def test_the_schema_comes_first_and_the_settings_of_the_sweep_last() -> None:
 
 def test_every_group_fills_its_part_of_the_configuration() -> None:
     parts = {item.name for item in fields(SweepConfig)}
-    own = {"sweep", "branch", "unstick", "run", "arms", "resume", "retry", "format", "id"}
+    own = {"sweep", "branch", "unstick", "run", "arms", "resume", "retry", "format", "id", "script"}
     assert set(GROUPS) == parts - own | {"experiment"}
     assert set(chosen()) == parts - own
 

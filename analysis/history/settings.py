@@ -22,7 +22,7 @@ _ANNEALED = frozenset(("anneal_lr", "use_linear_lr_decay", "lr_anneal"))
 _WRAPPED = ".value"  # W&B writes `gamma: {value: 0.99}`
 _OURS = ("ppo.", "env.", "data.", "sweep.")
 _FENCED = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_OF_A_TRIAL = ("ppo", "env", "data", "branch", "trainer")
+_OF_A_TRIAL = ("ppo", "env", "data", "branch", "trainer", "script")
 """Groups of a sweep's configuration that a trial's record shows: `sweeps.mirror.recorded_settings`."""
 
 

@@ -14,7 +14,7 @@ from unstuck.analysis.programs import sweep_program
 from unstuck.analysis.report.arms import describe_change, quote_command
 from unstuck.analysis.report.diagnosis import fault_blocks, fine_blocks, limit_blocks, list_tests
 from unstuck.analysis.report.expected import expected_blocks
-from unstuck.analysis.report.go_on import LONGER, make_go_on_command
+from unstuck.analysis.report.go_on import LONGER, describe_go_on, make_go_on_command
 from unstuck.analysis.report.run import fold_blocks
 from unstuck.analysis.report.sweep import Findings, trial_blocks
 from unstuck.analysis.report.unstick_figures import arm_curve_blocks
@@ -100,11 +100,14 @@ def _arm_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
     header = ("trial", "what is changed", "starts from", sweep.metric, "minus control", "milestones", "ended")
     length = sweep.axis.describe_length(sweep.length)
     caption = f"Arms of {length} each beside the untouched control; {sweep.metric}: mean of the last evaluations"
+    start = "anew, since the trainer keeps no state to go on from, by the same seeds"
+    if not sweep.starts_anew:
+        start = "from the same state and meet the same random numbers"
     return [
         Heading("What was tried, beside the untouched control"),
         Paragraph(
-            "All arms start from the same state and meet the same random numbers, so an arm differs from the control "
-            "by its change alone. The best arm is chosen by these figures; the verdict rests on others."
+            f"All arms start {start}, so an arm differs from the control by its change alone. The best arm is chosen "
+            "by these figures; the verdict rests on others."
         ),
         Table(caption, header, tuple(rows), frozenset({3, 4})),
     ]
@@ -130,11 +133,11 @@ def _arm_row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
     reason = f": {trial.reason}" if trial.reason and trial.outcome != Outcome.COMPLETED else ""
     named = f"{trial.number} (control)" if trial is control else str(trial.number)
     ended = f"{trial.outcome or 'running'}{reason}"
-    return named, describe_change(arm.change) or "nothing", _describe_start(arm), value, more, milestones, ended
+    return named, describe_change(arm.change) or "nothing", _describe_start(sweep, arm), value, more, milestones, ended
 
 
-def _describe_start(arm: Arm) -> str:
-    if arm.is_anew:
+def _describe_start(sweep: Sweep, arm: Arm) -> str:
+    if arm.is_anew or sweep.starts_anew:
         return "fresh weights"
     where = "the checkpoint" if arm.parent is None else f"the end of trial {arm.parent}"
     return f"{where}, {name_parts(arm.reset)} reset" if arm.reset else where
@@ -198,7 +201,8 @@ def _stage_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
         if not stage.is_started:
             items.append(f"Stage {stage.stage}, not started: {stage.why.rstrip('.')}.")
             continue
-        where = f"the end of {name_arm(sweep, stage.parent)}" if stage.parent is not None else "the run's checkpoint"
+        start = "fresh weights" if sweep.starts_anew else "the run's checkpoint"
+        where = f"the end of {name_arm(sweep, stage.parent)}" if stage.parent is not None else start
         size = f"{pluralize(len(stage.arms), 'arm')} from {where}, {stage.env_steps:,} environment steps"
         items.append(f"Stage {stage.stage}: {size}; {stage.why.rstrip('.')}.")
     return [Heading("Stages"), Bullets(tuple(items))] if items else []
@@ -256,10 +260,11 @@ def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
         )
     header = ("", "when", "repeats", "seeds", "among the arms", "judged", "control", "difference", "this run")
     last = unstick.verdicts.judge(readings[-1], sweep.sign)
+    start = "from fresh weights" if sweep.starts_anew else "from where the run was branched"
     blocks: list[Block] = [
         Heading("How the verdict was made"),
         Paragraph(
-            "The best arm and the control were trained again from where the run was branched, by fresh actions, "
+            f"The best arm and the control were trained again {start}, by fresh actions, "
             "shuffles and episodes that no arm had used, and judged by test flows or episodes that no arm saw. So the "
             "choice of the best of several arms does not flatter the arm (docs/unstick.md)."
         ),
@@ -315,7 +320,7 @@ def unstick_next_blocks(found: Findings, unstick: Unstick) -> list[Block]:
         return blocks + _mend(found.before) if best is None else blocks
     verdict = unstick.verdicts.judge(reading, sweep.sign)
     if verdict.answer is Answer.WINS:
-        return [*blocks, *_go_on(found, reading.trial, "Go on with the winner, from where its arm ended:")]
+        return [*blocks, *_go_on(found, reading.trial, f"{describe_go_on(sweep.starts_anew)}:")]
     if verdict.answer is Answer.UNKNOWN and verdict.this_run.more is not None:
         more = reading.repeats + verdict.this_run.more
         return [*blocks, *_repeat(found, unstick, get_arm(sweep, reading.trial), more), *_mend(found.before)]

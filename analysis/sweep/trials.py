@@ -7,7 +7,7 @@ from typing import Any
 
 from unstuck.analysis.statistics import Estimate, estimate_over_seeds
 from unstuck.analysis.sweep.judgements import Judgement, Judgements
-from unstuck.analysis.sweep.unstick import Unstick
+from unstuck.analysis.sweep.unstick import ANEW, START, Unstick
 from unstuck.records.axis import BATCH, Axis
 from unstuck.records.entry import Entry
 from unstuck.records.outcome import Outcome
@@ -63,6 +63,11 @@ class Sweep:
     def metric(self) -> str:
         """Name of the metric (objective) by which the sweep's trials are compared."""
         return str(self.settings.get("sweep.metric", metrics.F1))
+
+    @property
+    def starts_anew(self) -> bool:
+        """True for an unstick whose arms all start from fresh weights, since the trainer keeps no state."""
+        return self.settings.get(START) == ANEW
 
     @property
     def sign(self) -> int:

@@ -22,6 +22,7 @@ from unstuck.sweeps.config.keys import (
     EXPERIMENT,
     GROUPS,
     HYDRA,
+    SCRIPT,
     SPACE,
     TRACKING,
     check_key,
@@ -178,7 +179,7 @@ def _plussed(word: str) -> str:
     bare = word.lstrip("+")
     if key == EXPERIMENT:
         return f"+{bare}"
-    if key.startswith(f"{SPACE}."):
+    if key.startswith((f"{SPACE}.", f"{SCRIPT}.")):
         return f"++{bare}"
     return bare if key in settings() or key in _OPTIONS else word
 

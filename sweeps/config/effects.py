@@ -70,6 +70,7 @@ CONDITIONS = (
         _is("command"),
         "take trainer=command",
     ),
+    Condition(("script",), "trainer.name", _is_not("ppo"), "take trainer=command"),
     Condition(("space", "sweep.control"), "sampler.name", _is_not("points"), "take sampler=tpe"),
     Condition(("sampler.num_startup_trials",), "sampler.name", _is("tpe"), "take sampler=tpe"),
     Condition(_ASHA, "scheduler.name", _is("asha"), "take scheduler=asha"),

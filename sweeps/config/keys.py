@@ -21,6 +21,9 @@ SPACE = "space"
 GROUPS = ("ppo", "env")
 """Groups that a space or a point may name; all other settings belong to the sweep as a whole."""
 
+SCRIPT = "script"
+"""Part of `SweepConfig` that is free in form: settings of a command's or script's own, which may be searched."""
+
 BRANCH = "branch"
 """Part of `SweepConfig` that says what one trial starts from; the points of an unstick may name the part as well."""
 
@@ -85,13 +88,13 @@ def find_nearest_setting(key: str) -> str:
 
 
 def is_free_form(key: str) -> bool:
-    """Return True if a key lies in `space` or `sampler.points`, where users may write keys that are no settings.
+    """Return True if a key lies in `space`, `script` or `sampler.points`, where users may write keys of their own.
 
     Example:
         >>> is_free_form("space.ppo.lr"), is_free_form("spacex")
         (True, False)
     """
-    return any(key == free or key.startswith(f"{free}.") for free in (SPACE, "sampler.points"))
+    return any(key == free or key.startswith(f"{free}.") for free in (SPACE, SCRIPT, "sampler.points"))
 
 
 def check_key(key: str) -> None:

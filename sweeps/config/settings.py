@@ -293,6 +293,10 @@ class MilestonesConfig:
     checks: tuple[dict[str, Any], ...] = ()  # each {metric, a bound such as above: 0.3, iterations}
 
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Name of a setting of a script's own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
     """All settings of a sweep, in groups; `space` holds the range of each searched setting."""
@@ -302,6 +306,7 @@ class SweepConfig:
     data: DataConfig = field(default_factory=DataConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    script: dict[str, Any] = field(default_factory=dict)  # settings of a command's or script's own, by name
     space: dict[str, Any] = field(default_factory=dict)  # what is searched: a range for each setting
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
@@ -339,6 +344,11 @@ class SweepConfig:
             "run must name the run to branch, got none; add run=SWEEP/7 for trial 7 of a sweep, a checkpoint's folder, "
             "or the id of an MLflow run",
         )
+        for name, value in self.script.items():
+            require(
+                _NAME.fullmatch(str(name)) is not None and isinstance(value, str | int | float | bool | None),
+                f"script must hold texts, numbers or booleans by name, got {name}={value!r}; write script.hidden=64",
+            )
         for arm in self.arms:
             if not isinstance(arm, dict):
                 require_one_of("arms", arm, ARM_SETS)

@@ -108,7 +108,8 @@ def require_limits(config: SweepConfig, space: Space) -> None:
         space: Search space of the sweep.
     """
     reasons, words = [], []
-    for path, allowed in find_trainer(config.trainer.name).limits.items():
+    kind = find_trainer(config.trainer.name)
+    for path, allowed in kind.limits.items():
         if reason := explain_limit(config.trainer.name, path, read_setting(config, path)):
             reasons.append(reason)
             words.append(f"{path}={format_value(allowed[0])}")
@@ -116,6 +117,12 @@ def require_limits(config: SweepConfig, space: Space) -> None:
         for value in searched.options if isinstance(searched, Choice) else ():
             if reason := explain_limit(config.trainer.name, path, value):
                 raise SweepError(f"{reason}; leave it out of the space")
+    if config.env.id == TRIAGE and not kind.acts_on_flows:
+        reasons.append(
+            f"env.id must name a Gymnasium environment with trainer={config.trainer.name}, got {TRIAGE}, which needs "
+            "flows"
+        )
+        words.append("env.id=CartPole-v1")
     if reasons:
         raise SweepError(f"{', and '.join(reasons)}; write {' '.join(words)}")
     for path in space.kinds:

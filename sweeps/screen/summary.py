@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words, tool_program
-from unstuck.analysis.report.go_on import make_go_on_command
+from unstuck.analysis.report.go_on import describe_go_on, make_go_on_command
 from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
 from unstuck.analysis.sweep.verdicts import Answer, read_verdicts
 from unstuck.analysis.words import pluralize
@@ -29,7 +29,7 @@ from unstuck.rl.config import TRIAGE
 from unstuck.sweeps.config.effects import find_idle_settings
 from unstuck.sweeps.config.flows import make_fingerprint_words
 from unstuck.sweeps.config.keys import settings
-from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.config.settings import ANEW, SweepConfig
 from unstuck.sweeps.screen.progress import describe_settings
 from unstuck.sweeps.search.parse import build_space
 
@@ -113,7 +113,7 @@ def _show_go_on(config: SweepConfig, console: Console) -> None:
     last = readings.last
     if last is None or readings.judge(last, 1 if config.sweep.mode == "max" else -1).answer is not Answer.WINS:
         return
-    console.print(f"\nGo on with the winner (trial {last.trial}), from where its arm ended:")
+    console.print(f"\n{describe_go_on(config.branch.start == ANEW, f'the winner (trial {last.trial})')}:")
     folder, iterations = Path(config.sweep.folder), config.unstick.iterations
     print_command(make_go_on_command(str(config.sweep.name), last.trial, folder, iterations), console)
 

@@ -11,7 +11,7 @@ from typing import Any
 from unstuck.analysis.words import join_words
 from unstuck.records.errors import SweepError
 from unstuck.rl.wording import find_nearest
-from unstuck.sweeps.config.keys import BRANCH, GROUPS, convert_value, find_nearest_setting, settings
+from unstuck.sweeps.config.keys import BRANCH, GROUPS, SCRIPT, convert_value, find_nearest_setting, settings
 from unstuck.sweeps.config.kinds import explain_missing_kind
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.search.feasible import require_feasible, require_feasible_points, require_feasible_ranges
@@ -86,7 +86,7 @@ def parse_point(point: Mapping[str, Any], config: SweepConfig, where: str) -> di
     Raises:
         SweepError: A setting is unknown or must be the same for all trials, or a value has another type.
     """
-    return {path: convert_value(path, value, where) for path, value in _flatten(point, where, config)}
+    return {path: _convert(path, value, where, config) for path, value in _flatten(point, where, config)}
 
 
 def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
@@ -95,7 +95,7 @@ def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
     Raises:
         SweepError: A path or kind is unknown, bounds or values do not fit, or nothing in the space can run.
     """
-    space = Space({path: _parse_kind(path, leaf) for path, leaf in _flatten(spec, "space", config)})
+    space = Space({path: _parse_kind(path, leaf, config) for path, leaf in _flatten(spec, "space", config)})
     if not space.kinds:
         raise SweepError("space must hold at least one setting, got none; add space=coefficients")
     require_feasible(space, config)
@@ -150,9 +150,11 @@ def _read_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> li
 
 def _flatten(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, Any]]:
     """Yield dotted path and value of each setting in a dict nested by group; refuse what cannot be searched."""
-    groups = GROUPS if config.run is None else (*GROUPS, BRANCH)
+    groups = (*GROUPS, *([BRANCH] if config.run is not None else []), *([SCRIPT] if config.script else []))
     for group, body in _require_mapping(tree, where).items():
         if group not in groups:
+            if group == SCRIPT:
+                raise SweepError(_explain_unset(next(iter(_require_mapping(body, f"{where}.{group}")), "NAME"), where))
             meant = find_nearest_setting(str(group))
             remedy = "the rest is the same for all trials"
             if meant.partition(".")[0] in GROUPS:
@@ -160,7 +162,9 @@ def _flatten(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, 
             raise SweepError(f"{where} may hold settings of {join_words(groups)} only, got {group}; {remedy}")
         for name, leaf in _require_mapping(body, f"{where}.{group}").items():
             path = f"{group}.{name}"
-            if path not in settings():
+            if group == SCRIPT and name not in config.script:
+                raise SweepError(_explain_unset(name, where))
+            if group != SCRIPT and path not in settings():
                 raise SweepError(f"unknown setting {path} in {where}; did you mean {find_nearest_setting(path)}?")
             if path in NEVER_SEARCHED and config.format >= _FORMAT:
                 raise SweepError(
@@ -170,13 +174,29 @@ def _flatten(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, 
             yield path, leaf
 
 
+def _explain_unset(name: str, where: str) -> str:
+    return f"script.{name} must have a value that the control has, got none beside {where}; write script.{name}=VALUE"
+
+
+def _convert(path: str, value: Any, where: str, config: SweepConfig) -> Any:
+    """Convert a value to the type of its setting; of a script's own setting, to the type of the value that is set."""
+    if not path.startswith(f"{SCRIPT}."):
+        return convert_value(path, value, where)
+    own = read_setting(config, path)
+    if type(own) is float and type(value) is int:
+        return float(value)
+    if type(value) is not type(own) and own is not None:
+        raise SweepError(f"{where} must hold values like {own!r} for {path}, which is set to that, got {value!r}")
+    return value
+
+
 def _require_mapping(node: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(node, Mapping):
         raise SweepError(f"{where} must be nested as group and setting, e.g. {{ppo: {{lr: ...}}}}, got {node!r}")
     return node
 
 
-def _parse_kind(path: str, leaf: Any) -> Kind:
+def _parse_kind(path: str, leaf: Any, config: SweepConfig) -> Kind:
     where = f"space.{path}"
     if not isinstance(leaf, Mapping | None):
         raise SweepError(explain_missing_kind(where, leaf))
@@ -193,7 +213,7 @@ def _parse_kind(path: str, leaf: Any) -> Kind:
     where = f"{where}.{name}"
     if not isinstance(body, list | tuple):
         raise SweepError(f"{where} must be a list, got {body!r}; write [low, high], or the values of a choice")
-    values = tuple(convert_value(path, value, where) for value in body)
+    values = tuple(_convert(path, value, where, config) for value in body)
     kind = KINDS[name]
     try:
         return kind(values) if kind is Choice else _make_range(kind, values)

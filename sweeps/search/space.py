@@ -145,10 +145,17 @@ class Space:
             iterations = budget.iterations(batch)
             often = min(max(1, round(budget.eval_every / batch)), iterations)
             groups["ppo"] |= {"num_iterations": iterations, "eval_every": often}
-        return replace(config, **{group: replace(getattr(config, group), **body) for group, body in groups.items()})
+        changed = {group: _change_group(getattr(config, group), body) for group, body in groups.items()}
+        return replace(config, **changed)
 
 
 def read_setting(config: SweepConfig, path: str) -> Any:
     """Return the value that a configuration has of the setting at a dotted path such as `ppo.lr`."""
     group, _, name = path.partition(".")
-    return getattr(getattr(config, group), name)
+    settings = getattr(config, group)
+    return settings[name] if isinstance(settings, dict) else getattr(settings, name)
+
+
+def _change_group(settings: Any, changes: Mapping[str, Any]) -> Any:
+    """Return a group of settings with changes; the group `script` is a dict."""
+    return {**settings, **changes} if isinstance(settings, dict) else replace(settings, **changes)

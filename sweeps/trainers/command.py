@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from unstuck.rl.config import TRIAGE, require
+from unstuck.rl.config import require
 from unstuck.rl.data.types import FlowData
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.trainers.command_line import explain_way, list_handed_on, read_program, require_command
@@ -18,10 +18,11 @@ _MEMBER_BYTES = 400 * 2**20
 
 
 def make_trainer(spec: TrialSpec) -> MembersInTurn:
-    """Make an untrained trainer of all members of a trial; their commands run side by side."""
-    from unstuck.sweeps.trainers.command_member import CommandMember
+    """Make an untrained trainer of all members of a trial; as many commands run at a time as the trial has cores."""
+    from unstuck.sweeps.trainers.command_member import CommandMember, Turns
 
-    return MembersInTurn(NAME, spec, CommandMember)
+    turns = Turns(spec.config.resources.cpus_per_trial)
+    return MembersInTurn(NAME, spec, lambda member: CommandMember(member, turns))
 
 
 def check(config: SweepConfig, data: FlowData | None) -> None:
@@ -29,10 +30,6 @@ def check(config: SweepConfig, data: FlowData | None) -> None:
     require(
         config.trainer.command is not None,
         "trainer=command needs a command that trains one run, got none; write trainer.command='python ppo.py'",
-    )
-    require(
-        config.env.id != TRIAGE,
-        f"env.id must name the command's environment with trainer=command, got {TRIAGE}; write env.id=CartPole-v1",
     )
     program = read_program(config)
     require(
@@ -59,6 +56,7 @@ COMMAND = TrainerKind(
     check=check,
     estimate_memory=estimate_memory,
     keeps_state=False,
+    acts_on_flows=False,
     parts=frozenset({RANDOMNESS}),
     list_reached=list_handed_on,
     explain_way=explain_way,

@@ -6,7 +6,7 @@ The flags of CleanRL's scripts are a table; `trainer.flags=none` adds none, so t
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from unstuck.rl.config import PPOConfig, require
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.settings import SweepConfig
 
-_IN_BRACES = re.compile(r"\{([a-z_.]+)\}")
+_IN_BRACES = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.]*)\}")
 
 FLAGS: Mapping[str, Mapping[str, str]] = {
     "cleanrl": {
@@ -83,6 +83,8 @@ def write_command(config: SweepConfig, seed: int, steps: int, folder: Path) -> l
         words += [] if name in named else [f"--{flag}" if values[name] == value else f"--no-{flag}"]
     for name, flag in _OPTIONAL[style].items():
         words += [] if name in named or values[name] is None else [flag, _write(values[name])]
+    for name, value in config.script.items():
+        words += [] if style == "none" or f"script.{name}" in named else _make_flag(name, value)
     return [*words, *_ALWAYS[style]]
 
 
@@ -90,6 +92,7 @@ def list_handed_on(config: SweepConfig) -> frozenset[str]:
     """List the dotted paths of the settings that reach the command."""
     style = config.trainer.flags
     names = {*_list_named(_command_of(config)), *FLAGS[style], *_SWITCHES[style], *_OPTIONAL[style]}
+    names |= set() if style == "none" else {f"script.{name}" for name in config.script}
     return frozenset(path for name in names for path in (name, *_STANDS_FOR.get(name, ())))
 
 
@@ -107,13 +110,36 @@ def require_command(config: SweepConfig) -> None:
             f"trainer.command must have known words in braces, got {{{name}}}; known are {', '.join(known)}",
         )
     reached, plain = list_handed_on(config), PPOConfig()
-    for item in fields(PPOConfig):
-        path, value = f"ppo.{item.name}", getattr(config.ppo, item.name)
-        require(
-            path in reached or path in _OURS or value == getattr(plain, item.name),
-            f"{path} must reach the command, got {format_value(value)}, and {explain_way(path)}, or leave the setting "
-            "out",
-        )
+    own = {f"ppo.{item.name}": getattr(config.ppo, item.name) for item in fields(PPOConfig)}
+    set_here = {path: value for path, value in own.items() if value != getattr(plain, path.removeprefix("ppo."))}
+    set_here |= {f"script.{name}": value for name, value in config.script.items()}
+    missed = {path: value for path, value in set_here.items() if path not in reached and path not in _OURS}
+    require(
+        not missed,
+        f"{' and '.join(missed)} must reach the command, got {' and '.join(map(format_value, missed.values()))}, and "
+        f"{_explain_ways(list(missed))}, or leave the setting{'s' if len(missed) > 1 else ''} out",
+    )
+
+
+def _make_flag(name: str, value: Any) -> list[str]:
+    """Make the flag of a setting of the script's own: `--NAME VALUE`, `--NAME` or `--no-NAME`; nothing for null.
+
+    Example:
+        >>> _make_flag("hidden_size", 64), _make_flag("use_sde", False)
+        (['--hidden-size', '64'], ['--no-use-sde'])
+    """
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [] if value is None else [f"--{flag}", _write(value)]
+
+
+def _explain_ways(paths: Sequence[str]) -> str:
+    """Say why settings do not reach the command, and how they could; see `explain_way`."""
+    if len(paths) == 1:
+        return explain_way(paths[0])
+    words = " and ".join(f"{{{path}}}" for path in paths)
+    return f"no flag hands them on; write {words} where trainer.command takes them"
 
 
 def explain_way(path: str) -> str:
@@ -139,11 +165,16 @@ def _read_values(config: SweepConfig) -> dict[str, Any]:
     """Return the values that replace words in braces such as `{ppo.lr}`, except words that differ between members."""
     ppo = config.ppo
     values = {f"ppo.{item.name}": getattr(ppo, item.name) for item in fields(PPOConfig)}
-    return values | {
-        "env.id": config.env.id,
-        "num_minibatches": ppo.batch_size // ppo.minibatch_size,
-        "doubled_value_coef": 2 * ppo.value_coef,
-    }
+    own = {f"script.{name}": value for name, value in config.script.items()}
+    return (
+        values
+        | own
+        | {
+            "env.id": config.env.id,
+            "num_minibatches": ppo.batch_size // ppo.minibatch_size,
+            "doubled_value_coef": 2 * ppo.value_coef,
+        }
+    )
 
 
 def _write(value: Any) -> str:

@@ -18,6 +18,7 @@ from unstuck.rl import metrics
 from unstuck.rl.config import require
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.seeding import derive_int
+from unstuck.sweeps.trainers import watch
 from unstuck.sweeps.trainers.command_line import write_command
 from unstuck.sweeps.trainers.members import MemberSpec, Settings
 
@@ -39,10 +40,14 @@ class CommandMember:
     """Trainer of one member by a command of the user's; see `MemberTrainer`.
 
     The command gives up no state: a trial that goes on after a kill starts anew.
+
+    Args:
+        spec: The member.
+        turns: Turns that the commands of the trial's members take.
     """
 
-    def __init__(self, spec: MemberSpec) -> None:
-        self._spec, self._log = spec, _Log()
+    def __init__(self, spec: MemberSpec, turns: "Turns") -> None:
+        self._spec, self._turns, self._log = spec, turns, _Log()
         self._batch = spec.config.ppo.batch_size
 
     def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
@@ -51,11 +56,13 @@ class CommandMember:
         with tempfile.TemporaryDirectory() as temporary:
             folder = _make_folder(self._spec.folder or Path(temporary), self._spec.number)
             running = _Running(self._write_words(folder, last), folder)
+            self._turns.join(running)
             try:
                 evaluated = done
                 for iteration in range(done + 1, last + 1):
                     self._wait(running, iteration)
                     if iteration == last:
+                        self._turns.take(running)
                         running.wait_for_end()
                     steps = iteration * self._batch
                     measured = self._log.read_at(steps)
@@ -64,6 +71,7 @@ class CommandMember:
                         evaluated = iteration
                     yield measured
             finally:
+                self._turns.leave(running)
                 running.end()
 
     def state(self) -> bytes | None:
@@ -96,6 +104,8 @@ class CommandMember:
         """
         steps, patience_s = iteration * self._batch, self._spec.config.trainer.patience_s
         deadline = time.monotonic() + patience_s
+        if not self._log.has(steps):
+            self._turns.take(running)
         while not self._log.has(steps):
             code = running.poll()  # before the reading, so that nothing is read too early
             self._log.read(running.folder)
@@ -122,6 +132,33 @@ class CommandMember:
             f"{name} must train and log up to environment step {steps:,}, and ended before "
             f"({self._log.describe()}); hand total_steps on, or see {running.output}",
         )
+
+
+class Turns:
+    """Turns of the commands of one trial, of which as many run at the same time as the trial has cores.
+
+    Args:
+        at_once: Number of commands that may run at the same time.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._running: list[_Running] = []
+
+    def join(self, running: "_Running") -> None:
+        """Add a command that has just started."""
+        self._running.append(running)
+
+    def leave(self, running: "_Running") -> None:
+        """Take a command out that is about to end."""
+        self._running.remove(running)
+
+    def take(self, running: "_Running") -> None:
+        """Let a command go on, with those after it, as many as may run at the same time; pause the others."""
+        first, count = self._running.index(running), len(self._running)
+        chosen = {(first + place) % count for place in range(min(self._at_once, count))}
+        for place, one in sorted(enumerate(self._running), key=lambda each: each[0] in chosen):  # pauses come first
+            one.go_on(place in chosen)
 
 
 class _Log:
@@ -203,10 +240,11 @@ class _Running:
 
     def __init__(self, words: list[str], folder: Path) -> None:
         self.folder, self.output = folder, folder / OUTPUT
-        watch = Path(__file__).with_name("watch.py")
+        self._goes_on = True
+        script = Path(watch.__file__)
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-S", "-E", str(watch), f"{GRACE_S:g}", *words],
+                [sys.executable, "-S", "-E", str(script), f"{GRACE_S:g}", *words],
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -217,6 +255,15 @@ class _Running:
         """Return the exit status, or None while the command runs."""
         return self._process.poll()
 
+    def go_on(self, goes_on: bool) -> None:
+        """Let the command go on, or pause it."""
+        if goes_on == self._goes_on or self._process.stdin is None:
+            return
+        with contextlib.suppress(BrokenPipeError):  # it has ended
+            self._process.stdin.write(watch.RESUME if goes_on else watch.PAUSE)
+            self._process.stdin.flush()
+        self._goes_on = goes_on
+
     def wait_for_end(self) -> None:
         """Wait for the command to end by itself, for `GRACE_S` at most."""
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -225,7 +272,8 @@ class _Running:
     def end(self) -> None:
         """Tell a running command to end (`watch.py` kills after `GRACE_S`), and return when the command has ended."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it has ended
+                self._process.stdin.close()
         self._process.wait()
 
     def read_last_line(self) -> str:

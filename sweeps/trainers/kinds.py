@@ -36,7 +36,7 @@ def explain_unreached(config: SweepConfig, path: str) -> str:
         path: Dotted path of a setting that is searched, or that an arm changes.
     """
     kind = find_trainer(config.trainer.name)
-    is_about_training = path.startswith(("ppo.", "env."))
+    is_about_training = path.startswith(("ppo.", "env.", "script."))
     if kind.list_reached is None or not is_about_training or path in kind.list_reached(config):
         return ""
     return f"{path} must reach {kind.title}, and {kind.explain_way(path)}, or leave the setting out"

@@ -119,6 +119,7 @@ class TrainerKind:
             one process takes for a number of members, without Python itself.
         keeps_state: False if trainers cannot give up the state of a training: a trial then starts anew after a resume,
             and all arms of an unstick start anew.
+        acts_on_flows: False if trainers cannot train on flows, so that the environment must be Gymnasium's.
         parts: Parts of a state that can start anew in a branch, of `sweeps.config.settings.PARTS`; with `RANDOMNESS`,
             fresh repeats of one branch are possible, which a verdict needs.
         proves: Settings of `ppo` that `read_effective` reads back; the driver compares them with the recorded ones.
@@ -137,6 +138,7 @@ class TrainerKind:
     check: Callable[[SweepConfig, FlowData | None], None]
     estimate_memory: Callable[[SweepConfig, FlowData | None], Callable[[int], int]]
     keeps_state: bool = True
+    acts_on_flows: bool = True
     parts: frozenset[str] = frozenset((*PARTS, RANDOMNESS))
     proves: tuple[str, ...] = ()
     program: str = ""

@@ -6,7 +6,6 @@ Stable-Baselines3 is imported when a trainer is checked or made, not before.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from unstuck.rl.config import TRIAGE, require
 from unstuck.rl.data.types import FlowData
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
@@ -35,11 +34,6 @@ def make_trainer(spec: TrialSpec) -> MembersInTurn:
 def check(config: SweepConfig, data: FlowData | None) -> None:
     """Raise `ConfigError` if Stable-Baselines3 is missing, or cannot train by the configuration."""
     _require_library()
-    require(
-        config.env.id != TRIAGE,
-        f"env.id must name a Gymnasium environment with trainer=sb3, got {TRIAGE}, which needs flows; write "
-        "env.id=CartPole-v1",
-    )
     from unstuck.sweeps.trainers.sb3_model import require_model
 
     require_model(config)
@@ -71,6 +65,7 @@ SB3 = TrainerKind(
     make=make_trainer,
     check=check,
     estimate_memory=estimate_memory,
+    acts_on_flows=False,
     proves=PROVABLE,
     program="sb3",
     limits=_LIMITS,

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stable_baselines3 import PPO
@@ -52,6 +52,7 @@ class Sb3Settings:
         normalize_observations: True if observations are to be scaled: `VecNormalize(norm_obs=...)`.
         normalize_returns: True if rewards are to be scaled: `VecNormalize(norm_reward=...)`.
         ppo: All settings of PPO, by our names.
+        script: Settings of the script's own, `script.*`, by name.
     """
 
     arguments: Mapping[str, Any]
@@ -61,6 +62,7 @@ class Sb3Settings:
     normalize_observations: bool
     normalize_returns: bool
     ppo: PPOConfig
+    script: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def collect_settings(config: SweepConfig, seed: int) -> Sb3Settings:
         normalize_observations=ppo.normalize_observations,
         normalize_returns=ppo.normalize_returns != "none",
         ppo=ppo,
+        script=config.script,
     )
 
 

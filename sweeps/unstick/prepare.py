@@ -130,6 +130,7 @@ def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
         data=own.data,
         ppo=ppo,
         trainer=own.trainer,
+        script=own.script,
         space={},
         branch=BranchConfig(start=CHECKPOINT if keeps_state else ANEW),
         # A later stage goes on from the last state of the best arm.

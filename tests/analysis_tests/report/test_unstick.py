@@ -121,6 +121,22 @@ def test_every_arm_stands_beside_the_control_with_start_reason_and_result() -> N
     assert why.rows[1] == ("1", "lr is too low (`updates_too_small`)", "Everything goes on as saved.", "KL rises")
 
 
+def test_arms_of_a_trainer_without_state_start_anew_in_every_part_of_the_report() -> None:
+    stages = (StageRecord(stage=1, parent=None, why="First.", arms=(0, 1, 2, 3), env_steps=9), _STAGE_2)
+    sweep = made(readings=(reading(),), stages=stages, settings={"branch.start": "anew"})
+    told = to_markdown(report(sweep))
+    for words in (
+        "All arms start anew, since the trainer keeps no state to go on from, by the same seeds",
+        "| 1 | lr 0.001 | fresh weights |",
+        "trained again from fresh weights",
+        "Train the winner for longer, from fresh weights, which costs",
+        "4 arms from fresh weights",
+    ):
+        assert words in told
+    for words in ("the checkpoint", "the run's checkpoint", "where its arm ended", "from the same state"):
+        assert words not in told
+
+
 def test_crashed_running_and_unborn_arms_keep_their_rows() -> None:
     trials = (
         arm_trial(0, 0.2),

@@ -17,12 +17,16 @@ from typing import Any
 import psutil
 import pytest
 from unstuck.analysis.history.names import DIALECTS
+from unstuck.records.errors import SweepError
+from unstuck.records.ledger import Ledger
 from unstuck.rl import metrics
 from unstuck.rl.budget import Budget
-from unstuck.rl.config import TRIAGE, EnvConfig, PPOConfig
+from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
-from unstuck.sweeps.config.settings import StudyConfig, SweepConfig, TrainerConfig
+from unstuck.sweeps.config.find import find_sweep
+from unstuck.sweeps.config.settings import ResourcesConfig, StudyConfig, SweepConfig, TrainerConfig
+from unstuck.sweeps.search.parse import parse_space
 from unstuck.sweeps.trainers import command_member, watch
 from unstuck.sweeps.trainers.command import check, make_trainer
 from unstuck.sweeps.trainers.command_line import list_handed_on, write_command
@@ -30,6 +34,7 @@ from unstuck.sweeps.trainers.members import MembersInTurn
 from unstuck.sweeps.trainers.protocol import TrialSpec
 
 from tests.conftest import Command
+from tests.sweeps_tests.real import runs_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -54,14 +59,14 @@ CONFIG = SweepConfig(
 )
 
 
-def trainer_of(script: str, folder: Path, **trainer: Any) -> MembersInTurn:
+def trainer_of(script: str, folder: Path, resources: ResourcesConfig | None = None, **trainer: Any) -> MembersInTurn:
     """A trainer of two members whose command is a script in `folder` that takes `--lr` and three more flags."""
     file = folder / "script.py"
     file.write_text(script)
     flags = "--lr {ppo.lr} --seed {seed} --num-envs {ppo.num_envs} --num-steps {ppo.num_steps}"
     words = f"python {shlex.quote(str(file))} {flags} --total-timesteps {{total_steps}}"
     own = replace(CONFIG.trainer, **{"command": words, "flags": "none", **trainer})
-    config = replace(CONFIG, trainer=own)
+    config = replace(CONFIG, trainer=own, resources=resources or CONFIG.resources)
     budget = Budget.from_config(config.ppo)
     return make_trainer(
         TrialSpec(config, make_member_seeds(0, 2), make_evaluation_seed(0), None, budget, folder / "trial")
@@ -90,6 +95,74 @@ def test_flags_and_words_in_braces_hand_the_settings_on(tmp_path: Path) -> None:
     assert "--learning-rate" not in write_command(named, 7, 96, tmp_path)
 
 
+def test_settings_of_the_scripts_own_become_flags_or_words_in_braces(tmp_path: Path) -> None:
+    config = replace(CONFIG, script={"hidden_size": 64, "use_sde": False, "note": None, "wide": 1.5})
+    words = write_command(config, 7, 96, tmp_path)
+    assert words[-6:-1] == ["--hidden-size", "64", "--no-use-sde", "--wide", "1.5"]
+    named = replace(config, trainer=replace(CONFIG.trainer, command="python ppo.py width={script.hidden_size}"))
+    assert "width=64" in write_command(named, 7, 96, tmp_path)
+    assert "--hidden-size" not in write_command(named, 7, 96, tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"script.hidden_size and script.use_sde .* must reach the command, got 64 and"
+    ):
+        check(replace(config, trainer=replace(CONFIG.trainer, flags="none", command=f"python {ALL_IN_BRACES}")), None)
+
+
+ALL_IN_BRACES = " ".join(
+    f"{{ppo.{name}}}" for name in ("num_envs", "num_steps", "minibatch_size", "num_iterations", "lr", "value_coef")
+)
+
+
+def test_what_a_script_has_of_its_own_is_searched_with_a_value_for_the_control() -> None:
+    config = replace(CONFIG, script={"hidden_size": 64, "wide": 1.0})
+    searched = {
+        "script": {"hidden_size": {"choice": [32, 64]}, "wide": {"log": [1, 10]}},
+        "ppo": {"lr": {"log": [1e-4, 1e-2]}},
+    }
+    space = parse_space(searched, config)
+    assert space.control_values(config) == {"script.hidden_size": 64, "script.wide": 1.0, "ppo.lr": 1e-3}
+    changed = space.apply(config, {"script.hidden_size": 32, "script.wide": 2.0, "ppo.lr": 1e-4})
+    assert (changed.script, changed.ppo.lr) == ({"hidden_size": 32, "wide": 2.0}, 1e-4)
+    assert config.script["hidden_size"] == 64
+    for space_, said in (
+        (
+            {"script": {"depth": {"int": [1, 3]}}},
+            r"script.depth must have a value that the control has, got none beside",
+        ),
+        ({"script": {"hidden_size": {"choice": ["a"]}}}, r"must hold values like 64 for script.hidden_size"),
+    ):
+        with pytest.raises(SweepError, match=said):
+            parse_space(space_, config)
+    with pytest.raises(SweepError, match=r"script.depth must have a value that the control has"):
+        parse_space({"script": {"depth": {"int": [1, 3]}}}, CONFIG)
+    with pytest.raises(ConfigError, match=r"script must hold texts, numbers or booleans by name, got sizes=\[1\]"):
+        replace(CONFIG, script={"sizes": [1]})
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_a_setting_of_the_scripts_own_is_on_record_like_others(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(command.folder)
+    (command.folder / "script.py").write_text(LEARNS)
+    words = f"{WORDS} --own {{script.depth}}"
+    done = command(
+        *(one for one in SWEEP if not one.startswith(("sampler", "sweep.num_trials", "ppo.num_iterations"))),
+        *("sampler=random", "space=none", "space.script.depth.choice=[1,2]", "script.depth=1", "sweep.num_trials=3"),
+        *(f'trainer.command="{words}"', "ppo.num_iterations=3"),
+    )
+    assert done.code == 0, done.err
+    entries = Ledger.open_sweep(find_sweep("mine", command.folder / "runs").reference).entries()
+    assert entries[0].values == {"script.depth": 1}
+    assert {entry.values["script.depth"] for entry in entries} <= {1, 2}
+    _, _, runs = runs_of(command.folder, "mine")
+    assert [runs[number].data.params["script.depth"] for number in range(3)] == [
+        str(entry.values["script.depth"]) for entry in entries
+    ]
+    assert re.search(r"script\.depth=[12]$", done.out, re.M)  # the command that runs the best one again
+    assert command.sweeps("audit", "mine").code == 0
+
+
 def test_flags_mean_what_the_same_names_mean_in_a_log() -> None:
     logged = DIALECTS["cleanrl"].settings
     ppo = replace(CONFIG.ppo, target_kl=0.5)
@@ -116,7 +189,6 @@ def test_flags_mean_what_the_same_names_mean_in_a_log() -> None:
             {"ppo": {"hidden_sizes": (8,)}},
             r"ppo.hidden_sizes must reach the command, got \[8\], and no flag hands it on; write \{ppo.hidden_sizes\}",
         ),
-        ({"env": {"id": TRIAGE}}, f"env.id must name the command's environment with trainer=command, got {TRIAGE}"),
     ],
 )
 def test_what_cannot_train_is_refused_with_the_remedy(change: dict[str, Any], said: str) -> None:
@@ -148,6 +220,37 @@ def test_rows_of_the_log_become_iterations_and_returns_evaluations(tmp_path: Pat
 def test_what_is_printed_is_read_where_no_file_is_written(tmp_path: Path) -> None:
     printed = LEARNS.replace('open("progress.csv", "w")', "sys.stdout")
     assert trainer_of(printed, tmp_path).iterate()[metrics.TRAIN_RETURN][0] > 0
+
+
+WRITES_EVENTS = """
+import sys, time
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+flags = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+size = int(flags["--num-envs"]) * int(flags["--num-steps"])
+writer = EventFileWriter("runs/mine")
+def add(name, value, step):
+    value = Summary.Value(tag=name, simple_value=value)
+    writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+for step in range(size, int(flags["--total-timesteps"]) + 1, size):
+    add("charts/episodic_return", 10 * step / size, step - 3)  # where an episode ended
+    for name in ("value_loss", "policy_loss", "approx_kl", "clipfrac"):
+        add(f"losses/{name}", 1 / step, step)
+    add("charts/SPS", 1000, step)
+    writer.flush()
+    if step == 3 * size:
+        time.sleep(100)  # the log of a command that still runs
+"""
+
+
+def test_event_files_are_read_while_the_command_writes_them(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="it comes with the extra `tensorboard`")
+    trainer = trainer_of(WRITES_EVENTS, tmp_path, patience_s=60)
+    rows = [trainer.iterate() for _ in range(3)]
+    assert [row[metrics.VALUE_LOSS][1] for row in rows] == pytest.approx([2 / step for step in (16, 32, 48)])
+    assert [row[metrics.TRAIN_RETURN][0] for row in rows] == [10, 20, 30]
+    assert rows[2][metrics.EVAL_RETURN].tolist() == [20, 20]
 
 
 @pytest.mark.parametrize(
@@ -211,6 +314,37 @@ time.sleep(100)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_until(lambda: not any(map(psutil.pid_exists, pids)))
+
+
+def read_status(member: int, folder: Path) -> str:
+    """Status of a member's command."""
+    return psutil.Process(int((folder / f"trial/member_{member}/pids").read_text().split()[0])).status()
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_as_many_commands_run_at_a_time_as_a_trial_has_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr(command_member, "GRACE_S", 100.0)  # longer than anybody waits here
+    trainer = trainer_of(SLOW, tmp_path, ResourcesConfig(cpus_per_trial=cores))
+    trainer.iterate()  # the second member is the last to have its turn
+    paused = psutil.STATUS_STOPPED
+    wait_until(lambda: (read_status(0, tmp_path) == paused) == (cores == 1))
+    assert read_status(1, tmp_path) != paused
+    pids = [int(pid) for n in range(2) for pid in (tmp_path / f"trial/member_{n}/pids").read_text().split()]
+    del trainer
+    wait_until(lambda: not any(map(psutil.pid_exists, pids)))  # a paused one too, and it is asked, not killed
+
+
+def test_commands_that_take_turns_all_end(tmp_path: Path) -> None:
+    paced = LEARNS.replace('"w")', '"w", buffering=1)').replace(
+        "        log.writerow([step", "        time.sleep(0.05)\n        log.writerow([step"
+    )
+    trainer = trainer_of(paced.replace("csv, sys", "csv, sys, time"), tmp_path)
+    rows = [trainer.iterate() for _ in range(6)]
+    assert [row[metrics.VALUE_LOSS].tolist() for row in rows] == [
+        [pytest.approx(2 / (16 * n))] * 2 for n in range(1, 7)
+    ]
 
 
 def test_a_command_that_ignores_to_be_asked_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

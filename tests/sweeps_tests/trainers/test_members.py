@@ -226,6 +226,12 @@ def test_all_that_a_trainer_has_not_is_said_at_once_with_what_to_write() -> None
         "else, and ppo.shared_trunk must be false with trainer=sb3, got true: Stable-Baselines3 has nothing else; "
         "write ppo.normalize_returns=none ppo.shared_trunk=false"
     )
+    with pytest.raises(SweepError) as refused:
+        require_limits(replace(config, env=EnvConfig()), Space({}))
+    assert str(refused.value).endswith(
+        ", and env.id must name a Gymnasium environment with trainer=sb3, got unstuck/Triage-v0, which needs flows; "
+        "write ppo.normalize_returns=none ppo.shared_trunk=false env.id=CartPole-v1"
+    )
 
 
 def test_a_worker_loads_no_library_that_it_does_not_need() -> None:

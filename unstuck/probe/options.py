@@ -1,6 +1,8 @@
 """Check what a probe is told before a loop starts: options, settings, networks, actions, metrics measured elsewhere."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any, TypedDict
 
 import numpy as np
@@ -97,12 +99,37 @@ def find_agent(agent: nn.Module | Sequence[nn.Module] | None, evaluate: Evaluate
     own = getattr(modules, "get_action_and_value", None)
     if modules is None or (evaluate is None and own is None):
         return None
+    if evaluate is None and own is not None and (others := list_other_arguments(own)):
+        warn_not_asked("get_action_and_value", others)
+        return None
 
     def evaluate_as_cleanrl(observations: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         _, log_probs, entropies, values = own(observations, actions)  # type: ignore[misc]
         return log_probs, entropies, values
 
     return Agent(modules, evaluate or evaluate_as_cleanrl)
+
+
+_HARMLESS = ("deterministic", "greedy")
+"""Arguments of an agent's method that say nothing of how likely a given action was."""
+
+
+def list_other_arguments(ask: Callable[..., Any]) -> list[str]:
+    """List the arguments of an agent's method beyond observations and actions, such as a mask or a recurrent state."""
+    single = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    named = [one.name for one in signature(ask).parameters.values() if one.kind in single][1:]
+    actions = next((name for name in named if name in ("action", "actions")), named[0] if named else "")
+    return [name for name in named if name != actions and name not in _HARMLESS]
+
+
+def warn_not_asked(method: str, others: Sequence[str]) -> None:
+    """Warn that the probe leaves out what an agent alone can tell, and say what to do."""
+    warnings.warn(
+        f"the agent's {method} takes {' and '.join(others)} beside observations and actions, so the probe does not ask "
+        "the agent: gradients by head, saturated units and advantages followed are left out; to have them, hand over "
+        "evaluate (docs/probe.md)",
+        stacklevel=4,
+    )
 
 
 def find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Distribution, tuple[str, ...]] | None:

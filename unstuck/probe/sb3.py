@@ -3,7 +3,6 @@
 Needs the extra `sb3`.
 """
 
-import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from unstuck.analysis.history.record import POLICY_STD
 from unstuck.probe.loop import Probe
 from unstuck.probe.measuring import Evaluate, compute_norm
+from unstuck.probe.options import list_other_arguments, warn_not_asked
 from unstuck.rl import metrics
 
 try:
@@ -113,6 +113,10 @@ class SB3Probe(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         self.end_iteration()
+        model = self._on_policy_model()
+        if self._tap is not None and self.probe is not None and not self._tap.is_of(model):
+            self._tap.remove()
+            self._tap = _Tap(model, self.probe)
         if self._episodes is not None:
             self._episodes.start()
         if self._raw is not None:
@@ -155,6 +159,8 @@ class SB3Probe(BaseCallback):
         if not self._updates:
             return
         self._updates = False
+        if self._tap is not None:
+            self._tap.forget()
         (probe, episodes), logged = self._started(), self.logger.name_to_value
         found = {ours: sign * float(logged[name]) for name, (ours, sign) in _LOGGED.items() if name in logged}
         self.last = probe.end_iteration(
@@ -286,18 +292,30 @@ class _Tap:
         self._on_step = self._policy.optimizer.register_step_pre_hook(self._take_minibatch)
         self._on_gradient: RemovableHandle | None = None
         self._old: Tensor | None = None
+        self._mask: Tensor | None = None
         self._new: Tensor | None = None
         self._norm: float | None = None
 
+    def is_of(self, model: OnPolicyAlgorithm) -> bool:
+        """Return True if the model still has the buffer that the tap passes through."""
+        return model.rollout_buffer is self._buffer
+
+    def forget(self) -> None:
+        """Forget a minibatch that was evaluated and never stepped on, as where `target_kl` ends an update."""
+        if self._on_gradient is not None:
+            self._on_gradient.remove()
+        self._on_gradient, self._new, self._norm = None, None, None
+
     def remove(self) -> None:
         """Leave policy, buffer and optimiser as they were."""
+        self.forget()
         self._on_step.remove()
         vars(self._policy).pop("evaluate_actions")
         vars(self._buffer).pop("get")
 
     def _pass_samples(self, batch_size: int | None = None) -> Iterator[Any]:
         for samples in self._get(batch_size):
-            self._old = samples.old_log_prob
+            self._old, self._mask = samples.old_log_prob, getattr(samples, "mask", None)
             yield samples
 
     def _pass_evaluation(self, *args: Any, **kwargs: Any) -> Any:
@@ -313,10 +331,10 @@ class _Tap:
 
     def _take_minibatch(self, *_: Any) -> None:
         ratio = self._new - self._old if self._new is not None and self._old is not None else None
+        if ratio is not None and self._mask is not None:  # sequences of a recurrent policy, filled up to one length
+            ratio = ratio[self._mask.flatten() > 0]
         self._probe.minibatch(logratio=ratio, grad_norm=self._norm)
-        if self._on_gradient is not None:
-            self._on_gradient.remove()
-        self._on_gradient, self._new, self._norm = None, None, None
+        self.forget()
 
 
 def read_settings(model: OnPolicyAlgorithm) -> dict[str, Any]:
@@ -348,7 +366,8 @@ def _read_schedule(path: str, schedule: Callable[[float], float]) -> dict[str, A
 def _make_evaluate(model: OnPolicyAlgorithm) -> Evaluate | None:
     """Return a function that evaluates actions; None for a policy that needs more than observations and actions."""
     ask = model.policy.evaluate_actions
-    if len(inspect.signature(ask).parameters) != 2:  # with a mask, or a recurrent state
+    if others := list_other_arguments(ask):
+        warn_not_asked("evaluate_actions", others)
         return None
 
     def evaluate(observations: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:

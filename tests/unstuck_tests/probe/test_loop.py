@@ -294,6 +294,118 @@ def test_parts_of_an_observation_go_to_the_agent_by_name() -> None:
     assert apart == pytest.approx(ended(Probe(None, agent, COEFFICIENTS), **given), rel=1e-5)
 
 
+class Masked(Dropping):
+    """An agent whose second action may be forbidden."""
+
+    def get_action_and_value(  # type: ignore[override]
+        self, obs: Tensor, action: Tensor | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        hidden = self.body(obs)
+        logits = self.policy(hidden)
+        if mask is not None:
+            logits = torch.where(mask > 0, logits, -1e8)
+        chosen = torch.distributions.Categorical(logits=logits)
+        action = chosen.sample() if action is None else action
+        return action, chosen.log_prob(action), chosen.entropy(), self.value(hidden)
+
+
+class Recurrent(nn.Module):
+    """An agent with a memory, with the arguments of CleanRL's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory, self.policy, self.value = nn.LSTMCell(3, 4), nn.Linear(4, 2), nn.Linear(4, 1)
+
+    def get_action_and_value(
+        self, obs: Tensor, lstm_state: tuple[Tensor, Tensor], done: Tensor, action: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        kept = 1.0 - done[:, None]
+        hidden, cell = self.memory(obs, (lstm_state[0] * kept, lstm_state[1] * kept))
+        chosen = torch.distributions.Categorical(logits=self.policy(hidden))
+        action = chosen.sample() if action is None else action
+        return action, chosen.log_prob(action), chosen.entropy(), self.value(hidden), hidden, cell
+
+
+def rolled_with_masks(agent: Masked) -> tuple[dict[str, Tensor], Tensor]:
+    """A rollout in which the second action is forbidden where the first column is below 0."""
+    given = arrays()
+    masks = torch.stack([torch.ones(STEPS, LANES), (given["obs"][..., 0] >= 0).float()], dim=-1)
+    agent.eval()
+    with torch.no_grad():
+        spoken = agent.get_action_and_value(given["obs"].flatten(0, 1), None, masks.flatten(0, 1))
+    given["actions"], given["logprobs"] = (part.view(STEPS, LANES).float() for part in spoken[:2])
+    return given, masks
+
+
+def rolled_with_memory(agent: Recurrent) -> dict[str, Any]:
+    """A rollout of an agent that remembers, with the memory that it had before each step."""
+    given, states, done = arrays(), torch.zeros(2, LANES, 4), torch.zeros(LANES)
+    kept: dict[str, list[Tensor]] = {"actions": [], "logprobs": [], "hidden": [], "cell": [], "done": []}
+    with torch.no_grad():
+        for step in range(STEPS):
+            before = {"hidden": states[0], "cell": states[1], "done": done[:, None]}
+            action, log_prob, _, _, *after = agent.get_action_and_value(
+                given["obs"][step], (states[0], states[1]), done
+            )
+            for name, part in {"actions": action.float(), "logprobs": log_prob, **before}.items():
+                kept[name].append(part)
+            states, done = torch.stack(after), given["dones"][step]
+    stacked = {name: torch.stack(parts) for name, parts in kept.items()}
+    parts = {name: stacked.pop(name) for name in ("hidden", "cell", "done")}
+    return {**given, **stacked, "obs": {"seen": given["obs"], **parts}}
+
+
+ASKED = {metrics.GRAD_NORM_POLICY, metrics.GRAD_NORM_VALUE, metrics.ADVANTAGE_FOLLOWED}
+
+
+def test_an_agent_with_masks_is_not_asked_and_that_is_said() -> None:
+    agent = Masked()
+    given, _ = rolled_with_masks(agent)
+    with pytest.warns(UserWarning, match=r"get_action_and_value takes mask beside observations and actions, so the"):
+        probe = Probe(None, agent, COEFFICIENTS)
+    probe.rollout(**given)
+    probe.minibatch(logratio=torch.zeros(8))
+    found = probe.end_iteration()
+    assert not ASKED & found.keys()
+    assert found[metrics.RATIO_DEVIATION] == 0.0  # of the loop's own minibatch, which knew the masks
+    assert metrics.UPDATE_NORM in found
+
+
+def test_an_agent_with_masks_is_measured_by_a_function_that_knows_them() -> None:
+    agent = Masked()
+    given, masks = rolled_with_masks(agent)
+
+    def evaluate(obs: dict[str, Tensor], actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return agent.get_action_and_value(obs["seen"], actions, obs["mask"])[1:]
+
+    def forget_masks(obs: dict[str, Tensor], actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return agent.get_action_and_value(obs["seen"], actions)[1:]
+
+    parts = {**given, "obs": {"seen": given["obs"], "mask": masks}}
+    found, wrong = (
+        ended(Probe(None, agent, COEFFICIENTS, evaluate=function), **parts) for function in (evaluate, forget_masks)
+    )
+    assert found.keys() >= ASKED
+    assert found[metrics.RATIO_DEVIATION] < 1e-6
+    assert wrong[metrics.RATIO_DEVIATION] > 0.01
+
+
+def test_an_agent_with_a_memory_is_measured_from_the_memories_that_it_had() -> None:
+    torch.manual_seed(2)
+    agent = Recurrent()
+    given = rolled_with_memory(agent)
+    with pytest.warns(UserWarning, match=r"takes lstm_state and done beside observations and actions"):
+        assert not ASKED & ended(Probe(None, agent, COEFFICIENTS), **given).keys()
+
+    def evaluate(obs: dict[str, Tensor], actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        spoken = agent.get_action_and_value(obs["seen"], (obs["hidden"], obs["cell"]), obs["done"][:, 0], actions)
+        return spoken[1], spoken[2], spoken[3]
+
+    found = ended(Probe(None, agent, COEFFICIENTS, evaluate=evaluate), **given)
+    assert found.keys() >= ASKED
+    assert found[metrics.RATIO_DEVIATION] < 1e-6
+
+
 def test_continuous_actions_have_a_spread_and_no_shares() -> None:
     probe = Probe(None)
     given = arrays()

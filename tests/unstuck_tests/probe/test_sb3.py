@@ -3,9 +3,9 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -21,8 +21,10 @@ import unstuck
 
 pytest.importorskip("stable_baselines3", reason="it comes with the extra `sb3`")
 from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from benchmarks import sb3
@@ -161,6 +163,59 @@ def test_a_linear_schedule_is_recorded_and_followed() -> None:
     assert rates == pytest.approx([0.005, 0.0])
     assert probe.probe is not None
     assert (probe.probe.settings["ppo.lr"], probe.probe.settings["ppo.lr_schedule"]) == (0.01, "linear")
+
+
+def test_an_update_that_ends_before_its_step_is_followed_by_another() -> None:
+    """`target_kl` ends the update between the evaluation of the second minibatch, whose gradient is wanted, and it."""
+    callback = unstuck.SB3Probe(every=1)
+    model = PPO("MlpPolicy", "CartPole-v1", target_kl=1e-9, **{**SMALL, "batch_size": 64})
+    model.learn(3 * 64, callback=callback)
+    assert callback.probe is not None
+    assert (callback.probe.iteration, model._n_updates) == (3, 6)
+    assert callback.last[metrics.GRAD_NORM_POLICY] > 0
+    assert all(not one._backward_hooks for one in model.policy.parameters())
+
+
+class PaddedSamples(NamedTuple):
+    """Samples of sb3-contrib's recurrent buffer: sequences are filled up with rows where `mask` is 0."""
+
+    observations: torch.Tensor
+    actions: torch.Tensor
+    old_values: torch.Tensor
+    old_log_prob: torch.Tensor
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    mask: torch.Tensor
+
+
+class PaddedBuffer(RolloutBuffer):
+    """A buffer that adds as many rows as there are, which were never sampled."""
+
+    def get(self, batch_size: int | None = None) -> Iterator[PaddedSamples]:  # type: ignore[override]
+        for samples in super().get(batch_size):
+            known = torch.ones_like(samples.old_log_prob)
+            filled = samples._replace(old_log_prob=known * 5)
+            rows = (torch.cat([one, other]) for one, other in zip(samples[:6], filled[:6], strict=True))
+            yield PaddedSamples(*rows, mask=torch.cat([known, 0 * known]))
+
+
+def test_rows_that_fill_sequences_up_are_no_ratios() -> None:
+    callback = unstuck.SB3Probe(every=1_000)
+    model = PPO("MlpPolicy", "CartPole-v1", rollout_buffer_class=PaddedBuffer, **SMALL)
+    model.learn(2 * 64, callback=callback)
+    assert callback.last[metrics.RATIO_DEVIATION] < 1e-5  # 0.99 with the rows that were never sampled
+
+
+def test_a_policy_that_needs_more_than_observations_is_not_asked_and_that_is_said() -> None:
+    class Masked(ActorCriticPolicy):
+        def evaluate_actions(self, obs: Any, actions: Any, action_masks: Any = None) -> Any:
+            return super().evaluate_actions(obs, actions)
+
+    callback = unstuck.SB3Probe(every=1)
+    with pytest.warns(UserWarning, match="evaluate_actions takes action_masks beside observations and actions"):
+        PPO(Masked, "CartPole-v1", **SMALL).learn(64, callback=callback)
+    assert metrics.GRAD_NORM_POLICY not in callback.last
+    assert callback.last[metrics.RATIO_DEVIATION] < 1e-5
 
 
 def test_another_learner_than_ppo_is_refused() -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.sweeps_tests.trained import WORDS
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 600
 """For whatever is waited for. Generous: what is tested is whether it comes, not when."""
@@ -48,6 +50,16 @@ ON_GYM = (
     "resources.cpus=2",
 )
 """The same in a Gymnasium environment, which `env.id` names."""
+
+
+def tiny_by(trainer: str) -> tuple[str, ...]:
+    """A tiny sweep by a trainer."""
+    if trainer == "ppo":
+        return TINY
+    if trainer == "sb3":
+        return (*ON_GYM, "trainer=sb3")
+    unreached = ("ppo.normalize_returns=none", "~space.ppo.value_coef", "~space.ppo.entropy_coef")
+    return (*ON_GYM, "trainer=command", f'trainer.command="{WORDS}"', "trainer.flags=none", *unreached)
 
 
 @dataclass

@@ -10,10 +10,13 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from tests.chaos.harness import TINY, TO_THE_END, Counts, Sweep, wait_for
+from tests.chaos.harness import TINY, TO_THE_END, Counts, Sweep, tiny_by, wait_for
+from tests.sweeps_tests.trained import KEEP_STATE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 Maker = Callable[..., Sweep]
+OTHERS = ("sb3", "command")
+"""Trainers beside ours: `sb3` keeps a trial's state, and trials of a `command` start anew."""
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +50,11 @@ def test_driver_killed_between_two_commits(sweep: Maker, commits: int, moment: i
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("moment", range(8))
-def test_driver_killed_while_it_trains(sweep: Maker, moment: int) -> None:
-    killed = sweep(*TINY, "ppo.num_iterations=30")
+@pytest.mark.parametrize(
+    ("trainer", "moment"), [*(("ppo", n) for n in range(8)), *((name, n) for name in OTHERS for n in range(2))]
+)
+def test_driver_killed_while_it_trains(sweep: Maker, trainer: str, moment: int) -> None:
+    killed = sweep(*tiny_by(trainer), "ppo.num_iterations=30")
     kill_somewhen(killed, killed.start(), random.Random(moment))
     go_on(killed)
     killed.check()
@@ -105,8 +110,9 @@ def long(trials: int) -> tuple[str, ...]:
 
 
 @pytest.mark.chaos
-def test_workers_killed_while_they_train(sweep: Maker) -> None:
-    killed = sweep(*long(2), num_trials=2)
+@pytest.mark.parametrize("trainer", KEEP_STATE)
+def test_workers_killed_while_they_train(sweep: Maker, trainer: str) -> None:
+    killed = sweep(*(long(2) if trainer == "ppo" else (*tiny_by(trainer), *long(2)[-2:])), num_trials=2)
     process = killed.start()
     kill_workers(killed, process, 2, random.Random(0))
     process.succeed()
@@ -177,9 +183,15 @@ def test_daemon_killed_that_nobody_needs(sweep: Maker) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_and_resume(sweep: Maker, number: int) -> None:
-    stopped = sweep(*TINY, "ppo.num_iterations=60")
+@pytest.mark.parametrize(
+    ("trainer", "number"),
+    [
+        *(("ppo", one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
+        *((name, signal.SIGINT) for name in OTHERS),
+    ],
+)
+def test_signal_and_resume(sweep: Maker, trainer: str, number: int) -> None:
+    stopped = sweep(*tiny_by(trainer), "ppo.num_iterations=60")
     process = stopped.start()
     stopped.wait_for_evaluations(4, process)
     os.killpg(process.popen.pid, number)  # as a terminal does: Ray's own processes get it too

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-probe bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-sb3-sweep bench-unstick bench-remedies bench-pages study-value-coef study-stuck-run lock clean fitting-python
+.PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-probe bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-sb3-sweep bench-unstick bench-remedies bench-pages study-value-coef study-trainers study-stuck-run lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first that is there and fits; PYTHON=PATH on the command line chooses another.
@@ -102,6 +102,10 @@ bench-pages: setup ## How long the pages of MLflow and the dashboard take to sho
 
 study-value-coef: setup ## What value_coef does: the tables of docs/studies/value_coef.md; ten minutes, ARGS=--quick seconds
 	$(IN_VENV) -m benchmarks.value_coef $(ARGS)
+
+study-trainers: setup ## Stable-Baselines3 and CleanRL, broken by a setting and unstuck: docs/studies/sb3.md, cleanrl.md; a quarter of an hour
+	$(IN_VENV) -m benchmarks.trainers sb3 $(ARGS)
+	$(IN_VENV) -m benchmarks.trainers cleanrl $(ARGS)
 
 study-stuck-run: setup ## The run this project began with, shown by three planted faults: the tables of docs/studies/stuck_run.md; ARGS=--quick seconds
 	$(IN_VENV) -m benchmarks.stuck_run $(ARGS)

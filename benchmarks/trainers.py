@@ -54,9 +54,9 @@ STUDIES: Mapping[str, Study] = {
         ("unstick.iterations=40", "unstick.max_arms=8"),
         (
             (
-                "ppo.num_envs=2",
-                "ppo.num_steps=32",
-                "ppo.minibatch_size=32",
+                "ppo.num_envs=4",
+                "ppo.num_steps=64",
+                "ppo.minibatch_size=64",
                 "ppo.num_iterations=12",
                 "ppo.eval_every=3",
             ),

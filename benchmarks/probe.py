@@ -16,11 +16,10 @@ from pathlib import Path
 
 import gymnasium
 import torch
-from rich.console import Console
-from rich.table import Table
 
 import unstuck
 from benchmarks import own_loop
+from benchmarks.value_coef.tables import Table
 
 LIMIT = 1.05
 """The probe may take 5 % of training."""
@@ -50,20 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Case("Stable-Baselines3, 1 x 2,048 steps, minibatch 64", _sb3(1, 2048, 64, given.steps)),
         Case("Stable-Baselines3, 8 x 128 steps, minibatch 256", _sb3(8, 128, 256, given.steps)),
     ]
-    table = Table("case", "without, s", "with, s", "ratio (min to max)", title="training with the probe, CPU time")
-    worst = 0.0
+    rows, worst = [], 0.0
     for case in cases:
         pairs = _time(case, given.rounds)
         ratios = [probed / bare for bare, probed in pairs]
         bare, probed = (statistics.median(times) for times in zip(*pairs, strict=True))
         ratio = statistics.median(ratios)
         worst = max(worst, ratio)
-        table.add_row(
-            case.name, f"{bare:.2f}", f"{probed:.2f}", f"{ratio:.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
-        )
-    Console(width=120).print(table)
+        spread = f"{ratio:.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+        rows.append([case.name, f"{bare:.2f}", f"{probed:.2f}", spread, "kept" if ratio <= LIMIT else "missed"])
+    columns = ["training", "without, s", "with, s", "ratio (min to max)", "goal"]
+    print(Table(f"CPU time, median of {given.rounds} rounds; the goal is a ratio of at most {LIMIT}:", columns, rows))
     load = os.getloadavg()[0]
-    print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, load {load:.1f}; limit {LIMIT}")
+    print(f"\n{platform.processor() or platform.machine()}, torch {torch.__version__}, load {load:.1f} at the end")
     return int(worst > LIMIT)
 
 

@@ -133,7 +133,7 @@ def test_arms_of_a_trainer_without_state_start_anew_in_every_part_of_the_report(
         "4 arms from fresh weights",
     ):
         assert words in told
-    for words in ("the checkpoint", "the run's checkpoint", "where its arm ended", "from the same state"):
+    for words in ("| the checkpoint", "the run's checkpoint", "where its arm ended", "from the same state"):
         assert words not in told
 
 

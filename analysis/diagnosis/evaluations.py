@@ -153,8 +153,9 @@ def _is_cost(
         return False
     if paid.gain < float(np.ptp(evaluated.to_numpy())) / NEVER / 2:
         return False
-    later = trained.loc[int(evaluated.index[0]) + run.averaged :]
-    return len(later) > 0 and counted.first - float(later.iloc[0]) > STILL * gap
+    begin, apart = int(evaluated.index[0]) + run.averaged, int(evaluated.index[1] - evaluated.index[0])
+    later = trained.loc[begin : begin + apart]  # a mean: single returns scatter
+    return len(later) > 0 and counted.first - float(later.mean()) > STILL * gap
 
 
 def _measure_noise(curve: "pd.Series[float]") -> float:

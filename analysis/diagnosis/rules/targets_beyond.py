@@ -6,9 +6,10 @@ steps lie in long episodes, and the mean over episodes is less than the mean ove
 behind targets.
 """
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import EPISODE_LENGTH
 from unstuck.analysis.statistics import fit_trend
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
@@ -29,6 +30,13 @@ BLIND = 0.3
 
 IN_A_ROW = 5
 
+STILL = 0.05
+"""Spread of targets, in a step's reward and in all, that is next to none: the last steps of an episode that ends are to
+earn next to nothing, and its first ones the most."""
+
+SHORTER = 0.8
+"""Share of the longest mean length below which episodes end by themselves: those at a limit are as long as any."""
+
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the critic's targets exceed the returns of whole episodes; None otherwise.
@@ -37,7 +45,7 @@ def examine(run: Signals) -> Finding | None:
     """
     fact = find_targets_beyond_returns(run)
     if fact is None:
-        return None
+        return _blind_to_ends(run)
     if run.setting("env.id") in NEVER_BEYOND:
         return Finding(
             headline=f"Targets exceed what episodes return: {fact.text}",
@@ -69,6 +77,44 @@ def examine(run: Signals) -> Finding | None:
             ),
             ENDS_FORGOTTEN,
         ),
+    )
+
+
+def _blind_to_ends(run: Signals) -> Finding | None:
+    """Return a fault if targets are all alike though episodes end sooner than they could; None otherwise.
+
+    Only of a probe's record: means over 100 episodes are of episodes long past.
+    """
+    spread, lengths, returns = (
+        run.select_last(name) for name in (metrics.TARGET_STD, EPISODE_LENGTH, metrics.TRAIN_RETURN)
+    )
+    if run.is_ours or not run.is_measured_by_us or spread is None or lengths is None or returns is None:
+        return None
+    step = abs(returns.median) / max(lengths.median, 1.0)
+    longest = float(run.select_finite(EPISODE_LENGTH).max())
+    if lengths.median >= SHORTER * longest or spread.median >= STILL * min(1.0, step):
+        return None
+    text = (
+        f"what the critic is to predict has a spread of {number(spread.median, 2)}, though episodes end after "
+        f"{number(lengths.median, 3)} steps, and have lasted {number(longest, 3)}"
+    )
+    return Finding(
+        headline=f"Targets do not see that episodes end: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"where an end counts, the last steps of an episode are worth less than the first; a step pays "
+        f"{number(step, 2)}",
+        evidence=(Evidence(text, (spread.metric, lengths.metric), spread.reach),),
+        causes=(
+            Cause(
+                "ends that are told as truncations, so that values go on behind them",
+                "print terminated and truncated of the last step of ten episodes: an end is terminated",
+                Support.SUPPORTED,
+                text,
+            ),
+            ENDS_FORGOTTEN,
+        ),
+        since=spread.iterations[0],
     )
 
 
@@ -123,7 +169,10 @@ RULE = Rule(
         "wrong, episodes that are cut off, steps that cost before an end that pays, long episodes that return"
         " more than short ones: there a doubt; no doubt in a run that learns"
     ),
-    threshold="targets 1.25 times the return, which does not rise",
+    threshold=(
+        "targets 1.25 times the return, which does not rise; or, in a probe's record, targets of a spread below 0.05 "
+        "and below a twentieth of a step's reward, with episodes below 0.8 of the longest"
+    ),
     source=("Pardo et al. 2018, Time limits in reinforcement learning (values go on where an episode is cut off)"),
     examine=examine,
 )

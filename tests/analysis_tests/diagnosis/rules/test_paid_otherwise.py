@@ -48,6 +48,10 @@ MIRRORED = -12 + 8 * DONE + CHANCE / 4
         (evaluated(COSTLY / 20, 9 + CHANCE), None),  # no more than the noise of exploration may cost
         (evaluated(COSTLY + 120, 9 + CHANCE), None),  # and so much above evaluations is no cost avoided
         (evaluated(np.minimum(-300 + 310 * TURN / 8, 8) + CHANCE, 9 + CHANCE, 10), None),  # solved before the first
+        (
+            evaluated(np.where(TURN < 9, -300.0, np.where(TURN == 11, -290.0, 8.0 + DONE)), 9 + CHANCE),
+            None,
+        ),  # but for one
         (evaluated(10 + 20 * DONE + CHANCE, 30 - 15 * np.abs(DONE - 0.5) + CHANCE), None),  # learned, and lost again
         (evaluated(30 - 60 * DONE + CHANCE, 9 + CHANCE), None),  # training falls
     ],

@@ -1,15 +1,18 @@
 """Targets beyond what episodes return: a question, since a correct PPO may show them; likely a fault in two tasks."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import targets_beyond
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import EPISODE_LENGTH
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, facts, first, found, unset
+from tests.analysis_tests.elsewhere import elsewhere as of_another_task
 from tests.analysis_tests.runs import LENGTH, untaught
 
 RULE = targets_beyond.RULE
@@ -89,3 +92,27 @@ def test_ends_that_are_forgotten_stand_above_what_follows_from_them() -> None:
 def test_without_targets_or_returns_the_rule_is_blind() -> None:
     assert blind(RULE, beyond(target=None)) == ((metrics.TARGET_MEAN,),)
     assert blind(RULE, beyond(returns=None)) == ((metrics.TRAIN_RETURN,),)
+
+
+def probed(lengths: Any, spread: float = 0.03, pays: float = 1.0) -> History:
+    """A probe's record of another program, whose episodes of these lengths pay so much in a step."""
+    turn = np.arange(1, LENGTH + 1)
+    lasting = np.where(turn < LENGTH // 2, 300.0, lengths)
+    run = of_another_task(pays * lasting, more={EPISODE_LENGTH: lasting}, target_std=spread, target_mean=40.0)
+    return replace(run, dialect="unstuck", probed="sb3", settings={"env.id": "Own-v0"})
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (probed(100.0), True),
+        (probed(250.0), False),  # at a limit of 300, or nearly
+        (probed(100.0, spread=0.06), False),
+        (probed(100.0, spread=0.03, pays=0.5), False),  # a twentieth of a step's reward is 0.025
+        (probed(100.0, spread=0.02, pays=0.5), True),
+        (replace(probed(100.0), probed=""), False),  # a mean over 100 episodes may be of episodes long past
+    ],
+)
+def test_targets_that_are_all_alike_do_not_see_that_episodes_end(run: History, fires: bool) -> None:
+    finding = ask(RULE, run)
+    assert (isinstance(finding, Finding) and finding.headline.startswith("Targets do not see")) == fires

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from unstuck.analysis.diagnosis.finding import Kind, Ranked, Unexamined
 from unstuck.analysis.diagnosis.language import OWN_LOOPS
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history import record
 from unstuck.analysis.history.names import DIALECTS
 from unstuck.analysis.history.record import POLICY_STD, TOTAL_LOSS
 from unstuck.rl import metrics
@@ -44,6 +45,14 @@ WOULD_TELL = {
     metrics.OBSERVATION_SHIFT: "whether an evaluation shows what training does",
     metrics.SATURATED_SHARE: "whether hidden units still pass gradients on",
     metrics.INPUT_RMS_MAX: "whether inputs are scaled",
+    record.NEXT_BY_PAST: "whether the observation tells the state, or the step before knows more",
+    record.REWARD_BY_PAST: "whether rewards go with what is observed, or on as they were",
+    record.ACTION_DELAY: "how many steps late an action shows in what is observed",
+    record.ACTION_SHOWN: "whether an action shows in the next observation",
+    record.ACTION_HALVES: "whether both halves of the actions' range do as much",
+    record.ACTION_EFFECT: "how far actions move what is observed",
+    record.PARAMETER_NORM: "whether the parameters shrink",
+    record.START_REPEATS: "whether episodes begin alike",
     metrics.F1: "what the policy is worth",
     metrics.F1_TRAIN: "whether it has memorised the flows that it was trained on",
     metrics.TRUE_POSITIVES: "what the greedy policy flags (with tn, fp and fn)",
@@ -93,6 +102,8 @@ def is_askable(run: Signals, name: str) -> bool:
     """True if the run's program can log a metric (or setting) that also has a meaning in the run's task."""
     if name not in WOULD_TELL or (name in OF_TRIAGE and not run.is_triage):
         return False
+    if name in record.PROBED:
+        return run.history.probed != ""  # the probe alone measures it
     loggable = _loggable(run.history.dialect)
     return not loggable or name in loggable or "/" not in name
 

@@ -5,6 +5,7 @@ from functools import cache
 
 from unstuck.analysis.diagnosis.finding import Blind, Finding, Rule
 from unstuck.analysis.diagnosis.rules import (
+    action_not_applied,
     advantage_scale,
     bug_gate,
     critic_underfits,
@@ -20,9 +21,12 @@ from unstuck.analysis.diagnosis.rules import (
     labels_differ,
     learned_and_lost,
     learns_backwards,
+    logprobs_stale,
     network_shape,
     normaliser_cold_start,
     numbers_not_finite,
+    observation_incomplete,
+    observation_late,
     observations_constant,
     oscillating,
     overfitting,
@@ -39,6 +43,7 @@ from unstuck.analysis.diagnosis.rules import (
     rollout_short,
     seeds_bimodal,
     signal_lost,
+    starts_alike,
     targets_beyond,
     threats_rare,
     units_saturated,
@@ -46,6 +51,7 @@ from unstuck.analysis.diagnosis.rules import (
     updates_too_small,
     value_explosion,
     value_floor,
+    weights_decayed,
 )
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.errors import AnalysisError
@@ -57,7 +63,12 @@ RULES: tuple[Rule, ...] = (
     bug_gate.RULE,
     numbers_not_finite.RULE,
     kl_outlives_rate.RULE,
+    logprobs_stale.RULE,
     observations_constant.RULE,
+    observation_late.RULE,
+    observation_incomplete.RULE,
+    action_not_applied.RULE,
+    starts_alike.RULE,
     labels_differ.RULE,
     reward_turned.RULE,
     paid_otherwise.RULE,
@@ -73,6 +84,7 @@ RULES: tuple[Rule, ...] = (
     value_floor.RULE,
     inputs_unscaled.RULE,
     network_shape.RULE,
+    weights_decayed.RULE,
     rollout_short.RULE,
     units_saturated.RULE,
     advantage_scale.RULE,

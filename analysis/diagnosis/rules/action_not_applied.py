@@ -1,0 +1,108 @@
+"""What is done is not the action: one half of its range does nothing, or actions hardly move what is seen."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import (
+    ACTION_DELAY,
+    ACTION_EFFECT,
+    ACTION_HALVES,
+    EPISODE_LENGTH,
+    REWARD_BY_OBSERVATION,
+    REWARD_BY_STEP,
+)
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+ONE_SIDED = 0.25
+"""What the weaker half of every action's range does, as a share of the stronger: 0 to 0.15 where a half is cut off,
+0.75 and more where none is. An engine that only pushes has such an action, beside others that steer."""
+
+WEAK = 0.1
+"""Spreads of what is seen that actions move in a whole episode: 4 and more in tasks that can be learned."""
+
+OF_REWARD = 0.02
+"""Share of the rewards that actions may explain beyond the observation: where they pay at once, they arrive."""
+
+LOOKS = 3
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a finding if half of the actions' range, or the actions as a whole, do next to nothing; else None."""
+    found = _halves(run) or _weak(run)
+    if found is None:
+        return None
+    standing, sided = judge_standing(run), found.metrics[0] == ACTION_HALVES
+    return Finding(
+        headline=f"What is done is not the action: {found.text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=standing.brief,
+        evidence=(found,),
+        causes=(
+            Cause(
+                "actions that are clipped to another range than the policy's, before the environment sees them",
+                "print the action that the environment's own `step` is given beside the policy's",
+                Support.SUPPORTED if sided else Support.OPEN,
+                found.text if sided else "",
+            ),
+            Cause(
+                "actions that are scaled twice, or replaced on their way",
+                "print the action that the environment's own `step` is given beside the policy's",
+                Support.OPEN if sided else Support.SUPPORTED,
+                "" if sided else found.text,
+            ),
+            Cause("an environment whose actions do so little by nature", "step it by hand with either extreme action"),
+        ),
+        since=found.iterations[0] if found.iterations else None,
+    )
+
+
+def _halves(run: Signals) -> Evidence | None:
+    """Return evidence that of every action's range one half does nothing; None otherwise."""
+    halves = run.select_first(ACTION_HALVES, LOOKS)
+    if halves is None or halves.median > ONE_SIDED:
+        return None
+    text = f"one half of the actions' range does {percent(halves.median)} of what the other half does"
+    return Evidence(text, (ACTION_HALVES,), halves.reach)
+
+
+def _weak(run: Signals) -> Evidence | None:
+    """Return evidence that actions move hardly anything in a whole episode; None otherwise."""
+    effect, length = run.select_first(ACTION_EFFECT, LOOKS), run.select_first(EPISODE_LENGTH, LOOKS)
+    seen, step = run.select_first(REWARD_BY_OBSERVATION, LOOKS), run.select_first(REWARD_BY_STEP, LOOKS)
+    if effect is None or length is None or effect.median * length.median > WEAK:
+        return None
+    late = run.select_first(ACTION_DELAY, LOOKS)
+    if late is not None and late.median > 0:
+        return None
+    if seen is None or step is None or step.median - seen.median > OF_REWARD:
+        return None
+    text = (
+        f"in the {number(length.median, 3)} steps of an episode actions move what is seen by "
+        f"{percent(effect.median * length.median)} of its spread, and explain none of the rewards"
+    )
+    return Evidence(text, (ACTION_EFFECT, EPISODE_LENGTH), effect.reach)
+
+
+RULE = Rule(
+    name="action_not_applied",
+    title="Actions not applied",
+    stage=Stage.BUG,
+    needs=((ACTION_HALVES, ACTION_EFFECT),),
+    helps=(EPISODE_LENGTH, REWARD_BY_STEP),
+    explains=(
+        *("signal_lost", "entropy_pinned", "oscillating", "critic_underfits", "greedy_vs_sampled", "policy_frozen"),
+        *("updates_too_large", "learned_and_lost", "return_frozen"),
+    ),
+    curable=False,
+    says="half of the actions' range does nothing, or all of the range next to nothing",
+    threshold=(
+        "the weaker half of the range of each bounded action does less than a quarter of the stronger; or the effect "
+        "of an action on the next observation, times the steps of an episode, is below a tenth of a column's spread, "
+        "and actions explain less than 2 % of the rewards"
+    ),
+    source="Schulman 2017 (look at what the agent does); Stable-Baselines3's documentation (actions are clipped to "
+    f"their space, wrappers behind come on top); measured here; {metrics.ENTROPY} does not tell",
+    examine=examine,
+)

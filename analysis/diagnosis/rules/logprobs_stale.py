@@ -1,0 +1,130 @@
+"""Log-probabilities of other actions, from an ordinary log: ratios are those of two independent draws, all along.
+
+Where the stored log-probability is that of another draw a' than the action a, the ratio before any update is
+pi(a) / pi(a'). Of normal actions the logarithm is a difference of two halved chi-squares, so most ratios are clipped in
+every update from the first on. Of nearly uniform choices the mean of (r - 1) - ln r is n sum pi^2 - 1, about
+2 (ln n - entropy): KL then follows entropy, update by update, and not the update.
+"""
+
+import math
+
+import numpy as np
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import ActionKind, Signals
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+POINTS = 10
+"""Updates on record."""
+
+CLIPPED, LEAST, STEADY = 0.6, 0.5, 0.08
+"""Share of clipped ratios in the median and at least, and its spread: of independent draws of one normal number 0.66
+lie beyond 0.2, of two 0.82, of more still more. A learning rate far too large clips as much, but not all along."""
+
+LARGE_KL = 0.3
+"""Median KL that goes with it."""
+
+UNIFORM = 0.1
+"""Nats below the largest entropy within which 2 (ln n - entropy) holds."""
+
+VISIBLE = 4e-3
+"""Median KL from which the two are compared."""
+
+LOW, HIGH, NARROW, MOSTLY = 0.7, 1.8, 0.3, 0.9
+"""Bounds of KL over 2 (ln n - entropy), since the update itself adds to KL; spread of the ratio's logarithm; share of
+the updates within the bounds."""
+
+TOGETHER = 0.6
+"""Correlation of the two logarithms from update to update."""
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a fault if ratios are those of two independent draws in all updates; None otherwise."""
+    if run.kl_is_signed or run.has(metrics.RATIO_DEVIATION):
+        return None  # the first ratio is the better witness
+    found = _continuous(run) if run.action_kind is ActionKind.CONTINUOUS else _discrete(run)
+    if found is None:
+        return None
+    return Finding(
+        headline=f"The stored log-probabilities may be of other actions: {found.text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why="before an update every ratio is 1, and what an update moves grows from there",
+        evidence=(found,),
+        causes=(
+            Cause(
+                "the action is drawn twice, and the log-probability of one draw is stored with the other",
+                "compute the log-probabilities of one rollout before any update: the ratios must be 1 to 1e-5",
+                Support.SUPPORTED,
+                found.text,
+            ),
+            Cause(
+                "actions that are clipped or replaced between the draw and the buffer",
+                "store what was drawn, and clip only what the environment gets",
+            ),
+            Cause("a learning rate that is far too large", "branch at a tenth of it: KL falls with it at once"),
+        ),
+        since=found.iterations[0] if found.iterations else None,
+        missing=(metrics.RATIO_DEVIATION,),
+        ground=Ground.PROOF,
+    )
+
+
+def _continuous(run: Signals) -> Evidence | None:
+    """Return evidence that most ratios are clipped in every update, always as many; None otherwise."""
+    clipped, kl = run.select_all(metrics.CLIP_FRACTION), run.select_all(metrics.APPROX_KL)
+    if clipped is None or kl is None or len(clipped.values) < POINTS or not run.holds_start(clipped.metric):
+        return None
+    if clipped.median < CLIPPED or min(clipped.values) < LEAST or clipped.spread > STEADY or kl.median < LARGE_KL:
+        return None
+    text = (
+        f"{percent(clipped.median)} of the ratios are clipped in every update ({percent(min(clipped.values))} at "
+        f"least), as of two independent draws, and KL is {number(kl.median, 2)} in the median"
+    )
+    return Evidence(text, (clipped.metric, kl.metric), clipped.reach)
+
+
+def _discrete(run: Signals) -> Evidence | None:
+    """Return evidence that KL follows how far entropy lies below its maximum, update by update; None otherwise."""
+    most, entropy, kl = run.entropy_range, run.select_finite(metrics.ENTROPY), run.select_finite(metrics.APPROX_KL)
+    both = entropy.index.intersection(kl.index)
+    if most is None or len(both) < POINTS or len(run.choices) > 1:
+        return None
+    below, moved = most - entropy.loc[both].to_numpy(), kl.loc[both].to_numpy()
+    if below.min() <= 0 or moved.min() <= 0 or below.max() > UNIFORM or float(np.median(moved)) < VISIBLE:
+        return None
+    times = moved / (2 * below)
+    logs = np.log(moved), np.log(below)
+    within = float(((times > LOW) & (times < HIGH)).mean())
+    if within < MOSTLY or float(np.log(times).std()) > NARROW or min(part.std() for part in logs) == 0:
+        return None
+    together = float(np.corrcoef(*logs)[0, 1])
+    if not math.isfinite(together) or together < TOGETHER:
+        return None
+    text = (
+        f"KL is {number(float(np.median(times)), 2)} times 2 (ln n - entropy) in each of {len(both)} updates "
+        f"(correlation {number(together, 2)}), as of two independent draws of a nearly uniform policy"
+    )
+    return Evidence(text, (metrics.APPROX_KL, metrics.ENTROPY), (int(both[0]), int(both[-1])))
+
+
+RULE = Rule(
+    name="logprobs_stale",
+    title="Log-probabilities of another draw",
+    stage=Stage.BUG,
+    needs=((metrics.APPROX_KL,), (metrics.CLIP_FRACTION, metrics.ENTROPY)),
+    helps=(metrics.RATIO_DEVIATION,),
+    explains=(
+        *("updates_too_large", "signal_lost", "entropy_pinned", "entropy_collapsed", "oscillating", "units_saturated"),
+        *("learned_and_lost", "critic_underfits", "learns_backwards", "value_explosion", "greedy_vs_sampled"),
+    ),
+    curable=False,
+    says="ratios are those of two independent draws in all updates: the log-probabilities are of other actions",
+    threshold=(
+        "continuous: 60 % of the ratios clipped in the median, 50 % in each update, with a spread below 8 %, and a KL "
+        "of 0.3 in the median; discrete, within 0.1 nats of the largest entropy: KL 0.7 to 1.8 times 2 (ln n - entropy)"
+        " in 90 % of the updates, the logarithm of that with a spread below 0.3, and a correlation of 0.6; 10 updates"
+    ),
+    source="Schulman 2020, Approximating KL divergence; Huang et al. 2022 (first ratio is 1); the identities above",
+    examine=examine,
+)

@@ -1,0 +1,168 @@
+"""What is shown does not tell the state: the step before foretells what the present observation does not."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.history.record import (
+    COLUMNS_CONSTANT,
+    NEXT_BY_PAST,
+    NEXT_BY_STEP,
+    REWARD_BY_OBSERVATION,
+    REWARD_BY_PAST,
+    REWARD_BY_STEP,
+)
+from unstuck.analysis.words import percent
+from unstuck.rl import metrics
+
+GAIN, LITTLE = 0.4, 0.4
+"""Share of the next observation, or of the reward, that the step before must add, and the share that the present step
+may foresee by itself. Hidden velocities: 0.75 to 0.98 beside 0 to 0.1. Healthy: 0.05 at most is added."""
+
+FORETOLD = 0.8
+"""Share of the reward that the step before must foretell."""
+
+UNEXPLAINED = 0.5
+"""Explained variance of the critic up to which its training, on many more lanes than a regression sees, has not found
+in the observation what foretells rewards either."""
+
+REPEATED, SOME, NOTHING = 0.5, 0.04, 0.25
+"""Share of observations that are one of the others again, what the step before then adds, and the share of the next
+observation that the present one foresees: states that are whole by themselves leave nothing to the step before."""
+
+BLANK = 0.9
+"""Share of observations that repeat beside columns that never vary, from which on hardly anything is shown."""
+
+POOR = 0.15
+"""Share of the reward that such observations may foresee."""
+
+LOOKS = 3
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a finding if earlier steps foretell what the present observation does not; None otherwise."""
+    found = _next(run) or _reward(run) or _repeated(run) or _blank(run)
+    if found is None:
+        return None
+    constant, standing = run.select_first(COLUMNS_CONSTANT, LOOKS), judge_standing(run)
+    facts = [found]
+    if constant and constant.median > 0:
+        text = f"{percent(constant.median)} of the observation's columns never vary"
+        facts.append(Evidence(text, (COLUMNS_CONSTANT,), constant.reach))
+    return Finding(
+        headline=f"What is shown does not tell the state: {'; '.join(fact.text for fact in facts)}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"where an observation tells the state, the step before adds nothing to it; {standing.brief}",
+        evidence=tuple(facts),
+        causes=_causes(constant),
+        since=found.iterations[0] if found.iterations else None,
+    )
+
+
+def _next(run: Signals) -> Evidence | None:
+    """Return evidence that the next observation follows from the step before, and hardly from the present one."""
+    step, past = run.select_first(NEXT_BY_STEP, LOOKS), run.select_first(NEXT_BY_PAST, LOOKS)
+    if step is None or past is None or step.median > LITTLE or past.median - step.median < GAIN:
+        return None
+    text = (
+        f"of what changes to the next observation {percent(step.median)} is foreseen, "
+        f"{percent(past.median)} with the step before"
+    )
+    return Evidence(text, (NEXT_BY_STEP, NEXT_BY_PAST), past.reach)
+
+
+def _reward(run: Signals) -> Evidence | None:
+    """Return evidence that the reward goes on as before, whatever the observation, and the critic sees none of it."""
+    known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
+    explained = run.select_last(metrics.EXPLAINED_VARIANCE)
+    if known is None or past is None or known > LITTLE or past.median < max(FORETOLD, known + GAIN):
+        return None
+    if explained is None or explained.mean > UNEXPLAINED:
+        return None
+    text = (
+        f"of the rewards {percent(known)} is foreseen from observation and action, {percent(past.median)} with the "
+        f"step before; the critic explains {percent(max(explained.mean, 0.0))} of the returns"
+    )
+    return Evidence(text, (REWARD_BY_STEP, REWARD_BY_PAST, explained.metric), past.reach)
+
+
+def _repeated(run: Signals) -> Evidence | None:
+    """Return evidence that observations are so coarse that they repeat, and the step before tells more."""
+    repeats, step = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS), run.select_first(NEXT_BY_STEP, LOOKS)
+    past = run.select_first(NEXT_BY_PAST, LOOKS)
+    if repeats is None or step is None or past is None or repeats.median < REPEATED:
+        return None
+    if step.median > NOTHING or past.median - step.median < SOME:
+        return None
+    text = (
+        f"{percent(repeats.median)} of the observations are one of the others again, and the step before adds "
+        f"{percent(past.median - step.median)} to the {percent(step.median)} that is foreseen of the next one"
+    )
+    return Evidence(text, (repeats.metric, NEXT_BY_STEP, NEXT_BY_PAST), past.reach)
+
+
+def _blank(run: Signals) -> Evidence | None:
+    """Return evidence that almost all observations are the same few, with dead columns, and tell no reward."""
+    repeats, constant = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS), run.select_first(COLUMNS_CONSTANT, LOOKS)
+    known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
+    if repeats is None or constant is None or known is None or past is None:
+        return None
+    if repeats.median < BLANK or constant.median == 0 or known > POOR or past.median - known < SOME:
+        return None
+    text = (
+        f"{percent(repeats.median)} of the observations are one of the others again, and foresee {percent(known)} of "
+        f"the rewards ({percent(past.median)} with the step before)"
+    )
+    return Evidence(text, (repeats.metric, REWARD_BY_STEP, REWARD_BY_PAST), repeats.reach)
+
+
+def _known(run: Signals) -> float | None:
+    """Return the share of the rewards that is foreseen without the step before, by the better of two regressions."""
+    seen, step = run.select_first(REWARD_BY_OBSERVATION, LOOKS), run.select_first(REWARD_BY_STEP, LOOKS)
+    return max(seen.median, step.median) if seen and step else None
+
+
+def _causes(constant: Window | None) -> tuple[Cause, ...]:
+    blank = constant is not None and constant.median > 0
+    why = f"{percent(constant.median)} never vary" if constant is not None else ""
+    return (
+        Cause(
+            "columns that are left out, zeroed or never filled",
+            "print the spread of each column of one rollout's observations: none may be 0 that the task needs",
+            Support.SUPPORTED if blank else Support.OPEN,
+            why,
+        ),
+        Cause(
+            "numbers that are cut off: stored as integers, or clipped before they are scaled",
+            "count the different values of each column, and how many lie exactly at the least or the largest",
+        ),
+        Cause(
+            "a state with a memory: velocities or a goal that no single observation holds",
+            "stack the last observations (or use a recurrent policy), and give the goal as columns",
+        ),
+    )
+
+
+RULE = Rule(
+    name="observation_incomplete",
+    title="Observations do not tell the state",
+    stage=Stage.BUG,
+    needs=((NEXT_BY_PAST, REWARD_BY_PAST),),
+    helps=(COLUMNS_CONSTANT, metrics.OBSERVATION_REPEATS, metrics.EXPLAINED_VARIANCE),
+    explains=(
+        *("signal_lost", "critic_underfits", "entropy_pinned", "oscillating", "greedy_vs_sampled", "value_explosion"),
+        *("learned_and_lost", "action_not_applied", "greedy_collapsed", "updates_too_large"),
+    ),
+    curable=False,
+    says="the step before foretells what the present observation does not",
+    threshold=(
+        "the step before adds 40 % of the next observation to 40 % at most; or of the reward, of which 80 % is then "
+        "foreseen, while the critic explains half of the returns at most; or half of the observations repeat, and 4 % "
+        "are added to 25 % at most; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, "
+        "with 4 % added"
+    ),
+    source="Kaelbling et al. 1998 (partial observability); Schulman 2017 (look at the observations as the agent "
+    "does); measured here",
+    examine=examine,
+)

@@ -1,0 +1,77 @@
+"""What is shown is not the present state: actions show in the observations some steps late."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import ACTION_DELAY, ACTION_SHOWN, ACTION_SHOWN_LATE
+from unstuck.analysis.words import number, percent, pluralize
+from unstuck.rl import metrics
+
+CLEAR = 0.3
+"""Share of what an observation leaves open of the next one that late actions must explain: 0.7 and more where frames
+are late, in systems as different as a pole, a pendulum, an acrobot and a point that is moved."""
+
+AT_ONCE = 0.1
+"""Share of that which the present action may explain: 0.005 there, and 0.3 to 1 where observations are in time."""
+
+LOOKS = 3
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a finding if the next observation answers an earlier action and not the present one; None otherwise."""
+    delay, late, now = (run.select_first(name, LOOKS) for name in (ACTION_DELAY, ACTION_SHOWN_LATE, ACTION_SHOWN))
+    if delay is None or late is None or now is None:
+        return None
+    standing = judge_standing(run)
+    if delay.median < (2 if standing.has_learned else 1):
+        return None
+    if late.median < CLEAR or now.median > AT_ONCE * late.median:
+        return None
+    steps = pluralize(round(delay.median), "step")
+    text = f"an action shows {steps} late, in {percent(late.median)} of what changes unforeseen"
+    present = f"the present action shows in {percent(max(now.median, 0.0), 1)}"
+    return Finding(
+        headline=f"What is shown is not the present state: {text}; {present}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"where the present state is shown, the next observation answers the present action; {standing.brief}",
+        evidence=(
+            Evidence(text, (ACTION_DELAY, ACTION_SHOWN_LATE), delay.reach),
+            Evidence(present, (ACTION_SHOWN,), now.reach),
+        ),
+        causes=(
+            Cause(
+                "an old frame of a stack, or a buffer that is read at the wrong end",
+                "step the environment by hand: the observation that `step` returns must differ by the action at once",
+                Support.SUPPORTED,
+                f"the delay is {number(delay.median)} steps in every lane",
+            ),
+            Cause(
+                "actuators or sensors that are late by nature",
+                "append the last actions, as many as the delay is long, to the observation",
+            ),
+        ),
+        since=delay.iterations[0],
+    )
+
+
+RULE = Rule(
+    name="observation_late",
+    title="Observations late",
+    stage=Stage.BUG,
+    needs=((ACTION_DELAY,), (ACTION_SHOWN,)),
+    helps=(ACTION_SHOWN_LATE,),
+    explains=(
+        *("observation_incomplete", "action_not_applied", "signal_lost", "critic_underfits", "entropy_pinned"),
+        *("oscillating", "greedy_vs_sampled", "value_explosion", "learned_and_lost", "updates_too_large"),
+    ),
+    curable=False,
+    says="the next observation answers an earlier action, and not the present one",
+    threshold=(
+        "an action of 1 to 7 steps ago (2 to 7, if the run has learned) explains 30 % of what the observation leaves "
+        "open of the next one, of the column that answers best, and the present action less than a tenth of that"
+    ),
+    source="Katsikopoulos and Engelbrecht 2003, Markov decision processes with delays; measured here (the oldest of "
+    f"frames shown in place of the newest); {metrics.EXPLAINED_VARIANCE} says nothing of it",
+    examine=examine,
+)

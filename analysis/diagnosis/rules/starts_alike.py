@@ -1,0 +1,68 @@
+"""Every episode of training begins alike, and evaluations, which begin elsewhere, are worse."""
+
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history.record import START_REPEATS
+from unstuck.analysis.words import number, percent
+from unstuck.rl import metrics
+
+ALIKE = 0.9
+"""Share of episodes that began as another one did. Where a task has one start, evaluations are as good."""
+
+WORSE, CLEAR = 0.2, 3.0
+"""Share of all that the training return gained by which evaluations must lie below, and standard errors."""
+
+POINTS = 4
+
+
+def examine(run: Signals) -> Finding | None:
+    """Return a finding if episodes begin alike and greedy evaluations are far worse than training; None otherwise."""
+    alike = run.select_last(START_REPEATS, share=0.0, least=1)
+    trained, judged = run.select_last(metrics.TRAIN_RETURN), run.select_last(metrics.EVAL_RETURN)
+    curve = run.select_finite(metrics.TRAIN_RETURN)
+    if alike is None or trained is None or judged is None or alike.mean < ALIKE or len(curve) < POINTS:
+        return None
+    gap = trained.mean - judged.mean
+    gained = float(curve.max() - curve.min())
+    error = (trained.error**2 + judged.error**2) ** 0.5
+    if gap <= max(WORSE * gained, CLEAR * error) or gap <= 0:
+        return None
+    text = f"{percent(alike.mean)} of the episodes begin as another one did"
+    worse = f"evaluations return {number(judged.mean)} of late, training {number(trained.mean)}"
+    return Finding(
+        headline=f"Training knows its few episodes by heart: {text}; {worse}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why="where every episode begins alike, a policy that knows one of them needs to look at nothing",
+        evidence=(
+            Evidence(text, (START_REPEATS,), alike.reach),
+            Evidence(worse, (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), judged.reach),
+        ),
+        causes=(
+            Cause(
+                "resets with a fixed seed: `reset(seed=...)` at each episode, in place of at the first alone",
+                "print the first observations of ten episodes",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause("evaluations in another environment, or with other wrappers", "evaluate in training's environment"),
+        ),
+        since=judged.iterations[0],
+    )
+
+
+RULE = Rule(
+    name="starts_alike",
+    title="Episodes that begin alike",
+    stage=Stage.BUG,
+    needs=((START_REPEATS,), (metrics.EVAL_RETURN,)),
+    explains=("greedy_vs_sampled", "overfitting", "greedy_collapsed", "learned_and_lost"),
+    curable=False,
+    says="every episode of training begins as another one did, and evaluations are far worse",
+    threshold=(
+        "90 % of the first 256 episodes repeat a first observation, and evaluations lie below the training return by a "
+        "fifth of all that the return ever gained, and by three standard errors"
+    ),
+    source="Cobbe et al. 2019, Quantifying generalization in reinforcement learning; Gymnasium (reset)",
+    examine=examine,
+)

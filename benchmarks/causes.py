@@ -41,6 +41,12 @@ CAUSES: Mapping[str, str] = {
     "paid_otherwise": "reward_misspecified",
     "episodes_short": "episode_too_short",
     "rewards_noisy": "reward_independent_of_actions",
+    "observation_late": "observation_late",
+    "observation_incomplete": "observation_incomplete",
+    "action_not_applied": "action_not_applied",
+    "logprobs_stale": "stale_log_probability",
+    "weights_decayed": "decay_too_strong",
+    "starts_alike": "memorised",
 }
 """Label by the rule that says it."""
 

@@ -163,7 +163,7 @@ def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Re
 
 
 def translate_metrics(names: Iterable[str], dialect: Dialect, evaluated: bool = False) -> dict[str, Renamed]:
-    """Return our metric and factor for each known name; if two names mean one metric, only the nearest name."""
+    """Find our metric, and the factor to our unit, for each known name; of two names for one metric keep the nearer."""
     chosen: dict[str, tuple[tuple[int, int], str, float]] = {}
     for place, name in enumerate(names):
         found = _find(name, dialect)

@@ -97,6 +97,14 @@ class Process:
         self.popen.send_signal(signal.SIGKILL)
         self.wait()
 
+    def kill_with_workers(self) -> None:
+        """kill -9 of the driver; returns when its workers are gone too, which may save one more checkpoint before."""
+        workers = self.workers()
+        assert workers
+        self.kill()
+        _, alive = psutil.wait_procs(workers, timeout=PATIENCE_S)
+        assert not alive
+
     def below(self, name: str) -> list[psutil.Process]:
         """The processes below it whose command line holds this."""
         found = []

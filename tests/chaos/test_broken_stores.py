@@ -226,8 +226,7 @@ def test_disk_full(sweep: Maker, small_disk: Path, lasting: bool) -> None:
 def test_checkpoint_cut_short(sweep: Maker, left: int) -> None:
     """Its trial starts anew, and its records stay as they were: the same seeds give the same numbers."""
     sick = sweep(*LONG, num_trials=3)
-    process = begin(sick, 20)
-    process.kill()
+    begin(sick, 20).kill_with_workers()
     files = list((sick.folder / "runs/tiny/trials").glob("*/checkpoint.npz"))
     assert files
     for file in files:

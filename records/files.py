@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.records.measurement import Record
+from unstuck.rl.archive import read_archive, read_history
 from unstuck.rl.errors import CheckpointError
 from unstuck.rl.whole_files import replace_file
 
@@ -94,14 +95,25 @@ def read_checkpoint_records(file: Path) -> list[Record]:
     Raises:
         CheckpointError: There is no checkpoint, or one that cannot be read.
     """
-    from unstuck.rl import checkpoint  # late: it brings torch, and most callers only want to know where files lie
-
     try:
-        return [Record.from_json(kept) for kept in checkpoint.read_history(file)]
+        return [Record.from_json(kept) for kept in read_history(file)]
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{file} must hold a sweep's records, got others ({error!r}); check the file") from error
+
+
+def read_values(folder: Path, number: int) -> dict[int, dict[str, float]]:
+    """Read a trial's values, each seed's own among them, by iteration and name, from the trial's checkpoint.
+
+    Empty where there is no checkpoint that can be read, or where the checkpoint holds means alone: of a single seed,
+    or of before each seed's values were kept.
+    """
+    try:
+        records = read_records(folder, number)
+    except CheckpointError:
+        return {}
+    return {record.iteration: record.list_values() for record in records if record.seeds}
 
 
 def read_branched_run(folder: Path) -> tuple[list[Record], dict[str, Any]] | None:
@@ -110,11 +122,9 @@ def read_branched_run(folder: Path) -> tuple[list[Record], dict[str, Any]] | Non
     Returns:
         Records of all iterations, oldest first, and the PPO settings of the first member by dotted path.
     """
-    from unstuck.rl import checkpoint  # late, as in `read_checkpoint_records`
-
     file = branch_file(folder)
     try:
-        config = checkpoint.read_snapshot(file).header["configs"][0]
+        config = read_archive(file)[1]["configs"][0]
         settings = {f"ppo.{name}": tuple(value) if isinstance(value, list) else value for name, value in config.items()}
         return read_checkpoint_records(file), settings
     except (CheckpointError, KeyError, IndexError, TypeError, AttributeError):

@@ -1,8 +1,10 @@
 """Define the record of one iteration, in which metrics travel from a trial to the ledger and the tracker."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from unstuck.rl import metrics
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,8 @@ class Record:
             record again after a resume adds nothing.
         metrics: Means over the trial's members, and each member's own value, under the names of `rl.metrics`.
         env_steps: Environment steps of a member by the end of the iteration; None in a sweep that counts iterations.
+        seeds: Each member's own value, in the members' order, of the metrics of which `metrics` holds the mean alone;
+            empty for a single member. The checkpoint keeps them, for the diagnosis; no tracker gets them.
 
     Example:
         >>> record = Record(20, 1_700_000_000_000, {"eval/f1": 0.5}, env_steps=2560)
@@ -28,6 +32,7 @@ class Record:
     timestamp_ms: int
     metrics: Mapping[str, float]
     env_steps: int | None = None
+    seeds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -37,9 +42,21 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Convert the record to a dict for `json.dumps`, which writes NaN and infinity as `NaN` and `Infinity`."""
         kept = {"iteration": self.iteration, "timestamp_ms": self.timestamp_ms, "metrics": dict(self.metrics)}
-        return kept if self.env_steps is None else {**kept, "env_steps": self.env_steps}
+        kept |= {} if self.env_steps is None else {"env_steps": self.env_steps}
+        return kept | ({"seeds": {name: list(values) for name, values in self.seeds.items()}} if self.seeds else {})
+
+    def list_values(self) -> dict[str, float]:
+        """Return all values of the record by name: the metrics, and each member's own under `metrics.seed_metric`."""
+        own = {
+            metrics.seed_metric(name, member): value
+            for name, values in self.seeds.items()
+            for member, value in enumerate(values)
+        }
+        return {**self.metrics, **own}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Record":
         """Make a record from a dict that `to_json` returned."""
-        return cls(int(kept["iteration"]), int(kept["timestamp_ms"]), dict(kept["metrics"]), kept.get("env_steps"))
+        seeds = {name: tuple(values) for name, values in kept.get("seeds", {}).items()}
+        iteration, written = int(kept["iteration"]), int(kept["timestamp_ms"])
+        return cls(iteration, written, dict(kept["metrics"]), kept.get("env_steps"), seeds)

@@ -8,9 +8,6 @@ arrays their meaning and must match.
 
 import json
 import os
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,28 +17,10 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 import torch
+from unstuck.rl.archive import FORMAT, HEADER, VERSION, read_archive
 from unstuck.rl.errors import CheckpointError
 from unstuck.rl.learner import Arrays, Learner
 from unstuck.rl.whole_files import replace_file
-
-FORMAT = "unstuck checkpoint"
-VERSION = 3
-"""Goes up when a file of the version before can no longer be read."""
-
-_HEADER = "header"
-_ZIP = b"PK"
-
-_DAMAGE = (
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    SyntaxError,
-    tokenize.TokenError,
-)
-"""Errors of reading a damaged file; the last two come from numpy's reader of an array's shape, before checksums."""
 
 
 class Snapshot(NamedTuple):
@@ -95,7 +74,7 @@ def write_snapshot(path: str | os.PathLike[str], snapshot: Snapshot) -> None:
         TypeError: The header is not JSON.
         OSError: The file cannot be written. The old file is then unchanged.
     """
-    arrays = {**snapshot.arrays, _HEADER: np.frombuffer(json.dumps(snapshot.header).encode(), dtype=np.uint8)}
+    arrays = {**snapshot.arrays, HEADER: np.frombuffer(json.dumps(snapshot.header).encode(), dtype=np.uint8)}
     with replace_file(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
         file.flush()
@@ -156,20 +135,6 @@ def name_misfit(path: Path, wanted: str) -> Iterator[None]:
         raise CheckpointError(f"{path} must be {wanted}: {error}") from error
 
 
-def read_history(path: str | os.PathLike[str]) -> list[Any]:
-    """Read from a checkpoint file the history of metrics that `save` wrote, without making a learner.
-
-    Raises:
-        CheckpointError: The file is not a whole checkpoint of this format.
-    """
-    path = Path(path)
-    header = read_snapshot(path).header
-    history = header.get("history")
-    if not isinstance(history, list):
-        raise CheckpointError(f"{path} must hold a history, got {type(history).__name__}; give one that save() wrote")
-    return history
-
-
 def libraries() -> dict[str, str]:
     """Return the versions of the libraries that compute the numbers, by name."""
     return {module.__name__: str(module.__version__) for module in (gymnasium, np, torch)}
@@ -213,30 +178,4 @@ def require_layout(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
 
 def read_snapshot(path: Path) -> Snapshot:
     """Read the arrays and the header of a checkpoint file; raise `CheckpointError` for a file that is not whole."""
-    try:
-        with path.open("rb") as file:
-            begins_as_one = file.read(len(_ZIP)) == _ZIP
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} must be a checkpoint, got no file to read ({error.strerror}); check the path"
-        ) from error
-    foreign = CheckpointError(f"{path} must be a checkpoint, got a file of another kind; give one that save() wrote")
-    if not begins_as_one:
-        raise foreign
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays: Arrays = {name: np.asarray(archive[name]) for name in archive.files}
-        header = json.loads(bytes(arrays.pop(_HEADER))) if _HEADER in arrays else {}
-    except _DAMAGE as error:
-        raise CheckpointError(
-            f"{path} must be a whole checkpoint of numbers, got one cut short, damaged or forged ({error}); "
-            "go on from an earlier one, or from the start"
-        ) from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise foreign
-    if header.get("version") != VERSION:
-        raise CheckpointError(
-            f"{path} must be of checkpoint format {VERSION}, got {header.get('version')}; go on with the program "
-            "that saved it, or from the start"
-        )
-    return Snapshot(arrays, header)
+    return Snapshot(*read_archive(path))

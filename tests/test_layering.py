@@ -53,7 +53,7 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
         "sweeps.run",
     ),
     "rl": ("rl",),
-    "records": ("records", "rl.metrics", "rl.errors", "rl.checkpoint", "rl.whole_files", "rl.wording"),
+    "records": ("records", "rl.metrics", "rl.errors", "rl.archive", "rl.whole_files", "rl.wording"),
     "analysis": ("analysis", "command_line", "records", "rl.metrics", "rl.wording"),
     "command_line": ("records.errors", "records.provenance", "records.redact", "rl.errors"),
     **{room: (*FLOORS[floor:], *BELOW_SWEEPS) for floor, room in enumerate(FLOORS)},

@@ -13,7 +13,7 @@ import pytest
 from unstuck.analysis.diagnosis.language import LANGUAGES
 from unstuck.analysis.history.names import find_our_setting
 from unstuck.records.score import summarize
-from unstuck.rl import checkpoint
+from unstuck.rl import archive
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.envs import check_env
@@ -271,7 +271,7 @@ def test_a_wrong_checkpoint_is_answered_in_one_line(name: str, tmp_path: Path) -
     if content is not None:
         put(file, content)
     with pytest.raises(CheckpointError) as refused:
-        checkpoint.read_history(file)
+        archive.read_history(file)
     assert str(refused.value).startswith(message.format(file=file))
 
 

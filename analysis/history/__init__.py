@@ -13,7 +13,9 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.assemble import Reading
 from unstuck.analysis.history.files import STANDARD_INPUT, read_files, read_names, read_text
 from unstuck.analysis.history.mlruns import is_database, is_store, read_database, read_store
+from unstuck.analysis.history.own_seeds import add_seeds
 from unstuck.analysis.history.record import ENV_STEPS, History
+from unstuck.analysis.history.seed_folders import read_seeds
 from unstuck.records.identity import read_identity
 from unstuck.records.names import OUTCOME_TAG
 from unstuck.records.urls import find_mlflow_url
@@ -80,7 +82,9 @@ def _load_file(run: str, stores: Stores) -> History:
         return read_text(reading)
     if is_store(path):
         return read_store(path, reading)
-    return read_database(path, reading) if is_database(path) else read_files(path, reading)
+    if is_database(path):
+        return read_database(path, reading)
+    return read_seeds(path, reading) or read_files(path, reading)
 
 
 def _load(run: str, stores: Stores) -> History:
@@ -91,8 +95,9 @@ def _load(run: str, stores: Stores) -> History:
     sweeps = sorted(file.parent.name for file in stores.folder.glob("*/config.yaml"))
     trial = _TRIAL.fullmatch(run.removeprefix(f"{stores.folder}/"))
     if trial:
-        own = read_identity(stores.folder / trial[1])
-        return TrackedRuns(stores.mlflow).trial(trial[1], int(trial[2]), own, sweeps)
+        sweep, number = stores.folder / trial[1], int(trial[2])
+        history = TrackedRuns(stores.mlflow).trial(trial[1], number, read_identity(sweep), sweeps)
+        return add_seeds(history, sweep, number)
     if _RUN_ID.fullmatch(run):
         return TrackedRuns(stores.mlflow, Reading(settings=stores.settings)).run(run)
     if is_file(str(stores.folder / run / "config.yaml")):

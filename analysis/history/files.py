@@ -55,7 +55,7 @@ def read_files(path: Path, reading: Reading) -> History:
     files = [path] if path.is_file() else _list_files(path)
     events = [file for file in files if is_events(file)]
     monitors = [file for file in files if not is_events(file) and is_monitor(file)]
-    others = [file for file in files if file not in events and file not in monitors and _is_record(file)]
+    others = [file for file in files if file not in events and file not in monitors and is_record(file)]
     _read_events(path, events, found, others)
     for file in files:
         if file not in events and file not in monitors:
@@ -77,7 +77,7 @@ def _read_probe(path: Path, curves: Path, reading: Reading) -> History:
     if settings.is_file():
         _read_settings(settings, found, alone=False)
     others = (
-        [file.name for file in sorted(path.iterdir()) if _is_record(file) and file != curves] if path.is_dir() else []
+        [file.name for file in sorted(path.iterdir()) if is_record(file) and file != curves] if path.is_dir() else []
     )
     if others:
         found.remarks.append(f"read from {curves.name} alone; not read: {', '.join(others)}")
@@ -136,9 +136,9 @@ def _list_files(folder: Path) -> list[Path]:
         AnalysisError: Several runs lie below.
     """
     here = sorted(file for file in folder.iterdir() if file.is_file())
-    below = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if _is_record(file))
+    below = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if is_record(file))
     runs = sorted({file.parent for file in below})
-    own = [file for file in here if _is_record(file)]
+    own = [file for file in here if is_record(file)]
     nested = [file for file in below if is_events(file)] if own else below
     if not own and len(runs) > 1:
         refuse_several(folder, runs)
@@ -147,7 +147,7 @@ def _list_files(folder: Path) -> list[Path]:
     settings = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if _is_settings(file))
     files = [*here, *nested, *(file for file in settings if file not in nested)]
     if own or nested:
-        return [file for file in files if _is_record(file) or file.suffix in _SETTINGS]
+        return [file for file in files if is_record(file) or file.suffix in _SETTINGS]
     return [file for file in files if file.suffix in (*_PRINTED, *_SETTINGS)]
 
 
@@ -156,7 +156,7 @@ def _is_settings(file: Path) -> bool:
     return file.suffix in (".yaml", ".yml") or (file.suffix == ".json" and bool(_OF_SETTINGS.search(file.stem)))
 
 
-def _is_record(file: Path) -> bool:
+def is_record(file: Path) -> bool:
     """True if a file's name is typical of a run's recorded metrics, rather than of settings or printed text."""
     named = file.suffix in (*_TABLES, *_RESULTS) or file.name in _NAMED
     return file.is_file() and (is_events(file) or named)
@@ -218,7 +218,7 @@ def _read_file(file: Path, found: Found, alone: bool) -> None:
         _read_settings(file, found, alone)
     elif file.suffix in _PROGRAMS:
         raise AnalysisError(f"{file} must be a log, and is a program; name the file or folder that the program writes")
-    elif alone or _is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):
+    elif alone or is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):
         raw = _read_any(file, _read_text(file))
         if raw.columns or alone:
             found.raws.append(raw)

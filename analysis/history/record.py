@@ -61,6 +61,9 @@ LOGGED_ELSEWHERE = (
 SAME_FOR_SEEDS = (ENV_STEPS, CLIP_RANGE, ENTROPY_COEF, metrics.LR, *metrics.TRIVIAL)
 """Columns that are the same for all seeds of a trial, since settings, schedule and evaluated flows are."""
 
+_OF_TRIAL = (metrics.EFFECTIVE_PREFIX, metrics.FINAL_PREFIX)
+"""Beginnings of the names of columns that a trial has as a whole: settings in force, and what the end came to."""
+
 _SEED = re.compile(r"/seed_(\d+)$")
 
 
@@ -147,7 +150,7 @@ class History:
         for column in self._recorded:
             if match := _SEED.search(column):
                 own.setdefault(int(match[1]), {})[column] = column[: match.start()]
-            elif column not in SAME_FOR_SEEDS and not column.startswith(metrics.EFFECTIVE_PREFIX):
+            elif column not in SAME_FOR_SEEDS and not column.startswith(_OF_TRIAL):
                 means.append(column)
         if len(own) < 2 or any(not set(means) <= set(columns.values()) for columns in own.values()):
             return {}

@@ -8,6 +8,7 @@ from unstuck.analysis.diagnosis import Diagnosis, diagnose
 from unstuck.analysis.document import Document
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import Stores
+from unstuck.analysis.history.own_seeds import add_seeds
 from unstuck.analysis.history.tracked import TrackedRuns
 from unstuck.analysis.report.sweep import Findings, sweep_document
 from unstuck.analysis.report.unstick import unstick_document
@@ -105,4 +106,9 @@ def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
         histories = TrackedRuns(stores.mlflow).load_histories(name, read_identity(stores.folder / name))
     except AnalysisError:
         return {}
-    return {number: diagnose(history) for number, history in histories.items() if len(history.table)}
+    folder = stores.folder / name
+    return {
+        number: diagnose(add_seeds(history, folder, number))
+        for number, history in histories.items()
+        if len(history.table)
+    }

@@ -134,7 +134,7 @@ def read_run_before(unstick: Unstick, settings: Mapping[str, Any], folder: Path)
     records, of_ppo = found
     own = {path: value for path, value in settings.items() if path.startswith(_GROUPS)}
     index = pd.Index([record.iteration for record in records], name="iteration", dtype=int)
-    table = pd.DataFrame([dict(record.metrics) for record in records], index=index, dtype=float)
+    table = pd.DataFrame([record.list_values() for record in records], index=index, dtype=float)
     sweep, trial = unstick.run.get("sweep"), unstick.run.get("trial")
     tags = {SWEEP_TAG: str(sweep), TRIAL_TAG: str(trial)} if sweep is not None and trial is not None else {}
     source = f"the checkpoint at the branch, {pluralize(len(records), 'iteration')}"

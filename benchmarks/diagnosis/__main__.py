@@ -14,7 +14,7 @@ from pathlib import Path
 from unstuck.records.machine import count_granted_cores
 from unstuck.rl import metrics
 
-from benchmarks.diagnosis import split, tables
+from benchmarks.diagnosis import split, tables, together
 from benchmarks.diagnosis.scoring import harms, verdicts
 from benchmarks.diagnosis.training import BASE, arms, records, runs
 from benchmarks.diagnosis.worlds import NEW
@@ -47,6 +47,9 @@ def main() -> int:
         print(f"\n{words} worlds:\n")
         print(tables.alarm_table({arm: own for arm, own in judged.items() if (arm.world in NEW) == is_new}))
     print("", tables.harmless_table(hurt), sep="\n")
+    if options.together:
+        trials = together.judge_trials(wanted, options.folder, options.jobs, options.without)
+        print("", together.together_table(trials, hurt), sep="\n\n")
     if options.details:
         print("", tables.missed_table(judged, hurt), tables.false_table(judged), sep="\n\n")
     return 0
@@ -64,6 +67,9 @@ def _options() -> argparse.Namespace:
         "--without", nargs="+", default=(), metavar="METRIC", help="leave these out, as where nobody logs them"
     )
     parser.add_argument("--details", action="store_true", help="what was missed or wrong, arm by arm")
+    parser.add_argument(
+        "--together", action="store_true", help=f"trials of {together.SEEDS} seeds too, beside each seed alone"
+    )
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-diagnosis"), help="where runs are kept")
     parser.add_argument("--jobs", type=int, default=count_granted_cores().count, help="processes; default: one a core")
     options = parser.parse_args()

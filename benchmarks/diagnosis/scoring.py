@@ -86,10 +86,11 @@ def verdicts(
 
 
 def _verdicts(arm: Arm, folder: Path, without: Sequence[str]) -> tuple[Verdict, ...]:
-    return tuple(verdict(_leaving_out(run, without), whole=arm.is_healthy) for run in runs(arm, folder))
+    return tuple(verdict(leave_out(run, without), whole=arm.is_healthy) for run in runs(arm, folder))
 
 
-def _leaving_out(run: Run, metrics: Sequence[str]) -> Run:
+def leave_out(run: Run, metrics: Sequence[str]) -> Run:
+    """Return a run without some of its metrics, as where another learner does not log them."""
     table = run.history.table.drop(columns=list(metrics), errors="ignore")
     return replace(run, history=replace(run.history, table=table))
 

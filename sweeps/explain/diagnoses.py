@@ -92,7 +92,7 @@ def make_history(
     from unstuck.analysis.history import History
 
     index = pd.Index([record.iteration for record in records], name="iteration", dtype=int)
-    table = pd.DataFrame([dict(record.metrics) for record in records], index=index, dtype=float)
+    table = pd.DataFrame([record.list_values() for record in records], index=index, dtype=float)
     run = tags.get(RUN_ID)
     own, kind = {ID_TAG: config.id} if config.id else {}, find_trainer(config.trainer.name)
     return History(

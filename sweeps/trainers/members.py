@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.random import SeedSequence
-from unstuck.rl import checkpoint
+from unstuck.rl import archive, checkpoint
 from unstuck.rl.budget import Budget
 from unstuck.rl.checkpoint import Snapshot
 from unstuck.rl.config import PPOConfig, require
@@ -171,8 +171,8 @@ class MembersInTurn:
         }
         batch, budget = self.config.batch_size, self._budget
         header = {
-            "format": checkpoint.FORMAT,
-            "version": checkpoint.VERSION,
+            "format": archive.FORMAT,
+            "version": archive.VERSION,
             "libraries": checkpoint.libraries(),
             "layout": {"trainer": self._name, "members": len(self.members)},
             "configs": [asdict(self.config)] * len(self.members),

@@ -6,7 +6,7 @@ Imports neither Ray nor the records. The caller delivers what `Training.next_per
 import errno
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,7 +201,8 @@ def train_period(trainer: Trains, metric: str, in_env_steps: bool = False) -> li
         evaluated = metrics.EVAL_RETURN in measured
         means = summarise(measured, (*metrics.PER_SEED, metric))
         env_steps = trainer.iteration * trainer.config.batch_size if in_env_steps else None
-        records.append(Record(trainer.iteration, time.time_ns() // 1_000_000, means, env_steps))
+        seeds = list_seeds(measured, means)
+        records.append(Record(trainer.iteration, time.time_ns() // 1_000_000, means, env_steps, seeds))
         if not all(map(math.isfinite, means.values())):
             break
     return records
@@ -236,3 +237,17 @@ def summarise(measured: Metrics, per_seed: Sequence[str]) -> dict[str, float]:
         for member, value in enumerate(measured.get(name, ())):
             result[metrics.seed_metric(name, member)] = float(value)
     return result
+
+
+def list_seeds(measured: Metrics, means: Mapping[str, float]) -> dict[str, tuple[float, ...]]:
+    """Return each seed's own value of the metrics of which means alone are kept, to six digits; empty for one seed.
+
+    Example:
+        >>> list_seeds({"train/entropy": np.array([0.25, 0.75])}, {"train/entropy": 0.5})
+        {'train/entropy': (0.25, 0.75)}
+    """
+    return {
+        name: tuple(float(f"{value:.6g}") for value in values)
+        for name, values in measured.items()
+        if len(values) > 1 and metrics.seed_metric(name, 0) not in means
+    }

@@ -1,11 +1,12 @@
 """Where files lie, and what is read from them without a learner."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
 import pytest
-from unstuck.records.files import checkpoint_file, config_file, read_records
+from unstuck.records.files import checkpoint_file, config_file, read_records, read_values
 from unstuck.records.measurement import Record
 from unstuck.records.urls import sqlite_file
 from unstuck.rl import checkpoint
@@ -73,3 +74,21 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 )
 def test_the_file_of_a_plain_sqlite_url(url: str, file: str | None) -> None:
     assert sqlite_file(url) == (file and Path(file))
+
+
+def test_each_seeds_own_values_are_read_where_they_were_kept(tmp_path: Path, learner: Learner) -> None:
+    """A record of one seed, and one of before seeds were kept, hold means alone."""
+    one = Record(1, 0, {"a": 1.0, "b/seed_0": 3.0, "b/seed_1": 5.0}, seeds={"a": (0.5, 1.5)})
+    assert Record.from_json(json.loads(json.dumps(one.to_json()))) == one
+    assert one.list_values() == {"a": 1.0, "b/seed_0": 3.0, "b/seed_1": 5.0, "a/seed_0": 0.5, "a/seed_1": 1.5}
+    assert "seeds" not in Record(1, 0, {"a": 1.0}).to_json()
+    assert Record.from_json({"iteration": 1, "timestamp_ms": 0, "metrics": {}}).seeds == {}
+    assert read_values(tmp_path, 0) == {}
+    file = checkpoint_file(tmp_path, 0)
+    file.parent.mkdir(parents=True)
+    checkpoint.save(
+        file, learner, [Record(1, 0, {"a": 1.0}).to_json(), dataclasses.replace(one, iteration=2).to_json()]
+    )
+    assert read_values(tmp_path, 0) == {2: one.list_values()}
+    file.write_bytes(b"PK")
+    assert read_values(tmp_path, 0) == {}

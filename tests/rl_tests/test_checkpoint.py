@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from unstuck.rl import checkpoint, metrics
+from unstuck.rl import archive, checkpoint, metrics
 from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.errors import CheckpointError
@@ -329,14 +329,14 @@ def test_what_is_written_down(tmp_path):
 def test_a_history_is_read_without_a_learner(tmp_path, saved):
     history = [{"iteration": 1, "loss": float("nan")}]
     checkpoint.save(tmp_path / "c", _learner(), history)
-    assert repr(checkpoint.read_history(tmp_path / "c")) == repr(history)
-    assert checkpoint.read_history(saved) == []
+    assert repr(archive.read_history(tmp_path / "c")) == repr(history)
+    assert archive.read_history(saved) == []
     _rewrite(saved, history=3)
     with pytest.raises(CheckpointError, match="must hold a history, got int"):
-        checkpoint.read_history(saved)
+        archive.read_history(saved)
     saved.write_bytes(saved.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="must be a whole checkpoint"):
-        checkpoint.read_history(saved)
+        archive.read_history(saved)
 
 
 def test_saving_changes_nothing_and_no_history_is_empty(saved):
@@ -462,7 +462,7 @@ def test_a_file_with_a_changed_byte_is_refused_or_the_same(saved):
 
 
 def test_another_format_version_is_refused(saved):
-    _rewrite(saved, version=checkpoint.VERSION + 1)
+    _rewrite(saved, version=archive.VERSION + 1)
     _refused(saved, _learner(), "must be of checkpoint format 3, got 4; go on with the program that saved it")
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,24 @@ def test_a_policy_that_does_not_move_is_found_and_named() -> None:
     assert found.title == "policy not moving"
     assert found.notes[DIAGNOSIS].startswith("fault: The policy is not being updated: KL")
     assert found.notes[FINDINGS].split(", ")[0] == "policy_frozen"
+
+
+def test_each_seed_of_a_running_trial_is_heard() -> None:
+    """Two of three policies do not move; the mean over the three does."""
+
+    def of_seeds(iteration: int) -> Record:
+        one, moving = record(iteration), {metrics.APPROX_KL: 0.006, metrics.ENTROPY: 1.38 - 0.02 * iteration}
+        seeds = {name: (value, value, moving.get(name, value)) for name, value in one.metrics.items()}
+        return replace(one, metrics={name: sum(values) / 3 for name, values in seeds.items()}, seeds=seeds)
+
+    found = DIAGNOSES.refresh_if_due(trial_of([of_seeds(i) for i in range(1, 25)]), ended=False)
+    assert found is not None
+    assert found.title == "policy not moving"
+    assert found.notes[DIAGNOSIS].endswith(" (in 2 of 3 seeds: 0 and 1)")
+    mean = trial_of([replace(of_seeds(i), seeds={}) for i in range(1, 25)])
+    alone = DIAGNOSES.refresh_if_due(mean, ended=False)
+    assert alone is not None
+    assert alone.title != "policy not moving"
 
 
 def test_a_run_without_a_fault_is_said_to_have_none() -> None:

@@ -23,7 +23,7 @@ from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 from unstuck.sweeps.trainers.ours import make_trial_learner
 from unstuck.sweeps.worker import training
 from unstuck.sweeps.worker.assignment import Assignment
-from unstuck.sweeps.worker.training import Training, make_trial_trainer, summarise, train_period
+from unstuck.sweeps.worker.training import Training, list_seeds, make_trial_trainer, summarise, train_period
 
 from tests.sweeps_tests.trained import KEEP_STATE, train_by
 
@@ -74,6 +74,25 @@ def test_means_over_members_and_some_members_own() -> None:
         "train/value_loss/seed_0": 1.0,
         "train/value_loss/seed_1": 4.0,
     }
+
+
+def test_each_members_own_value_is_kept_once() -> None:
+    measured = {metrics.F1: np.array([0.25, 0.75]), metrics.ENTROPY: np.array([1 / 3, 2.0])}
+    assert list_seeds(measured, summarise(measured, (metrics.F1,))) == {metrics.ENTROPY: (0.333333, 2.0)}
+    assert list_seeds({metrics.ENTROPY: np.array([1.0])}, {metrics.ENTROPY: 1.0}) == {}
+
+
+def test_a_checkpoint_keeps_what_each_member_measured(tmp_path: Path, data: FlowData) -> None:
+    """Means and members' values are of the same numbers, and all that was measured is there of each member."""
+    trials_folder(tmp_path).mkdir(parents=True)
+    trial = Training(Assignment(0, config_of(), tmp_path), data)
+    records = trial.next_period()
+    assert read_records(tmp_path, 0) == records
+    last = records[-1]
+    for name, values in last.seeds.items():
+        assert np.mean(values) == pytest.approx(last.metrics[name], rel=1e-5)
+    own = {name for name in last.metrics if "/seed_" not in name and not name.startswith(metrics.EFFECTIVE_PREFIX)}
+    assert own - {*metrics.PER_SEED} == set(last.seeds)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

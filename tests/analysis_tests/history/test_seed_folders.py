@@ -22,7 +22,9 @@ def write_run(folder: Path, seed: int, lr: float = 3e-4, settings: bool = False,
     text = "\n".join(",".join(map(str, row)) for row in (header, *rows))
     (folder / "progress.csv").write_text(text, encoding="utf-8")
     if settings:
-        (folder / "config.json").write_text(json.dumps({"seed": seed, "learning_rate": lr, "run_name": folder.name}))
+        (folder / "config.json").write_text(
+            json.dumps({"seed": seed, "learning_rate": lr, "run_name": folder.name}, indent=1)
+        )
 
 
 @pytest.mark.parametrize(

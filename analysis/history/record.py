@@ -253,6 +253,7 @@ def combine_seeds(name: str, source: str, seeds: Mapping[int, History]) -> Histo
         tags=_keep_equal([run.tags for run in seeds.values()]),
         remarks=tuple(dict.fromkeys(remark for run in seeds.values() for remark in run.remarks)),
         speed=float(np.mean(speeds)) if speeds else None,
+        has_ended=all(run.has_ended for run in seeds.values()),
     )
 
 

@@ -15,7 +15,7 @@ SOUND = Arm("base", "shuffled", HEALTHY, FAULTS["policy left out"].strong)
 
 
 def judged(*faults: str, alarms: tuple[str, ...] = (), score: float = 0.9) -> Verdict:
-    return Verdict(score, 100, 100, None, (*faults, *alarms), faults)
+    return Verdict(score, 100, 100, None, (*faults, *alarms), faults, faults)
 
 
 def test_counts_by_hand() -> None:

@@ -96,6 +96,7 @@ def test_a_critic_that_explains_the_returns_knows_what_a_regression_missed() -> 
         ({"action_effect": 0.0019, "episode_length": 999.0}, None),  # a car that is pushed up a hill, step by step
         ({"action_effect": 0.0, "reward_by_step": 0.99}, None),  # a bandit: actions pay, and move nothing
         ({"action_effect": 0.0, "action_delay": 5.0}, None),  # late, and applied
+        ({"action_halves": 0.1, "next_by_step": 0.0, "next_by_past": 0.9}, None),  # the state is not shown
     ],
 )
 def test_actions_that_are_not_applied(changed: dict[str, float], expected: Kind | None) -> None:

@@ -68,12 +68,6 @@ class Steps:
     ends: npt.NDArray[np.bool_]
 
     @property
-    def are_finite(self) -> bool:
-        """True if no number is infinite or NaN."""
-        parts = [self.observations, self.actions, *([] if self.rewards is None else [self.rewards])]
-        return all(bool(np.isfinite(part).all()) for part in parts)
-
-    @property
     def halves(self) -> npt.NDArray[np.bool_]:
         """Whether a step belongs to the first half of the lanes, `[T, N]`; of the time, if there is one lane."""
         steps, lanes = self.ends.shape

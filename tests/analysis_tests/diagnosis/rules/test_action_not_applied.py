@@ -1,0 +1,29 @@
+"""Actions that are not applied: where the rule fires, and where it must not."""
+
+import pytest
+from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.rules import action_not_applied
+
+from tests.analysis_tests.diagnosis.asking import is_quiet, kind
+from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"action_halves": 0.15}, Kind.FAULT),
+        ({"action_halves": 0.5}, None),
+        ({"action_effect": 0.0019}, Kind.FAULT),  # 25 steps: 5 % of the spread
+        ({"action_effect": 0.0019, "episode_length": 999.0}, None),  # a car that is pushed up a hill, step by step
+        ({"action_effect": 0.0, "reward_by_step": 0.99}, None),  # a bandit: actions pay, and move nothing
+        ({"action_effect": 0.0, "action_delay": 5.0}, None),  # late, and applied
+        ({"action_halves": 0.1, "next_by_step": 0.0, "next_by_past": 0.9}, None),  # the state is not shown
+    ],
+)
+def test_actions_that_are_not_applied(changed: dict[str, float], expected: Kind | None) -> None:
+    assert kind(action_not_applied.RULE, probed(**{**HEALTHY, **changed})) is expected
+
+
+def test_a_run_in_order_is_left_in_peace() -> None:
+    assert is_quiet(action_not_applied.RULE, probed(RISEN, **HEALTHY))
+    assert is_quiet(action_not_applied.RULE, probed(FLAT, **HEALTHY))

@@ -1,0 +1,49 @@
+"""Observations that do not tell the state: where the rule fires, and where it must not."""
+
+import pytest
+from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.rules import observation_incomplete
+
+from tests.analysis_tests.diagnosis.asking import is_quiet, kind
+from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"next_by_step": 0.04, "next_by_past": 0.77}, Kind.FAULT),  # hidden velocities
+        ({"next_by_step": 0.6, "next_by_past": 0.98}, None),  # a regression that is too simple
+        ({"next_by_step": 0.3, "next_by_past": 0.5}, None),
+        ({"reward_by_observation": 0.0, "reward_by_step": 0.01, "reward_by_past": 0.95}, Kind.FAULT),  # a hidden goal
+        ({"reward_by_observation": 0.5, "reward_by_step": 0.6, "reward_by_past": 0.96}, None),  # a tank in order
+        ({"reward_by_observation": 0.0, "reward_by_step": 0.0, "reward_by_past": 0.3}, None),  # noise
+        ({"observation_repeats": 0.95, "next_by_step": 0.06, "next_by_past": 0.17}, Kind.FAULT),  # whole numbers
+        ({"observation_repeats": 0.95, "next_by_step": 0.24, "next_by_past": 0.23}, None),  # a grid, whole by itself
+        (
+            {
+                **{"observation_repeats": 0.97, "columns_constant": 0.33, "reward_by_observation": 0.05},
+                **{"reward_by_step": 0.09, "reward_by_past": 0.17},
+            },
+            Kind.FAULT,  # clipped to one value and 0
+        ),
+        (
+            {
+                **{"observation_repeats": 0.97, "columns_constant": 0.0, "reward_by_observation": 0.05},
+                **{"reward_by_step": 0.09, "reward_by_past": 0.17},
+            },
+            None,
+        ),
+    ],
+)
+def test_observations_that_do_not_tell_the_state(changed: dict[str, float], expected: Kind | None) -> None:
+    assert kind(observation_incomplete.RULE, probed(**{**HEALTHY, **changed})) is expected
+
+
+def test_a_critic_that_explains_the_returns_knows_what_a_regression_missed() -> None:
+    hidden = {**HEALTHY, "reward_by_observation": 0.0, "reward_by_step": 0.01, "explained_variance": 0.8}
+    assert kind(observation_incomplete.RULE, probed(**hidden)) is None
+
+
+def test_a_run_in_order_is_left_in_peace() -> None:
+    assert is_quiet(observation_incomplete.RULE, probed(RISEN, **HEALTHY))
+    assert is_quiet(observation_incomplete.RULE, probed(FLAT, **HEALTHY))

@@ -1,0 +1,32 @@
+"""Observations that are late: where the rule fires, and where it must not."""
+
+from typing import Any
+
+import pytest
+from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.rules import observation_late
+
+from tests.analysis_tests.diagnosis.asking import is_quiet, kind
+from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
+
+LATE: dict[str, float] = {"action_delay": 5.0, "action_shown_late": 0.78, "action_shown": 0.004}
+
+
+@pytest.mark.parametrize(
+    ("changed", "returns", "expected"),
+    [
+        (LATE, FLAT, Kind.FAULT),
+        ({**LATE, "action_delay": 1.0}, FLAT, Kind.FAULT),
+        ({**LATE, "action_delay": 1.0}, RISEN, None),  # an actuator that is late by nature
+        ({**LATE, "action_delay": 2.0}, RISEN, Kind.FAULT),
+        ({**LATE, "action_shown": 0.1}, FLAT, None),  # the present action shows as well
+        ({**LATE, "action_shown_late": 0.04, "action_shown": 0.0}, FLAT, None),  # noise that looks like a delay
+    ],
+)
+def test_observations_that_are_late(changed: dict[str, float], returns: Any, expected: Kind | None) -> None:
+    assert kind(observation_late.RULE, probed(returns, **{**HEALTHY, **changed})) is expected
+
+
+def test_a_run_in_order_is_left_in_peace() -> None:
+    assert is_quiet(observation_late.RULE, probed(RISEN, **HEALTHY))
+    assert is_quiet(observation_late.RULE, probed(FLAT, **HEALTHY))

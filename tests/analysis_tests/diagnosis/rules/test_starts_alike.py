@@ -1,0 +1,18 @@
+"""Starts that are all alike: where the rule fires, and where it must not."""
+
+from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.rules import starts_alike
+from unstuck.analysis.history import record
+
+from tests.analysis_tests.diagnosis.asking import kind
+from tests.analysis_tests.diagnosis.probed import RISEN
+from tests.analysis_tests.elsewhere import elsewhere
+
+
+def test_starts_that_are_alike_and_evaluations_that_are_worse() -> None:
+    run = elsewhere(RISEN, more={record.START_REPEATS: 0.99, "eval/episode_return": RISEN * 0.4})
+    assert kind(starts_alike.RULE, run) is Kind.FAULT
+    as_good = elsewhere(RISEN, more={record.START_REPEATS: 0.99, "eval/episode_return": RISEN})
+    assert kind(starts_alike.RULE, as_good) is None  # a task with one start
+    varied = elsewhere(RISEN, more={record.START_REPEATS: 0.1, "eval/episode_return": RISEN * 0.4})
+    assert kind(starts_alike.RULE, varied) is None

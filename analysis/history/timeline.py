@@ -119,6 +119,8 @@ def _track_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> 
     points = _scale_columns(raw.columns, renamed)
     pace = find_first(dialect.pace, raw.columns)
     first = next((name for name in (*_LOSSES, metrics.LR, metrics.TRAIN_RETURN) if name in points), min(points))
+    if pace and len(raw.columns[pace]) < _COVERED * len(points[first]):
+        pace = None  # logged now and then
     ends = np.unique(raw.columns[pace].at if pace else points[first].at)
     counted = False if raw.evaluated else dialect.steps_are_iterations
     counted = count_iterations(ends) if counted is None else counted
@@ -150,7 +152,7 @@ def _track_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> T
         iteration is None
         and (own := find_first(dialect.iteration, raw.columns))
         and env_steps
-        and len(raw.columns[own])
+        and _moves(raw.columns[own])
     ):
         iteration = own  # few rows beside many of evaluations
     if iteration and env_steps and not dialect.alone:
@@ -188,10 +190,19 @@ def _track_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> T
 
 
 def _find_counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[str, Renamed]) -> str | None:
-    """Return the first wanted counter column that has a value in most rows; None without one."""
-    names = [name for name in raw.columns if name not in renamed and len(raw.columns[name]) >= _COVERED * rows]
+    """Return the first wanted counter column that has a value in most rows, and moves; None without one."""
+    names = [
+        name
+        for name, each in raw.columns.items()
+        if name not in renamed and len(each) >= _COVERED * rows and _moves(each)
+    ]
     whole = [name for name in names if not len(_find_odd(raw.columns[name]))]
     return find_first(wanted, whole) or find_first(wanted, names)
+
+
+def _moves(each: Points) -> bool:
+    """True if a column may count rows: values differ, or a single value stands there."""
+    return len(each) == 1 or bool(np.any(each.values != each.values[:1]))
 
 
 def _is_even(each: Points) -> bool:

@@ -55,6 +55,32 @@ def test_event_files_with_other_tags_are_parts_of_one_run(tmp_path: Path) -> Non
     assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 9.0}
 
 
+def test_a_count_of_iterations_that_stands_still_counts_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "progress.csv"  # learn() called anew for each rollout
+    rows = ("1,2048,10.0,", "1,4096,11.0,5.0", "1,6144,12.0,4.0")
+    file.write_text("\n".join(("time/iterations,time/total_timesteps,rollout/ep_rew_mean,train/value_loss", *rows)))
+    run = load(str(file))
+    assert run.curve(RETURN).to_dict() == {1: 10.0, 2: 11.0, 3: 12.0}
+    assert run.curve(ENV_STEPS).tolist() == [2048, 4096, 6144]
+
+
+def test_the_length_of_episodes_that_all_last_as_long_is_no_count_of_steps(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text("Episode,Return,Steps\n1,5.0,400\n2,6.0,400\n3,7.0,400\n")
+    assert load(str(file)).curve(RETURN).to_dict() == {1: 5.0, 2: 6.0, 3: 7.0}
+
+
+def test_iterations_are_counted_by_losses_where_returns_are_logged_now_and_then(tmp_path: Path) -> None:
+    writer = SummaryWriter(str(tmp_path))
+    for step, value in ((2048, 9.0), (4096, 8.0), (6144, 7.0), (8192, 6.0)):
+        writer.add_scalar("train/value_loss", value, step)
+    writer.add_scalar("rollout/ep_rew_mean", 3.0, 8192)
+    writer.close()
+    run = load(str(tmp_path))
+    assert run.curve(VALUE).to_dict() == {1: 9.0, 2: 8.0, 3: 7.0, 4: 6.0}
+    assert run.curve(RETURN).to_dict() == {4: 3.0}
+
+
 def test_notes_beside_a_run_are_neither_records_nor_settings(tmp_path: Path) -> None:
     behaviour, logs = tmp_path / "Cube", tmp_path / "run_logs"
     behaviour.mkdir()

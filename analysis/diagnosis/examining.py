@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from unstuck.analysis.diagnosis.finding import Blind, Finding, Ground, Kind, Rule, Sureness, Unexamined
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.signals import OURS, Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.history.record import FINISHED
+from unstuck.analysis.history.record import FINISHED, PROBED
 
 ENDED = 0.5
 """Share of its plan from which on a run of another learner that has nothing to show is late."""
@@ -14,14 +14,22 @@ _OFFER = f" (of a run that has ended, say so: --set {FINISHED}=true)"
 
 
 def examine_rule(run: Signals, rule: Rule) -> Finding | Unexamined | None:
-    """Return what a rule finds in a run, or what the rule lacks to judge the run; None if there is nothing to say."""
+    """Return what a rule finds in a run, or what the rule lacks to judge the run; None if there is nothing to say.
+
+    A rule of numbers that our learner never logs has nothing to say of our learner's runs.
+    """
     missing = tuple(group for group in rule.needs if not any(is_recorded(run, name) for name in group))
     if missing:
-        return Unexamined(rule, missing)
+        return None if run.history.program == OURS and any(map(_is_of_others, missing)) else Unexamined(rule, missing)
     found = rule.examine(run)
     if isinstance(found, Blind):
         return Unexamined(rule, found.missing, found.why)
     return weigh_finding(run, found) if found else None
+
+
+def _is_of_others(group: tuple[str, ...]) -> bool:
+    """True if only the probe in another trainer's loop logs the metrics: our learner's user cannot log them either."""
+    return all(name in PROBED for name in group)
 
 
 def is_recorded(run: Signals, name: str) -> bool:

@@ -149,10 +149,10 @@ class Probe:
             found = measure_rollout(rollout) | self._count_actions(rollout) | self._starts.add(rollout.unscaled)
             if self.looks:
                 found |= measure_observations(rollout)
-            if self._measures_dynamics:
-                found |= measure_dynamics(rollout.unscaled, self._bounds)
                 if self._critic:
                     found |= self._critic.measure(self.iteration + 1, rollout)
+            if self._measures_dynamics:
+                found |= measure_dynamics(rollout.unscaled, self._bounds)
         if self.looks and self._agent:
             found |= self._measure_agent(self._agent, rollout)
         self._measured = found

@@ -92,3 +92,10 @@ def test_a_healthy_run_of_others_has_no_fault_however_early_it_is_looked_at(dial
     young = replace(run, table=run.table.assign(**columns).loc[: round(share * LENGTH)])
     assert diagnose(young).select_findings(Kind.FAULT) == []
     assert all(one.finding.sureness < Sureness.SURE for one in diagnose(young).select_findings(Kind.SUSPECT))
+
+
+def test_what_only_a_probe_logs_is_missed_in_other_trainers_runs_alone() -> None:
+    ours, theirs = diagnose(healthy()), diagnose(stranger())
+    probed = {"observation_late", "observation_incomplete", "action_not_applied", "weights_decayed", "starts_alike"}
+    assert not probed & {one.rule.name for one in ours.unexamined}
+    assert probed <= {one.rule.name for one in theirs.unexamined}

@@ -34,7 +34,8 @@ def diagnose(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Settings], D
 def test_a_healthy_loop_has_no_fault_and_few_blind_rules(diagnose: Callable[[Settings], Diagnosis]) -> None:
     found = diagnose(SHORT)
     assert [one.rule.name for one in found.findings if one.finding.kind is Kind.FAULT] == []
-    assert {one.rule.name for one in found.unexamined} <= {"seeds_bimodal", "greedy_collapsed", "greedy_vs_sampled"}
+    of_evaluations = {"greedy_collapsed", "greedy_vs_sampled", "paid_otherwise", "rewards_noisy", "starts_alike"}
+    assert {one.rule.name for one in found.unexamined} <= {"seeds_bimodal", *of_evaluations}
     assert found.signals.history.program == "cleanrl"
 
 

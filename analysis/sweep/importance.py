@@ -117,6 +117,8 @@ def compute_importances(
     paths = [path for path in ranges if len({str(trial.raw.get(path)) for trial in trials}) > 1]
     if len(trials) < LEAST or not paths or len(set(values)) < 2:
         return []
+    if len(paths) == 1:  # nothing to share
+        return [Importance(paths[0], 1.0, (1.0, 1.0), 1.0, (1.0, 1.0))]
     generator = np.random.default_rng(seed)
     kept = {path: ranges[path] for path in paths}
     drawn = []

@@ -36,14 +36,17 @@ class Sb3Evaluator:
         returns: list[float] = []
         for seed in self._seeds:
             if len(returns) < len(self._seeds):
-                returns += self._play(model, seed)[: len(self._seeds) - len(returns)]
+                returns += self._play(model, seed, len(self._seeds) - len(returns))
         return float(np.mean(returns))
 
-    def _play(self, model: PPO, seed: int) -> list[float]:
-        """Play one episode in each lane; return each return, from the lane's `Monitor` wrapper if there is one."""
+    def _play(self, model: PPO, seed: int, most: int) -> list[float]:
+        """Play one episode in each of the first lanes, `most` of them at most; return each return.
+
+        A return is that of the lane's `Monitor` wrapper if there is one.
+        """
         self._env.seed(seed)
         observations: Any = self._env.reset()
-        returns, playing = np.zeros(self._env.num_envs), np.ones(self._env.num_envs, dtype=bool)
+        returns, playing = np.zeros(self._env.num_envs), np.arange(self._env.num_envs) < most
         for _ in range(STEP_CAP):
             actions, _ = model.predict(observations, deterministic=True)
             observations, rewards, dones, infos = self._env.step(actions)
@@ -53,4 +56,4 @@ class Sb3Evaluator:
             playing &= ~dones
             if not playing.any():
                 break
-        return [float(one) for one in returns]
+        return [float(one) for one in returns[:most]]

@@ -174,6 +174,14 @@ def test_too_little_to_tell_importances_is_no_importance(store: Stores) -> None:
     assert compute_importances(sweep.trials, [1.0] * TRIALS, ranges) == []
 
 
+def test_the_only_setting_that_differs_has_all_of_the_importance(store: Stores) -> None:
+    trials, ranges = read_sweep("made", store.folder).trials, read_ranges("made", store.folder)
+    whole = (1.0, 1.0)
+    values = list(map(float, range(TRIALS)))
+    found = compute_importances(trials, values, {"ppo.lr": ranges["ppo.lr"]})
+    assert found == [Importance("ppo.lr", 1.0, whole, 1.0, whole)]
+
+
 def test_the_report_says_it_all_verdict_first(written: list[Path]) -> None:
     markdown, page, figures = written
     text = markdown.read_text()

@@ -173,7 +173,7 @@ def test_an_event_file_of_ours_is_diagnosed_as_a_run_of_ours(both: tuple[Command
     assert [[one[name] for name in named] for one in ours["findings"]] == [
         [one[name] for name in named] for one in again["findings"]
     ]
-    assert ours["verdict"] == again["verdict"]
+    assert ours["verdict"].replace(", in 2 of 2 seeds", "") == again["verdict"]  # the file holds means over the seeds
     trial, file = (
         load(run, Stores(command.folder / "runs"))
         for run in ("both/1", str(command.folder / "runs/both/tensorboard/0001"))

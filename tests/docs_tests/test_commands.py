@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(60)
 NAMED = {"+experiment=NAME": "+experiment=quickstart", "milestones=NAME": "milestones=improved"}
 """Words of a page that stand for a choice of the reader's, and a choice."""
 
-TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+TARGETS = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
 
 UNKNOWN = ("python train.py", "python -c")
 """Programs of the reader's own."""

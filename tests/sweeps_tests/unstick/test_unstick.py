@@ -212,6 +212,7 @@ def test_an_arm_can_be_branched_again(by_each: tuple[Path, Done], command: Comma
     assert np.allclose(values, 3e-3)
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_verdict_trains_ends_the_sweep_and_a_resume_gives_the_verdict(
     by_each: tuple[Path, Done], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -223,7 +223,7 @@ def _diagnosed(found: Findings) -> list[Block]:
     text = f"None of the rules found anything in {pluralize(len(found.diagnoses), 'trial')}."
     if not rows:
         return [Heading("What is wrong"), Paragraph(text)]
-    more = f"; {len(rows) - MOST_FINDINGS} more are rarer" if len(rows) > MOST_FINDINGS else ""
+    more = f"; {pluralize(len(rows) - MOST_FINDINGS, 'rarer one')} left out" if len(rows) > MOST_FINDINGS else ""
     caption = f"What the rules found in {pluralize(len(found.diagnoses), 'trial')}{more}"
     header = ("finding", "kind", "trials", "which", "how these ended")
     return [Heading("What is wrong"), Table(caption, header, tuple(rows[:MOST_FINDINGS]), frozenset({2}))]

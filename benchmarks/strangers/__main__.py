@@ -25,12 +25,12 @@ from benchmarks.strangers.training import BASE, Arm, arms, list_runs, train
 def main() -> int:
     """Train what is missing and print the result tables; return 2 if the file of the halves does not fit."""
     options = _options()
-    everything = arms()
     try:
-        halves = split.read(everything)
+        halves = split.read(arms())
     except SplitError as error:
         print(error, file=sys.stderr)
         return 2
+    everything = [arm for arm in arms() if arm.pair in halves]
     wanted = [Half(options.half)] if options.half else list(Half)
     # Harm is measured by the plain healthy runs of both halves; then the half that thresholds may be set on.
     order = sorted(

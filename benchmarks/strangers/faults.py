@@ -66,28 +66,28 @@ _SETTINGS = (
         "a learning rate of 0.3, in thousandths",
         ("updates_too_large", "units_saturated"),
         "lr too high",
-        _all(ppo(learning_rate=0.3), "tank", "shop"),
+        _all(ppo(learning_rate=0.3), "tank", "shop", "cartpole", "reach", "acrobot", "lander", "desk"),
     ),
     Fault(
         "lr too low",
         "a learning rate of 1e-6",
         ("updates_too_small", "policy_frozen"),
         "lr too low",
-        _all(ppo(learning_rate=1e-6), "reach", "courier"),
+        _all(ppo(learning_rate=1e-6), "reach", "courier", "tank", "shop", "acrobot", "lander", "desk"),
     ),
     Fault(
         "bonus too large",
         "an entropy coefficient of 1",
         ("entropy_pinned", "bonus_too_strong"),
         "entropy bonus too high",
-        _all(ppo(ent_coef=1.0), "reach", "courier"),
+        _all(ppo(ent_coef=1.0), "reach", "courier", "tank", "cartpole", "acrobot", "lander", "desk"),
     ),
     Fault(
         "gamma too low",
         "a discount of 0.5, where what pays comes late",
         ("horizon_too_short",),
         "",
-        _all(ppo(gamma=0.5), "cartpole", "courier"),
+        _all(ppo(gamma=0.5), "cartpole", "courier", "acrobot", "lander", "tank"),
     ),
     Fault(
         "few steps in a rollout",
@@ -95,7 +95,8 @@ _SETTINGS = (
         ("rollout_too_short",),
         "",
         _all(
-            Change({"n_steps": 16, "batch_size": 16, "n_epochs": 4}, {"envs": 1, "steps": 20_000}), "cartpole", "reach"
+            Change({"n_steps": 16, "batch_size": 16, "n_epochs": 4}, {"envs": 1, "steps": 20_000}),
+            *("cartpole", "reach", "tank", "lander", "desk"),
         ),
     ),
     Fault(
@@ -105,8 +106,7 @@ _SETTINGS = (
         "",
         _all(
             ppo(learning_rate=3e-4, policy_kwargs={"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}),
-            "cartpole",
-            "reach",
+            *("cartpole", "reach", "tank", "courier", "acrobot", "lander", "desk"),
         ),
     ),
     Fault(
@@ -114,14 +114,17 @@ _SETTINGS = (
         "a decay of 0.3, which Adam takes for a part of the gradient",
         ("decay_too_strong", "policy_frozen"),
         "",
-        _all(ppo(policy_kwargs={"optimizer_kwargs": {"weight_decay": 0.3}}), "cartpole", "courier"),
+        _all(
+            ppo(policy_kwargs={"optimizer_kwargs": {"weight_decay": 0.3}}),
+            *("cartpole", "courier", "reach", "tank", "acrobot", "lander", "desk"),
+        ),
     ),
     Fault(
         "one hidden unit",
         "hidden layers of one unit",
         ("network_too_small", "critic_explains_nothing"),
         "",
-        _all(ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach"),
+        _all(ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach", "tank", "acrobot", "lander", "desk"),
     ),
 )
 
@@ -131,14 +134,16 @@ _REWARDS = (
         "rewards 10,000 times too large",
         ("reward_scale", "critic_takes_the_gradient"),
         "advantages too large",
-        _all(script(paid=(ScaledRewards(1e4),)), "cartpole", "tank"),
+        _all(
+            script(paid=(ScaledRewards(1e4),)), "cartpole", "tank", "reach", "pendulum", "courier", "acrobot", "lander"
+        ),
     ),
     Fault(
         "sign of the reward",
         "training is paid with the wrong sign, evaluations are not",
         ("learns_backwards", "reward_misspecified"),
         "",
-        _all(script(training=(ScaledRewards(-1.0),)), "reach", "tank"),
+        _all(script(training=(ScaledRewards(-1.0),)), "reach", "tank", "cartpole", "shop", "lander", "desk"),
     ),
     Fault(
         "noisy rewards",
@@ -148,6 +153,10 @@ _REWARDS = (
         {
             "reach": script(training=(NoisyRewards(30.0),)),
             "shop": script(training=(NoisyRewards(20_000.0),)),
+            "cartpole": script(training=(NoisyRewards(50.0),)),
+            "tank": script(training=(NoisyRewards(30.0),)),
+            "lander": script(training=(NoisyRewards(30.0),)),
+            "desk": script(training=(NoisyRewards(200.0),)),
         },
     ),
     Fault(
@@ -155,7 +164,7 @@ _REWARDS = (
         "rewards below 0 are clipped to 0, outside of the monitor, which logs the true ones",
         ("reward_not_found", "advantage_scale", "reward_independent_of_actions"),
         "no reward",
-        _all(script(unwatched=(ClippedRewards(),)), "reach", "pendulum"),
+        _all(script(unwatched=(ClippedRewards(),)), "reach", "pendulum", "acrobot", "desk"),
     ),
     Fault(
         "costly actions",
@@ -165,6 +174,8 @@ _REWARDS = (
         {
             "reach": script(training=(CostlyActions(5.0),)),
             "tank": script(training=(CostlyActions(20.0),)),
+            "pendulum": script(training=(CostlyActions(20.0),), evaluates=True),
+            "lander": script(training=(CostlyActions(1.0),)),
         },
     ),
 )
@@ -175,14 +186,17 @@ _INPUTS = (
         "observations in units 1,000 times too small, not normalised",
         ("inputs_unscaled", "units_saturated"),
         "inputs not scaled",
-        _all(script(seen=(ScaledObservations(1000.0),), normalised=()), "cartpole", "tank"),
+        _all(
+            script(seen=(ScaledObservations(1000.0),), normalised=()),
+            *("cartpole", "tank", "reach", "pendulum", "acrobot", "lander"),
+        ),
     ),
     Fault(
         "oldest frame",
         "of six frames the oldest is shown",
         ("observation_late", "signal_lost"),
         "",
-        _all(script(seen=(LateObservations(6),)), "cartpole", "tank"),
+        _all(script(seen=(LateObservations(6),)), "cartpole", "tank", "reach", "pendulum", "lander"),
     ),
     Fault(
         "columns left out",
@@ -192,6 +206,9 @@ _INPUTS = (
         {
             "cartpole": script(seen=(HiddenColumns((1, 3)),)),
             "reach": script(seen=(HiddenColumns((2, 3)),)),
+            "acrobot": script(seen=(HiddenColumns((4, 5)),)),
+            "lander": script(seen=(HiddenColumns((2, 3)),)),
+            "desk": script(seen=(HiddenColumns((0, 1, 2)),)),
         },
     ),
     Fault(
@@ -199,21 +216,30 @@ _INPUTS = (
         "observations are stored as whole numbers",
         ("observation_empty", "observation_incomplete", "signal_lost", "critic_explains_nothing"),
         "",
-        _all(script(seen=(WholeNumbers(),)), "cartpole", "reach"),
+        _all(script(seen=(WholeNumbers(),)), "cartpole", "reach", "acrobot", "lander", "pendulum"),
     ),
     Fault(
         "clipped before normalised",
         "observations are clipped to -1 to 1, and then normalised",
         ("observation_empty", "observation_incomplete", "signal_lost", "critic_explains_nothing"),
         "",
-        _all(script(seen=(ClippedObservations(1.0),)), "tank", "shop"),
+        {
+            **_all(script(seen=(ClippedObservations(1.0),)), "tank", "shop", "desk"),
+            **_all(script(seen=(ClippedObservations(1.0),), normalised=("observations",)), "pendulum", "lander"),
+        },
     ),
     Fault(
         "evaluated without normaliser",
         "evaluations are shown observations that are not normalised",
         ("greedy_vs_sampled", "evaluation_sees_other_inputs"),
         "evaluation sees other inputs",
-        _all(script(forgets_normaliser=True), "tank", "shop"),
+        {
+            **_all(script(forgets_normaliser=True), "tank", "shop", "desk"),
+            **_all(
+                script(forgets_normaliser=True, normalised=("observations",), evaluates=True),
+                *("pendulum", "lander", "acrobot"),
+            ),
+        },
     ),
 )
 
@@ -223,14 +249,14 @@ _ENVIRONMENT = (
         "half of the actions is cut off",
         ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
         "",
-        _all(script(seen=(ClippedActions(),)), "reach", "tank"),
+        _all(script(seen=(ClippedActions(),)), "reach", "tank", "pendulum", "lander"),
     ),
     Fault(
         "actions scaled twice",
         "a hundredth of an action is done",
         ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
         "",
-        _all(script(seen=(ScaledActions(0.01),)), "reach", "tank"),
+        _all(script(seen=(ScaledActions(0.01),)), "reach", "tank", "pendulum", "lander"),
     ),
     Fault(
         "episodes cut short",
@@ -240,6 +266,9 @@ _ENVIRONMENT = (
         {
             "cartpole": script(training=(EarlyEnds(8),)),
             "courier": script(training=(EarlyEnds(3),)),
+            "lander": script(training=(EarlyEnds(8),)),
+            "acrobot": script(training=(EarlyEnds(20),)),
+            "tank": script(training=(EarlyEnds(3),)),
         },
     ),
     Fault(
@@ -247,14 +276,14 @@ _ENVIRONMENT = (
         "every end is told as a truncation",
         ("targets_beyond",),
         "ends forgotten",
-        _all(script(paid=(EndsAsTruncations(),)), "cartpole", "tank"),
+        _all(script(paid=(EndsAsTruncations(),)), "cartpole", "tank", "lander", "acrobot", "courier"),
     ),
     Fault(
         "resets alike",
         "every episode of training begins with the same seed",
         ("memorised", "overfitting"),
         "",
-        _all(script(training=(ResetsAlike(),)), "reach", "tank"),
+        _all(script(training=(ResetsAlike(),)), "reach", "tank", "lander", "courier", "desk"),
     ),
 )
 
@@ -264,14 +293,16 @@ _MODEL = (
         "the policy's layers are frozen",
         ("policy_frozen",),
         "policy left out",
-        _all(script(plants=(FrozenPolicy(),)), "cartpole", "shop"),
+        _all(script(plants=(FrozenPolicy(),)), "cartpole", "shop", "reach", "tank", "acrobot", "lander", "desk"),
     ),
     Fault(
         "sampled twice",
         "the stored log-probability is that of another sample",
         ("bug_gate", "stale_log_probability"),
         "stale log-probabilities",
-        _all(script(plants=(LogProbsOfOtherActions(),)), "reach", "courier"),
+        _all(
+            script(plants=(LogProbsOfOtherActions(),)), "reach", "courier", "cartpole", "tank", "shop", "lander", "desk"
+        ),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Worlds to train in: two classic environments and four of the benchmark's own, each with a script that learns."""
+"""Worlds to train in: three classic environments and six of the benchmark's own, each with a script that learns."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 
 from benchmarks.environments import Courier, Reach, Shop, Tank
+from benchmarks.strangers.environments import Desk, Lander
 from benchmarks.strangers.script import Script
 
 
@@ -66,6 +67,27 @@ WORLDS = {
             Script(20_000, {**_COMMON, "gamma": 0.9}, normalised=("observations", "rewards")),
             learned=2500.0,
             worst=-10_000.0,
+        ),
+        World(
+            "acrobot",
+            "Acrobot-v1",
+            Script(50_000, {**_COMMON, "gamma": 0.99, "ent_coef": 0.01}, evaluates=False),
+            learned=-200.0,
+            worst=-500.0,
+        ),
+        World(
+            "lander",
+            Lander,
+            Script(45_000, {**_COMMON, "gamma": 0.98}),
+            learned=5.0,
+            worst=-1.6,
+        ),
+        World(
+            "desk",
+            Desk,
+            Script(30_000, {**_COMMON, "gamma": 0.95}, normalised=("observations", "rewards")),
+            learned=-150.0,
+            worst=-2000.0,
         ),
     )
 }

@@ -21,6 +21,7 @@ from benchmarks.diagnosis.faults import FAULTS as OURS
 from benchmarks.diagnosis.split import Half
 from benchmarks.environments import Courier, Reach, Shop, Small, Tank
 from benchmarks.strangers import plants, split
+from benchmarks.strangers.environments import Desk, Lander
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.healthy import VARIANTS
 from benchmarks.strangers.scoring import Answer, Counts, find_place, look_at
@@ -65,11 +66,11 @@ def test_each_right_answer_is_a_rule_or_a_label() -> None:
 
 def test_the_committed_halves_are_those_that_were_drawn() -> None:
     halves = split.read(arms())
-    drawn = split.draw(arms())
-    assert {half: [pair for pair in sorted(halves) if halves[pair] is half] for half in Half} == drawn
+    listed = {half: [pair for pair in sorted(halves) if halves[pair] is half] for half in Half}
+    assert listed == split.draw(arms(), listed[Half.CALIBRATION])
 
 
-@pytest.mark.parametrize("make", [Reach, Tank, Courier, Shop])
+@pytest.mark.parametrize("make", [Reach, Tank, Courier, Shop, Lander, Desk])
 def test_environments_keep_to_their_spaces_and_lengths(make: Callable[[], Small]) -> None:
     env = make()
     env.action_space.seed(0)
@@ -82,7 +83,7 @@ def test_environments_keep_to_their_spaces_and_lengths(make: Callable[[], Small]
         assert np.isfinite(reward)
         assert truncated == (step == env.length)
         if terminated:
-            assert make is not Reach
+            assert make in (Tank, Courier, Lander)
             break
 
 
@@ -91,6 +92,25 @@ def test_reach_costs_the_distance_and_never_ends() -> None:
     assert all(reward == pytest.approx(-np.linalg.norm(seen[2:]), abs=1e-6) for seen, reward, *_ in taken[1:])
     assert [over for *_, over in taken[1:]] == [False] * 24 + [True]
     assert not any(terminated for _, _, terminated, _ in taken)
+
+
+def test_lander_is_paid_for_a_soft_touch_near_the_pad() -> None:
+    env = Lander()
+    env.reset(seed=1)
+    env.place, env.speed = np.array([0.5, 0.01]), np.array([0.0, -0.1])
+    seen, reward, terminated, truncated, _ = env.step(np.array([0.0, 0.5]))  # 0.5 of 2 m/s² holds it against gravity
+    assert (terminated, truncated) == (True, False)
+    assert seen == pytest.approx([0.5, -0.005, 0, -0.1])
+    assert reward == pytest.approx(10 * np.exp(-0.6))
+
+
+def test_desk_costs_who_waits_after_one_queue_was_served() -> None:
+    env = Desk()
+    env.reset(seed=1)
+    env.waiting, env.coming = np.array([5.0, 2.0, 4.0]), np.zeros(3)
+    seen, reward, *_ = env.step(2)
+    assert seen == pytest.approx([5, 2, 1, 0, 0, 0])
+    assert reward == pytest.approx(-(2.5 + 2 + 3) / 10)
 
 
 def test_wrappers_of_observations() -> None:

@@ -1,4 +1,4 @@
-"""Questions that rules ask of a run: levels early and late, trends, and what the settings imply."""
+"""Tell what rules ask of a run beside its curves: what its settings, actions and entropy imply."""
 
 import math
 import re
@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from unstuck.analysis.diagnosis.curves import LATE_SHARE, Curves
 from unstuck.analysis.diagnosis.tasks import find_task
-from unstuck.analysis.diagnosis.window import QUARTERS, Window
+from unstuck.analysis.diagnosis.window import QUARTERS
 from unstuck.analysis.history import ENV_STEPS, History
 from unstuck.analysis.history.record import EPISODE_LENGTH, FINISHED, POLICY_STD
-from unstuck.analysis.statistics import Trend, fit_trend
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
-
-LATE_SHARE = 0.25
-"""The last quarter of a curve is how the run stands."""
 
 _FEW = 8
 """Values that an entropy must have had near 0 to stay there."""
@@ -53,9 +50,6 @@ OURS = "unstuck"
 WINDOW, WINDOWED = 100, ("sb3", "sb2", "baselines", "rllib")
 """Episodes whose mean these programs log as the return, so that neighbouring values share most of them."""
 
-FIRST = 3
-"""Iteration, or twice the distance of two, by which a record must begin to hold the start of a run."""
-
 ANNEALED = 0.3
 """Share of the largest learning rate in force below which small steps were asked for."""
 
@@ -78,8 +72,8 @@ class ActionKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Signals:
-    """Metrics and settings of one run, with measurements that rules use: windows, trends, action shares.
+class Signals(Curves):
+    """Metrics and settings of one run, with what both imply: plan, kind of actions, largest entropy, action shares.
 
     Args:
         history: The run so far; rules judge a running run by the same code.
@@ -89,60 +83,12 @@ class Signals:
     """
 
     def __init__(self, history: History) -> None:
-        self.history = history
-        self._finite: dict[str, pd.Series[float]] = {}  # rules ask for the same things again and again
-        self._trends: dict[tuple[str, int], Trend] = {}
+        super().__init__(history)
         self._shares: dict[str, pd.DataFrame] = {}
-        self._late: dict[tuple[str, float, int], Window | None] = {}
-
-    # Curves
-
-    def has(self, *names: str) -> bool:
-        """True if the run recorded each of the named metrics."""
-        return self.history.has(*names)
-
-    def select_all(self, name: str) -> Window | None:
-        """Return all finite values of a metric as a window; None if there are none."""
-        return self._window(name, self.select_finite(name))
-
-    def select_first(self, name: str, count: int = 3) -> Window | None:
-        """Return the first `count` finite values of a metric as a window; None if there are none."""
-        return self._window(name, self.select_finite(name).iloc[:count])
-
-    def select_last(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
-        """Return a metric's last finite values: the last `share` of all, at least `least`; None if there are none."""
-        key = name, share, least
-        if key not in self._late:
-            curve = self.select_finite(name)
-            self._late[key] = self._window(name, curve.iloc[-max(least, math.ceil(share * len(curve))) :])
-        return self._late[key]
-
-    def trend(self, name: str, start: int = 0) -> Trend:
-        """Test a metric for an upward or downward trend from iteration `start` on (Mann-Kendall test)."""
-        key = name, start
-        if key not in self._trends:
-            curve = self.select_finite(name).loc[start:]
-            self._trends[key] = fit_trend(curve.index.tolist(), curve.tolist())
-        return self._trends[key]
-
-    def select_finite(self, name: str) -> "pd.Series[float]":
-        """Return the finite values of a metric by iteration; empty if there are none."""
-        found = self._finite.get(name)
-        if found is None:
-            curve = self.history.curve(name)
-            finite = np.isfinite(curve.to_numpy())
-            found = self._finite[name] = curve if finite.all() else curve[finite]
-        return found
 
     def compute_progress(self, iteration: int) -> float:
         """Compute the share of planned iterations (of recorded ones without a plan) that is done at an iteration."""
         return iteration / max(1, self.planned or 0, self.history.length)
-
-    def holds_start(self, name: str) -> bool:
-        """True if a metric's record begins where the run does, rather than far into the run."""
-        steps = self.select_finite(name).index.to_numpy()
-        apart = float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
-        return len(steps) > 0 and float(steps[0]) <= max(FIRST, 2 * apart)
 
     @cached_property
     def planned(self) -> int | None:
@@ -376,11 +322,6 @@ class Signals:
         """Return the mean of a metric's last evaluations by seed number; empty if only means were recorded."""
         curves = self.history.seeds(name)
         return {seed: float(curve.dropna().iloc[-evaluations:].mean()) for seed, curve in curves.items() if len(curve)}
-
-    def _window(self, name: str, curve: "pd.Series[float]") -> Window | None:
-        if curve.empty:
-            return None
-        return Window(name, tuple(curve.index.tolist()), tuple(curve.tolist()))
 
 
 def _complete(table: pd.DataFrame) -> pd.DataFrame:

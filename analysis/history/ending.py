@@ -35,23 +35,27 @@ def note_ending(history: History, files: Sequence[Path]) -> History:
     pace = _measure_pace(history)
     if quiet < (max(LEAST_QUIET, PACES * pace) if pace else QUIET_ANYHOW):
         return history
-    every = f", and a row came every {_format(pace)}" if pace else ""
+    every = f", and a row came every {_format_span(pace)}" if pace else ""
     remark = (
-        f"taken for a run that has ended: nothing was written for {_format(quiet)}{every} (if it goes on: "
+        f"taken for a run that has ended: nothing was written for {_format_span(quiet)}{every} (if it goes on: "
         f"--set {FINISHED}=false)"
     )
     return replace(history, has_ended=True, remarks=(*history.remarks, remark))
 
 
 def _measure_pace(history: History) -> timedelta | None:
-    """Return the time from row to row, from steps and speed; None where either was not logged."""
+    """Compute the time that a run takes for one row of its table: steps from row to row, divided by steps a second.
+
+    Returns:
+        The time; None if steps or speed were not logged.
+    """
     steps = history.curve(ENV_STEPS).to_numpy()
     if not history.speed or len(steps) < 2:
         return None
     return timedelta(seconds=float(np.median(np.diff(steps))) / history.speed)
 
 
-def _format(span: timedelta) -> str:
+def _format_span(span: timedelta) -> str:
     """Format a span of time in its largest unit, such as `3 hours`."""
     seconds = span.total_seconds()
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):

@@ -201,7 +201,10 @@ def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) ->
 
 
 def _describe_arm(sweep: Sweep, trial: Trial) -> list[str]:
-    """Return lines on an arm of an unstick: why it was tried, what it carries over, its milestones; else none."""
+    """Return lines of a trial's note on an arm: why it was tried, what it keeps of the run, how its milestones stand.
+
+    A trial that is no arm, since its sweep branches no run, has no lines.
+    """
     if sweep.unstick is None:
         return []
     arm = get_arm(sweep, trial.number)

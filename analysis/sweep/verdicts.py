@@ -98,10 +98,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Judgement of one reading: does the change fix this run, and would it fix others like this run.
+    """Verdict on an arm against the control: whether the change fixes the branched run, and runs of other seeds.
 
     Attributes:
-        reading: The values.
+        reading: Values of arm and control, which the verdict judges.
         arm: Mean of the arm.
         control: Mean of the control.
         this_run: Answer for the run that was branched, by fresh repeats.

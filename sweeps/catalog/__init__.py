@@ -1,1 +1,1 @@
-"""The sweeps on record: which there are, what each one holds, its pages, its end, and its removal."""
+"""List, show, stop and delete the sweeps that a folder holds, and serve the pages of MLflow and Optuna's dashboard."""

@@ -231,7 +231,7 @@ class _Log:
 
 
 class _Running:
-    """Command that runs in a folder of its own, and ends with this process.
+    """Process of a member's command, started in a folder of its own; the process ends when the worker ends.
 
     Attributes:
         folder: Folder that the command runs in.

@@ -1,4 +1,4 @@
-"""What rules ask a run: windows, trends, settings, and what is told from little."""
+"""What rules ask a run beside its curves: settings, shares, entropy, and what is told from little."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals, format_setting, format_shares
-from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
@@ -24,51 +23,6 @@ def curve(values: list[float], at: list[int] | None = None, **settings: Any) -> 
     """A run of one metric."""
     table = pd.DataFrame({NAME: values}, index=pd.Index(at or range(1, len(values) + 1), name="iteration"), dtype=float)
     return Signals(History("a run", "nowhere", table, settings))
-
-
-def test_a_window_has_the_statistics_of_its_values() -> None:
-    window = Window(NAME, (3, 5, 9), (1.0, 2.0, 6.0))
-    assert (window.mean, window.median, window.reach) == (3.0, 2.0, (3, 9))
-    assert window.spread == pytest.approx(math.sqrt(7))  # (4 + 1 + 9) / 2
-    assert window.error == pytest.approx(math.sqrt(7 / 3))
-    assert str(window) == "1 to 6 over iterations 3 to 9"
-    assert window.level == "3 ± 3"
-    assert math.isnan(Window(NAME, (1, 2), (math.inf, 1.0)).spread)  # and no warning of numpy's
-    single = Window(NAME, (3,), (1.5,))
-    assert (single.spread, single.error, str(single), single.level) == (0.0, 0.0, "1.5 at iteration 3", "1.5")
-
-
-def test_windows_hold_finite_values_only() -> None:
-    run = curve([1.0, math.inf, 3.0, math.nan, 5.0, -math.inf])
-    whole = run.select_all(NAME)
-    assert whole == Window(NAME, (1, 3, 5), (1.0, 3.0, 5.0))
-    assert run.select_first(NAME, 2) == Window(NAME, (1, 3), (1.0, 3.0))
-    assert run.select_last(NAME, share=0.0, least=1) == Window(NAME, (5,), (5.0,))
-    nothing = curve([math.inf, math.nan])
-    assert (nothing.select_all(NAME), nothing.select_first(NAME), nothing.select_last(NAME)) == (None, None, None)
-    assert run.select_all("train/entropy") is None
-
-
-@pytest.mark.parametrize(
-    ("count", "share", "least", "values"),
-    [(100, 0.25, 3, 25), (101, 0.25, 3, 26), (10, 0.25, 3, 3), (2, 0.25, 3, 2), (10, 0.0, 3, 3), (10, 0.5, 1, 5)],
-)
-def test_the_last_values_are_a_share_of_them_and_so_many_at_least(
-    count: int, share: float, least: int, values: int
-) -> None:
-    late = curve(list(range(count))).select_last(NAME, share=share, least=least)
-    assert late is not None
-    assert late.values == tuple(float(value) for value in range(count - values, count))
-    assert late.iterations[-1] == count
-
-
-def test_a_trend_can_be_asked_from_an_iteration_on() -> None:
-    run = curve([float(abs(i - 20)) for i in range(40)])
-    assert not run.trend(NAME).rises
-    assert run.trend(NAME, start=21).rises
-    assert run.trend(NAME, start=21).slope == pytest.approx(1.0)
-    assert curve([1.0] * 40).trend(NAME).p == 1.0
-    assert curve([]).trend(NAME).slope == 0.0
 
 
 def test_how_far_a_run_is_done_goes_by_its_planned_length() -> None:

@@ -21,7 +21,8 @@ from urllib.request import urlopen
 
 from rich.console import Console
 from rich.table import Table
-from unstuck.records.ledger import Entry, Ledger, find_best
+from unstuck.records.entry import Entry, find_best
+from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.links import make_comparison_link, make_run_link, make_sweep_link
 from unstuck.records.mlflow.runs import find_experiment

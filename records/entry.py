@@ -1,6 +1,6 @@
 """Define the record of one trial in the ledger, for all who read ledgers; Optuna is not needed to read an entry."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -85,3 +85,10 @@ class Entry:
     def seconds(self) -> float:
         """Seconds from the proposal of the trial to the trial's end; 0 for a trial that has not ended."""
         return float(self.summary.get(metrics.FINAL_SECONDS, 0.0))
+
+
+def find_best(entries: Sequence[Entry], mode: str) -> Entry | None:
+    """Find the completed trial with the highest or lowest value, as `mode` says; return None if none completed."""
+    completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
+    sign = 1 if mode == "max" else -1
+    return max(completed, key=lambda entry: sign * (entry.value or 0.0), default=None)

@@ -5,41 +5,33 @@ written before the `tell`; MLflow is written afterwards and can be derived from 
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.trial import Trial, TrialState
 from unstuck.records.dashboard import Shown, write_shown
-from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.entry import Entry
 from unstuck.records.errors import MissingLedgerError, MissingStudyError, SweepError
 from unstuck.records.identity import Identity, list_study_names
+from unstuck.records.ledger_places import SETTINGS, Places, translate_errors
 from unstuck.records.names import (
-    CONTROL,
     COPY_OF,
     CRASHED_BEFORE,
     DECISION,
     FORMAT,
     ID,
     MILESTONES,
-    MLFLOW_RUN,
-    NOTES,
     OUTCOME,
     PARAMETERS,
     REASON,
-    RUNGS,
     SUMMARY,
     TRACEBACK,
-    VALUES,
-    restore_values,
 )
 from unstuck.records.optuna_internals import (
     PatientStorage,
@@ -50,11 +42,8 @@ from unstuck.records.optuna_internals import (
     suggest,
 )
 from unstuck.records.outcome import Outcome, Verdict
-from unstuck.records.redact import redact_error, redact_value
+from unstuck.records.read_entry import read_entry
 from unstuck.records.reference import SweepReference
-from unstuck.records.rungs import RungEntry
-from unstuck.records.score import compute_value
-from unstuck.records.unstick import MilestoneRecord
 from unstuck.records.urls import sqlite_file
 
 _FIXED = "fixed_params"
@@ -74,21 +63,6 @@ STATES = {
     Outcome.INFEASIBLE: TrialState.PRUNED,
     Outcome.CRASHED: TrialState.FAIL,
 }
-
-
-class Places(NamedTuple):
-    """Names of the two settings (or command options) that say where a ledger lies, for error messages.
-
-    Attributes:
-        folder: Setting of the folder of all sweeps.
-        url: Setting of the ledger's URL.
-    """
-
-    folder: str = "sweep.folder"
-    url: str = "tracking.optuna_url"
-
-
-_SETTINGS = Places()
 
 
 class Ledger:
@@ -130,7 +104,7 @@ class Ledger:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         direction: Literal["maximize", "minimize"] = "maximize" if mode == "max" else "minimize"
-        with _translate_errors(url, _SETTINGS):
+        with translate_errors(url, SETTINGS):
             make = partial(optuna.create_study, storage=PatientStorage(url), direction=direction)
         own, unique = list_study_names(name, str(attributes.get(ID)))
         try:
@@ -165,7 +139,7 @@ class Ledger:
         return ledger
 
     @classmethod
-    def find(cls, url: str, folder: Path, own: Identity | None, places: Places = _SETTINGS) -> "Ledger":
+    def find(cls, url: str, folder: Path, own: Identity | None, places: Places = SETTINGS) -> "Ledger":
         """Open a sweep's ledger for reading alone, found by the sweep's id, or by name if an old sweep has no id.
 
         Args:
@@ -195,7 +169,7 @@ class Ledger:
         )
 
     @classmethod
-    def open(cls, url: str, name: str, places: Places = _SETTINGS) -> "Ledger":
+    def open(cls, url: str, name: str, places: Places = SETTINGS) -> "Ledger":
         """Open for reading the ledger that is kept in the Optuna study called `name`.
 
         Args:
@@ -211,7 +185,7 @@ class Ledger:
         file = sqlite_file(url)
         if file is not None and not file.exists():  # sqlite would make the file
             raise MissingLedgerError(f"the ledger must be a database that exists, got {file}; check {places.folder}")
-        with _translate_errors(url, places):
+        with translate_errors(url, places):
             storage = PatientStorage(url)
             try:
                 return cls(optuna.load_study(storage=storage, study_name=name))
@@ -343,7 +317,7 @@ class Ledger:
         """Return a record (`Entry`) of each started trial, in the order of trial numbers."""
         trials = self._study.get_trials(deepcopy=False)
         started = [trial for trial in trials if trial.state != TrialState.WAITING]
-        return [_read_entry(trial, self._by_path(trial.params)) for trial in started]
+        return [read_entry(trial, self._by_path(trial.params)) for trial in started]
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -359,52 +333,3 @@ class Ledger:
     def dashboard_path(self) -> str:
         """Path of the sweep's page below the address of an Optuna dashboard that shows the ledger's database."""
         return f"/dashboard/studies/{read_study_id(self._study)}"
-
-
-@contextmanager
-def _translate_errors(url: str, places: Places) -> Iterator[None]:
-    """Turn any error that a database raises inside the block into a `SweepError` with a message of one line."""
-    try:
-        yield
-    # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.
-    # ValueError: a port that is no number.
-    except (SQLAlchemyError, StorageInternalError, ImportError, RuntimeError, ValueError) as error:
-        shown, reason = redact_value(url), redact_error(str(error), url).partition("\n")[0]
-        raise SweepError(
-            f"{places.url} must be a database of optuna's own that can be opened, got {shown}: "
-            + (explain_missing_driver(error) or reason)
-        ) from error
-
-
-def _read_entry(trial: FrozenTrial, raw: Mapping[str, Any]) -> Entry:
-    """Convert an Optuna trial (curve, attributes, raw parameters) to an `Entry`, the ledger's record of a trial."""
-    attributes = trial.user_attrs
-    outcome = Outcome(attributes[OUTCOME]) if attributes.get(OUTCOME) else None
-    decision = attributes.get(DECISION)
-    curve = dict(sorted(trial.intermediate_values.items()))
-    so_far = compute_value(list(curve.values())) if curve else None
-    return Entry(
-        number=trial.number,
-        outcome=outcome,
-        reason=attributes.get(REASON, ""),
-        values=restore_values(attributes.get(VALUES, {})),
-        value=trial.value if trial.state == TrialState.COMPLETE else so_far,
-        curve=curve,
-        summary=attributes.get(SUMMARY, {}),
-        started=trial.datetime_start,
-        state=trial.state.name,
-        rungs=tuple(RungEntry(**rung) for rung in attributes.get(RUNGS, ())),
-        decision=decision and (decision["iteration"], Verdict(Outcome(decision[OUTCOME]), decision[REASON])),
-        notes={name: attributes[name] for name in NOTES if name in attributes},
-        run_id=attributes.get(MLFLOW_RUN, ""),
-        is_control=attributes.get(CONTROL, False),
-        raw=raw,
-        milestones=tuple(MilestoneRecord.from_json(kept) for kept in attributes.get(MILESTONES) or ()),
-    )
-
-
-def find_best(entries: Sequence[Entry], mode: str) -> Entry | None:
-    """Find the completed trial with the highest or lowest value, as `mode` says; return None if none completed."""
-    completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED and entry.value is not None]
-    sign = 1 if mode == "max" else -1
-    return max(completed, key=lambda entry: sign * (entry.value or 0.0), default=None)

@@ -19,9 +19,9 @@ from unstuck.analysis.sweep.judgements import (
 )
 from unstuck.analysis.sweep.readings import format_time
 from unstuck.analysis.words import pluralize
-from unstuck.records.entry import Entry
+from unstuck.records.entry import Entry, find_best
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Ledger, find_best
+from unstuck.records.ledger import Ledger
 from unstuck.records.outcome import Outcome
 from unstuck.rl.budget import Budget
 from unstuck.rl.data import FlowData

@@ -25,7 +25,8 @@ from unstuck.analysis.sweep.trials import Sweep, Trial
 from unstuck.analysis.sweep.unstick import read_unstick
 from unstuck.records.errors import SweepError
 from unstuck.records.identity import read_identity
-from unstuck.records.ledger import Ledger, Places
+from unstuck.records.ledger import Ledger
+from unstuck.records.ledger_places import Places
 from unstuck.records.names import CONFIG, flatten
 from unstuck.records.urls import find_ledger_url
 

@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from unstuck.records.entry import Entry
+from unstuck.records.entry import Entry, find_best
 from unstuck.records.errors import SweepError
 from unstuck.records.files import config_file
-from unstuck.records.ledger import Ledger, find_best
+from unstuck.records.ledger import Ledger
 from unstuck.records.lock import is_running
 from unstuck.records.outcome import Outcome
 from unstuck.records.redact import redact_error, refuse_masked

@@ -18,8 +18,7 @@ from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
 from unstuck.analysis.sweep.verdicts import Answer, read_verdicts
 from unstuck.analysis.words import pluralize
 from unstuck.records.axis import BATCH
-from unstuck.records.entry import Entry
-from unstuck.records.ledger import find_best
+from unstuck.records.entry import Entry, find_best
 from unstuck.records.mlflow.connection import NO_TELEMETRY
 from unstuck.records.mlflow.links import find_server, make_comparison_link, make_sweep_link
 from unstuck.records.outcome import Outcome

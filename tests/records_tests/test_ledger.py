@@ -12,9 +12,9 @@ import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 from unstuck.records import optuna_internals as storage
-from unstuck.records.entry import Entry
+from unstuck.records.entry import Entry, find_best
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Ledger, find_best
+from unstuck.records.ledger import Ledger
 from unstuck.records.names import PARAMETERS, REASON, VALUES
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.rungs import RungEntry

@@ -16,8 +16,9 @@ import pytest
 from numpy.random import SeedSequence
 from rich.console import Console
 from unstuck.analysis.sweep.judgements import Judgement, Judgements, read_judgements
+from unstuck.records.entry import find_best
 from unstuck.records.errors import SweepError
-from unstuck.records.ledger import Ledger, find_best
+from unstuck.records.ledger import Ledger
 from unstuck.records.tracker import NullTracker
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, Flows, compute_fingerprint, load_flows

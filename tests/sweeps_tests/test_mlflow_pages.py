@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from unstuck.records.ledger import Entry, Ledger
+from unstuck.records.entry import Entry
+from unstuck.records.ledger import Ledger
 from unstuck.records.mlflow.links import LOCAL_SERVER, make_run_link
 from unstuck.records.mlflow.runs import read_runs
 from unstuck.records.outcome import Outcome

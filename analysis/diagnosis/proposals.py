@@ -4,8 +4,8 @@ A change of settings meets weights that were trained under other settings. So a 
 run's checkpoint, or anew), which parts of the saved state start anew all the same, and why.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -60,10 +60,17 @@ class Proposal:
 
 @dataclass(frozen=True)
 class _Loss:
-    """Parts of a run's state that are of no use to an arm, and the reason as a clause."""
+    """Parts of a run's state that are of no use to an arm, and the reason as a clause.
+
+    Attributes:
+        parts: Parts that can start anew while the rest goes on.
+        why: Reason, as a clause.
+        in_hidden: True if hidden layers are of no use either, which no arm from the checkpoint can start anew.
+    """
 
     parts: tuple[Part, ...]
     why: str
+    in_hidden: bool = False
 
 
 _DAMAGE = {
@@ -71,14 +78,18 @@ _DAMAGE = {
         (Part.POLICY_HEAD, Part.ADAM), "the policy has collapsed: its head prefers one action whatever is observed"
     ),
     "units_saturated": _Loss(
-        (Part.POLICY_HEAD, Part.VALUE_HEAD, Part.ADAM), "hidden units are saturated, and the heads have adapted to them"
+        (Part.POLICY_HEAD, Part.VALUE_HEAD, Part.ADAM),
+        "hidden units are saturated, and the heads have adapted to them",
+        in_hidden=True,
     ),
     "updates_too_large": _Loss(
         (Part.POLICY_HEAD, Part.VALUE_HEAD, Part.ADAM),
         "updates were too large: they have thrown the heads about, and Adam's moments hold their size",
+        in_hidden=True,
     ),
     "value_explosion": _Loss(
-        (Part.VALUE_HEAD, Part.RETURN_NORMALIZER, Part.ADAM), "the critic has exploded, and its gradients with it"
+        (Part.VALUE_HEAD, Part.RETURN_NORMALIZER, Part.ADAM),
+        "the critic has exploded, and its gradients with it",
     ),
 }
 """Damage to the weights that a fault leaves behind, by the rule that finds the fault."""
@@ -122,8 +133,9 @@ def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
     The first remedy of the most basic cause comes first. Several causes may hide each other, so a combined arm mends
     all of them at once. Then come usual values of settings that are far from usual, each alone, and all remedies. A
     run whose weights are damaged gets two arms for each change: one goes on from the checkpoint with the damaged
-    parts reset, one starts anew; else only the widest change starts anew as well. Changes of the rewards or the
-    environment are left out: no arm's result could be compared with another's.
+    parts reset, one starts anew. Where hidden layers are damaged the one that starts anew comes first, since the other
+    keeps them. Without damage only the widest change starts anew as well. Changes of the rewards or the environment are
+    left out: no arm's result could be compared with another's.
     """
     run = diagnosis.signals
     found = {ranked.rule.name for ranked in diagnosis.select_findings(Kind.FAULT)}
@@ -134,13 +146,43 @@ def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
     together = _combine(diagnosis, singles, far_off)
     proposals: list[Proposal] = []
     for arm in [*singles[:1], *together, *far_off, *singles]:
-        damage = [loss for rule, loss in _DAMAGE.items() if rule in found or rule == arm.rule]
-        anew = bool(damage) or arm is (together or singles)[0]
-        starts = (Start.ANEW,) if _is_broken(run) else (Start.CHECKPOINT, Start.ANEW) if anew else (Start.CHECKPOINT,)
-        for proposal in (_propose(arm, start, damage) for start in starts):
+        damage = _list_damage(run, found, arm.rule)
+        widest = arm is (together or singles)[0]
+        for proposal in (_propose(arm, start, damage) for start in _choose_starts(run, damage, widest)):
             if not any(_is_same_arm(proposal, other) for other in proposals):
                 proposals.append(proposal)
     return proposals
+
+
+def _choose_starts(run: Signals, damage: Sequence[_Loss], widest: bool) -> tuple[Start, ...]:
+    """Choose the states that an arm is tried from, the most promising first.
+
+    Args:
+        run: The run.
+        damage: Damage to the run's weights.
+        widest: True for the change that is tried from the start even if nothing is damaged.
+    """
+    if _is_broken(run):
+        return (Start.ANEW,)
+    if any(loss.in_hidden for loss in damage):
+        return (Start.ANEW, Start.CHECKPOINT)
+    return (Start.CHECKPOINT, Start.ANEW) if damage or widest else (Start.CHECKPOINT,)
+
+
+def _list_damage(run: Signals, found: Collection[str], suspected: str) -> list[_Loss]:
+    """List the damage that faults have left; a critic's damage reaches the hidden layers of a shared trunk.
+
+    Args:
+        run: The run.
+        found: Rules that found a fault.
+        suspected: Rule that an arm mends; without a fault its damage is in doubt, so hidden layers count as whole.
+    """
+    shared = run.setting("ppo.shared_trunk") is True
+    return [
+        replace(loss, in_hidden=rule in found and (loss.in_hidden or (shared and Part.VALUE_HEAD in loss.parts)))
+        for rule, loss in _DAMAGE.items()
+        if rule in found or rule == suspected
+    ]
 
 
 def _is_same_arm(one: Proposal, other: Proposal) -> bool:
@@ -203,6 +245,8 @@ def _propose(arm: Arm, start: Start, damage: Sequence[_Loss], asked_for: tuple[P
     reasons = [loss.why for loss in losses] if asked_for is None else ["it was asked for"] if reset else []
     lanes = next((why for path, why in _LANES.items() if path in arm.change), "")
     carried = _describe_carried(reset, reasons, lanes)
+    if any(loss.in_hidden for loss in losses):
+        carried = carried.removesuffix(".") + ", the damaged hidden layers too."
     return Proposal(arm.change, Start.CHECKPOINT, reset, arm.why, arm.rule, arm.watch, carried)
 
 

@@ -21,6 +21,7 @@ from unstuck.rl.errors import ConfigError
 from unstuck.rl.wording import find_nearest
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.stopping.live_trial import LiveTrial
+from unstuck.sweeps.unstick.reach import find_reach
 
 OBJECTIVE = "objective"
 """Word in a check for the metric that arms are compared by, `sweep.metric`."""
@@ -93,6 +94,7 @@ class Milestone:
         limit: Number that the metric has to lie above or below.
         first: First iteration of the window, counted from the branch.
         last: Last iteration of the window.
+        why: Reason for a limit nearer than the check asks for, since the metric cannot go so far; else empty.
     """
 
     number: int
@@ -101,6 +103,7 @@ class Milestone:
     limit: float
     first: int
     last: int
+    why: str = ""
 
     def holds(self, value: float) -> bool:
         """Return True if a value lies on the right side of the limit; not a number lies on neither."""
@@ -226,27 +229,25 @@ def set_milestones(config: SweepConfig, history: Sequence[Record]) -> tuple[Mile
     Raises:
         ConfigError: A check cannot be judged, or asks for a level before the branch that the run did not record.
     """
-    return tuple(
-        Milestone(
-            index + 1,
-            check.metric,
-            check.bound.side,
-            _find_limit(check, history, f"milestones.checks[{index}]"),
-            check.first,
-            check.last,
-        )
-        for index, check in enumerate(parse_checks(config))
-    )
+    found = []
+    for index, check in enumerate(parse_checks(config)):
+        limit, why = _find_limit(check, history, f"milestones.checks[{index}]", config.env.id)
+        found.append(Milestone(index + 1, check.metric, check.bound.side, limit, check.first, check.last, why))
+    return tuple(found)
 
 
-def _find_limit(check: Check, history: Sequence[Record], where: str) -> float:
+def _find_limit(check: Check, history: Sequence[Record], where: str, env_id: str) -> tuple[float, str]:
     """Compute the limit of a check: the number given, or the level before the branch plus some standard deviations.
 
     The level is the mean of the run's last `LEVEL_EVALUATIONS` finite values: of evaluations, for a `train/` metric of
-    iterations. The standard deviation is that of the same values, with n - 1, and at least 1 % of the level.
+    iterations. The standard deviation is that of the same values, with n - 1, and at least 1 % of the level. A limit
+    that the metric cannot pass gives way to a nearer one.
+
+    Returns:
+        The limit, and the reason for a nearer one than the check asks for.
     """
     if not check.bound.is_relative:
-        return check.number
+        return check.number, ""
     measured = [record.metrics[check.metric] for record in history if check.metric in record.metrics]
     level = [value for value in measured[-LEVEL_EVALUATIONS:] if math.isfinite(value)]
     require(
@@ -254,8 +255,16 @@ def _find_limit(check: Check, history: Sequence[Record], where: str) -> float:
         f"{where} must name a metric with finite values among the run's last {LEVEL_EVALUATIONS} for {check.bound}, "
         f"got none of {check.metric}; write above or below with a number, or milestones=none",
     )
+    rises = check.bound is Bound.RISES_BY
+    reach = find_reach(check.metric, rises, env_id)
+    require(
+        not reach.is_exhausted(mean(level), rises),
+        f"{where} must ask for what the run has not reached, got {check.bound} of {check.metric}, which stands at "
+        f"{mean(level):g}, the best that there is; write milestones=none",
+    )
     spread = max(stdev(level) if len(level) > 1 else 0.0, LEAST_SPREAD * abs(mean(level)))
-    return mean(level) + (check.number if check.bound is Bound.RISES_BY else -check.number) * spread
+    bound = mean(level) + (check.number if rises else -check.number) * spread
+    return reach.limit_bound(bound, mean(level))
 
 
 def read_milestones(config: SweepConfig) -> tuple[Milestone, ...]:
@@ -329,6 +338,6 @@ def describe_milestones(milestones: Sequence[Milestone]) -> list[str]:
     """Describe what a sweep's milestones ask for, a line each."""
     return [
         f"milestone {one.number}: {describe_demand(one.metric, one.side, one.limit)} "
-        f"at the last evaluation of iterations {one.first} to {one.last}"
+        f"at the last evaluation of iterations {one.first} to {one.last}" + (f" ({one.why})" if one.why else "")
         for one in milestones
     ]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_rises_by_counts_deviations_of_the_last_ten_evaluations() -> None:
     history = history_of([0.9, 0.9] + [0.1, 0.3] * 5)  # the last ten: mean .2, deviation sqrt(10 * .01 / 9) = .1054
     assert limits(history, rises_by=3) == pytest.approx([0.2 + 3 * math.sqrt(0.1 / 9)])
     loss = history_of([0.1, 0.3] * 5, metrics.VALUE_LOSS)
-    assert limits(loss, metric="train/value_loss", falls_by=2) == pytest.approx([0.2 - 2 * math.sqrt(0.1 / 9)])
+    assert limits(loss, metric="train/value_loss", falls_by=1) == pytest.approx([0.2 - math.sqrt(0.1 / 9)])
 
 
 def test_a_constant_level_has_a_spread_of_one_percent() -> None:
@@ -165,6 +166,36 @@ def test_a_constant_level_has_a_spread_of_one_percent() -> None:
     assert limits(history_of([0.5]), rises_by=3) == pytest.approx([0.515])
     assert limits(history_of([0.0] * 11), rises_by=3) == [0.0]  # the stuck run: any F1 above 0
     assert limits(history_of([-200.0] * 3), rises_by=1) == pytest.approx([-198.0])  # up, where the level is negative
+
+
+def describe_bound(values: Sequence[float], env_id: str = "CartPole-v1", mode: str = "max") -> str:
+    """What `milestones=improved` asks of a run with these last returns; the line up to the window, and behind it."""
+    checks = yaml.safe_load((ROOT / "conf/milestones/improved.yaml").read_text())["checks"]
+    config = replace(config_of(*checks, metric="eval/episode_return", mode=mode), env=EnvConfig(id=env_id))
+    (line,) = describe_milestones(set_milestones(config, history_of(values, metrics.EVAL_RETURN)))
+    return line.removeprefix("milestone 1: episode return in evaluation ").replace(
+        " at the last evaluation of iterations 1 to 80", ""
+    )
+
+
+def test_a_milestone_asks_for_no_more_than_the_environment_gives() -> None:
+    rising = [50.0 * one for one in range(1, 11)]  # mean 275, deviation 151.4: three of them lead to 729
+    assert describe_bound(rising) == "> 475 (solved, by Gymnasium's registry)"
+    assert describe_bound(rising, "Pendulum-v1") == "> 729"  # neither solved nor ended anywhere
+    assert describe_bound([480.0, 500.0] * 5) == "> 495 (half of the way to 500, the best that there is)"
+    assert describe_bound([9.5] * 10) == "> 9.785"  # within reach: as it was asked for
+    assert describe_bound([-200.0, -500.0] * 5, "Acrobot-v1") == "> -100 (solved, by Gymnasium's registry)"
+    assert describe_bound(rising, "only_in_another_program") == "> 729"
+    with pytest.raises(ConfigError, match=r"which stands at 500, the best that there is; write milestones=none$"):
+        describe_bound([500.0] * 10)
+
+
+def test_shares_end_at_1_and_errors_at_0() -> None:
+    assert limits(history_of([0.9, 1.0] * 5), rises_by=3) == pytest.approx([0.975])  # .95 and three times .053
+    loss = history_of([0.0, 0.2] * 5, metrics.VALUE_LOSS)
+    assert limits(loss, metric="train/value_loss", falls_by=2) == pytest.approx([0.05])
+    with pytest.raises(ConfigError, match="rises_by of eval/f1, which stands at 1, the best"):
+        limits(history_of([1.0] * 3), rises_by=3)
 
 
 def test_an_exploded_level_counts_what_is_finite() -> None:

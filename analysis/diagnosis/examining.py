@@ -43,12 +43,15 @@ def weigh_finding(run: Signals, finding: Finding) -> Finding:
     """Return a finding with kind and sureness weakened as needed where the run is not from our own learner.
 
     Sizes and paces are known of our own learner. Of another one only a proof is sure; what a run does not suffer from
-    is no fault; and that nothing was learned so far is one only if the run has ended, or was planned to by now.
+    is no fault, unless it was measured beyond doubt; and that nothing was learned so far is one only if the run has
+    ended, or was planned to by now.
     """
     if run.is_ours or finding.ground is Ground.PROOF or finding.kind not in (Kind.FAULT, Kind.SUSPECT):
         return finding
     kind, why = finding.kind, finding.why
-    if kind is Kind.FAULT and judge_standing(run).has_learned:
+    if finding.ground is Ground.MEASURED:
+        pass
+    elif kind is Kind.FAULT and judge_standing(run).has_learned:
         kind, why = Kind.SUSPECT, why or judge_standing(run).brief
     elif kind is Kind.FAULT and finding.ground is Ground.PACE and not _is_over(run):
         kind, why = Kind.SUSPECT, f"{why}; how long this task takes is not known{_OFFER if run.planned is None else ''}"

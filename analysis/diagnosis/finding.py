@@ -73,11 +73,14 @@ class Ground(StrEnum):
 
     Attributes:
         PROOF: No correct PPO shows this in any environment, or nothing can be learned from the number (NaN).
+        MEASURED: What networks, data or settings are was measured, and lies far from what any healthy run shows: a run
+            that has learned would have learned more.
         STATE: The policy's state does harm on any task, unless the run learns all the same.
         PACE: The run has nothing to show yet; a fault only where the task's usual pace and the run's plan are known.
     """
 
     PROOF = "proof"
+    MEASURED = "measured"
     STATE = "state"
     PACE = "pace"
 

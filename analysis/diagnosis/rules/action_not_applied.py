@@ -1,6 +1,6 @@
 """What is done is not the action: one half of its range does nothing, or actions hardly move what is seen."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules import observation_incomplete
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -57,6 +57,7 @@ def examine(run: Signals) -> Finding | None:
             Cause("an environment whose actions do so little by nature", "step it by hand with either extreme action"),
         ),
         since=found.iterations[0] if found.iterations else None,
+        ground=Ground.MEASURED,
     )
 
 

@@ -42,6 +42,9 @@ get over a first shock; 1 is the loss of a constant, and healthy runs lie below 
 SMALL_ERROR = 0.02
 """Share of an episode's return that the critic's error must reach to be worth a word."""
 
+STILL = 0.1
+"""Share of their largest spread below which targets hardly vary any more: all episodes return the same."""
+
 SETTLED = 0.1
 """Share of its start to which a value loss has fallen where the critic has learned most of what there is."""
 
@@ -54,8 +57,10 @@ WORSE_THAN_NOTHING = -0.2
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the critic predicts far worse than a regression or constant; else a fine finding or None."""
-    critic, probe = run.select_last(metrics.EXPLAINED_VARIANCE_MC), run.select_last(metrics.PROBE_EXPLAINED_VARIANCE_MC)
-    excess, explained = run.select_last(metrics.VALUE_LOSS_EXCESS), run.select_last(metrics.EXPLAINED_VARIANCE)
+    critic, probe = (
+        _select_grown_up(run, name) for name in (metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC)
+    )
+    excess, explained = _select_grown_up(run, metrics.VALUE_LOSS_EXCESS), run.select_last(metrics.EXPLAINED_VARIANCE)
     above = excess.mean / compute_target_variance(run) if excess else 0.0
     missed = probe.mean - critic.mean if probe and critic else 0.0
     worse = explained is not None and explained.median < WORSE_THAN_NOTHING and not _nothing_to_explain(run)
@@ -74,6 +79,8 @@ def examine(run: Signals) -> Finding | None:
     if not lost and (not grown_up or (not (above > EXCESS and missed > MISSED) and not worse)):
         return _fine(critic, probe, facts)
     standing = judge_standing(run)
+    if not lost and not worse and not run.is_ours and standing.has_learned:
+        return None  # it lags behind, and serves all the same
     headline = f"The critic is worse than a constant: {facts[-1].text}"
     if critic and probe and not worse:
         headline = (
@@ -96,8 +103,30 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+def _select_grown_up(run: Signals, name: str) -> Window | None:
+    """Return a metric's last values; in a run of others none from before the critic may be judged.
+
+    A probe looks at the critic every few iterations, and the last looks of a short run may lie at its start.
+    """
+    found = run.select_last(name)
+    if found is None or run.is_ours:
+        return found
+    kept = [
+        (at, value)
+        for at, value in zip(found.iterations, found.values, strict=True)
+        if run.compute_progress(at) > GRACE
+    ]
+    return Window(name, *map(tuple, zip(*kept, strict=True))) if kept else None
+
+
 def _nothing_to_explain(run: Signals) -> bool:
-    """True if the critic's error is small relative to returns that hardly vary: explained variance means nothing."""
+    """True if the critic's error is small relative to returns that hardly vary: explained variance means nothing.
+
+    Or if targets hardly vary any more, beside what they did.
+    """
+    spread, spreads = run.select_last(metrics.TARGET_STD), run.select_finite(metrics.TARGET_STD)
+    if not run.is_ours and spread is not None and spread.median < STILL * float(spreads.max()):
+        return True
     loss, returns = run.select_last(metrics.VALUE_LOSS), run.select_last(metrics.TRAIN_RETURN)
     if loss is None or returns is None or run.returns_normalised:
         return False
@@ -112,7 +141,7 @@ def _explains_nothing(run: Signals) -> bool:
     explained = run.select_last(metrics.EXPLAINED_VARIANCE)
     if run.is_ours or explained is None or len(run.select_finite(metrics.EXPLAINED_VARIANCE)) < POINTS:
         return False
-    return explained.median < NOTHING and not _nothing_to_explain(run) and not _has_settled(run)
+    return max(explained.median, explained.mean) < NOTHING and not _nothing_to_explain(run) and not _has_settled(run)
 
 
 def _has_settled(run: Signals) -> bool:

@@ -3,6 +3,7 @@
 Continuous actions have no largest entropy. There the policy's spread tells: a bonus that outweighs widens it.
 """
 
+from unstuck.analysis.diagnosis.bonus import Bonus, find_bonus
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -36,6 +37,9 @@ policy: healthy runs fall through this range."""
 HEAVY = 0.2
 """An entropy_coef that can hold a policy by itself: advantages have spread 1, and 0.1 is the most in use."""
 
+LARGE = 0.1
+"""The most in use."""
+
 UNSETTLED, SETTLING = 0.3, 0.9
 """Shares of the largest entropy between which a policy is seen to settle, and not to have settled yet."""
 
@@ -64,8 +68,8 @@ def examine(run: Signals) -> Finding | Blind | None:
         return Blind((("env.actions", POLICY_STD),), "without the number of actions the largest entropy is not known")
     if entropy is None or run.compute_progress(run.history.last_iteration) < GRACE:
         return None
-    share, weight = entropy.mean / most, run.read_number("ppo.entropy_coef")
-    heavy = weight is not None and weight >= HEAVY and run.setting("ppo.normalize_advantage") is not False
+    share, bonus = entropy.mean / most, find_bonus(run)
+    heavy = bonus is not None and bonus.weight >= HEAVY and run.setting("ppo.normalize_advantage") is not False
     if not heavy and run.history.last_iteration < LEAST:
         return None
     if share < (HELD if heavy else PINNED) and not _is_held_up(run, share):
@@ -87,12 +91,17 @@ def examine(run: Signals) -> Finding | Blind | None:
         sureness=Sureness.LIKELY,
         why=(f"updates do move the policy (KL {number(kl.mean, 2)}), " if moved and kl else "") + standing.brief,
         evidence=(Evidence(f"entropy {entropy}, {percent(share)} of the largest", (entropy.metric,), entropy.reach),),
-        causes=_causes(run),
-        remedies=_remedies(run, weight),
+        causes=_causes(run, bonus),
+        remedies=_remedies(run, bonus),
         since=max(int(run.history.length * GRACE), 1),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
-        ground=Ground.STATE if heavy else Ground.PACE,
+        ground=_weigh(heavy, share >= PINNED, Ground.STATE),
     )
+
+
+def _weigh(heavy: bool, far: bool, otherwise: Ground) -> Ground:
+    """Return the ground: a heavy bonus beside a policy that is held at its widest is measured, whatever is learned."""
+    return Ground.MEASURED if heavy and far else otherwise if heavy else Ground.PACE
 
 
 def _is_held_up(run: Signals, share: float) -> bool:
@@ -110,35 +119,35 @@ def _widened(run: Signals) -> Finding | Blind | None:
         return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")
     text = f"spread of the actions {number(start.mean, 3)} at first, {number(late.mean, 3)} {late.where}"
     facts = (Evidence(text, (POLICY_STD,), (start.iterations[0], late.iterations[-1])),)
-    trend, standing, weight = run.trend(POLICY_STD), judge_standing(run), run.read_number("ppo.entropy_coef")
+    trend, standing, bonus = run.trend(POLICY_STD), judge_standing(run), find_bonus(run)
+    heavy = bonus is not None and bonus.weight >= HEAVY
     if trend.falls and late.mean < start.mean:
         return Finding(f"{text}, falling as a policy settles", Kind.FINE, Sureness.SURE, "", facts)
     if not trend.rises or late.mean < WIDENED * start.mean:
         return None
     return Finding(
         headline=f"The actions' spread grows: {text}",
-        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        kind=Kind.FAULT if standing.is_poor or heavy else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=standing.brief,
         evidence=facts,
-        causes=_causes(run),
-        remedies=_remedies(run, weight),
+        causes=_causes(run, bonus),
+        remedies=_remedies(run, bonus),
         since=late.iterations[0],
         missing=() if run.has(metrics.APPROX_KL) else (metrics.APPROX_KL,),
-        ground=Ground.PACE,
+        ground=_weigh(heavy, True, Ground.PACE),
     )
 
 
-def _causes(run: Signals) -> tuple[Cause, ...]:
-    weight, kl = run.read_number("ppo.entropy_coef"), run.select_last(metrics.APPROX_KL)
+def _causes(run: Signals, bonus: Bonus | None) -> tuple[Cause, ...]:
+    kl = run.select_last(metrics.APPROX_KL)
     return (
         Cause(
             "entropy_coef too high",
             "branch at a tenth of it: entropy falls within 20 iterations",
-            Support.SUPPORTED if weight is not None and weight >= 0.1 else Support.OPEN,
-            "" if weight is None else f"entropy_coef {weight:g}",
+            *_weight(bonus),
         ),
-        _stronger(run, weight),
+        _stronger(run, bonus.weight if bonus else None),
         Cause(
             "steps too small for a run as short as this one",
             "branch at three times the learning rate: entropy falls earlier",
@@ -160,6 +169,15 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
             "train on a bandit with one paying action: it must be preferred within seconds",
         ),
     )
+
+
+def _weight(bonus: Bonus | None) -> tuple[Support, str]:
+    """Return what a coefficient says of a bonus that is too high; one that was recovered is small in effect as well."""
+    if bonus is None:
+        return Support.OPEN, ""
+    if bonus.weight >= LARGE:
+        return Support.SUPPORTED, str(bonus)
+    return (Support.RULED_OUT if bonus.recovered else Support.OPEN), str(bonus)
 
 
 def _stronger(run: Signals, weight: float | None) -> Cause:
@@ -204,7 +222,8 @@ def _horizon(run: Signals) -> tuple[Support, str]:
     return (Support.SUPPORTED if gamma < 0.9 else Support.OPEN), f"gamma {gamma:g}"
 
 
-def _remedies(run: Signals, weight: float | None) -> tuple[Remedy, ...]:
+def _remedies(run: Signals, found: Bonus | None) -> tuple[Remedy, ...]:
+    weight = found.weight if found and (not found.recovered or found.weight >= LARGE) else None
     watch = "entropy below 0.9 of its maximum within 20 iterations"
     arms = []
     if _horizon(run)[0] is Support.SUPPORTED:
@@ -214,7 +233,7 @@ def _remedies(run: Signals, weight: float | None) -> tuple[Remedy, ...]:
         lower = [float(f"{weight / 3:.1g}"), float(f"{weight / 10:.1g}")]
         bonus.append(Remedy({"ppo.entropy_coef": lower}, "a smaller bonus lets the advantages decide", watch))
     rate = change_rate(run, (3,), "larger steps leave the uniform policy sooner", watch)
-    heavy = find_unusual(run, "ppo.entropy_coef") is not None
+    heavy = find_unusual(run, "ppo.entropy_coef") is not None or (weight is not None and weight >= HEAVY)
     return (*bonus, *arms, *rate) if heavy else (*arms, *rate, *bonus)
 
 

@@ -62,7 +62,7 @@ def examine(run: Signals) -> Finding | None:
             ),
         ),
         since=lengths.iterations[POINTS - 1],
-        ground=Ground.PACE,
+        ground=Ground.MEASURED if EVAL_LENGTH in fact.metrics else Ground.PACE,
     )
 
 

@@ -19,7 +19,7 @@ from unstuck.analysis.diagnosis.remedies import HORIZON
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.diagnosis.tasks import find_task
-from unstuck.analysis.history.record import EPISODE_LENGTH
+from unstuck.analysis.history.record import EPISODE_LENGTH, NEXT_BY_STEP, REWARD_BY_STEP
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -32,6 +32,10 @@ LONGER = 3.0
 DOUBTED, MUCH_LONGER = 0.8, 10.0
 """gamma below which a horizon (5 steps) is a doubt even in a run that learns, and the horizons that an episode must
 last then: few tasks of many steps are so short-sighted."""
+
+TOLD = 0.25
+"""Share of the rewards that observation and action of a step foretell up to which steps do not pay for themselves: 0
+where a parcel is paid at its end, and 0.3 to 0.99 where each step pays for where it leads."""
 
 GRACE = 0.25
 """Share of the run before anything is said."""
@@ -55,6 +59,7 @@ def examine(run: Signals) -> Finding | None:
     doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
     if not suffers and not doubted:
         return None
+    blind = bool(doubted) and _pays_late(run)
     text = f"gamma {number(gamma)} looks {number(horizon, 2)} steps ahead"
     long = f", and episodes last {number(lengths.median, 3)}" if lengths else ""
     facts = [Evidence(text + long, (HORIZON, *((EPISODE_LENGTH,) if lengths else ())))]
@@ -62,8 +67,8 @@ def examine(run: Signals) -> Finding | None:
         facts.append(Evidence("how long episodes last is not on record"))
     return Finding(
         headline=f"The horizon may be too short: {text}{long}",
-        kind=Kind.FAULT if suffers else Kind.SUSPECT,
-        sureness=Sureness.LIKELY if suffers and (lengths or far_below) else Sureness.POSSIBLE,
+        kind=Kind.FAULT if suffers or blind else Kind.SUSPECT,
+        sureness=Sureness.LIKELY if (suffers or blind) and (lengths or far_below) else Sureness.POSSIBLE,
         why=f"a reward {number(3 * horizon, 2)} steps ahead counts for less than a twentieth; {standing.brief}",
         evidence=tuple(facts),
         causes=(
@@ -83,8 +88,17 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=max(1, int(GRACE * run.history.length)),
         missing=() if lengths else (EPISODE_LENGTH,),
-        ground=Ground.PACE,
+        ground=Ground.MEASURED if blind else Ground.PACE,
     )
+
+
+def _pays_late(run: Signals) -> bool:
+    """True if a probe has measured that what a step pays hangs neither on what is seen there nor on what is done.
+
+    Rewards that are all the same have no variance to foretell: only how long an episode lasts counts.
+    """
+    told = run.select_first(REWARD_BY_STEP)
+    return run.has(NEXT_BY_STEP) and (told is None or told.median < TOLD)
 
 
 def _is_far_below(run: Signals) -> bool:
@@ -107,7 +121,8 @@ RULE = Rule(
     threshold=(
         "gamma below 0.9, outside triage; episodes longer than 3 / (1 - gamma) steps where their length is on"
         " record; after a quarter of the run; return no better than at the start, or below half of a known "
-        "task's best; below 0.8 with episodes of 10 horizons a doubt in any run of another program"
+        "task's best; below 0.8 with episodes of 10 horizons a doubt in any run of another program, and a fault where "
+        "observation and action foretell less than 25 % of a step's reward"
     ),
     source=(
         "Jones 2021 (effective horizon); Schulman 2017, nuts and bolts (gamma in steps of the task); measured here"

@@ -1,6 +1,17 @@
 """Inputs are not scaled: units are saturated before any training, and the networks hardly tell observations apart."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
@@ -12,6 +23,9 @@ SATURATED = 0.5
 
 LARGE_INPUT = 20.0
 """Root mean square of the largest input; scaled ones have about 1, rare one-hot columns up to some 10."""
+
+FAR_TOO_LARGE = 100.0
+"""The same, from which a layer of saturated units is a fault whatever the run learns: `LARGE_INPUT` five times over."""
 
 
 def examine(run: Signals) -> Finding | None:
@@ -52,6 +66,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=facts[0].iterations[0] if facts[0].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+        ground=Ground.MEASURED if full and largest and largest.mean > FAR_TOO_LARGE else Ground.STATE,
     )
 
 

@@ -1,6 +1,17 @@
 """The networks' shape lets little through: a layer of one or two units, or so many layers that gradients vanish."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.tasks import find_task
@@ -31,10 +42,10 @@ def examine(run: Signals) -> Finding | None:
     units = f"{pluralize(min(sizes), 'unit')} in the narrowest layer"
     text = units if narrow else f"{pluralize(len(sizes), 'layer')} one behind the other"
     standing = judge_standing(run)
-    solved = standing.at_best or _is_solved(run)
+    lets_nothing_through = min(sizes) < FEWEST and not standing.at_best and not _is_solved(run)
     return Finding(
         headline=f"The networks' shape lets little through: {text}",
-        kind=Kind.FAULT if not standing.has_learned or (min(sizes) < FEWEST and not solved) else Kind.SUSPECT,
+        kind=Kind.FAULT if not standing.has_learned or lets_nothing_through else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=f"two layers of 64 units are usual; {standing.brief}",
         evidence=(Evidence(text, ("ppo.hidden_sizes",)),),
@@ -48,6 +59,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         remedies=(Remedy({"ppo.hidden_sizes": USUAL}, "the usual shape", "the score above the control's"),),
         since=1,
+        ground=Ground.MEASURED if lets_nothing_through else Ground.STATE,
     )
 
 

@@ -1,4 +1,4 @@
-"""Normaliser's cold start: statistics of the first few samples make the first targets, or inputs, far too large."""
+"""Normaliser's cold start: statistics of the first few samples make the first targets far too large."""
 
 import numpy as np
 from unstuck.analysis.diagnosis.finding import (
@@ -32,8 +32,7 @@ LOST_ENTROPY = 0.3
 def examine(run: Signals) -> Finding | None:
     """Return a finding if value loss peaks early in a run with a normaliser; else a fine finding or None."""
     curve = run.select_finite(metrics.VALUE_LOSS)
-    normalises = run.returns_normalised or run.setting("ppo.normalize_observations")
-    if not normalises or len(curve) < 10 or int(curve.index.min()) > 2:
+    if not run.returns_normalised or len(curve) < 10 or int(curve.index.min()) > 2:
         return None
     size = int(np.clip(round(BEGINNING * len(curve)), 3, 20))
     first, later = curve.iloc[:size], curve.iloc[size : 4 * size]

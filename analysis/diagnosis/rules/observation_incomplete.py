@@ -1,6 +1,6 @@
 """What is shown does not tell the state: the step before foretells what the present observation does not."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
@@ -30,6 +30,11 @@ REPEATED, SOME, NOTHING = 0.5, 0.04, 0.25
 """Share of observations that are one of the others again, what the step before then adds, and the share of the next
 observation that the present one foresees: states that are whole by themselves leave nothing to the step before."""
 
+COARSE, MORE, MUCH_MORE = 0.9, 0.1, 0.3
+"""Share of observations that repeat, and what the step before then adds to the next observation, or to the reward,
+where numbers are cut off beyond doubt: 0.14 and 0.39 and more in whole numbers; states that are whole by themselves
+leave nothing to the step before, however few they are."""
+
 BLANK = 0.9
 """Share of observations that repeat beside columns that never vary, from which on hardly anything is shown."""
 
@@ -41,7 +46,8 @@ LOOKS = 3
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if earlier steps foretell what the present observation does not; None otherwise."""
-    found = _next(run) or _reward(run) or _repeated(run) or _blank(run)
+    measured = _next(run) or _coarse(run)
+    found = measured or _reward(run) or _repeated(run) or _blank(run)
     if found is None:
         return None
     constant, standing = run.select_first(COLUMNS_CONSTANT, LOOKS), judge_standing(run)
@@ -57,6 +63,7 @@ def examine(run: Signals) -> Finding | None:
         evidence=tuple(facts),
         causes=_causes(constant),
         since=found.iterations[0] if found.iterations else None,
+        ground=Ground.MEASURED if measured else Ground.STATE,
     )
 
 
@@ -85,6 +92,23 @@ def _reward(run: Signals) -> Evidence | None:
         f"step before; the critic explains {percent(max(explained.mean, 0.0))} of the returns"
     )
     return Evidence(text, (REWARD_BY_STEP, REWARD_BY_PAST, explained.metric), past.reach)
+
+
+def _coarse(run: Signals) -> Evidence | None:
+    """Return evidence that nearly all observations repeat, and that the step before tells far more than the present."""
+    repeats = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS)
+    step, past = run.select_first(NEXT_BY_STEP, LOOKS), run.select_first(NEXT_BY_PAST, LOOKS)
+    known, paid = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
+    if repeats is None or repeats.median < COARSE:
+        return None
+    seen = f"{percent(repeats.median)} of the observations are one of the others again"
+    if step is not None and past is not None and past.median - step.median >= MORE:
+        text = f"{percent(step.median)} is foreseen of the next one, {percent(past.median)} with the step before"
+        return Evidence(f"{seen}, and {text}", (repeats.metric, NEXT_BY_STEP, NEXT_BY_PAST), past.reach)
+    if known is not None and paid is not None and paid.median - known >= MUCH_MORE:
+        text = f"{percent(known)} is foreseen of the rewards, {percent(paid.median)} with the step before"
+        return Evidence(f"{seen}, and {text}", (repeats.metric, REWARD_BY_STEP, REWARD_BY_PAST), paid.reach)
+    return None
 
 
 def _repeated(run: Signals) -> Evidence | None:
@@ -159,8 +183,8 @@ RULE = Rule(
     threshold=(
         "the step before adds 40 % of the next observation to 40 % at most; or of the reward, of which 80 % is then "
         "foreseen, while the critic explains half of the returns at most; or half of the observations repeat, and 4 % "
-        "are added to 25 % at most; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, "
-        "with 4 % added"
+        "are added to 25 % at most; or 90 % repeat, and 10 % of the next observation, or 30 % of the reward, are "
+        "added; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, with 4 % added"
     ),
     source="Kaelbling et al. 1998 (partial observability); Schulman 2017 (look at the observations as the agent "
     "does); measured here",

@@ -1,6 +1,6 @@
 """What is shown is not the present state: actions show in the observations some steps late."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history.record import ACTION_DELAY, ACTION_SHOWN, ACTION_SHOWN_LATE
@@ -52,6 +52,7 @@ def examine(run: Signals) -> Finding | None:
             ),
         ),
         since=delay.iterations[0],
+        ground=Ground.MEASURED,
     )
 
 

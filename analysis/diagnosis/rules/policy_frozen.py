@@ -69,7 +69,7 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run),
         since=_since(run),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
-        ground=Ground.STATE if kl is not None else Ground.PACE,
+        ground=Ground.PACE if kl is None else Ground.MEASURED if _has_never_moved(run) else Ground.STATE,
     )
 
 
@@ -94,6 +94,11 @@ def _glimpse(run: Signals, kl: Window) -> Finding | None:
         since=kl.iterations[-1],
         missing=tuple(name for name in RULE.helps if not run.has(name)),
     )
+
+
+def _has_never_moved(run: Signals) -> bool:
+    """True if no update on record moved the policy: what the return did meanwhile is chance."""
+    return float(run.select_finite(metrics.APPROX_KL).abs().max()) <= STILL_KL
 
 
 def _has_settled(run: Signals) -> bool:

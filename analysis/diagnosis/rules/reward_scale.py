@@ -32,6 +32,10 @@ LARGE_ERROR = 100.0
 NOTHING = 0.1
 """Explained variance below which the critic explains next to nothing."""
 
+RUINOUS_ERROR, POINTS = 3000.0, 8
+"""The same root, from which nothing explained is a fault whatever the return does (300 times the largest target that is
+meant), and values on record."""
+
 FALLEN = 0.5
 """Share of its first value to which a loss must have fallen to show that the critic learns, without other evidence."""
 
@@ -51,9 +55,11 @@ def examine(run: Signals) -> Finding | None:
     if len(run.select_finite(name)) == 1:
         since = f"at iteration {late.iterations[-1]}, the only one on record"
     standing = judge_standing(run)
+    ruinous = explained is not None and min(start.median, late.median) >= RUINOUS_ERROR**2
+    ruinous = ruinous and len(run.select_finite(name)) >= POINTS
     return Finding(
         headline=f"Returns are too large for the critic: {' and '.join(fact.text for fact in facts)}",
-        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        kind=Kind.FAULT if standing.is_poor or ruinous else Kind.SUSPECT,
         sureness=Sureness.LIKELY if explained else Sureness.POSSIBLE,
         why=f"its error is about {number(math.sqrt(late.median), 2)} a prediction, {since}; {standing.brief}",
         evidence=facts,
@@ -85,7 +91,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=start.iterations[-1],
         missing=() if explained else (metrics.EXPLAINED_VARIANCE,),
-        ground=Ground.PACE,
+        ground=Ground.MEASURED if ruinous else Ground.PACE,
     )
 
 

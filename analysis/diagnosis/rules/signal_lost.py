@@ -8,8 +8,10 @@ and scales are in order, since all other causes show there.
 
 import math
 
+from unstuck.analysis.diagnosis.bonus import find_bonus
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rewards import compute_rewards
+from unstuck.analysis.diagnosis.rules.entropy_pinned import HEAVY
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL, were_large
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signal_signs import (
@@ -21,7 +23,7 @@ from unstuck.analysis.diagnosis.signal_signs import (
     updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, judge_standing
+from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, State, judge_standing
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
@@ -102,6 +104,9 @@ def _unlearned(run: Signals, moved: float) -> Evidence | None:
     """Return evidence that updates changed the policy but the run learned nothing; None otherwise."""
     if run.is_triage and run.has(metrics.F1):
         return _blind(run, moved)
+    bonus = find_bonus(run)
+    if bonus is not None and bonus.weight >= HEAVY:
+        return None  # then the bonus moves the policy
     return _flat(run) if run.compute_progress(run.history.last_iteration) >= PATIENCE else None
 
 
@@ -138,13 +143,14 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
 
 def _flat(run: Signals) -> Evidence | None:
     """Return evidence that neither the sampled nor the greedy return has risen since the start; None otherwise."""
-    returns = run.select_all(metrics.TRAIN_RETURN)
+    returns, is_flat = run.select_all(metrics.TRAIN_RETURN), judge_standing(run).state is State.FLAT
     for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
         start, late, curve = run.select_first(name, 4), run.select_last(name), run.trend(name)
         if start is None or late is None:
             continue
         noise = max(curve.noise, 1e-9)
-        if curve.rises or late.mean - start.mean > 2 * noise / math.sqrt(len(late.values)):
+        rose = late.mean - start.mean > 2 * noise / math.sqrt(len(late.values))
+        if curve.rises or (rose and not is_flat):  # means over 100 episodes wander by more than their own noise
             return None
     if returns is None or max(returns.values) - min(returns.values) <= 1e-6 * max(1.0, abs(returns.mean)):
         return None  # no reward has been found: another rule's

@@ -1,6 +1,6 @@
 """Every episode of training begins alike, and evaluations, which begin elsewhere, are worse."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history.record import START_REPEATS
 from unstuck.analysis.words import number, percent
@@ -9,8 +9,13 @@ from unstuck.rl import metrics
 ALIKE = 0.9
 """Share of episodes that began as another one did. Where a task has one start, evaluations are as good."""
 
-WORSE, CLEAR = 0.2, 3.0
-"""Share of all that the training return gained by which evaluations must lie below, and standard errors."""
+COARSE = 0.5
+"""Share of all observations that repeat from which starts repeat as anything does: 0.01 to 0.12 where resets are alike,
+0.96 and more where numbers are cut off."""
+
+WORSE, CLEAR = 0.1, 3.0
+"""Share of all that the training return gained by which evaluations must lie below, and standard errors: where a
+task has one start, a greedy policy gains what exploration costs, or goes the same circle at each evaluation."""
 
 POINTS = 4
 
@@ -22,9 +27,14 @@ def examine(run: Signals) -> Finding | None:
     curve = run.select_finite(metrics.TRAIN_RETURN)
     if alike is None or trained is None or judged is None or alike.mean < ALIKE or len(curve) < POINTS:
         return None
+    repeats = run.select_first(metrics.OBSERVATION_REPEATS)
+    if repeats is not None and repeats.median > COARSE:
+        return None
     gap = trained.mean - judged.mean
     gained = float(curve.max() - curve.min())
     error = (trained.error**2 + judged.error**2) ** 0.5
+    if min(judged.values) == max(judged.values):
+        return None
     if gap <= max(WORSE * gained, CLEAR * error) or gap <= 0:
         return None
     text = f"{percent(alike.mean)} of the episodes begin as another one did"
@@ -48,6 +58,7 @@ def examine(run: Signals) -> Finding | None:
             Cause("evaluations in another environment, or with other wrappers", "evaluate in training's environment"),
         ),
         since=judged.iterations[0],
+        ground=Ground.MEASURED,
     )
 
 
@@ -56,12 +67,14 @@ RULE = Rule(
     title="Episodes that begin alike",
     stage=Stage.BUG,
     needs=((START_REPEATS,), (metrics.EVAL_RETURN,)),
+    helps=(metrics.OBSERVATION_REPEATS,),
     explains=("greedy_vs_sampled", "overfitting", "greedy_collapsed", "learned_and_lost", "paid_otherwise"),
     curable=False,
     says="every episode of training begins as another one did, and evaluations are far worse",
     threshold=(
-        "90 % of the first 256 episodes repeat a first observation, and evaluations lie below the training return by a "
-        "fifth of all that the return ever gained, and by three standard errors"
+        "90 % of the first 256 episodes repeat a first observation, half of all observations at most repeat, and "
+        "evaluations, not all the same, lie below the training return by a tenth of all that the return ever gained, "
+        "and by three standard errors"
     ),
     source="Cobbe et al. 2019, Quantifying generalization in reinforcement learning; Gymnasium (reset)",
     examine=examine,

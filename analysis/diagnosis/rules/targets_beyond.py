@@ -6,7 +6,7 @@ steps lie in long episodes, and the mean over episodes is less than the mean ove
 behind targets.
 """
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history.record import EPISODE_LENGTH
@@ -115,6 +115,7 @@ def _blind_to_ends(run: Signals) -> Finding | None:
             ENDS_FORGOTTEN,
         ),
         since=spread.iterations[0],
+        ground=Ground.MEASURED,
     )
 
 

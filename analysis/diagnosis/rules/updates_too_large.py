@@ -42,6 +42,10 @@ FEW_CLIPPED = 0.2
 RUINOUS_KL = 0.3
 """Mean KL beyond doubt on any task, and 15 times what a clip range of 0.2 allows a ratio to move (0.2 ** 2 / 2)."""
 
+REPLACED = 1.0
+"""Mean KL, in nats, from which an update leaves hardly anything of a policy; where half of all updates are above
+`LARGE_KL` as well, no single spike accounts for the mean, and the run is thrown about whatever it learns."""
+
 SATURATED = 0.35
 """Share of the hidden units' activations beyond 0.97."""
 
@@ -82,8 +86,18 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run, standing),
         since=facts[0].iterations[1] if facts[0].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
-        ground=Ground.PACE if _may_be_young(standing, kl) and not damage else Ground.STATE,
+        ground=Ground.MEASURED
+        if kl is not None and kl.mean > REPLACED and _are_all_large(run)
+        else Ground.PACE
+        if _may_be_young(standing, kl) and not damage
+        else Ground.STATE,
     )
+
+
+def _are_all_large(run: Signals) -> bool:
+    """True if half of all updates, or more, were too large."""
+    kl = run.select_all(metrics.APPROX_KL)
+    return kl is not None and kl.median > LARGE_KL
 
 
 def _tells(run: Signals) -> bool:

@@ -4,11 +4,13 @@ Two sizes tell: how far an update moves the parameters, and how far it moves the
 Only the second small: the steps serve the other loss, as where the value loss has the whole gradient.
 """
 
+import numpy as np
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
     Evidence,
     Finding,
+    Ground,
     Kind,
     Remedy,
     Rule,
@@ -53,6 +55,9 @@ AT_MOST = 0.97
 
 SETTLED_ENTROPY = 0.5
 """Share of the largest entropy below which a policy has decided, and small updates are to be expected."""
+
+ONE_UPDATE = 0.01
+"""KL of one update of a usual size: where all updates together cannot have come as far, nothing was learned by them."""
 
 GRACE = 8
 """Iterations that say nothing yet."""
@@ -100,7 +105,17 @@ def examine(run: Signals) -> Finding | Blind | None:
         remedies=_remedies(run),
         since=int(run.select_finite(metrics.APPROX_KL).index[GRACE - 1]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
+        ground=Ground.MEASURED if not held and _cannot_have_learned(run) else Ground.STATE,
     )
+
+
+def _cannot_have_learned(run: Signals) -> bool:
+    """True if all updates together have moved the policy by less than one usual update does.
+
+    KL grows with the square of the way: n updates of KL k, all in one direction, come to n² k.
+    """
+    kl = run.select_finite(metrics.APPROX_KL).clip(lower=0.0)
+    return float(np.sqrt(kl).sum()) ** 2 < ONE_UPDATE
 
 
 def _is_held_by_bonus(run: Signals, entropy: Window | None, most: float | None) -> bool:

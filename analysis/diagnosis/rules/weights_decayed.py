@@ -4,6 +4,7 @@ from unstuck.analysis.diagnosis.finding import (
     Cause,
     Evidence,
     Finding,
+    Ground,
     Kind,
     Remedy,
     Rule,
@@ -11,7 +12,8 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.rules.reward_scale import LARGE_ERROR
+from unstuck.analysis.diagnosis.signals import ActionKind, Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history.record import PARAMETER_NORM
 from unstuck.analysis.words import number, percent
@@ -20,6 +22,17 @@ from unstuck.rl import metrics
 SHRUNK = 0.7
 """Share of its first value to which the parameters' norm falls: in healthy training it stays or grows."""
 
+GONE = 0.3
+"""The same share, below which hardly anything is left of what the networks were: a fault whatever the run learns."""
+
+CONSTANT, ONCE = 2e-3, 3.0
+"""Explained variance of a critic that is a constant, at every update of the second half of the run (0.006 and more
+where a critic still tells anything apart), and the factor by which the critic once explained more."""
+
+WIDEST, POINTS = 0.999, 16
+"""Share of the largest entropy of a policy without a preference, and values of the explained variance on record before
+anything is said."""
+
 LARGE = 1e-2
 """Weight decay on record above which a small gradient is less than the decay: 0 is usual, and 1e-4 is much."""
 
@@ -27,7 +40,9 @@ LARGE = 1e-2
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the norm of all parameters has shrunk far; None otherwise."""
     start, late = run.select_first(PARAMETER_NORM, 1), run.select_last(PARAMETER_NORM)
-    if start is None or late is None or start.mean <= 0:
+    if start is None or late is None:
+        return _say_nothing(run)
+    if start.mean <= 0:
         return None
     share, decay = late.mean / start.mean, run.read_number("ppo.weight_decay")
     shrunk = share < SHRUNK
@@ -41,19 +56,68 @@ def examine(run: Signals) -> Finding | None:
         sureness=Sureness.LIKELY,
         why=f"no loss of PPO pulls parameters to zero; {standing.brief}",
         evidence=(Evidence(text, (PARAMETER_NORM,), (start.iterations[0], late.iterations[-1])),),
-        causes=(
-            Cause(
-                "a weight decay that is no fraction of the learning rate: Adam scales it up as it does the gradient",
-                "print weight_decay of the optimiser's parameter groups; take AdamW, or 0",
-                Support.OPEN if decay is None else Support.SUPPORTED,
-                "" if decay is None else f"weight_decay {number(decay)}",
-            ),
-            Cause("a penalty on the weights in the loss", "print the parts of the loss"),
-        ),
+        causes=_causes(decay),
         remedies=()
         if decay is None
         else (Remedy({"ppo.weight_decay": 0.0}, "no pull to zero", "the parameters' norm no longer falls"),),
         since=late.iterations[0],
+        ground=Ground.MEASURED if share < GONE else Ground.STATE,
+    )
+
+
+def _say_nothing(run: Signals) -> Finding | None:
+    """Return a finding if critic and policy say the same of every observation, though the critic once told some apart.
+
+    Weights of 0 leave a critic that is a constant, whose explained variance is 0 but for rounding, and a policy without
+    a preference. One of both alone has other causes.
+    """
+    explained, loss = run.select_finite(metrics.EXPLAINED_VARIANCE), run.select_last(metrics.VALUE_LOSS)
+    if run.is_ours or len(explained) < POINTS or loss is None or loss.median >= LARGE_ERROR**2:
+        return None  # beside errors in the hundreds any critic that starts is a constant
+    late = explained.iloc[len(explained) // 2 :].abs()
+    told = float(explained.iloc[: len(explained) // 2].abs().max())
+    widest = _describe_widest(run)
+    if widest is None or float(late.max()) >= CONSTANT or told < ONCE * float(late.max()) or told < CONSTANT:
+        return None
+    reach = int(late.index[0]), int(late.index[-1])
+    text = f"explained variance within {number(float(late.max()), 1)} of 0 over iterations {reach[0]} to {reach[1]}"
+    return Finding(
+        headline=f"Both networks say the same of every observation: {text}, and {widest.text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"a critic that sees anything explains a little, or too much; this one did, up to {number(told, 2)}",
+        evidence=(Evidence(text, (metrics.EXPLAINED_VARIANCE,), reach), widest),
+        causes=(
+            *_causes(run.read_number("ppo.weight_decay")),
+            Cause("observations that are all the same", "print ten observations of one rollout"),
+        ),
+        since=reach[1],
+        missing=(PARAMETER_NORM,),
+        ground=Ground.MEASURED,
+    )
+
+
+def _describe_widest(run: Signals) -> Evidence | None:
+    """Return evidence that the policy prefers none of its actions: entropy at its very maximum; None otherwise.
+
+    Of continuous actions nothing tells: they begin with the spread of 1 that weights of 0 leave.
+    """
+    entropy = run.select_last(metrics.ENTROPY)
+    most = run.entropy_range if run.action_kind is ActionKind.DISCRETE else None
+    if entropy is None or most is None or min(entropy.values) < WIDEST * most:
+        return None
+    return Evidence(f"entropy {number(entropy.median)} of {number(most)}", (entropy.metric,), entropy.reach)
+
+
+def _causes(decay: float | None) -> tuple[Cause, ...]:
+    return (
+        Cause(
+            "a weight decay that is no fraction of the learning rate: Adam scales it up as it does the gradient",
+            "print weight_decay of the optimiser's parameter groups; take AdamW, or 0",
+            Support.OPEN if decay is None else Support.SUPPORTED,
+            "" if decay is None else f"weight_decay {number(decay)}",
+        ),
+        Cause("a penalty on the weights in the loss", "print the parts of the loss"),
     )
 
 
@@ -61,7 +125,7 @@ RULE = Rule(
     name="weights_decayed",
     title="Weights decayed",
     stage=Stage.SCALE,
-    needs=((PARAMETER_NORM,),),
+    needs=((PARAMETER_NORM, metrics.EXPLAINED_VARIANCE),),
     explains=(
         *("updates_too_small", "policy_frozen", "entropy_pinned", "critic_underfits", "signal_lost", "oscillating"),
         *("greedy_collapsed", "greedy_vs_sampled", "observations_constant", "learned_and_lost", "updates_too_large"),
@@ -70,7 +134,8 @@ RULE = Rule(
     says="the parameters' norm shrinks far: a decay pulls the networks to zero",
     threshold=(
         "the norm of all parameters falls below 70 % of its first value; a doubt where it falls at all under a weight "
-        "decay above 0.01"
+        "decay above 0.01; where the norm is not on record, explained variance within 0.002 of 0 at every update of "
+        "the second half, that was three times as far from 0 before, beside entropy above 99.9 % of its maximum"
     ),
     source="Loshchilov and Hutter 2019, Decoupled weight decay regularization; measured here",
     helps=(metrics.UPDATE_NORM,),

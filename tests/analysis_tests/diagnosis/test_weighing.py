@@ -38,6 +38,8 @@ YOUNG = {"ppo.num_iterations": 3 * LENGTH}
     [
         (stranger(), Ground.PROOF, (Kind.FAULT, Sureness.SURE)),
         (stranger(RISING), Ground.PROOF, (Kind.FAULT, Sureness.SURE)),
+        (stranger(RISING), Ground.MEASURED, (Kind.FAULT, Sureness.LIKELY)),  # it would learn more
+        (stranger(**YOUNG), Ground.MEASURED, (Kind.FAULT, Sureness.LIKELY)),
         (stranger(), Ground.STATE, (Kind.FAULT, Sureness.LIKELY)),
         (stranger(RISING), Ground.STATE, (Kind.SUSPECT, Sureness.LIKELY)),  # it does not suffer
         (stranger(), Ground.PACE, (Kind.SUSPECT, Sureness.LIKELY)),  # nobody knows how long it takes
@@ -96,6 +98,6 @@ def test_a_healthy_run_of_others_has_no_fault_however_early_it_is_looked_at(dial
 
 def test_what_only_a_probe_logs_is_missed_in_other_trainers_runs_alone() -> None:
     ours, theirs = diagnose(healthy()), diagnose(stranger())
-    probed = {"observation_late", "observation_incomplete", "action_not_applied", "weights_decayed", "starts_alike"}
+    probed = {"observation_late", "observation_incomplete", "action_not_applied", "starts_alike"}
     assert not probed & {one.rule.name for one in ours.unexamined}
     assert probed <= {one.rule.name for one in theirs.unexamined}

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Blind, Finding, Kind, Support
+from unstuck.analysis.diagnosis.finding import Blind, Finding, Ground, Kind, Support
 from unstuck.analysis.diagnosis.rules import entropy_pinned
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import POLICY_STD
+from unstuck.analysis.history.record import POLICY_STD, TOTAL_LOSS
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind, unset
@@ -228,3 +228,19 @@ def test_an_entropy_that_is_held_up_is_a_doubt_and_one_that_rises_tells_of_a_str
     assert cause(rising, "a bonus stronger in effect").support is Support.SUPPORTED
     none = found(RULE, untaught(entropy=0.985 * TOP, settings={"ppo.entropy_coef": 0.0}))
     assert cause(none, "a bonus stronger in effect").support is Support.RULED_OUT
+
+
+@pytest.mark.parametrize(
+    ("weight", "ground", "support"),
+    [(1.0, Ground.MEASURED, Support.SUPPORTED), (0.01, Ground.PACE, Support.RULED_OUT)],
+)
+def test_the_loss_on_record_tells_if_the_bonus_is_heavy(weight: float, ground: Ground, support: Support) -> None:
+    run = replace(learning(0.99), dialect="sb3", settings={"env.id": "Own-v0", "env.actions": ("a", "b", "c", "d")})
+    table = run.table.assign(**{metrics.VALUE_LOSS: 0.02, metrics.POLICY_LOSS: -0.01})
+    noise = 0.02 * np.random.default_rng(1).standard_normal(LENGTH)
+    loss = -0.01 + 0.5 * table[metrics.VALUE_LOSS] - weight * table[metrics.ENTROPY] + noise
+    value = 0.02 + 0.01 * np.sin(np.arange(LENGTH))
+    run = replace(run, table=table.assign(**{TOTAL_LOSS: loss + 0.5 * (value - 0.02), metrics.VALUE_LOSS: value}))
+    finding = found(RULE, run)
+    assert finding.ground is ground
+    assert cause(finding, "entropy_coef too high").support is support

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.arms import list_arms
-from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import horizon_short
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import EPISODE_LENGTH
+from unstuck.analysis.history.record import EPISODE_LENGTH, NEXT_BY_STEP, REWARD_BY_STEP
 
 from tests.analysis_tests.diagnosis.asking import cause, changes, first, found, kind
 from tests.analysis_tests.runs import LENGTH, untaught
@@ -72,3 +72,24 @@ def test_a_horizon_of_a_tenth_of_an_episode_is_a_doubt_in_a_run_of_another_progr
     learns = elsewhere(gamma, returns=np.linspace(0, 100, LENGTH), length=length)
     assert kind(RULE, learns) is None
     assert kind(RULE, replace(learns, dialect="sb3")) is expected
+
+
+LEARNS = np.linspace(20, 200, LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        ({}, (Kind.SUSPECT, Ground.PACE)),  # nobody measured when steps pay
+        ({NEXT_BY_STEP: 0.9}, (Kind.FAULT, Ground.MEASURED)),  # every step pays the same
+        ({NEXT_BY_STEP: 0.9, REWARD_BY_STEP: 0.05}, (Kind.FAULT, Ground.MEASURED)),  # the end pays
+        ({NEXT_BY_STEP: 0.9, REWARD_BY_STEP: 0.4}, (Kind.SUSPECT, Ground.PACE)),  # each step pays for itself
+    ],
+)
+def test_a_run_that_learns_is_short_sighted_where_no_step_pays_for_itself(
+    measured: dict[str, float], expected: tuple[Kind, Ground]
+) -> None:
+    run = replace(elsewhere(0.5, returns=LEARNS, length=40.0), dialect="sb3")
+    run = replace(run, table=run.table.assign(**measured))
+    finding = found(RULE, replace(run, settings={"env.id": "Own-v0", "ppo.gamma": 0.5}))
+    assert (finding.kind, finding.ground) == expected

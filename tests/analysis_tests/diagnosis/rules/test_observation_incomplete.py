@@ -1,10 +1,10 @@
 """Observations that do not tell the state: where the rule fires, and where it must not."""
 
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import observation_incomplete
 
-from tests.analysis_tests.diagnosis.asking import is_quiet, kind
+from tests.analysis_tests.diagnosis.asking import found, is_quiet, kind
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
 
 
@@ -37,6 +37,37 @@ from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
 )
 def test_observations_that_do_not_tell_the_state(changed: dict[str, float], expected: Kind | None) -> None:
     assert kind(observation_incomplete.RULE, probed(**{**HEALTHY, **changed})) is expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "ground"),
+    [
+        ({"next_by_step": 0.04, "next_by_past": 0.77}, Ground.MEASURED),
+        ({"observation_repeats": 0.96, "next_by_step": 0.3, "next_by_past": 0.44}, Ground.MEASURED),  # a pole
+        (
+            {"observation_repeats": 0.96, "reward_by_observation": 0.5, "reward_by_step": 0.5, "reward_by_past": 0.9},
+            Ground.MEASURED,  # a reach
+        ),
+        ({"observation_repeats": 0.6, "next_by_step": 0.06, "next_by_past": 0.17}, Ground.STATE),
+        ({"reward_by_observation": 0.0, "reward_by_step": 0.01, "reward_by_past": 0.95}, Ground.STATE),
+    ],
+)
+def test_what_is_far_from_all_that_is_whole_is_a_fault_whatever_is_learned(
+    changed: dict[str, float], ground: Ground
+) -> None:
+    assert found(observation_incomplete.RULE, probed(**{**HEALTHY, **changed})).ground is ground
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"observation_repeats": 0.97, "next_by_step": 0.3, "next_by_past": 0.35},  # a small grid
+        {"observation_repeats": 0.85, "next_by_step": 0.3, "next_by_past": 0.44},
+        {"observation_repeats": 0.97, "reward_by_observation": 0.7, "reward_by_step": 0.7, "reward_by_past": 0.9},
+    ],
+)
+def test_states_that_are_few_are_whole_all_the_same(changed: dict[str, float]) -> None:
+    assert kind(observation_incomplete.RULE, probed(**{**HEALTHY, **changed})) is None
 
 
 def test_a_critic_that_explains_the_returns_knows_what_a_regression_missed() -> None:

@@ -26,7 +26,7 @@ def raw(loss: Any = 1e7, explained: Any = 0.0, **settings: Any) -> History:
 
 def test_errors_in_thousands_that_nothing_explains_are_a_likely_fault() -> None:
     finding = found(RULE, raw())
-    assert (finding.kind, finding.sureness, finding.ground) == (Kind.FAULT, Sureness.LIKELY, Ground.PACE)
+    assert (finding.kind, finding.sureness, finding.ground) == (Kind.FAULT, Sureness.LIKELY, Ground.MEASURED)
     assert finding.headline == (
         "Returns are too large for the critic: value loss 10,000,000 over iterations 76 to 100 and explained variance 0"
     )

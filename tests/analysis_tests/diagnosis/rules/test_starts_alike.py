@@ -14,5 +14,9 @@ def test_starts_that_are_alike_and_evaluations_that_are_worse() -> None:
     assert kind(starts_alike.RULE, run) is Kind.FAULT
     as_good = elsewhere(RISEN, more={record.START_REPEATS: 0.99, "eval/episode_return": RISEN})
     assert kind(starts_alike.RULE, as_good) is None  # a task with one start
+    circling = elsewhere(RISEN, more={record.START_REPEATS: 0.99, "eval/episode_return": 10.0})
+    assert kind(starts_alike.RULE, circling) is None  # a greedy policy that goes the same circle each time
+    coarse = {record.START_REPEATS: 0.99, "train/observation_repeats": 0.96}
+    assert kind(starts_alike.RULE, elsewhere(RISEN, more={**coarse, "eval/episode_return": RISEN * 0.4})) is None
     varied = elsewhere(RISEN, more={record.START_REPEATS: 0.1, "eval/episode_return": RISEN * 0.4})
     assert kind(starts_alike.RULE, varied) is None

@@ -240,7 +240,7 @@ def choose_score(diagnoses: Sequence[Diagnosis]) -> str:
         if all(one.signals.has(name) for one in diagnoses):
             return name
     raise AnalysisError(
-        "runs must have F1, a greedy return or a training return in common to be compared, and have none"
+        "runs must have F1, returns of evaluations or returns of training in common to be compared, and have none"
     )
 
 

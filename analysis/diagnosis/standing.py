@@ -75,7 +75,7 @@ class Standing:
     """Level and direction of a run's score, compared with policies that have learned nothing.
 
     Attributes:
-        score: Metric of the standing: F1, else the return of greedy evaluations, else of training episodes.
+        score: Metric of the standing: F1, else the return of evaluations, else of training episodes.
         level: Last evaluations; None if the score was never recorded.
         state: Direction of the score.
         trivial: True if F1 is no better than the best policy that has learned nothing; None without F1.
@@ -123,7 +123,7 @@ class Standing:
 
 @lru_cache(maxsize=16)
 def judge_standing(run: Signals) -> Standing:
-    """Judge level and direction of a run's score: F1, else the greedy return, else the training return."""
+    """Judge level and direction of a run's score: F1, else the return of evaluations, else of training episodes."""
     candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
     score = next((name for name in candidates if run.has(name)), metrics.TRAIN_RETURN)
     level = run.select_last(score, share=0.0, least=FINAL_EVALUATIONS)
@@ -272,7 +272,7 @@ def _lost(curve: "pd.Series[float]") -> float:
 
 
 def _text(run: Signals, score: str, level: Window, state: State, trivial: bool | None) -> str:
-    title = {metrics.F1: "F1", metrics.EVAL_RETURN: "greedy return", metrics.TRAIN_RETURN: "return"}[score]
+    title = {metrics.F1: "F1", metrics.EVAL_RETURN: name_return(run), metrics.TRAIN_RETURN: "return"}[score]
     seeds = run.seeds(score)
     values = list(seeds.values())
     spread = Window(score, level.iterations, tuple(values)).spread if len(values) > 1 else 0.0
@@ -289,12 +289,30 @@ def _text(run: Signals, score: str, level: Window, state: State, trivial: bool |
     return f"{words}; {going}"
 
 
+def name_return(run: Signals) -> str:
+    """Return the words for a run's `eval/episode_return`: greedy only where evaluations are known to be greedy.
+
+    A command's returns may be those of training episodes, and other programs may draw actions in evaluations, too.
+    """
+    trainer = run.setting("trainer.name")
+    if trainer == _COMMAND:
+        return "return"
+    is_greedy = run.history.program in _GREEDY if trainer is None else trainer in _GREEDY_TRAINERS
+    return "greedy return" if is_greedy else "return in evaluation"
+
+
 def name_counted(run: Signals, score: str) -> str:
     """Return the word for what a score's values are: other programs may evaluate several times an iteration."""
     if score == metrics.TRAIN_RETURN:
         return "iteration"
     return "evaluation" if run.history.dialect == OURS else "evaluated iteration"
 
+
+_GREEDY = (OURS, "sb3", "sb2")
+"""Programs whose evaluations take the most probable action, Stable-Baselines' unless its user asks for draws."""
+
+_GREEDY_TRAINERS, _COMMAND = ("ppo", "sb3"), "command"
+"""Options of `trainer` whose evaluations are greedy, and the option that reads returns from a script's log."""
 
 _BRIEFLY = {
     State.RISING: "the run gets better all the same",

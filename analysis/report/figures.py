@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.standing import judge_standing, name_return
 from unstuck.analysis.document import Figure, Table
 from unstuck.analysis.document.blocks import Block
 from unstuck.analysis.plots.canvas import Canvas
@@ -107,7 +107,7 @@ def _returns(run: Signals) -> Figure | None:
         return None
     lines = [make_line(run, metrics.TRAIN_RETURN, "sampled, in training")]
     if judge_standing(run).score == metrics.F1 and len(run.select_finite(metrics.EVAL_RETURN)) > 1:
-        lines.append(make_line(run, metrics.EVAL_RETURN, "greedy, in evaluation", 1))
+        lines.append(make_line(run, metrics.EVAL_RETURN, name_return(run), 1))
     canvas = plot_curves(lines, "episode return")
     caption = f"Episode returns of {run.history.name}, not discounted"
     return make_figure(_name(run, "returns"), canvas, caption, _told(run, metrics.TRAIN_RETURN))

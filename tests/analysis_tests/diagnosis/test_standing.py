@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
+from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing, name_return
 from unstuck.analysis.history import ENV_STEPS, History
 from unstuck.analysis.history.record import EPISODE_LENGTH, SUCCESS_RATE
 from unstuck.rl import metrics
@@ -153,6 +153,23 @@ def test_it_is_said_with_its_numbers_seeds_and_trivial_policies() -> None:
     assert standing(healthy(seeds=0, f1=None, **{"eval/episode_return": 5.0, "train/episode_return": 5.0})).text == (
         "greedy return 5 over the last 3 evaluations; no better than at the start"
     )
+
+
+@pytest.mark.parametrize(
+    ("history", "words"),
+    [
+        ({"settings": {"trainer.name": "ppo"}}, "greedy return"),
+        ({"settings": {"trainer.name": "sb3"}}, "greedy return"),
+        ({"settings": {"trainer.name": "command"}}, "return"),  # of evaluations, or of training, as the script logs
+        ({"settings": {"trainer.name": "their_package"}}, "return in evaluation"),
+        ({"dialect": "sb3"}, "greedy return"),
+        ({"probed": "sb3"}, "greedy return"),
+        ({"probed": "plain"}, "return in evaluation"),
+        ({"dialect": "rllib"}, "return in evaluation"),
+    ],
+)
+def test_a_return_is_called_greedy_where_evaluations_are_known_to_be(history: dict[str, Any], words: str) -> None:
+    assert name_return(Signals(replace(healthy(), **{"settings": {}, **history}))) == words
 
 
 def test_a_run_that_has_just_begun_is_not_called_poor() -> None:

@@ -48,7 +48,7 @@ def test_the_best_score_that_all_have_is_compared() -> None:
     assert choose_score([named("a"), named("b", **RETURNS)]) == metrics.EVAL_RETURN
     assert choose_score([named("a"), named("b", **{"f1": None, "eval/episode_return": None})]) == metrics.TRAIN_RETURN
     nothing = {"f1": None, "eval/episode_return": None, "train/episode_return": None}
-    with pytest.raises(AnalysisError, match="must have F1, a greedy return or a training return in common"):
+    with pytest.raises(AnalysisError, match="must have F1, returns of evaluations or returns of training in common"):
         choose_score([named("a"), named("b", **nothing)])
 
 

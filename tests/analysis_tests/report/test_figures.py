@@ -63,8 +63,8 @@ def test_captions_say_what_is_shown_and_alternatives_what_it_says() -> None:
 
 
 def test_returns_are_shown_beside_greedy_ones_where_f1_has_the_first_figure() -> None:
-    assert "greedy, in evaluation" in drawn(healthy())["returns"].svg
-    assert "greedy, in evaluation" not in drawn(healthy(f1=None))["returns"].svg
+    assert "greedy return" in drawn(healthy())["returns"].svg
+    assert "greedy return" not in drawn(healthy(f1=None))["returns"].svg
     assert drawn(healthy(f1=None))["score"].caption.startswith("eval/episode_return of made")
 
 

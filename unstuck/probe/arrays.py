@@ -167,7 +167,8 @@ def select_rows(observations: Observations, rows: Tensor) -> Observations:
 def _convert(name: str, array: Any) -> Tensor:
     """Return an array as a tensor without a gradient; a number for each step as float32."""
     try:
-        tensor = torch.as_tensor(array).detach()
+        # A tensor stays on its device; what is none goes to the CPU, whatever default a script has set.
+        tensor = array.detach() if isinstance(array, Tensor) else torch.as_tensor(array, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} must be a tensor or an array of numbers, got {type(array).__name__}") from error
     if name not in _PER_STEP:

@@ -262,9 +262,9 @@ class Probe:
         """Go on from a state that `state` returned."""
         self.iteration, self.env_steps = int(state["iteration"]), int(state["env_steps"])
         if self._critic and state["unforeseen"] is not None:
-            self._critic.floor.unforeseen = torch.tensor(state["unforeseen"], dtype=torch.float64)
+            self._critic.floor.unforeseen = torch.tensor(state["unforeseen"], dtype=torch.float64, device="cpu")
             at = -math.inf if state["measured_at"] is None else float(state["measured_at"])
-            self._critic.floor.measured_at = torch.tensor(at, dtype=torch.float64)
+            self._critic.floor.measured_at = torch.tensor(at, dtype=torch.float64, device="cpu")
         self._episodes.last = dict(state["last"])
         running = state["running"]
         self._episodes.running = None if running is None else np.array(running, dtype=np.float64)
@@ -302,7 +302,7 @@ class Probe:
     def _measure_agent(self, agent: Agent, rollout: Rollout) -> dict[str, float]:
         entropy, value = self._number("ppo.entropy_coef"), self._number("ppo.value_coef")
         known = entropy is not None and value is not None
-        weights = Weights(torch.tensor([entropy]), torch.tensor([value])) if known else None
+        weights = Weights(*(torch.tensor([weight], device="cpu") for weight in (entropy, value))) if known else None
         size = int(self._number("ppo.minibatch_size") or _MINIBATCH)
         seen = agent.measure_before_update(rollout, size, weights)
         if seen is None:

@@ -67,7 +67,7 @@ class Agent:
         """
         if rollout.observations is None or rollout.actions is None:
             return None
-        rows = torch.arange(min(size, rollout.samples))
+        rows = torch.arange(min(size, rollout.samples), device="cpu")
         with leave_as_is(self.modules), torch.enable_grad(), _Units(self.modules) as units:
             spoken = self._evaluate(rollout, rows)
             found = units.measure(select_rows(rollout.observations, rows))
@@ -159,7 +159,8 @@ class Critic:
 
     def __init__(self, gamma: float) -> None:
         self.gamma = gamma
-        self.floor = ValueFloor(1)
+        with torch.device("cpu"):  # a script may have set another default
+            self.floor = ValueFloor(1)
 
     def measure(self, iteration: int, rollout: Rollout) -> dict[str, float]:
         """Measure value floor and Monte Carlo returns; empty where an array that they need was not handed over."""
@@ -170,9 +171,10 @@ class Critic:
         monte_carlo = self._monte_carlo(returns, rewards, ends)
         targets = torch.stack([returns, monte_carlo, rewards], dim=-1)[None].cpu().float()
         observations = flat.view(1, rollout.steps, rollout.lanes, -1).cpu()
-        self.floor.update(iteration, observations, targets)
         values = values[None].cpu().float()
-        found = self.floor.floor_metrics(values, targets[..., 0], torch.ones(1, 1))
+        with torch.device("cpu"):
+            self.floor.update(iteration, observations, targets)
+            found = self.floor.floor_metrics(values, targets[..., 0], torch.ones(1, 1))
         found[metrics.EXPLAINED_VARIANCE_MC] = compute_explained_variance(values.flatten(1), targets[..., 1].flatten(1))
         return {name: value.item() for name, value in found.items()}
 

@@ -19,7 +19,7 @@ class UpdateMeasures:
     """
 
     def __init__(self, clip_range: float | None, max_grad_norm: float | None) -> None:
-        self._clip_range = None if clip_range is None else torch.tensor([[clip_range]])
+        self._clip_range = None if clip_range is None else torch.tensor([[clip_range]], device="cpu")
         self._max_grad_norm = max_grad_norm
         self.expected = 0
         self._counted = 0
@@ -49,7 +49,7 @@ class UpdateMeasures:
     def add(self, name: str, value: Tensor | float | None) -> None:
         """Add a metric of a minibatch in the middle of a stretch; the mean, if the metric is given by sample."""
         if value is not None and self.is_middle:
-            each = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
+            each = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value), device="cpu")
             self._values.setdefault(name, []).append(each.float().mean() if each.ndim else each)
 
     def add_ratio(self, logratio: Tensor | None) -> None:

@@ -282,6 +282,23 @@ def test_a_rollout_of_inference_tensors_is_measured() -> None:
     assert metrics.GRAD_NORM_POLICY in ended(Probe(None, Dropping(), COEFFICIENTS), **given)
 
 
+def test_a_default_device_of_the_script_changes_nothing() -> None:
+    agent, given = Dropping(), arrays()
+
+    def measure() -> dict[str, float]:
+        probe = Probe(None, agent, COEFFICIENTS, optimizer=torch.optim.Adam(agent.parameters()), every=1)
+        probe.rollout(**given)
+        logratio = torch.arange(4, device="cpu") / 10
+        probe.minibatch(logratio=logratio, entropy=0.1, policy_loss=0.2, values=logratio, returns=logratio)
+        return probe.end_iteration()
+
+    plain = measure()
+    with torch.device("meta"):  # as a GPU that the rollout is not on: what is made there by default can't be used
+        found = measure()
+    assert {metrics.VALUE_FLOOR, metrics.GRAD_NORM_POLICY, metrics.ADVANTAGE_FOLLOWED} <= plain.keys()
+    assert found == pytest.approx(plain, nan_ok=True)
+
+
 def test_parts_of_an_observation_go_to_the_agent_by_name() -> None:
     agent = Dropping()
 

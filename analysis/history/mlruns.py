@@ -5,9 +5,10 @@ time, value and step), parameter and tag: mlflow/store/tracking/file_store.py.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -15,6 +16,7 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.assemble import Found, Reading, assemble_history
 from unstuck.analysis.history.raw import Points, Raw
 from unstuck.analysis.history.record import History
+from unstuck.analysis.history.seeds_alike import join_seeds, tell_seeds
 from unstuck.analysis.history.settings import parse_literal
 from unstuck.analysis.history.several import refuse_several
 
@@ -22,6 +24,7 @@ _META = "meta.yaml"
 _STORE = "mlruns"
 _SQLITE = b"SQLite format 3\0"
 _NAME = "mlflow.runName"
+_SHORT = 8  # characters of a run id that tell runs of one name apart
 _NO_RUNS = ("models", ".trash")  # folders of an experiment or store that hold models logged and runs deleted
 
 
@@ -31,23 +34,55 @@ def is_store(path: Path) -> bool:
 
 
 def read_store(path: Path, reading: Reading) -> History:
-    """Read the only run in a folder where MLflow stores runs as files.
+    """Read the only run in a folder where MLflow stores runs as files, or runs that differ in their seeds alone.
 
     Raises:
         AnalysisError: The folder holds several runs with metrics, which are listed, or none.
     """
     runs = sorted(run for run in _find_runs(path) if any(_list_files(run / "metrics")))
-    if len(runs) > 1:
-        refuse_several(path, runs, names=[_run_name(run) for run in runs])
     if not runs:
         raise AnalysisError(f"{path} must hold an MLflow run with metrics, and holds none")
-    run = runs[0]
+    if len(runs) == 1:
+        return _read_run(runs[0], reading)
+    named = {run.name: _run_name(run) for run in runs}
+    params = [_read_params(run) for run in runs]
+    trial = _join_runs(path, named, params, lambda run_id: _read_run(runs[list(named).index(run_id)], reading))
+    if trial is None:
+        refuse_several(path, runs, names=list(named.values()))
+    return trial
+
+
+def _read_run(run: Path, reading: Reading) -> History:
     columns = {name: _read_points(file) for name, file in _list_files(run / "metrics")}
-    settings = {name: parse_literal(file.read_text(encoding="utf-8")) for name, file in _list_files(run / "params")}
     tags = {name: file.read_text(encoding="utf-8") for name, file in _list_files(run / "tags")}
     raw = Raw(run, columns, stepped=True, form="MLflow run")
     ours = {name: value for name, value in tags.items() if not name.startswith("mlflow.")} | {"run_id": run.name}
-    return assemble_history(tags.get(_NAME, run.name), f"MLflow run {run}", Found([raw], settings), reading, ours)
+    return assemble_history(
+        tags.get(_NAME, run.name), f"MLflow run {run}", Found([raw], _read_params(run)), reading, ours
+    )
+
+
+def _read_params(run: Path) -> dict[str, Any]:
+    return {name: parse_literal(file.read_text(encoding="utf-8")) for name, file in _list_files(run / "params")}
+
+
+def _join_runs(
+    path: Path, named: Mapping[str, str], params: Sequence[Mapping[str, Any]], read: Callable[[str], History]
+) -> History | None:
+    """Join the runs of a place to one trial if they differ in their seeds alone; return None if they do not.
+
+    Args:
+        path: The place.
+        named: Names of the runs by run id.
+        params: Parameters of each run.
+        read: Function that reads a run by its id.
+    """
+    names = list(named.values())
+    seeds = tell_seeds(names, params)
+    if seeds is None:
+        return None
+    apart = {run: name if names.count(name) == 1 else f"{name} {run[:_SHORT]}" for run, name in named.items()}
+    return join_seeds(path.name, path, {apart[run]: read(run) for run in named}, seeds)
 
 
 def is_database(path: Path) -> bool:
@@ -60,7 +95,7 @@ def is_database(path: Path) -> bool:
 
 
 def read_database(path: Path, reading: Reading) -> History:
-    """Read the only run of an MLflow database in a file.
+    """Read the only run of an MLflow database in a file, or runs that differ in their seeds alone.
 
     Raises:
         AnalysisError: The database holds several runs with metrics, which are listed, or none.
@@ -70,11 +105,14 @@ def read_database(path: Path, reading: Reading) -> History:
     url = f"sqlite:///{path.absolute()}"
     tracked = TrackedRuns(url, reading)
     runs = _run_ids(path)
-    if len(runs) > 1:
-        refuse_several(path, list(runs), "--mlflow-url", url, names=list(runs.values()))
     if not runs:
         raise AnalysisError(f"{path} must hold an MLflow run with metrics, and holds none")
-    return tracked.run(next(iter(runs)))
+    if len(runs) == 1:
+        return tracked.run(next(iter(runs)))
+    trial = _join_runs(path, runs, _read_all_params(path, runs), tracked.run)
+    if trial is None:
+        refuse_several(path, list(runs), "--mlflow-url", url, names=list(runs.values()))
+    return trial
 
 
 def _run_name(run: Path) -> str:
@@ -91,6 +129,16 @@ def _run_ids(path: Path) -> dict[str, str]:
         )
         return {run: name or run for run, name in database.execute(query)}
     return {}
+
+
+def _read_all_params(path: Path, runs: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the parameters of each of a database's runs."""
+    found: dict[str, dict[str, Any]] = {run: {} for run in runs}
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+        for run, name, value in database.execute("SELECT run_uuid, key, value FROM params"):
+            if run in found:
+                found[run][name] = parse_literal(value)
+    return list(found.values())
 
 
 def _find_runs(path: Path) -> Iterator[Path]:

@@ -193,6 +193,26 @@ def test_mlflows_folder_is_read_and_its_runs_are_listed(tmp_path: Path) -> None:
         load(str(store / "0" / ("c" * 32)))
 
 
+def test_mlflows_runs_that_differ_in_a_seed_are_one_trial(tmp_path: Path) -> None:
+    store, runs = tmp_path / "mlruns", []
+    for seed in (3, 4, 5):
+        run = mlflow_run(store, f"{seed}" * 32, "calm" if seed < 5 else "wild", value_loss=f"1700 {seed} 1\n1701 2 2\n")
+        (run / "params" / "seed").write_text(str(seed))
+        runs.append(run)
+    for place in (tmp_path, store, store / "0"):
+        trial = load(str(place))
+        assert trial.curve(VALUE).to_dict() == {1: 4.0, 2: 2.0}
+        assert {seed: curve.loc[1] for seed, curve in trial.seeds(VALUE).items()} == {3: 3.0, 4: 4.0, 5: 5.0}
+        assert "3 runs that differ in their seeds alone are read together (calm 33333333, calm 4444" in trial.remarks[0]
+    (runs[0] / "params" / "seed").write_text("4")  # twice the same seed: a run and its copy, perhaps
+    with pytest.raises(AnalysisError, match="holds 3 runs, "):
+        load(str(store))
+    (runs[0] / "params" / "seed").write_text("3")
+    (runs[0] / "params" / "learning_rate").write_text("0.01")
+    with pytest.raises(AnalysisError, match="holds 3 runs, "):
+        load(str(store))
+
+
 @pytest.mark.slow
 def test_mlflows_database_is_read_and_its_runs_are_listed(tmp_path: Path) -> None:
     from mlflow import MlflowClient
@@ -211,3 +231,6 @@ def test_mlflows_database_is_read_and_its_runs_are_listed(tmp_path: Path) -> Non
     with pytest.raises(AnalysisError) as refusal:
         load(str(file))
     assert str(refusal.value).splitlines()[1].endswith(f" diagnose {ids[0]} --mlflow-url sqlite:///{file}  # calm")
+    for seed, run_id in enumerate(ids):
+        client.log_param(run_id, "seed", seed)
+    assert {seed: curve.to_dict() for seed, curve in load(str(file)).seeds(VALUE).items()} == {0: {1: 8.5}, 1: {1: 8.5}}

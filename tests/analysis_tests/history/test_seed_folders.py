@@ -7,7 +7,7 @@ import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import load
-from unstuck.analysis.history.seed_folders import name_seeds
+from unstuck.analysis.history.seeds_alike import name_seeds
 from unstuck.rl import metrics
 
 ROWS = 40

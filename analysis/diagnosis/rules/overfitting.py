@@ -25,6 +25,9 @@ OFTEN, SLIGHT = 150.0, 0.015
 FEW_REPEAT = 0.2
 """Share of repeated observations from which the number of different ones is told well enough."""
 
+FEW_SHOWN = 0.1
+"""Share of the data's flows that training shows, below which the rest of the data is as good as not there."""
+
 COUNTED = 512
 """Observations among which repeated ones are counted, at most (docs/metrics.md)."""
 
@@ -40,6 +43,9 @@ def examine(run: Signals) -> Finding | None:
     fact = Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
     seen, least = _times_seen(run), max(GAP, (2 if ours.mean > BY_HEART else 3) * noise)
     often = seen is not None and seen > OFTEN and gap > SLIGHT
+    few = _few_shown(run)
+    if few is not None:
+        return _tell_few(run, few, fact)
     if gap < least and not often:
         return Finding(f"no overfitting: {text}", Kind.FINE, Sureness.SURE, "", (fact,))
     fallen = judge_standing(run).state is State.FALLING
@@ -54,6 +60,44 @@ def examine(run: Signals) -> Finding | None:
         causes=_causes(run),
         remedies=_remedies(run),
         since=_since(run),
+    )
+
+
+def _few_shown(run: Signals) -> Evidence | None:
+    """Return evidence that training shows a small part of the data's flows over and over; None otherwise."""
+    shown, flows, repeats = (
+        _count_shown(run),
+        run.read_number("data.num_flows"),
+        run.select_all(metrics.OBSERVATION_REPEATS),
+    )
+    if run.setting("data.source") != "synthetic" or shown is None or not flows or repeats is None:
+        return None  # how many a file holds is not on record
+    if shown > FEW_SHOWN * flows:
+        return None
+    text = f"{percent(repeats.mean)} of a rollout's observations repeat others"
+    return Evidence(
+        f"{text}: some {number(shown, 2)} different flows are shown, of {number(flows)}",
+        (metrics.OBSERVATION_REPEATS,),
+        repeats.reach,
+    )
+
+
+def _tell_few(run: Signals, few: Evidence, gap: Evidence) -> Finding:
+    return Finding(
+        headline=f"Training shows few of its flows: {few.text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why="flows that are never shown cannot be learned from, whatever F1 on a sample of them says",
+        evidence=(few, gap),
+        causes=(
+            Cause(
+                "episodes that begin with the same seed each time, or a data set that was cut to a sample",
+                "count the different observations of ten episodes: ten times as many as of one",
+                Support.SUPPORTED,
+                few.text,
+            ),
+        ),
+        since=few.iterations[0] if few.iterations else None,
     )
 
 
@@ -82,6 +126,12 @@ def _rollout(run: Signals) -> float:
 
 def _times_seen(run: Signals) -> float | None:
     """Estimate how often each flow was seen in training, from repeated observations; None if few repeat."""
+    shown = _count_shown(run)
+    return None if shown is None else _rollout(run) * run.history.last_iteration / shown
+
+
+def _count_shown(run: Signals) -> float | None:
+    """Estimate how many different flows training shows, from repeated observations; None if few repeat."""
     repeats, size = run.select_all(metrics.OBSERVATION_REPEATS), _rollout(run)
     if repeats is None or not size or repeats.mean < FEW_REPEAT:
         return None
@@ -91,7 +141,7 @@ def _times_seen(run: Signals) -> float | None:
     while most - least > 1e-4 * least:  # as many flows as hold so many different ones among those counted
         flows = (least + most) / 2
         least, most = (flows, most) if flows * -math.expm1(-counted / flows) < distinct else (least, flows)
-    return size * run.history.last_iteration / most
+    return most
 
 
 def _since(run: Signals) -> int | None:
@@ -157,10 +207,11 @@ RULE = Rule(
     needs=((metrics.F1_TRAIN,), (metrics.F1,)),
     helps=(metrics.OBSERVATION_REPEATS,),
     explains=("greedy_vs_sampled",),
-    says="memorised flows",
+    says="memorised flows, or few of the data's flows shown",
     threshold=(
         "F1 on flows trained on 0.05 above F1 on others, beyond chance; a fault at 0.15, where F1 on others has "
-        "fallen, flows are known by heart (0.985), or each was seen 150 times (then 0.015 is enough)"
+        "fallen, flows are known by heart (0.985), or each was seen 150 times (then 0.015 is enough); or repeated "
+        "observations that tell of less than a tenth of the data's flows"
     ),
     source="Cobbe et al. 2019, Quantifying generalization in RL (training and test levels apart)",
     examine=examine,

@@ -14,7 +14,7 @@ from tests.analysis_tests.runs import LENGTH, healthy
 
 RULE = overfitting.RULE
 TURN = np.arange(1, LENGTH + 1)
-ROLLOUT = {"ppo.num_envs": 8, "ppo.num_steps": 64}
+ROLLOUT = {"ppo.num_envs": 8, "ppo.num_steps": 64, "data.num_flows": 200}
 OF_200 = 1 - 184.54 / 512
 """Of 512 draws of 200 flows 184.54 are different ones: the share that repeats others."""
 
@@ -92,7 +92,7 @@ def test_how_often_flows_were_seen_is_told_by_how_many_repeat() -> None:
 
 def test_of_a_larger_rollout_parts_of_512_at_most_are_counted() -> None:
     """Of 1,024 two parts of 512 are: the same share then tells 200 flows, each seen 512 times."""
-    settings = {"ppo.num_envs": 16, "ppo.num_steps": 64}
+    settings = {**ROLLOUT, "ppo.num_envs": 16}
     finding = found(RULE, gap(0.8, 1.0, observation_repeats=OF_200, settings=settings))
     assert facts(finding)[1].endswith("each flow was seen 512 times")
 
@@ -116,7 +116,11 @@ def test_flows_seen_often_make_a_fault_of_a_slight_gap(run: History, expected: K
 @pytest.mark.parametrize(
     ("settings", "support", "why"),
     [
-        (ROLLOUT, Support.OPEN, "each flow was seen some 2.6 times"),  # 51,200 draws of 20,000 flows
+        (
+            {**ROLLOUT, "data.num_flows": 20_000},
+            Support.OPEN,
+            "each flow was seen some 2.6 times",
+        ),  # 51,200 draws of 20,000 flows
         ({**ROLLOUT, "data.num_flows": 1000}, Support.SUPPORTED, "each flow was seen some 51 times"),
         ({**ROLLOUT, "data.num_flows": 1025}, Support.OPEN, "each flow was seen some 50 times"),
         ({**ROLLOUT, "data.source": "csv"}, Support.OPEN, ""),  # how many a file holds was not recorded
@@ -143,3 +147,23 @@ def test_without_either_f1_the_rule_is_blind() -> None:
     assert blind(RULE, healthy(f1_train=None)) == ((metrics.F1_TRAIN,),)
     assert blind(RULE, healthy(f1=None)) == ((metrics.F1,),)
     assert ask(RULE, healthy(f1_train=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("flows", "repeats", "expected"),
+    [
+        (2_100, OF_200, Kind.FAULT),  # 200 flows are shown
+        (1_900, OF_200, Kind.FINE),
+        (20_000, 0.19, Kind.FINE),  # too few repeat to tell
+    ],
+)
+def test_flows_that_training_never_shows_are_as_good_as_not_there(flows: int, repeats: float, expected: Kind) -> None:
+    run = gap(0.9, 0.9, observation_repeats=repeats, settings={**ROLLOUT, "data.num_flows": flows})
+    finding = found(RULE, run)
+    assert finding.kind is expected
+    assert (
+        kind(RULE, gap(0.9, 0.9, observation_repeats=repeats, settings={**ROLLOUT, "data.source": "csv"})) is Kind.FINE
+    )
+    if expected is Kind.FAULT:
+        assert facts(finding)[0].endswith("some 200 different flows are shown, of 2,100")
+        assert changes(finding) == []

@@ -146,16 +146,18 @@ class Agreement:
         holding: Numbers of the seeds in which the evidence stands.
         judged: Numbers of all seeds that could be judged.
         pooled: True if the evidence stands in the mean over the seeds, and not for one or a few of them alone.
+        compared: True if the evidence is how the seeds differ from each other, so that few of them tell of the trial.
     """
 
     holding: tuple[int, ...]
     judged: tuple[int, ...]
     pooled: bool = False
+    compared: bool = False
 
     @property
     def is_of_few(self) -> bool:
         """True if the evidence stands in half of the seeds or fewer, and not in all of them taken together."""
-        return not self.pooled and 2 * len(self.holding) <= len(self.judged)
+        return not self.pooled and not self.compared and 2 * len(self.holding) <= len(self.judged)
 
     @property
     def share(self) -> float:

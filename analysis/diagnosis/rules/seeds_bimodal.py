@@ -2,7 +2,7 @@
 
 import math
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Sureness
+from unstuck.analysis.diagnosis.finding import Agreement, Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN
 from unstuck.analysis.words import number, percent, pluralize
@@ -40,7 +40,8 @@ def examine(run: Signals) -> Finding | None:
     untaught = _untaught(run, name, low, high)
     if reach <= 0 or gap < GAP * reach or high - low < APART * way or not untaught:
         said = f"{pluralize(len(values), 'seed')} agree: {name} {number(values[0], 3)} to {number(values[-1], 3)}"
-        return Finding(said, Kind.FINE, Sureness.LIKELY, "", (fact,)) if reach < APART * way else None
+        alike = Agreement(tuple(sorted(seeds)), tuple(sorted(seeds)), compared=True)
+        return Finding(said, Kind.FINE, Sureness.LIKELY, "", (fact,), seeds=alike) if reach < APART * way else None
     many = len(values) >= MANY
     return Finding(
         headline=f"Seeds fall into two groups: {pluralize(len(better), 'seed')} near {number(high, 3)}, "
@@ -61,6 +62,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         remedies=_remedies(run),
         since=run.history.last_iteration,
+        seeds=Agreement(tuple(sorted(seed for seed, _ in worse)), tuple(sorted(seeds)), compared=True),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Sureness
+from unstuck.analysis.diagnosis.finding import Agreement, Kind, Sureness
 from unstuck.analysis.diagnosis.rules import seeds_bimodal
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
@@ -39,6 +39,8 @@ def test_seeds_in_two_groups_are_a_fault_where_there_are_five() -> None:
     assert facts(finding) == ["eval/f1 of each seed: seed 0 0.2, seed 2 0.2, seed 1 0.9, seed 3 0.9, seed 4 0.9"]
     assert finding.why == "5 seeds; the gap between the groups is 100 % of the distance"
     assert changes(finding) == [{"ppo.entropy_coef": [0.03]}]
+    assert finding.seeds == Agreement((0, 2), (0, 1, 2, 3, 4), compared=True)  # those that have not learned
+    assert (str(finding.seeds), finding.is_of_few_seeds) == ("in 2 of 5 seeds: 0 and 2", False)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,8 @@ def test_its_borders(run: History, expected: Kind | None) -> None:
 
 
 def test_seeds_that_agree_are_said_to() -> None:
-    assert found(RULE, seeds(0.8, 0.9, 0.9)).headline == "3 seeds agree: eval/f1 0.8 to 0.9"
+    finding = found(RULE, seeds(0.8, 0.9, 0.9))
+    assert (finding.headline, str(finding.seeds)) == ("3 seeds agree: eval/f1 0.8 to 0.9", "in 3 of 3 seeds")
 
 
 def test_each_seed_stands_by_its_last_three_evaluations() -> None:

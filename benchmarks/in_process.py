@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from unstuck.rl.data import FlowData
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.ray_tune.stop import StopRequest
+from unstuck.sweeps.ray_tune.cluster import Cluster
 from unstuck.sweeps.ray_tune.tuning import TrialDriver
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.training import Training
@@ -41,22 +41,21 @@ _FORKING = _Forking()
 @contextmanager
 def no_ray() -> Iterator[None]:
     """Make sweeps that start inside the `with` block train their trials in this process."""
-    with patch("unstuck.sweeps.run.sweep.tune_trials", tune_trials):
+    with patch("unstuck.sweeps.run.sweep.tune_trials", tune_trials), patch.object(Cluster, "begin"):
         yield
 
 
 def tune_trials(
     config: SweepConfig,
     data: FlowData | None,
-    slots: int,
+    cluster: Cluster,
     driver: TrialDriver,
-    stop: StopRequest,
     is_over: Callable[[], bool],
 ) -> None:
     """Run trials in this process: one evaluation period of each running trial in turn; see `sweeps.ray_tune.tuning`."""
     running: dict[int, Training] = {}
     while not is_over():
-        while len(running) < slots and not is_over():
+        while len(running) < cluster.slots and not is_over():
             assignment = driver.propose()
             if assignment is None:
                 break
@@ -90,11 +89,12 @@ def forked(processes: int | None = None) -> Iterator[None]:
     def executor(workers: int, *others: Any, **named: Any) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(processes or workers, *others, **named)
 
-    def tune(config: SweepConfig, data: FlowData | None, slots: int, *others: Any) -> None:
-        tune_in_forks(config, data, processes or slots, *others)
+    def tune(config: SweepConfig, data: FlowData | None, cluster: Cluster, *others: Any) -> None:
+        tune_in_forks(config, data, processes or cluster.slots, *others)
 
     with (
         patch("unstuck.sweeps.run.sweep.tune_trials", tune),
+        patch.object(Cluster, "begin"),
         patch("unstuck.sweeps.unstick.fresh_runs.ProcessPoolExecutor", executor),
         patch("unstuck.sweeps.unstick.fresh_runs.multiprocessing.get_context", lambda _: _FORKING),
     ):
@@ -106,7 +106,6 @@ def tune_in_forks(
     data: FlowData | None,
     slots: int,
     driver: TrialDriver,
-    stop: StopRequest,
     is_over: Callable[[], bool],
 ) -> None:
     """Run each trial in a fork of this process, `slots` at a time; see `sweeps.ray_tune.tuning`."""

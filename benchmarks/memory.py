@@ -10,7 +10,7 @@ from unstuck.records.files import trials_folder
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.sweeps.config.settings import ResourcesConfig, StudyConfig, SweepConfig
-from unstuck.sweeps.ray_tune.cluster import prepare_environment, ray_cluster
+from unstuck.sweeps.ray_tune.cluster import Cluster
 from unstuck.sweeps.ray_tune.stop import StopRequest
 from unstuck.sweeps.worker.assignment import ASSIGNMENT, Assignment
 
@@ -26,19 +26,21 @@ def peak_mb(members: int, compiles: bool) -> float:
     """
     ppo = PPOConfig(num_iterations=15, eval_every=5, compile=compiles)
     config = SweepConfig(sweep=StudyConfig(seeds=members), ppo=ppo)
-    prepare_environment(config.resources)
     with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=folder):
         return _train(config, Path(folder))
 
 
 def _train(config: SweepConfig, folder: Path) -> float:
+    cluster = Cluster(ResourcesConfig(cpus=1), 1, folder, StopRequest())
+    cluster.begin()
     import ray
     from ray import tune
     from unstuck.sweeps.worker.trainable import TrialTrainable
 
     trials_folder(folder).mkdir()
     configs = [{ASSIGNMENT: Assignment(number, config, folder)} for number in range(TRIALS)]
-    with ray_cluster(ResourcesConfig(cpus=1), 1, folder, StopRequest()):
+    with cluster:
+        cluster.wait()
         worker_class: Any = ray.remote(tune.with_parameters(TrialTrainable, data=load_flows(config.data)))
         worker = worker_class.remote(config=configs[0])
         for following in [*configs[1:], None]:

@@ -146,6 +146,8 @@ def compute_dashboard_importances(
     """
     if len(completed) < 2:
         return {}
+    if len(ranges) == 1 and not any(over.single() for over in ranges.values()):
+        return dict.fromkeys(ranges, 1.0)  # nothing to share, and no second for scikit-learn
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     study = _make_study(completed, [trial.value or 0.0 for trial in completed], ranges, sign)

@@ -5,9 +5,11 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 from unstuck.records.errors import SweepError
 from unstuck.records.machine import THREADS, Cores
@@ -35,6 +37,9 @@ _CLOSED = {
 }
 """Variables for a cluster that the sweep starts; an existing cluster keeps the settings it was started with."""
 
+_IMPORTED_AT_START = "RAY_preload_python_modules"
+"""Variable that names modules which workers import as they start; Ray's own spelling."""
+
 _JOINING = {  # by default Ray asks a cluster that refuses the driver for minutes; so for some 20 s in all
     "RAY_NUM_REDIS_GET_RETRIES": "1",
     "RAY_py_gcs_connect_timeout_s": "10",
@@ -45,16 +50,18 @@ _ANSWERS_WITHIN_S = 5.0
 RAY_DIED = "Ray's own processes have died (was memory short? was one killed?)"
 
 
-def prepare_environment(resources: ResourcesConfig) -> None:
+def prepare_environment(resources: ResourcesConfig, libraries: Sequence[str] = ()) -> None:
     """Set environment variables for Ray and Ray Tune in `os.environ`; call before the first import of Ray.
 
     Args:
         resources: Settings that name an existing cluster, or none.
+        libraries: Libraries that workers of a cluster of one's own import as they start.
     """
     os.environ.update(_ENVIRONMENT)
     if resources.ray_address is None:
         os.environ.update(_CLOSED)
         os.environ.update(dict.fromkeys(THREADS, "1"))  # threads of a worker; see `records.machine`
+        os.environ[_IMPORTED_AT_START] = ",".join(libraries)
         # A random token that only the sweep's processes know: Ray's default token lies in ~/.ray, for all to read.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     else:
@@ -125,45 +132,95 @@ def _make_cluster_error(resources: ResourcesConfig, reason: str) -> SweepError:
     )
 
 
-@contextmanager
-def ray_cluster(resources: ResourcesConfig, slots: int, folder: Path, stop: StopRequest) -> Iterator[str]:
-    """Start Ray for the block, unless a cluster was joined, and shut Ray down at the end; yield a folder for Tune.
+class Cluster:
+    """Ray for one sweep: a cluster that nobody else can reach, or one that was joined; ends with the `with` block.
 
-    `join_cluster` and `prepare_environment` come first.
+    Ray starts in a thread of its own, since starting takes seconds of waiting. The thread lives as long as Ray: Linux
+    ends Ray's processes with the thread that started them. `join_cluster` comes first.
 
     Args:
         resources: Settings that name an existing cluster, or none.
         slots: Number of trials that run at the same time.
         folder: Folder of the sweep.
         stop: Stop request, which shields Ray's shutdown from signals and forces the exit if Ray's processes die.
+        libraries: Libraries that Ray's workers import as they start.
 
-    Yields:
-        Folder for Tune's own files, removed with the sweep.
-
-    Raises:
-        SweepError: Ray does not start.
+    Attributes:
+        slots: Number of trials that run at the same time.
+        stop: The stop request.
     """
-    import ray
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # lists what crashed, in the midst of the live view
-    # Ray opens its folder, sockets included, to every user (ray#4593); the scratch folder above is closed to others.
-    with scratch_folder(folder) as scratch:
-        end = ray.shutdown
+    def __init__(
+        self, resources: ResourcesConfig, slots: int, folder: Path, stop: StopRequest, libraries: Sequence[str] = ()
+    ) -> None:
+        self.slots, self.stop = slots, stop
+        self._resources, self._folder, self._libraries = resources, folder, libraries
+        self._scratch: Path | None = None
+        self._until_end = ExitStack()
+        self._started: Future[None] | None = None
+        self._is_over = Event()
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def begin(self) -> None:
+        """Begin to start Ray, unless that was done before; the folder of the sweep must be locked.
+
+        Raises:
+            SweepError: A folder for temporary files cannot be made.
+        """
+        if self._scratch is not None:
+            return
+        prepare_environment(self._resources, self._libraries)
+        import ray  # in this thread: two threads that import at once may find each other's modules half made
+
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)  # lists what crashed, amidst the live view
+        # Ray opens its folder, sockets included, to every user (ray#4593); the scratch folder is closed to others.
+        self._scratch = self._until_end.enter_context(scratch_folder(self._folder))
+        if self._resources.ray_address is not None:
+            self._until_end.callback(ray.shutdown)
+            return
+        self._started = Future()
+        self._until_end.callback(self._is_over.set)
+        Thread(target=self._start, args=(self._started,), daemon=True).start()
+
+    def wait(self) -> str:
+        """Wait until Ray has started, and return the folder for Tune's own files, removed with the sweep.
+
+        Raises:
+            SweepError: Ray does not start.
+        """
+        self.begin()
+        if self._started is not None:
+            self._started.result()
+            self._started = None
+            self._until_end.callback(Daemons(when_dead=lambda: self.stop.force_exit(RAY_DIED)).end)
+        return f"{self._scratch}/tune"
+
+    def end(self) -> None:
+        """Shut Ray down, and remove the folder for temporary files; nothing if Ray does not run."""
+        with self.stop.ignore_signals():
+            if self._started is not None:  # nobody has waited
+                with suppress(SweepError):
+                    self._started.result()
+                    self._until_end.callback(Daemons(when_dead=lambda: None).end)
+                self._started = None
+            self._until_end.close()
+
+    def _start(self, started: "Future[None]") -> None:
+        """Start Ray, say so, and keep the thread until Ray has ended."""
         try:
-            if resources.ray_address is None:
-                _start_ray(slots * resources.cpus_per_trial, f"{scratch}/r")
-                end = Daemons(when_dead=lambda: stop.force_exit(RAY_DIED)).end
-            yield f"{scratch}/tune"
-        finally:
-            with stop.ignore_signals():
-                end()
-
-
-def _start_ray(cpus: int, folder: str) -> None:
-    try:
-        with block_signals():
-            start_ray(cpus, folder)
-    except Exception as error:  # Ray raises a plain Exception if its processes take more than 30 s to answer
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise SweepError(f"Ray must start, and did not: {reason}; leave the machine more room") from error
+            with block_signals():
+                start_ray(self.slots * self._resources.cpus_per_trial, f"{self._scratch}/r")
+        except Exception as error:  # Ray raises a plain Exception if its processes take more than 30 s to answer
+            reason = str(error).partition("\n")[0].rstrip(".")
+            wanted = SweepError(f"Ray must start, and did not: {reason}; leave the machine more room")
+            wanted.__cause__ = error
+            started.set_exception(wanted)
+        else:
+            started.set_result(None)
+        self._is_over.wait()

@@ -21,6 +21,13 @@ QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 """Arguments of `ray.init` by which Ray prints errors alone."""
 
 
+_UNNEEDED = ("start_api_server", "start_log_monitor", "start_monitor")
+"""Methods that start processes of Ray that no sweep needs: each costs a second of a core, and `ray.init` waits for one.
+
+Without the dashboard the API server reports usage alone, which is off; no log goes to the driver; nothing scales.
+"""
+
+
 def find_import_path() -> list[str]:
     """Return the folders of `sys.path` before Python's own library, as absolute paths in order."""
     library = Path(sysconfig.get_path("stdlib"))
@@ -43,8 +50,10 @@ def make_job_config() -> "JobConfig":
 def start_ray(cpus: int, folder: str) -> None:
     """Start Ray on the local machine, with Ray's files in the given folder; raise whatever error Ray raises."""
     import ray
-    from ray._private import worker
+    from ray._private import node, worker
 
+    for start in _UNNEEDED:
+        setattr(node.Node, start, lambda *_, **__: None)
     # Else Ray prints the log of its raylet into the live view when the raylet dies, which the driver says in a line.
     worker.print_to_stdstream = lambda *_, **__: None
     ray.init(
@@ -55,6 +64,37 @@ def start_ray(cpus: int, folder: str) -> None:
         job_config=make_job_config(),
         **QUIET,
     )
+
+
+def leave_out_usage() -> None:
+    """Keep Ray Tune from importing W&B, Comet and MLflow's integrations only to count who uses these."""
+    from ray.air._internal import usage
+
+    telemetry: Any = usage
+    telemetry.tag_callbacks = lambda callbacks: True
+
+
+class _PlainClasses:
+    """Ray Tune's classes of actors without variables of their own: workers on one machine have the driver's already."""
+
+    def get(self, trainable: type) -> Any:
+        """Return the class as one of actors."""
+        import ray
+
+        return ray.remote(trainable)
+
+
+def use_started_workers() -> None:
+    """Make Ray Tune train in the workers that Ray has started already, which Tune would replace by new ones.
+
+    For one machine alone. A placement group, and variables of an actor's own, each ask for new processes.
+    """
+    from ray.air.execution import FixedResourceManager
+    from ray.tune.execution import tune_controller
+
+    controller: Any = tune_controller
+    controller.PlacementGroupResourceManager = FixedResourceManager
+    controller._ActorClassCache = _PlainClasses
 
 
 def find_processes() -> "Mapping[str, Sequence[subprocess.Popen[bytes]]]":

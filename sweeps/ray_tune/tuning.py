@@ -7,8 +7,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.outcome import Verdict
 from unstuck.rl.data import FlowData
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.ray_tune.cluster import prepare_environment, ray_cluster
-from unstuck.sweeps.ray_tune.stop import StopRequest
+from unstuck.sweeps.ray_tune.cluster import Cluster
 from unstuck.sweeps.worker.assignment import Assignment
 
 
@@ -32,31 +31,35 @@ class TrialDriver(Protocol):
 def tune_trials(
     config: SweepConfig,
     data: FlowData | None,
-    slots: int,
+    cluster: Cluster,
     driver: TrialDriver,
-    stop: StopRequest,
     is_over: Callable[[], bool],
 ) -> None:
-    """Start Ray and run trials with Ray Tune until the driver proposes no more, or until `is_over` returns True.
+    """Run trials with Ray Tune until the driver proposes no more, or until `is_over` returns True; then end Ray.
 
     Args:
         config: Settings of the sweep.
         data: Flows to train on; None for an environment without.
-        slots: Number of trials that run at the same time.
+        cluster: Ray of the sweep, started already or not.
         driver: Driver that proposes, judges and records the trials.
-        stop: Stop request of the sweep, whose signal handlers Ray replaces.
         is_over: Function that returns True when all trials have to end at once.
 
     Raises:
         SweepError: Ray does not start.
     """
-    prepare_environment(config.resources)
+    cluster.begin()
     from ray import tune
     from unstuck.sweeps.ray_tune.hooks import CrashCallback, EndStopper, JudgingScheduler, LedgerSearch
+    from unstuck.sweeps.ray_tune.ray_internals import leave_out_usage, use_started_workers
     from unstuck.sweeps.worker.trainable import TrialTrainable
 
+    leave_out_usage()
+    if config.resources.ray_address is None:
+        use_started_workers()
+    stop = cluster.stop
     search = LedgerSearch(stop.guard(driver.propose), lambda: driver.is_waiting)
-    with ray_cluster(config.resources, slots, config.own_folder, stop) as scratch:
+    with cluster:
+        scratch = cluster.wait()
         stop.rearm()
         if is_over():
             return
@@ -68,7 +71,7 @@ def tune_trials(
                 search_alg=search,
                 scheduler=JudgingScheduler(stop.guard(driver.receive), search.numbers),
                 num_samples=-1,
-                max_concurrent_trials=slots,
+                max_concurrent_trials=cluster.slots,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),

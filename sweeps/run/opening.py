@@ -80,6 +80,7 @@ def open_records(
     versions: Mapping[str, str],
     resuming: bool,
     unstick: "PreparedUnstick | None" = None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Records]:
     """Open a sweep's folder, ledger and MLflow run, or make new ones; yield all as `Records`, with the folder locked.
 
@@ -91,6 +92,8 @@ def open_records(
         versions: Versions of code and machine, as `records.provenance.collect_provenance()` returns them.
         resuming: True for a sweep that must be on record; False for a name that must be new in the folder.
         unstick: Run and arms of a new unstick; the run's checkpoint is copied, so that the sweep stands alone.
+        meanwhile: Function that is called once the name is taken and the ledger made, before MLflow opens, which takes
+            seconds: begins what can go on beside that. Not called in a resume, of which nothing may be left to run.
 
     Raises:
         SweepError: The name is taken, or unknown; another process runs the sweep; the settings do not allow a resume; a
@@ -101,7 +104,7 @@ def open_records(
     about: dict[str, Any] = {DATA: fingerprint, PROVENANCE: dict(versions), **(unstick.attributes if unstick else {})}
     with hold_lock(folder, heeds_stop=True):
         with _shorten_errors(config), lock_databases(folder.parent):
-            records = _reopen_records(config, about) if resuming else _make_records(config, about, unstick)
+            records = _reopen_records(config, about) if resuming else _make_records(config, about, unstick, meanwhile)
         if resuming:
             yield records
             return
@@ -121,7 +124,12 @@ def _make_folder(config: SweepConfig, resuming: bool) -> Path:
     return folder
 
 
-def _make_records(config: SweepConfig, about: Mapping[str, Any], unstick: "PreparedUnstick | None") -> Records:
+def _make_records(
+    config: SweepConfig,
+    about: Mapping[str, Any],
+    unstick: "PreparedUnstick | None",
+    meanwhile: Callable[[], object],
+) -> Records:
     """Make a new sweep's records in order: id and checkpoint in the folder, ledger, MLflow run, folder `trials/`."""
     folder = config.own_folder
     config = replace(config, id=_recover_id(config, folder) or secrets.token_hex(16))
@@ -134,6 +142,7 @@ def _make_records(config: SweepConfig, about: Mapping[str, Any], unstick: "Prepa
         names = build_space(config)[0].name_parameters()
         described = {**about, PARAMETERS: names} if names else about
         ledger = create_ledger(config.reference.ledger_url, config.sweep, config.sampler, described)
+        meanwhile()
         tracker, beside = _open_trackers(config, about)
         trials_folder(folder).mkdir()
     notes = []

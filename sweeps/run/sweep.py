@@ -16,6 +16,7 @@ from unstuck.sweeps.config.flows import describe_data
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.explain.reports import write_reports
 from unstuck.sweeps.mirror import MLFLOW, Outbox, Outboxes, RecordedTrials
+from unstuck.sweeps.ray_tune.cluster import Cluster
 from unstuck.sweeps.ray_tune.stop import StopRequest
 from unstuck.sweeps.ray_tune.tuning import tune_trials
 from unstuck.sweeps.run.driver import Driver
@@ -26,6 +27,7 @@ from unstuck.sweeps.screen.console import make_console
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.screen.summary import print_text
 from unstuck.sweeps.stopping.asha import Asha
+from unstuck.sweeps.trainers.kinds import find_trainer
 from unstuck.sweeps.webhook import notify
 
 
@@ -46,9 +48,9 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
     """
     console = make_console()
     prepared = prepare_sweep(config, idle, console)
-    with StopRequest() as stop:
+    with StopRequest() as stop, make_cluster(prepared, stop) as cluster:
         about = prepared.config, prepared.flows, collect_provenance(), prepared.is_resume, prepared.unstick
-        with open_records(*about) as records:
+        with open_records(*about, meanwhile=cluster.begin) as records:
             stop.watch(records.config.own_folder)
             if prepared.is_retry:
                 records.ledger.reopen_crashed()
@@ -60,7 +62,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
                 with sweep.progress:
                     sweep.catch_up()
                     stop.arm_forced_exit(sweep.make_forced_exit(lambda: stop.is_asked))
-                    ended = _run_trials(prepared, sweep, stop)
+                    ended = _run_trials(prepared, sweep, cluster)
                     stop.disarm_forced_exit()
                 sweep.close(ended)
                 ended = _judge_arms(prepared, sweep, ended, records, stop)
@@ -75,6 +77,15 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
             stop.shield()  # the rest takes a moment
             sweep.tell_webhook(ended, records.ledger, report)
         return sweep.conclude(ended, records.ledger, report)
+
+
+def make_cluster(prepared: PreparedSweep, stop: StopRequest) -> Cluster:
+    """Make the cluster of Ray that a prepared sweep will start, or has joined."""
+    config, slots = prepared.config, prepared.slots
+    # Ray starts a worker for each core, and imports are worth their time in those alone that get a trial.
+    fills = config.resources.cpus_per_trial == 1 and prepared.plan.num_trials >= slots
+    libraries = find_trainer(config.trainer.name).libraries if fills else ()
+    return Cluster(config.resources, slots, config.own_folder, stop, libraries)
 
 
 def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str], console: Console) -> OpenSweep:
@@ -164,9 +175,9 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
         console.print(f"  {ended} trials have ended, {num_trials - ended} are to come", highlight=False)
 
 
-def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) -> Ended:
+def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, cluster: Cluster) -> Ended:
     """Run trials until none is left or the sweep has to end; record all ends, and return how the sweep ended."""
-    driver, hours = sweep.driver, sweep.config.sweep.max_hours
+    driver, hours, stop = sweep.driver, sweep.config.sweep.max_hours, cluster.stop
     deadline = time.monotonic() + hours * 3600 if hours is not None else math.inf
     ended = Ended(End.FAILED)
     if driver.is_finished:
@@ -178,7 +189,7 @@ def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, stop: StopRequest) ->
 
     sweep.progress.show_phase("starting Ray, whose processes train the trials")
     try:
-        tune_trials(sweep.config, prepared.data, prepared.slots, driver, stop, is_over)
+        tune_trials(sweep.config, prepared.data, cluster, driver, is_over)
         ended = Ended(End.FINISHED) if driver.is_finished else _explain_end(driver, stop, hours)
     except SweepError as error:
         driver.failure, ended = error, Ended(End.FAILED, str(error))

@@ -107,6 +107,10 @@ class Trainer(Trains, Protocol):
         """
 
 
+LIBRARIES = ("ray.tune", "torch", "pandas")
+"""Modules of libraries that every worker needs, whoever trains."""
+
+
 @dataclass(frozen=True)
 class TrainerKind:
     """Kind of trainer, which `trainer.name` chooses: how trainers are checked and made, and what they can do.
@@ -131,6 +135,8 @@ class TrainerKind:
         explain_way: Function of a setting's path that says, for an error, why the setting does not reach the trainer
             and what to do, such as "no flag hands it on; write {ppo.gamma} where trainer.command takes it".
         name_dialect: Function that names the program whose log a trial's metrics come from (`History.dialect`).
+        libraries: Modules of libraries that a worker needs, by name: workers import them as they start, while records
+            are opened.
     """
 
     title: str
@@ -146,3 +152,4 @@ class TrainerKind:
     list_reached: Callable[[SweepConfig], Collection[str]] | None = None
     explain_way: Callable[[str], str] = lambda path: "the trainer takes no such setting; choose another trainer"
     name_dialect: Callable[[SweepConfig], str] = lambda config: "unstuck"
+    libraries: tuple[str, ...] = LIBRARIES

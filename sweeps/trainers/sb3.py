@@ -10,7 +10,7 @@ from unstuck.rl.data.types import FlowData
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.trainers.members import PROVABLE, MembersInTurn
-from unstuck.sweeps.trainers.protocol import TrainerKind, TrialSpec
+from unstuck.sweeps.trainers.protocol import LIBRARIES, TrainerKind, TrialSpec
 
 NAME = "sb3"
 
@@ -69,4 +69,5 @@ SB3 = TrainerKind(
     proves=PROVABLE,
     program="sb3",
     limits=_LIMITS,
+    libraries=(*LIBRARIES, "stable_baselines3", "torch._dynamo"),  # the last for torch's optimisers
 )

@@ -34,7 +34,7 @@ from unstuck.sweeps.config.settings import (
 )
 from unstuck.sweeps.run import sweep as run
 
-from benchmarks.in_process import tune_trials
+from benchmarks.in_process import no_ray
 from tests.sweeps_tests.trained import train_by
 
 CONFIG = SweepConfig(
@@ -82,11 +82,11 @@ def sweep(folder: Path, config: SweepConfig, name: str = "tiny", resume: bool = 
             os.kill(os.getpid(), signal.SIGKILL)
 
     sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
-    run.tune_trials = tune_trials
     config = replace(
         config, sweep=replace(config.sweep, name=name, folder=str(folder)), resume=name if resume else None
     )
-    code = run.run_sweep(config, [])
+    with no_ray():
+        code = run.run_sweep(config, [])
     (folder / "commits").write_text(str(commits))
     return code
 

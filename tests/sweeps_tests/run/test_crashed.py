@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 import sweep
-from benchmarks.in_process import tune_trials
+from benchmarks.in_process import no_ray, tune_trials
 from tests.conftest import Command
 from tests.sweeps_tests.bandit import (
     SETTINGS,
@@ -66,7 +66,7 @@ def calls(module_command: Command) -> Iterator[tuple[Call, Call]]:
         break_environment(modules, 0)
         tune_trials(*arguments)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with no_ray(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CPUS_PER_TASK", "1")
         patch.setattr("unstuck.sweeps.run.sweep.tune_trials", break_and_tune)
         failed = call(module_command, "sweep.name=mine")

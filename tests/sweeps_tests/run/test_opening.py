@@ -54,6 +54,21 @@ def test_new_records_are_a_folder_a_study_and_a_lock_for_as_long(tmp_path: Path)
     assert open_once(config, resuming=True) == []
 
 
+def test_what_goes_on_meanwhile_begins_with_a_new_sweep_that_has_its_name(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    begun: list[list[str]] = []
+
+    def begin() -> None:
+        begun.append(names(tmp_path))
+
+    with open_records(config, "ab", VERSIONS, resuming=False, meanwhile=begin):
+        assert begun == [["mine"]]
+    with pytest.raises(SweepError, match="must be new"), open_records(config, "ab", VERSIONS, False, None, begin):
+        pass
+    with open_records(adopt_recorded_id(config), "ab", VERSIONS, True, None, begin):
+        assert begun == [["mine"]]
+
+
 def test_going_on_records_how(tmp_path: Path) -> None:
     config = config_of(tmp_path, num_trials=2)
     open_once(config)

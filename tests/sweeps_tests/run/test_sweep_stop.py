@@ -25,8 +25,9 @@ def trials_run(monkeypatch: pytest.MonkeyPatch, asked: bool) -> tuple[Ended, lis
     monkeypatch.setattr(run_module, "tune_trials", tune)
     progress = SimpleNamespace(show_phase=lambda text: None)
     sweep: Any = SimpleNamespace(driver=driver, config=SweepConfig(sweep=StudyConfig(name="mine")), progress=progress)
-    plan: Any = SimpleNamespace(data=None, slots=2)
-    return _run_trials(plan, sweep, stop), interrupted
+    cluster: Any = SimpleNamespace(slots=2, stop=stop)
+    plan: Any = SimpleNamespace(data=None)
+    return _run_trials(plan, sweep, cluster), interrupted
 
 
 def test_what_ray_raises_after_a_signal_is_the_users_stop(monkeypatch: pytest.MonkeyPatch) -> None:

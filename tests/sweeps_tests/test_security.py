@@ -40,8 +40,7 @@ SMALL = [
     "sweep.seeds=1",
     "resources.cpus=2",
 ]
-CLOUD = {"'169.254.169.254'", "'metadata.google.internal'"}
-"""Ray's own processes ask the machine which cloud it is in."""
+
 
 INTRUDER = """
 import sys
@@ -291,10 +290,11 @@ def test_ctrl_c_ends_in_seconds_with_everything_recorded(seen):
 
 def test_nobody_beyond_the_machine_is_told_anything(seen, watch):
     assert all(ipaddress.ip_address(remote).is_loopback for remote in seen.remotes)
-    asked = {tuple(line.split(" ", 1)) for line in watch.talked_to()}
-    assert {host for host, _ in asked} <= CLOUD
-    assert all(who.endswith("dashboard.py") for _, who in asked)
-    for name in ("gcs_server", "raylet", "dashboard"):  # the last is Ray's part that would report
+    assert watch.talked_to() == set()
+    assert (
+        "dashboard" not in seen.environments
+    )  # Ray's part that would report, and ask the machine which cloud it is in
+    for name in ("gcs_server", "raylet"):
         assert seen.environments[name]["RAY_USAGE_STATS_ENABLED"] == "0"
 
 

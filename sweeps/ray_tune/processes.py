@@ -11,7 +11,7 @@ from unstuck.sweeps.ray_tune.ray_internals import find_processes
 _LOOKS_EVERY_S = 0.25
 
 _VITAL = ("gcs_server", "raylet")
-"""Ray's names of the processes that a sweep needs; the monitor and the rest of the dashboard are not needed."""
+"""Ray's names of the processes that a sweep needs."""
 
 
 @contextmanager

@@ -172,17 +172,6 @@ def test_daemon_killed(sweep: Maker, daemon: str, evaluations: int) -> None:
 
 
 @pytest.mark.chaos
-def test_daemon_killed_that_nobody_needs(sweep: Maker) -> None:
-    undeterred = sweep(*TINY, "ppo.num_iterations=60", num_trials=2)
-    process = undeterred.start()
-    undeterred.wait_for_evaluations(2, process)
-    (victim,) = process.below("autoscaler/_private/monitor.py")
-    victim.kill()
-    process.succeed()
-    undeterred.check()
-
-
-@pytest.mark.chaos
 @pytest.mark.parametrize(
     ("trainer", "number"),
     [

@@ -291,9 +291,7 @@ def test_ctrl_c_ends_in_seconds_with_everything_recorded(seen):
 def test_nobody_beyond_the_machine_is_told_anything(seen, watch):
     assert all(ipaddress.ip_address(remote).is_loopback for remote in seen.remotes)
     assert watch.talked_to() == set()
-    assert (
-        "dashboard" not in seen.environments
-    )  # Ray's part that would report, and ask the machine which cloud it is in
+    assert "dashboard" not in seen.environments  # it would report, and ask the machine which cloud it is in
     for name in ("gcs_server", "raylet"):
         assert seen.environments[name]["RAY_USAGE_STATS_ENABLED"] == "0"
 

@@ -4,7 +4,7 @@ from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.rules.entropy_collapsed import describe_low_entropy
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
+from unstuck.analysis.diagnosis.standing import SAME, Standing, State, judge_standing
 from unstuck.analysis.words import pluralize
 from unstuck.rl import metrics
 
@@ -12,6 +12,9 @@ SURENESS = {Sureness.SURE: "sure", Sureness.LIKELY: "likely", Sureness.POSSIBLE:
 
 _SHOWN = 3
 """Names that a headline lists at most."""
+
+_ENOUGH = 4
+"""Returns of which one says that all are the same."""
 
 _TELLING = (
     *(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.ENTROPY),
@@ -56,12 +59,9 @@ def _state(diagnosis: Diagnosis) -> str:
     doubt = f"; a doubt: {doubted}" if suspects else ""
     if standing.level is None:
         return f"Cannot tell whether it learns: {standing.text}{doubt}."
-    if standing.frozen and not standing.at_best and standing.has_learned:
-        same = pluralize(standing.frozen, "return")
-        return (
-            f"Cannot tell solved from stuck: the last {same} are the same; {standing.text}"
-            f"{doubt if suspects and suspects[0].rule.name != 'return_frozen' else ''}."
-        )
+    if same := _describe_same(diagnosis.signals, standing):
+        more = doubt if suspects and suspects[0].rule.name != "return_frozen" else ""
+        return f"Cannot tell solved from stuck: {same} are the same; {standing.text}{more}."
     if standing.is_poor and _is_late(diagnosis, standing):
         if suspects:
             return f"Stuck, and why is not settled: {doubted}; {standing.text}."
@@ -73,6 +73,21 @@ def _state(diagnosis: Diagnosis) -> str:
     if suspects:
         return f"Learning, with a doubt: {doubted}; {standing.text}."
     return _all_clear(diagnosis, standing)
+
+
+def _describe_same(run: Signals, standing: Standing) -> str:
+    """Name the returns that are the same: the last ones, or all where a run may have begun at the best; else "".
+
+    Returns that are all 0 or less may as well be the least.
+    """
+    if standing.frozen:
+        learned = standing.has_learned and not standing.at_best
+        return f"the last {pluralize(standing.frozen, 'return')}" if learned else ""
+    each = [run.select_finite(name) for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN)]
+    values = [value for curve in each for value in curve]
+    if standing.trivial is not None or standing.failed or len(values) < _ENOUGH or min(values) <= 0:
+        return ""
+    return f"all {pluralize(len(values), 'return')}" if max(values) - min(values) <= SAME * max(values) else ""
 
 
 def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:

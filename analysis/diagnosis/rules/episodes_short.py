@@ -6,6 +6,7 @@ A limit of steps that is too low ends each episode before the reward, or before 
 import numpy as np
 import numpy.typing as npt
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rules.rewards_noisy import measure_scatter
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
@@ -25,6 +26,9 @@ EVALUATIONS = 3
 
 FEW = 10
 """Steps up to which an episode is short where no evaluation tells how long the task lasts."""
+
+SCATTERED = 2.0
+"""Means by which single episodes scatter of which one in five is paid."""
 
 SELDOM = 0.1
 """Largest mean return where 0 is nothing that says that episodes end before the reward: it is met by chance."""
@@ -62,7 +66,7 @@ def examine(run: Signals) -> Finding | None:
             ),
         ),
         since=lengths.iterations[POINTS - 1],
-        ground=Ground.MEASURED if EVAL_LENGTH in fact.metrics else Ground.PACE,
+        ground=Ground.MEASURED if EVAL_LENGTH in fact.metrics or _stays_unpaid(run) else Ground.PACE,
     )
 
 
@@ -81,6 +85,15 @@ def _pay_nothing(limit: float, returns: npt.NDArray[np.float64]) -> Evidence | N
     return Evidence(
         f"return {number(float(returns.mean()), 2)} on average, where 0 is nothing", (metrics.TRAIN_RETURN,)
     )
+
+
+def _stays_unpaid(run: Signals) -> bool:
+    """True if a run has ended, and few episodes are paid, in whatever unit: single ones scatter far beyond the mean.
+
+    Of returns that are 0 but for a share p, the spread is sqrt((1 - p) / p) times the mean: 2 for one in five.
+    """
+    late, scatter = run.select_last(metrics.TRAIN_RETURN), measure_scatter(run)
+    return run.has_ended and late is not None and scatter is not None and scatter >= SCATTERED * late.mean > 0
 
 
 RULE = Rule(

@@ -35,6 +35,11 @@ COARSE, MORE, MUCH_MORE = 0.9, 0.1, 0.3
 where numbers are cut off beyond doubt: 0.14 and 0.39 and more in whole numbers; states that are whole by themselves
 leave nothing to the step before, however few they are."""
 
+BLIND, CLEARLY = 0.1, 0.08
+"""Explained variance of the critic below which the critic, like a regression, sees nothing of rewards that the step
+before foretells; and what the step before must add to the reward beside blank observations, where regressions on whole
+states differ by 0.03."""
+
 BLANK = 0.9
 """Share of observations that repeat beside columns that never vary, from which on hardly anything is shown."""
 
@@ -46,8 +51,8 @@ LOOKS = 3
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if earlier steps foretell what the present observation does not; None otherwise."""
-    measured = _next(run) or _coarse(run)
-    found = measured or _reward(run) or _repeated(run) or _blank(run)
+    far = _next(run) or _coarse(run)
+    found = far or _reward(run) or _repeated(run) or _blank(run)
     if found is None:
         return None
     constant, standing = run.select_first(COLUMNS_CONSTANT, LOOKS), judge_standing(run)
@@ -63,7 +68,7 @@ def examine(run: Signals) -> Finding | None:
         evidence=tuple(facts),
         causes=_causes(constant),
         since=found.iterations[0] if found.iterations else None,
-        ground=Ground.MEASURED if measured else Ground.STATE,
+        ground=Ground.MEASURED if far or _unseen(run) else Ground.STATE,
     )
 
 
@@ -109,6 +114,16 @@ def _coarse(run: Signals) -> Evidence | None:
         text = f"{percent(known)} is foreseen of the rewards, {percent(paid.median)} with the step before"
         return Evidence(f"{seen}, and {text}", (repeats.metric, REWARD_BY_STEP, REWARD_BY_PAST), paid.reach)
     return None
+
+
+def _unseen(run: Signals) -> bool:
+    """True if observations foresee next to nothing of rewards that the step before does, by all that looks at them."""
+    known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
+    explained = run.select_last(metrics.EXPLAINED_VARIANCE)
+    if known is None or past is None or explained is None or known > POOR:
+        return False
+    blank = _blank(run) is not None and past.median - known >= CLEARLY
+    return blank or (past.median >= FORETOLD and explained.mean < BLIND)
 
 
 def _repeated(run: Signals) -> Evidence | None:

@@ -32,7 +32,7 @@ NOTHING = 0.1
 
 def examine(run: Signals) -> Finding | None:
     """Return a fault if training's returns scatter far more than evaluations and nothing is learned; None otherwise."""
-    explained, scatter = run.select_last(metrics.EXPLAINED_VARIANCE), _measure_scatter(run)
+    explained, scatter = run.select_last(metrics.EXPLAINED_VARIANCE), measure_scatter(run)
     if run.is_ours or scatter is None or explained is None or explained.median >= NOTHING:
         return None
     values = np.asarray(run.select_finite(metrics.EVAL_RETURN), dtype=np.float64)
@@ -75,7 +75,7 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
-def _measure_scatter(run: Signals) -> float | None:
+def measure_scatter(run: Signals) -> float | None:
     """Estimate the spread of single episodes' returns from the changes of their logged mean; None if that cannot be.
 
     A mean over the last `WINDOW` episodes changes by as many episodes as are new: by s sqrt(2 n) / `WINDOW`.

@@ -79,6 +79,11 @@ LOSSES = [name for name in healthy().table if name.startswith("train/") and "ret
             "Cannot tell solved from stuck: the last 75 returns are the same; return -0.76 over the last 3 iterations; "
             "risen since the start, now level.",
         ),
+        (
+            others(np.full(LENGTH, 200.0)),  # CartPole at 200 of 200 from the first epoch, of 50,000 steps
+            "Cannot tell solved from stuck: all 100 returns are the same; return 200 over the last 3 iterations",
+        ),
+        (others(np.full(LENGTH, -5.0), has_ended=True), "Stuck, and none of the rules"),  # as bad as can be, perhaps
         (others(None), "Cannot tell whether it learns: no returns were recorded."),
         (
             others(1.0 * TURN, unrecognised=("critic/error", "grad", "a", "b")),

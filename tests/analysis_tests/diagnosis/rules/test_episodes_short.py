@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Sureness
+from unstuck.analysis.diagnosis.finding import Ground, Kind, Sureness
 from unstuck.analysis.diagnosis.rules import episodes_short
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH
 
 from tests.analysis_tests.diagnosis.asking import ask, first, found
 from tests.analysis_tests.elsewhere import TURN, elsewhere
@@ -51,3 +51,21 @@ def test_its_numbers_and_what_makes_it_likely() -> None:
     assert finding.headline == "Episodes of training are cut off: all end after 8 steps, and evaluations last 9.5"
     assert (finding.kind, finding.sureness) == (Kind.FAULT, Sureness.LIKELY)
     assert found(RULE, cut(3.0)).sureness is Sureness.POSSIBLE
+
+
+@pytest.mark.parametrize(
+    ("scatter", "ended", "ground"),
+    [
+        (0.02, True, Ground.MEASURED),  # single episodes of a mean over 100 scatter by 0.2: 4 times the mean
+        (0.001, True, Ground.PACE),  # all are paid, in a small unit
+        (0.02, False, Ground.PACE),  # the reward may yet be found
+    ],
+)
+def test_a_run_that_ends_with_few_episodes_paid_is_a_fault_whatever_it_gained(
+    scatter: float, ended: bool, ground: Ground
+) -> None:
+    noise = np.random.default_rng(5).standard_normal(len(TURN))
+    run = cut(3.0, np.clip(0.03 + 0.0004 * TURN + scatter * noise, 0.0, 1.0))
+    run = replace(run, table=run.table.assign(**{ENV_STEPS: 1024.0 * TURN}), has_ended=ended)
+    run = replace(run, settings={"env.id": "Own-v0"})
+    assert found(RULE, run).ground is ground

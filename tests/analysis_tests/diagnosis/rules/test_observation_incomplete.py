@@ -49,7 +49,12 @@ def test_observations_that_do_not_tell_the_state(changed: dict[str, float], expe
             Ground.MEASURED,  # a reach
         ),
         ({"observation_repeats": 0.6, "next_by_step": 0.06, "next_by_past": 0.17}, Ground.STATE),
-        ({"reward_by_observation": 0.0, "reward_by_step": 0.01, "reward_by_past": 0.95}, Ground.STATE),
+        ({"reward_by_observation": 0.0, "reward_by_step": 0.01, "reward_by_past": 0.95}, Ground.MEASURED),
+        ({"reward_by_observation": 0.3, "reward_by_step": 0.3, "reward_by_past": 0.95}, Ground.STATE),
+        (
+            {"reward_by_observation": 0.0, "reward_by_step": 0.0, "reward_by_past": 0.95, "explained_variance": 0.3},
+            Ground.STATE,  # a critic that sees something
+        ),
     ],
 )
 def test_what_is_far_from_all_that_is_whole_is_a_fault_whatever_is_learned(
